@@ -1,0 +1,55 @@
+"""Which data augmentations, alone and composed, make contrastive learning work on your images."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ablate.composition import Composition, TransformPair
+    from ablate.config import TrialConfig
+    from ablate.ops import Op, op, param, register
+    from ablate.report import heatmap
+    from ablate.results import TrialResult, load_results
+    from ablate.simclr.loss import nt_xent
+    from ablate.trial import run_trial
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Composition": "ablate.composition",
+    "TransformPair": "ablate.composition",
+    "TrialConfig": "ablate.config",
+    "Op": "ablate.ops",
+    "op": "ablate.ops",
+    "param": "ablate.ops",
+    "register": "ablate.ops",
+    "heatmap": "ablate.report",
+    "TrialResult": "ablate.results",
+    "load_results": "ablate.results",
+    "nt_xent": "ablate.simclr.loss",
+    "run_trial": "ablate.trial",
+}
+
+__all__ = [
+    "Composition",
+    "Op",
+    "TransformPair",
+    "TrialConfig",
+    "TrialResult",
+    "__version__",
+    "heatmap",
+    "load_results",
+    "nt_xent",
+    "op",
+    "param",
+    "register",
+    "run_trial",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: ``import ablate`` alone imports no torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'ablate' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

@@ -1,0 +1,5 @@
+"""``python -m ablate``: the same as the console script."""
+
+from ablate.cli import main
+
+main()

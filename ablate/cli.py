@@ -1,0 +1,322 @@
+"""The command line: one thin function per command. ``--help``, ``status`` and ``report`` import no torch."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ablate.errors import UsageError
+
+if TYPE_CHECKING:
+    from ablate.data import DataSet
+    from ablate.settings import Request
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Which data augmentations, alone and composed, make contrastive learning work on your images?",
+)
+
+
+def main() -> None:
+    """The console script's entry point."""
+    app(prog_name="ablate")
+
+
+P = ParamSpec("P")
+
+
+def command(function: Callable[P, int | None]) -> Callable[P, None]:
+    """Register a command whose UsageError becomes one sentence and exit code 2, and whose Ctrl-C becomes 130."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = function(*args, **kwargs)
+        except UsageError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted; nothing that was finished is lost", err=True)
+            raise typer.Exit(130) from None
+        raise typer.Exit(code or 0)
+
+    app.command()(run)
+    return run
+
+
+Ops = Annotated[str, typer.Option(help="Ops to compose, comma-separated: crop,color(strength=0.5),blur")]
+Data = Annotated[str, typer.Option(help="glyphs, cifar10:PATH, cifar100:PATH, stl10:PATH or folder:PATH")]
+Branches = Annotated[Literal["one", "two"], typer.Option(help="one: only one view is augmented, as in Figure 5")]
+Epochs = Annotated[int | None, typer.Option(help="Training epochs  [default: the data set's preset]")]
+BatchSize = Annotated[int | None, typer.Option(help="Images per batch  [default: the data set's preset]")]
+Size = Annotated[int | None, typer.Option(help="Training image size in pixels  [default: the data set's own]")]
+Objective = Annotated[str, typer.Option(help="simclr, or supervised: cross-entropy, same everything else")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. optimiser.lr=0.1, base.area=(0.3,1)"),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Cache = Annotated[str | None, typer.Option(help="Where decoded images are kept  [default: $ABLATE_CACHE, XDG cache]")]
+SkipCorrupt = Annotated[bool, typer.Option("--skip-corrupt", help="Leave unreadable image files out")]
+Out = Annotated[Path | None, typer.Option(help="The sweep's directory  [default: results/<data>-<ops>]")]
+Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="DIR")]
+
+
+@command
+def grid(
+    ops: Ops,
+    data: Data = "glyphs",
+    branches: Branches = "one",
+    seeds: Annotated[int, typer.Option(help="Trials per cell, each with its own seed", min=1)] = 1,
+    first_seed: Annotated[int, typer.Option(help="Seeds are this and the following", min=0)] = 0,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    size: Size = None,
+    objective: Objective = "simclr",
+    settings: Settings = None,
+    references: Annotated[
+        bool, typer.Option("--references", help="Also train the no-op pair and the supervised encoder")
+    ] = False,
+    out: Out = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes  [default: one per GPU or CPU core]", min=1)
+    ] = None,
+    device: Device = "auto",
+    cache: Cache = None,
+    skip_corrupt: SkipCorrupt = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and the estimated time; run nothing")
+    ] = False,
+) -> int:
+    """Train every single op and every ordered pair, and draw the heatmap. The same command again resumes."""
+    from ablate.data import cache_dir
+    from ablate.settings import grid_experiment, named_ops, validate
+    from ablate.sweep.local import default_devices
+    from ablate.sweep.run import check_out, merge_with_existing, run_sweep
+
+    request = _request(
+        data, branches, device, settings, epochs=epochs, batch_size=batch_size, image_size=size, objective=objective
+    )
+    names = named_ops(request, ops)
+    validate(request)
+    directory = out or _default_out(request.data, [name.label for name in names])
+    check_out(directory)
+    where = cache_dir(cache)
+    images = _prepare(request, where, skip_corrupt)
+    experiment = grid_experiment(
+        request,
+        images,
+        ops,
+        range(first_seed, first_seed + seeds),
+        ("untrained", "no-op", "supervised") if references else ("untrained",),
+        _command(),
+    )
+    devices = default_devices(experiment.shared.device, workers, experiment.shared.threads)
+    if dry_run:
+        return _dry_run(directory, merge_with_existing(directory, experiment), devices, where, retry_failed)
+    return run_sweep(directory, experiment, where, devices, retry_failed, _console())
+
+
+@command
+def train(
+    composition: Annotated[str, typer.Argument(help="crop+color(strength=0.5), or none")],
+    data: Data = "glyphs",
+    branches: Branches = "two",
+    seed: Annotated[int, typer.Option(help="The trial's seed", min=0)] = 0,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    size: Size = None,
+    objective: Objective = "simclr",
+    settings: Settings = None,
+    out: Annotated[Path, typer.Option(help="Directory for the record")] = Path("results/train"),
+    device: Device = "auto",
+    cache: Cache = None,
+    skip_corrupt: SkipCorrupt = False,
+) -> int:
+    """Train and evaluate one composition here and now. The same command again resumes."""
+    from ablate.config import DataIdentity
+    from ablate.data import cache_dir
+    from ablate.settings import check_batch, parse_one, shared_config, validate
+    from ablate.trial import Context, run_trial
+
+    request = _request(
+        data, branches, device, settings, epochs=epochs, batch_size=batch_size, image_size=size, objective=objective
+    )
+    parsed = parse_one(request, composition)
+    validate(request)
+    _check_writable(out)
+    images = _prepare(request, cache_dir(cache), skip_corrupt)
+    identity = DataIdentity(name=images.name, fingerprint=images.fingerprint, classes=len(images.classes))
+    config = shared_config(request, identity).model_copy(update={"composition": parsed.specs()})
+    check_batch(config, images)
+    console = _console()
+
+    def report(epoch: int, metrics: dict[str, Any]) -> None:
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name != "epoch")
+        console.print(f"epoch {epoch}/{config.epochs}: {shown}", highlight=False, soft_wrap=True)
+
+    try:
+        result = run_trial(config, out, Context(report=report), data=images, seed=seed, label=str(parsed))
+    except KeyboardInterrupt:
+        console.print(f"interrupted; the last epoch's checkpoint is in {out}: the same command resumes", markup=False)
+        return 130
+    if result.error:
+        console.print(f"{result.error.traceback}failed: {result.error.message}", markup=False, highlight=False)
+        return 1
+    for name, value in result.metrics.items():
+        console.print(f"{name}: {value:.6g}", highlight=False)
+    console.print(f"record: {out}/trials/{result.id}.json", highlight=False, soft_wrap=True)
+    return 0
+
+
+@command
+def status(directory: Directory) -> None:
+    """Say what is done, running, failed and missing, from the disk alone."""
+    from ablate.sweep.status import print_status, sweep_status
+
+    print_status(sweep_status(directory), _console())
+
+
+@command
+def report(directory: Directory) -> None:
+    """Write heatmap.png/svg/pdf, table.csv and table.tex to DIR/report; works at any time."""
+    from ablate.report import write_report
+
+    write_report(directory).show(_console())
+
+
+@command
+def preview(
+    ops: Ops,
+    out: Annotated[Path, typer.Option(help="The picture to write (.png, .svg or .pdf)")] = Path("views.png"),
+    data: Data = "glyphs",
+    branches: Branches = "one",
+    size: Size = None,
+    settings: Settings = None,
+    images: Annotated[int, typer.Option(help="Example images per cell", min=1, max=8)] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of the draws", min=0)] = 0,
+    cache: Cache = None,
+    skip_corrupt: SkipCorrupt = False,
+) -> None:
+    """Draw real transform pairs for every cell: the original, view 1, view 2."""
+    from ablate.data import cache_dir
+    from ablate.preview import check_target, draw
+    from ablate.settings import named_ops, validate
+
+    request = _request(data, branches, "cpu", settings, image_size=size)
+    names = named_ops(request, ops)
+    validate(request)
+    check_target(out)
+    draw(request, names, _prepare(request, cache_dir(cache), skip_corrupt), images, seed).savefig(out)
+    _console().print(f"wrote {out}", highlight=False, soft_wrap=True)
+
+
+@command
+def ops() -> None:
+    """List every op with its parameters, defaults, ranges and units."""
+    from rich.table import Table
+
+    from ablate.ops import describe
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("op", "what it does", "parameters = default [range] unit"):
+        table.add_column(heading, overflow="fold")
+    for entry in describe():
+        parameters = "\n".join(escape(parameter.text) for parameter in entry.parameters)
+        table.add_row(entry.name, escape(entry.summary), parameters)
+    _console().print(table)
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+def _request(
+    data: str, branches: Literal["one", "two"], device: str, settings: list[str] | None, **flags: Any
+) -> Request:
+    from ablate.settings import Request, objective_name, parse_assignments, resolve_device
+
+    resolve_device(device)
+    if flags.get("objective"):
+        objective_name(flags["objective"])
+    name, colon, path = data.partition(":")
+    if colon and name != "glyphs":
+        data = f"{name}:{Path(path).expanduser().absolute()}"
+    values = {**parse_assignments(settings or []), **{k: v for k, v in flags.items() if v is not None}}
+    return Request(data=data, branches=branches, values=values, device=device)
+
+
+def _prepare(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:
+    """The data set, decoded into the cache with a progress bar if that takes work; corrupt files are counted."""
+    from rich.progress import Progress
+
+    from ablate.data import prepare
+    from ablate.settings import image_size
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("decoding images", total=None, visible=False)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=True)
+
+        data = prepare(
+            request.data, cache=cache, image_size=image_size(request), skip_corrupt=skip_corrupt, progress=show
+        )
+    if data.corrupt:
+        names = ", ".join(data.corrupt[:5])
+        console.print(f"skipped {len(data.corrupt)} corrupt files: {names}", markup=False, highlight=False)
+    return data
+
+
+def _dry_run(directory: Path, experiment: Any, devices: list[str], cache: Path, retry_failed: bool) -> int:
+    from ablate.sweep.estimate import trial_seconds
+    from ablate.sweep.eta import clock, remaining_seconds
+    from ablate.sweep.plan import plan
+    from ablate.sweep.run import summary, survey
+
+    console = _console()
+    trials = plan(experiment)
+    state = survey(directory, trials)
+    console.print(f"sweep directory: {directory}", soft_wrap=True)
+    console.print(summary(trials, state, retry_failed))
+    for trial in trials:
+        if trial.seed == experiment.seeds[0]:
+            console.print(f"  {trial.config.key}  {trial.label}", markup=False, soft_wrap=True)
+    waiting = sum(trial.reference != "untrained" for trial in state.missing) + len(state.failed) * retry_failed
+    if waiting:
+        each = trial_seconds(experiment, devices[0], cache)
+        left = remaining_seconds(each, waiting, (), min(len(devices), waiting))
+        console.print(
+            f"estimated: {clock(each)} per trial (measured here on a few steps), {clock(left)} in all "
+            f"with {len(devices)} workers"
+        )
+    return 0
+
+
+def _default_out(data: str, labels: list[str]) -> Path:
+    names = [data.partition(":")[0], *(label.partition("(")[0].rpartition(".")[2] for label in labels)]
+    return Path("results") / "-".join(names)
+
+
+def _check_writable(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {directory} is not writable ({error.strerror}); choose another directory") from None
+
+
+def _command() -> str:
+    return shlex.join(["ablate", *sys.argv[1:]])

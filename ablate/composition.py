@@ -1,0 +1,191 @@
+"""Compositions of ops and the transform pairs that they make: what turns a uint8 batch into two float views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ablate.config import Base, OpSpec, TrialConfig
+from ablate.errors import UsageError
+from ablate.ops import Crop, Op, Params, center_crop, from_spec, parse_composition, resized_crop, spec, to_string
+from ablate.rng import stream
+
+
+@dataclass(frozen=True)
+class Composition:
+    """An ordered sequence of ops; the first is applied first. The empty one is written ``none``."""
+
+    ops: tuple[Op, ...]
+
+    @classmethod
+    def parse(cls, text: str, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Composition:
+        """Read ``crop+color(strength=0.5)``; ``defaults`` are parameters by op name, used where the text is silent.
+
+        Raises:
+            UsageError: malformed text, an unknown op, an unknown or out-of-range parameter.
+        """
+        return cls(parse_composition(text, defaults))
+
+    @classmethod
+    def from_specs(cls, specs: tuple[OpSpec, ...]) -> Composition:
+        """The composition that resolved specs name; UsageError if an op is gone or has another version."""
+        return cls(tuple(from_spec(s) for s in specs))
+
+    def specs(self) -> tuple[OpSpec, ...]:
+        """Every op with its version and all its parameters written out."""
+        return tuple(spec(op) for op in self.ops)
+
+    def __str__(self) -> str:
+        return "+".join(to_string(op) for op in self.ops) or "none"
+
+
+class Streams:
+    """The generators of one epoch, by purpose; each keeps its place from batch to batch (see :mod:`ablate.rng`)."""
+
+    def __init__(self, seed: int, epoch: int, device: torch.device | str) -> None:
+        self.seed, self.epoch, self.device = seed, epoch, torch.device(device)
+        self._generators: dict[str, torch.Generator] = {}
+
+    @classmethod
+    def fork(cls, generator: torch.Generator) -> Streams:
+        """Streams seeded by one draw from ``generator``, on its device (on CUDA this waits for the draw)."""
+        drawn = torch.randint(2**62, (), generator=generator, device=generator.device)
+        return cls(int(drawn), 0, generator.device)
+
+    def __getitem__(self, purpose: str) -> torch.Generator:
+        if purpose not in self._generators:
+            self._generators[purpose] = stream(self.seed, purpose, self.epoch, self.device)
+        return self._generators[purpose]
+
+
+@dataclass(frozen=True)
+class PairParams:
+    """All that was drawn for one batch: the base crop's boxes (one-branch) and, per branch, one entry per op."""
+
+    base: Params | None
+    branches: tuple[tuple[Params, ...], ...]
+
+
+@dataclass(frozen=True)
+class TransformPair:
+    """Base, then what branch 1 and branch 2 do (DESIGN: one-branch, two-branch).
+
+    One-branch: one random resized crop per image, *shared by both views*; branch 1 applies the composition, branch 2
+    is the identity. Two-branch: no base; both branches apply the composition with independent draws. A leading crop is
+    then taken straight from the stored image in one interpolation, any other composition starts from the centre square.
+    """
+
+    composition: Composition
+    branches: Literal["one", "two"]
+    size: int
+    base: Crop | None
+
+    def __post_init__(self) -> None:
+        if (self.base is None) != (self.branches == "two"):
+            raise UsageError("one-branch pairs need a base crop, two-branch pairs have none")
+
+    @classmethod
+    def one_branch(cls, composition: str | Composition, size: int, base: Base | None = None) -> TransformPair:
+        """Figure 5's pair: both views share ``base`` (default: area 0.08-1), only the first is augmented."""
+        return cls(_composition(composition), "one", size, _base_crop(base or Base()))
+
+    @classmethod
+    def two_branch(cls, composition: str | Composition, size: int) -> TransformPair:
+        """Ordinary SimCLR: both views go through the composition, independently."""
+        return cls(_composition(composition), "two", size, None)
+
+    @classmethod
+    def from_config(cls, config: TrialConfig) -> TransformPair:
+        """The pair that a trial trains with."""
+        base = None if config.base is None else _base_crop(config.base)
+        return cls(Composition.from_specs(config.composition), config.branches, config.image_size, base)
+
+    def sample(self, n: int, stored: tuple[int, int] | Tensor, streams: Streams) -> PairParams:
+        """Draw everything for ``n`` images of ``stored`` size: (h, w), or int ``[n, 2]`` where images are padded."""
+        base = None if self.base is None else self.base.sample_boxes(n, stored, streams["base"])
+        active = (1,) if self.branches == "one" else (1, 2)
+        return PairParams(base, tuple(self._sample_branch(n, stored, streams, b) for b in active))
+
+    def apply(self, images: Tensor, params: PairParams, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The two views, float32 ``[n, c, size, size]`` in [0, 1], for uint8 ``[n, c, h, w]`` and drawn parameters."""
+        if self.base is not None:
+            shared = resized_crop(images, _drawn(params.base), (self.size, self.size), sizes)
+            return self._run(shared, params.branches[0]), shared
+        first, second = (self._from_stored(images, branch, sizes) for branch in params.branches)
+        return first, second
+
+    def first_view(self, images: Tensor, streams: Streams, sizes: Tensor | None = None) -> Tensor:
+        """Branch 1 alone, for supervised training: the same draws as ``__call__`` makes for its first view."""
+        n, stored = len(images), _stored(images, sizes)
+        branch = self._sample_branch(n, stored, streams, 1)
+        if self.base is None:
+            return self._from_stored(images, branch, sizes)
+        boxes = self.base.sample_boxes(n, stored, streams["base"])
+        return self._run(resized_crop(images, boxes, (self.size, self.size), sizes), branch)
+
+    def __call__(
+        self, images: Tensor, generator: torch.Generator | Streams, sizes: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Two views of a batch.
+
+        Args:
+            images: uint8 ``[n, 3, h, w]``; padded to a common size if ``sizes`` is given.
+            generator: on the images' device; or the epoch's streams.
+            sizes: int ``[n, 2]``, each image's real height and width.
+
+        Returns:
+            Two float32 ``[n, 3, size, size]`` in [0, 1] on the same device.
+        """
+        streams = generator if isinstance(generator, Streams) else Streams.fork(generator)
+        return self.apply(images, self.sample(len(images), _stored(images, sizes), streams), sizes)
+
+    @property
+    def _crops_stored(self) -> bool:
+        """True when branch 1's first op is a crop that takes the stored image itself."""
+        ops = self.composition.ops
+        return self.base is None and bool(ops) and isinstance(ops[0], Crop) and ops[0].p == 1
+
+    def _sample_branch(
+        self, n: int, stored: tuple[int, int] | Tensor, streams: Streams, branch: int
+    ) -> tuple[Params, ...]:
+        drawn = []
+        for slot, op in enumerate(self.composition.ops):
+            generator = streams[f"branch{branch}/slot{slot}"]
+            if slot == 0 and self._crops_stored and isinstance(op, Crop):
+                drawn.append(op.sample_boxes(n, stored, generator))
+            else:
+                drawn.append(op.sample(n, (self.size, self.size), generator))
+        return tuple(drawn)
+
+    def _from_stored(self, images: Tensor, branch: tuple[Params, ...], sizes: Tensor | None) -> Tensor:
+        out = (self.size, self.size)
+        if self._crops_stored:
+            return self._run(resized_crop(images, branch[0], out, sizes), branch[1:], start=1)
+        return self._run(center_crop(images, out, 1.0, sizes), branch)
+
+    def _run(self, images: Tensor, branch: tuple[Params, ...], start: int = 0) -> Tensor:
+        for op, params in zip(self.composition.ops[start:], branch, strict=True):
+            images = op.apply(images, params)
+        return images
+
+
+def _composition(value: str | Composition) -> Composition:
+    return Composition.parse(value) if isinstance(value, str) else value
+
+
+def _base_crop(base: Base) -> Crop:
+    return Crop(area=base.area, ratio=base.ratio, flip_p=0.0)
+
+
+def _stored(images: Tensor, sizes: Tensor | None) -> tuple[int, int] | Tensor:
+    return sizes if sizes is not None else (images.shape[-2], images.shape[-1])
+
+
+def _drawn(params: Params | None) -> Params:
+    if params is None:
+        raise ValueError("these parameters were drawn for a pair without a base crop")
+    return params

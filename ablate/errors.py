@@ -1,0 +1,25 @@
+"""The one exception that is the user's to mend, and the sentence that helps them mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """Bad input: the command line prints its one sentence and exits with 2, without a traceback.
+
+    The message says what was wrong, what is allowed and, where there is one, the nearest match.
+    """
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """``"; did you mean 'crop'?"`` for the closest allowed word, or ``""`` when nothing is close."""
+    match = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def unknown(kind: str, word: str, allowed: Iterable[str]) -> UsageError:
+    """The error for a word outside a closed set, with that set and the nearest match."""
+    names = list(allowed)
+    return UsageError(f"unknown {kind} {word!r}; allowed: {', '.join(names)}{nearest(word, names)}")

@@ -1,0 +1,1 @@
+"""Linear evaluation and k nearest neighbours on frozen features."""

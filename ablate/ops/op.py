@@ -1,0 +1,165 @@
+"""What an op is: a frozen dataclass of parameters that samples per image, then applies.
+
+``sample`` and ``apply`` are apart on purpose: the same parameters give the same pixels, which is what makes an op
+testable against kornia and torchvision, replayable and compilable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ablate.errors import UsageError, unknown
+
+Params = dict[str, Tensor]
+
+
+def param(default: Any, doc: str, *, low: float | None = None, high: float | None = None, unit: str = "") -> Any:
+    """A dataclass field that is an op's parameter, with its inclusive range and its unit.
+
+    A tuple default declares a pair ``(low, high)`` that must be ordered; both ends are held to the range.
+    """
+    return dataclasses.field(default=default, metadata={"doc": doc, "low": low, "high": high, "unit": unit})
+
+
+@dataclasses.dataclass(frozen=True)
+class Op:
+    """Base of every op; owns ``p``, the probability with which an image is changed at all.
+
+    A subclass writes only ``draw`` (what is drawn per image) and ``transform`` (how it is applied), sets ``name``
+    by registering itself, and raises ``version`` whenever equal parameters stop giving equal pixels.
+    """
+
+    name: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    channels: ClassVar[tuple[int, ...]] = (1, 3)
+    square_only: ClassVar[bool] = False
+    syncs: ClassVar[bool] = False  # True only for the kornia adapter: it may wait for the device
+
+    p: float = dataclasses.field(
+        default=1.0,
+        kw_only=True,
+        metadata={"doc": "probability that an image is changed", "low": 0.0, "high": 1.0, "unit": ""},
+    )
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = _checked(self.name, field, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
+        """Per-image parameters for ``n`` images of ``size`` (h, w); every tensor is ``[n, ...]`` on ``device``."""
+        raise NotImplementedError
+
+    def transform(self, images: Tensor, params: Params) -> Tensor:
+        """``images`` float ``[n, c, h, w]`` in [0, 1] -> the same shape, dtype and range; every image is changed."""
+        raise NotImplementedError
+
+    @property
+    def is_identity(self) -> bool:
+        """True when the op is switched off: ``p`` = 0 or ``strength`` = 0."""
+        return self.p == 0 or getattr(self, "strength", 1.0) == 0
+
+    def sample(
+        self,
+        n: int,
+        size: tuple[int, int],
+        generator: torch.Generator,
+        device: torch.device | str | None = None,
+    ) -> Params:
+        """Draw ``mask`` (bool ``[n]``, True where the op acts) and what ``draw`` gives, for ``n`` images of (h, w)."""
+        device = torch.device(device) if device is not None else generator.device
+        mask = torch.rand(n, generator=generator, device=device) < self.p
+        return {"mask": mask, **self.draw(n, size, generator, device)}
+
+    def apply(self, images: Tensor, params: Params) -> Tensor:
+        """Change the images that ``params["mask"]`` names; the others pass bit for bit.
+
+        Args:
+            images: float ``[n, c, h, w]`` in [0, 1].
+            params: what ``sample`` returned for ``n`` images of this size.
+
+        Returns:
+            float ``[n, c, h, w]`` in [0, 1], a new tensor or ``images`` itself; the input is never written to.
+
+        Raises:
+            UsageError: for a channel count or a shape that the op does not take.
+        """
+        self.check(images)
+        if self.is_identity:
+            return images
+        if self.p == 1:
+            return self.transform(images, params)
+        mask = params["mask"]
+        if images.device.type == "cpu":  # a data-dependent shape: free here, a wait for the device on CUDA
+            chosen = mask.nonzero()[:, 0]
+            if len(chosen) == 0:
+                return images
+            part = {key: value[chosen] for key, value in params.items()}
+            return images.index_copy(0, chosen, self.transform(images[chosen], part))
+        return torch.where(mask[:, None, None, None], self.transform(images, params), images)
+
+    def check(self, images: Tensor) -> None:
+        """Raise UsageError unless ``images`` is ``[n, c, h, w]`` with a channel count and shape this op takes."""
+        if images.ndim != 4 or images.shape[1] not in self.channels:
+            allowed = " or ".join(str(c) for c in self.channels)
+            raise UsageError(f"op '{self.name}' takes [n, c, h, w] images with c = {allowed}, not {list(images.shape)}")
+        if self.square_only and images.shape[2] != images.shape[3]:
+            raise UsageError(f"op '{self.name}' takes square images, not {images.shape[2]} x {images.shape[3]}")
+
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter and its value, ``p`` last; tuples stay tuples."""
+        names = [f.name for f in dataclasses.fields(self) if f.name != "p"] + ["p"]
+        return {name: getattr(self, name) for name in names}
+
+
+def parameter_fields(cls: type[Op]) -> dict[str, dataclasses.Field[Any]]:
+    """The parameters of an op class by name, in declaration order, ``p`` last."""
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    fields["p"] = fields.pop("p")
+    return fields
+
+
+def build(cls: type[Op], values: dict[str, Any]) -> Op:
+    """``cls(**values)`` with a UsageError for a parameter that the op does not have."""
+    allowed = list(parameter_fields(cls))
+    for name in values:
+        if name not in allowed:
+            raise unknown(f"parameter of op '{cls.name}'", name, allowed)
+    return cls(**values)
+
+
+def _checked(op: str, field: dataclasses.Field[Any], value: Any) -> Any:
+    """``value`` in the type of the field's default, or a UsageError naming op, parameter and range."""
+    default, low, high = field.default, field.metadata.get("low"), field.metadata.get("high")
+    where = f"parameter {field.name!r} of op '{op}'"
+    if isinstance(default, tuple):
+        if not isinstance(value, tuple | list) or len(value) != len(default):
+            raise UsageError(f"{where} must be {len(default)} numbers like {default}, not {value!r}")
+        items = tuple(_number(where, v, default[0], low, high) for v in value)
+        if list(items) != sorted(items):
+            raise UsageError(f"{where} must be ordered (low, high), not {value!r}")
+        return items
+    if isinstance(default, bool) or isinstance(default, str):
+        if not isinstance(value, type(default)):
+            raise UsageError(f"{where} must be a {type(default).__name__}, not {value!r}")
+        return value
+    if isinstance(default, int | float):
+        return _number(where, value, default, low, high)
+    return value
+
+
+def _number(where: str, value: Any, like: float, low: float | None, high: float | None) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{where} must be a number, not {value!r}")
+    if isinstance(like, int) and value != int(value):
+        raise UsageError(f"{where} must be a whole number, not {value!r}")
+    if not (-float("inf") < value < float("inf")):
+        raise UsageError(f"{where} must be finite, not {value!r}")
+    if (low is not None and value < low) or (high is not None and value > high):
+        span = f"at least {low}" if high is None else f"at most {high}" if low is None else f"in [{low}, {high}]"
+        raise UsageError(f"{where} must be {span}, not {value!r}")
+    return type(like)(value)

@@ -1,0 +1,72 @@
+"""A picture of real transform pairs: for every cell the original, view 1 and view 2."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpecFromSubplotSpec
+from torch import Tensor
+
+from ablate.composition import Streams, TransformPair
+from ablate.config import DataIdentity, NamedOp
+from ablate.data import DataSet, Resident
+from ablate.errors import UsageError, unknown
+from ablate.ops import center_crop
+from ablate.rng import derive_seed
+from ablate.settings import Request, shared_config
+from ablate.sweep.plan import cell_label
+
+FORMATS = ("png", "svg", "pdf")
+HEADINGS = ("original", "view 1", "view 2")
+TILE = 0.62  # inches per image
+
+
+def check_target(path: Path) -> None:
+    """Raise UsageError unless a picture can be written to ``path``."""
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix not in FORMATS:
+        raise unknown("picture format", path.suffix or path.name, [f".{name}" for name in FORMATS])
+    if not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+        raise UsageError(f"--out {path}: the directory {path.absolute().parent} does not exist or is not writable")
+
+
+def draw(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: int, seed: int) -> Figure:
+    """``count`` training images per cell, with the draws that a trial of ``seed`` would make of this batch.
+
+    All cells show the same images and, one-branch, the same base crops: as in a sweep, cells of one seed are paired.
+    """
+    config = shared_config(
+        request, DataIdentity(name=data.name, fingerprint=data.fingerprint, classes=len(data.classes))
+    )
+    order = torch.randperm(
+        len(data.pretrain.labels), generator=torch.Generator().manual_seed(derive_seed(seed, "preview"))
+    )
+    images, sizes = Resident(data.pretrain.images, torch.device("cpu")).batch(order[:count])
+    original = center_crop(images, (config.image_size, config.image_size), 1.0, sizes)
+    k = len(ops)
+    figure = Figure(figsize=(k * (3 * TILE + 0.35) + 1.1, k * (count * TILE + 0.42) + 0.5), dpi=150)
+    outer = figure.add_gridspec(
+        k, k, left=0.9 / (k * (3 * TILE + 0.35) + 1.1), right=0.99, bottom=0.01, top=0.93, wspace=0.08, hspace=0.28
+    )
+    for i, row in enumerate(ops):
+        for j, column in enumerate(ops):
+            specs = (row.op,) if i == j else (row.op, column.op)
+            cell = config.model_copy(update={"composition": specs})
+            views = TransformPair.from_config(cell)(images, Streams(seed, 0, "cpu"), sizes)
+            inner = outer[i, j].subgridspec(count, 3, wspace=0.04, hspace=0.04)
+            _draw_cell(figure, inner, (original, *views), cell_label(row.label, column.label))
+    return figure
+
+
+def _draw_cell(figure: Figure, inner: GridSpecFromSubplotSpec, columns: tuple[Tensor, ...], label: str) -> None:
+    for j, batch in enumerate(columns):
+        for i, image in enumerate(batch):
+            axes = figure.add_subplot(inner[i, j])
+            axes.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), vmin=0, vmax=1, interpolation="nearest")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            if i == 0:
+                axes.set_title(f"{label}\n{HEADINGS[j]}" if j == 1 else HEADINGS[j], fontsize=6, pad=2)

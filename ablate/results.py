@@ -1,0 +1,174 @@
+"""Trial records: one JSON file per trial, written atomically, and the table that they make. Needs no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ConfigDict, ValidationError
+
+from ablate.config import Model, Reference, Trial, TrialConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+
+
+class Failure(Model):
+    """Why a trial has no result: the exception's type and message, and the full traceback."""
+
+    type: str
+    message: str
+    traceback: str
+
+
+class TrialResult(Model):
+    """One trial's record. ``metrics`` are fractions; ``timings`` seconds; ``history`` one entry per epoch.
+
+    Two runs of one trial agree in everything but ``timings``, ``attempts``, ``host``, ``when`` and the
+    ``images_per_second`` of ``history``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
+
+    schema_version: Literal[1] = 1
+    key: str
+    seed: int
+    label: str
+    row: str | None = None
+    column: str | None = None
+    reference: Reference | None = None
+    config: TrialConfig
+    status: Literal["done", "failed", "pruned"]
+    flags: tuple[str, ...] = ()
+    metrics: dict[str, float] = {}
+    history: tuple[dict[str, float | None], ...] = ()
+    timings: dict[str, float] = {}
+    attempts: int = 1
+    versions: dict[str, str] = {}
+    host: dict[str, str] = {}
+    when: str = ""
+    error: Failure | None = None
+
+    @property
+    def id(self) -> str:
+        """``<key>-s<seed>``."""
+        return f"{self.key}-s{self.seed}"
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write ``content`` to a unique temporary name beside ``path`` and rename: a reader sees all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def set_aside(path: Path, why: str = "damaged") -> Path:
+    """Rename ``path`` to ``<name>.<why>`` (numbered when that is taken) and return the new path."""
+    target, number = path.with_name(f"{path.name}.{why}"), 0
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}.{why}{number}")
+    path.replace(target)
+    return target
+
+
+def record_path(directory: Path, trial_id: str) -> Path:
+    """``DIR/trials/<key>-s<seed>.json``."""
+    return directory / "trials" / f"{trial_id}.json"
+
+
+def write_record(directory: Path, result: TrialResult) -> Path:
+    """Write ``result`` as ``DIR/trials/<key>-s<seed>.json``, atomically; returns the path."""
+    path = record_path(directory, result.id)
+    write_atomically(path, json.dumps(result.model_dump(mode="json"), indent=1) + "\n")
+    return path
+
+
+class BadRecord(ValueError):
+    """A record file that is truncated or is not a record."""
+
+
+def read_record(path: Path) -> TrialResult:
+    """Read one record.
+
+    Raises:
+        FileNotFoundError: there is none.
+        BadRecord: it is truncated, or not what its name says.
+    """
+    text = path.read_text()
+    try:
+        result = TrialResult.model_validate_json(text)
+    except ValidationError as error:
+        raise BadRecord(f"{path}: not a whole trial record ({error.errors()[0]['msg']})") from error
+    if result.id != path.stem:
+        raise BadRecord(f"{path}: holds the record of {result.id}")
+    return result
+
+
+def read_records(directory: Path, trials: Iterable[Trial] | None = None) -> tuple[dict[str, TrialResult], list[Path]]:
+    """All readable records under ``DIR/trials`` by trial id (only those of ``trials`` if given), and the bad files."""
+    wanted = None if trials is None else {trial.id for trial in trials}
+    records: dict[str, TrialResult] = {}
+    bad: list[Path] = []
+    for path in sorted((directory / "trials").glob("[!.]*.json")):
+        if wanted is not None and path.stem not in wanted:
+            continue
+        try:
+            records[path.stem] = read_record(path)
+        except BadRecord:
+            bad.append(path)
+    return records, bad
+
+
+def load_results(directory: str | Path) -> pd.DataFrame:
+    """One row per trial record of a sweep directory.
+
+    Columns: ``key, seed, label, row, column, reference, status, flags``, every metric, ``seconds`` and ``error``.
+    Metrics are fractions; a failed trial's are NaN. Unreadable records are left out.
+    """
+    import pandas as pd
+
+    records, _ = read_records(Path(directory))
+    rows = [
+        {
+            "key": r.key,
+            "seed": r.seed,
+            "label": r.label,
+            "row": r.row,
+            "column": r.column,
+            "reference": r.reference,
+            "status": r.status,
+            "flags": ",".join(r.flags),
+            **r.metrics,
+            "seconds": r.timings.get("total"),
+            "error": r.error.message if r.error else None,
+        }
+        for r in records.values()
+    ]
+    fixed = ["key", "seed", "label", "row", "column", "reference", "status", "flags"]
+    metrics = ["linear_top1", "linear_val_top1", "knn_top1"]
+    columns = fixed + metrics + sorted({k for r in rows for k in r} - set(fixed + metrics) - {"seconds", "error"})
+    return pd.DataFrame(rows, columns=[*columns, "seconds", "error"])

@@ -1,0 +1,248 @@
+"""From what a user asked for to a resolved experiment: preset, then ``--set``, then flags; every error one sentence."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ValidationError
+
+from ablate.composition import Composition
+from ablate.config import (
+    Base,
+    Branches,
+    DataIdentity,
+    Encoder,
+    Experiment,
+    Head,
+    NamedOp,
+    Objective,
+    Optimiser,
+    Reference,
+    TrialConfig,
+)
+from ablate.data import DataSet, native_size
+from ablate.errors import UsageError, nearest, unknown
+from ablate.ops import parse_composition, parse_op, spec, split_list, to_string
+from ablate.presets import Preset, preset_for
+
+SETTABLE = {
+    *("epochs", "warmup_epochs", "batch_size", "temperature", "image_size", "objective"),
+    *("precision", "memory_format", "threads"),
+    *(f"encoder.{name}" for name in Encoder.model_fields),
+    *(f"head.{name}" for name in Head.model_fields),
+    *(f"optimiser.{name}" for name in Optimiser.model_fields),
+    *(f"base.{name}" for name in Base.model_fields),
+}
+"""The fields of a trial that ``--set`` takes."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for; ``values`` maps settable names to values, flags already over ``--set``."""
+
+    data: str
+    branches: Branches
+    values: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+
+
+def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
+    """``["optimiser.lr=0.1"]`` -> ``{"optimiser.lr": 0.1}``; values are Python literals or bare words."""
+    values: dict[str, Any] = {}
+    for item in items:
+        name, equals, text = item.partition("=")
+        name = name.strip()
+        if not equals:
+            raise UsageError(f"--set takes NAME=VALUE, not {item!r}")
+        if name not in SETTABLE:
+            raise unknown("setting", name, sorted(SETTABLE))
+        try:
+            values[name] = ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError):
+            values[name] = text.strip()
+    return values
+
+
+def resolve_device(device: str) -> str:
+    """``auto`` is CUDA where torch sees a GPU, else the CPU.
+
+    Raises:
+        UsageError: an unknown device, or ``cuda`` without a GPU.
+    """
+    if device not in {"auto", "cpu", "cuda"}:
+        raise unknown("device", device, ["auto", "cpu", "cuda"])
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise UsageError("--device cuda: torch sees no CUDA device here; allowed here: cpu")
+    return "cuda" if device == "cuda" or (device == "auto" and available) else "cpu"
+
+
+def image_size(request: Request) -> int:
+    """The training size in pixels: asked for, else the data set's own (224 for folders)."""
+    size = request.values.get("image_size")
+    if size is None:
+        return native_size(request.data)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 8:
+        raise UsageError(f"the image size must be a whole number of pixels, at least 8, not {size!r}")
+    return size
+
+
+def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
+    """The resolved configuration that all cells share, with an empty composition.
+
+    Raises:
+        UsageError: an out-of-range or contradictory value.
+    """
+    size = image_size(request)
+    preset = _preset(request.data, size)
+    device = resolve_device(request.device)
+    content = copy.deepcopy(dict(preset.values))
+    for name, value in request.values.items():
+        _assign(content, name, value)
+    if request.branches == "two":
+        if any(name.startswith("base.") for name in request.values):
+            raise UsageError("two-branch pairs have no base crop: base.* can be set with --branches one only")
+        content["base"] = None
+    content["image_size"] = size
+    batch_size = content["batch_size"]
+    if "optimiser.lr" not in request.values and isinstance(batch_size, int):
+        content["optimiser"]["lr"] = preset.lr_per_256 * batch_size / 256
+    content.setdefault("precision", _precision(device))
+    if content.get("objective") == "untrained":
+        raise UsageError("objective 'untrained' is a reference, not a sweep; allowed: simclr, supervised")
+    try:
+        config = TrialConfig(
+            composition=(),
+            branches=request.branches,
+            data=data,
+            device="cuda" if device == "cuda" else "cpu",
+            **content,
+        )
+    except ValidationError as error:
+        raise UsageError(explain(error)) from None
+    _check_hardware(config)
+    return config
+
+
+def validate(request: Request) -> None:
+    """Raise what :func:`shared_config` would, before any data is touched."""
+    shared_config(request, DataIdentity(name="", fingerprint="", classes=2))
+
+
+def grid_experiment(
+    request: Request, data: DataSet, ops: str, seeds: Sequence[int], references: Sequence[Reference], command: str
+) -> Experiment:
+    """The grid over every ordered pair of ``ops``.
+
+    Raises:
+        UsageError: bad ops, or a batch larger than the data set.
+    """
+    identity = DataIdentity(name=data.name, fingerprint=data.fingerprint, classes=len(data.classes))
+    shared = shared_config(request, identity)
+    check_batch(shared, data)
+    return Experiment(
+        command=command,
+        data=request.data,
+        seeds=tuple(seeds),
+        references=tuple(references),
+        reference_crop=spec(parse_op("crop", op_defaults(request))),
+        ops=named_ops(request, ops),
+        shared=shared,
+    )
+
+
+def check_batch(config: TrialConfig, data: DataSet) -> None:
+    """Raise UsageError when one batch needs more images than there are to train on."""
+    available = len(data.pretrain.labels)
+    if config.batch_size > available:
+        raise UsageError(
+            f"the batch size {config.batch_size} is larger than the {available} training images of {data.name}; "
+            f"allowed: 2 to {available}"
+        )
+
+
+def named_ops(request: Request, text: str) -> tuple[NamedOp, ...]:
+    """``crop,color(strength=0.5)`` resolved: one named op per item, in order.
+
+    Raises:
+        UsageError: malformed text, a composition where an op is meant, an op listed twice.
+    """
+    defaults = op_defaults(request)
+    named: list[NamedOp] = []
+    for item in split_list(text, ","):
+        if len(split_list(item, "+")) > 1:
+            raise UsageError(f"--ops lists single ops, a grid composes them itself; {item!r} is a composition")
+        op = parse_op(item, defaults)
+        label = to_string(op, defaults)
+        if any(label == other.label for other in named):
+            raise UsageError(f"op {label!r} is listed twice in --ops {text!r}")
+        named.append(NamedOp(label=label, op=spec(op)))
+    return tuple(named)
+
+
+def parse_one(request: Request, text: str) -> Composition:
+    """One composition, with the preset's op defaults."""
+    return Composition(parse_composition(text, op_defaults(request)))
+
+
+def op_defaults(request: Request) -> Mapping[str, Mapping[str, Any]]:
+    """The op parameters that the data set's preset replaces."""
+    return _preset(request.data, image_size(request)).ops
+
+
+def _preset(data: str, size: int) -> Preset:
+    return preset_for(data.partition(":")[0], size)
+
+
+def _assign(content: dict[str, Any], name: str, value: Any) -> None:
+    group, dot, leaf = name.partition(".")
+    if dot:
+        content.setdefault(group, {})[leaf] = value
+    else:
+        content[name] = value
+
+
+def _precision(device: str) -> str:
+    """bfloat16 on CUDA devices that have it, float32 elsewhere: a fixed rule on the hardware class."""
+    return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def _check_hardware(config: TrialConfig) -> None:
+    if config.precision != "bfloat16":
+        return
+    if config.device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UsageError("this GPU has no bfloat16 arithmetic; allowed precision here: float32")
+    if config.device == "cpu" and not torch.backends.mkldnn.is_available():
+        raise UsageError("this CPU build has no bfloat16 kernels; allowed precision here: float32")
+    if config.device == "cpu" and not torch.cpu._is_avx512_bf16_supported():
+        raise UsageError("this CPU has no bfloat16 instructions (it would be slower); allowed precision here: float32")
+
+
+def explain(error: ValidationError) -> str:
+    """The first problem of a validation error in one sentence, with what is allowed and the nearest match."""
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    value, message = problem["input"], problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "literal_error":
+        allowed = problem["ctx"]["expected"]
+        return (
+            f"{name} must be {allowed}, not {value!r}{nearest(str(value), allowed.replace(chr(39), '').split(' or '))}"
+        )
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}{nearest(name, SETTABLE)}"
+    shown = "" if isinstance(value, dict | BaseModel) else f", not {value!r}"
+    return f"{name or 'configuration'}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def objective_name(value: str) -> Objective:
+    """``simclr`` or ``supervised``; UsageError otherwise."""
+    if value == "simclr":
+        return "simclr"
+    if value == "supervised":
+        return "supervised"
+    raise unknown("objective", value, ["simclr", "supervised"])

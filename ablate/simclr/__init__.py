@@ -1,0 +1,1 @@
+"""SimCLR: encoder, projection head, NT-Xent, optimiser, schedule and the trainer that joins them."""

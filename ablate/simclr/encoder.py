@@ -1,0 +1,74 @@
+"""Encoders f(x): torchvision's ResNets with the small-image stem, and a small one for a CPU core."""
+
+from __future__ import annotations
+
+import torchvision
+from torch import Tensor, nn
+
+from ablate.config import Encoder
+from ablate.errors import UsageError
+
+SMALL_IMAGE = 64  # pixels; up to here the stem neither strides nor pools
+
+
+def build_encoder(config: Encoder, image_size: int) -> ResNet8 | TorchvisionResNet:
+    """The encoder: float ``[N, 3, image_size, image_size]`` -> ``h [N, dim]``, pooled.
+
+    Initial weights are torchvision's (He, fan out), drawn from the global generator.
+
+    Raises:
+        UsageError: a width other than 64 for a torchvision ResNet.
+    """
+    if config.name == "resnet8":
+        return ResNet8(config.width)
+    if config.width != 64:
+        raise UsageError(f"encoder.width can be set for resnet8 only; {config.name} has 64, not {config.width}")
+    return TorchvisionResNet(config.name, small_image=image_size <= SMALL_IMAGE)
+
+
+class TorchvisionResNet(nn.Module):
+    """resnet18, 34 or 50 without the classifier; for small images a 3x3 stem of stride 1, no pool (app. B.9)."""
+
+    def __init__(self, name: str, *, small_image: bool) -> None:
+        super().__init__()
+        self.net = getattr(torchvision.models, name)(weights=None)
+        self.dim: int = self.net.fc.in_features
+        self.net.fc = nn.Identity()
+        if small_image:
+            self.net.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+            nn.init.kaiming_normal_(self.net.conv1.weight, mode="fan_out", nonlinearity="relu")
+            self.net.maxpool = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``h = f(x)``."""
+        h: Tensor = self.net(x)
+        return h
+
+
+class ResNet8(nn.Module):
+    """Ours, for one CPU core: a 3x3 stem of stride 2 and three basic blocks of w, 2w and 4w channels; dim = 4w."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.dim = 4 * width
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        )
+        self.blocks = nn.Sequential(
+            _block(width, width, stride=1), _block(width, 2 * width, stride=2), _block(2 * width, 4 * width, stride=2)
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``h = f(x)``."""
+        h: Tensor = self.blocks(self.stem(x)).mean((2, 3))
+        return h
+
+
+def _block(inputs: int, outputs: int, stride: int) -> nn.Module:
+    shortcut = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    return torchvision.models.resnet.BasicBlock(inputs, outputs, stride, shortcut)

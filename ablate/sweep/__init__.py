@@ -1,0 +1,1 @@
+"""Sweeps: the plan, the launcher and its workers, the display, and what the disk says."""

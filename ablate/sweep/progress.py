@@ -1,0 +1,154 @@
+"""The live display of a local sweep; plain lines where the output is not a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ablate.config import Trial
+from ablate.results import BadRecord, TrialResult, read_record, record_path
+from ablate.sweep.eta import clock, mean, remaining_seconds
+from ablate.sweep.workspace import read_progress
+
+REFRESH = 0.5  # seconds between looks at the running trials
+PLAIN_EVERY = 30.0  # seconds between lines about running trials when not on a terminal
+
+
+class Progress:
+    """Follows a sweep on disk: cells done, each running trial's epoch, the latest accuracies and the time left."""
+
+    def __init__(self, console: Console, directory: Path, trials: list[Trial], finished: int, workers: int) -> None:
+        self.console, self.directory, self.workers = console, directory, workers
+        self.total = len(trials) + finished
+        self.already = finished
+        self.pending = {trial.id: trial for trial in trials}
+        self.results: list[TrialResult] = []
+        self.warned: set[str] = set()
+        self.started = self.refreshed = self.said = time.monotonic()
+        self.began: dict[str, float] = {}
+        self.running: list[tuple[Trial, dict[str, Any]]] = []
+        self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self.live:
+            self.live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self.live:
+            self.live.__exit__(kind, error, tb)
+
+    def update(self, running: list[Trial]) -> None:
+        """Look at the disk (at most every half second) and show what changed."""
+        now = time.monotonic()
+        if now - self.refreshed < REFRESH and self.began:
+            return
+        self.refreshed = now
+        at_work = {trial.id for trial in running}
+        self.finish([self.pending[i] for i in self.began if i in self.pending and i not in at_work])
+        for trial in running:
+            self.began.setdefault(trial.id, now)
+        self.running = [(trial, self._progress(trial)) for trial in running]
+        if self.live:
+            self.live.update(self._screen(), refresh=True)
+        elif now - self.said >= PLAIN_EVERY:
+            self.said = now
+            self.console.print(self._plain(), highlight=False, soft_wrap=True)
+
+    def finish(self, trials: Iterable[Trial]) -> None:
+        """Take note of trials whose records have appeared."""
+        for trial in trials:
+            try:
+                result = read_record(record_path(self.directory, trial.id))
+            except (FileNotFoundError, BadRecord):
+                continue
+            del self.pending[trial.id]
+            self.results.append(result)
+            self.console.print(self._line(result), highlight=False, soft_wrap=True)
+
+    def _progress(self, trial: Trial) -> dict[str, Any]:
+        progress = read_progress(self.directory, trial.id) or {"epoch": 0, "metrics": {}}
+        damaged = progress["metrics"].get("damaged_checkpoint")
+        if damaged and trial.id not in self.warned:
+            self.warned.add(trial.id)
+            self.console.print(f"[yellow]damaged checkpoint set aside as {damaged}; {trial.label} starts over[/]")
+        return progress
+
+    def seconds_left(self) -> float | None:
+        """The estimate, once one trial of this run (the quick untrained reference aside) has been measured."""
+        measured = [
+            r.timings["total"] for r in self.results if r.reference != "untrained" and r.attempts == 1 and r.timings
+        ]
+        if not measured:
+            return self._first_guess()
+        each = mean(measured)
+        waiting = len(self.pending) - len(self.running)
+        return remaining_seconds(each, waiting, (self._needs(t, p, each) for t, p in self.running), self.workers)
+
+    def _first_guess(self) -> float | None:
+        """Before the first trial is done: from the running ones' pace, once each is some epochs in."""
+        paces = [
+            (time.monotonic() - self.began[trial.id]) / progress["epoch"] * trial.config.epochs
+            for trial, progress in self.running
+            if progress["epoch"] >= 2 and trial.config.epochs
+        ]
+        if not paces:
+            return None
+        each = mean(paces)
+        waiting = len(self.pending) - len(self.running)
+        return remaining_seconds(each, waiting, (self._needs(t, p, each) for t, p in self.running), self.workers)
+
+    def _needs(self, trial: Trial, progress: dict[str, Any], each: float) -> float:
+        return each * (1 - progress["epoch"] / max(1, trial.config.epochs))
+
+    @property
+    def done(self) -> int:
+        """Trials with a record, those of earlier runs included."""
+        return self.already + len(self.results)
+
+    def _headline(self) -> str:
+        failed = sum(result.status == "failed" for result in self.results)
+        left = self.seconds_left()
+        parts = [f"{self.done}/{self.total} trials done"]
+        parts += [f"{failed} failed"] if failed else []
+        parts += [f"{len(self.running)} running", f"elapsed {clock(time.monotonic() - self.started)}"]
+        parts += [f"about {clock(left)} left" if left is not None else "time left: after the first epochs"]
+        return " · ".join(parts)
+
+    def _plain(self) -> str:
+        epochs = ", ".join(f"{t.label} s{t.seed} {p['epoch']}/{t.config.epochs}" for t, p in self.running)
+        return f"{self._headline()} · {epochs}" if epochs else self._headline()
+
+    def _line(self, result: TrialResult) -> Text:
+        head = f"[{self.done}/{self.total}] {result.label} seed {result.seed}: "
+        if result.status == "failed":
+            reason = result.error.message if result.error else "no reason recorded"
+            return Text(f"{head}failed: {reason} (log: {self.directory}/logs/{result.id}.log)", style="red")
+        accuracy = f"linear {result.metrics['linear_top1']:.1%}, kNN {result.metrics['knn_top1']:.1%}"
+        flags = f" [{', '.join(result.flags)}]" if result.flags else ""
+        return Text(f"{head}{accuracy}{flags} in {clock(result.timings['total'])}")
+
+    def _screen(self) -> Group:
+        table = Table(box=None, pad_edge=False, show_header=bool(self.running), header_style="dim")
+        for name in ("running", "seed", "epoch", "", "loss", "images/s"):
+            table.add_column(name, justify="left" if name in {"running", ""} else "right", no_wrap=True)
+        for trial, progress in self.running:
+            metrics, epochs = progress["metrics"], max(1, trial.config.epochs)
+            filled = round(20 * progress["epoch"] / epochs)
+            table.add_row(
+                trial.label,
+                str(trial.seed),
+                f"{progress['epoch']}/{trial.config.epochs}",
+                "█" * filled + "░" * (20 - filled),
+                f"{metrics['loss']:.3f}" if "loss" in metrics else "",
+                f"{metrics['images_per_second']:.0f}" if "images_per_second" in metrics else "",
+            )
+        return Group(Text(self._headline(), style="bold"), table)

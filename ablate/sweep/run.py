@@ -1,0 +1,149 @@
+"""Running a sweep on this machine: what is missing, the workers, the display, and the report at the end."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from ablate.config import Experiment, Trial
+from ablate.errors import UsageError
+from ablate.results import BadRecord, TrialResult, read_record, record_path, set_aside
+from ablate.sweep.local import DiskTrouble, LocalLauncher, WorkerTrouble
+from ablate.sweep.plan import SWEEP_FILE, extend, load_experiment, plan, save_experiment
+from ablate.sweep.progress import Progress
+from ablate.sweep.workspace import running_directory, sole_user
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class State:
+    """What the disk says about a sweep's trials."""
+
+    finished: list[TrialResult]
+    failed: list[TrialResult]
+    missing: list[Trial]
+    damaged: list[Path]
+    begun: int
+
+
+def survey(directory: Path, trials: list[Trial]) -> State:
+    """Sort ``trials`` by their records; a damaged record counts as missing. Changes nothing."""
+    finished, failed, missing, damaged = [], [], [], []
+    for trial in trials:
+        path = record_path(directory, trial.id)
+        try:
+            result = read_record(path)
+        except FileNotFoundError:
+            missing.append(trial)
+        except BadRecord:
+            damaged.append(path)
+            missing.append(trial)
+        else:
+            (failed if result.status == "failed" else finished).append(result)
+    begun = sum(running_directory(directory, trial.id).is_dir() for trial in missing)
+    return State(finished, failed, missing, damaged, begun)
+
+
+def check_out(directory: Path) -> None:
+    """Raise UsageError unless ``directory`` can hold a sweep: writable, and empty, new or a sweep's already."""
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"--out {directory} is a file; choose a directory")
+    existing = directory
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {directory} is not writable ({existing} refuses); choose another directory")
+    if directory.is_dir() and not (directory / SWEEP_FILE).is_file():
+        strangers = [p.name for p in directory.iterdir() if p.name != ".lock"]
+        if strangers:
+            raise UsageError(
+                f"--out {directory} holds other files ({sorted(strangers)[0]}, ...) and is not a sweep directory; "
+                "choose a new or empty one"
+            )
+
+
+def merge_with_existing(directory: Path, experiment: Experiment) -> Experiment:
+    """``experiment``, extended by what ``directory`` already holds; UsageError if that is another sweep."""
+    if (directory / SWEEP_FILE).is_file():
+        return extend(load_experiment(directory), experiment, directory)
+    return experiment
+
+
+def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
+    """One line: how many trials there are, are done, have failed, and will run."""
+    cells = len({(trial.row, trial.column) for trial in trials if trial.reference is None})
+    seeds = len({trial.seed for trial in trials})
+    references = sum(trial.reference is not None for trial in trials)
+    parts = [f"{cells} cells x {seeds} seed{'s' * (seeds > 1)} + {references} references = {len(trials)} trials"]
+    parts += [f"{len(state.finished)} done"] if state.finished else []
+    if state.failed:
+        parts += [f"{len(state.failed)} failed ({'to rerun' if retry_failed else 'kept; --retry-failed reruns them'})"]
+    parts += [f"{state.begun} to resume from a checkpoint"] if state.begun else []
+    return "; ".join([*parts, f"{len(state.missing) + len(state.failed) * retry_failed} to run"])
+
+
+def run_sweep(
+    directory: Path, experiment: Experiment, cache: Path, devices: list[str], retry_failed: bool, console: Console
+) -> int:
+    """Run what is missing and report. Returns the exit code: 0 all done, 1 some failed, 130 interrupted.
+
+    Raises:
+        UsageError: another command is at work in ``directory``.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with sole_user(directory):
+        experiment = merge_with_existing(directory, experiment)
+        save_experiment(directory, experiment)
+        trials = plan(experiment)
+        state = survey(directory, trials)
+        to_run = _make_way(directory, trials, state, retry_failed, console)
+        console.print(summary(trials, state, retry_failed), highlight=False)
+        launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads)
+        finished = len(trials) - len(to_run)
+        try:
+            with Progress(console, directory, to_run, finished, max(1, min(len(devices), len(to_run)))) as progress:
+                launcher.run(to_run, progress.update)
+                progress.finish(list(progress.pending.values()))
+        except KeyboardInterrupt:
+            console.print(
+                f"interrupted; finished trials and checkpoints are in {directory}: the same command resumes",
+                highlight=False,
+            )
+            return INTERRUPTED
+        except DiskTrouble as error:
+            console.print(
+                f"[red]stopped: the disk refused a write ({error}); finished trials are intact[/]; free "
+                "some room and run the same command again",
+                highlight=False,
+            )
+            return 1
+        except WorkerTrouble as error:
+            console.print(f"[red]stopped: {error}[/]", highlight=False, markup=True)
+            return 1
+        return report(directory, trials, console)
+
+
+def _make_way(directory: Path, trials: list[Trial], state: State, retry_failed: bool, console: Console) -> list[Trial]:
+    """Set damaged records (and, to retry, failed ones) aside; the trials to run, in plan order."""
+    for path in state.damaged:
+        aside = set_aside(path)
+        console.print(f"[yellow]damaged record set aside as {aside}; its trial runs again[/]", highlight=False)
+    wanted = {trial.id for trial in state.missing}
+    if retry_failed:
+        wanted |= {result.id for result in state.failed}
+        for result in state.failed:
+            set_aside(record_path(directory, result.id), "failed")
+    return [trial for trial in trials if trial.id in wanted]
+
+
+def report(directory: Path, trials: list[Trial], console: Console) -> int:
+    """Write the report, show the heatmap, list what failed and how to rerun it. Returns 0, or 1 if any failed."""
+    from ablate.report import write_report
+
+    write_report(directory).show(console)
+    failed = survey(directory, trials).failed
+    return 1 if failed else 0

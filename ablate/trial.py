@@ -1,0 +1,254 @@
+"""One trial, start to record: train, evaluate, write what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import platform
+import shutil
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ablate import __version__
+from ablate.config import Trial, TrialConfig
+from ablate.data import DataSet, Resident, Split
+from ablate.evaluation.features import collapsed, extract
+from ablate.evaluation.knn import knn_top1
+from ablate.evaluation.linear import linear_evaluation
+from ablate.results import Failure, TrialResult, record_path, write_record
+from ablate.rng import stream
+from ablate.simclr import checkpoint
+from ablate.simclr.trainer import Diverged, Trainer
+
+logger = logging.getLogger("ablate")
+
+KNN_POINTS = 8
+KNN_BANK = 2000
+KNN_QUERIES = 1000
+
+
+class Interrupted(Exception):
+    """The trial was asked to stop; its last epoch's checkpoint is on disk."""
+
+
+@dataclass
+class Context:
+    """What a trial tells whoever runs it, and asks of them; the defaults are those of a trial run by hand."""
+
+    report: Callable[[int, dict[str, Any]], None] = field(default=lambda epoch, metrics: None)
+    stop_requested: Callable[[], bool] = field(default=lambda: False)
+
+
+def run_trial(
+    config: TrialConfig,
+    directory: str | Path,
+    context: Context | None = None,
+    *,
+    data: DataSet,
+    seed: int = 0,
+    label: str = "",
+    device: str | torch.device | None = None,
+) -> TrialResult:
+    """Train and evaluate ``config`` with ``seed``; write ``directory/trials/<key>-s<seed>.json`` and return it.
+
+    A trial whose record is there is returned without work; one with a checkpoint under ``directory/running`` goes on
+    from it. An exception inside the trial becomes a record with status ``failed`` and the traceback.
+
+    Raises:
+        ValueError: ``data`` is not the data that ``config`` names.
+        Interrupted: ``context.stop_requested()`` said so; the same call resumes.
+        OSError: the disk refused the checkpoint or the record.
+    """
+    if data.fingerprint != config.data.fingerprint:
+        raise ValueError(f"the configuration is for data {config.data.fingerprint}, not {data.fingerprint}")
+    trial = Trial(config=config, seed=seed, label=label or "+".join(op.name for op in config.composition) or "none")
+    path = record_path(Path(directory), trial.id)
+    if path.exists():
+        from ablate.results import read_record
+
+        return read_record(path)
+    return execute(trial, Path(directory), data, torch.device(device or config.device), context or Context())
+
+
+def execute(trial: Trial, directory: Path, data: DataSet, device: torch.device, context: Context) -> TrialResult:
+    """Run ``trial`` whatever is on record, resuming from its checkpoint if there is one; see :func:`run_trial`."""
+    running = directory / "running" / trial.id
+    torch.set_num_threads(trial.config.threads)
+    run = _Run(trial, running, data, device, context)
+    try:
+        run.train()
+        outcome = run.evaluate()
+    except (Interrupted, KeyboardInterrupt, OSError):
+        raise
+    except Exception as error:  # a record, so that the sweep goes on
+        logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
+        outcome = {"status": "failed", "error": _failure(error, device)}
+    result = run.result(outcome)
+    write_record(directory, result)
+    shutil.rmtree(running, ignore_errors=True)
+    return result
+
+
+class _Run:
+    """The state of one attempt at a trial."""
+
+    def __init__(self, trial: Trial, running: Path, data: DataSet, device: torch.device, context: Context) -> None:
+        self.trial, self.data, self.device, self.context = trial, data, device, context
+        self.config = trial.config
+        self.path = running / "checkpoint.pt"
+        self.history: list[dict[str, Any]] = []
+        self.timings: dict[str, float] = {"train": 0.0}
+        self.attempts = 1
+        self.trainer: Trainer | None = None
+
+    def train(self) -> None:
+        """Train to the last epoch, checkpointing at every epoch's end."""
+        trainer = self.trainer = Trainer(self.config, self.trial.seed, self.data, self.device)
+        self._resume(trainer)
+        if self.config.objective == "untrained":
+            trainer.calibrate()
+            return
+        knn_epochs = {round(self.config.epochs * i / KNN_POINTS) for i in range(1, KNN_POINTS + 1)}
+        while trainer.epoch < self.config.epochs:
+            started = time.perf_counter()
+            entry = trainer.train_epoch(self.context.stop_requested)
+            if entry is None:
+                raise Interrupted
+            if trainer.epoch in knn_epochs:
+                entry["knn_val_top1"] = self._knn_on_validation(trainer)
+            self.history.append(entry)
+            self.timings["train"] += time.perf_counter() - started
+            logger.info("%s", " ".join(f"{k}={v:.6g}" for k, v in entry.items()))
+            if trainer.epoch < self.config.epochs:
+                self._save(trainer)
+            self.context.report(trainer.epoch, entry)
+
+    def _save(self, trainer: Trainer) -> None:
+        state = {"history": self.history, "timings": self.timings, "attempts": self.attempts}
+        checkpoint.save(self.path, {"trial": self.trial.id, **trainer.state(), **state})
+
+    def _resume(self, trainer: Trainer) -> None:
+        state, damaged = checkpoint.load(self.path, self.device)
+        if damaged is not None:
+            logger.warning("the checkpoint of %s was damaged; set aside as %s, starting over", self.trial.id, damaged)
+            self.context.report(0, {"damaged_checkpoint": str(damaged)})
+        if state is None:
+            return
+        trainer.restore(state)
+        self.history, self.timings, self.attempts = state["history"], state["timings"], state["attempts"] + 1
+        logger.info("resumed at epoch %d, attempt %d", trainer.epoch, self.attempts)
+
+    def _features(self, trainer: Trainer, split: Split, index: Tensor) -> Tensor:
+        images = Resident(split.images, self.device)
+        return extract(
+            trainer.encoder,
+            images.batch,
+            index,
+            self.config.image_size,
+            autocast=trainer.autocast(),
+            memory_format=trainer.memory_format,
+        )
+
+    def _knn_on_validation(self, trainer: Trainer) -> float:
+        """KNN top-1 on (up to 1000 of) the validation split against (up to 2000 of) the other training images."""
+        split, val = self.data.train, self.data.val_mask
+        draw = stream(0, "knn")  # the data set's, not the trial's: every trial is watched on the same images
+        bank, queries = (~val).nonzero()[:, 0], val.nonzero()[:, 0]
+        bank = bank[torch.randperm(len(bank), generator=draw)[:KNN_BANK]]
+        queries = queries[torch.randperm(len(queries), generator=draw)[:KNN_QUERIES]]
+        h = self._features(trainer, split, torch.cat([bank, queries]))
+        y = split.labels.to(h.device)
+        return knn_top1(h[: len(bank)], y[bank], h[len(bank) :], y[queries], len(self.data.classes))
+
+    def evaluate(self) -> dict[str, Any]:
+        """Linear evaluation and kNN on the test split, on frozen ``h`` of un-augmented images."""
+        assert self.trainer is not None
+        started = time.perf_counter()
+        train, test, classes = self.data.train, self.data.test, len(self.data.classes)
+        h_train = self._features(self.trainer, train, torch.arange(len(train.labels)))
+        h_test = self._features(self.trainer, test, torch.arange(len(test.labels)))
+        if not bool(torch.isfinite(h_train).all() and torch.isfinite(h_test).all()):
+            raise Diverged("the encoder's features are not finite")
+        y_train, y_test = train.labels.to(h_train.device), test.labels.to(h_test.device)
+        linear = linear_evaluation(h_train, y_train, self.data.val_mask.to(h_train.device), h_test, y_test, classes)
+        metrics = {
+            "linear_top1": linear.top1,
+            "linear_val_top1": linear.val_top1,
+            "linear_balanced_accuracy": linear.balanced_accuracy,
+            "linear_l2": linear.l2,
+            "knn_top1": knn_top1(h_train, y_train, h_test, y_test, classes),
+        }
+        self.timings["evaluate"] = time.perf_counter() - started
+        flags = (*(("collapsed",) if collapsed(h_test) else ()), *linear.flags)
+        return {"status": "done", "metrics": metrics, "flags": flags}
+
+    def result(self, outcome: dict[str, Any]) -> TrialResult:
+        """The record of this attempt."""
+        trial = self.trial
+        timings = {**self.timings, "total": sum(self.timings.values())}
+        return TrialResult(
+            key=trial.config.key,
+            seed=trial.seed,
+            label=trial.label,
+            row=trial.row,
+            column=trial.column,
+            reference=trial.reference,
+            config=trial.config,
+            history=tuple(self.history),
+            timings=timings,
+            attempts=self.attempts,
+            versions=versions(),
+            host=host(self.device),
+            when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **outcome,
+        )
+
+
+def _failure(error: Exception, device: torch.device) -> Failure:
+    message = str(error) or type(error).__name__
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        message = f"out of GPU memory; a smaller --batch-size or fewer --workers would fit ({message})"
+        with contextlib.suppress(Exception):
+            torch.cuda.empty_cache()
+    return Failure(type=type(error).__name__, message=message, traceback=traceback.format_exc())
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    import kornia
+    import torchvision
+
+    return {
+        "ablate": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
+        "kornia": str(kornia.__version__),
+    }
+
+
+def host(device: torch.device) -> dict[str, str]:
+    """Where the trial ran: host, device, processor and the vector instructions that torch uses (they change bits)."""
+    cuda = device.type == "cuda"
+    return {
+        "name": socket.gethostname(),
+        "device": torch.cuda.get_device_name(device) if cuda else "cpu",
+        "processor": _processor(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

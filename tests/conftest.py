@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ablate.config import DataIdentity, Experiment, NamedOp, OpSpec, TrialConfig
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of noisy stripes, 16 px, 24 training and 6 test PNGs each: a trial on them takes a second."""
+    root = tmp_path_factory.mktemp("tiny")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 24), ("test", 6)):
+        for number, name in enumerate(("across", "down", "plain")):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                image = rng.integers(0, 120, (16, 16, 3))
+                if number < 2:
+                    lines = [slice(None), slice(None)]
+                    lines[number] = slice(i % 4, None, 4)
+                    image[tuple(lines)] += 130
+                Image.fromarray(image.astype(np.uint8)).save(folder / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def op_spec(name: str, **params: object) -> OpSpec:
+    return OpSpec(name=name, version=1, params={**params, "p": 1.0})
+
+
+@pytest.fixture
+def experiment() -> Experiment:
+    """A plan over made-up data, for what needs no images and no torch."""
+    shared = TrialConfig(composition=(), data=DataIdentity(name="made-up", fingerprint="f00d", classes=3))
+    named = tuple(NamedOp(label=name, op=op_spec(name)) for name in ("crop", "color"))
+    return Experiment(data="folder:/images", seeds=(0, 1), ops=named, reference_crop=op_spec("crop"), shared=shared)

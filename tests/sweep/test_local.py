@@ -1,0 +1,191 @@
+"""Real worker processes on a data set of 72 tiny images."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ablate.results import read_records
+from tests.test_trial import comparable
+
+SETTINGS = [
+    *("--size", "16", "--epochs", "2", "--batch-size", "16", "--device", "cpu"),
+    *("--set", "encoder.name=resnet8", "--set", "encoder.width=4", "--set", "head.hidden=8", "--set", "head.output=4"),
+    *("--set", "optimiser.name=adamw", "--set", "optimiser.lr=0.01", "--set", "warmup_epochs=1"),
+]
+
+
+def command(tiny_folder, cache, out, *extra, ops="crop,color"):
+    data = ["--data", f"folder:{tiny_folder}", "--cache", str(cache), "--out", str(out)]
+    return [sys.executable, "-m", "ablate", "grid", "--ops", ops, *data, *SETTINGS, *extra]
+
+
+def run(*args, **kwargs):
+    return subprocess.run(command(*args, **kwargs), capture_output=True, text=True, timeout=240, check=False)
+
+
+def results(out):
+    records, bad = read_records(out)
+    assert not bad
+    return {name: comparable(record) for name, record in records.items()}
+
+
+@pytest.fixture(scope="module")
+def sweep(tiny_folder, cache, tmp_path_factory):
+    """A finished sweep of two ops with every reference, by one worker."""
+    out = tmp_path_factory.mktemp("sweep") / "out"
+    done = run(tiny_folder, cache, out, "--workers", "1", "--references")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out, done
+
+
+def test_a_sweep_from_nothing_to_the_heatmap(sweep):
+    out, done = sweep
+    assert len(results(out)) == 4 + 3
+    assert "4 cells x 1 seed + 3 references = 7 trials; 7 to run" in done.stdout
+    assert re.search(r"\[\d/7\] crop\+color seed 0: linear \d+\.\d%", done.stdout)
+    for name in ("heatmap.png", "heatmap.svg", "heatmap.pdf", "table.csv", "table.tex"):
+        assert (out / "report" / name).stat().st_size > 0
+    assert not list(out.glob("running/*"))
+    assert done.stderr == ""
+
+
+def test_two_workers_give_identical_results(sweep, tiny_folder, cache, tmp_path):
+    done = run(tiny_folder, cache, tmp_path / "two", "--workers", "2", "--references")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert results(tmp_path / "two") == results(sweep[0])
+
+
+def test_the_same_command_again_runs_nothing_and_extension_runs_the_rest(sweep, tiny_folder, cache):
+    out, _ = sweep
+    before = {path: path.stat().st_mtime_ns for path in out.glob("trials/*.json")}
+    again = run(tiny_folder, cache, out, "--workers", "1", "--references")
+    assert again.returncode == 0
+    assert "7 done; 0 to run" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in out.glob("trials/*.json")} == before
+
+
+def test_damaged_records_are_set_aside_and_rerun_alone(sweep, tiny_folder, cache, tmp_path):
+    import shutil
+
+    out = tmp_path / "copy"
+    shutil.copytree(sweep[0], out)
+    victim = sorted(out.glob("trials/*.json"))[0]
+    victim.write_text(victim.read_text()[:50])
+    done = run(tiny_folder, cache, out, "--workers", "1", "--references")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "damaged record set aside" in done.stdout
+    assert "6 done; 1 to run" in done.stdout
+    assert (victim.parent / f"{victim.name}.damaged").exists()
+    assert results(out) == results(sweep[0])
+
+
+def test_another_sweep_in_the_directory_is_refused(sweep, tiny_folder, cache):
+    done = run(tiny_folder, cache, sweep[0], "--set", "temperature=0.9")
+    assert done.returncode == 2
+    assert "temperature was 0.5, is 0.9" in done.stderr
+    assert done.stdout == ""
+
+
+def test_dry_run_plans_estimates_and_runs_nothing(tiny_folder, cache, tmp_path):
+    done = run(tiny_folder, cache, tmp_path / "dry", "--dry-run", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert "4 cells x 1 seed + 1 references = 5 trials; 5 to run" in done.stdout
+    assert re.search(r"estimated: \d+ s per trial .* with 2 workers", done.stdout)
+    assert not (tmp_path / "dry").exists()
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def mid_trial(out):
+    return lambda: any((path.parent / "checkpoint.pt").exists() for path in out.glob("running/*/progress.json"))
+
+
+@pytest.fixture
+def long_sweep(tiny_folder, cache, tmp_path):
+    """A running sweep, caught in the middle of a trial that has a checkpoint."""
+    out = tmp_path / "long"
+    line = command(tiny_folder, cache, out, "--workers", "1", "--epochs", "40", ops="crop")
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_for(mid_trial(out))
+    yield out, line, process
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    process.stdout.close()
+    process.stderr.close()
+
+
+def worker_pids(out):
+    return {json.loads(path.read_text())["pid"] for path in out.glob("running/*/progress.json")}
+
+
+def alive(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().split()[2] != "Z"  # noqa: PTH123
+    except OSError:
+        return False
+
+
+def test_ctrl_c_stops_within_seconds_and_says_how_to_resume(long_sweep):
+    out, _, process = long_sweep
+    workers = worker_pids(out)
+    started = time.monotonic()
+    os.kill(process.pid, signal.SIGINT)
+    stdout, _ = process.communicate(timeout=60)
+    assert time.monotonic() - started < 5  # the promise itself, not a benchmark
+    assert process.returncode == 130
+    assert "the same command resumes" in stdout
+    wait_for(lambda: not any(alive(pid) for pid in workers), 10)
+
+
+def test_kill_9_in_the_middle_of_a_trial_then_the_same_command_is_bit_identical(long_sweep, tmp_path):
+    out, line, process = long_sweep
+    victims = worker_pids(out) | {process.pid}
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    again = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "to resume from a checkpoint" in again.stdout
+    records, _ = read_records(out)
+    assert max(record.attempts for record in records.values()) == 2
+    fresh = [*line]
+    fresh[fresh.index("--out") + 1] = str(tmp_path / "fresh")
+    assert subprocess.run(fresh, capture_output=True, timeout=240, check=False).returncode == 0
+    assert results(out) == results(tmp_path / "fresh")
+
+
+def test_a_launcher_killed_alone_takes_its_workers_along(long_sweep):
+    out, _, process = long_sweep
+    workers = worker_pids(out)
+    os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not any(alive(pid) for pid in workers), 10)
+
+
+def test_a_worker_killed_once_is_replaced(long_sweep):
+    out, _, process = long_sweep
+    for pid in worker_pids(out):
+        os.kill(pid, signal.SIGKILL)
+    stdout, stderr = process.communicate(timeout=240)
+    assert process.returncode == 0, stdout + stderr
+    assert len(results(out)) == 2
+
+
+def test_two_commands_do_not_share_a_directory(long_sweep):
+    out, line, _ = long_sweep
+    second = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert second.returncode == 2
+    assert "another ablate command is at work" in second.stderr

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+
+from ablate.config import NamedOp, OpSpec
+from ablate.errors import UsageError
+from ablate.sweep.eta import clock, remaining_seconds
+from ablate.sweep.plan import extend, load_experiment, plan, save_experiment
+from tests.conftest import op_spec
+
+
+def test_a_grid_of_k_ops_has_k_squared_cells_and_its_references(experiment):
+    trials = plan(experiment)
+    cells = [t for t in trials if t.reference is None and t.seed == 0]
+    assert [t.label for t in cells] == ["crop", "crop+color", "color+crop", "color"]
+    assert [len(t.config.composition) for t in cells] == [1, 2, 2, 1]  # the diagonal applies its op once
+    assert [t.reference for t in trials if t.reference] == ["untrained"] * 2
+    assert len({t.id for t in trials}) == len(trials) == 2 * 5
+
+
+def test_order_matters(experiment):
+    by_label = {t.label: t for t in plan(experiment) if t.seed == 0}
+    assert by_label["crop+color"].config.key != by_label["color+crop"].config.key
+
+
+def test_references(experiment):
+    full = experiment.model_copy(update={"references": ("untrained", "no-op", "supervised")})
+    by_name = {t.reference: t.config for t in plan(full) if t.seed == 0 and t.reference}
+    assert by_name["untrained"].epochs == 0
+    assert by_name["no-op"].composition == ()
+    assert by_name["no-op"].epochs == by_name["supervised"].epochs == experiment.shared.epochs
+    assert by_name["supervised"].objective == "supervised"
+    assert [op.name for op in by_name["supervised"].composition] == ["crop"]
+
+
+@pytest.mark.parametrize("branches", ["one", "two"])
+def test_sweep_file_round_trip_keeps_every_key(experiment, tmp_path, branches):
+    if branches == "two":
+        shared = experiment.shared.model_copy(update={"branches": "two", "base": None})
+        experiment = experiment.model_copy(update={"shared": shared})
+    save_experiment(tmp_path, experiment)
+    loaded = load_experiment(tmp_path)
+    assert loaded == experiment
+    assert [t.id for t in plan(loaded)] == [t.id for t in plan(experiment)]
+
+
+def test_more_seeds_and_ops_extend(experiment, tmp_path):
+    blur = NamedOp(label="blur", op=op_spec("blur"))
+    wider = experiment.model_copy(update={"ops": (experiment.ops[0], blur), "seeds": (0, 1, 2)})
+    merged = extend(experiment, wider, tmp_path)
+    assert [op.label for op in merged.ops] == ["crop", "color", "blur"]
+    assert merged.seeds == (0, 1, 2)
+    assert {t.id for t in plan(experiment)} <= {t.id for t in plan(merged)}
+
+
+def test_a_changed_setting_is_refused_with_the_difference(experiment, tmp_path):
+    shared = experiment.shared.model_copy(update={"epochs": 7})
+    with pytest.raises(UsageError, match="epochs was 100, is 7"):
+        extend(experiment, experiment.model_copy(update={"shared": shared}), tmp_path)
+    crop = NamedOp(label="crop", op=OpSpec(name="crop", version=2, params={"p": 1.0}))
+    with pytest.raises(UsageError, match="crop was version=1 and is 2"):
+        extend(experiment, experiment.model_copy(update={"ops": (crop,)}), tmp_path)
+
+
+def test_not_a_sweep_directory(tmp_path):
+    with pytest.raises(UsageError, match=r"has no sweep\.toml"):
+        load_experiment(tmp_path)
+    (tmp_path / "sweep.toml").write_text("seeds = [")
+    with pytest.raises(UsageError, match="is damaged"):
+        load_experiment(tmp_path)
+
+
+def test_remaining_seconds_lays_trials_out_over_workers():
+    assert remaining_seconds(10, 4, (), 2) == 20
+    assert remaining_seconds(10, 3, (), 2) == 20  # the last trial runs alone
+    assert remaining_seconds(10, 1, (2, 9), 2) == 12
+    assert remaining_seconds(10, 0, (3,), 2) == 3
+
+
+def test_clock():
+    assert [clock(s) for s in (4.4, 65, 7260)] == ["4 s", "1 min 05 s", "2 h 01 min"]

@@ -1,0 +1,180 @@
+"""What a user meets: help, errors in one sentence with exit code 2, start-up without torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+
+def ablate(*args, cwd=None, **env):
+    line = [sys.executable, "-m", "ablate", *map(str, args)]
+    return subprocess.run(
+        line, capture_output=True, text=True, timeout=120, check=False, cwd=cwd, env={**os.environ, **env}
+    )
+
+
+def grid(*args, cwd):
+    return ablate("grid", "--cache", cwd / "cache", "--device", "cpu", *args, cwd=cwd)
+
+
+def one_sentence(done):
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("ops", "expected"),
+    [
+        ("crp,color", ["crp", "did you mean 'crop'", "blur", "cutout"]),
+        ("crop,color(strenght=0.5)", ["strenght", "did you mean 'strength'"]),
+        ("crop,blur(p=1.5)", ["'p'", "[0.0, 1.0]", "1.5"]),
+        ("crop,color(strength=", ["color(strength="]),
+        ("crop,,color", ["empty"]),
+        ("crop+color,blur", ["crop+color", "composition"]),
+        ("crop,crop", ["twice"]),
+        ("crop,color(strength=open('x'))", ["color"]),
+        ("kornia.RandomPlankianJitter", ["RandomPlanckianJitter"]),
+    ],
+)
+def test_bad_ops(ops, expected, tmp_path):
+    message = one_sentence(grid("--ops", ops, cwd=tmp_path))
+    for part in expected:
+        assert part in message
+    assert list(tmp_path.iterdir()) == []  # nothing was begun
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--set", "optimizer.lr=1"], ["optimizer.lr", "did you mean 'optimiser.lr'"]),
+        (["--set", "temperature"], ["NAME=VALUE"]),
+        (["--set", "temperature=-1"], ["temperature", "greater than 0", "-1"]),
+        (["--set", "encoder.name=resnet19"], ["resnet18", "resnet19"]),
+        (["--objective", "simclrr"], ["did you mean 'simclr'"]),
+        (["--batch-size", "0"], ["batch_size", "0"]),
+        (["--batch-size", "5000"], ["5000", "4096"]),
+        (["--device", "gpu"], ["gpu", "cpu, cuda"]),
+        (["--data", "glyph"], ["glyph", "did you mean 'glyphs'"]),
+        (["--data", "folder:nowhere"], ["nowhere"]),
+        (["--data", "cifar10:nowhere"], ["nowhere"]),
+        (["--branches", "two", "--set", "base.area=(0.5,1)"], ["base"]),
+        (["--size", "3"], ["3"]),
+    ],
+)
+def test_bad_settings(args, expected, tmp_path):
+    message = one_sentence(grid("--ops", "crop", *args, cwd=tmp_path))
+    for part in expected:
+        assert part in message
+    assert not (tmp_path / "results").exists()
+
+
+def fill(folder, count=4):
+    folder.mkdir(parents=True)
+    for i in range(count):
+        Image.new("RGB", (16, 16), (i * 9, 0, 0)).save(folder / f"{i}.png")
+
+
+def test_bad_folders(tmp_path):
+    (tmp_path / "none" / "train" / "a").mkdir(parents=True)
+    assert "no images" in one_sentence(grid("--ops", "crop", "--data", "folder:none", cwd=tmp_path))
+    fill(tmp_path / "single" / "a")
+    assert "one class" in one_sentence(grid("--ops", "crop", "--data", "folder:single", cwd=tmp_path))
+    fill(tmp_path / "untested" / "train" / "a")
+    fill(tmp_path / "untested" / "train" / "b")
+    (tmp_path / "untested" / "test").mkdir()
+    assert "test" in one_sentence(grid("--ops", "crop", "--data", "folder:untested", cwd=tmp_path))
+
+
+def test_a_corrupt_image_is_named_and_can_be_skipped(tmp_path):
+    for split in ("train", "test"):
+        for name in "ab":
+            fill(tmp_path / "set" / split / name, 20)
+    victim = tmp_path / "set" / "train" / "a" / "7.png"
+    victim.write_bytes(victim.read_bytes()[:40])
+    args = ["--ops", "crop", "--data", "folder:set", "--size", "16", "--batch-size", "8"]
+    message = one_sentence(grid(*args, cwd=tmp_path))
+    assert "7.png" in message
+    assert "--skip-corrupt" in message
+    done = grid(*args, "--skip-corrupt", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "skipped 1 corrupt file" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_out_without_permission(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert "not writable" in one_sentence(grid("--ops", "crop", "--out", "locked/out", cwd=tmp_path))
+
+
+def test_out_that_cannot_hold_a_sweep(tmp_path):
+    (tmp_path / "file").write_text("x")
+    assert "is a file" in one_sentence(grid("--ops", "crop", "--out", "file", cwd=tmp_path))
+    assert "not writable" in one_sentence(grid("--ops", "crop", "--out", "file/below", cwd=tmp_path))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    assert "thesis.tex" in one_sentence(grid("--ops", "crop", "--out", "mine", cwd=tmp_path))
+    assert "not writable" in one_sentence(grid("--ops", "crop", "--out", "/proc/nothing", cwd=tmp_path))
+
+
+@pytest.mark.parametrize("name", ["status", "report"])
+def test_a_directory_without_a_sweep(name, tmp_path):
+    assert "has no sweep.toml" in one_sentence(ablate(name, tmp_path))
+
+
+def test_unknown_command_and_missing_option_are_usage_errors(tmp_path):
+    assert ablate("gird", cwd=tmp_path).returncode == 2
+    assert ablate("grid", cwd=tmp_path).returncode == 2
+
+
+def test_train_runs_one_composition(tiny_folder, cache, tmp_path):
+    small = ["--size", "16", "--epochs", "2", "--batch-size", "16", "--set", "encoder.name=resnet8"]
+    line = ["train", "crop+color", "--data", f"folder:{tiny_folder}", "--cache", cache, "--device", "cpu", *small]
+    done = ablate(*line, "--set", "encoder.width=4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 2/2" in done.stdout
+    assert "linear_top1: " in done.stdout
+    assert len(list(tmp_path.glob("results/train/trials/*.json"))) == 1
+
+
+def test_preview_draws_every_cell(tmp_path):
+    out = tmp_path / "views.png"
+    done = ablate("preview", "--ops", "crop,color", "--out", out, "--cache", tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    with Image.open(out) as picture:
+        assert picture.width > 300
+    assert "picture format" in one_sentence(ablate("preview", "--ops", "crop", "--out", tmp_path / "views.gif"))
+
+
+def test_ops_lists_every_op():
+    from ablate.ops import names
+
+    done = ablate("ops", COLUMNS="120")
+    assert done.returncode == 0
+    for name in names():
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("args", [["--help"], ["grid", "--help"], ["status", "."], ["report", "."]])
+def test_what_reads_the_disk_imports_no_torch(args, experiment, tmp_path):
+    from ablate.sweep.plan import save_experiment
+
+    save_experiment(tmp_path, experiment)
+    script = (
+        "import sys; sys.argv[0] = 'ablate'\n"
+        "from ablate.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *args], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr

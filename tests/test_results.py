@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ablate.config import DataIdentity, TrialConfig
+from ablate.results import (
+    BadRecord,
+    Failure,
+    TrialResult,
+    load_results,
+    read_record,
+    read_records,
+    record_path,
+    set_aside,
+    write_atomically,
+    write_record,
+)
+
+CONFIG = TrialConfig(composition=(), data=DataIdentity(name="glyphs", fingerprint="0123", classes=10))
+
+
+def record(seed=0, **changes):
+    metrics = {"linear_top1": 0.5 + seed / 100, "linear_val_top1": 0.4, "knn_top1": 0.3}
+    content = {"status": "done", "metrics": metrics, "timings": {"total": 2.5}, **changes}
+    return TrialResult(key=CONFIG.key, seed=seed, label="none", config=CONFIG, **content)
+
+
+def test_round_trip(tmp_path):
+    path = write_record(tmp_path, record())
+    assert path == record_path(tmp_path, f"{CONFIG.key}-s0")
+    assert read_record(path) == record()
+    assert [p.name for p in path.parent.iterdir()] == [path.name]  # no temporary file is left
+
+
+def test_truncated_or_renamed_records_are_told_apart_from_absent_ones(tmp_path):
+    path = write_record(tmp_path, record())
+    with pytest.raises(FileNotFoundError):
+        read_record(record_path(tmp_path, "no-such"))
+    other = path.with_name("0000000000000000-s0.json")
+    other.write_text(path.read_text())
+    with pytest.raises(BadRecord, match="holds the record of"):
+        read_record(other)
+    other.unlink()
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(BadRecord, match="not a whole trial record"):
+        read_record(path)
+    records, bad = read_records(tmp_path)
+    assert not records
+    assert bad == [path]
+
+
+def test_set_aside_never_overwrites(tmp_path):
+    names = []
+    for _ in range(3):
+        path = tmp_path / "a.json"
+        path.write_text("x")
+        names.append(set_aside(path).name)
+    assert names == ["a.json.damaged", "a.json.damaged1", "a.json.damaged2"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    path.write_text("old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_load_results(tmp_path):
+    write_record(tmp_path, record(0))
+    error = Failure(type="ValueError", message="too bad", traceback="Traceback ...")
+    write_record(tmp_path, record(1, status="failed", metrics={}, error=error))
+    frame = load_results(tmp_path).sort_values("seed")
+    assert frame["linear_top1"].iloc[0] == 0.5
+    assert frame["linear_top1"].isna().tolist() == [False, True]
+    assert frame["status"].tolist() == ["done", "failed"]
+    assert frame["error"].iloc[1] == "too bad"
+    assert frame["seconds"].iloc[0] == 2.5
+
+
+def test_load_results_of_an_empty_directory_has_the_columns(tmp_path):
+    frame = load_results(tmp_path)
+    assert len(frame) == 0
+    assert {"key", "seed", "status", "linear_top1"} <= set(frame.columns)
+
+
+def test_records_are_plain_json(tmp_path):
+    content = json.loads(write_record(tmp_path, record()).read_text())
+    assert content["schema_version"] == 1
+    assert content["config"]["data"]["fingerprint"] == "0123"

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+import ablate.trial
+from ablate.config import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
+from ablate.data import prepare
+from ablate.results import read_record, record_path
+from ablate.trial import Context, Interrupted, run_trial
+
+TIMING = {"timings", "attempts", "when", "host"}
+
+
+@pytest.fixture(scope="module")
+def data(tiny_folder, cache):
+    return prepare(f"folder:{tiny_folder}", cache=cache, image_size=16)
+
+
+@pytest.fixture
+def config(data):
+    return TrialConfig(
+        composition=ablate.Composition.parse("crop+color").specs(),
+        base=Base(area=(0.5, 1.0)),
+        data=DataIdentity(name=data.name, fingerprint=data.fingerprint, classes=3),
+        image_size=16,
+        encoder=Encoder(name="resnet8", width=4),
+        head=Head(hidden=8, output=4),
+        epochs=4,
+        warmup_epochs=1,
+        batch_size=16,
+        optimiser=Optimiser(name="adamw", lr=0.01),
+    )
+
+
+def comparable(result):
+    content = result.model_dump(exclude=TIMING)
+    content["history"] = [{k: v for k, v in h.items() if k != "images_per_second"} for h in content["history"]]
+    return content
+
+
+def test_the_record_says_how_it_came_about(data, config, tmp_path):
+    seen = []
+    result = run_trial(config, tmp_path, Context(report=lambda epoch, metrics: seen.append(epoch)), data=data, seed=3)
+    assert result == read_record(record_path(tmp_path, result.id))
+    assert seen == [1, 2, 3, 4]
+    assert result.status == "done"
+    assert result.label == "crop+color"
+    assert {"linear_top1", "linear_val_top1", "linear_balanced_accuracy", "knn_top1"} <= result.metrics.keys()
+    assert all(0 <= result.metrics[m] <= 1 for m in ("linear_top1", "linear_val_top1", "knn_top1"))
+    assert [entry["epoch"] for entry in result.history] == [1, 2, 3, 4]
+    assert {"loss", "contrastive_top1", "lr", "images_per_second"} <= result.history[0].keys()
+    assert result.history[-1]["knn_val_top1"] is not None
+    assert {"torch", "torchvision", "kornia", "ablate", "python"} == result.versions.keys()
+    assert result.host["cpu_capability"]
+    assert not (tmp_path / "running" / result.id).exists()
+
+
+def test_the_same_trial_twice_gives_the_same_record(data, config, tmp_path):
+    a, b = (run_trial(config, tmp_path / name, data=data, seed=3) for name in "ab")
+    assert comparable(a) == comparable(b)
+    other = run_trial(config, tmp_path / "c", data=data, seed=4)
+    assert other.metrics != a.metrics or other.history[0]["loss"] != a.history[0]["loss"]
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_an_interrupted_trial_resumes_bit_for_bit(data, config, tmp_path, epoch):
+    whole = run_trial(config, tmp_path / "whole", data=data, seed=3)
+    reached = []
+    context = Context(report=lambda e, _: reached.append(e), stop_requested=lambda: len(reached) >= epoch)
+    with pytest.raises(Interrupted):
+        run_trial(config, tmp_path / "part", context, data=data, seed=3)
+    resumed = run_trial(config, tmp_path / "part", data=data, seed=3)
+    assert resumed.attempts == 2
+    assert comparable(resumed) == comparable(whole)
+
+
+def test_a_damaged_checkpoint_means_starting_over_with_the_same_result(data, config, tmp_path):
+    whole = run_trial(config, tmp_path / "whole", data=data, seed=3)
+    reached, told = [], []
+    context = Context(report=lambda e, _: reached.append(e), stop_requested=lambda: len(reached) >= 2)
+    with pytest.raises(Interrupted):
+        run_trial(config, tmp_path / "part", context, data=data, seed=3)
+    path = tmp_path / "part" / "running" / whole.id / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:500])
+    context = Context(report=lambda _, metrics: told.append(metrics))
+    assert comparable(run_trial(config, tmp_path / "part", context, data=data, seed=3)) == comparable(whole)
+    assert "checkpoint.pt.damaged" in told[0]["damaged_checkpoint"]
+
+
+def test_a_finished_trial_is_not_run_again(data, config, tmp_path, monkeypatch):
+    first = run_trial(config, tmp_path, data=data)
+    monkeypatch.setattr(ablate.trial, "Trainer", None)  # would fail if touched
+    assert run_trial(config, tmp_path, data=data) == first
+
+
+def test_nan_is_a_failed_record_with_the_traceback(data, config, tmp_path):
+    config = config.model_copy(update={"optimiser": Optimiser(name="sgd", lr=1e30), "warmup_epochs": 0})
+    result = run_trial(config, tmp_path, data=data)
+    assert result.status == "failed"
+    assert result.error.type == "Diverged"
+    assert "Traceback" in result.error.traceback
+    assert read_record(record_path(tmp_path, result.id)) == result
+
+
+def test_collapse_is_done_with_a_flag_and_its_accuracy(data, config, tmp_path, monkeypatch):
+    build = ablate.simclr.trainer.build_encoder
+
+    def constant(*args, **kwargs):
+        encoder = build(*args, **kwargs)
+        for parameter in encoder.parameters():
+            torch.nn.init.zeros_(parameter)
+        return encoder
+
+    monkeypatch.setattr("ablate.simclr.trainer.build_encoder", constant)
+    config = config.model_copy(update={"objective": "untrained", "epochs": 0})
+    result = run_trial(config, tmp_path, data=data)
+    assert result.status == "done"
+    assert "collapsed" in result.flags
+    assert 0 <= result.metrics["linear_top1"] <= 1
+
+
+def test_other_data_than_configured_is_refused(data, config, tmp_path):
+    wrong = config.model_copy(update={"data": DataIdentity(name="x", fingerprint="beef", classes=3)})
+    with pytest.raises(ValueError, match="not"):
+        run_trial(wrong, tmp_path, data=data)
+
+
+def test_a_full_disk_is_not_recorded_as_the_trials_fault(data, config, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ablate.simclr.checkpoint.write_atomically", full)
+    with pytest.raises(OSError, match="No space"):
+        run_trial(config, tmp_path, data=data)
+    assert not list(tmp_path.glob("trials/*.json"))
+
+
+def test_linear_evaluation_leaves_the_encoder_alone(data, config, tmp_path, monkeypatch):
+    """No gradient reaches the encoder, and neither weights nor statistics move, once training is over."""
+    from ablate.trial import _Run
+
+    evaluate, seen = _Run.evaluate, {}
+
+    def watched(self):
+        encoder = self.trainer.encoder
+        encoder.zero_grad(set_to_none=True)
+        before = {name: value.clone() for name, value in encoder.state_dict().items()}
+        outcome = evaluate(self)
+        seen["equal"] = all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
+        seen["gradients"] = [p.grad for p in encoder.parameters() if p.grad is not None]
+        return outcome
+
+    monkeypatch.setattr(_Run, "evaluate", watched)
+    run_trial(config, tmp_path, data=data)
+    assert seen == {"equal": True, "gradients": []}
