@@ -52,7 +52,7 @@ class Op:
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """Per-image parameters for ``n`` images of ``size`` (h, w); every tensor is ``[n, ...]`` on ``device``."""
-        raise NotImplementedError
+        return {}
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """``images`` float ``[n, c, h, w]`` in [0, 1] -> the same shape, dtype and range; every image is changed."""
@@ -109,6 +109,10 @@ class Op:
             raise UsageError(f"op '{self.name}' takes [n, c, h, w] images with c = {allowed}, not {list(images.shape)}")
         if self.square_only and images.shape[2] != images.shape[3]:
             raise UsageError(f"op '{self.name}' takes square images, not {images.shape[2]} x {images.shape[3]}")
+
+    def defaults(self) -> dict[str, Any]:
+        """Every parameter's default."""
+        return {name: field.default for name, field in parameter_fields(type(self)).items()}
 
     def parameters(self) -> dict[str, Any]:
         """Every parameter and its value, ``p`` last; tuples stay tuples."""

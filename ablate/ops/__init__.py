@@ -1,0 +1,41 @@
+"""Augmentations as ops: frozen parameters, ``sample`` per image, then ``apply``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ablate.ops.catalogue import describe
+from ablate.ops.crop import Crop
+from ablate.ops.grammar import from_spec, parse_composition, parse_op, spec, split_list, to_string
+from ablate.ops.op import Op, Params, build, param
+from ablate.ops.registry import get, names, register
+from ablate.ops.resample import center_crop, resized_crop
+
+__all__ = [
+    "Crop",
+    "Op",
+    "Params",
+    "center_crop",
+    "describe",
+    "from_spec",
+    "get",
+    "names",
+    "op",
+    "param",
+    "parse_composition",
+    "parse_op",
+    "register",
+    "resized_crop",
+    "spec",
+    "split_list",
+    "to_string",
+]
+
+
+def op(text: str, /, **parameters: Any) -> Op:
+    """``op("color", strength=0.5)``, or the string form: ``op("color(strength=0.5)")``.
+
+    Raises:
+        UsageError: an unknown op or parameter, a value out of range, or both forms at once.
+    """
+    return build(get(text), parameters) if parameters else parse_op(text)

@@ -1,0 +1,82 @@
+"""What ``ablate ops`` and the documentation print: every op with its parameters, from the classes themselves."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+
+from ablate.ops.op import parameter_fields
+from ablate.ops.registry import get, names
+
+
+@dataclass(frozen=True)
+class ParameterEntry:
+    """One parameter: its default, inclusive range, unit and meaning."""
+
+    name: str
+    default: object
+    low: float | None
+    high: float | None
+    unit: str
+    doc: str
+
+    @property
+    def range(self) -> str:
+        """``0.0 to 1.0``, ``at least 0.0`` or nothing."""
+        if self.low is None and self.high is None:
+            return ""
+        if self.high is None:
+            return f"at least {self.low}"
+        return f"at most {self.high}" if self.low is None else f"{self.low} to {self.high}"
+
+    @property
+    def text(self) -> str:
+        """One line: ``sigma=(0.1, 2.0) px [0.01 to 20.0]: standard deviation``."""
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{self.name}={self.default!r}{unit} [{self.range}]: {self.doc}"
+
+
+@dataclass(frozen=True)
+class OpEntry:
+    """One op: its name, the first sentence of its docstring, its parameters."""
+
+    name: str
+    summary: str
+    parameters: tuple[ParameterEntry, ...]
+    syncs: bool
+
+
+def describe() -> list[OpEntry]:
+    """Every registered op in alphabetical order."""
+    return [_entry(name) for name in names()]
+
+
+def _entry(name: str) -> OpEntry:
+    cls = get(name)
+    summary = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
+    parameters = tuple(
+        ParameterEntry(
+            name=field.name,
+            default=field.default,
+            low=field.metadata.get("low"),
+            high=field.metadata.get("high"),
+            unit=field.metadata.get("unit", ""),
+            doc=field.metadata.get("doc", ""),
+        )
+        for field in parameter_fields(cls).values()
+    )
+    return OpEntry(name, summary, parameters, cls.syncs)
+
+
+def markdown_table() -> str:
+    """The table of ``docs/ops.md``."""
+    lines = ["| op | what it does | parameters |", "| --- | --- | --- |"]
+    for entry in describe():
+        parameters = "<br>".join(f"`{p.name}={p.default!r}` {_detail(p)}" for p in entry.parameters)
+        lines.append(f"| `{entry.name}` | {entry.summary} | {parameters} |")
+    return "\n".join(lines)
+
+
+def _detail(parameter: ParameterEntry) -> str:
+    unit = f" {parameter.unit}" if parameter.unit else ""
+    return f"({parameter.range}{unit}) {parameter.doc}"

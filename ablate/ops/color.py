@@ -1,0 +1,92 @@
+"""Colour distortion: SimCLR's composite, and its parts alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ablate.ops.color_math import grayscale, jitter
+from ablate.ops.op import Op, Params, param
+from ablate.ops.registry import register
+
+
+def draw_jitter(op: Color | Jitter, n: int, generator: torch.Generator, device: torch.device) -> Params:
+    """``factors [n, 4]`` and ``order [n, 4]``, each image its own, ranges scaled by ``op.strength``."""
+    ranges = torch.empty(3, 4, device=device)  # filled by column: constants from a list would be a copy to the device
+    for i, (amount, high) in enumerate(
+        ((op.brightness, None), (op.contrast, None), (op.saturation, None), (op.hue, 0.5))
+    ):
+        scaled = amount * op.strength
+        ranges[0, i] = -min(scaled, high) if high else max(0.0, 1 - scaled)
+        ranges[1, i] = min(scaled, high) if high else 1 + scaled
+    uniform = torch.rand(n, 4, generator=generator, device=device)
+    order = torch.rand(n, 4, generator=generator, device=device).argsort(1)
+    return {"factors": ranges[0] + (ranges[1] - ranges[0]) * uniform, "order": order}
+
+
+@register("color")
+class Color(Op):
+    """SimCLR's colour distortion: jitter with probability ``jitter_p``, then grayscale with ``gray_p`` (paper, app. A).
+
+    Factors and the order of the four jitter steps are drawn per image (kornia and torchvision draw one order per
+    batch). ``strength`` scales the jitter only, grayscale keeps its probability, as in Table 1; exactly 0 turns the
+    whole op off. Formulas are torchvision's; kornia's ``adjust_hue`` is right but three times slower.
+    """
+
+    channels = (3,)
+    brightness: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
+    contrast: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
+    saturation: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
+    hue: float = param(0.2, "shift in +- this, at most 0.5 after scaling", low=0.0, high=0.5, unit="of the circle")
+    jitter_p: float = param(0.8, "probability of the jitter", low=0.0, high=1.0)
+    gray_p: float = param(0.2, "probability of grayscale", low=0.0, high=1.0)
+    strength: float = param(1.0, "scales the four jitter ranges", low=0.0, high=10.0)
+
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
+        """``factors``, ``order`` ``[n, 4]``; ``jitter`` and ``gray`` bool ``[n]``."""
+        chance = torch.rand(2, n, generator=generator, device=device)
+        drawn = draw_jitter(self, n, generator, device)
+        return {**drawn, "jitter": chance[0] < self.jitter_p, "gray": chance[1] < self.gray_p}
+
+    def transform(self, images: Tensor, params: Params) -> Tensor:
+        """Jitter, then grayscale, where each was drawn."""
+        images = jitter(images, params["factors"], params["order"], params["jitter"])
+        gray = params["gray"]
+        if images.device.type == "cpu":
+            chosen = gray.nonzero()[:, 0]
+            return images.index_copy(0, chosen, grayscale(images[chosen]).expand(-1, 3, -1, -1))
+        return torch.where(gray[:, None, None, None], grayscale(images), images)
+
+
+@register("jitter")
+class Jitter(Op):
+    """Brightness, contrast, saturation and hue in random order, per image (paper, app. A, without the grayscale)."""
+
+    channels = (3,)
+    p: float = param(0.8, "probability that an image is changed", low=0.0, high=1.0)
+    brightness: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
+    contrast: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
+    saturation: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
+    hue: float = param(0.2, "shift in +- this, at most 0.5 after scaling", low=0.0, high=0.5, unit="of the circle")
+    strength: float = param(1.0, "scales the four ranges", low=0.0, high=10.0)
+
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
+        """``factors`` and ``order``, ``[n, 4]``."""
+        return draw_jitter(self, n, generator, device)
+
+    def transform(self, images: Tensor, params: Params) -> Tensor:
+        """All images, each with its factors in its order."""
+        everywhere = torch.ones(len(images), dtype=torch.bool, device=images.device)
+        return jitter(images, params["factors"], params["order"], everywhere)
+
+
+@register("gray")
+class Gray(Op):
+    """Grayscale with torchvision's luma weights, kept at three channels (paper, app. A)."""
+
+    channels = (3,)
+    p: float = param(0.2, "probability that an image loses its colour", low=0.0, high=1.0)
+
+    def transform(self, images: Tensor, params: Params) -> Tensor:
+        """Three equal channels."""
+        return grayscale(images).expand(-1, 3, -1, -1).contiguous()

@@ -1,0 +1,109 @@
+"""Ops on neighbourhoods: blur, sobel, sharpen."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ablate.ops.op import Op, Params, param
+from ablate.ops.registry import register
+
+
+@register("blur")
+class Blur(Op):
+    """Gaussian blur, half of the time (paper, app. A): kernel a tenth of the side, sigma uniform.
+
+    The kernel is odd and at least 5 taps; edges are reflected, as in torchvision. Two batched products with banded
+    matrices: kornia's ``gaussian_blur2d`` waits for the device, and with one sigma per image it runs as a grouped
+    convolution of n * c groups, which is slow.
+    """
+
+    p: float = param(0.5, "probability that an image is blurred", low=0.0, high=1.0)
+    kernel: float = param(0.1, "side of the kernel", low=0.01, high=1.0, unit="of the image's side")
+    sigma: tuple[float, float] = param((0.1, 2.0), "standard deviation, drawn uniformly", low=0.01, high=20.0, unit="px")
+    strength: float = param(1.0, "scales sigma", low=0.0, high=10.0)
+
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
+        """``sigma`` in pixels, float ``[n]``."""
+        uniform = torch.rand(n, generator=generator, device=device)
+        return {"sigma": (self.sigma[0] + (self.sigma[1] - self.sigma[0]) * uniform) * self.strength}
+
+    def taps(self, size: int) -> int:
+        """Kernel size for a side of ``size`` pixels: odd, at least 5, at most what reflection allows."""
+        odd = int(size * self.kernel) // 2 * 2 + 1
+        return min(max(odd, 5), 2 * size - 1)
+
+    def transform(self, images: Tensor, params: Params) -> Tensor:
+        """Each image with its own sigma."""
+        height, width = images.shape[-2:]
+        sigma = params["sigma"].to(images.dtype)
+        rows = blur_matrix(sigma, height, self.taps(height))
+        columns = rows if height == width else blur_matrix(sigma, width, self.taps(width))
+        return separable(images, rows, columns).clamp_(0, 1)
+
+
+def blur_matrix(sigma: Tensor, size: int, taps: int) -> Tensor:
+    """``[n, size, size]``: row i holds the Gaussian weights around pixel i, reflected at the edges."""
+    reach = taps // 2
+    offset = torch.arange(-reach, reach + 1, device=sigma.device)
+    weights = torch.exp(-0.5 * (offset.to(sigma.dtype) / sigma[:, None]).square())
+    weights = weights / weights.sum(1, keepdim=True)
+    source = (torch.arange(size, device=sigma.device)[:, None] + offset).abs()
+    source = torch.where(source >= size, 2 * (size - 1) - source, source)
+    shape = (len(sigma), size, taps)
+    matrix = torch.zeros(len(sigma), size, size, dtype=sigma.dtype, device=sigma.device)
+    return matrix.scatter_add_(2, source.expand(shape), weights[:, None].expand(shape))
+
+
+def separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """``rows @ image @ columns^T`` for every channel of ``[n, c, h, w]``."""
+    n, c, h, w = images.shape
+    across = torch.bmm(images.reshape(n, c * h, w), columns.transpose(1, 2)).view(n, c, h, w)
+    return torch.matmul(rows[:, None], across)
+
+
+@register("sobel")
+class Sobel(Op):
+    """Gradient magnitude of each channel, clipped to [0, 1] (figure 4i; the paper gives no formula: ours).
+
+    The 3 x 3 Sobel kernels without normalisation, edges replicated: kornia's ``sobel(normalized=False)`` without its
+    epsilon, which makes a flat image 1e-3 instead of 0, and without the constant that it copies to the device.
+    """
+
+    def transform(self, images: Tensor, params: Params) -> Tensor:
+        """``sqrt(gx^2 + gy^2)``."""
+        x = F.pad(images, (1, 1, 1, 1), mode="replicate")
+        smooth_rows = x[:, :, :-2] + 2 * x[:, :, 1:-1] + x[:, :, 2:]
+        smooth_columns = x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]
+        gx = smooth_rows[..., 2:] - smooth_rows[..., :-2]
+        gy = smooth_columns[:, :, 2:] - smooth_columns[:, :, :-2]
+        return (gx.square() + gy.square()).sqrt_().clamp_(max=1)
+
+
+@register("sharpen")
+class Sharpen(Op):
+    """Blend with a 3 x 3 smoothing (PIL's and torchvision's ``adjust_sharpness``; AutoAugment's range 0.1 to 1.9).
+
+    Below 1 the factor smooths, above it sharpens. kornia's ``sharpness`` has the same formula with one convolution
+    per image and channel.
+    """
+
+    amount: float = param(0.9, "factor in 1 +- this", low=0.0, high=10.0)
+    strength: float = param(1.0, "scales the range", low=0.0, high=10.0)
+
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
+        """``factor``, float ``[n]``, at least 0."""
+        spread = (torch.rand(n, generator=generator, device=device) * 2 - 1) * self.amount * self.strength
+        return {"factor": (1 + spread).clamp_min(0)}
+
+    def transform(self, images: Tensor, params: Params) -> Tensor:
+        """``factor * x + (1 - factor) * smooth(x)``; the outermost pixels stay."""
+        if min(images.shape[-2:]) < 3:
+            return images
+        rows = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]
+        total = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+        smooth = images.clone()
+        smooth[:, :, 1:-1, 1:-1] = (total + 4 * images[:, :, 1:-1, 1:-1]) / 13
+        factor = params["factor"].to(images.dtype)[:, None, None, None]
+        return torch.lerp(smooth, images, factor).clamp_(0, 1)

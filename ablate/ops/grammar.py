@@ -1,0 +1,123 @@
+"""The string form of ops: ``crop+color(strength=0.5)``; literals only, so a string can run no code."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ablate.config import OpSpec
+from ablate.errors import UsageError
+from ablate.ops.kornia_adapter import PREFIX, adapt
+from ablate.ops.op import Op, build
+from ablate.ops.registry import get
+
+Defaults = Mapping[str, Mapping[str, Any]]
+PAIRS = {"(": ")", "[": "]", "{": "}"}
+
+
+def parse_op(text: str, defaults: Defaults | None = None) -> Op:
+    """One op from its string form.
+
+    Args:
+        text: ``color``, ``color(strength=0.5)`` or ``kornia.RandomPlanckianJitter(p=0.5)``.
+        defaults: parameter values by op name, used where ``text`` sets none.
+
+    Raises:
+        UsageError: malformed text, an unknown op or parameter, a value that is not a literal or out of range.
+    """
+    name, arguments = _split_call(text)
+    if name.startswith(PREFIX):
+        return adapt(name.removeprefix(PREFIX), arguments)
+    return build(get(name), {**(defaults or {}).get(name, {}), **arguments})
+
+
+def parse_composition(text: str, defaults: Defaults | None = None) -> tuple[Op, ...]:
+    """The ops of ``crop+color``, first to last; ``none`` has none."""
+    if text.strip() == "none":
+        return ()
+    return tuple(parse_op(item, defaults) for item in split_list(text, "+"))
+
+
+def split_list(text: str, separator: str) -> list[str]:
+    """``text`` cut at ``separator`` outside brackets and quotes.
+
+    Raises:
+        UsageError: an empty item, or brackets or quotes that do not match.
+    """
+    items, closing, quote = [""], [], ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in PAIRS:
+            closing.append(PAIRS[character])
+        elif character in PAIRS.values():
+            if not closing or closing.pop() != character:
+                raise UsageError(f"unmatched {character!r} in {text!r}")
+        elif character == separator and not closing:
+            items.append("")
+            continue
+        items[-1] += character
+    if closing or quote:
+        raise UsageError(f"missing {(quote or closing[-1])!r} in {text!r}")
+    stripped = [item.strip() for item in items]
+    if not all(stripped):
+        raise UsageError(f"empty item in {text!r}: ops are separated by one {separator!r}, as in crop{separator}color")
+    return stripped
+
+
+def to_string(op: Op, defaults: Defaults | None = None) -> str:
+    """The canonical string of ``op``: what differs from the defaults, in declaration order; ``parse_op`` reads it."""
+    standard = {**op.defaults(), **(defaults or {}).get(op.name, {})}
+    shown = [f"{name}={value!r}" for name, value in op.parameters().items() if value != standard.get(name, op)]
+    return f"{op.name}({', '.join(shown)})" if shown else op.name
+
+
+def spec(op: Op) -> OpSpec:
+    """``op`` as plain data: name, version and every parameter; tuples become lists, as JSON has them."""
+    return OpSpec(name=op.name, version=op.version, params=json.loads(json.dumps(op.parameters())))
+
+
+def from_spec(data: OpSpec) -> Op:
+    """The op that ``data`` describes; UsageError if the installed op has another version."""
+    if data.name.startswith(PREFIX):
+        op: Op = adapt(data.name.removeprefix(PREFIX), data.params)
+    else:
+        op = build(get(data.name), data.params)
+    if op.version != data.version:
+        raise UsageError(f"op {data.name!r} is version {op.version} here, not {data.version}: its pixels have changed")
+    return op
+
+
+def _split_call(text: str) -> tuple[str, dict[str, Any]]:
+    text = text.strip()
+    example = "write an op as name or name(parameter=value), as in color(strength=0.5)"
+    try:
+        tree = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError):
+        raise UsageError(f"cannot read {text!r}: {example}") from None
+    if not isinstance(tree, ast.Call):
+        return _dotted(tree, text, example), {}
+    if tree.args or any(keyword.arg is None for keyword in tree.keywords):
+        raise UsageError(f"cannot read {text!r}: parameters are named; {example}")
+    arguments: dict[str, Any] = {}
+    for keyword in tree.keywords:
+        assert keyword.arg is not None
+        if keyword.arg in arguments:
+            raise UsageError(f"parameter {keyword.arg!r} is given twice in {text!r}")
+        try:
+            arguments[keyword.arg] = ast.literal_eval(keyword.value)
+        except (ValueError, TypeError):
+            raise UsageError(f"parameter {keyword.arg!r} in {text!r} must be a number, a string or a tuple") from None
+    return _dotted(tree.func, text, example), arguments
+
+
+def _dotted(tree: ast.expr, text: str, example: str) -> str:
+    if isinstance(tree, ast.Name):
+        return tree.id
+    if isinstance(tree, ast.Attribute) and isinstance(tree.value, ast.Name):
+        return f"{tree.value.id}.{tree.attr}"
+    raise UsageError(f"cannot read {text!r}: {example}")

@@ -1,0 +1,119 @@
+"""Any of kornia's 2-D augmentation classes as an op: ``kornia.RandomPlanckianJitter(p=0.5)``."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from typing import Any, ClassVar
+
+import kornia.augmentation
+import torch
+from kornia.augmentation._2d.base import AugmentationBase2D
+from kornia.augmentation._2d.mix.base import MixAugmentationBaseV2
+from torch import Tensor
+
+from ablate.errors import UsageError, unknown
+from ablate.ops.op import Op, Params
+
+PREFIX = "kornia."
+PROBE = 64  # pixels: every adapted op is run once on images of this size when it is made
+
+
+@dataclasses.dataclass(frozen=True)
+class KorniaOp(Op):
+    """A kornia augmentation, seeded per batch; ``arguments`` are those of kornia's class, its ``p`` among them.
+
+    kornia's classes take no generator and wait for the device: this op seeds kornia inside a forked generator and is
+    exempt from the rule that ops do not (``syncs``). What one image gets depends on its batch.
+    """
+
+    syncs: ClassVar[bool] = True
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Make kornia's object once, and try it, so that a bad argument is an error when a sweep is planned."""
+        try:
+            with torch.random.fork_rng(devices=[]):
+                probe = self.transform(torch.rand(2, 3, PROBE, PROBE), {"seed": torch.zeros(2, dtype=torch.long)})
+        except UsageError:
+            raise
+        except Exception as error:
+            raise UsageError(f"kornia refuses {self.name}({self._shown()}): {_first_line(error)}") from error
+        if not probe.is_floating_point():
+            raise UsageError(f"{self.name} does not return images")
+
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
+        """``seed``, int64 ``[n]``; kornia is seeded with the first."""
+        return {"seed": torch.randint(2**62, (n,), generator=generator, device=device)}
+
+    def transform(self, images: Tensor, params: Params) -> Tensor:
+        """What kornia makes of the batch, clipped to [0, 1]."""
+        devices = [images.device] if images.is_cuda else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(int(params["seed"][0]))
+            changed = _instance(self.name.removeprefix(PREFIX), self.arguments)(images)
+        if not isinstance(changed, Tensor) or changed.shape != images.shape:
+            shape = list(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
+            raise UsageError(f"{self.name} changes the image size ({list(images.shape)} to {shape}); ops keep it")
+        return changed.to(images.dtype).clamp(0, 1)
+
+    def parameters(self) -> dict[str, Any]:
+        """The arguments that were given."""
+        return dict(self.arguments)
+
+    def defaults(self) -> dict[str, Any]:
+        """None: whatever was given is shown."""
+        return {}
+
+    def _shown(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.arguments)
+
+
+def adapt(name: str, arguments: dict[str, Any]) -> KorniaOp:
+    """The op for kornia's class ``name`` with literal ``arguments``.
+
+    Raises:
+        UsageError: no such 2-D augmentation class, an argument that it does not take, or values that it refuses.
+    """
+    if name not in classes():
+        raise unknown("kornia augmentation", name, classes())
+    allowed = [p for p in inspect.signature(getattr(kornia.augmentation, name)).parameters if p != "keepdim"]
+    for argument in arguments:
+        if argument not in allowed:
+            raise unknown(f"argument of {PREFIX}{name}", argument, allowed)
+    return _adapter(name)(arguments=tuple((key, _hashable(value)) for key, value in arguments.items()))
+
+
+@functools.cache
+def classes() -> tuple[str, ...]:
+    """The names of kornia's 2-D augmentation classes that keep one image one image (no mixing of images)."""
+    return tuple(
+        sorted(
+            name
+            for name, cls in vars(kornia.augmentation).items()
+            if isinstance(cls, type)
+            and issubclass(cls, AugmentationBase2D)
+            and not issubclass(cls, MixAugmentationBaseV2)
+            and not name.endswith(("2D", "Base"))
+        )
+    )
+
+
+@functools.cache
+def _adapter(name: str) -> type[KorniaOp]:
+    """One subclass per kornia class, so that an op's name is its class's, here too."""
+    return dataclasses.dataclass(frozen=True)(type(f"Kornia{name}", (KorniaOp,), {"name": PREFIX + name}))
+
+
+@functools.lru_cache(maxsize=64)
+def _instance(name: str, arguments: tuple[tuple[str, Any], ...]) -> Any:
+    return getattr(kornia.augmentation, name)(**dict(arguments))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(_hashable(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,74 @@
+"""Which ops there are: those of this package, those of users, and those that installed packages announce."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from ablate.errors import UsageError, unknown
+from ablate.ops.op import Op
+
+GROUP = "ablate.ops"
+_OPS: dict[str, type[Op]] = {}
+OpClass = TypeVar("OpClass", bound=type[Op])
+
+
+def register(name: str) -> Callable[[OpClass], OpClass]:
+    """Class decorator: make an Op subclass a frozen dataclass and known as ``name``.
+
+    Raises:
+        UsageError: a name that is not lower-case letters, digits and ``_``, or is taken; a class that is not an Op.
+    """
+
+    def decorate(cls: OpClass) -> OpClass:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise UsageError(f"an op's name is lower-case letters, digits and '_', not {name!r}")
+        if not (isinstance(cls, type) and issubclass(cls, Op)):
+            raise UsageError(f"@register({name!r}) decorates a subclass of ablate.Op, not {cls!r}")
+        taken = _OPS.get(name)
+        if taken is not None and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise UsageError(f"the op name {name!r} is taken by {taken.__module__}.{taken.__qualname__}")
+        made = cls if "__dataclass_params__" in vars(cls) else dataclasses.dataclass(frozen=True)(cls)
+        made.name = name
+        _OPS[name] = made
+        return made
+
+    return decorate
+
+
+def get(name: str) -> type[Op]:
+    """The op class called ``name``; UsageError with the legal names and the nearest if there is none."""
+    _discover()
+    if name not in _OPS:
+        raise unknown("op", name, [*names(), "kornia.CLASS"])
+    return _OPS[name]
+
+
+def names() -> list[str]:
+    """Every registered op, in alphabetical order."""
+    _discover()
+    return sorted(_OPS)
+
+
+@functools.cache
+def _discover() -> None:
+    """Import this package's modules and what entry points of the group ``ablate.ops`` name (a module or a class)."""
+    package = importlib.import_module("ablate.ops")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"ablate.ops.{module.name}")
+    for entry in entry_points(group=GROUP):
+        try:
+            loaded = entry.load()
+            if isinstance(loaded, type) and not getattr(loaded, "name", ""):
+                register(entry.name)(loaded)
+        except Exception as error:
+            raise UsageError(
+                f"the entry point {entry.name!r} = {entry.value!r} of the group {GROUP!r} cannot be loaded ({error}); "
+                "repair or uninstall the package that declares it"
+            ) from error

@@ -1,0 +1,89 @@
+"""Resampling by two batched matrix products: per-image boxes, antialiased, flips folded in, padding never read."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ablate.ops.op import Params
+
+
+def resized_crop(images: Tensor, params: Params, out: tuple[int, int], sizes: Tensor | None = None) -> Tensor:
+    """Cut each image's box and resize it to ``out``, as torchvision's ``resized_crop(antialias=True)`` does.
+
+    Bilinear weights as two matrices per image instead of ``grid_sample``, which would read neighbours outside the box
+    at its border, and instead of kornia's ``crop_and_resize``, whose ``align_corners`` default and missing
+    antialiasing differ from torchvision by up to 0.4 on noise.
+
+    Args:
+        images: ``[n, c, h, w]``, uint8 (taken as 0 to 255) or float in [0, 1]; may be padded below and to the right.
+        params: ``top``, ``left``, ``height``, ``width`` (``[n]``, pixels) and, optionally, ``flip`` (bool ``[n]``):
+            the crop is mirrored left to right.
+        out: height and width of the result in pixels.
+        sizes: int ``[n, 2]``, unused but for symmetry with :func:`center_crop`: boxes lie inside the real image.
+
+    Returns:
+        float32 (float64 for float64 input) ``[n, c, *out]`` in [0, 1].
+    """
+    del sizes
+    floats = _as_float(images)
+    rows = _weights(params["top"], params["height"], out[0], images.shape[-2], floats.dtype)
+    columns = _weights(params["left"], params["width"], out[1], images.shape[-1], floats.dtype)
+    if "flip" in params:
+        columns = torch.where(params["flip"][:, None, None], columns.flip(1), columns)
+    return _resample(floats, rows, columns, scale=255 if images.dtype == torch.uint8 else 1)
+
+
+def center_crop(images: Tensor, out: tuple[int, int], fraction: float = 1.0, sizes: Tensor | None = None) -> Tensor:
+    """Cut the centre square of ``fraction`` of the short side and resize it to ``out``.
+
+    Up to rounding this is "resize the short side, then take the centre", in one interpolation. An image that is already
+    ``out`` large comes back exactly, but for the scaling to [0, 1].
+
+    Args:
+        images: as in :func:`resized_crop`.
+        out: height and width of the result in pixels.
+        fraction: of the short side, in (0, 1].
+        sizes: int ``[n, 2]``, the real heights and widths of padded images.
+
+    Returns:
+        float32 ``[n, c, *out]`` in [0, 1].
+    """
+    n, _, height, width = images.shape
+    if sizes is None and (height, width) == out and fraction == 1:
+        return _as_float(images) / 255 if images.dtype == torch.uint8 else images
+    if sizes is None:
+        sizes = torch.tensor([[height, width]]).expand(n, 2).to(images.device, non_blocking=True)
+    side = (sizes.amin(1) * fraction).round()
+    corner = ((sizes - side[:, None]) / 2).round()
+    return resized_crop(images, {"top": corner[:, 0], "left": corner[:, 1], "height": side, "width": side}, out)
+
+
+def _as_float(images: Tensor) -> Tensor:
+    return images if images.is_floating_point() else images.float()
+
+
+def _weights(start: Tensor, length: Tensor, out: int, size: int, dtype: torch.dtype) -> Tensor:
+    """Row i of image n holds what each of ``size`` input pixels contributes to output pixel i: ``[n, out, size]``.
+
+    The triangle filter of torch's antialiased bilinear interpolation: centred in the output pixel, as wide as an output
+    pixel is on the input (at least one input pixel), cut off at the box and renormalised.
+    """
+    start, length = start.to(dtype)[:, None], length.to(dtype)[:, None]
+    scale = length / out
+    grid = torch.arange(max(out, size), device=start.device, dtype=dtype) + 0.5
+    centre = start + grid[None, :out] * scale
+    pixel = grid[None, None, :size]
+    weights = (1 - (pixel - centre[:, :, None]).abs() / scale.clamp_min(1)[:, :, None]).clamp_min_(0)
+    inside = (pixel[0] > start) & (pixel[0] < start + length)
+    weights = weights * inside[:, None]
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def _resample(images: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:
+    """``rows @ image @ columns^T`` per channel, all channels of an image side by side in one product each way."""
+    n, c, height, width = images.shape
+    out_h, out_w = rows.shape[1], columns.shape[1]
+    stacked = torch.bmm(images.reshape(n, c * height, width), columns.transpose(1, 2) / scale)
+    stacked = stacked.view(n, c, height, out_w).transpose(1, 2).reshape(n, height, c * out_w)
+    return torch.bmm(rows, stacked).view(n, out_h, c, out_w).transpose(1, 2).clamp_(0, 1).contiguous()
