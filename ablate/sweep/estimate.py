@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ablate.config import Experiment
 from ablate.sweep.local import worker_environment
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import read_entry_experiment, plan, save_experiment
 
 STEPS = 3
 CELLS = 6
@@ -33,12 +33,12 @@ def trial_seconds(experiment: Experiment, device: str, cache: Path) -> float:
 def _measure(directory: Path, device_name: str, cache: Path) -> float:
     import torch
 
-    from ablate.data import load
+    from ablate.data import read_entry
     from ablate.simclr.trainer import Trainer
 
     experiment = load_experiment(directory)
     torch.set_num_threads(experiment.shared.threads)
-    data = load(experiment.data, cache=cache, image_size=experiment.shared.image_size)
+    data = read_entry(cache, experiment.shared.data.fingerprint)
     cells = [trial for trial in plan(experiment) if trial.reference is None and trial.seed == experiment.seeds[0]]
     chosen = cells[:: max(1, len(cells) // CELLS)][:CELLS]
     per_step = [_seconds_per_step(Trainer(t.config, t.seed, data, torch.device(device_name))) for t in chosen]

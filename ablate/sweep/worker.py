@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from ablate.config import Trial
-from ablate.data import DataSet, load
+from ablate.data import DataSet, read_entry
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.workspace import log_path, write_progress
 from ablate.trial import Context, execute
@@ -34,7 +34,7 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
     threading.Thread(target=_listen, args=(inbox, busy), daemon=True).start()
     experiment = load_experiment(directory)
     trials = {trial.id: trial for trial in plan(experiment)}
-    data = load(experiment.data, cache=cache, image_size=experiment.shared.image_size)
+    data = read_entry(cache, experiment.shared.data.fingerprint)
     print("ready", flush=True)
     while (trial_id := inbox.get()) is not None:
         busy.set()

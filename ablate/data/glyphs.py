@@ -1,0 +1,99 @@
+"""The embedded data set: real handwritten digits, rendered in colour.
+
+Made so that SimCLR's point can be seen on a laptop. Each image takes one of scikit-learn's 1797 real digits (8 x 8 px)
+and draws it at a random scale and place, in a random bright colour, over a smooth random background. Colour is random
+per image and independent of the label, but all crops of one image share it: an encoder trained with crops alone can
+tell images apart by their colour histogram and learns nothing of the digit; take that away, and it must.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from ablate.data.cache import Progress, Writer, digest_of
+from ablate.data.dataset import split_by_group
+from ablate.rng import stream
+
+VERSION = "1"  # of the procedure below; raise it when a pixel changes
+SIZE = 32  # pixels
+TRAIN_IMAGES, TEST_IMAGES = 4096, 2000
+TEST_DIGITS = 397  # of the 1797; the split is by digit, the same for every rendering seed
+SPLIT_SEED = 20
+VALIDATION = 0.15
+SCALE = (0.5, 1.0)  # side of the digit's box, of the image's side, uniform; its place is uniform inside the image
+INK = (0.25, 0.65)  # grey values of the enlarged digit between which ink goes from none to full
+FOREGROUND = {"saturation": (0.3, 1.0), "value": (0.75, 1.0)}  # hue uniform
+BACKGROUND = {"saturation": (0.3, 1.0), "value": (0.15, 0.55)}  # hue uniform
+PATCHES = 3  # the background varies as a bicubic surface through 3 x 3 random values per channel
+VARIATION = 0.15  # those values are in +- this
+
+
+class Glyphs:
+    """The source of ``glyphs`` and ``glyphs:SEED``; the seed is the rendering's, 0 by default."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.identity = f"glyphs {VERSION} {seed}"
+
+    def manifest(self) -> str:
+        """The procedure's version and seed: there are no files."""
+        return self.identity
+
+    def fingerprint(self) -> str:
+        """Of the source digits, the procedure and the seed. Rendering is in float64, so machines agree on the bytes."""
+        return digest_of(self.identity, load_digits().images.tobytes())
+
+    def write(self, writer: Writer, progress: Progress) -> None:
+        """Render both splits; test digits and training digits are disjoint."""
+        source = load_digits()
+        digits, labels = torch.from_numpy(source.images / 16.0), torch.from_numpy(source.target).long()
+        order = torch.randperm(len(digits), generator=stream(SPLIT_SEED, "glyphs/split"))
+        parts = {"train": (order[TEST_DIGITS:], TRAIN_IMAGES), "test": (order[:TEST_DIGITS], TEST_IMAGES)}
+        for split, (sources, count) in parts.items():
+            chosen = sources[torch.arange(count) % len(sources)]
+            pixels = render(digits[chosen], stream(self.seed, f"glyphs/{split}"))
+            writer.uniform(split, pixels.numpy(), labels[chosen], groups=chosen)
+            if split == "train":
+                val_mask = split_by_group(labels[chosen], chosen, VALIDATION, SPLIT_SEED)
+        writer.describe("glyphs" if self.seed == 0 else f"glyphs:{self.seed}", [str(d) for d in range(10)], val_mask)
+        progress(1, 1)
+
+
+def render(digits: Tensor, generator: torch.Generator) -> Tensor:
+    """Colour images of ``digits``, float64 ``[n, 8, 8]`` in [0, 1]: uint8 ``[n, 3, 32, 32]``."""
+    n = len(digits)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(n, *shape, generator=generator, dtype=torch.float64)
+
+    ink = _ink(digits, uniform(*SCALE), uniform(-1, 1), uniform(-1, 1))
+    colour = _hsv(uniform(0, 1), uniform(*FOREGROUND["saturation"]), uniform(*FOREGROUND["value"]))
+    ground = _hsv(uniform(0, 1), uniform(*BACKGROUND["saturation"]), uniform(*BACKGROUND["value"]))
+    patches = uniform(-VARIATION, VARIATION, 3, PATCHES, PATCHES)
+    surface = F.interpolate(patches, (SIZE, SIZE), mode="bicubic", align_corners=False)
+    background = (ground[:, :, None, None] + surface).clamp(0, 1)
+    image = background + (colour[:, :, None, None] - background) * ink
+    return (image * 255).round().to(torch.uint8)
+
+
+def _ink(digits: Tensor, scale: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """How much ink each pixel has, float64 ``[n, 1, 32, 32]`` in [0, 1]; ``x``, ``y`` in [-1, 1] span the free room."""
+    large = F.interpolate(digits[:, None], (SIZE, SIZE), mode="bicubic", align_corners=False).clamp(0, 1)
+    room = (1 - scale) / scale
+    theta = torch.zeros(len(digits), 2, 3, dtype=torch.float64)
+    theta[:, 0, 0] = theta[:, 1, 1] = 1 / scale
+    theta[:, 0, 2], theta[:, 1, 2] = -x * room, -y * room
+    grid = F.affine_grid(theta, [len(digits), 1, SIZE, SIZE], align_corners=False)
+    placed = F.grid_sample(large, grid, align_corners=False)
+    return ((placed - INK[0]) / (INK[1] - INK[0])).clamp(0, 1)
+
+
+def _hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
+    """RGB ``[n, 3]`` of HSV in [0, 1] (the hexcone model)."""
+    k = (hue[:, None] * 6 + torch.tensor([5.0, 3.0, 1.0], dtype=torch.float64)) % 6
+    chroma = (value * saturation)[:, None]
+    return value[:, None] - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
+

@@ -1,0 +1,167 @@
+"""CIFAR-10, CIFAR-100 and STL-10 in their official files.
+
+torchvision reads them. It unpickles CIFAR's Python files only after their MD5 agrees with the official one; the binary
+version of CIFAR, which needs no pickle, is read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+from torch import Tensor
+
+from ablate.data.cache import Progress, Writer, digest_of, manifest_of
+from ablate.data.dataset import split_by_group
+from ablate.errors import UsageError
+
+VALIDATION, SPLIT_SEED = 0.1, 0
+Part = tuple["np.ndarray[Any, Any]", Tensor]  # uint8 [N, 3, h, w], labels
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way a data set lies on disk: the folder inside the root, files that must be there, and how to read it."""
+
+    folder: str
+    files: tuple[str, ...]
+    read: Callable[[Path], dict[str, Part]]
+    classes: Callable[[Path], list[str]]
+
+
+def _cifar_python(cls: type[Any]) -> Callable[[Path], dict[str, Part]]:
+    def read(root: Path) -> dict[str, Part]:
+        parts = {}
+        for split in ("train", "test"):
+            loaded = cls(root, train=split == "train", download=False)
+            parts[split] = (loaded.data.transpose(0, 3, 1, 2), torch.tensor(loaded.targets))
+        return parts
+
+    return read
+
+
+def _cifar_binary(folder: str, train: tuple[str, ...], test: str, label_bytes: int) -> Callable[[Path], dict[str, Part]]:
+    """Records of ``label_bytes`` labels (the last is the fine one) and 3072 bytes, channel by channel."""
+
+    def read_file(path: Path) -> Part:
+        raw = np.fromfile(path, dtype=np.uint8)
+        record = label_bytes + 3072
+        if len(raw) == 0 or len(raw) % record:
+            raise RuntimeError(f"{path} is not a whole number of {record}-byte records")
+        rows = raw.reshape(-1, record)
+        pixels = rows[:, label_bytes:].reshape(-1, 3, 32, 32)
+        return pixels, torch.from_numpy(rows[:, label_bytes - 1].astype(np.int64))
+
+    def read(root: Path) -> dict[str, Part]:
+        parts = [read_file(root / folder / name) for name in train]
+        joined = np.concatenate([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+        return {"train": joined, "test": read_file(root / folder / test)}
+
+    return read
+
+
+def _stl10(root: Path) -> dict[str, Part]:
+    parts = {}
+    for split in ("train", "test", "unlabeled"):
+        loaded = torchvision.datasets.STL10(root, split=split, download=False)
+        parts[split] = (loaded.data, torch.from_numpy(np.asarray(loaded.labels)).long())
+    return parts
+
+
+def _names(file: str) -> Callable[[Path], list[str]]:
+    return lambda folder: (folder / file).read_text().split()
+
+
+def _cifar_meta(cls: type[Any]) -> Callable[[Path], list[str]]:
+    return lambda folder: list(cls(folder.parent, train=False, download=False).classes)
+
+
+CIFAR10, CIFAR100 = torchvision.datasets.CIFAR10, torchvision.datasets.CIFAR100
+BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
+BINARY_BATCHES = tuple(f"{name}.bin" for name in BATCHES)
+STL10_FILES = ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "unlabeled_X.bin", "class_names.txt")
+
+FORMATS: dict[str, tuple[Format, ...]] = {
+    "cifar10": (
+        Format("cifar-10-batches-py", (*BATCHES, "test_batch"), _cifar_python(CIFAR10), _cifar_meta(CIFAR10)),
+        Format(
+            "cifar-10-batches-bin",
+            (*BINARY_BATCHES, "test_batch.bin", "batches.meta.txt"),
+            _cifar_binary("cifar-10-batches-bin", BINARY_BATCHES, "test_batch.bin", label_bytes=1),
+            _names("batches.meta.txt"),
+        ),
+    ),
+    "cifar100": (
+        Format("cifar-100-python", ("train", "test", "meta"), _cifar_python(CIFAR100), _cifar_meta(CIFAR100)),
+        Format(
+            "cifar-100-binary",
+            ("train.bin", "test.bin", "fine_label_names.txt"),
+            _cifar_binary("cifar-100-binary", ("train.bin",), "test.bin", label_bytes=2),
+            _names("fine_label_names.txt"),
+        ),
+    ),
+    "stl10": (Format("stl10_binary", STL10_FILES, _stl10, _names("class_names.txt")),),
+}
+
+
+class TorchvisionSet:
+    """The source of ``cifar10:PATH``, ``cifar100:PATH`` and ``stl10:PATH``; STL-10 pre-trains on its unlabelled split.
+
+    ``PATH`` holds the official folder, or is it.
+
+    Raises:
+        UsageError: no such path, or no complete official folder there.
+    """
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name = name
+        self.format, self.folder = _find(name, path)
+        self.identity = f"{name} {self.folder.absolute()}"
+
+    def manifest(self) -> str:
+        """Names, sizes and times of the official files."""
+        return manifest_of(self.folder, [self.folder / file for file in self.format.files])
+
+    def fingerprint(self) -> str:
+        """Of pixels and labels, whichever of the official formats they came in."""
+        pieces: list[str | bytes] = [self.name, f"validation {VALIDATION} {SPLIT_SEED}"]
+        for split, (pixels, labels) in sorted(self._parts().items()):
+            pieces += [split, np.ascontiguousarray(pixels).tobytes(), labels.numpy().tobytes()]
+        return digest_of(*pieces)
+
+    def write(self, writer: Writer, progress: Progress) -> None:
+        """Every split as one uniform array."""
+        parts = self._parts()
+        for done, (split, (pixels, labels)) in enumerate(parts.items(), start=1):
+            writer.uniform(split, pixels, labels)
+            progress(done, len(parts))
+        labels = parts["train"][1]
+        val_mask = split_by_group(labels, torch.arange(len(labels)), VALIDATION, SPLIT_SEED)
+        pretrain = "unlabeled" if "unlabeled" in parts else "train"
+        writer.describe(self.name, self.format.classes(self.folder), val_mask, pretrain=pretrain)
+
+    def _parts(self) -> dict[str, Part]:
+        try:
+            return self.format.read(self.folder.parent)
+        except RuntimeError as error:
+            raise UsageError(f"{self.folder} does not hold the official {self.name} files, whole: {error}") from error
+
+
+def _find(name: str, path: Path) -> tuple[Format, Path]:
+    if not path.is_dir():
+        raise UsageError(f"{name}: there is no directory {path}")
+    incomplete = ""
+    for form in FORMATS[name]:
+        folder = path if path.name == form.folder else path / form.folder
+        if folder.is_dir():
+            missing = [file for file in form.files if not (folder / file).is_file()]
+            if not missing:
+                return form, folder
+            incomplete = f"; {folder} lacks {', '.join(missing)}"
+    expected = " or ".join(form.folder for form in FORMATS[name])
+    raise UsageError(f"{name}: {path} holds no complete {expected}{incomplete}")
