@@ -1,0 +1,154 @@
+"""The heatmap, in the manner of Figure 5: rows are first ops, columns second ops, the row averages set apart."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ablate.report.grid import Cell, Grid, grid_of
+from ablate.report.statistics import percent
+from ablate.results import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CELL = (0.66, 0.52)  # inches
+COLOURS = "viridis"  # perceptually uniform, readable without colour vision
+NAMES = {
+    "linear_top1": "linear evaluation top-1 (%)",
+    "linear_val_top1": "linear evaluation top-1 on validation (%)",
+    "knn_top1": "kNN top-1 (%)",
+}
+STYLE = {"font.size": 8, "pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "ablate", "hatch.linewidth": 0.4}
+TIMELESS = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}  # same records, same bytes
+
+
+def heatmap(
+    data: pd.DataFrame | Grid, *, metric: str = "linear_top1", title: str = "", limits: tuple[float, float] | None = None
+) -> Figure:
+    """Draw a grid.
+
+    Args:
+        data: the table of :func:`ablate.load_results`, or a Grid.
+        metric: ``linear_top1``, ``linear_val_top1`` or ``knn_top1``.
+        title: above the figure; wrapped to its width.
+        limits: of the colour scale, as fractions; default: the lowest and highest cell.
+
+    Returns:
+        A matplotlib figure: means in percent, ± standard deviation over seeds, cells without result marked.
+
+    Raises:
+        ValueError: the table holds no grid.
+    """
+    grid = data if isinstance(data, Grid) else grid_of(data)
+    if not grid.ops:
+        raise ValueError("the table holds no grid: no trial has a row and a column")
+    with mpl.rc_context(STYLE):
+        return _draw(grid, metric, title, limits or _limits(grid, metric))
+
+
+def save(figure: Figure, paths: Sequence[Path]) -> None:
+    """Write ``figure`` to every path, atomically, in the format of its suffix."""
+    with mpl.rc_context(STYLE):
+        for path in paths:
+            kind = path.suffix.removeprefix(".")
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, dpi=200, metadata=TIMELESS[kind])
+            write_atomically(path, buffer.getvalue())
+
+
+def _draw(grid: Grid, metric: str, title: str, limits: tuple[float, float]) -> Figure:
+    k = len(grid.ops)
+    longest = max(len(op) for op in grid.ops)
+    slanted = longest > 8
+    label = 0.065 * longest + 0.45  # inches that the row labels take
+    width = max(label + (k + 1.25) * CELL[0] + 0.9, 4.2)
+    height = k * CELL[1] + (0.6 + 0.05 * longest if slanted else 0.55) + 0.75
+    figure = Figure(figsize=(width, height), layout="constrained")
+    main, side = figure.subplots(1, 2, width_ratios=[k, 1], squeeze=False)[0]
+    colours, norm = mpl.colormaps[COLOURS], Normalize(100 * limits[0], 100 * limits[1])
+    for i, row in enumerate(grid.ops):
+        for j, column in enumerate(grid.ops):
+            _draw_cell(main, j, i, grid.cells[row, column], metric, colours, norm)
+        _draw_average(side, i, grid.average(row, metric), colours, norm)
+    _frame(main, grid.ops, grid.ops, slanted)
+    _frame(side, ("average",), (), slanted)
+    main.set_xlabel("second op")
+    main.set_ylabel("first op")
+    scale = figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=side, fraction=0.25, pad=0.08)
+    scale.ax.tick_params(labelsize=6)
+    scale.outline.set_visible(False)
+    columns = int(width * 16)
+    heading = "\n".join(textwrap.wrap(f"{title}: {NAMES[metric]}" if title else NAMES[metric], columns))
+    figure.suptitle(heading, fontsize=8)
+    if grid.references:
+        known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
+        figure.supxlabel("\n".join(textwrap.wrap(f"References: {', '.join(known)}", columns)), fontsize=7)
+    return figure
+
+
+def _limits(grid: Grid, metric: str) -> tuple[float, float]:
+    means = [mean for cell in grid.cells.values() if (mean := cell.mean(metric)) is not None]
+    low, high = (min(means), max(means)) if means else (0.0, 1.0)
+    return (low, high) if high > low else (low - 0.005, high + 0.005)
+
+
+def _draw_cell(axes: Axes, x: int, y: int, cell: Cell, metric: str, colours: Colormap, norm: Normalize) -> None:
+    mean, std = cell.mean(metric), cell.std(metric)
+    if mean is None:
+        failed = cell.status == "failed"
+        colour = "#b2182b" if failed else "#999999"
+        axes.add_patch(Rectangle((x, y), 1, 1, facecolor="white", edgecolor=colour, hatch="xx" if failed else "//", lw=0))
+        axes.text(x + 0.5, y + 0.5, cell.status, ha="center", va="center", fontsize=6, color=colour,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+        return
+    ink = _paint(axes, x, y, 100 * mean, colours, norm)
+    notes = [f"± {100 * std:.1f}"] if std is not None else []
+    notes += [f"n = {cell.n} of {cell.planned}"] if cell.status == "partial" else []
+    notes += ["collapsed"] if "collapsed" in cell.flags else []
+    axes.text(x + 0.5, y + (0.36 if notes else 0.5), f"{100 * mean:.1f}", ha="center", va="center", color=ink, fontsize=8)
+    if notes:
+        axes.text(x + 0.5, y + 0.73, "\n".join(notes), ha="center", va="center", color=ink,
+                  fontsize=6 if len(notes) == 1 else 4.5)
+
+
+def _draw_average(axes: Axes, y: int, average: float | None, colours: Colormap, norm: Normalize) -> None:
+    if average is None:
+        axes.text(0.5, y + 0.5, "–", ha="center", va="center", color="#666666")
+        return
+    ink = _paint(axes, 0, y, 100 * average, colours, norm)
+    axes.text(0.5, y + 0.5, f"{100 * average:.1f}", ha="center", va="center", color=ink, fontsize=8)
+
+
+def _paint(axes: Axes, x: int, y: int, value: float, colours: Colormap, norm: Normalize) -> str:
+    """Fill a cell; the ink that reads on it, by relative luminance."""
+    red, green, blue, _ = colours(norm(value))
+    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=(red, green, blue), edgecolor="white", lw=0.8))
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.45 else "white"
+
+
+def _frame(axes: Axes, columns: Sequence[str], rows: Sequence[str], slanted: bool) -> None:
+    axes.set_xlim(0, len(columns))
+    axes.set_ylim(max(len(rows), 1), 0)
+    if not rows:
+        axes.sharey(axes.figure.axes[0])
+    slant = {"rotation": 35, "ha": "left", "rotation_mode": "anchor"} if slanted else {}
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xticks([i + 0.5 for i in range(len(columns))], columns, fontsize=7.5, **slant)
+    if rows:
+        axes.set_yticks([i + 0.5 for i in range(len(rows))], rows, fontsize=7.5)
+    else:
+        axes.tick_params(labelleft=False)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

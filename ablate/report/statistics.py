@@ -1,0 +1,94 @@
+"""What can be said about differences, from trials that are paired by seed."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ablate.report.grid import Cell, Grid
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference over ``n`` shared seeds with its 95 % interval (Student's t); no interval below two seeds."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+    def __str__(self) -> str:
+        text = f"{100 * self.mean:+.1f} points"
+        if self.low is None or self.high is None:
+            return text
+        return f"{text} [{100 * self.low:+.1f}, {100 * self.high:+.1f}] (95 %, paired by seed, n = {self.n})"
+
+
+def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
+    """``a`` minus ``b`` over the seeds that both have; None if they share none."""
+    differences = [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
+    n = len(differences)
+    if not n:
+        return None
+    mean = statistics.fmean(differences)
+    if n == 1:
+        return Difference(mean, None, None, 1)
+    from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes half a second to import
+
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * statistics.stdev(differences) / math.sqrt(n)
+    return Difference(mean, mean - half, mean + half, n)
+
+
+def best_by_validation(cells: list[Cell]) -> Cell | None:
+    """The cell with the highest mean validation accuracy; the first among equals."""
+    return max(cells, key=lambda cell: cell.mean("linear_val_top1") or 0.0, default=None)
+
+
+def summary(grid: Grid) -> list[str]:
+    """What the grid says, in sentences: chosen by validation accuracy, shown with test accuracy."""
+    best, single = best_by_validation(grid.with_results), best_by_validation(grid.singles)
+    if best is None:
+        return ["No cell has a result yet."]
+    lines = [f"Best composition by validation accuracy: {best.label}, test {percent(best)}."]
+    if single is not None and single is not best:
+        difference = paired_difference(best.seeds(), single.seeds())
+        lines.append(f"Best single op: {single.label}, test {percent(single)}; the best composition has {difference}.")
+    pair = _best_pair(grid)
+    if pair is not None and single is not None:
+        label, seeds = pair
+        difference = paired_difference(seeds, single.seeds())
+        lines.append(f"{label}, mean of both orders: {difference} over {single.label} alone.")
+    if max(cell.n for cell in grid.with_results) == 1:
+        lines.append("One seed: the noise is unknown; --seeds 3 would show it.")
+    collapsed = [cell.label for cell in grid.with_results if "collapsed" in cell.flags]
+    if collapsed:
+        lines.append(f"Collapsed (all representations equal): {', '.join(collapsed)}.")
+    return lines
+
+
+def percent(cell: Cell, metric: str = "linear_top1") -> str:
+    """``63.1 ± 0.7 %`` (mean, standard deviation over seeds), without the deviation for one seed."""
+    mean, std = cell.mean(metric), cell.std(metric)
+    if mean is None:
+        return cell.status
+    return f"{100 * mean:.1f} %" if std is None else f"{100 * mean:.1f} ± {100 * std:.1f} %"
+
+
+def _best_pair(grid: Grid) -> tuple[str, dict[int, float]] | None:
+    """The unordered pair of ops with the highest validation accuracy over both orders, and its per-seed test means."""
+    best: tuple[float, str, dict[int, float]] | None = None
+    for i, a in enumerate(grid.ops):
+        for b in grid.ops[i + 1 :]:
+            one, other = grid.cells[a, b], grid.cells[b, a]
+            shared = one.seeds().keys() & other.seeds().keys()
+            if not shared:
+                continue
+            score = (one.mean("linear_val_top1") or 0) + (other.mean("linear_val_top1") or 0)
+            if best is None or score > best[0]:
+                means = {seed: (one.seeds()[seed] + other.seeds()[seed]) / 2 for seed in shared}
+                best = score, f"{a} with {b}", means
+    return None if best is None else best[1:]

@@ -1,0 +1,45 @@
+"""The heatmap in the terminal, within 80 columns for seven ops."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ablate.report.grid import Cell, Grid
+from ablate.report.statistics import percent
+
+MARKS = {"failed": "failed", "missing": "-"}
+
+
+def render(grid: Grid, console: Console) -> None:
+    """Print means in percent, coloured as the figure is, with row averages, deviations where known, and references."""
+    deviations = any(cell.std() is not None for cell in grid.cells.values())
+    table = Table(box=None, pad_edge=False, padding=(0, 0), collapse_padding=True)
+    table.add_column("first \\ second", no_wrap=True, overflow="ellipsis", max_width=16)
+    width = max(6, min(14, (console.width - 26) // max(1, len(grid.ops))))
+    for op in (*grid.ops, "average"):
+        table.add_column(Text(op), justify="center", no_wrap=True, overflow="ellipsis", min_width=6, max_width=width)
+    means = [mean for cell in grid.cells.values() if (mean := cell.mean()) is not None]
+    low, high = (min(means), max(means)) if means else (0.0, 1.0)
+    show = deviations and width >= 10
+    for row in grid.ops:
+        cells = [_text(grid.cells[row, column], low, high, show) for column in grid.ops]
+        average = grid.average(row)
+        table.add_row(Text(row), *cells, Text("-" if average is None else f"{100 * average:.1f}", style="bold"))
+    console.print(table)
+    if grid.references:
+        known = ", ".join(f"{name} {percent(cell)}" for name, cell in grid.references.items())
+        console.print(Text(f"references: {known}"))
+
+
+def _text(cell: Cell, low: float, high: float, deviation: bool) -> Text:
+    mean, std = cell.mean(), cell.std()
+    if mean is None:
+        return Text(MARKS[cell.status], style="red" if cell.status == "failed" else "dim")
+    text = f"{100 * mean:.1f}" + (f"±{100 * std:.1f}" if deviation and std is not None else "")
+    text += "*" if cell.status == "partial" else ""
+    red, green, blue, _ = (int(255 * v) for v in mpl.colormaps["viridis"]((mean - low) / max(high - low, 1e-9)))
+    ink = "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 115 else "white"
+    return Text(f" {text} ", style=f"{ink} on rgb({red},{green},{blue})")

@@ -1,0 +1,76 @@
+"""``DIR/report``: the figures and tables of a sweep, at any time, from its records alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from ablate.config import Experiment
+from ablate.report.grid import Grid, grid_of, sweep_frame
+from ablate.report.heatmap import heatmap, save
+from ablate.report.paper import Comparison, compare, draw
+from ablate.report.statistics import summary
+from ablate.report.tables import write_csv, write_tex
+from ablate.report.terminal import render
+from ablate.results import TrialResult, read_records
+from ablate.sweep.plan import load_experiment, plan
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written, and what there is to say."""
+
+    directory: Path
+    grid: Grid
+    comparison: Comparison | None
+    failed: list[TrialResult]
+    damaged: list[Path]
+
+    def show(self, console: Console) -> None:
+        """The heatmap in the terminal, the summary, what failed and how to rerun it, and where the files are."""
+        render(self.grid, console)
+        for line in summary(self.grid):
+            console.print(Text(line))
+        if self.comparison:
+            console.print(Text(str(self.comparison)))
+        for result in self.failed:
+            reason = result.error.message if result.error else "no reason recorded"
+            log = self.directory / "logs" / f"{result.id}.log"
+            console.print(Text(f"failed: {result.label} seed {result.seed}: {reason} (log: {log})", style="red"))
+        if self.failed:
+            console.print(Text("the same command with --retry-failed runs failed trials again"))
+        for path in self.damaged:
+            console.print(Text(f"damaged record, left out: {path}", style="yellow"))
+        console.print(Text(f"report: {self.directory / 'report'}"), soft_wrap=True)
+
+
+def write_report(directory: str | Path) -> Report:
+    """Write heatmap.png/svg/pdf, table.csv, table.tex and, with four cells in common, fig5-comparison.png.
+
+    Raises:
+        UsageError: ``directory`` is not a sweep's.
+    """
+    directory = Path(directory)
+    experiment = load_experiment(directory)
+    trials = plan(experiment)
+    records, damaged = read_records(directory, trials)
+    grid = grid_of(sweep_frame(trials, records))
+    out = directory / "report"
+    save(heatmap(grid, title=describe(experiment)), [out / f"heatmap.{kind}" for kind in ("png", "svg", "pdf")])
+    write_csv(grid, out / "table.csv")
+    write_tex(grid, out / "table.tex")
+    comparison = compare(grid)
+    if comparison:
+        save(draw(comparison, experiment.shared.data.name), [out / "fig5-comparison.png"])
+    failed = [records[trial.id] for trial in trials if trial.id in records and records[trial.id].status == "failed"]
+    return Report(directory, grid, comparison, failed, damaged)
+
+
+def describe(experiment: Experiment) -> str:
+    """``glyphs, one-branch simclr, resnet8, 15 epochs, 3 seeds``."""
+    shared, seeds = experiment.shared, len(experiment.seeds)
+    parts = [shared.data.name, f"{shared.branches}-branch {shared.objective}", shared.encoder.name]
+    return ", ".join([*parts, f"{shared.epochs} epochs", f"{seeds} seed{'s' * (seeds > 1)}"])

@@ -1,0 +1,122 @@
+"""What the disk says about a sweep: done, failed, running, interrupted, missing. Needs neither torch nor pandas."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ablate.config import Experiment, Trial
+from ablate.results import TrialResult
+from ablate.sweep.eta import clock
+from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.run import survey
+from ablate.sweep.workspace import log_path, read_progress
+
+STALE = 120.0  # seconds without news from another host's worker
+
+Place = Literal["done", "failed", "running", "interrupted", "missing"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Every planned trial's place, the records of failed ones, the progress of begun ones."""
+
+    directory: Path
+    experiment: Experiment
+    places: dict[str, Place]
+    trials: list[Trial]
+    failed: list[TrialResult]
+    begun: dict[str, dict[str, Any]]
+    damaged: list[Path]
+
+    def count(self, place: Place) -> int:
+        """How many trials are there."""
+        return sum(p == place for p in self.places.values())
+
+
+def sweep_status(directory: Path) -> Status:
+    """Read a sweep's directory.
+
+    Raises:
+        UsageError: it is not a sweep's.
+    """
+    experiment = load_experiment(directory)
+    trials = plan(experiment)
+    state = survey(directory, trials)
+    progress = {trial.id: p for trial in state.missing if (p := read_progress(directory, trial.id))}
+    places: dict[str, Place] = {result.id: "done" for result in state.finished}
+    places |= {result.id: "failed" for result in state.failed}
+    places |= {trial.id: _place(progress.get(trial.id)) for trial in state.missing}
+    return Status(directory, experiment, places, trials, state.failed, progress, state.damaged)
+
+
+def print_status(status: Status, console: Console) -> None:
+    """Counts, running trials with their epoch, failures with reason and log, and what to do next."""
+    counts = ", ".join(
+        f"{status.count(place)} {place}"
+        for place in ("done", "failed", "running", "interrupted", "missing")
+        if status.count(place) or place == "done"
+    )
+    console.print(Text(f"{status.directory}: {len(status.trials)} trials: {counts}"))
+    _print_begun(status, console)
+    for result in status.failed:
+        reason = result.error.message if result.error else "no reason recorded"
+        log = log_path(status.directory, result.id)
+        console.print(Text(f"failed: {result.label} seed {result.seed}: {reason} (log: {log})", style="red"))
+    for path in status.damaged:
+        console.print(Text(f"damaged record: {path} (its trial will run again)", style="yellow"))
+    if status.count("running") == 0 and (status.count("missing") or status.count("interrupted")):
+        console.print(Text(f"to complete it: {status.experiment.command}"))
+    if status.failed:
+        console.print(Text(f"to rerun what failed: {status.experiment.command} --retry-failed"))
+
+
+def _print_begun(status: Status, console: Console) -> None:
+    begun = [trial for trial in status.trials if trial.id in status.begun]
+    if not begun:
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("trial", "seed", "state", "epoch", "loss", "host", "last news"):
+        table.add_column(heading)
+    for trial in begun:
+        progress = status.begun[trial.id]
+        loss = progress.get("metrics", {}).get("loss")
+        table.add_row(
+            Text(trial.label),
+            str(trial.seed),
+            status.places[trial.id],
+            f"{progress.get('epoch', 0)}/{trial.config.epochs}",
+            "" if loss is None else f"{loss:.3f}",
+            Text(str(progress.get("host", ""))),
+            f"{clock(max(0.0, time.time() - progress.get('updated', 0)))} ago",
+        )
+    console.print(table)
+
+
+def _place(progress: dict[str, Any] | None) -> Place:
+    """A begun trial runs while its process lives (on this host) or while there is news (from another)."""
+    if progress is None:
+        return "missing"
+    if progress.get("host") == socket.gethostname():
+        return "running" if _alive(progress.get("pid")) else "interrupted"
+    return "running" if time.time() - progress.get("updated", 0) < STALE else "interrupted"
+
+
+def _alive(pid: object) -> bool:
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
