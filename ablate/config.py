@@ -101,8 +101,12 @@ class TrialConfig(Model):
 
     @property
     def key(self) -> str:
-        """The first 16 hex digits of SHA-256 of the canonical JSON: equal key, equal trial."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """The first 16 hex digits of SHA-256 of the canonical JSON: equal key, equal trial.
+
+        The data set's name, a folder's name for instance, is not in it; its fingerprint is.
+        """
+        content = self.model_dump(mode="json", exclude={"data": {"name"}})
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -26,7 +26,11 @@ def test_the_wheel_installs_and_runs_outside_the_source_tree(tmp_path):
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
-    site = Path(subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True).strip())
+    site = Path(
+        subprocess.check_output(
+            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
+        ).strip()
+    )
     # the dependencies (5 GB) are borrowed from the environment that runs the tests, ablate itself is not
     borrowed = tmp_path / "borrowed"
     borrowed.mkdir()
@@ -35,7 +39,16 @@ def test_the_wheel_installs_and_runs_outside_the_source_tree(tmp_path):
             (borrowed / entry.name).symlink_to(entry)
     (site / "borrowed.pth").write_text(f"{borrowed}\n")
 
-    line = [tmp_path / "venv" / "bin" / "ablate", "grid", "--ops", "crop", "--epochs", "1", "--cache", tmp_path / "cache"]
+    line = [
+        tmp_path / "venv" / "bin" / "ablate",
+        "grid",
+        "--ops",
+        "crop",
+        "--epochs",
+        "1",
+        "--cache",
+        tmp_path / "cache",
+    ]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "results" / "glyphs-crop" / "report" / "heatmap.png").exists()

@@ -110,7 +110,9 @@ def obtain(source: Source, cache: Path, progress: Progress) -> DataSet:
             write_atomically(index, json.dumps({"manifest": manifest, "fingerprint": fingerprint}))
             return read_entry(cache, fingerprint)
     except OSError as error:
-        raise UsageError(f"cannot use the cache {cache} ({error.strerror or error}); choose another with --cache") from error
+        raise UsageError(
+            f"cannot use the cache {cache} ({error.strerror or error}); choose another with --cache"
+        ) from error
 
 
 def read_entry(cache: Path, fingerprint: str) -> DataSet:

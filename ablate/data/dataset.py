@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Images:
-    """uint8 images. Uniform: ``pixels [N, 3, h, w]``. Ragged: flat ``pixels``, each image ``[3, h, w]`` at its offset."""
+    """uint8 images. Uniform: ``pixels [N, 3, h, w]``. Ragged: flat ``pixels``, each image at its offset."""
 
     pixels: Tensor
     sizes: Tensor | None = None  # int64 [N, 2]: height, width

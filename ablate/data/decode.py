@@ -27,7 +27,9 @@ def decode(path: Path, short: int) -> np.ndarray[Any, Any]:
     """
     try:
         with Image.open(path) as opened:
-            opened.draft("RGB", (2 * short, 2 * short))  # JPEG: decode at a fraction of the size, never below twice ours
+            opened.draft(
+                "RGB", (2 * short, 2 * short)
+            )  # JPEG: decode at a fraction of the size, never below twice ours
             image = _to_rgb(ImageOps.exif_transpose(opened))
     except Corrupt:
         raise

@@ -35,7 +35,7 @@ class File:
 
 
 class Folder:
-    """The source of ``folder:PATH``: ``PATH/train/CLASS/*`` and ``PATH/test/CLASS/*`` (or ``val``), or ``PATH/CLASS/*``.
+    """The source of ``folder:PATH``: ``PATH/train/CLASS/*`` with ``PATH/test/CLASS/*`` (or val/), or ``PATH/CLASS/*``.
 
     Args:
         path: where the images are.
@@ -113,7 +113,8 @@ class Folder:
         val_mask = split_by_group(labels["train"], groups["train"], VALIDATION, SPLIT_SEED)
         if not val_mask.any():
             raise UsageError(
-                f"folder: {self.root} has too few training images to keep some for validation: a class needs at least two"
+                f"folder: {self.root} has too few training images to keep some for validation: "
+                "a class needs at least two"
             )
         writer.describe(self.root.absolute().name, self.classes, val_mask, corrupt=corrupt)
 
@@ -139,7 +140,9 @@ def _scan(root: Path) -> tuple[list[str], list[File], list[File]]:
         return classes, train, test
     test_root = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
     if test_root is None:
-        raise UsageError(f"folder: {root} has train/ but neither test/ nor val/; add one, or put the class folders side by side")
+        raise UsageError(
+            f"folder: {root} has train/ but neither test/ nor val/; add one, or put the class folders side by side"
+        )
     classes = _class_names(train_root)
     train = _files(train_root, classes)
     _check(train_root, classes, train)
@@ -148,16 +151,22 @@ def _scan(root: Path) -> tuple[list[str], list[File], list[File]]:
         raise UsageError(f"folder: {test_root} has the class {strangers[0]!r}, which {train_root} has not")
     test = _files(test_root, classes)
     if not test:
-        raise UsageError(f"folder: the test set {test_root} is empty: no image of the classes {', '.join(classes[:SHOWN])}")
+        raise UsageError(
+            f"folder: the test set {test_root} is empty: no image of the classes {', '.join(classes[:SHOWN])}"
+        )
     return classes, train, test
 
 
 def _check(root: Path, classes: list[str], files: list[File]) -> None:
     if not files:
-        raise UsageError(f"folder: {root} holds no images in class folders (looked for CLASS/*{', *'.join(EXTENSIONS)})")
+        raise UsageError(
+            f"folder: {root} holds no images in class folders (looked for CLASS/*{', *'.join(EXTENSIONS)})"
+        )
     present = sorted({file.label for file in files})
     if len(present) == 1:
-        raise UsageError(f"folder: {root} has images of one class only ({classes[present[0]]!r}); at least two are needed")
+        raise UsageError(
+            f"folder: {root} has images of one class only ({classes[present[0]]!r}); at least two are needed"
+        )
 
 
 def _class_names(root: Path) -> list[str]:

@@ -96,4 +96,3 @@ def _hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     k = (hue[:, None] * 6 + torch.tensor([5.0, 3.0, 1.0], dtype=torch.float64)) % 6
     chroma = (value * saturation)[:, None]
     return value[:, None] - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
-

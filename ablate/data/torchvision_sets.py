@@ -45,7 +45,9 @@ def _cifar_python(cls: type[Any]) -> Callable[[Path], dict[str, Part]]:
     return read
 
 
-def _cifar_binary(folder: str, train: tuple[str, ...], test: str, label_bytes: int) -> Callable[[Path], dict[str, Part]]:
+def _cifar_binary(
+    folder: str, train: tuple[str, ...], test: str, label_bytes: int
+) -> Callable[[Path], dict[str, Part]]:
     """Records of ``label_bytes`` labels (the last is the fine one) and 3072 bytes, channel by channel."""
 
     def read_file(path: Path) -> Part:

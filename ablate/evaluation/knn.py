@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,8 +12,10 @@ def knn_top1(train_h: Tensor, train_y: Tensor, test_h: Tensor, test_y: Tensor, c
     """Top-1 of a plain majority vote of the ``k`` most similar training features; ties go to the smaller class.
 
     Args:
-        train_h: ``[N, d]`` features of the bank, with labels ``train_y [N]``; k is at most N.
-        test_h: ``[M, d]`` features to classify, with labels ``test_y [M]``.
+        train_h: ``[N, d]`` features of the bank; fewer than k all vote.
+        train_y: int64 ``[N]``, their labels.
+        test_h: ``[M, d]`` features to classify.
+        test_y: int64 ``[M]``, their labels.
         classes: number of classes; labels are in [0, classes).
         k: neighbours that vote.
 

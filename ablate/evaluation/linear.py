@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 L2_SWEEP = tuple(10.0**e for e in (1, 0, -1, -2, -3, -4, -5, -6))  # strong to weak: each warm-starts the next
-MAX_ITERATIONS = 200
+MAX_ITERATIONS = 500
 
 
 @dataclass(frozen=True)
 class LinearResult:
-    """Accuracies as fractions: ``top1`` and ``balanced_accuracy`` on the test set, ``val_top1`` at the chosen ``l2``."""
+    """Fractions: ``top1`` and ``balanced_accuracy`` on the test set, ``val_top1`` on validation at ``l2``."""
 
     top1: float
     val_top1: float
@@ -29,9 +29,11 @@ def linear_evaluation(
     """Choose l2 on the validation split, refit on all training features, score the test set once.
 
     Args:
-        train_h: ``[N, d]`` features of the training images, with labels ``train_y`` int64 ``[N]``.
+        train_h: ``[N, d]`` features of the training images.
+        train_y: int64 ``[N]``, their labels.
         val_mask: bool ``[N]``, True for the validation split.
-        test_h: ``[M, d]`` features of the test images, with labels ``test_y`` int64 ``[M]``.
+        test_h: ``[M, d]`` features of the test images.
+        test_y: int64 ``[M]``, their labels.
         classes: number of classes.
 
     The flag ``l2-at-edge`` says that the chosen strength is an end of the sweep.

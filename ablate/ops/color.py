@@ -12,16 +12,16 @@ from ablate.ops.registry import register
 
 def draw_jitter(op: Color | Jitter, n: int, generator: torch.Generator, device: torch.device) -> Params:
     """``factors [n, 4]`` and ``order [n, 4]``, each image its own, ranges scaled by ``op.strength``."""
-    ranges = torch.empty(3, 4, device=device)  # filled by column: constants from a list would be a copy to the device
-    for i, (amount, high) in enumerate(
-        ((op.brightness, None), (op.contrast, None), (op.saturation, None), (op.hue, 0.5))
-    ):
+    uniform = torch.rand(4, n, generator=generator, device=device)
+    drawn = []
+    for i, amount in enumerate((op.brightness, op.contrast, op.saturation)):
         scaled = amount * op.strength
-        ranges[0, i] = -min(scaled, high) if high else max(0.0, 1 - scaled)
-        ranges[1, i] = min(scaled, high) if high else 1 + scaled
-    uniform = torch.rand(n, 4, generator=generator, device=device)
+        low = max(0.0, 1 - scaled)
+        drawn.append(low + (1 + scaled - low) * uniform[i])
+    turn = min(op.hue * op.strength, 0.5)
+    drawn.append((2 * uniform[3] - 1) * turn)
     order = torch.rand(n, 4, generator=generator, device=device).argsort(1)
-    return {"factors": ranges[0] + (ranges[1] - ranges[0]) * uniform, "order": order}
+    return {"factors": torch.stack(drawn, 1), "order": order}
 
 
 @register("color")

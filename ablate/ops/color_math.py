@@ -26,7 +26,9 @@ def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
     chroma = high - low
     safe = torch.where(chroma == 0, 1, chroma)
     hue = torch.where(
-        high == red, (green - blue) / safe, torch.where(high == green, 2 + (blue - red) / safe, 4 + (red - green) / safe)
+        high == red,
+        (green - blue) / safe,
+        torch.where(high == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
     )
     turned = hue + 6 * shift[:, None, None]
     channels = []
@@ -48,6 +50,7 @@ def jitter(images: Tensor, factors: Tensor, order: Tensor, active: Tensor) -> Te
     On the CPU each slot touches only the images that take a step there; on CUDA, where such a gather would wait for
     the device, every slot computes all steps and selects.
     """
+    factors = factors.to(images.dtype)
     if images.device.type == "cpu":
         images = images.clone()
         for slot in range(4):
@@ -58,9 +61,9 @@ def jitter(images: Tensor, factors: Tensor, order: Tensor, active: Tensor) -> Te
         return images
     result = images
     for slot in range(4):
-        step = order[:, slot]
-        factor = factors.gather(1, step[:, None])
-        result = torch.where(active[:, None, None, None], _any_step(result, step, factor[:, 0]), result)
+        taken = order[:, slot]
+        factor = factors.gather(1, taken[:, None])
+        result = torch.where(active[:, None, None, None], _any_step(result, taken, factor[:, 0]), result)
     return result
 
 

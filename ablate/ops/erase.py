@@ -22,7 +22,7 @@ class Cutout(Op):
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """``top``, ``left`` and ``side`` of the square, float ``[n]``, whole pixels."""
-        side = min(round(min(size) * self.size * self.strength), min(size))
+        side = min(round(min(size) * self.size * self.strength), *size)
         uniform = torch.rand(2, n, generator=generator, device=device)
         return {
             "top": (uniform[0] * (size[0] - side + 1)).floor(),

@@ -21,7 +21,9 @@ class Blur(Op):
 
     p: float = param(0.5, "probability that an image is blurred", low=0.0, high=1.0)
     kernel: float = param(0.1, "side of the kernel", low=0.01, high=1.0, unit="of the image's side")
-    sigma: tuple[float, float] = param((0.1, 2.0), "standard deviation, drawn uniformly", low=0.01, high=20.0, unit="px")
+    sigma: tuple[float, float] = param(
+        (0.1, 2.0), "standard deviation, drawn uniformly", low=0.01, high=20.0, unit="px"
+    )
     strength: float = param(1.0, "scales sigma", low=0.0, high=10.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:

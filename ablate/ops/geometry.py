@@ -100,9 +100,7 @@ class Perspective(Op):
     strength: float = param(1.0, "scales the distortion", low=0.0, high=1.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``moves``: inward moves of the corners (top left, top right, bottom right, bottom left), ``[n, 4, 2]`` as (x, y)
-        in units of half the side.
-        """
+        """``moves [n, 4, 2]``: (x, y) of each corner, clockwise from the top left, in units of half the side."""
         moves = torch.rand(n, 4, 2, generator=generator, device=device)
         return {"moves": moves * self.distortion * self.strength}
 
@@ -175,4 +173,5 @@ def _homography(x: Tensor, y: Tensor) -> Tensor:
     upper = torch.stack([x, y, one, zero, zero, zero, -target_x * x, -target_x * y], 2)
     lower = torch.stack([zero, zero, zero, x, y, one, -target_y * x, -target_y * y], 2)
     system = torch.cat([upper, lower], 1)
-    return torch.linalg.solve_ex(system, torch.cat([target_x, target_y], 1)).result
+    solution: Tensor = torch.linalg.solve_ex(system, torch.cat([target_x, target_y], 1)).result
+    return solution

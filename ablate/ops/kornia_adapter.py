@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import kornia.augmentation
 import torch
 from kornia.augmentation._2d.base import AugmentationBase2D
-from kornia.augmentation._2d.mix.base import MixAugmentationBaseV2
 from torch import Tensor
 
 from ablate.errors import UsageError, unknown
@@ -87,15 +86,12 @@ def adapt(name: str, arguments: dict[str, Any]) -> KorniaOp:
 
 @functools.cache
 def classes() -> tuple[str, ...]:
-    """The names of kornia's 2-D augmentation classes that keep one image one image (no mixing of images)."""
+    """The names of kornia's 2-D augmentation classes; those that mix images have another base and are left out."""
     return tuple(
         sorted(
             name
             for name, cls in vars(kornia.augmentation).items()
-            if isinstance(cls, type)
-            and issubclass(cls, AugmentationBase2D)
-            and not issubclass(cls, MixAugmentationBaseV2)
-            and not name.endswith(("2D", "Base"))
+            if isinstance(cls, type) and issubclass(cls, AugmentationBase2D) and not name.endswith(("2D", "Base"))
         )
     )
 

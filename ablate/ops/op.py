@@ -147,7 +147,7 @@ def _checked(op: str, field: dataclasses.Field[Any], value: Any) -> Any:
         if list(items) != sorted(items):
             raise UsageError(f"{where} must be ordered (low, high), not {value!r}")
         return items
-    if isinstance(default, bool) or isinstance(default, str):
+    if isinstance(default, bool | str):
         if not isinstance(value, type(default)):
             raise UsageError(f"{where} must be a {type(default).__name__}, not {value!r}")
         return value

@@ -9,24 +9,25 @@ import pkgutil
 import re
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import TypeVar, dataclass_transform
 
 from ablate.errors import UsageError, unknown
-from ablate.ops.op import Op
+from ablate.ops.op import Op, param
 
 GROUP = "ablate.ops"
 _OPS: dict[str, type[Op]] = {}
-OpClass = TypeVar("OpClass", bound=type[Op])
+OpClass = TypeVar("OpClass", bound=Op)
 
 
-def register(name: str) -> Callable[[OpClass], OpClass]:
+@dataclass_transform(frozen_default=True, field_specifiers=(param,))
+def register(name: str) -> Callable[[type[OpClass]], type[OpClass]]:
     """Class decorator: make an Op subclass a frozen dataclass and known as ``name``.
 
     Raises:
         UsageError: a name that is not lower-case letters, digits and ``_``, or is taken; a class that is not an Op.
     """
 
-    def decorate(cls: OpClass) -> OpClass:
+    def decorate(cls: type[OpClass]) -> type[OpClass]:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise UsageError(f"an op's name is lower-case letters, digits and '_', not {name!r}")
         if not (isinstance(cls, type) and issubclass(cls, Op)):

@@ -53,7 +53,8 @@ def center_crop(images: Tensor, out: tuple[int, int], fraction: float = 1.0, siz
     if sizes is None and (height, width) == out and fraction == 1:
         return _as_float(images) / 255 if images.dtype == torch.uint8 else images
     if sizes is None:
-        sizes = torch.tensor([[height, width]]).expand(n, 2).to(images.device, non_blocking=True)
+        sizes = torch.full((n, 2), height, device=images.device)
+        sizes[:, 1] = width
     side = (sizes.amin(1) * fraction).round()
     corner = ((sizes - side[:, None]) / 2).round()
     return resized_crop(images, {"top": corner[:, 0], "left": corner[:, 1], "height": side, "width": side}, out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ class Grid:
     references: dict[str, Cell]
 
     def average(self, row: str, metric: str = "linear_top1") -> float | None:
-        """The mean over all k cells of a row, the diagonal included, as in Figure 5; None while one is without result."""
+        """The mean over all k cells of a row, the diagonal included, as in Figure 5; None while a result is missing."""
         means = [self.cells[row, column].mean(metric) for column in self.ops]
         known = [mean for mean in means if mean is not None]
         return statistics.fmean(known) if len(known) == len(means) else None
@@ -106,7 +107,7 @@ def grid_of(frame: pd.DataFrame) -> Grid:
 
     Ops stand in the order in which they first occur as a row or column.
     """
-    rows = frame.to_dict("records")
+    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
     in_grid = [row for row in rows if _text(row["row"])]
     ops = tuple(dict.fromkeys(name for row in in_grid for name in (row["row"], row["column"])))
     by_cell: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -134,4 +135,4 @@ def _text(value: object) -> bool:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, float | int) and value == value  # not NaN
+    return isinstance(value, float | int) and not math.isnan(value)

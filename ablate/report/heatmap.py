@@ -6,7 +6,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -28,12 +28,22 @@ NAMES = {
     "linear_val_top1": "linear evaluation top-1 on validation (%)",
     "knn_top1": "kNN top-1 (%)",
 }
-STYLE = {"font.size": 8, "pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "ablate", "hatch.linewidth": 0.4}
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "ablate",
+    "hatch.linewidth": 0.4,
+}
 TIMELESS = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}  # same records, same bytes
 
 
 def heatmap(
-    data: pd.DataFrame | Grid, *, metric: str = "linear_top1", title: str = "", limits: tuple[float, float] | None = None
+    data: pd.DataFrame | Grid,
+    *,
+    metric: str = "linear_top1",
+    title: str = "",
+    limits: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw a grid.
 
@@ -107,23 +117,42 @@ def _draw_cell(axes: Axes, x: int, y: int, cell: Cell, metric: str, colours: Col
     if mean is None:
         failed = cell.status == "failed"
         colour = "#b2182b" if failed else "#999999"
-        axes.add_patch(Rectangle((x, y), 1, 1, facecolor="white", edgecolor=colour, hatch="xx" if failed else "//", lw=0))
-        axes.text(x + 0.5, y + 0.5, cell.status, ha="center", va="center", fontsize=6, color=colour,
-                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+        axes.add_patch(
+            Rectangle((x, y), 1, 1, facecolor="white", edgecolor=colour, hatch="xx" if failed else "//", lw=0)
+        )
+        axes.text(
+            x + 0.5,
+            y + 0.5,
+            cell.status,
+            ha="center",
+            va="center",
+            fontsize=6,
+            color=colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )
         return
     ink = _paint(axes, x, y, 100 * mean, colours, norm)
     notes = [f"± {100 * std:.1f}"] if std is not None else []
     notes += [f"n = {cell.n} of {cell.planned}"] if cell.status == "partial" else []
     notes += ["collapsed"] if "collapsed" in cell.flags else []
-    axes.text(x + 0.5, y + (0.36 if notes else 0.5), f"{100 * mean:.1f}", ha="center", va="center", color=ink, fontsize=8)
+    axes.text(
+        x + 0.5, y + (0.36 if notes else 0.5), f"{100 * mean:.1f}", ha="center", va="center", color=ink, fontsize=8
+    )
     if notes:
-        axes.text(x + 0.5, y + 0.73, "\n".join(notes), ha="center", va="center", color=ink,
-                  fontsize=6 if len(notes) == 1 else 4.5)
+        axes.text(
+            x + 0.5,
+            y + 0.73,
+            "\n".join(notes),
+            ha="center",
+            va="center",
+            color=ink,
+            fontsize=6 if len(notes) == 1 else 4.5,
+        )
 
 
 def _draw_average(axes: Axes, y: int, average: float | None, colours: Colormap, norm: Normalize) -> None:
     if average is None:
-        axes.text(0.5, y + 0.5, "–", ha="center", va="center", color="#666666")
+        axes.text(0.5, y + 0.5, "-", ha="center", va="center", color="#666666")
         return
     ink = _paint(axes, 0, y, 100 * average, colours, norm)
     axes.text(0.5, y + 0.5, f"{100 * average:.1f}", ha="center", va="center", color=ink, fontsize=8)
@@ -141,7 +170,7 @@ def _frame(axes: Axes, columns: Sequence[str], rows: Sequence[str], slanted: boo
     axes.set_ylim(max(len(rows), 1), 0)
     if not rows:
         axes.sharey(axes.figure.axes[0])
-    slant = {"rotation": 35, "ha": "left", "rotation_mode": "anchor"} if slanted else {}
+    slant: dict[str, Any] = {"rotation": 35, "ha": "left", "rotation_mode": "anchor"} if slanted else {}
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.set_xticks([i + 0.5 for i in range(len(columns))], columns, fontsize=7.5, **slant)

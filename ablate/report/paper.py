@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from ablate.report.grid import Grid
 
 FEWEST = 4  # cells that a rank correlation is worth reporting for
-INK = {"color": "0.25"}
 
 
 @dataclass(frozen=True)
@@ -42,15 +41,16 @@ def compare(grid: Grid) -> Comparison | None:
     paper = published()
     names = {op: op.partition("(")[0] for op in grid.ops}
     rows = [
-        {"label": cell.label, "ours": 100 * mean, "paper": float(paper.loc[names[a], names[b]])}
+        {"label": cell.label, "ours": 100 * mean, "paper": paper[names[b]][names[a]]}
         for (a, b), cell in grid.cells.items()
         if names[a] in paper.index and names[b] in paper.index and (mean := cell.mean()) is not None
     ]
     table = pd.DataFrame(rows, columns=["label", "ours", "paper"])
     if len(table) < FEWEST:
         return None
-    rho = float(table[["ours", "paper"]].corr(method="spearman").iloc[0, 1])
-    return Comparison(rho, table)
+    rho = table[["ours", "paper"]].corr(method="spearman").to_numpy()[0, 1]
+
+    return Comparison(float(rho), table)
 
 
 def draw(comparison: Comparison, name: str) -> Figure:
@@ -61,7 +61,7 @@ def draw(comparison: Comparison, name: str) -> Figure:
         table = comparison.table
         axes.scatter(table["paper"], table["ours"], s=14, color="#31688e", zorder=2)
         for label, x, y in zip(table["label"], table["paper"], table["ours"], strict=True):
-            axes.annotate(str(label), (x, y), xytext=(2, 2), textcoords="offset points", fontsize=5, **INK)
+            axes.annotate(str(label), (x, y), xytext=(2, 2), textcoords="offset points", fontsize=5, color="0.25")
         axes.set_xlabel("Figure 5 of Chen et al. 2020: ImageNet, ResNet-50, top-1 (%)")
         axes.set_ylabel(f"{name}: linear evaluation top-1 (%)")
         axes.set_title(f"Spearman {comparison.rho:+.2f} over {comparison.cells} cells", fontsize=8)

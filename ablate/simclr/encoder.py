@@ -14,7 +14,7 @@ SMALL_IMAGE = 64  # pixels; up to here the stem neither strides nor pools
 def build_encoder(config: Encoder, image_size: int) -> ResNet8 | TorchvisionResNet:
     """The encoder: float ``[N, 3, image_size, image_size]`` -> ``h [N, dim]``, pooled.
 
-    Initial weights are torchvision's (He, fan out), drawn from the global generator.
+    Initial weights come from the global generator; torchvision's ResNets have He's initialisation (fan out).
 
     Raises:
         UsageError: a width other than 64 for a torchvision ResNet.
@@ -46,7 +46,11 @@ class TorchvisionResNet(nn.Module):
 
 
 class ResNet8(nn.Module):
-    """Ours, for one CPU core: a 3x3 stem of stride 2 and three basic blocks of w, 2w and 4w channels; dim = 4w."""
+    """Ours, for one CPU core: a 3x3 stem of stride 2 and three basic blocks of w, 2w and 4w channels; dim = 4w.
+
+    Convolutions keep torch's default initialisation: with He's, crop+color reached 68 % instead of 80 % on glyphs
+    after 15 epochs (rendering seed 1, trial seed 100).
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -57,9 +61,6 @@ class ResNet8(nn.Module):
         self.blocks = nn.Sequential(
             _block(width, width, stride=1), _block(width, 2 * width, stride=2), _block(2 * width, 4 * width, stride=2)
         )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         """``h = f(x)``."""
@@ -71,4 +72,5 @@ def _block(inputs: int, outputs: int, stride: int) -> nn.Module:
     shortcut = None
     if stride != 1 or inputs != outputs:
         shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-    return torchvision.models.resnet.BasicBlock(inputs, outputs, stride, shortcut)
+    block: nn.Module = torchvision.models.resnet.BasicBlock(inputs, outputs, stride, shortcut)
+    return block

@@ -18,7 +18,7 @@ def build_optimiser(config: Optimiser, module: nn.Module) -> torch.optim.Optimiz
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    how = {"fused": True} if parameters[0].is_cuda else {"foreach": True}
+    fused = parameters[0].is_cuda
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, **how)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, **how)
+        return torch.optim.AdamW(groups, lr=config.lr, fused=fused, foreach=not fused)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=fused, foreach=not fused)

@@ -6,7 +6,7 @@ import math
 
 
 def learning_rate(step: int, steps: int, warmup_steps: int, peak: float) -> float:
-    """The learning rate of ``step`` (0-based) of ``steps``: reaches ``peak`` at the end of the warm-up, 0 at the end."""
+    """The learning rate of ``step`` (from 0) of ``steps``: ``peak`` at the end of the warm-up, near 0 at the end."""
     if step < warmup_steps:
         return peak * (step + 1) / warmup_steps
     done = (step - warmup_steps) / max(1, steps - warmup_steps)

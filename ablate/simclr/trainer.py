@@ -60,8 +60,10 @@ class Trainer:
             torch.manual_seed(derive_seed(seed, "weights"))
             self.encoder = build_encoder(config.encoder, config.image_size)
             self.head = self._build_head(data)
-        self.model = nn.ModuleDict({"encoder": self.encoder, "head": self.head}).to(
-            device=device, memory_format=self.memory_format
+        self.model = (
+            nn.ModuleDict({"encoder": self.encoder, "head": self.head})
+            .to(device=device)
+            .to(memory_format=self.memory_format)
         )
         self.optimiser = build_optimiser(config.optimiser, self.model)
         self.epoch = 0
@@ -125,7 +127,8 @@ class Trainer:
         order = stream(self.seed, "order", self.epoch)
         rounds = math.ceil(needed / len(self.pool))
         shuffled = torch.cat([self.pool[torch.randperm(len(self.pool), generator=order)] for _ in range(rounds)])
-        return shuffled[:needed].split(self.config.batch_size)
+        batches: tuple[Tensor, ...] = shuffled[:needed].split(self.config.batch_size)
+        return batches
 
     def _set_learning_rate(self, step: int) -> None:
         config = self.config

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ablate.config import Experiment
 from ablate.sweep.local import worker_environment
-from ablate.sweep.plan import read_entry_experiment, plan, save_experiment
+from ablate.sweep.plan import load_experiment, plan, save_experiment
 
 STEPS = 3
 CELLS = 6

@@ -107,7 +107,7 @@ class Progress:
         return remaining_seconds(each, waiting, (self._needs(t, p, each) for t, p in self.running), self.workers)
 
     def _needs(self, trial: Trial, progress: dict[str, Any], each: float) -> float:
-        return each * (1 - progress["epoch"] / max(1, trial.config.epochs))
+        return each * (1 - float(progress["epoch"]) / max(1, trial.config.epochs))
 
     @property
     def done(self) -> int:

@@ -32,7 +32,10 @@ class State:
 
 def survey(directory: Path, trials: list[Trial]) -> State:
     """Sort ``trials`` by their records; a damaged record counts as missing. Changes nothing."""
-    finished, failed, missing, damaged = [], [], [], []
+    finished: list[TrialResult] = []
+    failed: list[TrialResult] = []
+    missing: list[Trial] = []
+    damaged: list[Path] = []
     for trial in trials:
         path = record_path(directory, trial.id)
         try:

@@ -53,7 +53,9 @@ def test_initial_weights_do_not_depend_on_the_composition(data):
     from ablate.composition import Composition
 
     specs = Composition.parse("crop+color").specs()
-    assert equal(weights(Trainer(config(data), 5, data, CPU)), weights(Trainer(config(data, composition=specs), 5, data, CPU)))
+    assert equal(
+        weights(Trainer(config(data), 5, data, CPU)), weights(Trainer(config(data, composition=specs), 5, data, CPU))
+    )
 
 
 def test_building_a_trainer_leaves_the_global_generator_alone(data):

@@ -185,7 +185,7 @@ def test_a_worker_killed_once_is_replaced(long_sweep):
 
 
 def test_two_commands_do_not_share_a_directory(long_sweep):
-    out, line, _ = long_sweep
+    _, line, _ = long_sweep
     second = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode == 2
     assert "another ablate command is at work" in second.stderr

@@ -1,0 +1,100 @@
+"""Encoder, head, schedule, optimiser."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from ablate.config import Encoder, Optimiser
+from ablate.errors import UsageError
+from ablate.simclr.encoder import build_encoder
+from ablate.simclr.head import ProjectionHead
+from ablate.simclr.optim import build_optimiser
+from ablate.simclr.schedule import learning_rate
+
+
+@pytest.mark.parametrize(("name", "dim"), [("resnet8", 256), ("resnet18", 512), ("resnet34", 512), ("resnet50", 2048)])
+def test_encoders_give_pooled_representations(name, dim):
+    encoder = build_encoder(Encoder(name=name), 32)
+    h = encoder(torch.rand(2, 3, 32, 32))
+    assert h.shape == (2, dim)
+    assert encoder.dim == dim
+
+
+def test_the_stem_depends_on_the_image_size():
+    small, large = build_encoder(Encoder(name="resnet18"), 64).net, build_encoder(Encoder(name="resnet18"), 96).net
+    assert small.conv1.stride == (1, 1)
+    assert small.conv1.kernel_size == (3, 3)
+    assert isinstance(small.maxpool, nn.Identity)
+    assert large.conv1.stride == (2, 2)
+    assert isinstance(large.maxpool, nn.MaxPool2d)
+
+
+def test_resnet8_has_eight_layers_but_the_classifier_and_no_width_elsewhere():
+    encoder = build_encoder(Encoder(name="resnet8", width=16), 32)
+    assert encoder.dim == 64
+    assert sum(isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3) for m in encoder.modules()) == 7
+    with pytest.raises(UsageError, match="resnet8 only"):
+        build_encoder(Encoder(name="resnet18", width=32), 32)
+
+
+def test_head_is_the_papers_equation():
+    head = ProjectionHead(5, 7, 3)
+    h = torch.randn(4, 5)
+    first, _, second = head.layers
+    expected = torch.relu(h @ first.weight.T + first.bias) @ second.weight.T + second.bias
+    torch.testing.assert_close(head(h), expected)
+
+
+def test_schedule():
+    rates = [learning_rate(step, 100, 10, 2.0) for step in range(100)]
+    assert rates[9] == 2.0
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[0] == 0.2
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[55] == pytest.approx(1.0)  # half way down
+    assert 0 < rates[99] < 0.001
+    assert max(abs(a - b) for a, b in zip(rates, rates[1:], strict=False)) <= 0.2 + 1e-9
+    assert learning_rate(0, 10, 0, 1.0) == 1.0
+
+
+def test_sgd_and_adamw_against_a_float64_loop():
+    """Five steps on a quadratic; the bias, a vector, is not decayed."""
+    for name in ("sgd", "adamw"):
+        config = Optimiser(name=name, lr=0.1, momentum=0.9, weight_decay=0.01)
+        module = nn.Linear(3, 2).double()
+        start = {n: p.detach().clone() for n, p in module.named_parameters()}
+        optimiser = build_optimiser(config, module)
+        for _ in range(5):
+            optimiser.zero_grad()
+            sum((p**2).sum() / 2 for p in module.parameters()).backward()
+            optimiser.step()
+        for key, value in module.named_parameters():
+            decay = config.weight_decay if value.ndim > 1 else 0.0
+            expected = reference(name, start[key], config, decay)
+            torch.testing.assert_close(value.detach(), expected, atol=1e-12, rtol=0)
+
+
+def reference(name, x, config, decay):
+    m = v = torch.zeros_like(x)
+    for t in range(1, 6):
+        g = x.clone()
+        if name == "sgd":
+            m = config.momentum * m + g + decay * x
+            x = x - config.lr * m
+            continue
+        x = x * (1 - config.lr * decay)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        x = x - config.lr * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+    return x
+
+
+def test_nothing_is_optimised_twice_or_left_out():
+    encoder = build_encoder(Encoder(name="resnet8", width=4), 32)
+    optimiser = build_optimiser(Optimiser(), encoder)
+    ids = [id(p) for group in optimiser.param_groups for p in group["params"]]
+    assert sorted(ids) == sorted(id(p) for p in encoder.parameters())
+    assert math.isclose(optimiser.param_groups[1]["weight_decay"], 0.0)
