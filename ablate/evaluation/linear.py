@@ -74,8 +74,8 @@ def fit(h: Tensor, y: Tensor, classes: int, l2: float, start: Tensor | None = No
     optimiser = torch.optim.LBFGS(
         [weights],
         max_iter=MAX_ITERATIONS,
-        tolerance_grad=1e-5,
-        tolerance_change=1e-8,
+        tolerance_grad=1e-7,
+        tolerance_change=1e-12,
         history_size=10,
         line_search_fn="strong_wolfe",
     )
