@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_ASPECT = 3  # longer images lose their ends, so that one panorama does not pad a whole batch
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -33,6 +33,8 @@ def decode(path: Path, short: int) -> np.ndarray[Any, Any]:
             image = _to_rgb(ImageOps.exif_transpose(opened))
     except Corrupt:
         raise
+    except UnidentifiedImageError as error:
+        raise Corrupt("not an image") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise Corrupt(str(error) or type(error).__name__) from error
     return np.asarray(_resize(_limit(image), short)).transpose(2, 0, 1)

@@ -79,10 +79,10 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
 def _draw(grid: Grid, metric: str, title: str, limits: tuple[float, float]) -> Figure:
     k = len(grid.ops)
     longest = max(len(op) for op in grid.ops)
-    slanted = longest > 8
+    upright = longest > 8
     label = 0.065 * longest + 0.45  # inches that the row labels take
     width = max(label + (k + 1.25) * CELL[0] + 0.9, 4.2)
-    height = k * CELL[1] + (0.6 + 0.05 * longest if slanted else 0.55) + 0.75
+    height = k * CELL[1] + (0.5 + 0.062 * longest if upright else 0.55) + 0.75
     figure = Figure(figsize=(width, height), layout="constrained")
     main, side = figure.subplots(1, 2, width_ratios=[k, 1], squeeze=False)[0]
     colours, norm = mpl.colormaps[COLOURS], Normalize(100 * limits[0], 100 * limits[1])
@@ -90,8 +90,8 @@ def _draw(grid: Grid, metric: str, title: str, limits: tuple[float, float]) -> F
         for j, column in enumerate(grid.ops):
             _draw_cell(main, j, i, grid.cells[row, column], metric, colours, norm)
         _draw_average(side, i, grid.average(row, metric), colours, norm)
-    _frame(main, grid.ops, grid.ops, slanted)
-    _frame(side, ("average",), (), slanted)
+    _frame(main, grid.ops, grid.ops, upright=upright)
+    _frame(side, ("average",), (), upright=False)
     main.set_xlabel("second op")
     main.set_ylabel("first op")
     scale = figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=side, fraction=0.25, pad=0.08)
@@ -165,15 +165,14 @@ def _paint(axes: Axes, x: int, y: int, value: float, colours: Colormap, norm: No
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.45 else "white"
 
 
-def _frame(axes: Axes, columns: Sequence[str], rows: Sequence[str], slanted: bool) -> None:
+def _frame(axes: Axes, columns: Sequence[str], rows: Sequence[str], *, upright: bool) -> None:
     axes.set_xlim(0, len(columns))
     axes.set_ylim(max(len(rows), 1), 0)
     if not rows:
         axes.sharey(axes.figure.axes[0])
-    slant: dict[str, Any] = {"rotation": 35, "ha": "left", "rotation_mode": "anchor"} if slanted else {}
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
-    axes.set_xticks([i + 0.5 for i in range(len(columns))], columns, fontsize=7.5, **slant)
+    axes.set_xticks([i + 0.5 for i in range(len(columns))], columns, fontsize=7.5, rotation=90 if upright else 0)
     if rows:
         axes.set_yticks([i + 0.5 for i in range(len(rows))], rows, fontsize=7.5)
     else:

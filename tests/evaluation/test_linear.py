@@ -22,7 +22,9 @@ def features(kind):
     order = torch.randperm(len(x), generator=generator())
     x, y = x[order], y[order]
     if kind == "projections":
-        x = torch.relu(x @ torch.randn(64, 48, generator=generator(1)) / 8) + 4 * torch.randn(len(x), 48, generator=generator(2))
+        x = torch.relu(x @ torch.randn(64, 48, generator=generator(1)) / 8) + 4 * torch.randn(
+            len(x), 48, generator=generator(2)
+        )
     if kind == "ill-conditioned":
         x = x @ (torch.randn(64, 64, generator=generator(1)) * torch.logspace(-3, 3, 64)) + 1e3
     return x[:1300], y[:1300], x[1300:], y[1300:]
@@ -34,7 +36,9 @@ def test_against_scikit_learn_at_equal_strength(kind, l2):
     train_h, train_y, test_h, test_y = features(kind)
     train_h, test_h = standardise(train_h, test_h)
     ours = (predict(fit(train_h, train_y, 10, l2), test_h) == test_y).double().mean().item()
-    model = LogisticRegression(C=1 / (len(train_h) * l2), max_iter=10000, tol=1e-8).fit(train_h.numpy(), train_y.numpy())
+    model = LogisticRegression(C=1 / (len(train_h) * l2), max_iter=10000, tol=1e-8).fit(
+        train_h.numpy(), train_y.numpy()
+    )
     theirs = model.score(test_h.numpy(), test_y.numpy())
     assert abs(ours - theirs) <= 0.002 + 1 / len(test_y)  # 0.2 points, and one image of 497
 
@@ -111,7 +115,9 @@ def test_features_of_unaugmented_images(size, fraction):
     """Whole image up to 64 px, centre 0.875 above; evaluation mode inside, the former mode outside, no graph."""
     from ablate.ops import center_crop
 
-    encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * size * size, 4), torch.nn.Dropout(0.5)).train()
+    encoder = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(3 * size * size, 4), torch.nn.Dropout(0.5)
+    ).train()
     images = torch.randint(0, 256, (300, 3, size, size + 8), dtype=torch.uint8, generator=generator())
     h = extract(
         encoder,

@@ -10,14 +10,14 @@ import torch
 
 import ablate
 from ablate.errors import UsageError
-from ablate.ops import Op, get, names, parse_op, register
-from ablate.ops import registry
+from ablate.ops import Op, get, names, parse_op, register, registry
 from ablate.ops.catalogue import markdown_table
 
 DOCS = Path(__file__).parents[2] / "docs" / "ops.md"
 
 FIGURE_5 = ["crop", "cutout", "color", "sobel", "noise", "blur", "rotate"]
-OTHERS = "flip jitter gray solarize invert posterize equalize sharpen affine perspective elastic".split()
+OTHERS = ["flip", "jitter", "gray", "solarize", "invert", "posterize", "equalize"]
+OTHERS += ["sharpen", "affine", "perspective", "elastic"]
 
 
 @pytest.fixture
@@ -89,7 +89,15 @@ def plugin(tmp_path, monkeypatch, own_registry):
     registry._discover.cache_clear()
 
 
-BODY = "import ablate\nclass Glow(ablate.Op):\n    'Brighten.'\n    def transform(self, images, params):\n        return 1 - images / 2\n"
+BODY = """
+import ablate
+
+class Glow(ablate.Op):
+    "Brighten."
+
+    def transform(self, images, params):
+        return 1 - images / 2
+"""
 
 
 def test_entry_point_of_a_class(plugin):

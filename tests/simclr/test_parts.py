@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -57,7 +58,7 @@ def test_schedule():
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[55] == pytest.approx(1.0)  # half way down
     assert 0 < rates[99] < 0.001
-    assert max(abs(a - b) for a, b in zip(rates, rates[1:], strict=False)) <= 0.2 + 1e-9
+    assert max(abs(a - b) for a, b in itertools.pairwise(rates)) <= 0.2 + 1e-9
     assert learning_rate(0, 10, 0, 1.0) == 1.0
 
 

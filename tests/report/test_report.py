@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from rich.console import Console
+from scipy import stats
+
+import ablate
+from ablate.config import DataIdentity, Experiment, NamedOp, TrialConfig
+from ablate.report import heatmap, write_report
+from ablate.report.grid import grid_of, sweep_frame
+from ablate.report.heatmap import save
+from ablate.report.paper import compare, published
+from ablate.report.statistics import best_by_validation, paired_difference, summary
+from ablate.report.terminal import render
+from ablate.results import Failure, TrialResult, write_record
+from ablate.sweep.plan import plan, save_experiment
+from tests.conftest import op_spec
+
+LONG = [f"kornia.RandomPlanckianJitter(p={p / 10})" for p in range(4)]
+
+
+def make_experiment(labels, seeds=1, references=("untrained",)):
+    shared = TrialConfig(composition=(), data=DataIdentity(name="made-up", fingerprint="f00d", classes=3), epochs=3)
+    ops = tuple(NamedOp(label=label, op=op_spec(label)) for label in labels)
+    return Experiment(
+        command="ablate grid --ops x",
+        data="folder:/images",
+        seeds=tuple(range(seeds)),
+        ops=ops,
+        reference_crop=op_spec("crop"),
+        references=references,
+        shared=shared,
+    )
+
+
+def record(trial, value=0.5, **changes):
+    metrics = {"linear_top1": value, "linear_val_top1": value + 0.01, "knn_top1": value - 0.1}
+    content = {"status": "done", "metrics": metrics, **changes}
+    place = {name: getattr(trial, name) for name in ("seed", "label", "row", "column", "reference", "config")}
+    return TrialResult(key=trial.config.key, **place, **content)
+
+
+def failure(trial):
+    error = Failure(type="Diverged", message="the loss became nan <b>", traceback="Traceback ...")
+    return record(trial, status="failed", metrics={}, error=error)
+
+
+def sweep(directory, labels, seeds=1, value=lambda trial: 0.5, skip=(), fail=(), **kwargs):
+    """A sweep directory with a record for every trial but those of the cells in ``skip``."""
+    experiment = make_experiment(labels, seeds, **kwargs)
+    save_experiment(directory, experiment)
+    for trial in plan(experiment):
+        if trial.label not in skip:
+            write_record(directory, failure(trial) if trial.label in fail else record(trial, value(trial)))
+    return directory
+
+
+def by_position(trial):
+    """0.1, 0.2, ... in plan order of the labels a, b; seeds 0.01 apart."""
+    if trial.reference:
+        return 0.05
+    return 0.1 * (1 + 2 * "ab".index(trial.row) + "ab".index(trial.column)) + 0.01 * trial.seed
+
+
+def grid_in(directory):
+    return write_report(directory).grid
+
+
+def test_means_deviations_and_row_averages(tmp_path):
+    grid = grid_in(sweep(tmp_path, ["a", "b"], seeds=3, value=by_position))
+    assert grid.cells["a", "b"].mean() == pytest.approx(0.21)
+    assert grid.cells["a", "b"].std() == pytest.approx(np.std([0.20, 0.21, 0.22], ddof=1))
+    assert grid.average("a") == pytest.approx((0.11 + 0.21) / 2)  # the diagonal included
+    assert grid.references["untrained"].mean() == pytest.approx(0.05)
+    assert [cell.status for cell in grid.cells.values()] == ["done"] * 4
+
+
+def test_row_average_is_the_papers():
+    """Recomputed from the published cells, to the rounding of 0.1."""
+    paper = published()
+    rows = [
+        {
+            "row": a,
+            "column": b,
+            "reference": None,
+            "seed": 0,
+            "status": "done",
+            "linear_top1": float(paper.loc[a, b]) / 100,
+        }
+        for a in paper.index
+        for b in paper.index
+    ]
+    grid = grid_of(pd.DataFrame(rows))
+    for op in paper.index:
+        assert 100 * grid.average(op) == pytest.approx(paper.loc[op, "average"], abs=0.11)
+    assert compare(grid).rho == pytest.approx(1)
+
+
+def test_failed_missing_and_partial_cells_are_told_apart(tmp_path):
+    experiment = make_experiment(["a", "b"], seeds=2)
+    save_experiment(tmp_path, experiment)
+    for trial in plan(experiment):
+        if trial.label == "a" or (trial.label == "a+b" and trial.seed == 0):
+            write_record(tmp_path, record(trial))
+        if trial.label == "b+a":
+            write_record(tmp_path, failure(trial))
+    report = write_report(tmp_path)
+    grid = report.grid
+    states = {cell.label: cell.status for cell in grid.cells.values()}
+    assert states == {"a": "done", "a+b": "partial", "b+a": "failed", "b": "missing"}
+    assert grid.average("b") is None
+    assert len(report.failed) == 2
+    texts = {text.get_text() for text in heatmap(grid).findobj(Text)}
+    assert {"failed", "missing", "n = 1 of 2", "50.0"} <= texts
+    console = Console(record=True, width=100, force_terminal=False)
+    report.show(console)
+    shown = console.export_text()
+    assert "failed: b+a seed 0: the loss became nan <b>" in shown
+    assert "--retry-failed" in shown
+
+
+def test_the_empty_sweep_and_damaged_records(tmp_path):
+    sweep(tmp_path, ["a", "b"], skip=("a", "b", "a+b", "b+a", "untrained"))
+    report = write_report(tmp_path)
+    assert (tmp_path / "report" / "heatmap.png").exists()
+    assert summary(report.grid) == ["No cell has a result yet."]
+    trial = plan(make_experiment(["a", "b"]))[1]
+    path = write_record(tmp_path, record(trial))
+    path.write_text("{")
+    assert write_report(tmp_path).damaged == [path]
+
+
+def test_table_csv(tmp_path):
+    sweep(tmp_path, ["a", "b"], seeds=2, value=by_position)
+    write_report(tmp_path)
+    table = pd.read_csv(tmp_path / "report" / "table.csv")
+    cells = table[table["kind"] == "cell"].set_index(["first", "second"])
+    assert cells.loc[("b", "a"), "linear_top1_mean"] == pytest.approx(0.305)
+    assert cells.loc[("b", "a"), "seeds"] == "0=0.3 1=0.31"
+    assert cells.loc[("b", "a"), "n"] == 2
+    averages = table[table["kind"] == "average"].set_index("first")
+    assert averages.loc["a", "linear_top1_mean"] == pytest.approx((0.105 + 0.205) / 2)
+    assert table[table["kind"] == "reference"]["label"].tolist() == ["untrained"]
+
+
+def test_table_tex_is_escaped_booktabs(tmp_path):
+    label = "mine_op(name='50 % & more')"
+    sweep(tmp_path, [label, "b"], seeds=2)
+    write_report(tmp_path)
+    tex = (tmp_path / "report" / "table.tex").read_text()
+    assert r"\toprule" in tex
+    assert r"mine\_op(name='50 \% \& more')" in tex
+    assert r"50.0 $\pm$ 0.0" in tex
+    assert len(re.findall(r"\\\\", tex)) == 3  # a heading and two rows
+
+
+def extents(figure):
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return {
+        text: text.get_window_extent(canvas.get_renderer())
+        for text in figure.findobj(Text)
+        if text.get_text() and text.get_visible() and text not in undrawn_ticks(figure)
+    }
+
+
+def undrawn_ticks(figure):
+    """The colour bar keeps labels for ticks beyond its ends, which it does not draw."""
+    scale = figure.axes[-1]
+    low, high = scale.get_ylim()
+    return [label for label in scale.get_yticklabels() if not low <= label.get_position()[1] <= high]
+
+
+def big(labels, seeds):
+    experiment = make_experiment(labels, seeds, references=("untrained", "no-op", "supervised"))
+    trials = plan(experiment)
+    records = {trial.id: record(trial, 0.2 + 0.6 * i / len(trials)) for i, trial in enumerate(trials)}
+    for trial in trials[5::7]:
+        records[trial.id] = failure(trial)
+    for trial in trials[6::11]:
+        del records[trial.id]
+    return grid_of(sweep_frame(trials, records))
+
+
+@pytest.mark.parametrize(
+    "labels", [["crop"], ["crop", "color"], LONG[:2], list("abcdefg"), [*LONG, *"abcdefgh"]], ids=len
+)
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_no_label_is_clipped_and_no_number_leaves_its_cell(labels, seeds):
+    title = "a-data-set-with-a-long-name, one-branch simclr, resnet18, 100 epochs, 3 seeds"
+    figure = heatmap(big(labels, seeds), title=title)
+    width, height = figure.canvas.get_width_height()
+    main = figure.axes[0]
+    cell = main.transData.transform([(0, 1), (1, 0)])
+    room = abs(cell[1] - cell[0])
+    for text, box in extents(figure).items():
+        assert box.x0 >= -0.5, text.get_text()
+        assert box.y0 >= -0.5, text.get_text()
+        assert box.x1 <= width + 0.5, text.get_text()
+        assert box.y1 <= height + 0.5, text.get_text()
+        if text.axes is main and text in main.texts:
+            assert box.width <= room[0], text.get_text()
+            assert box.height <= room[1], text.get_text()
+
+
+def test_column_labels_do_not_overlap():
+    figure = heatmap(big([*LONG, *"abcdefgh"], 1))
+    boxes = extents(figure)
+    for labels in (figure.axes[0].get_yticklabels(), heatmap(big(list("abcdefg"), 1)).axes[0].get_xticklabels()):
+        known = [boxes[label] for label in labels if label in boxes]
+        for a, b in itertools.pairwise(known):
+            assert not a.overlaps(b)
+
+
+def test_ink_is_readable_on_every_cell():
+    """Contrast of at least 3:1 between text and colour (WCAG's bound for large text)."""
+    import matplotlib as mpl
+    from matplotlib.colors import Normalize
+
+    from ablate.report.heatmap import _paint
+
+    def luminance(colour):
+        parts = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    colours = mpl.colormaps["viridis"]
+    axes = heatmap(big(["a"], 1)).axes[0]
+    for value in np.linspace(0, 1, 101):
+        ink = 0.0 if _paint(axes, 0, 0, value, colours, Normalize(0, 1)) == "black" else 1.0
+        paper = luminance(colours(value)[:3])
+        assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) >= 3, value
+
+
+def test_same_records_same_bytes(tmp_path):
+    grid = big(list("abc"), 2)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        save(heatmap(grid), [tmp_path / name / f"h.{kind}" for kind in ("png", "svg", "pdf")])
+    for kind in ("png", "svg", "pdf"):
+        assert (tmp_path / "one" / f"h.{kind}").read_bytes() == (tmp_path / "two" / f"h.{kind}").read_bytes()
+    pdf = (tmp_path / "one" / "h.pdf").read_bytes()
+    assert b"/FontFile2" in pdf or b"/Type0" in pdf  # fonts are embedded, as TrueType
+
+
+def test_public_heatmap_takes_the_table_of_results(tmp_path):
+    sweep(tmp_path, ["a", "b"], value=by_position)
+    frame = ablate.load_results(tmp_path)
+    texts = {text.get_text() for text in ablate.heatmap(frame, metric="knn_top1").findobj(Text)}
+    assert {"0.0", "10.0", "20.0", "30.0"} <= texts
+    with pytest.raises(ValueError, match="no grid"):
+        ablate.heatmap(frame[frame["reference"].notna()])
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_terminal_never_cuts_a_number(width):
+    labels = ["crop", "cutout", "color(strength=0.5)", "sobel", "noise", "blur", "rotate"]
+    experiment = make_experiment(labels, 3)
+    trials = plan(experiment)
+    records = {t.id: record(t, 0.2 + 0.6 * i / len(trials)) for i, t in enumerate(trials)}
+    grid = grid_of(sweep_frame(trials, records))
+    console = Console(record=True, width=width, force_terminal=False)
+    render(grid, console)
+    lines = console.export_text().splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    for row, line in zip(labels, lines[1:], strict=False):
+        expected = [f"{100 * grid.cells[row, column].mean():.1f}" for column in labels]
+        assert re.findall(r"(?<![±\d])\d+\.\d", line)[-8:-1] == expected
+
+
+def test_paired_difference_against_scipy():
+    a, b = {0: 0.61, 1: 0.64, 2: 0.66, 9: 0.1}, {0: 0.50, 1: 0.55, 2: 0.51, 8: 0.9}
+    ours = paired_difference(a, b)
+    reference = stats.ttest_rel([0.61, 0.64, 0.66], [0.50, 0.55, 0.51])
+    interval = reference.confidence_interval(0.95)
+    assert ours.mean == pytest.approx(0.35 / 3)
+    assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
+    assert paired_difference({0: 0.6}, {0: 0.5}).low is None
+    assert paired_difference({0: 0.6}, {1: 0.5}) is None
+
+
+def test_the_best_is_chosen_by_validation_not_by_test(tmp_path):
+    experiment = make_experiment(["a", "b"])
+    save_experiment(tmp_path, experiment)
+    for trial in plan(experiment):
+        lucky = trial.label == "a+b"
+        metrics = {"linear_top1": 0.9 if lucky else 0.5, "linear_val_top1": 0.3 if lucky else 0.4, "knn_top1": 0.1}
+        if trial.label == "b":
+            metrics["linear_val_top1"] = 0.45
+        write_record(tmp_path, record(trial, metrics=metrics))
+    grid = grid_in(tmp_path)
+    assert best_by_validation(grid.with_results).label == "b"
+    text = " ".join(summary(grid))
+    assert "by validation accuracy: b, test 50.0 %" in text
+    assert "--seeds 3" in text
+
+
+def test_comparison_with_figure_5_needs_common_cells(tmp_path):
+    sweep(tmp_path, ["crop", "color(strength=0.5)"], value=lambda t: 0.5 if t.reference else 0.1 * len(t.label))
+    report = write_report(tmp_path)
+    assert report.comparison.cells == 4
+    expected = stats.spearmanr(report.comparison.table["ours"], report.comparison.table["paper"]).statistic
+    assert report.comparison.rho == pytest.approx(expected)
+    assert (tmp_path / "report" / "fig5-comparison.png").exists()
+    assert compare(grid_in(sweep(tmp_path / "other", ["flip", "gray"]))) is None
+
+
+def test_collapse_is_shown(tmp_path):
+    experiment = make_experiment(["a"])
+    save_experiment(tmp_path, experiment)
+    for trial in plan(experiment):
+        write_record(tmp_path, record(trial, flags=("collapsed",)))
+    report = write_report(tmp_path)
+    assert any("Collapsed" in line for line in summary(report.grid))
+    assert any("collapsed" in text.get_text() for text in heatmap(report.grid).findobj(Text))
+
+
+def test_importing_the_report_imports_no_torch():
+    code = "import sys, ablate.report, ablate.sweep.status; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_means_are_not_of_nothing():
+    assert math.isclose(grid_of(sweep_frame(plan(make_experiment(["a"])), {})).cells["a", "a"].mean() or 0, 0)
