@@ -39,6 +39,7 @@ check: lint types test
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.augmentation
+	$(BIN)/python -m benchmarks.ops
 	$(BIN)/python -m benchmarks.training_step
 
 clean:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from ablate.console import make_console, say
 from ablate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ Branches = Annotated[Literal["one", "two"], typer.Option(help="one: only one vie
 Epochs = Annotated[int | None, typer.Option(help="Training epochs  [default: the data set's preset]")]
 BatchSize = Annotated[int | None, typer.Option(help="Images per batch  [default: the data set's preset]")]
 Size = Annotated[int | None, typer.Option(help="Training image size in pixels  [default: the data set's own]")]
+Optimizer = Annotated[
+    str | None, typer.Option(help="sgd or adamw  [default: the data set's preset]; another needs --set optimiser.lr")
+]
 Objective = Annotated[str, typer.Option(help="simclr, or supervised: cross-entropy, same everything else")]
 Settings = Annotated[
     list[str] | None,
@@ -83,6 +86,7 @@ def grid(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     size: Size = None,
+    optimizer: Optimizer = None,
     objective: Objective = "simclr",
     settings: Settings = None,
     references: Annotated[
@@ -106,9 +110,8 @@ def grid(
     from ablate.sweep.local import default_devices
     from ablate.sweep.run import check_out, merge_with_existing, run_sweep
 
-    request = _request(
-        data, branches, device, settings, epochs=epochs, batch_size=batch_size, image_size=size, objective=objective
-    )
+    flags = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
+    request = _request(data, branches, device, settings, **flags, **{"optimiser.name": optimizer})
     names = named_ops(request, ops)
     validate(request)
     directory = out or _default_out(request.data, [name.label for name in names])
@@ -126,7 +129,7 @@ def grid(
     devices = default_devices(experiment.shared.device, workers, experiment.shared.threads)
     if dry_run:
         return _dry_run(directory, merge_with_existing(directory, experiment), devices, where, retry_failed)
-    return run_sweep(directory, experiment, where, devices, retry_failed, _console())
+    return run_sweep(directory, experiment, where, devices, retry_failed, make_console())
 
 
 @command
@@ -138,6 +141,7 @@ def train(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     size: Size = None,
+    optimizer: Optimizer = None,
     objective: Objective = "simclr",
     settings: Settings = None,
     out: Annotated[Path, typer.Option(help="Directory for the record")] = Path("results/train"),
@@ -149,35 +153,35 @@ def train(
     from ablate.config import DataIdentity
     from ablate.data import cache_dir
     from ablate.settings import check_batch, parse_one, shared_config, validate
+    from ablate.sweep.run import check_writable
     from ablate.trial import Context, run_trial
 
-    request = _request(
-        data, branches, device, settings, epochs=epochs, batch_size=batch_size, image_size=size, objective=objective
-    )
+    flags = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
+    request = _request(data, branches, device, settings, **flags, **{"optimiser.name": optimizer})
     parsed = parse_one(request, composition)
     validate(request)
-    _check_writable(out)
+    check_writable(out)
     images = _prepare(request, cache_dir(cache), skip_corrupt)
     identity = DataIdentity(name=images.name, fingerprint=images.fingerprint, classes=len(images.classes))
     config = shared_config(request, identity).model_copy(update={"composition": parsed.specs()})
     check_batch(config, images)
-    console = _console()
+    console = make_console()
 
     def report(epoch: int, metrics: dict[str, Any]) -> None:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name != "epoch")
-        console.print(f"epoch {epoch}/{config.epochs}: {shown}", highlight=False, soft_wrap=True)
+        say(console, f"epoch {epoch}/{config.epochs}: {shown}")
 
     try:
         result = run_trial(config, out, Context(report=report), data=images, seed=seed, label=str(parsed))
     except KeyboardInterrupt:
-        console.print(f"interrupted; the last epoch's checkpoint is in {out}: the same command resumes", markup=False)
+        say(console, f"interrupted; the last epoch's checkpoint is in {out}: the same command resumes")
         return 130
     if result.error:
-        console.print(f"{result.error.traceback}failed: {result.error.message}", markup=False, highlight=False)
+        say(console, f"{result.error.traceback}failed: {result.error.message}")
         return 1
     for name, value in result.metrics.items():
-        console.print(f"{name}: {value:.6g}", highlight=False)
-    console.print(f"record: {out}/trials/{result.id}.json", highlight=False, soft_wrap=True)
+        say(console, f"{name}: {value:.6g}")
+    say(console, f"record: {out}/trials/{result.id}.json")
     return 0
 
 
@@ -186,7 +190,7 @@ def status(directory: Directory) -> None:
     """Say what is done, running, failed and missing, from the disk alone."""
     from ablate.sweep.status import print_status, sweep_status
 
-    print_status(sweep_status(directory), _console())
+    print_status(sweep_status(directory), make_console())
 
 
 @command
@@ -194,7 +198,7 @@ def report(directory: Directory) -> None:
     """Write heatmap.png/svg/pdf, table.csv and table.tex to DIR/report; works at any time."""
     from ablate.report import write_report
 
-    write_report(directory).show(_console())
+    write_report(directory).show(make_console())
 
 
 @command
@@ -220,7 +224,7 @@ def preview(
     validate(request)
     check_target(out)
     draw(request, names, _prepare(request, cache_dir(cache), skip_corrupt), images, seed).savefig(out)
-    _console().print(f"wrote {out}", highlight=False, soft_wrap=True)
+    say(make_console(), f"wrote {out}")
 
 
 @command
@@ -236,11 +240,7 @@ def ops() -> None:
     for entry in describe():
         parameters = "\n".join(escape(parameter.text) for parameter in entry.parameters)
         table.add_row(entry.name, escape(entry.summary), parameters)
-    _console().print(table)
-
-
-def _console() -> Console:
-    return Console(highlight=False)
+    make_console().print(table)
 
 
 def _request(
@@ -265,7 +265,7 @@ def _prepare(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:
     from ablate.data import prepare
     from ablate.settings import image_size
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("decoding images", total=None, visible=False)
 
@@ -277,7 +277,7 @@ def _prepare(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:
         )
     if data.corrupt:
         names = ", ".join(data.corrupt[:5])
-        console.print(f"skipped {len(data.corrupt)} corrupt files: {names}", markup=False, highlight=False)
+        say(console, f"skipped {len(data.corrupt)} corrupt files: {names}")
     return data
 
 
@@ -287,21 +287,22 @@ def _dry_run(directory: Path, experiment: Any, devices: list[str], cache: Path, 
     from ablate.sweep.plan import plan
     from ablate.sweep.run import summary, survey
 
-    console = _console()
+    console = make_console()
     trials = plan(experiment)
     state = survey(directory, trials)
-    console.print(f"sweep directory: {directory}", soft_wrap=True)
-    console.print(summary(trials, state, retry_failed))
+    say(console, f"sweep directory: {directory}")
+    say(console, summary(trials, state, retry_failed))
     for trial in trials:
         if trial.seed == experiment.seeds[0]:
-            console.print(f"  {trial.config.key}  {trial.label}", markup=False, soft_wrap=True)
+            say(console, f"  {trial.config.key}  {trial.label}")
     waiting = sum(trial.reference != "untrained" for trial in state.missing) + len(state.failed) * retry_failed
     if waiting:
         each = trial_seconds(experiment, devices[0], cache)
         left = remaining_seconds(each, waiting, (), min(len(devices), waiting))
-        console.print(
+        say(
+            console,
             f"estimated: {clock(each)} per trial (measured here on a few steps), {clock(left)} in all "
-            f"with {len(devices)} workers"
+            f"with {len(devices)} workers",
         )
     return 0
 
@@ -309,13 +310,6 @@ def _dry_run(directory: Path, experiment: Any, devices: list[str], cache: Path, 
 def _default_out(data: str, labels: list[str]) -> Path:
     names = [data.partition(":")[0], *(label.partition("(")[0].rpartition(".")[2] for label in labels)]
     return Path("results") / "-".join(names)
-
-
-def _check_writable(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {directory} is not writable ({error.strerror}); choose another directory") from None
 
 
 def _command() -> str:

@@ -113,7 +113,7 @@ class TransformPair:
     def apply(self, images: Tensor, params: PairParams, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The two views, float32 ``[n, c, size, size]`` in [0, 1], for uint8 ``[n, c, h, w]`` and drawn parameters."""
         if self.base is not None:
-            shared = resized_crop(images, _drawn(params.base), (self.size, self.size), sizes)
+            shared = resized_crop(images, _drawn(params.base), (self.size, self.size))
             return self._run(shared, params.branches[0]), shared
         first, second = (self._from_stored(images, branch, sizes) for branch in params.branches)
         return first, second
@@ -125,7 +125,7 @@ class TransformPair:
         if self.base is None:
             return self._from_stored(images, branch, sizes)
         boxes = self.base.sample_boxes(n, stored, streams["base"])
-        return self._run(resized_crop(images, boxes, (self.size, self.size), sizes), branch)
+        return self._run(resized_crop(images, boxes, (self.size, self.size)), branch)
 
     def __call__(
         self, images: Tensor, generator: torch.Generator | Streams, sizes: Tensor | None = None
@@ -164,7 +164,7 @@ class TransformPair:
     def _from_stored(self, images: Tensor, branch: tuple[Params, ...], sizes: Tensor | None) -> Tensor:
         out = (self.size, self.size)
         if self._crops_stored:
-            return self._run(resized_crop(images, branch[0], out, sizes), branch[1:], start=1)
+            return self._run(resized_crop(images, branch[0], out), branch[1:], start=1)
         return self._run(center_crop(images, out, 1.0, sizes), branch)
 
     def _run(self, images: Tensor, branch: tuple[Params, ...], start: int = 0) -> Tensor:

@@ -29,7 +29,10 @@ class Failure(Model):
 
 
 class TrialResult(Model):
-    """One trial's record. ``metrics`` are fractions; ``timings`` seconds; ``history`` one entry per epoch.
+    """One trial's record.
+
+    ``metrics`` are fractions; ``timings`` seconds of wall time (``cpu``: of processor time); ``history`` has one entry
+    per epoch.
 
     Two runs of one trial agree in everything but ``timings``, ``attempts``, ``host``, ``when`` and the
     ``images_per_second`` of ``history``.

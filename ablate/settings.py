@@ -6,7 +6,7 @@ import ast
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from pydantic import BaseModel, ValidationError
@@ -110,8 +110,10 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
         content["base"] = None
     content["image_size"] = size
     batch_size = content["batch_size"]
-    if "optimiser.lr" not in request.values and isinstance(batch_size, int):
-        content["optimiser"]["lr"] = preset.lr_per_256 * batch_size / 256
+    if "optimiser.lr" not in request.values:
+        _check_rate_is_meant(content["optimiser"]["name"], preset)
+        if isinstance(batch_size, int):
+            content["optimiser"]["lr"] = preset.lr_per_256 * batch_size / 256
     content.setdefault("precision", _precision(device))
     if content.get("objective") == "untrained":
         raise UsageError("objective 'untrained' is a reference, not a sweep; allowed: simclr, supervised")
@@ -127,6 +129,16 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
         raise UsageError(explain(error)) from None
     _check_hardware(config)
     return config
+
+
+def _check_rate_is_meant(optimiser: str, preset: Preset) -> None:
+    """A preset's learning rate was found for its own optimiser."""
+    own = preset.values["optimiser"]["name"]
+    known = get_args(Optimiser.model_fields["name"].annotation)
+    if optimiser != own and optimiser in known:
+        raise UsageError(
+            f"the preset's learning rate is for {own}: with {optimiser} give one too, as in --set optimiser.lr=0.01"
+        )
 
 
 def validate(request: Request) -> None:

@@ -9,7 +9,7 @@ import shutil
 import socket
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from torch import Tensor
 
 from ablate import __version__
 from ablate.config import Trial, TrialConfig
-from ablate.data import DataSet, Resident, Split
+from ablate.data import DataSet, Resident, Split, cache_dir, read_entry
 from ablate.evaluation.features import collapsed, extract
 from ablate.evaluation.knn import knn_top1
 from ablate.evaluation.linear import linear_evaluation
-from ablate.results import Failure, TrialResult, record_path, write_record
+from ablate.results import Failure, TrialResult, read_record, record_path, write_record
 from ablate.rng import stream
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Diverged, Trainer
@@ -52,7 +52,7 @@ def run_trial(
     directory: str | Path,
     context: Context | None = None,
     *,
-    data: DataSet,
+    data: DataSet | None = None,
     seed: int = 0,
     label: str = "",
     device: str | torch.device | None = None,
@@ -62,18 +62,21 @@ def run_trial(
     A trial whose record is there is returned without work; one with a checkpoint under ``directory/running`` goes on
     from it. An exception inside the trial becomes a record with status ``failed`` and the traceback.
 
+    Without ``data``, the images are those that the default cache holds under the fingerprint in ``config``.
+
     Raises:
+        FileNotFoundError: the default cache does not hold them.
         ValueError: ``data`` is not the data that ``config`` names.
         Interrupted: ``context.stop_requested()`` said so; the same call resumes.
         OSError: the disk refused the checkpoint or the record.
     """
+    if data is None:
+        data = read_entry(cache_dir(None), config.data.fingerprint)
     if data.fingerprint != config.data.fingerprint:
         raise ValueError(f"the configuration is for data {config.data.fingerprint}, not {data.fingerprint}")
     trial = Trial(config=config, seed=seed, label=label or "+".join(op.name for op in config.composition) or "none")
     path = record_path(Path(directory), trial.id)
     if path.exists():
-        from ablate.results import read_record
-
         return read_record(path)
     return execute(trial, Path(directory), data, torch.device(device or config.device), context or Context())
 
@@ -105,7 +108,7 @@ class _Run:
         self.config = trial.config
         self.path = running / "checkpoint.pt"
         self.history: list[dict[str, Any]] = []
-        self.timings: dict[str, float] = {"train": 0.0}
+        self.timings: dict[str, float] = {"train": 0.0, "evaluate": 0.0, "cpu": 0.0}
         self.attempts = 1
         self.trainer: Trainer | None = None
 
@@ -118,18 +121,25 @@ class _Run:
             return
         knn_epochs = {round(self.config.epochs * i / KNN_POINTS) for i in range(1, KNN_POINTS + 1)}
         while trainer.epoch < self.config.epochs:
-            started = time.perf_counter()
-            entry = trainer.train_epoch(self.context.stop_requested)
-            if entry is None:
-                raise Interrupted
-            if trainer.epoch in knn_epochs:
-                entry["knn_val_top1"] = self._knn_on_validation(trainer)
+            with self._timed("train"):
+                entry = trainer.train_epoch(self.context.stop_requested)
+                if entry is None:
+                    raise Interrupted
+                if trainer.epoch in knn_epochs:
+                    entry["knn_val_top1"] = self._knn_on_validation(trainer)
             self.history.append(entry)
-            self.timings["train"] += time.perf_counter() - started
             logger.info("%s", " ".join(f"{k}={v:.6g}" for k, v in entry.items()))
             if trainer.epoch < self.config.epochs:
                 self._save(trainer)
             self.context.report(trainer.epoch, entry)
+
+    @contextlib.contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        """Add the wall time of what is inside to ``part``, and the processor time of all threads to ``cpu``."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.timings[part] += time.perf_counter() - wall
+        self.timings["cpu"] += time.process_time() - cpu
 
     def _save(self, trainer: Trainer) -> None:
         state = {"history": self.history, "timings": self.timings, "attempts": self.attempts}
@@ -171,10 +181,13 @@ class _Run:
     def evaluate(self) -> dict[str, Any]:
         """Linear evaluation and kNN on the test split, on frozen ``h`` of un-augmented images."""
         assert self.trainer is not None
-        started = time.perf_counter()
+        with self._timed("evaluate"):
+            return self._evaluate(self.trainer)
+
+    def _evaluate(self, trainer: Trainer) -> dict[str, Any]:
         train, test, classes = self.data.train, self.data.test, len(self.data.classes)
-        h_train = self._features(self.trainer, train, torch.arange(len(train.labels)))
-        h_test = self._features(self.trainer, test, torch.arange(len(test.labels)))
+        h_train = self._features(trainer, train, torch.arange(len(train.labels)))
+        h_test = self._features(trainer, test, torch.arange(len(test.labels)))
         if not bool(torch.isfinite(h_train).all() and torch.isfinite(h_test).all()):
             raise Diverged("the encoder's features are not finite")
         y_train, y_test = train.labels.to(h_train.device), test.labels.to(h_test.device)
@@ -186,14 +199,13 @@ class _Run:
             "linear_l2": linear.l2,
             "knn_top1": knn_top1(h_train, y_train, h_test, y_test, classes),
         }
-        self.timings["evaluate"] = time.perf_counter() - started
         flags = (*(("collapsed",) if collapsed(h_test) else ()), *linear.flags)
         return {"status": "done", "metrics": metrics, "flags": flags}
 
     def result(self, outcome: dict[str, Any]) -> TrialResult:
         """The record of this attempt."""
         trial = self.trial
-        timings = {**self.timings, "total": sum(self.timings.values())}
+        timings = {**self.timings, "total": self.timings["train"] + self.timings["evaluate"]}
         return TrialResult(
             key=trial.config.key,
             seed=trial.seed,

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ablate.config import SMALL_IMAGE
 from ablate.data.cache import Progress, Writer, digest_of, manifest_of
 from ablate.data.dataset import split_by_group
 from ablate.data.decode import EXTENSIONS, Corrupt, decode
@@ -21,7 +22,6 @@ from ablate.errors import UsageError
 VERSION = "1"  # of scanning, decoding and splitting; raise it when the same files give other pixels or splits
 TEST, VALIDATION, SPLIT_SEED = 0.2, 0.1, 0
 CHUNK = 512  # files decoded at once
-SMALL_IMAGE = 64  # pixels; above, the short side is stored larger, so that evaluation's centre crop has its 0.875
 SHOWN = 5
 
 
@@ -39,7 +39,8 @@ class Folder:
 
     Args:
         path: where the images are.
-        image_size: training size in pixels; the short side is stored at that, or above 64 px at 1/0.875 of it.
+        image_size: training size in pixels; the short side is stored at that, or above 64 px at 1/0.875 of it,
+            so that evaluation's centre crop has its pixels.
         skip_corrupt: leave unreadable files out instead of refusing the set.
 
     Raises:

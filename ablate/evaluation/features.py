@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ablate.config import SMALL_IMAGE
 from ablate.ops import center_crop
 
 BATCH = 256
-SMALL_IMAGE = 64  # pixels; up to here images are evaluated as they are, above the centre 0.875 (as in the paper)
-CENTRE = 0.875
+CENTRE = 0.875  # of the short side, evaluated above SMALL_IMAGE (as in the paper)
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import kornia
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,13 +17,14 @@ from ablate.ops.registry import register
 
 @register("flip")
 class Flip(Op):
-    """Horizontal flip (paper, app. A, where it follows the crop)."""
+    """Horizontal flip (paper, app. A, where it follows the crop), by kornia's ``hflip``."""
 
     p: float = param(0.5, "probability that an image is flipped", low=0.0, high=1.0)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Mirrored left to right."""
-        return images.flip(-1)
+        flipped: Tensor = kornia.geometry.hflip(images)
+        return flipped
 
 
 @register("rotate")

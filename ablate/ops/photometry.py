@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import kornia
 import torch
 from torch import Tensor
 
@@ -11,21 +12,22 @@ from ablate.ops.registry import register
 
 @register("solarize")
 class Solarize(Op):
-    """Invert the pixels at or above ``threshold`` (BYOL, app. B, where the threshold is 0.5).
+    """Invert the pixels at or above ``threshold`` (BYOL, app. B, where the threshold is 0.5), by kornia's ``solarize``.
 
-    Own one-liner; kornia's ``solarize`` copies its threshold to the device.
+    The threshold goes to kornia as a tensor of the images' device: a Python float would be copied there.
     """
 
     threshold: float = param(0.5, "pixels from here on are inverted", low=0.0, high=1.0)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """``1 - x`` where ``x >= threshold``."""
-        return torch.where(images >= self.threshold, 1 - images, images)
+        result: Tensor = kornia.enhance.solarize(images, images.new_full((len(images),), self.threshold))
+        return result
 
 
 @register("invert")
 class Invert(Op):
-    """``1 - x`` (AutoAugment's Invert)."""
+    """``1 - x`` (AutoAugment's Invert); kornia's ``invert`` holds its 1 on the host and copies it to the device."""
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """The negative."""
@@ -53,22 +55,13 @@ class Posterize(Op):
 
 @register("equalize")
 class Equalize(Op):
-    """Equalise each channel's histogram of 256 levels (PIL's and torchvision's algorithm, for the whole batch at once).
+    """Equalise each channel's histogram of 256 levels, by kornia's ``equalize``, which is PIL's and torchvision's.
 
-    kornia's ``equalize`` loops over images and channels in Python.
+    Pixels between two levels count as the lower one. kornia does the whole batch at once and does not wait for the
+    device.
     """
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Every level becomes its rank; a channel with one level stays as it is."""
-        n, c, h, w = images.shape
-        levels = (images * 255).round().long().view(n * c, h * w)
-        counts = torch.zeros(n * c, 256, dtype=torch.long, device=images.device)
-        counts.scatter_add_(1, levels, torch.ones_like(levels))
-        below = counts.cumsum(1)
-        # the count of the highest occupied level is left out, so that it maps to 255
-        highest = counts.gather(1, levels.amax(1, keepdim=True))
-        step = (h * w - highest) // 255
-        table = ((below - counts + step // 2) // step.clamp_min(1)).clamp(0, 255)
-        mapped = torch.where(step == 0, levels, table.gather(1, levels))
-        flat = (step == 0).view(n, c, 1, 1)
-        return torch.where(flat, images, mapped.view(n, c, h, w).to(images.dtype) / 255)
+        result: Tensor = kornia.enhance.equalize(images)
+        return result

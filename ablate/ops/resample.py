@@ -8,7 +8,7 @@ from torch import Tensor
 from ablate.ops.op import Params
 
 
-def resized_crop(images: Tensor, params: Params, out: tuple[int, int], sizes: Tensor | None = None) -> Tensor:
+def resized_crop(images: Tensor, params: Params, out: tuple[int, int]) -> Tensor:
     """Cut each image's box and resize it to ``out``, as torchvision's ``resized_crop(antialias=True)`` does.
 
     Bilinear weights as two matrices per image instead of ``grid_sample``, which would read neighbours outside the box
@@ -16,16 +16,15 @@ def resized_crop(images: Tensor, params: Params, out: tuple[int, int], sizes: Te
     antialiasing differ from torchvision by up to 0.4 on noise.
 
     Args:
-        images: ``[n, c, h, w]``, uint8 (taken as 0 to 255) or float in [0, 1]; may be padded below and to the right.
+        images: ``[n, c, h, w]``, uint8 (taken as 0 to 255) or float in [0, 1]; may be padded below and to the right:
+            boxes lie inside the real image, so padding is never read.
         params: ``top``, ``left``, ``height``, ``width`` (``[n]``, pixels) and, optionally, ``flip`` (bool ``[n]``):
             the crop is mirrored left to right.
         out: height and width of the result in pixels.
-        sizes: int ``[n, 2]``, unused but for symmetry with :func:`center_crop`: boxes lie inside the real image.
 
     Returns:
         float32 (float64 for float64 input) ``[n, c, *out]`` in [0, 1].
     """
-    del sizes
     floats = _as_float(images)
     rows = _weights(params["top"], params["height"], out[0], images.shape[-2], floats.dtype)
     columns = _weights(params["left"], params["width"], out[1], images.shape[-1], floats.dtype)

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ablate.console import say
 from ablate.report.grid import Cell, Grid
 from ablate.report.statistics import percent
 
@@ -31,7 +32,7 @@ def render(grid: Grid, console: Console) -> None:
     console.print(table)
     if grid.references:
         known = ", ".join(f"{name} {percent(cell)}" for name, cell in grid.references.items())
-        console.print(Text(f"references: {known}"))
+        say(console, f"references: {known}")
 
 
 def _text(cell: Cell, low: float, high: float, deviation: bool) -> Text:

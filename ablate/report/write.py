@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from ablate.config import Experiment
+from ablate.console import say
 from ablate.report.grid import Grid, grid_of, sweep_frame
 from ablate.report.heatmap import heatmap, save
 from ablate.report.paper import Comparison, compare, draw
@@ -33,18 +33,18 @@ class Report:
         """The heatmap in the terminal, the summary, what failed and how to rerun it, and where the files are."""
         render(self.grid, console)
         for line in summary(self.grid):
-            console.print(Text(line))
+            say(console, line)
         if self.comparison:
-            console.print(Text(str(self.comparison)))
+            say(console, str(self.comparison))
         for result in self.failed:
             reason = result.error.message if result.error else "no reason recorded"
             log = self.directory / "logs" / f"{result.id}.log"
-            console.print(Text(f"failed: {result.label} seed {result.seed}: {reason} (log: {log})", style="red"))
+            say(console, f"failed: {result.label} seed {result.seed}: {reason} (log: {log})", "red")
         if self.failed:
-            console.print(Text("the same command with --retry-failed runs failed trials again"))
+            say(console, "the same command with --retry-failed runs failed trials again")
         for path in self.damaged:
-            console.print(Text(f"damaged record, left out: {path}", style="yellow"))
-        console.print(Text(f"report: {self.directory / 'report'}"), soft_wrap=True)
+            say(console, f"damaged record, left out: {path}", "yellow")
+        say(console, f"report: {self.directory / 'report'}")
 
 
 def write_report(directory: str | Path) -> Report:

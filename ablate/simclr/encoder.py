@@ -5,10 +5,8 @@ from __future__ import annotations
 import torchvision
 from torch import Tensor, nn
 
-from ablate.config import Encoder
+from ablate.config import SMALL_IMAGE, Encoder
 from ablate.errors import UsageError
-
-SMALL_IMAGE = 64  # pixels; up to here the stem neither strides nor pools
 
 
 def build_encoder(config: Encoder, image_size: int) -> ResNet8 | TorchvisionResNet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,12 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ablate.config import Trial
+from ablate.console import say
 from ablate.results import BadRecord, TrialResult, read_record, record_path
-from ablate.sweep.eta import clock, mean, remaining_seconds
-from ablate.sweep.workspace import read_progress
+from ablate.sweep.eta import clock, remaining_seconds
+from ablate.sweep.workspace import log_path, read_progress
 
 REFRESH = 0.5  # seconds between looks at the running trials
 PLAIN_EVERY = 30.0  # seconds between lines about running trials when not on a terminal
+REPRESENTATIVE = {None, "no-op"}  # trials that cost what a cell costs; supervised ones see half the views
 
 
 class Progress:
@@ -34,6 +37,7 @@ class Progress:
         self.warned: set[str] = set()
         self.started = self.refreshed = self.said = time.monotonic()
         self.began: dict[str, float] = {}
+        self.first_epoch: dict[str, int] = {}  # a resumed trial does not start at 0
         self.running: list[tuple[Trial, dict[str, Any]]] = []
         self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
@@ -49,19 +53,21 @@ class Progress:
     def update(self, running: list[Trial]) -> None:
         """Look at the disk (at most every half second) and show what changed."""
         now = time.monotonic()
-        if now - self.refreshed < REFRESH and self.began:
+        for trial in running:
+            self.began.setdefault(trial.id, now)
+        if now - self.refreshed < REFRESH:
             return
         self.refreshed = now
         at_work = {trial.id for trial in running}
         self.finish([self.pending[i] for i in self.began if i in self.pending and i not in at_work])
-        for trial in running:
-            self.began.setdefault(trial.id, now)
         self.running = [(trial, self._progress(trial)) for trial in running]
+        for trial, progress in self.running:
+            self.first_epoch.setdefault(trial.id, progress["epoch"])
         if self.live:
             self.live.update(self._screen(), refresh=True)
         elif now - self.said >= PLAIN_EVERY:
             self.said = now
-            self.console.print(self._plain(), highlight=False, soft_wrap=True)
+            say(self.console, self._plain())
 
     def finish(self, trials: Iterable[Trial]) -> None:
         """Take note of trials whose records have appeared."""
@@ -72,42 +78,36 @@ class Progress:
                 continue
             del self.pending[trial.id]
             self.results.append(result)
-            self.console.print(self._line(result), highlight=False, soft_wrap=True)
+            say(self.console, *self._line(result))
 
     def _progress(self, trial: Trial) -> dict[str, Any]:
         progress = read_progress(self.directory, trial.id) or {"epoch": 0, "metrics": {}}
         damaged = progress["metrics"].get("damaged_checkpoint")
         if damaged and trial.id not in self.warned:
             self.warned.add(trial.id)
-            self.console.print(f"[yellow]damaged checkpoint set aside as {damaged}; {trial.label} starts over[/]")
+            say(self.console, f"damaged checkpoint set aside as {damaged}; {trial.label} starts over", "yellow")
         return progress
 
     def seconds_left(self) -> float | None:
-        """The estimate, once one trial of this run (the quick untrained reference aside) has been measured."""
-        measured = [
-            r.timings["total"] for r in self.results if r.reference != "untrained" and r.attempts == 1 and r.timings
-        ]
-        if not measured:
-            return self._first_guess()
-        each = mean(measured)
-        waiting = len(self.pending) - len(self.running)
-        return remaining_seconds(each, waiting, (self._needs(t, p, each) for t, p in self.running), self.workers)
-
-    def _first_guess(self) -> float | None:
-        """Before the first trial is done: from the running ones' pace, once each is some epochs in."""
-        paces = [
-            (time.monotonic() - self.began[trial.id]) / progress["epoch"] * trial.config.epochs
-            for trial, progress in self.running
-            if progress["epoch"] >= 2 and trial.config.epochs
-        ]
-        if not paces:
+        """The estimate: from measured trials once there is one, before that from the running ones' pace."""
+        measured = [r.timings["total"] for r in self.results if r.reference in REPRESENTATIVE and r.timings]
+        known = measured or self._paces()
+        if not known:
             return None
-        each = mean(paces)
-        waiting = len(self.pending) - len(self.running)
-        return remaining_seconds(each, waiting, (self._needs(t, p, each) for t, p in self.running), self.workers)
+        each = statistics.fmean(known)
+        at_work = {trial.id for trial, _ in self.running}
+        waiting = sum(t.reference != "untrained" for t in self.pending.values() if t.id not in at_work)
+        needs = [each * (1 - progress["epoch"] / max(1, trial.config.epochs)) for trial, progress in self.running]
+        return remaining_seconds(each, waiting, needs, self.workers)
 
-    def _needs(self, trial: Trial, progress: dict[str, Any], each: float) -> float:
-        return each * (1 - float(progress["epoch"]) / max(1, trial.config.epochs))
+    def _paces(self) -> list[float]:
+        """Seconds that each running trial would take from start to end, once two epochs of it were seen."""
+        paces = []
+        for trial, progress in self.running:
+            seen = progress["epoch"] - self.first_epoch[trial.id]
+            if trial.reference in REPRESENTATIVE and seen >= 2:
+                paces.append((time.monotonic() - self.began[trial.id]) / seen * trial.config.epochs)
+        return paces
 
     @property
     def done(self) -> int:
@@ -127,14 +127,15 @@ class Progress:
         epochs = ", ".join(f"{t.label} s{t.seed} {p['epoch']}/{t.config.epochs}" for t, p in self.running)
         return f"{self._headline()} · {epochs}" if epochs else self._headline()
 
-    def _line(self, result: TrialResult) -> Text:
+    def _line(self, result: TrialResult) -> tuple[str, str]:
+        """The sentence about a finished trial, and its style."""
         head = f"[{self.done}/{self.total}] {result.label} seed {result.seed}: "
         if result.status == "failed":
             reason = result.error.message if result.error else "no reason recorded"
-            return Text(f"{head}failed: {reason} (log: {self.directory}/logs/{result.id}.log)", style="red")
+            return f"{head}failed: {reason} (log: {log_path(self.directory, result.id)})", "red"
         accuracy = f"linear {result.metrics['linear_top1']:.1%}, kNN {result.metrics['knn_top1']:.1%}"
         flags = f" [{', '.join(result.flags)}]" if result.flags else ""
-        return Text(f"{head}{accuracy}{flags} in {clock(result.timings['total'])}")
+        return f"{head}{accuracy}{flags} in {clock(result.timings['total'])}", ""
 
     def _screen(self) -> Group:
         table = Table(box=None, pad_edge=False, show_header=bool(self.running), header_style="dim")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from ablate.config import Experiment, Trial
+from ablate.console import say
 from ablate.errors import UsageError
 from ablate.results import BadRecord, TrialResult, read_record, record_path, set_aside
 from ablate.sweep.local import DiskTrouble, LocalLauncher, WorkerTrouble
@@ -55,11 +56,7 @@ def check_out(directory: Path) -> None:
     """Raise UsageError unless ``directory`` can hold a sweep: writable, and empty, new or a sweep's already."""
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"--out {directory} is a file; choose a directory")
-    existing = directory
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"--out {directory} is not writable ({existing} refuses); choose another directory")
+    check_writable(directory)
     if directory.is_dir() and not (directory / SWEEP_FILE).is_file():
         strangers = [p.name for p in directory.iterdir() if p.name != ".lock"]
         if strangers:
@@ -67,6 +64,20 @@ def check_out(directory: Path) -> None:
                 f"--out {directory} holds other files ({sorted(strangers)[0]}, ...) and is not a sweep directory; "
                 "choose a new or empty one"
             )
+
+
+def check_writable(directory: Path) -> None:
+    """Raise UsageError unless files can be made in ``directory``, or where it would be made; leaves nothing behind."""
+    existing = directory
+    while not existing.exists():
+        existing = existing.parent
+    try:
+        with tempfile.TemporaryDirectory(dir=existing, prefix=".ablate-"):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"--out {directory} is not writable ({existing}: {error.strerror}); choose another directory"
+        ) from None
 
 
 def merge_with_existing(directory: Path, experiment: Experiment) -> Experiment:
@@ -81,12 +92,22 @@ def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
     cells = len({(trial.row, trial.column) for trial in trials if trial.reference is None})
     seeds = len({trial.seed for trial in trials})
     references = sum(trial.reference is not None for trial in trials)
-    parts = [f"{cells} cells x {seeds} seed{'s' * (seeds > 1)} + {references} references = {len(trials)} trials"]
+    counted = (
+        _count(cells, "cell"),
+        _count(seeds, "seed"),
+        _count(references, "reference"),
+        _count(len(trials), "trial"),
+    )
+    parts = ["{} x {} + {} = {}".format(*counted)]
     parts += [f"{len(state.finished)} done"] if state.finished else []
     if state.failed:
         parts += [f"{len(state.failed)} failed ({'to rerun' if retry_failed else 'kept; --retry-failed reruns them'})"]
     parts += [f"{state.begun} to resume from a checkpoint"] if state.begun else []
     return "; ".join([*parts, f"{len(state.missing) + len(state.failed) * retry_failed} to run"])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def run_sweep(
@@ -104,7 +125,7 @@ def run_sweep(
         trials = plan(experiment)
         state = survey(directory, trials)
         to_run = _make_way(directory, trials, state, retry_failed, console)
-        console.print(summary(trials, state, retry_failed), highlight=False)
+        say(console, summary(trials, state, retry_failed))
         launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads)
         finished = len(trials) - len(to_run)
         try:
@@ -112,20 +133,14 @@ def run_sweep(
                 launcher.run(to_run, progress.update)
                 progress.finish(list(progress.pending.values()))
         except KeyboardInterrupt:
-            console.print(
-                f"interrupted; finished trials and checkpoints are in {directory}: the same command resumes",
-                highlight=False,
-            )
+            say(console, f"interrupted; finished trials and checkpoints are in {directory}: the same command resumes")
             return INTERRUPTED
         except DiskTrouble as error:
-            console.print(
-                f"[red]stopped: the disk refused a write ({error}); finished trials are intact[/]; free "
-                "some room and run the same command again",
-                highlight=False,
-            )
+            advice = "free some room and run the same command again"
+            say(console, f"stopped: the disk refused a write ({error}); finished trials are intact; {advice}", "red")
             return 1
         except WorkerTrouble as error:
-            console.print(f"[red]stopped: {error}[/]", highlight=False, markup=True)
+            say(console, f"stopped: {error}", "red")
             return 1
         return report(directory, trials, console)
 
@@ -134,7 +149,7 @@ def _make_way(directory: Path, trials: list[Trial], state: State, retry_failed: 
     """Set damaged records (and, to retry, failed ones) aside; the trials to run, in plan order."""
     for path in state.damaged:
         aside = set_aside(path)
-        console.print(f"[yellow]damaged record set aside as {aside}; its trial runs again[/]", highlight=False)
+        say(console, f"damaged record set aside as {aside}; its trial runs again", "yellow")
     wanted = {trial.id for trial in state.missing}
     if retry_failed:
         wanted |= {result.id for result in state.failed}

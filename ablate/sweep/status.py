@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ablate.config import Experiment, Trial
+from ablate.console import say
 from ablate.results import TrialResult
 from ablate.sweep.eta import clock
 from ablate.sweep.plan import load_experiment, plan
@@ -65,18 +66,18 @@ def print_status(status: Status, console: Console) -> None:
         for place in ("done", "failed", "running", "interrupted", "missing")
         if status.count(place) or place == "done"
     )
-    console.print(Text(f"{status.directory}: {len(status.trials)} trials: {counts}"))
+    say(console, f"{status.directory}: {len(status.trials)} trials: {counts}")
     _print_begun(status, console)
     for result in status.failed:
         reason = result.error.message if result.error else "no reason recorded"
         log = log_path(status.directory, result.id)
-        console.print(Text(f"failed: {result.label} seed {result.seed}: {reason} (log: {log})", style="red"))
+        say(console, f"failed: {result.label} seed {result.seed}: {reason} (log: {log})", "red")
     for path in status.damaged:
-        console.print(Text(f"damaged record: {path} (its trial will run again)", style="yellow"))
+        say(console, f"damaged record: {path} (its trial will run again)", "yellow")
     if status.count("running") == 0 and (status.count("missing") or status.count("interrupted")):
-        console.print(Text(f"to complete it: {status.experiment.command}"))
+        say(console, f"to complete it: {status.experiment.command}")
     if status.failed:
-        console.print(Text(f"to rerun what failed: {status.experiment.command} --retry-failed"))
+        say(console, f"to rerun what failed: {status.experiment.command} --retry-failed")
 
 
 def _print_begun(status: Status, console: Console) -> None:

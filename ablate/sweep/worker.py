@@ -13,6 +13,7 @@ import queue
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
         try:
             _serve(trials[trial_id], directory, data, device)
         except OSError as error:
+            traceback.print_exc()  # to the worker's log
             print(f"disk {error}", flush=True)
             return DISK_TROUBLE
         busy.clear()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_another_sweep_in_the_directory_is_refused(sweep, tiny_folder, cache):
 def test_dry_run_plans_estimates_and_runs_nothing(tiny_folder, cache, tmp_path):
     done = run(tiny_folder, cache, tmp_path / "dry", "--dry-run", "--workers", "2")
     assert done.returncode == 0, done.stderr
-    assert "4 cells x 1 seed + 1 references = 5 trials; 5 to run" in done.stdout
+    assert "4 cells x 1 seed + 1 reference = 5 trials; 5 to run" in done.stdout
     assert re.search(r"estimated: \d+ s per trial .* with 2 workers", done.stdout)
     assert not (tmp_path / "dry").exists()
 
@@ -134,7 +135,7 @@ def worker_pids(out):
 
 def alive(pid):
     try:
-        return open(f"/proc/{pid}/stat").read().split()[2] != "Z"  # noqa: PTH123
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except OSError:
         return False
 
