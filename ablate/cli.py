@@ -58,11 +58,12 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
 Ops = Annotated[str, typer.Option(help="Ops to compose, comma-separated: crop,color(strength=0.5),blur")]
 Data = Annotated[str, typer.Option(help="glyphs, cifar10:PATH, cifar100:PATH, stl10:PATH or folder:PATH")]
 Branches = Annotated[Literal["one", "two"], typer.Option(help="one: only one view is augmented, as in Figure 5")]
-Epochs = Annotated[int | None, typer.Option(help="Training epochs  [default: the data set's preset]")]
-BatchSize = Annotated[int | None, typer.Option(help="Images per batch  [default: the data set's preset]")]
-Size = Annotated[int | None, typer.Option(help="Training image size in pixels  [default: the data set's own]")]
+Epochs = Annotated[int | None, typer.Option(help="Training epochs", show_default="the data set's preset")]
+BatchSize = Annotated[int | None, typer.Option(help="Images per batch", show_default="the data set's preset")]
+Size = Annotated[int | None, typer.Option(help="Training image size in pixels", show_default="the data set's own")]
 Optimizer = Annotated[
-    str | None, typer.Option(help="sgd or adamw  [default: the data set's preset]; another needs --set optimiser.lr")
+    str | None,
+    typer.Option(help="sgd or adamw; another needs --set optimiser.lr", show_default="the data set's preset"),
 ]
 Objective = Annotated[str, typer.Option(help="simclr, or supervised: cross-entropy, same everything else")]
 Settings = Annotated[
@@ -70,9 +71,11 @@ Settings = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. optimiser.lr=0.1, base.area=(0.3,1)"),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
-Cache = Annotated[str | None, typer.Option(help="Where decoded images are kept  [default: $ABLATE_CACHE, XDG cache]")]
+Cache = Annotated[
+    str | None, typer.Option(help="Where decoded images are kept", show_default="$ABLATE_CACHE, XDG cache")
+]
 SkipCorrupt = Annotated[bool, typer.Option("--skip-corrupt", help="Leave unreadable image files out")]
-Out = Annotated[Path | None, typer.Option(help="The sweep's directory  [default: results/<data>-<ops>]")]
+Out = Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<data>-<ops>")]
 Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="DIR")]
 
 
@@ -94,7 +97,7 @@ def grid(
     ] = False,
     out: Out = None,
     workers: Annotated[
-        int | None, typer.Option(help="Worker processes  [default: one per GPU or CPU core]", min=1)
+        int | None, typer.Option(help="Worker processes", show_default="one per GPU or CPU core", min=1)
     ] = None,
     device: Device = "auto",
     cache: Cache = None,

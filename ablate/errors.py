@@ -23,3 +23,8 @@ def unknown(kind: str, word: str, allowed: Iterable[str]) -> UsageError:
     """The error for a word outside a closed set, with that set and the nearest match."""
     names = list(allowed)
     return UsageError(f"unknown {kind} {word!r}; allowed: {', '.join(names)}{nearest(word, names)}")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -22,6 +22,7 @@ from ablate.sweep.plan import cell_label
 FORMATS = ("png", "svg", "pdf")
 HEADINGS = ("original", "view 1", "view 2")
 TILE = 0.62  # inches per image
+GAP = (0.3, 0.42)  # inches between cells, across and down; the headings stand in it
 
 
 def check_target(path: Path) -> None:
@@ -47,9 +48,17 @@ def draw(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: int, 
     images, sizes = Resident(data.pretrain.images, torch.device("cpu")).batch(order[:count])
     original = center_crop(images, (config.image_size, config.image_size), 1.0, sizes)
     k = len(ops)
-    figure = Figure(figsize=(k * (3 * TILE + 0.35) + 1.1, k * (count * TILE + 0.42) + 0.5), dpi=150)
+    width, height = k * (3 * TILE + GAP[0]), k * (count * TILE + GAP[1])
+    figure = Figure(figsize=(width, height), dpi=150)
     outer = figure.add_gridspec(
-        k, k, left=0.9 / (k * (3 * TILE + 0.35) + 1.1), right=0.99, bottom=0.01, top=0.93, wspace=0.08, hspace=0.28
+        k,
+        k,
+        left=0.5 * GAP[0] / width,
+        right=1 - 0.5 * GAP[0] / width,
+        bottom=0.1 * GAP[1] / height,
+        top=1 - 0.9 * GAP[1] / height,
+        wspace=GAP[0] / (3 * TILE),
+        hspace=GAP[1] / (count * TILE),
     )
     for i, row in enumerate(ops):
         for j, column in enumerate(ops):

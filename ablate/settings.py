@@ -27,7 +27,7 @@ from ablate.config import (
 )
 from ablate.data import DataSet, native_size
 from ablate.errors import UsageError, nearest, unknown
-from ablate.ops import parse_composition, parse_op, spec, split_list, to_string
+from ablate.ops import parse_composition, parse_op, rehearse, spec, split_list, to_string
 from ablate.presets import Preset, preset_for
 
 SETTABLE = {
@@ -179,10 +179,10 @@ def check_batch(config: TrialConfig, data: DataSet) -> None:
 
 
 def named_ops(request: Request, text: str) -> tuple[NamedOp, ...]:
-    """``crop,color(strength=0.5)`` resolved: one named op per item, in order.
+    """``crop,color(strength=0.5)`` resolved: one named op per item, in order, each tried once.
 
     Raises:
-        UsageError: malformed text, a composition where an op is meant, an op listed twice.
+        UsageError: malformed text, a composition where an op is meant, an op listed twice, one that fails.
     """
     defaults = op_defaults(request)
     named: list[NamedOp] = []
@@ -193,13 +193,17 @@ def named_ops(request: Request, text: str) -> tuple[NamedOp, ...]:
         label = to_string(op, defaults)
         if any(label == other.label for other in named):
             raise UsageError(f"op {label!r} is listed twice in --ops {text!r}")
+        rehearse(op, image_size(request))
         named.append(NamedOp(label=label, op=spec(op)))
     return tuple(named)
 
 
 def parse_one(request: Request, text: str) -> Composition:
-    """One composition, with the preset's op defaults."""
-    return Composition(parse_composition(text, op_defaults(request)))
+    """One composition, with the preset's op defaults, each op tried once."""
+    composition = Composition(parse_composition(text, op_defaults(request)))
+    for op in composition.ops:
+        rehearse(op, image_size(request))
+    return composition
 
 
 def op_defaults(request: Request) -> Mapping[str, Mapping[str, Any]]:

@@ -9,6 +9,7 @@ from ablate.ops.crop import Crop
 from ablate.ops.grammar import from_spec, parse_composition, parse_op, spec, split_list, to_string
 from ablate.ops.op import Op, Params, build, param
 from ablate.ops.registry import get, names, register
+from ablate.ops.rehearsal import rehearse
 from ablate.ops.resample import center_crop, resized_crop
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "parse_composition",
     "parse_op",
     "register",
+    "rehearse",
     "resized_crop",
     "spec",
     "split_list",

@@ -12,7 +12,7 @@ import torch
 from kornia.augmentation._2d.base import AugmentationBase2D
 from torch import Tensor
 
-from ablate.errors import UsageError, unknown
+from ablate.errors import UsageError, first_line, unknown
 from ablate.ops.op import Op, Params
 
 PREFIX = "kornia."
@@ -31,16 +31,12 @@ class KorniaOp(Op):
     arguments: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        """Make kornia's object once, and try it, so that a bad argument is an error when a sweep is planned."""
+        """Make kornia's object once, and try it, so that a bad argument is an error as soon as it is read."""
         try:
             with torch.random.fork_rng(devices=[]):
-                probe = self.transform(torch.rand(2, 3, PROBE, PROBE), {"seed": torch.zeros(2, dtype=torch.long)})
-        except UsageError:
-            raise
+                self._augment(torch.rand(2, 3, PROBE, PROBE))
         except Exception as error:
-            raise UsageError(f"kornia refuses {self.name}({self._shown()}): {_first_line(error)}") from error
-        if not probe.is_floating_point():
-            raise UsageError(f"{self.name} does not return images")
+            raise UsageError(f"kornia refuses {self.name}({self._shown()}): {first_line(error)}") from error
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """``seed``, int64 ``[n]``; kornia is seeded with the first."""
@@ -51,11 +47,14 @@ class KorniaOp(Op):
         devices = [images.device] if images.is_cuda else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(int(params["seed"][0]))
-            changed = _instance(self.name.removeprefix(PREFIX), self.arguments)(images)
+            changed = self._augment(images)
         if not isinstance(changed, Tensor) or changed.shape != images.shape:
             shape = list(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
             raise UsageError(f"{self.name} changes the image size ({list(images.shape)} to {shape}); ops keep it")
         return changed.to(images.dtype).clamp(0, 1)
+
+    def _augment(self, images: Tensor) -> Any:
+        return _instance(self.name.removeprefix(PREFIX), self.arguments)(images)
 
     def parameters(self) -> dict[str, Any]:
         """The arguments that were given."""
@@ -104,12 +103,14 @@ def _adapter(name: str) -> type[KorniaOp]:
 
 @functools.lru_cache(maxsize=64)
 def _instance(name: str, arguments: tuple[tuple[str, Any], ...]) -> Any:
-    return getattr(kornia.augmentation, name)(**dict(arguments))
+    cls = getattr(kornia.augmentation, name)
+    parameters = inspect.signature(cls, eval_str=True).parameters
+    values = dict(arguments)
+    for key, value in values.items():
+        if parameters[key].annotation is Tensor:  # RandomFisheye's ranges
+            values[key] = torch.tensor(value)
+    return cls(**values)
 
 
 def _hashable(value: Any) -> Any:
     return tuple(_hashable(item) for item in value) if isinstance(value, list | tuple) else value
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

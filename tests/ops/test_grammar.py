@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import ablate
 from ablate.config import OpSpec
 from ablate.errors import UsageError
-from ablate.ops import from_spec, get, names, parse_composition, parse_op, spec, split_list, to_string
+from ablate.ops import from_spec, get, names, parse_composition, parse_op, rehearse, spec, split_list, to_string
+from ablate.ops.kornia_adapter import classes
 from ablate.ops.op import parameter_fields
 
 
@@ -93,7 +94,6 @@ def test_split_list():
         ("kornia.RandomPlankianJitter", ["did you mean 'RandomPlanckianJitter'"]),
         ("kornia.RandomSolarize(treshold=0.1)", ["treshold", "thresholds"]),
         ("kornia.RandomGaussianBlur(kernel_size=(2, 2), sigma=(1, 2))", ["kornia refuses"]),
-        ("kornia.RandomCrop(size=(8, 8))", ["changes the image size"]),
     ],
 )
 def test_errors_name_the_fault_the_allowed_and_the_nearest(text, expected):
@@ -135,6 +135,47 @@ def test_kornia_adapter():
     assert to_string(op) == "kornia.RandomPlanckianJitter(p=0.5)"
     assert from_spec(spec(op)) == op
     assert parse_op("kornia.RandomHorizontalFlip(p=1.0)").apply(images, a).equal(images.flip(-1))
+
+
+ARGUMENTS = {  # of the classes that cannot be made without
+    "CenterCrop": "size=32",
+    "Denormalize": "mean=0.0, std=1.0",
+    "LongestMaxSize": "max_size=32",
+    "Normalize": "mean=0.0, std=1.0",
+    "PadTo": "size=(32, 32)",
+    "RandomAffine": "degrees=10.0",
+    "RandomCrop": "size=(32, 32), padding=4",
+    "RandomFisheye": "center_x=(-0.3, 0.3), center_y=(-0.3, 0.3), gamma=(0.9, 1.0)",
+    "RandomGaussianBlur": "kernel_size=(3, 3), sigma=(0.1, 2.0)",
+    "RandomMotionBlur": "kernel_size=3, angle=30.0, direction=0.5",
+    "RandomResizedCrop": "size=(32, 32)",
+    "RandomRotation": "degrees=10.0",
+    "RandomRotation90": "times=(1, 3)",
+    "RandomShear": "shear=10.0",
+    "Resize": "size=(32, 32)",
+    "SmallestMaxSize": "max_size=32",
+}
+NEEDS_MORE = {"RandomDissolving"}  # kornia's optional dependency diffusers, and its weights
+
+
+@pytest.mark.parametrize("name", classes())
+def test_any_2d_augmentation_class_of_kornia_is_an_op(name):
+    text = f"kornia.{name}({ARGUMENTS.get(name, '')})"
+    if name in NEEDS_MORE:
+        with pytest.raises(UsageError, match="kornia refuses"):
+            parse_op(text)
+        return
+    op = parse_op(text)
+    rehearse(op, 32)
+    assert parse_op(to_string(op)) == op
+    assert from_spec(OpSpec.model_validate_json(spec(op).model_dump_json())) == op
+
+
+def test_a_kornia_op_that_changes_the_size_is_found_at_the_size_it_meets():
+    op = parse_op("kornia.RandomCrop(size=(32, 32))")
+    rehearse(op, 32)
+    with pytest.raises(UsageError, match="changes the image size"):
+        rehearse(op, 48)
 
 
 def test_a_kornia_op_with_pairs_survives_json():
