@@ -236,14 +236,18 @@ def ops() -> None:
     from rich.table import Table
 
     from ablate.ops import describe
+    from ablate.ops.kornia_adapter import classes
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("op", "what it does", "parameters = default [range] unit"):
+    for heading in ("op", "what it does", r"parameter=default unit \[range]: meaning"):
         table.add_column(heading, overflow="fold")
     for entry in describe():
         parameters = "\n".join(escape(parameter.text) for parameter in entry.parameters)
         table.add_row(entry.name, escape(entry.summary), parameters)
-    make_console().print(table)
+    console = make_console()
+    console.print(table)
+    known = f"any of kornia's {len(classes())} 2-D augmentation classes; they wait for the GPU and draw per batch"
+    say(console, f"\nkornia.CLASS(argument=value): {known}: {', '.join(classes())}")
 
 
 def _request(

@@ -150,11 +150,18 @@ def load_results(directory: str | Path) -> pd.DataFrame:
     """One row per trial record of a sweep directory.
 
     Columns: ``key, seed, label, row, column, reference, status, flags``, every metric, ``seconds`` and ``error``.
-    Metrics are fractions; a failed trial's are NaN. Unreadable records are left out.
+    Metrics are fractions; a failed trial's are NaN. Unreadable records are left out. The table of a sweep without
+    records has no rows.
+
+    Raises:
+        FileNotFoundError: ``directory`` holds neither a sweep nor records.
     """
     import pandas as pd
 
-    records, _ = read_records(Path(directory))
+    directory = Path(directory)
+    if not any((directory / name).exists() for name in ("sweep.toml", "trials")):
+        raise FileNotFoundError(f"{directory} holds neither sweep.toml nor trials/")
+    records, _ = read_records(directory)
     rows = [
         {
             "key": r.key,

@@ -86,7 +86,10 @@ def test_load_results(tmp_path):
     assert frame["seconds"].iloc[0] == 2.5
 
 
-def test_load_results_of_an_empty_directory_has_the_columns(tmp_path):
+def test_load_results_before_the_first_record_has_the_columns(tmp_path):
+    with pytest.raises(FileNotFoundError, match="neither"):
+        load_results(tmp_path)
+    (tmp_path / "trials").mkdir()
     frame = load_results(tmp_path)
     assert len(frame) == 0
     assert {"key", "seed", "status", "linear_top1"} <= set(frame.columns)

@@ -43,7 +43,6 @@ class OpEntry:
     name: str
     summary: str
     parameters: tuple[ParameterEntry, ...]
-    syncs: bool
 
 
 def describe() -> list[OpEntry]:
@@ -53,7 +52,7 @@ def describe() -> list[OpEntry]:
 
 def _entry(name: str) -> OpEntry:
     cls = get(name)
-    summary = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
+    summary = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ").replace("``", "`")
     parameters = tuple(
         ParameterEntry(
             name=field.name,
@@ -65,7 +64,7 @@ def _entry(name: str) -> OpEntry:
         )
         for field in parameter_fields(cls).values()
     )
-    return OpEntry(name, summary, parameters, cls.syncs)
+    return OpEntry(name, summary + " Waits for the device." * cls.syncs, parameters)
 
 
 def markdown_table() -> str:

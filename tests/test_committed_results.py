@@ -1,0 +1,82 @@
+"""The committed runs: their records are whole, their report is what the records give, and the docs' claims hold."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from ablate.report.grid import grid_of, sweep_frame
+from ablate.report.paper import compare
+from ablate.report.statistics import paired_difference
+from ablate.report.tables import write_csv
+from ablate.results import read_records
+from ablate.sweep.plan import load_experiment, plan
+
+RESULTS = Path(__file__).parents[1] / "results"
+SEVEN, THREE_SEEDS = RESULTS / "fig5-glyphs", RESULTS / "fig5-glyphs-3-seeds"
+BOTH = pytest.mark.parametrize("directory", [SEVEN, THREE_SEEDS], ids=lambda path: path.name)
+
+
+def grid(directory):
+    trials = plan(load_experiment(directory))
+    records, bad = read_records(directory, trials)
+    assert not bad
+    return grid_of(sweep_frame(trials, records))
+
+
+@BOTH
+def test_every_trial_has_its_record_under_the_key_of_its_configuration(directory):
+    trials = plan(load_experiment(directory))
+    records, bad = read_records(directory)
+    assert not bad
+    assert records.keys() == {trial.id for trial in trials}
+    for record in records.values():
+        assert record.status == "done"
+        assert record.config.key == record.key  # records written then are found by the keys of now
+        assert record.timings["cpu"] <= 150
+        assert {"torch", "kornia", "ablate"} <= record.versions.keys()
+        assert record.host["processor"]
+
+
+@BOTH
+def test_the_report_is_what_the_records_give(directory, tmp_path):
+    write_csv(grid(directory), tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text() == (directory / "report" / "table.csv").read_text()
+
+
+def test_the_two_sweeps_agree_bit_for_bit_where_they_share_trials():
+    one, other = (read_records(directory)[0] for directory in (SEVEN, THREE_SEEDS))
+    shared = one.keys() & other.keys()
+    assert len(shared) == 16 + 3
+    assert all(one[name].metrics == other[name].metrics for name in shared)
+
+
+def test_composing_crop_and_color_beats_every_single_op():
+    g = grid(THREE_SEEDS)
+    a, b = g.cells["crop", "color"].seeds(), g.cells["color", "crop"].seeds()
+    both = {seed: (a[seed] + b[seed]) / 2 for seed in a}
+    best = max(g.singles, key=lambda cell: cell.mean())
+    difference = paired_difference(both, best.seeds())
+    assert difference.n == 3
+    assert difference.mean >= 0.08
+    assert difference.low > 0
+
+
+@BOTH
+def test_references(directory):
+    references = grid(directory).references
+    assert references["untrained"].mean() <= 0.35
+    assert references["supervised"].mean() >= 0.95
+    assert references["no-op"].n == references["untrained"].n
+
+
+def test_the_numbers_in_the_docs():
+    """Every figure of results/README.md's table, and the correlation with the paper."""
+    text = (RESULTS / "README.md").read_text()
+    g = grid(THREE_SEEDS)
+    for a, b in itertools.product(g.ops, repeat=2):
+        cell = g.cells[a, b]
+        assert f"{100 * cell.mean():.1f} ± {100 * cell.std():.1f}" in text, cell.label
+    assert f"{compare(grid(SEVEN)).rho:+.2f} over 49 cells" in text

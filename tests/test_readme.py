@@ -1,0 +1,46 @@
+"""What the README tells a user to type: its Python runs, its commands and their options exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from typer.main import get_command
+
+from ablate.cli import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+SHELL = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line]
+
+
+def test_its_python_runs(monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("line", [line for line in SHELL if line.startswith("ablate ")])
+def test_its_commands_are_understood(line):
+    group = get_command(app)
+    _, name, *arguments = shlex.split(line, comments=True)
+    context = typer.Context(group)
+    group.get_command(context, name).make_context(name, arguments, resilient_parsing=False)
+
+
+def test_its_make_targets_exist():
+    targets = {shlex.split(line)[1] for line in SHELL if line.startswith("make ")}
+    assert targets
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+@pytest.mark.parametrize("page", ["README.md", *(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))])
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if "://" not in target:
+            assert ((ROOT / page).parent / target).exists(), target
