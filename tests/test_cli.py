@@ -84,8 +84,10 @@ def fill(folder, count=4):
 
 
 def test_bad_folders(tmp_path):
-    (tmp_path / "none" / "train" / "a").mkdir(parents=True)
+    (tmp_path / "none" / "a").mkdir(parents=True)
     assert "no images" in one_sentence(grid("--ops", "crop", "--data", "folder:none", cwd=tmp_path))
+    fill(tmp_path / "half" / "train" / "a")
+    assert "neither test/ nor val/" in one_sentence(grid("--ops", "crop", "--data", "folder:half", cwd=tmp_path))
     fill(tmp_path / "single" / "a")
     assert "one class" in one_sentence(grid("--ops", "crop", "--data", "folder:single", cwd=tmp_path))
     fill(tmp_path / "untested" / "train" / "a")

@@ -11,6 +11,7 @@ from ablate.console import say
 from ablate.report.grid import Cell, Grid
 from ablate.report.statistics import percent
 
+ROW_LABEL = 16  # columns
 MARKS = {"failed": "failed", "missing": "-"}
 
 
@@ -18,10 +19,12 @@ def render(grid: Grid, console: Console) -> None:
     """Print means in percent, coloured as the figure is, with row averages, deviations where known, and references."""
     deviations = any(cell.std() is not None for cell in grid.cells.values())
     table = Table(box=None, pad_edge=False, padding=(0, 0), collapse_padding=True)
-    table.add_column("first \\ second", no_wrap=True, overflow="ellipsis", max_width=16)
-    width = max(6, min(14, (console.width - 26) // max(1, len(grid.ops))))
+    table.add_column("first \\ second", no_wrap=True, overflow="ellipsis", max_width=ROW_LABEL)
+    width = max(6, min(14, (console.width - ROW_LABEL) // (len(grid.ops) + 1)))
     for op in (*grid.ops, "average"):
-        table.add_column(Text(op), justify="center", no_wrap=True, overflow="ellipsis", min_width=6, max_width=width)
+        table.add_column(
+            Text(op), justify="center", no_wrap=True, overflow="ellipsis", min_width=width, max_width=width
+        )
     means = [mean for cell in grid.cells.values() if (mean := cell.mean()) is not None]
     low, high = (min(means), max(means)) if means else (0.0, 1.0)
     show = deviations and width >= 10
@@ -43,4 +46,4 @@ def _text(cell: Cell, low: float, high: float, deviation: bool) -> Text:
     text += "*" if cell.status == "partial" else ""
     red, green, blue, _ = (int(255 * v) for v in mpl.colormaps["viridis"]((mean - low) / max(high - low, 1e-9)))
     ink = "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 115 else "white"
-    return Text(f" {text} ", style=f"{ink} on rgb({red},{green},{blue})")
+    return Text(text, style=f"{ink} on rgb({red},{green},{blue})")

@@ -118,7 +118,7 @@ def mid_trial(out):
 def long_sweep(tiny_folder, cache, tmp_path):
     """A running sweep, caught in the middle of a trial that has a checkpoint."""
     out = tmp_path / "long"
-    line = command(tiny_folder, cache, out, "--workers", "1", "--epochs", "40", ops="crop")
+    line = command(tiny_folder, cache, out, "--workers", "1", "--epochs", "100", ops="crop")
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait_for(mid_trial(out))
     yield out, line, process
@@ -186,7 +186,8 @@ def test_a_worker_killed_once_is_replaced(long_sweep):
 
 
 def test_two_commands_do_not_share_a_directory(long_sweep):
-    _, line, _ = long_sweep
+    _, line, process = long_sweep
+    os.kill(process.pid, signal.SIGSTOP)  # it keeps the directory, however slow the second command is to start
     second = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode == 2
     assert "another ablate command is at work" in second.stderr
