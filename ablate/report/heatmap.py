@@ -63,7 +63,7 @@ def heatmap(
     if not grid.ops:
         raise ValueError("the table holds no grid: no trial has a row and a column")
     with mpl.rc_context(STYLE):
-        return _draw(grid, metric, title, limits or _limits(grid, metric))
+        return _draw(grid, metric, title, limits or limits_of(grid, metric))
 
 
 def save(figure: Figure, paths: Sequence[Path]) -> None:
@@ -79,24 +79,13 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
 def _draw(grid: Grid, metric: str, title: str, limits: tuple[float, float]) -> Figure:
     k = len(grid.ops)
     longest = max(len(op) for op in grid.ops)
-    upright = longest > 8
+    upright = is_long(grid.ops)
     label = 0.065 * longest + 0.45  # inches that the row labels take
     width = max(label + (k + 1.25) * CELL[0] + 0.9, 4.2)
     height = k * CELL[1] + (0.5 + 0.062 * longest if upright else 0.55) + 0.75
     figure = Figure(figsize=(width, height), layout="constrained")
     main, side = figure.subplots(1, 2, width_ratios=[k, 1], squeeze=False)[0]
-    colours, norm = mpl.colormaps[COLOURS], Normalize(100 * limits[0], 100 * limits[1])
-    for i, row in enumerate(grid.ops):
-        for j, column in enumerate(grid.ops):
-            _draw_cell(main, j, i, grid.cells[row, column], metric, colours, norm)
-        _draw_average(side, i, grid.average(row, metric), colours, norm)
-    _frame(main, grid.ops, grid.ops, upright=upright)
-    _frame(side, ("average",), (), upright=False)
-    main.set_xlabel("second op")
-    main.set_ylabel("first op")
-    scale = figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=side, fraction=0.25, pad=0.08)
-    scale.ax.tick_params(labelsize=6)
-    scale.outline.set_visible(False)
+    draw_panel(main, side, grid, metric, limits, upright=upright)
     columns = int(width * 16)
     heading = "\n".join(textwrap.wrap(f"{title}: {NAMES[metric]}" if title else NAMES[metric], columns))
     figure.suptitle(heading, fontsize=8)
@@ -106,7 +95,32 @@ def _draw(grid: Grid, metric: str, title: str, limits: tuple[float, float]) -> F
     return figure
 
 
-def _limits(grid: Grid, metric: str) -> tuple[float, float]:
+def draw_panel(
+    main: Axes, side: Axes, grid: Grid, metric: str, limits: tuple[float, float], *, upright: bool = False
+) -> None:
+    """The cells into ``main``, row averages and colour scale into ``side``; ``upright`` column labels stand on end."""
+    colours, norm = mpl.colormaps[COLOURS], Normalize(100 * limits[0], 100 * limits[1])
+    for i, row in enumerate(grid.ops):
+        for j, column in enumerate(grid.ops):
+            _draw_cell(main, j, i, grid.cells[row, column], metric, colours, norm)
+        _draw_average(side, i, grid.average(row, metric), colours, norm)
+    _frame(main, grid.ops, grid.ops, upright=upright)
+    _frame(side, ("average",), (), upright=False)
+    side.sharey(main)
+    main.set_xlabel("second op")
+    main.set_ylabel("first op")
+    scale = main.figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=side, fraction=0.25, pad=0.08)
+    scale.ax.tick_params(labelsize=6)
+    scale.outline.set_visible(False)
+
+
+def is_long(ops: Sequence[str]) -> bool:
+    """True when labels as long as these must stand upright over their columns."""
+    return max(len(op) for op in ops) > 8
+
+
+def limits_of(grid: Grid, metric: str) -> tuple[float, float]:
+    """The lowest and the highest cell's mean, as fractions; apart, even where all are equal."""
     means = [mean for cell in grid.cells.values() if (mean := cell.mean(metric)) is not None]
     low, high = (min(means), max(means)) if means else (0.0, 1.0)
     return (low, high) if high > low else (low - 0.005, high + 0.005)
@@ -168,8 +182,6 @@ def _paint(axes: Axes, x: int, y: int, value: float, colours: Colormap, norm: No
 def _frame(axes: Axes, columns: Sequence[str], rows: Sequence[str], *, upright: bool) -> None:
     axes.set_xlim(0, len(columns))
     axes.set_ylim(max(len(rows), 1), 0)
-    if not rows:
-        axes.sharey(axes.figure.axes[0])
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.set_xticks([i + 0.5 for i in range(len(columns))], columns, fontsize=7.5, rotation=90 if upright else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -9,25 +10,23 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ablate.report.grid import Grid
+from ablate.report.grid import Cell, Grid
+from ablate.report.heatmap import CELL, STYLE, draw_panel, is_long, limits_of
 
 FEWEST = 4  # cells that a rank correlation is worth reporting for
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """``rho``: Spearman's rank correlation over ``cells`` common cells; ``table``: label, ours, paper, in percent."""
+    """This grid and the paper's, cut to the ops that both have; Spearman's ``rho`` over their ``n`` results."""
 
+    ours: Grid
+    paper: Grid
     rho: float
-    table: pd.DataFrame
-
-    @property
-    def cells(self) -> int:
-        """How many cells both have."""
-        return len(self.table)
+    n: int
 
     def __str__(self) -> str:
-        return f"Spearman rank correlation with Figure 5 of the SimCLR paper: {self.rho:+.2f} over {self.cells} cells."
+        return f"Spearman rank correlation with Figure 5 of the SimCLR paper: {self.rho:+.2f} over {self.n} cells."
 
 
 def published() -> pd.DataFrame:
@@ -38,34 +37,30 @@ def published() -> pd.DataFrame:
 
 def compare(grid: Grid) -> Comparison | None:
     """Rank this grid's cells against the paper's; None with fewer than four in common."""
-    paper = published()
+    table = published()
     names = {op: op.partition("(")[0] for op in grid.ops}
-    rows = [
-        {"label": cell.label, "ours": 100 * mean, "paper": paper[names[b]][names[a]]}
-        for (a, b), cell in grid.cells.items()
-        if names[a] in paper.index and names[b] in paper.index and (mean := cell.mean()) is not None
-    ]
-    table = pd.DataFrame(rows, columns=["label", "ours", "paper"])
-    if len(table) < FEWEST:
+    ops = tuple(op for op in grid.ops if names[op] in table.index)
+    places = [(a, b) for a in ops for b in ops]
+    ours = Grid(ops, {place: grid.cells[place] for place in places}, {})
+    values = {(a, b): float(table[names[b]][names[a]]) / 100 for a, b in places}
+    cells = {place: Cell(ours.cells[place].label, {"linear_top1": {0: values[place]}}, planned=1) for place in places}
+    pairs = [(mean, values[place]) for place in places if (mean := ours.cells[place].mean()) is not None]
+    if len(pairs) < FEWEST:
         return None
-    rho = table[["ours", "paper"]].corr(method="spearman").to_numpy()[0, 1]
-
-    return Comparison(float(rho), table)
+    rho = pd.DataFrame(pairs).corr(method="spearman").to_numpy()[0, 1]
+    return Comparison(ours, Grid(ops, cells, {}), float(rho), len(pairs))
 
 
 def draw(comparison: Comparison, name: str) -> Figure:
-    """Every common cell: the paper's accuracy across, this grid's up."""
-    with mpl.rc_context({"font.size": 8}):
-        figure = Figure(figsize=(5.2, 4.6), layout="constrained")
-        axes = figure.subplots()
-        table = comparison.table
-        axes.scatter(table["paper"], table["ours"], s=14, color="#31688e", zorder=2)
-        for label, x, y in zip(table["label"], table["paper"], table["ours"], strict=True):
-            axes.annotate(str(label), (x, y), xytext=(2, 2), textcoords="offset points", fontsize=5, color="0.25")
-        axes.set_xlabel("Figure 5 of Chen et al. 2020: ImageNet, ResNet-50, top-1 (%)")
-        axes.set_ylabel(f"{name}: linear evaluation top-1 (%)")
-        axes.set_title(f"Spearman {comparison.rho:+.2f} over {comparison.cells} cells", fontsize=8)
-        axes.margins(x=0.12, y=0.06)
-        axes.grid(alpha=0.25, lw=0.5)
-        axes.spines[["top", "right"]].set_visible(False)
+    """Both grids side by side, each on its own colour scale: ranks are compared, not accuracies."""
+    k = len(comparison.ours.ops)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(2 * ((k + 2.2) * CELL[0] + 1.2), k * CELL[1] + 1.5), layout="constrained")
+        halves = figure.subfigures(1, 2, wspace=0.04, squeeze=False)[0]
+        titles = (name, "Chen et al. 2020, Figure 5: ImageNet, ResNet-50")
+        for half, grid, title in zip(halves, (comparison.ours, comparison.paper), titles, strict=True):
+            main, side = half.subplots(1, 2, width_ratios=[k, 1])
+            draw_panel(main, side, grid, "linear_top1", limits_of(grid, "linear_top1"), upright=is_long(grid.ops))
+            half.suptitle("\n".join(textwrap.wrap(title, 12 * k + 12)), fontsize=8)
+        figure.supxlabel(f"Linear evaluation top-1 (%). {comparison}", fontsize=7)
     return figure

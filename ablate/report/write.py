@@ -64,7 +64,7 @@ def write_report(directory: str | Path) -> Report:
     write_tex(grid, out / "table.tex")
     comparison = compare(grid)
     if comparison:
-        save(draw(comparison, experiment.shared.data.name), [out / "fig5-comparison.png"])
+        save(draw(comparison, describe(experiment)), [out / "fig5-comparison.png"])
     failed = [records[trial.id] for trial in trials if trial.id in records and records[trial.id].status == "failed"]
     return Report(directory, grid, comparison, failed, damaged)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +151,8 @@ def _make_way(directory: Path, trials: list[Trial], state: State, retry_failed: 
     for path in state.damaged:
         aside = set_aside(path)
         say(console, f"damaged record set aside as {aside}; its trial runs again", "yellow")
+    for result in (*state.finished, *state.failed):  # a worker killed between record and clean-up left it
+        shutil.rmtree(running_directory(directory, result.id), ignore_errors=True)
     wanted = {trial.id for trial in state.missing}
     if retry_failed:
         wanted |= {result.id for result in state.failed}

@@ -80,11 +80,14 @@ def test_damaged_records_are_set_aside_and_rerun_alone(sweep, tiny_folder, cache
     shutil.copytree(sweep[0], out)
     victim = sorted(out.glob("trials/*.json"))[0]
     victim.write_text(victim.read_text()[:50])
+    leftover = out / "running" / sorted(out.glob("trials/*.json"))[1].stem
+    leftover.mkdir(parents=True)
     done = run(tiny_folder, cache, out, "--workers", "1", "--references")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "damaged record set aside" in done.stdout
     assert "6 done; 1 to run" in done.stdout
     assert (victim.parent / f"{victim.name}.damaged").exists()
+    assert not leftover.exists()
     assert results(out) == results(sweep[0])
 
 
