@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from ablate.console import make_console, say
 from ablate.errors import UsageError
+from ablate.results import DiskTrouble
 
 if TYPE_CHECKING:
     from ablate.data import DataSet
@@ -37,7 +38,7 @@ P = ParamSpec("P")
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, None]:
-    """Register a command whose UsageError becomes one sentence and exit code 2, and whose Ctrl-C becomes 130."""
+    """Register a command: UsageError becomes one sentence and exit code 2, DiskTrouble one and 1, Ctrl-C 130."""
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -46,6 +47,9 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
         except UsageError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2) from None
+        except DiskTrouble as error:
+            typer.echo(f"error: the disk refused a write ({error}); finished trials are intact", err=True)
+            raise typer.Exit(1) from None
         except KeyboardInterrupt:
             typer.echo("interrupted; nothing that was finished is lost", err=True)
             raise typer.Exit(130) from None
@@ -65,7 +69,10 @@ Optimizer = Annotated[
     str | None,
     typer.Option(help="sgd or adamw; another needs --set optimiser.lr", show_default="the data set's preset"),
 ]
-Objective = Annotated[str, typer.Option(help="simclr, or supervised: cross-entropy, same everything else")]
+Objective = Annotated[
+    str | None,
+    typer.Option(help="simclr, or supervised: cross-entropy, same everything else", show_default="simclr"),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. optimiser.lr=0.1, base.area=(0.3,1)"),
@@ -90,7 +97,7 @@ def grid(
     batch_size: BatchSize = None,
     size: Size = None,
     optimizer: Optimizer = None,
-    objective: Objective = "simclr",
+    objective: Objective = None,
     settings: Settings = None,
     references: Annotated[
         bool, typer.Option("--references", help="Also train the no-op pair and the supervised encoder")
@@ -145,18 +152,20 @@ def train(
     batch_size: BatchSize = None,
     size: Size = None,
     optimizer: Optimizer = None,
-    objective: Objective = "simclr",
+    objective: Objective = None,
     settings: Settings = None,
     out: Annotated[Path, typer.Option(help="Directory for the record")] = Path("results/train"),
     device: Device = "auto",
     cache: Cache = None,
     skip_corrupt: SkipCorrupt = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run it again if it failed")] = False,
 ) -> int:
     """Train and evaluate one composition here and now. The same command again resumes."""
     from ablate.config import DataIdentity
     from ablate.data import cache_dir
     from ablate.settings import check_batch, parse_one, shared_config, validate
     from ablate.sweep.run import check_writable
+    from ablate.sweep.workspace import log_path, logging_to
     from ablate.trial import Context, run_trial
 
     flags = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
@@ -171,16 +180,24 @@ def train(
     console = make_console()
 
     def report(epoch: int, metrics: dict[str, Any]) -> None:
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name != "epoch")
-        say(console, f"epoch {epoch}/{config.epochs}: {shown}")
+        values = {name: value for name, value in metrics.items() if name != "epoch"}
+        shown = [
+            f"{name} {value}" if isinstance(value, str) else f"{name} {value:.4g}" for name, value in values.items()
+        ]
+        say(console, f"epoch {epoch}/{config.epochs}: {', '.join(shown)}")
 
+    log = log_path(out, f"{config.key}-s{seed}")
+    context = Context(report=report)
     try:
-        result = run_trial(config, out, Context(report=report), data=images, seed=seed, label=str(parsed))
+        with logging_to(log):
+            result = run_trial(
+                config, out, context, data=images, seed=seed, label=str(parsed), retry_failed=retry_failed
+            )
     except KeyboardInterrupt:
         say(console, f"interrupted; the last epoch's checkpoint is in {out}: the same command resumes")
         return 130
     if result.error:
-        say(console, f"{result.error.traceback}failed: {result.error.message}")
+        say(console, f"failed: {result.error.message} (log: {log}); --retry-failed runs it again", "red")
         return 1
     for name, value in result.metrics.items():
         say(console, f"{name}: {value:.6g}")
@@ -253,14 +270,15 @@ def ops() -> None:
 def _request(
     data: str, branches: Literal["one", "two"], device: str, settings: list[str] | None, **flags: Any
 ) -> Request:
+    from ablate.errors import expanded
     from ablate.settings import Request, objective_name, parse_assignments, resolve_device
 
     resolve_device(device)
     if flags.get("objective"):
         objective_name(flags["objective"])
-    name, colon, path = data.partition(":")
-    if colon and name != "glyphs":
-        data = f"{name}:{Path(path).expanduser().absolute()}"
+    name, _, path = data.partition(":")
+    if path and name != "glyphs":
+        data = f"{name}:{expanded(path).absolute()}"
     values = {**parse_assignments(settings or []), **{k: v for k, v in flags.items() if v is not None}}
     return Request(data=data, branches=branches, values=values, device=device)
 
@@ -304,12 +322,13 @@ def _dry_run(directory: Path, experiment: Any, devices: list[str], cache: Path, 
             say(console, f"  {trial.config.key}  {trial.label}")
     waiting = sum(trial.reference != "untrained" for trial in state.missing) + len(state.failed) * retry_failed
     if waiting:
-        each = trial_seconds(experiment, devices[0], cache)
-        left = remaining_seconds(each, waiting, (), min(len(devices), waiting))
+        at_once = devices[:waiting]
+        each = trial_seconds(experiment, at_once, cache)
+        left = remaining_seconds(each, waiting, (), len(at_once))
         say(
             console,
             f"estimated: {clock(each)} per trial (measured here on a few steps), {clock(left)} in all "
-            f"with {len(devices)} workers",
+            f"with {len(at_once)} worker{'s' * (len(at_once) != 1)}",
         )
     return 0
 

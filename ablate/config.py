@@ -17,7 +17,9 @@ SMALL_IMAGE = 64
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Area = Annotated[float, Field(ge=1e-4, le=1)]
+Ratio = Annotated[float, Field(ge=0.01, le=100)]
 
 Branches = Literal["one", "two"]
 Objective = Literal["simclr", "supervised", "untrained"]
@@ -38,14 +40,14 @@ class OpSpec(Model):
 
 
 class Base(Model):
-    """The base crop of one-branch pairs, shared by both views; ``area`` as a fraction of the image, no flip."""
+    """The base crop of one-branch pairs, shared by both views: ``crop`` without flip, with that op's ranges."""
 
-    area: tuple[Fraction, Fraction] = (0.08, 1.0)
-    ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+    area: tuple[Area, Area] = (0.08, 1.0)
+    ratio: tuple[Ratio, Ratio] = (3 / 4, 4 / 3)
 
     @model_validator(mode="after")
     def _ordered(self) -> Base:
-        if self.area[0] > self.area[1] or self.ratio[0] > self.ratio[1] or self.area[1] == 0:
+        if self.area[0] > self.area[1] or self.ratio[0] > self.ratio[1]:
             raise ValueError("area and ratio are ordered pairs (low, high)")
         return self
 
@@ -55,6 +57,12 @@ class Encoder(Model):
 
     name: Literal["resnet8", "resnet18", "resnet34", "resnet50"] = "resnet18"
     width: Count = 64
+
+    @model_validator(mode="after")
+    def _only_resnet8_has_widths(self) -> Encoder:
+        if self.name != "resnet8" and self.width != 64:
+            raise ValueError(f"width can be set for resnet8 only; {self.name} has 64, not {self.width}")
+        return self
 
 
 class Head(Model):
@@ -92,15 +100,24 @@ class TrialConfig(Model):
     objective: Objective = "simclr"
     encoder: Encoder = Encoder()
     head: Head = Head()
-    epochs: Annotated[int, Field(ge=0)] = 100
+    epochs: Annotated[int, Field(ge=0, strict=True)] = 100
     warmup_epochs: Annotated[float, Field(ge=0)] = 10
-    batch_size: Annotated[int, Field(ge=2)] = 256
+    batch_size: Annotated[int, Field(ge=2, strict=True)] = 256
     temperature: Positive = 0.5
     optimiser: Optimiser = Optimiser()
     device: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
     threads: Count = 1
+
+    @model_validator(mode="after")
+    def _is_trained(self) -> TrialConfig:
+        if self.objective != "untrained":
+            if self.epochs < 1:
+                raise ValueError("epochs must be at least 1")
+            if self.warmup_epochs > self.epochs:
+                raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must not exceed epochs ({self.epochs})")
+        return self
 
     @property
     def key(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UsageError(ValueError):
@@ -23,6 +24,22 @@ def unknown(kind: str, word: str, allowed: Iterable[str]) -> UsageError:
     """The error for a word outside a closed set, with that set and the nearest match."""
     names = list(allowed)
     return UsageError(f"unknown {kind} {word!r}; allowed: {', '.join(names)}{nearest(word, names)}")
+
+
+def expanded(path: str) -> Path:
+    """``path`` with ``~`` replaced; UsageError for a user that is not known, or a name that is not UTF-8."""
+    try:
+        path.encode()
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(f"{path}: there is no such user") from None
+    except UnicodeEncodeError:
+        raise UsageError(f"{printable(path)}: the name is not valid UTF-8; rename it") from None
+
+
+def printable(text: str) -> str:
+    """``text`` with the bytes of file names that are not UTF-8 replaced, so that it can be printed and stored."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def first_line(error: Exception) -> str:

@@ -78,4 +78,6 @@ def _draw_cell(figure: Figure, inner: GridSpecFromSubplotSpec, columns: tuple[Te
             axes.set_xticks([])
             axes.set_yticks([])
             if i == 0:
-                axes.set_title(f"{label}\n{HEADINGS[j]}" if j == 1 else HEADINGS[j], fontsize=6, pad=2)
+                axes.set_title(
+                    f"{label}\n{HEADINGS[j]}" if j == 1 else HEADINGS[j], fontsize=6, pad=2, parse_math=False
+                )

@@ -65,8 +65,23 @@ class TrialResult(Model):
         return f"{self.key}-s{self.seed}"
 
 
+class DiskTrouble(OSError):
+    """The disk refused a write; what was written before is intact."""
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write ``content`` to a unique temporary name beside ``path`` and rename: a reader sees all of it or none."""
+    """Write ``content`` to a unique temporary name beside ``path`` and rename: a reader sees all of it or none.
+
+    Raises:
+        DiskTrouble: no room, no permission, a file where a directory is meant.
+    """
+    try:
+        _write_and_rename(path, content)
+    except OSError as error:
+        raise DiskTrouble(error.errno, error.strerror, str(path)) from error
+
+
+def _write_and_rename(path: Path, content: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -121,9 +136,9 @@ def read_record(path: Path) -> TrialResult:
         FileNotFoundError: there is none.
         BadRecord: it is truncated, or not what its name says.
     """
-    text = path.read_text()
+    content = path.read_bytes()
     try:
-        result = TrialResult.model_validate_json(text)
+        result = TrialResult.model_validate_json(content)
     except ValidationError as error:
         raise BadRecord(f"{path}: not a whole trial record ({error.errors()[0]['msg']})") from error
     if result.id != path.stem:

@@ -39,6 +39,7 @@ SETTABLE = {
     *(f"base.{name}" for name in Base.model_fields),
 }
 """The fields of a trial that ``--set`` takes."""
+MIN_SIZE, MAX_SIZE = 8, 2048  # pixels
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
             raise unknown("setting", name, sorted(SETTABLE))
         try:
             values[name] = ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             values[name] = text.strip()
     return values
 
@@ -87,8 +88,8 @@ def image_size(request: Request) -> int:
     size = request.values.get("image_size")
     if size is None:
         return native_size(request.data)
-    if not isinstance(size, int) or isinstance(size, bool) or size < 8:
-        raise UsageError(f"the image size must be a whole number of pixels, at least 8, not {size!r}")
+    if not isinstance(size, int) or isinstance(size, bool) or not MIN_SIZE <= size <= MAX_SIZE:
+        raise UsageError(f"the image size must be a whole number of pixels from {MIN_SIZE} to {MAX_SIZE}, not {size!r}")
     return size
 
 
@@ -102,6 +103,11 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
     preset = _preset(request.data, size)
     device = resolve_device(request.device)
     content = copy.deepcopy(dict(preset.values))
+    if request.values.get("encoder.name", content["encoder"]["name"]) != content["encoder"]["name"]:
+        content["encoder"] = {}  # the preset's width is its own encoder's
+    epochs = request.values.get("epochs")
+    if isinstance(epochs, int):  # a shorter training has a warm-up that is shorter by as much
+        content["warmup_epochs"] = min(content["warmup_epochs"], epochs * content["warmup_epochs"] / content["epochs"])
     for name, value in request.values.items():
         _assign(content, name, value)
     if request.branches == "two":
@@ -161,7 +167,7 @@ def grid_experiment(
         command=command,
         data=request.data,
         seeds=tuple(seeds),
-        references=tuple(references),
+        references=tuple(name for name in references if name != shared.objective),  # supervised cells are their own
         reference_crop=spec(parse_op("crop", op_defaults(request))),
         ops=named_ops(request, ops),
         shared=shared,
@@ -225,7 +231,7 @@ def _assign(content: dict[str, Any], name: str, value: Any) -> None:
 
 def _precision(device: str) -> str:
     """bfloat16 on CUDA devices that have it, float32 elsewhere: a fixed rule on the hardware class."""
-    return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
 
 
 def _check_hardware(config: TrialConfig) -> None:

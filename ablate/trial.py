@@ -23,7 +23,16 @@ from ablate.data import DataSet, Resident, Split, cache_dir, read_entry
 from ablate.evaluation.features import collapsed, extract
 from ablate.evaluation.knn import knn_top1
 from ablate.evaluation.linear import linear_evaluation
-from ablate.results import Failure, TrialResult, read_record, record_path, write_record
+from ablate.results import (
+    BadRecord,
+    DiskTrouble,
+    Failure,
+    TrialResult,
+    read_record,
+    record_path,
+    set_aside,
+    write_record,
+)
 from ablate.rng import stream
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Diverged, Trainer
@@ -56,11 +65,13 @@ def run_trial(
     seed: int = 0,
     label: str = "",
     device: str | torch.device | None = None,
+    retry_failed: bool = False,
 ) -> TrialResult:
     """Train and evaluate ``config`` with ``seed``; write ``directory/trials/<key>-s<seed>.json`` and return it.
 
     A trial whose record is there is returned without work; one with a checkpoint under ``directory/running`` goes on
-    from it. An exception inside the trial becomes a record with status ``failed`` and the traceback.
+    from it. An exception inside the trial becomes a record with status ``failed`` and the traceback, which stands until
+    ``retry_failed``. A damaged record is set aside, and reported as ``{"damaged_record": path}``.
 
     Without ``data``, the images are those that the default cache holds under the fingerprint in ``config``.
 
@@ -68,17 +79,24 @@ def run_trial(
         FileNotFoundError: the default cache does not hold them.
         ValueError: ``data`` is not the data that ``config`` names.
         Interrupted: ``context.stop_requested()`` said so; the same call resumes.
-        OSError: the disk refused the checkpoint or the record.
+        DiskTrouble: the disk refused the checkpoint or the record.
     """
     if data is None:
         data = read_entry(cache_dir(None), config.data.fingerprint)
     if data.fingerprint != config.data.fingerprint:
         raise ValueError(f"the configuration is for data {config.data.fingerprint}, not {data.fingerprint}")
     trial = Trial(config=config, seed=seed, label=label or "+".join(op.name for op in config.composition) or "none")
-    path = record_path(Path(directory), trial.id)
-    if path.exists():
-        return read_record(path)
-    return execute(trial, Path(directory), data, torch.device(device or config.device), context or Context())
+    context, path = context or Context(), record_path(Path(directory), trial.id)
+    try:
+        result = read_record(path)
+        if not (retry_failed and result.status == "failed"):
+            return result
+        set_aside(path, "failed")
+    except FileNotFoundError:
+        pass
+    except BadRecord:
+        context.report(0, {"damaged_record": str(set_aside(path))})
+    return execute(trial, Path(directory), data, torch.device(device or config.device), context)
 
 
 def execute(trial: Trial, directory: Path, data: DataSet, device: torch.device, context: Context) -> TrialResult:
@@ -89,7 +107,7 @@ def execute(trial: Trial, directory: Path, data: DataSet, device: torch.device, 
     try:
         run.train()
         outcome = run.evaluate()
-    except (Interrupted, KeyboardInterrupt, OSError):
+    except (Interrupted, KeyboardInterrupt, DiskTrouble):
         raise
     except Exception as error:  # a record, so that the sweep goes on
         logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
@@ -111,6 +129,7 @@ class _Run:
         self.timings: dict[str, float] = {"train": 0.0, "evaluate": 0.0, "cpu": 0.0}
         self.attempts = 1
         self.trainer: Trainer | None = None
+        self.residents: dict[int, Resident] = {}
 
     def train(self) -> None:
         """Train to the last epoch, checkpointing at every epoch's end."""
@@ -130,7 +149,7 @@ class _Run:
             self.history.append(entry)
             logger.info("%s", " ".join(f"{k}={v:.6g}" for k, v in entry.items()))
             if trainer.epoch < self.config.epochs:
-                self._save(trainer)
+                checkpoint.save(self.path, self._state(trainer))
             self.context.report(trainer.epoch, entry)
 
     @contextlib.contextmanager
@@ -141,12 +160,12 @@ class _Run:
         self.timings[part] += time.perf_counter() - wall
         self.timings["cpu"] += time.process_time() - cpu
 
-    def _save(self, trainer: Trainer) -> None:
-        state = {"history": self.history, "timings": self.timings, "attempts": self.attempts}
-        checkpoint.save(self.path, {"trial": self.trial.id, **trainer.state(), **state})
+    def _state(self, trainer: Trainer) -> dict[str, Any]:
+        mine = {"history": self.history, "timings": self.timings, "attempts": self.attempts}
+        return {"trial": self.trial.id, **trainer.state(), **mine}
 
     def _resume(self, trainer: Trainer) -> None:
-        state, damaged = checkpoint.load(self.path, self.device)
+        state, damaged = checkpoint.load(self.path, self.device, self._state(trainer))
         if damaged is not None:
             logger.warning("the checkpoint of %s was damaged; set aside as %s, starting over", self.trial.id, damaged)
             self.context.report(0, {"damaged_checkpoint": str(damaged)})
@@ -157,15 +176,20 @@ class _Run:
         logger.info("resumed at epoch %d, attempt %d", trainer.epoch, self.attempts)
 
     def _features(self, trainer: Trainer, split: Split, index: Tensor) -> Tensor:
-        images = Resident(split.images, self.device)
         return extract(
             trainer.encoder,
-            images.batch,
+            self._resident(trainer, split).batch,
             index,
             self.config.image_size,
             autocast=trainer.autocast(),
             memory_format=trainer.memory_format,
         )
+
+    def _resident(self, trainer: Trainer, split: Split) -> Resident:
+        """The images of ``split``, put on the device once; the trainer's own where it trains on them."""
+        if split.images is trainer.images.images:
+            return trainer.images
+        return self.residents.setdefault(id(split), Resident(split.images, self.device))
 
     def _knn_on_validation(self, trainer: Trainer) -> float:
         """KNN top-1 on (up to 1000 of) the validation split against (up to 2000 of) the other training images."""

@@ -43,6 +43,13 @@ def one_sentence(done):
         ("crop,crop", ["twice"]),
         ("crop,color(strength=open('x'))", ["color"]),
         ("kornia.RandomPlankianJitter", ["RandomPlanckianJitter"]),
+        ("kornia.RandomCrop(size=(8, 8))", ["changes the image size"]),
+        ("kornia.RandomAffine(degrees=10.0, translate=None)", ["translate", "must be a number"]),
+        ("posterize(bits=(1e999, 1e999))", ["finite"]),
+        (
+            "kornia.RandomGaussianBlur(kernel_size=(3,3),sigma=(1,2)),kornia.RandomGaussianBlur(sigma=(1,2),kernel_size=(3,3))",
+            ["twice"],
+        ),
     ],
 )
 def test_bad_ops(ops, expected, tmp_path):
@@ -68,6 +75,22 @@ def test_bad_ops(ops, expected, tmp_path):
         (["--data", "cifar10:nowhere"], ["nowhere"]),
         (["--branches", "two", "--set", "base.area=(0.5,1)"], ["base"]),
         (["--size", "3"], ["3"]),
+        (["--size", "1000000"], ["2048"]),
+        (["--epochs", "0"], ["epochs must be at least 1"]),
+        (["--set", "warmup_epochs=50"], ["warmup_epochs (50) must not exceed epochs (12)"]),
+        (["--set", "batch_size=64.0"], ["batch_size", "64.0"]),
+        (["--set", "encoder.width=32", "--set", "encoder.name=resnet18"], ["resnet8 only"]),
+        (["--set", "base.area=(0, 1)"], ["base.area", "0.0001"]),
+        (["--set", "objective=supervized"], ["supervized"]),
+        (["--set", "temperature={[]: 1}"], ["temperature"]),
+        (["--set", f"temperature={'-' * 20000}1"], ["temperature"]),
+        (["--optimizer", "sgd"], ["learning rate", "adamw"]),
+        (["--optimizer", "adam"], ["'sgd' or 'adamw'"]),
+        (["--data", "folder:"], ["needs a path"]),
+        (["--data", "folder:~nobody-here/x"], ["no such user"]),
+        (["--cache", "~nobody-here/x"], ["no such user"]),
+        (["--cache", "/proc/nothing"], ["cannot use the cache"]),
+        (["--out", "x" * 300], ["not writable"]),
     ],
 )
 def test_bad_settings(args, expected, tmp_path):
@@ -125,11 +148,31 @@ def test_out_that_cannot_hold_a_sweep(tmp_path):
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     assert "thesis.tex" in one_sentence(grid("--ops", "crop", "--out", "mine", cwd=tmp_path))
     assert "not writable" in one_sentence(grid("--ops", "crop", "--out", "/proc/nothing", cwd=tmp_path))
+    (tmp_path / "dangling").symlink_to("nowhere")
+    assert "is a file" in one_sentence(grid("--ops", "crop", "--out", "dangling", cwd=tmp_path))
 
 
 @pytest.mark.parametrize("name", ["status", "report"])
 def test_a_directory_without_a_sweep(name, tmp_path):
     assert "has no sweep.toml" in one_sentence(ablate(name, tmp_path))
+
+
+@pytest.mark.parametrize("content", ["shared = 3", "[[shared]]", "not toml", "schema_version = 1"])
+def test_a_damaged_sweep_file(content, tmp_path):
+    (tmp_path / "sweep.toml").write_text(content)
+    for name in ("status", "report"):
+        assert "is damaged" in one_sentence(ablate(name, tmp_path))
+
+
+def test_a_report_that_cannot_be_written(experiment, tmp_path):
+    from ablate.sweep.plan import save_experiment
+
+    save_experiment(tmp_path, experiment)
+    (tmp_path / "report").write_text("in the way")
+    done = ablate("report", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the disk refused a write")
+    assert "Traceback" not in done.stderr
 
 
 def test_unknown_command_and_missing_option_are_usage_errors(tmp_path):
@@ -144,7 +187,18 @@ def test_train_runs_one_composition(tiny_folder, cache, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "epoch 2/2" in done.stdout
     assert "linear_top1: " in done.stdout
-    assert len(list(tmp_path.glob("results/train/trials/*.json"))) == 1
+    (record,) = tmp_path.glob("results/train/trials/*.json")
+    record.write_text(record.read_text()[:100])
+    again = ablate(*line, "--set", "encoder.width=4", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert f"damaged_record results/train/trials/{record.name}.damaged" in again.stdout
+    assert done.stdout.splitlines()[-6:] == again.stdout.splitlines()[-6:]
+    wide = ablate(*line, "--set", "encoder.width=4", "--set", "optimiser.lr=1e30", cwd=tmp_path)
+    assert wide.returncode == 1
+    assert "failed: " in wide.stdout
+    assert "Traceback" not in wide.stdout + wide.stderr
+    (log,) = [p for p in tmp_path.glob("results/train/logs/*.log") if "Traceback" in p.read_text()]
+    assert str(log.relative_to(tmp_path)) in wide.stdout
 
 
 def test_preview_draws_every_cell(tmp_path):

@@ -6,7 +6,7 @@ import torch
 import ablate.trial
 from ablate.config import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
 from ablate.data import prepare
-from ablate.results import read_record, record_path
+from ablate.results import DiskTrouble, read_record, record_path
 from ablate.trial import Context, Interrupted, run_trial
 
 TIMING = {"timings", "attempts", "when", "host"}
@@ -128,12 +128,42 @@ def test_other_data_than_configured_is_refused(data, config, tmp_path):
 
 def test_a_full_disk_is_not_recorded_as_the_trials_fault(data, config, tmp_path, monkeypatch):
     def full(*_):
-        raise OSError(28, "No space left on device")
+        raise DiskTrouble(28, "No space left on device")
 
     monkeypatch.setattr("ablate.simclr.checkpoint.write_atomically", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DiskTrouble, match="No space"):
         run_trial(config, tmp_path, data=data)
     assert not list(tmp_path.glob("trials/*.json"))
+
+
+def test_an_os_error_of_an_op_is_the_trials_fault(data, config, tmp_path, monkeypatch):
+    def missing(*_):
+        raise FileNotFoundError(2, "No such file", "palette.png")
+
+    monkeypatch.setattr("ablate.simclr.trainer.TransformPair.__call__", missing)
+    result = run_trial(config, tmp_path, data=data)
+    assert result.status == "failed"
+    assert "palette.png" in result.error.message
+    monkeypatch.undo()
+    assert run_trial(config, tmp_path, data=data) == result
+    assert run_trial(config, tmp_path, data=data, retry_failed=True).status == "done"
+
+
+def test_a_damaged_record_is_set_aside(data, config, tmp_path):
+    first, told = run_trial(config, tmp_path, data=data), []
+    path = record_path(tmp_path, first.id)
+    path.write_bytes(b"\xff\xfe junk")
+    again = run_trial(config, tmp_path, Context(report=lambda _, metrics: told.append(metrics)), data=data)
+    assert comparable(again) == comparable(first)
+    assert told[0] == {"damaged_record": str(path.with_name(path.name + ".damaged"))}
+
+
+def test_without_data_the_default_cache_is_read(data, config, cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("ABLATE_CACHE", str(cache))
+    assert run_trial(config, tmp_path / "a").metrics == run_trial(config, tmp_path / "b", data=data).metrics
+    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(FileNotFoundError):
+        run_trial(config, tmp_path / "c")
 
 
 def test_linear_evaluation_leaves_the_encoder_alone(data, config, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from ablate.data.folder import Folder, refusal
 from ablate.data.glyphs import Glyphs
 from ablate.data.resident import Resident
 from ablate.data.torchvision_sets import FORMATS, TorchvisionSet
-from ablate.errors import UsageError, unknown
+from ablate.errors import UsageError, expanded, unknown
 
 __all__ = ["DataSet", "Images", "Resident", "Split", "cache_dir", "native_size", "prepare", "read_entry"]
 
@@ -64,5 +64,5 @@ def _source(spec: str, image_size: int, skip_corrupt: bool) -> Source:
         return Glyphs(int(rest or 0))
     if not rest:
         raise UsageError(f"{kind} needs a path: --data {kind}:PATH")
-    path = Path(rest).expanduser()
+    path = expanded(rest)
     return Folder(path, image_size, skip_corrupt=skip_corrupt) if kind == "folder" else TorchvisionSet(kind, path)

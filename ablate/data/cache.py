@@ -22,7 +22,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from ablate.data.dataset import DataSet, Images, Split
-from ablate.errors import UsageError
+from ablate.errors import UsageError, expanded
 from ablate.results import write_atomically
 
 Progress = Callable[[int, int], None]
@@ -86,7 +86,7 @@ class Writer:
 def cache_dir(flag: str | Path | None) -> Path:
     """``flag``, else ``$ABLATE_CACHE``, else ``$XDG_CACHE_HOME/ablate``, else ``~/.cache/ablate``; absolute."""
     if flag or (flag := os.environ.get("ABLATE_CACHE")):
-        return Path(flag).expanduser().absolute()
+        return expanded(str(flag)).absolute()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache").absolute() / "ablate"
 
@@ -187,23 +187,27 @@ def _made(directory: Path) -> Path:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:24]
 
 
 def digest_of(*parts: str | bytes) -> str:
     """24 hex digits of SHA-256 of the parts, each delimited by its length."""
     state = hashlib.sha256()
     for part in parts:
-        content = part.encode() if isinstance(part, str) else part
+        content = os.fsencode(part) if isinstance(part, str) else part
         state.update(f"{len(content)}:".encode())
         state.update(content)
     return state.hexdigest()[:24]
 
 
 def manifest_of(root: Path, files: Sequence[Path]) -> str:
-    """Names, sizes and modification times of ``files``, as one digest."""
+    """Names, sizes and modification times of ``files``, as one digest; a file without them counts by its name."""
     lines = []
     for path in files:
-        stat = path.stat()
-        lines.append(f"{path.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}")
+        try:
+            stat = path.stat()
+            state = f"{stat.st_size}\0{stat.st_mtime_ns}"
+        except OSError as error:  # a dangling link, for instance; decoding will name it
+            state = str(error.strerror)
+        lines.append(f"{path.relative_to(root)}\0{state}")
     return digest_of("\n".join(lines))

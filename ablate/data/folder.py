@@ -17,7 +17,7 @@ from ablate.config import SMALL_IMAGE
 from ablate.data.cache import Progress, Writer, digest_of, manifest_of
 from ablate.data.dataset import split_by_group
 from ablate.data.decode import EXTENSIONS, Corrupt, decode
-from ablate.errors import UsageError
+from ablate.errors import UsageError, printable
 
 VERSION = "1"  # of scanning, decoding and splitting; raise it when the same files give other pixels or splits
 TEST, VALIDATION, SPLIT_SEED = 0.2, 0.1, 0
@@ -27,7 +27,10 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class File:
-    """One image file: its class, and its group (the folder inside the class folder, if it lies in one)."""
+    """One image file: its class, and its group: the folder of its class folder that it lies in, at any depth, if any.
+
+    The same folder name under two classes is two groups.
+    """
 
     path: Path
     label: int
@@ -53,7 +56,10 @@ class Folder:
         self.root, self.skip_corrupt = path, skip_corrupt
         self.short = image_size if image_size <= SMALL_IMAGE else round(image_size / 0.875)
         self.identity = f"folder {path.absolute()} {self.short}"
-        self.classes, self.train, self.test = _scan(path)
+        try:
+            self.classes, self.train, self.test = _scan(path)
+        except OSError as error:
+            _refuse(error)
 
     def manifest(self) -> str:
         """Names, sizes and times of all files."""
@@ -63,7 +69,7 @@ class Folder:
         """Of every file's place and content, and of how they are prepared and split."""
         files = [*self.train, *self.test]
         with ThreadPoolExecutor() as pool:
-            digests = list(pool.map(lambda file: hashlib.sha256(file.path.read_bytes()).hexdigest(), files))
+            digests = list(pool.map(lambda file: _digest(file.path), files))
         places = [str(file.path.relative_to(self.root)) for file in files]
         listing = "\n".join(f"{place}\0{digest}" for place, digest in zip(places, digests, strict=True))
         return digest_of(f"folder {VERSION} {self.short} {TEST} {VALIDATION} {SPLIT_SEED}", listing)
@@ -81,7 +87,7 @@ class Folder:
                     done += 1
                     progress(done, total)
                     if isinstance(image, Corrupt):
-                        corrupt.append(f"{file.path.relative_to(self.root)} ({image})")
+                        corrupt.append(printable(f"{file.path.relative_to(self.root)} ({image})"))
                         continue
                     out.write(np.ascontiguousarray(image).tobytes())
                     kept[split].append(file)
@@ -115,9 +121,16 @@ class Folder:
         if not val_mask.any():
             raise UsageError(
                 f"folder: {self.root} has too few training images to keep some for validation: "
-                "a class needs at least two"
+                "a class needs at least two images, or two inner folders of images"
             )
         writer.describe(self.root.absolute().name, self.classes, val_mask, corrupt=corrupt)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:  # a dangling link, for instance; decoding will name it
+        return f"unreadable: {error.strerror}"
 
 
 def refusal(corrupt: list[str] | tuple[str, ...]) -> str:
@@ -136,8 +149,12 @@ def _scan(root: Path) -> tuple[list[str], list[File], list[File]]:
         is_test = split_by_group(torch.tensor([f.label for f in files]), _groups(files), TEST, SPLIT_SEED).tolist()
         test = [file for file, chosen in zip(files, is_test, strict=True) if chosen]
         train = [file for file, chosen in zip(files, is_test, strict=True) if not chosen]
-        if not test:
-            raise UsageError(f"folder: the test set of {root} is empty: a class needs at least two images to be split")
+        whole = [name for i, name in enumerate(classes) if not any(file.label == i for file in test)]
+        if whole:
+            raise UsageError(
+                f"folder: the class {whole[0]!r} of {root} cannot be split into training and test images: it has one "
+                "image, or one inner folder, whose images are kept together; add images, or make train/ and test/"
+            )
         return classes, train, test
     test_root = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
     if test_root is None:
@@ -177,20 +194,30 @@ def _class_names(root: Path) -> list[str]:
 
 
 def _files(root: Path, classes: list[str]) -> list[File]:
-    found = []
+    found: list[File] = []
     for label, name in enumerate(classes):
-        for path in sorted(_images(root / name)) if (root / name).is_dir() else []:
-            inner = path.parent.relative_to(root)
-            found.append(File(path, label, str(inner if inner != Path(name) else path.relative_to(root))))
+        paths = sorted(_images(root / name)) if (root / name).is_dir() else []
+        found += [File(path, label, str(Path(*path.relative_to(root).parts[:2]))) for path in paths]
     return found
 
 
 def _images(folder: Path) -> Iterator[Path]:
-    for directory, inner, names in os.walk(folder, followlinks=True):
+    """Every image file below ``folder``; a folder that links lead to again is entered once."""
+    seen: set[tuple[int, int]] = set()
+    for directory, inner, names in os.walk(folder, followlinks=True, onerror=_refuse):
+        stat = Path(directory).stat()
+        if (stat.st_dev, stat.st_ino) in seen:
+            inner.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         for name in names:
             if not name.startswith(".") and name.lower().endswith(EXTENSIONS):
                 yield Path(directory) / name
+
+
+def _refuse(error: OSError) -> None:
+    raise UsageError(f"folder: cannot read {error.filename} ({error.strerror})") from error
 
 
 def _groups(files: list[File]) -> Tensor:

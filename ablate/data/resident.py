@@ -34,6 +34,6 @@ class Resident:
         return self._moved(padded), sizes.to(self.device, non_blocking=True)
 
     def _moved(self, batch: Tensor) -> Tensor:
-        if batch.device == self.device or self.device.type == "cpu":
+        if batch.device.type != "cpu" or self.device.type == "cpu":
             return batch
         return batch.pin_memory().to(self.device, non_blocking=True)

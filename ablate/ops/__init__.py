@@ -7,6 +7,7 @@ from typing import Any
 from ablate.ops.catalogue import describe
 from ablate.ops.crop import Crop
 from ablate.ops.grammar import from_spec, parse_composition, parse_op, spec, split_list, to_string
+from ablate.ops.kornia_adapter import PREFIX, adapt
 from ablate.ops.op import Op, Params, build, param
 from ablate.ops.registry import get, names, register
 from ablate.ops.rehearsal import rehearse
@@ -40,4 +41,6 @@ def op(text: str, /, **parameters: Any) -> Op:
     Raises:
         UsageError: an unknown op or parameter, a value out of range, or both forms at once.
     """
-    return build(get(text), parameters) if parameters else parse_op(text)
+    if not parameters:
+        return parse_op(text)
+    return adapt(text.removeprefix(PREFIX), parameters) if text.startswith(PREFIX) else build(get(text), parameters)

@@ -50,21 +50,28 @@ def jitter(images: Tensor, factors: Tensor, order: Tensor, active: Tensor) -> Te
     On the CPU each slot touches only the images that take a step there; on CUDA, where such a gather would wait for
     the device, every slot computes all steps and selects.
     """
-    factors = factors.to(images.dtype)
-    if images.device.type == "cpu":
-        images = images.clone()
-        for slot in range(4):
-            for step in range(4):
-                chosen = (active & (order[:, slot] == step)).nonzero()[:, 0]
-                if len(chosen):
-                    images[chosen] = _one_step(images[chosen], step, factors[chosen, step])
-        return images
-    result = images
+    apply = jitter_gathered if images.device.type == "cpu" else jitter_selected
+    return apply(images, factors.to(images.dtype), order, active)
+
+
+def jitter_gathered(images: Tensor, factors: Tensor, order: Tensor, active: Tensor) -> Tensor:
+    """:func:`jitter` with data-dependent shapes."""
+    images = images.clone()
+    for slot in range(4):
+        for step in range(4):
+            chosen = (active & (order[:, slot] == step)).nonzero()[:, 0]
+            if len(chosen):
+                images[chosen] = _one_step(images[chosen], step, factors[chosen, step])
+    return images
+
+
+def jitter_selected(images: Tensor, factors: Tensor, order: Tensor, active: Tensor) -> Tensor:
+    """:func:`jitter` without waiting for the device."""
     for slot in range(4):
         taken = order[:, slot]
-        factor = factors.gather(1, taken[:, None])
-        result = torch.where(active[:, None, None, None], _any_step(result, taken, factor[:, 0]), result)
-    return result
+        factor = factors.gather(1, taken[:, None])[:, 0]
+        images = torch.where(active[:, None, None, None], _any_step(images, taken, factor), images)
+    return images
 
 
 def _one_step(images: Tensor, step: int, factor: Tensor) -> Tensor:

@@ -54,8 +54,8 @@ class Crop(Op):
         first = fits.to(torch.uint8).argmax(0, keepdim=True)  # the first attempt that fits; 0 if none does
         none_fits = ~fits.any(0)
         width, height = width.gather(0, first)[0], height.gather(0, first)[0]
-        width = torch.where(none_fits, torch.minimum(wide, (high * self.ratio[1]).round()), width)
-        height = torch.where(none_fits, torch.minimum(high, (wide / self.ratio[0]).round()), height)
+        width = torch.where(none_fits, torch.minimum(wide, (high * self.ratio[1]).round().clamp_min(1)), width)
+        height = torch.where(none_fits, torch.minimum(high, (wide / self.ratio[0]).round().clamp_min(1)), height)
         top = torch.where(none_fits, (high - height) / 2, uniform[-3] * (high - height + 1)).floor()
         left = torch.where(none_fits, (wide - width) / 2, uniform[-2] * (wide - width + 1)).floor()
         return {"top": top, "left": left, "height": height, "width": width, "flip": uniform[-1] < self.flip_p}

@@ -39,16 +39,24 @@ class Rotate(Op):
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Every image by its own number of quarter turns."""
-        turns = params["turns"]
-        if images.device.type == "cpu":
-            turned = torch.empty_like(images)
-            for k in (1, 2, 3):
-                chosen = (turns == k).nonzero()[:, 0]
-                turned[chosen] = images[chosen].rot90(k, (2, 3))
-            return turned
-        turns = turns[:, None, None, None]
-        half, quarter = images.rot90(2, (2, 3)), images.rot90(1, (2, 3))
-        return torch.where(turns == 1, quarter, torch.where(turns == 2, half, images.rot90(3, (2, 3))))
+        turn = turn_gathered if images.device.type == "cpu" else turn_selected
+        return turn(images, params["turns"])
+
+
+def turn_gathered(images: Tensor, turns: Tensor) -> Tensor:
+    """Each image by its quarter turns, with data-dependent shapes."""
+    turned = torch.empty_like(images)
+    for k in (1, 2, 3):
+        chosen = (turns == k).nonzero()[:, 0]
+        turned[chosen] = images[chosen].rot90(k, (2, 3))
+    return turned
+
+
+def turn_selected(images: Tensor, turns: Tensor) -> Tensor:
+    """Each image by its quarter turns, without waiting for the device."""
+    turns = turns[:, None, None, None]
+    half, quarter = images.rot90(2, (2, 3)), images.rot90(1, (2, 3))
+    return torch.where(turns == 1, quarter, torch.where(turns == 2, half, images.rot90(3, (2, 3))))
 
 
 @register("affine")

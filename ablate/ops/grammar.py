@@ -97,7 +97,7 @@ def _split_call(text: str) -> tuple[str, dict[str, Any]]:
     example = "write an op as name or name(parameter=value), as in color(strength=0.5)"
     try:
         tree = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise UsageError(f"cannot read {text!r}: {example}") from None
     if not isinstance(tree, ast.Call):
         return _dotted(tree, text, example), {}
@@ -110,7 +110,7 @@ def _split_call(text: str) -> tuple[str, dict[str, Any]]:
             raise UsageError(f"parameter {keyword.arg!r} is given twice in {text!r}")
         try:
             arguments[keyword.arg] = ast.literal_eval(keyword.value)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, MemoryError, RecursionError):
             raise UsageError(f"parameter {keyword.arg!r} in {text!r} must be a number, a string or a tuple") from None
     return _dotted(tree.func, text, example), arguments
 

@@ -80,7 +80,7 @@ def adapt(name: str, arguments: dict[str, Any]) -> KorniaOp:
     for argument in arguments:
         if argument not in allowed:
             raise unknown(f"argument of {PREFIX}{name}", argument, allowed)
-    return _adapter(name)(arguments=tuple((key, _hashable(value)) for key, value in arguments.items()))
+    return _adapter(name)(arguments=tuple((key, _literal(key, arguments[key])) for key in sorted(arguments)))
 
 
 @functools.cache
@@ -112,5 +112,10 @@ def _instance(name: str, arguments: tuple[tuple[str, Any], ...]) -> Any:
     return cls(**values)
 
 
-def _hashable(value: Any) -> Any:
-    return tuple(_hashable(item) for item in value) if isinstance(value, list | tuple) else value
+def _literal(name: str, value: Any) -> Any:
+    """``value`` as a hashable that JSON and TOML can hold."""
+    if isinstance(value, list | tuple):
+        return tuple(_literal(name, item) for item in value)
+    if not isinstance(value, bool | int | float | str):
+        raise UsageError(f"argument {name!r} of a kornia op must be a number, a string, True, False or a tuple of them")
+    return value

@@ -159,10 +159,10 @@ def _checked(op: str, field: dataclasses.Field[Any], value: Any) -> Any:
 def _number(where: str, value: Any, like: float, low: float | None, high: float | None) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"{where} must be a number, not {value!r}")
-    if isinstance(like, int) and value != int(value):
-        raise UsageError(f"{where} must be a whole number, not {value!r}")
     if not (-float("inf") < value < float("inf")):
         raise UsageError(f"{where} must be finite, not {value!r}")
+    if isinstance(like, int) and value != int(value):
+        raise UsageError(f"{where} must be a whole number, not {value!r}")
     if (low is not None and value < low) or (high is not None and value > high):
         span = f"at least {low}" if high is None else f"at most {high}" if low is None else f"in [{low}, {high}]"
         raise UsageError(f"{where} must be {span}, not {value!r}")

@@ -87,11 +87,13 @@ def _draw(grid: Grid, metric: str, title: str, limits: tuple[float, float]) -> F
     main, side = figure.subplots(1, 2, width_ratios=[k, 1], squeeze=False)[0]
     draw_panel(main, side, grid, metric, limits, upright=upright)
     columns = int(width * 16)
-    heading = "\n".join(textwrap.wrap(f"{title}: {NAMES[metric]}" if title else NAMES[metric], columns))
-    figure.suptitle(heading, fontsize=8)
+    heading = "\n".join([*textwrap.wrap(title, columns), NAMES[metric]])
+    figure.suptitle(heading, fontsize=8, parse_math=False)
     if grid.references:
         known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
-        figure.supxlabel("\n".join(textwrap.wrap(f"References: {', '.join(known)}", columns)), fontsize=7)
+        figure.supxlabel(
+            "\n".join(textwrap.wrap(f"References: {', '.join(known)}", columns)), fontsize=7, parse_math=False
+        )
     return figure
 
 
@@ -184,9 +186,11 @@ def _frame(axes: Axes, columns: Sequence[str], rows: Sequence[str], *, upright: 
     axes.set_ylim(max(len(rows), 1), 0)
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
-    axes.set_xticks([i + 0.5 for i in range(len(columns))], columns, fontsize=7.5, rotation=90 if upright else 0)
+    axes.set_xticks(
+        [i + 0.5 for i in range(len(columns))], columns, fontsize=7.5, rotation=90 if upright else 0, parse_math=False
+    )
     if rows:
-        axes.set_yticks([i + 0.5 for i in range(len(rows))], rows, fontsize=7.5)
+        axes.set_yticks([i + 0.5 for i in range(len(rows))], rows, fontsize=7.5, parse_math=False)
     else:
         axes.tick_params(labelleft=False)
     axes.tick_params(length=0)

@@ -61,6 +61,6 @@ def draw(comparison: Comparison, name: str) -> Figure:
         for half, grid, title in zip(halves, (comparison.ours, comparison.paper), titles, strict=True):
             main, side = half.subplots(1, 2, width_ratios=[k, 1])
             draw_panel(main, side, grid, "linear_top1", limits_of(grid, "linear_top1"), upright=is_long(grid.ops))
-            half.suptitle("\n".join(textwrap.wrap(title, 12 * k + 12)), fontsize=8)
+            half.suptitle("\n".join(textwrap.wrap(title, 12 * k + 12)), fontsize=8, parse_math=False)
         figure.supxlabel(f"Linear evaluation top-1 (%). {comparison}", fontsize=7)
     return figure

@@ -56,12 +56,14 @@ def summary(grid: Grid) -> list[str]:
     lines = [f"Best composition by validation accuracy: {best.label}, test {percent(best)}."]
     if single is not None and single is not best:
         difference = paired_difference(best.seeds(), single.seeds())
-        lines.append(f"Best single op: {single.label}, test {percent(single)}; the best composition has {difference}.")
+        told = f"the best composition has {difference}" if difference else "the two share no seed"
+        lines.append(f"Best single op: {single.label}, test {percent(single)}; {told}.")
     pair = _best_pair(grid)
     if pair is not None and single is not None:
         label, seeds = pair
-        difference = paired_difference(seeds, single.seeds())
-        lines.append(f"{label}, mean of both orders: {difference} over {single.label} alone.")
+        both = paired_difference(seeds, single.seeds())
+        if both:
+            lines.append(f"{label}, mean of both orders: {both} over {single.label} alone.")
     if max(cell.n for cell in grid.with_results) == 1:
         lines.append("One seed: the noise is unknown; --seeds 3 would show it.")
     collapsed = [cell.label for cell in grid.with_results if "collapsed" in cell.flags]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,20 @@ def save(path: Path, state: dict[str, Any]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def load(path: Path, device: torch.device) -> tuple[dict[str, Any] | None, Path | None]:
-    """The state in ``path`` and None; None and where a damaged file was set aside; or, with no file, None twice."""
+def load(path: Path, device: torch.device, expected: dict[str, Any]) -> tuple[dict[str, Any] | None, Path | None]:
+    """The state in ``path`` and None; None and where a damaged file was set aside; or, with no file, None twice.
+
+    Args:
+        path: what :func:`save` wrote.
+        device: where its tensors go.
+        expected: a state of the same trial: a file with other keys, or another ``trial``, counts as damaged.
+    """
     if not path.exists():
         return None, None
     try:
-        return torch.load(path, map_location=device, weights_only=True), None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, pickle.UnpicklingError):
-        return None, set_aside(path)
+        state = torch.load(path, map_location=device, weights_only=True)
+        if state.keys() == expected.keys() and state["trial"] == expected["trial"]:
+            return state, None
+    except Exception:  # what torch raises on a damaged file depends on where the damage is
+        pass
+    return None, set_aside(path)

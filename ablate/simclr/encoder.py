@@ -6,21 +6,15 @@ import torchvision
 from torch import Tensor, nn
 
 from ablate.config import SMALL_IMAGE, Encoder
-from ablate.errors import UsageError
 
 
 def build_encoder(config: Encoder, image_size: int) -> ResNet8 | TorchvisionResNet:
     """The encoder: float ``[N, 3, image_size, image_size]`` -> ``h [N, dim]``, pooled.
 
     Initial weights come from the global generator; torchvision's ResNets have He's initialisation (fan out).
-
-    Raises:
-        UsageError: a width other than 64 for a torchvision ResNet.
     """
     if config.name == "resnet8":
         return ResNet8(config.width)
-    if config.width != 64:
-        raise UsageError(f"encoder.width can be set for resnet8 only; {config.name} has 64, not {config.width}")
     return TorchvisionResNet(config.name, small_image=image_size <= SMALL_IMAGE)
 
 

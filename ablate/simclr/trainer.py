@@ -171,17 +171,22 @@ class Trainer:
 
     @torch.no_grad()
     def calibrate(self) -> None:
-        """Set batch-norm statistics to their plain average over up to 2048 images (the untrained reference)."""
+        """Set batch-norm statistics to their plain average over up to 2048 images (the untrained reference).
+
+        They are taken at even distances, since folders come sorted by class; whole batches only.
+        """
         norms = [m for m in self.encoder.modules() if isinstance(m, nn.BatchNorm2d)]
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # cumulative average
         self.model.train()
-        size = (self.config.image_size, self.config.image_size)
-        for index in self.pool[:CALIBRATION_IMAGES].split(self.config.batch_size):
+        out = (self.config.image_size, self.config.image_size)
+        spread = self.pool[:: max(1, len(self.pool) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES]
+        size = min(self.config.batch_size, len(spread))
+        for index in spread[: len(spread) // size * size].split(size):
             images, sizes = self.images.batch(index)
-            self.encoder(center_crop(images, size, 1.0, sizes).contiguous(memory_format=self.memory_format))
+            self.encoder(center_crop(images, out, 1.0, sizes).contiguous(memory_format=self.memory_format))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 

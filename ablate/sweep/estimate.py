@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import random
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from subprocess import PIPE
 
 from ablate.config import Experiment
+from ablate.errors import UsageError
 from ablate.sweep.local import worker_environment
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 
@@ -20,14 +25,25 @@ CELLS = 6
 EVALUATION_SHARE = 1.1  # kNN during training and linear evaluation at the end
 
 
-def trial_seconds(experiment: Experiment, device: str, cache: Path) -> float:
-    """Seconds per trial, the mean over up to six cells, with nothing else running; runs for some seconds."""
+def trial_seconds(experiment: Experiment, devices: Sequence[str], cache: Path) -> float:
+    """Seconds per trial, the mean over up to six cells, with every worker's device at work; runs for some seconds.
+
+    Raises:
+        UsageError: the measurement failed; the message ends with its last words.
+    """
     with tempfile.TemporaryDirectory() as directory:
         save_experiment(Path(directory), experiment)
-        command = [sys.executable, "-m", "ablate.sweep.estimate", directory, device, str(cache)]
         environment = worker_environment(experiment.shared.threads)
-        answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return float(answer.stdout)
+        command = [sys.executable, "-m", "ablate.sweep.estimate", directory]
+        processes = [
+            subprocess.Popen([*command, device, str(cache)], env=environment, stdout=PIPE, stderr=PIPE, text=True)
+            for device in devices
+        ]
+        answers = [(process, *process.communicate()) for process in processes]
+    for process, _, errors in answers:
+        if process.returncode:
+            raise UsageError(f"measuring a trial failed: {(errors.strip().splitlines() or ['no reason given'])[-1]}")
+    return statistics.fmean(float(answer) for _, answer, _ in answers)
 
 
 def _measure(directory: Path, device_name: str, cache: Path) -> float:
@@ -40,10 +56,10 @@ def _measure(directory: Path, device_name: str, cache: Path) -> float:
     torch.set_num_threads(experiment.shared.threads)
     data = read_entry(cache, experiment.shared.data.fingerprint)
     cells = [trial for trial in plan(experiment) if trial.reference is None and trial.seed == experiment.seeds[0]]
-    chosen = cells[:: max(1, len(cells) // CELLS)][:CELLS]
+    chosen = random.Random(0).sample(cells, min(CELLS, len(cells)))  # single ops and pairs as they come
     per_step = [_seconds_per_step(Trainer(t.config, t.seed, data, torch.device(device_name))) for t in chosen]
     steps = len(data.pretrain.labels) // experiment.shared.batch_size * experiment.shared.epochs
-    return sum(per_step) / len(per_step) * steps * EVALUATION_SHARE
+    return statistics.fmean(per_step) * steps * EVALUATION_SHARE
 
 
 def _seconds_per_step(trainer) -> float:  # type: ignore[no-untyped-def]  # annotating it would import torch
@@ -54,4 +70,7 @@ def _seconds_per_step(trainer) -> float:  # type: ignore[no-untyped-def]  # anno
 
 
 if __name__ == "__main__":
-    print(_measure(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
+    from ablate.sweep.worker import own_stdout
+
+    answers = own_stdout()
+    print(_measure(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])), file=answers)

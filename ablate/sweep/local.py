@@ -17,15 +17,11 @@ from pathlib import Path
 from typing import IO
 
 from ablate.config import Trial
-from ablate.results import Failure, TrialResult, record_path, write_record
+from ablate.results import DiskTrouble, Failure, TrialResult, record_path, write_record
 
 STOP_GRACE = 3.0  # seconds between asking a worker to end and ending it
 POLL = 0.25
 MAX_CRASHES = 2  # a trial whose worker died this often is recorded as failed
-
-
-class DiskTrouble(OSError):
-    """A worker could not write; finished trials are intact."""
 
 
 class WorkerTrouble(RuntimeError):
@@ -128,11 +124,11 @@ class LocalLauncher:
     def _replace(self, worker: _Worker, waiting: deque[Trial]) -> None:
         """A worker died: put its trial back (or record it as failed, the second time) and start another worker."""
         code = worker.process.wait()
-        trial = worker.trial
-        if trial is None:
+        if not worker.ready:
             raise WorkerTrouble(f"a worker ended with {_ending(code)}; {worker.log} ends:\n{_tail(worker.log)}")
-        self._crashes[trial.id] = self._crashes.get(trial.id, 0) + 1
-        if not record_path(self.directory, trial.id).exists():
+        trial = worker.trial
+        if trial is not None and not record_path(self.directory, trial.id).exists():
+            self._crashes[trial.id] = self._crashes.get(trial.id, 0) + 1
             if self._crashes[trial.id] < MAX_CRASHES:
                 waiting.appendleft(trial)
             else:

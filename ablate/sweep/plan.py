@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import ValidationError
 
 from ablate.config import Experiment, NamedOp, OpSpec, Reference, Trial, TrialConfig
 from ablate.errors import UsageError
@@ -81,7 +80,7 @@ def load_experiment(directory: str | Path) -> Experiment:
         content = tomllib.loads(path.read_text())
         content["shared"].setdefault("base", None)  # TOML has no null: an absent base is none
         return Experiment.model_validate(content)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, ValidationError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 
 

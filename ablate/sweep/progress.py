@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -18,7 +18,7 @@ from ablate.config import Trial
 from ablate.console import say
 from ablate.results import BadRecord, TrialResult, read_record, record_path
 from ablate.sweep.eta import clock, remaining_seconds
-from ablate.sweep.workspace import log_path, read_progress
+from ablate.sweep.workspace import TrialProgress, log_path, read_progress
 
 REFRESH = 0.5  # seconds between looks at the running trials
 PLAIN_EVERY = 30.0  # seconds between lines about running trials when not on a terminal
@@ -38,7 +38,7 @@ class Progress:
         self.started = self.refreshed = self.said = time.monotonic()
         self.began: dict[str, float] = {}
         self.first_epoch: dict[str, int] = {}  # a resumed trial does not start at 0
-        self.running: list[tuple[Trial, dict[str, Any]]] = []
+        self.running: list[tuple[Trial, TrialProgress]] = []
         self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -62,7 +62,7 @@ class Progress:
         self.finish([self.pending[i] for i in self.began if i in self.pending and i not in at_work])
         self.running = [(trial, self._progress(trial)) for trial in running]
         for trial, progress in self.running:
-            self.first_epoch.setdefault(trial.id, progress["epoch"])
+            self.first_epoch.setdefault(trial.id, progress.epoch)
         if self.live:
             self.live.update(self._screen(), refresh=True)
         elif now - self.said >= PLAIN_EVERY:
@@ -80,9 +80,9 @@ class Progress:
             self.results.append(result)
             say(self.console, *self._line(result))
 
-    def _progress(self, trial: Trial) -> dict[str, Any]:
-        progress = read_progress(self.directory, trial.id) or {"epoch": 0, "metrics": {}}
-        damaged = progress["metrics"].get("damaged_checkpoint")
+    def _progress(self, trial: Trial) -> TrialProgress:
+        progress = read_progress(self.directory, trial.id) or TrialProgress.nothing_yet(trial)
+        damaged = progress.metrics.get("damaged_checkpoint")
         if damaged and trial.id not in self.warned:
             self.warned.add(trial.id)
             say(self.console, f"damaged checkpoint set aside as {damaged}; {trial.label} starts over", "yellow")
@@ -97,14 +97,14 @@ class Progress:
         each = statistics.fmean(known)
         at_work = {trial.id for trial, _ in self.running}
         waiting = sum(t.reference != "untrained" for t in self.pending.values() if t.id not in at_work)
-        needs = [each * (1 - progress["epoch"] / max(1, trial.config.epochs)) for trial, progress in self.running]
+        needs = [each * (1 - progress.epoch / max(1, trial.config.epochs)) for trial, progress in self.running]
         return remaining_seconds(each, waiting, needs, self.workers)
 
     def _paces(self) -> list[float]:
         """Seconds that each running trial would take from start to end, once two epochs of it were seen."""
         paces = []
         for trial, progress in self.running:
-            seen = progress["epoch"] - self.first_epoch[trial.id]
+            seen = progress.epoch - self.first_epoch[trial.id]
             if trial.reference in REPRESENTATIVE and seen >= 2:
                 paces.append((time.monotonic() - self.began[trial.id]) / seen * trial.config.epochs)
         return paces
@@ -124,7 +124,7 @@ class Progress:
         return " · ".join(parts)
 
     def _plain(self) -> str:
-        epochs = ", ".join(f"{t.label} s{t.seed} {p['epoch']}/{t.config.epochs}" for t, p in self.running)
+        epochs = ", ".join(f"{t.label} s{t.seed} {p.epoch}/{t.config.epochs}" for t, p in self.running)
         return f"{self._headline()} · {epochs}" if epochs else self._headline()
 
     def _line(self, result: TrialResult) -> tuple[str, str]:
@@ -142,12 +142,12 @@ class Progress:
         for name in ("running", "seed", "epoch", "", "loss", "images/s"):
             table.add_column(name, justify="left" if name in {"running", ""} else "right", no_wrap=True)
         for trial, progress in self.running:
-            metrics, epochs = progress["metrics"], max(1, trial.config.epochs)
-            filled = round(20 * progress["epoch"] / epochs)
+            metrics, epochs = progress.metrics, max(1, trial.config.epochs)
+            filled = round(20 * progress.epoch / epochs)
             table.add_row(
-                trial.label,
+                Text(trial.label),
                 str(trial.seed),
-                f"{progress['epoch']}/{trial.config.epochs}",
+                f"{progress.epoch}/{trial.config.epochs}",
                 "█" * filled + "░" * (20 - filled),
                 f"{metrics['loss']:.3f}" if "loss" in metrics else "",
                 f"{metrics['images_per_second']:.0f}" if "images_per_second" in metrics else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from rich.console import Console
 
 from ablate.config import Experiment, Trial
 from ablate.console import say
-from ablate.errors import UsageError
-from ablate.results import BadRecord, TrialResult, read_record, record_path, set_aside
-from ablate.sweep.local import DiskTrouble, LocalLauncher, WorkerTrouble
+from ablate.errors import UsageError, expanded
+from ablate.results import BadRecord, DiskTrouble, TrialResult, read_record, record_path, set_aside
+from ablate.sweep.local import LocalLauncher, WorkerTrouble
 from ablate.sweep.plan import SWEEP_FILE, extend, load_experiment, plan, save_experiment
 from ablate.sweep.progress import Progress
 from ablate.sweep.workspace import running_directory, sole_user
@@ -55,8 +56,6 @@ def survey(directory: Path, trials: list[Trial]) -> State:
 
 def check_out(directory: Path) -> None:
     """Raise UsageError unless ``directory`` can hold a sweep: writable, and empty, new or a sweep's already."""
-    if directory.exists() and not directory.is_dir():
-        raise UsageError(f"--out {directory} is a file; choose a directory")
     check_writable(directory)
     if directory.is_dir() and not (directory / SWEEP_FILE).is_file():
         strangers = [p.name for p in directory.iterdir() if p.name != ".lock"]
@@ -69,16 +68,17 @@ def check_out(directory: Path) -> None:
 
 def check_writable(directory: Path) -> None:
     """Raise UsageError unless files can be made in ``directory``, or where it would be made; leaves nothing behind."""
-    existing = directory
-    while not existing.exists():
-        existing = existing.parent
+    expanded(str(directory))  # refuses names that sweep.toml cannot hold
     try:
+        if os.path.lexists(directory) and not directory.is_dir():
+            raise UsageError(f"--out {directory} is a file; choose a directory")
+        existing = directory
+        while not existing.exists():
+            existing = existing.parent
         with tempfile.TemporaryDirectory(dir=existing, prefix=".ablate-"):
             pass
     except OSError as error:
-        raise UsageError(
-            f"--out {directory} is not writable ({existing}: {error.strerror}); choose another directory"
-        ) from None
+        raise UsageError(f"--out {directory} is not writable ({error.strerror}); choose another directory") from None
 
 
 def merge_with_existing(directory: Path, experiment: Experiment) -> Experiment:
@@ -151,14 +151,14 @@ def _make_way(directory: Path, trials: list[Trial], state: State, retry_failed: 
     for path in state.damaged:
         aside = set_aside(path)
         say(console, f"damaged record set aside as {aside}; its trial runs again", "yellow")
-    for result in (*state.finished, *state.failed):  # a worker killed between record and clean-up left it
+    for result in state.finished:  # a worker killed between record and clean-up left it
         shutil.rmtree(running_directory(directory, result.id), ignore_errors=True)
     wanted = {trial.id for trial in state.missing}
     if retry_failed:
         wanted |= {result.id for result in state.failed}
         for result in state.failed:
             set_aside(record_path(directory, result.id), "failed")
-    return [trial for trial in trials if trial.id in wanted]
+    return list({trial.id: trial for trial in trials if trial.id in wanted}.values())
 
 
 def report(directory: Path, trials: list[Trial], console: Console) -> int:

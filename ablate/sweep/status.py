@@ -7,7 +7,7 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +19,7 @@ from ablate.results import TrialResult
 from ablate.sweep.eta import clock
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.run import survey
-from ablate.sweep.workspace import log_path, read_progress
+from ablate.sweep.workspace import TrialProgress, log_path, read_progress
 
 STALE = 120.0  # seconds without news from another host's worker
 
@@ -35,7 +35,7 @@ class Status:
     places: dict[str, Place]
     trials: list[Trial]
     failed: list[TrialResult]
-    begun: dict[str, dict[str, Any]]
+    begun: dict[str, TrialProgress]
     damaged: list[Path]
 
     def count(self, place: Place) -> int:
@@ -89,34 +89,34 @@ def _print_begun(status: Status, console: Console) -> None:
         table.add_column(heading)
     for trial in begun:
         progress = status.begun[trial.id]
-        loss = progress.get("metrics", {}).get("loss")
+        loss = progress.metrics.get("loss")
         table.add_row(
             Text(trial.label),
             str(trial.seed),
             status.places[trial.id],
-            f"{progress.get('epoch', 0)}/{trial.config.epochs}",
-            "" if loss is None else f"{loss:.3f}",
-            Text(str(progress.get("host", ""))),
-            f"{clock(max(0.0, time.time() - progress.get('updated', 0)))} ago",
+            f"{progress.epoch}/{trial.config.epochs}",
+            f"{loss:.3f}" if isinstance(loss, float) else "",
+            Text(progress.host),
+            f"{clock(max(0.0, time.time() - progress.updated))} ago",
         )
     console.print(table)
 
 
-def _place(progress: dict[str, Any] | None) -> Place:
+def _place(progress: TrialProgress | None) -> Place:
     """A begun trial runs while its process lives (on this host) or while there is news (from another)."""
     if progress is None:
         return "missing"
-    if progress.get("host") == socket.gethostname():
-        return "running" if _alive(progress.get("pid")) else "interrupted"
-    return "running" if time.time() - progress.get("updated", 0) < STALE else "interrupted"
+    if progress.host == socket.gethostname():
+        return "running" if _alive(progress.pid) else "interrupted"
+    return "running" if time.time() - progress.updated < STALE else "interrupted"
 
 
-def _alive(pid: object) -> bool:
-    if not isinstance(pid, int) or pid <= 0:
+def _alive(pid: int) -> bool:
+    if pid <= 0:
         return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import logging
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel
 
 from ablate.config import Trial
 from ablate.errors import UsageError
 from ablate.results import write_atomically
 
 PROGRESS = "progress.json"
+
+
+class TrialProgress(BaseModel):
+    """How far a trial is, as ``progress.json`` says; times in unix seconds."""
+
+    label: str
+    seed: int
+    epoch: int
+    epochs: int
+    metrics: dict[str, float | str]
+    pid: int
+    host: str
+    started: float
+    updated: float
+
+    @classmethod
+    def nothing_yet(cls, trial: Trial) -> TrialProgress:
+        """Of a trial that was handed out and has not reported."""
+        return cls(
+            label=trial.label,
+            seed=trial.seed,
+            epoch=0,
+            epochs=trial.config.epochs,
+            metrics={},
+            pid=0,
+            host="",
+            started=0,
+            updated=0,
+        )
 
 
 def running_directory(directory: Path, trial_id: str) -> Path:
@@ -29,33 +61,32 @@ def log_path(directory: Path, trial_id: str) -> Path:
 
 
 def write_progress(directory: Path, trial: Trial, epoch: int, metrics: dict[str, Any], started: float) -> None:
-    """Say how far a trial is, for the display and ``ablate status`` (times in unix seconds)."""
-    content = {
-        "id": trial.id,
-        "label": trial.label,
-        "seed": trial.seed,
-        "epoch": epoch,
-        "epochs": trial.config.epochs,
-        "metrics": metrics,
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "started": started,
-        "updated": time.time(),
-    }
-    write_atomically(running_directory(directory, trial.id) / PROGRESS, json.dumps(content))
+    """Say how far a trial is, for the display and ``ablate status``."""
+    progress = TrialProgress(
+        label=trial.label,
+        seed=trial.seed,
+        epoch=epoch,
+        epochs=trial.config.epochs,
+        metrics=metrics,
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        started=started,
+        updated=time.time(),
+    )
+    write_atomically(running_directory(directory, trial.id) / PROGRESS, progress.model_dump_json())
 
 
-def read_progress(directory: Path, trial_id: str) -> dict[str, Any] | None:
+def read_progress(directory: Path, trial_id: str) -> TrialProgress | None:
     """What :func:`write_progress` wrote, or None if there is nothing readable."""
     try:
-        content = json.loads((running_directory(directory, trial_id) / PROGRESS).read_text())
+        return TrialProgress.model_validate_json((running_directory(directory, trial_id) / PROGRESS).read_bytes())
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) else None
 
 
-def sole_user(directory: Path) -> FileLock:
-    """Take the directory for one command at a time; the lock goes when the process does, however it ends.
+@contextlib.contextmanager
+def sole_user(directory: Path) -> Iterator[None]:
+    """Hold the directory for one command at a time; the lock goes when the process does, however it ends.
 
     Raises:
         UsageError: another command is at work there.
@@ -67,4 +98,24 @@ def sole_user(directory: Path) -> FileLock:
         raise UsageError(
             f"another ablate command is at work in {directory}; wait for it, or choose another --out"
         ) from None
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Inside, what ``ablate`` logs goes to ``path``, appended."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("ablate")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

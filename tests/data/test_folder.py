@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 
 import numpy as np
@@ -302,3 +303,46 @@ def test_progress_is_told(images, tmp_path):
     seen = []
     get(images, tmp_path / "cache", progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (28, 28)
+
+
+def test_folders_that_links_lead_to_again_are_entered_once(tmp_path, cache):
+    for name in "ab":
+        fill(tmp_path / "set" / name, 10)
+        (tmp_path / "set" / name / "again").symlink_to(".")
+        (tmp_path / "set" / name / "and_again").symlink_to(".")
+    data = get(tmp_path / "set", cache)
+    assert len(data.train.labels) + len(data.test.labels) == 20
+
+
+def test_groups_are_folders_of_the_class_folder_at_any_depth(tmp_path, cache):
+    for name in "ab":
+        for slide in range(6):
+            for part in range(3):
+                fill(tmp_path / "set" / name / f"slide{slide}" / f"part{part}", 2)
+    data = get(tmp_path / "set", cache)
+    assert len(data.test.labels) % 6 == 0  # whole slides
+    assert len(data.train.groups.unique()) + len(data.test.groups.unique()) == 12
+
+
+def test_a_class_in_one_inner_folder_is_named(tmp_path, cache):
+    fill(tmp_path / "set" / "a")
+    fill(tmp_path / "set" / "b" / "imgs")
+    with pytest.raises(UsageError, match=r"the class 'b' .* one inner folder"):
+        get(tmp_path / "set", cache)
+
+
+def test_a_dangling_link_is_a_corrupt_file_and_not_the_caches_fault(images, cache):
+    (images / "train" / "cat" / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(UsageError, match=r"1 corrupt image file: train/cat/gone.png"):
+        get(images, cache)
+    assert len(get(images, cache, skip_corrupt=True).corrupt) == 1
+
+
+def test_names_that_are_not_utf8(images, cache):
+    os.rename(images / "train" / "cat" / "0.png", os.fsencode(images / "train" / "cat") + b"/\xff.png")  # noqa: PTH104
+    assert len(get(images, cache).train.labels) == 20
+    with open(os.fsencode(images / "train" / "cat") + b"/\xfe.png", "wb") as file:  # noqa: PTH123
+        file.write(b"not an image")
+    with pytest.raises(UsageError, match="1 corrupt image file") as caught:
+        get(images, cache)
+    str(caught.value).encode()

@@ -12,8 +12,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import RandomResizedCrop as TorchvisionCrop
 
 from ablate.ops import Crop, center_crop, get, resized_crop
-from ablate.ops.color_math import grayscale, jitter, shift_hue
+from ablate.ops.color_math import grayscale, jitter_gathered, jitter_selected, shift_hue
 from ablate.ops.counter import normal
+from ablate.ops.geometry import turn_gathered, turn_selected
 from tests.ops.test_contract import generator, pictures
 
 BILINEAR = InterpolationMode.BILINEAR
@@ -119,20 +120,14 @@ def test_colour_ops_against_torchvision_in_each_images_own_order(name):
     assert len({tuple(order) for order in params["order"].tolist()}) > 5
 
 
-def test_colour_on_cuda_computes_what_the_cpu_gathers(monkeypatch):
-    """The selecting path of CUDA, run on the CPU, against the gathering path."""
-    from ablate.ops import color_math
-
-    images, op = pictures(16, 3, (16, 16)), get("color")()
-    params = op.sample(16, (16, 16), generator())
-    gathered = jitter(images, params["factors"], params["order"], params["jitter"])
-    selected = images
-    for slot in range(4):
-        taken = params["order"][:, slot]
-        factor = params["factors"].gather(1, taken[:, None])[:, 0]
-        changed = color_math._any_step(selected, taken, factor)
-        selected = torch.where(params["jitter"][:, None, None, None], changed, selected)
-    close(selected, gathered, atol=1e-6)
+def test_what_cuda_selects_is_what_the_cpu_gathers():
+    """The two implementations of an op's step, both run on the CPU."""
+    images = pictures(24, 3, (16, 16))
+    params = get("color")().sample(24, (16, 16), generator())
+    drawn = params["factors"], params["order"], params["jitter"]
+    close(jitter_selected(images, *drawn), jitter_gathered(images, *drawn), atol=1e-6)
+    turns = get("rotate")().sample(24, (16, 16), generator())["turns"]
+    assert torch.equal(turn_selected(images, turns), turn_gathered(images, turns))
 
 
 def test_colour_ranges_follow_the_paper():

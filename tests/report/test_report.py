@@ -23,14 +23,15 @@ from ablate.report.paper import compare, published
 from ablate.report.statistics import best_by_validation, paired_difference, summary
 from ablate.report.terminal import render
 from ablate.results import Failure, TrialResult, write_record
-from ablate.sweep.plan import plan, save_experiment
+from ablate.sweep.plan import load_experiment, plan, save_experiment
 from tests.conftest import op_spec
 
 LONG = [f"kornia.RandomPlanckianJitter(p={p / 10})" for p in range(4)]
 
 
 def make_experiment(labels, seeds=1, references=("untrained",)):
-    shared = TrialConfig(composition=(), data=DataIdentity(name="made-up", fingerprint="f00d", classes=3), epochs=3)
+    data = DataIdentity(name="made-up", fingerprint="f00d", classes=3)
+    shared = TrialConfig(composition=(), data=data, epochs=3, warmup_epochs=1)
     ops = tuple(NamedOp(label=label, op=op_spec(label)) for label in labels)
     return Experiment(
         command="ablate grid --ops x",
@@ -329,6 +330,16 @@ def test_collapse_is_shown(tmp_path):
 def test_importing_the_report_imports_no_torch():
     code = "import sys, ablate.report, ablate.sweep.status; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_dollars_in_names_are_not_mathematics(tmp_path):
+    sweep(tmp_path, ["mine(name='$a_{$b')", "b"])
+    experiment = load_experiment(tmp_path)
+    data = experiment.shared.data.model_copy(update={"name": "a$b_{$c"})
+    save_experiment(
+        tmp_path, experiment.model_copy(update={"shared": experiment.shared.model_copy(update={"data": data})})
+    )
+    write_report(tmp_path)
 
 
 def test_means_are_not_of_nothing():

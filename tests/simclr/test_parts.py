@@ -7,10 +7,10 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from ablate.config import Encoder, Optimiser
-from ablate.errors import UsageError
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.head import ProjectionHead
 from ablate.simclr.optim import build_optimiser
@@ -38,8 +38,8 @@ def test_resnet8_has_eight_layers_but_the_classifier_and_no_width_elsewhere():
     encoder = build_encoder(Encoder(name="resnet8", width=16), 32)
     assert encoder.dim == 64
     assert sum(isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3) for m in encoder.modules()) == 7
-    with pytest.raises(UsageError, match="resnet8 only"):
-        build_encoder(Encoder(name="resnet18", width=32), 32)
+    with pytest.raises(ValidationError, match="resnet8 only"):
+        Encoder(name="resnet18", width=32)
 
 
 def test_head_is_the_papers_equation():

@@ -71,20 +71,33 @@ def test_restored_training_is_bit_identical(data, tmp_path):
         whole.train_epoch()
     part = Trainer(config(data), 5, data, CPU)
     part.train_epoch()
-    checkpoint.save(tmp_path / "c.pt", part.state())
+    saved = {"trial": "x", **part.state()}
+    checkpoint.save(tmp_path / "c.pt", saved)
     resumed = Trainer(config(data), 5, data, CPU)
-    resumed.restore(checkpoint.load(tmp_path / "c.pt", CPU)[0])
+    resumed.restore(checkpoint.load(tmp_path / "c.pt", CPU, saved)[0])
     for _ in range(2):
         resumed.train_epoch()
     assert equal(weights(whole), weights(resumed))
 
 
-def test_a_damaged_checkpoint_is_set_aside(data, tmp_path):
-    path = tmp_path / "c.pt"
-    assert checkpoint.load(path, CPU) == (None, None)
-    checkpoint.save(path, Trainer(config(data), 5, data, CPU).state())
-    path.write_bytes(path.read_bytes()[:1000])
-    assert checkpoint.load(path, CPU) == (None, tmp_path / "c.pt.damaged")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path, state: path.write_bytes(path.read_bytes()[:1000]),
+        lambda path, state: path.write_bytes(b"junk"),
+        lambda path, state: path.write_bytes(b""),
+        lambda path, state: checkpoint.save(path, {"model": 1}),
+        lambda path, state: torch.save([1, 2], path),
+        lambda path, state: checkpoint.save(path, {**state, "trial": "another"}),
+    ],
+    ids=["truncated", "junk", "empty", "other keys", "a list", "another trial's"],
+)
+def test_a_damaged_checkpoint_is_set_aside(data, tmp_path, damage):
+    path, state = tmp_path / "c.pt", {"trial": "x", **Trainer(config(data), 5, data, CPU).state()}
+    assert checkpoint.load(path, CPU, state) == (None, None)
+    checkpoint.save(path, state)
+    damage(path, state)
+    assert checkpoint.load(path, CPU, state) == (None, tmp_path / "c.pt.damaged")
     assert not path.exists()
 
 
@@ -95,7 +108,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
 
     path = tmp_path / "c.pt"
     torch.save({"model": Evil()}, path)
-    assert checkpoint.load(path, CPU)[0] is None
+    assert checkpoint.load(path, CPU, {"model": 0})[0] is None
     assert not (tmp_path / "owned").exists()
 
 
@@ -148,3 +161,13 @@ def test_calibration_sets_statistics_and_no_weights(data):
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert all("running_" in name or "num_batches" in name for name in changed)
+
+
+def test_calibration_sees_every_class_of_a_set_that_is_sorted_by_class(data, monkeypatch):
+    monkeypatch.setattr("ablate.simclr.trainer.CALIBRATION_IMAGES", 32)
+    trainer = Trainer(config(data, objective="untrained", epochs=0), 5, data, CPU)
+    seen, batch = [], trainer.images.batch
+    monkeypatch.setattr(trainer.images, "batch", lambda index: (seen.append(index), batch(index))[1])
+    trainer.calibrate()
+    assert [len(index) for index in seen] == [16, 16]
+    assert set(data.pretrain.labels[torch.cat(seen)].tolist()) == {0, 1, 2}
