@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
+
+from ablate.cli import app
 
 
-def ablate(*args, cwd=None, **env):
-    line = [sys.executable, "-m", "ablate", *map(str, args)]
-    return subprocess.run(
-        line, capture_output=True, text=True, timeout=120, check=False, cwd=cwd, env={**os.environ, **env}
-    )
+def ablate(*args, cwd=".", **env):
+    """The command line in this process (importing torch anew for every question would take minutes)."""
+    line = [str(arg) for arg in args]
+    with contextlib.chdir(cwd):
+        done = CliRunner().invoke(app, line, env=env)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return subprocess.CompletedProcess(line, done.exit_code, done.stdout, done.stderr)
 
 
 def grid(*args, cwd):
@@ -98,6 +105,14 @@ def test_bad_settings(args, expected, tmp_path):
     for part in expected:
         assert part in message
     assert not (tmp_path / "results").exists()
+
+
+def test_a_process_of_its_own_says_the_same(tmp_path):
+    line = ["grid", "--ops", "crp,color", "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ablate", *line], capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path
+    )
+    assert one_sentence(done) == one_sentence(ablate(*line, cwd=tmp_path))
 
 
 def fill(folder, count=4):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ablate.results import read_records
+from ablate.sweep.plan import load_experiment
 from tests.test_trial import comparable
 
 SETTINGS = [
@@ -64,18 +66,38 @@ def test_two_workers_give_identical_results(sweep, tiny_folder, cache, tmp_path)
     assert results(tmp_path / "two") == results(sweep[0])
 
 
-def test_the_same_command_again_runs_nothing_and_extension_runs_the_rest(sweep, tiny_folder, cache):
-    out, _ = sweep
+def test_the_same_command_again_runs_nothing_and_extension_runs_the_rest(sweep, tiny_folder, cache, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(sweep[0], out)
     before = {path: path.stat().st_mtime_ns for path in out.glob("trials/*.json")}
     again = run(tiny_folder, cache, out, "--workers", "1", "--references")
     assert again.returncode == 0
     assert "7 done; 0 to run" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in out.glob("trials/*.json")} == before
+    more = run(tiny_folder, cache, out, "--workers", "2", "--seeds", "2", ops="crop,flip")
+    assert more.returncode == 0, more.stderr
+    assert "9 cells x 2 seeds + 6 references = 24 trials; 7 done; 17 to run" in more.stdout
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in out.glob("trials/*.json")}.items()
+    assert load_experiment(out).seeds == (0, 1)
+
+
+def test_a_disk_that_refuses_stops_the_sweep_and_keeps_what_is_done(sweep, tiny_folder, cache, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(sweep[0], out)
+    sorted(out.glob("trials/*.json"))[0].unlink()
+    shutil.rmtree(out / "running", ignore_errors=True)
+    (out / "running").write_text("in the way")
+    done = run(tiny_folder, cache, out, "--workers", "1", "--references")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "stopped: the disk refused a write" in done.stdout
+    assert "finished trials are intact" in done.stdout
+    assert len(results(out)) == 6
+    (out / "running").unlink()
+    assert run(tiny_folder, cache, out, "--workers", "1", "--references").returncode == 0
+    assert results(out) == results(sweep[0])
 
 
 def test_damaged_records_are_set_aside_and_rerun_alone(sweep, tiny_folder, cache, tmp_path):
-    import shutil
-
     out = tmp_path / "copy"
     shutil.copytree(sweep[0], out)
     victim = sorted(out.glob("trials/*.json"))[0]

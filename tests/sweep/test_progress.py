@@ -1,0 +1,74 @@
+"""The time left: from a made-up sweep whose trials' durations are known."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from rich.console import Console
+
+from ablate.results import write_record
+from ablate.sweep.plan import plan
+from ablate.sweep.progress import Progress
+from ablate.sweep.workspace import TrialProgress
+from tests.report.test_report import make_experiment, record
+
+WORKERS = 2
+
+
+def display(directory, trials):
+    return Progress(Console(quiet=True), directory, trials, 0, WORKERS)
+
+
+def at_epoch(trial, epoch):
+    return trial, TrialProgress.nothing_yet(trial).model_copy(update={"epoch": epoch})
+
+
+def finished(progress, trial, seconds, **changes):
+    write_record(progress.directory, record(trial, timings={"total": seconds}, **changes))
+    progress.finish([trial])
+
+
+def test_after_the_first_cell_it_is_right_to_a_quarter(tmp_path):
+    """Durations spread by 15 %, laid out over two workers as the launcher does."""
+    for seed in range(20):
+        draw = random.Random(seed)
+        trials = [trial for trial in plan(make_experiment(list("abcd"))) if trial.reference is None]
+        seconds = {trial.id: draw.uniform(34, 46) for trial in trials}
+        progress = display(tmp_path / str(seed), trials)
+        first, second = trials[:2]
+        now = seconds[first.id]
+        finished(progress, first, now)
+        progress.running = [at_epoch(second, min(2, int(3 * now / seconds[second.id]))), at_epoch(trials[2], 0)]
+        free = [max(0.0, seconds[second.id] - now), seconds[trials[2].id]]
+        for trial in trials[3:]:
+            i = free.index(min(free))
+            free[i] += seconds[trial.id]
+        assert progress.seconds_left() == pytest.approx(max(free), rel=0.25)
+
+
+def test_only_cells_and_their_like_are_measured(tmp_path):
+    trials = plan(make_experiment(list("ab"), references=("untrained", "no-op", "supervised")))
+    progress = display(tmp_path, trials)
+    assert progress.seconds_left() is None
+    for trial, seconds in zip(trials[:3], (1.0, 40.0, 20.0), strict=True):
+        assert trial.reference
+        finished(progress, trial, seconds)
+    assert progress.seconds_left() == pytest.approx(2 * 40.0)  # four cells, two at once
+
+
+def test_a_resumed_trials_pace_counts_from_where_it_resumed(tmp_path):
+    trials = plan(make_experiment(list("ab"), references=()))
+    progress = display(tmp_path, trials)
+    progress.running = [at_epoch(trials[0], 3)]
+    progress.began, progress.first_epoch = {trials[0].id: time.monotonic() - 20}, {trials[0].id: 1}
+    (pace,) = progress._paces()
+    assert pace == pytest.approx(30, rel=0.01)  # two of three epochs in 20 seconds
+
+
+def test_seeds_to_come_do_not_count_the_untrained_encoder_as_a_cell(tmp_path):
+    trials = plan(make_experiment(["a"], seeds=3))
+    progress = display(tmp_path, trials)
+    finished(progress, trials[1], 40.0)
+    assert progress.seconds_left() == pytest.approx(40.0)  # two cells on two workers
