@@ -1,4 +1,4 @@
-# make demo   install, then the grid crop,color,blur on the embedded data: about five minutes on two CPU cores
+# make demo   install, then the grid crop,color,blur on the embedded data: about four minutes on two CPU cores
 # make test   install, then the tests (about five minutes)
 # make check  what CI runs: lint, types, tests
 # Nothing here needs root.

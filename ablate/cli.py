@@ -214,11 +214,16 @@ def status(directory: Directory) -> None:
 
 
 @command
-def report(directory: Directory) -> None:
+def report(
+    directory: Directory,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Also draw it side by side with Figure 5 of the SimCLR paper")
+    ] = False,
+) -> None:
     """Write heatmap.png/svg/pdf, table.csv and table.tex to DIR/report; works at any time."""
     from ablate.report import write_report
 
-    write_report(directory).show(make_console())
+    write_report(directory, paper=paper).show(make_console())
 
 
 @command

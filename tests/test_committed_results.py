@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.report.grid import grid_of, sweep_frame
+from ablate.report.grid import grid_of, sweep_rows
 from ablate.report.paper import compare
 from ablate.report.statistics import paired_difference
 from ablate.report.tables import write_csv
@@ -23,7 +23,7 @@ def grid(directory):
     trials = plan(load_experiment(directory))
     records, bad = read_records(directory, trials)
     assert not bad
-    return grid_of(sweep_frame(trials, records))
+    return grid_of(sweep_rows(trials, records))
 
 
 @BOTH

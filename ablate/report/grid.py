@@ -81,11 +81,9 @@ class Grid:
         return [cell for cell in self.cells.values() if cell.n]
 
 
-def sweep_frame(trials: Sequence[Trial], records: dict[str, TrialResult]) -> pd.DataFrame:
+def sweep_rows(trials: Sequence[Trial], records: dict[str, TrialResult]) -> list[dict[str, Any]]:
     """One row per planned trial, under the labels of this sweep's plan; status ``missing`` where there is no record."""
-    import pandas as pd
-
-    return pd.DataFrame([_row(trial, records.get(trial.id)) for trial in trials])
+    return [_row(trial, records.get(trial.id)) for trial in trials]
 
 
 def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
@@ -102,12 +100,14 @@ def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
     }
 
 
-def grid_of(frame: pd.DataFrame) -> Grid:
-    """The grid of a table as :func:`ablate.load_results` or :func:`sweep_frame` give it.
+def grid_of(table: pd.DataFrame | list[dict[str, Any]]) -> Grid:
+    """The grid of a table as :func:`ablate.load_results` or :func:`sweep_rows` give it.
 
     Ops stand in the order in which they first occur as a row or column.
     """
-    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+    rows = (
+        table if isinstance(table, list) else [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
+    )
     in_grid = [row for row in rows if _text(row["row"])]
     ops = tuple(dict.fromkeys(name for row in in_grid for name in (row["row"], row["column"])))
     by_cell: dict[tuple[str, str], list[dict[str, Any]]] = {}

@@ -67,8 +67,12 @@ def heatmap(
 
 
 def save(figure: Figure, paths: Sequence[Path]) -> None:
-    """Write ``figure`` to every path, atomically, in the format of its suffix."""
+    """Write ``figure`` to every path, atomically, in the format of its suffix; that fixes its layout."""
     with mpl.rc_context(STYLE):
+        engine = figure.get_layout_engine()
+        if engine is not None:  # solved once, else every format would solve it anew
+            engine.execute(figure)
+            figure.set_layout_engine(None)
         for path in paths:
             kind = path.suffix.removeprefix(".")
             buffer = io.BytesIO()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import math
+import statistics
 import textwrap
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 import matplotlib as mpl
-import pandas as pd
 from matplotlib.figure import Figure
 
 from ablate.report.grid import Cell, Grid
@@ -29,26 +33,38 @@ class Comparison:
         return f"Spearman rank correlation with Figure 5 of the SimCLR paper: {self.rho:+.2f} over {self.n} cells."
 
 
-def published() -> pd.DataFrame:
-    """Figure 5 as published: percent, indexed by first op, one column per second op and ``average``."""
+def published() -> dict[str, dict[str, float]]:
+    """Figure 5 as published, in percent: ``published()[first][second]``; ``second`` may be ``average``."""
     with files("ablate.report").joinpath("fig5.csv").open() as file:
-        return pd.read_csv(file, index_col="first")
+        return {row.pop("first"): {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)}
+
+
+def spearman(x: Sequence[float], y: Sequence[float]) -> float:
+    """Spearman's rank correlation: Pearson's of the ranks, equal values sharing their mean rank; NaN for constants."""
+
+    def ranks(values: Sequence[float]) -> list[float]:
+        ordered = sorted(values)
+        return [(bisect_left(ordered, value) + bisect_right(ordered, value)) / 2 for value in values]
+
+    try:
+        return statistics.correlation(ranks(x), ranks(y))
+    except statistics.StatisticsError:
+        return math.nan
 
 
 def compare(grid: Grid) -> Comparison | None:
     """Rank this grid's cells against the paper's; None with fewer than four in common."""
     table = published()
     names = {op: op.partition("(")[0] for op in grid.ops}
-    ops = tuple(op for op in grid.ops if names[op] in table.index)
+    ops = tuple(op for op in grid.ops if names[op] in table)
     places = [(a, b) for a in ops for b in ops]
     ours = Grid(ops, {place: grid.cells[place] for place in places}, {})
-    values = {(a, b): float(table[names[b]][names[a]]) / 100 for a, b in places}
+    values = {(a, b): table[names[a]][names[b]] / 100 for a, b in places}
     cells = {place: Cell(ours.cells[place].label, {"linear_top1": {0: values[place]}}, planned=1) for place in places}
     pairs = [(mean, values[place]) for place in places if (mean := ours.cells[place].mean()) is not None]
     if len(pairs) < FEWEST:
         return None
-    rho = pd.DataFrame(pairs).corr(method="spearman").to_numpy()[0, 1]
-    return Comparison(ours, Grid(ops, cells, {}), float(rho), len(pairs))
+    return Comparison(ours, Grid(ops, cells, {}), spearman(*zip(*pairs, strict=True)), len(pairs))
 
 
 def draw(comparison: Comparison, name: str) -> Figure:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from jinja2 import Environment
 
 from ablate.report.grid import METRICS, Cell, Grid
 from ablate.results import write_atomically
@@ -20,18 +22,45 @@ def write_csv(grid: Grid, path: Path) -> None:
     rows = [_row("cell", first, second, cell) for (first, second), cell in grid.cells.items()]
     rows += [_average(grid, op) for op in grid.ops]
     rows += [_row("reference", "", "", cell) for cell in grid.references.values()]
-    write_atomically(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    write_atomically(path, text.getvalue())
+
+
+TEX = r"""\begin{tabular}{l<% for op in grid.ops %>c<% endfor %>|c}
+\toprule
+<% for op in grid.ops %> & << op | tex >><% endfor %> & average \\
+\midrule
+<% for row in grid.ops %>
+<< row | tex >><% for column in grid.ops %> & << cell(grid.cells[row, column]) >><% endfor %> & << average(row) >> \\
+<% endfor %>
+\bottomrule
+\end{tabular}
+"""
+SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
 
 
 def write_tex(grid: Grid, path: Path) -> None:
     """The matrix in percent, mean ± standard deviation, with the row averages; needs ``booktabs``."""
-    content = {op: [_tex(grid.cells[row, op]) for row in grid.ops] for op in grid.ops}
-    averages = [grid.average(row) for row in grid.ops]
-    content["average"] = ["--" if value is None else f"{100 * value:.1f}" for value in averages]
-    style = pd.DataFrame(content, index=list(grid.ops)).style.format_index(escape="latex")
-    style = style.format_index(escape="latex", axis="columns")
-    columns = "l" + "c" * len(grid.ops) + "|c"
-    write_atomically(path, style.to_latex(hrules=True, column_format=columns))
+
+    def average(row: str) -> str:
+        value = grid.average(row)
+        return "--" if value is None else f"{100 * value:.1f}"
+
+    environment = Environment(
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # the filter below is TeX's
+    )
+    environment.filters["tex"] = lambda text: "".join(SPECIAL.get(character, character) for character in text)
+    write_atomically(path, environment.from_string(TEX).render(grid=grid, cell=_tex, average=average))
 
 
 def _row(kind: str, first: str, second: str, cell: Cell) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ablate.config import Experiment
 from ablate.console import say
-from ablate.report.grid import Grid, grid_of, sweep_frame
+from ablate.report.grid import Grid, grid_of, sweep_rows
 from ablate.report.heatmap import heatmap, save
 from ablate.report.paper import Comparison, compare, draw
 from ablate.report.statistics import summary
@@ -47,8 +47,10 @@ class Report:
         say(console, f"report: {self.directory / 'report'}")
 
 
-def write_report(directory: str | Path) -> Report:
-    """Write heatmap.png/svg/pdf, table.csv, table.tex and, with four cells in common, fig5-comparison.png.
+def write_report(directory: str | Path, *, paper: bool = False) -> Report:
+    """Write heatmap.png/svg/pdf, table.csv, table.tex and, for ``paper``, fig5-comparison.png.
+
+    The last needs at least four cells in common with Figure 5.
 
     Raises:
         UsageError: ``directory`` is not a sweep's.
@@ -57,13 +59,13 @@ def write_report(directory: str | Path) -> Report:
     experiment = load_experiment(directory)
     trials = plan(experiment)
     records, damaged = read_records(directory, trials)
-    grid = grid_of(sweep_frame(trials, records))
+    grid = grid_of(sweep_rows(trials, records))
     out = directory / "report"
     save(heatmap(grid, title=describe(experiment)), [out / f"heatmap.{kind}" for kind in ("png", "svg", "pdf")])
     write_csv(grid, out / "table.csv")
     write_tex(grid, out / "table.tex")
     comparison = compare(grid)
-    if comparison:
+    if comparison and paper:
         save(draw(comparison, describe(experiment)), [out / "fig5-comparison.png"])
     failed = [records[trial.id] for trial in trials if trial.id in records and records[trial.id].status == "failed"]
     return Report(directory, grid, comparison, failed, damaged)

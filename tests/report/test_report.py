@@ -17,9 +17,9 @@ from scipy import stats
 import ablate
 from ablate.config import DataIdentity, Experiment, NamedOp, TrialConfig
 from ablate.report import heatmap, write_report
-from ablate.report.grid import grid_of, sweep_frame
+from ablate.report.grid import grid_of, sweep_rows
 from ablate.report.heatmap import save
-from ablate.report.paper import compare, published
+from ablate.report.paper import compare, published, spearman
 from ablate.report.statistics import best_by_validation, paired_difference, summary
 from ablate.report.terminal import render
 from ablate.results import Failure, TrialResult, write_record
@@ -89,22 +89,19 @@ def test_means_deviations_and_row_averages(tmp_path):
 def test_row_average_is_the_papers():
     """Recomputed from the published cells, to the rounding of 0.1."""
     paper = published()
-    rows = [
-        {
-            "row": a,
-            "column": b,
-            "reference": None,
-            "seed": 0,
-            "status": "done",
-            "linear_top1": float(paper.loc[a, b]) / 100,
-        }
-        for a in paper.index
-        for b in paper.index
-    ]
+    row = {"reference": None, "seed": 0, "status": "done"}
+    rows = [{**row, "row": a, "column": b, "linear_top1": paper[a][b] / 100} for a in paper for b in paper]
     grid = grid_of(pd.DataFrame(rows))
-    for op in paper.index:
-        assert 100 * grid.average(op) == pytest.approx(paper.loc[op, "average"], abs=0.11)
+    for op in paper:
+        assert 100 * grid.average(op) == pytest.approx(paper[op]["average"], abs=0.11)
     assert compare(grid).rho == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_spearman_against_scipy(seed):
+    x, y = np.random.default_rng(seed).integers(0, 12, (2, 30))  # with ties
+    assert spearman(x.tolist(), y.tolist()) == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert math.isnan(spearman([1, 1, 1], [1, 2, 3]))
 
 
 def test_failed_missing_and_partial_cells_are_told_apart(tmp_path):
@@ -190,7 +187,7 @@ def big(labels, seeds):
         records[trial.id] = failure(trial)
     for trial in trials[6::11]:
         del records[trial.id]
-    return grid_of(sweep_frame(trials, records))
+    return grid_of(sweep_rows(trials, records))
 
 
 @pytest.mark.parametrize(
@@ -268,7 +265,7 @@ def test_the_terminal_never_cuts_a_number(width):
     experiment = make_experiment(labels, 3)
     trials = plan(experiment)
     records = {t.id: record(t, 0.2 + 0.6 * i / len(trials)) for i, t in enumerate(trials)}
-    grid = grid_of(sweep_frame(trials, records))
+    grid = grid_of(sweep_rows(trials, records))
     console = Console(record=True, width=width, force_terminal=False)
     render(grid, console)
     lines = console.export_text().splitlines()
@@ -307,7 +304,9 @@ def test_the_best_is_chosen_by_validation_not_by_test(tmp_path):
 
 def test_comparison_with_figure_5_needs_common_cells(tmp_path):
     sweep(tmp_path, ["crop", "color(strength=0.5)"], value=lambda t: 0.5 if t.reference else 0.1 * len(t.label))
-    report = write_report(tmp_path)
+    assert write_report(tmp_path).comparison
+    assert not (tmp_path / "report" / "fig5-comparison.png").exists()
+    report = write_report(tmp_path, paper=True)
     both = report.comparison
     assert both.n == 4
     pairs = [(cell.mean(), both.paper.cells[place].mean()) for place, cell in both.ours.cells.items()]
@@ -343,4 +342,4 @@ def test_dollars_in_names_are_not_mathematics(tmp_path):
 
 
 def test_means_are_not_of_nothing():
-    assert math.isclose(grid_of(sweep_frame(plan(make_experiment(["a"])), {})).cells["a", "a"].mean() or 0, 0)
+    assert math.isclose(grid_of(sweep_rows(plan(make_experiment(["a"])), {})).cells["a", "a"].mean() or 0, 0)
