@@ -13,7 +13,7 @@ def resized_crop(images: Tensor, params: Params, out: tuple[int, int]) -> Tensor
 
     Bilinear weights as two matrices per image instead of ``grid_sample``, which would read neighbours outside the box
     at its border, and instead of kornia's ``crop_and_resize``, whose ``align_corners`` default and missing
-    antialiasing differ from torchvision by up to 0.4 on noise.
+    antialiasing differ from torchvision by up to 0.4 on noise. Faster than that at 32 px, half as fast at 224 px.
 
     Args:
         images: ``[n, c, h, w]``, uint8 (taken as 0 to 255) or float in [0, 1]; may be padded below and to the right:
