@@ -80,6 +80,13 @@ class Progress:
             self.results.append(result)
             say(self.console, *self._line(result))
 
+    def end(self) -> None:
+        """Take note of what is left to note, and leave a last line that is true."""
+        self.finish(list(self.pending.values()))
+        self.running = []
+        if self.live:
+            self.live.update(self._screen(), refresh=True)
+
     def _progress(self, trial: Trial) -> TrialProgress:
         progress = read_progress(self.directory, trial.id) or TrialProgress.nothing_yet(trial)
         damaged = progress.metrics.get("damaged_checkpoint")
@@ -119,8 +126,11 @@ class Progress:
         left = self.seconds_left()
         parts = [f"{self.done}/{self.total} trials done"]
         parts += [f"{failed} failed"] if failed else []
-        parts += [f"{len(self.running)} running", f"elapsed {clock(time.monotonic() - self.started)}"]
-        parts += [f"about {clock(left)} left" if left is not None else "time left: after the first epochs"]
+        if self.pending:
+            parts += [f"{len(self.running)} running" if self.began else "starting workers"]
+        parts += [f"elapsed {clock(time.monotonic() - self.started)}"]
+        if self.pending:
+            parts += [f"about {clock(left)} left" if left is not None else "time left: after the first epochs"]
         return " · ".join(parts)
 
     def _plain(self) -> str:

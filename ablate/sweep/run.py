@@ -132,7 +132,7 @@ def run_sweep(
         try:
             with Progress(console, directory, to_run, finished, max(1, min(len(devices), len(to_run)))) as progress:
                 launcher.run(to_run, progress.update)
-                progress.finish(list(progress.pending.values()))
+                progress.end()
         except KeyboardInterrupt:
             say(console, f"interrupted; finished trials and checkpoints are in {directory}: the same command resumes")
             return INTERRUPTED
