@@ -116,9 +116,10 @@ def grid(
 ) -> int:
     """Train every single op and every ordered pair, and draw the heatmap. The same command again resumes."""
     from ablate.data import cache_dir
+    from ablate.report import write_report
     from ablate.settings import grid_experiment, named_ops, validate
     from ablate.sweep.local import default_devices
-    from ablate.sweep.run import check_out, merge_with_existing, run_sweep
+    from ablate.sweep.run import INTERRUPTED, check_out, merge_with_existing, run_sweep
 
     flags = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
     request = _request(data, branches, device, settings, **flags, **{"optimiser.name": optimizer})
@@ -139,7 +140,11 @@ def grid(
     devices = default_devices(experiment.shared.device, workers, experiment.shared.threads)
     if dry_run:
         return _dry_run(directory, merge_with_existing(directory, experiment), devices, where, retry_failed)
-    return run_sweep(directory, experiment, where, devices, retry_failed, make_console())
+    console = make_console()
+    code = run_sweep(directory, experiment, where, devices, retry_failed, console)
+    if code != INTERRUPTED:
+        write_report(directory).show(console)
+    return code
 
 
 @command

@@ -1,4 +1,4 @@
-"""Running a sweep on this machine: what is missing, the workers, the display, and the report at the end."""
+"""Running a sweep on this machine: what is missing, the workers, the display."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _count(number: int, noun: str) -> str:
 def run_sweep(
     directory: Path, experiment: Experiment, cache: Path, devices: list[str], retry_failed: bool, console: Console
 ) -> int:
-    """Run what is missing and report. Returns the exit code: 0 all done, 1 some failed, 130 interrupted.
+    """Run what is missing. Returns the exit code: 0 all done, 1 some failed or the sweep stopped, 130 interrupted.
 
     Raises:
         UsageError: another command is at work in ``directory``.
@@ -143,7 +143,7 @@ def run_sweep(
         except WorkerTrouble as error:
             say(console, f"stopped: {error}", "red")
             return 1
-        return report(directory, trials, console)
+        return 1 if survey(directory, trials).failed else 0
 
 
 def _make_way(directory: Path, trials: list[Trial], state: State, retry_failed: bool, console: Console) -> list[Trial]:
@@ -159,12 +159,3 @@ def _make_way(directory: Path, trials: list[Trial], state: State, retry_failed: 
         for result in state.failed:
             set_aside(record_path(directory, result.id), "failed")
     return list({trial.id: trial for trial in trials if trial.id in wanted}.values())
-
-
-def report(directory: Path, trials: list[Trial], console: Console) -> int:
-    """Write the report, show the heatmap, list what failed and how to rerun it. Returns 0, or 1 if any failed."""
-    from ablate.report import write_report
-
-    write_report(directory).show(console)
-    failed = survey(directory, trials).failed
-    return 1 if failed else 0
