@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ablate.composition import Composition, TransformPair
     from ablate.config import TrialConfig
+    from ablate.data import prepare
     from ablate.ops import Op, op, param, register
     from ablate.report import heatmap
-    from ablate.results import TrialResult, load_results
+    from ablate.results import TrialResult
     from ablate.simclr.loss import nt_xent
+    from ablate.table import load_results
     from ablate.trial import run_trial
 
 __version__ = "0.1.0"
@@ -22,11 +24,12 @@ _HOME = {
     "TrialConfig": "ablate.config",
     "Op": "ablate.ops",
     "op": "ablate.ops",
+    "prepare": "ablate.data",
     "param": "ablate.ops",
     "register": "ablate.ops",
     "heatmap": "ablate.report",
     "TrialResult": "ablate.results",
-    "load_results": "ablate.results",
+    "load_results": "ablate.table",
     "nt_xent": "ablate.simclr.loss",
     "run_trial": "ablate.trial",
 }
@@ -43,6 +46,7 @@ __all__ = [
     "nt_xent",
     "op",
     "param",
+    "prepare",
     "register",
     "run_trial",
 ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
 import typer
 from rich.markup import escape
 
+from ablate import __version__
 from ablate.console import make_console, say
 from ablate.errors import UsageError
 from ablate.results import DiskTrouble
@@ -32,6 +33,21 @@ app = typer.Typer(
 def main() -> None:
     """The console script's entry point."""
     app(prog_name="ablate")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What comes before a command."""
 
 
 P = ParamSpec("P")
@@ -91,7 +107,7 @@ def grid(
     ops: Ops,
     data: Data = "glyphs",
     branches: Branches = "one",
-    seeds: Annotated[int, typer.Option(help="Trials per cell, each with its own seed", min=1)] = 1,
+    seeds: Annotated[int, typer.Option(help="Trials per cell, each with its own seed", min=1, max=1000)] = 1,
     first_seed: Annotated[int, typer.Option(help="Seeds are this and the following", min=0)] = 0,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
@@ -139,8 +155,10 @@ def grid(
     )
     devices = default_devices(experiment.shared.device, workers, experiment.shared.threads)
     if dry_run:
+        say(make_console(), str(images))
         return _dry_run(directory, merge_with_existing(directory, experiment), devices, where, retry_failed)
     console = make_console()
+    say(console, str(images))
     code = run_sweep(directory, experiment, where, devices, retry_failed, console)
     if code != INTERRUPTED:
         write_report(directory).show(console)
@@ -166,7 +184,6 @@ def train(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run it again if it failed")] = False,
 ) -> int:
     """Train and evaluate one composition here and now. The same command again resumes."""
-    from ablate.config import DataIdentity
     from ablate.data import cache_dir
     from ablate.settings import check_batch, parse_one, shared_config, validate
     from ablate.sweep.run import check_writable
@@ -179,10 +196,10 @@ def train(
     validate(request)
     check_writable(out)
     images = _prepare(request, cache_dir(cache), skip_corrupt)
-    identity = DataIdentity(name=images.name, fingerprint=images.fingerprint, classes=len(images.classes))
-    config = shared_config(request, identity).model_copy(update={"composition": parsed.specs()})
+    config = shared_config(request, images.identity).model_copy(update={"composition": parsed.specs()})
     check_batch(config, images)
     console = make_console()
+    say(console, str(images))
 
     def report(epoch: int, metrics: dict[str, Any]) -> None:
         values = {name: value for name, value in metrics.items() if name != "epoch"}
@@ -246,14 +263,14 @@ def preview(
 ) -> None:
     """Draw real transform pairs for every cell: the original, view 1, view 2."""
     from ablate.data import cache_dir
-    from ablate.preview import check_target, draw
+    from ablate.preview import check_target, draw, save
     from ablate.settings import named_ops, validate
 
     request = _request(data, branches, "cpu", settings, image_size=size)
     names = named_ops(request, ops)
     validate(request)
     check_target(out)
-    draw(request, names, _prepare(request, cache_dir(cache), skip_corrupt), images, seed).savefig(out)
+    save(draw(request, names, _prepare(request, cache_dir(cache), skip_corrupt), images, seed), out)
     say(make_console(), f"wrote {out}")
 
 
@@ -344,7 +361,9 @@ def _dry_run(directory: Path, experiment: Any, devices: list[str], cache: Path, 
 
 
 def _default_out(data: str, labels: list[str]) -> Path:
-    names = [data.partition(":")[0], *(label.partition("(")[0].rpartition(".")[2] for label in labels)]
+    kind, _, rest = data.partition(":")
+    source = {"folder": Path(rest).name, "glyphs": f"glyphs-{rest}" if rest else "glyphs"}.get(kind, kind)
+    names = [source, *(label.partition("(")[0].rpartition(".")[2] for label in labels)]
     return Path("results") / "-".join(names)
 
 

@@ -87,6 +87,8 @@ class TransformPair:
     def __post_init__(self) -> None:
         if (self.base is None) != (self.branches == "two"):
             raise UsageError("one-branch pairs need a base crop, two-branch pairs have none")
+        if self.size < 1:
+            raise UsageError(f"views have at least one pixel a side, not {self.size}")
 
     @classmethod
     def one_branch(cls, composition: str | Composition, size: int, base: Base | None = None) -> TransformPair:
@@ -111,7 +113,13 @@ class TransformPair:
         return PairParams(base, tuple(self._sample_branch(n, stored, streams, b) for b in active))
 
     def apply(self, images: Tensor, params: PairParams, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The two views, float32 ``[n, c, size, size]`` in [0, 1], for uint8 ``[n, c, h, w]`` and drawn parameters."""
+        """The two views, float32 ``[n, c, size, size]`` in [0, 1], for uint8 ``[n, c, h, w]`` and drawn parameters.
+
+        Raises:
+            ValueError: ``images`` are not uint8 ``[n, c, h, w]``.
+        """
+        if images.dtype != torch.uint8 or images.ndim != 4:
+            raise ValueError(f"images must be uint8 [n, c, h, w], not {images.dtype} {list(images.shape)}")
         if self.base is not None:
             shared = resized_crop(images, _drawn(params.base), (self.size, self.size))
             return self._run(shared, params.branches[0]), shared

@@ -11,6 +11,11 @@ def make_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False)
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def say(console: Console, sentence: str, style: str = "") -> None:
     """Print ``sentence`` as it is: one line, whatever its length, so that it can be searched and copied."""
     console.print(Text(sentence, style=style), soft_wrap=True)

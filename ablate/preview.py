@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import io
+import textwrap
 from pathlib import Path
 
 import torch
@@ -11,17 +12,20 @@ from matplotlib.gridspec import GridSpecFromSubplotSpec
 from torch import Tensor
 
 from ablate.composition import Streams, TransformPair
-from ablate.config import DataIdentity, NamedOp
+from ablate.config import NamedOp
 from ablate.data import DataSet, Resident
 from ablate.errors import UsageError, unknown
 from ablate.ops import center_crop
+from ablate.results import write_atomically
 from ablate.rng import derive_seed
 from ablate.settings import Request, shared_config
 from ablate.sweep.plan import cell_label
+from ablate.sweep.run import check_writable
 
 FORMATS = ("png", "svg", "pdf")
 HEADINGS = ("original", "view 1", "view 2")
 TILE = 0.62  # inches per image
+LABEL = 44  # characters that fit above a cell
 GAP = (0.3, 0.42)  # inches between cells, across and down; the headings stand in it
 
 
@@ -30,8 +34,9 @@ def check_target(path: Path) -> None:
     suffix = path.suffix.removeprefix(".").lower()
     if suffix not in FORMATS:
         raise unknown("picture format", path.suffix or path.name, [f".{name}" for name in FORMATS])
-    if not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
-        raise UsageError(f"--out {path}: the directory {path.absolute().parent} does not exist or is not writable")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--out {path}: there is no directory {path.absolute().parent}")
+    check_writable(path.absolute().parent)
 
 
 def draw(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: int, seed: int) -> Figure:
@@ -39,9 +44,7 @@ def draw(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: int, 
 
     All cells show the same images and, one-branch, the same base crops: as in a sweep, cells of one seed are paired.
     """
-    config = shared_config(
-        request, DataIdentity(name=data.name, fingerprint=data.fingerprint, classes=len(data.classes))
-    )
+    config = shared_config(request, data.identity)
     order = torch.randperm(
         len(data.pretrain.labels), generator=torch.Generator().manual_seed(derive_seed(seed, "preview"))
     )
@@ -70,7 +73,15 @@ def draw(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: int, 
     return figure
 
 
+def save(figure: Figure, path: Path) -> None:
+    """Write ``figure`` to ``path``, atomically, in the format of its suffix."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix.removeprefix(".").lower())
+    write_atomically(path, buffer.getvalue())
+
+
 def _draw_cell(figure: Figure, inner: GridSpecFromSubplotSpec, columns: tuple[Tensor, ...], label: str) -> None:
+    title = textwrap.shorten(label.replace("+", " + ").replace(",", ", "), LABEL, placeholder=" …").replace(" + ", "+")
     for j, batch in enumerate(columns):
         for i, image in enumerate(batch):
             axes = figure.add_subplot(inner[i, j])
@@ -79,5 +90,5 @@ def _draw_cell(figure: Figure, inner: GridSpecFromSubplotSpec, columns: tuple[Te
             axes.set_yticks([])
             if i == 0:
                 axes.set_title(
-                    f"{label}\n{HEADINGS[j]}" if j == 1 else HEADINGS[j], fontsize=6, pad=2, parse_math=False
+                    f"{title}\n{HEADINGS[j]}" if j == 1 else HEADINGS[j], fontsize=6, pad=2, parse_math=False
                 )

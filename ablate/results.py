@@ -1,4 +1,4 @@
-"""Trial records: one JSON file per trial, written atomically, and the table that they make. Needs no torch."""
+"""Trial records: one JSON file per trial, written atomically. Needs no torch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, ValidationError
 
 from ablate.config import Model, Reference, Trial, TrialConfig
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SCHEMA = 1
 
@@ -141,8 +138,8 @@ def read_record(path: Path) -> TrialResult:
         result = TrialResult.model_validate_json(content)
     except ValidationError as error:
         raise BadRecord(f"{path}: not a whole trial record ({error.errors()[0]['msg']})") from error
-    if result.id != path.stem:
-        raise BadRecord(f"{path}: holds the record of {result.id}")
+    if result.id != path.stem or result.config.key != result.key:
+        raise BadRecord(f"{path}: holds the record of {result.config.key}-s{result.seed}")
     return result
 
 
@@ -159,41 +156,3 @@ def read_records(directory: Path, trials: Iterable[Trial] | None = None) -> tupl
         except BadRecord:
             bad.append(path)
     return records, bad
-
-
-def load_results(directory: str | Path) -> pd.DataFrame:
-    """One row per trial record of a sweep directory.
-
-    Columns: ``key, seed, label, row, column, reference, status, flags``, every metric, ``seconds`` and ``error``.
-    Metrics are fractions; a failed trial's are NaN. Unreadable records are left out. The table of a sweep without
-    records has no rows.
-
-    Raises:
-        FileNotFoundError: ``directory`` holds neither a sweep nor records.
-    """
-    import pandas as pd
-
-    directory = Path(directory)
-    if not any((directory / name).exists() for name in ("sweep.toml", "trials")):
-        raise FileNotFoundError(f"{directory} holds neither sweep.toml nor trials/")
-    records, _ = read_records(directory)
-    rows = [
-        {
-            "key": r.key,
-            "seed": r.seed,
-            "label": r.label,
-            "row": r.row,
-            "column": r.column,
-            "reference": r.reference,
-            "status": r.status,
-            "flags": ",".join(r.flags),
-            **r.metrics,
-            "seconds": r.timings.get("total"),
-            "error": r.error.message if r.error else None,
-        }
-        for r in records.values()
-    ]
-    fixed = ["key", "seed", "label", "row", "column", "reference", "status", "flags"]
-    metrics = ["linear_top1", "linear_val_top1", "knn_top1"]
-    columns = fixed + metrics + sorted({k for r in rows for k in r} - set(fixed + metrics) - {"seconds", "error"})
-    return pd.DataFrame(rows, columns=[*columns, "seconds", "error"])

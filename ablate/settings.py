@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -160,8 +161,7 @@ def grid_experiment(
     Raises:
         UsageError: bad ops, or a batch larger than the data set.
     """
-    identity = DataIdentity(name=data.name, fingerprint=data.fingerprint, classes=len(data.classes))
-    shared = shared_config(request, identity)
+    shared = shared_config(request, data.identity)
     check_batch(shared, data)
     return Experiment(
         command=command,
@@ -235,6 +235,9 @@ def _precision(device: str) -> str:
 
 
 def _check_hardware(config: TrialConfig) -> None:
+    cores = os.cpu_count() or 1
+    if config.threads > cores:
+        raise UsageError(f"threads must be at most {cores}, the processor cores of this machine, not {config.threads}")
     if config.precision != "bfloat16":
         return
     if config.device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):

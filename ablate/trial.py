@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ablate import __version__
+from ablate.composition import Composition
 from ablate.config import Trial, TrialConfig
 from ablate.data import DataSet, Resident, Split, cache_dir, read_entry
 from ablate.evaluation.features import collapsed, extract
@@ -77,6 +78,7 @@ def run_trial(
 
     Raises:
         FileNotFoundError: the default cache does not hold them.
+        UsageError: ``config`` names an op that there is not, or not in that version.
         ValueError: ``data`` is not the data that ``config`` names.
         Interrupted: ``context.stop_requested()`` said so; the same call resumes.
         DiskTrouble: the disk refused the checkpoint or the record.
@@ -86,6 +88,7 @@ def run_trial(
     if data.fingerprint != config.data.fingerprint:
         raise ValueError(f"the configuration is for data {config.data.fingerprint}, not {data.fingerprint}")
     trial = Trial(config=config, seed=seed, label=label or "+".join(op.name for op in config.composition) or "none")
+    Composition.from_specs(config.composition)
     context, path = context or Context(), record_path(Path(directory), trial.id)
     try:
         result = read_record(path)

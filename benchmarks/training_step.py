@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 
 from ablate.composition import Composition
-from ablate.config import DataIdentity
 from ablate.data import cache_dir, prepare
 from ablate.settings import Request, shared_config
 from ablate.simclr.trainer import Trainer
@@ -22,8 +21,7 @@ COMPOSITIONS = ("none", "crop", "color", "blur", "crop+color", "color+blur")
 
 def contenders(cache: Path) -> tuple[dict[str, object], int]:
     data = prepare("glyphs", cache=cache, image_size=32)
-    identity = DataIdentity(name=data.name, fingerprint=data.fingerprint, classes=len(data.classes))
-    config = shared_config(Request(data="glyphs", branches="one", device="cpu"), identity)
+    config = shared_config(Request(data="glyphs", branches="one", device="cpu"), data.identity)
     calls = {}
     for text in COMPOSITIONS:
         specs = Composition.parse(text).specs()

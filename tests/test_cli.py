@@ -82,6 +82,7 @@ def test_bad_ops(ops, expected, tmp_path):
         (["--data", "cifar10:nowhere"], ["nowhere"]),
         (["--branches", "two", "--set", "base.area=(0.5,1)"], ["base"]),
         (["--size", "3"], ["3"]),
+        (["--set", "threads=10000"], ["threads must be at most"]),
         (["--size", "1000000"], ["2048"]),
         (["--epochs", "0"], ["epochs must be at least 1"]),
         (["--set", "warmup_epochs=50"], ["warmup_epochs (50) must not exceed epochs (12)"]),
@@ -222,6 +223,10 @@ def test_preview_draws_every_cell(tmp_path):
     assert done.returncode == 0, done.stderr
     with Image.open(out) as picture:
         assert picture.width > 300
+    message = one_sentence(
+        ablate("preview", "--ops", "crop", "--out", "/proc/views.png", "--cache", tmp_path / "cache")
+    )
+    assert "not writable" in message
     assert "picture format" in one_sentence(ablate("preview", "--ops", "crop", "--out", tmp_path / "views.gif"))
 
 

@@ -127,6 +127,15 @@ def test_composition_text_and_specs():
         Composition.parse("crop++color")
 
 
+@pytest.mark.parametrize("wrong", [images().float(), images().int(), images()[0]])
+def test_images_are_bytes_in_batches(wrong):
+    for make in (TransformPair.one_branch, TransformPair.two_branch):
+        with pytest.raises(ValueError, match="must be uint8"):
+            make("crop", size=32)(wrong, streams())
+    with pytest.raises(UsageError, match="one pixel"):
+        TransformPair.one_branch("crop", size=0)
+
+
 def test_base_belongs_to_one_branch():
     with pytest.raises(UsageError, match="base"):
         TransformPair(Composition(()), "two", 32, Crop())

@@ -17,9 +17,12 @@ README = (ROOT / "README.md").read_text()
 SHELL = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line]
 
 
-def test_its_python_runs(monkeypatch):
+def test_its_python_runs(monkeypatch, tmp_path, cache):
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("ABLATE_CACHE", str(cache))
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    Path("results/fig5-glyphs-3-seeds").symlink_to(ROOT / "results" / "fig5-glyphs-3-seeds")
     exec(compile(code, "README.md", "exec"), {})
 
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
+from ablate import load_results
 from ablate.config import DataIdentity, TrialConfig
 from ablate.results import (
     BadRecord,
     Failure,
     TrialResult,
-    load_results,
     read_record,
     read_records,
     record_path,

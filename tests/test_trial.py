@@ -4,9 +4,10 @@ import pytest
 import torch
 
 import ablate.trial
-from ablate.config import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
+from ablate.config import Base, DataIdentity, Encoder, Head, OpSpec, Optimiser, TrialConfig
 from ablate.data import prepare
-from ablate.results import DiskTrouble, read_record, record_path
+from ablate.errors import UsageError
+from ablate.results import BadRecord, DiskTrouble, read_record, record_path
 from ablate.trial import Context, Interrupted, run_trial
 
 TIMING = {"timings", "attempts", "when", "host"}
@@ -147,6 +148,20 @@ def test_an_os_error_of_an_op_is_the_trials_fault(data, config, tmp_path, monkey
     monkeypatch.undo()
     assert run_trial(config, tmp_path, data=data) == result
     assert run_trial(config, tmp_path, data=data, retry_failed=True).status == "done"
+
+
+def test_a_record_of_another_configuration_is_damaged(data, config, tmp_path):
+    path = record_path(tmp_path, run_trial(config, tmp_path, data=data).id)
+    path.write_text(path.read_text().replace('"epochs": 4', '"epochs": 3'))
+    with pytest.raises(BadRecord, match="holds the record of"):
+        read_record(path)
+
+
+def test_an_op_that_is_gone_is_found_before_any_work(data, config, tmp_path):
+    gone = config.model_copy(update={"composition": (OpSpec(name="colr", version=1, params={}),)})
+    with pytest.raises(UsageError, match="did you mean 'color'"):
+        run_trial(gone, tmp_path, data=data)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_damaged_record_is_set_aside(data, config, tmp_path):

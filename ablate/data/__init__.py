@@ -21,8 +21,8 @@ NATIVE = {"glyphs": 32, "cifar10": 32, "cifar100": 32, "stl10": 96, "folder": 22
 def prepare(
     spec: str,
     *,
-    cache: Path,
-    image_size: int,
+    cache: Path | None = None,
+    image_size: int | None = None,
     skip_corrupt: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> DataSet:
@@ -30,15 +30,17 @@ def prepare(
 
     Args:
         spec: ``glyphs``, ``glyphs:SEED``, ``cifar10:PATH``, ``cifar100:PATH``, ``stl10:PATH`` or ``folder:PATH``.
-        cache: where decoded images live; see :func:`cache_dir`.
-        image_size: training size in pixels; decides at what size a folder's images are stored.
+        cache: where decoded images live; default: :func:`cache_dir`.
+        image_size: training size in pixels, by default the data set's own; decides at what size a folder's images are
+            stored.
         skip_corrupt: leave unreadable files out; the result names them.
         progress: told (done, total) while decoding.
 
     Raises:
         UsageError: an unknown kind, a missing or unfit path, corrupt files, an unwritable cache.
     """
-    data = obtain(_source(spec, image_size, skip_corrupt), cache, progress)
+    source = _source(spec, image_size or native_size(spec), skip_corrupt)
+    data = obtain(source, cache or cache_dir(None), progress)
     if data.corrupt and not skip_corrupt:
         raise UsageError(refusal(data.corrupt))
     return data

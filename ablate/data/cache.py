@@ -122,6 +122,8 @@ def read_entry(cache: Path, fingerprint: str) -> DataSet:
         FileNotFoundError: there is no such entry.
     """
     entry = cache / "sets" / fingerprint
+    if not (entry / META).exists():
+        raise FileNotFoundError(f"the cache {cache} holds no images with the fingerprint {fingerprint}")
     meta = json.loads((entry / META).read_text())
     splits = {name: _split(entry, name, shape) for name, shape in meta["shapes"].items()}
     return DataSet(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ablate.config import DataIdentity
+
 
 @dataclass(frozen=True)
 class Images:
@@ -45,6 +47,20 @@ class DataSet:
     val_mask: Tensor
     test: Split
     corrupt: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> DataIdentity:
+        """What a trial's configuration says of the data."""
+        return DataIdentity(name=self.name, fingerprint=self.fingerprint, classes=len(self.classes))
+
+    def __str__(self) -> str:
+        validation, extra = int(self.val_mask.sum()), ""
+        if self.pretrain is not self.train:
+            extra = f", {len(self.pretrain.labels)} images to pre-train on"
+        return (
+            f"{self.name}: {len(self.classes)} classes, {len(self.train.labels)} training images ({validation} of them "
+            f"for validation), {len(self.test.labels)} test images{extra}"
+        )
 
 
 def split_by_group(labels: Tensor, groups: Tensor, fraction: float, seed: int) -> Tensor:

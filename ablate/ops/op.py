@@ -132,7 +132,7 @@ def build(cls: type[Op], values: dict[str, Any]) -> Op:
     allowed = list(parameter_fields(cls))
     for name in values:
         if name not in allowed:
-            raise unknown(f"parameter of op '{cls.name}'", name, allowed)
+            raise unknown(f"{cls.name} parameter", name, allowed)
     return cls(**values)
 
 

@@ -36,6 +36,11 @@ def register(name: str) -> Callable[[type[OpClass]], type[OpClass]]:
         if taken is not None and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
             raise UsageError(f"the op name {name!r} is taken by {taken.__module__}.{taken.__qualname__}")
         made = cls if "__dataclass_params__" in vars(cls) else dataclasses.dataclass(frozen=True)(cls)
+        for field in dataclasses.fields(made):
+            if "doc" not in field.metadata:
+                raise UsageError(
+                    f"parameter {field.name!r} of op {name!r} must be declared with ablate.param(default, doc)"
+                )
         made.name = name
         _OPS[name] = made
         return made

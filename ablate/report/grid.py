@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ablate.config import Trial
 
-METRICS = ("linear_top1", "linear_val_top1", "knn_top1")
+METRICS = ("linear_top1", "linear_val_top1", "knn_top1", "linear_balanced_accuracy")
 Status = Literal["done", "partial", "failed", "missing"]
 
 

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CELL = (0.66, 0.52)  # inches
+LONGEST, UPRIGHT = 20, 8  # characters of a label: beyond, it is shortened; beyond, it stands on end
 COLOURS = "viridis"  # perceptually uniform, readable without colour vision
 NAMES = {
     "linear_top1": "linear evaluation top-1 (%)",
     "linear_val_top1": "linear evaluation top-1 on validation (%)",
     "knn_top1": "kNN top-1 (%)",
+    "linear_balanced_accuracy": "linear evaluation balanced accuracy (%)",
 }
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -49,7 +51,7 @@ def heatmap(
 
     Args:
         data: the table of :func:`ablate.load_results`, or a Grid.
-        metric: ``linear_top1``, ``linear_val_top1`` or ``knn_top1``.
+        metric: ``linear_top1``, ``linear_val_top1``, ``linear_balanced_accuracy`` or ``knn_top1``.
         title: above the figure; wrapped to its width.
         limits: of the colour scale, as fractions; default: the lowest and highest cell.
 
@@ -57,8 +59,10 @@ def heatmap(
         A matplotlib figure: means in percent, ± standard deviation over seeds, cells without result marked.
 
     Raises:
-        ValueError: the table holds no grid.
+        ValueError: the table holds no grid, or an unknown metric.
     """
+    if metric not in NAMES:
+        raise ValueError(f"unknown metric {metric!r}; allowed: {', '.join(NAMES)}")
     grid = data if isinstance(data, Grid) else grid_of(data)
     if not grid.ops:
         raise ValueError("the table holds no grid: no trial has a row and a column")
@@ -82,35 +86,55 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
 
 def _draw(grid: Grid, metric: str, title: str, limits: tuple[float, float]) -> Figure:
     k = len(grid.ops)
-    longest = max(len(op) for op in grid.ops)
-    upright = is_long(grid.ops)
-    label = 0.065 * longest + 0.45  # inches that the row labels take
+    names = short_names(grid.ops)
+    label = 0.065 * max(len(name) for name in names) + 0.45  # inches that the row labels take
     width = max(label + (k + 1.25) * CELL[0] + 0.9, 4.2)
-    height = k * CELL[1] + (0.5 + 0.062 * longest if upright else 0.55) + 0.75
+    columns = int(width * 16)  # characters of a line of text
+    below = notes(grid, metric, columns)
+    height = k * CELL[1] + heading_height(grid.ops) + 0.75 + 0.13 * max(0, len(below) - 1)
     figure = Figure(figsize=(width, height), layout="constrained")
     main, side = figure.subplots(1, 2, width_ratios=[k, 1], squeeze=False)[0]
-    draw_panel(main, side, grid, metric, limits, upright=upright)
-    columns = int(width * 16)
+    draw_panel(main, side, grid, metric, limits)
     heading = "\n".join([*textwrap.wrap(title, columns), NAMES[metric]])
     figure.suptitle(heading, fontsize=8, parse_math=False)
-    if grid.references:
-        known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
-        figure.supxlabel(
-            "\n".join(textwrap.wrap(f"References: {', '.join(known)}", columns)), fontsize=7, parse_math=False
-        )
+    figure.supxlabel("\n".join(below), fontsize=7, parse_math=False)
     return figure
 
 
-def draw_panel(
-    main: Axes, side: Axes, grid: Grid, metric: str, limits: tuple[float, float], *, upright: bool = False
-) -> None:
-    """The cells into ``main``, row averages and colour scale into ``side``; ``upright`` column labels stand on end."""
+def notes(grid: Grid, metric: str, columns: int) -> list[str]:
+    """The lines below a figure: the references, and what the numbers of shortened labels stand for."""
+    known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
+    lines = textwrap.wrap(f"References: {', '.join(known)}", columns) if known else []
+    for name, op in zip(short_names(grid.ops), grid.ops, strict=True):
+        if name != op:
+            lines += textwrap.wrap(f"{name}: {op}", columns)
+    return lines
+
+
+def short_names(ops: Sequence[str]) -> list[str]:
+    """The labels of rows and columns: names over 20 characters are cut to the op's own, with a number."""
+    names = []
+    for number, op in enumerate(ops, start=1):
+        own = op.partition("(")[0].removeprefix("kornia.")
+        names.append(op if len(op) <= LONGEST else f"{own if len(own) <= 15 else own[:14] + '…'} [{number}]")
+    return names
+
+
+def heading_height(ops: Sequence[str]) -> float:
+    """Inches that the column labels and the title take."""
+    longest = max(len(name) for name in short_names(ops))
+    return 0.5 + 0.062 * longest if longest > UPRIGHT else 0.55
+
+
+def draw_panel(main: Axes, side: Axes, grid: Grid, metric: str, limits: tuple[float, float]) -> None:
+    """The cells into ``main``, row averages and colour scale into ``side``; long column labels stand on end."""
     colours, norm = mpl.colormaps[COLOURS], Normalize(100 * limits[0], 100 * limits[1])
     for i, row in enumerate(grid.ops):
         for j, column in enumerate(grid.ops):
             _draw_cell(main, j, i, grid.cells[row, column], metric, colours, norm)
         _draw_average(side, i, grid.average(row, metric), colours, norm)
-    _frame(main, grid.ops, grid.ops, upright=upright)
+    names = short_names(grid.ops)
+    _frame(main, names, names, upright=max(len(name) for name in names) > UPRIGHT)
     _frame(side, ("average",), (), upright=False)
     side.sharey(main)
     main.set_xlabel("second op")
@@ -118,11 +142,6 @@ def draw_panel(
     scale = main.figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=side, fraction=0.25, pad=0.08)
     scale.ax.tick_params(labelsize=6)
     scale.outline.set_visible(False)
-
-
-def is_long(ops: Sequence[str]) -> bool:
-    """True when labels as long as these must stand upright over their columns."""
-    return max(len(op) for op in ops) > 8
 
 
 def limits_of(grid: Grid, metric: str) -> tuple[float, float]:

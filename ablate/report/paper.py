@@ -15,7 +15,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from ablate.report.grid import Cell, Grid
-from ablate.report.heatmap import CELL, STYLE, draw_panel, is_long, limits_of
+from ablate.report.heatmap import CELL, STYLE, draw_panel, heading_height, limits_of, notes, short_names
 
 FEWEST = 4  # cells that a rank correlation is worth reporting for
 
@@ -70,13 +70,18 @@ def compare(grid: Grid) -> Comparison | None:
 def draw(comparison: Comparison, name: str) -> Figure:
     """Both grids side by side, each on its own colour scale: ranks are compared, not accuracies."""
     k = len(comparison.ours.ops)
+    label = 0.065 * max(len(op) for op in short_names(comparison.ours.ops)) + 0.45
+    width = max(label + (k + 1.25) * CELL[0] + 0.9, 4.2)  # inches of each half
+    lines = textwrap.wrap(f"Linear evaluation top-1 (%). {comparison}", int(2 * width * 16))
+    lines += notes(comparison.ours, "linear_top1", int(2 * width * 16))
+    height = k * CELL[1] + heading_height(comparison.ours.ops) + 0.75 + 0.13 * len(lines)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(2 * ((k + 2.2) * CELL[0] + 1.2), k * CELL[1] + 1.5), layout="constrained")
+        figure = Figure(figsize=(2 * width, height), layout="constrained")
         halves = figure.subfigures(1, 2, wspace=0.04, squeeze=False)[0]
         titles = (name, "Chen et al. 2020, Figure 5: ImageNet, ResNet-50")
         for half, grid, title in zip(halves, (comparison.ours, comparison.paper), titles, strict=True):
             main, side = half.subplots(1, 2, width_ratios=[k, 1])
-            draw_panel(main, side, grid, "linear_top1", limits_of(grid, "linear_top1"), upright=is_long(grid.ops))
-            half.suptitle("\n".join(textwrap.wrap(title, 12 * k + 12)), fontsize=8, parse_math=False)
-        figure.supxlabel(f"Linear evaluation top-1 (%). {comparison}", fontsize=7)
+            draw_panel(main, side, grid, "linear_top1", limits_of(grid, "linear_top1"))
+            half.suptitle("\n".join(textwrap.wrap(title, int(width * 15))), fontsize=8, parse_math=False)
+        figure.supxlabel("\n".join(lines), fontsize=7, parse_math=False)
     return figure

@@ -24,7 +24,7 @@ class Difference:
     def __str__(self) -> str:
         text = f"{100 * self.mean:+.1f} points"
         if self.low is None or self.high is None:
-            return text
+            return f"{text} (one seed)"
         return f"{text} [{100 * self.low:+.1f}, {100 * self.high:+.1f}] (95 %, paired by seed, n = {self.n})"
 
 
@@ -44,16 +44,31 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Differe
 
 
 def best_by_validation(cells: list[Cell]) -> Cell | None:
-    """The cell with the highest mean validation accuracy; the first among equals."""
-    return max(cells, key=lambda cell: cell.mean("linear_val_top1") or 0.0, default=None)
+    """The cell with the highest mean validation accuracy, among those with the most seeds; the first among equals."""
+    best = _best(cells)
+    return best[0] if best else None
+
+
+def _best(cells: list[Cell]) -> list[Cell]:
+    """Every cell that shares the highest mean validation accuracy; a mean over fewer seeds does not compete."""
+    seeds = max((cell.n for cell in cells), default=0)
+    scores = {cell.label: cell.mean("linear_val_top1") or 0.0 for cell in cells if cell.n == seeds}
+    return [cell for cell in cells if scores.get(cell.label, -1.0) == max(scores.values())]
 
 
 def summary(grid: Grid) -> list[str]:
     """What the grid says, in sentences: chosen by validation accuracy, shown with test accuracy."""
-    best, single = best_by_validation(grid.with_results), best_by_validation(grid.singles)
-    if best is None:
+    equals, single = _best(grid.with_results), best_by_validation(grid.singles)
+    if not equals:
         return ["No cell has a result yet."]
-    lines = [f"Best composition by validation accuracy: {best.label}, test {percent(best)}."]
+    best = equals[0]
+    tied = f", tied with {', '.join(cell.label for cell in equals[1:])}" if len(equals) > 1 else ""
+    lines = [f"Best composition by validation accuracy: {best.label}, test {percent(best)}{tied}."]
+    untrained = grid.references.get("untrained")
+    if untrained and (untrained.mean() or 0.0) >= max(cell.mean() or 0.0 for cell in grid.with_results):
+        lines.append(
+            f"No cell is better than the untrained encoder ({percent(untrained)}): train longer, or look for a fault."
+        )
     if single is not None and single is not best:
         difference = paired_difference(best.seeds(), single.seeds())
         told = f"the best composition has {difference}" if difference else "the two share no seed"

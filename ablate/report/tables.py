@@ -16,8 +16,8 @@ from ablate.results import write_atomically
 def write_csv(grid: Grid, path: Path) -> None:
     """One row per cell, row average and reference.
 
-    Columns: ``kind`` (cell, average, reference), ``first``, ``second``, ``label``, ``status``, ``n``, mean and standard
-    deviation of every metric (fractions), and ``seeds``: ``seed=linear_top1`` pairs.
+    Columns: ``kind`` (cell, average, reference), ``first``, ``second``, ``label``, ``status``, ``n``, ``flags``, mean
+    and standard deviation of every metric (fractions), and ``seeds``: ``seed=linear_top1`` pairs.
     """
     rows = [_row("cell", first, second, cell) for (first, second), cell in grid.cells.items()]
     rows += [_average(grid, op) for op in grid.ops]
@@ -44,7 +44,10 @@ SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
 
 
 def write_tex(grid: Grid, path: Path) -> None:
-    """The matrix in percent, mean ± standard deviation, with the row averages; needs ``booktabs``."""
+    """The matrix in percent, mean ± standard deviation, with the row averages; ``*``: seeds are missing.
+
+    Needs ``booktabs``.
+    """
 
     def average(row: str) -> str:
         value = grid.average(row)
@@ -65,7 +68,7 @@ def write_tex(grid: Grid, path: Path) -> None:
 
 def _row(kind: str, first: str, second: str, cell: Cell) -> dict[str, Any]:
     row: dict[str, Any] = {"kind": kind, "first": first, "second": second, "label": cell.label}
-    row |= {"status": cell.status, "n": cell.n}
+    row |= {"status": cell.status, "n": cell.n, "flags": " ".join(cell.flags)}
     for metric in METRICS:
         row |= {f"{metric}_mean": cell.mean(metric), f"{metric}_std": cell.std(metric)}
     row["seeds"] = " ".join(f"{seed}={value:.6g}" for seed, value in sorted(cell.seeds().items()))
@@ -81,4 +84,5 @@ def _tex(cell: Cell) -> str:
     mean, std = cell.mean(), cell.std()
     if mean is None:
         return cell.status
-    return f"{100 * mean:.1f}" if std is None else rf"{100 * mean:.1f} $\pm$ {100 * std:.1f}"
+    mark = "$^{*}$" if cell.status == "partial" else ""
+    return (f"{100 * mean:.1f}" if std is None else rf"{100 * mean:.1f} $\pm$ {100 * std:.1f}") + mark

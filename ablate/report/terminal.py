@@ -33,6 +33,8 @@ def render(grid: Grid, console: Console) -> None:
         average = grid.average(row)
         table.add_row(Text(row), *cells, Text("-" if average is None else f"{100 * average:.1f}", style="bold"))
     console.print(table)
+    if any(cell.status == "partial" for cell in grid.cells.values()):
+        say(console, "* not all seeds are done")
     if grid.references:
         known = ", ".join(f"{name} {percent(cell)}" for name, cell in grid.references.items())
         say(console, f"references: {known}")

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.config import Experiment
-from ablate.console import say
+from ablate.console import counted, say
+from ablate.errors import UsageError
 from ablate.report.grid import Grid, grid_of, sweep_rows
 from ablate.report.heatmap import heatmap, save
 from ablate.report.paper import Comparison, compare, draw
@@ -50,13 +51,13 @@ class Report:
 def write_report(directory: str | Path, *, paper: bool = False) -> Report:
     """Write heatmap.png/svg/pdf, table.csv, table.tex and, for ``paper``, fig5-comparison.png.
 
-    The last needs at least four cells in common with Figure 5.
-
     Raises:
-        UsageError: ``directory`` is not a sweep's.
+        UsageError: ``directory`` is not a sweep's; for ``paper``, it is not Figure 5's setting or shares too few cells.
     """
     directory = Path(directory)
     experiment = load_experiment(directory)
+    if paper and (experiment.shared.branches, experiment.shared.objective) != ("one", "simclr"):
+        raise UsageError("Figure 5 is one-branch SimCLR; this sweep is not, so --paper has nothing to compare")
     trials = plan(experiment)
     records, damaged = read_records(directory, trials)
     grid = grid_of(sweep_rows(trials, records))
@@ -64,8 +65,10 @@ def write_report(directory: str | Path, *, paper: bool = False) -> Report:
     save(heatmap(grid, title=describe(experiment)), [out / f"heatmap.{kind}" for kind in ("png", "svg", "pdf")])
     write_csv(grid, out / "table.csv")
     write_tex(grid, out / "table.tex")
-    comparison = compare(grid)
-    if comparison and paper:
+    comparison = compare(grid) if paper else None
+    if paper and not comparison:
+        raise UsageError("--paper needs at least four cells with results in common with Figure 5")
+    if comparison:
         save(draw(comparison, describe(experiment)), [out / "fig5-comparison.png"])
     failed = [records[trial.id] for trial in trials if trial.id in records and records[trial.id].status == "failed"]
     return Report(directory, grid, comparison, failed, damaged)
@@ -75,4 +78,4 @@ def describe(experiment: Experiment) -> str:
     """``glyphs, one-branch simclr, resnet8, 15 epochs, 3 seeds``."""
     shared, seeds = experiment.shared, len(experiment.seeds)
     parts = [shared.data.name, f"{shared.branches}-branch {shared.objective}", shared.encoder.name]
-    return ", ".join([*parts, f"{shared.epochs} epochs", f"{seeds} seed{'s' * (seeds > 1)}"])
+    return ", ".join([*parts, counted(shared.epochs, "epoch"), counted(seeds, "seed")])

@@ -125,7 +125,11 @@ class LocalLauncher:
         """A worker died: put its trial back (or record it as failed, the second time) and start another worker."""
         code = worker.process.wait()
         if not worker.ready:
-            raise WorkerTrouble(f"a worker ended with {_ending(code)}; {worker.log} ends:\n{_tail(worker.log)}")
+            advice = " (for lack of memory? fewer --workers need less)" if code == -signal.SIGKILL else ""
+            last = f"; {worker.log} ends:\n{tail}" if (tail := _tail(worker.log)) else ""
+            raise WorkerTrouble(
+                f"a worker ended with {_ending(code)}{advice} before its first trial; the same command goes on{last}"
+            )
         trial = worker.trial
         if trial is not None and not record_path(self.directory, trial.id).exists():
             self._crashes[trial.id] = self._crashes.get(trial.id, 0) + 1

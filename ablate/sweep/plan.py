@@ -91,7 +91,7 @@ def extend(old: Experiment, new: Experiment, directory: Path) -> Experiment:
         UsageError: a shared setting changed; the sentence names every difference.
     """
     differences = [
-        f"{name} was {before!r}, is {after!r}"
+        "the images are others" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"
         for name, before, after in _differences(_flat(_frame(old)), _flat(_frame(new)))
     ]
     before, after = {op.label: op.op for op in old.ops}, {op.label: op.op for op in new.ops}

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.config import Experiment, Trial
-from ablate.console import say
+from ablate.console import counted, say
 from ablate.errors import UsageError, expanded
 from ablate.results import BadRecord, DiskTrouble, TrialResult, read_record, record_path, set_aside
 from ablate.sweep.local import LocalLauncher, WorkerTrouble
@@ -93,22 +93,15 @@ def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
     cells = len({(trial.row, trial.column) for trial in trials if trial.reference is None})
     seeds = len({trial.seed for trial in trials})
     references = sum(trial.reference is not None for trial in trials)
-    counted = (
-        _count(cells, "cell"),
-        _count(seeds, "seed"),
-        _count(references, "reference"),
-        _count(len(trials), "trial"),
-    )
-    parts = ["{} x {} + {} = {}".format(*counted)]
+    parts = [
+        f"{counted(cells, 'cell')} x {counted(seeds, 'seed')} + {counted(references, 'reference')} "
+        f"= {counted(len(trials), 'trial')}"
+    ]
     parts += [f"{len(state.finished)} done"] if state.finished else []
     if state.failed:
         parts += [f"{len(state.failed)} failed ({'to rerun' if retry_failed else 'kept; --retry-failed reruns them'})"]
     parts += [f"{state.begun} to resume from a checkpoint"] if state.begun else []
     return "; ".join([*parts, f"{len(state.missing) + len(state.failed) * retry_failed} to run"])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def run_sweep(

@@ -76,7 +76,7 @@ def test_split_list():
     ("text", "expected"),
     [
         ("crp", ["unknown op 'crp'", "crop", "did you mean 'crop'"]),
-        ("color(strenght=1)", ["unknown parameter of op 'color' 'strenght'", "did you mean 'strength'"]),
+        ("color(strenght=1)", ["unknown color parameter 'strenght'", "did you mean 'strength'"]),
         ("color(0.5)", ["parameters are named"]),
         ("color(strength=0.5, strength=0.6)", ["color(strength=0.5, strength=0.6)"]),
         ("color(strength=nan)", ["must be a number"]),

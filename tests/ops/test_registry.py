@@ -68,6 +68,8 @@ def test_bad_registrations():
         register("My Op")(type("Mine", (Op,), {}))
     with pytest.raises(UsageError, match="subclass"):
         register("mine")(int)
+    with pytest.raises(UsageError, match=r"'amount' of op 'mine' must be declared with ablate.param"):
+        register("mine")(type("Mine", (Op,), {"__annotations__": {"amount": float}, "amount": 0.5}))
 
 
 def install(folder, value, body):

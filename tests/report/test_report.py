@@ -16,13 +16,14 @@ from scipy import stats
 
 import ablate
 from ablate.config import DataIdentity, Experiment, NamedOp, TrialConfig
+from ablate.errors import UsageError
 from ablate.report import heatmap, write_report
 from ablate.report.grid import grid_of, sweep_rows
 from ablate.report.heatmap import save
 from ablate.report.paper import compare, published, spearman
 from ablate.report.statistics import best_by_validation, paired_difference, summary
 from ablate.report.terminal import render
-from ablate.results import Failure, TrialResult, write_record
+from ablate.results import Failure, TrialResult, record_path, write_record
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from tests.conftest import op_spec
 
@@ -304,7 +305,7 @@ def test_the_best_is_chosen_by_validation_not_by_test(tmp_path):
 
 def test_comparison_with_figure_5_needs_common_cells(tmp_path):
     sweep(tmp_path, ["crop", "color(strength=0.5)"], value=lambda t: 0.5 if t.reference else 0.1 * len(t.label))
-    assert write_report(tmp_path).comparison
+    assert write_report(tmp_path).comparison is None
     assert not (tmp_path / "report" / "fig5-comparison.png").exists()
     report = write_report(tmp_path, paper=True)
     both = report.comparison
@@ -313,7 +314,76 @@ def test_comparison_with_figure_5_needs_common_cells(tmp_path):
     assert both.rho == pytest.approx(stats.spearmanr(pairs).statistic)
     assert both.paper.cells["crop", "color(strength=0.5)"].mean() == pytest.approx(0.563)
     assert (tmp_path / "report" / "fig5-comparison.png").exists()
-    assert compare(grid_in(sweep(tmp_path / "other", ["flip", "gray"]))) is None
+    other = sweep(tmp_path / "other", ["flip", "gray"])
+    assert compare(grid_in(other)) is None
+    with pytest.raises(UsageError, match="at least four cells"):
+        write_report(other, paper=True)
+    experiment = load_experiment(tmp_path)
+    two = experiment.shared.model_copy(update={"branches": "two", "base": None})
+    save_experiment(tmp_path, experiment.model_copy(update={"shared": two}))
+    with pytest.raises(UsageError, match="one-branch"):
+        write_report(tmp_path, paper=True)
+
+
+HUGE = ["crop(area=(0.2, 1.0), ratio=(0.5, 2.0))", "color(brightness=0.3, contrast=0.4, saturation=0.1, jitter_p=0.5)"]
+HUGE += ["kornia.RandomMotionBlur(kernel_size=5, angle=35.0, direction=0.5, p=1.0)", "blur"]
+
+
+@pytest.mark.parametrize("labels", [HUGE, [HUGE[2]]], ids=len)
+def test_long_labels_are_numbered_and_spelled_out_below(labels):
+    figure = heatmap(big(labels, 2), title="shapes, one-branch simclr, resnet8, 3 epochs, 2 seeds")
+    width, height = figure.canvas.get_width_height()
+    boxes = extents(figure)
+    for text, box in boxes.items():
+        assert box.x0 >= -0.5, text.get_text()
+        assert box.y0 >= -0.5, text.get_text()
+        assert box.x1 <= width + 0.5, text.get_text()
+        assert box.y1 <= height + 0.5, text.get_text()
+    below = " ".join(text.get_text() for text in boxes).replace("\n", " ")
+    assert all(label in below for label in labels)
+    title, heading = (next(t for t in boxes if t.get_text().endswith(end)) for end in ("top-1 (%)", "second op"))
+    assert not boxes[title].overlaps(boxes[heading])
+
+
+def test_long_labels_beside_the_paper(recwarn):
+    from ablate.report.paper import draw
+
+    figure = draw(compare(big(HUGE, 2)), "shapes, one-branch simclr, resnet8, 3 epochs, 2 seeds")
+    width, height = figure.canvas.get_width_height()
+    for text, box in extents(figure).items():
+        assert box.x0 >= -0.5, text.get_text()
+        assert box.x1 <= width + 0.5, text.get_text()
+        assert box.y1 <= height + 0.5, text.get_text()
+    assert not recwarn.list
+
+
+def test_ties_and_unfinished_cells_win_nothing_silently(tmp_path):
+    sweep(tmp_path, ["a", "b"], seeds=2, value=lambda trial: 0.5 if trial.reference is None else 0.6)
+    lines = summary(grid_in(tmp_path))
+    assert "Best composition by validation accuracy: a, test 50.0 ± 0.0 %, tied with a+b, b+a, b." in lines
+    assert any("No cell is better than the untrained encoder" in line for line in lines)
+    for trial in plan(load_experiment(tmp_path)):
+        if trial.label == "b" and trial.seed == 0:
+            write_record(tmp_path, record(trial, 0.9))
+        if trial.label == "b" and trial.seed == 1:
+            record_path(tmp_path, trial.id).unlink()
+    report = write_report(tmp_path)
+    assert "validation accuracy: a," in summary(report.grid)[0]
+    assert "90.0$^{*}$" in (tmp_path / "report" / "table.tex").read_text()
+    console = Console(record=True, width=100, force_terminal=False)
+    report.show(console)
+    assert "* not all seeds are done" in console.export_text()
+
+
+def test_the_table_of_results_comes_in_the_order_of_the_plan(tmp_path):
+    sweep(tmp_path, list("dacb"))
+    assert grid_of(ablate.load_results(tmp_path)).ops == tuple("dacb")
+
+
+def test_an_unknown_metric(tmp_path):
+    frame = ablate.load_results(sweep(tmp_path, ["a"]))
+    with pytest.raises(ValueError, match="allowed: linear_top1"):
+        heatmap(frame, metric="top5")
 
 
 def test_collapse_is_shown(tmp_path):

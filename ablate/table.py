@@ -1,0 +1,53 @@
+"""The records of a directory as a table, for one's own analysis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ablate.results import read_records
+from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load_results(directory: str | Path) -> pd.DataFrame:
+    """One row per trial record of a sweep directory, in the order of its plan.
+
+    Columns: ``key, seed, label, row, column, reference, status, flags``, every metric, ``seconds`` and ``error``.
+    Metrics are fractions; a failed trial's are NaN. Unreadable records are left out. The table of a sweep without
+    records has no rows.
+
+    Raises:
+        FileNotFoundError: ``directory`` holds neither a sweep nor records.
+    """
+    import pandas as pd
+
+    directory = Path(directory)
+    if not any((directory / name).exists() for name in (SWEEP_FILE, "trials")):
+        raise FileNotFoundError(f"{directory} holds neither {SWEEP_FILE} nor trials/")
+    records, _ = read_records(directory)
+    planned = [trial.id for trial in plan(load_experiment(directory))] if (directory / SWEEP_FILE).exists() else []
+    place = {name: number for number, name in enumerate(dict.fromkeys(planned))}
+    ordered = sorted(records.values(), key=lambda record: (place.get(record.id, len(place)), record.id))
+    rows = [
+        {
+            "key": r.key,
+            "seed": r.seed,
+            "label": r.label,
+            "row": r.row,
+            "column": r.column,
+            "reference": r.reference,
+            "status": r.status,
+            "flags": ",".join(r.flags),
+            **r.metrics,
+            "seconds": r.timings.get("total"),
+            "error": r.error.message if r.error else None,
+        }
+        for r in ordered
+    ]
+    fixed = ["key", "seed", "label", "row", "column", "reference", "status", "flags"]
+    metrics = ["linear_top1", "linear_val_top1", "knn_top1"]
+    columns = fixed + metrics + sorted({k for r in rows for k in r} - set(fixed + metrics) - {"seconds", "error"})
+    return pd.DataFrame(rows, columns=[*columns, "seconds", "error"])
