@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from ablate.config import NamedOp
 from ablate.data import DataSet, Resident
 from ablate.errors import UsageError, unknown
 from ablate.ops import center_crop
+from ablate.report.heatmap import short_names, spelled_out
 from ablate.results import write_atomically
 from ablate.rng import derive_seed
 from ablate.settings import Request, shared_config
@@ -25,7 +25,7 @@ from ablate.sweep.run import check_writable
 FORMATS = ("png", "svg", "pdf")
 HEADINGS = ("original", "view 1", "view 2")
 TILE = 0.62  # inches per image
-LABEL = 44  # characters that fit above a cell
+LINE = 0.13  # inches of a line of text below
 GAP = (0.3, 0.42)  # inches between cells, across and down; the headings stand in it
 
 
@@ -51,14 +51,17 @@ def draw(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: int, 
     images, sizes = Resident(data.pretrain.images, torch.device("cpu")).batch(order[:count])
     original = center_crop(images, (config.image_size, config.image_size), 1.0, sizes)
     k = len(ops)
-    width, height = k * (3 * TILE + GAP[0]), k * (count * TILE + GAP[1])
+    names = short_names([op.label for op in ops])
+    width = k * (3 * TILE + GAP[0])
+    below = spelled_out([op.label for op in ops], int(width * 20))
+    height = k * (count * TILE + GAP[1]) + LINE * len(below)
     figure = Figure(figsize=(width, height), dpi=150)
     outer = figure.add_gridspec(
         k,
         k,
         left=0.5 * GAP[0] / width,
         right=1 - 0.5 * GAP[0] / width,
-        bottom=0.1 * GAP[1] / height,
+        bottom=(0.1 * GAP[1] + LINE * len(below)) / height,
         top=1 - 0.9 * GAP[1] / height,
         wspace=GAP[0] / (3 * TILE),
         hspace=GAP[1] / (count * TILE),
@@ -69,7 +72,8 @@ def draw(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: int, 
             cell = config.model_copy(update={"composition": specs})
             views = TransformPair.from_config(cell)(images, Streams(seed, 0, "cpu"), sizes)
             inner = outer[i, j].subgridspec(count, 3, wspace=0.04, hspace=0.04)
-            _draw_cell(figure, inner, (original, *views), cell_label(row.label, column.label))
+            _draw_cell(figure, inner, (original, *views), cell_label(names[i], names[j]))
+    figure.text(0.5, 0.01, "\n".join(below), ha="center", va="bottom", fontsize=6, parse_math=False)
     return figure
 
 
@@ -81,7 +85,6 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _draw_cell(figure: Figure, inner: GridSpecFromSubplotSpec, columns: tuple[Tensor, ...], label: str) -> None:
-    title = textwrap.shorten(label.replace("+", " + ").replace(",", ", "), LABEL, placeholder=" …").replace(" + ", "+")
     for j, batch in enumerate(columns):
         for i, image in enumerate(batch):
             axes = figure.add_subplot(inner[i, j])
@@ -90,5 +93,5 @@ def _draw_cell(figure: Figure, inner: GridSpecFromSubplotSpec, columns: tuple[Te
             axes.set_yticks([])
             if i == 0:
                 axes.set_title(
-                    f"{title}\n{HEADINGS[j]}" if j == 1 else HEADINGS[j], fontsize=6, pad=2, parse_math=False
+                    f"{label}\n{HEADINGS[j]}" if j == 1 else HEADINGS[j], fontsize=6, pad=2, parse_math=False
                 )

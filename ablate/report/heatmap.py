@@ -12,6 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 from ablate.report.grid import Cell, Grid, grid_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CELL = (0.66, 0.52)  # inches
+DPI = 200
 LONGEST, UPRIGHT = 20, 8  # characters of a label: beyond, it is shortened; beyond, it stands on end
 COLOURS = "viridis"  # perceptually uniform, readable without colour vision
 NAMES = {
@@ -73,15 +75,23 @@ def heatmap(
 def save(figure: Figure, paths: Sequence[Path]) -> None:
     """Write ``figure`` to every path, atomically, in the format of its suffix; that fixes its layout."""
     with mpl.rc_context(STYLE):
-        engine = figure.get_layout_engine()
-        if engine is not None:  # solved once, else every format would solve it anew
-            engine.execute(figure)
-            figure.set_layout_engine(None)
+        fix_layout(figure)
         for path in paths:
             kind = path.suffix.removeprefix(".")
             buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=200, metadata=TIMELESS[kind])
+            figure.savefig(buffer, format=kind, dpi=DPI, metadata=TIMELESS[kind])
             write_atomically(path, buffer.getvalue())
+
+
+def fix_layout(figure: Figure) -> None:
+    """Solve the layout here, where every format would solve it anew; the second pass settles what the first moved."""
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        figure.set_dpi(DPI)  # text is not equally wide at every resolution
+        engine.set(w_pad=0.08)  # inches: nor in every format
+        engine.execute(figure)
+        engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def _draw(grid: Grid, metric: str, title: str, limits: tuple[float, float]) -> Figure:
@@ -105,10 +115,13 @@ def notes(grid: Grid, metric: str, columns: int) -> list[str]:
     """The lines below a figure: the references, and what the numbers of shortened labels stand for."""
     known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
     lines = textwrap.wrap(f"References: {', '.join(known)}", columns) if known else []
-    for name, op in zip(short_names(grid.ops), grid.ops, strict=True):
-        if name != op:
-            lines += textwrap.wrap(f"{name}: {op}", columns)
-    return lines
+    return lines + spelled_out(grid.ops, columns)
+
+
+def spelled_out(ops: Sequence[str], columns: int) -> list[str]:
+    """What shortened labels stand for, in lines of at most ``columns`` characters."""
+    pairs = zip(short_names(ops), ops, strict=True)
+    return [line for name, op in pairs if name != op for line in textwrap.wrap(f"{name}: {op}", columns)]
 
 
 def short_names(ops: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from ablate.config import DataIdentity, Experiment, NamedOp, TrialConfig
 from ablate.errors import UsageError
 from ablate.report import heatmap, write_report
 from ablate.report.grid import grid_of, sweep_rows
-from ablate.report.heatmap import save
+from ablate.report.heatmap import fix_layout, save
 from ablate.report.paper import compare, published, spearman
 from ablate.report.statistics import best_by_validation, paired_difference, summary
 from ablate.report.terminal import render
@@ -165,6 +165,7 @@ def test_table_tex_is_escaped_booktabs(tmp_path):
 
 def extents(figure):
     canvas = FigureCanvasAgg(figure)
+    fix_layout(figure)  # as it is saved
     canvas.draw()
     return {
         text: text.get_window_extent(canvas.get_renderer())
@@ -198,11 +199,12 @@ def big(labels, seeds):
 def test_no_label_is_clipped_and_no_number_leaves_its_cell(labels, seeds):
     title = "a-data-set-with-a-long-name, one-branch simclr, resnet18, 100 epochs, 3 seeds"
     figure = heatmap(big(labels, seeds), title=title)
+    boxes = extents(figure)
     width, height = figure.canvas.get_width_height()
     main = figure.axes[0]
     cell = main.transData.transform([(0, 1), (1, 0)])
     room = abs(cell[1] - cell[0])
-    for text, box in extents(figure).items():
+    for text, box in boxes.items():
         assert box.x0 >= -0.5, text.get_text()
         assert box.y0 >= -0.5, text.get_text()
         assert box.x1 <= width + 0.5, text.get_text()
@@ -332,8 +334,8 @@ HUGE += ["kornia.RandomMotionBlur(kernel_size=5, angle=35.0, direction=0.5, p=1.
 @pytest.mark.parametrize("labels", [HUGE, [HUGE[2]]], ids=len)
 def test_long_labels_are_numbered_and_spelled_out_below(labels):
     figure = heatmap(big(labels, 2), title="shapes, one-branch simclr, resnet8, 3 epochs, 2 seeds")
-    width, height = figure.canvas.get_width_height()
     boxes = extents(figure)
+    width, height = figure.canvas.get_width_height()
     for text, box in boxes.items():
         assert box.x0 >= -0.5, text.get_text()
         assert box.y0 >= -0.5, text.get_text()
@@ -349,8 +351,9 @@ def test_long_labels_beside_the_paper(recwarn):
     from ablate.report.paper import draw
 
     figure = draw(compare(big(HUGE, 2)), "shapes, one-branch simclr, resnet8, 3 epochs, 2 seeds")
+    boxes = extents(figure)
     width, height = figure.canvas.get_width_height()
-    for text, box in extents(figure).items():
+    for text, box in boxes.items():
         assert box.x0 >= -0.5, text.get_text()
         assert box.x1 <= width + 0.5, text.get_text()
         assert box.y1 <= height + 0.5, text.get_text()
