@@ -154,11 +154,11 @@ def grid(
         _command(),
     )
     devices = default_devices(experiment.shared.device, workers, experiment.shared.threads)
-    if dry_run:
-        say(make_console(), str(images))
-        return _dry_run(directory, merge_with_existing(directory, experiment), devices, where, retry_failed)
+    whole = merge_with_existing(directory, experiment)
     console = make_console()
     say(console, str(images))
+    if dry_run:
+        return _dry_run(directory, whole, devices, where, retry_failed)
     code = run_sweep(directory, experiment, where, devices, retry_failed, console)
     if code != INTERRUPTED:
         write_report(directory).show(console)
