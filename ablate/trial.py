@@ -192,7 +192,9 @@ class _Run:
         """The images of ``split``, put on the device once; the trainer's own where it trains on them."""
         if split.images is trainer.images.images:
             return trainer.images
-        return self.residents.setdefault(id(split), Resident(split.images, self.device))
+        if id(split) not in self.residents:
+            self.residents[id(split)] = Resident(split.images, self.device)
+        return self.residents[id(split)]
 
     def _knn_on_validation(self, trainer: Trainer) -> float:
         """KNN top-1 on (up to 1000 of) the validation split against (up to 2000 of) the other training images."""

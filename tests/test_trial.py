@@ -157,6 +157,13 @@ def test_a_record_of_another_configuration_is_damaged(data, config, tmp_path):
         read_record(path)
 
 
+def test_each_split_is_put_on_the_device_once(data, config, tmp_path, monkeypatch):
+    made, resident = [], ablate.trial.Resident
+    monkeypatch.setattr(ablate.trial, "Resident", lambda images, device: (made.append(1), resident(images, device))[1])
+    run_trial(config, tmp_path, data=data)
+    assert len(made) == 1  # the test images; the trainer's own serve for the rest
+
+
 def test_an_op_that_is_gone_is_found_before_any_work(data, config, tmp_path):
     gone = config.model_copy(update={"composition": (OpSpec(name="colr", version=1, params={}),)})
     with pytest.raises(UsageError, match="did you mean 'color'"):

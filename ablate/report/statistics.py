@@ -96,15 +96,18 @@ def percent(cell: Cell, metric: str = "linear_top1") -> str:
 
 
 def _best_pair(grid: Grid) -> tuple[str, dict[int, float]] | None:
-    """The unordered pair of ops with the highest validation accuracy over both orders, and its per-seed test means."""
-    best: tuple[float, str, dict[int, float]] | None = None
+    """The unordered pair of ops that is best over both orders by validation accuracy, and its per-seed test means.
+
+    Pairs with the most shared seeds come first.
+    """
+    best: tuple[tuple[int, float], str, dict[int, float]] | None = None
     for i, a in enumerate(grid.ops):
         for b in grid.ops[i + 1 :]:
             one, other = grid.cells[a, b], grid.cells[b, a]
             shared = one.seeds().keys() & other.seeds().keys()
             if not shared:
                 continue
-            score = (one.mean("linear_val_top1") or 0) + (other.mean("linear_val_top1") or 0)
+            score = len(shared), (one.mean("linear_val_top1") or 0) + (other.mean("linear_val_top1") or 0)
             if best is None or score > best[0]:
                 means = {seed: (one.seeds()[seed] + other.seeds()[seed]) / 2 for seed in shared}
                 best = score, f"{a} with {b}", means

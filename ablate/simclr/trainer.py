@@ -182,7 +182,7 @@ class Trainer:
             norm.momentum = None  # cumulative average
         self.model.train()
         out = (self.config.image_size, self.config.image_size)
-        spread = self.pool[:: max(1, len(self.pool) // CALIBRATION_IMAGES)][:CALIBRATION_IMAGES]
+        spread = self.pool[:: math.ceil(len(self.pool) / CALIBRATION_IMAGES)]
         size = min(self.config.batch_size, len(spread))
         for index in spread[: len(spread) // size * size].split(size):
             images, sizes = self.images.batch(index)
