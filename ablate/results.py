@@ -28,8 +28,10 @@ class Failure(Model):
 class TrialResult(Model):
     """One trial's record.
 
-    ``metrics`` are fractions; ``timings`` seconds of wall time (``cpu``: of processor time); ``history`` has one entry
-    per epoch.
+    ``metrics`` are fractions, but for ``linear_l2``, ``rankme`` (a number of dimensions), ``alignment`` and
+    ``uniformity``; a name that starts with ``z_`` was measured at ``z``, every other at ``h``. ``protocols`` says in a
+    sentence what each protocol did, by its name. ``timings`` are seconds of wall time (``cpu``: of processor time);
+    ``history`` has one entry per epoch.
 
     Two runs of one trial agree in everything but ``timings``, ``attempts``, ``host``, ``when`` and the
     ``images_per_second`` of ``history``.
@@ -48,6 +50,7 @@ class TrialResult(Model):
     status: Literal["done", "failed", "pruned"]
     flags: tuple[str, ...] = ()
     metrics: dict[str, float] = {}
+    protocols: dict[str, str] = {}
     history: tuple[dict[str, float | None], ...] = ()
     timings: dict[str, float] = {}
     attempts: int = 1

@@ -9,21 +9,21 @@ import shutil
 import socket
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ablate import __version__
 from ablate.composition import Composition
 from ablate.config import Trial, TrialConfig
-from ablate.data import DataSet, Resident, Split, cache_dir, read_entry
-from ablate.evaluation.features import collapsed, extract
-from ablate.evaluation.knn import knn_top1
-from ablate.evaluation.linear import linear_evaluation
+from ablate.data import DataSet, cache_dir, read_entry
+from ablate.evaluation.features import collapsed
+from ablate.evaluation.frozen import Frozen
+from ablate.evaluation.knn import knn_on_validation
+from ablate.evaluation.protocols import check_protocols, default_protocols, evaluate
 from ablate.results import (
     BadRecord,
     DiskTrouble,
@@ -34,15 +34,12 @@ from ablate.results import (
     set_aside,
     write_record,
 )
-from ablate.rng import stream
 from ablate.simclr import checkpoint
-from ablate.simclr.trainer import Diverged, Trainer
+from ablate.simclr.trainer import Trainer
 
 logger = logging.getLogger("ablate")
 
 KNN_POINTS = 8
-KNN_BANK = 2000
-KNN_QUERIES = 1000
 
 
 class Interrupted(Exception):
@@ -67,6 +64,7 @@ def run_trial(
     label: str = "",
     device: str | torch.device | None = None,
     retry_failed: bool = False,
+    protocols: Sequence[str] | None = None,
 ) -> TrialResult:
     """Train and evaluate ``config`` with ``seed``; write ``directory/trials/<key>-s<seed>.json`` and return it.
 
@@ -75,10 +73,12 @@ def run_trial(
     ``retry_failed``. A damaged record is set aside, and reported as ``{"damaged_record": path}``.
 
     Without ``data``, the images are those that the default cache holds under the fingerprint in ``config``.
+    ``protocols`` are the evaluations to record, as :func:`ablate.evaluation.protocols.parse_protocols` returns them; by
+    default linear evaluation and kNN, or what can be had without labels.
 
     Raises:
         FileNotFoundError: the default cache does not hold them.
-        UsageError: ``config`` names an op that there is not, or not in that version.
+        UsageError: ``config`` names an op that there is not, or not in that version; a protocol needs labels.
         ValueError: ``data`` is not the data that ``config`` names.
         Interrupted: ``context.stop_requested()`` said so; the same call resumes.
         DiskTrouble: the disk refused the checkpoint or the record.
@@ -89,6 +89,7 @@ def run_trial(
         raise ValueError(f"the configuration is for data {config.data.fingerprint}, not {data.fingerprint}")
     trial = Trial(config=config, seed=seed, label=label or "+".join(op.name for op in config.composition) or "none")
     Composition.from_specs(config.composition)
+    check_protocols(protocols or (), data)
     context, path = context or Context(), record_path(Path(directory), trial.id)
     try:
         result = read_record(path)
@@ -99,17 +100,24 @@ def run_trial(
         pass
     except BadRecord:
         context.report(0, {"damaged_record": str(set_aside(path))})
-    return execute(trial, Path(directory), data, torch.device(device or config.device), context)
+    return execute(trial, Path(directory), data, torch.device(device or config.device), context, protocols)
 
 
-def execute(trial: Trial, directory: Path, data: DataSet, device: torch.device, context: Context) -> TrialResult:
+def execute(
+    trial: Trial,
+    directory: Path,
+    data: DataSet,
+    device: torch.device,
+    context: Context,
+    protocols: Sequence[str] | None = None,
+) -> TrialResult:
     """Run ``trial`` whatever is on record, resuming from its checkpoint if there is one; see :func:`run_trial`."""
     running = directory / "running" / trial.id
     torch.set_num_threads(trial.config.threads)
     run = _Run(trial, running, data, device, context)
     try:
         run.train()
-        outcome = run.evaluate()
+        outcome = run.evaluate(default_protocols(data) if protocols is None else protocols)
     except (Interrupted, KeyboardInterrupt, DiskTrouble):
         raise
     except Exception as error:  # a record, so that the sweep goes on
@@ -131,12 +139,20 @@ class _Run:
         self.history: list[dict[str, Any]] = []
         self.timings: dict[str, float] = {"train": 0.0, "evaluate": 0.0, "cpu": 0.0}
         self.attempts = 1
-        self.trainer: Trainer | None = None
-        self.residents: dict[int, Resident] = {}
+        self.frozen: Frozen | None = None
 
     def train(self) -> None:
         """Train to the last epoch, checkpointing at every epoch's end."""
-        trainer = self.trainer = Trainer(self.config, self.trial.seed, self.data, self.device)
+        trainer = Trainer(self.config, self.trial.seed, self.data, self.device)
+        frozen = self.frozen = Frozen(
+            trainer.encoder,
+            trainer.head,
+            self.config,
+            self.trial.seed,
+            self.data,
+            self.device,
+            trained_on=trainer.images,
+        )
         self._resume(trainer)
         if self.config.objective == "untrained":
             trainer.calibrate()
@@ -147,8 +163,8 @@ class _Run:
                 entry = trainer.train_epoch(self.context.stop_requested)
                 if entry is None:
                     raise Interrupted
-                if trainer.epoch in knn_epochs:
-                    entry["knn_val_top1"] = self._knn_on_validation(trainer)
+                if trainer.epoch in knn_epochs and self.data.classes:
+                    entry["knn_val_top1"] = knn_on_validation(frozen)
             self.history.append(entry)
             logger.info("%s", " ".join(f"{k}={v:.6g}" for k, v in entry.items()))
             if trainer.epoch < self.config.epochs:
@@ -178,58 +194,18 @@ class _Run:
         self.history, self.timings, self.attempts = state["history"], state["timings"], state["attempts"] + 1
         logger.info("resumed at epoch %d, attempt %d", trainer.epoch, self.attempts)
 
-    def _features(self, trainer: Trainer, split: Split, index: Tensor) -> Tensor:
-        return extract(
-            trainer.encoder,
-            self._resident(trainer, split).batch,
-            index,
-            self.config.image_size,
-            autocast=trainer.autocast(),
-            memory_format=trainer.memory_format,
-        )
-
-    def _resident(self, trainer: Trainer, split: Split) -> Resident:
-        """The images of ``split``, put on the device once; the trainer's own where it trains on them."""
-        if split.images is trainer.images.images:
-            return trainer.images
-        if id(split) not in self.residents:
-            self.residents[id(split)] = Resident(split.images, self.device)
-        return self.residents[id(split)]
-
-    def _knn_on_validation(self, trainer: Trainer) -> float:
-        """KNN top-1 on (up to 1000 of) the validation split against (up to 2000 of) the other training images."""
-        split, val = self.data.train, self.data.val_mask
-        draw = stream(0, "knn")  # the data set's, not the trial's: every trial is watched on the same images
-        bank, queries = (~val).nonzero()[:, 0], val.nonzero()[:, 0]
-        bank = bank[torch.randperm(len(bank), generator=draw)[:KNN_BANK]]
-        queries = queries[torch.randperm(len(queries), generator=draw)[:KNN_QUERIES]]
-        h = self._features(trainer, split, torch.cat([bank, queries]))
-        y = split.labels.to(h.device)
-        return knn_top1(h[: len(bank)], y[bank], h[len(bank) :], y[queries], len(self.data.classes))
-
-    def evaluate(self) -> dict[str, Any]:
-        """Linear evaluation and kNN on the test split, on frozen ``h`` of un-augmented images."""
-        assert self.trainer is not None
+    def evaluate(self, protocols: Sequence[str]) -> dict[str, Any]:
+        """What ``protocols`` say of the frozen encoder, for the record."""
+        assert self.frozen is not None
         with self._timed("evaluate"):
-            return self._evaluate(self.trainer)
-
-    def _evaluate(self, trainer: Trainer) -> dict[str, Any]:
-        train, test, classes = self.data.train, self.data.test, len(self.data.classes)
-        h_train = self._features(trainer, train, torch.arange(len(train.labels)))
-        h_test = self._features(trainer, test, torch.arange(len(test.labels)))
-        if not bool(torch.isfinite(h_train).all() and torch.isfinite(h_test).all()):
-            raise Diverged("the encoder's features are not finite")
-        y_train, y_test = train.labels.to(h_train.device), test.labels.to(h_test.device)
-        linear = linear_evaluation(h_train, y_train, self.data.val_mask.to(h_train.device), h_test, y_test, classes)
-        metrics = {
-            "linear_top1": linear.top1,
-            "linear_val_top1": linear.val_top1,
-            "linear_balanced_accuracy": linear.balanced_accuracy,
-            "linear_l2": linear.l2,
-            "knn_top1": knn_top1(h_train, y_train, h_test, y_test, classes),
+            flags = ("collapsed",) if collapsed(self.frozen.test()[0]) else ()
+            found = evaluate(self.frozen, protocols)
+        return {
+            "status": "done",
+            "metrics": found.metrics,
+            "flags": (*flags, *found.flags),
+            "protocols": found.protocols,
         }
-        flags = (*(("collapsed",) if collapsed(h_test) else ()), *linear.flags)
-        return {"status": "done", "metrics": metrics, "flags": flags}
 
     def result(self, outcome: dict[str, Any]) -> TrialResult:
         """The record of this attempt."""

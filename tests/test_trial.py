@@ -7,6 +7,7 @@ import ablate.trial
 from ablate.config import Base, DataIdentity, Encoder, Head, OpSpec, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.errors import UsageError
+from ablate.evaluation import frozen
 from ablate.results import BadRecord, DiskTrouble, read_record, record_path
 from ablate.trial import Context, Interrupted, run_trial
 
@@ -158,8 +159,8 @@ def test_a_record_of_another_configuration_is_damaged(data, config, tmp_path):
 
 
 def test_each_split_is_put_on_the_device_once(data, config, tmp_path, monkeypatch):
-    made, resident = [], ablate.trial.Resident
-    monkeypatch.setattr(ablate.trial, "Resident", lambda images, device: (made.append(1), resident(images, device))[1])
+    made, resident = [], frozen.Resident
+    monkeypatch.setattr(frozen, "Resident", lambda images, device: (made.append(1), resident(images, device))[1])
     run_trial(config, tmp_path, data=data)
     assert len(made) == 1  # the test images; the trainer's own serve for the rest
 
@@ -194,11 +195,11 @@ def test_linear_evaluation_leaves_the_encoder_alone(data, config, tmp_path, monk
 
     evaluate, seen = _Run.evaluate, {}
 
-    def watched(self):
-        encoder = self.trainer.encoder
+    def watched(self, protocols):
+        encoder = self.frozen.encoder
         encoder.zero_grad(set_to_none=True)
         before = {name: value.clone() for name, value in encoder.state_dict().items()}
-        outcome = evaluate(self)
+        outcome = evaluate(self, protocols)
         seen["equal"] = all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
         seen["gradients"] = [p.grad for p in encoder.parameters() if p.grad is not None]
         return outcome

@@ -1,50 +1,24 @@
-"""Frozen representations of un-augmented images."""
+"""What evaluation looks at: un-augmented images, and whether their representations still differ."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ablate.config import SMALL_IMAGE
 from ablate.ops import center_crop
 
-BATCH = 256
 CENTRE = 0.875  # of the short side, evaluated above SMALL_IMAGE (as in the paper)
 
 
-@torch.no_grad()
-def extract(
-    encoder: nn.Module,
-    batch: Callable[[Tensor], tuple[Tensor, Tensor | None]],
-    index: Tensor,
-    image_size: int,
-    *,
-    autocast: torch.autocast,
-    memory_format: torch.memory_format,
-) -> Tensor:
-    """``h`` of the images that ``index`` names, float32 ``[len(index), dim]``, on the encoder's device, no gradient.
+def unaugmented(images: Tensor, sizes: Tensor | None, image_size: int) -> Tensor:
+    """The views that are evaluated, float32 ``[n, 3, image_size, image_size]`` in [0, 1].
 
     Args:
-        encoder: put into evaluation mode for this, and back as it was.
-        batch: index -> uint8 ``[n, 3, h, w]`` and, if padded, sizes ``[n, 2]`` (``Resident.batch``).
-        index: int64 ``[N]``.
+        images: uint8 ``[n, 3, h, w]``.
+        sizes: int64 ``[n, 2]``, each image's real height and width if they are padded, else None.
         image_size: pixels. Up to 64 the whole (centre square of the) image is taken, above its centre 0.875.
-        autocast: the trial's precision.
-        memory_format: the trial's layout.
     """
-    was_training = encoder.training
-    encoder.eval()
-    fraction = 1.0 if image_size <= SMALL_IMAGE else CENTRE
-    parts = []
-    for chunk in index.split(BATCH):
-        images, sizes = batch(chunk)
-        views = center_crop(images, (image_size, image_size), fraction, sizes)
-        with autocast:
-            parts.append(encoder(views.contiguous(memory_format=memory_format)).float())
-    encoder.train(was_training)
-    return torch.cat(parts)
+    return center_crop(images, (image_size, image_size), 1.0 if image_size <= SMALL_IMAGE else CENTRE, sizes)
 
 
 def collapsed(h: Tensor, tolerance: float = 1e-4) -> bool:

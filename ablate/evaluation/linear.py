@@ -8,8 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ablate.evaluation.frozen import At, Frozen, Outcome
+
 L2_SWEEP = tuple(10.0**e for e in (1, 0, -1, -2, -3, -4, -5, -6))  # strong to weak: each warm-starts the next
 MAX_ITERATIONS = 500
+L2_CHOICE = f"l2 of {len(L2_SWEEP)} from {L2_SWEEP[0]:g} to {L2_SWEEP[-1]:g} chosen on the validation split"
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,25 @@ class LinearResult:
     balanced_accuracy: float
     l2: float
     flags: tuple[str, ...] = ()
+
+
+def linear(frozen: Frozen, at: At) -> Outcome:
+    """The protocol ``linear``: :func:`linear_evaluation` on the labelled training images and the test images."""
+    train_h, train_y, val_mask = frozen.train(at)
+    result = linear_evaluation(train_h, train_y, val_mask, *frozen.test(at), len(frozen.data.classes))
+    return Outcome(
+        metrics={
+            "linear_top1": result.top1,
+            "linear_val_top1": result.val_top1,
+            "linear_balanced_accuracy": result.balanced_accuracy,
+            "linear_l2": result.l2,
+        },
+        description=(
+            f"logistic regression by L-BFGS on standardised {frozen.called(at)} of un-augmented images; {L2_CHOICE}, "
+            f"then refitted on all {len(train_y)} labelled training images; top-1 on the test images"
+        ),
+        flags=result.flags,
+    )
 
 
 def linear_evaluation(
@@ -44,12 +66,12 @@ def linear_evaluation(
     scores: list[float] = []
     for l2 in L2_SWEEP:
         weights = fit(fit_h, fit_y, classes, l2, start=weights)
-        scores.append(_accuracy(predict(weights, val_h), val_y))
+        scores.append(accuracy(predict(weights, val_h), val_y))
     best = max(range(len(scores)), key=scores.__getitem__)  # the strongest among equals
     all_h, final_h = standardise(train_h, test_h)
     predicted = predict(fit(all_h, train_y, classes, L2_SWEEP[best]), final_h)
     return LinearResult(
-        top1=_accuracy(predicted, test_y),
+        top1=accuracy(predicted, test_y),
         val_top1=scores[best],
         balanced_accuracy=_balanced_accuracy(predicted, test_y, classes),
         l2=L2_SWEEP[best],
@@ -100,7 +122,8 @@ def _logits(weights: Tensor, h: Tensor) -> Tensor:
     return torch.addmm(weights[-1], h, weights[:-1])
 
 
-def _accuracy(predicted: Tensor, y: Tensor) -> float:
+def accuracy(predicted: Tensor, y: Tensor) -> float:
+    """The fraction of rows where ``predicted`` equals ``y``; NaN without rows."""
     return float((predicted == y).double().mean())
 
 

@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from ablate.evaluation.features import collapsed, extract
+from ablate.evaluation.features import collapsed
 from ablate.evaluation.knn import knn_top1
 from ablate.evaluation.linear import fit, linear_evaluation, predict, standardise
 
@@ -108,26 +108,3 @@ def test_collapse():
     assert not collapsed(h)
     assert collapsed(torch.ones(100, 8) * 3 + 1e-6 * h)
     assert collapsed(torch.zeros(100, 8))
-
-
-@pytest.mark.parametrize(("size", "fraction"), [(32, 1.0), (96, 0.875)])
-def test_features_of_unaugmented_images(size, fraction):
-    """Whole image up to 64 px, centre 0.875 above; evaluation mode inside, the former mode outside, no graph."""
-    from ablate.ops import center_crop
-
-    encoder = torch.nn.Sequential(
-        torch.nn.Flatten(), torch.nn.Linear(3 * size * size, 4), torch.nn.Dropout(0.5)
-    ).train()
-    images = torch.randint(0, 256, (300, 3, size, size + 8), dtype=torch.uint8, generator=generator())
-    h = extract(
-        encoder,
-        lambda index: (images[index], None),
-        torch.arange(300),
-        size,
-        autocast=torch.autocast("cpu", torch.bfloat16, enabled=False),
-        memory_format=torch.contiguous_format,
-    )
-    assert encoder.training
-    assert not h.requires_grad
-    expected = encoder[1](center_crop(images, (size, size), fraction).flatten(1))
-    torch.testing.assert_close(h, expected.detach(), atol=1e-4, rtol=1e-4)

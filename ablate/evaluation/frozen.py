@@ -1,0 +1,153 @@
+"""What an evaluation protocol is given, a frozen encoder with its images, and what it gives back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ablate.config import TrialConfig
+from ablate.data import DataSet, Resident, Split
+from ablate.evaluation.features import unaugmented
+from ablate.evaluation.online import OnlineProbe
+from ablate.simclr.trainer import Diverged
+
+BATCH = 256  # images encoded at once
+
+At = Literal["h", "z"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a protocol found: ``metrics`` by name, one sentence that says exactly what was done, and flags."""
+
+    metrics: dict[str, float]
+    description: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass
+class Frozen:
+    """An encoder and head, evaluated as they stand: in evaluation mode, without gradient, in the trial's precision.
+
+    Args:
+        encoder: views ``[n, 3, size, size]`` -> ``h [n, dim]``.
+        head: ``h`` -> ``z``; for supervised trials the classifier, whose logits then are ``z``.
+        config: the trial's configuration.
+        seed: the trial's; names the random streams of the protocols that draw.
+        data: the images that ``config`` names.
+        device: where encoder, head and images live.
+        trained_on: the images that are on the device already, if any.
+        probe: the online probe that was trained along with the encoder, if any.
+    """
+
+    encoder: nn.Module
+    head: nn.Module
+    config: TrialConfig
+    seed: int
+    data: DataSet
+    device: torch.device
+    trained_on: Resident | None = None
+    probe: OnlineProbe | None = None
+    _residents: dict[int, Resident] = field(default_factory=dict)
+    _cached: dict[tuple[str, At], Tensor] = field(default_factory=dict)
+
+    @property
+    def labelled(self) -> Tensor:
+        """int64 index of the training images that have a label: the only ones that classifiers are fitted on."""
+        return (self.data.train.labels >= 0).nonzero()[:, 0]
+
+    def train(self, at: At = "h") -> tuple[Tensor, Tensor, Tensor]:
+        """Features ``[N, d]``, labels int64 ``[N]`` and validation mask bool ``[N]`` of the labelled training images.
+
+        Features are computed once, as those of :meth:`test` are, so training must be over.
+
+        Raises:
+            Diverged: a feature is NaN or infinite.
+        """
+        index, split = self.labelled, self.data.train
+        features = self._remembered("train", split, index, at)
+        return features, split.labels[index].to(features.device), self.data.val_mask[index].to(features.device)
+
+    def test(self, at: At = "h") -> tuple[Tensor, Tensor]:
+        """Features ``[M, d]`` and labels int64 ``[M]`` (-1 where there is none) of the test images; raises Diverged."""
+        split = self.data.test
+        features = self._remembered("test", split, torch.arange(len(split.labels)), at)
+        return features, split.labels.to(features.device)
+
+    def _remembered(self, name: str, split: Split, index: Tensor, at: At) -> Tensor:
+        if (name, "h") not in self._cached:
+            h = self._cached[name, "h"] = self.features(split, index)
+            if not bool(torch.isfinite(h).all()):
+                raise Diverged("the encoder's features are not finite")
+        if (name, at) not in self._cached:
+            self._cached[name, at] = self.project(self._cached[name, "h"])
+        return self._cached[name, at]
+
+    def features(self, split: Split, index: Tensor, at: At = "h", quarter_turns: int = 0) -> Tensor:
+        """Features of un-augmented images, float32 ``[len(index), d]`` on the device; not remembered.
+
+        Args:
+            split: where the images are.
+            index: int64 ``[N]``, which of them.
+            at: ``h``, the encoder's pooled output, or ``z``, the head's.
+            quarter_turns: by how many times 90 degrees, counter-clockwise, they are turned: exact, pixels only move.
+        """
+        batch = self.resident(split).batch
+        parts = []
+        for chunk in index.split(BATCH):
+            views = unaugmented(*batch(chunk), self.config.image_size)
+            parts.append(self.encode(views.rot90(quarter_turns, (2, 3)) if quarter_turns else views, at))
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def encode(self, views: Tensor, at: At = "h") -> Tensor:
+        """Features of float ``views [n, 3, size, size]`` in [0, 1]: float32 ``[n, d]``, no gradient."""
+        with _evaluating(self.encoder), self.autocast():
+            h: Tensor = self.encoder(views.contiguous(memory_format=self.memory_format)).float()
+        return h if at == "h" else self.project(h)
+
+    @torch.no_grad()
+    def project(self, h: Tensor) -> Tensor:
+        """``z = g(h)``: float32 ``[n, output]``, no gradient."""
+        with _evaluating(self.head), self.autocast():
+            z: Tensor = torch.cat([self.head(part).float() for part in h.split(BATCH)])
+        return z
+
+    def resident(self, split: Split) -> Resident:
+        """The images of ``split``, put on the device once."""
+        if self.trained_on is not None and split.images is self.trained_on.images:
+            return self.trained_on
+        if id(split) not in self._residents:
+            self._residents[id(split)] = Resident(split.images, self.device)
+        return self._residents[id(split)]
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 autocast when the configuration asks for it, else a no-op."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The configured layout of activations and weights."""
+        return torch.channels_last if self.config.memory_format == "channels_last" else torch.contiguous_format
+
+    def called(self, at: At) -> str:
+        """The representation's name in a protocol's description."""
+        if at == "h":
+            return "h"
+        return "z (the classifier's logits)" if self.config.objective == "supervised" else "z (after the head)"
+
+
+@contextlib.contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Inside, ``module`` is in evaluation mode; afterwards as it was."""
+    was_training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(was_training)

@@ -1,0 +1,58 @@
+"""The online probe: a linear classifier trained along with the encoder, behind a stop-gradient.
+
+It sees what training sees, ``h`` of augmented views in training mode, and costs next to nothing; since ``h`` moves
+under it, linear evaluation is usually better. It touches neither the encoder's gradient nor the global random state.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LEARNING_RATE = 1e-3
+
+
+class OnlineProbe:
+    """``nn.Linear(dim, classes)``, zero-initialised, with AdamW of its own (lr 1e-3, no weight decay; ours).
+
+    Args:
+        dim: dimensions of ``h``.
+        classes: number of classes.
+        device: where ``h`` is.
+    """
+
+    def __init__(self, dim: int, classes: int, device: torch.device) -> None:
+        self.linear = nn.utils.skip_init(nn.Linear, dim, classes, device=device)  # draws nothing
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        self.optimiser = torch.optim.AdamW(self.linear.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
+
+    def update(self, h: Tensor, labels: Tensor) -> None:
+        """One step on ``h [n, dim]`` (any float dtype; detached here) and ``labels`` int64 ``[n]``; -1 is ignored.
+
+        Both views of a batch go in at once: ``h [2N, dim]`` with ``labels.repeat(2)``. Does not wait for the device.
+        """
+        logits = self.linear(h.detach().float())
+        # the mean over labelled rows, written so that a batch without any gives a gradient of 0, not NaN
+        loss = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / (labels >= 0).sum().clamp_min(1)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+
+    @torch.no_grad()
+    def predict(self, h: Tensor) -> Tensor:
+        """The most probable class of each row of ``h [n, dim]``, int64 ``[n]``."""
+        classes: Tensor = self.linear(h.float()).argmax(1)
+        return classes
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds; tensors and plain values only."""
+        return {"linear": self.linear.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state` returned."""
+        self.linear.load_state_dict(state["linear"])
+        self.optimiser.load_state_dict(state["optimiser"])

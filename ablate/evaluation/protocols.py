@@ -1,0 +1,97 @@
+"""The evaluation protocols by name, and how a user asks for them: ``linear``, ``knn@z``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from ablate.data import DataSet
+from ablate.errors import UsageError, unknown
+from ablate.evaluation.frozen import At, Frozen, Outcome
+from ablate.evaluation.knn import knn
+from ablate.evaluation.linear import linear
+from ablate.evaluation.trained import classifier, online
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """``run`` evaluates a frozen encoder at ``h`` or at any other place that ``at`` lists."""
+
+    run: Callable[[Frozen, At], Outcome]
+    needs_labels: bool
+    at: tuple[At, ...] = get_args(At)
+
+
+PROTOCOLS = {
+    "linear": Protocol(linear, needs_labels=True),
+    "knn": Protocol(knn, needs_labels=True),
+    "online": Protocol(online, needs_labels=True, at=("h",)),
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What several protocols found: their metrics and flags, and by protocol what it did."""
+
+    metrics: dict[str, float]
+    flags: tuple[str, ...]
+    protocols: dict[str, str]
+
+
+def parse_protocols(text: str) -> tuple[str, ...]:
+    """``linear,knn@z`` -> ``("linear", "knn@z")``; ``linear@h`` is ``linear``; what is listed twice counts once.
+
+    Raises:
+        UsageError: an unknown protocol or place, or nothing at all.
+    """
+    specs = tuple(dict.fromkeys(_canonical(item.strip()) for item in text.split(",") if item.strip()))
+    if not specs:
+        raise UsageError(f"no protocol is named; allowed: {', '.join(PROTOCOLS)}, at z as in linear@z")
+    return specs
+
+
+def _canonical(spec: str) -> str:
+    name, separator, at = spec.partition("@")
+    if name not in PROTOCOLS:
+        raise unknown("protocol", name, PROTOCOLS)
+    if separator and at not in PROTOCOLS[name].at:
+        allowed = ", ".join(f"{name}@{place}" for place in PROTOCOLS[name].at)
+        raise UsageError(f"protocol {name!r} cannot be evaluated at {at!r}; allowed: {allowed}")
+    return spec if at == "z" else name
+
+
+def default_protocols(data: DataSet) -> tuple[str, ...]:
+    """What is run when nothing is asked for."""
+    return ("linear", "knn")
+
+
+def check_protocols(specs: Sequence[str], data: DataSet) -> None:
+    """Raise UsageError for a protocol that needs labels where ``data`` has none."""
+    if data.classes:
+        return
+    for spec in specs:
+        if PROTOCOLS[spec.partition("@")[0]].needs_labels:
+            allowed = ", ".join(name for name, protocol in PROTOCOLS.items() if not protocol.needs_labels)
+            raise UsageError(f"protocol {spec!r} needs labels and {data.name} has none; allowed: {allowed}")
+
+
+def evaluate(frozen: Frozen, specs: Sequence[str]) -> Evaluation:
+    """Run ``specs`` in order, and for a supervised trial score its classifier too.
+
+    Metrics and flags of a protocol at ``z`` are told apart by a prefix: ``z_linear_top1``, ``z-l2-at-edge``.
+    """
+    metrics: dict[str, float] = {}
+    flags: list[str] = []
+    protocols: dict[str, str] = {}
+    for spec in specs:
+        name, _, at = spec.partition("@")
+        outcome = PROTOCOLS[name].run(frozen, "z" if at == "z" else "h")
+        metrics |= {f"z_{metric}" if at else metric: value for metric, value in outcome.metrics.items()}
+        flags += [f"z-{flag}" if at else flag for flag in outcome.flags]
+        protocols[spec] = outcome.description
+    if frozen.config.objective == "supervised":
+        outcome = classifier(frozen, "h")
+        metrics |= outcome.metrics
+        protocols["classifier"] = outcome.description
+    return Evaluation(metrics, tuple(flags), protocols)
