@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ablate.ops import Op, op, param, register
     from ablate.report import heatmap
     from ablate.results import TrialResult
+    from ablate.simclr.lars import LARS
     from ablate.simclr.loss import nt_xent
     from ablate.table import load_results
     from ablate.trial import run_trial
@@ -28,6 +29,7 @@ _HOME = {
     "param": "ablate.ops",
     "register": "ablate.ops",
     "heatmap": "ablate.report",
+    "LARS": "ablate.simclr.lars",
     "TrialResult": "ablate.results",
     "load_results": "ablate.table",
     "nt_xent": "ablate.simclr.loss",
@@ -35,6 +37,7 @@ _HOME = {
 }
 
 __all__ = [
+    "LARS",
     "Composition",
     "Op",
     "TransformPair",

@@ -69,6 +69,15 @@ class PairParams:
     base: Params | None
     branches: tuple[tuple[Params, ...], ...]
 
+    def part(self, rows: slice) -> PairParams:
+        """What was drawn for some of the images: views are the same pixels whoever makes them, alone or in a batch."""
+
+        def cut(params: Params) -> Params:
+            return {name: value[rows] for name, value in params.items()}
+
+        base = None if self.base is None else cut(self.base)
+        return PairParams(base, tuple(tuple(cut(params) for params in branch) for branch in self.branches))
+
 
 @dataclass(frozen=True)
 class TransformPair:
@@ -106,10 +115,15 @@ class TransformPair:
         base = None if config.base is None else _base_crop(config.base)
         return cls(Composition.from_specs(config.composition), config.branches, config.image_size, base)
 
-    def sample(self, n: int, stored: tuple[int, int] | Tensor, streams: Streams) -> PairParams:
-        """Draw everything for ``n`` images of ``stored`` size: (h, w), or int ``[n, 2]`` where images are padded."""
+    def sample(
+        self, n: int, stored: tuple[int, int] | Tensor, streams: Streams, *, first_only: bool = False
+    ) -> PairParams:
+        """Draw everything for ``n`` images of ``stored`` size: (h, w), or int ``[n, 2]`` where images are padded.
+
+        With ``first_only`` the second view's draws are left out; they come from other streams than the first's.
+        """
         base = None if self.base is None else self.base.sample_boxes(n, stored, streams["base"])
-        active = (1,) if self.branches == "one" else (1, 2)
+        active = (1,) if self.branches == "one" or first_only else (1, 2)
         return PairParams(base, tuple(self._sample_branch(n, stored, streams, b) for b in active))
 
     def apply(self, images: Tensor, params: PairParams, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -118,22 +132,24 @@ class TransformPair:
         Raises:
             ValueError: ``images`` are not uint8 ``[n, c, h, w]``.
         """
-        if images.dtype != torch.uint8 or images.ndim != 4:
-            raise ValueError(f"images must be uint8 [n, c, h, w], not {images.dtype} {list(images.shape)}")
+        _check_stored(images)
         if self.base is not None:
             shared = resized_crop(images, _drawn(params.base), (self.size, self.size))
             return self._run(shared, params.branches[0]), shared
         first, second = (self._from_stored(images, branch, sizes) for branch in params.branches)
         return first, second
 
-    def first_view(self, images: Tensor, streams: Streams, sizes: Tensor | None = None) -> Tensor:
-        """Branch 1 alone, for supervised training: the same draws as ``__call__`` makes for its first view."""
-        n, stored = len(images), _stored(images, sizes)
-        branch = self._sample_branch(n, stored, streams, 1)
+    def apply_first(self, images: Tensor, params: PairParams, sizes: Tensor | None = None) -> Tensor:
+        """The first of :meth:`apply`'s views alone, for supervised training."""
+        _check_stored(images)
         if self.base is None:
-            return self._from_stored(images, branch, sizes)
-        boxes = self.base.sample_boxes(n, stored, streams["base"])
-        return self._run(resized_crop(images, boxes, (self.size, self.size)), branch)
+            return self._from_stored(images, params.branches[0], sizes)
+        return self._run(resized_crop(images, _drawn(params.base), (self.size, self.size)), params.branches[0])
+
+    def first_view(self, images: Tensor, streams: Streams, sizes: Tensor | None = None) -> Tensor:
+        """Branch 1 alone: the same draws as ``__call__`` makes for its first view."""
+        params = self.sample(len(images), _stored(images, sizes), streams, first_only=True)
+        return self.apply_first(images, params, sizes)
 
     def __call__(
         self, images: Tensor, generator: torch.Generator | Streams, sizes: Tensor | None = None
@@ -179,6 +195,11 @@ class TransformPair:
         for op, params in zip(self.composition.ops[start:], branch, strict=True):
             images = op.apply(images, params)
         return images
+
+
+def _check_stored(images: Tensor) -> None:
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise ValueError(f"images must be uint8 [n, c, h, w], not {images.dtype} {list(images.shape)}")
 
 
 def _composition(value: str | Composition) -> Composition:

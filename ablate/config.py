@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ablate.errors import nearest
 
 SMALL_IMAGE = 64
 """Pixels. Up to here encoders have the small-image stem and images are stored and evaluated whole."""
@@ -20,6 +23,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Area = Annotated[float, Field(ge=1e-4, le=1)]
 Ratio = Annotated[float, Field(ge=0.01, le=100)]
+
+LATER = "later"
+"""Marks a field that earlier records lack: its default is what they had, and it is hashed only when it differs."""
 
 Branches = Literal["one", "two"]
 Objective = Literal["simclr", "supervised", "untrained"]
@@ -52,37 +58,79 @@ class Base(Model):
         return self
 
 
-class Encoder(Model):
-    """``f(x)``: ``name`` of a ResNet; ``width`` is the first stage's channels (``resnet8`` only, else 64)."""
+RESNETS = ("resnet8", "resnet18", "resnet34", "resnet50", "resnet101")
+WIDTHS = {1: 64, 2: 128, 4: 256}
+"""Channels of the first stage by the paper's width multiplier (section 5.1)."""
 
-    name: Literal["resnet8", "resnet18", "resnet34", "resnet50"] = "resnet18"
+
+class Encoder(Model):
+    """``f(x)``: a ResNet, ``timm:NAME``, or ``module:function`` (one's own: called without arguments).
+
+    ``width`` is the first stage's channels: any number for ``resnet8``, 64, 128 or 256 for the other ResNets. ``code``
+    names the version of the code behind an encoder that is not ours.
+    """
+
+    name: str = "resnet18"
     width: Count = 64
+    code: Annotated[str, LATER] = ""
+
+    @property
+    def is_foreign(self) -> bool:
+        """True for ``timm:NAME`` and ``module:function``."""
+        return ":" in self.name
 
     @model_validator(mode="after")
-    def _only_resnet8_has_widths(self) -> Encoder:
-        if self.name != "resnet8" and self.width != 64:
-            raise ValueError(f"width can be set for resnet8 only; {self.name} has 64, not {self.width}")
+    def _known(self) -> Encoder:
+        if self.is_foreign:
+            if not re.fullmatch(r"timm:[\w.@/-]+|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", self.name):
+                raise ValueError(f"name must be timm:NAME or module:function, not {self.name!r}")
+            allowed: tuple[int, ...] = (64,)
+        elif self.name not in RESNETS:
+            known = f"{', '.join(RESNETS)}, timm:NAME or module:function"
+            raise ValueError(f"name must be {known}, not {self.name!r}{nearest(self.name, RESNETS)}")
+        elif self.name == "resnet8":
+            return self
+        else:
+            allowed = tuple(WIDTHS.values())
+        if self.width not in allowed:
+            raise ValueError(f"width of {self.name} must be {' or '.join(map(str, allowed))}, not {self.width}")
         return self
 
 
 class Head(Model):
-    """``g(h)``: hidden and output size of the two-layer projection head (paper, section 4.2)."""
+    """``g(h)`` (paper, section 4.2): ``none`` (z = h), ``linear``, or ``mlp`` of two or three ``layers``.
+
+    ``hidden`` is the size of an mlp's inner layers, ``output`` that of z. ``batch_norm`` puts a batch norm behind every
+    linear layer, as the official code does and the paper's text does not.
+    """
 
     hidden: Count = 512
     output: Count = 128
+    kind: Annotated[Literal["none", "linear", "mlp"], LATER] = "mlp"
+    layers: Annotated[Literal[2, 3], LATER] = 2
+    batch_norm: Annotated[bool, LATER] = False
+
+    @model_validator(mode="after")
+    def _only_an_mlp_has_layers(self) -> Head:
+        if self.kind != "mlp" and self.layers != 2:
+            raise ValueError(f"layers is for heads of kind mlp, not {self.kind}")
+        return self
 
 
 class Optimiser(Model):
-    """``lr`` is the peak learning rate itself, already scaled to the batch size; ``momentum`` is SGD's only."""
+    """``lr`` is the peak learning rate itself, already scaled to the batch size; adamw has no ``momentum``."""
 
-    name: Literal["sgd", "adamw"] = "sgd"
+    name: Literal["sgd", "adamw", "lars"] = "sgd"
     lr: Positive = 0.03
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
 
 
 class DataIdentity(Model):
-    """Which images: a fingerprint of their content, split and preparation. Where they lie is not part of it."""
+    """Which images: a fingerprint of their content, split and preparation. Where they lie is not part of it.
+
+    ``classes`` is 0 where there are no labels.
+    """
 
     name: str
     fingerprint: str
@@ -90,7 +138,12 @@ class DataIdentity(Model):
 
 
 class TrialConfig(Model):
-    """Everything that a trial's result depends on, but for the seed. See DESIGN, Semantics 6."""
+    """Everything that a trial's result depends on, but for the seed.
+
+    ``batch_size`` is global: all processes' images. ``micro_batch``: that many images at a time go through the encoder,
+    and make one batch-norm batch; None: all at once. ``world_size`` processes train together. ``loss_scale`` multiplies
+    the loss: 2 in the official code, which sums the two directions' means.
+    """
 
     composition: tuple[OpSpec, ...]
     branches: Branches = "one"
@@ -109,6 +162,19 @@ class TrialConfig(Model):
     precision: Literal["float32", "bfloat16"] = "float32"
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
     threads: Count = 1
+    loss_scale: Annotated[Positive, LATER] = 1.0
+    micro_batch: Annotated[Count | None, LATER] = None
+    world_size: Annotated[Count, LATER] = 1
+
+    @model_validator(mode="after")
+    def _divides(self) -> TrialConfig:
+        step = self.micro_batch or self.batch_size
+        if self.batch_size % step:
+            raise ValueError(f"micro_batch ({step}) must divide batch_size ({self.batch_size})")
+        if step % self.world_size:
+            name = "micro_batch" if self.micro_batch else "batch_size"
+            raise ValueError(f"{name} ({step}) must be a multiple of world_size ({self.world_size})")
+        return self
 
     @model_validator(mode="after")
     def _is_trained(self) -> TrialConfig:
@@ -125,9 +191,20 @@ class TrialConfig(Model):
 
         The data set's name, a folder's name for instance, is not in it; its fingerprint is.
         """
-        content = self.model_dump(mode="json", exclude={"data": {"name"}})
+        content = _hashed(self, self.model_dump(mode="json", exclude={"data": {"name"}}))
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _hashed(model: Model, content: dict[str, Any]) -> dict[str, Any]:
+    """``content``, the dump of ``model``, without the later fields that have their defaults."""
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if LATER in field.metadata and value == field.default:
+            del content[name]
+        elif isinstance(value, Model):
+            content[name] = _hashed(value, content[name])
+    return content
 
 
 Reference = Literal["untrained", "no-op", "supervised"]

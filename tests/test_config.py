@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from ablate.config import Base, DataIdentity, OpSpec, TrialConfig
+from ablate.config import Base, DataIdentity, Encoder, Head, OpSpec, TrialConfig
 
 DATA = DataIdentity(name="glyphs", fingerprint="0123", classes=10)
 CROP = OpSpec(name="crop", version=1, params={"area": [0.5, 1.0], "p": 1.0})
@@ -13,6 +13,13 @@ def test_golden_keys():
     """Records name trials by these keys: a change here orphans every record that users have."""
     assert TrialConfig(composition=(), data=DATA).key == "540ae785b005af58"
     assert TrialConfig(composition=(CROP,), data=DATA, epochs=15, temperature=0.2).key == "3aead68e1b617174"
+
+
+def test_later_fields_are_hashed_only_where_they_differ_from_what_earlier_records_had():
+    plain = TrialConfig(composition=(), data=DATA)
+    explicit = TrialConfig(composition=(), data=DATA, loss_scale=1.0, micro_batch=None, head=Head(kind="mlp", layers=2))
+    assert explicit.key == plain.key == "540ae785b005af58"
+    assert TrialConfig(composition=(), data=DATA, world_size=2, micro_batch=64).key == "6a8040c1d335721e"
 
 
 @pytest.mark.parametrize(
@@ -29,6 +36,13 @@ def test_golden_keys():
         {"precision": "bfloat16"},
         {"memory_format": "contiguous"},
         {"objective": "supervised"},
+        {"loss_scale": 2.0},
+        {"micro_batch": 64},
+        {"world_size": 2},
+        {"head": Head(kind="linear")},
+        {"head": Head(layers=3)},
+        {"head": Head(batch_norm=True)},
+        {"encoder": Encoder(width=128)},
     ],
 )
 def test_everything_that_changes_a_result_changes_the_key(change):
@@ -51,6 +65,16 @@ def test_key_survives_json():
         {"precision": "float8"},
         {"base": {"area": (0.9, 0.1)}},
         {"no_such_field": 1},
+        {"encoder": {"name": "resnet19"}},
+        {"encoder": {"name": "timm:"}},
+        {"encoder": {"name": "timm:vit", "width": 128}},
+        {"encoder": {"name": "resnet50", "width": 100}},
+        {"head": {"kind": "linear", "layers": 3}},
+        {"head": {"layers": 4}},
+        {"batch_size": 64, "micro_batch": 48},
+        {"batch_size": 64, "world_size": 3},
+        {"batch_size": 64, "micro_batch": 2, "world_size": 4},
+        {"loss_scale": 0},
     ],
 )
 def test_bad_values_are_refused(bad):

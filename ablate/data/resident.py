@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
+
 import torch
 from torch import Tensor
 
@@ -32,6 +34,17 @@ class Resident:
         for row, (offset, (h, w)) in enumerate(zip(self.images.offsets[index].tolist(), sizes.tolist(), strict=True)):
             padded[row, :, :h, :w] = self.pixels[offset : offset + 3 * h * w].view(3, h, w)
         return self._moved(padded), sizes.to(self.device, non_blocking=True)
+
+    def stored(self, index: Tensor) -> tuple[int, int] | Tensor:
+        """The stored sizes of the images of ``index``: (h, w), or int64 ``[n, 2]`` on the device; reads no pixel."""
+        if self.images.sizes is None:
+            return self.pixels.shape[-2], self.pixels.shape[-1]
+        return self.images.sizes[index].to(self.device, non_blocking=True)
+
+    def stream(self, indices: Iterable[Tensor]) -> Generator[tuple[Tensor, Tensor | None], None, None]:
+        """The batches of ``indices``, in order."""
+        for index in indices:
+            yield self.batch(index)
 
     def _moved(self, batch: Tensor) -> Tensor:
         if batch.device.type != "cpu" or self.device.type == "cpu":

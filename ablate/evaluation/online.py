@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ablate.distributed import ALONE, World
+
 LEARNING_RATE = 1e-3
 
 
@@ -30,16 +32,20 @@ class OnlineProbe:
         nn.init.zeros_(self.linear.bias)
         self.optimiser = torch.optim.AdamW(self.linear.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
 
-    def update(self, h: Tensor, labels: Tensor) -> None:
+    def update(self, h: Tensor, labels: Tensor, world: World = ALONE) -> None:
         """One step on ``h [n, dim]`` (any float dtype; detached here) and ``labels`` int64 ``[n]``; -1 is ignored.
 
         Both views of a batch go in at once: ``h [2N, dim]`` with ``labels.repeat(2)``. Does not wait for the device.
+        With several processes, each brings its part of the batch and all take the same step.
         """
         logits = self.linear(h.detach().float())
         # the mean over labelled rows, written so that a batch without any gives a gradient of 0, not NaN
-        loss = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / (labels >= 0).sum().clamp_min(1)
+        count = (labels >= 0).sum()
+        world.sum_([count])
+        loss = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / count.clamp_min(1)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        world.sum_([p.grad for p in self.linear.parameters() if p.grad is not None])
         self.optimiser.step()
 
     @torch.no_grad()

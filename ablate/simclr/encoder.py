@@ -1,33 +1,52 @@
-"""Encoders f(x): torchvision's ResNets with the small-image stem, and a small one for a CPU core."""
+"""Encoders f(x): torchvision's ResNets at the paper's widths, and a small one for a CPU core."""
 
 from __future__ import annotations
 
+import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from ablate.config import SMALL_IMAGE, Encoder
+from ablate.config import SMALL_IMAGE, WIDTHS, Encoder
+from ablate.simclr.foreign import ForeignEncoder
+
+BLOCKS: dict[str, tuple[type[BasicBlock | Bottleneck], list[int]]] = {
+    "resnet18": (BasicBlock, [2, 2, 2, 2]),
+    "resnet34": (BasicBlock, [3, 4, 6, 3]),
+    "resnet50": (Bottleneck, [3, 4, 6, 3]),
+    "resnet101": (Bottleneck, [3, 4, 23, 3]),
+}
 
 
-def build_encoder(config: Encoder, image_size: int) -> ResNet8 | TorchvisionResNet:
+def build_encoder(config: Encoder, image_size: int) -> ResNet8 | TorchvisionResNet | ForeignEncoder:
     """The encoder: float ``[N, 3, image_size, image_size]`` -> ``h [N, dim]``, pooled.
 
     Initial weights come from the global generator; torchvision's ResNets have He's initialisation (fan out).
+
+    Raises:
+        UsageError: a ``timm:`` or ``module:function`` encoder that cannot be built; see :mod:`ablate.simclr.foreign`.
     """
+    if config.is_foreign:
+        return ForeignEncoder(config, image_size)
     if config.name == "resnet8":
         return ResNet8(config.width)
-    return TorchvisionResNet(config.name, small_image=image_size <= SMALL_IMAGE)
+    return TorchvisionResNet(config, small_image=image_size <= SMALL_IMAGE)
 
 
 class TorchvisionResNet(nn.Module):
-    """resnet18, 34 or 50 without the classifier; for small images a 3x3 stem of stride 1, no pool (app. B.9)."""
+    """resnet18 to 101 without the classifier; for small images a 3x3 stem of stride 1, no pool (app. B.9)."""
 
-    def __init__(self, name: str, *, small_image: bool) -> None:
+    def __init__(self, config: Encoder, *, small_image: bool) -> None:
         super().__init__()
-        self.net = getattr(torchvision.models, name)(weights=None)
+        self.net: ResNet
+        if config.width == WIDTHS[1]:
+            self.net = getattr(torchvision.models, config.name)(weights=None)
+        else:
+            self.net = WideResNet(*BLOCKS[config.name], config.width)
         self.dim: int = self.net.fc.in_features
         self.net.fc = nn.Identity()
         if small_image:
-            self.net.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+            self.net.conv1 = nn.Conv2d(3, config.width, 3, 1, 1, bias=False)
             nn.init.kaiming_normal_(self.net.conv1.weight, mode="fan_out", nonlinearity="relu")
             self.net.maxpool = nn.Identity()
 
@@ -35,6 +54,28 @@ class TorchvisionResNet(nn.Module):
         """``h = f(x)``."""
         h: Tensor = self.net(x)
         return h
+
+
+class WideResNet(ResNet):  # type: ignore[misc]
+    """torchvision's ResNet with every layer's channels multiplied (paper, section 5.1: 2x and 4x).
+
+    Not torchvision's ``wide_resnet50_2``, which widens the inner 3x3 convolutions only.
+    """
+
+    def __init__(self, block: type[BasicBlock | Bottleneck], layers: list[int], width: int) -> None:
+        with torch.device("meta"):  # its own layers are replaced below
+            super().__init__(block, layers)
+        self.inplanes = width
+        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = self._make_layer(block, width, layers[0])
+        self.layer2 = self._make_layer(block, 2 * width, layers[1], stride=2)
+        self.layer3 = self._make_layer(block, 4 * width, layers[2], stride=2)
+        self.layer4 = self._make_layer(block, 8 * width, layers[3], stride=2)
+        self.fc = nn.Linear(8 * width * block.expansion, 1, device="meta")
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 class ResNet8(nn.Module):

@@ -1,14 +1,21 @@
-"""NT-Xent (paper, equation 1), over all 2N views in one computation."""
+"""NT-Xent (paper, equation 1) over all 2N views of all processes, a block of rows at a time."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from ablate.distributed import World, current, gather
+
+BLOCK = 1024  # rows of the similarity matrix that exist at once
 
 
 def nt_xent(z: Tensor, temperature: float) -> Tensor:
     """The normalised temperature-scaled cross-entropy loss.
+
+    Memory is O(N d + BLOCK N): the [2N, 2N] matrix is never whole, its blocks are computed again for the gradient.
 
     Args:
         z: ``[2N, d]`` projections, any float dtype, not normalised; rows i and i + N are a positive pair.
@@ -19,20 +26,41 @@ def nt_xent(z: Tensor, temperature: float) -> Tensor:
         ``-log(exp(s_ij / tau) / sum over k != i of exp(s_ik / tau))``, s the cosine similarity. The official code sums
         the two directions' means, which is twice this.
 
+        Where a ``torch.distributed`` process group is at work, ``z`` is this rank's part (equally many rows on each),
+        every view is compared with those of all ranks, and the scalar is this rank's share: the loss is the sum over
+        the ranks, and its gradient the sum of their gradients.
+
     Raises:
-        ValueError: the number of rows is odd or below 4.
+        ValueError: the number of rows is odd, or below 4 over all ranks.
     """
-    return nt_xent_with_top1(z, temperature)[0]
+    return nt_xent_with_top1(z, temperature, current())[0]
 
 
-def nt_xent_with_top1(z: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """:func:`nt_xent`, and the fraction of views whose most similar other view is their partner (no gradient)."""
-    views = len(z)
-    if views % 2 or views < 4:
-        raise ValueError(f"z needs an even number of rows, at least 4, not {views}")
+def nt_xent_with_top1(z: Tensor, temperature: float, world: World) -> tuple[Tensor, Tensor]:
+    """:func:`nt_xent`, and the share of views whose most similar other view is their partner (no gradient)."""
+    views = len(z) * world.size
+    if len(z) % 2 or views < 4:
+        raise ValueError(f"z needs an even number of rows, at least 4, not {len(z)}")
     z = F.normalize(z if z.dtype == torch.float64 else z.float(), dim=1)
-    logits = z @ z.T / temperature
-    logits.fill_diagonal_(float("-inf"))
-    partner = torch.arange(views, device=z.device).roll(views // 2)
-    top1 = (logits.detach().argmax(1) == partner).float().mean()
-    return F.cross_entropy(logits, partner), top1
+    n = len(z) // 2
+    everyone = gather(z, world).unflatten(1, (2, n)).transpose(0, 1).flatten(0, 2)  # all first views, then all second
+    own = torch.arange(n, device=z.device) + world.rank * n
+    own = torch.cat([own, own + views // 2])
+    if len(z) <= BLOCK:
+        loss, hits = _rows(z, everyone, own, temperature)
+    else:
+        parts = [
+            checkpoint(_rows, *block, temperature, use_reentrant=False, preserve_rng_state=False)
+            for block in ((rows, everyone, place) for rows, place in zip(z.split(BLOCK), own.split(BLOCK), strict=True))
+        ]
+        loss, hits = torch.stack([part[0] for part in parts]).sum(), torch.stack([part[1] for part in parts]).sum()
+    return loss / views, hits / views
+
+
+def _rows(rows: Tensor, everyone: Tensor, own: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Sums over some rows of the similarity matrix, those of the views ``own``: their losses, and their hits."""
+    logits = rows @ everyone.T / temperature
+    logits.scatter_(1, own[:, None], float("-inf"))
+    partner = (own + len(everyone) // 2) % len(everyone)
+    hits = (logits.detach().argmax(1) == partner).sum()
+    return F.cross_entropy(logits, partner, reduction="sum"), hits

@@ -1,4 +1,4 @@
-"""Optimisers: SGD with momentum, and AdamW; biases and batch norm are not decayed (as in the official code)."""
+"""Optimisers: LARS, SGD with momentum, AdamW; biases and batch norm are not decayed (as in the official code)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import torch
 from torch import nn
 
 from ablate.config import Optimiser
+from ablate.simclr.lars import LARS
 
 
 def build_optimiser(config: Optimiser, module: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of all of ``module``'s parameters; vectors (biases, batch norm) get no weight decay.
+    """The optimiser of all of ``module``'s trainable parameters; vectors (biases, batch norm) get no weight decay.
 
-    Multi-tensor on the CPU, fused into one kernel on CUDA.
+    Multi-tensor on the CPU, fused into one kernel on CUDA (LARS: multi-tensor on both).
     """
-    parameters = list(module.parameters())
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    if config.name == "lars":
+        return LARS(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},

@@ -1,26 +1,33 @@
-"""The one trainer: contrastive (SimCLR) or supervised, on device-resident uint8 images, epoch by epoch.
+"""The one trainer: contrastive (SimCLR) or supervised, on uint8 images, epoch by epoch, alone or with other processes.
 
 An epoch is a pure function of (configuration, seed, epoch, state before it): its order and every augmentation draw come
-from streams named by seed and epoch, so training resumed from an epoch's checkpoint is bit-identical on the CPU.
+from streams named by seed and epoch, so training resumed from an epoch's checkpoint is bit-identical on the CPU. Order
+and draws are those of the whole batch on every process, each of which then makes its own part of the views.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from ablate.composition import Streams, TransformPair
+from ablate.composition import PairParams, Streams, TransformPair
 from ablate.config import TrialConfig
 from ablate.data import DataSet, Resident
+from ablate.distributed import ALONE, World
+from ablate.evaluation.online import OnlineProbe
 from ablate.ops import center_crop
 from ablate.rng import derive_seed, stream
 from ablate.simclr.encoder import build_encoder
+from ablate.simclr.global_bn import frozen_statistics, make_global
 from ablate.simclr.head import ProjectionHead
 from ablate.simclr.loss import nt_xent_with_top1
 from ablate.simclr.optim import build_optimiser
@@ -28,9 +35,25 @@ from ablate.simclr.schedule import learning_rate
 
 CALIBRATION_IMAGES = 2048
 
+Pixels = tuple[Tensor, Tensor | None]
+"""uint8 images ``[n, 3, h, w]`` and, where they are padded, their sizes ``[n, 2]``."""
+
 
 class Diverged(FloatingPointError):
     """The training loss became NaN or infinite."""
+
+
+def build_model(config: TrialConfig, seed: int, classes: int) -> nn.ModuleDict:
+    """``encoder`` and ``head`` with the initial weights of ``seed``, on the CPU.
+
+    The head of a supervised trial is the classifier of ``classes`` classes.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "weights"))
+        encoder = build_encoder(config.encoder, config.image_size)
+        if config.objective == "supervised":
+            return nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.dim, classes)})
+        return nn.ModuleDict({"encoder": encoder, "head": ProjectionHead(encoder.dim, config.head)})
 
 
 class Trainer:
@@ -42,56 +65,66 @@ class Trainer:
         data: images. SimCLR trains on ``data.pretrain``; supervised training on the labelled training images outside
             the validation split, for equally many steps.
         device: where encoder, images and augmentation live.
+        world: the processes that train together; each has a trainer of its own.
+        online: train an :class:`OnlineProbe` along, on the labels outside the validation split.
     """
 
-    def __init__(self, config: TrialConfig, seed: int, data: DataSet, device: torch.device) -> None:
-        self.config, self.seed, self.device = config, seed, device
+    def __init__(
+        self,
+        config: TrialConfig,
+        seed: int,
+        data: DataSet,
+        device: torch.device,
+        world: World = ALONE,
+        *,
+        online: bool = False,
+    ) -> None:
+        self.config, self.seed, self.device, self.world = config, seed, device, world
         self.pair = TransformPair.from_config(config)
         split = data.pretrain
+        self.pool = torch.arange(len(split.labels))
         if config.objective == "supervised":
             split = data.train
-            self.pool = (~data.val_mask).nonzero()[:, 0]
-        else:
-            self.pool = torch.arange(len(split.labels))
+            self.pool = (~data.val_mask & (split.labels >= 0)).nonzero()[:, 0]
         self.images = Resident(split.images, device)
-        self.labels = split.labels.to(device)
+        hidden = data.val_mask if split is data.train else torch.zeros_like(split.labels, dtype=torch.bool)
+        self.labels = split.labels.masked_fill(hidden, -1).to(device)
         self.steps_per_epoch = len(data.pretrain.labels) // config.batch_size
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "weights"))
-            self.encoder = build_encoder(config.encoder, config.image_size)
-            self.head = self._build_head(data)
-        self.model = (
-            nn.ModuleDict({"encoder": self.encoder, "head": self.head})
-            .to(device=device)
-            .to(memory_format=self.memory_format)
-        )
+        self.model = build_model(config, seed, len(data.classes)).to(device=device)
+        self.model = self.model.to(memory_format=self.memory_format)
+        make_global(self.model, world, device)
+        self.encoder, self.head = self.model["encoder"], self.model["head"]
         self.optimiser = build_optimiser(config.optimiser, self.model)
+        self.probe = OnlineProbe(int(self.encoder.dim), len(data.classes), device) if online else None  # type: ignore[arg-type]
         self.epoch = 0
-
-    def _build_head(self, data: DataSet) -> nn.Module:
-        if self.config.objective == "supervised":
-            return nn.Linear(self.encoder.dim, len(data.classes))
-        return ProjectionHead(self.encoder.dim, self.config.head.hidden, self.config.head.output)
 
     @property
     def memory_format(self) -> torch.memory_format:
         """The configured layout of activations and weights."""
         return torch.channels_last if self.config.memory_format == "channels_last" else torch.contiguous_format
 
+    @property
+    def is_supervised(self) -> bool:
+        """True for cross-entropy over the first view, False for NT-Xent over both."""
+        return self.config.objective == "supervised"
+
     def train_epoch(self, should_stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
         """One pass over the images.
 
         Returns:
             ``epoch, loss, lr`` (of the last step), ``images_per_second`` and, by objective, ``contrastive_top1`` or
-            ``train_top1`` as fractions; None if ``should_stop`` said so (the state is then mid-epoch: discard it).
+            ``train_top1`` as fractions; None if ``should_stop`` said so (the state is then mid-epoch: discard it) on
+            any of the processes.
 
         Raises:
             Diverged: the mean loss is not finite.
+            LostRank: another process of the trial is gone.
         """
         started = time.perf_counter()
         totals = self._train(self._batches(), should_stop)
         if totals is None:
             return None
+        self.world.sum_([totals])
         loss, top1 = (totals / self.steps_per_epoch).tolist()  # the epoch's only wait for the device
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {self.epoch + 1}; a lower learning rate may help")
@@ -100,7 +133,7 @@ class Trainer:
         return {
             "epoch": self.epoch,
             "loss": loss,
-            "train_top1" if self.config.objective == "supervised" else "contrastive_top1": top1,
+            "train_top1" if self.is_supervised else "contrastive_top1": top1,
             "lr": self.optimiser.param_groups[0]["lr"],
             "images_per_second": self.steps_per_epoch * self.config.batch_size / seconds,
         }
@@ -110,16 +143,24 @@ class Trainer:
         self._train(self._batches()[:count], lambda: False)
 
     def _train(self, batches: Sequence[Tensor], should_stop: Callable[[], bool]) -> Tensor | None:
-        """Sums of loss and top-1 over ``batches``, float ``[2]`` on the device; None if told to stop."""
+        """This process's sums of loss and top-1 over ``batches``, float ``[2]`` on the device; None if told to stop."""
         self.model.train()
         streams = Streams(self.seed, self.epoch, self.device)
-        totals = torch.zeros(2, device=self.device)
-        for step, index in enumerate(batches):
-            if should_stop():
-                return None
-            self._set_learning_rate(self.epoch * self.steps_per_epoch + step)
-            totals += self._step(index, streams)
+        totals = torch.zeros(2, device=self.device, dtype=self._dtype)
+        with (
+            contextlib.closing(self.images.stream(self._needed(batches))) as pixels,
+            torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []),
+        ):
+            for step, index in enumerate(batches):
+                if self.world.any(should_stop()):
+                    return None
+                self._set_learning_rate(self.epoch * self.steps_per_epoch + step)
+                totals += self._step(step, index, pixels, streams)
         return totals
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype
 
     def _batches(self) -> tuple[Tensor, ...]:
         """The epoch's image indices: whole batches only, from as many permutations of the pool as they need."""
@@ -130,6 +171,17 @@ class Trainer:
         batches: tuple[Tensor, ...] = shuffled[:needed].split(self.config.batch_size)
         return batches
 
+    @property
+    def _parts(self) -> list[slice]:
+        """The places in a batch whose images this process encodes, one slice per micro-batch."""
+        size = self.config.micro_batch or self.config.batch_size
+        return [self.world.share(size, start) for start in range(0, self.config.batch_size, size)]
+
+    def _needed(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The image indices of every part, in the order in which :meth:`_step` asks for their pixels."""
+        passes = 1 if len(self._parts) == 1 else 2
+        return (index[part] for index in batches for _ in range(passes) for part in self._parts)
+
     def _set_learning_rate(self, step: int) -> None:
         config = self.config
         warmup = round(config.warmup_epochs * self.steps_per_epoch)
@@ -137,33 +189,54 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
 
-    def _step(self, index: Tensor, streams: Streams) -> Tensor:
-        """One optimiser step on the images of ``index``; float ``[2]``: loss and top-1, still on the device."""
-        images, sizes = self.images.batch(index)
-        loss, top1 = (
-            self._supervised(images, sizes, index, streams)
-            if (self.config.objective == "supervised")
-            else self._contrastive(images, sizes, streams)
-        )
+    def _step(self, step: int, index: Tensor, pixels: Iterator[Pixels], streams: Streams) -> Tensor:
+        """One optimiser step on the batch ``index``; float ``[2]``: this process's share of loss and top-1."""
+        params = self.pair.sample(len(index), self.images.stored(index), streams, first_only=self.is_supervised)
+        encode = [_Part(self, step, number, params.part(part)) for number, part in enumerate(self._parts)]
+        own = torch.cat([index[part] for part in self._parts])
+        labels = self.labels[own.to(self.device, non_blocking=True)]
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        if len(encode) == 1:
+            h = encode[0](next(pixels))
+            loss, top1 = self._objective(h, labels)
+            (self.config.loss_scale * loss).backward()
+        else:
+            h, loss, top1 = self._cached(encode, labels, pixels)
+        self.world.sum_([p.grad for p in self.model.parameters() if p.grad is not None])
         self.optimiser.step()
+        if self.probe is not None:
+            self.probe.update(h, labels.repeat(len(h) // len(labels)), self.world)
         return torch.stack([loss.detach(), top1])
 
-    def _contrastive(self, images: Tensor, sizes: Tensor | None, streams: Streams) -> tuple[Tensor, Tensor]:
-        views = torch.cat(self.pair(images, streams, sizes)).contiguous(memory_format=self.memory_format)
-        with self.autocast():
-            z = self.head(self.encoder(views))
-        return nt_xent_with_top1(z, self.config.temperature)
+    def _cached(self, encode: list[_Part], labels: Tensor, pixels: Iterator[Pixels]) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of a batch whose activations do not fit: representations first, then each part's gradient.
 
-    def _supervised(
-        self, images: Tensor, sizes: Tensor | None, index: Tensor, streams: Streams
-    ) -> tuple[Tensor, Tensor]:
-        view = self.pair.first_view(images, streams, sizes).contiguous(memory_format=self.memory_format)
+        The loss of the whole batch needs every ``h``, but its gradient reaches the encoder through ``h`` alone: encode
+        without gradient, differentiate the loss with respect to ``h``, encode each part again and pull its share of
+        that gradient back (Gao et al. 2021, there cached at z). Exact; the encoder's memory is that of one part.
+        """
+        views = 1 if self.is_supervised else 2
+        with torch.no_grad():
+            parts = [part(next(pixels)).unflatten(0, (views, -1)) for part in encode]
+        h = torch.cat(parts, dim=1).flatten(0, 1).requires_grad_()
+        loss, top1 = self._objective(h, labels)
+        (self.config.loss_scale * loss).backward()
+        assert h.grad is not None
+        gradients = h.grad.unflatten(0, (views, -1)).split([part.shape[1] for part in parts], dim=1)
+        with frozen_statistics(self.encoder):  # the first pass has updated them
+            for part, gradient in zip(encode, gradients, strict=True):
+                part(next(pixels)).backward(gradient.flatten(0, 1))
+        return h, loss, top1
+
+    def _objective(self, h: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """This process's share of the loss and of its top-1, for all its representations of the batch."""
         with self.autocast():
-            logits = self.head(self.encoder(view)).float()
-        labels = self.labels[index.to(self.device)]
-        return F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).float().mean()
+            z = self.head(h)
+        if not self.is_supervised:
+            return nt_xent_with_top1(z, self.config.temperature, self.world)
+        logits = z if z.dtype == torch.float64 else z.float()
+        top1 = (logits.detach().argmax(1) == labels).float().mean()
+        return F.cross_entropy(logits, labels) / self.world.size, top1 / self.world.size
 
     def autocast(self) -> torch.autocast:
         """bfloat16 autocast when the configuration asks for it, else a no-op."""
@@ -175,7 +248,7 @@ class Trainer:
 
         They are taken at even distances, since folders come sorted by class; whole batches only.
         """
-        norms = [m for m in self.encoder.modules() if isinstance(m, nn.BatchNorm2d)]
+        norms = [m for m in self.encoder.modules() if isinstance(m, _BatchNorm)]
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
@@ -192,10 +265,43 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds; tensors and plain values only, loadable with ``weights_only=True``."""
-        return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "epoch": self.epoch}
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "probe": self.probe.state() if self.probe else None,
+            "epoch": self.epoch,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what :meth:`state` returned."""
+        """Continue from what :meth:`state` returned; training that began without a probe goes on without."""
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
+        if self.probe and state["probe"]:
+            self.probe.restore(state["probe"])
+        else:
+            self.probe = None
         self.epoch = state["epoch"]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Makes the views of one micro-batch and encodes them; twice the same, whatever happened in between."""
+
+    trainer: Trainer
+    step: int
+    number: int
+    params: PairParams
+
+    def __call__(self, pixels: Pixels) -> Tensor:
+        """``h``: of all first views, then of all second ones."""
+        trainer, (images, sizes) = self.trainer, pixels
+        if trainer.is_supervised:
+            views = trainer.pair.apply_first(images, self.params, sizes)
+        else:
+            views = torch.cat(trainer.pair.apply(images, self.params, sizes))
+        # for encoders that draw (dropout): by rank, since every process has other images
+        purpose = f"encoder/rank{trainer.world.rank}/step{self.step}/part{self.number}"
+        torch.manual_seed(derive_seed(trainer.seed, purpose, trainer.epoch))
+        with trainer.autocast():
+            h: Tensor = trainer.encoder(views.to(trainer._dtype).contiguous(memory_format=trainer.memory_format))
+        return h

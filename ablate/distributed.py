@@ -1,0 +1,206 @@
+"""Several processes that train one model: who they are, and the few things that they say to each other.
+
+Everything goes through one ``torch.distributed`` process group: gloo for tensors on the CPU, NCCL for those on a GPU.
+The convention everywhere: a loss is the *sum* over the ranks of what each computes, so gradients are summed too, never
+averaged.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ablate.errors import UsageError
+
+TIMEOUT = 600.0  # seconds that a rank waits for the others before it gives them up
+POLL = 0.2
+
+
+class LostRank(RuntimeError):
+    """Another process of the trial is gone, or silent for longer than the timeout."""
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those that train together; the default is a process alone."""
+
+    rank: int = 0
+    size: int = 1
+    store: Any = None
+
+    def share(self, n: int, start: int = 0) -> slice:
+        """This rank's part of ``n`` images that begin at ``start``; ``n`` is a multiple of ``size``."""
+        each = n // self.size
+        return slice(start + self.rank * each, start + (self.rank + 1) * each)
+
+    def any(self, flag: bool) -> bool:
+        """True on every rank when it is True on one; also where a dead rank is noticed.
+
+        Raises:
+            LostRank: one of the others does not answer.
+        """
+        if self.size == 1:
+            return flag
+        votes = torch.tensor(float(flag))
+        try:
+            dist.all_reduce(votes)
+        except RuntimeError as error:
+            raise lost(error) from error
+        return bool(votes > 0)
+
+    def sum_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace every tensor by its sum over the ranks, in one message per dtype."""
+        if self.size == 1:
+            return
+        for dtype in sorted({t.dtype for t in tensors}, key=str):
+            part = [t for t in tensors if t.dtype == dtype]
+            flat = torch.cat([t.reshape(-1) for t in part])
+            dist.all_reduce(flat)
+            pieces = flat.split([t.numel() for t in part])
+            torch._foreach_copy_(part, [piece.view_as(t) for piece, t in zip(pieces, part, strict=True)])
+
+    def broadcast(self, value: Any) -> Any:
+        """Rank 0's ``value``, on every rank."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def tell(self, message: str) -> None:
+        """Rank 0: leave ``message`` for the others; see :meth:`hear`."""
+        if self.store is not None:
+            self.store.set("message", message)
+
+    def hear(self) -> str:
+        """The others: wait, however long it takes, for what rank 0 tells."""
+        assert self.store is not None
+        try:
+            while not self.store.check(["message"]):
+                time.sleep(POLL)
+            return str(self.store.get("message").decode())
+        except RuntimeError as error:
+            raise lost(error) from error
+
+
+ALONE = World()
+
+
+def lost(error: Exception) -> LostRank:
+    """The error of a collective as one about the process that is missing."""
+    return LostRank(f"another process of this trial died or did not answer in time ({str(error).splitlines()[0]})")
+
+
+def is_communication_error(error: BaseException) -> bool:
+    """True when ``error``, or one that it came from, is a collective's that found another rank gone."""
+    if isinstance(error, LostRank | dist.DistError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(word in text for word in ("gloo", "nccl", "connection closed"))
+
+
+def asked_for() -> int:
+    """The number of processes that a launcher such as torchrun started: ``$WORLD_SIZE``, 1 without one.
+
+    Raises:
+        UsageError: it is set, but the other variables that torchrun sets are not.
+    """
+    size = os.environ.get("WORLD_SIZE", "1")
+    if not size.isdecimal() or int(size) < 1:
+        raise UsageError(f"WORLD_SIZE must be a number of processes, not {size!r}")
+    missing = [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if int(size) > 1 and missing:
+        raise UsageError(f"WORLD_SIZE is {size}, but {', '.join(missing)} is not set; start with torchrun")
+    return int(size)
+
+
+def is_main() -> bool:
+    """True on rank 0, by the environment alone: the one that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def join(device: torch.device, timeout: float = TIMEOUT) -> World:
+    """Meet the other processes, as torchrun's environment describes them; a world of one without it.
+
+    Args:
+        device: of this rank; decides whether NCCL is needed.
+        timeout: seconds after which a silent rank counts as lost.
+    """
+    if asked_for() == 1:
+        return ALONE
+    patience = timedelta(seconds=timeout)
+    store, rank, size = next(iter(dist.rendezvous("env://", timeout=patience)))  # type: ignore[attr-defined]
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+        store=dist.PrefixStore("group", store),  # type: ignore[attr-defined]
+        rank=rank,
+        world_size=size,
+        timeout=patience,
+    )
+    return World(rank, size, dist.PrefixStore("ablate", store))  # type: ignore[attr-defined]
+
+
+def current() -> World:
+    """The world of the default process group, or a process alone."""
+    if dist.is_available() and dist.is_initialized():
+        return World(dist.get_rank(), dist.get_world_size())
+    return ALONE
+
+
+def leave() -> None:
+    """End this process's part; nothing happens for a process alone."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, world: World) -> Tensor:
+        ctx.world = world
+        parts = [torch.empty_like(x) for _ in range(world.size)]
+        dist.all_gather(parts, x.contiguous())
+        return torch.stack(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        total = grads[0].contiguous()
+        dist.all_reduce(total)
+        return total[ctx.world.rank], None
+
+
+def gather(x: Tensor, world: World) -> Tensor:
+    """``[n, ...]`` of every rank, ``[size, n, ...]``; its gradient is the sum of what all ranks' losses ask for."""
+    if world.size == 1:
+        return x[None]
+    gathered: Tensor = _Gather.apply(x, world)
+    return gathered
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        total = grads[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+def summed(x: Tensor, world: World) -> Tensor:
+    """The sum of every rank's ``x``, differentiable: its gradient is the sum of what all ranks' losses ask for."""
+    if world.size == 1:
+        return x
+    total: Tensor = _Sum.apply(x)
+    return total

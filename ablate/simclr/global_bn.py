@@ -1,0 +1,86 @@
+"""Global batch norm (paper, section 2.2): mean and variance over the images of all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ablate.distributed import World, summed
+
+
+class GlobalBatchNorm(_BatchNorm):
+    """What ``SyncBatchNorm`` is on CUDA, for any device: moments by two differentiable sums over the ranks.
+
+    Every rank holds equally many values per channel. Same parameters, buffers and names as the batch norm it replaces.
+    """
+
+    world: World
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.ndim < 2:
+            raise ValueError(f"expected [N, C, ...], not {list(input.shape)}")
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalised by the moments of all ranks' ``input`` when training, by the running ones otherwise."""
+        if not self.training:
+            return super().forward(input)
+        x = input.float() if input.dtype in {torch.float16, torch.bfloat16} else input
+        others = [d for d in range(x.ndim) if d != 1]
+        per_channel = [1, -1, *[1] * (x.ndim - 2)]
+        mean = summed(x.mean(others), self.world) / self.world.size
+        centred = x - mean.view(per_channel)
+        variance = summed(centred.square().mean(others), self.world) / self.world.size
+        count = x.numel() // x.shape[1] * self.world.size
+        self._update(mean.detach(), variance.detach() * count / (count - 1))
+        normal = centred * (variance + self.eps).rsqrt().view(per_channel)
+        if self.affine:
+            normal = normal * self.weight.view(per_channel) + self.bias.view(per_channel)
+        return normal.to(input.dtype)
+
+    def _update(self, mean: Tensor, variance: Tensor) -> None:
+        if not self.track_running_stats or self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        weight = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), weight)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), weight)
+
+
+def make_global(module: nn.Module, world: World, device: torch.device) -> None:
+    """Put batch norms over all ranks in the place of those inside ``module``: SyncBatchNorm on CUDA, ours elsewhere."""
+    if world.size == 1:
+        return
+    for name, child in module.named_children():
+        if not isinstance(child, _BatchNorm):
+            make_global(child, world, device)
+        elif device.type == "cuda":
+            setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
+        else:
+            setattr(module, name, _converted(child, world))
+
+
+def _converted(norm: _BatchNorm, world: World) -> GlobalBatchNorm:
+    ours = GlobalBatchNorm(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+    ours.world = world
+    ours.weight, ours.bias = norm.weight, norm.bias
+    ours.running_mean, ours.running_var = norm.running_mean, norm.running_var
+    ours.num_batches_tracked = norm.num_batches_tracked
+    return ours
+
+
+@contextmanager
+def frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Inside, batch norms in training mode normalise as ever and leave their running statistics alone."""
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True

@@ -1,0 +1,191 @@
+"""One, two and four gloo processes train the same model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ablate.composition import Composition, Streams, TransformPair
+from ablate.config import Base, Encoder, Head, Optimiser, TrialConfig
+from ablate.data.dataset import DataSet, Images, Split
+from ablate.distributed import World
+from ablate.ops import describe
+from ablate.simclr.global_bn import GlobalBatchNorm, frozen_statistics
+from ablate.simclr.loss import nt_xent_with_top1
+from ablate.simclr.trainer import Trainer
+from tests.simclr import ranks
+
+SIZES = (1, 2, 4)
+CPU = torch.device("cpu")
+VARIANTS = {
+    "lars": {"optimiser": Optimiser(name="lars", lr=0.5, weight_decay=1e-4), "loss_scale": 2.0},
+    "adamw": {"optimiser": Optimiser(name="adamw", lr=0.01)},
+    "micro-batch": {"optimiser": Optimiser(name="sgd", lr=0.05), "micro_batch": 8},
+    "head with batch norm": {
+        "optimiser": Optimiser(name="sgd", lr=0.05),
+        "head": Head(hidden=8, output=4, layers=3, batch_norm=True),
+    },
+    "supervised": {"optimiser": Optimiser(name="sgd", lr=0.05), "objective": "supervised"},
+}
+LONG = ("lars", "adamw", "micro-batch")  # trained for 20 steps
+
+
+def data() -> DataSet:
+    generator = torch.Generator().manual_seed(3)
+    pixels = torch.randint(0, 256, (160, 3, 20, 20), generator=generator, dtype=torch.uint8)
+    labels = torch.arange(160) % 3
+    split = Split(Images(pixels), labels, torch.arange(160))
+    return DataSet("noise", "f00d", ("a", "b", "c"), split, split, torch.arange(160) % 10 == 0, split)
+
+
+def config(world_size: int, **changes) -> TrialConfig:
+    content = {
+        "composition": Composition.parse("crop(area=(0.5,1))+color+blur+noise").specs(),
+        "branches": "two",
+        "base": None,
+        "data": data().identity,
+        "image_size": 16,
+        "encoder": Encoder(name="resnet8", width=4),
+        "head": Head(hidden=8, output=4),
+        "epochs": 4,
+        "warmup_epochs": 1,
+        "batch_size": 32,
+        "memory_format": "contiguous",
+        "world_size": world_size,
+        **changes,
+    }
+    return TrialConfig(**content)
+
+
+def train(world: World) -> dict:
+    """What every rank sees: a step's gradients, then 20 steps' weights and running statistics, for every variant."""
+    found = {}
+    for name, changes in VARIANTS.items():
+        for dtype in (torch.float64, torch.float32):
+            trainer = Trainer(config(world.size, **changes), 7, data(), CPU, world, online=name == "adamw")
+            trainer.model.to(dtype)
+            loss = trainer._train(trainer._batches()[:1], lambda: False)
+            world.sum_([loss])
+            found[name, str(dtype), "loss"] = loss
+            gradients = [p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None]
+            found[name, str(dtype), "gradient"] = torch.cat(gradients)
+            found[name, str(dtype), "first statistics"] = statistics(trainer)
+            if dtype == torch.float64 and name in LONG:
+                trainer = Trainer(config(world.size, **changes), 7, data(), CPU, world, online=name == "adamw")
+                trainer.model.to(dtype)
+                losses = [trainer.train_epoch()["loss"] for _ in range(4)]
+                found[name, "losses"] = torch.tensor(losses, dtype=torch.float64)
+                found[name, "weights"] = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+                found[name, "statistics"] = statistics(trainer)
+                if trainer.probe:
+                    found[name, "probe"] = trainer.probe.linear.weight.detach()
+    return found
+
+
+def statistics(trainer: Trainer) -> torch.Tensor:
+    buffers = trainer.model.named_buffers()
+    return torch.cat([value.flatten().double() for name, value in buffers if "running" in name])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("ranks")
+    return {size: ranks.run("tests.simclr.test_processes:train", size, out) for size in SIZES}
+
+
+@pytest.mark.xdist_group("processes")
+@pytest.mark.parametrize("size", SIZES[1:])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_processes_agree_after_one_step(trained, size, variant):
+    one, several = trained[1][0], trained[size][0]
+    for what in ("loss", "gradient", "first statistics"):
+        a, b = one[variant, "torch.float64", what], several[variant, "torch.float64", what]
+        assert torch.isfinite(a).all()
+        torch.testing.assert_close(a, b, atol=1e-9, rtol=1e-9)
+    loss = one[variant, "torch.float32", "loss"]
+    torch.testing.assert_close(loss, several[variant, "torch.float32", "loss"], atol=1e-5, rtol=0)
+    a, b = one[variant, "torch.float32", "gradient"], several[variant, "torch.float32", "gradient"]
+    assert (a - b).norm() < 1e-4 * a.norm()
+
+
+@pytest.mark.xdist_group("processes")
+@pytest.mark.parametrize("size", SIZES[1:])
+@pytest.mark.parametrize("variant", LONG)
+def test_processes_agree_after_twenty_steps_and_all_hold_the_same_model(trained, size, variant):
+    one, several = trained[1][0], trained[size][0]
+    for what in ("losses", "weights", "statistics", *(["probe"] if variant == "adamw" else [])):
+        torch.testing.assert_close(one[variant, what], several[variant, what], atol=1e-6, rtol=1e-6)
+    for rank in trained[size][1:]:
+        assert torch.equal(rank[variant, "weights"], several[variant, "weights"])
+        assert torch.equal(rank[variant, "statistics"], several[variant, "statistics"])
+
+
+COMPOSITIONS = [*(entry.name for entry in describe()), "crop+color+blur", "color+crop+noise", "noise+elastic+rotate"]
+
+
+@pytest.mark.parametrize("size", SIZES[1:])
+@pytest.mark.parametrize("branches", ["one", "two"])
+@pytest.mark.parametrize("composition", COMPOSITIONS)
+@pytest.mark.parametrize("stored", [(20, 20), (16, 16), None])
+def test_views_are_the_same_bits_whoever_makes_them(composition, branches, size, stored):
+    """Also where images have several sizes and a part of them is padded to another width and height than the whole."""
+    make = getattr(TransformPair, f"{branches}_branch")
+    pair = make(composition, size=16)
+    generator = torch.Generator().manual_seed(1)
+    sizes = None if stored else torch.randint(16, 30, (8, 2), generator=generator)
+    height, width = stored or sizes.amax(0).tolist()
+    images = torch.randint(0, 256, (8, 3, height, width), generator=generator, dtype=torch.uint8)
+    params = pair.sample(8, stored or sizes, Streams(0, 3, "cpu"))
+    whole = pair.apply(images, params, sizes)
+    parts = []
+    for rank in range(size):
+        rows = World(rank, size).share(8)
+        own = None if sizes is None else sizes[rows]
+        high, wide = (height, width) if own is None else own.amax(0).tolist()
+        parts.append(pair.apply(images[rows, :, :high, :wide].contiguous(), params.part(rows), own))
+    for view in (0, 1):
+        assert torch.equal(whole[view], torch.cat([part[view] for part in parts]))
+
+
+def test_a_share_of_every_micro_batch():
+    trainer = Trainer(config(4, micro_batch=8, batch_size=32), 0, data(), CPU, World(1, 4))
+    assert trainer._parts == [slice(2, 4), slice(10, 12), slice(18, 20), slice(26, 28)]
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3, 3)])
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_global_batch_norm_of_one_process_is_batch_norm(shape, momentum):
+    torch.manual_seed(0)
+    plain = (nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d)(5, momentum=momentum).double()
+    nn.init.uniform_(plain.weight)
+    ours = GlobalBatchNorm(5, momentum=momentum).double()
+    ours.load_state_dict(plain.state_dict())
+    ours.world = World()
+    for _ in range(3):
+        x = torch.randn(shape, dtype=torch.float64) * 3 + 1
+        a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+        plain(a).square().sum().backward()
+        ours(b).square().sum().backward()
+        torch.testing.assert_close(a.grad, b.grad, atol=1e-10, rtol=0)
+    torch.testing.assert_close(plain.weight.grad, ours.weight.grad)
+    torch.testing.assert_close(plain.state_dict(), ours.state_dict())
+    torch.testing.assert_close(plain.eval()(x), ours.eval()(x))
+
+
+def test_frozen_statistics_normalise_by_the_batch_and_change_nothing():
+    norm = nn.BatchNorm1d(3)
+    x = torch.randn(8, 3)
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    with frozen_statistics(norm):
+        frozen = norm(x)
+    assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
+    assert torch.equal(frozen, norm(x))
+    assert not torch.equal(norm.running_mean, before["running_mean"])
+
+
+def test_a_loss_that_leaves_the_other_ranks_out_would_differ():
+    """The harness sees what it must: a rank's own NT-Xent is not its share of the global one."""
+    z = torch.randn(16, 4, dtype=torch.float64)
+    local = torch.stack([nt_xent_with_top1(part, 0.5, World())[0] for part in z.split(8)]).mean()
+    assert abs(local - nt_xent_with_top1(z, 0.5, World())[0]) > 0.1
