@@ -249,6 +249,32 @@ def report(
 
 
 @command
+def evaluate(
+    directory: Annotated[Path, typer.Argument(help="The directory of a sweep or of `ablate train`", metavar="DIR")],
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: linear, sgd, knn, rotation, rankme, alignment; of the projection as in linear@z"
+        ),
+    ],
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu or cuda", show_default="what each encoder was trained on")
+    ] = None,
+    cache: Cache = None,
+    again: Annotated[bool, typer.Option("--again", help="Also evaluate anew what is on record")] = False,
+) -> None:
+    """Run further evaluation protocols on the encoders that DIR keeps, and add them to the records."""
+    from ablate.data import cache_dir
+    from ablate.evaluation.protocols import parse_protocols
+    from ablate.settings import resolve_device
+    from ablate.sweep.reevaluate import reevaluate
+
+    specs = parse_protocols(protocol)
+    where = resolve_device(device) if device else None
+    reevaluate(directory, specs, cache_dir(cache), where, again, make_console())
+
+
+@command
 def preview(
     ops: Ops,
     out: Annotated[Path, typer.Option(help="The picture to write (.png, .svg or .pdf)")] = Path("views.png"),

@@ -15,6 +15,8 @@ from pydantic import ConfigDict, ValidationError
 from ablate.config import Model, Reference, Trial, TrialConfig
 
 SCHEMA = 1
+ROTATION_NOT_APPLICABLE = "rotation-not-applicable"
+"""The flag of a composition that turns images, which rotation prediction cannot judge."""
 
 
 class Failure(Model):

@@ -16,7 +16,7 @@ def load_results(directory: str | Path) -> pd.DataFrame:
     """One row per trial record of a sweep directory, in the order of its plan.
 
     Columns: ``key, seed, label, row, column, reference, status, flags``, every metric, ``seconds`` and ``error``.
-    Metrics are fractions; a failed trial's are NaN. Unreadable records are left out. The table of a sweep without
+    Accuracies are fractions; a failed trial's are NaN. Unreadable records are left out. The table of a sweep without
     records has no rows.
 
     Raises:
@@ -48,6 +48,9 @@ def load_results(directory: str | Path) -> pd.DataFrame:
         for r in ordered
     ]
     fixed = ["key", "seed", "label", "row", "column", "reference", "status", "flags"]
+    found = {name for r in ordered for name in r.metrics}
     metrics = ["linear_top1", "linear_val_top1", "knn_top1"]
+    if "linear_top1" not in found and "rotation_top1" in found:  # the images have no labels
+        metrics = ["rotation_top1", "rotation_val_top1"]
     columns = fixed + metrics + sorted({k for r in rows for k in r} - set(fixed + metrics) - {"seconds", "error"})
     return pd.DataFrame(rows, columns=[*columns, "seconds", "error"])

@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 
-from ablate import __version__
+from ablate import __version__, encoders
 from ablate.composition import Composition
 from ablate.config import Trial, TrialConfig
 from ablate.data import DataSet, cache_dir, read_entry
+from ablate.encoders import Keep, check_keep
 from ablate.evaluation.features import collapsed
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.knn import knn_on_validation
@@ -65,6 +66,7 @@ def run_trial(
     device: str | torch.device | None = None,
     retry_failed: bool = False,
     protocols: Sequence[str] | None = None,
+    keep_encoders: Keep = "none",
 ) -> TrialResult:
     """Train and evaluate ``config`` with ``seed``; write ``directory/trials/<key>-s<seed>.json`` and return it.
 
@@ -74,11 +76,13 @@ def run_trial(
 
     Without ``data``, the images are those that the default cache holds under the fingerprint in ``config``.
     ``protocols`` are the evaluations to record, as :func:`ablate.evaluation.protocols.parse_protocols` returns them; by
-    default linear evaluation and kNN, or what can be had without labels.
+    default linear evaluation and kNN, or what can be had without labels. ``keep_encoders`` says whether the trained
+    encoder is written to ``directory/encoders``, see :func:`ablate.encoders.save`.
 
     Raises:
         FileNotFoundError: the default cache does not hold them.
-        UsageError: ``config`` names an op that there is not, or not in that version; a protocol needs labels.
+        UsageError: ``config`` names an op that there is not, or not in that version; a protocol needs labels; nothing
+            says which encoder is the best.
         ValueError: ``data`` is not the data that ``config`` names.
         Interrupted: ``context.stop_requested()`` said so; the same call resumes.
         DiskTrouble: the disk refused the checkpoint or the record.
@@ -89,7 +93,9 @@ def run_trial(
         raise ValueError(f"the configuration is for data {config.data.fingerprint}, not {data.fingerprint}")
     trial = Trial(config=config, seed=seed, label=label or "+".join(op.name for op in config.composition) or "none")
     Composition.from_specs(config.composition)
-    check_protocols(protocols or (), data)
+    protocols = default_protocols(data) if protocols is None else protocols
+    check_protocols(protocols, data)
+    check_keep(keep_encoders, protocols)
     context, path = context or Context(), record_path(Path(directory), trial.id)
     try:
         result = read_record(path)
@@ -100,7 +106,9 @@ def run_trial(
         pass
     except BadRecord:
         context.report(0, {"damaged_record": str(set_aside(path))})
-    return execute(trial, Path(directory), data, torch.device(device or config.device), context, protocols)
+    return execute(
+        trial, Path(directory), data, torch.device(device or config.device), context, protocols, keep_encoders
+    )
 
 
 def execute(
@@ -110,14 +118,15 @@ def execute(
     device: torch.device,
     context: Context,
     protocols: Sequence[str] | None = None,
+    keep_encoders: Keep = "none",
 ) -> TrialResult:
     """Run ``trial`` whatever is on record, resuming from its checkpoint if there is one; see :func:`run_trial`."""
-    running = directory / "running" / trial.id
     torch.set_num_threads(trial.config.threads)
-    run = _Run(trial, running, data, device, context)
+    run = _Run(trial, directory, data, device, context)
     try:
         run.train()
         outcome = run.evaluate(default_protocols(data) if protocols is None else protocols)
+        run.keep(keep_encoders, outcome["metrics"])
     except (Interrupted, KeyboardInterrupt, DiskTrouble):
         raise
     except Exception as error:  # a record, so that the sweep goes on
@@ -125,17 +134,19 @@ def execute(
         outcome = {"status": "failed", "error": _failure(error, device)}
     result = run.result(outcome)
     write_record(directory, result)
-    shutil.rmtree(running, ignore_errors=True)
+    shutil.rmtree(run.running, ignore_errors=True)
     return result
 
 
 class _Run:
     """The state of one attempt at a trial."""
 
-    def __init__(self, trial: Trial, running: Path, data: DataSet, device: torch.device, context: Context) -> None:
+    def __init__(self, trial: Trial, directory: Path, data: DataSet, device: torch.device, context: Context) -> None:
         self.trial, self.data, self.device, self.context = trial, data, device, context
         self.config = trial.config
-        self.path = running / "checkpoint.pt"
+        self.directory = directory
+        self.running = directory / "running" / trial.id
+        self.path = self.running / "checkpoint.pt"
         self.history: list[dict[str, Any]] = []
         self.timings: dict[str, float] = {"train": 0.0, "evaluate": 0.0, "cpu": 0.0}
         self.attempts = 1
@@ -206,6 +217,11 @@ class _Run:
             "flags": (*flags, *found.flags),
             "protocols": found.protocols,
         }
+
+    def keep(self, choice: Keep, metrics: dict[str, float]) -> None:
+        """Write the encoder to disk if it is to be kept."""
+        assert self.frozen is not None
+        encoders.save(self.directory, self.trial, self.frozen.encoder, self.frozen.head, metrics, choice)
 
     def result(self, outcome: dict[str, Any]) -> TrialResult:
         """The record of this attempt."""

@@ -1,11 +1,14 @@
-"""What evaluation looks at: un-augmented images, and whether their representations still differ."""
+"""What evaluation looks at: which images, un-augmented, and whether their representations still differ."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ablate.config import SMALL_IMAGE
+from ablate.data import Split
 from ablate.ops import center_crop
+from ablate.rng import stream
 
 CENTRE = 0.875  # of the short side, evaluated above SMALL_IMAGE (as in the paper)
 
@@ -19,6 +22,12 @@ def unaugmented(images: Tensor, sizes: Tensor | None, image_size: int) -> Tensor
         image_size: pixels. Up to 64 the whole (centre square of the) image is taken, above its centre 0.875.
     """
     return center_crop(images, (image_size, image_size), 1.0 if image_size <= SMALL_IMAGE else CENTRE, sizes)
+
+
+def drawn(split: Split, purpose: str, most: int) -> Tensor:
+    """int64 index of ``most`` images of ``split``, or all, in order: one draw for every trial on these images."""
+    shuffled = torch.randperm(len(split.labels), generator=stream(0, f"evaluation/{purpose}"))
+    return shuffled[:most].sort().values
 
 
 def collapsed(h: Tensor, tolerance: float = 1e-4) -> bool:

@@ -10,7 +10,10 @@ from ablate.data import DataSet
 from ablate.errors import UsageError, unknown
 from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.evaluation.knn import knn
+from ablate.evaluation.label_free import alignment, rankme
 from ablate.evaluation.linear import linear
+from ablate.evaluation.rotation import rotation
+from ablate.evaluation.sgd import sgd
 from ablate.evaluation.trained import classifier, online
 
 
@@ -25,7 +28,11 @@ class Protocol:
 
 PROTOCOLS = {
     "linear": Protocol(linear, needs_labels=True),
+    "sgd": Protocol(sgd, needs_labels=True),
     "knn": Protocol(knn, needs_labels=True),
+    "rotation": Protocol(rotation, needs_labels=False),
+    "rankme": Protocol(rankme, needs_labels=False),
+    "alignment": Protocol(alignment, needs_labels=False),
     "online": Protocol(online, needs_labels=True, at=("h",)),
 }
 
@@ -63,7 +70,7 @@ def _canonical(spec: str) -> str:
 
 def default_protocols(data: DataSet) -> tuple[str, ...]:
     """What is run when nothing is asked for."""
-    return ("linear", "knn")
+    return ("linear", "knn") if data.classes else ("rotation", "rankme", "alignment")
 
 
 def check_protocols(specs: Sequence[str], data: DataSet) -> None:

@@ -8,30 +8,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ablate.results import TrialResult
+from ablate.results import ROTATION_NOT_APPLICABLE, TrialResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.config import Trial
 
-METRICS = ("linear_top1", "linear_val_top1", "knn_top1", "linear_balanced_accuracy")
-Status = Literal["done", "partial", "failed", "missing"]
+LINEAR, ROTATION = "linear_top1", "rotation_top1"
+METRICS = (LINEAR, "linear_val_top1", "knn_top1", "linear_balanced_accuracy")
+FURTHER = ("sgd_top1", "online_top1", ROTATION, "rotation_val_top1", "rankme", "alignment", "uniformity")
+Status = Literal["done", "partial", "failed", "missing", "not judged"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One composition (or reference): by metric, the value of every seed that has one, as a fraction."""
+    """One composition (or reference): by metric, the value of every seed that has one, as a fraction.
+
+    ``metric`` is what the grid is about: linear evaluation or, without labels, rotation prediction.
+    """
 
     label: str
     values: dict[str, dict[int, float]] = field(default_factory=dict)
     planned: int = 0
     failed: int = 0
     flags: tuple[str, ...] = ()
+    metric: str = LINEAR
 
-    def seeds(self, metric: str = "linear_top1") -> dict[int, float]:
-        """Seed -> value."""
-        return self.values.get(metric, {})
+    def seeds(self, metric: str | None = None) -> dict[int, float]:
+        """Seed -> value, of ``metric`` or the grid's own."""
+        return self.values.get(metric or self.metric, {})
 
     @property
     def n(self) -> int:
@@ -40,17 +46,27 @@ class Cell:
 
     @property
     def status(self) -> Status:
-        """Done: every planned seed has a result; partial: some; failed: none, and one failed; missing: none yet."""
+        """Done: every planned seed has a result; partial: some; failed: none, and one failed; missing: none yet.
+
+        Not judged: the composition turns images, which rotation prediction cannot judge.
+        """
         if self.n:
             return "done" if self.n == self.planned else "partial"
+        if self.metric == ROTATION and ROTATION_NOT_APPLICABLE in self.flags:
+            return "not judged"
         return "failed" if self.failed else "missing"
 
-    def mean(self, metric: str = "linear_top1") -> float | None:
+    @property
+    def validation(self) -> float | None:
+        """The mean over seeds of the metric on the validation split, by which winners are chosen."""
+        return self.mean(self.metric.replace("_top1", "_val_top1"))
+
+    def mean(self, metric: str | None = None) -> float | None:
         """The mean over seeds, or None without any."""
         values = self.seeds(metric).values()
         return statistics.fmean(values) if values else None
 
-    def std(self, metric: str = "linear_top1") -> float | None:
+    def std(self, metric: str | None = None) -> float | None:
         """The sample standard deviation over seeds (n - 1), or None below two."""
         values = list(self.seeds(metric).values())
         return statistics.stdev(values) if len(values) > 1 else None
@@ -63,8 +79,16 @@ class Grid:
     ops: tuple[str, ...]
     cells: dict[tuple[str, str], Cell]
     references: dict[str, Cell]
+    metric: str = LINEAR
 
-    def average(self, row: str, metric: str = "linear_top1") -> float | None:
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What its tables show: linear evaluation and kNN (if there are labels), and whatever else is known."""
+        known = {metric for cell in (*self.cells.values(), *self.references.values()) for metric in cell.values}
+        usual = METRICS if self.metric == LINEAR else ()
+        return (*usual, *(metric for metric in FURTHER if metric in known))
+
+    def average(self, row: str, metric: str | None = None) -> float | None:
         """The mean over all k cells of a row, the diagonal included, as in Figure 5; None while a result is missing."""
         means = [self.cells[row, column].mean(metric) for column in self.ops]
         known = [mean for mean in means if mean is not None]
@@ -113,21 +137,36 @@ def grid_of(table: pd.DataFrame | list[dict[str, Any]]) -> Grid:
     by_cell: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in in_grid:
         by_cell.setdefault((row["row"], row["column"]), []).append(row)
+    metric = _metric(rows)
     labels = {(a, b): a if a == b else f"{a}+{b}" for a in ops for b in ops}
-    cells = {place: _cell(label, by_cell.get(place, [])) for place, label in labels.items()}
+    cells = {place: _cell(label, by_cell.get(place, []), metric) for place, label in labels.items()}
     names = dict.fromkeys(row["reference"] for row in rows if _text(row["reference"]))
-    references = {name: _cell(name, [row for row in rows if row["reference"] == name]) for name in names}
-    return Grid(ops, cells, references)
+    references = {name: _cell(name, [row for row in rows if row["reference"] == name], metric) for name in names}
+    return Grid(ops, cells, references, metric)
 
 
-def _cell(label: str, rows: list[dict[str, Any]]) -> Cell:
+def _metric(rows: list[dict[str, Any]]) -> str:
+    """Linear evaluation, unless no trial has it and rotation prediction was made."""
+    if any(_number(row.get(LINEAR)) for row in rows):
+        return LINEAR
+    rotation = any(_number(row.get(ROTATION)) or ROTATION_NOT_APPLICABLE in _flags(row) for row in rows)
+    return ROTATION if rotation else LINEAR
+
+
+def _flags(row: dict[str, Any]) -> list[str]:
+    return [flag for flag in str(row.get("flags") or "").split(",") if flag]
+
+
+def _cell(label: str, rows: list[dict[str, Any]], metric: str) -> Cell:
     done = [row for row in rows if row["status"] == "done"]
-    values = {
-        metric: {int(row["seed"]): float(row[metric]) for row in done if _number(row.get(metric))} for metric in METRICS
+    by_metric = {
+        name: {int(row["seed"]): float(row[name]) for row in done if _number(row.get(name))}
+        for name in (*METRICS, *FURTHER)
     }
-    flags = sorted({flag for row in done for flag in str(row.get("flags") or "").split(",") if flag})
+    values = {name: seeds for name, seeds in by_metric.items() if seeds}
+    flags = sorted({flag for row in done for flag in _flags(row)})
     failed = sum(row["status"] == "failed" for row in rows)
-    return Cell(label, values, planned=len(rows), failed=failed, flags=tuple(flags))
+    return Cell(label, values, planned=len(rows), failed=failed, flags=tuple(flags), metric=metric)
 
 
 def _text(value: object) -> bool:

@@ -31,6 +31,10 @@ NAMES = {
     "linear_val_top1": "linear evaluation top-1 on validation (%)",
     "knn_top1": "kNN top-1 (%)",
     "linear_balanced_accuracy": "linear evaluation balanced accuracy (%)",
+    "sgd_top1": "linear evaluation top-1 by the paper's SGD (%)",
+    "online_top1": "online probe top-1 (%)",
+    "rotation_top1": "rotation prediction top-1 (%)",
+    "rotation_val_top1": "rotation prediction top-1 on validation (%)",
 }
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -45,7 +49,7 @@ TIMELESS = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationD
 def heatmap(
     data: pd.DataFrame | Grid,
     *,
-    metric: str = "linear_top1",
+    metric: str | None = None,
     title: str = "",
     limits: tuple[float, float] | None = None,
 ) -> Figure:
@@ -53,7 +57,9 @@ def heatmap(
 
     Args:
         data: the table of :func:`ablate.load_results`, or a Grid.
-        metric: ``linear_top1``, ``linear_val_top1``, ``linear_balanced_accuracy`` or ``knn_top1``.
+        metric: ``linear_top1``, ``linear_val_top1``, ``linear_balanced_accuracy``, ``knn_top1``, ``sgd_top1``,
+            ``online_top1``, ``rotation_top1`` or ``rotation_val_top1``; default: ``linear_top1``, or ``rotation_top1``
+            where there is no linear evaluation.
         title: above the figure; wrapped to its width.
         limits: of the colour scale, as fractions; default: the lowest and highest cell.
 
@@ -63,13 +69,13 @@ def heatmap(
     Raises:
         ValueError: the table holds no grid, or an unknown metric.
     """
-    if metric not in NAMES:
+    if metric is not None and metric not in NAMES:
         raise ValueError(f"unknown metric {metric!r}; allowed: {', '.join(NAMES)}")
     grid = data if isinstance(data, Grid) else grid_of(data)
     if not grid.ops:
         raise ValueError("the table holds no grid: no trial has a row and a column")
     with mpl.rc_context(STYLE):
-        return _draw(grid, metric, title, limits or limits_of(grid, metric))
+        return _draw(grid, metric or grid.metric, title, limits or limits_of(grid, metric or grid.metric))
 
 
 def save(figure: Figure, paths: Sequence[Path]) -> None:

@@ -14,7 +14,7 @@ from importlib.resources import files
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from ablate.report.grid import Cell, Grid
+from ablate.report.grid import LINEAR, Cell, Grid
 from ablate.report.heatmap import CELL, STYLE, draw_panel, heading_height, limits_of, notes, short_names
 
 FEWEST = 4  # cells that a rank correlation is worth reporting for
@@ -60,8 +60,8 @@ def compare(grid: Grid) -> Comparison | None:
     places = [(a, b) for a in ops for b in ops]
     ours = Grid(ops, {place: grid.cells[place] for place in places}, {})
     values = {(a, b): table[names[a]][names[b]] / 100 for a, b in places}
-    cells = {place: Cell(ours.cells[place].label, {"linear_top1": {0: values[place]}}, planned=1) for place in places}
-    pairs = [(mean, values[place]) for place in places if (mean := ours.cells[place].mean()) is not None]
+    cells = {place: Cell(ours.cells[place].label, {LINEAR: {0: values[place]}}, planned=1) for place in places}
+    pairs = [(mean, values[place]) for place in places if (mean := ours.cells[place].mean(LINEAR)) is not None]
     if len(pairs) < FEWEST:
         return None
     return Comparison(ours, Grid(ops, cells, {}), spearman(*zip(*pairs, strict=True)), len(pairs))
@@ -73,7 +73,7 @@ def draw(comparison: Comparison, name: str) -> Figure:
     label = 0.065 * max(len(op) for op in short_names(comparison.ours.ops)) + 0.45
     width = max(label + (k + 1.25) * CELL[0] + 0.9, 4.2)  # inches of each half
     lines = textwrap.wrap(f"Linear evaluation top-1 (%). {comparison}", int(2 * width * 16))
-    lines += notes(comparison.ours, "linear_top1", int(2 * width * 16))
+    lines += notes(comparison.ours, LINEAR, int(2 * width * 16))
     height = k * CELL[1] + heading_height(comparison.ours.ops) + 0.75 + 0.13 * len(lines)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2 * width, height), layout="constrained")
@@ -81,7 +81,7 @@ def draw(comparison: Comparison, name: str) -> Figure:
         titles = (name, "Chen et al. 2020, Figure 5: ImageNet, ResNet-50")
         for half, grid, title in zip(halves, (comparison.ours, comparison.paper), titles, strict=True):
             main, side = half.subplots(1, 2, width_ratios=[k, 1])
-            draw_panel(main, side, grid, "linear_top1", limits_of(grid, "linear_top1"))
+            draw_panel(main, side, grid, LINEAR, limits_of(grid, LINEAR))
             half.suptitle("\n".join(textwrap.wrap(title, int(width * 15))), fontsize=8, parse_math=False)
         figure.supxlabel("\n".join(lines), fontsize=7, parse_math=False)
     return figure

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ablate.report.grid import Cell, Grid
+from ablate.report.grid import ROTATION, Cell, Grid
 
 CONFIDENCE = 0.95
 
@@ -52,7 +52,7 @@ def best_by_validation(cells: list[Cell]) -> Cell | None:
 def _best(cells: list[Cell]) -> list[Cell]:
     """Every cell that shares the highest mean validation accuracy; a mean over fewer seeds does not compete."""
     seeds = max((cell.n for cell in cells), default=0)
-    scores = {cell.label: cell.mean("linear_val_top1") or 0.0 for cell in cells if cell.n == seeds}
+    scores = {cell.label: cell.validation or 0.0 for cell in cells if cell.n == seeds}
     return [cell for cell in cells if scores.get(cell.label, -1.0) == max(scores.values())]
 
 
@@ -63,7 +63,8 @@ def summary(grid: Grid) -> list[str]:
         return ["No cell has a result yet."]
     best = equals[0]
     tied = f", tied with {', '.join(cell.label for cell in equals[1:])}" if len(equals) > 1 else ""
-    lines = [f"Best composition by validation accuracy: {best.label}, test {percent(best)}{tied}."]
+    judged = " of rotation prediction" if grid.metric == ROTATION else ""
+    lines = [f"Best composition by validation accuracy{judged}: {best.label}, test {percent(best)}{tied}."]
     untrained = grid.references.get("untrained")
     if untrained and (untrained.mean() or 0.0) >= max(cell.mean() or 0.0 for cell in grid.with_results):
         lines.append(
@@ -84,10 +85,13 @@ def summary(grid: Grid) -> list[str]:
     collapsed = [cell.label for cell in grid.with_results if "collapsed" in cell.flags]
     if collapsed:
         lines.append(f"Collapsed (all representations equal): {', '.join(collapsed)}.")
+    unjudged = [cell.label for cell in grid.cells.values() if cell.status == "not judged"]
+    if unjudged:
+        lines.append(f"Not judged, since rotation prediction cannot judge what turns images: {', '.join(unjudged)}.")
     return lines
 
 
-def percent(cell: Cell, metric: str = "linear_top1") -> str:
+def percent(cell: Cell, metric: str | None = None) -> str:
     """``63.1 ± 0.7 %`` (mean, standard deviation over seeds), without the deviation for one seed."""
     mean, std = cell.mean(metric), cell.std(metric)
     if mean is None:
@@ -107,7 +111,7 @@ def _best_pair(grid: Grid) -> tuple[str, dict[int, float]] | None:
             shared = one.seeds().keys() & other.seeds().keys()
             if not shared:
                 continue
-            score = len(shared), (one.mean("linear_val_top1") or 0) + (other.mean("linear_val_top1") or 0)
+            score = len(shared), (one.validation or 0) + (other.validation or 0)
             if best is None or score > best[0]:
                 means = {seed: (one.seeds()[seed] + other.seeds()[seed]) / 2 for seed in shared}
                 best = score, f"{a} with {b}", means

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from ablate.report.grid import METRICS, Cell, Grid
+from ablate.report.grid import Cell, Grid
 from ablate.results import write_atomically
 
 
@@ -17,11 +17,12 @@ def write_csv(grid: Grid, path: Path) -> None:
     """One row per cell, row average and reference.
 
     Columns: ``kind`` (cell, average, reference), ``first``, ``second``, ``label``, ``status``, ``n``, ``flags``, mean
-    and standard deviation of every metric (fractions), and ``seeds``: ``seed=linear_top1`` pairs.
+    and standard deviation of every metric (fractions), and ``seeds``: ``seed=value`` pairs of the grid's metric,
+    ``linear_top1`` or, without labels, ``rotation_top1``.
     """
-    rows = [_row("cell", first, second, cell) for (first, second), cell in grid.cells.items()]
+    rows = [_row("cell", first, second, cell, grid.metrics) for (first, second), cell in grid.cells.items()]
     rows += [_average(grid, op) for op in grid.ops]
-    rows += [_row("reference", "", "", cell) for cell in grid.references.values()]
+    rows += [_row("reference", "", "", cell, grid.metrics) for cell in grid.references.values()]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), restval="", lineterminator="\n")
     writer.writeheader()
@@ -66,17 +67,17 @@ def write_tex(grid: Grid, path: Path) -> None:
     write_atomically(path, environment.from_string(TEX).render(grid=grid, cell=_tex, average=average))
 
 
-def _row(kind: str, first: str, second: str, cell: Cell) -> dict[str, Any]:
+def _row(kind: str, first: str, second: str, cell: Cell, metrics: tuple[str, ...]) -> dict[str, Any]:
     row: dict[str, Any] = {"kind": kind, "first": first, "second": second, "label": cell.label}
     row |= {"status": cell.status, "n": cell.n, "flags": " ".join(cell.flags)}
-    for metric in METRICS:
+    for metric in metrics:
         row |= {f"{metric}_mean": cell.mean(metric), f"{metric}_std": cell.std(metric)}
     row["seeds"] = " ".join(f"{seed}={value:.6g}" for seed, value in sorted(cell.seeds().items()))
     return row
 
 
 def _average(grid: Grid, op: str) -> dict[str, Any]:
-    means = {f"{metric}_mean": grid.average(op, metric) for metric in METRICS}
+    means = {f"{metric}_mean": grid.average(op, metric) for metric in grid.metrics}
     return {"kind": "average", "first": op, "second": "", "label": f"average of {op}", **means}
 
 

@@ -12,7 +12,7 @@ from ablate.report.grid import Cell, Grid
 from ablate.report.statistics import percent
 
 ROW_LABEL = 16  # columns
-MARKS = {"failed": "failed", "missing": "-"}
+MARKS = {"failed": "failed", "missing": "-", "not judged": "n/a"}
 
 
 def render(grid: Grid, console: Console) -> None:

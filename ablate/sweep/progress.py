@@ -22,6 +22,7 @@ from ablate.sweep.workspace import TrialProgress, log_path, read_progress
 
 REFRESH = 0.5  # seconds between looks at the running trials
 PLAIN_EVERY = 30.0  # seconds between lines about running trials when not on a terminal
+SHOWN = {"linear_top1": "linear", "sgd_top1": "SGD", "knn_top1": "kNN", "rotation_top1": "rotation"}
 REPRESENTATIVE = {None, "no-op"}  # trials that cost what a cell costs; supervised ones see half the views
 
 
@@ -143,7 +144,8 @@ class Progress:
         if result.status == "failed":
             reason = result.error.message if result.error else "no reason recorded"
             return f"{head}failed: {reason} (log: {log_path(self.directory, result.id)})", "red"
-        accuracy = f"linear {result.metrics['linear_top1']:.1%}, kNN {result.metrics['knn_top1']:.1%}"
+        known = [f"{name} {result.metrics[metric]:.1%}" for metric, name in SHOWN.items() if metric in result.metrics]
+        accuracy = ", ".join(known) or "done"
         flags = f" [{', '.join(result.flags)}]" if result.flags else ""
         return f"{head}{accuracy}{flags} in {clock(result.timings['total'])}", ""
 

@@ -1,0 +1,160 @@
+"""Trained encoders on disk, loadable without ablate: safetensors with the configuration beside them.
+
+``DIR/encoders/<id>.safetensors`` holds the encoder's state dict: for ResNets under torchvision's own names, without
+``fc`` (up to 64 px with a 3x3 ``conv1`` and no max pool). ``<id>.head.safetensors`` holds the head's: the projection
+head, or a supervised trial's classifier. ``<id>.json`` says what they are, what goes in and how good they were.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from ablate.config import SMALL_IMAGE, Trial, TrialConfig
+from ablate.errors import UsageError, first_line
+from ablate.results import write_atomically
+from ablate.simclr.encoder import build_encoder
+from ablate.simclr.head import ProjectionHead
+
+Keep = Literal["all", "best", "none"]
+State = dict[str, Tensor]
+
+INPUT = "RGB, float32 in [0, 1], [n, 3, size, size]; no mean is subtracted and nothing divided by a standard deviation"
+CHOSEN_BY = ("linear_val_top1", "rotation_val_top1")  # the first that a trial has
+WRAPPER = "net."  # where our ResNet holds torchvision's
+
+
+def check_keep(keep: Keep, protocols: Sequence[str]) -> None:
+    """Raise UsageError when the best is to be kept and no protocol says which that is."""
+    if keep == "best" and not {"linear", "rotation"} & set(protocols):
+        raise UsageError(
+            "the best encoder is chosen by the validation accuracy of linear evaluation or, without labels, rotation "
+            "prediction: add linear or rotation to the protocols, or keep all"
+        )
+
+
+def save(
+    directory: Path, trial: Trial, encoder: nn.Module, head: nn.Module, metrics: dict[str, float], keep: Keep
+) -> bool:
+    """Write a trial's encoder and head under ``directory/encoders``, atomically; True if they are kept.
+
+    ``best`` keeps one encoder per directory, that with the highest ``linear_val_top1`` (else ``rotation_val_top1``; the
+    smaller id among equals), whatever the number of workers that save at once. References do not compete.
+
+    Raises:
+        DiskTrouble: the disk refused a write.
+    """
+    if keep == "none":
+        return False
+    if keep == "all":
+        _write(directory, trial, encoder, head, metrics)
+        return True
+    mine = _place(trial.id, metrics)
+    if mine is None or trial.reference is not None:
+        return False
+    folder = directory / "encoders"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        described = {name: describe(directory, name) for name in kept(directory) if name != trial.id}
+        rivals = [name for name, content in described.items() if content["reference"] is None]
+        places = [_place(name, described[name]["metrics"]) for name in rivals]
+        if any(place is not None and place < mine for place in places):
+            return False
+        _write(directory, trial, encoder, head, metrics)
+        for name in rivals:
+            _remove(directory, name)
+    return True
+
+
+def kept(directory: Path) -> list[str]:
+    """The ids of the trials whose encoders ``directory`` holds, in order."""
+    return sorted(path.stem for path in (directory / "encoders").glob("[!.]*.json"))
+
+
+def describe(directory: Path, trial_id: str) -> dict[str, Any]:
+    """What ``<id>.json`` says: ``config, seed, label, reference, input, size, metrics``."""
+    content: dict[str, Any] = json.loads(_path(directory, trial_id, "json").read_text())
+    return content
+
+
+def load(directory: Path, trial_id: str) -> tuple[State, State]:
+    """The state dicts of encoder and head, on the CPU, under the names that the files have.
+
+    Raises:
+        UsageError: a file is missing or damaged.
+    """
+    return _read(_path(directory, trial_id, "safetensors")), _read(_path(directory, trial_id, "head.safetensors"))
+
+
+def rebuild(directory: Path, trial_id: str, config: TrialConfig) -> tuple[nn.Module, nn.Module]:
+    """The encoder and head of a trial as modules, on the CPU, in evaluation mode and the trial's memory format."""
+    states = load(directory, trial_id)
+    with torch.random.fork_rng(devices=[]):  # initial weights, overwritten at once
+        encoder = build_encoder(config.encoder, config.image_size)
+        head = (
+            nn.Linear(encoder.dim, config.data.classes)
+            if config.objective == "supervised"
+            else ProjectionHead(encoder.dim, config.head.hidden, config.head.output)
+        )
+    layout = torch.channels_last if config.memory_format == "channels_last" else torch.contiguous_format
+    for module, state in zip((encoder, head), states, strict=True):
+        prefix = WRAPPER if hasattr(module, "net") else ""
+        module.load_state_dict({prefix + name: value for name, value in state.items()})
+        module.eval().to(memory_format=layout)
+    return encoder, head
+
+
+def _write(directory: Path, trial: Trial, encoder: nn.Module, head: nn.Module, metrics: dict[str, float]) -> None:
+    """The description comes last: where it is, the weights are whole."""
+    for kind, module in (("safetensors", encoder), ("head.safetensors", head)):
+        state = {
+            name.removeprefix(WRAPPER): value.detach().cpu().contiguous() for name, value in module.state_dict().items()
+        }
+        write_atomically(_path(directory, trial.id, kind), to_bytes(state, metadata={"format": "pt"}))
+    description = {
+        **trial.model_dump(mode="json", include={"config", "seed", "label", "reference"}),
+        "input": INPUT,
+        "size": trial.config.image_size,
+        "encoder": _in_words(trial.config),
+        "metrics": metrics,
+    }
+    write_atomically(_path(directory, trial.id, "json"), json.dumps(description, indent=1) + "\n")
+
+
+def _in_words(config: TrialConfig) -> str:
+    if config.encoder.name == "resnet8":
+        return f"ablate's ResNet8, width {config.encoder.width}"
+    stem = ", conv1 3x3 with stride 1 and no maxpool" if config.image_size <= SMALL_IMAGE else ""
+    return f"torchvision.models.{config.encoder.name} without fc{stem}"
+
+
+def _read(path: Path) -> State:
+    try:
+        state: State = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{path} is missing or damaged ({first_line(error)}); its trial has to be run again") from None
+    return state
+
+
+def _place(trial_id: str, metrics: dict[str, float]) -> tuple[float, str] | None:
+    """What the best encoder has the least of; None where nothing was measured on the validation split."""
+    return next(((-metrics[name], trial_id) for name in CHOSEN_BY if name in metrics), None)
+
+
+def _remove(directory: Path, trial_id: str) -> None:
+    """The description goes first, as it came last."""
+    for kind in ("json", "safetensors", "head.safetensors"):
+        _path(directory, trial_id, kind).unlink(missing_ok=True)
+
+
+def _path(directory: Path, trial_id: str, kind: str) -> Path:
+    return directory / "encoders" / f"{trial_id}.{kind}"

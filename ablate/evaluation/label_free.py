@@ -1,0 +1,91 @@
+"""What can be said of representations without any label: RankMe, alignment and uniformity."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ablate.composition import Streams, TransformPair
+from ablate.evaluation.features import drawn
+from ablate.evaluation.frozen import BATCH, At, Frozen, Outcome
+from ablate.rng import derive_seed
+
+RANKME_IMAGES = 25_600  # as in the paper
+EPSILON = 1e-7  # as in the paper, for float32
+PAIR_IMAGES = 5000
+CHUNK = 1024  # rows at once
+
+
+def rankme(frozen: Frozen, at: At) -> Outcome:
+    """The protocol ``rankme``: :func:`rank` of the features of up to 25,600 un-augmented images trained on."""
+    index = drawn(frozen.data.pretrain, "rankme", RANKME_IMAGES)
+    return Outcome(
+        metrics={"rankme": rank(frozen.features(frozen.data.pretrain, index, at))},
+        description=(
+            f"effective rank of {frozen.called(at)} of {len(index)} un-augmented training images: exp of the entropy "
+            "of the normalised singular values (RankMe, Garrido et al. 2023, equation 1)"
+        ),
+    )
+
+
+def rank(features: Tensor) -> float:
+    """RankMe of ``features [N, d]``, between 1 and min(N, d) (Garrido et al. 2023, equation 1).
+
+    ``exp(-sum_k p_k log p_k)`` with ``p_k = sigma_k / |sigma|_1 + 1e-7`` over the singular values. These come from the
+    float64 Gram matrix ``[d, d]``, summed in chunks: what squaring loses lies below the 1e-7.
+    """
+    gram = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64, device=features.device)
+    for part in features.split(CHUNK):
+        gram.addmm_(part.double().T, part.double())
+    values = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()[-min(features.shape) :]
+    p = values / values.sum() + EPSILON
+    return float((-(p * p.log()).sum()).exp())
+
+
+def alignment(frozen: Frozen, at: At) -> Outcome:
+    """The protocol ``alignment``: how close positive pairs are, and how evenly views spread (Wang & Isola 2020).
+
+    Positive pairs are drawn on test images by the trial's own transform pair, both branches as in training (though the
+    encoder is in evaluation mode). Uniformity is over the views, which are the marginals of those pairs as in the
+    paper: the mean of both branches'.
+    """
+    split, device = frozen.data.test, frozen.device
+    index = drawn(split, "alignment", PAIR_IMAGES)
+    pair, resident = TransformPair.from_config(frozen.config), frozen.resident(split)
+    streams = Streams(derive_seed(frozen.seed, "evaluation/alignment"), 0, device)
+    views: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for chunk in index.split(BATCH):
+        images, sizes = resident.batch(chunk)
+        for branch, view in zip(views, pair(images, streams, sizes), strict=True):
+            branch.append(frozen.encode(view, at))
+    x, y = (F.normalize(torch.cat(branch), dim=1) for branch in views)
+    return Outcome(
+        metrics={"alignment": align(x, y), "uniformity": (uniform(x) + uniform(y)) / 2},
+        description=(
+            f"alignment (alpha 2) of l2-normalised {frozen.called(at)} over {len(index)} positive pairs that the "
+            "trial's own transform pair drew on test images, and uniformity (t 2), the mean of both branches' views "
+            "(Wang & Isola 2020)"
+        ),
+    )
+
+
+def align(x: Tensor, y: Tensor) -> float:
+    """``E |x - y|^2`` over positive pairs, rows of equal number of ``x, y [N, d]`` of unit length; from 0 to 4.
+
+    Wang & Isola 2020, section 4.1, with alpha = 2.
+    """
+    return float((x - y).square().sum(1).double().mean())
+
+
+def uniform(x: Tensor) -> float:
+    """``log E exp(-2 |x_i - x_j|^2)`` over pairs i < j of ``x [N, d]`` of unit length; 0 if all are equal, else below.
+
+    Wang & Isola 2020, section 4.1, with t = 2. Distances come from inner products, a chunk of rows at a time.
+    """
+    total = torch.zeros((), dtype=torch.float64, device=x.device)
+    for start in range(0, len(x), CHUNK):
+        squared = (2 - 2 * (x[start : start + CHUNK] @ x[start:].T)).clamp_min(0)
+        total += (-2 * squared).exp().double().triu(1).sum()
+    pairs = len(x) * (len(x) - 1) / 2
+    return float((total / pairs).log())

@@ -1,0 +1,76 @@
+"""Rotation prediction, an evaluation without labels: a classifier says by how many quarter turns an image was turned.
+
+SelfAugment (Reed et al. 2021) found its accuracy to rank augmentation policies as supervised linear evaluation does
+(rank correlation above 0.94). It cannot judge a composition that turns images itself: an encoder that learned to ignore
+turns would be punished for what it was taught.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ablate.config import OpSpec, TrialConfig
+from ablate.data import Split
+from ablate.evaluation.features import drawn
+from ablate.evaluation.frozen import At, Frozen, Outcome
+from ablate.evaluation.linear import L2_CHOICE, linear_evaluation
+from ablate.results import ROTATION_NOT_APPLICABLE
+
+IMAGES = 5000  # of each split, drawn once per data set; each is evaluated four times
+TURNING = {"rotate", "kornia.RandomRotation90", "kornia.RandomVerticalFlip"}
+TURNING_BY_DEGREES = {"affine", "kornia.RandomAffine", "kornia.RandomRotation"}
+FARTHEST = 45.0  # degrees: turned further, an image is nearer to another quarter turn than to its own
+
+
+def rotation(frozen: Frozen, at: At) -> Outcome:
+    """The protocol ``rotation``: 4-way linear evaluation on images turned by 0, 90, 180 and 270 degrees.
+
+    Un-augmented views are turned after the centre crop, so exactly. All four turns of an image, and all images of a
+    group, are on the same side of the validation split. A composition that turns images gets the flag
+    ``rotation-not-applicable`` and no metric.
+    """
+    turning = turning_ops(frozen.config)
+    if turning:
+        return Outcome(
+            metrics={},
+            description=f"not judged: the composition turns images itself ({', '.join(turning)}), so that an encoder "
+            "which cannot tell how they were turned is no worse for it",
+            flags=(ROTATION_NOT_APPLICABLE,),
+        )
+    train, test = drawn(frozen.data.train, "rotation", IMAGES), drawn(frozen.data.test, "rotation", IMAGES)
+    train_h, train_y = _turned(frozen, frozen.data.train, train, at)
+    test_h, test_y = _turned(frozen, frozen.data.test, test, at)
+    val_mask = frozen.data.val_mask[train].repeat(4).to(train_h.device)
+    result = linear_evaluation(train_h, train_y, val_mask, test_h, test_y, 4)
+    return Outcome(
+        metrics={"rotation_top1": result.top1, "rotation_val_top1": result.val_top1},
+        description=(
+            f"which of four quarter turns, by L-BFGS logistic regression on standardised {frozen.called(at)} of "
+            f"{len(train)} un-augmented training images turned by 0, 90, 180 and 270 degrees; {L2_CHOICE}; top-1 on "
+            f"{len(test)} test images turned likewise (SelfAugment, Reed et al. 2021)"
+        ),
+        flags=tuple(f"rotation-{flag}" for flag in result.flags),
+    )
+
+
+def turning_ops(config: TrialConfig) -> list[str]:
+    """The names of the ops that turn images by 45 degrees or more, or upside down."""
+    return [op.name for op in config.composition if _turns(op)]
+
+
+def _turns(op: OpSpec) -> bool:
+    strength = op.params.get("strength", 1.0)
+    if op.params.get("p", 1.0) == 0 or strength == 0:
+        return False
+    if op.name not in TURNING_BY_DEGREES:
+        return op.name in TURNING
+    degrees = op.params["degrees"]
+    widest = max(map(abs, degrees)) if isinstance(degrees, list | tuple) else abs(degrees)
+    return bool(widest * strength >= FARTHEST)
+
+
+def _turned(frozen: Frozen, split: Split, index: Tensor, at: At) -> tuple[Tensor, Tensor]:
+    """Features ``[4 n, d]`` of the images of ``index`` at each of four turns, and the turns, int64 ``[4 n]``."""
+    features = torch.cat([frozen.features(split, index, at, quarter_turns=turns) for turns in range(4)])
+    return features, torch.arange(4, device=features.device).repeat_interleave(len(index))

@@ -1,0 +1,67 @@
+"""The paper's linear evaluation: a linear classifier on augmented images, by SGD (app. B.6, which builds on B.5)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ablate.composition import Streams, TransformPair
+from ablate.evaluation.frozen import At, Frozen, Outcome
+from ablate.evaluation.linear import accuracy
+from ablate.rng import derive_seed, stream
+from ablate.simclr.schedule import learning_rate
+
+EPOCHS = 90
+BATCH = 256
+LR_PER_256 = 0.1
+MOMENTUM = 0.9
+
+
+def sgd(frozen: Frozen, at: At) -> Outcome:
+    """The protocol ``sgd``: Nesterov momentum 0.9, lr 0.1 B/256, 90 epochs, crop and flip only, no weight decay.
+
+    The batch is 256, or all labelled training images where there are fewer; an epoch has whole batches only. The
+    paper's batch of 4096 has the same ratio of rate to batch. Not in its text, but in the official code: weights that
+    start at zero, and cosine decay to zero without warm-up.
+    """
+    labelled, labels = frozen.labelled, frozen.data.train.labels.to(frozen.device)
+    test_features, test_labels = frozen.test(at)
+    classifier = _zeros(test_features.shape[1], len(frozen.data.classes), frozen.device)
+    optimiser = torch.optim.SGD(classifier.parameters(), lr=LR_PER_256, momentum=MOMENTUM, nesterov=True)
+    batch = min(BATCH, len(labelled))
+    steps, peak = len(labelled) // batch, LR_PER_256 * batch / 256
+    pair = TransformPair.two_branch("crop", frozen.config.image_size)
+    resident = frozen.resident(frozen.data.train)
+    seed = derive_seed(frozen.seed, "evaluation/sgd")
+    for epoch in range(EPOCHS):
+        streams = Streams(seed, epoch, frozen.device)
+        order = labelled[torch.randperm(len(labelled), generator=stream(seed, "order", epoch))]
+        for step, index in enumerate(order[: steps * batch].split(batch)):
+            images, sizes = resident.batch(index)
+            features = frozen.encode(pair.first_view(images, streams, sizes), at)
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(epoch * steps + step, EPOCHS * steps, 0, peak)
+            optimiser.zero_grad(set_to_none=True)
+            F.cross_entropy(classifier(features), labels[index.to(frozen.device)]).backward()
+            optimiser.step()
+    with torch.no_grad():
+        top1 = accuracy(classifier(test_features).argmax(1), test_labels)
+    return Outcome(
+        metrics={"sgd_top1": top1},
+        description=(
+            f"linear classifier on {frozen.called(at)} of randomly cropped and flipped images (area 0.08-1, flip 0.5), "
+            f"{EPOCHS} epochs of SGD on all {len(labelled)} labelled training images (Nesterov momentum {MOMENTUM}, "
+            f"batch {batch}, lr {peak:g} decaying to 0 by a cosine, no weight decay), the frozen encoder in evaluation "
+            "mode (SimCLR, app. B.6); top-1 on un-augmented test images"
+        ),
+    )
+
+
+def _zeros(dim: int, classes: int, device: torch.device) -> nn.Linear:
+    """A linear classifier of zeros; draws nothing from the global generator."""
+    classifier = nn.utils.skip_init(nn.Linear, dim, classes, device=device)
+    assert isinstance(classifier, nn.Linear)
+    nn.init.zeros_(classifier.weight)
+    nn.init.zeros_(classifier.bias)
+    return classifier
