@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -13,12 +15,13 @@ import typer
 from rich.markup import escape
 
 from ablate import __version__
-from ablate.console import make_console, say
+from ablate.console import is_main, make_console, say
 from ablate.errors import UsageError
 from ablate.results import DiskTrouble
 
 if TYPE_CHECKING:
     from ablate.data import DataSet
+    from ablate.results import TrialResult
     from ablate.settings import Request
 
 app = typer.Typer(
@@ -53,6 +56,12 @@ def _options(
 P = ParamSpec("P")
 
 
+def complain(sentence: str) -> None:
+    """Print on standard error, once however many processes torchrun started."""
+    if is_main():
+        typer.echo(sentence, err=True)
+
+
 def command(function: Callable[P, int | None]) -> Callable[P, None]:
     """Register a command: UsageError becomes one sentence and exit code 2, DiskTrouble one and 1, Ctrl-C 130."""
 
@@ -61,13 +70,13 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
         try:
             code = function(*args, **kwargs)
         except UsageError as error:
-            typer.echo(f"error: {error}", err=True)
+            complain(f"error: {error}")
             raise typer.Exit(2) from None
         except DiskTrouble as error:
-            typer.echo(f"error: the disk refused a write ({error}); finished trials are intact", err=True)
+            complain(f"error: the disk refused a write ({error}); finished trials are intact")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            typer.echo("interrupted; nothing that was finished is lost", err=True)
+            complain("interrupted; nothing that was finished is lost")
             raise typer.Exit(130) from None
         raise typer.Exit(code or 0)
 
@@ -78,12 +87,41 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
 Ops = Annotated[str, typer.Option(help="Ops to compose, comma-separated: crop,color(strength=0.5),blur")]
 Data = Annotated[str, typer.Option(help="glyphs, cifar10:PATH, cifar100:PATH, stl10:PATH or folder:PATH")]
 Branches = Annotated[Literal["one", "two"], typer.Option(help="one: only one view is augmented, as in Figure 5")]
-Epochs = Annotated[int | None, typer.Option(help="Training epochs", show_default="the data set's preset")]
-BatchSize = Annotated[int | None, typer.Option(help="Images per batch", show_default="the data set's preset")]
+Epochs = Annotated[int | None, typer.Option(help="Training epochs", show_default="the preset's")]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Images per batch, over all processes", show_default="the preset's")
+]
 Size = Annotated[int | None, typer.Option(help="Training image size in pixels", show_default="the data set's own")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="cifar10-fast, cifar10-readme, cifar10-paper, imagenet-readme, imagenet-paper or glyphs",
+        show_default="by data set and image size",
+    ),
+]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        help="resnet8, 18, 34, 50 or 101, wider as in resnet50x2; timm:NAME; module:function for your own",
+        show_default="the preset's",
+    ),
+]
+MicroBatch = Annotated[
+    int | None,
+    typer.Option(help="Encode at most so many images at once: batches beyond memory", show_default="the batch size"),
+]
+Protocols = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        help="linear, sgd, knn, online, rotation, rankme, alignment, comma-separated; of z as in linear@z",
+        show_default="linear,knn; without labels rotation,rankme,alignment",
+    ),
+]
+RankTimeout = Annotated[float, typer.Option(help="Seconds until a silent process of a trial counts as dead", min=1)]
 Optimizer = Annotated[
     str | None,
-    typer.Option(help="sgd or adamw; another needs --set optimiser.lr", show_default="the data set's preset"),
+    typer.Option(help="sgd, adamw or lars; a change to sgd or adamw needs --set lr_base", show_default="the preset's"),
 ]
 Objective = Annotated[
     str | None,
@@ -112,9 +150,19 @@ def grid(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     size: Size = None,
+    preset: Preset = None,
+    encoder: Encoder = None,
     optimizer: Optimizer = None,
     objective: Objective = None,
+    micro_batch: MicroBatch = None,
+    world_size: Annotated[
+        int | None, typer.Option(help="Processes, or GPUs, per trial", show_default="1", min=1)
+    ] = None,
     settings: Settings = None,
+    protocol: Protocols = None,
+    keep_encoders: Annotated[
+        Literal["all", "best", "none"], typer.Option(help="Keep trained encoders in DIR/encoders, as safetensors")
+    ] = "none",
     references: Annotated[
         bool, typer.Option("--references", help="Also train the no-op pair and the supervised encoder")
     ] = False,
@@ -126,19 +174,26 @@ def grid(
     cache: Cache = None,
     skip_corrupt: SkipCorrupt = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")] = False,
+    rank_timeout: RankTimeout = 600.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and the estimated time; run nothing")
     ] = False,
 ) -> int:
     """Train every single op and every ordered pair, and draw the heatmap. The same command again resumes."""
     from ablate.data import cache_dir
+    from ablate.distributed import asked_for
+    from ablate.evaluation.protocols import parse_protocols
     from ablate.report import write_report
-    from ablate.settings import grid_experiment, named_ops, validate
+    from ablate.settings import grid_experiment, named_ops, validate, with_evaluation
     from ablate.sweep.local import default_devices
     from ablate.sweep.run import INTERRUPTED, check_out, merge_with_existing, run_sweep
 
+    if asked_for() > 1:
+        raise UsageError("ablate grid starts the processes of its trials itself: use --world-size, not torchrun")
     flags = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
-    request = _request(data, branches, device, settings, **flags, **{"optimiser.name": optimizer})
+    flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
+    request = _request(data, branches, device, settings, preset, **flags, world_size=world_size)
+    specs = parse_protocols(protocol) if protocol else ()
     names = named_ops(request, ops)
     validate(request)
     directory = out or _default_out(request.data, [name.label for name in names])
@@ -153,7 +208,9 @@ def grid(
         ("untrained", "no-op", "supervised") if references else ("untrained",),
         _command(),
     )
-    devices = default_devices(experiment.shared.device, workers, experiment.shared.threads)
+    experiment = with_evaluation(experiment, images, specs, keep_encoders, rank_timeout)
+    shared = experiment.shared
+    devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
     whole = merge_with_existing(directory, experiment)
     console = make_console()
     say(console, str(images))
@@ -174,30 +231,45 @@ def train(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     size: Size = None,
+    preset: Preset = None,
+    encoder: Encoder = None,
     optimizer: Optimizer = None,
     objective: Objective = None,
+    micro_batch: MicroBatch = None,
     settings: Settings = None,
+    protocol: Protocols = None,
+    keep_encoder: Annotated[bool, typer.Option(help="Keep the trained encoder in OUT/encoders, as safetensors")] = True,
     out: Annotated[Path, typer.Option(help="Directory for the record")] = Path("results/train"),
     device: Device = "auto",
     cache: Cache = None,
     skip_corrupt: SkipCorrupt = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run it again if it failed")] = False,
+    rank_timeout: RankTimeout = 600.0,
 ) -> int:
-    """Train and evaluate one composition here and now. The same command again resumes."""
+    """Train and evaluate one composition here and now. The same command again resumes.
+
+    Under torchrun, all its processes train together: torchrun --nproc-per-node 2 -m ablate train crop+color
+    """
     from ablate.data import cache_dir
+    from ablate.distributed import asked_for
+    from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
     from ablate.settings import check_batch, parse_one, shared_config, validate
     from ablate.sweep.run import check_writable
     from ablate.sweep.workspace import log_path, logging_to
-    from ablate.trial import Context, run_trial
+    from ablate.trial import Context, Interrupted, run_trial, taking_part
 
     flags = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
-    request = _request(data, branches, device, settings, **flags, **{"optimiser.name": optimizer})
+    flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
+    request = _request(data, branches, device, settings, preset, **flags, world_size=asked_for())
     parsed = parse_one(request, composition)
     validate(request)
+    specs = parse_protocols(protocol) if protocol else ()
     check_writable(out)
     images = _prepare(request, cache_dir(cache), skip_corrupt)
     config = shared_config(request, images.identity).model_copy(update={"composition": parsed.specs()})
     check_batch(config, images)
+    specs = specs or default_protocols(images)
+    check_protocols(specs, images)
     console = make_console()
     say(console, str(images))
 
@@ -209,22 +281,42 @@ def train(
         say(console, f"epoch {epoch}/{config.epochs}: {', '.join(shown)}")
 
     log = log_path(out, f"{config.key}-s{seed}")
-    context = Context(report=report)
     try:
-        with logging_to(log):
+        with logging_to(log, logging.INFO if is_main() else logging.ERROR), taking_part(config, rank_timeout) as part:
             result = run_trial(
-                config, out, context, data=images, seed=seed, label=str(parsed), retry_failed=retry_failed
+                config,
+                out,
+                Context(report=report, stop_requested=part.stop_requested),
+                data=images,
+                seed=seed,
+                label=str(parsed),
+                device=part.device,
+                retry_failed=retry_failed,
+                protocols=specs,
+                keep_encoders="all" if keep_encoder else "none",
+                world=part.world,
             )
-    except KeyboardInterrupt:
+            if result.error and part.world.size > 1:
+                say(console, _failed(result, log), "red")
+                sys.stdout.flush()
+                os._exit(1)  # leaving in order would wait for processes that may be gone
+    except (KeyboardInterrupt, Interrupted):
         say(console, f"interrupted; the last epoch's checkpoint is in {out}: the same command resumes")
         return 130
     if result.error:
-        say(console, f"failed: {result.error.message} (log: {log}); --retry-failed runs it again", "red")
+        say(console, _failed(result, log), "red")
         return 1
     for name, value in result.metrics.items():
         say(console, f"{name}: {value:.6g}")
     say(console, f"record: {out}/trials/{result.id}.json")
+    if keep_encoder:
+        say(console, f"encoder: {out}/encoders/{result.id}.safetensors")
     return 0
+
+
+def _failed(result: TrialResult, log: Path) -> str:
+    reason = result.error.message if result.error else "no reason recorded"
+    return f"failed: {reason} (log: {log}); --retry-failed runs it again"
 
 
 @command
@@ -321,7 +413,12 @@ def ops() -> None:
 
 
 def _request(
-    data: str, branches: Literal["one", "two"], device: str, settings: list[str] | None, **flags: Any
+    data: str,
+    branches: Literal["one", "two"],
+    device: str,
+    settings: list[str] | None,
+    preset: str | None = None,
+    **flags: Any,
 ) -> Request:
     from ablate.errors import expanded
     from ablate.settings import Request, objective_name, parse_assignments, resolve_device
@@ -333,7 +430,7 @@ def _request(
     if path and name != "glyphs":
         data = f"{name}:{expanded(path).absolute()}"
     values = {**parse_assignments(settings or []), **{k: v for k, v in flags.items() if v is not None}}
-    return Request(data=data, branches=branches, values=values, device=device)
+    return Request(data=data, branches=branches, values=values, device=device, preset=preset)
 
 
 def _prepare(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:

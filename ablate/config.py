@@ -220,7 +220,8 @@ class NamedOp(Model):
 class Experiment(Model):
     """What ``sweep.toml`` holds: the axis (``ops``: every ordered pair is a cell), the fixed values and the seeds.
 
-    ``shared`` is the configuration that all cells have in common; its own composition is empty.
+    ``shared`` is the configuration that all cells have in common; its own composition is empty. How trials are
+    evaluated, which encoders are kept and how long a process waits for the others (seconds) is not part of their keys.
     """
 
     schema_version: Literal[1] = 1
@@ -231,6 +232,9 @@ class Experiment(Model):
     reference_crop: OpSpec
     ops: tuple[NamedOp, ...]
     shared: TrialConfig
+    protocols: tuple[str, ...] = ()
+    keep_encoders: Literal["all", "best", "none"] = "none"
+    rank_timeout: Annotated[float, Field(gt=0)] = 600.0
 
 
 class Trial(Model):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 from rich.console import Console
 from rich.text import Text
 
 
+def is_main() -> bool:
+    """True for the process that speaks: all but those to which torchrun gave another rank than 0."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def make_console(*, stderr: bool = False) -> Console:
-    """Standard output (or error), without rich's colouring of numbers and paths."""
-    return Console(stderr=stderr, highlight=False)
+    """Standard output (or error), without rich's colouring of numbers and paths; mute unless :func:`is_main`."""
+    return Console(stderr=stderr, highlight=False, quiet=not is_main())
 
 
 def counted(number: int, noun: str) -> str:

@@ -22,6 +22,7 @@ from ablate.errors import UsageError
 
 TIMEOUT = 600.0  # seconds that a rank waits for the others before it gives them up
 POLL = 0.2
+GRACE = 2.0  # seconds in which a rank at fault writes its record before the others write theirs
 
 
 class LostRank(RuntimeError):
@@ -96,6 +97,8 @@ ALONE = World()
 
 def lost(error: Exception) -> LostRank:
     """The error of a collective as one about the process that is missing."""
+    if isinstance(error, LostRank):
+        return error
     return LostRank(f"another process of this trial died or did not answer in time ({str(error).splitlines()[0]})")
 
 
@@ -120,11 +123,6 @@ def asked_for() -> int:
     if int(size) > 1 and missing:
         raise UsageError(f"WORLD_SIZE is {size}, but {', '.join(missing)} is not set; start with torchrun")
     return int(size)
-
-
-def is_main() -> bool:
-    """True on rank 0, by the environment alone: the one that speaks."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def join(device: torch.device, timeout: float = TIMEOUT) -> World:

@@ -19,11 +19,10 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from ablate.config import SMALL_IMAGE, Trial, TrialConfig
+from ablate.config import SMALL_IMAGE, WIDTHS, Trial, TrialConfig
 from ablate.errors import UsageError, first_line
 from ablate.results import write_atomically
-from ablate.simclr.encoder import build_encoder
-from ablate.simclr.head import ProjectionHead
+from ablate.simclr.trainer import build_model
 
 Keep = Literal["all", "best", "none"]
 State = dict[str, Tensor]
@@ -98,13 +97,8 @@ def load(directory: Path, trial_id: str) -> tuple[State, State]:
 def rebuild(directory: Path, trial_id: str, config: TrialConfig) -> tuple[nn.Module, nn.Module]:
     """The encoder and head of a trial as modules, on the CPU, in evaluation mode and the trial's memory format."""
     states = load(directory, trial_id)
-    with torch.random.fork_rng(devices=[]):  # initial weights, overwritten at once
-        encoder = build_encoder(config.encoder, config.image_size)
-        head = (
-            nn.Linear(encoder.dim, config.data.classes)
-            if config.objective == "supervised"
-            else ProjectionHead(encoder.dim, config.head.hidden, config.head.output)
-        )
+    model = build_model(config, 0, config.data.classes)  # initial weights, overwritten at once
+    encoder, head = model["encoder"], model["head"]
     layout = torch.channels_last if config.memory_format == "channels_last" else torch.contiguous_format
     for module, state in zip((encoder, head), states, strict=True):
         prefix = WRAPPER if hasattr(module, "net") else ""
@@ -131,10 +125,14 @@ def _write(directory: Path, trial: Trial, encoder: nn.Module, head: nn.Module, m
 
 
 def _in_words(config: TrialConfig) -> str:
-    if config.encoder.name == "resnet8":
-        return f"ablate's ResNet8, width {config.encoder.width}"
+    encoder = config.encoder
+    if encoder.name == "resnet8":
+        return f"ablate's ResNet8, width {encoder.width}"
+    if encoder.is_foreign:
+        return f"{encoder.name} ({encoder.code})"
     stem = ", conv1 3x3 with stride 1 and no maxpool" if config.image_size <= SMALL_IMAGE else ""
-    return f"torchvision.models.{config.encoder.name} without fc{stem}"
+    wide = f", every layer's channels times {encoder.width // WIDTHS[1]}" if encoder.width != WIDTHS[1] else ""
+    return f"torchvision.models.{encoder.name} without fc{stem}{wide}"
 
 
 def _read(path: Path) -> State:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -65,6 +66,18 @@ class TrialResult(Model):
     def id(self) -> str:
         """``<key>-s<seed>``."""
         return f"{self.key}-s{self.seed}"
+
+
+def failed_from_outside(trial: Trial, failure: Failure, attempts: int) -> TrialResult:
+    """The record of a trial whose own process could not write one."""
+    return TrialResult(
+        key=trial.config.key,
+        status="failed",
+        error=failure,
+        attempts=attempts,
+        when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **{name: getattr(trial, name) for name in ("seed", "label", "row", "column", "reference", "config")},
+    )
 
 
 class DiskTrouble(OSError):

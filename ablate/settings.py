@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -14,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from ablate.composition import Composition
 from ablate.config import (
+    WIDTHS,
     Base,
     Branches,
     DataIdentity,
@@ -27,19 +30,23 @@ from ablate.config import (
     TrialConfig,
 )
 from ablate.data import DataSet, native_size
+from ablate.encoders import Keep, check_keep
 from ablate.errors import UsageError, nearest, unknown
+from ablate.evaluation.protocols import check_protocols, default_protocols
 from ablate.ops import parse_composition, parse_op, rehearse, spec, split_list, to_string
-from ablate.presets import Preset, preset_for
+from ablate.presets import LARS_BASES, NAMED, Preset, Scaling, preset_for, scaled
+from ablate.simclr.encoder import build_encoder
+from ablate.simclr.foreign import code_version
 
 SETTABLE = {
     *("epochs", "warmup_epochs", "batch_size", "temperature", "image_size", "objective"),
-    *("precision", "memory_format", "threads"),
-    *(f"encoder.{name}" for name in Encoder.model_fields),
+    *("precision", "memory_format", "threads", "loss_scale", "micro_batch", "world_size", "lr_base", "lr_scaling"),
+    *(f"encoder.{name}" for name in Encoder.model_fields if name != "code"),
     *(f"head.{name}" for name in Head.model_fields),
     *(f"optimiser.{name}" for name in Optimiser.model_fields),
     *(f"base.{name}" for name in Base.model_fields),
 }
-"""The fields of a trial that ``--set`` takes."""
+"""What ``--set`` takes: the fields of a trial, and by which rule its learning rate follows from the batch size."""
 MIN_SIZE, MAX_SIZE = 8, 2048  # pixels
 
 
@@ -51,6 +58,7 @@ class Request:
     branches: Branches
     values: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
+    preset: str | None = None
 
 
 def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
@@ -101,26 +109,33 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
         UsageError: an out-of-range or contradictory value.
     """
     size = image_size(request)
-    preset = _preset(request.data, size)
+    preset = _preset(request)
     device = resolve_device(request.device)
     content = copy.deepcopy(dict(preset.values))
-    if request.values.get("encoder.name", content["encoder"]["name"]) != content["encoder"]["name"]:
+    values = {name: value for name, value in request.values.items() if name not in {"lr_base", "lr_scaling"}}
+    if values.get("encoder.name", content["encoder"]["name"]) != content["encoder"]["name"]:
         content["encoder"] = {}  # the preset's width is its own encoder's
     epochs = request.values.get("epochs")
     if isinstance(epochs, int):  # a shorter training has a warm-up that is shorter by as much
         content["warmup_epochs"] = min(content["warmup_epochs"], epochs * content["warmup_epochs"] / content["epochs"])
-    for name, value in request.values.items():
+    for name, value in values.items():
         _assign(content, name, value)
+    _name_width(content["encoder"])
+    if content["head"].get("kind", "mlp") != "mlp":
+        content["head"].pop("layers", None)
+        _refuse_hidden(request)
     if request.branches == "two":
         if any(name.startswith("base.") for name in request.values):
             raise UsageError("two-branch pairs have no base crop: base.* can be set with --branches one only")
         content["base"] = None
     content["image_size"] = size
-    batch_size = content["batch_size"]
+    batch_size, micro_batch = content["batch_size"], content.get("micro_batch")
     if "optimiser.lr" not in request.values:
-        _check_rate_is_meant(content["optimiser"]["name"], preset)
-        if isinstance(batch_size, int):
-            content["optimiser"]["lr"] = preset.lr_per_256 * batch_size / 256
+        content["optimiser"]["lr"] = _learning_rate(request, preset, content["optimiser"]["name"], batch_size)
+    elif "lr_base" in request.values or "lr_scaling" in request.values:
+        raise UsageError("optimiser.lr is the rate itself: it cannot be set together with lr_base or lr_scaling")
+    if isinstance(batch_size, int) and isinstance(micro_batch, int) and micro_batch >= batch_size:
+        content["micro_batch"] = None  # the whole batch at once
     content.setdefault("precision", _precision(device))
     if content.get("objective") == "untrained":
         raise UsageError("objective 'untrained' is a reference, not a sweep; allowed: simclr, supervised")
@@ -135,17 +150,67 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
     except ValidationError as error:
         raise UsageError(explain(error)) from None
     _check_hardware(config)
-    return config
+    return _with_code(config)
 
 
-def _check_rate_is_meant(optimiser: str, preset: Preset) -> None:
-    """A preset's learning rate was found for its own optimiser."""
-    own = preset.values["optimiser"]["name"]
-    known = get_args(Optimiser.model_fields["name"].annotation)
-    if optimiser != own and optimiser in known:
+def _with_code(config: TrialConfig) -> TrialConfig:
+    """With the version of the code behind an encoder that is not ours, which is built once to see that it can be."""
+    if not config.encoder.is_foreign:
+        return config
+    encoder = config.encoder.model_copy(update={"code": _built(config.encoder, config.image_size)})
+    return config.model_copy(update={"encoder": encoder})
+
+
+@functools.cache
+def _built(encoder: Encoder, image_size: int) -> str:
+    with torch.random.fork_rng(devices=[]):
+        build_encoder(encoder, image_size)
+    return code_version(encoder.name)
+
+
+def _name_width(encoder: dict[str, Any]) -> None:
+    """``resnet50x2`` is resnet50 with the width multiplier 2."""
+    match = re.fullmatch(r"(resnet\d+)x(\d+)", str(encoder.get("name")))
+    if not match:
+        return
+    if int(match[2]) not in WIDTHS:
+        raise UsageError(f"encoder {encoder['name']}: the width multiplier must be {_or(WIDTHS)}, not {match[2]}")
+    encoder |= {"name": match[1], "width": WIDTHS[int(match[2])]}
+
+
+def _refuse_hidden(request: Request) -> None:
+    for name in ("head.hidden", "head.layers"):
+        if name in request.values:
+            raise UsageError(f"{name} is for heads of kind mlp, not {request.values['head.kind']}")
+
+
+def _learning_rate(request: Request, preset: Preset, optimiser: str, batch_size: Any) -> Any:
+    """The preset's base rate, LARS's own, or the one that was asked for, scaled to the batch size."""
+    own = optimiser == preset.values["optimiser"]["name"]
+    scaling = request.values.get("lr_scaling", preset.lr_scaling if own else "linear")
+    if scaling not in get_args(Scaling):
+        raise unknown("lr_scaling", str(scaling), get_args(Scaling))
+    base = request.values.get("lr_base")
+    if base is None and own and scaling == preset.lr_scaling:
+        base = preset.lr_base
+    elif base is None and optimiser == "lars":
+        base = LARS_BASES[scaling]
+    elif base is None and not own and optimiser in get_args(Optimiser.model_fields["name"].annotation):
         raise UsageError(
-            f"the preset's learning rate is for {own}: with {optimiser} give one too, as in --set optimiser.lr=0.01"
+            f"the preset's learning rate is for {preset.values['optimiser']['name']}: with {optimiser} give one too, "
+            "as in --set optimiser.lr=0.01"
         )
+    elif base is None and own:
+        raise UsageError(f"lr_scaling={scaling} needs a base rate of its own: give --set lr_base=... too")
+    if isinstance(base, bool) or not isinstance(base, int | float | None) or (base is not None and not base > 0):
+        raise UsageError(f"lr_base must be a positive number, not {base!r}")
+    if base is None or not isinstance(batch_size, int) or batch_size < 1:
+        return preset.lr_base  # an unknown optimiser or a bad batch size, which validation names
+    return scaled(base, batch_size, scaling)
+
+
+def _or(numbers: Iterable[int]) -> str:
+    return " or ".join(map(str, numbers))
 
 
 def validate(request: Request) -> None:
@@ -171,6 +236,22 @@ def grid_experiment(
         reference_crop=spec(parse_op("crop", op_defaults(request))),
         ops=named_ops(request, ops),
         shared=shared,
+    )
+
+
+def with_evaluation(
+    experiment: Experiment, data: DataSet, protocols: Sequence[str], keep: Keep, rank_timeout: float
+) -> Experiment:
+    """``experiment`` with how its trials are evaluated (default: what ``data`` allows) and which encoders are kept.
+
+    Raises:
+        UsageError: a protocol that ``data`` does not allow, or no way to tell the best encoder.
+    """
+    specs = tuple(protocols) or default_protocols(data)
+    check_protocols(specs, data)
+    check_keep(keep, specs)
+    return experiment.model_copy(
+        update={"protocols": specs, "keep_encoders": keep, "rank_timeout": float(rank_timeout)}
     )
 
 
@@ -214,11 +295,15 @@ def parse_one(request: Request, text: str) -> Composition:
 
 def op_defaults(request: Request) -> Mapping[str, Mapping[str, Any]]:
     """The op parameters that the data set's preset replaces."""
-    return _preset(request.data, image_size(request)).ops
+    return _preset(request).ops
 
 
-def _preset(data: str, size: int) -> Preset:
-    return preset_for(data.partition(":")[0], size)
+def _preset(request: Request) -> Preset:
+    if request.preset is None:
+        return preset_for(request.data.partition(":")[0], image_size(request))
+    if request.preset not in NAMED:
+        raise unknown("preset", request.preset, NAMED)
+    return NAMED[request.preset]
 
 
 def _assign(content: dict[str, Any], name: str, value: Any) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import platform
 import shutil
+import signal
 import socket
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +23,7 @@ from ablate import __version__, encoders
 from ablate.composition import Composition
 from ablate.config import Trial, TrialConfig
 from ablate.data import DataSet, cache_dir, read_entry
+from ablate.distributed import ALONE, GRACE, World, is_communication_error, join, leave, lost
 from ablate.encoders import Keep, check_keep
 from ablate.evaluation.features import collapsed
 from ablate.evaluation.frozen import Frozen
@@ -55,6 +59,34 @@ class Context:
     stop_requested: Callable[[], bool] = field(default=lambda: False)
 
 
+@dataclass(frozen=True)
+class Part:
+    """This process's part in a trial: the world it belongs to, its device, and whether it was asked to stop."""
+
+    world: World
+    device: torch.device
+    stop_requested: Callable[[], bool]
+
+
+@contextlib.contextmanager
+def taking_part(config: TrialConfig, timeout: float) -> Iterator[Part]:
+    """Join the processes that torchrun started, if it did, for one trial; each has the GPU of its number on its host.
+
+    SIGTERM, which torchrun sends to the others when one dies, asks to stop; all processes stop at the same step.
+    """
+    if config.world_size == 1:
+        yield Part(ALONE, torch.device(config.device), lambda: False)
+        return
+    asked = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if config.device == "cuda" else torch.device("cpu")
+    try:
+        yield Part(join(device, timeout), device, asked.is_set)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        leave()
+
+
 def run_trial(
     config: TrialConfig,
     directory: str | Path,
@@ -67,6 +99,7 @@ def run_trial(
     retry_failed: bool = False,
     protocols: Sequence[str] | None = None,
     keep_encoders: Keep = "none",
+    world: World = ALONE,
 ) -> TrialResult:
     """Train and evaluate ``config`` with ``seed``; write ``directory/trials/<key>-s<seed>.json`` and return it.
 
@@ -79,11 +112,14 @@ def run_trial(
     default linear evaluation and kNN, or what can be had without labels. ``keep_encoders`` says whether the trained
     encoder is written to ``directory/encoders``, see :func:`ablate.encoders.save`.
 
+    With ``world`` (:func:`ablate.distributed.join`), several processes make the same call with the same ``directory``
+    and train together; the first evaluates and writes, and all return the record.
+
     Raises:
         FileNotFoundError: the default cache does not hold them.
         UsageError: ``config`` names an op that there is not, or not in that version; a protocol needs labels; nothing
             says which encoder is the best.
-        ValueError: ``data`` is not the data that ``config`` names.
+        ValueError: ``data`` is not the data that ``config`` names, or ``world`` not as large as it says.
         Interrupted: ``context.stop_requested()`` said so; the same call resumes.
         DiskTrouble: the disk refused the checkpoint or the record.
     """
@@ -91,24 +127,34 @@ def run_trial(
         data = read_entry(cache_dir(None), config.data.fingerprint)
     if data.fingerprint != config.data.fingerprint:
         raise ValueError(f"the configuration is for data {config.data.fingerprint}, not {data.fingerprint}")
+    if world.size != config.world_size:
+        raise ValueError(f"the configuration is for {config.world_size} processes, not {world.size}")
     trial = Trial(config=config, seed=seed, label=label or "+".join(op.name for op in config.composition) or "none")
     Composition.from_specs(config.composition)
     protocols = default_protocols(data) if protocols is None else protocols
     check_protocols(protocols, data)
     check_keep(keep_encoders, protocols)
     context, path = context or Context(), record_path(Path(directory), trial.id)
+    found: TrialResult | None = world.broadcast(_on_record(path, context, retry_failed) if world.rank == 0 else None)
+    if found is not None:
+        return found
+    where = torch.device(device or config.device)
+    return execute(trial, Path(directory), data, where, context, protocols, keep_encoders, world)
+
+
+def _on_record(path: Path, context: Context, retry_failed: bool) -> TrialResult | None:
+    """The record at ``path``; a damaged one, or a failed one that is to be retried, is set aside."""
     try:
         result = read_record(path)
-        if not (retry_failed and result.status == "failed"):
-            return result
-        set_aside(path, "failed")
     except FileNotFoundError:
-        pass
+        return None
     except BadRecord:
         context.report(0, {"damaged_record": str(set_aside(path))})
-    return execute(
-        trial, Path(directory), data, torch.device(device or config.device), context, protocols, keep_encoders
-    )
+        return None
+    if retry_failed and result.status == "failed":
+        set_aside(path, "failed")
+        return None
+    return result
 
 
 def execute(
@@ -119,30 +165,60 @@ def execute(
     context: Context,
     protocols: Sequence[str] | None = None,
     keep_encoders: Keep = "none",
+    world: World = ALONE,
 ) -> TrialResult:
     """Run ``trial`` whatever is on record, resuming from its checkpoint if there is one; see :func:`run_trial`."""
     torch.set_num_threads(trial.config.threads)
-    run = _Run(trial, directory, data, device, context)
+    protocols = default_protocols(data) if protocols is None else protocols
+    run = _Run(trial, directory, data, device, context, world, online="online" in protocols)
     try:
         run.train()
-        outcome = run.evaluate(default_protocols(data) if protocols is None else protocols)
+        if world.rank > 0:
+            return TrialResult.model_validate_json(world.hear())
+        outcome = run.evaluate(protocols)
         run.keep(keep_encoders, outcome["metrics"])
     except (Interrupted, KeyboardInterrupt, DiskTrouble):
         raise
     except Exception as error:  # a record, so that the sweep goes on
         logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
-        outcome = {"status": "failed", "error": _failure(error, device)}
+        if (told := _told_by_another(record_path(directory, trial.id), error, world)) is not None:
+            return told
+        outcome = {"status": "failed", "error": _failure(error, device, world)}
     result = run.result(outcome)
     write_record(directory, result)
     shutil.rmtree(run.running, ignore_errors=True)
+    world.tell(result.model_dump_json())
     return result
+
+
+def _told_by_another(path: Path, error: Exception, world: World) -> TrialResult | None:
+    """The failed record that the process at fault has written; the others know only that it is gone."""
+    if world.size == 1:
+        return None
+    if is_communication_error(error):
+        time.sleep(GRACE)
+    try:
+        return read_record(path)
+    except (FileNotFoundError, BadRecord):
+        return None
 
 
 class _Run:
     """The state of one attempt at a trial."""
 
-    def __init__(self, trial: Trial, directory: Path, data: DataSet, device: torch.device, context: Context) -> None:
+    def __init__(
+        self,
+        trial: Trial,
+        directory: Path,
+        data: DataSet,
+        device: torch.device,
+        context: Context,
+        world: World,
+        *,
+        online: bool,
+    ) -> None:
         self.trial, self.data, self.device, self.context = trial, data, device, context
+        self.world, self.online = world, online
         self.config = trial.config
         self.directory = directory
         self.running = directory / "running" / trial.id
@@ -154,7 +230,9 @@ class _Run:
 
     def train(self) -> None:
         """Train to the last epoch, checkpointing at every epoch's end."""
-        trainer = Trainer(self.config, self.trial.seed, self.data, self.device)
+        trained = self.config.objective != "untrained"
+        online = self.online and trained
+        trainer = Trainer(self.config, self.trial.seed, self.data, self.device, self.world, online=online)
         frozen = self.frozen = Frozen(
             trainer.encoder,
             trainer.head,
@@ -165,7 +243,8 @@ class _Run:
             trained_on=trainer.images,
         )
         self._resume(trainer)
-        if self.config.objective == "untrained":
+        frozen.probe = trainer.probe
+        if not trained:
             trainer.calibrate()
             return
         knn_epochs = {round(self.config.epochs * i / KNN_POINTS) for i in range(1, KNN_POINTS + 1)}
@@ -174,9 +253,11 @@ class _Run:
                 entry = trainer.train_epoch(self.context.stop_requested)
                 if entry is None:
                     raise Interrupted
-                if trainer.epoch in knn_epochs and self.data.classes:
+                if trainer.epoch in knn_epochs and self.data.classes and self.world.rank == 0:
                     entry["knn_val_top1"] = knn_on_validation(frozen)
             self.history.append(entry)
+            if self.world.rank > 0:
+                continue
             logger.info("%s", " ".join(f"{k}={v:.6g}" for k, v in entry.items()))
             if trainer.epoch < self.config.epochs:
                 checkpoint.save(self.path, self._state(trainer))
@@ -195,22 +276,27 @@ class _Run:
         return {"trial": self.trial.id, **trainer.state(), **mine}
 
     def _resume(self, trainer: Trainer) -> None:
-        state, damaged = checkpoint.load(self.path, self.device, self._state(trainer))
-        if damaged is not None:
-            logger.warning("the checkpoint of %s was damaged; set aside as %s, starting over", self.trial.id, damaged)
-            self.context.report(0, {"damaged_checkpoint": str(damaged)})
+        state = self.world.broadcast(self._checkpoint(trainer) if self.world.rank == 0 else None)
         if state is None:
             return
         trainer.restore(state)
         self.history, self.timings, self.attempts = state["history"], state["timings"], state["attempts"] + 1
         logger.info("resumed at epoch %d, attempt %d", trainer.epoch, self.attempts)
 
+    def _checkpoint(self, trainer: Trainer) -> dict[str, Any] | None:
+        state, damaged = checkpoint.load(self.path, self._state(trainer))
+        if damaged is not None:
+            logger.warning("the checkpoint of %s was damaged; set aside as %s, starting over", self.trial.id, damaged)
+            self.context.report(0, {"damaged_checkpoint": str(damaged)})
+        return state
+
     def evaluate(self, protocols: Sequence[str]) -> dict[str, Any]:
         """What ``protocols`` say of the frozen encoder, for the record."""
         assert self.frozen is not None
         with self._timed("evaluate"):
             flags = ("collapsed",) if collapsed(self.frozen.test()[0]) else ()
-            found = evaluate(self.frozen, protocols)
+            possible = [name for name in protocols if name != "online" or self.frozen.probe]
+            found = evaluate(self.frozen, possible)
         return {
             "status": "done",
             "metrics": found.metrics,
@@ -245,12 +331,16 @@ class _Run:
         )
 
 
-def _failure(error: Exception, device: torch.device) -> Failure:
+def _failure(error: Exception, device: torch.device, world: World) -> Failure:
     message = str(error) or type(error).__name__
+    if is_communication_error(error):
+        message = str(lost(error))
     if isinstance(error, torch.cuda.OutOfMemoryError):
         message = f"out of GPU memory; a smaller --batch-size or fewer --workers would fit ({message})"
         with contextlib.suppress(Exception):
             torch.cuda.empty_cache()
+    if world.size > 1:
+        message = f"process {world.rank} of {world.size}: {message}"
     return Failure(type=type(error).__name__, message=message, traceback=traceback.format_exc())
 
 

@@ -75,6 +75,8 @@ def default_protocols(data: DataSet) -> tuple[str, ...]:
 
 def check_protocols(specs: Sequence[str], data: DataSet) -> None:
     """Raise UsageError for a protocol that needs labels where ``data`` has none."""
+    if "online" in specs and not bool((data.pretrain.labels >= 0).any()):
+        raise UsageError(f"protocol 'online' needs labels of the images that {data.name} pre-trains on; it has none")
     if data.classes:
         return
     for spec in specs:

@@ -18,18 +18,17 @@ def save(path: Path, state: dict[str, Any]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def load(path: Path, device: torch.device, expected: dict[str, Any]) -> tuple[dict[str, Any] | None, Path | None]:
-    """The state in ``path`` and None; None and where a damaged file was set aside; or, with no file, None twice.
+def load(path: Path, expected: dict[str, Any]) -> tuple[dict[str, Any] | None, Path | None]:
+    """The state in ``path``, on the CPU, and None; None and where a damaged file was put; without a file, None twice.
 
     Args:
         path: what :func:`save` wrote.
-        device: where its tensors go.
         expected: a state of the same trial: a file with other keys, or another ``trial``, counts as damaged.
     """
     if not path.exists():
         return None, None
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         if state.keys() == expected.keys() and state["trial"] == expected["trial"]:
             return state, None
     except Exception:  # what torch raises on a damaged file depends on where the damage is

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import IO
 
 from ablate.config import Trial
-from ablate.results import DiskTrouble, Failure, TrialResult, record_path, write_record
+from ablate.errors import UsageError
+from ablate.results import DiskTrouble, Failure, failed_from_outside, record_path, write_record
 
 STOP_GRACE = 3.0  # seconds between asking a worker to end and ending it
 POLL = 0.25
@@ -126,9 +127,9 @@ class LocalLauncher:
         code = worker.process.wait()
         if not worker.ready:
             advice = " (for lack of memory? fewer --workers need less)" if code == -signal.SIGKILL else ""
-            last = f"; {worker.log} ends:\n{tail}" if (tail := _tail(worker.log)) else ""
+            last = f"; {worker.log} ends:\n{words}" if (words := tail(worker.log)) else ""
             raise WorkerTrouble(
-                f"a worker ended with {_ending(code)}{advice} before its first trial; the same command goes on{last}"
+                f"a worker ended with {ending(code)}{advice} before its first trial; the same command goes on{last}"
             )
         trial = worker.trial
         if trial is not None and not record_path(self.directory, trial.id).exists():
@@ -145,18 +146,10 @@ class LocalLauncher:
         )
         failure = Failure(
             type="WorkerDied",
-            message=f"the worker died {MAX_CRASHES} times in this trial, last with {_ending(code)}{advice}",
-            traceback=_tail(log),
+            message=f"the worker died {MAX_CRASHES} times in this trial, last with {ending(code)}{advice}",
+            traceback=tail(log),
         )
-        result = TrialResult(
-            key=trial.config.key,
-            status="failed",
-            error=failure,
-            attempts=MAX_CRASHES,
-            when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            **{name: getattr(trial, name) for name in ("seed", "label", "row", "column", "reference", "config")},
-        )
-        write_record(self.directory, result)
+        write_record(self.directory, failed_from_outside(trial, failure, MAX_CRASHES))
 
     def _stop(self) -> None:
         for worker in self._workers:
@@ -188,22 +181,33 @@ def worker_environment(threads: int) -> dict[str, str]:
     }
 
 
-def default_devices(device: str, workers: int | None, threads: int) -> list[str]:
-    """One worker per GPU, or per CPU core (per ``threads`` cores); ``workers`` overrides how many."""
+def default_devices(device: str, workers: int | None, threads: int, world_size: int) -> list[str]:
+    """One worker per ``world_size`` GPUs, or per as many times ``threads`` CPU cores; ``workers`` overrides how many.
+
+    A worker whose trials take several GPUs is given the first of them.
+
+    Raises:
+        UsageError: a trial needs more GPUs than there are.
+    """
     if device == "cuda":
         import torch
 
         gpus = torch.cuda.device_count()
-        return [f"cuda:{number % gpus}" for number in range(workers or gpus)]
+        if world_size > gpus:
+            raise UsageError(f"--world-size {world_size} needs as many GPUs; there are {gpus}")
+        groups = gpus // world_size
+        return [f"cuda:{number % groups * world_size}" for number in range(workers or groups)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ["cpu"] * (workers or max(1, cores // threads))
+    return ["cpu"] * (workers or max(1, cores // (threads * world_size)))
 
 
-def _ending(code: int) -> str:
+def ending(code: int) -> str:
+    """How a process ended, in words."""
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _tail(log: Path, lines: int = 20) -> str:
+def tail(log: Path, lines: int = 20) -> str:
+    """The last lines of a log; empty where it cannot be read."""
     with contextlib.suppress(OSError):
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     return ""

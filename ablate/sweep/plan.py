@@ -112,8 +112,8 @@ def extend(old: Experiment, new: Experiment, directory: Path) -> Experiment:
 
 def _frame(experiment: Experiment) -> dict[str, Any]:
     """What must not change in one directory: everything but the axes, the seeds and where the data lies."""
-    axes_and_places = dict.fromkeys(("ops", "seeds", "references", "command", "data"), True)
-    return experiment.model_dump(mode="json", exclude={**axes_and_places, "shared": {"data": {"name"}}})
+    free = ("ops", "seeds", "references", "command", "data", "protocols", "keep_encoders", "rank_timeout")
+    return experiment.model_dump(mode="json", exclude={**dict.fromkeys(free, True), "shared": {"data": {"name"}}})
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

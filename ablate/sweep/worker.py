@@ -11,18 +11,19 @@ import os
 import queue
 import sys
 import threading
-import time
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import torch
 
-from ablate.config import Trial
+from ablate.config import Experiment, Trial
 from ablate.data import DataSet, read_entry
 from ablate.results import TrialResult
 from ablate.sweep.plan import load_experiment, plan
-from ablate.sweep.workspace import log_path, logging_to, write_progress
+from ablate.sweep.ranks import run_ranks
+from ablate.sweep.workspace import log_path, logging_to, reporter
 from ablate.trial import Context, execute
 
 DISK_TROUBLE = 74  # EX_IOERR
@@ -38,10 +39,11 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
     experiment = load_experiment(directory)
     trials = {trial.id: trial for trial in plan(experiment)}
     data = read_entry(cache, experiment.shared.data.fingerprint)
+    place = _Place(directory, device, cache, experiment, data)
     print("ready", file=answers, flush=True)
     while (trial_id := inbox.get()) is not None:
         try:
-            result = _serve(trials[trial_id], directory, data, device)
+            result = place.run(trials[trial_id])
         except OSError as error:
             traceback.print_exc()  # to the worker's log
             print(f"disk {error}", file=answers, flush=True)
@@ -69,16 +71,31 @@ def _listen(inbox: queue.Queue[str | None], busy: threading.Event) -> None:
     inbox.put(None)
 
 
-def _serve(trial: Trial, directory: Path, data: DataSet, device: torch.device) -> TrialResult:
-    started, notices = time.time(), dict[str, Any]()
+@dataclass(frozen=True)
+class _Place:
+    """Where trials are run, and what is the same for all of them."""
 
-    def report(epoch: int, metrics: dict[str, Any]) -> None:
-        notices.update({name: value for name, value in metrics.items() if isinstance(value, str)})
-        write_progress(directory, trial, epoch, metrics | notices, started)
+    directory: Path
+    device: torch.device
+    cache: Path
+    experiment: Experiment
+    data: DataSet
 
-    with logging_to(log_path(directory, trial.id)):
-        report(0, {})
-        return execute(trial, directory, data, device, Context(report=report))
+    def run(self, trial: Trial) -> TrialResult:
+        report = reporter(self.directory, trial)
+        with logging_to(log_path(self.directory, trial.id)):
+            report(0, {})
+            if trial.config.world_size > 1:
+                return run_ranks(trial, self.directory, self.device, self.cache)
+            return execute(
+                trial,
+                self.directory,
+                self.data,
+                self.device,
+                Context(report=report),
+                self.experiment.protocols or None,
+                self.experiment.keep_encoders,
+            )
 
 
 if __name__ == "__main__":

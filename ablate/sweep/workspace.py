@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,17 @@ def write_progress(directory: Path, trial: Trial, epoch: int, metrics: dict[str,
     write_atomically(running_directory(directory, trial.id) / PROGRESS, progress.model_dump_json())
 
 
+def reporter(directory: Path, trial: Trial) -> Callable[[int, dict[str, Any]], None]:
+    """A trial's ``Context.report`` that writes its progress; what it says in words is kept until the end."""
+    started, notices = time.time(), dict[str, Any]()
+
+    def report(epoch: int, metrics: dict[str, Any]) -> None:
+        notices.update({name: value for name, value in metrics.items() if isinstance(value, str)})
+        write_progress(directory, trial, epoch, metrics | notices, started)
+
+    return report
+
+
 def read_progress(directory: Path, trial_id: str) -> TrialProgress | None:
     """What :func:`write_progress` wrote, or None if there is nothing readable."""
     try:
@@ -105,13 +116,13 @@ def sole_user(directory: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def logging_to(path: Path) -> Iterator[None]:
-    """Inside, what ``ablate`` logs goes to ``path``, appended."""
+def logging_to(path: Path, level: int = logging.INFO) -> Iterator[None]:
+    """Inside, what ``ablate`` logs from ``level`` on goes to ``path``, appended."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("ablate")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level)
     logger.propagate = False
     logger.addHandler(handler)
     try:

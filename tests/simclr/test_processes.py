@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ablate.composition import Composition, Streams, TransformPair
-from ablate.config import Base, Encoder, Head, Optimiser, TrialConfig
+from ablate.config import Encoder, Head, Optimiser, TrialConfig
 from ablate.data.dataset import DataSet, Images, Split
 from ablate.distributed import World
 from ablate.ops import describe

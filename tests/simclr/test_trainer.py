@@ -74,7 +74,7 @@ def test_restored_training_is_bit_identical(data, tmp_path):
     saved = {"trial": "x", **part.state()}
     checkpoint.save(tmp_path / "c.pt", saved)
     resumed = Trainer(config(data), 5, data, CPU)
-    resumed.restore(checkpoint.load(tmp_path / "c.pt", CPU, saved)[0])
+    resumed.restore(checkpoint.load(tmp_path / "c.pt", saved)[0])
     for _ in range(2):
         resumed.train_epoch()
     assert equal(weights(whole), weights(resumed))
@@ -94,10 +94,10 @@ def test_restored_training_is_bit_identical(data, tmp_path):
 )
 def test_a_damaged_checkpoint_is_set_aside(data, tmp_path, damage):
     path, state = tmp_path / "c.pt", {"trial": "x", **Trainer(config(data), 5, data, CPU).state()}
-    assert checkpoint.load(path, CPU, state) == (None, None)
+    assert checkpoint.load(path, state) == (None, None)
     checkpoint.save(path, state)
     damage(path, state)
-    assert checkpoint.load(path, CPU, state) == (None, tmp_path / "c.pt.damaged")
+    assert checkpoint.load(path, state) == (None, tmp_path / "c.pt.damaged")
     assert not path.exists()
 
 
@@ -108,7 +108,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
 
     path = tmp_path / "c.pt"
     torch.save({"model": Evil()}, path)
-    assert checkpoint.load(path, CPU, {"model": 0})[0] is None
+    assert checkpoint.load(path, {"model": 0})[0] is None
     assert not (tmp_path / "owned").exists()
 
 
