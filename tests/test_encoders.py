@@ -210,6 +210,13 @@ def test_a_full_disk_leaves_no_record(data, config, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("trials/*.json"))
 
 
+@pytest.mark.parametrize("keep", ["all", "best"])
+def test_a_file_in_the_way_is_the_disks_trouble(keep, tmp_path):
+    (tmp_path / "encoders").write_text("in the way")
+    with pytest.raises(DiskTrouble):
+        save(tmp_path, trial_of(), 0.5, keep)
+
+
 def test_the_best_needs_a_protocol_that_says_which(data, config, tmp_path):
     with pytest.raises(UsageError, match="add linear or rotation"):
         run_trial(config, tmp_path, data=data, protocols=("knn",), keep_encoders="best")
