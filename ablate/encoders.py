@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from ablate.config import SMALL_IMAGE, WIDTHS, Trial, TrialConfig
 from ablate.errors import UsageError, first_line
-from ablate.results import write_atomically
+from ablate.results import DiskTrouble, write_atomically
 from ablate.simclr.trainer import build_model
 
 Keep = Literal["all", "best", "none"]
@@ -60,9 +61,7 @@ def save(
     mine = _place(trial.id, metrics)
     if mine is None or trial.reference is not None:
         return False
-    folder = directory / "encoders"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    with _alone(directory / "encoders"):
         described = {name: describe(directory, name) for name in kept(directory) if name != trial.id}
         rivals = [name for name, content in described.items() if content["reference"] is None]
         places = [_place(name, described[name]["metrics"]) for name in rivals]
@@ -133,6 +132,15 @@ def _in_words(config: TrialConfig) -> str:
     stem = ", conv1 3x3 with stride 1 and no maxpool" if config.image_size <= SMALL_IMAGE else ""
     wide = f", every layer's channels times {encoder.width // WIDTHS[1]}" if encoder.width != WIDTHS[1] else ""
     return f"torchvision.models.{encoder.name} without fc{stem}{wide}"
+
+
+def _alone(folder: Path) -> AbstractContextManager[object]:
+    """The lock of ``folder``, held until the ``with`` block ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / ".lock").acquire()
+    except OSError as error:
+        raise DiskTrouble(error.errno, error.strerror, str(folder)) from error
 
 
 def _read(path: Path) -> State:

@@ -217,6 +217,15 @@ def test_train_runs_one_composition(tiny_folder, cache, tmp_path):
     assert str(log.relative_to(tmp_path)) in wide.stdout
 
 
+def test_evaluate_is_told_what_it_cannot_do(tmp_path):
+    message = one_sentence(ablate("evaluate", tmp_path, "--protocol", "liner"))
+    assert "unknown protocol 'liner'; allowed: linear, sgd, knn, rotation, rankme, alignment, online" in message
+    assert "did you mean 'linear'" in message
+    assert "keeps no encoders" in one_sentence(ablate("evaluate", tmp_path, "--protocol", "linear,rankme@z"))
+    assert "no directory" in one_sentence(ablate("evaluate", tmp_path / "x", "--protocol", "linear"))
+    assert "unknown device" in one_sentence(ablate("evaluate", tmp_path, "--protocol", "knn", "--device", "tpu"))
+
+
 def test_preview_draws_every_cell(tmp_path):
     out = tmp_path / "views.png"
     done = ablate("preview", "--ops", "crop,color", "--out", out, "--cache", tmp_path / "cache")

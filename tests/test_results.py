@@ -95,6 +95,21 @@ def test_load_results_before_the_first_record_has_the_columns(tmp_path):
     assert {"key", "seed", "status", "linear_top1"} <= set(frame.columns)
 
 
+def test_load_results_without_labels(tmp_path):
+    write_record(tmp_path, record(metrics={"rankme": 3.0, "rotation_val_top1": 0.4, "rotation_top1": 0.5}))
+    columns = list(load_results(tmp_path).columns)
+    assert columns[8:] == ["rotation_top1", "rotation_val_top1", "rankme", "seconds", "error"]
+
+
+def test_a_record_from_before_protocols_were_recorded(tmp_path):
+    path = write_record(tmp_path, record())
+    content = json.loads(path.read_text())
+    del content["protocols"]
+    path.write_text(json.dumps(content))
+    assert read_record(path) == record()
+    assert read_record(path).protocols == {}
+
+
 def test_records_are_plain_json(tmp_path):
     content = json.loads(write_record(tmp_path, record()).read_text())
     assert content["schema_version"] == 1

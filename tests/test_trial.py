@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -207,3 +209,38 @@ def test_linear_evaluation_leaves_the_encoder_alone(data, config, tmp_path, monk
     monkeypatch.setattr(_Run, "evaluate", watched)
     run_trial(config, tmp_path, data=data)
     assert seen == {"equal": True, "gradients": []}
+
+
+def test_the_record_says_what_each_protocol_did(data, config, tmp_path):
+    default = run_trial(config, tmp_path / "default", data=data)
+    assert list(default.protocols) == ["linear", "knn"]
+    assert "all 72 labelled training images" in default.protocols["linear"]
+    asked = run_trial(config, tmp_path / "asked", data=data, protocols=("knn@z", "rankme"))
+    assert list(asked.protocols) == ["knn@z", "rankme"]
+    assert set(asked.metrics) == {"z_knn_top1", "rankme"}
+    assert asked.history[-1]["loss"] == default.history[-1]["loss"]  # what is evaluated changes nothing that is trained
+
+
+def test_images_without_labels(data, config, tmp_path):
+    """Trained as with labels, watched and evaluated without."""
+    train = replace(data.train, labels=torch.full_like(data.train.labels, -1))
+    test = replace(data.test, labels=torch.full_like(data.test.labels, -1))
+    unlabelled = replace(data, classes=(), train=train, pretrain=train, test=test)
+    none = config.model_copy(update={"data": config.data.model_copy(update={"classes": 0})})
+    result = run_trial(none, tmp_path / "none", data=unlabelled, keep_encoders="best")
+    assert result.status == "done", result.error
+    assert set(result.metrics) == {"rotation_top1", "rotation_val_top1", "rankme", "alignment", "uniformity"}
+    assert not [entry for entry in result.history if "knn_val_top1" in entry]
+    assert len(list((tmp_path / "none" / "encoders").glob("*.json"))) == 1
+    labelled = run_trial(config, tmp_path / "labelled", data=data)
+    assert [e["loss"] for e in result.history] == [e["loss"] for e in labelled.history]
+
+
+def test_training_is_watched_on_labelled_images_only(data, config, tmp_path):
+    some = torch.arange(len(data.train.labels)) % 2 == 0
+    labels = data.train.labels.where(some, -1)
+    partly = replace(data, train=replace(data.train, labels=labels), pretrain=data.pretrain)
+    result = run_trial(config, tmp_path, data=partly)
+    assert result.status == "done", result.error
+    assert "all 36 labelled training images" in result.protocols["linear"]
+    assert all(0 <= entry["knn_val_top1"] <= 1 for entry in result.history)

@@ -1,1 +1,1 @@
-"""Linear evaluation and k nearest neighbours on frozen features."""
+"""Evaluation protocols: what a frozen encoder is worth, with labels and without."""

@@ -107,4 +107,5 @@ def _add(
         "protocols": record.protocols | found.protocols if again else found.protocols | record.protocols,
     }
     write_record(directory, record.model_copy(update=changes))
-    return ", ".join([*(f"{name} {value:.6g}" for name, value in found.metrics.items()), *found.flags])
+    new = {name: value for name, value in found.metrics.items() if again or name not in record.metrics}
+    return ", ".join([*(f"{name} {value:.6g}" for name, value in new.items()), *found.flags])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import re
@@ -416,3 +417,74 @@ def test_dollars_in_names_are_not_mathematics(tmp_path):
 
 def test_means_are_not_of_nothing():
     assert math.isclose(grid_of(sweep_rows(plan(make_experiment(["a"])), {})).cells["a", "a"].mean() or 0, 0)
+
+
+def unlabelled(directory):
+    """A grid of crop and rotate that was evaluated by rotation prediction; what turns images was not judged."""
+    experiment = make_experiment(["crop", "color", "rotate"])
+    save_experiment(directory, experiment)
+    for place, trial in enumerate(plan(experiment)):
+        turns = "rotate" in trial.label
+        metrics = {"rankme": 5.0 + place}
+        if not turns:
+            metrics |= {"rotation_top1": 0.3 + place / 100, "rotation_val_top1": 0.5 - place / 100}
+        flags = ("rotation-not-applicable",) if turns else ()
+        write_record(directory, record(trial, metrics=metrics, flags=flags))
+    return directory
+
+
+def test_without_labels_rotation_prediction_takes_the_place_of_linear_evaluation(tmp_path):
+    report = write_report(unlabelled(tmp_path))
+    grid = report.grid
+    assert grid.metric == "rotation_top1"
+    assert grid.cells["crop", "crop"].mean() == pytest.approx(0.31)
+    assert grid.references["untrained"].mean() == pytest.approx(0.30)
+    states = {cell.label: cell.status for cell in grid.cells.values()}
+    judged = {"crop", "crop+color", "color+crop", "color"}
+    assert {label for label, status in states.items() if status == "done"} == judged
+    assert {label for label, status in states.items() if status == "not judged"} == states.keys() - judged
+    lines = summary(grid)
+    assert lines[0] == "Best composition by validation accuracy of rotation prediction: crop, test 31.0 %."
+    assert "Not judged, since rotation prediction cannot judge what turns images: crop+rotate, " in lines[-1]
+
+
+def test_what_is_drawn_and_written_without_labels(tmp_path):
+    write_report(unlabelled(tmp_path))
+    rows = pd.read_csv(tmp_path / "report" / "table.csv").set_index("label")
+    assert rows.loc["crop", "rotation_top1_mean"] == pytest.approx(0.31)
+    assert rows.loc["crop+rotate", "status"] == "not judged"
+    assert rows.loc["rotate", "rankme_mean"] > 5
+    assert not [name for name in rows.columns if name.startswith(("linear", "knn"))]
+    tex = (tmp_path / "report" / "table.tex").read_text()
+    assert "crop & 31.0 & 32.0 & not judged & -- " in tex
+    grid = grid_of(ablate.load_results(tmp_path))
+    texts = [text.get_text() for text in heatmap(grid).findobj(Text)]
+    assert "rotation prediction top-1 (%)" in texts
+    assert texts.count("not judged") == 5
+    console = Console(width=80, record=True, file=io.StringIO())
+    render(grid, console)
+    assert console.export_text().count("n/a") == 5
+
+
+def test_one_linear_evaluation_makes_it_a_grid_of_linear_evaluations(tmp_path):
+    unlabelled(tmp_path)
+    trial = plan(load_experiment(tmp_path))[1]
+    write_record(tmp_path, record(trial))
+    grid = write_report(tmp_path).grid
+    assert grid.metric == "linear_top1"
+    assert {cell.status for cell in grid.cells.values()} == {"done", "missing"}
+
+
+def test_further_protocols_are_in_the_table_and_can_be_drawn(tmp_path):
+    sweep(tmp_path, ["a", "b"])
+    trial = plan(load_experiment(tmp_path))[1]
+    write_record(tmp_path, record(trial, metrics={"linear_top1": 0.5, "linear_val_top1": 0.5, "sgd_top1": 0.75}))
+    grid = write_report(tmp_path).grid
+    columns = pd.read_csv(tmp_path / "report" / "table.csv").columns
+    assert [name for name in columns if name.endswith("_mean")][-1] == "sgd_top1_mean"
+    assert "75.0" in [text.get_text() for text in heatmap(grid, metric="sgd_top1").findobj(Text)]
+
+
+def test_the_paper_is_no_match_for_rotation_prediction(tmp_path):
+    with pytest.raises(UsageError, match="at least four cells"):
+        write_report(unlabelled(tmp_path), paper=True)

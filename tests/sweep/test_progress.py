@@ -72,3 +72,16 @@ def test_seeds_to_come_do_not_count_the_untrained_encoder_as_a_cell(tmp_path):
     progress = display(tmp_path, trials)
     finished(progress, trials[1], 40.0)
     assert progress.seconds_left() == pytest.approx(40.0)  # two cells on two workers
+
+
+def test_the_line_of_a_finished_trial(tmp_path, capsys):
+    trials = [trial for trial in plan(make_experiment(list("ab"))) if trial.reference is None]
+    progress = Progress(Console(width=200), tmp_path, trials, 0, WORKERS)
+    finished(progress, trials[0], 2.0)
+    finished(progress, trials[1], 2.0, metrics={"rotation_top1": 0.25, "rankme": 3.0})
+    finished(progress, trials[2], 2.0, metrics={"rankme": 3.0}, flags=("rotation-not-applicable",))
+    assert [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines()] == [
+        "linear 50.0%, kNN 40.0% in 2 s",
+        "rotation 25.0% in 2 s",
+        "done [rotation-not-applicable] in 2 s",
+    ]
