@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import os
@@ -92,6 +93,19 @@ BatchSize = Annotated[
     int | None, typer.Option(help="Images per batch, over all processes", show_default="the preset's")
 ]
 Size = Annotated[int | None, typer.Option(help="Training image size in pixels", show_default="the data set's own")]
+EvalData = Annotated[
+    str | None, typer.Option(help="A labelled set to evaluate on instead", show_default="the same as --data")
+]
+Labels = Annotated[
+    float | None, typer.Option(help="Fraction of the training images that keep their label", show_default="1")
+]
+ShortSide = Annotated[
+    int | None,
+    typer.Option(
+        help="Pixels of the short side at which a folder's images are stored",
+        show_default="the training size, above 64 px divided by 0.875",
+    ),
+]
 Preset = Annotated[
     str | None,
     typer.Option(
@@ -172,6 +186,9 @@ def grid(
     ] = None,
     device: Device = "auto",
     cache: Cache = None,
+    eval_data: EvalData = None,
+    labels: Labels = None,
+    short_side: ShortSide = None,
     skip_corrupt: SkipCorrupt = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")] = False,
     rank_timeout: RankTimeout = 600.0,
@@ -193,6 +210,7 @@ def grid(
     flags = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
     flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
     request = _request(data, branches, device, settings, preset, **flags, world_size=world_size)
+    request = _with_data(request, eval_data, labels, short_side)
     specs = parse_protocols(protocol) if protocol else ()
     names = named_ops(request, ops)
     validate(request)
@@ -242,6 +260,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Directory for the record")] = Path("results/train"),
     device: Device = "auto",
     cache: Cache = None,
+    eval_data: EvalData = None,
+    labels: Labels = None,
+    short_side: ShortSide = None,
     skip_corrupt: SkipCorrupt = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run it again if it failed")] = False,
     rank_timeout: RankTimeout = 600.0,
@@ -253,7 +274,7 @@ def train(
     from ablate.data import cache_dir
     from ablate.distributed import asked_for
     from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
-    from ablate.settings import check_batch, parse_one, shared_config, validate
+    from ablate.settings import check_data, parse_one, shared_config, validate
     from ablate.sweep.run import check_writable
     from ablate.sweep.workspace import log_path, logging_to
     from ablate.trial import Context, Interrupted, run_trial, taking_part
@@ -261,13 +282,14 @@ def train(
     flags = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
     flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
     request = _request(data, branches, device, settings, preset, **flags, world_size=asked_for())
+    request = _with_data(request, eval_data, labels, short_side)
     parsed = parse_one(request, composition)
     validate(request)
     specs = parse_protocols(protocol) if protocol else ()
     check_writable(out)
     images = _prepare(request, cache_dir(cache), skip_corrupt)
     config = shared_config(request, images.identity).model_copy(update={"composition": parsed.specs()})
-    check_batch(config, images)
+    check_data(config, images)
     specs = specs or default_protocols(images)
     check_protocols(specs, images)
     console = make_console()
@@ -420,17 +442,26 @@ def _request(
     preset: str | None = None,
     **flags: Any,
 ) -> Request:
-    from ablate.errors import expanded
     from ablate.settings import Request, objective_name, parse_assignments, resolve_device
 
     resolve_device(device)
     if flags.get("objective"):
         objective_name(flags["objective"])
-    name, _, path = data.partition(":")
-    if path and name != "glyphs":
-        data = f"{name}:{expanded(path).absolute()}"
     values = {**parse_assignments(settings or []), **{k: v for k, v in flags.items() if v is not None}}
-    return Request(data=data, branches=branches, values=values, device=device, preset=preset)
+    return Request(data=_absolute(data), branches=branches, values=values, device=device, preset=preset)
+
+
+def _with_data(request: Request, eval_data: str | None, labels: float | None, short_side: int | None) -> Request:
+    where = _absolute(eval_data) if eval_data else None
+    return dataclasses.replace(request, eval_data=where, labels=labels, short_side=short_side)
+
+
+def _absolute(data: str) -> str:
+    """A data set's name with its path written out, so that it holds from any directory."""
+    from ablate.errors import expanded
+
+    name, _, path = data.partition(":")
+    return f"{name}:{expanded(path).absolute()}" if path and name != "glyphs" else data
 
 
 def _prepare(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:
@@ -448,7 +479,14 @@ def _prepare(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:
             bar.update(task, completed=done, total=total, visible=True)
 
         data = prepare(
-            request.data, cache=cache, image_size=image_size(request), skip_corrupt=skip_corrupt, progress=show
+            request.data,
+            cache=cache,
+            image_size=image_size(request),
+            short_side=request.short_side,
+            skip_corrupt=skip_corrupt,
+            eval_data=request.eval_data,
+            labels=request.labels,
+            progress=show,
         )
     if data.corrupt:
         names = ", ".join(data.corrupt[:5])

@@ -52,13 +52,19 @@ MIN_SIZE, MAX_SIZE = 8, 2048  # pixels
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asked for; ``values`` maps settable names to values, flags already over ``--set``."""
+    """What the command line asked for; ``values`` maps settable names to values, flags already over ``--set``.
+
+    ``eval_data``, ``labels`` and ``short_side`` are those of :func:`ablate.data.prepare`.
+    """
 
     data: str
     branches: Branches
     values: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
     preset: str | None = None
+    eval_data: str | None = None
+    labels: float | None = None
+    short_side: int | None = None
 
 
 def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
@@ -227,7 +233,9 @@ def grid_experiment(
         UsageError: bad ops, or a batch larger than the data set.
     """
     shared = shared_config(request, data.identity)
-    check_batch(shared, data)
+    check_data(shared, data)
+    if "supervised" in references and not data.classes:
+        raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
     return Experiment(
         command=command,
         data=request.data,
@@ -255,8 +263,10 @@ def with_evaluation(
     )
 
 
-def check_batch(config: TrialConfig, data: DataSet) -> None:
-    """Raise UsageError when one batch needs more images than there are to train on."""
+def check_data(config: TrialConfig, data: DataSet) -> None:
+    """Raise UsageError when one batch needs more images than there are to train on, or the objective needs labels."""
+    if config.objective == "supervised" and not data.classes:
+        raise UsageError(f"{data.name} has no labels: supervised training needs them; allowed objective: simclr")
     available = len(data.pretrain.labels)
     if config.batch_size > available:
         raise UsageError(
@@ -340,9 +350,8 @@ def explain(error: ValidationError) -> str:
     value, message = problem["input"], problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "literal_error":
         allowed = problem["ctx"]["expected"]
-        return (
-            f"{name} must be {allowed}, not {value!r}{nearest(str(value), allowed.replace(chr(39), '').split(' or '))}"
-        )
+        words = re.findall("'(.+?)'", allowed)
+        return f"{name} must be {allowed}, not {value!r}{nearest(str(value), words)}"
     if problem["type"] == "extra_forbidden":
         return f"unknown setting {name!r}{nearest(name, SETTABLE)}"
     shown = "" if isinstance(value, dict | BaseModel) else f", not {value!r}"

@@ -1,39 +1,38 @@
-"""The cache of decoded images: entries named by fingerprint, written once under a lock, memory-mapped by everyone.
+"""The cache of decoded images: whether a source's entry is there, and how it comes to be, once, under a lock.
 
-``<cache>/sets/<fingerprint>/`` holds an entry; ``<cache>/index/<hash>.json`` remembers which entry a source had and the
-manifest (names, sizes, times) that it had then, so that contents are hashed again only when that changed.
+``<cache>/sets/<fingerprint>/`` holds an entry. ``<cache>/staging/<signature>/`` is an entry in the making; an
+interrupted one goes on from there. ``<cache>/index/`` remembers which entry a source had, with the manifest (names,
+sizes, times) that it had then, and which entry images of such names and sizes had: contents are hashed again only where
+the manifest changed, and decoded again only where the hashes did.
 """
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import torch
 from filelock import FileLock
-from torch import Tensor
 
-from ablate.data.dataset import DataSet, Images, Split
+from ablate.data.composed import Recipe, composed
+from ablate.data.dataset import DataSet
+from ablate.data.digest import digest_of
+from ablate.data.entry import LAYOUT, META, Progress, Writer, is_whole, read
 from ablate.errors import UsageError, expanded
 from ablate.results import write_atomically
-
-Progress = Callable[[int, int], None]
-META = "meta.json"
 
 
 class Source(Protocol):
     """Where a data set comes from."""
 
     identity: str
-    """What the user named and how it is prepared: the index's key."""
+    """What the user named and how it is prepared."""
+
+    def signature(self) -> str:
+        """Equal for equal images, by all that can be told without reading them."""
 
     def manifest(self) -> str:
         """Changes whenever the files may have changed; cheap."""
@@ -41,46 +40,8 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """Names content, split and preparation; may read everything."""
 
-    def write(self, writer: Writer, progress: Progress) -> None:
-        """Decode into ``writer``."""
-
-
-@dataclass
-class Writer:
-    """Writes one entry: ``pixels`` files as raw bytes, the rest as ``.npy``, and what :func:`read_entry` needs."""
-
-    directory: Path
-    meta: dict[str, Any] = field(default_factory=dict)
-
-    def describe(
-        self, name: str, classes: Sequence[str], val_mask: Tensor, pretrain: str = "train", corrupt: Sequence[str] = ()
-    ) -> None:
-        """Name the set, its classes, its validation part and the split to pre-train on."""
-        self.meta |= {"name": name, "classes": list(classes), "pretrain": pretrain, "corrupt": list(corrupt)}
-        np.save(self.directory / "val_mask.npy", val_mask.numpy())
-
-    def uniform(self, split: str, pixels: np.ndarray[Any, Any], labels: Tensor, groups: Tensor | None = None) -> None:
-        """A split of uint8 ``[N, 3, h, w]``; without ``groups`` every image is its own."""
-        np.ascontiguousarray(pixels).tofile(self.directory / f"{split}.pixels")
-        self._labels(split, labels, groups, list(pixels.shape))
-
-    def ragged(self, split: str, sizes: Sequence[tuple[int, int]], labels: Tensor, groups: Tensor) -> None:
-        """A split whose images were appended to :meth:`pixels_path` one after the other."""
-        height_width = np.asarray(sizes, dtype=np.int64).reshape(-1, 2)
-        counts = 3 * height_width.prod(1)
-        np.save(self.directory / f"{split}.sizes.npy", height_width)
-        np.save(self.directory / f"{split}.offsets.npy", counts.cumsum() - counts)
-        self._labels(split, labels, groups, [int(counts.sum())])
-
-    def pixels_path(self, split: str) -> Path:
-        """Where the bytes of a ragged split go."""
-        return self.directory / f"{split}.pixels"
-
-    def _labels(self, split: str, labels: Tensor, groups: Tensor | None, shape: list[int]) -> None:
-        groups = torch.arange(len(labels)) if groups is None else groups
-        np.save(self.directory / f"{split}.labels.npy", labels.numpy())
-        np.save(self.directory / f"{split}.groups.npy", groups.numpy())
-        self.meta.setdefault("shapes", {})[split] = shape
+    def write(self, writer: Writer, progress: Progress) -> str:
+        """Decode into ``writer``, going on from what is there; returns the fingerprint of what was read."""
 
 
 def cache_dir(flag: str | Path | None) -> Path:
@@ -97,82 +58,90 @@ def obtain(source: Source, cache: Path, progress: Progress) -> DataSet:
     Raises:
         UsageError: the cache is not writable or the disk is full.
     """
-    index = cache / "index" / f"{_digest(source.identity)}.json"
     try:
-        index.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(index.with_suffix(".lock")):
+        index, signature = _made(cache / "index"), source.signature()
+        by_name, by_signature = (index / f"{name}.json" for name in (digest_of(source.identity), signature))
+        with FileLock(by_signature.with_suffix(".lock")):
             manifest = source.manifest()
-            fingerprint = _remembered(index, manifest) or source.fingerprint()
-            entry = cache / "sets" / fingerprint
-            with FileLock(_made(entry.parent) / f"{fingerprint}.lock"):
-                if not is_whole(entry):
-                    _build(source, entry, fingerprint, progress)
-            write_atomically(index, json.dumps({"manifest": manifest, "fingerprint": fingerprint}))
+            fingerprint = _remembered(by_name, manifest)
+            if fingerprint is None:
+                candidate = _remembered(by_signature, "")
+                if candidate and is_whole(cache / "sets" / candidate):
+                    fingerprint = source.fingerprint()
+            if fingerprint is None or not is_whole(cache / "sets" / fingerprint):
+                fingerprint = _build(source, cache, cache / "staging" / signature, fingerprint, progress)
+            _remember(by_name, manifest, fingerprint)
+            _remember(by_signature, "", fingerprint)
             return read_entry(cache, fingerprint)
     except OSError as error:
-        raise UsageError(
-            f"cannot use the cache {cache} ({error.strerror or error}); choose another with --cache"
-        ) from error
+        raise _unusable(cache, error) from error
 
 
 def read_entry(cache: Path, fingerprint: str) -> DataSet:
     """The data set of a whole entry, memory-mapped.
 
     Raises:
-        FileNotFoundError: there is no such entry.
+        FileNotFoundError: there is no such entry, or none of today's layout.
     """
-    entry = cache / "sets" / fingerprint
-    if not (entry / META).exists():
+    meta = _meta(cache / "sets" / fingerprint)
+    if meta.get("layout") != LAYOUT:
         raise FileNotFoundError(f"the cache {cache} holds no images with the fingerprint {fingerprint}")
-    meta = json.loads((entry / META).read_text())
-    splits = {name: _split(entry, name, shape) for name, shape in meta["shapes"].items()}
-    return DataSet(
-        name=meta["name"],
-        fingerprint=fingerprint,
-        classes=tuple(meta["classes"]),
-        pretrain=splits[meta["pretrain"]],
-        train=splits["train"],
-        val_mask=torch.from_numpy(np.load(entry / "val_mask.npy", allow_pickle=False)),
-        test=splits["test"],
-        corrupt=tuple(meta["corrupt"]),
-    )
+    if "recipe" in meta:
+        recipe = Recipe(**meta["recipe"])
+        return composed(recipe, read_entry(cache, recipe.pretrain), read_entry(cache, recipe.labelled))
+    return read(cache / "sets" / fingerprint, meta)
 
 
-def is_whole(entry: Path) -> bool:
-    """True when the entry was finished and every file still has the size that it had then."""
+def compose(cache: Path, recipe: Recipe) -> DataSet:
+    """The data set that ``recipe`` makes of two entries, to be had by :meth:`read_entry` from now on.
+
+    Raises:
+        UsageError: the cache is not writable or the disk is full.
+    """
+    entry = cache / "sets" / recipe.fingerprint
     try:
-        files = json.loads((entry / META).read_text())["files"]
-        return all((entry / name).stat().st_size == size for name, size in files.items())
-    except (OSError, ValueError, KeyError):
-        return False
+        write_atomically(entry / META, json.dumps({"layout": LAYOUT, "recipe": recipe._asdict(), "files": {}}))
+    except OSError as error:
+        raise _unusable(cache, error) from error
+    return read_entry(cache, recipe.fingerprint)
 
 
-def _build(source: Source, entry: Path, fingerprint: str, progress: Progress) -> None:
-    temporary = Path(tempfile.mkdtemp(dir=entry.parent, prefix=f".{fingerprint}."))
+def _build(source: Source, cache: Path, staging: Path, damaged: str | None, progress: Progress) -> str:
+    """Write the entry; one that is damaged gives what is left of it. Returns the fingerprint."""
+    sets = _made(cache / "sets")
+    if damaged and not staging.exists() and _meta(sets / damaged).get("layout") == LAYOUT:
+        (sets / damaged).rename(_made(staging.parent) / staging.name)
     try:
-        writer = Writer(temporary)
-        source.write(writer, progress)
-        writer.meta["files"] = {path.name: path.stat().st_size for path in temporary.iterdir()}
-        (temporary / META).write_text(json.dumps(writer.meta))
-        shutil.rmtree(entry, ignore_errors=True)  # a damaged one
-        temporary.rename(entry)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        writer = Writer(_made(staging))
+        fingerprint = source.write(writer, progress)
+        writer.close()
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            shutil.rmtree(staging, ignore_errors=True)  # a full disk helps nobody
         raise
+    with FileLock(sets / f"{fingerprint}.lock"):
+        if is_whole(sets / fingerprint):  # the same images, in other files
+            shutil.rmtree(staging)
+        else:
+            shutil.rmtree(sets / fingerprint, ignore_errors=True)
+            staging.rename(sets / fingerprint)
+    return fingerprint
 
 
-def _split(entry: Path, name: str, shape: list[int]) -> Split:
-    # mode "c" (copy on write) gives writable memory, which torch wants, and never touches the file
-    pixels = torch.from_numpy(np.memmap(entry / f"{name}.pixels", dtype=np.uint8, mode="c", shape=tuple(shape)))
-    arrays = {
-        part: torch.from_numpy(np.load(path, allow_pickle=False)) if path.exists() else None
-        for part in ("sizes", "offsets", "labels", "groups")
-        for path in [entry / f"{name}.{part}.npy"]
-    }
-    labels, groups = arrays["labels"], arrays["groups"]
-    assert labels is not None
-    assert groups is not None
-    return Split(Images(pixels, arrays["sizes"], arrays["offsets"]), labels, groups)
+def _unusable(cache: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot use the cache {cache} ({error.strerror or error}); choose another with --cache")
+
+
+def _meta(entry: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads((entry / META).read_text())
+    except (OSError, ValueError):
+        return {}
+    return meta if isinstance(meta, dict) else {}
+
+
+def _remember(index: Path, manifest: str, fingerprint: str) -> None:
+    write_atomically(index, json.dumps({"manifest": manifest, "fingerprint": fingerprint}))
 
 
 def _remembered(index: Path, manifest: str) -> str | None:
@@ -186,30 +155,3 @@ def _remembered(index: Path, manifest: str) -> str | None:
 def _made(directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     return directory
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(os.fsencode(text)).hexdigest()[:24]
-
-
-def digest_of(*parts: str | bytes) -> str:
-    """24 hex digits of SHA-256 of the parts, each delimited by its length."""
-    state = hashlib.sha256()
-    for part in parts:
-        content = os.fsencode(part) if isinstance(part, str) else part
-        state.update(f"{len(content)}:".encode())
-        state.update(content)
-    return state.hexdigest()[:24]
-
-
-def manifest_of(root: Path, files: Sequence[Path]) -> str:
-    """Names, sizes and modification times of ``files``, as one digest; a file without them counts by its name."""
-    lines = []
-    for path in files:
-        try:
-            stat = path.stat()
-            state = f"{stat.st_size}\0{stat.st_mtime_ns}"
-        except OSError as error:  # a dangling link, for instance; decoding will name it
-            state = str(error.strerror)
-        lines.append(f"{path.relative_to(root)}\0{state}")
-    return digest_of("\n".join(lines))

@@ -12,14 +12,24 @@ from ablate.config import DataIdentity
 
 @dataclass(frozen=True)
 class Images:
-    """uint8 images. Uniform: ``pixels [N, 3, h, w]``. Ragged: flat ``pixels``, each image at its offset."""
+    """uint8 images, all of one size (uniform) or of several (ragged).
 
-    pixels: Tensor
+    Uniform: ``pixels [N, 3, h, w]``. Ragged: ``pixels`` are flat shards; image i is ``[3, h, w]`` with ``(h, w) =
+    sizes[i]`` at byte ``places[i, 1]`` of shard ``places[i, 0]``.
+    """
+
+    pixels: Tensor | tuple[Tensor, ...]
     sizes: Tensor | None = None  # int64 [N, 2]: height, width
-    offsets: Tensor | None = None  # int64 [N]
+    places: Tensor | None = None  # int64 [N, 2]: shard, offset
 
     def __len__(self) -> int:
         return len(self.pixels) if self.sizes is None else len(self.sizes)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of pixels."""
+        shards = (self.pixels,) if isinstance(self.pixels, Tensor) else self.pixels
+        return sum(shard.numel() for shard in shards)
 
 
 @dataclass(frozen=True)
@@ -33,10 +43,11 @@ class Split:
 
 @dataclass(frozen=True)
 class DataSet:
-    """Images to pre-train on, labelled training images with their validation part, and test images.
+    """Images to pre-train on, training images with labels and their validation part, and test images.
 
-    ``fingerprint`` names content, split and preparation, not where the files lie. ``val_mask`` is bool
-    ``[len(train)]``; no group is on both sides of it. ``corrupt`` names the files that were left out.
+    ``fingerprint`` names content, split and preparation, not where the files lie. ``classes`` is empty where images
+    have no labels: they are all -1 then. ``val_mask`` is bool ``[len(train)]``; no group is on both sides of it.
+    ``corrupt`` names the files that were left out. ``carved``: the test split was drawn by seed, not given.
     """
 
     name: str
@@ -47,19 +58,26 @@ class DataSet:
     val_mask: Tensor
     test: Split
     corrupt: tuple[str, ...] = ()
+    carved: bool = False
 
     @property
     def identity(self) -> DataIdentity:
         """What a trial's configuration says of the data."""
         return DataIdentity(name=self.name, fingerprint=self.fingerprint, classes=len(self.classes))
 
+    @property
+    def labelled(self) -> Tensor:
+        """The training images that have a label, int64, ascending; the validation part is among them."""
+        return (self.train.labels >= 0).nonzero()[:, 0]
+
     def __str__(self) -> str:
-        validation, extra = int(self.val_mask.sum()), ""
-        if self.pretrain is not self.train:
-            extra = f", {len(self.pretrain.labels)} images to pre-train on"
+        total, labelled, validation = len(self.train.labels), len(self.labelled), int(self.val_mask.sum())
+        part = f"{labelled} labelled, {validation}" if 0 < labelled < total else f"{validation}"
+        extra = "" if self.pretrain is self.train else f", {len(self.pretrain.labels)} images to pre-train on"
         return (
-            f"{self.name}: {len(self.classes)} classes, {len(self.train.labels)} training images ({validation} of them "
-            f"for validation), {len(self.test.labels)} test images{extra}"
+            f"{self.name}: {len(self.classes) or 'no'} classes{'' if self.classes else ':'}"
+            f"{',' if self.classes else ''} {total} training images ({part} of them for validation), "
+            f"{len(self.test.labels)} test images{extra}"
         )
 
 
@@ -72,13 +90,18 @@ def split_by_group(labels: Tensor, groups: Tensor, fraction: float, seed: int) -
     mask = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique().tolist():
         members = (labels == label).nonzero()[:, 0]
-        names, inverse, counts = groups[members].unique(return_inverse=True, return_counts=True)
-        if len(names) < 2:
-            continue
-        order = torch.randperm(len(names), generator=generator)
-        reached = counts[order].cumsum(0)
-        wanted = max(1, int((reached <= fraction * len(members)).sum()))
-        chosen = torch.zeros(len(names), dtype=torch.bool)
-        chosen[order[: min(wanted, len(names) - 1)]] = True
-        mask[members[chosen[inverse]]] = True
+        count = len(groups[members].unique())
+        if count > 1:
+            mask[members[whole_groups(groups[members], fraction, generator, at_most=count - 1)]] = True
     return mask
+
+
+def whole_groups(groups: Tensor, fraction: float, generator: torch.Generator, at_most: int | None = None) -> Tensor:
+    """A bool mask of about ``fraction`` of ``groups`` (int64 ``[n]``, n > 0), made of whole groups: at least one."""
+    names, inverse, counts = groups.unique(return_inverse=True, return_counts=True)
+    order = torch.randperm(len(names), generator=generator)
+    reached = counts[order].cumsum(0)
+    wanted = max(1, int((reached <= fraction * len(groups)).sum()))
+    chosen = torch.zeros(len(names), dtype=torch.bool)
+    chosen[order[:wanted][:at_most]] = True
+    return chosen[inverse]

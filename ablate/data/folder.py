@@ -1,225 +1,140 @@
-"""One's own images: ``folder:PATH`` with one folder per class, split by hand or by seed."""
+"""One's own images: ``folder:PATH``, decoded in parallel into shards, each file read once."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterator
+import json
+import math
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ablate.config import SMALL_IMAGE
-from ablate.data.cache import Progress, Writer, digest_of, manifest_of
 from ablate.data.dataset import split_by_group
-from ablate.data.decode import EXTENSIONS, Corrupt, decode
+from ablate.data.digest import digest_of, listing_of, stat_of
+from ablate.data.entry import Progress, Writer
+from ablate.data.scan import SHOWN, SPLIT_SEED, TEST, File, groups_of, scan
+from ablate.data.shards import Task, digest
+from ablate.data.workers import finish_all
 from ablate.errors import UsageError, printable
 
 VERSION = "1"  # of scanning, decoding and splitting; raise it when the same files give other pixels or splits
-TEST, VALIDATION, SPLIT_SEED = 0.2, 0.1, 0
-CHUNK = 512  # files decoded at once
-SHOWN = 5
-
-
-@dataclass(frozen=True)
-class File:
-    """One image file: its class, and its group: the folder of its class folder that it lies in, at any depth, if any.
-
-    The same folder name under two classes is two groups.
-    """
-
-    path: Path
-    label: int
-    group: str
+VALIDATION = 0.1
+SHARD_BYTES = 1 << 28
+SHARD_FILES = (64, 1024)
+SHARDS = 64  # at least, where that leaves a shard its smallest number of files: work for as many cores
 
 
 class Folder:
-    """The source of ``folder:PATH``: ``PATH/train/CLASS/*`` with ``PATH/test/CLASS/*`` (or val/), or ``PATH/CLASS/*``.
+    """The source of ``folder:PATH``; :func:`ablate.data.scan.scan` says how images may lie there.
 
     Args:
         path: where the images are.
-        image_size: training size in pixels; the short side is stored at that, or above 64 px at 1/0.875 of it,
-            so that evaluation's centre crop has its pixels.
+        short: what the images' short side is stored at, in pixels.
         skip_corrupt: leave unreadable files out instead of refusing the set.
 
     Raises:
-        UsageError: no such directory, no images, one class only, an empty test set.
+        UsageError: no such directory, no images, an empty test set.
     """
 
-    def __init__(self, path: Path, image_size: int, *, skip_corrupt: bool) -> None:
+    def __init__(self, path: Path, short: int, *, skip_corrupt: bool) -> None:
         if not path.is_dir():
             raise UsageError(f"folder: there is no directory {path}")
-        self.root, self.skip_corrupt = path, skip_corrupt
-        self.short = image_size if image_size <= SMALL_IMAGE else round(image_size / 0.875)
-        self.identity = f"folder {path.absolute()} {self.short}"
-        try:
-            self.classes, self.train, self.test = _scan(path)
-        except OSError as error:
-            _refuse(error)
+        self.root, self.short, self.skip_corrupt = path, short, skip_corrupt
+        self.identity = f"folder {path.absolute()} {short}"
+        self.preparation = f"folder {VERSION} {short} {TEST} {VALIDATION} {SPLIT_SEED}"
+        self.listing = scan(path)
+        self.files = [*self.listing.train, *self.listing.test]
+        self.places = [file.place for file in self.files]
+
+    @cached_property
+    def _stats(self) -> list[tuple[str, str]]:
+        return [stat_of(self.root / place) for place in self.places]
+
+    def signature(self) -> str:
+        """Of names and sizes: folders of equal content have the same."""
+        return digest_of(self.preparation, listing_of(self.places, (size for size, _ in self._stats)))
 
     def manifest(self) -> str:
-        """Names, sizes and times of all files."""
-        return manifest_of(self.root, [file.path for file in (*self.train, *self.test)])
+        """Of names, sizes and times: unless that changes, no content did."""
+        return _manifest(self.places, self._stats)
 
     def fingerprint(self) -> str:
-        """Of every file's place and content, and of how they are prepared and split."""
-        files = [*self.train, *self.test]
+        """Of every file's place and content, and of how they are prepared and split; reads everything."""
         with ThreadPoolExecutor() as pool:
-            digests = list(pool.map(lambda file: _digest(file.path), files))
-        places = [str(file.path.relative_to(self.root)) for file in files]
-        listing = "\n".join(f"{place}\0{digest}" for place, digest in zip(places, digests, strict=True))
-        return digest_of(f"folder {VERSION} {self.short} {TEST} {VALIDATION} {SPLIT_SEED}", listing)
+            return self._fingerprint(pool.map(lambda place: digest(self.root / place)[0], self.places))
 
-    def write(self, writer: Writer, progress: Progress) -> None:
-        """Decode every file once; UsageError naming and counting the corrupt ones unless they are to be skipped."""
-        total, corrupt = len(self.train) + len(self.test), []
-        kept: dict[str, list[File]] = {}
-        sizes: dict[str, list[tuple[int, int]]] = {}
-        done = 0
-        for split, files in (("train", self.train), ("test", self.test)):
-            kept[split], sizes[split] = [], []
-            with writer.pixels_path(split).open("wb") as out:
-                for file, image in self._decoded(files):
-                    done += 1
-                    progress(done, total)
-                    if isinstance(image, Corrupt):
-                        corrupt.append(printable(f"{file.path.relative_to(self.root)} ({image})"))
-                        continue
-                    out.write(np.ascontiguousarray(image).tobytes())
-                    kept[split].append(file)
-                    sizes[split].append((image.shape[1], image.shape[2]))
+    def _fingerprint(self, digests: Iterable[str]) -> str:
+        return digest_of(self.preparation, listing_of(self.places, digests))
+
+    def write(self, writer: Writer, progress: Progress) -> str:
+        """Decode every file that is not decoded in ``writer``'s directory yet; returns the fingerprint.
+
+        Raises:
+            UsageError: corrupt files that are not to be skipped, named and counted; too few images are left.
+        """
+        train, test = self._tasks(writer, "train"), self._tasks(writer, "test")
+        finish_all([*train, *test], progress)
+        records = {name: [_record(task) for task in tasks] for name, tasks in (("train", train), ("test", test))}
+        images = [image for part in records.values() for record in part for image in record["images"]]
+        corrupt = [
+            printable(f"{place} ({image})")
+            for place, image in zip(self.places, images, strict=True)
+            if isinstance(image, str)
+        ]
         if corrupt and not self.skip_corrupt:
             raise UsageError(refusal(corrupt))
-        self._describe(writer, kept, sizes, corrupt)
-
-    def _decoded(self, files: list[File]) -> Iterator[tuple[File, np.ndarray | Corrupt]]:
-        def attempt(file: File) -> np.ndarray | Corrupt:
-            try:
-                return decode(file.path, self.short)
-            except Corrupt as error:
-                return error
-
-        with ThreadPoolExecutor() as pool:
-            for start in range(0, len(files), CHUNK):
-                chunk = files[start : start + CHUNK]
-                yield from zip(chunk, pool.map(attempt, chunk), strict=True)
-
-    def _describe(
-        self, writer: Writer, kept: dict[str, list[File]], sizes: dict[str, list[tuple[int, int]]], corrupt: list[str]
-    ) -> None:
-        labels = {split: torch.tensor([file.label for file in files]) for split, files in kept.items()}
-        groups = {split: _groups(files) for split, files in kept.items()}
-        for split, name in (("train", "training"), ("test", "test")):
-            if not kept[split]:
-                raise UsageError(f"folder: no readable {name} image is left in {self.root}")
-            writer.ragged(split, sizes[split], labels[split], groups[split])
-        val_mask = split_by_group(labels["train"], groups["train"], VALIDATION, SPLIT_SEED)
+        kept = iter([not isinstance(image, str) for image in images])
+        val_mask = self._split(writer, "train", [file for file in self.listing.train if next(kept)], records["train"])
+        self._split(writer, "test", [file for file in self.listing.test if next(kept)], records["test"])
         if not val_mask.any():
             raise UsageError(
                 f"folder: {self.root} has too few training images to keep some for validation: "
                 "a class needs at least two images, or two inner folders of images"
             )
-        writer.describe(self.root.absolute().name, self.classes, val_mask, corrupt=corrupt)
+        name, listing = self.root.absolute().name, self.listing
+        writer.describe(name, listing.classes, val_mask, corrupt=corrupt, carved=listing.carved)
+        return self._fingerprint(name for part in records.values() for record in part for name in record["digests"])
+
+    def _tasks(self, writer: Writer, split: str) -> list[Task]:
+        """The split's shards. How many files one takes depends on the folder, not on the machine."""
+        first, count = (
+            (0, len(self.listing.train)) if split == "train" else (len(self.listing.train), len(self.listing.test))
+        )
+        least, most = SHARD_FILES
+        most = min(most, max(1, SHARD_BYTES // (4 * self.short**2)))  # three channels, 4:3
+        size = min(most, max(least, math.ceil(len(self.files) / SHARDS)))
+        root, tasks = str(self.root.absolute()), []
+        for number, start in enumerate(range(first, first + count, size)):
+            part = slice(start, min(start + size, first + count))
+            key = digest_of(root, self.preparation, _manifest(self.places[part], self._stats[part]))
+            tasks.append(Task(key, root, self.places[part], self.short, str(writer.shard(split, number))))
+        return tasks
+
+    def _split(self, writer: Writer, split: str, files: list[File], records: list[dict[str, Any]]) -> Tensor:
+        """Describe a split to ``writer``; returns which of its images would be for validation."""
+        if not files:
+            name = "training" if split == "train" else "test"
+            raise UsageError(f"folder: no readable {name} image is left in {self.root}")
+        labels, groups = torch.tensor([file.label for file in files]), groups_of(files)
+        sizes = [[image for image in record["images"] if not isinstance(image, str)] for record in records]
+        writer.ragged(split, sizes, labels if self.listing.classes else torch.full_like(labels, -1), groups)
+        return split_by_group(labels, groups, VALIDATION, SPLIT_SEED)
 
 
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:  # a dangling link, for instance; decoding will name it
-        return f"unreadable: {error.strerror}"
+def _record(task: Task) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(task.record.read_bytes())
+    return record
 
 
-def refusal(corrupt: list[str] | tuple[str, ...]) -> str:
+def _manifest(places: list[str], stats: list[tuple[str, str]]) -> str:
+    return digest_of(listing_of(places, *zip(*stats, strict=True)))
+
+
+def refusal(corrupt: Sequence[str]) -> str:
     """The sentence that names and counts corrupt files."""
     names = ", ".join(corrupt[:SHOWN]) + (", ..." if len(corrupt) > SHOWN else "")
     return f"{len(corrupt)} corrupt image file{'s' * (len(corrupt) > 1)}: {names}; --skip-corrupt goes on without"
-
-
-def _scan(root: Path) -> tuple[list[str], list[File], list[File]]:
-    """Class names, training files and test files, in a fixed order."""
-    train_root = root / "train"
-    if not train_root.is_dir():
-        classes = _class_names(root)
-        files = _files(root, classes)
-        _check(root, classes, files)
-        is_test = split_by_group(torch.tensor([f.label for f in files]), _groups(files), TEST, SPLIT_SEED).tolist()
-        test = [file for file, chosen in zip(files, is_test, strict=True) if chosen]
-        train = [file for file, chosen in zip(files, is_test, strict=True) if not chosen]
-        whole = [name for i, name in enumerate(classes) if not any(file.label == i for file in test)]
-        if whole:
-            raise UsageError(
-                f"folder: the class {whole[0]!r} of {root} cannot be split into training and test images: it has one "
-                "image, or one inner folder, whose images are kept together; add images, or make train/ and test/"
-            )
-        return classes, train, test
-    test_root = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
-    if test_root is None:
-        raise UsageError(
-            f"folder: {root} has train/ but neither test/ nor val/; add one, or put the class folders side by side"
-        )
-    classes = _class_names(train_root)
-    train = _files(train_root, classes)
-    _check(train_root, classes, train)
-    strangers = [name for name in _class_names(test_root) if name not in classes]
-    if strangers:
-        raise UsageError(f"folder: {test_root} has the class {strangers[0]!r}, which {train_root} has not")
-    test = _files(test_root, classes)
-    if not test:
-        raise UsageError(
-            f"folder: the test set {test_root} is empty: no image of the classes {', '.join(classes[:SHOWN])}"
-        )
-    return classes, train, test
-
-
-def _check(root: Path, classes: list[str], files: list[File]) -> None:
-    if not files:
-        raise UsageError(
-            f"folder: {root} holds no images in class folders (looked for CLASS/*{', *'.join(EXTENSIONS)})"
-        )
-    present = sorted({file.label for file in files})
-    if len(present) == 1:
-        raise UsageError(
-            f"folder: {root} has images of one class only ({classes[present[0]]!r}); at least two are needed"
-        )
-
-
-def _class_names(root: Path) -> list[str]:
-    """The folders of ``root`` that hold an image; hidden ones do not count."""
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    return [folder.name for folder in folders if next(_images(folder), None) is not None]
-
-
-def _files(root: Path, classes: list[str]) -> list[File]:
-    found: list[File] = []
-    for label, name in enumerate(classes):
-        paths = sorted(_images(root / name)) if (root / name).is_dir() else []
-        found += [File(path, label, str(Path(*path.relative_to(root).parts[:2]))) for path in paths]
-    return found
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    """Every image file below ``folder``; a folder that links lead to again is entered once."""
-    seen: set[tuple[int, int]] = set()
-    for directory, inner, names in os.walk(folder, followlinks=True, onerror=_refuse):
-        stat = Path(directory).stat()
-        if (stat.st_dev, stat.st_ino) in seen:
-            inner.clear()
-            continue
-        seen.add((stat.st_dev, stat.st_ino))
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        for name in names:
-            if not name.startswith(".") and name.lower().endswith(EXTENSIONS):
-                yield Path(directory) / name
-
-
-def _refuse(error: OSError) -> None:
-    raise UsageError(f"folder: cannot read {error.filename} ({error.strerror})") from error
-
-
-def _groups(files: list[File]) -> Tensor:
-    numbers: dict[str, int] = {}
-    return torch.tensor([numbers.setdefault(file.group, len(numbers)) for file in files], dtype=torch.long)

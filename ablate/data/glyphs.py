@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from ablate.data.cache import Progress, Writer, digest_of
 from ablate.data.dataset import split_by_group
+from ablate.data.digest import digest_of
+from ablate.data.entry import Progress, Writer
 from ablate.rng import stream
 
 VERSION = "1"  # of the procedure below; raise it when a pixel changes
@@ -38,16 +39,20 @@ class Glyphs:
         self.seed = seed
         self.identity = f"glyphs {VERSION} {seed}"
 
+    def signature(self) -> str:
+        """Of the procedure's version and seed: there are no files."""
+        return digest_of(self.identity)
+
     def manifest(self) -> str:
-        """The procedure's version and seed: there are no files."""
+        """The procedure's version and seed."""
         return self.identity
 
     def fingerprint(self) -> str:
         """Of the source digits, the procedure and the seed. Rendering is in float64, so machines agree on the bytes."""
         return digest_of(self.identity, load_digits().images.tobytes())
 
-    def write(self, writer: Writer, progress: Progress) -> None:
-        """Render both splits; test digits and training digits are disjoint."""
+    def write(self, writer: Writer, progress: Progress) -> str:
+        """Render both splits; test digits and training digits are disjoint. Returns the fingerprint."""
         source = load_digits()
         digits, labels = torch.from_numpy(source.images / 16.0), torch.from_numpy(source.target).long()
         order = torch.randperm(len(digits), generator=stream(SPLIT_SEED, "glyphs/split"))
@@ -60,6 +65,7 @@ class Glyphs:
                 val_mask = split_by_group(labels[chosen], chosen, VALIDATION, SPLIT_SEED)
         writer.describe("glyphs" if self.seed == 0 else f"glyphs:{self.seed}", [str(d) for d in range(10)], val_mask)
         progress(1, 1)
+        return self.fingerprint()
 
 
 def render(digits: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,15 +1,20 @@
-"""Batches by index, from the device's own memory when the images fit there."""
+"""Batches by index, from the device's own memory when the images fit there, else streamed to it."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from contextlib import closing
 
 import torch
 from torch import Tensor
 
 from ablate.data.dataset import Images
+from ablate.data.gather import gather, on_device
+from ablate.data.prefetch import ahead
 
 SHARE = 0.5  # of the device's free memory that images may take
+
+Batch = tuple[Tensor, Tensor | None]
 
 
 class Resident:
@@ -17,36 +22,56 @@ class Resident:
 
     def __init__(self, images: Images, device: torch.device) -> None:
         self.images, self.device = images, device
-        fits = device.type != "cpu" and images.pixels.numel() < SHARE * torch.cuda.mem_get_info(device)[0]
-        self.pixels = images.pixels.to(device) if fits else images.pixels
+        self.fits = device.type != "cpu" and images.nbytes < SHARE * torch.cuda.mem_get_info(device)[0]
+        self.stored = on_device(images, device) if self.fits else images
 
-    def batch(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+    def batch(self, index: Tensor) -> Batch:
         """The images of ``index`` (int64 ``[n]``, on the CPU): uint8 ``[n, 3, h, w]`` on the device.
 
         Images of several sizes are padded with zeros below and to the right, and come with ``sizes``, int64 ``[n, 2]``,
         on the device; otherwise the second value is None.
         """
-        if self.images.sizes is None or self.images.offsets is None:
-            return self._moved(self.pixels[index.to(self.pixels.device, non_blocking=True)]), None
-        sizes = self.images.sizes[index]
-        height, width = sizes.amax(0).tolist()
-        padded = torch.zeros(len(index), 3, height, width, dtype=torch.uint8, device=self.pixels.device)
-        for row, (offset, (h, w)) in enumerate(zip(self.images.offsets[index].tolist(), sizes.tolist(), strict=True)):
-            padded[row, :, :h, :w] = self.pixels[offset : offset + 3 * h * w].view(3, h, w)
-        return self._moved(padded), sizes.to(self.device, non_blocking=True)
+        pixels = gather(self.stored, index, pin=self.device.type != "cpu" and not self.fits)
+        return pixels.to(self.device, non_blocking=True), self.sizes(index)
 
-    def stored(self, index: Tensor) -> tuple[int, int] | Tensor:
-        """The stored sizes of the images of ``index``: (h, w), or int64 ``[n, 2]`` on the device; reads no pixel."""
-        if self.images.sizes is None:
-            return self.pixels.shape[-2], self.pixels.shape[-1]
-        return self.images.sizes[index].to(self.device, non_blocking=True)
+    def sizes(self, index: Tensor) -> Tensor | None:
+        """Height and width of the images of ``index``, int64 ``[n, 2]`` on the device; None if all have one size.
 
-    def stream(self, indices: Iterable[Tensor]) -> Generator[tuple[Tensor, Tensor | None], None, None]:
-        """The batches of ``indices``, in order."""
-        for index in indices:
-            yield self.batch(index)
+        No pixel is touched.
+        """
+        sizes = self.images.sizes
+        return None if sizes is None else sizes[index].to(self.device, non_blocking=True)
 
-    def _moved(self, batch: Tensor) -> Tensor:
-        if batch.device.type != "cpu" or self.device.type == "cpu":
-            return batch
-        return batch.pin_memory().to(self.device, non_blocking=True)
+    def extents(self, index: Tensor) -> tuple[int, int] | Tensor:
+        """:meth:`sizes`, or the one (height, width) that all images have."""
+        sizes, pixels = self.sizes(index), self.images.pixels
+        if sizes is not None:
+            return sizes
+        assert isinstance(pixels, Tensor)
+        return pixels.shape[-2], pixels.shape[-1]
+
+    def stream(self, indices: Iterable[Tensor]) -> Generator[Batch]:
+        """:meth:`batch` of every index, in order; what must be gathered or copied is so ahead, by a background thread.
+
+        Closing the iterator early ends the thread.
+        """
+        if self.fits or (self.device.type == "cpu" and self.images.sizes is None):
+            return (self.batch(index) for index in indices)
+        return ahead(self.batch, indices) if self.device.type == "cpu" else self._copied_ahead(indices)
+
+    def _copied_ahead(self, indices: Iterable[Tensor]) -> Generator[Batch]:
+        """Copies run on a CUDA stream of their own, beside the consumer's work on its current one."""
+        side = torch.cuda.Stream(self.device)
+
+        def copy(index: Tensor) -> tuple[Batch, torch.cuda.Event]:
+            with torch.cuda.stream(side):
+                return self.batch(index), side.record_event()
+
+        with closing(ahead(copy, indices)) as batches:
+            for batch, copied in batches:
+                current = torch.cuda.current_stream(self.device)
+                current.wait_event(copied)
+                for tensor in batch:
+                    if tensor is not None:
+                        tensor.record_stream(current)  # its memory is the side stream's: not to be reused too early
+                yield batch

@@ -16,8 +16,9 @@ import torch
 import torchvision
 from torch import Tensor
 
-from ablate.data.cache import Progress, Writer, digest_of, manifest_of
 from ablate.data.dataset import split_by_group
+from ablate.data.digest import digest_of, listing_of, stat_of
+from ablate.data.entry import Progress, Writer
 from ablate.errors import UsageError
 
 VALIDATION, SPLIT_SEED = 0.1, 0
@@ -125,19 +126,29 @@ class TorchvisionSet:
         self.format, self.folder = _find(name, path)
         self.identity = f"{name} {self.folder.absolute()}"
 
+    def signature(self) -> str:
+        """Of names and sizes of the official files."""
+        return digest_of(self.name, listing_of(self.format.files, (size for size, _ in self._stats())))
+
     def manifest(self) -> str:
-        """Names, sizes and times of the official files."""
-        return manifest_of(self.folder, [self.folder / file for file in self.format.files])
+        """Of names, sizes and times of the official files."""
+        return digest_of(listing_of(self.format.files, *zip(*self._stats(), strict=True)))
+
+    def _stats(self) -> list[tuple[str, str]]:
+        return [stat_of(self.folder / file) for file in self.format.files]
 
     def fingerprint(self) -> str:
         """Of pixels and labels, whichever of the official formats they came in."""
+        return self._fingerprint(self._parts())
+
+    def _fingerprint(self, parts: dict[str, Part]) -> str:
         pieces: list[str | bytes] = [self.name, f"validation {VALIDATION} {SPLIT_SEED}"]
-        for split, (pixels, labels) in sorted(self._parts().items()):
+        for split, (pixels, labels) in sorted(parts.items()):
             pieces += [split, np.ascontiguousarray(pixels).tobytes(), labels.numpy().tobytes()]
         return digest_of(*pieces)
 
-    def write(self, writer: Writer, progress: Progress) -> None:
-        """Every split as one uniform array."""
+    def write(self, writer: Writer, progress: Progress) -> str:
+        """Every split as one uniform array; returns the fingerprint."""
         parts = self._parts()
         for done, (split, (pixels, labels)) in enumerate(parts.items(), start=1):
             writer.uniform(split, pixels, labels)
@@ -146,6 +157,7 @@ class TorchvisionSet:
         val_mask = split_by_group(labels, torch.arange(len(labels)), VALIDATION, SPLIT_SEED)
         pretrain = "unlabeled" if "unlabeled" in parts else "train"
         writer.describe(self.name, self.format.classes(self.folder), val_mask, pretrain=pretrain)
+        return self._fingerprint(parts)
 
     def _parts(self) -> dict[str, Part]:
         try:

@@ -59,7 +59,7 @@ class Frozen:
     @property
     def labelled(self) -> Tensor:
         """int64 index of the training images that have a label: the only ones that classifiers are fitted on."""
-        return (self.data.train.labels >= 0).nonzero()[:, 0]
+        return self.data.labelled
 
     def train(self, at: At = "h") -> tuple[Tensor, Tensor, Tensor]:
         """Features ``[N, d]``, labels int64 ``[N]`` and validation mask bool ``[N]`` of the labelled training images.

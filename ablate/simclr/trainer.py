@@ -22,6 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ablate.composition import PairParams, Streams, TransformPair
 from ablate.config import TrialConfig
 from ablate.data import DataSet, Resident
+from ablate.data.resident import Batch
 from ablate.distributed import ALONE, World
 from ablate.evaluation.online import OnlineProbe
 from ablate.ops import center_crop
@@ -34,9 +35,6 @@ from ablate.simclr.optim import build_optimiser
 from ablate.simclr.schedule import learning_rate
 
 CALIBRATION_IMAGES = 2048
-
-Pixels = tuple[Tensor, Tensor | None]
-"""uint8 images ``[n, 3, h, w]`` and, where they are padded, their sizes ``[n, 2]``."""
 
 
 class Diverged(FloatingPointError):
@@ -85,7 +83,7 @@ class Trainer:
         self.pool = torch.arange(len(split.labels))
         if config.objective == "supervised":
             split = data.train
-            self.pool = (~data.val_mask & (split.labels >= 0)).nonzero()[:, 0]
+            self.pool = data.labelled[~data.val_mask[data.labelled]]
         self.images = Resident(split.images, device)
         hidden = data.val_mask if split is data.train else torch.zeros_like(split.labels, dtype=torch.bool)
         self.labels = split.labels.masked_fill(hidden, -1).to(device)
@@ -189,9 +187,9 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
 
-    def _step(self, step: int, index: Tensor, pixels: Iterator[Pixels], streams: Streams) -> Tensor:
+    def _step(self, step: int, index: Tensor, pixels: Iterator[Batch], streams: Streams) -> Tensor:
         """One optimiser step on the batch ``index``; float ``[2]``: this process's share of loss and top-1."""
-        params = self.pair.sample(len(index), self.images.stored(index), streams, first_only=self.is_supervised)
+        params = self.pair.sample(len(index), self.images.extents(index), streams, first_only=self.is_supervised)
         encode = [_Part(self, step, number, params.part(part)) for number, part in enumerate(self._parts)]
         own = torch.cat([index[part] for part in self._parts])
         labels = self.labels[own.to(self.device, non_blocking=True)]
@@ -208,7 +206,7 @@ class Trainer:
             self.probe.update(h, labels.repeat(len(h) // len(labels)), self.world)
         return torch.stack([loss.detach(), top1])
 
-    def _cached(self, encode: list[_Part], labels: Tensor, pixels: Iterator[Pixels]) -> tuple[Tensor, Tensor, Tensor]:
+    def _cached(self, encode: list[_Part], labels: Tensor, pixels: Iterator[Batch]) -> tuple[Tensor, Tensor, Tensor]:
         """Gradients of a batch whose activations do not fit: representations first, then each part's gradient.
 
         The loss of the whole batch needs every ``h``, but its gradient reaches the encoder through ``h`` alone: encode
@@ -292,7 +290,7 @@ class _Part:
     number: int
     params: PairParams
 
-    def __call__(self, pixels: Pixels) -> Tensor:
+    def __call__(self, pixels: Batch) -> Tensor:
         """``h``: of all first views, then of all second ones."""
         trainer, (images, sizes) = self.trainer, pixels
         if trainer.is_supervised:

@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
+from ablate.distributed import ALONE
 from ablate.simclr.loss import nt_xent, nt_xent_with_top1
+from tests.ops.fake_cuda import fake_cuda
 
 
 def loop(z, tau):
@@ -64,9 +66,30 @@ def test_uninformative_and_perfect_projections():
 
 def test_top1_counts_partners():
     perfect = torch.eye(6).repeat(2, 1)
-    assert nt_xent_with_top1(perfect, 0.5)[1] == 1
+    assert nt_xent_with_top1(perfect, 0.5, ALONE)[1] == 1
     wrong = torch.cat([torch.eye(6), torch.eye(6).roll(1, 0)])
-    assert nt_xent_with_top1(wrong, 0.5)[1] == 0
+    assert nt_xent_with_top1(wrong, 0.5, ALONE)[1] == 0
+
+
+@pytest.mark.parametrize("block", [3, 8, 11, 24])
+def test_row_blocks_change_nothing(monkeypatch, block):
+    """Whole, in even blocks, and in blocks that leave a rest; with the gradient."""
+    whole, blocks = draw(12).requires_grad_(), draw(12).requires_grad_()
+    a, top1 = nt_xent_with_top1(whole, 0.2, ALONE)
+    monkeypatch.setattr("ablate.simclr.loss.BLOCK", block)
+    b, top1_in_blocks = nt_xent_with_top1(blocks, 0.2, ALONE)
+    a.backward()
+    b.backward()
+    torch.testing.assert_close(a, b, atol=1e-13, rtol=0)
+    torch.testing.assert_close(whole.grad, blocks.grad, atol=1e-13, rtol=0)
+    assert top1 == top1_in_blocks
+
+
+def test_the_loss_waits_for_no_device(monkeypatch):
+    monkeypatch.setattr("ablate.simclr.loss.BLOCK", 5)
+    with fake_cuda():
+        loss, _ = nt_xent_with_top1(torch.empty(16, 4, device="cuda").requires_grad_(), 0.5, ALONE)
+        loss.backward()
 
 
 @pytest.mark.parametrize("rows", [2, 3, 7])

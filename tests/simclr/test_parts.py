@@ -7,22 +7,86 @@ import math
 
 import pytest
 import torch
+import torchvision
 from pydantic import ValidationError
 from torch import nn
 
-from ablate.config import Encoder, Optimiser
-from ablate.simclr.encoder import build_encoder
+from ablate.config import Encoder, Head, Optimiser
+from ablate.simclr.encoder import BLOCKS, WideResNet, build_encoder
 from ablate.simclr.head import ProjectionHead
 from ablate.simclr.optim import build_optimiser
 from ablate.simclr.schedule import learning_rate
 
 
-@pytest.mark.parametrize(("name", "dim"), [("resnet8", 256), ("resnet18", 512), ("resnet34", 512), ("resnet50", 2048)])
-def test_encoders_give_pooled_representations(name, dim):
-    encoder = build_encoder(Encoder(name=name), 32)
+@pytest.mark.parametrize(
+    ("name", "width", "dim"),
+    [
+        ("resnet8", 64, 256),
+        ("resnet18", 64, 512),
+        ("resnet34", 64, 512),
+        ("resnet50", 64, 2048),
+        ("resnet101", 64, 2048),
+        ("resnet18", 128, 1024),
+        ("resnet50", 128, 4096),
+    ],
+)
+def test_encoders_give_pooled_representations(name, width, dim):
+    encoder = build_encoder(Encoder(name=name, width=width), 32)
     h = encoder(torch.rand(2, 3, 32, 32))
     assert h.shape == (2, dim)
     assert encoder.dim == dim
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_the_wide_resnet_at_the_ordinary_width_is_torchvisions(name):
+    """Same names, same weights for the same seed: the widths differ in nothing else."""
+    torch.manual_seed(0)
+    theirs = getattr(torchvision.models, name)(weights=None)
+    torch.manual_seed(0)
+    ours = WideResNet(*BLOCKS[name], width=64)
+    ours.fc, theirs.fc = nn.Identity(), nn.Identity()
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
+
+
+@pytest.mark.parametrize(("width", "millions"), [(128, 93.9), (256, 375.0)])
+def test_parameters_of_the_wide_resnet50_are_the_papers(width, millions):
+    """94 M and 375 M (paper, table 6), without the classifier."""
+    with torch.device("meta"):
+        encoder = build_encoder(Encoder(name="resnet50", width=width), 224)
+    count = sum(p.numel() for name, p in encoder.named_parameters())
+    assert count / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+def test_initial_weights_of_a_wide_resnet_are_hes():
+    conv = build_encoder(Encoder(name="resnet18", width=128), 32).net.layer3[0].conv1
+    assert conv.weight.std().item() == pytest.approx(math.sqrt(2 / (conv.out_channels * 9)), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("head", "shapes"),
+    [
+        (Head(kind="none", hidden=7, output=3), []),
+        (Head(kind="linear", hidden=7, output=3), [(3, 5)]),
+        (Head(hidden=7, output=3), [(7, 5), (3, 7)]),
+        (Head(hidden=7, output=3, layers=3), [(7, 5), (7, 7), (3, 7)]),
+    ],
+)
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_heads(head, shapes, batch_norm):
+    module = ProjectionHead(5, head.model_copy(update={"batch_norm": batch_norm}))
+    linears = [m for m in module.layers if isinstance(m, nn.Linear)]
+    assert [tuple(m.weight.shape) for m in linears] == shapes
+    assert all((m.bias is None) == batch_norm for m in linears)
+    norms = [m for m in module.layers if isinstance(m, nn.BatchNorm1d)]
+    assert len(norms) == (len(shapes) if batch_norm else 0)
+    assert [m.bias.requires_grad for m in norms] == [True, True, False][3 - len(norms) :]
+    h = torch.randn(4, 5)
+    assert module(h).shape == (4, module.dim) == (4, 3 if shapes else 5)
+    if not shapes:
+        assert torch.equal(module(h), h)
 
 
 def test_the_stem_depends_on_the_image_size():
@@ -38,12 +102,12 @@ def test_resnet8_has_eight_layers_but_the_classifier_and_no_width_elsewhere():
     encoder = build_encoder(Encoder(name="resnet8", width=16), 32)
     assert encoder.dim == 64
     assert sum(isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3) for m in encoder.modules()) == 7
-    with pytest.raises(ValidationError, match="resnet8 only"):
+    with pytest.raises(ValidationError, match="width of resnet18 must be 64 or 128 or 256, not 32"):
         Encoder(name="resnet18", width=32)
 
 
 def test_head_is_the_papers_equation():
-    head = ProjectionHead(5, 7, 3)
+    head = ProjectionHead(5, Head(hidden=7, output=3))
     h = torch.randn(4, 5)
     first, _, second = head.layers
     expected = torch.relu(h @ first.weight.T + first.bias) @ second.weight.T + second.bias

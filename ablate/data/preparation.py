@@ -1,0 +1,106 @@
+"""From what the user names to a data set that is ready to train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ablate.config import SMALL_IMAGE
+from ablate.data.cache import Source, cache_dir, compose, obtain
+from ablate.data.composed import Recipe
+from ablate.data.dataset import DataSet
+from ablate.data.entry import Progress
+from ablate.data.folder import Folder, refusal
+from ablate.data.glyphs import Glyphs
+from ablate.data.torchvision_sets import FORMATS, TorchvisionSet
+from ablate.errors import UsageError, expanded, unknown
+
+KINDS = ("glyphs", *FORMATS, "folder")
+NATIVE = {"glyphs": 32, "cifar10": 32, "cifar100": 32, "stl10": 96, "folder": 224}
+
+
+def prepare(
+    spec: str,
+    *,
+    cache: Path | None = None,
+    image_size: int | None = None,
+    short_side: int | None = None,
+    eval_data: str | None = None,
+    labels: float | None = None,
+    skip_corrupt: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> DataSet:
+    """The data set that ``spec`` names, decoded into ``cache`` (once, under a lock) if it is not there yet.
+
+    Args:
+        spec: ``glyphs``, ``glyphs:SEED``, ``cifar10:PATH``, ``cifar100:PATH``, ``stl10:PATH`` or ``folder:PATH``.
+        cache: where decoded images live; default: :func:`cache_dir`.
+        image_size: training size in pixels, by default the data set's own.
+        short_side: at what short side a folder's images are stored, in pixels; by default the training size or, above
+            64 px, 1/0.875 of it, so that evaluation's centre crop has its pixels.
+        eval_data: names, as ``spec`` does, the labelled set that evaluation trains and tests on; then all images of a
+            folder that is split by seed are for pre-training.
+        labels: the fraction of training images that keep their label, in (0, 1].
+        skip_corrupt: leave unreadable files out; the result names them.
+        progress: told (done, total) while decoding.
+
+    Raises:
+        UsageError: an unknown kind, a missing or unfit path, corrupt files, an unwritable cache, a short side below the
+            training size or for what is no folder, a fraction out of range, labels asked of images without classes.
+    """
+    specs = [spec] if eval_data is None else [spec, eval_data]
+    size, where = image_size or native_size(spec), cache or cache_dir(None)
+    if labels is not None and not 0 < labels <= 1:
+        raise UsageError(f"labels is the fraction of labels to keep, above 0 and at most 1, not {labels:g}")
+    if short_side is not None and "folder" not in map(_kind, specs):
+        raise UsageError(f"a short side is for folder:PATH; the images of {' and '.join(specs)} have their own size")
+    short = _short_side(size, short_side)
+    sets = [_obtained(_source(name, short, skip_corrupt), where, skip_corrupt, progress) for name in specs]
+    pretrain, labelled = sets[0], sets[-1]
+    if (eval_data is not None or labels is not None) and not labelled.classes:
+        asked = "evaluation" if eval_data is not None else "a fraction of labels"
+        raise UsageError(f"{asked} needs labelled images, and {specs[-1]} has no classes")
+    recipe = Recipe(pretrain.fingerprint, labelled.fingerprint, 1.0 if labels is None else float(labels))
+    if recipe.pretrain == recipe.labelled and recipe.labels == 1:
+        return pretrain
+    return compose(where, recipe)
+
+
+def native_size(spec: str) -> int:
+    """The data set's own image size in pixels; 224 for folders. UsageError for an unknown kind."""
+    return NATIVE[_kind(spec)]
+
+
+def _kind(spec: str) -> str:
+    kind = spec.partition(":")[0]
+    if kind not in KINDS:
+        raise unknown("data set", kind, KINDS)
+    return kind
+
+
+def _short_side(image_size: int, short_side: int | None) -> int:
+    if short_side is None:
+        return image_size if image_size <= SMALL_IMAGE else round(image_size / 0.875)
+    if short_side < image_size:
+        raise UsageError(
+            f"the short side {short_side} is smaller than the training size {image_size}; allowed: from it"
+        )
+    return short_side
+
+
+def _obtained(source: Source, cache: Path, skip_corrupt: bool, progress: Progress) -> DataSet:
+    data = obtain(source, cache, progress)
+    if data.corrupt and not skip_corrupt:
+        raise UsageError(refusal(data.corrupt))
+    return data
+
+
+def _source(spec: str, short: int, skip_corrupt: bool) -> Source:
+    kind, _, rest = _kind(spec), *spec.partition(":")[1:]
+    if kind == "glyphs":
+        if rest and not rest.isdecimal():
+            raise UsageError(f"glyphs takes a rendering seed, as in glyphs:7, not {rest!r}")
+        return Glyphs(int(rest or 0))
+    if not rest:
+        raise UsageError(f"{kind} needs a path: --data {kind}:PATH")
+    path = expanded(rest)
+    return Folder(path, short, skip_corrupt=skip_corrupt) if kind == "folder" else TorchvisionSet(kind, path)

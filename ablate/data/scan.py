@@ -1,0 +1,165 @@
+"""Which images a folder holds: their classes, groups and splits, from names alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import torch
+from torch import Tensor
+
+from ablate.data.dataset import split_by_group
+from ablate.data.decode import EXTENSIONS
+from ablate.errors import UsageError
+
+TEST, SPLIT_SEED = 0.2, 0
+SHOWN = 5
+ALL = ""  # the pseudo-class of images that lie directly in the folder
+
+
+class File(NamedTuple):
+    """One image file: its place below the root, its class, and its group.
+
+    The group is the folder of its class folder that it lies in, at any depth, if any; else the file is its own. The
+    same folder name under two classes is two groups.
+    """
+
+    place: str
+    label: int
+    group: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a folder in a fixed order; without ``classes`` every label is 0.
+
+    ``carved``: the test split was drawn by seed.
+    """
+
+    classes: list[str]
+    train: list[File]
+    test: list[File]
+    carved: bool
+
+
+def scan(root: Path) -> Listing:
+    """What lies in ``root``: ``train/CLASS/*`` with ``test/CLASS/*`` (or val/), or ``CLASS/*``.
+
+    With one class folder only, or with images in place of class folders, there are no classes.
+
+    Raises:
+        UsageError: no images, an empty test set, a class that cannot be split, a folder that cannot be read.
+    """
+    try:
+        return _split_by_hand(root) if (root / "train").is_dir() else _split_by_seed(root)
+    except OSError as error:
+        _refuse(error)
+
+
+def groups_of(files: list[File]) -> Tensor:
+    """The files' groups, numbered by first appearance, int64 ``[N]``."""
+    numbers: dict[str, int] = {}
+    return torch.tensor([numbers.setdefault(file.group, len(numbers)) for file in files], dtype=torch.long)
+
+
+def _split_by_seed(root: Path) -> Listing:
+    classes = _class_names(root)
+    files = _files(root, root, classes)
+    labels = torch.tensor([file.label for file in files])
+    is_test = split_by_group(labels, groups_of(files), TEST, SPLIT_SEED)
+    tested = set(labels[is_test].tolist())
+    for label, name in enumerate(classes):
+        if label not in tested:
+            what = f"the class {name!r}" if len(classes) > 1 else "the images"
+            raise UsageError(
+                f"folder: {what} of {root} cannot be split into training and test images: it has one "
+                "image, or one inner folder, whose images are kept together; add images, or make train/ and test/"
+            )
+    train = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if not chosen]
+    test = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if chosen]
+    return Listing(_meaningful(classes), train, test, carved=True)
+
+
+def _split_by_hand(root: Path) -> Listing:
+    train_root = root / "train"
+    test_root = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
+    if test_root is None:
+        raise UsageError(
+            f"folder: {root} has train/ but neither test/ nor val/; add one, or put the class folders side by side"
+        )
+    classes = _class_names(train_root)
+    train = _files(root, train_root, classes)
+    strangers = [name for name in _class_folders(test_root) if name not in classes]
+    if strangers:
+        raise UsageError(f"folder: {test_root} has the class {strangers[0]!r}, which {train_root} has not")
+    test = _files(root, test_root, classes)
+    if not test:
+        expected = "" if classes == [ALL] else f" of the classes {', '.join(classes[:SHOWN])}"
+        raise UsageError(f"folder: the test set {test_root} is empty: no image{expected}")
+    return Listing(_meaningful(classes), train, test, carved=False)
+
+
+def _meaningful(classes: list[str]) -> list[str]:
+    return classes if len(classes) > 1 else []
+
+
+def _class_names(root: Path) -> list[str]:
+    """The class folders of ``root``, or ``[ALL]`` where its images lie in no folder. UsageError if there are none."""
+    classes = _class_folders(root)
+    if len(classes) > 1:
+        return classes
+    loose = any(_is_image(path.name) for path in root.iterdir())
+    if loose and classes:
+        raise UsageError(
+            f"folder: {root} has images beside its only folder {classes[0]!r}: put all images into class folders, "
+            "or, without classes, all into one folder"
+        )
+    if not loose and not classes:
+        raise UsageError(f"folder: {root} holds no images (looked for *{', *'.join(EXTENSIONS)})")
+    return classes or [ALL]
+
+
+def _class_folders(root: Path) -> list[str]:
+    """The folders of ``root`` that hold an image; hidden ones do not count."""
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return [folder.name for folder in folders if next(_images(folder), None) is not None]
+
+
+def _files(root: Path, split_root: Path, classes: list[str]) -> list[File]:
+    """The images of each class folder of ``split_root``, sorted folder by folder."""
+    found: list[File] = []
+    above = split_root.relative_to(root).parts
+    for label, name in enumerate(classes):
+        folder = split_root / name
+        prefix = (*above, name) if name else above
+        for parts in sorted(_images(folder)) if folder.is_dir() else []:
+            place = (*prefix, *parts)
+            found.append(File("/".join(place), label, "/".join(place[: len(above) + 2])))
+    return found
+
+
+def _images(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Where below ``folder`` every image file lies; a folder that links lead to again is entered once."""
+    seen: set[tuple[int, int]] = set()
+    for directory, inner, names in os.walk(folder, followlinks=True, onerror=_refuse):
+        stat = Path(directory).stat()
+        if (stat.st_dev, stat.st_ino) in seen:
+            inner.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        parts = Path(directory).relative_to(folder).parts
+        for name in names:
+            if _is_image(name):
+                yield (*parts, name)
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise UsageError(f"folder: cannot read {error.filename} ({error.strerror})") from error

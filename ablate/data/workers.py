@@ -1,0 +1,105 @@
+"""Shards decoded in parallel: by worker processes for a large folder, in this process for a small one.
+
+Processes and not threads, since Python holds its lock for a part of every image and 64 cores would wait for it. Not
+multiprocessing's, which import the caller's script again, and outlive a caller that is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+
+from ablate.data.shards import Task, finish, line_of
+from ablate.errors import UsageError
+
+SMALL = 256  # files that are decoded sooner than processes have started
+
+Worker = subprocess.Popen[str]
+
+
+def finish_all(tasks: Sequence[Task], progress: Callable[[int, int], None], processes: int | None = None) -> None:
+    """Make every shard that is not there yet; ``progress`` is told (files done, files in all).
+
+    Args:
+        tasks: with targets of their own.
+        progress: called after each shard.
+        processes: by default as many as there are cores, none for up to 256 files; 0 decodes here.
+
+    Raises:
+        UsageError: a process died.
+        OSError: the disk refused a shard; the others stay.
+    """
+    done, total = 0, sum(len(task.places) for task in tasks)
+    if processes is None:
+        processes = cores() if total > SMALL else 0
+    for task in _in_processes(tasks, min(processes, len(tasks))) if processes else _here(tasks):
+        done += len(task.places)
+        progress(done, total)
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _here(tasks: Sequence[Task]) -> Iterator[Task]:
+    for task in tasks:
+        finish(task)
+        yield task
+
+
+def _in_processes(tasks: Sequence[Task], count: int) -> Iterator[Task]:
+    """The tasks as they are finished. One thread per process hands tasks down and waits for the answers."""
+    workers = [_start() for _ in range(count)]
+    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+    with ExitStack() as stack:
+        for worker in workers:
+            stack.callback(worker.communicate)  # waits for its end and closes its pipes
+        pool = stack.enter_context(ThreadPoolExecutor(count))
+        try:
+            for future in as_completed([pool.submit(_hand, idle, task) for task in tasks]):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in workers:
+                worker.kill()  # idle by now, unless something went wrong
+
+
+def _start() -> Worker:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ablate.data.shards"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        start_new_session=True,  # Ctrl-C is ours to handle
+    )
+
+
+def _hand(idle: queue.SimpleQueue[Worker], task: Task) -> Task:
+    worker = idle.get()
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    try:
+        worker.stdin.write(line_of(task))
+        worker.stdin.flush()
+        answer = worker.stdout.readline()
+    except BrokenPipeError:
+        answer = ""
+    finally:
+        idle.put(worker)
+    if not answer:
+        raise UsageError(
+            "a process that decodes images died (was it out of memory?); the same command goes on where this one ended"
+        )
+    if trouble := json.loads(answer):
+        raise OSError(trouble["errno"], trouble["strerror"], trouble["filename"])
+    return task
