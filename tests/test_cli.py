@@ -150,7 +150,9 @@ def test_bad_folders(tmp_path):
     fill(tmp_path / "half" / "train" / "a")
     assert "neither test/ nor val/" in one_sentence(grid("--ops", "crop", "--data", "folder:half", cwd=tmp_path))
     fill(tmp_path / "single" / "a")
-    assert "one class" in one_sentence(grid("--ops", "crop", "--data", "folder:single", cwd=tmp_path))
+    for ask in (["--objective", "supervised"], ["--references"], ["--protocol", "linear"], ["--labels", "0.5"]):
+        refused = grid("--ops", "crop", "--data", "folder:single", "--batch-size", "2", *ask, cwd=tmp_path)
+        assert "has no" in one_sentence(refused)
     fill(tmp_path / "untested" / "train" / "a")
     fill(tmp_path / "untested" / "train" / "b")
     (tmp_path / "untested" / "test").mkdir()

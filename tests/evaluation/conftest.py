@@ -38,7 +38,7 @@ def freeze(data, encoder=None, head=None, *, composition="crop+color", size=16, 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         encoder = build_encoder(config.encoder, size) if encoder is None else encoder
-        head = ProjectionHead(16, 8, 4) if head is None else head
+        head = ProjectionHead(16, Head(hidden=8, output=4)) if head is None else head
     return Frozen(encoder, head, config, seed, data, torch.device("cpu"))
 
 

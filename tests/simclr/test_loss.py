@@ -88,8 +88,7 @@ def test_row_blocks_change_nothing(monkeypatch, block):
 def test_the_loss_waits_for_no_device(monkeypatch):
     monkeypatch.setattr("ablate.simclr.loss.BLOCK", 5)
     with fake_cuda():
-        loss, _ = nt_xent_with_top1(torch.empty(16, 4, device="cuda").requires_grad_(), 0.5, ALONE)
-        loss.backward()
+        nt_xent_with_top1(torch.empty(16, 4, device="cuda"), 0.5, ALONE)
 
 
 @pytest.mark.parametrize("rows", [2, 3, 7])

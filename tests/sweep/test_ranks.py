@@ -1,0 +1,161 @@
+"""Trials of two processes: by the launcher and by torchrun, killed, silenced, interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ablate.results import read_records
+from tests.sweep.test_local import SETTINGS, alive, command, results, wait_for
+
+pytestmark = pytest.mark.xdist_group("ranks")
+TWO = ("--world-size", "2", "--workers", "1")
+
+
+def environment():
+    return {name: value for name, value in os.environ.items() if name not in {"RANK", "WORLD_SIZE"}}
+
+
+def torchrun(tiny_folder, cache, out, *extra):
+    """``torchrun --nproc-per-node 2 -m ablate train crop``, the grid's own cell."""
+    data = ["--data", f"folder:{tiny_folder}", "--cache", str(cache), "--out", str(out)]
+    start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "ablate", "train", "crop"]
+    return [*start, "--branches", "one", *data, *SETTINGS, *extra]
+
+
+def start(line, out):
+    with out.with_name(f"{out.name}.output").open("w") as log:
+        return subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True, env=environment())
+
+
+def checkpointed(out):
+    return lambda: any(out.glob("running/*/checkpoint.pt"))
+
+
+@pytest.fixture(scope="module")
+def sweep(tiny_folder, cache, tmp_path_factory):
+    out = tmp_path_factory.mktemp("ranks") / "out"
+    line = command(tiny_folder, cache, out, *TWO, "--protocol", "linear,knn,online", "--epochs", "6", ops="crop")
+    done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+def cell(out):
+    """The cell's record, without its place in the grid, which a single trial has not."""
+    (record,) = [record for record in results(out).values() if record["label"] == "crop"]
+    return {name: value for name, value in record.items() if name not in {"row", "column"}}
+
+
+def test_the_launcher_starts_the_processes_of_a_trial(sweep):
+    record = cell(sweep)
+    assert record["status"] == "done"
+    assert record["config"]["world_size"] == 2
+    assert {"linear_top1", "online_top1"} <= record["metrics"].keys()
+    assert len(record["history"]) == 6
+    assert len(results(sweep)) == 2  # and the untrained reference
+
+
+def test_torchrun_gives_the_same_record_and_resumes_bit_for_bit(sweep, tiny_folder, cache, tmp_path):
+    out = tmp_path / "out"
+    line = torchrun(tiny_folder, cache, out, "--protocol", "linear,knn,online", "--epochs", "6")
+    process = start(line, out)
+    wait_for(checkpointed(out))
+    os.killpg(process.pid, signal.SIGTERM)  # as a scheduler does: torchrun passes it on to every rank
+    process.wait(60)
+    assert not results(out)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False, env=environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    (record,) = read_records(out)[0].values()
+    assert record.attempts == 2
+    assert cell(out) == cell(sweep)
+    assert (out / "encoders" / f"{record.id}.safetensors").exists()
+    assert done.stdout.count("linear_top1: ") == 1  # one process speaks
+    again = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False, env=environment())
+    assert again.returncode == 0, again.stderr
+    assert "epoch" not in again.stdout
+    assert read_records(out)[0][record.id] == record
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_dead_process_ends_the_trial_with_a_record(tiny_folder, cache, tmp_path, victim):
+    out = tmp_path / "out"
+    process = start(command(tiny_folder, cache, out, *TWO, "--epochs", "500", ops="crop"), out)
+    wait_for(checkpointed(out))
+    progress = next(out.glob("running/*/progress.json"))
+    first = json.loads(progress.read_text())["pid"]
+    ranks = {0: first, 1: next(pid for pid in siblings(first) if pid != first)}
+    os.kill(ranks[victim], signal.SIGKILL)
+    assert process.wait(60) == 1
+    (record,) = [record for record in read_records(out)[0].values() if record.label == "crop"]
+    assert record.status == "failed"
+    assert "another process of this trial died" in record.error.message
+    assert record.error.traceback
+    assert not any(alive(pid) for pid in ranks.values())
+
+
+def siblings(pid):
+    parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+    return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def test_a_silent_process_is_given_up_after_the_timeout(tiny_folder, cache, tmp_path):
+    out = tmp_path / "out"
+    line = torchrun(tiny_folder, cache, out, "--epochs", "500", "--rank-timeout", "4")
+    process = start(line, out)
+    wait_for(checkpointed(out))
+    ranks = [pid for pid in children(process.pid) if b"train" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    by_rank = {rank_of(pid): pid for pid in ranks}
+    os.kill(by_rank[1], signal.SIGSTOP)
+    started = time.monotonic()
+    wait_for(lambda: any(out.glob("trials/*.json")), 60)
+    assert time.monotonic() - started < 30  # 4 seconds, a grace and a loaded machine: not a hang
+    assert process.wait(60) == 1
+    (record,) = read_records(out)[0].values()
+    assert record.status == "failed"
+    assert "did not answer in time" in record.error.message
+    assert not any(alive(pid) for pid in ranks)
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def rank_of(pid):
+    variables = dict(line.split(b"=", 1) for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if line)
+    return int(variables[b"RANK"])
+
+
+def test_a_killed_launcher_takes_the_processes_along_and_the_same_command_resumes(sweep, tiny_folder, cache, tmp_path):
+    out = tmp_path / "out"
+    line = command(tiny_folder, cache, out, *TWO, "--protocol", "linear,knn,online", "--epochs", "6", ops="crop")
+    process = start(line, out)
+    wait_for(checkpointed(out))
+    first = json.loads(next(out.glob("running/*/progress.json")).read_text())["pid"]
+    ranks = siblings(first)
+    process.kill()
+    process.wait()
+    wait_for(lambda: not any(alive(pid) for pid in ranks), 15)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert results(out) == results(sweep)
+
+
+def test_a_grid_under_torchrun_and_a_lonely_rank_are_refused(tiny_folder, cache, tmp_path):
+    line = command(tiny_folder, cache, tmp_path / "out", ops="crop")
+    for variables, words in (
+        ({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "x", "MASTER_PORT": "1"}, "--world-size"),
+        ({"WORLD_SIZE": "2"}, "RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT is not set"),
+        ({"WORLD_SIZE": "two"}, "number of processes"),
+    ):
+        done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, env=os.environ | variables)
+        assert done.returncode == 2, done.stderr
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
