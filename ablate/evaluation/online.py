@@ -36,8 +36,7 @@ class OnlineProbe:
         Both views of a batch go in at once: ``h [2N, dim]`` with ``labels.repeat(2)``. Does not wait for the device.
         """
         logits = self.linear(h.detach().float())
-        # the mean over labelled rows, written so that a batch without any gives a gradient of 0, not NaN
-        loss = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum") / (labels >= 0).sum().clamp_min(1)
+        loss = F.cross_entropy(logits, labels, ignore_index=-1)  # without any label NaN, but with a gradient of 0
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
