@@ -11,6 +11,11 @@ from ablate.simclr.encoder import build_encoder
 from ablate.simclr.head import ProjectionHead
 
 
+def pixels():
+    """An encoder without parameters: 8 x 8 average pixels in three channels, 192 of them for 16 px images."""
+    return torch.nn.Sequential(torch.nn.AvgPool2d(2), torch.nn.Flatten())
+
+
 def split_of(images, labels):
     return Split(Images(images), labels, torch.arange(len(labels)))
 

@@ -13,7 +13,7 @@ from ablate.evaluation.online import OnlineProbe
 from ablate.evaluation.protocols import PROTOCOLS, check_protocols, evaluate, parse_protocols
 from ablate.ops import center_crop
 from ablate.simclr.trainer import Diverged
-from tests.evaluation.conftest import data_set, freeze
+from tests.evaluation.conftest import data_set, freeze, pixels
 
 
 @pytest.mark.parametrize(("size", "fraction"), [(32, 1.0), (96, 0.875)])
@@ -119,7 +119,9 @@ def test_without_labels_only_label_free_protocols(stripes):
 
 
 def test_the_classifier_of_a_supervised_encoder_is_scored(stripes):
-    frozen = freeze(stripes, head=torch.nn.Linear(16, 3), objective="supervised")
+    head = torch.nn.Linear(192, 3, bias=False)
+    torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(0))
+    frozen = freeze(stripes, pixels(), head, objective="supervised")
     found = evaluate(frozen, ["linear@z"])
     h, y = frozen.test()
     right = (frozen.head(h).argmax(1) == y).double().mean().item()
@@ -132,11 +134,11 @@ def test_the_classifier_of_a_supervised_encoder_is_scored(stripes):
 
 
 def test_the_online_probe_learns_and_leaves_everything_else_alone(stripes):
-    frozen = freeze(stripes)
+    frozen = freeze(stripes, pixels(), torch.nn.Identity())
     h, y, mask = frozen.train()
-    encoded = (torch.eye(16)[y] + h / h.norm(dim=1, keepdim=True)).requires_grad_()
+    encoded = h.clone().requires_grad_()
     before = torch.get_rng_state()
-    probe = OnlineProbe(16, 3, torch.device("cpu"))
+    probe = OnlineProbe(192, 3, torch.device("cpu"))
     for _ in range(300):
         probe.update(encoded, y.where(~mask, -1))
     assert torch.equal(torch.get_rng_state(), before)
@@ -146,7 +148,7 @@ def test_the_online_probe_learns_and_leaves_everything_else_alone(stripes):
     found = evaluate(frozen, ["online"])
     assert found.metrics["online_top1"] == (probe.linear(test_h).argmax(1) == test_y).double().mean().item()
     assert found.metrics["online_val_top1"] == (probe.linear(h[mask]).argmax(1) == y[mask]).double().mean().item()
-    assert (probe.predict(encoded) == y).double().mean() > 0.9
+    assert (probe.predict(encoded) == y)[~mask].double().mean() > 0.7  # by chance a third
     with pytest.raises(UsageError, match="cannot be added afterwards"):
         evaluate(freeze(stripes), ["online"])
 

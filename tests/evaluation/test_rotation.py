@@ -9,21 +9,19 @@ from ablate.evaluation.features import drawn
 from ablate.evaluation.linear import linear_evaluation
 from ablate.evaluation.rotation import rotation, turning_ops
 from ablate.ops import center_crop
-from tests.evaluation.conftest import data_set, freeze
+from tests.evaluation.conftest import data_set, freeze, pixels
 from tests.evaluation.test_sgd import digits
-
-PIXELS = torch.nn.Sequential(torch.nn.AvgPool2d(2), torch.nn.Flatten())
 
 
 def test_digits_stand_upright():
     """On pixels of real digits the turn is easy to tell; labels play no part."""
     data = digits()
-    outcome = rotation(freeze(data, PIXELS, torch.nn.Identity()), "h")
+    outcome = rotation(freeze(data, pixels(), torch.nn.Identity()), "h")
     assert outcome.metrics["rotation_top1"] > 0.8  # 0, 1 and 8 look alike upside down
     assert abs(outcome.metrics["rotation_val_top1"] - outcome.metrics["rotation_top1"]) < 0.06
     data.train.labels.fill_(-1)
     data.test.labels.fill_(-1)
-    assert rotation(freeze(data, PIXELS, torch.nn.Identity()), "h") == outcome
+    assert rotation(freeze(data, pixels(), torch.nn.Identity()), "h") == outcome
 
 
 def test_an_encoder_that_ignores_turns_guesses():
