@@ -127,8 +127,6 @@ def test_bad_folders(tmp_path):
     assert "no images" in one_sentence(grid("--ops", "crop", "--data", "folder:none", cwd=tmp_path))
     fill(tmp_path / "half" / "train" / "a")
     assert "neither test/ nor val/" in one_sentence(grid("--ops", "crop", "--data", "folder:half", cwd=tmp_path))
-    fill(tmp_path / "single" / "a")
-    assert "one class" in one_sentence(grid("--ops", "crop", "--data", "folder:single", cwd=tmp_path))
     fill(tmp_path / "untested" / "train" / "a")
     fill(tmp_path / "untested" / "train" / "b")
     (tmp_path / "untested" / "test").mkdir()

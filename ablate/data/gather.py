@@ -67,7 +67,7 @@ def _by_address(flat: Tensor, offsets: Tensor, sizes: Tensor, height: int, width
         chosen = slice(part, part + CHUNK)
         h, w = sizes[chosen, 0, None, None], sizes[chosen, 1, None, None]
         inside = (y < h) & (x < w)
-        first = (offsets[chosen, None, None] + y * w + x).where(inside, 0)
+        address = offsets[chosen, None, None] + y * w + x
         for channel in range(3):
-            batch[chosen, channel] = flat[first + channel * (h * w).where(inside, 0)] * inside
+            batch[chosen, channel] = flat[(address + channel * h * w) * inside] * inside
     return batch
