@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import mmap
 import threading
 
 import numpy as np
 import pytest
 import torch
 
+import ablate.data.gather
 from ablate.data import Images, Resident
 from ablate.data.gather import _by_address, gather, on_device
 from ablate.data.prefetch import ahead
@@ -48,6 +50,25 @@ def test_gathering_is_copying_image_by_image(index):
     images, parts = ragged()
     expected = padded([parts[i] for i in index])
     assert torch.equal(gather(images, torch.tensor(index)), expected)
+
+
+def test_the_kernel_is_asked_for_the_whole_batch_first(monkeypatch):
+    images, _ = ragged()
+    asked, real = [], ablate.data.gather._madvise
+
+    def madvise(address, count, advice):
+        assert address % mmap.PAGESIZE == 0
+        assert advice == mmap.MADV_WILLNEED
+        asked.append((address, address + count))
+        return real(address, count, advice)
+
+    monkeypatch.setattr(ablate.data.gather, "_madvise", madvise)
+    gather(images, torch.tensor([4, 2]))
+    for (start, end), i in zip(asked, (4, 2), strict=True):
+        shard, offset = images.places[i].tolist()
+        first = images.pixels[shard].data_ptr() + offset
+        assert first - mmap.PAGESIZE < start <= first
+        assert end == first + images.sizes[i].prod() * 3
 
 
 def test_the_batch_is_padded_where_memory_was_dirty(monkeypatch):
