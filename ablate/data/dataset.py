@@ -74,9 +74,9 @@ class DataSet:
         total, labelled, validation = len(self.train.labels), len(self.labelled), int(self.val_mask.sum())
         part = f"{labelled} labelled, {validation}" if 0 < labelled < total else f"{validation}"
         extra = "" if self.pretrain is self.train else f", {len(self.pretrain.labels)} images to pre-train on"
+        classes = f"{len(self.classes)} classes," if self.classes else "no classes:"
         return (
-            f"{self.name}: {len(self.classes) or 'no'} classes{'' if self.classes else ':'}"
-            f"{',' if self.classes else ''} {total} training images ({part} of them for validation), "
+            f"{self.name}: {classes} {total} training images ({part} of them for validation), "
             f"{len(self.test.labels)} test images{extra}"
         )
 

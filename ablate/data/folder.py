@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from ablate.errors import UsageError, printable
 
 VERSION = "1"  # of scanning, decoding and splitting; raise it when the same files give other pixels or splits
 VALIDATION = 0.1
+CHUNK = 4096  # files whose hashes are asked for at once
 SHARD_BYTES = 1 << 28
 SHARD_FILES = (64, 1024)
 SHARDS = 64  # at least, where that leaves a shard its smallest number of files: work for as many cores
@@ -64,8 +65,13 @@ class Folder:
 
     def fingerprint(self) -> str:
         """Of every file's place and content, and of how they are prepared and split; reads everything."""
+        return self._fingerprint(self._digests())
+
+    def _digests(self) -> Iterator[str]:
         with ThreadPoolExecutor() as pool:
-            return self._fingerprint(pool.map(lambda place: digest(self.root / place)[0], self.places))
+            for start in range(0, len(self.places), CHUNK):
+                chunk = self.places[start : start + CHUNK]
+                yield from pool.map(lambda place: digest(self.root / place)[0], chunk)
 
     def _fingerprint(self, digests: Iterable[str]) -> str:
         return digest_of(self.preparation, listing_of(self.places, digests))
@@ -76,10 +82,11 @@ class Folder:
         Raises:
             UsageError: corrupt files that are not to be skipped, named and counted; too few images are left.
         """
-        train, test = self._tasks(writer, "train"), self._tasks(writer, "test")
+        split, end = len(self.listing.train), len(self.files)
+        train, test = self._tasks(writer, "train", 0, split), self._tasks(writer, "test", split, end)
         finish_all([*train, *test], progress)
-        records = {name: [_record(task) for task in tasks] for name, tasks in (("train", train), ("test", test))}
-        images = [image for part in records.values() for record in part for image in record["images"]]
+        records = [json.loads(task.record.read_bytes()) for task in (*train, *test)]
+        images = [image for record in records for image in record["images"]]
         corrupt = [
             printable(f"{place} ({image})")
             for place, image in zip(self.places, images, strict=True)
@@ -87,9 +94,9 @@ class Folder:
         ]
         if corrupt and not self.skip_corrupt:
             raise UsageError(refusal(corrupt))
-        kept = iter([not isinstance(image, str) for image in images])
-        val_mask = self._split(writer, "train", [file for file in self.listing.train if next(kept)], records["train"])
-        self._split(writer, "test", [file for file in self.listing.test if next(kept)], records["test"])
+        kept = [None if isinstance(image, str) else file for file, image in zip(self.files, images, strict=True)]
+        val_mask = self._split(writer, "train", kept[:split], records[: len(train)])
+        self._split(writer, "test", kept[split:], records[len(train) :])
         if not val_mask.any():
             raise UsageError(
                 f"folder: {self.root} has too few training images to keep some for validation: "
@@ -97,25 +104,23 @@ class Folder:
             )
         name, listing = self.root.absolute().name, self.listing
         writer.describe(name, listing.classes, val_mask, corrupt=corrupt, carved=listing.carved)
-        return self._fingerprint(name for part in records.values() for record in part for name in record["digests"])
+        return self._fingerprint(name for record in records for name in record["digests"])
 
-    def _tasks(self, writer: Writer, split: str) -> list[Task]:
-        """The split's shards. How many files one takes depends on the folder, not on the machine."""
-        first, count = (
-            (0, len(self.listing.train)) if split == "train" else (len(self.listing.train), len(self.listing.test))
-        )
+    def _tasks(self, writer: Writer, split: str, first: int, end: int) -> list[Task]:
+        """The shards of files ``first`` to ``end``. How many one takes depends on the folder, not on the machine."""
         least, most = SHARD_FILES
         most = min(most, max(1, SHARD_BYTES // (4 * self.short**2)))  # three channels, 4:3
         size = min(most, max(least, math.ceil(len(self.files) / SHARDS)))
         root, tasks = str(self.root.absolute()), []
-        for number, start in enumerate(range(first, first + count, size)):
-            part = slice(start, min(start + size, first + count))
+        for number, start in enumerate(range(first, end, size)):
+            part = slice(start, min(start + size, end))
             key = digest_of(root, self.preparation, _manifest(self.places[part], self._stats[part]))
             tasks.append(Task(key, root, self.places[part], self.short, str(writer.shard(split, number))))
         return tasks
 
-    def _split(self, writer: Writer, split: str, files: list[File], records: list[dict[str, Any]]) -> Tensor:
+    def _split(self, writer: Writer, split: str, kept: list[File | None], records: list[dict[str, Any]]) -> Tensor:
         """Describe a split to ``writer``; returns which of its images would be for validation."""
+        files = [file for file in kept if file is not None]
         if not files:
             name = "training" if split == "train" else "test"
             raise UsageError(f"folder: no readable {name} image is left in {self.root}")
@@ -123,11 +128,6 @@ class Folder:
         sizes = [[image for image in record["images"] if not isinstance(image, str)] for record in records]
         writer.ragged(split, sizes, labels if self.listing.classes else torch.full_like(labels, -1), groups)
         return split_by_group(labels, groups, VALIDATION, SPLIT_SEED)
-
-
-def _record(task: Task) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(task.record.read_bytes())
-    return record
 
 
 def _manifest(places: list[str], stats: list[tuple[str, str]]) -> str:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+
 import torch
 from torch import Tensor
 
 from ablate.data.dataset import Images
+
+_madvise = ctypes.CDLL(None).madvise
+_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 CHUNK = 64  # images whose pixels' addresses are computed at once on a device: 8 bytes per pixel
 
@@ -48,14 +54,22 @@ def on_device(images: Images, device: torch.device) -> Images:
 
 
 def _copy(shards: tuple[Tensor, ...], places: Tensor, sizes: Tensor, batch: Tensor) -> None:
+    images = list(zip(places.tolist(), sizes.tolist(), strict=True))
+    for (shard, offset), (h, w) in images:
+        _will_need(shards[shard].data_ptr() + offset, 3 * h * w)
     # NumPy, whose slices cost a tenth of torch's: what is left per image is the copying
-    rows = zip(batch.numpy(), places.tolist(), sizes.tolist(), strict=True)
-    for row, (shard, offset), (h, w) in rows:
+    for row, ((shard, offset), (h, w)) in zip(batch.numpy(), images, strict=True):
         row[:, :h, :w] = shards[shard].numpy()[offset : offset + 3 * h * w].reshape(3, h, w)
         if h < row.shape[1]:
             row[:, h:] = 0
         if w < row.shape[2]:
             row[:, :h, w:] = 0
+
+
+def _will_need(address: int, count: int) -> None:
+    """Ask the kernel for mapped bytes: a cold disk reads a batch asked for at once 3 to 5 times as fast as in turn."""
+    before = address % mmap.PAGESIZE
+    _madvise(address - before, before + count, mmap.MADV_WILLNEED)  # advice: whatever it returns, copying works
 
 
 def _by_address(flat: Tensor, offsets: Tensor, sizes: Tensor, height: int, width: int) -> Tensor:
@@ -67,7 +81,7 @@ def _by_address(flat: Tensor, offsets: Tensor, sizes: Tensor, height: int, width
         chosen = slice(part, part + CHUNK)
         h, w = sizes[chosen, 0, None, None], sizes[chosen, 1, None, None]
         inside = (y < h) & (x < w)
-        first = (offsets[chosen, None, None] + y * w + x).where(inside, 0)
+        address = offsets[chosen, None, None] + y * w + x
         for channel in range(3):
-            batch[chosen, channel] = flat[first + channel * (h * w).where(inside, 0)] * inside
+            batch[chosen, channel] = flat[(address + channel * h * w) * inside] * inside
     return batch

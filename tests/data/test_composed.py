@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 def photos(tmp_path_factory):
     """40 images without classes."""
     root = tmp_path_factory.mktemp("sets") / "photos"
-    fill(root, 40)
+    fill(root, 40, first=5000)
     return root
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import mmap
 import threading
 
 import numpy as np
 import pytest
 import torch
 
+import ablate.data.gather
 from ablate.data import Images, Resident
 from ablate.data.gather import _by_address, gather, on_device
 from ablate.data.prefetch import ahead
@@ -47,6 +50,25 @@ def test_gathering_is_copying_image_by_image(index):
     images, parts = ragged()
     expected = padded([parts[i] for i in index])
     assert torch.equal(gather(images, torch.tensor(index)), expected)
+
+
+def test_the_kernel_is_asked_for_the_whole_batch_first(monkeypatch):
+    images, _ = ragged()
+    asked, real = [], ablate.data.gather._madvise
+
+    def madvise(address, count, advice):
+        assert address % mmap.PAGESIZE == 0
+        assert advice == mmap.MADV_WILLNEED
+        asked.append((address, address + count))
+        return real(address, count, advice)
+
+    monkeypatch.setattr(ablate.data.gather, "_madvise", madvise)
+    gather(images, torch.tensor([4, 2]))
+    for (start, end), i in zip(asked, (4, 2), strict=True):
+        shard, offset = images.places[i].tolist()
+        first = images.pixels[shard].data_ptr() + offset
+        assert first - mmap.PAGESIZE < start <= first
+        assert end == first + images.sizes[i].prod() * 3
 
 
 def test_the_batch_is_padded_where_memory_was_dirty(monkeypatch):
@@ -136,6 +158,57 @@ def test_an_exception_in_the_thread_reaches_the_consumer_in_its_place():
     assert not workers()
     with pytest.raises(IndexError):
         consume()
+
+
+def test_a_device_copy_is_waited_for_and_its_memory_kept(monkeypatch):
+    """The order of CUDA calls, without CUDA: copy and event on the side stream, then the consumer's stream waits."""
+    log = []
+
+    class Stream:
+        def __init__(self, name="side"):
+            self.name = name
+
+        def record_event(self):
+            log.append(("copied", self.name))
+            return f"event {len(log)}"
+
+        def wait_event(self, event):
+            log.append(("wait", self.name, event))
+
+    inside = threading.local()
+
+    @contextlib.contextmanager
+    def on(stream):
+        inside.stream = stream.name
+        yield
+        del inside.stream
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream())
+    monkeypatch.setattr(torch.cuda, "stream", on)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("consumer's"))
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: log.append(("kept", stream.name)))
+    resident = Resident(ragged()[0], CPU)
+    batch, streams = resident.batch, []
+    resident.batch = lambda index: (streams.append(inside.stream), batch(index))[1]
+    resident.device = torch.device("cuda")  # from here on
+    resident.sizes = lambda index: resident.images.sizes[index]
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *args, **kwargs: tensor)
+    monkeypatch.setattr(
+        "ablate.data.resident.gather", lambda images, index, pin: (log.append(pin), gather(images, index))[1]
+    )
+    stream = resident.stream(INDICES)
+    for (pixels, _), index in zip(stream, INDICES, strict=True):
+        assert torch.equal(pixels, gather(resident.images, index))
+        wait = max(i for i, entry in enumerate(log) if entry is not True and entry[0] == "wait")
+        event = int(log[wait][2].split()[1])
+        assert log[event - 1] == ("copied", "side")
+        assert event - 1 < wait
+    assert streams == ["side"] * 6
+    assert log.count(True) == 6  # gathered into pinned memory
+    assert log.count(("kept", "consumer's")) == 12  # pixels and sizes
+    waits = [entry[2] for entry in log if entry is not True and entry[0] == "wait"]
+    assert len(set(waits)) == 6
+    assert not workers()
 
 
 def test_work_is_two_ahead_and_no_more():
