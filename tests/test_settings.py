@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.config import DataIdentity
+from ablate.config import DataIdentity, Head
 from ablate.errors import UsageError
-from ablate.settings import Request, parse_assignments, shared_config
+from ablate.presets import NAMED
+from ablate.settings import Request, parse_assignments, parse_one, shared_config
 
 DATA = DataIdentity(name="x", fingerprint="f", classes=2)
 
@@ -56,3 +57,66 @@ def test_a_gpu_without_bfloat16_arithmetic_trains_in_float32(monkeypatch):
     assert resolved(device="cuda").precision == "float32"
     with pytest.raises(UsageError, match="no bfloat16 arithmetic"):
         resolved("precision=bfloat16", device="cuda")
+
+
+def preset(name, *assignments, data="cifar10:/x", branches="two"):
+    values = parse_assignments(assignments)
+    return shared_config(Request(data=data, branches=branches, values=values, device="cpu", preset=name), DATA)
+
+
+def test_the_papers_imagenet_configuration():
+    config = preset("imagenet-paper", data="folder:/x")
+    assert (config.encoder.name, config.encoder.width, config.image_size) == ("resnet50", 64, 224)
+    assert (config.batch_size, config.epochs, config.warmup_epochs, config.temperature) == (4096, 100, 10, 0.1)
+    assert config.optimiser.model_dump() == {"name": "lars", "lr": 4.8, "momentum": 0.9, "weight_decay": 1e-6}
+    assert config.head == Head(hidden=2048, output=128, kind="mlp", layers=2, batch_norm=False)
+    assert config.loss_scale == 2
+
+
+def test_the_official_commands():
+    imagenet = preset("imagenet-readme", data="folder:/x")
+    assert imagenet.optimiser.lr == pytest.approx(0.075 * 64)  # equal to 0.3 B/256 at this batch, as the README says
+    assert (imagenet.optimiser.name, imagenet.optimiser.weight_decay) == ("lars", 1e-4)
+    assert preset("imagenet-readme", "batch_size=256", data="folder:/x").optimiser.lr == pytest.approx(0.075 * 16)
+    cifar = preset("cifar10-readme")
+    assert (cifar.encoder.name, cifar.batch_size, cifar.epochs, cifar.temperature) == ("resnet18", 512, 1000, 0.5)
+    assert cifar.optimiser.model_dump() == {"name": "lars", "lr": 2.0, "momentum": 0.9, "weight_decay": 1e-4}
+    assert (cifar.head.layers, cifar.head.batch_norm, cifar.loss_scale) == (3, True, 2)
+    paper = preset("cifar10-paper")
+    assert (paper.encoder.name, paper.batch_size, paper.optimiser.lr) == ("resnet50", 1024, 4.0)
+    assert (paper.optimiser.weight_decay, paper.loss_scale, paper.head.batch_norm) == (1e-6, 2, False)
+
+
+def test_the_public_one_gpu_recipe():
+    config = preset("cifar10-fast")
+    assert config.optimiser.model_dump() == {"name": "sgd", "lr": 0.12, "momentum": 0.9, "weight_decay": 5e-4}
+    assert (config.batch_size, config.epochs, config.warmup_epochs, config.loss_scale) == (512, 100, 0, 1)
+    request = Request(data="cifar10:/x", branches="two", preset="cifar10-fast")
+    crop, color = parse_one(request, "crop+color").ops
+    assert (crop.area, color.strength, color.gray_p) == ((0.2, 1.0), 0.5, 0.1)
+
+
+def test_presets_differ_from_each_other_and_set_no_colour_on_imagenet():
+    keys = {preset(name).key for name in NAMED}
+    assert len(keys) == len(NAMED)
+    for name in ("imagenet-paper", "imagenet-readme"):
+        (color,) = parse_one(Request(data="folder:/x", branches="two", preset=name), "color").ops
+        assert (color.strength, color.gray_p) == (1.0, 0.2)
+
+
+def test_lars_brings_its_own_rate_and_scaling():
+    assert resolved("optimiser.name=lars", "batch_size=512").optimiser.lr == pytest.approx(0.6)
+    assert resolved("optimiser.name=lars", "lr_scaling=sqrt", "batch_size=400").optimiser.lr == pytest.approx(1.5)
+    assert resolved("lr_base=0.1", "lr_scaling=sqrt", "batch_size=64").optimiser.lr == pytest.approx(0.8)
+    assert preset("cifar10-fast", "lr_base=0.03").optimiser.lr == pytest.approx(0.06)
+    assert preset("cifar10-readme", "lr_scaling=sqrt").optimiser.lr == pytest.approx(0.075 * 512**0.5)
+
+
+def test_a_batch_within_one_micro_batch_is_an_ordinary_one():
+    assert resolved("batch_size=32", "micro_batch=32").key == resolved("batch_size=32").key
+    assert resolved("batch_size=32", "micro_batch=16").micro_batch == 16
+
+
+def test_width_multipliers_by_name():
+    assert resolved("encoder.name=resnet50x2").encoder.model_dump() == {"name": "resnet50", "width": 128, "code": ""}
+    assert resolved("encoder.name=resnet50x4").key == resolved("encoder.name=resnet50", "encoder.width=256").key

@@ -89,10 +89,9 @@ def test_a_parameter_without_gradient_stays():
 
 
 def test_it_resumes_from_a_checkpoint_bit_for_bit():
-    nets, optimisers = [module(), module()], []
+    nets = [module(), module()]
     grads = gradients([p.shape for p in nets[0].parameters()], 6)
-    for net in nets:
-        optimisers.append(LARS(net.parameters(), lr=0.3))
+    optimisers = [LARS(net.parameters(), lr=0.3) for net in nets]
 
     def steps(number, some):
         for step in some:

@@ -1,0 +1,105 @@
+"""Encoders of timm's and of one's own."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ablate.config import Encoder
+from ablate.errors import UsageError
+from ablate.results import read_records
+from ablate.settings import Request, shared_config
+from ablate.simclr.encoder import build_encoder
+from ablate.simclr.foreign import code_version
+from tests.sweep.test_local import command
+from tests.test_settings import DATA
+
+OWN = """
+import torch
+from torch import nn
+
+def small():
+    return nn.Sequential(nn.Conv2d(3, 6, 3, 2), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+def unpooled():
+    return nn.Conv2d(3, 6, 3)
+
+def broken():
+    raise OSError("no weights here\\nsecond line")
+
+def not_a_module():
+    return 3
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A module in the working directory that no path leads to."""
+    (tmp_path / "myencoders.py").write_text(OWN)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "myencoders", raising=False)
+    with contextlib.chdir(tmp_path):
+        yield tmp_path
+    sys.modules.pop("myencoders", None)
+
+
+def test_ones_own_function(own):
+    encoder = build_encoder(Encoder(name="myencoders:small"), 20)
+    assert encoder.dim == 6
+    assert encoder.net[1].training  # finding out the dimension has left no trace
+    assert torch.equal(encoder.net[1].running_mean, torch.zeros(6))
+    assert encoder(torch.rand(4, 3, 20, 20)).shape == (4, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("unpooled", r"gives \[2, 6, 18, 18\] for two images, not \[2, dim\]"),
+        ("broken", "no weights here$"),
+        ("not_a_module", "gave int, not a torch.nn.Module"),
+        ("smal", "no function 'smal'; did you mean 'small'"),
+    ],
+)
+def test_what_is_no_encoder_is_refused_in_one_sentence(own, name, words):
+    with pytest.raises(UsageError, match=words):
+        build_encoder(Encoder(name=f"myencoders:{name}"), 20)
+
+
+def test_the_key_names_the_code_and_a_trial_refuses_other_code(own):
+    request = Request(data="glyphs", branches="one", values={"encoder.name": "myencoders:small"}, device="cpu")
+    config = shared_config(request, DATA)
+    assert config.encoder.code == code_version("myencoders:small") != ""
+    (own / "myencoders.py").write_text(OWN + "# another\n")
+    assert code_version("myencoders:small") != config.encoder.code
+    with pytest.raises(UsageError, match="was planned with sha256"):
+        build_encoder(config.encoder, 32)
+
+
+def test_a_grid_trains_it_in_workers(own, tiny_folder, cache):
+    line = command(tiny_folder, cache, own / "out", "--encoder", "myencoders:small", "--workers", "1", ops="crop")
+    at = line.index("encoder.width=4")
+    line[at - 3 : at + 1] = []  # the settings' own encoder
+    done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = read_records(own / "out")[0].values()
+    assert {record.config.encoder.name for record in records} == {"myencoders:small"}
+    assert {record.status for record in records} == {"done"}
+
+
+@pytest.mark.parametrize(("name", "size", "dim"), [("timm:resnet10t", 32, 512), ("timm:vit_tiny_patch16_224", 48, 192)])
+def test_timm(name, size, dim):
+    """A convolutional network takes any size, a transformer is made for it."""
+    encoder = build_encoder(Encoder(name=name), size)
+    assert encoder.dim == dim
+    assert encoder(torch.rand(2, 3, size, size)).shape == (2, dim)
+    assert code_version(name).startswith("timm 1.")
+
+
+def test_timm_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UsageError, match="pip install timm"):
+        build_encoder(Encoder(name="timm:resnet18"), 32)

@@ -1,0 +1,121 @@
+"""Whole runs of the command line on what is not a plain labelled folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ablate.results import read_records
+from tests.sweep.test_local import SETTINGS, command
+
+NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+PRESET = ("--preset", "cifar10-fast", "--epochs", "1", "--batch-size", "16", "--device", "cpu", "--set", "lr_base=0.1")
+
+
+@pytest.fixture(scope="module")
+def cifar10(tmp_path_factory):
+    """CIFAR-10's binary version: 48 training and 20 test images in ten colours."""
+    root = tmp_path_factory.mktemp("cifar")
+    folder = root / "cifar-10-batches-bin"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    (folder / "batches.meta.txt").write_text("\n".join(NAMES))
+    parts = {**{f"data_batch_{i}.bin": 10 for i in range(1, 5)}, "data_batch_5.bin": 8, "test_batch.bin": 20}
+    for name, count in parts.items():
+        labels = np.arange(count, dtype=np.uint8) % 10
+        pixels = rng.integers(0, 60, (count, 3, 1024)) + 20 * labels[:, None, None]
+        (folder / name).write_bytes(np.concatenate([labels[:, None], pixels.reshape(count, -1)], 1).astype(np.uint8))
+    return root
+
+
+@pytest.mark.xdist_group("ranks")
+def test_a_cifar10_preset_end_to_end_alone_and_under_torchrun(cifar10, cache, tmp_path):
+    arguments = ["-m", "ablate", "train", "crop+color", *PRESET, "--data", f"cifar10:{cifar10}", "--cache", str(cache)]
+    losses = []
+    for name, start in (
+        ("alone", [sys.executable]),
+        ("two", [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]),
+    ):
+        line = [*start, *arguments, "--out", str(tmp_path / name)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (record,) = read_records(tmp_path / name)[0].values()
+        assert record.status == "done"
+        assert record.config.encoder.name == "resnet18"
+        assert record.config.optimiser.lr == 0.1 * 16 / 256
+        assert (tmp_path / name / "encoders" / f"{record.id}.safetensors").exists()
+        losses.append(record.history[0]["loss"])
+    assert abs(losses[0] - losses[1]) < 0.02  # three steps in float32
+
+
+def grid(tmp_path, *extra, ops="crop,rotate"):
+    out = tmp_path / "out"
+    line = command("", extra[0], out, *extra[1:], ops=ops)
+    at = line.index("--data")
+    line[at : at + 2] = []
+    return out, subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tiny_folder, tmp_path_factory):
+    """The training images of ``tiny_folder`` in one heap."""
+    root = tmp_path_factory.mktemp("heap")
+    for number, path in enumerate(sorted((tiny_folder / "train").rglob("*.png"))):
+        Image.open(path).save(root / f"{number}.png")
+    return root
+
+
+def test_a_grid_without_labels_is_judged_by_rotation(unlabelled, cache, tmp_path):
+    out, done = grid(tmp_path, cache, "--data", f"folder:{unlabelled}", "--keep-encoders", "best")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no classes" in done.stdout
+    records = {record.label: record for record in read_records(out)[0].values()}
+    assert {"rotation_top1", "rankme", "alignment", "uniformity"} <= records["crop"].metrics.keys()
+    assert "linear_top1" not in records["crop"].metrics
+    assert "rotation-not-applicable" in records["crop+rotate"].flags
+    assert "rotation prediction" in done.stdout
+    assert (out / "report" / "heatmap.png").stat().st_size > 0
+    assert len(list(out.glob("encoders/*.json"))) == 1
+
+
+def test_pretraining_on_one_set_and_evaluating_on_another(unlabelled, tiny_folder, cache, tmp_path):
+    data = ("--data", f"folder:{unlabelled}", "--eval-data", f"folder:{tiny_folder}", "--labels", "0.5")
+    out, done = grid(tmp_path, cache, *data, ops="crop")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "72 images to pre-train on" in done.stdout
+    records = read_records(out)[0].values()
+    assert all("linear_top1" in record.metrics for record in records)
+    trained = next(record for record in records if record.label == "crop")
+    assert "labelled training images" in trained.protocols["knn"]
+    assert trained.config.data.classes == 3
+    dry = grid(tmp_path, cache, "--data", f"folder:{unlabelled}", "--eval-data", f"folder:{tiny_folder}", ops="crop")[1]
+    assert dry.returncode == 2
+    assert "the images are others" in dry.stderr
+
+
+def test_further_protocols_on_kept_encoders(tiny_folder, cache, tmp_path):
+    out = tmp_path / "out"
+    line = [sys.executable, "-m", "ablate", "train", "crop", "--data", f"folder:{tiny_folder}", "--cache", str(cache)]
+    done = subprocess.run([*line, *SETTINGS, "--out", str(out)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    again = [
+        sys.executable,
+        "-m",
+        "ablate",
+        "evaluate",
+        str(out),
+        "--protocol",
+        "linear@z,rankme",
+        "--cache",
+        str(cache),
+    ]
+    more = subprocess.run(again, capture_output=True, text=True, check=False)
+    assert more.returncode == 0, more.stderr
+    (record,) = read_records(out)[0].values()
+    assert {"linear_top1", "z_linear_top1", "rankme"} <= record.metrics.keys()
