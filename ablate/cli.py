@@ -513,9 +513,11 @@ def _dry_run(directory: Path, experiment: Any, devices: list[str], cache: Path, 
         at_once = devices[:waiting]
         each = trial_seconds(experiment, at_once, cache)
         left = remaining_seconds(each, waiting, (), len(at_once))
+        size = experiment.shared.world_size
+        shared = f" of one process, shared by {size}" if size > 1 else ""
         say(
             console,
-            f"estimated: {clock(each)} per trial (measured here on a few steps), {clock(left)} in all "
+            f"estimated: {clock(each)} per trial (measured here on a few steps{shared}), {clock(left)} in all "
             f"with {len(at_once)} worker{'s' * (len(at_once) != 1)}",
         )
     return 0

@@ -73,7 +73,7 @@ class World:
         if self.size == 1:
             return value
         box = [value]
-        dist.broadcast_object_list(box, src=0)
+        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
         return box[0]
 
     def tell(self, message: str) -> None:
@@ -134,6 +134,8 @@ def join(device: torch.device, timeout: float = TIMEOUT) -> World:
     """
     if asked_for() == 1:
         return ALONE
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     patience = timedelta(seconds=timeout)
     store, rank, size = next(iter(dist.rendezvous("env://", timeout=patience)))  # type: ignore[attr-defined]
     dist.init_process_group(

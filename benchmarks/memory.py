@@ -1,9 +1,9 @@
 """Peak memory of one training step as the batch grows, and of the loss alone; the process's resident set, in MiB.
 
-``python -m benchmarks.memory``; about ten minutes on one core. Every row is a process of its own: what its memory's peak
-adds to what it held before. Steps: ResNet-8 of width 64 at 32 px, float32; micro-batches of 128 images, and whole
-batches for as long as they are modest. ``cached`` is what grows with the batch by design: h and its gradient, z and its,
-and the loss's blocks. Loss: forward and backward at d = 128, in row blocks and, as a peer, with the whole matrix.
+``python -m benchmarks.memory``; about ten minutes on one core. Every row is a process of its own: what its memory's
+peak adds to what it held before. Steps: ResNet-8 of width 64 at 32 px, float32; micro-batches of 128 images, and whole
+batches for as long as they are modest. ``cached`` is what grows with the batch by design: h and its gradient, z and
+its, and the loss's blocks. Loss: forward and backward at d = 128, in row blocks and, as a peer, with the whole matrix.
 """
 
 from __future__ import annotations
@@ -58,7 +58,11 @@ def noise(count: int) -> DataSet:
 def nt_xent(block: int) -> dict[str, float]:
     loss.BLOCK = block
     z = torch.randn(VIEWS, DIM, requires_grad=True)
-    return peak_of(lambda: loss.nt_xent_with_top1(z, 0.1, ALONE)[0].backward())
+
+    def forward_and_backward() -> None:
+        loss.nt_xent_with_top1(z, 0.1, ALONE)[0].backward()
+
+    return peak_of(forward_and_backward)
 
 
 def peak_of(call) -> dict[str, float]:

@@ -28,6 +28,8 @@ EVALUATION_SHARE = 1.1  # kNN during training and linear evaluation at the end
 def trial_seconds(experiment: Experiment, devices: Sequence[str], cache: Path) -> float:
     """Seconds per trial, the mean over up to six cells, with every worker's device at work; runs for some seconds.
 
+    Several processes per trial are taken to share the work of one evenly: what they say to each other is not measured.
+
     Raises:
         UsageError: the measurement failed; the message ends with its last words.
     """
@@ -59,7 +61,7 @@ def _measure(directory: Path, device_name: str, cache: Path) -> float:
     chosen = random.Random(0).sample(cells, min(CELLS, len(cells)))  # single ops and pairs as they come
     per_step = [_seconds_per_step(Trainer(t.config, t.seed, data, torch.device(device_name))) for t in chosen]
     steps = len(data.pretrain.labels) // experiment.shared.batch_size * experiment.shared.epochs
-    return statistics.fmean(per_step) * steps * EVALUATION_SHARE
+    return statistics.fmean(per_step) * steps * EVALUATION_SHARE / experiment.shared.world_size
 
 
 def _seconds_per_step(trainer) -> float:  # type: ignore[no-untyped-def]  # annotating it would import torch

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import torch
@@ -20,26 +21,38 @@ import torch
 from ablate.config import Trial
 from ablate.data import read_entry
 from ablate.distributed import GRACE, join, leave
-from ablate.results import Failure, TrialResult, failed_from_outside, read_record, record_path, write_record
+from ablate.results import (
+    DiskTrouble,
+    Failure,
+    TrialResult,
+    failed_from_outside,
+    read_record,
+    record_path,
+    write_record,
+)
 from ablate.sweep.local import ending, tail
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.workspace import log_path, logging_to, reporter
 from ablate.trial import Context, execute
 
 POLL = 0.2
+DISK_TROUBLE = 74  # EX_IOERR: the exit code of a process that could not write
 
 
 def run_ranks(trial: Trial, directory: Path, device: torch.device, cache: Path) -> TrialResult:
     """Run ``trial`` in as many processes as it says, on neighbouring GPUs from ``device`` on; its record.
 
     A process that dies takes the others with it, after a moment in which they write what happened.
+
+    Raises:
+        DiskTrouble: the disk refused a write.
     """
     size, port = trial.config.world_size, _free_port()
     ranks = [_start(trial, directory, device, cache, rank, size, port) for rank in range(size)]
     try:
         while any(rank.poll() is None for rank in ranks) and not any(rank.poll() for rank in ranks):
             time.sleep(POLL)
-        deadline = time.monotonic() + 2 * GRACE
+        deadline = time.monotonic() + (0 if _disk_trouble(ranks) else 2 * GRACE)
         while any(rank.poll() is None for rank in ranks) and time.monotonic() < deadline:
             time.sleep(POLL)
     finally:
@@ -47,6 +60,8 @@ def run_ranks(trial: Trial, directory: Path, device: torch.device, cache: Path) 
         for rank in ranks:
             rank.kill()
             rank.communicate()
+    if DISK_TROUBLE in codes:
+        raise DiskTrouble(f"a process of {trial.label}; see {log_path(directory, trial.id)}")
     try:
         return read_record(record_path(directory, trial.id))
     except FileNotFoundError:
@@ -65,6 +80,10 @@ def _start(
         stdout=sys.stderr,
         env={**os.environ, **address, **place},
     )
+
+
+def _disk_trouble(ranks: list[subprocess.Popen[bytes]]) -> bool:
+    return any(rank.poll() == DISK_TROUBLE for rank in ranks)
 
 
 def _record_death(trial: Trial, directory: Path, codes: list[int | None]) -> TrialResult:
@@ -93,17 +112,15 @@ def main(directory: Path, trial_id: str, device: torch.device, cache: Path) -> i
     trial = next(trial for trial in plan(experiment) if trial.id == trial_id)
     world = join(device, experiment.rank_timeout)
     context = Context(report=reporter(directory, trial)) if world.rank == 0 else Context()
-    with logging_to(log_path(directory, trial.id), logging.INFO if world.rank == 0 else logging.ERROR):
-        result = execute(
-            trial,
-            directory,
-            read_entry(cache, experiment.shared.data.fingerprint),
-            device,
-            context,
-            experiment.protocols or None,
-            experiment.keep_encoders,
-            world,
-        )
+    level = logging.INFO if world.rank == 0 else logging.ERROR
+    data = read_entry(cache, experiment.shared.data.fingerprint)
+    protocols, keep = experiment.protocols or None, experiment.keep_encoders
+    try:
+        with logging_to(log_path(directory, trial.id), level):
+            result = execute(trial, directory, data, device, context, protocols, keep, world)
+    except DiskTrouble:
+        traceback.print_exc()  # to the worker's log
+        os._exit(DISK_TROUBLE)
     if result.status == "failed":
         os._exit(1)  # leaving in order would wait for processes that may be gone
     leave()

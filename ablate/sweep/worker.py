@@ -22,11 +22,10 @@ from ablate.config import Experiment, Trial
 from ablate.data import DataSet, read_entry
 from ablate.results import TrialResult
 from ablate.sweep.plan import load_experiment, plan
-from ablate.sweep.ranks import run_ranks
+from ablate.sweep.ranks import DISK_TROUBLE, run_ranks
 from ablate.sweep.workspace import log_path, logging_to, reporter
 from ablate.trial import Context, execute
 
-DISK_TROUBLE = 74  # EX_IOERR
 DEVICE_TROUBLE = 75  # EX_TEMPFAIL
 
 

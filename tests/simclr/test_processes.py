@@ -11,7 +11,7 @@ from ablate.config import Encoder, Head, Optimiser, TrialConfig
 from ablate.data.dataset import DataSet, Images, Split
 from ablate.distributed import World
 from ablate.ops import describe
-from ablate.simclr.global_bn import GlobalBatchNorm, frozen_statistics
+from ablate.simclr.global_bn import GlobalBatchNorm, frozen_statistics, make_global
 from ablate.simclr.loss import nt_xent_with_top1
 from ablate.simclr.trainer import Trainer
 from tests.simclr import ranks
@@ -65,6 +65,9 @@ def train(world: World) -> dict:
         for dtype in (torch.float64, torch.float32):
             trainer = Trainer(config(world.size, **changes), 7, data(), CPU, world, online=name == "adamw")
             trainer.model.to(dtype)
+            if name == "micro-batch" and dtype == torch.float32:
+                found["views"] = seen = []
+                trainer.encoder.register_forward_pre_hook(lambda module, inputs, seen=seen: seen.append(inputs[0]))
             loss = trainer._train(trainer._batches()[:1], lambda: False)
             world.sum_([loss])
             found[name, str(dtype), "loss"] = loss
@@ -107,6 +110,16 @@ def test_processes_agree_after_one_step(trained, size, variant):
     torch.testing.assert_close(loss, several[variant, "torch.float32", "loss"], atol=1e-5, rtol=0)
     a, b = one[variant, "torch.float32", "gradient"], several[variant, "torch.float32", "gradient"]
     assert (a - b).norm() < 1e-4 * a.norm()
+
+
+@pytest.mark.xdist_group("processes")
+@pytest.mark.parametrize("size", SIZES[1:])
+def test_processes_make_the_same_views(trained, size):
+    """Bit for bit, in every micro-batch and both passes: what goes into the encoder, put together again."""
+    for number, whole in enumerate(trained[1][0]["views"]):
+        parts = [rank["views"][number].unflatten(0, (2, -1)) for rank in trained[size]]
+        assert torch.equal(whole, torch.cat(parts, 1).flatten(0, 1))
+    assert len(trained[1][0]["views"]) == 8
 
 
 @pytest.mark.xdist_group("processes")
@@ -171,6 +184,16 @@ def test_global_batch_norm_of_one_process_is_batch_norm(shape, momentum):
     torch.testing.assert_close(plain.weight.grad, ours.weight.grad)
     torch.testing.assert_close(plain.state_dict(), ours.state_dict())
     torch.testing.assert_close(plain.eval()(x), ours.eval()(x))
+
+
+def test_on_cuda_it_is_torchs_own():
+    """By the type of the device alone: there is none here."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Sequential(nn.BatchNorm1d(4)))
+    weight = model[1].weight
+    make_global(model, World(0, 2), torch.device("cuda"))
+    assert isinstance(model[1], nn.SyncBatchNorm)
+    assert isinstance(model[2][0], nn.SyncBatchNorm)
+    assert model[1].weight is weight
 
 
 def test_frozen_statistics_normalise_by_the_batch_and_change_nothing():
