@@ -284,6 +284,17 @@ def test_a_process_that_dies_is_one_sentence(tmp_path, monkeypatch):
         finish_all([task(tmp_path, i) for i in range(4)], lambda *_: None, processes=2)
 
 
+def test_when_one_process_dies_the_others_are_ended(tmp_path, monkeypatch):
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\nmkdir {tmp_path}/first 2>/dev/null && exit 1\nexec sleep 300\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(ablate.data.workers.sys, "executable", str(script))
+    started = time.monotonic()
+    with pytest.raises(UsageError, match="died"):
+        finish_all([task(tmp_path, i) for i in range(4)], lambda *_: None, processes=2)
+    assert time.monotonic() - started < 200  # not waited for
+
+
 def test_interrupting_ends_processes_and_threads(tmp_path):
     def stop(done, total):
         raise KeyboardInterrupt
