@@ -41,6 +41,8 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.augmentation
 	$(BIN)/python -m benchmarks.ops
 	$(BIN)/python -m benchmarks.training_step
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.data
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -253,10 +253,15 @@ def with_evaluation(
     """``experiment`` with how its trials are evaluated (default: what ``data`` allows) and which encoders are kept.
 
     Raises:
-        UsageError: a protocol that ``data`` does not allow, or no way to tell the best encoder.
+        UsageError: a protocol that ``data`` does not allow, or no way to compare cells or to tell the best encoder.
     """
     specs = tuple(protocols) or default_protocols(data)
     check_protocols(specs, data)
+    if not {"linear", "rotation"} & set(specs):
+        raise UsageError(
+            "a grid's cells are compared by the validation accuracy of linear evaluation or rotation prediction: add "
+            f"linear or rotation to --protocol {','.join(specs)}"
+        )
     check_keep(keep, specs)
     return experiment.model_copy(
         update={"protocols": specs, "keep_encoders": keep, "rank_timeout": float(rank_timeout)}

@@ -14,7 +14,17 @@ from ablate.cli import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-SHELL = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line]
+DOCS = "".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
+
+
+def shell(text):
+    return [line for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) for line in block.splitlines() if line]
+
+
+SHELL = shell(README)
+COMMANDS = [
+    line.rpartition(" -m ")[2] for line in SHELL + shell(DOCS) if re.match(r"ablate |torchrun .* -m ablate ", line)
+]
 
 
 def test_its_python_runs(monkeypatch, tmp_path, cache):
@@ -26,7 +36,7 @@ def test_its_python_runs(monkeypatch, tmp_path, cache):
     exec(compile(code, "README.md", "exec"), {})
 
 
-@pytest.mark.parametrize("line", [line for line in SHELL if line.startswith("ablate ")])
+@pytest.mark.parametrize("line", COMMANDS)
 def test_its_commands_are_understood(line):
     group = get_command(app)
     _, name, *arguments = shlex.split(line, comments=True)
