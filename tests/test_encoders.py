@@ -43,7 +43,7 @@ def modules(trial):
     for value in encoder.buffers():
         if value.is_floating_point():
             value.uniform_(0.5, 1.5)
-    return encoder.eval(), ProjectionHead(encoder.dim, 8, 4)
+    return encoder.eval(), ProjectionHead(encoder.dim, Head(hidden=8, output=4))
 
 
 def save(directory, trial, score, keep="all", metric="linear_val_top1"):

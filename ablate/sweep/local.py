@@ -94,8 +94,9 @@ class LocalLauncher:
         return _Worker(number, process, log)
 
     def _listen(self, number: int, pid: int, stdout: IO[str]) -> None:
-        for line in stdout:
-            self._messages.put((number, pid, line.strip()))
+        with stdout:
+            for line in stdout:
+                self._messages.put((number, pid, line.strip()))
         self._messages.put((number, pid, None))
 
     def _assign(self, worker: _Worker, trial: Trial) -> None:
@@ -125,6 +126,9 @@ class LocalLauncher:
     def _replace(self, worker: _Worker, waiting: deque[Trial]) -> None:
         """A worker died: put its trial back (or record it as failed, the second time) and start another worker."""
         code = worker.process.wait()
+        assert worker.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            worker.process.stdin.close()
         if not worker.ready:
             advice = " (for lack of memory? fewer --workers need less)" if code == -signal.SIGKILL else ""
             last = f"; {worker.log} ends:\n{words}" if (words := tail(worker.log)) else ""

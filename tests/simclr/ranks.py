@@ -1,4 +1,4 @@
-"""Starting real processes for a test: ``python -m tests.simclr.ranks MODULE:FUNCTION OUT`` is one rank of them."""
+"""Real processes for a test: ``python -m tests.simclr.ranks MODULE:FUNCTION OUT PORT SIZE...`` is one of them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-
-
-def environment(rank: int, size: int, port: int) -> dict[str, str]:
-    """What torchrun would set."""
-    own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    return {**os.environ, "OMP_NUM_THREADS": "1", **{name: str(value) for name, value in own.items()}}
 
 
 def free_port() -> int:
@@ -25,25 +20,34 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def run(function: str, size: int, out: Path) -> list[Any]:
-    """What ``function(world)`` returned on every one of ``size`` processes."""
-    port = free_port()
-    command = [sys.executable, "-m", "tests.simclr.ranks", function, str(out)]
-    processes = [subprocess.Popen(command, env=environment(rank, size, port)) for rank in range(size)]
-    assert [process.wait(240) for process in processes] == [0] * size
-    return [torch.load(out / f"{size}-{rank}.pt", weights_only=True) for rank in range(size)]
+def run(function: str, sizes: Sequence[int], out: Path) -> dict[int, list[Any]]:
+    """What ``function(world)`` returned on every process of worlds of ``sizes``, one world after the other."""
+    ports = [str(free_port()) for _ in sizes]
+    command = [sys.executable, "-m", "tests.simclr.ranks", function, str(out), ",".join(ports)]
+    processes = [
+        subprocess.Popen(
+            [*command, *map(str, sizes)],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(max(sizes))
+    ]
+    assert [process.wait(240) for process in processes] == [0] * max(sizes)
+    return {size: [torch.load(out / f"{size}-{rank}.pt", weights_only=True) for rank in range(size)] for size in sizes}
 
 
-def main() -> None:
+def main(function: str, out: Path, ports: Sequence[str], sizes: Sequence[str]) -> None:
     from ablate.distributed import join, leave
 
-    module, _, name = sys.argv[1].partition(":")
+    module, _, name = function.partition(":")
     torch.set_num_threads(1)
-    world = join(torch.device("cpu"), timeout=60)
-    result = getattr(importlib.import_module(module), name)(world)
-    torch.save(result, Path(sys.argv[2]) / f"{world.size}-{world.rank}.pt")
-    leave()
+    for port, size in zip(ports, sizes, strict=True):
+        if int(os.environ["RANK"]) < int(size):
+            os.environ |= {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            world = join(torch.device("cpu"), timeout=60)
+            result = getattr(importlib.import_module(module), name)(world)
+            torch.save(result, out / f"{world.size}-{world.rank}.pt")
+            leave()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3].split(","), sys.argv[4:])

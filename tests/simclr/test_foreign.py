@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import sys
 
 import pytest
@@ -16,6 +15,7 @@ from ablate.settings import Request, shared_config
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.foreign import code_version
 from tests.sweep.test_local import command
+from tests.test_cli import ablate
 from tests.test_settings import DATA
 
 OWN = """
@@ -83,7 +83,7 @@ def test_a_grid_trains_it_in_workers(own, tiny_folder, cache):
     line = command(tiny_folder, cache, own / "out", "--encoder", "myencoders:small", "--workers", "1", ops="crop")
     at = line.index("encoder.width=4")
     line[at - 3 : at + 1] = []  # the settings' own encoder
-    done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+    done = ablate(*line[3:])
     assert done.returncode == 0, done.stdout + done.stderr
     records = read_records(own / "out")[0].values()
     assert {record.config.encoder.name for record in records} == {"myencoders:small"}

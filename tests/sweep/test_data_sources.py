@@ -12,6 +12,7 @@ from PIL import Image
 
 from ablate.results import read_records
 from tests.sweep.test_local import SETTINGS, command
+from tests.test_cli import ablate
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PRESET = ("--preset", "cifar10-fast", "--epochs", "1", "--batch-size", "16", "--device", "cpu", "--set", "lr_base=0.1")
@@ -33,7 +34,6 @@ def cifar10(tmp_path_factory):
     return root
 
 
-@pytest.mark.xdist_group("ranks")
 def test_a_cifar10_preset_end_to_end_alone_and_under_torchrun(cifar10, cache, tmp_path):
     arguments = ["-m", "ablate", "train", "crop+color", *PRESET, "--data", f"cifar10:{cifar10}", "--cache", str(cache)]
     losses = []
@@ -56,10 +56,10 @@ def test_a_cifar10_preset_end_to_end_alone_and_under_torchrun(cifar10, cache, tm
 
 def grid(tmp_path, *extra, ops="crop,rotate"):
     out = tmp_path / "out"
-    line = command("", extra[0], out, *extra[1:], ops=ops)
+    line = command("", extra[0], out, *extra[1:], ops=ops)[3:]
     at = line.index("--data")
     line[at : at + 2] = []
-    return out, subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+    return out, ablate(*line)
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import pytest
 
 from ablate.results import read_records
 from tests.sweep.test_local import SETTINGS, alive, command, results, wait_for
+from tests.test_cli import ablate
 
-pytestmark = pytest.mark.xdist_group("ranks")
 TWO = ("--world-size", "2", "--workers", "1")
 
 
@@ -84,7 +84,7 @@ def test_torchrun_gives_the_same_record_and_resumes_bit_for_bit(sweep, tiny_fold
     assert read_records(out)[0][record.id] == record
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_dead_process_ends_the_trial_with_a_record(tiny_folder, cache, tmp_path, victim):
     out = tmp_path / "out"
     process = start(command(tiny_folder, cache, out, *TWO, "--epochs", "500", ops="crop"), out)
@@ -106,6 +106,7 @@ def siblings(pid):
     return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
 
+@pytest.mark.slow
 def test_a_silent_process_is_given_up_after_the_timeout(tiny_folder, cache, tmp_path):
     out = tmp_path / "out"
     line = torchrun(tiny_folder, cache, out, "--epochs", "500", "--rank-timeout", "4")
@@ -133,6 +134,7 @@ def rank_of(pid):
     return int(variables[b"RANK"])
 
 
+@pytest.mark.slow
 def test_a_killed_launcher_takes_the_processes_along_and_the_same_command_resumes(sweep, tiny_folder, cache, tmp_path):
     out = tmp_path / "out"
     line = command(tiny_folder, cache, out, *TWO, "--protocol", "linear,knn,online", "--epochs", "6", ops="crop")
@@ -149,13 +151,13 @@ def test_a_killed_launcher_takes_the_processes_along_and_the_same_command_resume
 
 
 def test_a_grid_under_torchrun_and_a_lonely_rank_are_refused(tiny_folder, cache, tmp_path):
-    line = command(tiny_folder, cache, tmp_path / "out", ops="crop")
+    line = command(tiny_folder, cache, tmp_path / "out", ops="crop")[3:]
     for variables, words in (
         ({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "x", "MASTER_PORT": "1"}, "--world-size"),
         ({"WORLD_SIZE": "2"}, "RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT is not set"),
         ({"WORLD_SIZE": "two"}, "number of processes"),
     ):
-        done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, env=os.environ | variables)
+        done = ablate(*line, **variables)
         assert done.returncode == 2, done.stderr
         assert words in done.stderr
         assert done.stderr.count("\n") == 1
