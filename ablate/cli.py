@@ -18,6 +18,30 @@ from rich.markup import escape
 from ablate import __version__
 from ablate.console import is_main, make_console, say
 from ablate.errors import UsageError
+from ablate.options import (
+    BatchSize,
+    Branches,
+    Cache,
+    Data,
+    Device,
+    Directory,
+    Encoder,
+    Epochs,
+    EvalData,
+    Labels,
+    MicroBatch,
+    Objective,
+    Ops,
+    Optimizer,
+    Out,
+    Preset,
+    Protocols,
+    RankTimeout,
+    Settings,
+    ShortSide,
+    Size,
+    SkipCorrupt,
+)
 from ablate.results import DiskTrouble
 
 if TYPE_CHECKING:
@@ -85,75 +109,6 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
     return run
 
 
-Ops = Annotated[str, typer.Option(help="Ops to compose, comma-separated: crop,color(strength=0.5),blur")]
-Data = Annotated[str, typer.Option(help="glyphs, cifar10:PATH, cifar100:PATH, stl10:PATH or folder:PATH")]
-Branches = Annotated[Literal["one", "two"], typer.Option(help="one: only one view is augmented, as in Figure 5")]
-Epochs = Annotated[int | None, typer.Option(help="Training epochs", show_default="the preset's")]
-BatchSize = Annotated[
-    int | None, typer.Option(help="Images per batch, over all processes", show_default="the preset's")
-]
-Size = Annotated[int | None, typer.Option(help="Training image size in pixels", show_default="the data set's own")]
-EvalData = Annotated[
-    str | None, typer.Option(help="A labelled set to evaluate on instead", show_default="the same as --data")
-]
-Labels = Annotated[
-    float | None, typer.Option(help="Fraction of the training images that keep their label", show_default="1")
-]
-ShortSide = Annotated[
-    int | None,
-    typer.Option(
-        help="Pixels of the short side at which a folder's images are stored",
-        show_default="the training size, above 64 px divided by 0.875",
-    ),
-]
-Preset = Annotated[
-    str | None,
-    typer.Option(
-        help="cifar10-fast, cifar10-readme, cifar10-paper, imagenet-readme, imagenet-paper or glyphs",
-        show_default="by data set and image size",
-    ),
-]
-Encoder = Annotated[
-    str | None,
-    typer.Option(
-        help="resnet8, 18, 34, 50 or 101, wider as in resnet50x2; timm:NAME; module:function for your own",
-        show_default="the preset's",
-    ),
-]
-MicroBatch = Annotated[
-    int | None,
-    typer.Option(help="Encode at most so many images at once: batches beyond memory", show_default="the batch size"),
-]
-Protocols = Annotated[
-    str | None,
-    typer.Option(
-        "--protocol",
-        help="linear, sgd, knn, online, rotation, rankme, alignment, comma-separated; of z as in linear@z",
-        show_default="linear,knn; without labels rotation,rankme,alignment",
-    ),
-]
-RankTimeout = Annotated[float, typer.Option(help="Seconds until a silent process of a trial counts as dead", min=1)]
-Optimizer = Annotated[
-    str | None,
-    typer.Option(help="sgd, adamw or lars; a change to sgd or adamw needs --set lr_base", show_default="the preset's"),
-]
-Objective = Annotated[
-    str | None,
-    typer.Option(help="simclr, or supervised: cross-entropy, same everything else", show_default="simclr"),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. optimiser.lr=0.1, base.area=(0.3,1)"),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
-Cache = Annotated[
-    str | None, typer.Option(help="Where decoded images are kept", show_default="$ABLATE_CACHE, XDG cache")
-]
-SkipCorrupt = Annotated[bool, typer.Option("--skip-corrupt", help="Leave unreadable image files out")]
-Out = Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<data>-<ops>")]
-Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="DIR")]
-
-
 @command
 def grid(
     ops: Ops,
@@ -202,6 +157,7 @@ def grid(
     from ablate.evaluation.protocols import parse_protocols
     from ablate.report import write_report
     from ablate.settings import grid_experiment, named_ops, validate, with_evaluation
+    from ablate.sweep.dry_run import show_plan
     from ablate.sweep.local import default_devices
     from ablate.sweep.run import INTERRUPTED, check_out, merge_with_existing, run_sweep
 
@@ -233,7 +189,8 @@ def grid(
     console = make_console()
     say(console, str(images))
     if dry_run:
-        return _dry_run(directory, whole, devices, where, retry_failed)
+        show_plan(directory, whole, devices, where, retry_failed, console)
+        return 0
     code = run_sweep(directory, experiment, where, devices, retry_failed, console)
     if code != INTERRUPTED:
         write_report(directory).show(console)
@@ -492,35 +449,6 @@ def _prepare(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:
         names = ", ".join(data.corrupt[:5])
         say(console, f"skipped {len(data.corrupt)} corrupt files: {names}")
     return data
-
-
-def _dry_run(directory: Path, experiment: Any, devices: list[str], cache: Path, retry_failed: bool) -> int:
-    from ablate.sweep.estimate import trial_seconds
-    from ablate.sweep.eta import clock, remaining_seconds
-    from ablate.sweep.plan import plan
-    from ablate.sweep.run import summary, survey
-
-    console = make_console()
-    trials = plan(experiment)
-    state = survey(directory, trials)
-    say(console, f"sweep directory: {directory}")
-    say(console, summary(trials, state, retry_failed))
-    for trial in trials:
-        if trial.seed == experiment.seeds[0]:
-            say(console, f"  {trial.config.key}  {trial.label}")
-    waiting = sum(trial.reference != "untrained" for trial in state.missing) + len(state.failed) * retry_failed
-    if waiting:
-        at_once = devices[:waiting]
-        each = trial_seconds(experiment, at_once, cache)
-        left = remaining_seconds(each, waiting, (), len(at_once))
-        size = experiment.shared.world_size
-        shared = f" of one process, shared by {size}" if size > 1 else ""
-        say(
-            console,
-            f"estimated: {clock(each)} per trial (measured here on a few steps{shared}), {clock(left)} in all "
-            f"with {len(at_once)} worker{'s' * (len(at_once) != 1)}",
-        )
-    return 0
 
 
 def _default_out(data: str, labels: list[str]) -> Path:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ablate.config import TrialConfig
 from ablate.data import DataSet, Resident, Split
 from ablate.evaluation.features import unaugmented
-from ablate.evaluation.online import OnlineProbe
+from ablate.simclr.probe import OnlineProbe
 from ablate.simclr.trainer import Diverged
 
 BATCH = 256  # images encoded at once

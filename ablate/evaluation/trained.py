@@ -12,7 +12,7 @@ from ablate.evaluation.linear import accuracy
 
 
 def online(frozen: Frozen, at: At) -> Outcome:
-    """The protocol ``online``: the probe of :mod:`ablate.evaluation.online`, on un-augmented images.
+    """The protocol ``online``: the probe of :mod:`ablate.simclr.probe`, on un-augmented images.
 
     Raises:
         UsageError: the encoder was trained without one.

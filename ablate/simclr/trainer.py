@@ -24,7 +24,6 @@ from ablate.config import TrialConfig
 from ablate.data import DataSet, Resident
 from ablate.data.resident import Batch
 from ablate.distributed import ALONE, World
-from ablate.evaluation.online import OnlineProbe
 from ablate.ops import center_crop
 from ablate.rng import derive_seed, stream
 from ablate.simclr.encoder import build_encoder
@@ -32,6 +31,7 @@ from ablate.simclr.global_bn import frozen_statistics, make_global
 from ablate.simclr.head import ProjectionHead
 from ablate.simclr.loss import nt_xent_with_top1
 from ablate.simclr.optim import build_optimiser
+from ablate.simclr.probe import OnlineProbe
 from ablate.simclr.schedule import learning_rate
 
 CALIBRATION_IMAGES = 2048

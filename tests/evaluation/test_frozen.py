@@ -9,9 +9,9 @@ from ablate.errors import UsageError
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.knn import knn_top1
 from ablate.evaluation.linear import linear_evaluation
-from ablate.evaluation.online import OnlineProbe
 from ablate.evaluation.protocols import PROTOCOLS, check_protocols, evaluate, parse_protocols
 from ablate.ops import center_crop
+from ablate.simclr.probe import OnlineProbe
 from ablate.simclr.trainer import Diverged
 from tests.evaluation.conftest import data_set, freeze, pixels
 

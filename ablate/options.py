@@ -1,0 +1,76 @@
+"""The options that commands share: names, types and help, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Ops = Annotated[str, typer.Option(help="Ops to compose, comma-separated: crop,color(strength=0.5),blur")]
+Data = Annotated[str, typer.Option(help="glyphs, cifar10:PATH, cifar100:PATH, stl10:PATH or folder:PATH")]
+Branches = Annotated[Literal["one", "two"], typer.Option(help="one: only one view is augmented, as in Figure 5")]
+Epochs = Annotated[int | None, typer.Option(help="Training epochs", show_default="the preset's")]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Images per batch, over all processes", show_default="the preset's")
+]
+Size = Annotated[int | None, typer.Option(help="Training image size in pixels", show_default="the data set's own")]
+EvalData = Annotated[
+    str | None, typer.Option(help="A labelled set to evaluate on instead", show_default="the same as --data")
+]
+Labels = Annotated[
+    float | None, typer.Option(help="Fraction of the training images that keep their label", show_default="1")
+]
+ShortSide = Annotated[
+    int | None,
+    typer.Option(
+        help="Pixels of the short side at which a folder's images are stored",
+        show_default="the training size, above 64 px divided by 0.875",
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="cifar10-fast, cifar10-readme, cifar10-paper, imagenet-readme, imagenet-paper or glyphs",
+        show_default="by data set and image size",
+    ),
+]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        help="resnet8, 18, 34, 50 or 101, wider as in resnet50x2; timm:NAME; module:function for your own",
+        show_default="the preset's",
+    ),
+]
+MicroBatch = Annotated[
+    int | None,
+    typer.Option(help="Encode at most so many images at once: batches beyond memory", show_default="the batch size"),
+]
+Protocols = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        help="linear, sgd, knn, online, rotation, rankme, alignment, comma-separated; of z as in linear@z",
+        show_default="linear,knn; without labels rotation,rankme,alignment",
+    ),
+]
+RankTimeout = Annotated[float, typer.Option(help="Seconds until a silent process of a trial counts as dead", min=1)]
+Optimizer = Annotated[
+    str | None,
+    typer.Option(help="sgd, adamw or lars; a change to sgd or adamw needs --set lr_base", show_default="the preset's"),
+]
+Objective = Annotated[
+    str | None,
+    typer.Option(help="simclr, or supervised: cross-entropy, same everything else", show_default="simclr"),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. optimiser.lr=0.1, base.area=(0.3,1)"),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Cache = Annotated[
+    str | None, typer.Option(help="Where decoded images are kept", show_default="$ABLATE_CACHE, XDG cache")
+]
+SkipCorrupt = Annotated[bool, typer.Option("--skip-corrupt", help="Leave unreadable image files out")]
+Out = Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<data>-<ops>")]
+Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="DIR")]

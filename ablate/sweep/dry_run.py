@@ -1,0 +1,39 @@
+"""What a sweep would do and cost, said before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from ablate.config import Experiment
+from ablate.console import say
+from ablate.sweep.estimate import trial_seconds
+from ablate.sweep.eta import clock, remaining_seconds
+from ablate.sweep.plan import plan
+from ablate.sweep.run import summary, survey
+
+
+def show_plan(
+    directory: Path, experiment: Experiment, devices: list[str], cache: Path, retry_failed: bool, console: Console
+) -> None:
+    """Print the plan and, measured here, the time that it takes; write nothing."""
+    trials = plan(experiment)
+    state = survey(directory, trials)
+    say(console, f"sweep directory: {directory}")
+    say(console, summary(trials, state, retry_failed))
+    for trial in trials:
+        if trial.seed == experiment.seeds[0]:
+            say(console, f"  {trial.config.key}  {trial.label}")
+    waiting = sum(trial.reference != "untrained" for trial in state.missing) + len(state.failed) * retry_failed
+    if waiting:
+        at_once = devices[:waiting]
+        each = trial_seconds(experiment, at_once, cache)
+        left = remaining_seconds(each, waiting, (), len(at_once))
+        size = experiment.shared.world_size
+        shared = f" of one process, shared by {size}" if size > 1 else ""
+        say(
+            console,
+            f"estimated: {clock(each)} per trial (measured here on a few steps{shared}), {clock(left)} in all "
+            f"with {len(at_once)} worker{'s' * (len(at_once) != 1)}",
+        )
