@@ -231,7 +231,7 @@ def train(
     from ablate.data import cache_dir
     from ablate.distributed import asked_for
     from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
-    from ablate.settings import check_data, parse_one, shared_config, validate
+    from ablate.settings import check_data, parse_assignments, parse_one, shared_config, validate
     from ablate.sweep.run import check_writable
     from ablate.sweep.workspace import log_path, logging_to
     from ablate.trial import Context, Interrupted, run_trial, taking_part
@@ -239,6 +239,8 @@ def train(
     flags = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
     flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
     request = _request(data, branches, device, settings, preset, **flags, world_size=asked_for())
+    if parse_assignments(settings or []).get("world_size", 1) not in {1, asked_for()}:
+        raise UsageError("a trial has the processes that torchrun starts: torchrun --nproc-per-node N -m ablate train")
     request = _with_data(request, eval_data, labels, short_side)
     parsed = parse_one(request, composition)
     validate(request)
@@ -352,6 +354,7 @@ def preview(
     data: Data = "glyphs",
     branches: Branches = "one",
     size: Size = None,
+    preset: Preset = None,
     settings: Settings = None,
     images: Annotated[int, typer.Option(help="Example images per cell", min=1, max=8)] = 2,
     seed: Annotated[int, typer.Option(help="Seed of the draws", min=0)] = 0,
@@ -363,7 +366,7 @@ def preview(
     from ablate.preview import check_target, draw, save
     from ablate.settings import named_ops, validate
 
-    request = _request(data, branches, "cpu", settings, image_size=size)
+    request = _request(data, branches, "cpu", settings, preset, image_size=size)
     names = named_ops(request, ops)
     validate(request)
     check_target(out)

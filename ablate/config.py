@@ -232,6 +232,9 @@ class Experiment(Model):
     reference_crop: OpSpec
     ops: tuple[NamedOp, ...]
     shared: TrialConfig
+    eval_data: str | None = None
+    labels: float | None = None
+    short_side: int | None = None
     protocols: tuple[str, ...] = ()
     keep_encoders: Literal["all", "best", "none"] = "none"
     rank_timeout: Annotated[float, Field(gt=0)] = 600.0

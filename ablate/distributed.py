@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ablate.errors import UsageError
+from ablate.errors import UsageError, first_line
 
 TIMEOUT = 600.0  # seconds that a rank waits for the others before it gives them up
 POLL = 0.2
@@ -77,9 +77,16 @@ class World:
         return box[0]
 
     def tell(self, message: str) -> None:
-        """Rank 0: leave ``message`` for the others; see :meth:`hear`."""
-        if self.store is not None:
-            self.store.set("message", message)
+        """Rank 0: give ``message`` to the others (see :meth:`hear`) and wait, briefly, until they have it.
+
+        Rank 0 may hold the store, which ends with it.
+        """
+        if self.store is None:
+            return
+        self.store.set("message", message)
+        deadline = time.monotonic() + GRACE
+        while self.store.add("heard", 0) < self.size - 1 and time.monotonic() < deadline:
+            time.sleep(POLL / 4)
 
     def hear(self) -> str:
         """The others: wait, however long it takes, for what rank 0 tells."""
@@ -87,7 +94,9 @@ class World:
         try:
             while not self.store.check(["message"]):
                 time.sleep(POLL)
-            return str(self.store.get("message").decode())
+            message = str(self.store.get("message").decode())
+            self.store.add("heard", 1)
+            return message
         except RuntimeError as error:
             raise lost(error) from error
 
@@ -99,7 +108,9 @@ def lost(error: Exception) -> LostRank:
     """The error of a collective as one about the process that is missing."""
     if isinstance(error, LostRank):
         return error
-    return LostRank(f"another process of this trial died or did not answer in time ({str(error).splitlines()[0]})")
+    return LostRank(
+        "another process of this trial died or did not answer in time; --retry-failed goes on from the last checkpoint"
+    )
 
 
 def is_communication_error(error: BaseException) -> bool:
@@ -131,20 +142,27 @@ def join(device: torch.device, timeout: float = TIMEOUT) -> World:
     Args:
         device: of this rank; decides whether NCCL is needed.
         timeout: seconds after which a silent rank counts as lost.
+
+    Raises:
+        UsageError: they do not come, or the address cannot be used.
     """
     if asked_for() == 1:
         return ALONE
     if device.type == "cuda":
         torch.cuda.set_device(device)
     patience = timedelta(seconds=timeout)
-    store, rank, size = next(iter(dist.rendezvous("env://", timeout=patience)))  # type: ignore[attr-defined]
-    dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-        store=dist.PrefixStore("group", store),  # type: ignore[attr-defined]
-        rank=rank,
-        world_size=size,
-        timeout=patience,
-    )
+    try:
+        store, rank, size = next(iter(dist.rendezvous("env://", timeout=patience)))  # type: ignore[attr-defined]
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+            store=dist.PrefixStore("group", store),  # type: ignore[attr-defined]
+            rank=rank,
+            world_size=size,
+            timeout=patience,
+        )
+    except (RuntimeError, ValueError) as error:
+        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise UsageError(f"the processes of this trial do not meet at {address}: {first_line(error)}") from error
     return World(rank, size, dist.PrefixStore("ablate", store))  # type: ignore[attr-defined]
 
 

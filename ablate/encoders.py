@@ -109,8 +109,9 @@ def rebuild(directory: Path, trial_id: str, config: TrialConfig) -> tuple[nn.Mod
 def _write(directory: Path, trial: Trial, encoder: nn.Module, head: nn.Module, metrics: dict[str, float]) -> None:
     """The description comes last: where it is, the weights are whole."""
     for kind, module in (("safetensors", encoder), ("head.safetensors", head)):
-        state = {
-            name.removeprefix(WRAPPER): value.detach().cpu().contiguous() for name, value in module.state_dict().items()
+        state = {  # clones, since tied weights may not share memory in the file
+            name.removeprefix(WRAPPER): value.detach().cpu().contiguous().clone()
+            for name, value in module.state_dict().items()
         }
         write_atomically(_path(directory, trial.id, kind), to_bytes(state, metadata={"format": "pt"}))
     description = {

@@ -19,6 +19,8 @@ def scaled(base: float, batch_size: int, scaling: Scaling) -> float:
 
 LARS_BASES: Mapping[Scaling, float] = {"linear": 0.3, "sqrt": 0.075}
 """LARS's base rates (paper, section 2.2 and app. B.1): equal at batch 4096."""
+LARS_VALUES: Mapping[str, Any] = {"name": "lars", "momentum": 0.9, "weight_decay": 1e-6}
+"""What LARS brings where a preset has another optimiser (paper, section 2.2)."""
 
 
 @dataclass(frozen=True)

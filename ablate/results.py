@@ -136,8 +136,13 @@ def record_path(directory: Path, trial_id: str) -> Path:
 def write_record(directory: Path, result: TrialResult) -> Path:
     """Write ``result`` as ``DIR/trials/<key>-s<seed>.json``, atomically; returns the path."""
     path = record_path(directory, result.id)
-    write_atomically(path, json.dumps(result.model_dump(mode="json"), indent=1) + "\n")
+    write_atomically(path, to_json(result))
     return path
+
+
+def to_json(result: TrialResult) -> str:
+    """What a record file holds; NaN stays NaN."""
+    return json.dumps(result.model_dump(mode="json"), indent=1) + "\n"
 
 
 class BadRecord(ValueError):

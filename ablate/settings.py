@@ -30,13 +30,15 @@ from ablate.config import (
     TrialConfig,
 )
 from ablate.data import DataSet, native_size
+from ablate.distributed import World
 from ablate.encoders import Keep, check_keep
 from ablate.errors import UsageError, nearest, unknown
 from ablate.evaluation.protocols import check_protocols, default_protocols
 from ablate.ops import parse_composition, parse_op, rehearse, spec, split_list, to_string
-from ablate.presets import LARS_BASES, NAMED, Preset, Scaling, preset_for, scaled
+from ablate.presets import LARS_BASES, LARS_VALUES, NAMED, Preset, Scaling, preset_for, scaled
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.foreign import code_version
+from ablate.simclr.global_bn import make_global
 
 SETTABLE = {
     *("epochs", "warmup_epochs", "batch_size", "temperature", "image_size", "objective"),
@@ -122,14 +124,14 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
     if values.get("encoder.name", content["encoder"]["name"]) != content["encoder"]["name"]:
         content["encoder"] = {}  # the preset's width is its own encoder's
     epochs = request.values.get("epochs")
-    if isinstance(epochs, int):  # a shorter training has a warm-up that is shorter by as much
-        content["warmup_epochs"] = min(content["warmup_epochs"], epochs * content["warmup_epochs"] / content["epochs"])
+    if isinstance(epochs, int):  # below the preset's own, or 100, the warm-up is shorter by as much
+        content["warmup_epochs"] *= min(1, epochs / min(content["epochs"], 100))
+    if values.get("optimiser.name") == "lars" != content["optimiser"]["name"]:
+        content["optimiser"] = dict(LARS_VALUES)
     for name, value in values.items():
         _assign(content, name, value)
-    _name_width(content["encoder"])
-    if content["head"].get("kind", "mlp") != "mlp":
-        content["head"].pop("layers", None)
-        _refuse_hidden(request)
+    _name_width(content["encoder"], chosen="encoder.width" in values)
+    _simplify_head(content["head"], request)
     if request.branches == "two":
         if any(name.startswith("base.") for name in request.values):
             raise UsageError("two-branch pairs have no base crop: base.* can be set with --branches one only")
@@ -163,31 +165,40 @@ def _with_code(config: TrialConfig) -> TrialConfig:
     """With the version of the code behind an encoder that is not ours, which is built once to see that it can be."""
     if not config.encoder.is_foreign:
         return config
-    encoder = config.encoder.model_copy(update={"code": _built(config.encoder, config.image_size)})
+    code = _built(config.encoder, config.image_size, config.world_size)
+    encoder = config.encoder.model_copy(update={"code": code})
     return config.model_copy(update={"encoder": encoder})
 
 
 @functools.cache
-def _built(encoder: Encoder, image_size: int) -> str:
+def _built(encoder: Encoder, image_size: int, world_size: int) -> str:
     with torch.random.fork_rng(devices=[]):
-        build_encoder(encoder, image_size)
+        made = build_encoder(encoder, image_size)
+    make_global(made, World(0, world_size), torch.device("cpu"))  # refuses what cannot span processes
     return code_version(encoder.name)
 
 
-def _name_width(encoder: dict[str, Any]) -> None:
+def _name_width(encoder: dict[str, Any], *, chosen: bool) -> None:
     """``resnet50x2`` is resnet50 with the width multiplier 2."""
     match = re.fullmatch(r"(resnet\d+)x(\d+)", str(encoder.get("name")))
     if not match:
         return
+    if chosen:
+        raise UsageError(f"encoder {encoder['name']} says its width: encoder.width cannot be set too")
     if int(match[2]) not in WIDTHS:
         raise UsageError(f"encoder {encoder['name']}: the width multiplier must be {_or(WIDTHS)}, not {match[2]}")
     encoder |= {"name": match[1], "width": WIDTHS[int(match[2])]}
 
 
-def _refuse_hidden(request: Request) -> None:
-    for name in ("head.hidden", "head.layers"):
-        if name in request.values:
-            raise UsageError(f"{name} is for heads of kind mlp, not {request.values['head.kind']}")
+def _simplify_head(head: dict[str, Any], request: Request) -> None:
+    """Take out of a preset's head what a simpler kind has not; asked for with it, it is an error."""
+    kind = head.get("kind", "mlp")
+    absent = {"linear": ("hidden", "layers"), "none": ("hidden", "layers", "output", "batch_norm")}.get(kind, ())
+    for name in absent:
+        if f"head.{name}" in request.values:
+            raise UsageError(f"head.{name} cannot be set for a head of kind {kind}, which has none")
+        if name in {"layers", "batch_norm"}:
+            head.pop(name, None)
 
 
 def _learning_rate(request: Request, preset: Preset, optimiser: str, batch_size: Any) -> Any:
@@ -199,7 +210,7 @@ def _learning_rate(request: Request, preset: Preset, optimiser: str, batch_size:
     base = request.values.get("lr_base")
     if base is None and own and scaling == preset.lr_scaling:
         base = preset.lr_base
-    elif base is None and optimiser == "lars":
+    elif base is None and optimiser == "lars" and not own:
         base = LARS_BASES[scaling]
     elif base is None and not own and optimiser in get_args(Optimiser.model_fields["name"].annotation):
         raise UsageError(
@@ -239,6 +250,9 @@ def grid_experiment(
     return Experiment(
         command=command,
         data=request.data,
+        eval_data=request.eval_data,
+        labels=request.labels,
+        short_side=request.short_side,
         seeds=tuple(seeds),
         references=tuple(name for name in references if name != shared.objective),  # supervised cells are their own
         reference_crop=spec(parse_op("crop", op_defaults(request))),

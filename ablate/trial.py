@@ -37,6 +37,7 @@ from ablate.results import (
     read_record,
     record_path,
     set_aside,
+    to_json,
     write_record,
 )
 from ablate.simclr import checkpoint
@@ -171,6 +172,7 @@ def execute(
     torch.set_num_threads(trial.config.threads)
     protocols = default_protocols(data) if protocols is None else protocols
     run = _Run(trial, directory, data, device, context, world, online="online" in protocols)
+    resumable = False  # where another process was lost, the checkpoint is as good as ever
     try:
         run.train()
         if world.rank > 0:
@@ -184,10 +186,12 @@ def execute(
         if (told := _told_by_another(record_path(directory, trial.id), error, world)) is not None:
             return told
         outcome = {"status": "failed", "error": _failure(error, device, world)}
+        resumable = is_communication_error(error)
     result = run.result(outcome)
     write_record(directory, result)
-    shutil.rmtree(run.running, ignore_errors=True)
-    world.tell(result.model_dump_json())
+    if not resumable:
+        shutil.rmtree(run.running, ignore_errors=True)
+    world.tell(to_json(result))
     return result
 
 
@@ -334,9 +338,9 @@ class _Run:
 def _failure(error: Exception, device: torch.device, world: World) -> Failure:
     message = str(error) or type(error).__name__
     if is_communication_error(error):
-        message = str(lost(error))
+        return Failure(type="LostRank", message=str(lost(error)), traceback=traceback.format_exc())
     if isinstance(error, torch.cuda.OutOfMemoryError):
-        message = f"out of GPU memory; a smaller --batch-size or fewer --workers would fit ({message})"
+        message = f"out of GPU memory; --micro-batch, a smaller --batch-size or fewer --workers would fit ({message})"
         with contextlib.suppress(Exception):
             torch.cuda.empty_cache()
     if world.size > 1:

@@ -34,6 +34,7 @@ def test_a_shorter_training_has_a_shorter_warm_up():
     assert resolved("epochs=20", data="cifar10:/x").warmup_epochs == 2
     assert resolved("epochs=1000", data="cifar10:/x").warmup_epochs == 10
     assert resolved("epochs=20", "warmup_epochs=5", data="cifar10:/x").warmup_epochs == 5
+    assert [preset("cifar10-readme", f"epochs={n}").warmup_epochs for n in (1000, 200, 100, 50)] == [10, 10, 10, 5]
 
 
 def test_another_encoder_does_not_inherit_the_presets_width():
@@ -109,7 +110,10 @@ def test_lars_brings_its_own_rate_and_scaling():
     assert resolved("optimiser.name=lars", "lr_scaling=sqrt", "batch_size=400").optimiser.lr == pytest.approx(1.5)
     assert resolved("lr_base=0.1", "lr_scaling=sqrt", "batch_size=64").optimiser.lr == pytest.approx(0.8)
     assert preset("cifar10-fast", "lr_base=0.03").optimiser.lr == pytest.approx(0.06)
-    assert preset("cifar10-readme", "lr_scaling=sqrt").optimiser.lr == pytest.approx(0.075 * 512**0.5)
+    with pytest.raises(UsageError, match="needs a base rate of its own"):
+        preset("cifar10-readme", "lr_scaling=sqrt")
+    assert resolved("optimiser.name=lars").optimiser.weight_decay == 1e-6  # not the other optimiser's
+    assert resolved("optimiser.name=lars", "optimiser.weight_decay=0.1").optimiser.weight_decay == 0.1
 
 
 def test_a_batch_within_one_micro_batch_is_an_ordinary_one():

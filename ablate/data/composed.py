@@ -42,7 +42,8 @@ def composed(recipe: Recipe, pretrain: DataSet, labelled: DataSet) -> DataSet:
         kept = labels_kept(data, recipe.labels)
         train = replace(data.train, labels=data.train.labels.where(kept, -1))
         name = f"{data.name} ({100 * recipe.labels:g} % of labels)"
-        data = replace(data, name=name, train=train, val_mask=data.val_mask & kept)
+        pretrain_split = train if data.pretrain is data.train else data.pretrain
+        data = replace(data, name=name, pretrain=pretrain_split, train=train, val_mask=data.val_mask & kept)
     if recipe.pretrain != recipe.labelled:
         images = joined(pretrain.pretrain, pretrain.test) if pretrain.carved else pretrain.pretrain
         data = replace(

@@ -39,7 +39,7 @@ def rank(features: Tensor) -> float:
     for part in features.split(CHUNK):
         gram.addmm_(part.double().T, part.double())
     values = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()[-min(features.shape) :]
-    p = values / values.sum() + EPSILON
+    p = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny) + EPSILON  # features that are all 0: rank 1
     return float((-(p * p.log()).sum()).exp())
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
-import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -51,12 +50,17 @@ class ForeignEncoder(nn.Module):
 
 
 def code_version(name: str) -> str:
-    """``timm 1.0.19``, or the first 16 hex digits of SHA-256 of the file that defines ``module:function``."""
+    """``timm 1.0.19``, or the first 16 hex digits of SHA-256 of the file of ``module:function``'s module.
+
+    Raises:
+        UsageError: there is no such code, or it has no file.
+    """
     if name.startswith("timm:"):
         return f"timm {_import_timm().__version__}"
-    source = inspect.getsourcefile(_own(name))
-    assert source is not None
-    return f"sha256 {hashlib.sha256(Path(source).read_bytes()).hexdigest()[:16]}"
+    file = _import_own(name).__file__
+    if file is None:
+        raise UsageError(f"encoder {name}: its module has no file that would name the code")
+    return f"sha256 {hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]}"
 
 
 def _import_timm() -> ModuleType:
@@ -81,18 +85,23 @@ def _timm(name: str, image_size: int) -> nn.Module:
 
 def _own(name: str) -> Any:
     """The function that ``module:function`` names, from the working directory too, whatever command runs."""
-    module_name, _, attribute = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise UsageError(f"encoder {name}: cannot import {module_name} ({first_line(error)})") from error
+    attribute, module = name.partition(":")[2], _import_own(name)
     function = getattr(module, attribute, None)
     if not callable(function):
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise UsageError(f"encoder {name}: {module_name} has no function {attribute!r}{nearest(attribute, public)}")
+        raise UsageError(f"encoder {name}: {module.__name__} has no function {attribute!r}{nearest(attribute, public)}")
     return function
+
+
+def _import_own(name: str) -> ModuleType:
+    module = name.partition(":")[0]
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # whatever code that is not ours raises
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UsageError(f"encoder {name}: cannot import {module} ({reason})") from error
 
 
 @torch.no_grad()

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ablate.distributed import World, summed
+from ablate.errors import UsageError
+
+PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class GlobalBatchNorm(_BatchNorm):
@@ -52,12 +55,21 @@ class GlobalBatchNorm(_BatchNorm):
 
 
 def make_global(module: nn.Module, world: World, device: torch.device) -> None:
-    """Put batch norms over all ranks in the place of those inside ``module``: SyncBatchNorm on CUDA, ours elsewhere."""
+    """Put batch norms over all ranks in the place of those inside ``module``: SyncBatchNorm on CUDA, ours elsewhere.
+
+    Raises:
+        UsageError: one is a subclass that does more than normalise (timm's hold activations).
+    """
     if world.size == 1:
         return
     for name, child in module.named_children():
         if not isinstance(child, _BatchNorm):
             make_global(child, world, device)
+        elif type(child) not in PLAIN:
+            raise UsageError(
+                f"this encoder's {type(child).__name__} is more than a batch norm and cannot span several processes; "
+                "train it in one"
+            )
         elif device.type == "cuda":
             setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
         else:

@@ -22,7 +22,7 @@ class LARS(torch.optim.Optimizer):
     Vectors and scalars (biases, batch norm) are neither decayed nor adapted: ``g`` and ``ratio`` are the gradient and
     1. The learning rate is inside the momentum buffer, so a change of it acts on later gradients only.
 
-    Multi-tensor: every line above is one ``torch._foreach`` call over a group, and nothing waits for the device.
+    Multi-tensor: ``torch._foreach`` calls over a group, and nothing waits for the device.
 
     Args:
         params: parameters, or groups of them.

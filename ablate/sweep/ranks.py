@@ -22,6 +22,7 @@ from ablate.config import Trial
 from ablate.data import read_entry
 from ablate.distributed import GRACE, join, leave
 from ablate.results import (
+    BadRecord,
     DiskTrouble,
     Failure,
     TrialResult,
@@ -52,6 +53,7 @@ def run_ranks(trial: Trial, directory: Path, device: torch.device, cache: Path) 
     try:
         while any(rank.poll() is None for rank in ranks) and not any(rank.poll() for rank in ranks):
             time.sleep(POLL)
+        first = _dead(ranks)
         deadline = time.monotonic() + (0 if _disk_trouble(ranks) else 2 * GRACE)
         while any(rank.poll() is None for rank in ranks) and time.monotonic() < deadline:
             time.sleep(POLL)
@@ -63,9 +65,15 @@ def run_ranks(trial: Trial, directory: Path, device: torch.device, cache: Path) 
     if DISK_TROUBLE in codes:
         raise DiskTrouble(f"a process of {trial.label}; see {log_path(directory, trial.id)}")
     try:
-        return read_record(record_path(directory, trial.id))
-    except FileNotFoundError:
-        return _record_death(trial, directory, codes)
+        result = read_record(record_path(directory, trial.id))
+    except (FileNotFoundError, BadRecord):
+        return _record_death(trial, directory, first)
+    if result.error is None or result.error.type != "LostRank" or not first:
+        return result
+    error = result.error.model_copy(update={"message": f"{first} ended; {result.error.message}"})
+    result = result.model_copy(update={"error": error})
+    write_record(directory, result)
+    return result
 
 
 def _start(
@@ -86,11 +94,16 @@ def _disk_trouble(ranks: list[subprocess.Popen[bytes]]) -> bool:
     return any(rank.poll() == DISK_TROUBLE for rank in ranks)
 
 
-def _record_death(trial: Trial, directory: Path, codes: list[int | None]) -> TrialResult:
-    dead = [f"process {rank} of {len(codes)} with {ending(code)}" for rank, code in enumerate(codes) if code]
+def _dead(ranks: list[subprocess.Popen[bytes]]) -> str:
+    """Which processes have failed, and how: ``process 1 of 2 (signal SIGKILL)``; empty where none has."""
+    codes = [rank.poll() for rank in ranks]
+    return ", ".join(f"process {rank} of {len(codes)} ({ending(code)})" for rank, code in enumerate(codes) if code)
+
+
+def _record_death(trial: Trial, directory: Path, dead: str) -> TrialResult:
     failure = Failure(
         type="ProcessDied",
-        message=f"processes of the trial ended without a record: {', '.join(dead) or 'all of them, with exit code 0'}",
+        message=f"no process of the trial left a record; first to end: {dead or 'all of them, with exit code 0'}",
         traceback=tail(log_path(directory, trial.id)),
     )
     result = failed_from_outside(trial, failure, attempts=1)

@@ -119,7 +119,7 @@ def test_a_fraction_of_the_labels(get, cache, fraction):
     assert torch.equal(data.train.labels[kept], whole.train.labels[kept])
     assert (data.train.labels[~kept] == -1).all()
     assert torch.equal(data.val_mask, whole.val_mask & kept)
-    assert torch.equal(data.pretrain.labels, whole.train.labels)  # every image is still there to pre-train on
+    assert len(data.pretrain.labels) == len(whole.train.labels)  # every image is still there to pre-train on
     assert data.pretrain.images is data.train.images
     assert torch.equal(data.test.labels, whole.test.labels)
     assert not set(data.train.groups[kept].tolist()) & set(data.train.groups[~kept].tolist())  # whole groups
@@ -193,3 +193,11 @@ def test_an_entry_whose_parts_are_gone_is_not_there(get, tmp_path, animals):
     (tmp_path / "sets" / part / "meta.json").unlink()
     with pytest.raises(FileNotFoundError, match=part):
         read_entry(tmp_path, data.fingerprint)
+
+
+def test_labels_that_are_gone_are_gone_for_pre_training_too(get, cache):
+    """An online probe would learn from them otherwise; the images stay."""
+    few = read_entry(cache, get("animals", labels=0.3).fingerprint)
+    assert few.pretrain is few.train
+    assert len(few.pretrain.labels) == len(get("animals").train.labels)
+    assert (few.pretrain.labels >= 0).sum() == len(few.labelled) < 0.5 * len(few.pretrain.labels)

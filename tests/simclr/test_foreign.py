@@ -8,7 +8,8 @@ import sys
 import pytest
 import torch
 
-from ablate.config import Encoder
+from ablate import encoders
+from ablate.config import Encoder, Trial, TrialConfig
 from ablate.errors import UsageError
 from ablate.results import read_records
 from ablate.settings import Request, shared_config
@@ -30,6 +31,13 @@ def unpooled():
 
 def broken():
     raise OSError("no weights here\\nsecond line")
+
+def tied():
+    net = small()
+    net.append(nn.Linear(6, 6))
+    net.append(nn.Linear(6, 6))
+    net[-1].weight = net[-2].weight
+    return net
 
 def not_a_module():
     return 3
@@ -67,6 +75,35 @@ def test_ones_own_function(own):
 def test_what_is_no_encoder_is_refused_in_one_sentence(own, name, words):
     with pytest.raises(UsageError, match=words):
         build_encoder(Encoder(name=f"myencoders:{name}"), 20)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("def build(:", "cannot import faulty .SyntaxError: "),
+        ("1 / 0", "cannot import faulty .ZeroDivisionError: division by zero"),
+        ("import no_such_package", "cannot import faulty .ModuleNotFoundError: No module named 'no_such_package'"),
+    ],
+)
+def test_a_module_that_does_not_import_is_refused_in_one_sentence(own, content, words):
+    (own / "faulty.py").write_text(content)
+    with pytest.raises(UsageError, match=words):
+        build_encoder(Encoder(name="faulty:build"), 20)
+    sys.modules.pop("faulty", None)
+
+
+def test_what_is_callable_but_no_function_has_a_code_too(own):
+    (own / "myencoders.py").write_text(OWN + "import functools\nwide = functools.partial(small)\n")
+    assert build_encoder(Encoder(name="myencoders:wide"), 20).dim == 6
+    assert code_version("myencoders:wide").startswith("sha256 ")
+
+
+def test_tied_weights_are_kept(own, tmp_path):
+    encoder = build_encoder(Encoder(name="myencoders:tied"), 20)
+    trial = Trial(config=TrialConfig(composition=(), data=DATA), seed=0, label="none")
+    assert encoders.save(tmp_path, trial, encoder, torch.nn.Identity(), {}, "all")
+    state, _ = encoders.load(tmp_path, trial.id)
+    assert torch.equal(state["5.weight"], state["6.weight"])
 
 
 def test_the_key_names_the_code_and_a_trial_refuses_other_code(own):

@@ -10,6 +10,7 @@ from ablate.composition import Composition, Streams, TransformPair
 from ablate.config import Encoder, Head, Optimiser, TrialConfig
 from ablate.data.dataset import DataSet, Images, Split
 from ablate.distributed import World
+from ablate.errors import UsageError
 from ablate.ops import describe
 from ablate.simclr.global_bn import GlobalBatchNorm, frozen_statistics, make_global
 from ablate.simclr.loss import nt_xent_with_top1
@@ -195,6 +196,18 @@ def test_on_cuda_it_is_torchs_own():
     assert isinstance(model[1], nn.SyncBatchNorm)
     assert isinstance(model[2][0], nn.SyncBatchNorm)
     assert model[1].weight is weight
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_batch_norm_that_does_more_is_refused(device):
+    """timm's hold their activation: in their place, ours would leave it out."""
+
+    class WithActivation(nn.BatchNorm2d):
+        def forward(self, x):
+            return super().forward(x).relu()
+
+    with pytest.raises(UsageError, match="WithActivation is more than a batch norm"):
+        make_global(nn.Sequential(WithActivation(4)), World(0, 2), torch.device(device))
 
 
 def test_frozen_statistics_normalise_by_the_batch_and_change_nothing():

@@ -61,6 +61,7 @@ def test_the_launcher_starts_the_processes_of_a_trial(sweep):
     assert {"linear_top1", "online_top1"} <= record["metrics"].keys()
     assert len(record["history"]) == 6
     assert len(results(sweep)) == 2  # and the untrained reference
+    assert not any("ERROR" in log.read_text() for log in sweep.glob("logs/*-s0.log"))
 
 
 def test_torchrun_gives_the_same_record_and_resumes_bit_for_bit(sweep, tiny_folder, cache, tmp_path):
@@ -96,7 +97,9 @@ def test_a_dead_process_ends_the_trial_with_a_record(tiny_folder, cache, tmp_pat
     assert process.wait(60) == 1
     (record,) = [record for record in read_records(out)[0].values() if record.label == "crop"]
     assert record.status == "failed"
-    assert "another process of this trial died" in record.error.message
+    assert f"process {victim} of 2 (signal SIGKILL) ended; another process of this trial died" in record.error.message
+    assert record.error.type == "LostRank"
+    assert (out / "running" / record.id / "checkpoint.pt").exists()  # --retry-failed goes on from it
     assert record.error.traceback
     assert not any(alive(pid) for pid in ranks.values())
 
