@@ -7,6 +7,7 @@ averaged.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -79,14 +80,15 @@ class World:
     def tell(self, message: str) -> None:
         """Rank 0: give ``message`` to the others (see :meth:`hear`) and wait, briefly, until they have it.
 
-        Rank 0 may hold the store, which ends with it.
+        Rank 0 may hold the store, which ends with it. Where it is gone already, so is whoever would have listened.
         """
         if self.store is None:
             return
-        self.store.set("message", message)
-        deadline = time.monotonic() + GRACE
-        while self.store.add("heard", 0) < self.size - 1 and time.monotonic() < deadline:
-            time.sleep(POLL / 4)
+        with contextlib.suppress(RuntimeError):
+            self.store.set("message", message)
+            deadline = time.monotonic() + GRACE
+            while self.store.add("heard", 0) < self.size - 1 and time.monotonic() < deadline:
+                time.sleep(POLL / 4)
 
     def hear(self) -> str:
         """The others: wait, however long it takes, for what rank 0 tells."""
@@ -108,9 +110,7 @@ def lost(error: Exception) -> LostRank:
     """The error of a collective as one about the process that is missing."""
     if isinstance(error, LostRank):
         return error
-    return LostRank(
-        "another process of this trial died or did not answer in time; --retry-failed goes on from the last checkpoint"
-    )
+    return LostRank("another process of this trial died or did not answer in time; its last checkpoint is kept")
 
 
 def is_communication_error(error: BaseException) -> bool:

@@ -191,7 +191,8 @@ def execute(
     write_record(directory, result)
     if not resumable:
         shutil.rmtree(run.running, ignore_errors=True)
-    world.tell(to_json(result))
+    if world.rank == 0:
+        world.tell(to_json(result))
     return result
 
 
