@@ -217,6 +217,35 @@ class NamedOp(Model):
     op: OpSpec
 
 
+class Slurm(Model):
+    """How trials become jobs, and what each job asks of the cluster; none of it is part of a trial's key.
+
+    ``time`` is in minutes. ``nodes``: that one trial spans. ``gpus``: of a job on each of its nodes. ``per_gpu`` trials
+    run side by side on one GPU, ``workers`` in a job without GPUs. ``trials_per_job`` None: as few as the limits allow,
+    but one for every trial that runs side by side. ``max_parallel``: jobs at a time. ``grace``: seconds before the time
+    limit at which a job saves and requeues itself. ``setup``: shell lines before Python starts. ``container``: a
+    command that Python is run by. ``extra``: further sbatch options, by their long names.
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    time: Count = 240
+    nodes: Count = 1
+    gpus: Annotated[int, Field(ge=0, strict=True)] = 0
+    cpus: Count = 1
+    memory: str | None = None
+    constraint: str | None = None
+    setup: tuple[str, ...] = ()
+    container: str | None = None
+    extra: dict[str, str | int | bool] = {}
+    trials_per_job: Count | None = None
+    per_gpu: Count = 1
+    workers: Count = 1
+    max_parallel: Count | None = None
+    grace: Annotated[int, Field(ge=10, strict=True)] = 90
+
+
 class Experiment(Model):
     """What ``sweep.toml`` holds: the axis (``ops``: every ordered pair is a cell), the fixed values and the seeds.
 
@@ -238,6 +267,7 @@ class Experiment(Model):
     protocols: tuple[str, ...] = ()
     keep_encoders: Literal["all", "best", "none"] = "none"
     rank_timeout: Annotated[float, Field(gt=0)] = 600.0
+    slurm: Slurm | None = None
 
 
 class Trial(Model):
