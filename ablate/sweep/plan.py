@@ -112,7 +112,18 @@ def extend(old: Experiment, new: Experiment, directory: Path) -> Experiment:
 
 def _frame(experiment: Experiment) -> dict[str, Any]:
     """What must not change in one directory: everything but the axes, the seeds and where the data lies."""
-    free = ("ops", "seeds", "references", "command", "data", "eval_data", "protocols", "keep_encoders", "rank_timeout", "slurm")
+    free = (
+        "ops",
+        "seeds",
+        "references",
+        "command",
+        "data",
+        "eval_data",
+        "protocols",
+        "keep_encoders",
+        "rank_timeout",
+        "slurm",
+    )
     return experiment.model_dump(mode="json", exclude={**dict.fromkeys(free, True), "shared": {"data": {"name"}}})
 
 
