@@ -107,7 +107,8 @@ def extend(old: Experiment, new: Experiment, directory: Path) -> Experiment:
     ops = (*old.ops, *(op for op in new.ops if op.label not in before))
     seeds = (*old.seeds, *(seed for seed in new.seeds if seed not in old.seeds))
     references = (*old.references, *(name for name in new.references if name not in old.references))
-    return new.model_copy(update={"ops": ops, "seeds": seeds, "references": references})
+    slurm = new.slurm or old.slurm
+    return new.model_copy(update={"ops": ops, "seeds": seeds, "references": references, "slurm": slurm})
 
 
 def _frame(experiment: Experiment) -> dict[str, Any]:

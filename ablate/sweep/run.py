@@ -119,7 +119,7 @@ def run_sweep(
         save_experiment(directory, experiment)
         trials = plan(experiment)
         state = survey(directory, trials)
-        to_run = _make_way(directory, trials, state, retry_failed, console)
+        to_run = make_way(directory, trials, state, retry_failed, console)
         say(console, summary(trials, state, retry_failed))
         launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads)
         finished = len(trials) - len(to_run)
@@ -140,7 +140,7 @@ def run_sweep(
         return 1 if survey(directory, trials).failed else 0
 
 
-def _make_way(directory: Path, trials: list[Trial], state: State, retry_failed: bool, console: Console) -> list[Trial]:
+def make_way(directory: Path, trials: list[Trial], state: State, retry_failed: bool, console: Console) -> list[Trial]:
     """Set damaged records (and, to retry, failed ones) aside; the trials to run, in plan order."""
     for path in state.damaged:
         aside = set_aside(path)
