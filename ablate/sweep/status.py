@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ablate.config import Experiment, Trial
-from ablate.console import say
-from ablate.results import TrialResult
+from ablate.console import say, say_each
+from ablate.results import TrialResult, names_in
 from ablate.sweep.eta import clock
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.run import survey
@@ -52,7 +52,9 @@ def sweep_status(directory: Path) -> Status:
     experiment = load_experiment(directory)
     trials = plan(experiment)
     state = survey(directory, trials)
-    progress = {trial.id: p for trial in state.missing if (p := read_progress(directory, trial.id))}
+    names = names_in(directory / "running")
+    begun = [trial for trial in state.missing if trial.id in names]
+    progress = {trial.id: p for trial in begun if (p := read_progress(directory, trial.id))}
     places: dict[str, Place] = {result.id: "done" for result in state.finished}
     places |= {result.id: "failed" for result in state.failed}
     places |= {trial.id: _place(progress.get(trial.id)) for trial in state.missing}
@@ -68,16 +70,18 @@ def print_status(status: Status, console: Console) -> None:
     )
     say(console, f"{status.directory}: {len(status.trials)} trials: {counts}")
     _print_begun(status, console)
-    for result in status.failed:
-        reason = result.error.message if result.error else "no reason recorded"
-        log = log_path(status.directory, result.id)
-        say(console, f"failed: {result.label} seed {result.seed}: {reason} (log: {log})", "red")
-    for path in status.damaged:
-        say(console, f"damaged record: {path} (its trial will run again)", "yellow")
+    say_each(console, [failure_line(status.directory, result) for result in status.failed], "red")
+    say_each(console, [f"damaged record: {path} (its trial will run again)" for path in status.damaged], "yellow")
     if status.count("running") == 0 and (status.count("missing") or status.count("interrupted")):
         say(console, f"to complete it: {status.experiment.command}")
     if status.failed:
         say(console, f"to rerun what failed: {status.experiment.command} --retry-failed")
+
+
+def failure_line(directory: Path, result: TrialResult) -> str:
+    """Which trial failed, why, and where its log is."""
+    reason = result.error.message if result.error else "no reason recorded"
+    return f"failed: {result.label} seed {result.seed}: {reason} (log: {log_path(directory, result.id)})"
 
 
 def _print_begun(status: Status, console: Console) -> None:
