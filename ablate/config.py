@@ -284,6 +284,11 @@ class Slurm(Model):
     max_parallel: Count | None = None
     grace: Annotated[int, Field(ge=10, strict=True)] = 90
 
+    @property
+    def warning(self) -> int:
+        """Seconds before the time limit at which jobs stop: ``grace``, but of a short limit no more than a third."""
+        return min(self.grace, self.time * 60 // 3)
+
 
 class Experiment(Model):
     """What ``sweep.toml`` holds: the axis (``ops``: every ordered pair is a cell), the fixed values and the seeds.
