@@ -1,14 +1,15 @@
 # make demo   install, then the grid crop,color,blur on the embedded data: about four minutes on two CPU cores
 # make test   install, then the tests (about five minutes)
 # make check  what CI runs: lint, types, tests
-# Nothing here needs root.
+# make test-slurm   as root: install Slurm where it lacks, start a private cluster and run the tests on it (a few minutes)
+# Nothing else here needs root.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow lint types check bench clean
+.PHONY: install demo test test-slow test-slurm lint types check bench clean
 
 install: $(STAMP)
 
@@ -23,10 +24,14 @@ demo: $(STAMP)
 	@echo "heatmap: results/demo/report/heatmap.png"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadscope --no-loadscope-reorder
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+test-slurm: $(STAMP)
+	tests/slurm/install
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

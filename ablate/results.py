@@ -16,6 +16,9 @@ from pydantic import ConfigDict, ValidationError
 from ablate.config import Model, Reference, Trial, TrialConfig
 
 SCHEMA = 1
+OUT_OF_MEMORY = "OutOfMemory"
+"""The error type of a trial that needed more memory, of the GPU or the machine, than there was."""
+MEMORY_ADVICE = "--micro-batch, a smaller --batch-size or fewer trials side by side would need less"
 ROTATION_NOT_APPLICABLE = "rotation-not-applicable"
 """The flag of a composition that turns images, which rotation prediction cannot judge."""
 

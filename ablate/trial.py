@@ -29,7 +29,10 @@ from ablate.evaluation.features import collapsed
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.knn import knn_on_validation
 from ablate.evaluation.protocols import check_protocols, default_protocols, evaluate
+from ablate.lease import Held, Lease, LostLease, claim, running_directory
 from ablate.results import (
+    MEMORY_ADVICE,
+    OUT_OF_MEMORY,
     BadRecord,
     DiskTrouble,
     Failure,
@@ -50,6 +53,10 @@ KNN_POINTS = 8
 
 class Interrupted(Exception):
     """The trial was asked to stop; its last epoch's checkpoint is on disk."""
+
+
+class NoProgress(RuntimeError):
+    """A Slurm job was requeued twice without a step forward in this trial."""
 
 
 @dataclass
@@ -121,6 +128,7 @@ def run_trial(
         UsageError: ``config`` names an op that there is not, or not in that version; a protocol needs labels; nothing
             says which encoder is the best.
         ValueError: ``data`` is not the data that ``config`` names, or ``world`` not as large as it says.
+        Held: another process is at work on this trial.
         Interrupted: ``context.stop_requested()`` said so; the same call resumes.
         DiskTrouble: the disk refused the checkpoint or the record.
     """
@@ -135,12 +143,34 @@ def run_trial(
     protocols = default_protocols(data) if protocols is None else protocols
     check_protocols(protocols, data)
     check_keep(keep_encoders, protocols)
-    context, path = context or Context(), record_path(Path(directory), trial.id)
-    found: TrialResult | None = world.broadcast(_on_record(path, context, retry_failed) if world.rank == 0 else None)
-    if found is not None:
-        return found
-    where = torch.device(device or config.device)
-    return execute(trial, Path(directory), data, where, context, protocols, keep_encoders, world)
+    context, place = context or Context(), Path(directory)
+    with _shared_claim(place, trial.id, world) as lease:
+        path = record_path(place, trial.id)
+        found: TrialResult | None = world.broadcast(
+            _on_record(path, context, retry_failed) if world.rank == 0 else None
+        )
+        if found is not None:
+            shutil.rmtree(running_directory(place, trial.id), ignore_errors=True)
+            return found
+        where = torch.device(device or config.device)
+        return execute(trial, place, data, where, lease, context, protocols, keep_encoders, world)
+
+
+@contextlib.contextmanager
+def _shared_claim(directory: Path, trial_id: str, world: World) -> Iterator[Lease]:
+    """The first process claims the trial, for all of them."""
+    with contextlib.ExitStack() as stack:
+        answer: Lease | Held | None = None
+        if world.rank == 0:
+            try:
+                answer = stack.enter_context(claim(directory, trial_id))
+            except Held as held:
+                answer = held
+        answer = world.broadcast(answer)
+        if isinstance(answer, Held):
+            raise answer
+        assert answer is not None
+        yield answer
 
 
 def _on_record(path: Path, context: Context, retry_failed: bool) -> TrialResult | None:
@@ -163,15 +193,21 @@ def execute(
     directory: Path,
     data: DataSet,
     device: torch.device,
+    lease: Lease,
     context: Context,
     protocols: Sequence[str] | None = None,
     keep_encoders: Keep = "none",
     world: World = ALONE,
 ) -> TrialResult:
-    """Run ``trial`` whatever is on record, resuming from its checkpoint if there is one; see :func:`run_trial`."""
+    """Run ``trial`` whatever is on record, resuming from its checkpoint if there is one; see :func:`run_trial`.
+
+    Raises:
+        LostLease: ``lease`` was lost to another process; nothing was written since.
+        Interrupted, DiskTrouble: as :func:`run_trial`.
+    """
     torch.set_num_threads(trial.config.threads)
     protocols = default_protocols(data) if protocols is None else protocols
-    run = _Run(trial, directory, data, device, context, world, online="online" in protocols)
+    run = _Run(trial, directory, data, device, lease, context, world, online="online" in protocols)
     resumable = False  # where another process was lost, the checkpoint is as good as ever
     try:
         run.train()
@@ -179,15 +215,16 @@ def execute(
             return TrialResult.model_validate_json(world.hear())
         outcome = run.evaluate(protocols)
         run.keep(keep_encoders, outcome["metrics"])
-    except (Interrupted, KeyboardInterrupt, DiskTrouble):
+    except (Interrupted, KeyboardInterrupt, DiskTrouble, LostLease):
         raise
     except Exception as error:  # a record, so that the sweep goes on
         logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
         if (told := _told_by_another(record_path(directory, trial.id), error, world)) is not None:
             return told
         outcome = {"status": "failed", "error": _failure(error, device, world)}
-        resumable = is_communication_error(error)
+        resumable = is_communication_error(error) or isinstance(error, NoProgress)
     result = run.result(outcome)
+    lease.check()
     write_record(directory, result)
     if not resumable:
         shutil.rmtree(run.running, ignore_errors=True)
@@ -217,20 +254,21 @@ class _Run:
         directory: Path,
         data: DataSet,
         device: torch.device,
+        lease: Lease,
         context: Context,
         world: World,
         *,
         online: bool,
     ) -> None:
-        self.trial, self.data, self.device, self.context = trial, data, device, context
+        self.trial, self.data, self.device = trial, data, device
+        self.lease, self.context = lease, context
         self.world, self.online = world, online
         self.config = trial.config
         self.directory = directory
-        self.running = directory / "running" / trial.id
+        self.running = running_directory(directory, trial.id)
         self.path = self.running / "checkpoint.pt"
         self.history: list[dict[str, Any]] = []
         self.timings: dict[str, float] = {"train": 0.0, "evaluate": 0.0, "cpu": 0.0}
-        self.attempts = 1
         self.frozen: Frozen | None = None
 
     def train(self) -> None:
@@ -264,6 +302,7 @@ class _Run:
             if self.world.rank > 0:
                 continue
             logger.info("%s", " ".join(f"{k}={v:.6g}" for k, v in entry.items()))
+            self.lease.check()
             if trainer.epoch < self.config.epochs:
                 checkpoint.save(self.path, self._state(trainer))
             self.context.report(trainer.epoch, entry)
@@ -277,16 +316,23 @@ class _Run:
         self.timings["cpu"] += time.process_time() - cpu
 
     def _state(self, trainer: Trainer) -> dict[str, Any]:
-        mine = {"history": self.history, "timings": self.timings, "attempts": self.attempts}
+        mine = {"history": self.history, "timings": self.timings}
         return {"trial": self.trial.id, **trainer.state(), **mine}
 
     def _resume(self, trainer: Trainer) -> None:
         state = self.world.broadcast(self._checkpoint(trainer) if self.world.rank == 0 else None)
-        if state is None:
-            return
-        trainer.restore(state)
-        self.history, self.timings, self.attempts = state["history"], state["timings"], state["attempts"] + 1
-        logger.info("resumed at epoch %d, attempt %d", trainer.epoch, self.attempts)
+        if state is not None:
+            trainer.restore(state)
+            self.history, self.timings = state["history"], state["timings"]
+            logger.info("resumed at epoch %d, attempt %d", trainer.epoch, self.lease.number)
+        steps = trainer.epoch * trainer.steps_per_epoch
+        if self.lease.is_fruitless(steps):
+            raise NoProgress(
+                f"no progress between two requeues: attempt {self.lease.number} would be the third to begin at step "
+                f"{steps}; a longer --time, or a larger --grace, may help; --retry-failed goes on from there"
+            )
+        if self.world.rank == 0:
+            self.lease.begin(steps)
 
     def _checkpoint(self, trainer: Trainer) -> dict[str, Any] | None:
         state, damaged = checkpoint.load(self.path, self._state(trainer))
@@ -312,6 +358,7 @@ class _Run:
     def keep(self, choice: Keep, metrics: dict[str, float]) -> None:
         """Write the encoder to disk if it is to be kept."""
         assert self.frozen is not None
+        self.lease.check()
         encoders.save(self.directory, self.trial, self.frozen.encoder, self.frozen.head, metrics, choice)
 
     def result(self, outcome: dict[str, Any]) -> TrialResult:
@@ -328,7 +375,7 @@ class _Run:
             config=trial.config,
             history=tuple(self.history),
             timings=timings,
-            attempts=self.attempts,
+            attempts=self.lease.number,
             versions=versions(),
             host=host(self.device),
             when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -340,13 +387,22 @@ def _failure(error: Exception, device: torch.device, world: World) -> Failure:
     message = str(error) or type(error).__name__
     if is_communication_error(error):
         return Failure(type="LostRank", message=str(lost(error)), traceback=traceback.format_exc())
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        message = f"out of GPU memory; --micro-batch, a smaller --batch-size or fewer --workers would fit ({message})"
+    kind = type(error).__name__
+    if is_out_of_memory(error):
+        kind, message = OUT_OF_MEMORY, f"out of memory; {MEMORY_ADVICE} ({message})"
         with contextlib.suppress(Exception):
             torch.cuda.empty_cache()
     if world.size > 1:
         message = f"process {world.rank} of {world.size}: {message}"
-    return Failure(type=type(error).__name__, message=message, traceback=traceback.format_exc())
+    return Failure(type=kind, message=message, traceback=traceback.format_exc())
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for every way in which torch, CUDA and Python say that memory is used up."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    signs = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in signs)
 
 
 def versions() -> dict[str, str]:

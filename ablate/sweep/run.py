@@ -13,11 +13,12 @@ from rich.console import Console
 from ablate.config import Experiment, Trial
 from ablate.console import counted, say
 from ablate.errors import UsageError, expanded
+from ablate.lease import running_directory
 from ablate.results import BadRecord, DiskTrouble, TrialResult, read_record, record_path, set_aside
 from ablate.sweep.local import LocalLauncher, WorkerTrouble
 from ablate.sweep.plan import SWEEP_FILE, extend, load_experiment, plan, save_experiment
 from ablate.sweep.progress import Progress
-from ablate.sweep.workspace import running_directory, sole_user
+from ablate.sweep.workspace import sole_user
 
 INTERRUPTED = 130
 

@@ -21,9 +21,9 @@ from rich.console import Console
 from ablate.config import Experiment, Slurm, Trial
 from ablate.console import counted, say
 from ablate.errors import UsageError
+from ablate.lease import Attempt, holder, last_attempt, running_directory
 from ablate.results import Failure, failed_from_outside, write_record
 from ablate.sweep.eta import clock
-from ablate.sweep.lease import Attempt, holder, last_attempt
 from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
 from ablate.sweep.run import make_way, merge_with_existing, summary, survey
 from ablate.sweep.slurm import cluster
@@ -32,7 +32,7 @@ from ablate.sweep.slurm.past import Past, home, past, submissions
 from ablate.sweep.slurm.resources import side_by_side
 from ablate.sweep.slurm.script import batch_script, hand_over, job_folder
 from ablate.sweep.slurm.submission import Array, Submission, submission_path, write_submission
-from ablate.sweep.workspace import running_directory, sole_user
+from ablate.sweep.workspace import sole_user
 
 
 def submit_sweep(directory: Path, experiment: Experiment, cache: Path, retry_failed: bool, console: Console) -> int:
