@@ -22,7 +22,6 @@ from ablate.sweep.plan import SWEEP_FILE, load_experiment
 if TYPE_CHECKING:
     from ablate.settings import Request
 
-EARLY = 60  # seconds: Slurm looks at time limits twice a minute and may signal a job that much too soon
 FLAGS = {"memory": "--mem", "extra": "--sbatch"}
 """The flags that are not called as their field is."""
 OWN = {
@@ -152,11 +151,10 @@ def resources(asked: Asked, config: TrialConfig) -> Slurm:
     slurm = _completed(slurm, asked.values, config)
     _check_gpus(slurm, config)
     _check_side_by_side(slurm, config)
-    if slurm.time * 60 < slurm.grace + 2 * EARLY:
-        least = -(-(slurm.grace + 2 * EARLY) // 60)
+    if slurm.grace >= slurm.time * 60:
         raise UsageError(
-            f"a time limit of {slurm.time} min leaves no time to train before the grace of {slurm.grace} s, which "
-            f"Slurm may begin {EARLY} s early: --time {least} or more, or a shorter --grace"
+            f"a grace of {slurm.grace} s is all of a time limit of {slurm.time} min: --time "
+            f"{slurm.grace // 60 + 1} or more, or a shorter --grace"
         )
     return slurm
 

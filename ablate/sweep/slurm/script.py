@@ -55,7 +55,7 @@ def _parameters(array: Array, slurm: Slurm, at_once: int) -> dict[str, Any]:
         "gpus_per_node": slurm.gpus or None,
         "mem": slurm.memory,
         "setup": list(slurm.setup) or None,
-        "signal_delay_s": slurm.grace,
+        "signal_delay_s": min(slurm.grace, slurm.time * 20),  # at most a third of a short limit: see job.py
         "array_parallelism": at_once,
         "wckey": None,
         "additional_parameters": {"requeue": True, **slurm.extra},

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from ablate.sweep.plan import plan
 from ablate.sweep.slurm import cluster
 from ablate.sweep.slurm.past import submissions
 from ablate.sweep.slurm.submit import submit_sweep
-from tests.sweep.fake_slurm import FakeSlurm, fake_slurm  # noqa: F401  # a fixture
+from tests.sweep.fake_slurm import fake_slurm  # noqa: F401  # a fixture
 
 
 @dataclass
@@ -85,7 +84,6 @@ def hasty(monkeypatch):
 
 
 @pytest.fixture
-def no_slurm(fake_slurm: FakeSlurm):  # noqa: F811
-    for command in ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sacctmgr", "srun", "sinfo"):
-        fake_slurm.remove(command)
-        assert shutil.which(command) is None
+def no_slurm(tmp_path, fake_slurm, monkeypatch):  # noqa: F811
+    """A machine without Slurm's commands, once called."""
+    return lambda: monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
