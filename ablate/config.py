@@ -260,10 +260,11 @@ class Slurm(Model):
     """How trials become jobs, and what each job asks of the cluster; none of it is part of a trial's key.
 
     ``time`` is in minutes. ``nodes``: that one trial spans. ``gpus``: of a job on each of its nodes. ``per_gpu`` trials
-    run side by side on one GPU, ``workers`` in a job without GPUs. ``trials_per_job`` None: as few as the limits allow,
-    but one for every trial that runs side by side. ``max_parallel``: jobs at a time. ``grace``: seconds before the time
-    limit at which a job saves and requeues itself. ``setup``: shell lines before Python starts. ``container``: a
-    command that Python is run by. ``extra``: further sbatch options, by their long names.
+    run side by side on one GPU, ``workers`` in a job without GPUs. ``trials_per_job`` None: as few as the limits
+    allow, but one for every trial that runs side by side. ``max_parallel``: jobs of one submission at a time.
+    ``grace``: seconds before the time limit, at most a third of it, at which a job saves and requeues itself.
+    ``setup``: shell lines before Python starts. ``container``: a command that Python is run by. ``extra``: further
+    sbatch options, by their long names.
     """
 
     partition: OneLine | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 import shutil
 import socket
 import time
@@ -266,7 +267,8 @@ def _announce(directory: Path, submission: Submission, console: Console) -> None
         console,
         f"submitted {counted(jobs, 'job')} for {counted(trials, 'trial')}: {ids} ({describe(submission.slurm)})",
     )
-    say(console, f"to follow: ablate status {directory}; to stop: ablate cancel {directory}")
+    name = shlex.quote(str(directory))
+    say(console, f"to follow: ablate status {name}; to stop: ablate cancel {name}")
 
 
 def describe(slurm: Slurm) -> str:
