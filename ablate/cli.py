@@ -232,6 +232,8 @@ def train(
 ) -> int:
     """Train and evaluate one composition here and now. The same command again resumes.
 
+    Ctrl-C saves and stops after the current step, a second one at once.
+
     Under torchrun, all its processes train together: torchrun --nproc-per-node 2 -m ablate train crop+color
     """
     from ablate.data import cache_dir
@@ -288,8 +290,11 @@ def train(
                 say(console, _failed(result, log), "red")
                 sys.stdout.flush()
                 os._exit(1)  # leaving in order would wait for processes that may be gone
-    except (KeyboardInterrupt, Interrupted):
-        say(console, f"interrupted; the last epoch's checkpoint is in {out}: the same command resumes")
+    except Interrupted:
+        say(console, f"stopped; a checkpoint of what is trained is in {out}: the same command resumes")
+        return 130
+    except KeyboardInterrupt:
+        say(console, f"interrupted; the same command resumes from the last checkpoint in {out}")
         return 130
     if result.error:
         say(console, _failed(result, log), "red")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -185,15 +187,22 @@ class TrialConfig(Model):
                 raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must not exceed epochs ({self.epochs})")
         return self
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The first 16 hex digits of SHA-256 of the canonical JSON: equal key, equal trial.
 
-        The data set's name, a folder's name for instance, is not in it; its fingerprint is.
+        The data set's name, a folder's name for instance, is not in it; its fingerprint is. Computed once: what reads a
+        sweep asks for it many times per trial.
         """
         content = _hashed(self, self.model_dump(mode="json", exclude={"data": {"name"}}))
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, which would hand this configuration's key to a copy that differs."""
+        copied = super().model_copy(update=update, deep=deep)
+        vars(copied).pop("key", None)
+        return copied
 
 
 def _hashed(model: Model, content: dict[str, Any]) -> dict[str, Any]:
@@ -275,6 +284,11 @@ class Slurm(Model):
     workers: Count = 1
     max_parallel: Count | None = None
     grace: Annotated[int, Field(ge=10, strict=True)] = 90
+
+    @property
+    def warning(self) -> int:
+        """Seconds before the time limit at which jobs stop: ``grace``, but of a short limit no more than a third."""
+        return min(self.grace, self.time * 60 // 3)
 
 
 class Experiment(Model):

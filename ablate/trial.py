@@ -9,7 +9,6 @@ import platform
 import shutil
 import signal
 import socket
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -49,10 +48,12 @@ from ablate.simclr.trainer import Trainer
 logger = logging.getLogger("ablate")
 
 KNN_POINTS = 8
+CHECKPOINT_EVERY = 300.0  # seconds of training after which a checkpoint is written within an epoch
+STOPPED = "stopped"  # what process 0 tells the others instead of a record
 
 
 class Interrupted(Exception):
-    """The trial was asked to stop; its last epoch's checkpoint is on disk."""
+    """The trial was asked to stop; a checkpoint of all that it has trained is on disk."""
 
 
 class NoProgress(RuntimeError):
@@ -80,18 +81,26 @@ class Part:
 def taking_part(config: TrialConfig, timeout: float) -> Iterator[Part]:
     """Join the processes that torchrun started, if it did, for one trial; each has the GPU of its number on its host.
 
-    SIGTERM, which torchrun sends to the others when one dies, asks to stop; all processes stop at the same step.
+    SIGINT (Ctrl-C) and SIGTERM ask to stop. A process alone raises KeyboardInterrupt at the second. Of several, all
+    stop at the same step, and one that left before the others would be a lost one: they take further signals for the
+    same request, which may well reach them twice, from the terminal or the scheduler and from torchrun.
     """
-    if config.world_size == 1:
-        yield Part(ALONE, torch.device(config.device), lambda: False)
-        return
-    asked = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if config.device == "cuda" else torch.device("cpu")
+    alone = config.world_size == 1
+    asked: list[int] = []  # a list: an Event's lock must not be taken in a signal handler
+
+    def ask(number: int, frame: object) -> None:
+        if asked and alone:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    own_gpu = config.device == "cuda" and not alone
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if own_gpu else torch.device(config.device)
     try:
-        yield Part(join(device, timeout), device, asked.is_set)
+        yield Part(ALONE if alone else join(device, timeout), device, lambda: bool(asked))
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         leave()
 
 
@@ -212,7 +221,7 @@ def execute(
     try:
         run.train()
         if world.rank > 0:
-            return TrialResult.model_validate_json(world.hear())
+            return _heard(world)
         outcome = run.evaluate(protocols)
         run.keep(keep_encoders, outcome["metrics"])
     except (Interrupted, KeyboardInterrupt, DiskTrouble, LostLease):
@@ -231,6 +240,14 @@ def execute(
     if world.rank == 0:
         world.tell(to_json(result))
     return result
+
+
+def _heard(world: World) -> TrialResult:
+    """The record that process 0 tells; Interrupted if it was asked to stop before there was one."""
+    message = world.hear()
+    if message == STOPPED:
+        raise Interrupted
+    return TrialResult.model_validate_json(message)
 
 
 def _told_by_another(path: Path, error: Exception, world: World) -> TrialResult | None:
@@ -270,9 +287,15 @@ class _Run:
         self.history: list[dict[str, Any]] = []
         self.timings: dict[str, float] = {"train": 0.0, "evaluate": 0.0, "cpu": 0.0}
         self.frozen: Frozen | None = None
+        self.asked_to_stop = False
+        self.saved = time.monotonic()
 
     def train(self) -> None:
-        """Train to the last epoch, checkpointing at every epoch's end."""
+        """Train to the end of the last epoch; a checkpoint at every epoch's end, every five minutes and on stopping.
+
+        Raises:
+            Interrupted: a process of the trial was asked to stop; the checkpoint is written.
+        """
         trained = self.config.objective != "untrained"
         online = self.online and trained
         trainer = Trainer(self.config, self.trial.seed, self.data, self.device, self.world, online=online)
@@ -293,19 +316,36 @@ class _Run:
         knn_epochs = {round(self.config.epochs * i / KNN_POINTS) for i in range(1, KNN_POINTS + 1)}
         while trainer.epoch < self.config.epochs:
             with self._timed("train"):
-                entry = trainer.train_epoch(self.context.stop_requested)
-                if entry is None:
-                    raise Interrupted
-                if trainer.epoch in knn_epochs and self.data.classes and self.world.rank == 0:
+                entry = trainer.train_epoch(self._should_pause)
+                if entry and trainer.epoch in knn_epochs and self.data.classes and self.world.rank == 0:
                     entry["knn_val_top1"] = knn_on_validation(frozen)
-            self.history.append(entry)
-            if self.world.rank > 0:
-                continue
-            logger.info("%s", " ".join(f"{k}={v:.6g}" for k, v in entry.items()))
+            if entry:
+                self.history.append(entry)
+            self._save(trainer)
+            if entry:
+                self._report(entry)
+            elif self.world.any(self.asked_to_stop):
+                raise Interrupted
+
+    def _should_pause(self) -> bool:
+        """Asked between steps: True to stop, or on process 0 to write a checkpoint that is due.
+
+        One answer serves for both, and so does the one message that the processes exchange per step; which of the two
+        it was is agreed on afterwards, once the epoch is paused.
+        """
+        self.asked_to_stop = self.asked_to_stop or self.context.stop_requested()
+        return self.asked_to_stop or (self.world.rank == 0 and time.monotonic() - self.saved >= CHECKPOINT_EVERY)
+
+    def _save(self, trainer: Trainer) -> None:
+        if self.world.rank == 0:
             self.lease.check()
-            if trainer.epoch < self.config.epochs:
-                checkpoint.save(self.path, self._state(trainer))
-            self.context.report(trainer.epoch, entry)
+            checkpoint.save(self.path, self._state(trainer))
+            self.saved = time.monotonic()
+
+    def _report(self, entry: dict[str, Any]) -> None:
+        if self.world.rank == 0:
+            logger.info("%s", " ".join(f"{k}={v:.6g}" for k, v in entry.items()))
+            self.context.report(entry["epoch"], entry)
 
     @contextlib.contextmanager
     def _timed(self, part: str) -> Iterator[None]:
@@ -324,8 +364,9 @@ class _Run:
         if state is not None:
             trainer.restore(state)
             self.history, self.timings = state["history"], state["timings"]
-            logger.info("resumed at epoch %d, attempt %d", trainer.epoch, self.lease.number)
-        steps = trainer.epoch * trainer.steps_per_epoch
+            done = (trainer.epoch, trainer.step, self.lease.number)
+            logger.info("resumed after epoch %d, step %d, attempt %d", *done)
+        steps = trainer.epoch * trainer.steps_per_epoch + trainer.step
         if self.lease.is_fruitless(steps):
             raise NoProgress(
                 f"no progress between two requeues: attempt {self.lease.number} would be the third to begin at step "
@@ -342,18 +383,28 @@ class _Run:
         return state
 
     def evaluate(self, protocols: Sequence[str]) -> dict[str, Any]:
-        """What ``protocols`` say of the frozen encoder, for the record."""
+        """What ``protocols`` say of the frozen encoder, for the record; on process 0 alone, the others wait for it.
+
+        Raises:
+            Interrupted: this process was asked to stop; the others are told.
+        """
         assert self.frozen is not None
+        self._check_stop()
         with self._timed("evaluate"):
             flags = ("collapsed",) if collapsed(self.frozen.test()[0]) else ()
             possible = [name for name in protocols if name != "online" or self.frozen.probe]
-            found = evaluate(self.frozen, possible)
+            found = evaluate(self.frozen, possible, self._check_stop)
         return {
             "status": "done",
             "metrics": found.metrics,
             "flags": (*flags, *found.flags),
             "protocols": found.protocols,
         }
+
+    def _check_stop(self) -> None:
+        if self.context.stop_requested():
+            self.world.tell(STOPPED)
+            raise Interrupted
 
     def keep(self, choice: Keep, metrics: dict[str, float]) -> None:
         """Write the encoder to disk if it is to be kept."""

@@ -14,7 +14,7 @@ from ablate.config import Experiment, Trial
 from ablate.console import counted, say
 from ablate.errors import UsageError, expanded
 from ablate.lease import running_directory
-from ablate.results import BadRecord, DiskTrouble, TrialResult, read_record, record_path, set_aside
+from ablate.results import BadRecord, DiskTrouble, TrialResult, names_in, read_record, record_path, set_aside
 from ablate.sweep.local import LocalLauncher, WorkerTrouble
 from ablate.sweep.plan import SWEEP_FILE, extend, load_experiment, plan, save_experiment
 from ablate.sweep.progress import Progress
@@ -25,7 +25,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class State:
-    """What the disk says about a sweep's trials."""
+    """What the disk says about a sweep's trials; records are without their histories."""
 
     finished: list[TrialResult]
     failed: list[TrialResult]
@@ -40,10 +40,14 @@ def survey(directory: Path, trials: list[Trial]) -> State:
     failed: list[TrialResult] = []
     missing: list[Trial] = []
     damaged: list[Path] = []
+    recorded = names_in(directory / "trials")
     for trial in trials:
         path = record_path(directory, trial.id)
+        if path.name not in recorded:
+            missing.append(trial)
+            continue
         try:
-            result = read_record(path)
+            result = read_record(path, history=False)
         except FileNotFoundError:
             missing.append(trial)
         except BadRecord:
@@ -51,7 +55,7 @@ def survey(directory: Path, trials: list[Trial]) -> State:
             missing.append(trial)
         else:
             (failed if result.status == "failed" else finished).append(result)
-    begun = sum(running_directory(directory, trial.id).is_dir() for trial in missing)
+    begun = len({trial.id for trial in missing} & names_in(directory / "running"))
     return State(finished, failed, missing, damaged, begun)
 
 
@@ -145,8 +149,10 @@ def make_way(directory: Path, trials: list[Trial], state: State, retry_failed: b
     for path in state.damaged:
         aside = set_aside(path)
         say(console, f"damaged record set aside as {aside}; its trial runs again", "yellow")
-    for result in state.finished:  # a worker killed between record and clean-up left it
-        shutil.rmtree(running_directory(directory, result.id), ignore_errors=True)
+    left = names_in(directory / "running")
+    for result in state.finished:
+        if result.id in left:  # by a worker killed between record and clean-up
+            shutil.rmtree(running_directory(directory, result.id), ignore_errors=True)
     wanted = {trial.id for trial in state.missing}
     if retry_failed:
         wanted |= {result.id for result in state.failed}

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ablate.config import Experiment, Trial
-from ablate.console import say
+from ablate.console import say, say_each
 from ablate.lease import Attempt, is_alive, last_attempt
-from ablate.results import TrialResult
+from ablate.results import TrialResult, names_in
 from ablate.sweep.eta import clock
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.run import survey
@@ -50,10 +50,11 @@ def sweep_status(directory: Path) -> Status:
     experiment = load_experiment(directory)
     trials = plan(experiment)
     state = survey(directory, trials)
+    names = names_in(directory / "running")
     begun = {
         trial.id: (attempt, read_progress(directory, trial.id) or TrialProgress.nothing_yet(trial))
         for trial in state.missing
-        if (attempt := last_attempt(directory, trial.id))
+        if trial.id in names and (attempt := last_attempt(directory, trial.id))
     }
     places: dict[str, Place] = {result.id: "done" for result in state.finished}
     places |= {result.id: "failed" for result in state.failed}
@@ -75,16 +76,18 @@ def print_status(status: Status, console: Console) -> None:
     )
     say(console, f"{status.directory}: {len(status.trials)} trials: {counts}")
     _print_begun(status, console)
-    for result in status.failed:
-        reason = result.error.message if result.error else "no reason recorded"
-        log = log_path(status.directory, result.id)
-        say(console, f"failed: {result.label} seed {result.seed}: {reason} (log: {log})", "red")
-    for path in status.damaged:
-        say(console, f"damaged record: {path} (its trial will run again)", "yellow")
+    say_each(console, [failure_line(status.directory, result) for result in status.failed], "red")
+    say_each(console, [f"damaged record: {path} (its trial will run again)" for path in status.damaged], "yellow")
     if not status.count("running") and any(status.count(place) for place in ("interrupted", "lost", "missing")):
         say(console, f"to complete it: {status.experiment.command}")
     if status.failed:
         say(console, f"to rerun what failed: {status.experiment.command} --retry-failed")
+
+
+def failure_line(directory: Path, result: TrialResult) -> str:
+    """Which trial failed, why, and where its log is."""
+    reason = result.error.message if result.error else "no reason recorded"
+    return f"failed: {result.label} seed {result.seed}: {reason} (log: {log_path(directory, result.id)})"
 
 
 def _print_begun(status: Status, console: Console) -> None:

@@ -7,6 +7,7 @@ import time
 from rich.console import Console
 
 from ablate.lease import _born, claim, running_directory
+from ablate.report import write_report
 from ablate.results import write_record
 from ablate.sweep.plan import plan, save_experiment
 from ablate.sweep.status import print_status, sweep_status
@@ -64,6 +65,29 @@ def test_every_place(tmp_path):
     assert "1.250" in text
     assert "the loss became nan <b>" in text  # not taken for markup
     assert str(path) in text.replace("\n", "")
+
+
+def test_of_many_failures_the_first_are_told(tmp_path):
+    experiment = make_experiment(["a", "b", "c", "d", "e"])
+    save_experiment(tmp_path, experiment)
+    for trial in plan(experiment):
+        write_record(tmp_path, failure(trial))
+    for text in (shown(tmp_path), reported(tmp_path)):
+        assert text.count("seed 0: the loss became nan") == 20
+        assert "... and 6 more" in text
+        assert "--retry-failed" in text
+
+
+def shown(directory):
+    console = Console(record=True, width=120)
+    print_status(sweep_status(directory), console)
+    return console.export_text()
+
+
+def reported(directory):
+    console = Console(record=True, width=120)
+    write_report(directory).show(console)
+    return console.export_text()
 
 
 def test_a_fresh_sweep_says_how_to_run_it(tmp_path):

@@ -6,7 +6,6 @@ refuses comes back in its own words.
 
 from __future__ import annotations
 
-import getpass
 import os
 import pwd
 import re
@@ -100,10 +99,10 @@ def _absent(program: str) -> UsageError:
 
 
 def me() -> str:
-    """The user's name; the number where it has none."""
+    """The user's name, as Slurm sees it; the number where there is none. Variables such as $USER may say another."""
     try:
-        return getpass.getuser()
-    except (OSError, KeyError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return str(os.getuid())
 
 

@@ -34,6 +34,8 @@ EARLY = 75.0  # seconds by which Slurm's warning of the time limit may be early 
 HURRY = 3.0  # seconds that workers have once SIGTERM has come: SIGKILL follows
 MARGIN = 10.0  # seconds of the grace that are kept for requeueing
 FEW_RESTARTS = 2
+BEGAN = "ABLATE_JOB_BEGAN"
+"""Where the batch script says when the job began, in unix seconds: its setup lines count against the time limit."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Watchman:
     """Hears Slurm's signals and watches the clock. A second signal changes nothing but the hurry."""
 
     slurm: Slurm
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: float(os.environ.get(BEGAN, time.time())))
     warned: bool = False
     ordered: bool = False
 
@@ -92,30 +94,25 @@ class Watchman:
         signal.signal(signal.SIGTERM, self._order)
 
     @property
-    def grace(self) -> float:
-        """Seconds before the time limit at which the workers stop: as asked for, of a short limit at most a third."""
-        return min(float(self.slurm.grace), self.slurm.time * 60 / 3)
-
-    @property
     def left(self) -> float:
         """Seconds until the time limit."""
-        return self.slurm.time * 60 - (time.monotonic() - self.began)
+        return self.slurm.time * 60 - (time.time() - self.began)
 
     def patience(self) -> float:
         """Seconds that workers have to stop."""
-        return HURRY if self.ordered else max(HURRY, self.grace - MARGIN)
+        return HURRY if self.ordered else max(HURRY, self.slurm.warning - MARGIN)
 
     def look(self, running: list[Trial]) -> None:
         """Raise Ended when it is time to."""
         if self.ordered:
             raise Ended(requeue=False, code=128 + signal.SIGTERM)
-        if self.left < self.grace or (self.warned and not self._is_early()):
+        if self.left < self.slurm.warning or (self.warned and not self._is_early()):
             _say(f"stopping with a checkpoint, {self.left:.0f} s before the time limit")
             raise Ended(requeue=True, code=0)
 
     def _is_early(self) -> bool:
         """True for a warning of the time limit that came before it had to; then the clock here decides."""
-        return self.left - self.slurm.grace < EARLY
+        return self.left - self.slurm.warning < EARLY
 
     def _warn(self, number: int, frame: object) -> None:
         self.warned = True

@@ -151,11 +151,6 @@ def resources(asked: Asked, config: TrialConfig) -> Slurm:
     slurm = _completed(slurm, asked.values, config)
     _check_gpus(slurm, config)
     _check_side_by_side(slurm, config)
-    if slurm.grace >= slurm.time * 60:
-        raise UsageError(
-            f"a grace of {slurm.grace} s is all of a time limit of {slurm.time} min: --time "
-            f"{slurm.grace // 60 + 1} or more, or a shorter --grace"
-        )
     return slurm
 
 

@@ -12,7 +12,7 @@ from submitit.core.utils import DelayedSubmission, JobPaths
 
 from ablate.config import Slurm
 from ablate.results import DiskTrouble
-from ablate.sweep.slurm.job import Job
+from ablate.sweep.slurm.job import BEGAN, Job
 from ablate.sweep.slurm.submission import JOBS, Array
 
 DEAF = 'trap "" USR2; exec "$0" "$@"'
@@ -55,8 +55,8 @@ def _parameters(array: Array, slurm: Slurm, at_once: int) -> dict[str, Any]:
         "cpus_per_task": slurm.cpus,
         "gpus_per_node": slurm.gpus or None,
         "mem": slurm.memory,
-        "setup": list(slurm.setup) or None,
-        "signal_delay_s": min(slurm.grace, slurm.time * 20),  # at most a third of a short limit: see job.py
+        "setup": [f"export {BEGAN}=$(date +%s)", *slurm.setup],
+        "signal_delay_s": slurm.warning,
         "array_parallelism": at_once,
         "wckey": None,
         "additional_parameters": {"requeue": True, **slurm.extra},

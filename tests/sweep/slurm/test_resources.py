@@ -109,7 +109,6 @@ def test_defaults_follow_from_the_trial(resolved, trial, flags, gpus, cpus, toge
         (config(), {"per_gpu": 2}, ["--per-gpu", "GPU"]),
         (cuda(), {"workers": 2}, ["--workers", "--per-gpu"]),
         (config(world_size=2), {"workers": 2}, ["--workers", "one process"]),
-        (config(), {"time": "1"}, ["1 min", "90 s", "--time 2", "--grace"]),
         (config(), {"memory": "lots"}, ["--mem", "32G", "lots"]),
         (config(), {"partition": "a\nb"}, ["--partition", "one line"]),
         (config(), {"extra": ["partition=x"]}, ["--sbatch partition", "--partition"]),
