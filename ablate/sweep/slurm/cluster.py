@@ -218,8 +218,9 @@ def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float 
 
 def _environment(script: str) -> dict[str, str]:
     """This environment without the ``SBATCH_`` variables that would overrule what ``script`` says."""
-    said = set(re.findall(r"^#SBATCH --([a-z-]+)", script, re.MULTILINE))
-    other = {"TIMELIMIT": "time", "ARRAY_INX": "array", "MEM_PER_NODE": "mem", "NO_REQUEUE": "requeue", "DEBUG": ""}
+    said = {*re.findall(r"^#SBATCH --([a-z-]+)", script, re.MULTILINE), "array", "wait"}
+    other = {"TIMELIMIT": "time", "ARRAY_INX": "array", "NO_REQUEUE": "requeue"}
+    other |= dict.fromkeys(("MEM_PER_NODE", "MEM_PER_CPU", "MEM_PER_GPU"), "mem")
 
     def overrules(name: str) -> bool:
         option = name.removeprefix("SBATCH_")

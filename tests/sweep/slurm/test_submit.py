@@ -93,7 +93,7 @@ def test_one_job_is_no_array(sweep, fake_slurm):
 
 
 def test_variables_of_sbatch_do_not_overrule_what_was_asked_for(sweep, fake_slurm, monkeypatch):
-    for name in ("SBATCH_PARTITION", "SBATCH_TIMELIMIT", "SBATCH_ACCOUNT"):
+    for name in ("SBATCH_PARTITION", "SBATCH_TIMELIMIT", "SBATCH_ACCOUNT", "SBATCH_ARRAY_INX", "SBATCH_WAIT"):
         monkeypatch.setenv(name, "other")
     sweep.submit(partition="main")
     environment = json.loads((fake_slurm.directory / "4001.env.json").read_text())
