@@ -197,10 +197,10 @@ def grid(
         _command(),
     )
     experiment = with_evaluation(experiment, images, specs, keep_encoders, rank_timeout)
-    say(make_console(), str(images))
-    if slurm:
-        return submit(directory, experiment.model_copy(update={"slurm": slurm}), where, retry_failed, dry_run)
-    return run_here(directory, experiment, where, workers, retry_failed, dry_run)
+    experiment = experiment.model_copy(update={"slurm": slurm})
+    if far:
+        return submit(directory, experiment, str(images), where, retry_failed, dry_run)
+    return run_here(directory, experiment, str(images), where, workers, retry_failed, dry_run)
 
 
 @command

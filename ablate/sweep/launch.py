@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ablate.config import Experiment
-from ablate.console import make_console
+from ablate.console import make_console, say
 from ablate.report import write_report
 from ablate.sweep.dry_run import show_plan
 from ablate.sweep.local import default_devices
@@ -15,12 +15,19 @@ from ablate.sweep.slurm.submit import submit_sweep
 
 
 def run_here(
-    directory: Path, experiment: Experiment, cache: Path, workers: int | None, retry_failed: bool, dry_run: bool
+    directory: Path,
+    experiment: Experiment,
+    images: str,
+    cache: Path,
+    workers: int | None,
+    retry_failed: bool,
+    dry_run: bool,
 ) -> int:
-    """Run what is missing on this machine, and report; returns the exit code."""
+    """Run what is missing on this machine, and report; returns the exit code. ``images`` says what they are."""
     shared, console = experiment.shared, make_console()
     devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
     whole = merge_with_existing(directory, experiment)
+    say(console, images)
     if dry_run:
         show_plan(directory, whole, devices, cache, retry_failed, console)
         return 0
@@ -30,10 +37,11 @@ def run_here(
     return code
 
 
-def submit(directory: Path, experiment: Experiment, cache: Path, retry_failed: bool, dry_run: bool) -> int:
+def submit(directory: Path, experiment: Experiment, images: str, cache: Path, retry_failed: bool, dry_run: bool) -> int:
     """Submit what is missing to the cluster, and report on what is there; returns the exit code."""
     console = make_console()
     whole = merge_with_existing(directory, experiment)
+    say(console, images)
     if dry_run:
         show_submission(directory, whole, cache, retry_failed, console)
         return 0

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.config import NamedOp, OpSpec
+from ablate.config import NamedOp, OpSpec, Slurm
 from ablate.errors import UsageError
 from ablate.sweep.eta import clock, remaining_seconds
 from ablate.sweep.plan import extend, load_experiment, plan, save_experiment
@@ -79,3 +79,9 @@ def test_remaining_seconds_lays_trials_out_over_workers():
 
 def test_clock():
     assert [clock(s) for s in (4.4, 65, 7260)] == ["4 s", "1 min 05 s", "2 h 01 min"]
+
+
+def test_a_sweep_keeps_its_slurm_settings_when_it_goes_on_here(experiment, tmp_path):
+    submitted = experiment.model_copy(update={"slurm": Slurm(partition="gpu")})
+    assert extend(submitted, experiment, tmp_path).slurm == Slurm(partition="gpu")
+    assert extend(submitted, submitted.model_copy(update={"slurm": Slurm()}), tmp_path).slurm == Slurm()

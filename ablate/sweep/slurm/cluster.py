@@ -6,8 +6,8 @@ refuses comes back in its own words.
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -44,6 +44,9 @@ SILENT = re.compile(
 OVER = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL", "REVOKED"}
 """States that are final. NODE_FAIL and PREEMPTED are not: the job comes back by itself."""
 
+FILTERS = ("SQUEUE_", "SACCT_", "SCANCEL_")
+"""Variables by which users narrow what these commands show, or act upon."""
+
 T = TypeVar("T")
 Tell = Callable[[str], None]
 
@@ -64,13 +67,13 @@ def _to_nobody(sentence: str) -> None:
     pass
 
 
-def ask(*command: str, tell: Tell = _to_nobody, patience: float = PATIENCE) -> str:
+def ask(*command: str, tell: Tell = _to_nobody, patience: float | None = None) -> str:
     """Run a command of Slurm's and return what it prints.
 
     Args:
         command: the program and its arguments.
         tell: is told, once, when the controller does not answer.
-        patience: seconds during which it is asked again.
+        patience: seconds during which it is asked again; None: :data:`PATIENCE`.
 
     Raises:
         UsageError: this machine has no such program.
@@ -96,14 +99,15 @@ def _absent(program: str) -> UsageError:
 
 
 def me() -> str:
-    """The user's name; the number where it has none."""
+    """The user's name, as Slurm sees it; the number where there is none. Variables such as $USER may say another."""
     try:
-        return getpass.getuser()
-    except (OSError, KeyError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return str(os.getuid())
 
 
-def _patiently(attempt: Callable[[], T], tell: Tell, patience: float) -> T:
+def _patiently(attempt: Callable[[], T], tell: Tell, patience: float | None) -> T:
+    patience = PATIENCE if patience is None else patience
     deadline, (pause, longest) = time.monotonic() + patience, PAUSE
     told = False
     while True:
@@ -125,6 +129,8 @@ def _span(seconds: float) -> str:
 
 def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> str:
     program = command[0]
+    if environment is None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(FILTERS)}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT, check=False, env=environment
@@ -162,12 +168,21 @@ class QueuedJob:
     name: str
 
 
-def queue(users: Collection[str], *, tell: Tell = _to_nobody, patience: float = PATIENCE) -> list[QueuedJob]:
-    """The jobs of ``users`` that are not over, each task of an array on its own."""
-    command = ["squeue", "--noheader", "--array", "--states=all", f"--user={','.join(sorted(users))}"]
+def queue(users: Collection[str], *, tell: Tell = _to_nobody, patience: float | None = None) -> list[QueuedJob]:
+    """The jobs of ``users`` that are not over, each task of an array on its own; users that are not known have none."""
+    known = sorted(user for user in users if _is_known(user))
+    command = ["squeue", "--noheader", "--array", "--states=all", f"--user={','.join(known)}"]
     lines = ask(*command, "--format=%F|%K|%T|%u|%r|%j", tell=tell, patience=patience).splitlines()
     jobs = [_job(line) for line in lines if line.count("|") >= 5]
     return [job for job in jobs if job.state not in OVER]
+
+
+def _is_known(user: str) -> bool:
+    """A list with a name that this machine does not know is refused by squeue."""
+    try:
+        return user.isdigit() or bool(pwd.getpwnam(user))
+    except KeyError:
+        return False
 
 
 def _job(line: str) -> QueuedJob:
@@ -176,7 +191,7 @@ def _job(line: str) -> QueuedJob:
     return QueuedJob(array if alone else f"{array}_{task}", array, 0 if alone else int(task), state, user, reason, name)
 
 
-def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float = PATIENCE) -> str:
+def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float | None = None) -> str:
     """Give ``script`` to sbatch and return the job's id.
 
     ``name`` is the job's, and nobody else's. When no answer comes, the job may have been accepted all the same: before
@@ -203,8 +218,9 @@ def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float 
 
 def _environment(script: str) -> dict[str, str]:
     """This environment without the ``SBATCH_`` variables that would overrule what ``script`` says."""
-    said = set(re.findall(r"^#SBATCH --([a-z-]+)", script, re.MULTILINE))
-    other = {"TIMELIMIT": "time", "ARRAY_INX": "array", "MEM_PER_NODE": "mem", "NO_REQUEUE": "requeue", "DEBUG": ""}
+    said = {*re.findall(r"^#SBATCH --([a-z-]+)", script, re.MULTILINE), "array", "wait"}
+    other = {"TIMELIMIT": "time", "ARRAY_INX": "array", "NO_REQUEUE": "requeue"}
+    other |= dict.fromkeys(("MEM_PER_NODE", "MEM_PER_CPU", "MEM_PER_GPU"), "mem")
 
     def overrules(name: str) -> bool:
         option = name.removeprefix("SBATCH_")
@@ -227,7 +243,12 @@ class SiteLimits:
 
 
 def limits(
-    partition: str | None, account: str | None, qos: str | None, *, tell: Tell = _to_nobody, patience: float = PATIENCE
+    partition: str | None,
+    account: str | None,
+    qos: str | None,
+    *,
+    tell: Tell = _to_nobody,
+    patience: float | None = None,
 ) -> SiteLimits:
     """What holds for jobs in ``partition`` under ``account`` and ``qos``; None: the user's defaults.
 
@@ -241,9 +262,9 @@ def limits(
     return SiteLimits(int(size[1]) if size else None, jobs, _partition_time(place.get("MaxTime", "")))
 
 
-def _partition(name: str | None, tell: Tell, patience: float) -> dict[str, str]:
+def _partition(name: str | None, tell: Tell, patience: float | None) -> dict[str, str]:
     """What ``scontrol show partition`` says of ``name``, or of the default one; of several names, nothing."""
-    text = ask("scontrol", "--oneliner", "show", "partition", tell=tell, patience=patience)
+    text = ask("scontrol", "--all", "--oneliner", "show", "partition", tell=tell, patience=patience)
     every = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in text.splitlines()]
     known = {fields["PartitionName"]: fields for fields in every if "PartitionName" in fields}
     if name is None:
@@ -298,11 +319,11 @@ def endings(job_ids: Collection[str]) -> dict[str, str]:
     return {row[0]: row[1].split()[0] for row in rows if len(row) == 2 and row[1].strip()}
 
 
-def cancel(job_ids: Collection[str], *, tell: Tell = _to_nobody, patience: float = PATIENCE) -> None:
+def cancel(job_ids: Collection[str], *, tell: Tell = _to_nobody, patience: float | None = None) -> None:
     """Take jobs, or whole arrays, out of the queue, and end what runs."""
     ask("scancel", *sorted(job_ids), tell=tell, patience=patience)
 
 
-def requeue(job_id: str, *, patience: float = PATIENCE) -> None:
+def requeue(job_id: str, *, patience: float | None = None) -> None:
     """Put a job, or one task of an array, back into the queue."""
     ask("scontrol", "requeue", job_id, patience=patience)

@@ -11,6 +11,7 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
 
 from ablate.config import Slurm
+from ablate.results import DiskTrouble
 from ablate.sweep.slurm.job import BEGAN, Job
 from ablate.sweep.slurm.submission import JOBS, Array
 
@@ -67,17 +68,24 @@ def _parameters(array: Array, slurm: Slurm, at_once: int) -> dict[str, Any]:
 def hand_over(directory: Path, token: str, array: Array, slurm: Slurm) -> None:
     """Write the pickles of ``array``, whose job id is known, unless they are there already.
 
-    A task that starts before its pickle is there waits for up to a minute.
+    A task that starts before its pickle is there waits for up to a minute. Raises DiskTrouble.
     """
     folder = job_folder(directory, token)
     tasks = [array.job_id] if array.count == 1 else [f"{array.job_id}_{task}" for task in range(array.count)]
     paths = [JobPaths(folder, job_id=task).submitted_pickle for task in tasks]
     if paths[-1].exists():  # they are written in order
         return
-    for number, path in enumerate(paths, start=array.first):
-        if not path.exists():
-            delayed = DelayedSubmission(Job(str(directory.absolute()), token, number))
-            delayed.set_timeout(slurm.time, RESTARTS)
-            draft = path.with_suffix(".new")
-            delayed.dump(draft)
-            draft.replace(path)
+    try:
+        for number, path in enumerate(paths, start=array.first):
+            if not path.exists():
+                _pickle(Job(str(directory.absolute()), token, number), slurm.time, path)
+    except OSError as error:
+        raise DiskTrouble(error.errno, error.strerror, str(folder)) from error
+
+
+def _pickle(job: Job, minutes: int, path: Path) -> None:
+    delayed = DelayedSubmission(job)
+    delayed.set_timeout(minutes, RESTARTS)
+    draft = path.with_suffix(".new")
+    delayed.dump(draft)
+    draft.replace(path)

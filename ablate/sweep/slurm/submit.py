@@ -23,7 +23,7 @@ from ablate.config import Experiment, Slurm, Trial
 from ablate.console import counted, say
 from ablate.errors import UsageError
 from ablate.lease import Attempt, holder, last_attempt, running_directory
-from ablate.results import Failure, failed_from_outside, write_record
+from ablate.results import Failure, failed_from_outside, write_atomically, write_record
 from ablate.sweep.eta import clock
 from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
 from ablate.sweep.run import make_way, merge_with_existing, summary, survey
@@ -101,7 +101,7 @@ class Look:
     tell: cluster.Tell
 
 
-def look(directory: Path, trials: Iterable[Trial], tell: cluster.Tell, patience: float = cluster.PATIENCE) -> Look:
+def look(directory: Path, trials: Iterable[Trial], tell: cluster.Tell, patience: float | None = None) -> Look:
     """Ask the scheduler, once, what is queued; changes nothing."""
     earlier = submissions(directory)
     users = {cluster.me(), *(submission.user for submission in earlier)}
@@ -167,7 +167,7 @@ def _keep_submitted(directory: Path, submission: Submission) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def limits_for(slurm: Slurm, mine: int, tell: cluster.Tell, patience: float = cluster.PATIENCE) -> Limits:
+def limits_for(slurm: Slurm, mine: int, tell: cluster.Tell, patience: float | None = None) -> Limits:
     """What the cluster allows of such jobs, ``mine`` of the user's being queued.
 
     Raises:
@@ -226,10 +226,9 @@ def _submit(directory: Path, submission: Submission, packing: Packing, tell: clu
     """One sbatch per array; each job id is written down at once."""
     write_submission(directory, submission)
     folder = job_folder(directory, submission.token)
-    folder.mkdir(parents=True, exist_ok=True)
     for n, (array, (_, _, at_once)) in enumerate(zip(submission.arrays, packing.arrays, strict=True)):
         script = folder / f"{n}.sh"
-        script.write_text(batch_script(directory, submission.token, array, submission.slurm, at_once))
+        write_atomically(script, batch_script(directory, submission.token, array, submission.slurm, at_once))
         try:
             job_id = cluster.submit(script, array.name, tell=tell)
         except cluster.Refused as refusal:
@@ -273,7 +272,7 @@ def _announce(directory: Path, submission: Submission, console: Console) -> None
 
 def describe(slurm: Slurm) -> str:
     """What one job asks for: ``partition gpu, 2 GPUs, 2 cores, up to 4 h 00 min``."""
-    nodes = f"{slurm.nodes} nodes with each " if slurm.nodes > 1 else ""
+    nodes = f"{slurm.nodes} nodes, on each " if slurm.nodes > 1 else ""
     gpus = f"{counted(slurm.gpus, 'GPU')}, " if slurm.gpus else "CPUs only, "
     where = f"partition {slurm.partition}" if slurm.partition else "the default partition"
     memory = f", {slurm.memory} of memory" if slurm.memory else ""

@@ -93,7 +93,7 @@ def test_one_job_is_no_array(sweep, fake_slurm):
 
 
 def test_variables_of_sbatch_do_not_overrule_what_was_asked_for(sweep, fake_slurm, monkeypatch):
-    for name in ("SBATCH_PARTITION", "SBATCH_TIMELIMIT", "SBATCH_ACCOUNT"):
+    for name in ("SBATCH_PARTITION", "SBATCH_TIMELIMIT", "SBATCH_ACCOUNT", "SBATCH_ARRAY_INX", "SBATCH_WAIT"):
         monkeypatch.setenv(name, "other")
     sweep.submit(partition="main")
     environment = json.loads((fake_slurm.directory / "4001.env.json").read_text())
@@ -268,7 +268,7 @@ def test_a_controller_that_is_away_for_a_while_is_waited_for_with_one_word(sweep
 
 
 def test_a_controller_that_stays_away_is_one_sentence_and_leaves_nothing(sweep, fake_slurm, hasty, monkeypatch):
-    monkeypatch.setattr(submit.look, "__defaults__", (0.2,))
+    monkeypatch.setattr(cluster, "PATIENCE", 0.2)
     fake_slurm.fail("squeue", times=99)
     with pytest.raises(ClusterTrouble, match=r"does not answer .*; try again later"):
         sweep.submit()
@@ -365,3 +365,28 @@ def test_two_commands_at_once(sweep, fake_slurm):
     sweep.directory.mkdir()
     with sole_user(sweep.directory), pytest.raises(UsageError, match="another ablate command is at work"):
         sweep.submit()
+
+
+def test_what_narrows_a_users_own_squeue_does_not_narrow_ours(sweep, fake_slurm, monkeypatch):
+    sweep.submit()
+    monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
+    seen = []
+    real = cluster.subprocess.run
+    monkeypatch.setattr(cluster.subprocess, "run", lambda *args, **kw: seen.append(kw["env"]) or real(*args, **kw))
+    assert len(cluster.queue([cluster.me(), "a-user-of-another-cluster"])) == 10
+    assert "SQUEUE_STATES" not in seen[0]
+
+
+def test_a_disk_that_is_full_is_one_sentence(sweep, fake_slurm, monkeypatch):
+    from ablate.results import DiskTrouble
+    from ablate.sweep.slurm import script
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(DiskTrouble, match="No space left"):
+        patch.setattr(script, "_pickle", full)
+        sweep.submit()
+    assert sweep.submit() == 0
+    assert len(fake_slurm.jobs()) == 1
+    assert len(sweep.pickles()) == 10
