@@ -185,7 +185,7 @@ class Cluster:
             port=ports.controller,
             first_node=ports.first_node,
             last_node=ports.last_node,
-            first_job=random.randrange(1000, 1000000),
+            first_job=random.randrange(100000, 900000),
             max_array_size=self.max_array_size,
             binding=configuration.LOOPBACK_ONLY if loopback else "",
             accounting=accounting,
