@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
 import os
@@ -15,39 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
 import typer
 from rich.markup import escape
 
-from ablate import __version__
+from ablate import __version__, options
+from ablate.config import Slurm
 from ablate.console import is_main, make_console, say
 from ablate.errors import UsageError
-from ablate.options import (
-    BatchSize,
-    Branches,
-    Cache,
-    Data,
-    Device,
-    Directory,
-    Encoder,
-    Epochs,
-    EvalData,
-    Labels,
-    MicroBatch,
-    Objective,
-    Ops,
-    Optimizer,
-    Out,
-    Preset,
-    Protocols,
-    RankTimeout,
-    Settings,
-    ShortSide,
-    Size,
-    SkipCorrupt,
-)
 from ablate.results import DiskTrouble
+from ablate.sweep.slurm import cluster
 
 if TYPE_CHECKING:
-    from ablate.data import DataSet
     from ablate.results import TrialResult
-    from ablate.settings import Request
 
 app = typer.Typer(
     add_completion=False,
@@ -88,7 +63,7 @@ def complain(sentence: str) -> None:
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, None]:
-    """Register a command: UsageError becomes one sentence and exit code 2, DiskTrouble one and 1, Ctrl-C 130."""
+    """Register a command: UsageError becomes one sentence and exit code 2, Disk- and ClusterTrouble 1, Ctrl-C 130."""
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -99,6 +74,9 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
             raise typer.Exit(2) from None
         except DiskTrouble as error:
             complain(f"error: the disk refused a write ({error}); finished trials are intact")
+            raise typer.Exit(1) from None
+        except cluster.ClusterTrouble as error:
+            complain(f"error: {error}")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             complain("interrupted; nothing that was finished is lost")
@@ -111,69 +89,105 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
 
 @command
 def grid(
-    ops: Ops,
-    data: Data = "glyphs",
-    branches: Branches = "one",
+    ops: options.Ops,
+    data: options.Data = "glyphs",
+    branches: options.Branches = "one",
     seeds: Annotated[int, typer.Option(help="Trials per cell, each with its own seed", min=1, max=1000)] = 1,
     first_seed: Annotated[int, typer.Option(help="Seeds are this and the following", min=0)] = 0,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    size: Size = None,
-    preset: Preset = None,
-    encoder: Encoder = None,
-    optimizer: Optimizer = None,
-    objective: Objective = None,
-    micro_batch: MicroBatch = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    size: options.Size = None,
+    preset: options.Preset = None,
+    encoder: options.Encoder = None,
+    optimizer: options.Optimizer = None,
+    objective: options.Objective = None,
+    micro_batch: options.MicroBatch = None,
     world_size: Annotated[
-        int | None, typer.Option(help="Processes, or GPUs, per trial", show_default="1", min=1)
+        int | None,
+        typer.Option("--world-size", "--gpus-per-trial", help="Processes, or GPUs, per trial", show_default="1", min=1),
     ] = None,
-    settings: Settings = None,
-    protocol: Protocols = None,
+    settings: options.Settings = None,
+    protocol: options.Protocols = None,
     keep_encoders: Annotated[
         Literal["all", "best", "none"], typer.Option(help="Keep trained encoders in DIR/encoders, as safetensors")
     ] = "none",
     references: Annotated[
         bool, typer.Option("--references", help="Also train the no-op pair and the supervised encoder")
     ] = False,
-    out: Out = None,
+    out: options.Out = None,
     workers: Annotated[
-        int | None, typer.Option(help="Worker processes", show_default="one per GPU or CPU core", min=1)
+        int | None,
+        typer.Option(
+            help="Worker processes; with slurm: trials side by side in a job on CPUs",
+            show_default="one per GPU or CPU core; with slurm 1",
+            min=1,
+        ),
     ] = None,
-    device: Device = "auto",
-    cache: Cache = None,
-    eval_data: EvalData = None,
-    labels: Labels = None,
-    short_side: ShortSide = None,
-    skip_corrupt: SkipCorrupt = False,
+    device: options.Device = "auto",
+    cache: options.Cache = None,
+    eval_data: options.EvalData = None,
+    labels: options.Labels = None,
+    short_side: options.ShortSide = None,
+    skip_corrupt: options.SkipCorrupt = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")] = False,
-    rank_timeout: RankTimeout = 600.0,
+    rank_timeout: options.RankTimeout = 600.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and the estimated time; run nothing")
     ] = False,
+    launcher: Annotated[
+        Literal["local", "slurm"], typer.Option(help="Run here, or submit jobs to a Slurm cluster and return")
+    ] = "local",
+    partition: options.Partition = None,
+    account: options.Account = None,
+    qos: options.Qos = None,
+    time: options.TimeLimit = None,
+    gpus: options.Gpus = None,
+    cpus: options.Cpus = None,
+    memory: options.Memory = None,
+    nodes: options.Nodes = None,
+    constraint: options.Constraint = None,
+    trials_per_job: options.TrialsPerJob = None,
+    per_gpu: options.PerGpu = None,
+    max_parallel: options.MaxParallel = None,
+    grace: options.Grace = None,
+    setup: options.Setup = None,
+    container: options.Container = None,
+    extra: options.Sbatch = None,
 ) -> int:
     """Train every single op and every ordered pair, and draw the heatmap. The same command again resumes."""
+    jobs = {name: value for name, value in locals().items() if name in Slurm.model_fields}
     from ablate.data import cache_dir
     from ablate.distributed import asked_for
     from ablate.evaluation.protocols import parse_protocols
-    from ablate.report import write_report
+    from ablate.inputs import default_out, make_request, prepare_images, with_data
     from ablate.settings import grid_experiment, named_ops, validate, with_evaluation
-    from ablate.sweep.dry_run import show_plan
-    from ablate.sweep.local import default_devices
-    from ablate.sweep.run import INTERRUPTED, check_out, merge_with_existing, run_sweep
+    from ablate.sweep.launch import run_here, submit
+    from ablate.sweep.run import check_out
+    from ablate.sweep.slurm.resources import gather, refuse_without_slurm, resources, with_device
 
     if asked_for() > 1:
         raise UsageError("ablate grid starts the processes of its trials itself: use --world-size, not torchrun")
-    flags = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
+    flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
     flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
-    request = _request(data, branches, device, settings, preset, **flags, world_size=world_size)
-    request = _with_data(request, eval_data, labels, short_side)
+    far = launcher == "slurm"
+    request = make_request(data, branches, device, settings, preset, elsewhere=far, **flags, world_size=world_size)
+    request = with_data(request, eval_data, labels, short_side)
     specs = parse_protocols(protocol) if protocol else ()
     names = named_ops(request, ops)
-    validate(request)
-    directory = out or _default_out(request.data, [name.label for name in names])
+    directory = out or default_out(request.data, [name.label for name in names])
+    if far:
+        if not dry_run:
+            cluster.check_here()
+        asked = gather(jobs, directory)
+        request = with_device(request, asked)
+        slurm = resources(asked, validate(request))
+    else:
+        refuse_without_slurm(jobs)
+        slurm = None
+        validate(request)
     check_out(directory)
     where = cache_dir(cache)
-    images = _prepare(request, where, skip_corrupt)
+    images = prepare_images(request, where, skip_corrupt)
     experiment = grid_experiment(
         request,
         images,
@@ -183,70 +197,65 @@ def grid(
         _command(),
     )
     experiment = with_evaluation(experiment, images, specs, keep_encoders, rank_timeout)
-    shared = experiment.shared
-    devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
-    whole = merge_with_existing(directory, experiment)
-    console = make_console()
-    say(console, str(images))
-    if dry_run:
-        show_plan(directory, whole, devices, where, retry_failed, console)
-        return 0
-    code = run_sweep(directory, experiment, where, devices, retry_failed, console)
-    if code != INTERRUPTED:
-        write_report(directory).show(console)
-    return code
+    say(make_console(), str(images))
+    if slurm:
+        return submit(directory, experiment.model_copy(update={"slurm": slurm}), where, retry_failed, dry_run)
+    return run_here(directory, experiment, where, workers, retry_failed, dry_run)
 
 
 @command
 def train(
     composition: Annotated[str, typer.Argument(help="crop+color(strength=0.5), or none")],
-    data: Data = "glyphs",
-    branches: Branches = "two",
+    data: options.Data = "glyphs",
+    branches: options.Branches = "two",
     seed: Annotated[int, typer.Option(help="The trial's seed", min=0)] = 0,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    size: Size = None,
-    preset: Preset = None,
-    encoder: Encoder = None,
-    optimizer: Optimizer = None,
-    objective: Objective = None,
-    micro_batch: MicroBatch = None,
-    settings: Settings = None,
-    protocol: Protocols = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    size: options.Size = None,
+    preset: options.Preset = None,
+    encoder: options.Encoder = None,
+    optimizer: options.Optimizer = None,
+    objective: options.Objective = None,
+    micro_batch: options.MicroBatch = None,
+    settings: options.Settings = None,
+    protocol: options.Protocols = None,
     keep_encoder: Annotated[bool, typer.Option(help="Keep the trained encoder in OUT/encoders, as safetensors")] = True,
     out: Annotated[Path, typer.Option(help="Directory for the record")] = Path("results/train"),
-    device: Device = "auto",
-    cache: Cache = None,
-    eval_data: EvalData = None,
-    labels: Labels = None,
-    short_side: ShortSide = None,
-    skip_corrupt: SkipCorrupt = False,
+    device: options.Device = "auto",
+    cache: options.Cache = None,
+    eval_data: options.EvalData = None,
+    labels: options.Labels = None,
+    short_side: options.ShortSide = None,
+    skip_corrupt: options.SkipCorrupt = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run it again if it failed")] = False,
-    rank_timeout: RankTimeout = 600.0,
+    rank_timeout: options.RankTimeout = 600.0,
 ) -> int:
     """Train and evaluate one composition here and now. The same command again resumes.
+
+    Ctrl-C saves and stops after the current step, a second one at once.
 
     Under torchrun, all its processes train together: torchrun --nproc-per-node 2 -m ablate train crop+color
     """
     from ablate.data import cache_dir
     from ablate.distributed import asked_for
     from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
+    from ablate.inputs import make_request, prepare_images, with_data
     from ablate.settings import check_data, parse_assignments, parse_one, shared_config, validate
     from ablate.sweep.run import check_writable
     from ablate.sweep.workspace import log_path, logging_to
     from ablate.trial import Context, Interrupted, run_trial, taking_part
 
-    flags = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
+    flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
     flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
-    request = _request(data, branches, device, settings, preset, **flags, world_size=asked_for())
+    request = make_request(data, branches, device, settings, preset, **flags, world_size=asked_for())
     if parse_assignments(settings or []).get("world_size", 1) not in {1, asked_for()}:
         raise UsageError("a trial has the processes that torchrun starts: torchrun --nproc-per-node N -m ablate train")
-    request = _with_data(request, eval_data, labels, short_side)
+    request = with_data(request, eval_data, labels, short_side)
     parsed = parse_one(request, composition)
     validate(request)
     specs = parse_protocols(protocol) if protocol else ()
     check_writable(out)
-    images = _prepare(request, cache_dir(cache), skip_corrupt)
+    images = prepare_images(request, cache_dir(cache), skip_corrupt)
     config = shared_config(request, images.identity).model_copy(update={"composition": parsed.specs()})
     check_data(config, images)
     specs = specs or default_protocols(images)
@@ -281,8 +290,11 @@ def train(
                 say(console, _failed(result, log), "red")
                 sys.stdout.flush()
                 os._exit(1)  # leaving in order would wait for processes that may be gone
-    except (KeyboardInterrupt, Interrupted):
-        say(console, f"interrupted; the last epoch's checkpoint is in {out}: the same command resumes")
+    except Interrupted:
+        say(console, f"stopped; a checkpoint of what is trained is in {out}: the same command resumes")
+        return 130
+    except KeyboardInterrupt:
+        say(console, f"interrupted; the same command resumes from the last checkpoint in {out}")
         return 130
     if result.error:
         say(console, _failed(result, log), "red")
@@ -301,7 +313,7 @@ def _failed(result: TrialResult, log: Path) -> str:
 
 
 @command
-def status(directory: Directory) -> None:
+def status(directory: options.Directory) -> None:
     """Say what is done, running, failed and missing, from the disk alone."""
     from ablate.sweep.status import print_status, sweep_status
 
@@ -309,8 +321,38 @@ def status(directory: Directory) -> None:
 
 
 @command
+def cancel(
+    directory: options.Directory,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first")] = False,
+) -> int:
+    """Cancel the sweep's Slurm jobs. Records and checkpoints stay; the sweep's command goes on from there."""
+    from ablate.sweep.slurm.cancel import cancel_sweep
+
+    def agreed(_: str) -> bool:
+        return True
+
+    ask = typer.confirm if sys.stdin.isatty() else None
+    return cancel_sweep(directory, agreed if yes else ask, make_console())
+
+
+@command
+def logs(
+    directory: options.Directory,
+    cell: Annotated[str, typer.Argument(help="crop+color, crop, a reference, or a trial's id")],
+    seed: Annotated[
+        int | None, typer.Option(help="Which of the cell's trials", show_default="the first", min=0)
+    ] = None,
+    lines: Annotated[int | None, typer.Option(help="Only the last so many lines", min=1)] = None,
+) -> int:
+    """Print what a trial said; of one without a result, also what its Slurm job said."""
+    from ablate.sweep.logs import print_log
+
+    return print_log(directory, cell, seed, lines, make_console())
+
+
+@command
 def report(
-    directory: Directory,
+    directory: options.Directory,
     paper: Annotated[
         bool, typer.Option("--paper", help="Also draw it side by side with Figure 5 of the SimCLR paper")
     ] = False,
@@ -333,7 +375,7 @@ def evaluate(
     device: Annotated[
         str | None, typer.Option(help="auto, cpu or cuda", show_default="what each encoder was trained on")
     ] = None,
-    cache: Cache = None,
+    cache: options.Cache = None,
     again: Annotated[bool, typer.Option("--again", help="Also evaluate anew what is on record")] = False,
 ) -> None:
     """Run further evaluation protocols on the encoders that DIR keeps, and add them to the records."""
@@ -349,28 +391,29 @@ def evaluate(
 
 @command
 def preview(
-    ops: Ops,
+    ops: options.Ops,
     out: Annotated[Path, typer.Option(help="The picture to write (.png, .svg or .pdf)")] = Path("views.png"),
-    data: Data = "glyphs",
-    branches: Branches = "one",
-    size: Size = None,
-    preset: Preset = None,
-    settings: Settings = None,
+    data: options.Data = "glyphs",
+    branches: options.Branches = "one",
+    size: options.Size = None,
+    preset: options.Preset = None,
+    settings: options.Settings = None,
     images: Annotated[int, typer.Option(help="Example images per cell", min=1, max=8)] = 2,
     seed: Annotated[int, typer.Option(help="Seed of the draws", min=0)] = 0,
-    cache: Cache = None,
-    skip_corrupt: SkipCorrupt = False,
+    cache: options.Cache = None,
+    skip_corrupt: options.SkipCorrupt = False,
 ) -> None:
     """Draw real transform pairs for every cell: the original, view 1, view 2."""
     from ablate.data import cache_dir
+    from ablate.inputs import make_request, prepare_images
     from ablate.preview import check_target, draw, save
     from ablate.settings import named_ops, validate
 
-    request = _request(data, branches, "cpu", settings, preset, image_size=size)
+    request = make_request(data, branches, "cpu", settings, preset, image_size=size)
     names = named_ops(request, ops)
     validate(request)
     check_target(out)
-    save(draw(request, names, _prepare(request, cache_dir(cache), skip_corrupt), images, seed), out)
+    save(draw(request, names, prepare_images(request, cache_dir(cache), skip_corrupt), images, seed), out)
     say(make_console(), f"wrote {out}")
 
 
@@ -392,73 +435,6 @@ def ops() -> None:
     console.print(table)
     known = f"any of kornia's {len(classes())} 2-D augmentation classes; they wait for the GPU and draw per batch"
     say(console, f"\nkornia.CLASS(argument=value): {known}: {', '.join(classes())}")
-
-
-def _request(
-    data: str,
-    branches: Literal["one", "two"],
-    device: str,
-    settings: list[str] | None,
-    preset: str | None = None,
-    **flags: Any,
-) -> Request:
-    from ablate.settings import Request, objective_name, parse_assignments, resolve_device
-
-    resolve_device(device)
-    if flags.get("objective"):
-        objective_name(flags["objective"])
-    values = {**parse_assignments(settings or []), **{k: v for k, v in flags.items() if v is not None}}
-    return Request(data=_absolute(data), branches=branches, values=values, device=device, preset=preset)
-
-
-def _with_data(request: Request, eval_data: str | None, labels: float | None, short_side: int | None) -> Request:
-    where = _absolute(eval_data) if eval_data else None
-    return dataclasses.replace(request, eval_data=where, labels=labels, short_side=short_side)
-
-
-def _absolute(data: str) -> str:
-    """A data set's name with its path written out, so that it holds from any directory."""
-    from ablate.errors import expanded
-
-    name, _, path = data.partition(":")
-    return f"{name}:{expanded(path).absolute()}" if path and name != "glyphs" else data
-
-
-def _prepare(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:
-    """The data set, decoded into the cache with a progress bar if that takes work; corrupt files are counted."""
-    from rich.progress import Progress
-
-    from ablate.data import prepare
-    from ablate.settings import image_size
-
-    console = make_console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("decoding images", total=None, visible=False)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, visible=True)
-
-        data = prepare(
-            request.data,
-            cache=cache,
-            image_size=image_size(request),
-            short_side=request.short_side,
-            skip_corrupt=skip_corrupt,
-            eval_data=request.eval_data,
-            labels=request.labels,
-            progress=show,
-        )
-    if data.corrupt:
-        names = ", ".join(data.corrupt[:5])
-        say(console, f"skipped {len(data.corrupt)} corrupt files: {names}")
-    return data
-
-
-def _default_out(data: str, labels: list[str]) -> Path:
-    kind, _, rest = data.partition(":")
-    source = {"folder": Path(rest).name, "glyphs": f"glyphs-{rest}" if rest else "glyphs"}.get(kind, kind)
-    names = [source, *(label.partition("(")[0].rpartition(".")[2] for label in labels)]
-    return Path("results") / "-".join(names)
 
 
 def _command() -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
+
+MOST = 20
+"""Sentences of one kind that are printed; a sweep may have thousands of them."""
 
 
 def is_main() -> bool:
@@ -26,3 +30,11 @@ def counted(number: int, noun: str) -> str:
 def say(console: Console, sentence: str, style: str = "") -> None:
     """Print ``sentence`` as it is: one line, whatever its length, so that it can be searched and copied."""
     console.print(Text(sentence, style=style), soft_wrap=True)
+
+
+def say_each(console: Console, sentences: Sequence[str], style: str = "") -> None:
+    """Print the first twenty, and how many more there are."""
+    for sentence in sentences[:MOST]:
+        say(console, sentence, style)
+    if len(sentences) > MOST:
+        say(console, f"... and {len(sentences) - MOST} more", style)

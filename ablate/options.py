@@ -74,3 +74,74 @@ Cache = Annotated[
 SkipCorrupt = Annotated[bool, typer.Option("--skip-corrupt", help="Leave unreadable image files out")]
 Out = Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<data>-<ops>")]
 Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="DIR")]
+
+SLURM = "With --launcher slurm"
+Partition = Annotated[
+    str | None, typer.Option(help="Where jobs run", show_default="the cluster's", rich_help_panel=SLURM)
+]
+Account = Annotated[str | None, typer.Option(help="Who is charged", show_default="yours", rich_help_panel=SLURM)]
+Qos = Annotated[str | None, typer.Option(help="Quality of service", show_default="yours", rich_help_panel=SLURM)]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a job: 90 (minutes), 2:30:00, 1-12:00:00; a job that reaches it goes on in the queue",
+        show_default="4:00:00",
+        rich_help_panel=SLURM,
+    ),
+]
+Gpus = Annotated[
+    int | None,
+    typer.Option(help="GPUs of a job, on each node", show_default="those of a trial", min=0, rich_help_panel=SLURM),
+]
+Cpus = Annotated[
+    int | None,
+    typer.Option(help="Cores of a job, on each node", show_default="one per thread", min=1, rich_help_panel=SLURM),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--mem", help="Memory of a job, on each node: 32G", show_default="the cluster's", rich_help_panel=SLURM
+    ),
+]
+Nodes = Annotated[
+    int | None, typer.Option(help="Nodes that one trial spans", show_default="1", min=1, rich_help_panel=SLURM)
+]
+Constraint = Annotated[str | None, typer.Option(help="Features of nodes, as sbatch takes them", rich_help_panel=SLURM)]
+TrialsPerJob = Annotated[
+    int | None,
+    typer.Option(
+        help="Trials that a job runs, one after the other or side by side",
+        show_default="as few as the cluster's limits allow",
+        min=1,
+        rich_help_panel=SLURM,
+    ),
+]
+PerGpu = Annotated[
+    int | None, typer.Option(help="Trials side by side on one GPU", show_default="1", min=1, rich_help_panel=SLURM)
+]
+MaxParallel = Annotated[
+    int | None, typer.Option(help="Jobs at a time", show_default="no limit", min=1, rich_help_panel=SLURM)
+]
+Grace = Annotated[
+    int | None,
+    typer.Option(
+        help="Seconds before the time limit at which a job saves and goes back into the queue",
+        show_default="90",
+        min=10,
+        rich_help_panel=SLURM,
+    ),
+]
+Setup = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LINE", help="Shell line before Python starts: module load cuda", rich_help_panel=SLURM),
+]
+Container = Annotated[
+    str | None,
+    typer.Option(help="Command that runs Python: apptainer exec --nv image.sif", rich_help_panel=SLURM),
+]
+Sbatch = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sbatch", metavar="NAME=VALUE", help="Any other option of sbatch: reservation=lab", rich_help_panel=SLURM
+    ),
+]

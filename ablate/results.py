@@ -16,6 +16,9 @@ from pydantic import ConfigDict, ValidationError
 from ablate.config import Model, Reference, Trial, TrialConfig
 
 SCHEMA = 1
+OUT_OF_MEMORY = "OutOfMemory"
+"""The error type of a trial that needed more memory, of the GPU or the machine, than there was."""
+MEMORY_ADVICE = "--micro-batch, a smaller --batch-size or fewer trials side by side would need less"
 ROTATION_NOT_APPLICABLE = "rotation-not-applicable"
 """The flag of a composition that turns images, which rotation prediction cannot judge."""
 
@@ -149,8 +152,8 @@ class BadRecord(ValueError):
     """A record file that is truncated or is not a record."""
 
 
-def read_record(path: Path) -> TrialResult:
-    """Read one record.
+def read_record(path: Path, *, history: bool = True) -> TrialResult:
+    """Read one record; without its ``history``, which is checked all the same, where thousands are held at once.
 
     Raises:
         FileNotFoundError: there is none.
@@ -163,11 +166,25 @@ def read_record(path: Path) -> TrialResult:
         raise BadRecord(f"{path}: not a whole trial record ({error.errors()[0]['msg']})") from error
     if result.id != path.stem or result.config.key != result.key:
         raise BadRecord(f"{path}: holds the record of {result.config.key}-s{result.seed}")
-    return result
+    return result if history else result.model_copy(update={"history": ()})
+
+
+def names_in(directory: Path) -> set[str]:
+    """The names in ``directory``, none where there is no such directory.
+
+    Asking for thousands of names one by one is slow on a network file system, and most of them may not be there.
+    """
+    try:
+        return {path.name for path in directory.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
 
 
 def read_records(directory: Path, trials: Iterable[Trial] | None = None) -> tuple[dict[str, TrialResult], list[Path]]:
-    """All readable records under ``DIR/trials`` by trial id (only those of ``trials`` if given), and the bad files."""
+    """All readable records under ``DIR/trials`` by trial id (only those of ``trials`` if given), and the bad files.
+
+    Without their histories: of ten thousand trials those take a gigabyte.
+    """
     wanted = None if trials is None else {trial.id for trial in trials}
     records: dict[str, TrialResult] = {}
     bad: list[Path] = []
@@ -175,7 +192,7 @@ def read_records(directory: Path, trials: Iterable[Trial] | None = None) -> tupl
         if wanted is not None and path.stem not in wanted:
             continue
         try:
-            records[path.stem] = read_record(path)
+            records[path.stem] = read_record(path, history=False)
         except BadRecord:
             bad.append(path)
     return records, bad

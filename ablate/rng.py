@@ -1,7 +1,7 @@
 """Named random streams: every draw of a trial comes from a generator seeded by (seed, purpose, epoch).
 
 No purpose names the composition, so the trials of one seed share their initial weights, image order and base crops
-whatever the cell; and because a stream is rebuilt from its name, resuming at an epoch needs no saved state.
+whatever the cell; and because a stream is rebuilt from its name, an epoch needs no random state from the one before.
 """
 
 from __future__ import annotations

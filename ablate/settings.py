@@ -56,7 +56,8 @@ MIN_SIZE, MAX_SIZE = 8, 2048  # pixels
 class Request:
     """What the command line asked for; ``values`` maps settable names to values, flags already over ``--set``.
 
-    ``eval_data``, ``labels`` and ``short_side`` are those of :func:`ablate.data.prepare`.
+    ``eval_data``, ``labels`` and ``short_side`` are those of :func:`ablate.data.prepare`. ``elsewhere``: trials run on
+    other machines, about which this one's hardware says nothing; ``device`` is then not ``auto``.
     """
 
     data: str
@@ -67,6 +68,7 @@ class Request:
     eval_data: str | None = None
     labels: float | None = None
     short_side: int | None = None
+    elsewhere: bool = False
 
 
 def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
@@ -86,18 +88,22 @@ def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+def check_device(device: str, elsewhere: bool = False) -> None:
+    """Raise UsageError for an unknown device, or for ``cuda`` without a GPU here, unless it is meant for elsewhere."""
+    if device not in {"auto", "cpu", "cuda"}:
+        raise unknown("device", device, ["auto", "cpu", "cuda"])
+    if device == "cuda" and not elsewhere and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no CUDA device here; allowed here: cpu")
+
+
 def resolve_device(device: str) -> str:
     """``auto`` is CUDA where torch sees a GPU, else the CPU.
 
     Raises:
         UsageError: an unknown device, or ``cuda`` without a GPU.
     """
-    if device not in {"auto", "cpu", "cuda"}:
-        raise unknown("device", device, ["auto", "cpu", "cuda"])
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise UsageError("--device cuda: torch sees no CUDA device here; allowed here: cpu")
-    return "cuda" if device == "cuda" or (device == "auto" and available) else "cpu"
+    check_device(device)
+    return "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
 
 
 def image_size(request: Request) -> int:
@@ -118,7 +124,7 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
     """
     size = image_size(request)
     preset = _preset(request)
-    device = resolve_device(request.device)
+    device = request.device if request.elsewhere else resolve_device(request.device)
     content = copy.deepcopy(dict(preset.values))
     values = {name: value for name, value in request.values.items() if name not in {"lr_base", "lr_scaling"}}
     if values.get("encoder.name", content["encoder"]["name"]) != content["encoder"]["name"]:
@@ -144,7 +150,7 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
         raise UsageError("optimiser.lr is the rate itself: it cannot be set together with lr_base or lr_scaling")
     if isinstance(batch_size, int) and isinstance(micro_batch, int) and micro_batch >= batch_size:
         content["micro_batch"] = None  # the whole batch at once
-    content.setdefault("precision", _precision(device))
+    content.setdefault("precision", _precision(device, request.elsewhere))
     if content.get("objective") == "untrained":
         raise UsageError("objective 'untrained' is a reference, not a sweep; allowed: simclr, supervised")
     try:
@@ -157,7 +163,8 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
         )
     except ValidationError as error:
         raise UsageError(explain(error)) from None
-    _check_hardware(config)
+    if not request.elsewhere:
+        _check_hardware(config)
     return _with_code(config)
 
 
@@ -230,9 +237,9 @@ def _or(numbers: Iterable[int]) -> str:
     return " or ".join(map(str, numbers))
 
 
-def validate(request: Request) -> None:
-    """Raise what :func:`shared_config` would, before any data is touched."""
-    shared_config(request, DataIdentity(name="", fingerprint="", classes=2))
+def validate(request: Request) -> TrialConfig:
+    """What :func:`shared_config` would return or raise, before any data is touched: for images without identity."""
+    return shared_config(request, DataIdentity(name="", fingerprint="", classes=2))
 
 
 def grid_experiment(
@@ -343,9 +350,11 @@ def _assign(content: dict[str, Any], name: str, value: Any) -> None:
         content[name] = value
 
 
-def _precision(device: str) -> str:
-    """bfloat16 on CUDA devices that have it, float32 elsewhere: a fixed rule on the hardware class."""
-    return "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+def _precision(device: str, elsewhere: bool) -> str:
+    """bfloat16 on CUDA devices that have it (those elsewhere are taken to), else float32: a fixed rule."""
+    if device != "cuda":
+        return "float32"
+    return "bfloat16" if elsewhere or torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
 
 
 def _check_hardware(config: TrialConfig) -> None:

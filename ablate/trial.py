@@ -9,7 +9,6 @@ import platform
 import shutil
 import signal
 import socket
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +28,10 @@ from ablate.evaluation.features import collapsed
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.knn import knn_on_validation
 from ablate.evaluation.protocols import check_protocols, default_protocols, evaluate
+from ablate.lease import Held, Lease, LostLease, claim, running_directory
 from ablate.results import (
+    MEMORY_ADVICE,
+    OUT_OF_MEMORY,
     BadRecord,
     DiskTrouble,
     Failure,
@@ -46,10 +48,16 @@ from ablate.simclr.trainer import Trainer
 logger = logging.getLogger("ablate")
 
 KNN_POINTS = 8
+CHECKPOINT_EVERY = 300.0  # seconds of training after which a checkpoint is written within an epoch
+STOPPED = "stopped"  # what process 0 tells the others instead of a record
 
 
 class Interrupted(Exception):
-    """The trial was asked to stop; its last epoch's checkpoint is on disk."""
+    """The trial was asked to stop; a checkpoint of all that it has trained is on disk."""
+
+
+class NoProgress(RuntimeError):
+    """A Slurm job was requeued twice without a step forward in this trial."""
 
 
 @dataclass
@@ -73,18 +81,26 @@ class Part:
 def taking_part(config: TrialConfig, timeout: float) -> Iterator[Part]:
     """Join the processes that torchrun started, if it did, for one trial; each has the GPU of its number on its host.
 
-    SIGTERM, which torchrun sends to the others when one dies, asks to stop; all processes stop at the same step.
+    SIGINT (Ctrl-C) and SIGTERM ask to stop. A process alone raises KeyboardInterrupt at the second. Of several, all
+    stop at the same step, and one that left before the others would be a lost one: they take further signals for the
+    same request, which may well reach them twice, from the terminal or the scheduler and from torchrun.
     """
-    if config.world_size == 1:
-        yield Part(ALONE, torch.device(config.device), lambda: False)
-        return
-    asked = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
-    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if config.device == "cuda" else torch.device("cpu")
+    alone = config.world_size == 1
+    asked: list[int] = []  # a list: an Event's lock must not be taken in a signal handler
+
+    def ask(number: int, frame: object) -> None:
+        if asked and alone:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    own_gpu = config.device == "cuda" and not alone
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if own_gpu else torch.device(config.device)
     try:
-        yield Part(join(device, timeout), device, asked.is_set)
+        yield Part(ALONE if alone else join(device, timeout), device, lambda: bool(asked))
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         leave()
 
 
@@ -121,6 +137,7 @@ def run_trial(
         UsageError: ``config`` names an op that there is not, or not in that version; a protocol needs labels; nothing
             says which encoder is the best.
         ValueError: ``data`` is not the data that ``config`` names, or ``world`` not as large as it says.
+        Held: another process is at work on this trial.
         Interrupted: ``context.stop_requested()`` said so; the same call resumes.
         DiskTrouble: the disk refused the checkpoint or the record.
     """
@@ -135,12 +152,34 @@ def run_trial(
     protocols = default_protocols(data) if protocols is None else protocols
     check_protocols(protocols, data)
     check_keep(keep_encoders, protocols)
-    context, path = context or Context(), record_path(Path(directory), trial.id)
-    found: TrialResult | None = world.broadcast(_on_record(path, context, retry_failed) if world.rank == 0 else None)
-    if found is not None:
-        return found
-    where = torch.device(device or config.device)
-    return execute(trial, Path(directory), data, where, context, protocols, keep_encoders, world)
+    context, place = context or Context(), Path(directory)
+    with _shared_claim(place, trial.id, world) as lease:
+        path = record_path(place, trial.id)
+        found: TrialResult | None = world.broadcast(
+            _on_record(path, context, retry_failed) if world.rank == 0 else None
+        )
+        if found is not None:
+            shutil.rmtree(running_directory(place, trial.id), ignore_errors=True)
+            return found
+        where = torch.device(device or config.device)
+        return execute(trial, place, data, where, lease, context, protocols, keep_encoders, world)
+
+
+@contextlib.contextmanager
+def _shared_claim(directory: Path, trial_id: str, world: World) -> Iterator[Lease]:
+    """The first process claims the trial, for all of them."""
+    with contextlib.ExitStack() as stack:
+        answer: Lease | Held | None = None
+        if world.rank == 0:
+            try:
+                answer = stack.enter_context(claim(directory, trial_id))
+            except Held as held:
+                answer = held
+        answer = world.broadcast(answer)
+        if isinstance(answer, Held):
+            raise answer
+        assert answer is not None
+        yield answer
 
 
 def _on_record(path: Path, context: Context, retry_failed: bool) -> TrialResult | None:
@@ -163,37 +202,52 @@ def execute(
     directory: Path,
     data: DataSet,
     device: torch.device,
+    lease: Lease,
     context: Context,
     protocols: Sequence[str] | None = None,
     keep_encoders: Keep = "none",
     world: World = ALONE,
 ) -> TrialResult:
-    """Run ``trial`` whatever is on record, resuming from its checkpoint if there is one; see :func:`run_trial`."""
+    """Run ``trial`` whatever is on record, resuming from its checkpoint if there is one; see :func:`run_trial`.
+
+    Raises:
+        LostLease: ``lease`` was lost to another process; nothing was written since.
+        Interrupted, DiskTrouble: as :func:`run_trial`.
+    """
     torch.set_num_threads(trial.config.threads)
     protocols = default_protocols(data) if protocols is None else protocols
-    run = _Run(trial, directory, data, device, context, world, online="online" in protocols)
+    run = _Run(trial, directory, data, device, lease, context, world, online="online" in protocols)
     resumable = False  # where another process was lost, the checkpoint is as good as ever
     try:
         run.train()
         if world.rank > 0:
-            return TrialResult.model_validate_json(world.hear())
+            return _heard(world)
         outcome = run.evaluate(protocols)
         run.keep(keep_encoders, outcome["metrics"])
-    except (Interrupted, KeyboardInterrupt, DiskTrouble):
+    except (Interrupted, KeyboardInterrupt, DiskTrouble, LostLease):
         raise
     except Exception as error:  # a record, so that the sweep goes on
         logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
         if (told := _told_by_another(record_path(directory, trial.id), error, world)) is not None:
             return told
         outcome = {"status": "failed", "error": _failure(error, device, world)}
-        resumable = is_communication_error(error)
+        resumable = is_communication_error(error) or isinstance(error, NoProgress)
     result = run.result(outcome)
+    lease.check()
     write_record(directory, result)
     if not resumable:
         shutil.rmtree(run.running, ignore_errors=True)
     if world.rank == 0:
         world.tell(to_json(result))
     return result
+
+
+def _heard(world: World) -> TrialResult:
+    """The record that process 0 tells; Interrupted if it was asked to stop before there was one."""
+    message = world.hear()
+    if message == STOPPED:
+        raise Interrupted
+    return TrialResult.model_validate_json(message)
 
 
 def _told_by_another(path: Path, error: Exception, world: World) -> TrialResult | None:
@@ -217,24 +271,31 @@ class _Run:
         directory: Path,
         data: DataSet,
         device: torch.device,
+        lease: Lease,
         context: Context,
         world: World,
         *,
         online: bool,
     ) -> None:
-        self.trial, self.data, self.device, self.context = trial, data, device, context
+        self.trial, self.data, self.device = trial, data, device
+        self.lease, self.context = lease, context
         self.world, self.online = world, online
         self.config = trial.config
         self.directory = directory
-        self.running = directory / "running" / trial.id
+        self.running = running_directory(directory, trial.id)
         self.path = self.running / "checkpoint.pt"
         self.history: list[dict[str, Any]] = []
         self.timings: dict[str, float] = {"train": 0.0, "evaluate": 0.0, "cpu": 0.0}
-        self.attempts = 1
         self.frozen: Frozen | None = None
+        self.asked_to_stop = False
+        self.saved = time.monotonic()
 
     def train(self) -> None:
-        """Train to the last epoch, checkpointing at every epoch's end."""
+        """Train to the end of the last epoch; a checkpoint at every epoch's end, every five minutes and on stopping.
+
+        Raises:
+            Interrupted: a process of the trial was asked to stop; the checkpoint is written.
+        """
         trained = self.config.objective != "untrained"
         online = self.online and trained
         trainer = Trainer(self.config, self.trial.seed, self.data, self.device, self.world, online=online)
@@ -255,18 +316,36 @@ class _Run:
         knn_epochs = {round(self.config.epochs * i / KNN_POINTS) for i in range(1, KNN_POINTS + 1)}
         while trainer.epoch < self.config.epochs:
             with self._timed("train"):
-                entry = trainer.train_epoch(self.context.stop_requested)
-                if entry is None:
-                    raise Interrupted
-                if trainer.epoch in knn_epochs and self.data.classes and self.world.rank == 0:
+                entry = trainer.train_epoch(self._should_pause)
+                if entry and trainer.epoch in knn_epochs and self.data.classes and self.world.rank == 0:
                     entry["knn_val_top1"] = knn_on_validation(frozen)
-            self.history.append(entry)
-            if self.world.rank > 0:
-                continue
+            if entry:
+                self.history.append(entry)
+            self._save(trainer)
+            if entry:
+                self._report(entry)
+            elif self.world.any(self.asked_to_stop):
+                raise Interrupted
+
+    def _should_pause(self) -> bool:
+        """Asked between steps: True to stop, or on process 0 to write a checkpoint that is due.
+
+        One answer serves for both, and so does the one message that the processes exchange per step; which of the two
+        it was is agreed on afterwards, once the epoch is paused.
+        """
+        self.asked_to_stop = self.asked_to_stop or self.context.stop_requested()
+        return self.asked_to_stop or (self.world.rank == 0 and time.monotonic() - self.saved >= CHECKPOINT_EVERY)
+
+    def _save(self, trainer: Trainer) -> None:
+        if self.world.rank == 0:
+            self.lease.check()
+            checkpoint.save(self.path, self._state(trainer))
+            self.saved = time.monotonic()
+
+    def _report(self, entry: dict[str, Any]) -> None:
+        if self.world.rank == 0:
             logger.info("%s", " ".join(f"{k}={v:.6g}" for k, v in entry.items()))
-            if trainer.epoch < self.config.epochs:
-                checkpoint.save(self.path, self._state(trainer))
-            self.context.report(trainer.epoch, entry)
+            self.context.report(entry["epoch"], entry)
 
     @contextlib.contextmanager
     def _timed(self, part: str) -> Iterator[None]:
@@ -277,16 +356,24 @@ class _Run:
         self.timings["cpu"] += time.process_time() - cpu
 
     def _state(self, trainer: Trainer) -> dict[str, Any]:
-        mine = {"history": self.history, "timings": self.timings, "attempts": self.attempts}
+        mine = {"history": self.history, "timings": self.timings}
         return {"trial": self.trial.id, **trainer.state(), **mine}
 
     def _resume(self, trainer: Trainer) -> None:
         state = self.world.broadcast(self._checkpoint(trainer) if self.world.rank == 0 else None)
-        if state is None:
-            return
-        trainer.restore(state)
-        self.history, self.timings, self.attempts = state["history"], state["timings"], state["attempts"] + 1
-        logger.info("resumed at epoch %d, attempt %d", trainer.epoch, self.attempts)
+        if state is not None:
+            trainer.restore(state)
+            self.history, self.timings = state["history"], state["timings"]
+            done = (trainer.epoch, trainer.step, self.lease.number)
+            logger.info("resumed after epoch %d, step %d, attempt %d", *done)
+        steps = trainer.epoch * trainer.steps_per_epoch + trainer.step
+        if self.lease.is_fruitless(steps):
+            raise NoProgress(
+                f"no progress between two requeues: attempt {self.lease.number} would be the third to begin at step "
+                f"{steps}; a longer --time, or a larger --grace, may help; --retry-failed goes on from there"
+            )
+        if self.world.rank == 0:
+            self.lease.begin(steps)
 
     def _checkpoint(self, trainer: Trainer) -> dict[str, Any] | None:
         state, damaged = checkpoint.load(self.path, self._state(trainer))
@@ -296,12 +383,17 @@ class _Run:
         return state
 
     def evaluate(self, protocols: Sequence[str]) -> dict[str, Any]:
-        """What ``protocols`` say of the frozen encoder, for the record."""
+        """What ``protocols`` say of the frozen encoder, for the record; on process 0 alone, the others wait for it.
+
+        Raises:
+            Interrupted: this process was asked to stop; the others are told.
+        """
         assert self.frozen is not None
+        self._check_stop()
         with self._timed("evaluate"):
             flags = ("collapsed",) if collapsed(self.frozen.test()[0]) else ()
             possible = [name for name in protocols if name != "online" or self.frozen.probe]
-            found = evaluate(self.frozen, possible)
+            found = evaluate(self.frozen, possible, self._check_stop)
         return {
             "status": "done",
             "metrics": found.metrics,
@@ -309,9 +401,15 @@ class _Run:
             "protocols": found.protocols,
         }
 
+    def _check_stop(self) -> None:
+        if self.context.stop_requested():
+            self.world.tell(STOPPED)
+            raise Interrupted
+
     def keep(self, choice: Keep, metrics: dict[str, float]) -> None:
         """Write the encoder to disk if it is to be kept."""
         assert self.frozen is not None
+        self.lease.check()
         encoders.save(self.directory, self.trial, self.frozen.encoder, self.frozen.head, metrics, choice)
 
     def result(self, outcome: dict[str, Any]) -> TrialResult:
@@ -328,7 +426,7 @@ class _Run:
             config=trial.config,
             history=tuple(self.history),
             timings=timings,
-            attempts=self.attempts,
+            attempts=self.lease.number,
             versions=versions(),
             host=host(self.device),
             when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -340,13 +438,22 @@ def _failure(error: Exception, device: torch.device, world: World) -> Failure:
     message = str(error) or type(error).__name__
     if is_communication_error(error):
         return Failure(type="LostRank", message=str(lost(error)), traceback=traceback.format_exc())
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        message = f"out of GPU memory; --micro-batch, a smaller --batch-size or fewer --workers would fit ({message})"
+    kind = type(error).__name__
+    if is_out_of_memory(error):
+        kind, message = OUT_OF_MEMORY, f"out of memory; {MEMORY_ADVICE} ({message})"
         with contextlib.suppress(Exception):
             torch.cuda.empty_cache()
     if world.size > 1:
         message = f"process {world.rank} of {world.size}: {message}"
-    return Failure(type=type(error).__name__, message=message, traceback=traceback.format_exc())
+    return Failure(type=kind, message=message, traceback=traceback.format_exc())
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for every way in which torch, CUDA and Python say that memory is used up."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    signs = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in signs)
 
 
 def versions() -> dict[str, str]:

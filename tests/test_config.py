@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 from pydantic import ValidationError
 
@@ -47,7 +50,24 @@ def test_later_fields_are_hashed_only_where_they_differ_from_what_earlier_record
 )
 def test_everything_that_changes_a_result_changes_the_key(change):
     config = TrialConfig(composition=(), data=DATA)
-    assert config.model_copy(update=change).key != config.key
+    key = config.key  # known before the copy is made, which must not inherit it
+    changed = config.model_copy(update=change)
+    assert changed.key != key
+    assert changed.key == TrialConfig.model_validate(changed.model_dump()).key
+    assert config.model_copy(update=change, deep=True).key == changed.key
+
+
+def test_a_known_key_is_not_part_of_a_configuration():
+    config, other = (TrialConfig(composition=(CROP,), data=DATA, epochs=15) for _ in range(2))
+    dump = config.model_dump()
+    key = config.key
+    assert config == other
+    assert config.model_dump() == dump
+    assert config.model_dump_json() == other.model_dump_json()
+    assert repr(config) == repr(other)
+    same = (config.model_copy(), copy.copy(config), copy.deepcopy(config), pickle.loads(pickle.dumps(config)))
+    assert {one.key for one in same} == {key}
+    assert all(one == other for one in same)
 
 
 def test_key_survives_json():

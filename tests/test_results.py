@@ -10,6 +10,7 @@ from ablate.results import (
     BadRecord,
     Failure,
     TrialResult,
+    names_in,
     read_record,
     read_records,
     record_path,
@@ -49,6 +50,33 @@ def test_truncated_or_renamed_records_are_told_apart_from_absent_ones(tmp_path):
     records, bad = read_records(tmp_path)
     assert not records
     assert bad == [path]
+
+
+HISTORY = ({"epoch": 1.0, "loss": 2.0}, {"epoch": 2.0, "loss": None})
+
+
+def test_many_records_are_read_without_their_histories(tmp_path):
+    path = write_record(tmp_path, record(history=HISTORY))
+    assert read_record(path).history == HISTORY
+    assert read_record(path, history=False) == record()
+    assert read_records(tmp_path) == ({path.stem: record()}, [])
+
+
+@pytest.mark.parametrize("history", ["", [1.0], [{"loss": "low"}], [{"loss": [1.0]}], {"loss": 1.0}], ids=str)
+def test_a_history_that_is_left_out_is_checked_all_the_same(tmp_path, history):
+    path = write_record(tmp_path, record())
+    path.write_text(json.dumps({**json.loads(path.read_text()), "history": history}))
+    with pytest.raises(BadRecord):
+        read_record(path, history=False)
+    assert read_records(tmp_path) == ({}, [path])
+
+
+def test_names_in(tmp_path):
+    assert names_in(tmp_path / "none") == names_in(tmp_path) == set()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").touch()
+    assert names_in(tmp_path) == {"a", "b"}
+    assert names_in(tmp_path / "b") == set()
 
 
 def test_set_aside_never_overwrites(tmp_path):

@@ -85,8 +85,10 @@ def check_protocols(specs: Sequence[str], data: DataSet) -> None:
             raise UsageError(f"protocol {spec!r} needs labels and {data.name} has none; allowed: {allowed}")
 
 
-def evaluate(frozen: Frozen, specs: Sequence[str]) -> Evaluation:
+def evaluate(frozen: Frozen, specs: Sequence[str], before_each: Callable[[], None] = lambda: None) -> Evaluation:
     """Run ``specs`` in order, and for a supervised trial score its classifier too.
+
+    What ``before_each`` raises, before a protocol is run, ends the evaluation.
 
     Metrics and flags of a protocol at ``z`` are told apart by a prefix: ``z_linear_top1``, ``z-l2-at-edge``.
     """
@@ -94,6 +96,7 @@ def evaluate(frozen: Frozen, specs: Sequence[str]) -> Evaluation:
     flags: list[str] = []
     protocols: dict[str, str] = {}
     for spec in specs:
+        before_each()
         name, _, at = spec.partition("@")
         outcome = PROTOCOLS[name].run(frozen, "z" if at == "z" else "h")
         metrics |= {f"z_{metric}" if at else metric: value for metric, value in outcome.metrics.items()}

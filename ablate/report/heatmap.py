@@ -178,48 +178,35 @@ def _draw_cell(axes: Axes, x: int, y: int, cell: Cell, metric: str, colours: Col
         axes.add_patch(
             Rectangle((x, y), 1, 1, facecolor="white", edgecolor=colour, hatch="xx" if failed else "//", lw=0)
         )
-        axes.text(
-            x + 0.5,
-            y + 0.5,
-            cell.status,
-            ha="center",
-            va="center",
-            fontsize=6,
-            color=colour,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-        )
+        _write(axes, x, y + 0.5, cell.status, 6, colour, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
         return
     ink = _paint(axes, x, y, 100 * mean, colours, norm)
     notes = [f"± {100 * std:.1f}"] if std is not None else []
     notes += [f"n = {cell.n} of {cell.planned}"] if cell.status == "partial" else []
     notes += ["collapsed"] if "collapsed" in cell.flags else []
-    axes.text(
-        x + 0.5, y + (0.36 if notes else 0.5), f"{100 * mean:.1f}", ha="center", va="center", color=ink, fontsize=8
-    )
+    _write(axes, x, y + (0.36 if notes else 0.5), f"{100 * mean:.1f}", 8, ink)
     if notes:
-        axes.text(
-            x + 0.5,
-            y + 0.73,
-            "\n".join(notes),
-            ha="center",
-            va="center",
-            color=ink,
-            fontsize=6 if len(notes) == 1 else 4.5,
-        )
+        _write(axes, x, y + 0.73, "\n".join(notes), 6 if len(notes) == 1 else 4.5, ink)
 
 
 def _draw_average(axes: Axes, y: int, average: float | None, colours: Colormap, norm: Normalize) -> None:
     if average is None:
-        axes.text(0.5, y + 0.5, "-", ha="center", va="center", color="#666666")
+        _write(axes, 0, y + 0.5, "-", 8, "#666666")
         return
     ink = _paint(axes, 0, y, 100 * average, colours, norm)
-    axes.text(0.5, y + 0.5, f"{100 * average:.1f}", ha="center", va="center", color=ink, fontsize=8)
+    _write(axes, 0, y + 0.5, f"{100 * average:.1f}", 8, ink)
+
+
+def _write(axes: Axes, x: int, y: float, words: str, size: float, colour: str, **box: Any) -> None:
+    """Write into a cell. The layout need not measure it: a number stays in its cell, and there may be thousands."""
+    text = axes.text(x + 0.5, y, words, ha="center", va="center", fontsize=size, color=colour, **box)
+    text.set_in_layout(False)
 
 
 def _paint(axes: Axes, x: int, y: int, value: float, colours: Colormap, norm: Normalize) -> str:
     """Fill a cell; the ink that reads on it, by relative luminance."""
     red, green, blue, _ = colours(norm(value))
-    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=(red, green, blue), edgecolor="white", lw=0.8))
+    axes.add_artist(Rectangle((x, y), 1, 1, facecolor=(red, green, blue), edgecolor="white", lw=0.8))
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.45 else "white"
 
 

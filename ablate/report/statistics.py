@@ -53,7 +53,8 @@ def _best(cells: list[Cell]) -> list[Cell]:
     """Every cell that shares the highest mean validation accuracy; a mean over fewer seeds does not compete."""
     seeds = max((cell.n for cell in cells), default=0)
     scores = {cell.label: cell.validation or 0.0 for cell in cells if cell.n == seeds}
-    return [cell for cell in cells if scores.get(cell.label, -1.0) == max(scores.values())]
+    highest = max(scores.values(), default=0.0)
+    return [cell for cell in cells if scores.get(cell.label, -1.0) == highest]
 
 
 def summary(grid: Grid) -> list[str]:

@@ -20,9 +20,10 @@ def write_csv(grid: Grid, path: Path) -> None:
     and standard deviation of every metric (fractions), and ``seeds``: ``seed=value`` pairs of the grid's metric,
     ``linear_top1`` or, without labels, ``rotation_top1``.
     """
-    rows = [_row("cell", first, second, cell, grid.metrics) for (first, second), cell in grid.cells.items()]
-    rows += [_average(grid, op) for op in grid.ops]
-    rows += [_row("reference", "", "", cell, grid.metrics) for cell in grid.references.values()]
+    metrics = grid.metrics
+    rows = [_row("cell", first, second, cell, metrics) for (first, second), cell in grid.cells.items()]
+    rows += [_average(grid, op, metrics) for op in grid.ops]
+    rows += [_row("reference", "", "", cell, metrics) for cell in grid.references.values()]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), restval="", lineterminator="\n")
     writer.writeheader()
@@ -76,8 +77,8 @@ def _row(kind: str, first: str, second: str, cell: Cell, metrics: tuple[str, ...
     return row
 
 
-def _average(grid: Grid, op: str) -> dict[str, Any]:
-    means = {f"{metric}_mean": grid.average(op, metric) for metric in grid.metrics}
+def _average(grid: Grid, op: str, metrics: tuple[str, ...]) -> dict[str, Any]:
+    means = {f"{metric}_mean": grid.average(op, metric) for metric in metrics}
     return {"kind": "average", "first": op, "second": "", "label": f"average of {op}", **means}
 
 

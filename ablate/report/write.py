@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.config import Experiment
-from ablate.console import counted, say
+from ablate.console import counted, say, say_each
 from ablate.errors import UsageError
 from ablate.report.grid import Grid, grid_of, sweep_rows
 from ablate.report.heatmap import heatmap, save
@@ -18,6 +18,7 @@ from ablate.report.tables import write_csv, write_tex
 from ablate.report.terminal import render
 from ablate.results import TrialResult, read_records
 from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.status import failure_line
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,10 @@ class Report:
             say(console, line)
         if self.comparison:
             say(console, str(self.comparison))
-        for result in self.failed:
-            reason = result.error.message if result.error else "no reason recorded"
-            log = self.directory / "logs" / f"{result.id}.log"
-            say(console, f"failed: {result.label} seed {result.seed}: {reason} (log: {log})", "red")
+        say_each(console, [failure_line(self.directory, result) for result in self.failed], "red")
         if self.failed:
             say(console, "the same command with --retry-failed runs failed trials again")
-        for path in self.damaged:
-            say(console, f"damaged record, left out: {path}", "yellow")
+        say_each(console, [f"damaged record, left out: {path}" for path in self.damaged], "yellow")
         say(console, f"report: {self.directory / 'report'}")
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints at epoch ends: written to a temporary name and renamed; a damaged one is set aside, never trusted."""
+"""Checkpoints: written to a temporary name and renamed; a damaged one is set aside, never trusted."""
 
 from __future__ import annotations
 
@@ -34,3 +34,14 @@ def load(path: Path, expected: dict[str, Any]) -> tuple[dict[str, Any] | None, P
     except Exception:  # what torch raises on a damaged file depends on where the damage is
         pass
     return None, set_aside(path)
+
+
+def steps_done(path: Path) -> int:
+    """The number of optimiser steps that the checkpoint at ``path`` holds; 0 without a readable one.
+
+    Cheap: tensors are mapped into memory, not read.
+    """
+    try:
+        return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["steps"])
+    except Exception:  # as in load
+        return 0

@@ -1,8 +1,10 @@
 """The one trainer: contrastive (SimCLR) or supervised, on uint8 images, epoch by epoch, alone or with other processes.
 
 An epoch is a pure function of (configuration, seed, epoch, state before it): its order and every augmentation draw come
-from streams named by seed and epoch, so training resumed from an epoch's checkpoint is bit-identical on the CPU. Order
-and draws are those of the whole batch on every process, each of which then makes its own part of the views.
+from streams named by seed and epoch. Between two of its steps it can be paused: how far it is, its sums and the places
+of its streams are all that going on needs beside weights and optimiser, so training resumed from a checkpoint of any
+step is bit-identical on the CPU. Order and draws are those of the whole batch on every process, each of which then
+makes its own part of the views.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from ablate.composition import PairParams, Streams, TransformPair
 from ablate.config import TrialConfig
 from ablate.data import DataSet, Resident
 from ablate.data.resident import Batch
-from ablate.distributed import ALONE, World
+from ablate.distributed import ALONE, World, gather
 from ablate.ops import center_crop
 from ablate.rng import derive_seed, stream
 from ablate.simclr.encoder import build_encoder
@@ -39,6 +41,24 @@ CALIBRATION_IMAGES = 2048
 
 class Diverged(FloatingPointError):
     """The training loss became NaN or infinite."""
+
+
+@dataclass
+class Pause:
+    """Where an epoch is interrupted, the same on every process; plain values and tensors.
+
+    Args:
+        step: the step of the epoch that comes next, from 0.
+        seconds: that the epoch has taken so far.
+        totals: float ``[world.size, 2]``: every process's sums of loss and top-1, apart, since another order of
+            summation would change the last bits of the epoch's means.
+        places: of the epoch's generators, see :class:`~ablate.composition.Streams`.
+    """
+
+    step: int
+    seconds: float
+    totals: Tensor
+    places: dict[str, Tensor]
 
 
 def build_model(config: TrialConfig, seed: int, classes: int) -> nn.ModuleDict:
@@ -95,6 +115,12 @@ class Trainer:
         self.optimiser = build_optimiser(config.optimiser, self.model)
         self.probe = OnlineProbe(int(self.encoder.dim), len(data.classes), device) if online else None  # type: ignore[arg-type]
         self.epoch = 0
+        self.paused: Pause | None = None
+
+    @property
+    def step(self) -> int:
+        """How many steps of the current epoch are done; of use while it is paused."""
+        return self.paused.step if self.paused else 0
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -107,20 +133,26 @@ class Trainer:
         return self.config.objective == "supervised"
 
     def train_epoch(self, should_stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
-        """One pass over the images.
+        """One pass over the images, or what is left of it.
+
+        ``should_stop`` is asked before every step, but not before the one that a paused epoch goes on with: however
+        often it is stopped, training advances.
 
         Returns:
             ``epoch, loss, lr`` (of the last step), ``images_per_second`` and, by objective, ``contrastive_top1`` or
-            ``train_top1`` as fractions; None if ``should_stop`` said so (the state is then mid-epoch: discard it) on
-            any of the processes.
+            ``train_top1`` as fractions; None if ``should_stop`` said so on any of the processes. The epoch is then
+            paused on all of them: :meth:`state` is that of the steps done, and the next call, here or on a trainer that
+            has restored it, finishes the epoch with the same entry.
 
         Raises:
             Diverged: the mean loss is not finite.
             LostRank: another process of the trial is gone.
         """
-        started = time.perf_counter()
+        started = time.perf_counter() - (self.paused.seconds if self.paused else 0.0)
         totals = self._train(self._batches(), should_stop)
         if totals is None:
+            assert self.paused is not None
+            self.paused.seconds = time.perf_counter() - started
             return None
         self.world.sum_([totals])
         loss, top1 = (totals / self.steps_per_epoch).tolist()  # the epoch's only wait for the device
@@ -141,19 +173,23 @@ class Trainer:
         self._train(self._batches()[:count], lambda: False)
 
     def _train(self, batches: Sequence[Tensor], should_stop: Callable[[], bool]) -> Tensor | None:
-        """This process's sums of loss and top-1 over ``batches``, float ``[2]`` on the device; None if told to stop."""
+        """This process's sums of loss and top-1 over ``batches``, float ``[2]`` on the device; None once paused."""
         self.model.train()
-        streams = Streams(self.seed, self.epoch, self.device)
-        totals = torch.zeros(2, device=self.device, dtype=self._dtype)
+        start = self.paused or Pause(0, 0.0, torch.zeros(self.world.size, 2, dtype=self._dtype), {})
+        streams = Streams(self.seed, self.epoch, self.device, start.places)
+        totals = start.totals[self.world.rank].to(self.device, copy=True)
+        left, paused_at = batches[start.step :], self.paused.step if self.paused else None
         with (
-            contextlib.closing(self.images.stream(self._needed(batches))) as pixels,
+            contextlib.closing(self.images.stream(self._needed(left))) as pixels,
             torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []),
         ):
-            for step, index in enumerate(batches):
-                if self.world.any(should_stop()):
+            for step, index in enumerate(left, start.step):
+                if step != paused_at and self.world.any(should_stop()):
+                    self.paused = Pause(step, start.seconds, gather(totals, self.world), streams.places())
                     return None
                 self._set_learning_rate(self.epoch * self.steps_per_epoch + step)
                 totals += self._step(step, index, pixels, streams)
+        self.paused = None
         return totals
 
     @property
@@ -262,12 +298,17 @@ class Trainer:
             norm.momentum = momentum
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds; tensors and plain values only, loadable with ``weights_only=True``."""
+        """What a checkpoint holds; tensors and plain values only, loadable with ``weights_only=True``.
+
+        Every process's would do for all of them. ``steps`` is the number of optimiser steps done.
+        """
         return {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "probe": self.probe.state() if self.probe else None,
             "epoch": self.epoch,
+            "paused": dict(vars(self.paused)) if self.paused else None,
+            "steps": self.epoch * self.steps_per_epoch + self.step,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -279,6 +320,7 @@ class Trainer:
         else:
             self.probe = None
         self.epoch = state["epoch"]
+        self.paused = Pause(**state["paused"]) if state["paused"] else None
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,11 @@ from ablate.console import say
 from ablate.sweep.estimate import trial_seconds
 from ablate.sweep.eta import clock, remaining_seconds
 from ablate.sweep.plan import plan
-from ablate.sweep.run import summary, survey
+from ablate.sweep.run import State, summary, survey
 
 
-def show_plan(
-    directory: Path, experiment: Experiment, devices: list[str], cache: Path, retry_failed: bool, console: Console
-) -> None:
-    """Print the plan and, measured here, the time that it takes; write nothing."""
+def print_plan(directory: Path, experiment: Experiment, retry_failed: bool, console: Console) -> State:
+    """Print the counts, and the cells with their keys; what the disk says of the trials."""
     trials = plan(experiment)
     state = survey(directory, trials)
     say(console, f"sweep directory: {directory}")
@@ -25,6 +23,14 @@ def show_plan(
     for trial in trials:
         if trial.seed == experiment.seeds[0]:
             say(console, f"  {trial.config.key}  {trial.label}")
+    return state
+
+
+def show_plan(
+    directory: Path, experiment: Experiment, devices: list[str], cache: Path, retry_failed: bool, console: Console
+) -> None:
+    """Print the plan and, measured here, the time that it takes; write nothing."""
+    state = print_plan(directory, experiment, retry_failed, console)
     waiting = sum(trial.reference != "untrained" for trial in state.missing) + len(state.failed) * retry_failed
     if waiting:
         at_once = devices[:waiting]

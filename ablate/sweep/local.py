@@ -11,17 +11,28 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from ablate.config import Trial
 from ablate.errors import UsageError
-from ablate.results import DiskTrouble, Failure, failed_from_outside, record_path, write_record
+from ablate.lease import Attempt, holder, last_attempt, release
+from ablate.results import (
+    MEMORY_ADVICE,
+    OUT_OF_MEMORY,
+    DiskTrouble,
+    Failure,
+    failed_from_outside,
+    record_path,
+    write_record,
+)
+from ablate.sweep.memory import oom_kills
 
 STOP_GRACE = 3.0  # seconds between asking a worker to end and ending it
 POLL = 0.25
+LOOK = 5.0  # seconds between looks at trials that somebody else is at work on
 MAX_CRASHES = 2  # a trial whose worker died this often is recorded as failed
 
 
@@ -49,12 +60,21 @@ class LocalLauncher:
     cache: Path
     devices: list[str]
     threads: int
+    prefix: str = "worker"  # of the workers' logs, DIR/logs/<prefix>-<n>.log
+    grace: Callable[[], float] = lambda: STOP_GRACE  # seconds that workers have to end in order; asked again and again
+    waits_for: Callable[[Attempt], bool] = lambda holder: True  # whether to wait for a trial that somebody else runs
     _workers: list[_Worker] = field(default_factory=list)
     _messages: queue.Queue[tuple[int, int, str | None]] = field(default_factory=queue.Queue)
     _crashes: dict[str, int] = field(default_factory=dict)
+    _oom_kills: int = field(default_factory=oom_kills)
+    _held: dict[str, Trial] = field(default_factory=dict)
+    _looked: float = 0.0
 
     def run(self, trials: Iterable[Trial], on_change: Callable[[list[Trial]], None]) -> None:
         """Run every trial to a record; ``on_change(running)`` is called at each event and about four times a second.
+
+        A trial that somebody else is at work on is waited for, or left to them, as ``waits_for(holder)`` says.
+        Whatever ``on_change`` raises ends the run, and is passed on once the workers have ended in order.
 
         Raises:
             DiskTrouble: a worker could not write.
@@ -65,20 +85,21 @@ class LocalLauncher:
         count = min(len(self.devices), len(waiting))
         try:
             self._workers = [self._start(number) for number in range(count)]
-            while waiting or any(worker.trial for worker in self._workers):
+            while waiting or self._held or any(worker.trial for worker in self._workers):
                 for worker in self._workers:
                     if worker.ready and worker.trial is None and waiting:
                         self._assign(worker, waiting.popleft())
                 on_change([worker.trial for worker in self._workers if worker.trial])
+                self._look_at_held(waiting)
                 self._handle_next_message(waiting)
         finally:
             self._stop()
 
     def _start(self, number: int) -> _Worker:
-        log = self.directory / "logs" / f"worker-{number}.log"
+        log = self.directory / "logs" / f"{self.prefix}-{number}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "ablate.sweep.worker", str(self.directory), self.devices[number]]
-        with log.open("a") as errors:
+        with log.open("a") as errors, _deaf_to_warnings():
             process = subprocess.Popen(
                 [*command, str(self.cache)],
                 stdin=subprocess.PIPE,
@@ -122,6 +143,21 @@ class LocalLauncher:
             raise DiskTrouble(line.removeprefix("disk "))
         elif line.startswith("done "):
             worker.trial = None
+        elif line.startswith("held ") and worker.trial:
+            self._held[worker.trial.id], worker.trial = worker.trial, None
+
+    def _look_at_held(self, waiting: deque[Trial]) -> None:
+        """Take back what nobody else runs any more, and let go of what is finished or somebody else's."""
+        if not self._held or time.monotonic() - self._looked < LOOK:
+            return
+        self._looked = time.monotonic()
+        for trial in list(self._held.values()):
+            found = holder(self.directory, trial.id)
+            if found and self.waits_for(found):
+                continue
+            del self._held[trial.id]
+            if not found and not record_path(self.directory, trial.id).exists():
+                waiting.append(trial)
 
     def _replace(self, worker: _Worker, waiting: deque[Trial]) -> None:
         """A worker died: put its trial back (or record it as failed, the second time) and start another worker."""
@@ -136,7 +172,9 @@ class LocalLauncher:
                 f"a worker ended with {ending(code)}{advice} before its first trial; the same command goes on{last}"
             )
         trial = worker.trial
-        if trial is not None and not record_path(self.directory, trial.id).exists():
+        if trial is not None and code == 0:
+            waiting.appendleft(trial)  # it was asked to end, and did in order; so will the launcher be, at once
+        elif trial is not None and not record_path(self.directory, trial.id).exists():
             self._crashes[trial.id] = self._crashes.get(trial.id, 0) + 1
             if self._crashes[trial.id] < MAX_CRASHES:
                 waiting.appendleft(trial)
@@ -145,29 +183,54 @@ class LocalLauncher:
         self._workers[worker.number] = self._start(worker.number)
 
     def _record_crash(self, trial: Trial, code: int, log: Path) -> None:
-        advice = (
-            "; killed from outside, often for lack of memory: try fewer --workers" if code == -signal.SIGKILL else ""
-        )
+        kind, advice = "WorkerDied", ""
+        if code == -signal.SIGKILL and oom_kills() > self._oom_kills:
+            kind, advice = OUT_OF_MEMORY, f"; the kernel killed it for lack of memory: {MEMORY_ADVICE}, or ask for more"
+        elif code == -signal.SIGKILL:
+            advice = f"; killed from outside, often for lack of memory: {MEMORY_ADVICE}"
         failure = Failure(
-            type="WorkerDied",
+            type=kind,
             message=f"the worker died {MAX_CRASHES} times in this trial, last with {ending(code)}{advice}",
             traceback=tail(log),
         )
-        write_record(self.directory, failed_from_outside(trial, failure, MAX_CRASHES))
+        attempt = last_attempt(self.directory, trial.id)
+        write_record(self.directory, failed_from_outside(trial, failure, attempt.number if attempt else MAX_CRASHES))
 
     def _stop(self) -> None:
+        """End the workers: those at work stop at their next step and save; one that takes too long is killed."""
         for worker in self._workers:
-            assert worker.process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                worker.process.stdin.close()  # idle: it leaves; at work: it leaves at once (see the worker)
-        deadline = time.monotonic() + STOP_GRACE
+            worker.process.terminate()
+        began = time.monotonic()
+        while any(worker.process.poll() is None for worker in self._workers):
+            if time.monotonic() - began > self.grace():
+                break
+            time.sleep(POLL / 5)
         for worker in self._workers:
-            try:
-                worker.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            if worker.process.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(worker.process.pid, signal.SIGKILL)
-                worker.process.wait()
+            worker.process.wait()
+            assert worker.process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                worker.process.stdin.close()
+            if worker.trial:
+                self._release(worker.trial, worker.process.pid)
+
+    def _release(self, trial: Trial, pid: int) -> None:
+        """Say for a worker that was killed that nobody is at work on its trial any more."""
+        attempt = last_attempt(self.directory, trial.id)
+        if attempt and attempt.pid == pid and not attempt.released:
+            release(self.directory, trial.id, attempt.number)
+
+
+@contextlib.contextmanager
+def _deaf_to_warnings() -> Iterator[None]:
+    """Processes started inside never hear SIGUSR2, Slurm's warning to every process of a job: it is the launcher's."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def worker_environment(threads: int) -> dict[str, str]:

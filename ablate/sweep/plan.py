@@ -23,30 +23,28 @@ def cell_label(row: str, column: str) -> str:
 def plan(experiment: Experiment) -> list[Trial]:
     """Every trial of the sweep: for each seed the references, then the cells row by row. Seeds come first to last.
 
-    A grid of k ops has k² cells: k single ops and k(k-1) ordered pairs.
+    A grid of k ops has k² cells: k single ops and k(k-1) ordered pairs. The seeds of a cell share one configuration,
+    and with it the key, which is hashed once.
     """
-    return [
-        trial
-        for seed in experiment.seeds
-        for trial in (
-            *(_reference(experiment, name, seed) for name in experiment.references),
-            *(_cell(experiment, row, column, seed) for row in experiment.ops for column in experiment.ops),
-        )
+    one_seed = [
+        *(_reference(experiment, name) for name in experiment.references),
+        *(_cell(experiment, row, column) for row in experiment.ops for column in experiment.ops),
     ]
+    return [Trial(seed=seed, **place) for seed in experiment.seeds for place in one_seed]
 
 
-def _cell(experiment: Experiment, row: NamedOp, column: NamedOp, seed: int) -> Trial:
+def _cell(experiment: Experiment, row: NamedOp, column: NamedOp) -> dict[str, Any]:
+    """What the trials of a cell have in common."""
     ops = (row.op,) if row.label == column.label else (row.op, column.op)
-    return Trial(
-        config=_with(experiment.shared, composition=ops),
-        seed=seed,
-        label=cell_label(row.label, column.label),
-        row=row.label,
-        column=column.label,
-    )
+    return {
+        "config": _with(experiment.shared, composition=ops),
+        "label": cell_label(row.label, column.label),
+        "row": row.label,
+        "column": column.label,
+    }
 
 
-def _reference(experiment: Experiment, name: Reference, seed: int) -> Trial:
+def _reference(experiment: Experiment, name: Reference) -> dict[str, Any]:
     """The untrained encoder, the pair without augmentation, or the encoder trained with labels and crops."""
     shared = experiment.shared
     config = {
@@ -54,7 +52,7 @@ def _reference(experiment: Experiment, name: Reference, seed: int) -> Trial:
         "no-op": lambda: shared,
         "supervised": lambda: _with(shared, objective="supervised", composition=(experiment.reference_crop,)),
     }[name]()
-    return Trial(config=config, seed=seed, label=name, reference=name)
+    return {"config": config, "label": name, "reference": name}
 
 
 def _with(config: TrialConfig, **changes: Any) -> TrialConfig:
@@ -107,12 +105,24 @@ def extend(old: Experiment, new: Experiment, directory: Path) -> Experiment:
     ops = (*old.ops, *(op for op in new.ops if op.label not in before))
     seeds = (*old.seeds, *(seed for seed in new.seeds if seed not in old.seeds))
     references = (*old.references, *(name for name in new.references if name not in old.references))
-    return new.model_copy(update={"ops": ops, "seeds": seeds, "references": references})
+    slurm = new.slurm or old.slurm
+    return new.model_copy(update={"ops": ops, "seeds": seeds, "references": references, "slurm": slurm})
 
 
 def _frame(experiment: Experiment) -> dict[str, Any]:
     """What must not change in one directory: everything but the axes, the seeds and where the data lies."""
-    free = ("ops", "seeds", "references", "command", "data", "eval_data", "protocols", "keep_encoders", "rank_timeout", "slurm")
+    free = (
+        "ops",
+        "seeds",
+        "references",
+        "command",
+        "data",
+        "eval_data",
+        "protocols",
+        "keep_encoders",
+        "rank_timeout",
+        "slurm",
+    )
     return experiment.model_dump(mode="json", exclude={**dict.fromkeys(free, True), "shared": {"data": {"name"}}})
 
 

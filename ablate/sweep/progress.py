@@ -74,7 +74,7 @@ class Progress:
         """Take note of trials whose records have appeared."""
         for trial in trials:
             try:
-                result = read_record(record_path(self.directory, trial.id))
+                result = read_record(record_path(self.directory, trial.id), history=False)
             except (FileNotFoundError, BadRecord):
                 continue
             del self.pending[trial.id]

@@ -1,19 +1,21 @@
 """A trial of several processes: the worker starts them, watches them and sees to it that there is a record.
 
-``python -m ablate.sweep.ranks DIR TRIAL DEVICE CACHE`` is one of them, in torchrun's environment. It ends at once when
-its standard input does: the worker that started it is gone.
+``python -m ablate.sweep.ranks DIR TRIAL ATTEMPT DEVICE CACHE`` is one of them, in torchrun's environment. It ends at
+once when its standard input does: whoever started it is gone.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,6 +23,7 @@ import torch
 from ablate.config import Trial
 from ablate.data import read_entry
 from ablate.distributed import GRACE, join, leave
+from ablate.lease import Lease, LostLease
 from ablate.results import (
     BadRecord,
     DiskTrouble,
@@ -29,46 +32,61 @@ from ablate.results import (
     failed_from_outside,
     read_record,
     record_path,
+    set_aside,
     write_record,
 )
+from ablate.sweep.crew import Crew, Order
 from ablate.sweep.local import ending, tail
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.workspace import log_path, logging_to, reporter
-from ablate.trial import Context, execute
+from ablate.trial import Context, Interrupted, execute
 
 POLL = 0.2
+LOOK = 5.0  # seconds between looks at the lease
+INTERRUPTED = 130
 DISK_TROUBLE = 74  # EX_IOERR: the exit code of a process that could not write
 
 
-def run_ranks(trial: Trial, directory: Path, device: torch.device, cache: Path) -> TrialResult:
-    """Run ``trial`` in as many processes as it says, on neighbouring GPUs from ``device`` on; its record.
+def run_ranks(
+    trial: Trial,
+    lease: Lease,
+    device: torch.device,
+    cache: Path,
+    crew: Crew,
+    should_stop: Callable[[], bool],
+) -> TrialResult:
+    """Run ``trial`` in as many processes as it says, shared evenly among the crew's nodes; its record.
 
-    A process that dies takes the others with it, after a moment in which they write what happened.
+    On a node, they use neighbouring GPUs from ``device`` on. A process that dies takes the others with it, after a
+    moment in which they write what happened.
 
     Raises:
         DiskTrouble: the disk refused a write.
+        Interrupted: ``should_stop`` said so; there is a checkpoint.
+        LostLease: another process has taken the trial over.
+        LostNode: the processes of another node are gone, which is not the trial's fault.
     """
-    size, port = trial.config.world_size, _free_port()
-    ranks = [_start(trial, directory, device, cache, rank, size, port) for rank in range(size)]
-    try:
-        while any(rank.poll() is None for rank in ranks) and not any(rank.poll() for rank in ranks):
-            time.sleep(POLL)
-        first = _dead(ranks)
-        deadline = time.monotonic() + (0 if _disk_trouble(ranks) else 2 * GRACE)
-        while any(rank.poll() is None for rank in ranks) and time.monotonic() < deadline:
-            time.sleep(POLL)
-    finally:
-        codes = [rank.poll() for rank in ranks]
-        for rank in ranks:
-            rank.kill()
-            rank.communicate()
+    directory = lease.directory
+    order = Order(trial_id=trial.id, number=lease.number, address=crew.address, port=_free_port())
+    crew.give(order)
+    ranks = start_ranks(order, trial.config.world_size, directory, device, cache, node=0, nodes=crew.nodes)
+    first, codes = watch(ranks, should_stop, lease.held)
+    log = log_path(directory, trial.id)
     if DISK_TROUBLE in codes:
-        raise DiskTrouble(f"a process of {trial.label}; see {log_path(directory, trial.id)}")
+        raise DiskTrouble(f"a process of {trial.label}; see {log}")
     try:
         result = read_record(record_path(directory, trial.id))
     except (FileNotFoundError, BadRecord):
-        return _record_death(trial, directory, first)
-    if result.error is None or result.error.type != "LostRank" or not first:
+        lease.check()
+        if should_stop() and set(codes) <= {0, INTERRUPTED, -signal.SIGKILL}:
+            raise Interrupted from None
+        return _record_death(trial, lease, first)
+    if result.error is None or result.error.type != "LostRank":
+        return result
+    if not first and crew.nodes > 1:
+        set_aside(record_path(directory, trial.id), "lost")
+        raise LostNode(result.error.message)
+    if not first:
         return result
     error = result.error.model_copy(update={"message": f"{first} ended; {result.error.message}"})
     result = result.model_copy(update={"error": error})
@@ -76,14 +94,61 @@ def run_ranks(trial: Trial, directory: Path, device: torch.device, cache: Path) 
     return result
 
 
+class LostNode(RuntimeError):
+    """The processes that another node ran are gone."""
+
+
+def start_ranks(
+    order: Order, size: int, directory: Path, device: torch.device, cache: Path, node: int, nodes: int
+) -> list[subprocess.Popen[bytes]]:
+    """Start this node's share of a trial's ``size`` processes."""
+    here = size // nodes
+    return [_start(order, size, directory, device, cache, node * here + local, local) for local in range(here)]
+
+
+def watch(
+    ranks: list[subprocess.Popen[bytes]],
+    should_stop: Callable[[], bool] = lambda: False,
+    held: Callable[[], bool] = lambda: True,
+) -> tuple[str, list[int | None]]:
+    """Wait until all have ended; when one fails, or the lease is lost, the others do not last long.
+
+    Returns:
+        Which failed first, in words; and every exit code, None for those that had to be killed.
+    """
+    asked, looked = False, time.monotonic()
+    try:
+        while any(rank.poll() is None for rank in ranks) and not _dead(ranks):
+            time.sleep(POLL)
+            if should_stop() and not asked:
+                asked = True
+                for rank in ranks:
+                    rank.terminate()
+            if time.monotonic() - looked > LOOK:
+                looked = time.monotonic()
+                if not held():
+                    break
+        first = _dead(ranks)
+        deadline = time.monotonic() + (0 if _disk_trouble(ranks) or not held() else 2 * GRACE)
+        while any(rank.poll() is None for rank in ranks) and time.monotonic() < deadline:
+            time.sleep(POLL)
+    finally:
+        codes = [rank.poll() for rank in ranks]
+        for rank in ranks:
+            rank.kill()
+            rank.communicate()
+    return first, codes
+
+
 def _start(
-    trial: Trial, directory: Path, device: torch.device, cache: Path, rank: int, size: int, port: int
+    order: Order, size: int, directory: Path, device: torch.device, cache: Path, rank: int, local: int
 ) -> subprocess.Popen[bytes]:
-    where = f"cuda:{(device.index or 0) + rank}" if device.type == "cuda" else str(device)
-    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}
+    where = f"cuda:{(device.index or 0) + local}" if device.type == "cuda" else str(device)
+    address = {"MASTER_ADDR": order.address, "MASTER_PORT": str(order.port)}
+    place = {"RANK": str(rank), "LOCAL_RANK": str(local), "WORLD_SIZE": str(size)}
+    what = [str(directory), order.trial_id, str(order.number), where, str(cache)]
     return subprocess.Popen(
-        [sys.executable, "-m", "ablate.sweep.ranks", str(directory), trial.id, where, str(cache)],
+        [sys.executable, "-m", "ablate.sweep.ranks", *what],
         stdin=subprocess.PIPE,
         stdout=sys.stderr,
         env={**os.environ, **address, **place},
@@ -97,43 +162,49 @@ def _disk_trouble(ranks: list[subprocess.Popen[bytes]]) -> bool:
 def _dead(ranks: list[subprocess.Popen[bytes]]) -> str:
     """Which processes have failed, and how: ``process 1 of 2 (signal SIGKILL)``; empty where none has."""
     codes = [rank.poll() for rank in ranks]
-    return ", ".join(f"process {rank} of {len(codes)} ({ending(code)})" for rank, code in enumerate(codes) if code)
+    dead = {rank: code for rank, code in enumerate(codes) if code and code != INTERRUPTED}
+    return ", ".join(f"process {rank} of {len(codes)} ({ending(code)})" for rank, code in dead.items())
 
 
-def _record_death(trial: Trial, directory: Path, dead: str) -> TrialResult:
+def _record_death(trial: Trial, lease: Lease, dead: str) -> TrialResult:
     failure = Failure(
         type="ProcessDied",
         message=f"no process of the trial left a record; first to end: {dead or 'all of them, with exit code 0'}",
-        traceback=tail(log_path(directory, trial.id)),
+        traceback=tail(log_path(lease.directory, trial.id)),
     )
-    result = failed_from_outside(trial, failure, attempts=1)
-    write_record(directory, result)
+    result = failed_from_outside(trial, failure, lease.number)
+    write_record(lease.directory, result)
     return result
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind(("", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def main(directory: Path, trial_id: str, device: torch.device, cache: Path) -> int:
-    """One process of a trial; 1 if it failed."""
+def main(directory: Path, trial_id: str, number: int, device: torch.device, cache: Path) -> int:
+    """One process of a trial; 1 if it failed, 130 if it was asked to stop (SIGTERM) and did, in order."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     threading.Thread(target=_follow_parent, daemon=True).start()
     experiment = load_experiment(directory)
     trial = next(trial for trial in plan(experiment) if trial.id == trial_id)
     world = join(device, experiment.rank_timeout)
-    context = Context(report=reporter(directory, trial)) if world.rank == 0 else Context()
+    report = {"report": reporter(directory, trial)} if world.rank == 0 else {}
+    context, lease = Context(stop_requested=stop.is_set, **report), Lease(directory, trial_id, number)
     level = logging.INFO if world.rank == 0 else logging.ERROR
     data = read_entry(cache, experiment.shared.data.fingerprint)
     protocols, keep = experiment.protocols or None, experiment.keep_encoders
     try:
         with logging_to(log_path(directory, trial.id), level):
-            result = execute(trial, directory, data, device, context, protocols, keep, world)
+            result = execute(trial, directory, data, device, lease, context, protocols, keep, world)
     except DiskTrouble:
         traceback.print_exc()  # to the worker's log
         os._exit(DISK_TROUBLE)
+    except (Interrupted, LostLease):
+        os._exit(INTERRUPTED)
     if result.status == "failed":
         os._exit(1)  # leaving in order would wait for processes that may be gone
     leave()
@@ -146,4 +217,5 @@ def _follow_parent() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2], torch.device(sys.argv[3]), Path(sys.argv[4])))
+    where, trial_id, attempt, device, cache = sys.argv[1:]
+    sys.exit(main(Path(where), trial_id, int(attempt), torch.device(device), Path(cache)))

@@ -13,18 +13,19 @@ from rich.console import Console
 from ablate.config import Experiment, Trial
 from ablate.console import counted, say
 from ablate.errors import UsageError, expanded
-from ablate.results import BadRecord, DiskTrouble, TrialResult, read_record, record_path, set_aside
+from ablate.lease import running_directory
+from ablate.results import BadRecord, DiskTrouble, TrialResult, names_in, read_record, record_path, set_aside
 from ablate.sweep.local import LocalLauncher, WorkerTrouble
 from ablate.sweep.plan import SWEEP_FILE, extend, load_experiment, plan, save_experiment
 from ablate.sweep.progress import Progress
-from ablate.sweep.workspace import running_directory, sole_user
+from ablate.sweep.workspace import sole_user
 
 INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
 class State:
-    """What the disk says about a sweep's trials."""
+    """What the disk says about a sweep's trials; records are without their histories."""
 
     finished: list[TrialResult]
     failed: list[TrialResult]
@@ -39,10 +40,14 @@ def survey(directory: Path, trials: list[Trial]) -> State:
     failed: list[TrialResult] = []
     missing: list[Trial] = []
     damaged: list[Path] = []
+    recorded = names_in(directory / "trials")
     for trial in trials:
         path = record_path(directory, trial.id)
+        if path.name not in recorded:
+            missing.append(trial)
+            continue
         try:
-            result = read_record(path)
+            result = read_record(path, history=False)
         except FileNotFoundError:
             missing.append(trial)
         except BadRecord:
@@ -50,7 +55,7 @@ def survey(directory: Path, trials: list[Trial]) -> State:
             missing.append(trial)
         else:
             (failed if result.status == "failed" else finished).append(result)
-    begun = sum(running_directory(directory, trial.id).is_dir() for trial in missing)
+    begun = len({trial.id for trial in missing} & names_in(directory / "running"))
     return State(finished, failed, missing, damaged, begun)
 
 
@@ -118,7 +123,7 @@ def run_sweep(
         save_experiment(directory, experiment)
         trials = plan(experiment)
         state = survey(directory, trials)
-        to_run = _make_way(directory, trials, state, retry_failed, console)
+        to_run = make_way(directory, trials, state, retry_failed, console)
         say(console, summary(trials, state, retry_failed))
         launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads)
         finished = len(trials) - len(to_run)
@@ -139,13 +144,15 @@ def run_sweep(
         return 1 if survey(directory, trials).failed else 0
 
 
-def _make_way(directory: Path, trials: list[Trial], state: State, retry_failed: bool, console: Console) -> list[Trial]:
+def make_way(directory: Path, trials: list[Trial], state: State, retry_failed: bool, console: Console) -> list[Trial]:
     """Set damaged records (and, to retry, failed ones) aside; the trials to run, in plan order."""
     for path in state.damaged:
         aside = set_aside(path)
         say(console, f"damaged record set aside as {aside}; its trial runs again", "yellow")
-    for result in state.finished:  # a worker killed between record and clean-up left it
-        shutil.rmtree(running_directory(directory, result.id), ignore_errors=True)
+    left = names_in(directory / "running")
+    for result in state.finished:
+        if result.id in left:  # by a worker killed between record and clean-up
+            shutil.rmtree(running_directory(directory, result.id), ignore_errors=True)
     wanted = {trial.id for trial in state.missing}
     if retry_failed:
         wanted |= {result.id for result in state.failed}

@@ -1,14 +1,17 @@
 """A worker: a process that lives across trials. It is given a directory and trial ids; all else is on disk.
 
 ``python -m ablate.sweep.worker DIR DEVICE CACHE`` reads one trial id per line on standard input, runs it, and answers
-``done <id>`` on standard output; records, checkpoints, progress and logs go to the directory. End of input ends it, at
-once if its launcher died in the middle of a trial (the checkpoint is on disk). What ops print goes to its log.
+on standard output: ``done <id>``, or ``held <id>`` where somebody else is at work on it. Records, checkpoints, progress
+and logs go to the directory. SIGTERM ends it in order: its trial stops at the next step, with a checkpoint. The end of
+input ends it, at once if its launcher died in the middle of a trial. What ops print goes to its log.
 """
 
 from __future__ import annotations
 
 import os
 import queue
+import shutil
+import signal
 import sys
 import threading
 import traceback
@@ -20,11 +23,13 @@ import torch
 
 from ablate.config import Experiment, Trial
 from ablate.data import DataSet, read_entry
-from ablate.results import TrialResult
+from ablate.lease import Held, LostLease, claim, running_directory
+from ablate.results import TrialResult, read_record, record_path
+from ablate.sweep.crew import Crew
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.ranks import DISK_TROUBLE, run_ranks
 from ablate.sweep.workspace import log_path, logging_to, reporter
-from ablate.trial import Context, execute
+from ablate.trial import Context, Interrupted, execute
 
 DEVICE_TROUBLE = 75  # EX_TEMPFAIL
 
@@ -32,25 +37,34 @@ DEVICE_TROUBLE = 75  # EX_TEMPFAIL
 def main(directory: Path, device: torch.device, cache: Path) -> int:
     """Serve trials until the input ends; exit code 74 when the disk refused a write, 75 after a CUDA error."""
     answers = own_stdout()
-    inbox: queue.Queue[str | None] = queue.Queue()
-    busy = threading.Event()
+    inbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    busy, stop = threading.Event(), threading.Event()
+    _end_in_order(stop, inbox)
     threading.Thread(target=_listen, args=(inbox, busy), daemon=True).start()
     experiment = load_experiment(directory)
     trials = {trial.id: trial for trial in plan(experiment)}
     data = read_entry(cache, experiment.shared.data.fingerprint)
-    place = _Place(directory, device, cache, experiment, data)
-    print("ready", file=answers, flush=True)
-    while (trial_id := inbox.get()) is not None:
-        try:
-            result = place.run(trials[trial_id])
-        except OSError as error:
-            traceback.print_exc()  # to the worker's log
-            print(f"disk {error}", file=answers, flush=True)
-            return DISK_TROUBLE
-        busy.clear()
-        print(f"done {trial_id}", file=answers, flush=True)
-        if result.error and "CUDA error" in result.error.message:
-            return DEVICE_TROUBLE  # such an error stays with the process: the launcher starts another
+    with Crew.of_this_job() as crew:
+        place = _Place(directory, device, cache, experiment, data, stop, crew)
+        print("ready", file=answers, flush=True)
+        while (trial_id := inbox.get()) is not None and not stop.is_set():
+            try:
+                result = place.run(trials[trial_id])
+            except OSError as error:
+                traceback.print_exc()  # to the worker's log
+                print(f"disk {error}", file=answers, flush=True)
+                return DISK_TROUBLE
+            except (Held, LostLease) as error:
+                print(f"{trial_id}: {error}", file=sys.stderr, flush=True)
+                busy.clear()
+                print(f"held {trial_id}", file=answers, flush=True)
+                continue
+            except Interrupted:
+                return 0
+            busy.clear()
+            print(f"done {trial_id}", file=answers, flush=True)
+            if result.error and "CUDA error" in result.error.message:
+                return DEVICE_TROUBLE  # such an error stays with the process: the launcher starts another
     return 0
 
 
@@ -61,7 +75,15 @@ def own_stdout() -> TextIO:
     return answers
 
 
-def _listen(inbox: queue.Queue[str | None], busy: threading.Event) -> None:
+def _end_in_order(stop: threading.Event, inbox: queue.SimpleQueue[str | None]) -> None:
+    def asked(number: int, frame: object) -> None:
+        stop.set()
+        inbox.put(None)  # wakes a worker that waits for a trial
+
+    signal.signal(signal.SIGTERM, asked)
+
+
+def _listen(inbox: queue.SimpleQueue[str | None], busy: threading.Event) -> None:
     for line in sys.stdin:
         busy.set()
         inbox.put(line.strip())
@@ -79,19 +101,26 @@ class _Place:
     cache: Path
     experiment: Experiment
     data: DataSet
+    stop: threading.Event
+    crew: Crew
 
     def run(self, trial: Trial) -> TrialResult:
-        report = reporter(self.directory, trial)
-        with logging_to(log_path(self.directory, trial.id)):
+        path = record_path(self.directory, trial.id)
+        with logging_to(log_path(self.directory, trial.id)), claim(self.directory, trial.id) as lease:
+            if path.exists():  # somebody else has finished it since it was handed out
+                shutil.rmtree(running_directory(self.directory, trial.id), ignore_errors=True)
+                return read_record(path)
+            report = reporter(self.directory, trial)
             report(0, {})
             if trial.config.world_size > 1:
-                return run_ranks(trial, self.directory, self.device, self.cache)
+                return run_ranks(trial, lease, self.device, self.cache, self.crew, self.stop.is_set)
             return execute(
                 trial,
                 self.directory,
                 self.data,
                 self.device,
-                Context(report=report),
+                lease,
+                Context(report=report, stop_requested=self.stop.is_set),
                 self.experiment.protocols or None,
                 self.experiment.keep_encoders,
             )

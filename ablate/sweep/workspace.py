@@ -1,11 +1,9 @@
-"""The running side of a sweep directory: leases, progress files and locks. Needs no torch."""
+"""The running side of a sweep directory: progress files, logs and the lock. Needs no torch."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from pydantic import BaseModel
 
 from ablate.config import Trial
 from ablate.errors import UsageError
+from ablate.lease import running_directory
 from ablate.results import write_atomically
 
 PROGRESS = "progress.json"
@@ -29,8 +28,6 @@ class TrialProgress(BaseModel):
     epoch: int
     epochs: int
     metrics: dict[str, float | str]
-    pid: int
-    host: str
     started: float
     updated: float
 
@@ -43,16 +40,9 @@ class TrialProgress(BaseModel):
             epoch=0,
             epochs=trial.config.epochs,
             metrics={},
-            pid=0,
-            host="",
             started=0,
             updated=0,
         )
-
-
-def running_directory(directory: Path, trial_id: str) -> Path:
-    """``DIR/running/<id>``: checkpoint and progress of a trial that has begun and has no record yet."""
-    return directory / "running" / trial_id
 
 
 def log_path(directory: Path, trial_id: str) -> Path:
@@ -68,8 +58,6 @@ def write_progress(directory: Path, trial: Trial, epoch: int, metrics: dict[str,
         epoch=epoch,
         epochs=trial.config.epochs,
         metrics=metrics,
-        pid=os.getpid(),
-        host=socket.gethostname(),
         started=started,
         updated=time.time(),
     )

@@ -28,6 +28,7 @@ from ablate.results import Failure, TrialResult, record_path, write_record
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from tests.conftest import op_spec
 
+MANY = [f"color(strength={i / 50})" for i in range(31)]
 LONG = [f"kornia.RandomPlanckianJitter(p={p / 10})" for p in range(4)]
 
 
@@ -194,9 +195,13 @@ def big(labels, seeds):
 
 
 @pytest.mark.parametrize(
-    "labels", [["crop"], ["crop", "color"], LONG[:2], list("abcdefg"), [*LONG, *"abcdefgh"]], ids=len
+    ("labels", "seeds"),
+    [
+        *itertools.product((["crop"], ["crop", "color"], LONG[:2], list("abcdefg"), [*LONG, *"abcdefgh"]), (1, 3)),
+        pytest.param(MANY, 3, marks=pytest.mark.slow),
+    ],
+    ids=lambda value: str(value) if isinstance(value, int) else str(len(value)),
 )
-@pytest.mark.parametrize("seeds", [1, 3])
 def test_no_label_is_clipped_and_no_number_leaves_its_cell(labels, seeds):
     title = "a-data-set-with-a-long-name, one-branch simclr, resnet18, 100 epochs, 3 seeds"
     figure = heatmap(big(labels, seeds), title=title)

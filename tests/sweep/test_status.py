@@ -2,29 +2,40 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 
 from rich.console import Console
 
+from ablate.lease import _born, claim, running_directory
+from ablate.report import write_report
 from ablate.results import write_record
 from ablate.sweep.plan import plan, save_experiment
 from ablate.sweep.status import print_status, sweep_status
-from ablate.sweep.workspace import running_directory
 from tests.report.test_report import failure, make_experiment, record
 
 NOBODY = 2**22 + 1  # above the largest process id
 
 
-def begin(directory, trial, **changes):
+def the_attempt_of_a_live_process(folder):
+    """This process's parent's, which outlives the test."""
+    with claim(folder, "any") as lease:
+        attempt = json.loads(lease.path.read_text())
+    return json.dumps({**attempt, "pid": os.getppid(), "born": _born(os.getppid())})
+
+
+def begin(directory, trial, touched=None, **changes):
     folder = running_directory(directory, trial.id)
     folder.mkdir(parents=True)
     now = time.time()
     progress = {
-        "id": trial.id, "label": trial.label, "seed": 0, "epoch": 2, "epochs": 3, "metrics": {"loss": 1.25},
-        "pid": os.getpid(), "host": socket.gethostname(), "started": now, "updated": now, **changes,
+        "label": trial.label, "seed": 0, "epoch": 2, "epochs": 3, "metrics": {"loss": 1.25}, "started": now,
+        "updated": now,
     }  # fmt: skip
     (folder / "progress.json").write_text(json.dumps(progress))
+    attempt = json.loads(the_attempt_of_a_live_process(folder))
+    (folder / "attempt-1.json").write_text(json.dumps({**attempt, **changes}))
+    if touched is not None:
+        os.utime(folder / "attempt-1.json", (touched, touched))
 
 
 def test_every_place(tmp_path):
@@ -35,22 +46,48 @@ def test_every_place(tmp_path):
     write_record(tmp_path, failure(trials[1]))
     begin(tmp_path, trials[2])
     begin(tmp_path, trials[3], pid=NOBODY)
-    begin(tmp_path, trials[4], host="elsewhere")
-    begin(tmp_path, trials[5], host="elsewhere", updated=time.time() - 600)
+    begin(tmp_path, trials[4], machine="elsewhere", job="17_3", host="node4")
+    begin(tmp_path, trials[5], machine="elsewhere", touched=time.time() - 600)
+    begin(tmp_path, trials[7], released=True)
     path = write_record(tmp_path, record(trials[6]))
     path.write_text("{")
     status = sweep_status(tmp_path)
-    expected = ["done", "failed", "running", "interrupted", "running", "interrupted", *["missing"] * 4]
+    expected = ["done", "failed", "running", "lost", "running", "lost", "missing", "interrupted"]
+    expected += ["missing"] * 2
     assert [status.places[trial.id] for trial in trials] == expected
     assert status.damaged == [path]
     console = Console(record=True, width=120)
     print_status(status, console)
     text = console.export_text()
-    assert "10 trials: 1 done, 1 failed, 2 running, 2 interrupted, 4 missing" in text
+    assert "10 trials: 1 done, 1 failed, 2 running, 1 interrupted, 2 lost, 3 missing" in text
     assert "2/3" in text
+    assert "node4 (job 17_3)" in text
     assert "1.250" in text
     assert "the loss became nan <b>" in text  # not taken for markup
     assert str(path) in text.replace("\n", "")
+
+
+def test_of_many_failures_the_first_are_told(tmp_path):
+    experiment = make_experiment(["a", "b", "c", "d", "e"])
+    save_experiment(tmp_path, experiment)
+    for trial in plan(experiment):
+        write_record(tmp_path, failure(trial))
+    for text in (shown(tmp_path), reported(tmp_path)):
+        assert text.count("seed 0: the loss became nan") == 20
+        assert "... and 6 more" in text
+        assert "--retry-failed" in text
+
+
+def shown(directory):
+    console = Console(record=True, width=120)
+    print_status(sweep_status(directory), console)
+    return console.export_text()
+
+
+def reported(directory):
+    console = Console(record=True, width=120)
+    write_report(directory).show(console)
+    return console.export_text()
 
 
 def test_a_fresh_sweep_says_how_to_run_it(tmp_path):
@@ -62,10 +99,12 @@ def test_a_fresh_sweep_says_how_to_run_it(tmp_path):
     assert "to complete it: ablate grid --ops x" in text
 
 
-def test_unreadable_progress_counts_as_missing(tmp_path):
+def test_unreadable_progress_counts_as_none(tmp_path):
     experiment = make_experiment(["a"])
     save_experiment(tmp_path, experiment)
     trial = plan(experiment)[0]
     begin(tmp_path, trial)
     (running_directory(tmp_path, trial.id) / "progress.json").write_text("{")
-    assert sweep_status(tmp_path).places[trial.id] == "missing"
+    status = sweep_status(tmp_path)
+    assert status.places[trial.id] == "running"
+    assert status.begun[trial.id][1].epoch == 0

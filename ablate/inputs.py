@@ -1,0 +1,82 @@
+"""From the words of the command line to a request and a data set, for the commands that train or draw."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.progress import Progress
+
+from ablate.console import make_console, say
+from ablate.data import DataSet, prepare
+from ablate.errors import expanded
+from ablate.settings import Request, check_device, image_size, objective_name, parse_assignments
+
+
+def make_request(
+    data: str,
+    branches: Literal["one", "two"],
+    device: str,
+    settings: list[str] | None,
+    preset: str | None = None,
+    *,
+    elsewhere: bool = False,
+    **flags: Any,
+) -> Request:
+    """A request, with ``flags`` over ``settings``.
+
+    Raises:
+        UsageError: an unknown setting, device or objective.
+    """
+    check_device(device, elsewhere)
+    if flags.get("objective"):
+        objective_name(flags["objective"])
+    values = {**parse_assignments(settings or []), **{k: v for k, v in flags.items() if v is not None}}
+    place = _absolute(data)
+    return Request(place, branches, values=values, device=device, preset=preset, elsewhere=elsewhere)
+
+
+def with_data(request: Request, eval_data: str | None, labels: float | None, short_side: int | None) -> Request:
+    """``request`` with what is evaluated on, how many labels are kept and how large images are stored."""
+    where = _absolute(eval_data) if eval_data else None
+    return dataclasses.replace(request, eval_data=where, labels=labels, short_side=short_side)
+
+
+def _absolute(data: str) -> str:
+    """A data set's name with its path written out, so that it holds from any directory."""
+    name, _, path = data.partition(":")
+    return f"{name}:{expanded(path).absolute()}" if path and name != "glyphs" else data
+
+
+def prepare_images(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:
+    """The data set, decoded into the cache with a progress bar if that takes work; corrupt files are counted."""
+    console = make_console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("decoding images", total=None, visible=False)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=True)
+
+        data = prepare(
+            request.data,
+            cache=cache,
+            image_size=image_size(request),
+            short_side=request.short_side,
+            skip_corrupt=skip_corrupt,
+            eval_data=request.eval_data,
+            labels=request.labels,
+            progress=show,
+        )
+    if data.corrupt:
+        names = ", ".join(data.corrupt[:5])
+        say(console, f"skipped {len(data.corrupt)} corrupt files: {names}")
+    return data
+
+
+def default_out(data: str, labels: list[str]) -> Path:
+    """``results/<data>-<ops>``."""
+    kind, _, rest = data.partition(":")
+    source = {"folder": Path(rest).name, "glyphs": f"glyphs-{rest}" if rest else "glyphs"}.get(kind, kind)
+    names = [source, *(label.partition("(")[0].rpartition(".")[2] for label in labels)]
+    return Path("results") / "-".join(names)

@@ -1,0 +1,54 @@
+"""Taking a sweep's jobs out of the queue. Needs no torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from ablate.console import counted, say
+from ablate.errors import UsageError
+from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.run import survey
+from ablate.sweep.slurm import cluster
+from ablate.sweep.slurm.past import past, submissions
+
+
+def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console: Console) -> int:
+    """Cancel the jobs of ``directory``'s sweep that are waiting or at work; trials keep their records and checkpoints.
+
+    ``confirm`` is asked first; None: no terminal to ask on.
+
+    Raises:
+        UsageError: it is not a sweep's directory; it would have to be confirmed, and nobody can be asked.
+        ClusterTrouble: the scheduler does not do it.
+    """
+    experiment = load_experiment(directory)
+    earlier = submissions(directory)
+    users = {cluster.me(), *(submission.user for submission in earlier)}
+    jobs = past(earlier, cluster.queue(users, tell=lambda s: say(console, s, "yellow"))).jobs if earlier else []
+    mine = [job for job in jobs if job.user == cluster.me()]
+    if len(mine) < len(jobs):
+        say(console, f"{counted(len(jobs) - len(mine), 'job')} of other users can be cancelled by them alone", "yellow")
+    if not mine:
+        say(console, f"nothing to cancel: no job of {directory} is queued")
+        return 0
+    states = ", ".join(
+        f"{number} {state.lower()}" for state, number in Counter(job.state for job in mine).most_common()
+    )
+    question = f"cancel {counted(len(mine), 'job')} of {directory} ({states})?"
+    if confirm is None:
+        raise UsageError(f"{question} Nobody is there to answer: add --yes")
+    if not confirm(question):
+        say(console, "nothing was cancelled")
+        return 0
+    cluster.cancel({job.array for job in mine})
+    state = survey(directory, plan(experiment))
+    say(
+        console,
+        f"cancelled {counted(len(mine), 'job')}; {counted(len(state.finished), 'trial')} done, "
+        f"{len(state.missing)} missing; to go on: {experiment.command}",
+    )
+    return 0

@@ -1,0 +1,184 @@
+"""What runs inside a Slurm job: workers for its pack of trials, and what to do when Slurm wants the machine back.
+
+Slurm warns with SIGUSR2 (the time limit is near, or somebody else needs the nodes) and ends with SIGTERM and, a moment
+later, SIGKILL. On a warning the workers stop at their next step with a checkpoint, and the job requeues itself; the
+time limit is also watched here, since its warning can come a minute early, or before there is anybody to hear it. On
+SIGTERM the workers stop in the same way and nothing is requeued: Slurm does that itself, or somebody has cancelled the
+job. All that a requeued job goes on from is on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import submitit
+import torch
+
+from ablate.config import Experiment, Slurm, Trial
+from ablate.lease import job_id, last_attempt
+from ablate.results import Failure, failed_from_outside, record_path, write_record
+from ablate.sweep.crew import ADDRESS, NODES, Order, follow
+from ablate.sweep.local import LocalLauncher
+from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.ranks import start_ranks, watch
+from ablate.sweep.slurm import cluster
+from ablate.sweep.slurm.resources import side_by_side
+from ablate.sweep.slurm.submission import Submission, read_submission
+
+EARLY = 75.0  # seconds by which Slurm's warning of the time limit may be early (its manual says 60)
+HURRY = 3.0  # seconds that workers have once SIGTERM has come: SIGKILL follows
+MARGIN = 10.0  # seconds of the grace that are kept for requeueing
+FEW_RESTARTS = 2
+BEGAN = "ABLATE_JOB_BEGAN"
+"""Where the batch script says when the job began, in unix seconds: its setup lines count against the time limit."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Pack ``number`` of submission ``token``: a directory and keys, nothing that could grow old in a pickle."""
+
+    directory: str
+    token: str
+    number: int
+
+    def __call__(self) -> None:
+        """Run the pack's trials to records."""
+        directory = Path(self.directory)
+        submission = read_submission(directory, self.token)
+        experiment = load_experiment(directory)
+        if int(os.environ.get("SLURM_PROCID", "0")) > 0:
+            _follow(directory, submission, experiment)
+            return
+        watchman = Watchman(submission.slurm)
+        wanted = set(submission.packs[self.number])
+        trials = [trial for trial in plan(experiment) if trial.id in wanted]
+        missing = [trial for trial in trials if not record_path(directory, trial.id).exists()]
+        if _never_begins(directory, missing):
+            return
+        try:
+            _launcher(directory, submission, experiment, self.number, watchman).run(missing, watchman.look)
+        except Ended as ended:
+            if ended.requeue:
+                cluster.requeue(job_id())
+            sys.exit(ended.code)
+
+    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
+        """What submitit requeues when the warning comes before :meth:`__call__` has begun: the same again."""
+        return submitit.helpers.DelayedSubmission(self)
+
+
+class Ended(Exception):
+    """Slurm wants the job to end."""
+
+    def __init__(self, requeue: bool, code: int) -> None:
+        super().__init__()
+        self.requeue, self.code = requeue, code
+
+
+@dataclass
+class Watchman:
+    """Hears Slurm's signals and watches the clock. A second signal changes nothing but the hurry."""
+
+    slurm: Slurm
+    began: float = field(default_factory=lambda: float(os.environ.get(BEGAN, time.time())))
+    warned: bool = False
+    ordered: bool = False
+
+    def __post_init__(self) -> None:
+        signal.signal(signal.SIGUSR2, self._warn)
+        signal.signal(signal.SIGTERM, self._order)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the time limit."""
+        return self.slurm.time * 60 - (time.time() - self.began)
+
+    def patience(self) -> float:
+        """Seconds that workers have to stop."""
+        return HURRY if self.ordered else max(HURRY, self.slurm.warning - MARGIN)
+
+    def look(self, running: list[Trial]) -> None:
+        """Raise Ended when it is time to."""
+        if self.ordered:
+            raise Ended(requeue=False, code=128 + signal.SIGTERM)
+        if self.left < self.slurm.warning or (self.warned and not self._is_early()):
+            _say(f"stopping with a checkpoint, {self.left:.0f} s before the time limit")
+            raise Ended(requeue=True, code=0)
+
+    def _is_early(self) -> bool:
+        """True for a warning of the time limit that came before it had to; then the clock here decides."""
+        return self.left - self.slurm.warning < EARLY
+
+    def _warn(self, number: int, frame: object) -> None:
+        self.warned = True
+
+    def _order(self, number: int, frame: object) -> None:
+        self.ordered = True
+
+
+def _launcher(
+    directory: Path, submission: Submission, experiment: Experiment, number: int, watchman: Watchman
+) -> LocalLauncher:
+    slurm, shared = submission.slurm, experiment.shared
+    count, mine = side_by_side(slurm, shared), job_id()
+    here = max(1, shared.world_size // slurm.nodes)
+    gpus = max(1, slurm.gpus // here)
+    cuda = [f"cuda:{worker % gpus * here}" for worker in range(count)]
+    if slurm.nodes > 1:
+        os.environ[ADDRESS], os.environ[NODES] = _address(), str(slurm.nodes)
+    return LocalLauncher(
+        directory,
+        Path(submission.cache),
+        cuda if shared.device == "cuda" else ["cpu"] * count,
+        shared.threads,
+        prefix=f"job-{submission.token}-{number}",
+        grace=watchman.patience,
+        waits_for=lambda holder: holder.job == mine,  # this job's own first copy; other jobs' trials are theirs
+    )
+
+
+def _never_begins(directory: Path, missing: list[Trial]) -> bool:
+    """Record as failed what was requeued again and again before it began; True if that was so."""
+    restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    if restarts < FEW_RESTARTS or any(last_attempt(directory, trial.id) for trial in missing):
+        return False
+    message = (
+        f"the job was requeued {restarts} times before its first trial began; a longer --time, or a larger --grace, "
+        "may help"
+    )
+    for trial in missing:
+        failure = Failure(type="NoProgress", message=message, traceback=f"job {job_id()}")
+        write_record(directory, failed_from_outside(trial, failure, restarts))
+    return True
+
+
+def _address() -> str:
+    """The first node, and a port that all nodes can tell from the job's number."""
+    return f"{submitit.JobEnvironment().hostnames[0]}:{20000 + int(os.environ['SLURM_JOB_ID']) % 20000}"
+
+
+def _follow(directory: Path, submission: Submission, experiment: Experiment) -> None:
+    """A further node of a job: start processes of trials as the first node says."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # the first node acts upon it
+    ended = []
+    signal.signal(signal.SIGTERM, lambda number, frame: ended.append(True))
+    node, nodes = int(os.environ["SLURM_PROCID"]), submission.slurm.nodes
+    device, size = torch.device(experiment.shared.device), experiment.shared.world_size
+    address, _, port = _address().rpartition(":")
+
+    def carry_out(order: Order) -> None:
+        _say(f"starting processes of {order.trial_id}, attempt {order.number}")
+        ranks = start_ranks(order, size, directory, device, Path(submission.cache), node, nodes)
+        failed, _ = watch(ranks, lambda: bool(ended))
+        _say(f"they have ended{f': {failed}' if failed else ''}")
+
+    follow(address, int(port), carry_out, lambda: bool(ended))
+
+
+def _say(sentence: str) -> None:
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} job {job_id()}: {sentence}", file=sys.stderr, flush=True)

@@ -1,0 +1,83 @@
+"""One array's batch script, in submitit's words, and the pickles that its tasks load."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from submitit import SlurmExecutor
+from submitit.core.utils import DelayedSubmission, JobPaths
+
+from ablate.config import Slurm
+from ablate.sweep.slurm.job import BEGAN, Job
+from ablate.sweep.slurm.submission import JOBS, Array
+
+DEAF = 'trap "" USR2; exec "$0" "$@"'
+"""A signal that comes before Python has its handler would end it; this shell passes on that it is ignored."""
+RESTARTS = 1_000_000  # submitit counts them to stop a job that never ends; ours ends itself where nothing is gained
+
+
+class _Executor(SlurmExecutor):
+    @classmethod
+    def affinity(cls) -> int:
+        """Slurm's srun is needed where a job starts, not where its script is written."""
+        return 2
+
+
+def job_folder(directory: Path, token: str) -> Path:
+    """``DIR/jobs/<token>``: scripts, pickles, and what jobs print."""
+    return directory.absolute() / JOBS / token
+
+
+def batch_script(directory: Path, token: str, array: Array, slurm: Slurm, at_once: int) -> str:
+    """The text that sbatch is given; nothing is written."""
+    python = f"{slurm.container} {shlex.quote(sys.executable)}" if slurm.container else shlex.quote(sys.executable)
+    executor = _Executor(job_folder(directory, token), RESTARTS, python=f"sh -c {shlex.quote(DEAF)} {python}")
+    executor.update_parameters(**_parameters(array, slurm, at_once))
+    if array.count > 1:
+        executor.parameters["map_count"] = array.count
+    return executor._make_submission_file_text(executor._submitit_command_str, "")
+
+
+def _parameters(array: Array, slurm: Slurm, at_once: int) -> dict[str, Any]:
+    return {
+        "job_name": array.name,
+        "partition": slurm.partition,
+        "account": slurm.account,
+        "qos": slurm.qos,
+        "constraint": slurm.constraint,
+        "time": slurm.time,
+        "nodes": slurm.nodes,
+        "ntasks_per_node": 1,
+        "cpus_per_task": slurm.cpus,
+        "gpus_per_node": slurm.gpus or None,
+        "mem": slurm.memory,
+        "setup": [f"export {BEGAN}=$(date +%s)", *slurm.setup],
+        "signal_delay_s": slurm.warning,
+        "array_parallelism": at_once,
+        "wckey": None,
+        "additional_parameters": {"requeue": True, **slurm.extra},
+        # from Slurm 22.05 on, srun takes one core unless it is told, too
+        "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={slurm.cpus}"],
+    }
+
+
+def hand_over(directory: Path, token: str, array: Array, slurm: Slurm) -> None:
+    """Write the pickles of ``array``, whose job id is known, unless they are there already.
+
+    A task that starts before its pickle is there waits for up to a minute.
+    """
+    folder = job_folder(directory, token)
+    tasks = [array.job_id] if array.count == 1 else [f"{array.job_id}_{task}" for task in range(array.count)]
+    paths = [JobPaths(folder, job_id=task).submitted_pickle for task in tasks]
+    if paths[-1].exists():  # they are written in order
+        return
+    for number, path in enumerate(paths, start=array.first):
+        if not path.exists():
+            delayed = DelayedSubmission(Job(str(directory.absolute()), token, number))
+            delayed.set_timeout(slurm.time, RESTARTS)
+            draft = path.with_suffix(".new")
+            delayed.dump(draft)
+            draft.replace(path)

@@ -1,0 +1,280 @@
+"""Submitting what is missing, whatever became of earlier submissions; the same command completes and repairs.
+
+Before sbatch is called, DIR/jobs/<token>.json says what is about to be submitted, under names that nobody else uses:
+if the command ends before the answer is written down, the next one finds the jobs by name. A handful of calls to the
+scheduler in all: one per array, and a few questions.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import shutil
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from ablate.config import Experiment, Slurm, Trial
+from ablate.console import counted, say
+from ablate.errors import UsageError
+from ablate.lease import Attempt, holder, last_attempt, running_directory
+from ablate.results import Failure, failed_from_outside, write_record
+from ablate.sweep.eta import clock
+from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
+from ablate.sweep.run import make_way, merge_with_existing, summary, survey
+from ablate.sweep.slurm import cluster
+from ablate.sweep.slurm.packing import Limits, Packing, pack
+from ablate.sweep.slurm.past import Past, home, past, submissions
+from ablate.sweep.slurm.resources import side_by_side
+from ablate.sweep.slurm.script import batch_script, hand_over, job_folder
+from ablate.sweep.slurm.submission import Array, Submission, submission_path, write_submission
+from ablate.sweep.workspace import sole_user
+
+
+def submit_sweep(directory: Path, experiment: Experiment, cache: Path, retry_failed: bool, console: Console) -> int:
+    """Submit the missing trials that no queued job is to run and nobody is at work on.
+
+    Returns the exit code: 0 submitted, or all done; 1 some trials have failed and nothing is queued, or the cluster
+    stopped taking jobs on the way.
+
+    Raises:
+        UsageError: another command is at work in ``directory``; sbatch refuses the jobs; there is no Slurm here.
+        ClusterTrouble: the controller does not answer; the same command goes on from there.
+    """
+    check_name(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    with sole_user(directory):
+        before = load_experiment(directory).slurm if (directory / SWEEP_FILE).is_file() else None
+        experiment = merge_with_existing(directory, experiment)
+        assert experiment.slurm is not None
+        trials = plan(experiment)
+        now = look(directory, trials, tell=lambda sentence: say(console, sentence, "yellow"))
+        _write_down(directory, now.past)
+        for trial_id, job_id in killed_for_memory(directory, now).items():
+            _record_killed(directory, now.trials[trial_id], job_id)
+        state = survey(directory, trials)
+        state = replace(state, failed=[result for result in state.failed if result.id not in now.busy])
+        to_run = [trial.id for trial in make_way(directory, trials, state, retry_failed, console)]
+        waiting = [trial_id for trial_id in to_run if trial_id not in now.busy]
+        say(console, summary(trials, state, retry_failed))
+        if len(waiting) < len(to_run):
+            say(console, f"{counted(len(to_run) - len(waiting), 'trial')} of these are queued or running already")
+        if not waiting:
+            say(console, "nothing to submit")
+            save_experiment(directory, experiment)
+            return 1 if state.failed and not to_run else 0
+        packing = arrange(waiting, experiment, limits_for(experiment.slurm, now.mine, now.tell))
+        submission = draw_up(directory, experiment.slurm, cache, packing)
+        save_experiment(directory, experiment)
+        try:
+            return _submit(directory, submission, packing, now.tell, console)
+        except UsageError:
+            save_experiment(directory, experiment.model_copy(update={"slurm": before}))
+            raise
+
+
+def check_name(directory: Path) -> None:
+    """Raise UsageError where Slurm would take the directory's name for a pattern."""
+    if "%" in str(directory.absolute()):
+        raise UsageError(
+            f"--out {directory}: Slurm replaces what follows a % in the names of files; choose another name"
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the scheduler and the disk say now.
+
+    ``busy``: trials that a queued job is to run or somebody is at work on. ``mine``: how many jobs the user has queued.
+    """
+
+    past: Past
+    trials: dict[str, Trial]
+    busy: set[str]
+    lost: dict[str, Attempt]
+    mine: int
+    tell: cluster.Tell
+
+
+def look(directory: Path, trials: Iterable[Trial], tell: cluster.Tell, patience: float = cluster.PATIENCE) -> Look:
+    """Ask the scheduler, once, what is queued; changes nothing."""
+    earlier = submissions(directory)
+    users = {cluster.me(), *(submission.user for submission in earlier)}
+    jobs = cluster.queue(users, tell=tell, patience=patience)
+    then = past(earlier, jobs)
+    by_id = {trial.id: trial for trial in trials}
+    busy, lost = set(then.queued), {}
+    known = {array.job_id for submission in then.submissions for array in submission.arrays}
+    queued = {job.id for job in then.jobs}
+    for trial_id in by_id.keys() - busy:
+        if not running_directory(directory, trial_id).is_dir():
+            continue
+        attempt = last_attempt(directory, trial_id)
+        if attempt and attempt.job.partition("_")[0] in known:  # a job of ours: the scheduler knows whether it lives
+            if attempt.job in queued:
+                busy.add(trial_id)
+            elif not attempt.released:
+                lost[trial_id] = attempt
+        elif holder(directory, trial_id):
+            busy.add(trial_id)
+    return Look(then, by_id, busy, lost, sum(job.user == cluster.me() for job in jobs), tell)
+
+
+def killed_for_memory(directory: Path, now: Look) -> dict[str, str]:
+    """The trials that a job held when Slurm ended it for its memory, and that job; one question to accounting."""
+    missing = {trial.id for trial in survey(directory, [now.trials[trial_id] for trial_id in now.lost]).missing}
+    held = {trial_id: attempt.job for trial_id, attempt in now.lost.items() if trial_id in missing}
+    endings = cluster.endings({job.partition("_")[0] for job in held.values()})
+    return {trial_id: job for trial_id, job in held.items() if endings.get(job) == "OUT_OF_MEMORY"}
+
+
+def _record_killed(directory: Path, trial: Trial, job_id: str) -> None:
+    found = home(submissions(directory), trial.id)
+    memory = found and found[0].slurm.memory
+    message = (
+        f"Slurm ended job {job_id} for using more memory than {memory or 'it had'}: give jobs more (--mem), or trials "
+        "less to do at once (a smaller --batch-size or --micro-batch), or run fewer side by side"
+    )
+    attempt = last_attempt(directory, trial.id)
+    failure = Failure(type="OutOfMemory", message=message, traceback="")
+    write_record(directory, failed_from_outside(trial, failure, attempt.number if attempt else 1))
+
+
+def _write_down(directory: Path, then: Past) -> None:
+    """Complete what an earlier command did not come to write: job ids, pickles; what was never submitted goes."""
+    for submission in then.submissions:
+        for array in submission.arrays:
+            if array.job_id and then.of(array):
+                hand_over(directory, submission.token, array, submission.slurm)
+        if submission.token in then.unfinished:
+            _keep_submitted(directory, submission)
+
+
+def _keep_submitted(directory: Path, submission: Submission) -> None:
+    """Write ``submission`` without the arrays that sbatch did not take; nothing is left of one without any."""
+    arrays = tuple(array for array in submission.arrays if array.job_id)
+    if arrays:
+        write_submission(directory, submission.model_copy(update={"arrays": arrays}))
+    elif submission.user == cluster.me():
+        submission_path(directory, submission.token).unlink(missing_ok=True)
+        folder = job_folder(directory, submission.token)
+        if not any(folder.glob("*_log.*")):  # a job that was over before anybody asked left its words there
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def limits_for(slurm: Slurm, mine: int, tell: cluster.Tell, patience: float = cluster.PATIENCE) -> Limits:
+    """What the cluster allows of such jobs, ``mine`` of the user's being queued.
+
+    Raises:
+        UsageError: there is no such partition, or its jobs may not run so long.
+    """
+    site = cluster.limits(slurm.partition, slurm.account, slurm.qos, tell=tell, patience=patience)
+    if site.time is not None and slurm.time > site.time:
+        where = f"partition {slurm.partition}" if slurm.partition else "the default partition"
+        raise UsageError(
+            f"--time {slurm.time}: jobs in {where} may run {clock(60 * site.time)} at most (--time {site.time}); "
+            "a trial that needs longer goes on in the next job"
+        )
+    room = None if site.jobs is None else max(0, site.jobs - mine)
+    return Limits(site.array_size or Limits.array_size, room)
+
+
+def arrange(waiting: list[str], experiment: Experiment, limits: Limits) -> Packing:
+    """Which trials go into which jobs."""
+    assert experiment.slurm is not None
+    slurm = experiment.slurm
+    together = side_by_side(slurm, experiment.shared)
+    packing = pack(waiting, together, limits, slurm.trials_per_job, slurm.max_parallel)
+    if not packing.packs:
+        raise UsageError(f"you have as many jobs in the queue as the cluster allows; {len(waiting)} trials are left")
+    return packing
+
+
+def left_over(packing: Packing) -> str:
+    """What to say of the trials that did not fit."""
+    return (
+        f"{counted(packing.left, 'trial')} {'is' if packing.left == 1 else 'are'} left, beyond the jobs that are "
+        f"allowed at a time: the same command later submits them, or a larger --trials-per-job now"
+    )
+
+
+def draw_up(directory: Path, slurm: Slurm, cache: Path, packing: Packing) -> Submission:
+    """The submission of ``packing``, under a new token; nothing is written."""
+    token = secrets.token_hex(4)
+    sweep = re.sub(r"[^\w.-]", "_", directory.absolute().name, flags=re.ASCII)[:40]
+    return Submission(
+        token=token,
+        created=time.time(),
+        user=cluster.me(),
+        host=socket.gethostname(),
+        cache=str(cache),
+        slurm=slurm,
+        packs=packing.packs,
+        arrays=tuple(
+            Array(name=f"ablate-{sweep}-{token}-{n}", first=first, count=count)
+            for n, (first, count, _) in enumerate(packing.arrays)
+        ),
+    )
+
+
+def _submit(directory: Path, submission: Submission, packing: Packing, tell: cluster.Tell, console: Console) -> int:
+    """One sbatch per array; each job id is written down at once."""
+    write_submission(directory, submission)
+    folder = job_folder(directory, submission.token)
+    folder.mkdir(parents=True, exist_ok=True)
+    for n, (array, (_, _, at_once)) in enumerate(zip(submission.arrays, packing.arrays, strict=True)):
+        script = folder / f"{n}.sh"
+        script.write_text(batch_script(directory, submission.token, array, submission.slurm, at_once))
+        try:
+            job_id = cluster.submit(script, array.name, tell=tell)
+        except cluster.Refused as refusal:
+            _keep_submitted(directory, submission)
+            if not n:
+                raise UsageError(f"{refusal}; nothing was submitted") from None
+            _announce(directory, submission, console)
+            left = sum(len(pack) for pack in submission.packs[array.first :]) + packing.left
+            say(console, f"{refusal}; {left} trials are left: the same command later submits them", "red")
+            return 1
+        submission = _with_id(submission, n, job_id)
+        write_submission(directory, submission)
+        hand_over(directory, submission.token, submission.arrays[n], submission.slurm)
+    _announce(directory, submission, console)
+    if packing.left:
+        say(console, left_over(packing), "yellow")
+    return 0
+
+
+def _with_id(submission: Submission, number: int, job_id: str) -> Submission:
+    arrays = [
+        array.model_copy(update={"job_id": job_id}) if n == number else array
+        for n, array in enumerate(submission.arrays)
+    ]
+    return submission.model_copy(update={"arrays": tuple(arrays)})
+
+
+def _announce(directory: Path, submission: Submission, console: Console) -> None:
+    """What was submitted, and how to follow it."""
+    taken = [array for array in submission.arrays if array.job_id]
+    trials = sum(len(pack) for array in taken for pack in submission.packs[array.first : array.first + array.count])
+    jobs = sum(array.count for array in taken)
+    ids = ", ".join(str(array.job_id) for array in taken)
+    say(
+        console,
+        f"submitted {counted(jobs, 'job')} for {counted(trials, 'trial')}: {ids} ({describe(submission.slurm)})",
+    )
+    name = shlex.quote(str(directory))
+    say(console, f"to follow: ablate status {name}; to stop: ablate cancel {name}")
+
+
+def describe(slurm: Slurm) -> str:
+    """What one job asks for: ``partition gpu, 2 GPUs, 2 cores, up to 4 h 00 min``."""
+    nodes = f"{slurm.nodes} nodes with each " if slurm.nodes > 1 else ""
+    gpus = f"{counted(slurm.gpus, 'GPU')}, " if slurm.gpus else "CPUs only, "
+    where = f"partition {slurm.partition}" if slurm.partition else "the default partition"
+    memory = f", {slurm.memory} of memory" if slurm.memory else ""
+    return f"{where}, {nodes}{gpus}{counted(slurm.cpus, 'core')}{memory}, up to {clock(60 * slurm.time)}"

@@ -1,0 +1,268 @@
+"""Trials that are stopped, killed and resumed: the record is that of a trial left alone, and no step is made twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import ablate.trial
+from ablate.composition import Composition
+from ablate.config import Base, Optimiser
+from ablate.distributed import ALONE, World
+from ablate.evaluation.protocols import PROTOCOLS
+from ablate.results import read_records
+from ablate.simclr import checkpoint
+from ablate.simclr.trainer import Trainer
+from ablate.trial import Context, Interrupted, run_trial
+from tests.simclr import ranks
+from tests.simclr.test_processes import config, data
+from tests.sweep.test_local import SETTINGS
+from tests.test_cli import ablate as command
+from tests.test_trial import comparable
+
+EPOCHS, STEPS = 2, 5
+SGD = {"optimiser": Optimiser(name="sgd", lr=0.05)}
+PROTOCOLS_ASKED = ("online", "linear", "knn")
+VARIANTS = {
+    "sgd": SGD,
+    "adamw": {"optimiser": Optimiser(name="adamw", lr=0.01)},
+    "lars": {"optimiser": Optimiser(name="lars", lr=0.5, weight_decay=1e-4)},
+    "micro-batches": {**SGD, "micro_batch": 16},
+    "supervised": {**SGD, "objective": "supervised"},
+    "noise, elastic, kornia, one branch": {
+        "composition": Composition.parse("noise+elastic+kornia.RandomGaussianNoise(p=0.5)").specs(),
+        "optimiser": SGD["optimiser"],
+        "branches": "one",
+        "base": Base(area=(0.5, 1.0)),
+    },
+}
+
+
+def run(directory, context=None, world=ALONE, **changes):
+    changes = {**SGD, "epochs": EPOCHS, **changes}
+    return run_trial(
+        config(world.size, **changes), directory, context, data=data(), protocols=PROTOCOLS_ASKED, world=world
+    )
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The steps that any trainer makes, as (epoch, step)."""
+    steps, step = [], Trainer._step
+
+    def noted(self, number, *rest):
+        steps.append((self.epoch, number))
+        return step(self, number, *rest)
+
+    monkeypatch.setattr(Trainer, "_step", noted)
+    return steps
+
+
+@pytest.fixture
+def saved(monkeypatch):
+    """The numbers of steps at which checkpoints were written."""
+    steps, save = [], checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", lambda path, state: (save(path, state), steps.append(state["steps"]))[0])
+    return steps
+
+
+def stop_after(count, made):
+    """A context that asks to stop once so many more steps are made."""
+    until = len(made) + count
+    return Context(stop_requested=lambda: len(made) >= until)
+
+
+EVERY_STEP = [(epoch, step) for epoch in range(EPOCHS) for step in range(STEPS)]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_stopped_thrice_twice_in_the_same_epoch(variant, made, tmp_path):
+    whole = run(tmp_path / "whole", **VARIANTS[variant])
+    assert made == EVERY_STEP
+    made.clear()
+    for steps, total in ((1, 1), (2, 3), (4, 7)):
+        with pytest.raises(Interrupted):
+            run(tmp_path / "part", stop_after(steps, made), **VARIANTS[variant])
+        assert len(made) == total
+        assert checkpoint.steps_done(tmp_path / "part" / "running" / whole.id / "checkpoint.pt") == total
+    resumed = run(tmp_path / "part", **VARIANTS[variant])
+    assert made == EVERY_STEP
+    assert resumed.status == "done"
+    assert resumed.attempts == 4
+    assert "online_top1" in resumed.metrics
+    assert comparable(resumed) == comparable(whole)
+    assert not (tmp_path / "part" / "running" / whole.id).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", range(EPOCHS * STEPS + 1))
+def test_stopped_at_any_step(at, made, tmp_path):
+    whole = run(tmp_path / "whole")
+    made.clear()
+    with pytest.raises(Interrupted):
+        run(tmp_path / "part", stop_after(at, made))
+    assert comparable(run(tmp_path / "part")) == comparable(whole)
+    assert made == EVERY_STEP
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS_ASKED)
+def test_stopped_during_evaluation(protocol, made, tmp_path, monkeypatch):
+    """While ``protocol`` runs; what is after it is not begun, and training is not repeated."""
+    whole = run(tmp_path / "whole")
+    made.clear()
+    evaluated = []
+
+    def noted(name):
+        runs = PROTOCOLS[name].run
+        return replace(PROTOCOLS[name], run=lambda frozen, at: (evaluated.append(name), runs(frozen, at))[1])
+
+    with monkeypatch.context() as patch:
+        for name in PROTOCOLS_ASKED:
+            patch.setitem(PROTOCOLS, name, noted(name))
+        context = Context(stop_requested=lambda: protocol in evaluated)
+        if protocol == PROTOCOLS_ASKED[-1]:
+            run(tmp_path / "part", context)  # there was nothing left to stop
+        else:
+            with pytest.raises(Interrupted):
+                run(tmp_path / "part", context)
+    assert evaluated == list(PROTOCOLS_ASKED[: PROTOCOLS_ASKED.index(protocol) + 1])
+    resumed = run(tmp_path / "part")
+    assert made == EVERY_STEP
+    assert comparable(resumed) == comparable(whole)
+
+
+def test_checkpoints_within_an_epoch_change_nothing(made, saved, tmp_path, monkeypatch):
+    whole = run(tmp_path / "whole")
+    assert saved == [STEPS, 2 * STEPS]  # this trial takes less than five minutes
+    saved.clear(), made.clear()
+    monkeypatch.setattr(ablate.trial, "CHECKPOINT_EVERY", 0)
+    assert comparable(run(tmp_path / "part")) == comparable(whole)
+    assert saved == [*range(STEPS + 1), *range(STEPS, 2 * STEPS + 1)]
+    assert made == EVERY_STEP
+
+
+def test_killed_after_a_checkpoint_within_an_epoch(made, saved, tmp_path, monkeypatch):
+    """Without a warning, so that the step under way is lost, and no more."""
+    whole = run(tmp_path / "whole")
+    made.clear()
+    monkeypatch.setattr(ablate.trial, "CHECKPOINT_EVERY", 0)
+    step = Trainer._step
+
+    def killed(self, number, *rest):
+        if (self.epoch, number) == (1, 2):
+            raise KeyboardInterrupt
+        return step(self, number, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "part")
+    assert made == EVERY_STEP[:7]
+    assert saved[-1] == 7
+    assert comparable(run(tmp_path / "part")) == comparable(whole)
+    assert made == EVERY_STEP
+
+
+KILLED = """
+import os, sys
+import ablate.trial
+from ablate.simclr.trainer import Trainer
+from tests.test_interruptions import run
+
+ablate.trial.CHECKPOINT_EVERY = 0
+step = Trainer._step
+Trainer._step = lambda self, number, *rest: os._exit(9) if number == 3 else step(self, number, *rest)
+run(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_loses_the_step_under_way(made, tmp_path):
+    whole = run(tmp_path / "whole")
+    made.clear()
+    dead = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "part")], timeout=240, check=False)
+    assert dead.returncode == 9
+    assert comparable(run(tmp_path / "part")) == comparable(whole)
+    assert made == EVERY_STEP[3:]
+
+
+def in_processes(world: World) -> dict:
+    """A trial left alone, and one that the second process is asked to stop, then the first in evaluation."""
+    out, made, step = Path(os.environ["ABLATE_TEST_OUT"]), [], Trainer._step
+    Trainer._step = lambda self, *rest: (made.append(1), step(self, *rest))[1]
+    changes = {**VARIANTS["lars"], "micro_batch": 16}
+    whole = run(out / "whole", world=world, **changes)
+    counts = [len(made)]
+    for rank, steps in ((1, 2), (0, 8)):  # after the second, training is over
+        with pytest.raises(Interrupted):
+            run(out / "part", stop_after(steps, made) if rank == world.rank else None, world, **changes)
+        counts.append(len(made))
+        assert not read_records(out / "part")[0]
+    resumed = run(out / "part", world=world, **changes)
+    return {"records": [whole.model_dump_json(), resumed.model_dump_json()], "counts": [*counts, len(made)]}
+
+
+def test_processes_stopped_within_an_epoch_and_in_evaluation(tmp_path, monkeypatch):
+    monkeypatch.setenv("ABLATE_TEST_OUT", str(tmp_path))
+    for found in ranks.run("tests.test_interruptions:in_processes", (2,), tmp_path)[2]:
+        whole, resumed = map(ablate.results.TrialResult.model_validate_json, found["records"])
+        assert found["counts"] == [10, 12, 20, 20]
+        assert resumed.attempts == 3
+        assert comparable(resumed) == comparable(whole)
+
+
+def train(tiny_folder, cache, out):
+    data = ("--data", f"folder:{tiny_folder}", "--cache", cache, "--out", out, "--no-keep-encoder")
+    return command("train", "crop", *data, *SETTINGS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_command_at_its_next_step(number, tiny_folder, cache, made, tmp_path, monkeypatch):
+    whole = train(tiny_folder, cache, tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    total = len(made)
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    made.clear()
+    signalled(monkeypatch, number, step=(1, 1), times=1)
+    first = train(tiny_folder, cache, tmp_path / "part")
+    assert first.returncode == 130
+    assert "the same command resumes" in first.stdout
+    assert made[-1] == (1, 1)
+    (path,) = (tmp_path / "part").glob("running/*/checkpoint.pt")
+    assert checkpoint.steps_done(path) == len(made) < total
+    second = train(tiny_folder, cache, tmp_path / "part")
+    assert second.returncode == 0, second.stderr
+    assert len(made) == total
+    a, b = (next(iter(read_records(tmp_path / name)[0].values())) for name in ("whole", "part"))
+    assert comparable(a) == comparable(b)
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_the_second_signal_does_not_wait(tiny_folder, cache, made, tmp_path, monkeypatch):
+    signalled(monkeypatch, signal.SIGINT, step=(1, 1), times=2)
+    done = train(tiny_folder, cache, tmp_path)
+    assert done.returncode == 130
+    assert "the same command resumes from the last checkpoint" in done.stdout
+    (path,) = tmp_path.glob("running/*/checkpoint.pt")
+    assert checkpoint.steps_done(path) == len(made) - 2  # the end of the first epoch
+
+
+def signalled(monkeypatch, number, step, times):
+    """This process gets a signal when it comes to ``step``, (epoch, number), for the first time."""
+    left, make = [step], Trainer._step
+
+    def with_signal(self, which, *rest):
+        result = make(self, which, *rest)
+        if (self.epoch, which) in left:
+            left.clear()
+            for _ in range(times):
+                os.kill(os.getpid(), number)
+        return result
+
+    monkeypatch.setattr(Trainer, "_step", with_signal)

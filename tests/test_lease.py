@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ablate import lease
+from ablate.lease import Attempt, Held, LostLease, claim, holder, last_attempt, release, running_directory
+
+TRIAL = "0123456789abcdef-s0"
+
+
+def attempt_file(directory: Path, number: int = 1) -> Path:
+    return running_directory(directory, TRIAL) / f"attempt-{number}.json"
+
+
+def left_behind(directory: Path, number: int = 1, seconds_ago: float = 0.0, **changes: object) -> Attempt:
+    """An attempt of a process on another machine that touched its file ``seconds_ago``."""
+    attempt = Attempt.model_validate({"number": number, "machine": "another", "pid": 1, "host": "node4", **changes})
+    path = attempt_file(directory, number)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(attempt.model_dump_json())
+    touched = time.time() - seconds_ago
+    os.utime(path, (touched, touched))
+    return attempt
+
+
+def test_one_at_a_time_and_the_holder_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "17")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    monkeypatch.setenv("SLURMD_NODENAME", "node7")
+    with claim(tmp_path, TRIAL) as mine:
+        assert mine.number == 1
+        with pytest.raises(Held, match=r"at work elsewhere: job 17_3 on node7 \(process \d+ of \w+\)"):
+            claim(tmp_path, TRIAL).__enter__()
+    assert holder(tmp_path, TRIAL) is None
+    with claim(tmp_path, TRIAL) as again:
+        assert again.number == 2
+
+
+RACE = """
+import sys, time
+from pathlib import Path
+from ablate.lease import Held, claim
+directory, start = Path(sys.argv[1]), float(sys.argv[2])
+while time.time() < start:
+    pass
+try:
+    with claim(directory, "{}"):
+        print("mine", flush=True)
+        time.sleep(2)
+except Held:
+    print("held")
+"""
+
+
+def test_of_many_processes_at_once_exactly_one_has_the_trial(tmp_path):
+    left_behind(tmp_path, seconds_ago=3600)  # they race for the succession
+    start = time.time() + 3
+    command = [sys.executable, "-c", RACE.format(TRIAL), str(tmp_path), str(start)]
+    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    answers = sorted(racer.communicate(timeout=60)[0].strip() for racer in racers)
+    assert answers == ["held"] * 5 + ["mine"]
+    assert last_attempt(tmp_path, TRIAL).number == 2
+
+
+def test_a_process_that_died_on_this_machine_is_succeeded_at_once(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True) as process:
+        left_behind(tmp_path, machine=lease._machine(), pid=process.pid, born=lease._born(process.pid))
+        assert holder(tmp_path, TRIAL).pid == process.pid
+        with pytest.raises(Held):
+            claim(tmp_path, TRIAL).__enter__()
+        process.kill()
+    assert holder(tmp_path, TRIAL) is None
+    with claim(tmp_path, TRIAL) as mine:
+        assert mine.number == 2
+
+
+def test_a_process_number_that_was_given_out_again_is_not_the_holder(tmp_path):
+    left_behind(tmp_path, machine=lease._machine(), pid=os.getppid(), born=lease._born(os.getppid()) - 1)
+    assert holder(tmp_path, TRIAL) is None
+
+
+def test_on_another_machine_silence_decides_by_the_file_servers_clock(tmp_path, monkeypatch):
+    left_behind(tmp_path, seconds_ago=lease.STALE - 30)
+    monkeypatch.setattr(time, "time", lambda: 0.0)  # this machine's own clock is far behind
+    with pytest.raises(Held):
+        claim(tmp_path, TRIAL).__enter__()
+    monkeypatch.undo()
+    left_behind(tmp_path, seconds_ago=lease.STALE + 30)
+    with claim(tmp_path, TRIAL) as mine:
+        assert mine.number == 2
+
+
+def test_the_holder_shows_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(lease, "BEAT", 0.05)
+    with claim(tmp_path, TRIAL):
+        os.utime(attempt_file(tmp_path), (0, 0))
+        deadline = time.monotonic() + 10
+        while attempt_file(tmp_path).stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert attempt_file(tmp_path).stat().st_mtime > 0
+
+
+def test_who_was_succeeded_must_write_nothing_more(tmp_path):
+    with claim(tmp_path, TRIAL) as first:
+        assert first.held()
+        left_behind(tmp_path, number=2)
+        assert not first.held()
+        with pytest.raises(LostLease, match="taken this trial over"):
+            first.check()
+        with pytest.raises(LostLease):
+            first.begin(5)
+        release(tmp_path, TRIAL, first.number)
+        assert holder(tmp_path, TRIAL).number == 2  # and cannot give away what is not its own
+    attempt_file(tmp_path, 2).unlink()
+    attempt_file(tmp_path, 1).unlink()
+    assert not first.held()  # the other one has finished and cleaned up
+
+
+def test_without_hard_links(tmp_path, monkeypatch):
+    def refuse(self, target):
+        raise OSError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    with claim(tmp_path, TRIAL), pytest.raises(Held):
+        claim(tmp_path, TRIAL).__enter__()
+
+
+def test_a_link_whose_answer_nfs_lost_is_ones_own(tmp_path, monkeypatch):
+    link = Path.hardlink_to
+
+    def lose_the_answer(self, target):
+        link(self, target)
+        raise FileExistsError(errno.EEXIST, "the repeated request found the first one's work")
+
+    monkeypatch.setattr(Path, "hardlink_to", lose_the_answer)
+    with claim(tmp_path, TRIAL) as mine:
+        assert mine.number == 1
+
+
+def test_a_third_attempt_from_the_same_step_is_fruitless_within_one_job_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    for number, step in enumerate((40, 40), 1):
+        left_behind(tmp_path, number=number, job="17", step=step, released=True)
+    with claim(tmp_path, TRIAL) as mine:
+        assert mine.number == 3
+        assert mine.is_fruitless(40)
+        assert not mine.is_fruitless(41)
+        mine.begin(41)
+        assert last_attempt(tmp_path, TRIAL).step == 41
+    monkeypatch.setenv("SLURM_JOB_ID", "18")
+    with claim(tmp_path, TRIAL) as mine:
+        assert not mine.is_fruitless(41)
+
+
+def test_an_unreadable_attempt_still_counts(tmp_path):
+    left_behind(tmp_path, number=3)
+    attempt_file(tmp_path, 3).write_text("{")
+    with pytest.raises(Held, match="an unknown host"):  # it may be in the making
+        claim(tmp_path, TRIAL).__enter__()
+    os.utime(attempt_file(tmp_path, 3), (0, 0))
+    with claim(tmp_path, TRIAL) as mine:
+        assert mine.number == 4
