@@ -63,6 +63,15 @@ COMMANDS = [
     "scancel --name=nosuchjob",
     "sacctmgr -nP show assoc where user={user} format=Cluster,Account,User,MaxSubmitJobs,GrpSubmitJobs,MaxJobs,QOS",
     "sacctmgr -P show assoc where cluster=lab user={user} format=MaxSubmit,MaxSubmitJobs,MaxWall,GrpJobs",
+    "sacctmgr -nP show user {user} withassoc format=DefaultAccount,Account,Partition,MaxSubmitJobs,DefaultQOS",
+    "sacctmgr -P show user {user} withassoc format=DefaultAccount,Account,Partition,MaxSubmitJobs,DefaultQOS",
+    "sacctmgr -nP show user nobody-at-all withassoc format=Account",
+    "sacctmgr -nP show qos names=normal format=Name,MaxSubmitJobsPU",
+    "sacctmgr -nP show qos names=gold format=Name",
+    "squeue -h -u nobody-at-all -o %i",
+    "squeue -h -n compared -u nobody-at-all,{user} -o %i",
+    "scontrol --oneliner show partition",
+    "scontrol requeue {array}_5",
     "sacctmgr -nP show assoc user=nobody-at-all format=Account",
     "sacctmgr -nP show assoc format=Nonsense",
     "sacctmgr -P show qos format=Name,MaxSubmitPU,MaxSubmitJobsPU,MaxJobsPU,MaxWall",
@@ -131,6 +140,7 @@ def fake(tmp_path_factory):
         fake.env = dict(os.environ)
     with fake.state() as state:
         state["next"] = 900001  # as long as the real ids
+        state["config"]["AccountingStorageEnforce"] = "none"
         state["partitions"]["urgent"]["preempt"] = "OFF"
     return fake
 

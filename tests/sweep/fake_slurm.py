@@ -22,17 +22,23 @@ from tests.sweep import fake_slurm_commands as commands
 
 UNREACHABLE = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
 NODES = "127.0.0.[1-2]"
-# sacctmgr's columns
+# sacctmgr's columns of a user's association
 ASSOCIATION = """
-Cluster Account User Partition Share Priority GrpJobs GrpTRES GrpSubmit GrpWall GrpTRESMins MaxJobs MaxTRES
-MaxTRESPerNode MaxSubmit MaxWall MaxTRESMins QOS
+Cluster Account User Partition DefaultAccount DefaultQOS Share Priority GrpJobs GrpSubmitJobs GrpWall MaxJobs
+MaxSubmitJobs MaxWall QOS
 """
 
 
 def first_state() -> dict:
     partition = {"nodes": NODES, "state": "UP", "max_minutes": None, "preempt": "REQUEUE"}
     association = {"Cluster": "lab", "Account": "root", "User": commands.user(), "Share": "1", "QOS": "normal"}
-    config = {"AccountingStorageEnforce": "none", "ClusterName": "lab", "MaxArraySize": 1001, "MaxJobCount": 10000}
+    association["DefaultAccount"] = "root"
+    config = {
+        "AccountingStorageEnforce": "limits,qos",
+        "ClusterName": "lab",
+        "MaxArraySize": 1001,
+        "MaxJobCount": 10000,
+    }
     return {
         "jobs": {},
         "next": 4001,
@@ -41,10 +47,10 @@ def first_state() -> dict:
         "slow": {},
         "lost_answers": 0,
         "accounting": True,
-        "config": {**config, "MinJobAge": "300 sec"},
+        "config": {**config, "MaxArraySize": 1001, "MaxJobCount": 10000},
         "partitions": {"main": {**partition, "default": True}, "urgent": {**partition, "default": False}},
         "assoc": [dict.fromkeys(ASSOCIATION.split(), "") | association],
-        "qos": [{"Name": "normal", "Priority": "0", "MaxJobsPU": "", "MaxSubmitPU": "", "MaxWall": ""}],
+        "qos": [{"Name": "normal", "Priority": "0", "MaxJobsPU": "", "MaxSubmitJobsPU": "", "MaxWall": ""}],
         "clusters": [{"Cluster": "lab", "ControlHost": "127.0.0.1", "ControlPort": "6817"}],
     }
 

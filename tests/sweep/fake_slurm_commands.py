@@ -256,6 +256,7 @@ def squeue(state, arguments):
         "partition": given(found, "-p", "--partition"),
     }
     ids = given(found, "-j", "--jobs", "--job")
+    check_users(wanted["user"])
     if ids and "," not in ids:
         check_known(state, ids)
     if "-h" not in found and "--noheader" not in found:
@@ -272,6 +273,15 @@ def squeue(state, arguments):
         if shown:
             alone = apart or listed != indices  # a task that is asked for by its number has a line of its own
             print(formatted(template, lambda letter: squeue_value(job, listed, letter, alone)))  # noqa: B023
+
+
+def check_users(names):
+    """Of a user whom the machine does not know squeue says so, lists nothing of theirs, and exits with 0."""
+    for name in (names or "").split(","):
+        try:
+            _ = name and not name.isdigit() and pwd.getpwnam(name)
+        except KeyError:
+            print(f"squeue: error: Invalid user: {name}\n", file=sys.stderr)
 
 
 def check_known(state, name):
@@ -420,7 +430,7 @@ def refuse(state, job):
         raise SlurmError(f"sbatch: error: invalid partition specified: {name}\n{failed(reason)}")
     if any(int(index or 0) >= state["config"]["MaxArraySize"] for index in job["tasks"]):
         raise SlurmError(failed("Invalid job array specification"))
-    limit = state["assoc"][0]["MaxSubmit"]
+    limit = state["assoc"][0]["MaxSubmitJobs"]
     open_tasks = [t for j in state["jobs"].values() for t in j["tasks"].values() if t["state"] not in ENDED]
     if limit and len(open_tasks) + len(job["tasks"]) > int(limit):
         reason = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
@@ -597,7 +607,7 @@ def scontrol_job(state, verb, name):
     try:
         chosen = selected(state, name)
     except KeyError:
-        raise SlurmError(f"{UNKNOWN_ID} for job {name}") from None
+        raise SlurmError(f"{name}: {UNKNOWN_ID}" if "_" in name else f"{UNKNOWN_ID} for job {name}") from None
     for job, index in chosen:
         task = job["tasks"][index]
         if verb == "requeue":
@@ -662,20 +672,29 @@ def sacctmgr(state, arguments):
     if table is None:
         raise SlurmError("No valid entity in list command")
     asked_for = dict(word.lower().split("=", 1) for word in words[2:] if "=" in word)
+    names = [word.lower() for word in words[2:] if "=" not in word and word not in ("where", "withassoc")]
+    if names:
+        asked_for["user" if "User" in table[0] else "name"] = ",".join(names)
     columns = [column_of(name, table[0]) for name in asked_for.pop("format", ",".join(table[0])).split(",")]
     if "-n" not in found and "--noheader" not in found:
-        print("|".join(columns))
+        print("|".join(TITLES.get(column, column) for column in columns))
     filters = {column_of(key, table[0]): values.split(",") for key, values in asked_for.items()}
     for row in table:
         if all(row[column].lower() in values for column, values in filters.items()):
             print("|".join(row[column] for column in columns))
 
 
+TITLES = {
+    "MaxSubmitJobs": "MaxSubmit", "GrpSubmitJobs": "GrpSubmit", "MaxSubmitJobsPU": "MaxSubmitPU",
+    "DefaultAccount": "Def Acct", "DefaultQOS": "Def QOS",
+}  # fmt: skip
+
+
 def column_of(name, row):
-    """A column by its name or a longer or shorter form of it: MaxSubmit and MaxSubmitJobs are one."""
+    """A column by its name, in any case, or by the shorter form that is its title; ``names=`` filters by Name."""
+    wanted = name.lower().partition("%")[0]
     for column in row:
-        short, given_name = column.lower(), name.lower().partition("%")[0]
-        if given_name in (short, f"{short}s", f"{short}jobs", short.replace("pu", "jobspu"), f"{short}perjob"):
+        if wanted in (column.lower(), f"{column.lower()}s", TITLES.get(column, column).lower()):
             return column
     raise SlurmError(f"Unknown field '{name}'")
 

@@ -88,12 +88,10 @@ def test_faults(fake_slurm, array):  # noqa: F811
 
 
 def test_it_refuses_what_slurm_refuses(fake_slurm, array):  # noqa: F811
-    with fake_slurm.state() as state:
-        state["config"]["AccountingStorageEnforce"] = "limits,qos"
     for wrong in (["-p", "nowhere"], ["--arrray=1"], ["--array=0-1001"], ["--qos=gold"]):
         assert call("sbatch", *wrong, "array.sh", check=False).returncode != 0
     with fake_slurm.state() as state:
-        state["assoc"][0]["MaxSubmit"] = "6"
+        state["assoc"][0]["MaxSubmitJobs"] = "6"
     assert "MaxSubmitJobLimit" in call("sbatch", "array.sh", check=False).stderr
     shown = lines("sacctmgr", "-nP", "show", "assoc", "where", "cluster=lab", "format=MaxSubmitJobs,User")
     assert shown == [f"6|{user()}"]
