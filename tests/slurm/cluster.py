@@ -112,6 +112,7 @@ class Cluster:
         self.env = self._environment()
         self._data = self.directory
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self._watchdog: subprocess.Popen[bytes] | None = None
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH", "SRUN"))}
@@ -132,6 +133,9 @@ class Cluster:
         try:
             self._check()
             self._write_files()
+            if self.accounting:
+                self._data = database_directory(self.directory)
+            self._start_watchdog()
             self._start_munge()
             if self.accounting:
                 self._start_accounting()
@@ -158,6 +162,9 @@ class Cluster:
         finally:
             for daemon in self._daemons.values():
                 daemon.wait(10)
+            if self._watchdog and self._watchdog.stdin:
+                self._watchdog.stdin.close()
+                self._watchdog.wait(10)
             if self._data != self.directory:
                 shutil.rmtree(self._data, ignore_errors=True)
 
@@ -185,7 +192,7 @@ class Cluster:
             port=ports.controller,
             first_node=ports.first_node,
             last_node=ports.last_node,
-            first_job=random.randrange(1000, 1000000),
+            first_job=random.randrange(100000, 900000),
             max_array_size=self.max_array_size,
             binding=configuration.LOOPBACK_ONLY if loopback else "",
             accounting=accounting,
@@ -201,12 +208,17 @@ class Cluster:
         path.touch(mode)
         path.write_bytes(content)
 
+    def _start_watchdog(self) -> None:
+        """It holds the other end of a pipe of ours, so that it cleans up even after a killed session."""
+        folders = [str(folder) for folder in {self.directory, self._data}]
+        command = [sys.executable, processes.__file__, f"{TOKEN}={self.token}", *folders]
+        self._watchdog = subprocess.Popen(command, env=self.env, stdin=subprocess.PIPE, start_new_session=True)
+
     def _start_munge(self) -> None:
         self._spawn("munged", configuration.MUNGE.format(state=self.directory).split())
         self.wait((self.directory / "munge/sock").exists, 20, "munged")
 
     def _start_accounting(self) -> None:
-        self._data = database_directory(self.directory)
         places = {"data": self._data, "state": self.directory}
         self.run(*configuration.INSTALL_MARIADB.format(**places).split(), timeout=120)
         self._spawn("mariadbd", configuration.MARIADB.format(**places).split())
@@ -303,14 +315,19 @@ class Cluster:
     def job(self, job_id: str) -> dict[str, str]:
         return next((job for job in self.jobs() if job["id"] == job_id), {})
 
-    def sacct(self, job_id: str) -> dict[str, str]:
-        """What the accounting knows of a job or a task; empty, for up to seconds, while it does not know it."""
+    def sacct(self, job_id: str) -> dict[str, Any]:
+        """What the accounting knows of a job's or a task's last run, and how many ``restarts`` there were before it.
+
+        Empty, for up to seconds, while it does not know the job.
+        """
         fields = ",".join(SACCT_FIELDS.values())
-        lines = self.run("sacct", "-nPX", "-j", job_id, "-o", fields, timeout=30).splitlines()
+        lines = self.run("sacct", "-nPXD", "-j", job_id, "-o", fields, timeout=30).splitlines()
         rows = [dict(zip(SACCT_FIELDS, line.split("|"), strict=True)) for line in lines]
-        return next((row for row in rows if row["id"] == job_id), {})
+        runs = [row for row in rows if row["id"] == job_id]
+        return {**runs[-1], "restarts": len(runs) - 1} if runs else {}
 
     def restarts(self, job_id: str) -> int:
+        """As the controller counts them, which the database hears of a little later."""
         shown = self.run("scontrol", "-o", "show", "job", job_id, timeout=30).split()
         return int(next(word for word in shown if word.startswith("Restarts=")).removeprefix("Restarts="))
 
@@ -322,9 +339,7 @@ class Cluster:
 
     def kill_daemon(self, node: str) -> None:
         """slurmd alone: after SlurmdTimeout its jobs start elsewhere, beside the old copies, which run on."""
-        daemon = self._daemons.pop(f"slurmd-{node}")
-        daemon.kill()
-        daemon.wait(10)
+        self._end(f"slurmd-{node}", signal.SIGKILL)
 
     def kill_node(self, node: str) -> None:
         """slurmd with all jobs, as a loss of power. Slurm notices after SlurmdTimeout, the job waits ~30 s in all."""
@@ -343,11 +358,14 @@ class Cluster:
 
         self.wait(is_back, 30, f"{node} to be back")
 
+    def _end(self, name: str, number: signal.Signals) -> None:
+        if daemon := self._daemons.pop(name, None):
+            daemon.send_signal(number)
+            daemon.wait(30)
+
     def stop_controller(self) -> None:
         """slurmctld alone: Slurm's commands fail, jobs run on."""
-        controller = self._daemons.pop("slurmctld")
-        controller.send_signal(signal.SIGTERM)
-        controller.wait(30)
+        self._end("slurmctld", signal.SIGTERM)
 
     def start_controller(self) -> None:
         self._spawn("slurmctld", ["slurmctld", "-D"])

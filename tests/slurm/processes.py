@@ -1,10 +1,16 @@
-"""Processes by a token in their environment, with all that they have started."""
+"""Processes by a token in their environment, with all that they have started.
+
+As a script, ``processes.py NAME=token FOLDER...`` waits for the end of its input, which is that of the process that
+holds the other end, then kills them and removes the folders: the clean-up after a killed test session.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -52,3 +58,10 @@ def kill_all(*entries: str, timeout: float = 10) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"still alive: {sorted((p, name(p)) for p in processes)}")
         time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    sys.stdin.read()
+    kill_all(sys.argv[1])
+    for folder in sys.argv[2:]:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -84,7 +87,8 @@ def test_a_job_moves_from_a_dead_node(on_cluster, tmp_path):
     assert not job.is_alive()
     on_cluster.wait(lambda: len(job.lines()) == 2, 90, "the job to start again")
     assert job.lines()[1].startswith(f"{other} restarts=1")
-    assert on_cluster.restarts(job.id) == 1
+    on_cluster.wait(lambda: on_cluster.sacct(job.id)["state"] == "RUNNING", 20, "sacct to know it")
+    assert on_cluster.sacct(job.id)["restarts"] == 1
     on_cluster.revive(job.node)
     job.finish()
     assert job.lines()[2:] == ["done"]
@@ -129,3 +133,22 @@ def test_a_failed_start_keeps_its_logs(monkeypatch):
     assert processes.holding(f"{TOKEN}={broken.token}") == set()
     broken.stop()
     assert not broken.directory.exists()
+
+
+def test_a_killed_session_leaves_nothing(tmp_path):
+    session = """
+import os, pathlib, signal, sys
+from tests.slurm.cluster import Cluster
+cluster = Cluster(accounting=False)
+cluster.start()
+pathlib.Path(sys.argv[1]).write_text(f"{cluster.token} {cluster.directory}")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    root = Path(__file__).parents[2]
+    killed = subprocess.run([sys.executable, "-c", session, tmp_path / "said"], cwd=root, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    token, directory = (tmp_path / "said").read_text().split()
+    deadline = time.monotonic() + 20
+    while processes.holding(f"{TOKEN}={token}") or Path(directory).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -22,12 +22,23 @@ from tests.sweep import fake_slurm_commands as commands
 
 UNREACHABLE = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
 NODES = "127.0.0.[1-2]"
-LIMITS = {"MaxJobs": "", "MaxSubmitJobs": "", "GrpJobs": "", "GrpSubmitJobs": "", "MaxWall": ""}
+# sacctmgr's columns of a user's association
+ASSOCIATION = """
+Cluster Account User Partition DefaultAccount DefaultQOS Share Priority GrpJobs GrpSubmitJobs GrpWall MaxJobs
+MaxSubmitJobs MaxWall QOS
+"""
 
 
 def first_state() -> dict:
-    partition = {"nodes": NODES, "state": "UP", "max_minutes": None}
-    association = {"Cluster": "lab", "Account": "root", "User": commands.user(), "Partition": "", "QOS": "normal"}
+    partition = {"nodes": NODES, "state": "UP", "max_minutes": None, "preempt": "REQUEUE"}
+    association = {"Cluster": "lab", "Account": "root", "User": commands.user(), "Share": "1", "QOS": "normal"}
+    association["DefaultAccount"] = "root"
+    config = {
+        "AccountingStorageEnforce": "limits,qos",
+        "ClusterName": "lab",
+        "MaxArraySize": 1001,
+        "MaxJobCount": 10000,
+    }
     return {
         "jobs": {},
         "next": 4001,
@@ -36,10 +47,10 @@ def first_state() -> dict:
         "slow": {},
         "lost_answers": 0,
         "accounting": True,
-        "config": {"ClusterName": "lab", "MaxArraySize": 1001, "MaxJobCount": 10000, "MinJobAge": "300 sec"},
+        "config": {**config, "MaxArraySize": 1001, "MaxJobCount": 10000},
         "partitions": {"main": {**partition, "default": True}, "urgent": {**partition, "default": False}},
-        "assoc": [{**association, **LIMITS}],
-        "qos": [{"Name": "normal", "Priority": "0", "MaxJobsPU": "", "MaxSubmitPU": "", "MaxWall": ""}],
+        "assoc": [dict.fromkeys(ASSOCIATION.split(), "") | association],
+        "qos": [{"Name": "normal", "Priority": "0", "MaxJobsPU": "", "MaxSubmitJobsPU": "", "MaxWall": ""}],
         "clusters": [{"Cluster": "lab", "ControlHost": "127.0.0.1", "ControlPort": "6817"}],
     }
 
@@ -120,16 +131,20 @@ class FakeSlurm:
 
     # Running a job
 
-    def run(self, job_id: str, task: int | None = None, **env: str) -> int:
-        """Run the batch script to its end with a job's environment; the exit code. The state follows it."""
+    def run(self, job_id: str, task: int | None = None, **env: str | None) -> int:
+        """Run the batch script to its end with a job's environment; the exit code. The state follows it.
+
+        ``env`` comes on top; None takes a variable away: SLURM_JOB_END_TIME is one that older Slurms do not set.
+        """
         return self.finish(self.start(job_id, task, **env), job_id, task)
 
-    def start(self, job_id: str, task: int | None = None, **env: str) -> subprocess.Popen[bytes]:
+    def start(self, job_id: str, task: int | None = None, **env: str | None) -> subprocess.Popen[bytes]:
         """Start the script and go on; then ``finish``. scancel and ``scontrol requeue`` reach its process group."""
         with self.state() as state:
             job, index = self._find(state, job_id, task)[0]
             commands.change(job, index, "RUNNING")
             environment = self._environment(job, index) | env
+            environment = {name: value for name, value in environment.items() if value is not None}
             script = self.directory / f"{job['id']}.sh"
             script.write_text(job["script"])
             with self._files(job, index, environment) as files:
@@ -159,8 +174,6 @@ class FakeSlurm:
     def _environment(self, job: dict, index: str) -> dict[str, str]:
         """sbatch passes the caller's environment on; the job's own variables come on top."""
         task, options = job["tasks"][index], job["options"]
-        per_node = int(options.get("ntasks-per-node", 1))
-        tasks = int(options.get("ntasks", job["nodes"] * per_node))
         nodes = task["node"] if job["nodes"] == 1 else NODES
         values = {
             "SLURM_JOB_ID": task["raw_id"],
@@ -175,19 +188,24 @@ class FakeSlurm:
             "SLURM_CLUSTER_NAME": "lab",
             "SLURM_SUBMIT_DIR": job["directory"],
             "SLURMD_NODENAME": task["node"],
-            "SLURM_NTASKS": str(tasks),
-            "SLURM_NPROCS": str(tasks),
-            "SLURM_CPUS_ON_NODE": options.get("cpus-per-task", "1"),
+            "SLURM_CPUS_ON_NODE": str(int(options.get("cpus-per-task", 1)) * int(options.get("ntasks-per-node", 1))),
             "SLURM_NODEID": "0",
             "SLURM_PROCID": "0",
             "SLURM_LOCALID": "0",
-            "SLURM_OPEN_MODE": options.get("open-mode", "t")[0],
+            "SLURM_JOB_ACCOUNT": options.get("account", "root"),
+            "SLURM_JOB_QOS": options.get("qos", "normal"),
+            "SLURM_JOB_UID": str(os.getuid()),
             "SLURM_JOB_START_TIME": str(int(task["start"])),
         }
         if job["minutes"]:
             values["SLURM_JOB_END_TIME"] = str(int(time.time() + 60 * job["minutes"]))
         if "cpus-per-task" in options:
             values["SLURM_CPUS_PER_TASK"] = options["cpus-per-task"]
+        if "open-mode" in options:
+            values["SLURM_OPEN_MODE"] = options["open-mode"][0]
+        if "ntasks" in options or "ntasks-per-node" in options:
+            tasks = options.get("ntasks") or str(job["nodes"] * int(options["ntasks-per-node"]))
+            values |= {"SLURM_NTASKS": tasks, "SLURM_NPROCS": tasks}
         if task["restarts"]:
             values["SLURM_RESTART_COUNT"] = str(task["restarts"])
         if index:
@@ -196,6 +214,7 @@ class FakeSlurm:
                 "SLURM_ARRAY_JOB_ID": job["id"],
                 "SLURM_ARRAY_TASK_ID": index,
                 "SLURM_ARRAY_TASK_COUNT": str(len(indices)),
+                "SLURM_ARRAY_TASK_STEP": "1",
                 "SLURM_ARRAY_TASK_MIN": str(min(indices)),
                 "SLURM_ARRAY_TASK_MAX": str(max(indices)),
             }

@@ -31,7 +31,11 @@ COMPACT = {
 
 
 class SlurmError(Exception):
-    """What a command prints before it exits with 1."""
+    """What a command prints before it exits with ``code``."""
+
+    def __init__(self, message, code=1):
+        super().__init__(message)
+        self.code = code
 
 
 @contextlib.contextmanager
@@ -128,8 +132,8 @@ def change(job, index, state, reason=None, node=None, sacct=None, code=None):
         task.update(start=task["start"] or now, node=node or task["node"] or "127.0.0.1", end=None)
     if state in ENDED:
         task.update(end=now)
-    failed = {"FAILED": "1:0", "CANCELLED": "0:15"}.get(state, "0:0")
-    task.update(state=state, reason=reason or "None", sacct=sacct, code=code or failed)
+    reason = reason or {"FAILED": "NonZeroExitCode", "TIMEOUT": "TimeLimit"}.get(state, "None")
+    task.update(state=state, reason=reason, sacct=sacct, code=code or ("1:0" if state == "FAILED" else "0:0"))
 
 
 # Tables
@@ -200,7 +204,7 @@ def squeue_value(job, indices, letter, apart):
         "t": COMPACT.get(task["state"], task["state"]),
         "N": task["node"],
         "r": reason,
-        "R": task["node"] if task["node"] and task["state"] not in ENDED else f"({reason})",
+        "R": task["node"] if task["node"] and reason == "None" else f"({reason})",
         "u": job["user"],
         "M": clock(ran),
         "l": clock(limit * 60) if limit else "UNLIMITED",
@@ -240,49 +244,63 @@ def formatted(template, value):
 def squeue(state, arguments):
     found, _ = options(
         arguments,
-        "hro:t:j:u:n:p:aS:A:",
-        "noheader array format= states= state= jobs= job= user= users= me name= partition= all sort= account= local",
+        "hro:t:j:u:n:p:aS:",
+        "noheader array format= states= state= jobs= job= user= users= me name= partition= all sort=",
     )
     apart = "-r" in found or "--array" in found
     template = given(found, "-o", "--format", default="%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R")
     states = given(found, "-t", "--states", "--state", default="PENDING,RUNNING,SUSPENDED,COMPLETING").upper()
-    users = user() if "--me" in found else given(found, "-u", "--user", "--users")
-    names, partition = given(found, "-n", "--name"), given(found, "-p", "--partition")
+    wanted = {
+        "user": user() if "--me" in found else given(found, "-u", "--user", "--users"),
+        "name": given(found, "-n", "--name"),
+        "partition": given(found, "-p", "--partition"),
+    }
     ids = given(found, "-j", "--jobs", "--job")
+    check_users(wanted["user"])
+    if ids and "," not in ids:
+        check_known(state, ids)
     if "-h" not in found and "--noheader" not in found:
         print(formatted(template, lambda letter: HEADERS.get(letter, "")))
-    for job, indices in rows(known(state, ids), apart):
+    for job, indices in rows(state["jobs"].values(), apart):
         task = job["tasks"][indices[0]]
-        hidden = (
-            task["forgotten"]
-            or (states != "ALL" and not {task["state"], COMPACT.get(task["state"])} & set(states.split(",")))
-            or (users and job["user"] not in users.split(","))
-            or (names and job["name"] not in names.split(","))
-            or (partition and job["partition"] not in partition.split(","))
-            or (ids and not set(indices) & asked(state, ids, job))
+        listed = [index for index in indices if ids is None or index in asked(state, ids, job)]
+        shown = (
+            listed
+            and not task["forgotten"]
+            and (states == "ALL" or {task["state"], COMPACT.get(task["state"])} & set(states.split(",")))
+            and all(values is None or job[key] in values.split(",") for key, values in wanted.items())
         )
-        if not hidden:
-            print(formatted(template, lambda letter: squeue_value(job, indices, letter, apart)))  # noqa: B023
+        if shown:
+            alone = apart or listed != indices  # a task that is asked for by its number has a line of its own
+            print(formatted(template, lambda letter: squeue_value(job, listed, letter, alone)))  # noqa: B023
 
 
-def known(state, ids):
-    """The jobs that squeue is asked for. One unknown id is an error; several are looked for in the list."""
-    if ids and "," not in ids:
+def check_users(names):
+    """Of a user whom the machine does not know squeue says so, lists nothing of theirs, and exits with 0."""
+    for name in (names or "").split(","):
         try:
-            if all(job["tasks"][index]["forgotten"] for job, index in selected(state, ids)):
-                raise KeyError(ids)
+            _ = name and not name.isdigit() and pwd.getpwnam(name)
         except KeyError:
-            raise SlurmError(f"slurm_load_jobs error: {UNKNOWN_ID}") from None
-    return state["jobs"].values()
+            print(f"squeue: error: Invalid user: {name}\n", file=sys.stderr)
+
+
+def check_known(state, name):
+    """One unknown job is an error; of several, or of an array's tasks, those that exist are listed."""
+    job = next((job for job, _ in found_or_none(state, name.partition("_")[0])), None)
+    if job is None or all(task["forgotten"] for task in job["tasks"].values()):
+        raise SlurmError(f"slurm_load_jobs error: {UNKNOWN_ID}")
+
+
+def found_or_none(state, name):
+    try:
+        return selected(state, name)
+    except KeyError:
+        return []
 
 
 def asked(state, ids, job):
     """The task indices of ``job`` that a list of ids names."""
-    chosen = set()
-    for name in ids.split(","):
-        with contextlib.suppress(KeyError):
-            chosen |= {index for owner, index in selected(state, name) if owner is job}
-    return chosen
+    return {index for name in ids.split(",") for owner, index in found_or_none(state, name) if owner is job}
 
 
 def sacct_value(job, indices, field, step):
@@ -298,9 +316,9 @@ def sacct_value(job, indices, field, step):
     values = {
         "jobid": (f"{job['id']}_[{collapsed(indices)}{throttle}]" if together else label(job, index)) + step,
         "jobidraw": raw + step,
-        "jobname": step[1:] or job["name"],
+        "jobname": {".batch": "batch", ".0": "python"}.get(step, job["name"]),
         "state": task_state,
-        "exitcode": task["code"],
+        "exitcode": "0:15" if step and task_state == "CANCELLED" else task["code"],
         "nodelist": task["node"] or "None assigned",
         "user": "" if step else job["user"],
         "partition": "" if step else job["partition"],
@@ -314,8 +332,6 @@ def sacct_value(job, indices, field, step):
         "nnodes": str(job["nodes"]),
         "workdir": "" if step else job["directory"],
     }
-    if field.lower() not in values:
-        raise SlurmError(f'sacct: fatal: Invalid field requested: "{field}"')
     return values[field.lower()]
 
 
@@ -324,24 +340,28 @@ def sacct(state, arguments):
         raise SlurmError("Slurm accounting storage is disabled")
     found, _ = options(
         arguments,
-        "nPpXo:j:u:S:E:s:DaN:",
-        "noheader parsable2 parsable allocations format= jobs= user= uid= starttime= endtime= state= duplicates "
-        "allusers name= array delimiter= noconvert",
+        "nPpXo:j:u:S:a",
+        "noheader parsable2 parsable allocations format= jobs= user= starttime= allusers name= delimiter=",
     )
     fields = given(found, "-o", "--format", default="JobID,JobName,Partition,State,ExitCode").split(",")
     separator = found.get("--delimiter", "|")
-    ids = given(found, "-j", "--jobs")
-    names = given(found, "--name")
+    ids, names = given(found, "-j", "--jobs"), given(found, "--name")
+    whole = "-X" in found or "--allocations" in found
+    unknown = [field for field in fields if field.lower() not in NAMES]
+    if unknown:
+        raise SlurmError(f'sacct: error: Invalid field requested: "{unknown[0]}"')
     if "-n" not in found and "--noheader" not in found:
-        print(separator.join(NAMES.get(field.lower(), field) for field in fields))
-    for job, indices in rows(state["jobs"].values(), "--array" in found):
+        print(separator.join(NAMES[field.lower()] for field in fields))
+    for job, indices in rows(state["jobs"].values(), apart=False):
         started = job["tasks"][indices[0]]["start"]
-        if job["unaccounted"] or (ids and not set(indices) & asked(state, ids, job)):
+        # What waits is listed only where its job is asked for, as a whole.
+        wanted = set(indices) <= asked(state, ids, job) if ids else started
+        if job["unaccounted"] or not wanted or (names and job["name"] not in names.split(",")):
             continue
-        if names and job["name"] not in names.split(","):
+        if ids and is_collapsed(job, indices) and job["id"] not in ids.split(","):
             continue
-        steps = [""] if "-X" in found or "--allocations" in found or not started else ["", ".batch", ".0"]
-        for step in steps:
+        steps = ["", ".batch", *([".0"] if "srun" in job["script"] else [])]
+        for step in [""] if whole or not started else steps:
             print(separator.join(sacct_value(job, indices, field, step) for field in fields))
 
 
@@ -384,8 +404,9 @@ def sbatch_options(words):
     try:
         pairs, rest = getopt.getopt(words, short, long)
     except getopt.GetoptError as error:
-        text = f"sbatch: unrecognized option '--{error.opt}'"
-        raise SlurmError(f'{text}\nTry "sbatch --help" for more information') from None
+        wrong = next((word for word in words if word.startswith(f"--{error.opt}")), error.opt)
+        text = f"sbatch: unrecognized option '{wrong}'"
+        raise SlurmError(f'{text}\nTry "sbatch --help" for more information', 255) from None
     names = {flag: SHORT.get(flag[1:], flag.lstrip("-")) for flag, _ in pairs}
     return {names[flag]: value for flag, value in pairs}, rest
 
@@ -409,17 +430,17 @@ def refuse(state, job):
         raise SlurmError(f"sbatch: error: invalid partition specified: {name}\n{failed(reason)}")
     if any(int(index or 0) >= state["config"]["MaxArraySize"] for index in job["tasks"]):
         raise SlurmError(failed("Invalid job array specification"))
-    limit = state["assoc"][0].get("MaxSubmitJobs")
+    limit = state["assoc"][0]["MaxSubmitJobs"]
     open_tasks = [t for j in state["jobs"].values() for t in j["tasks"].values() if t["state"] not in ENDED]
     if limit and len(open_tasks) + len(job["tasks"]) > int(limit):
         reason = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
         raise SlurmError(f"sbatch: error: AssocMaxSubmitJobLimit\n{failed(reason)}")
-    known_qos = {qos["Name"] for qos in state["qos"]}
-    if job["options"].get("qos", "normal") not in known_qos:
-        raise SlurmError(failed("Invalid qos specification"))
-    known_accounts = {row["Account"] for row in state["assoc"]}
-    if job["options"].get("account", state["assoc"][0]["Account"]) not in known_accounts:
-        raise SlurmError(failed("Invalid account or account/partition combination specified"))
+    if state["config"]["AccountingStorageEnforce"] != "none":
+        if job["options"].get("qos", "normal") not in {qos["Name"] for qos in state["qos"]}:
+            raise SlurmError(failed("Invalid qos specification"))
+        accounts = [row["Account"] for row in state["assoc"]]
+        if job["options"].get("account", accounts[0]) not in accounts:
+            raise SlurmError(failed("Invalid account or account/partition combination specified"))
 
 
 def failed(reason):
@@ -442,9 +463,16 @@ def new_job(state, script, found, name):
     return {
         "id": str(number), "name": found.get("job-name", name), "user": user(), "options": found, "tasks": tasks,
         "partition": found.get("partition", default), "throttle": throttle, "script": script,
-        "minutes": minutes(found.get("time", "5")), "nodes": int(found.get("nodes", "1").split("-")[0]),
+        "minutes": time_limit(found.get("time", "5")), "nodes": int(found.get("nodes", "1").split("-")[0]),
         "directory": found.get("chdir", os.getcwd()), "submitted": time.time(), "unaccounted": False,
     }  # fmt: skip
+
+
+def time_limit(text):
+    try:
+        return minutes(text)
+    except (ValueError, KeyError):
+        raise SlurmError("sbatch: error: Invalid --time specification", 255) from None
 
 
 def read_script(found, rest):
@@ -514,21 +542,30 @@ def scontrol_show(state, what, names, one_line):
     if what.startswith("conf"):
         print(f"Configuration data as of {moment(time.time(), '')}")
         for key, value in sorted(state["config"].items()):
-            print(f"{key:<24}= {value}")
+            print(f"{key:<23} = {value}")
         return
     if what.startswith("partition"):
-        table = {name: partition_text(name, row) for name, row in state["partitions"].items()}
-        unknown = "Partition {} not found"
+        unknown, table = "Partition {} not found", state["partitions"]
+        texts = {name: [partition_text(name, row)] for name, row in table.items()}
     elif what.startswith("job"):
-        table = {label(job, i): job_text(job, i) for job in state["jobs"].values() for i in job["tasks"]}
-        table |= {job["id"]: job_text(job, tasks_of(job)[0][0]) for job in state["jobs"].values()}
         unknown = f"slurm_load_jobs error: {UNKNOWN_ID}"
+        lines = [(job, indices) for job, indices in rows(state["jobs"].values(), apart=False)]
+        wanted = names or list(state["jobs"])
+        texts = {
+            name: [job_text(job, i) for job, i in lines if set(i) & asked(state, name, job)]
+            for name in wanted
+            if found_or_none(state, name) and not all(j["tasks"][i]["forgotten"] for j, i in selected(state, name))
+        }
     else:
-        raise SlurmError(f"invalid entity:{what} for keyword:show")
-    for name in names or table:
-        if name not in table:
-            raise SlurmError(unknown.format(name))
-        print(" ".join(table[name].split()) if one_line else table[name] + "\n")
+        raise SlurmError(f"invalid entity:{what} for keyword:show ")
+    for name in names or texts:
+        if name not in texts and what.startswith("partition"):
+            print(unknown.format(name))  # not to stderr
+            raise SlurmError("")
+        if name not in texts:
+            raise SlurmError(unknown)
+        for text in texts[name]:
+            print(" ".join(text.split()) if one_line else text)
 
 
 def partition_text(name, row):
@@ -538,18 +575,31 @@ def partition_text(name, row):
         f"   AllocNodes=ALL Default={'YES' if row['default'] else 'NO'} QoS=N/A\n"
         f"   DefaultTime=00:05:00 DisableRootJobs=NO ExclusiveUser=NO GraceTime=0 Hidden=NO\n"
         f"   MaxNodes=UNLIMITED MaxTime={long_clock(limit * 60) if limit else 'UNLIMITED'} MinNodes=0 LLN=NO"
-        f" MaxCPUsPerNode=UNLIMITED\n   Nodes={row['nodes']}\n   State={row['state']} TotalCPUs=16 TotalNodes=2"
+        f" MaxCPUsPerNode=UNLIMITED\n   Nodes={row['nodes']}\n"
+        f"   PriorityJobFactor=1 PriorityTier=1 RootOnly=NO ReqResv=NO OverSubscribe=NO\n"
+        f"   OverTimeLimit=NONE PreemptMode={row['preempt']}\n"
+        f"   State={row['state']} TotalCPUs=16 TotalNodes=2 SelectTypeParameters=NONE\n"
+        f"   JobDefaults=(null)\n   DefMemPerNode=UNLIMITED MaxMemPerNode=UNLIMITED\n"
+        f"   TRES=cpu=16,mem=8000M,node=2,billing=16\n"
     )
 
 
-def job_text(job, index):
-    task = job["tasks"][index]
-    array = f" ArrayJobId={job['id']} ArrayTaskId={index}" if index else ""
+def job_text(job, indices):
+    index = indices[0]
+    task, array = job["tasks"][index], ""
+    if index:
+        throttle = f"%{job['throttle']}" if job["throttle"] and is_collapsed(job, indices) else ""
+        array = f" ArrayJobId={job['id']} ArrayTaskId={collapsed(indices)}{throttle}"
+    raw = job["id"] if is_collapsed(job, indices) else task["raw_id"]
+    limit = long_clock(job["minutes"] * 60) if job["minutes"] else "UNLIMITED"
+    end_time = task["end"] or (task["start"] and job["minutes"] and task["start"] + 60 * job["minutes"])
     return (
-        f"JobId={task['raw_id']}{array} JobName={job['name']}\n   UserId={job['user']}({os.getuid()})\n"
+        f"JobId={raw}{array} JobName={job['name']}\n   UserId={job['user']}({os.getuid()})\n"
         f"   JobState={task['state']} Reason={task['reason']} Dependency=(null)\n"
         f"   Requeue=1 Restarts={task['restarts']} BatchFlag=1 Reboot=0 ExitCode={task['code']}\n"
-        f"   Partition={job['partition']}\n   NodeList={task['node'] or '(null)'}\n   WorkDir={job['directory']}"
+        f"   TimeLimit={limit} TimeMin=N/A\n   SubmitTime={moment(job['submitted'], 'Unknown')}\n"
+        f"   StartTime={moment(task['start'], 'Unknown')} EndTime={moment(end_time, 'Unknown')} Deadline=N/A\n"
+        f"   Partition={job['partition']}\n   NodeList={task['node']}\n   WorkDir={job['directory']}\n"
     )
 
 
@@ -557,7 +607,7 @@ def scontrol_job(state, verb, name):
     try:
         chosen = selected(state, name)
     except KeyError:
-        raise SlurmError(f"{UNKNOWN_ID} for job {name}") from None
+        raise SlurmError(f"{name}: {UNKNOWN_ID}" if "_" in name else f"{UNKNOWN_ID} for job {name}") from None
     for job, index in chosen:
         task = job["tasks"][index]
         if verb == "requeue":
@@ -582,12 +632,8 @@ def scancel(state, arguments):
     )
     number = given(found, "-s", "--signal")
     number = number and (int(number) if number.isdigit() else signal.Signals[f"SIG{number.removeprefix('SIG')}"])
-    problems, chosen = [], []
-    for name in names:
-        try:
-            chosen += selected(state, name)
-        except KeyError:
-            problems.append(f"scancel: error: Kill job error on job id {name}: {UNKNOWN_ID}")
+    # An id that is unknown, or that of an ended job, is no error.
+    chosen = [pair for name in names for pair in found_or_none(state, name)]
     if not names:
         wanted, who = (
             given(found, "-n", "--name", "--jobname"),
@@ -605,10 +651,11 @@ def scancel(state, arguments):
         if number is None or (number == signal.SIGKILL and "--full" not in found and "-f" not in found):
             end(task, signal.SIGTERM)
             change(job, index, "CANCELLED")
+        elif task["state"] == "PENDING":
+            reason = "Job can not be altered now, try again later"
+            raise SlurmError(f"scancel: error: Kill job error on job id {label(job, index)}: {reason}", 228)
         else:
             end(task, number)
-    if problems:
-        raise SlurmError("\n".join(problems))
 
 
 def sacctmgr(state, arguments):
@@ -623,16 +670,33 @@ def sacctmgr(state, arguments):
     tables = {"assoc": state["assoc"], "qos": state["qos"], "cluster": state["clusters"], "user": state["assoc"]}
     table = next((rows for name, rows in tables.items() if words[1].lower().startswith(name)), None)
     if table is None:
-        raise SlurmError(f' Unknown option: "{words[1]}"')
-    asked_for, columns = dict(word.lower().split("=", 1) for word in words[2:] if "=" in word), list(table[0])
-    lower = {column.lower(): column for column in columns}
-    chosen = [lower.get(c.split("%")[0], c) for c in asked_for.pop("format", ",".join(lower)).split(",")]
+        raise SlurmError("No valid entity in list command")
+    asked_for = dict(word.lower().split("=", 1) for word in words[2:] if "=" in word)
+    names = [word.lower() for word in words[2:] if "=" not in word and word not in ("where", "withassoc")]
+    if names:
+        asked_for["user" if "User" in table[0] else "name"] = ",".join(names)
+    columns = [column_of(name, table[0]) for name in asked_for.pop("format", ",".join(table[0])).split(",")]
     if "-n" not in found and "--noheader" not in found:
-        print("|".join({"MaxSubmitJobs": "MaxSubmit"}.get(column, column) for column in chosen))
+        print("|".join(TITLES.get(column, column) for column in columns))
+    filters = {column_of(key, table[0]): values.split(",") for key, values in asked_for.items()}
     for row in table:
-        filters = {lower[key.rstrip("s")]: value for key, value in asked_for.items() if key.rstrip("s") in lower}
-        if all(row[key].lower() in value.split(",") for key, value in filters.items()):
-            print("|".join(row.get(column, "") for column in chosen))
+        if all(row[column].lower() in values for column, values in filters.items()):
+            print("|".join(row[column] for column in columns))
+
+
+TITLES = {
+    "MaxSubmitJobs": "MaxSubmit", "GrpSubmitJobs": "GrpSubmit", "MaxSubmitJobsPU": "MaxSubmitPU",
+    "DefaultAccount": "Def Acct", "DefaultQOS": "Def QOS",
+}  # fmt: skip
+
+
+def column_of(name, row):
+    """A column by its name, in any case, or by the shorter form that is its title; ``names=`` filters by Name."""
+    wanted = name.lower().partition("%")[0]
+    for column in row:
+        if wanted in (column.lower(), f"{column.lower()}s", TITLES.get(column, column).lower()):
+            return column
+    raise SlurmError(f"Unknown field '{name}'")
 
 
 def sinfo(state, arguments):
@@ -685,7 +749,7 @@ def log_path(template, rank, environment):
     values = {
         "j": job, "J": f"{job}.0", "s": "0", "A": environment.get("SLURM_ARRAY_JOB_ID", job), "u": user(),
         "a": environment.get("SLURM_ARRAY_TASK_ID", "4294967294"), "t": str(rank),
-        "x": environment.get("SLURM_JOB_NAME", ""), "N": environment.get("SLURMD_NODENAME", ""),
+        "x": environment.get("SLURM_JOB_NAME", ""), "N": os.uname().nodename.split(".")[0],
         "n": environment.get("SLURM_NODEID", "0"), "%": "%",
     }  # fmt: skip
     return re.sub(r"%(\d*)([A-Za-z%])", lambda m: values.get(m[2], m[0]).rjust(int(m[1] or 0), "0"), template)
@@ -696,10 +760,7 @@ def srun(arguments):
     nodes = int(found.get("nodes") or os.environ.get("SLURM_JOB_NUM_NODES", "1"))
     count = int(found.get("ntasks") or os.environ.get("SLURM_NTASKS", str(nodes)))
     per_node = -(-count // nodes)
-    processes = [
-        subprocess.Popen(command, env=step_environment(rank, count, per_node), **step_files(found, rank))
-        for rank in range(count)
-    ]
+    processes = [start_task(command, found, rank, step_environment(rank, count, per_node)) for rank in range(count)]
     # Like srun's own, a signal to it goes to every task.
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda received, _: [p.send_signal(received) for p in processes if p.poll() is None])
@@ -718,25 +779,28 @@ def srun(arguments):
 
 
 def step_environment(rank, count, per_node):
+    node, prefix, listed = rank // per_node, *os.environ["SLURM_JOB_NODELIST"].partition("[")[::2]
+    name = prefix + expanded(listed.rstrip("]"))[0][node] if listed else prefix
     return {
         **os.environ,
+        "SLURMD_NODENAME": name,
         "SLURM_PROCID": str(rank),
         "SLURM_LOCALID": str(rank % per_node),
-        "SLURM_NODEID": str(rank // per_node),
+        "SLURM_NODEID": str(node),
         "SLURM_NTASKS": str(count),
+        "SLURM_NPROCS": str(count),
         "SLURM_STEP_ID": "0",
+        "SLURM_STEPID": "0",
     }
 
 
-def step_files(found, rank):
-    mode = "ab" if found.get("open-mode", os.environ.get("SLURM_OPEN_MODE", "t"))[0] == "a" or rank else "wb"
-    files = {}
-    if "output" in found:
-        files["stdout"] = open(log_path(found["output"], rank, os.environ), mode)
-        files["stderr"] = subprocess.STDOUT
-    if "error" in found:
-        files["stderr"] = open(log_path(found["error"], rank, os.environ), mode)
-    return files
+def start_task(command, found, rank, environment):
+    mode = "ab" if found.get("open-mode", environment.get("SLURM_OPEN_MODE", "t"))[0] == "a" or rank else "wb"
+    files = {"stderr": subprocess.STDOUT} if "output" in found else {}
+    for option, stream in (("output", "stdout"), ("error", "stderr")):
+        if option in found:
+            files[stream] = open(log_path(found[option], rank, environment), mode)
+    return subprocess.Popen(command, env=environment, **files)
 
 
 def pretend(state, name):
@@ -759,7 +823,7 @@ def main(name, directory, arguments):
         return code
     if name == "srun":
         return srun(arguments)
-    error = None
+    error, code = None, 0
     with locked(directory) as state:
         try:
             run = {"squeue": squeue, "sacct": sacct, "scontrol": scontrol, "scancel": scancel}
@@ -770,9 +834,10 @@ def main(name, directory, arguments):
                 run[name](state, arguments)
         except (SlurmError, getopt.GetoptError) as problem:
             error = problem  # outside of the lock's context, so that what was done before is kept
-    if error is not None:
+            code = getattr(problem, "code", 1)
+    if error is not None and str(error):
         print(error, file=sys.stderr)
-    return int(error is not None)
+    return code
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.sweep.fake_slurm import fake_slurm  # noqa: F401 (a fixture)
+from tests.sweep.fake_slurm_commands import user
 
 SCRIPT = """#!/bin/bash
 #SBATCH --job-name=trial
@@ -88,9 +89,10 @@ def test_faults(fake_slurm, array):  # noqa: F811
 
 def test_it_refuses_what_slurm_refuses(fake_slurm, array):  # noqa: F811
     for wrong in (["-p", "nowhere"], ["--arrray=1"], ["--array=0-1001"], ["--qos=gold"]):
-        assert call("sbatch", *wrong, "array.sh", check=False).returncode == 1
+        assert call("sbatch", *wrong, "array.sh", check=False).returncode != 0
     with fake_slurm.state() as state:
         state["assoc"][0]["MaxSubmitJobs"] = "6"
     assert "MaxSubmitJobLimit" in call("sbatch", "array.sh", check=False).stderr
-    assert lines("sacctmgr", "-nP", "show", "assoc", "user=" + os.environ.get("USER", "root"), "format=MaxSubmitJobs")
+    shown = lines("sacctmgr", "-nP", "show", "assoc", "where", "cluster=lab", "format=MaxSubmitJobs,User")
+    assert shown == [f"6|{user()}"]
     assert len(fake_slurm.jobs()) == 1
