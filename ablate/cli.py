@@ -313,11 +313,18 @@ def _failed(result: TrialResult, log: Path) -> str:
 
 
 @command
-def status(directory: options.Directory) -> None:
-    """Say what is done, running, failed and missing, from the disk alone."""
-    from ablate.sweep.status import print_status, sweep_status
+def status(
+    directory: options.Directory,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until nothing runs")] = False,
+) -> None:
+    """Say what is done, running, queued, failed and missing: from the disk, and from Slurm where there is one."""
+    from ablate.sweep.slurm.past import look_up
+    from ablate.sweep.status import print_status, sweep_status, watch_status
 
-    print_status(sweep_status(directory), make_console())
+    if watch:
+        watch_status(directory, make_console())
+    else:
+        print_status(sweep_status(directory, *look_up(directory)), make_console())
 
 
 @command

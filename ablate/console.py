@@ -34,7 +34,11 @@ def say(console: Console, sentence: str, style: str = "") -> None:
 
 def say_each(console: Console, sentences: Sequence[str], style: str = "") -> None:
     """Print the first twenty, and how many more there are."""
-    for sentence in sentences[:MOST]:
-        say(console, sentence, style)
-    if len(sentences) > MOST:
-        say(console, f"... and {len(sentences) - MOST} more", style)
+    for line in first_lines(sentences, style):
+        console.print(line, soft_wrap=True)
+
+
+def first_lines(sentences: Sequence[str], style: str = "") -> list[Text]:
+    """The first twenty of ``sentences``, and how many more there are."""
+    lines = [*sentences[:MOST], f"... and {len(sentences) - MOST} more"] if len(sentences) > MOST else sentences
+    return [Text(line, style=style) for line in lines]

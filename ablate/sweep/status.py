@@ -1,32 +1,42 @@
-"""What the disk says about a sweep: done, failed, running, interrupted, lost, missing. Needs no torch, no pandas."""
+"""What the disk says about a sweep, and the scheduler where there is one. Needs no torch, no pandas."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from ablate.config import Experiment, Trial
-from ablate.console import say, say_each
+from ablate.console import MOST, counted, first_lines
 from ablate.lease import Attempt, is_alive, last_attempt
 from ablate.results import TrialResult, names_in
 from ablate.sweep.eta import clock
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.run import survey
+from ablate.sweep.slurm.past import Past, look_up, over
 from ablate.sweep.workspace import TrialProgress, log_path, read_progress
 
-Place = Literal["done", "failed", "running", "interrupted", "lost", "missing"]
-"""``interrupted``: begun, and left in order. ``lost``: whoever was at work on it is gone without a word."""
+REFRESH = 5.0  # seconds between looks at the disk, or ten times what one takes
+ASK = 30.0  # seconds between questions to the scheduler
+
+Place = Literal["done", "failed", "running", "queued", "interrupted", "lost", "missing"]
+"""``queued``: a job in Slurm's queue is to run it. ``interrupted``: begun, and left in order. ``lost``: whoever was at
+work on it is gone without a word."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """Every planned trial's place, the records of failed ones; of begun ones the last attempt and its progress."""
+    """Every planned trial's place, the records of failed ones; of begun ones the last attempt and its progress.
+
+    ``jobs``: what became of the sweep's jobs, None where there are none or nobody can be asked; ``note`` says so.
+    """
 
     directory: Path
     experiment: Experiment
@@ -35,14 +45,16 @@ class Status:
     failed: list[TrialResult]
     begun: dict[str, tuple[Attempt, TrialProgress]]
     damaged: list[Path]
+    jobs: Past | None = None
+    note: str = ""
 
-    def count(self, place: Place) -> int:
+    def count(self, *places: Place) -> int:
         """How many trials are there."""
-        return sum(p == place for p in self.places.values())
+        return sum(place in places for place in self.places.values())
 
 
-def sweep_status(directory: Path) -> Status:
-    """Read a sweep's directory.
+def sweep_status(directory: Path, jobs: Past | None = None, note: str = "") -> Status:
+    """Read a sweep's directory; ``jobs`` and ``note`` are what :func:`look_up` returned.
 
     Raises:
         UsageError: it is not a sweep's.
@@ -56,32 +68,46 @@ def sweep_status(directory: Path) -> Status:
         for trial in state.missing
         if trial.id in names and (attempt := last_attempt(directory, trial.id))
     }
+    queued = jobs.queued if jobs else {}
     places: dict[str, Place] = {result.id: "done" for result in state.finished}
     places |= {result.id: "failed" for result in state.failed}
-    places |= {trial.id: "missing" for trial in state.missing}
-    places |= {trial_id: _place(directory, trial_id, attempt) for trial_id, (attempt, _) in begun.items()}
-    return Status(directory, experiment, places, trials, state.failed, begun, state.damaged)
-
-
-def _place(directory: Path, trial_id: str, attempt: Attempt) -> Place:
-    if is_alive(directory, trial_id, attempt):
-        return "running"
-    return "interrupted" if attempt.released else "lost"
+    places |= {trial.id: "queued" if trial.id in queued else "missing" for trial in state.missing}
+    for trial_id, (attempt, _) in begun.items():
+        if is_alive(directory, trial_id, attempt):
+            places[trial_id] = "running"
+        elif trial_id not in queued:
+            places[trial_id] = "interrupted" if attempt.released else "lost"
+    return Status(directory, experiment, places, trials, state.failed, begun, state.damaged, jobs, note)
 
 
 def print_status(status: Status, console: Console) -> None:
     """Counts, running trials with their epoch, failures with reason and log, and what to do next."""
-    counts = ", ".join(
-        f"{status.count(place)} {place}" for place in get_args(Place) if status.count(place) or place == "done"
-    )
-    say(console, f"{status.directory}: {len(status.trials)} trials: {counts}")
-    _print_begun(status, console)
-    say_each(console, [failure_line(status.directory, result) for result in status.failed], "red")
-    say_each(console, [f"damaged record: {path} (its trial will run again)" for path in status.damaged], "yellow")
-    if not status.count("running") and any(status.count(place) for place in ("interrupted", "lost", "missing")):
-        say(console, f"to complete it: {status.experiment.command}")
-    if status.failed:
-        say(console, f"to rerun what failed: {status.experiment.command} --retry-failed")
+    for part in _parts(status):
+        console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def watch_status(directory: Path, console: Console) -> None:
+    """Show the status again and again until nothing is running or queued; plain lines where there is no terminal.
+
+    Raises:
+        UsageError: it is not a sweep's directory.
+    """
+    status = sweep_status(directory, *look_up(directory))
+    asked = time.monotonic()
+    with Live(_screen(status), console=console, auto_refresh=False, transient=True) as live:
+        while status.count("running", "queued"):
+            began = time.monotonic()
+            jobs, note = status.jobs, status.note
+            if began - asked > ASK:
+                (jobs, note), asked = look_up(directory), began
+            status = sweep_status(directory, jobs, note)
+            if console.is_terminal:
+                live.update(_screen(status), refresh=True)
+            else:
+                console.print(_headline(status), soft_wrap=True)
+            pause = REFRESH if console.is_terminal else ASK
+            time.sleep(max(pause, 10 * (time.monotonic() - began)))
+    print_status(status, console)
 
 
 def failure_line(directory: Path, result: TrialResult) -> str:
@@ -90,14 +116,63 @@ def failure_line(directory: Path, result: TrialResult) -> str:
     return f"failed: {result.label} seed {result.seed}: {reason} (log: {log_path(directory, result.id)})"
 
 
-def _print_begun(status: Status, console: Console) -> None:
-    begun = [trial for trial in status.trials if trial.id in status.begun]
-    if not begun:
-        return
+def _screen(status: Status) -> Group:
+    hint = Text(f"as of {time.strftime('%H:%M:%S')}; Ctrl-C leaves, and changes nothing", style="dim")
+    return Group(*_parts(status), hint)
+
+
+def _parts(status: Status) -> list[RenderableType]:
+    parts: list[RenderableType] = [_headline(status)]
+    if status.begun:
+        parts.append(_table(status))
+    parts += first_lines([failure_line(status.directory, result) for result in status.failed], "red")
+    parts += first_lines([f"damaged record: {path} (its trial will run again)" for path in status.damaged], "yellow")
+    parts += first_lines(_ended_jobs(status), "yellow")
+    if status.note:
+        parts.append(Text(status.note, style="yellow"))
+    if not status.count("running", "queued") and status.count("interrupted", "lost", "missing"):
+        parts.append(Text(f"to complete it: {status.experiment.command}"))
+    if status.failed:
+        parts.append(Text(f"to rerun what failed: {status.experiment.command} --retry-failed"))
+    return parts
+
+
+def _headline(status: Status) -> Text:
+    counts = ", ".join(
+        f"{status.count(place)} {place}" for place in get_args(Place) if status.count(place) or place == "done"
+    )
+    sentence = f"{status.directory}: {len(status.trials)} trials: {counts}"
+    if status.jobs and status.jobs.jobs:
+        states = Counter(_state(job.state, job.reason) for job in status.jobs.jobs)
+        told = ", ".join(f"{number} {state}" for state, number in states.most_common())
+        sentence += f"; {counted(len(status.jobs.jobs), 'job')}: {told}"
+    return Text(sentence)
+
+
+def _state(state: str, reason: str) -> str:
+    """``pending (Resources)``: why a job waits, where Slurm says so."""
+    waits = state == "PENDING" and reason not in {"", "None"}
+    return f"{state.lower()} ({reason})" if waits else state.lower()
+
+
+def _ended_jobs(status: Status) -> list[str]:
+    """The jobs that are over and have left trials undone, with their logs."""
+    if status.jobs is None:
+        return []
+    undone = {i for i, place in status.places.items() if place in ("interrupted", "lost", "missing")}
+    return [
+        f"job {job} is over, and {counted(len(left), 'trial')} of it not done (its log: {log})"
+        for job, trials, log in over(status.jobs, status.directory)
+        if (left := undone & trials)
+    ]
+
+
+def _table(status: Status) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("trial", "seed", "state", "attempt", "epoch", "loss", "where", "last news"):
         table.add_column(heading)
-    for trial in begun:
+    begun = [trial for trial in status.trials if trial.id in status.begun]
+    for trial in begun[:MOST]:
         attempt, progress = status.begun[trial.id]
         loss = progress.metrics.get("loss")
         table.add_row(
@@ -110,4 +185,6 @@ def _print_begun(status: Status, console: Console) -> None:
             Text(f"{attempt.host} (job {attempt.job})" if attempt.job else attempt.host),
             f"{clock(max(0.0, time.time() - max(progress.updated, attempt.began)))} ago",
         )
-    console.print(table)
+    if len(begun) > MOST:
+        table.add_row(f"... and {len(begun) - MOST} more")
+    return table

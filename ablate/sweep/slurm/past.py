@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ablate.console import counted
+from ablate.sweep.slurm import cluster
 from ablate.sweep.slurm.cluster import QueuedJob
 from ablate.sweep.slurm.submission import JOBS, Array, Submission, read_submission
 
@@ -69,6 +71,39 @@ def past(earlier: list[Submission], queue: Iterable[QueuedJob]) -> Past:
 
     complete = [s.model_copy(update={"arrays": tuple(map(adopted, s.arrays))}) for s in earlier]
     return Past(complete, jobs, {s.token for s in earlier if any(array.job_id is None for array in s.arrays)})
+
+
+def look_up(directory: Path) -> tuple[Past | None, str]:
+    """What became of the sweep's submissions, by one question to the scheduler; and a sentence where nobody answers.
+
+    None where nothing was ever submitted, or nobody can be asked.
+    """
+    earlier = submissions(directory)
+    if not earlier:
+        return None, ""
+    if not cluster.is_here():
+        jobs = sum(array.count for submission in earlier for array in submission.arrays)
+        return None, f"{counted(jobs, 'job')} were submitted; whether they are still queued, a machine with squeue says"
+    try:
+        return past(earlier, cluster.queue({submission.user for submission in earlier}, patience=0)), ""
+    except cluster.ClusterTrouble as trouble:
+        return None, f"this is what the disk says; {trouble}"
+
+
+def over(then: Past, directory: Path) -> list[tuple[str, set[str], Path]]:
+    """The tasks that are no longer queued: id, the trials that no later submission has taken over, and the log."""
+    queued = {job.id for job in then.jobs}
+    taken: set[str] = set()
+    found = []
+    for submission in reversed(then.submissions):
+        for array in submission.arrays:
+            for task in range(array.count if array.job_id else 0):
+                trials = set(submission.packs[array.first + task]) - taken
+                name = task_id(array, task)
+                if name not in queued:
+                    found.append((name, trials, directory / JOBS / submission.token / f"{name}_0_log.err"))
+        taken.update(trial_id for pack in submission.packs for trial_id in pack)
+    return found[::-1]
 
 
 def home(earlier: Iterable[Submission], trial_id: str) -> tuple[Submission, Array, int] | None:
