@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from ablate.config import Experiment, Trial
 from ablate.console import counted, say
 from ablate.errors import UsageError, expanded
-from ablate.lease import running_directory
+from ablate.lease import Attempt, running_directory
 from ablate.results import BadRecord, DiskTrouble, TrialResult, names_in, read_record, record_path, set_aside
 from ablate.sweep.local import LocalLauncher, WorkerTrouble
 from ablate.sweep.plan import SWEEP_FILE, extend, load_experiment, plan, save_experiment
@@ -125,7 +126,7 @@ def run_sweep(
         state = survey(directory, trials)
         to_run = make_way(directory, trials, state, retry_failed, console)
         say(console, summary(trials, state, retry_failed))
-        launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads)
+        launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads, waits_for=_telling(console))
         finished = len(trials) - len(to_run)
         try:
             with Progress(console, directory, to_run, finished, max(1, min(len(devices), len(to_run)))) as progress:
@@ -142,6 +143,20 @@ def run_sweep(
             say(console, f"stopped: {error}", "red")
             return 1
         return 1 if survey(directory, trials).failed else 0
+
+
+def _telling(console: Console) -> Callable[[Attempt], bool]:
+    """Wait for whoever is at work on a trial, and say so once."""
+    told: set[tuple[str, str, int]] = set()
+
+    def wait(holder: Attempt) -> bool:
+        who = (holder.job, holder.machine, holder.pid)
+        if who not in told:
+            say(console, f"waiting for a trial that is at work elsewhere: {holder}", "yellow")
+        told.add(who)
+        return True
+
+    return wait
 
 
 def make_way(directory: Path, trials: list[Trial], state: State, retry_failed: bool, console: Console) -> list[Trial]:

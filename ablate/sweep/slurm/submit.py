@@ -23,13 +23,14 @@ from ablate.config import Experiment, Slurm, Trial
 from ablate.console import counted, say
 from ablate.errors import UsageError
 from ablate.lease import Attempt, holder, last_attempt, running_directory
-from ablate.results import Failure, failed_from_outside, write_atomically, write_record
+from ablate.results import MEMORY_ADVICE, OUT_OF_MEMORY, Failure, failed_from_outside, write_atomically, write_record
 from ablate.sweep.eta import clock
+from ablate.sweep.local import tail
 from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
 from ablate.sweep.run import make_way, merge_with_existing, summary, survey
 from ablate.sweep.slurm import cluster
 from ablate.sweep.slurm.packing import Limits, Packing, pack
-from ablate.sweep.slurm.past import Past, home, past, submissions
+from ablate.sweep.slurm.past import Past, home, over, past, submissions
 from ablate.sweep.slurm.resources import side_by_side
 from ablate.sweep.slurm.script import batch_script, hand_over, job_folder
 from ablate.sweep.slurm.submission import Array, Submission, submission_path, write_submission
@@ -130,18 +131,24 @@ def killed_for_memory(directory: Path, now: Look) -> dict[str, str]:
     missing = {trial.id for trial in survey(directory, [now.trials[trial_id] for trial_id in now.lost]).missing}
     held = {trial_id: attempt.job for trial_id, attempt in now.lost.items() if trial_id in missing}
     endings = cluster.endings({job.partition("_")[0] for job in held.values()})
-    return {trial_id: job for trial_id, job in held.items() if endings.get(job) == "OUT_OF_MEMORY"}
+    logs = {job: log for job, _, log in over(now.past, directory)}
+
+    def was_killed(job: str) -> bool:
+        if job in endings:
+            return endings[job] == "OUT_OF_MEMORY"
+        return job in logs and "oom-kill" in tail(logs[job])  # without accounting: slurmstepd's last words
+
+    return {trial_id: job for trial_id, job in held.items() if was_killed(job)}
 
 
 def _record_killed(directory: Path, trial: Trial, job_id: str) -> None:
     found = home(submissions(directory), trial.id)
     memory = found and found[0].slurm.memory
     message = (
-        f"Slurm ended job {job_id} for using more memory than {memory or 'it had'}: give jobs more (--mem), or trials "
-        "less to do at once (a smaller --batch-size or --micro-batch), or run fewer side by side"
+        f"Slurm ended job {job_id} for using more memory than {memory or 'it had'}; --mem gives more; {MEMORY_ADVICE}"
     )
     attempt = last_attempt(directory, trial.id)
-    failure = Failure(type="OutOfMemory", message=message, traceback="")
+    failure = Failure(type=OUT_OF_MEMORY, message=message, traceback="")
     write_record(directory, failed_from_outside(trial, failure, attempt.number if attempt else 1))
 
 
@@ -212,7 +219,7 @@ def draw_up(directory: Path, slurm: Slurm, cache: Path, packing: Packing) -> Sub
         created=time.time(),
         user=cluster.me(),
         host=socket.gethostname(),
-        cache=str(cache),
+        cache=str(cache.absolute()),
         slurm=slurm,
         packs=packing.packs,
         arrays=tuple(

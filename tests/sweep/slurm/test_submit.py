@@ -205,6 +205,19 @@ def test_without_accounting_a_killed_job_runs_again(sweep, fake_slurm):
     assert sweep.submissions()[1].packs == ((sweep.trials[3],),)
 
 
+def test_without_accounting_the_jobs_own_log_tells_of_memory(sweep, fake_slurm):
+    sweep.submit()
+    fake_slurm.set_state("4001", "OUT_OF_MEMORY", 3)
+    hold(sweep, 3, "4001_3")
+    fake_slurm.remove("sacct")
+    folder = sweep.directory / "jobs" / sweep.submissions()[0].token
+    words = "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=4001.0.\n"
+    (folder / "4001_3_0_log.err").write_text(words)
+    assert sweep.submit() == 0
+    assert sweep.result(sweep.trials[3]).error.type == "OutOfMemory"
+    assert len(sweep.submissions()) == 1
+
+
 class Crash(BaseException):
     pass
 
