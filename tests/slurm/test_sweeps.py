@@ -121,7 +121,7 @@ def test_a_grid_from_submission_to_report_equals_the_local_one(sweeps, tmp_path)
 
 
 def test_a_time_limit_of_a_minute(sweeps, uninterrupted, tmp_path):
-    job = sweeps.submit(tmp_path, "--epochs", 600, "--time", 1, "--trials-per-job", 2, "--setup", "sleep 15")
+    job = sweeps.submit(tmp_path, "--epochs", 600, "--time", 1, "--trials-per-job", 2, "--setup", "sleep 18")
     sweeps.wait_until_ended(job, timeout=600)
     assert bits(tmp_path) == uninterrupted
     assert long_trial(tmp_path).attempts >= 2
