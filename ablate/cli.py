@@ -18,6 +18,7 @@ from ablate import __version__, options
 from ablate.config import Slurm
 from ablate.console import is_main, make_console, say
 from ablate.errors import UsageError
+from ablate.lease import Held, LostLease
 from ablate.results import DiskTrouble
 from ablate.sweep.slurm import cluster
 
@@ -63,7 +64,10 @@ def complain(sentence: str) -> None:
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, None]:
-    """Register a command: UsageError becomes one sentence and exit code 2, Disk- and ClusterTrouble 1, Ctrl-C 130."""
+    """Register a command, whose errors become one sentence and an exit code.
+
+    It is 2 for a UsageError and where somebody else is at work, 1 for trouble on the way, and 130 after Ctrl-C.
+    """
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -72,6 +76,14 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
         except UsageError as error:
             complain(f"error: {error}")
             raise typer.Exit(2) from None
+        except Held as error:
+            complain(
+                f"error: another process is at work on this trial: {error.holder}; wait for it, or choose another --out"
+            )
+            raise typer.Exit(2) from None
+        except LostLease as error:
+            complain(f"error: {error}")
+            raise typer.Exit(1) from None
         except DiskTrouble as error:
             complain(f"error: the disk refused a write ({error}); finished trials are intact")
             raise typer.Exit(1) from None

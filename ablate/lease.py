@@ -97,7 +97,8 @@ class Lease:
     def check(self) -> None:
         """Raise LostLease unless :meth:`held`: to be called before anything is written."""
         if not self.held():
-            raise LostLease("another process has taken this trial over; nothing was written")
+            other = last_attempt(self.directory, self.trial_id) or "it has finished"
+            raise LostLease(f"another process has taken this trial over ({other}); nothing more was written")
 
     def begin(self, step: int) -> None:
         """Note that this attempt goes on from optimiser step ``step``."""
@@ -121,16 +122,18 @@ def claim(directory: Path, trial_id: str) -> Iterator[Lease]:
         Held: somebody else is at work on it.
         DiskTrouble: the disk refused the file.
     """
-    lease = _take(directory, trial_id)
+    with _claiming:
+        lease = _take(directory, trial_id)
+        mine = lease.path.resolve()
+        _mine.add(mine)
     over = threading.Event()
     heart = threading.Thread(target=_beat, args=(lease.path, over), daemon=True)
     heart.start()
-    _mine.add(lease.path)
     try:
         yield lease
     finally:
         over.set()
-        _mine.discard(lease.path)
+        _mine.discard(mine)
         with contextlib.suppress(OSError):  # a full disk: the process's end says the same
             release(directory, trial_id, lease.number)
 
@@ -168,7 +171,7 @@ def is_alive(directory: Path, trial_id: str, attempt: Attempt, now: float | None
     path = _path(running_directory(directory, trial_id), attempt.number)
     if attempt.machine == _machine():
         if attempt.pid == os.getpid():
-            return path in _mine
+            return path.resolve() in _mine
         return _born(attempt.pid) == attempt.born
     try:
         with path.open() as file:  # opening makes an NFS client ask the server
@@ -178,6 +181,11 @@ def is_alive(directory: Path, trial_id: str, attempt: Attempt, now: float | None
     return (time.time() if now is None else now) - touched < STALE
 
 
+def is_made_by(attempt: Attempt, pid: int) -> bool:
+    """Whether ``attempt`` was made by process ``pid`` of this machine; other machines' have the same numbers."""
+    return (attempt.machine, attempt.pid) == (_machine(), pid)
+
+
 def job_id() -> str:
     """This process's Slurm job, as ``17`` or ``17_3``; empty outside Slurm."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
@@ -185,6 +193,7 @@ def job_id() -> str:
 
 
 _mine: set[Path] = set()  # the attempts that this process is making
+_claiming = threading.Lock()  # of this process's threads, one looks for a holder at a time, until it is one itself
 
 
 def _take(directory: Path, trial_id: str) -> Lease:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import platform
 import shutil
 import signal
-import socket
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,23 +15,22 @@ from typing import Any
 
 import torch
 
-from ablate import __version__, encoders
+from ablate import encoders
 from ablate.composition import Composition
 from ablate.config import Trial, TrialConfig
 from ablate.data import DataSet, cache_dir, read_entry
-from ablate.distributed import ALONE, GRACE, World, is_communication_error, join, leave, lost
+from ablate.distributed import ALONE, GRACE, World, is_communication_error, join, leave
 from ablate.encoders import Keep, check_keep
 from ablate.evaluation.features import collapsed
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.knn import knn_on_validation
 from ablate.evaluation.protocols import check_protocols, default_protocols, evaluate
+from ablate.failure import describe
 from ablate.lease import Held, Lease, LostLease, claim, running_directory
+from ablate.provenance import host, versions
 from ablate.results import (
-    MEMORY_ADVICE,
-    OUT_OF_MEMORY,
     BadRecord,
     DiskTrouble,
-    Failure,
     TrialResult,
     read_record,
     record_path,
@@ -230,7 +226,7 @@ def execute(
         logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
         if (told := _told_by_another(record_path(directory, trial.id), error, world)) is not None:
             return told
-        outcome = {"status": "failed", "error": _failure(error, device, world)}
+        outcome = {"status": "failed", "error": describe(error, world)}
         resumable = is_communication_error(error) or isinstance(error, NoProgress)
     result = run.result(outcome)
     lease.check()
@@ -432,58 +428,3 @@ class _Run:
             when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             **outcome,
         )
-
-
-def _failure(error: Exception, device: torch.device, world: World) -> Failure:
-    message = str(error) or type(error).__name__
-    if is_communication_error(error):
-        return Failure(type="LostRank", message=str(lost(error)), traceback=traceback.format_exc())
-    kind = type(error).__name__
-    if is_out_of_memory(error):
-        kind, message = OUT_OF_MEMORY, f"out of memory; {MEMORY_ADVICE} ({message})"
-        with contextlib.suppress(Exception):
-            torch.cuda.empty_cache()
-    if world.size > 1:
-        message = f"process {world.rank} of {world.size}: {message}"
-    return Failure(type=kind, message=message, traceback=traceback.format_exc())
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for every way in which torch, CUDA and Python say that memory is used up."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    signs = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in signs)
-
-
-def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
-    import kornia
-    import torchvision
-
-    return {
-        "ablate": __version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "torchvision": str(torchvision.__version__),
-        "kornia": str(kornia.__version__),
-    }
-
-
-def host(device: torch.device) -> dict[str, str]:
-    """Where the trial ran: host, device, processor and the vector instructions that torch uses (they change bits)."""
-    cuda = device.type == "cuda"
-    return {
-        "name": socket.gethostname(),
-        "device": torch.cuda.get_device_name(device) if cuda else "cpu",
-        "processor": _processor(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-    }
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

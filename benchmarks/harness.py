@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ablate.trial import host, versions
+from ablate.provenance import host, versions
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -30,6 +30,7 @@ import numpy as np
 from rich.console import Console
 
 from ablate.config import DataIdentity, Experiment, NamedOp, OpSpec, Trial, TrialConfig
+from ablate.provenance import versions
 from ablate.report import write_report
 from ablate.results import record_path
 from ablate.sweep import dry_run
@@ -39,7 +40,6 @@ from ablate.sweep.run import survey
 from ablate.sweep.status import print_status, sweep_status
 from ablate.sweep.workspace import running_directory
 from ablate.table import load_results
-from ablate.trial import versions
 from benchmarks.harness import save
 
 SHAPES = {  # by name: (ops, seeds) of each size

@@ -16,6 +16,7 @@ from ablate.composition import Composition
 from ablate.config import Base, Optimiser
 from ablate.distributed import ALONE, World
 from ablate.evaluation.protocols import PROTOCOLS
+from ablate.lease import Attempt, running_directory
 from ablate.results import read_records
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Trainer
@@ -266,3 +267,33 @@ def signalled(monkeypatch, number, step, times):
         return result
 
     monkeypatch.setattr(Trainer, "_step", with_signal)
+
+
+def elsewhere(directory, trial_id, number):
+    """Another machine's attempt at the trial, just begun."""
+    attempt = Attempt(number=number, host="node4", user="ann", machine="another", pid=4711, job="17_3")
+    path = running_directory(directory, trial_id) / f"attempt-{number}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(attempt.model_dump_json())
+
+
+def test_the_command_says_who_is_at_work_on_its_trial(tiny_folder, cache, tmp_path, monkeypatch):
+    """Before it has begun, and where it is taken over in the middle."""
+    step = Trainer._step
+
+    def overtaken(self, *rest):
+        (running,) = tmp_path.glob("running/*")
+        elsewhere(tmp_path, running.name, 2)
+        return step(self, *rest)
+
+    monkeypatch.setattr(Trainer, "_step", overtaken)
+    holder = "job 17_3 on node4 (process 4711 of ann)"
+    lost = train(tiny_folder, cache, tmp_path)
+    assert lost.returncode == 1
+    assert lost.stderr == f"error: another process has taken this trial over ({holder}); nothing more was written\n"
+    held = train(tiny_folder, cache, tmp_path)
+    assert held.returncode == 2
+    assert held.stderr == (
+        f"error: another process is at work on this trial: {holder}; wait for it, or choose another --out\n"
+    )
+    assert not list(tmp_path.glob("trials/*"))

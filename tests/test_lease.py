@@ -4,7 +4,9 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,32 @@ def test_of_many_processes_at_once_exactly_one_has_the_trial(tmp_path):
     assert last_attempt(tmp_path, TRIAL).number == 2
 
 
+def test_of_many_threads_of_one_process_exactly_one_has_the_trial(tmp_path, monkeypatch):
+    create, together = lease._create, threading.Barrier(4)
+
+    def slowly(path, content):
+        created = create(path, content)
+        time.sleep(0.2)  # in which the others look at who has it
+        return created
+
+    def attempt(directory):
+        together.wait()
+        try:
+            with claim(directory, TRIAL) as mine:
+                together.wait()
+                return mine.number
+        except Held:
+            together.wait()
+            return 0
+
+    monkeypatch.setattr(lease, "_create", slowly)
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        numbers = list(pool.map(attempt, [tmp_path, tmp_path, tmp_path / "link", Path()]))
+    assert sorted(numbers) == [0, 0, 0, 1]
+
+
 def test_a_process_that_died_on_this_machine_is_succeeded_at_once(tmp_path):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True) as process:
         left_behind(tmp_path, machine=lease._machine(), pid=process.pid, born=lease._born(process.pid))
@@ -112,7 +140,7 @@ def test_who_was_succeeded_must_write_nothing_more(tmp_path):
         assert first.held()
         left_behind(tmp_path, number=2)
         assert not first.held()
-        with pytest.raises(LostLease, match="taken this trial over"):
+        with pytest.raises(LostLease, match=r"taken this trial over \(node4 \(process 1 of "):
             first.check()
         with pytest.raises(LostLease):
             first.begin(5)
@@ -120,7 +148,8 @@ def test_who_was_succeeded_must_write_nothing_more(tmp_path):
         assert holder(tmp_path, TRIAL).number == 2  # and cannot give away what is not its own
     attempt_file(tmp_path, 2).unlink()
     attempt_file(tmp_path, 1).unlink()
-    assert not first.held()  # the other one has finished and cleaned up
+    with pytest.raises(LostLease, match="it has finished"):  # the other one, and has cleaned up
+        first.check()
 
 
 def test_without_hard_links(tmp_path, monkeypatch):

@@ -6,11 +6,13 @@ import pytest
 import torch
 
 import ablate.trial
-from ablate.config import Base, DataIdentity, Encoder, Head, OpSpec, Optimiser, TrialConfig
+from ablate.config import Base, DataIdentity, Encoder, Head, OpSpec, Optimiser, Trial, TrialConfig
 from ablate.data import prepare
 from ablate.errors import UsageError
 from ablate.evaluation import frozen
+from ablate.lease import Attempt, Held, LostLease, running_directory
 from ablate.results import BadRecord, DiskTrouble, read_record, record_path
+from ablate.sweep.workspace import PROGRESS, write_progress
 from ablate.trial import Context, Interrupted, run_trial
 
 TIMING = {"timings", "attempts", "when", "host"}
@@ -244,3 +246,52 @@ def test_training_is_watched_on_labelled_images_only(data, config, tmp_path):
     assert result.status == "done", result.error
     assert "all 36 labelled training images" in result.protocols["linear"]
     assert all(0 <= entry["knn_val_top1"] <= 1 for entry in result.history)
+
+
+def test_of_two_calls_at_once_one_has_the_trial(data, config, tmp_path, monkeypatch):
+    """Also under another name of the directory; the first goes on undisturbed."""
+    monkeypatch.chdir(tmp_path)
+    refused = []
+
+    def report(epoch, _):
+        for directory in (tmp_path / "out", "out"):
+            with pytest.raises(Held) as held:
+                run_trial(config, directory, data=data)
+            refused.append((epoch, held.value.holder.number))
+
+    result = run_trial(config, tmp_path / "out", Context(report=report), data=data)
+    assert refused == [(epoch, 1) for epoch in (1, 2, 3, 4) for _ in range(2)]
+    assert (result.status, result.attempts) == ("done", 1)
+
+
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_a_trial_that_was_taken_over_writes_nothing_more(data, config, tmp_path, epoch):
+    """In training and in evaluation: its process was believed dead, and is not."""
+    trial = Trial(config=config, seed=0, label="x")
+    running = running_directory(tmp_path, trial.id)
+    found = {}
+
+    def report(at, metrics):
+        write_progress(tmp_path, trial, at, metrics, 0.0)
+        if at == epoch:
+            (running / "attempt-2.json").write_text(Attempt(number=2, machine="another").model_dump_json())
+        found.update({path.name: path.read_bytes() for path in running.iterdir()})
+
+    with pytest.raises(LostLease, match="taken this trial over"):
+        run_trial(config, tmp_path, Context(report=report), data=data, keep_encoders="all")
+    assert {"checkpoint.pt", PROGRESS, "attempt-1.json", "attempt-2.json"} <= found.keys()
+    assert {path.name: path.read_bytes() for path in running.iterdir()} == found
+    assert not list(tmp_path.glob("trials/*"))
+    assert not list(tmp_path.glob("encoders/*"))
+
+
+def test_a_failure_after_a_takeover_is_not_recorded(data, config, tmp_path):
+    running = running_directory(tmp_path, Trial(config=config, seed=0, label="x").id)
+
+    def report(*_):
+        (running / "attempt-2.json").write_text(Attempt(number=2, machine="another").model_dump_json())
+        raise RuntimeError("of a process that has nothing to say any more")
+
+    with pytest.raises(LostLease):
+        run_trial(config, tmp_path, Context(report=report), data=data)
+    assert not list(tmp_path.glob("trials/*"))

@@ -80,21 +80,26 @@ def follow(address: str, port: int, carry_out: Callable[[Order], None], should_s
     lost = time.monotonic()
     while time.monotonic() - lost < PATIENCE and not should_stop():
         try:
-            if _follow(address, port, carry_out, should_stop):
-                return
-            lost = time.monotonic()
+            store = _connect(address, port)
         except RuntimeError:  # a store that is not there yet, or no more
             time.sleep(POLL)
+            continue
+        if _follow(store, carry_out, should_stop):
+            return
+        lost = time.monotonic()
     if should_stop():
         return
     raise TimeoutError(f"the first node's worker ({address}:{port}) has not been there for {PATIENCE:.0f} s")
 
 
-def _follow(address: str, port: int, carry_out: Callable[[Order], None], should_stop: Callable[[], bool]) -> bool:
-    """True after the last order; False where the store was there, and went."""
+def _connect(address: str, port: int) -> Any:
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-    store = TCPStore(address, port, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=5))
+    return TCPStore(address, port, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=5))
+
+
+def _follow(store: Any, carry_out: Callable[[Order], None], should_stop: Callable[[], bool]) -> bool:
+    """True after the last order; False where the store went."""
     number = 0
     while not should_stop():
         try:

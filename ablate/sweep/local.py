@@ -18,7 +18,7 @@ from typing import IO
 
 from ablate.config import Trial
 from ablate.errors import UsageError
-from ablate.lease import Attempt, holder, last_attempt, release
+from ablate.lease import Attempt, holder, is_made_by, last_attempt, release
 from ablate.results import (
     MEMORY_ADVICE,
     OUT_OF_MEMORY,
@@ -219,7 +219,7 @@ class LocalLauncher:
     def _release(self, trial: Trial, pid: int) -> None:
         """Say for a worker that was killed that nobody is at work on its trial any more."""
         attempt = last_attempt(self.directory, trial.id)
-        if attempt and attempt.pid == pid and not attempt.released:
+        if attempt and is_made_by(attempt, pid) and not attempt.released:
             release(self.directory, trial.id, attempt.number)
 
 

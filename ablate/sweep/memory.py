@@ -21,7 +21,10 @@ def oom_kills() -> int:
 
 
 def _files(controllers: str, group: str) -> list[Path]:
-    """The files that count: ``memory.events`` of version 2, ``memory.oom_control`` of version 1."""
+    """The files that count: ``memory.events.local`` of version 2, ``memory.oom_control`` of version 1.
+
+    Both count the processes of their own group alone, so that the groups above add no kill twice, nor other jobs'.
+    """
     if not controllers:
         root, name = CGROUPS, "memory.events.local"
     elif "memory" in controllers.split(","):

@@ -43,6 +43,7 @@ from ablate.trial import Context, Interrupted, execute
 
 POLL = 0.2
 LOOK = 5.0  # seconds between looks at the lease
+FAILED = 1  # the exit code of a process whose trial failed, for its own fault or for another's
 INTERRUPTED = 130
 DISK_TROUBLE = 74  # EX_IOERR: the exit code of a process that could not write
 
@@ -83,7 +84,7 @@ def run_ranks(
         return _record_death(trial, lease, first)
     if result.error is None or result.error.type != "LostRank":
         return result
-    if not first and crew.nodes > 1:
+    if crew.nodes > 1 and set(codes) <= {0, FAILED, INTERRUPTED, None}:  # nobody here died: they only noticed
         set_aside(record_path(directory, trial.id), "lost")
         raise LostNode(result.error.message)
     if not first:
@@ -186,14 +187,14 @@ def _free_port() -> int:
 
 def main(directory: Path, trial_id: str, number: int, device: torch.device, cache: Path) -> int:
     """One process of a trial; 1 if it failed, 130 if it was asked to stop (SIGTERM) and did, in order."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
+    asked: list[int] = []  # a list: an Event's lock must not be taken in a signal handler
+    signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
     threading.Thread(target=_follow_parent, daemon=True).start()
     experiment = load_experiment(directory)
     trial = next(trial for trial in plan(experiment) if trial.id == trial_id)
     world = join(device, experiment.rank_timeout)
     report = {"report": reporter(directory, trial)} if world.rank == 0 else {}
-    context, lease = Context(stop_requested=stop.is_set, **report), Lease(directory, trial_id, number)
+    context, lease = Context(stop_requested=lambda: bool(asked), **report), Lease(directory, trial_id, number)
     level = logging.INFO if world.rank == 0 else logging.ERROR
     data = read_entry(cache, experiment.shared.data.fingerprint)
     protocols, keep = experiment.protocols or None, experiment.keep_encoders
@@ -206,7 +207,7 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
     except (Interrupted, LostLease):
         os._exit(INTERRUPTED)
     if result.status == "failed":
-        os._exit(1)  # leaving in order would wait for processes that may be gone
+        os._exit(FAILED)  # leaving in order would wait for processes that may be gone
     leave()
     return 0
 

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -38,17 +39,17 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
     """Serve trials until the input ends; exit code 74 when the disk refused a write, 75 after a CUDA error."""
     answers = own_stdout()
     inbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    busy, stop = threading.Event(), threading.Event()
-    _end_in_order(stop, inbox)
+    busy, asked = threading.Event(), list[int]()
+    _end_in_order(asked, inbox)
     threading.Thread(target=_listen, args=(inbox, busy), daemon=True).start()
     experiment = load_experiment(directory)
     _check_hardware(device, experiment.shared.precision)
     trials = {trial.id: trial for trial in plan(experiment)}
     data = read_entry(cache, experiment.shared.data.fingerprint)
     with Crew.of_this_job() as crew:
-        place = _Place(directory, device, cache, experiment, data, stop, crew)
+        place = _Place(directory, device, cache, experiment, data, lambda: bool(asked), crew)
         print("ready", file=answers, flush=True)
-        while (trial_id := inbox.get()) is not None and not stop.is_set():
+        while (trial_id := inbox.get()) is not None and not asked:
             try:
                 result = place.run(trials[trial_id])
             except OSError as error:
@@ -88,12 +89,12 @@ def own_stdout() -> TextIO:
     return answers
 
 
-def _end_in_order(stop: threading.Event, inbox: queue.SimpleQueue[str | None]) -> None:
-    def asked(number: int, frame: object) -> None:
-        stop.set()
+def _end_in_order(asked: list[int], inbox: queue.SimpleQueue[str | None]) -> None:
+    def ask(number: int, frame: object) -> None:
+        asked.append(number)  # an Event's lock must not be taken here: a second signal would wait for it for ever
         inbox.put(None)  # wakes a worker that waits for a trial
 
-    signal.signal(signal.SIGTERM, asked)
+    signal.signal(signal.SIGTERM, ask)
 
 
 def _listen(inbox: queue.SimpleQueue[str | None], busy: threading.Event) -> None:
@@ -114,7 +115,7 @@ class _Place:
     cache: Path
     experiment: Experiment
     data: DataSet
-    stop: threading.Event
+    should_stop: Callable[[], bool]
     crew: Crew
 
     def run(self, trial: Trial) -> TrialResult:
@@ -126,14 +127,14 @@ class _Place:
             report = reporter(self.directory, trial)
             report(0, {})
             if trial.config.world_size > 1:
-                return run_ranks(trial, lease, self.device, self.cache, self.crew, self.stop.is_set)
+                return run_ranks(trial, lease, self.device, self.cache, self.crew, self.should_stop)
             return execute(
                 trial,
                 self.directory,
                 self.data,
                 self.device,
                 lease,
-                Context(report=report, stop_requested=self.stop.is_set),
+                Context(report=report, stop_requested=self.should_stop),
                 self.experiment.protocols or None,
                 self.experiment.keep_encoders,
             )

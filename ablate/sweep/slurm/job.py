@@ -34,6 +34,7 @@ EARLY = 75.0  # seconds by which Slurm's warning of the time limit may be early 
 HURRY = 3.0  # seconds that workers have once SIGTERM has come: SIGKILL follows
 MARGIN = 10.0  # seconds of the grace that are kept for requeueing
 FEW_RESTARTS = 2
+ORDERED = 128 + signal.SIGTERM  # the exit code of a job that was told to go
 BEGAN = "ABLATE_JOB_BEGAN"
 """Where the batch script says when the job began, in unix seconds: its setup lines count against the time limit."""
 
@@ -58,14 +59,15 @@ class Job:
         wanted = set(submission.packs[self.number])
         trials = [trial for trial in plan(experiment) if trial.id in wanted]
         missing = [trial for trial in trials if not record_path(directory, trial.id).exists()]
-        if _never_begins(directory, missing):
+        if len(missing) == len(trials) and _never_begins(directory, missing):
             return
         try:
             _launcher(directory, submission, experiment, self.number, watchman).run(missing, watchman.look)
-        except Ended as ended:
-            if ended.requeue:
-                cluster.requeue(job_id())
-            sys.exit(ended.code)
+        except Ended:
+            if watchman.ordered:  # perhaps only while the workers were saving; who is cancelled must not come back
+                sys.exit(ORDERED)
+            cluster.requeue(job_id())
+            sys.exit(0)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """What submitit requeues when the warning comes before :meth:`__call__` has begun: the same again."""
@@ -73,11 +75,7 @@ class Job:
 
 
 class Ended(Exception):
-    """Slurm wants the job to end."""
-
-    def __init__(self, requeue: bool, code: int) -> None:
-        super().__init__()
-        self.requeue, self.code = requeue, code
+    """Slurm wants the job to end; it is to requeue itself unless the watchman has been ordered off."""
 
 
 @dataclass
@@ -105,10 +103,10 @@ class Watchman:
     def look(self, running: list[Trial]) -> None:
         """Raise Ended when it is time to."""
         if self.ordered:
-            raise Ended(requeue=False, code=128 + signal.SIGTERM)
+            raise Ended
         if self.left < self.slurm.warning or (self.warned and not self._is_early()):
             _say(f"stopping with a checkpoint, {self.left:.0f} s before the time limit")
-            raise Ended(requeue=True, code=0)
+            raise Ended
 
     def _is_early(self) -> bool:
         """True for a warning of the time limit that came before it had to; then the clock here decides."""
