@@ -73,10 +73,11 @@ def sweep_status(directory: Path, jobs: Past | None = None, note: str = "") -> S
     places |= {result.id: "failed" for result in state.failed}
     places |= {trial.id: "queued" if trial.id in queued else "missing" for trial in state.missing}
     for trial_id, (attempt, _) in begun.items():
+        job = queued.get(trial_id)
         if is_alive(directory, trial_id, attempt):
             places[trial_id] = "running"
-        elif trial_id not in queued:
-            places[trial_id] = "interrupted" if attempt.released else "lost"
+        elif job is None or (job.state == "RUNNING" and job.id == attempt.job and not attempt.released):
+            places[trial_id] = "interrupted" if attempt.released else "lost"  # Slurm may not know yet
     return Status(directory, experiment, places, trials, state.failed, begun, state.damaged, jobs, note)
 
 
@@ -107,7 +108,7 @@ def watch_status(directory: Path, console: Console) -> None:
                 console.print(_headline(status), soft_wrap=True)
             pause = REFRESH if console.is_terminal else ASK
             time.sleep(max(pause, 10 * (time.monotonic() - began)))
-    print_status(status, console)
+    print_status(sweep_status(directory, *look_up(directory)), console)
 
 
 def failure_line(directory: Path, result: TrialResult) -> str:
@@ -130,7 +131,11 @@ def _parts(status: Status) -> list[RenderableType]:
     parts += first_lines(_ended_jobs(status), "yellow")
     if status.note:
         parts.append(Text(status.note, style="yellow"))
-    if not status.count("running", "queued") and status.count("interrupted", "lost", "missing"):
+    if (
+        not (status.jobs and status.jobs.jobs)
+        and not status.count("running")
+        and status.count("interrupted", "lost", "missing")
+    ):
         parts.append(Text(f"to complete it: {status.experiment.command}"))
     if status.failed:
         parts.append(Text(f"to rerun what failed: {status.experiment.command} --retry-failed"))
