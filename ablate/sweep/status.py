@@ -52,6 +52,11 @@ class Status:
         """How many trials are there."""
         return sum(place in places for place in self.places.values())
 
+    @property
+    def is_over(self) -> bool:
+        """True when nothing runs, and no job is queued that would."""
+        return not self.count("running") and not (self.jobs and self.jobs.jobs)
+
 
 def sweep_status(directory: Path, jobs: Past | None = None, note: str = "") -> Status:
     """Read a sweep's directory; ``jobs`` and ``note`` are what :func:`look_up` returned.
@@ -96,7 +101,7 @@ def watch_status(directory: Path, console: Console) -> None:
     status = sweep_status(directory, *look_up(directory))
     asked = time.monotonic()
     with Live(_screen(status), console=console, auto_refresh=False, transient=True) as live:
-        while status.count("running", "queued"):
+        while not status.is_over:
             began = time.monotonic()
             jobs, note = status.jobs, status.note
             if began - asked > ASK:
@@ -131,11 +136,7 @@ def _parts(status: Status) -> list[RenderableType]:
     parts += first_lines(_ended_jobs(status), "yellow")
     if status.note:
         parts.append(Text(status.note, style="yellow"))
-    if (
-        not (status.jobs and status.jobs.jobs)
-        and not status.count("running")
-        and status.count("interrupted", "lost", "missing")
-    ):
+    if status.is_over and status.count("interrupted", "lost", "missing"):
         parts.append(Text(f"to complete it: {status.experiment.command}"))
     if status.failed:
         parts.append(Text(f"to rerun what failed: {status.experiment.command} --retry-failed"))
