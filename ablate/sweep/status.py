@@ -100,19 +100,20 @@ def watch_status(directory: Path, console: Console) -> None:
     """
     status = sweep_status(directory, *look_up(directory))
     asked = time.monotonic()
+    least = pause = REFRESH if console.is_terminal else ASK
     with Live(_screen(status), console=console, auto_refresh=False, transient=True) as live:
         while not status.is_over:
+            time.sleep(pause)
             began = time.monotonic()
             jobs, note = status.jobs, status.note
-            if began - asked > ASK:
+            if began - asked >= ASK:
                 (jobs, note), asked = look_up(directory), began
             status = sweep_status(directory, jobs, note)
             if console.is_terminal:
                 live.update(_screen(status), refresh=True)
             else:
                 console.print(_headline(status), soft_wrap=True)
-            pause = REFRESH if console.is_terminal else ASK
-            time.sleep(max(pause, 10 * (time.monotonic() - began)))
+            pause = max(least, 10 * (time.monotonic() - began))
     print_status(sweep_status(directory, *look_up(directory)), console)
 
 
