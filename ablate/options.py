@@ -137,7 +137,7 @@ Setup = Annotated[
 ]
 Container = Annotated[
     str | None,
-    typer.Option(help="Command that runs Python: apptainer exec --nv image.sif", rich_help_panel=SLURM),
+    typer.Option(help="Command that runs Python: apptainer exec --nv image.sif [python3]", rich_help_panel=SLURM),
 ]
 Sbatch = Annotated[
     list[str] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -34,12 +35,20 @@ def job_folder(directory: Path, token: str) -> Path:
 
 def batch_script(directory: Path, token: str, array: Array, slurm: Slurm, at_once: int) -> str:
     """The text that sbatch is given; nothing is written."""
-    python = f"{slurm.container} {shlex.quote(sys.executable)}" if slurm.container else shlex.quote(sys.executable)
-    executor = _Executor(job_folder(directory, token), RESTARTS, python=f"sh -c {shlex.quote(DEAF)} {python}")
+    executor = _Executor(job_folder(directory, token), RESTARTS, python=f"sh -c {shlex.quote(DEAF)} {_python(slurm)}")
     executor.update_parameters(**_parameters(array, slurm, at_once))
     if array.count > 1:
         executor.parameters["map_count"] = array.count
     return executor._make_submission_file_text(executor._submitit_command_str, "")
+
+
+def _python(slurm: Slurm) -> str:
+    """This Python, by its path; in a container, unless its command ends with the name of one there."""
+    mine = shlex.quote(sys.executable)
+    if not slurm.container:
+        return mine
+    last = slurm.container.split()[-1].rpartition("/")[2]
+    return slurm.container if re.fullmatch(r"python[\d.]*", last) else f"{slurm.container} {mine}"
 
 
 def _parameters(array: Array, slurm: Slurm, at_once: int) -> dict[str, Any]:
