@@ -144,7 +144,8 @@ def grid(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")] = False,
     rank_timeout: options.RankTimeout = 600.0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and the estimated time; run nothing")
+        bool,
+        typer.Option("--dry-run", help="Print the plan and its cost, with slurm also the batch script; run nothing"),
     ] = False,
     launcher: Annotated[
         Literal["local", "slurm"], typer.Option(help="Run here, or submit jobs to a Slurm cluster and return")

@@ -69,13 +69,16 @@ Settings = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Cache = Annotated[
-    str | None, typer.Option(help="Where decoded images are kept", show_default="$ABLATE_CACHE, XDG cache")
+    str | None,
+    typer.Option(
+        help="Where decoded images are kept; Slurm's nodes must see it", show_default="$ABLATE_CACHE, XDG cache"
+    ),
 ]
 SkipCorrupt = Annotated[bool, typer.Option("--skip-corrupt", help="Leave unreadable image files out")]
 Out = Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<data>-<ops>")]
 Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="DIR")]
 
-SLURM = "With --launcher slurm"
+SLURM = "With --launcher slurm; what is the same for all sweeps can stand in ~/.config/ablate/slurm.toml"
 Partition = Annotated[
     str | None, typer.Option(help="Where jobs run", show_default="the cluster's", rich_help_panel=SLURM)
 ]
@@ -91,7 +94,12 @@ TimeLimit = Annotated[
 ]
 Gpus = Annotated[
     int | None,
-    typer.Option(help="GPUs of a job, on each node", show_default="those of a trial", min=0, rich_help_panel=SLURM),
+    typer.Option(
+        help="GPUs of a job, on each node; its trials run on them",
+        show_default="those of a trial",
+        min=0,
+        rich_help_panel=SLURM,
+    ),
 ]
 Cpus = Annotated[
     int | None,
@@ -133,7 +141,11 @@ Grace = Annotated[
 ]
 Setup = Annotated[
     list[str] | None,
-    typer.Option(metavar="LINE", help="Shell line before Python starts: module load cuda", rich_help_panel=SLURM),
+    typer.Option(
+        metavar="LINE",
+        help="Shell line before Python starts: module load cuda; may be repeated",
+        rich_help_panel=SLURM,
+    ),
 ]
 Container = Annotated[
     str | None,
@@ -142,6 +154,9 @@ Container = Annotated[
 Sbatch = Annotated[
     list[str] | None,
     typer.Option(
-        "--sbatch", metavar="NAME=VALUE", help="Any other option of sbatch: reservation=lab", rich_help_panel=SLURM
+        "--sbatch",
+        metavar="NAME=VALUE",
+        help="Any other option of sbatch: reservation=lab; may be repeated",
+        rich_help_panel=SLURM,
     ),
 ]
