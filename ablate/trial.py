@@ -366,7 +366,7 @@ class _Run:
         if self.lease.is_fruitless(steps):
             raise NoProgress(
                 f"no progress between two requeues: attempt {self.lease.number} would be the third to begin at step "
-                f"{steps}; a longer --time, or a larger --grace, may help; --retry-failed goes on from there"
+                f"{steps}; a longer --time may help; --retry-failed goes on from there"
             )
         if self.world.rank == 0:
             self.lease.begin(steps)

@@ -190,8 +190,9 @@ class LocalLauncher:
             advice = f"; killed from outside, often for lack of memory: {MEMORY_ADVICE}"
         failure = Failure(
             type=kind,
-            message=f"the worker died {MAX_CRASHES} times in this trial, last with {ending(code)}{advice}",
-            traceback=tail(log),
+            message=f"the worker died {MAX_CRASHES} times in this trial, last with {ending(code)}{advice}"
+            + (f"; its last words: {last.splitlines()[-1]}" if (last := tail(log)) else ""),
+            traceback=last,
         )
         attempt = last_attempt(self.directory, trial.id)
         write_record(self.directory, failed_from_outside(trial, failure, attempt.number if attempt else MAX_CRASHES))

@@ -72,7 +72,7 @@ def _job_log(directory: Path, trial_id: str) -> Path | None:
         return None
     submission, array, task = found
     path = directory / JOBS / submission.token / f"{task_id(array, task)}_0_log.err"
-    return path if path.is_file() else None
+    return path if path.is_file() and path.stat().st_size else None
 
 
 def _print(path: Path, lines: int | None, console: Console) -> None:

@@ -213,7 +213,8 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
 
 
 def _follow_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not sys.stdin, whose lock would be held when the interpreter wants to end
+        pass
     os._exit(1)
 
 

@@ -106,7 +106,7 @@ def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
     parts += [f"{len(state.finished)} done"] if state.finished else []
     if state.failed:
         parts += [f"{len(state.failed)} failed ({'to rerun' if retry_failed else 'kept; --retry-failed reruns them'})"]
-    parts += [f"{state.begun} to resume from a checkpoint"] if state.begun else []
+    parts += [f"{state.begun} begun"] if state.begun else []
     return "; ".join([*parts, f"{len(state.missing) + len(state.failed) * retry_failed} to run"])
 
 

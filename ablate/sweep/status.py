@@ -120,7 +120,9 @@ def watch_status(directory: Path, console: Console) -> None:
 def failure_line(directory: Path, result: TrialResult) -> str:
     """Which trial failed, why, and where its log is."""
     reason = result.error.message if result.error else "no reason recorded"
-    return f"failed: {result.label} seed {result.seed}: {reason} (log: {log_path(directory, result.id)})"
+    log = log_path(directory, result.id)
+    where = f"log: {log}" if log.is_file() else f"see: ablate logs {directory} {result.id}"  # it may not have begun
+    return f"failed: {result.label} seed {result.seed}: {reason} ({where})"
 
 
 def _screen(status: Status) -> Group:

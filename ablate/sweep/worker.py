@@ -98,9 +98,9 @@ def _end_in_order(asked: list[int], inbox: queue.SimpleQueue[str | None]) -> Non
 
 
 def _listen(inbox: queue.SimpleQueue[str | None], busy: threading.Event) -> None:
-    for line in sys.stdin:
+    for line in os.fdopen(0, "rb", buffering=0, closefd=False):  # sys.stdin's lock would be in the way of ending
         busy.set()
-        inbox.put(line.strip())
+        inbox.put(line.decode().strip())
     if busy.is_set():
         os._exit(1)  # the launcher is gone: nobody waits for this trial
     inbox.put(None)

@@ -82,13 +82,18 @@ def _show_cost(
     else:
         share = shared.world_size / slurm.per_gpu if on_gpus else shared.threads * shared.world_size
         hours = each * share * waiting / 3600
-        say(console, f"estimated: {hours:.3g} {unit} hours, {clock(each)} per trial ({whence})")
+        say(console, f"estimated: {_plain(hours)} {unit} hours, {clock(each)} per trial ({whence})")
     units = slurm.nodes * (slurm.gpus if on_gpus else slurm.cpus)
     say(
         console,
-        f"asked for: {jobs * units * slurm.time / 60:.3g} {unit} hours, if all of {counted(jobs, 'job')} x "
+        f"asked for: {_plain(jobs * units * slurm.time / 60)} {unit} hours, if all of {counted(jobs, 'job')} x "
         f"{counted(units, unit)} x {clock(60 * slurm.time)} is used",
     )
+
+
+def _plain(hours: float) -> str:
+    """Three digits, but whole from 100 on: ``0.08``, ``2.5``, ``2880``."""
+    return f"{hours:.0f}" if hours >= 100 else f"{hours:.3g}" if hours >= 0.1 else f"{hours:.2f}"
 
 
 def _on_record(finished: list[TrialResult]) -> list[float]:

@@ -146,7 +146,7 @@ def _never_begins(directory: Path, missing: list[Trial]) -> bool:
     if restarts < FEW_RESTARTS or any(last_attempt(directory, trial.id) for trial in missing):
         return False
     message = (
-        f"the job was requeued {restarts} times before its first trial began; a longer --time, or a larger --grace, "
+        f"the job was requeued {restarts} times before its first trial began; a longer --time, or a smaller --grace, "
         "may help"
     )
     for trial in missing:

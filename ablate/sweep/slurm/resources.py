@@ -110,10 +110,10 @@ def _user_file() -> tuple[str, dict[str, Any]]:
 
 
 def _chosen(slurm: Slurm, experiment: Experiment) -> dict[str, Any]:
-    """``slurm`` without the numbers that follow from the others, so that they go on following."""
-    values = slurm.model_dump(exclude_none=True)
-    default = _completed(slurm, {}, experiment.shared)
-    return {name: value for name, value in values.items() if name not in DERIVED or value != getattr(default, name)}
+    """``slurm`` without defaults, so that the user's file counts, and without numbers that follow from others."""
+    followed = {name: getattr(_completed(slurm, {}, experiment.shared), name) for name in DERIVED}
+    unchosen = Slurm().model_dump() | followed
+    return {name: value for name, value in slurm.model_dump().items() if value != unchosen[name]}
 
 
 def with_device(request: Request, asked: Asked) -> Request:

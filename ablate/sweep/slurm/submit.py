@@ -64,7 +64,7 @@ def submit_sweep(directory: Path, experiment: Experiment, cache: Path, retry_fai
         waiting = [trial_id for trial_id in to_run if trial_id not in now.busy]
         say(console, summary(trials, state, retry_failed))
         if len(waiting) < len(to_run):
-            say(console, f"{counted(len(to_run) - len(waiting), 'trial')} of these are queued or running already")
+            say(console, f"of these, {len(to_run) - len(waiting)} queued or running already")
         if not waiting:
             say(console, "nothing to submit")
             save_experiment(directory, experiment)

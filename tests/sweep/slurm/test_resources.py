@@ -64,7 +64,7 @@ def test_flags_come_before_the_sweep_before_the_users_file(resolved, experiment,
     save_experiment(tmp_path / "sweep", experiment.model_copy(update={"slurm": Slurm(partition="theirs", qos="high")}))
     slurm = resolved(config(), partition="now", memory="4GB")
     assert (slurm.partition, slurm.qos, slurm.account, slurm.memory) == ("now", "high", "lab", "4G")
-    assert slurm.time == 240, "the sweep's own, as it was submitted with"
+    assert slurm.time == 120, "not the default that the sweep was submitted with"
 
 
 def test_what_follows_from_other_numbers_goes_on_following(resolved, experiment, tmp_path):

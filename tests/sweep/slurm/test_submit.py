@@ -115,7 +115,7 @@ def test_the_same_command_again_submits_nothing(sweep, fake_slurm):
     sweep.submit()
     assert sweep.submit() == 0
     assert "nothing to submit" in sweep.said
-    assert "10 trials of these are queued or running already" in sweep.said
+    assert "of these, 10 queued or running already" in sweep.said
     assert fake_slurm.calls("sbatch") == 1
 
 
