@@ -72,29 +72,32 @@ def test_of_many_processes_at_once_exactly_one_has_the_trial(tmp_path):
 
 
 def test_of_many_threads_of_one_process_exactly_one_has_the_trial(tmp_path, monkeypatch):
-    create, together = lease._create, threading.Barrier(4)
+    create, created, over = lease._create, threading.Event(), threading.Barrier(4)
 
     def slowly(path, content):
-        created = create(path, content)
-        time.sleep(0.2)  # in which the others look at who has it
-        return created
+        try:
+            return create(path, content)
+        finally:
+            created.set()
+            time.sleep(0.2)  # in which the others look at who has it
 
-    def attempt(directory):
-        together.wait()
+    def attempt(number, directory):
+        if number > 0:
+            assert created.wait(20)
         try:
             with claim(directory, TRIAL) as mine:
-                together.wait()
+                over.wait(20)
                 return mine.number
         except Held:
-            together.wait()
+            over.wait(20)
             return 0
 
     monkeypatch.setattr(lease, "_create", slowly)
     (tmp_path / "link").symlink_to(tmp_path)
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(4) as pool:
-        numbers = list(pool.map(attempt, [tmp_path, tmp_path, tmp_path / "link", Path()]))
-    assert sorted(numbers) == [0, 0, 0, 1]
+        numbers = list(pool.map(attempt, range(4), [tmp_path, tmp_path, tmp_path / "link", Path()]))
+    assert numbers == [1, 0, 0, 0]
 
 
 def test_a_process_that_died_on_this_machine_is_succeeded_at_once(tmp_path):

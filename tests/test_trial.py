@@ -269,16 +269,18 @@ def test_a_trial_that_was_taken_over_writes_nothing_more(data, config, tmp_path,
     """In training and in evaluation: its process was believed dead, and is not."""
     trial = Trial(config=config, seed=0, label="x")
     running = running_directory(tmp_path, trial.id)
-    found = {}
+    found, reported = {}, []
 
     def report(at, metrics):
+        reported.append(at)
         write_progress(tmp_path, trial, at, metrics, 0.0)
         if at == epoch:
             (running / "attempt-2.json").write_text(Attempt(number=2, machine="another").model_dump_json())
-        found.update({path.name: path.read_bytes() for path in running.iterdir()})
+            found.update({path.name: path.read_bytes() for path in running.iterdir()})
 
     with pytest.raises(LostLease, match="taken this trial over"):
         run_trial(config, tmp_path, Context(report=report), data=data, keep_encoders="all")
+    assert reported[-1] == epoch
     assert {"checkpoint.pt", PROGRESS, "attempt-1.json", "attempt-2.json"} <= found.keys()
     assert {path.name: path.read_bytes() for path in running.iterdir()} == found
     assert not list(tmp_path.glob("trials/*"))

@@ -91,7 +91,11 @@ class LocalLauncher:
                         self._assign(worker, waiting.popleft())
                 on_change([worker.trial for worker in self._workers if worker.trial])
                 self._look_at_held(waiting)
-                self._handle_next_message(waiting)
+                try:
+                    self._handle_next_message(waiting)
+                except WorkerTrouble:
+                    on_change([])  # who ended the worker may have told the launcher, too, to end
+                    raise
         finally:
             self._stop()
 

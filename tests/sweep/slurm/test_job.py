@@ -209,6 +209,15 @@ def test_a_job_requeues_itself_once_and_only_after_a_warning(
     assert not list(sweep.directory.glob("trials/*"))
 
 
+def test_a_job_that_is_cancelled_while_its_workers_start_ends_in_order(in_job, fake_slurm, stub_worker):
+    """Slurm's SIGTERM goes to the workers, too, which cannot hear it yet and die."""
+    stub_worker(f"{to_launcher('SIGTERM')}; os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)")
+    with pytest.raises(SystemExit) as ended:
+        in_job()()
+    assert ended.value.code == 143
+    assert not requeues(fake_slurm)
+
+
 def test_what_was_requeued_twice_before_it_began_has_failed(in_job, sweep, stub_worker):
     stub_worker("sys.exit('a worker was started')")
     in_job(trials=2, restarts=2)()
