@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -93,7 +94,9 @@ def print_status(status: Status, console: Console) -> None:
 
 
 def watch_status(directory: Path, console: Console) -> None:
-    """Show the status again and again until nothing is running or queued; plain lines where there is no terminal.
+    """Show the status again and again until nothing is running or queued, or until Ctrl-C.
+
+    Plain lines where there is no terminal.
 
     Raises:
         UsageError: it is not a sweep's directory.
@@ -101,7 +104,8 @@ def watch_status(directory: Path, console: Console) -> None:
     status = sweep_status(directory, *look_up(directory))
     asked = time.monotonic()
     least = pause = REFRESH if console.is_terminal else ASK
-    with Live(_screen(status), console=console, auto_refresh=False, transient=True) as live:
+    shown = Live(_screen(status), console=console, auto_refresh=False, transient=True)
+    with contextlib.suppress(KeyboardInterrupt), shown as live:
         while not status.is_over:
             time.sleep(pause)
             began = time.monotonic()
@@ -177,9 +181,9 @@ def _ended_jobs(status: Status) -> list[str]:
 
 
 def _table(status: Status) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("trial", "seed", "state", "attempt", "epoch", "loss", "where", "last news"):
-        table.add_column(heading)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")  # within 80 columns
+    for heading in ("trial", "seed", "state", "attempt", "epoch", "loss", "host", "job", "news"):
+        table.add_column(heading, no_wrap=heading not in {"trial", "host"}, overflow="fold")
     begun = [trial for trial in status.trials if trial.id in status.begun]
     for trial in begun[:MOST]:
         attempt, progress = status.begun[trial.id]
@@ -191,7 +195,8 @@ def _table(status: Status) -> Table:
             str(attempt.number),
             f"{progress.epoch}/{trial.config.epochs}",
             f"{loss:.3f}" if isinstance(loss, float) else "",
-            Text(f"{attempt.host} (job {attempt.job})" if attempt.job else attempt.host),
+            Text(attempt.host),
+            attempt.job,
             f"{clock(max(0.0, time.time() - max(progress.updated, attempt.began)))} ago",
         )
     if len(begun) > MOST:
