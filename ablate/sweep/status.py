@@ -182,7 +182,7 @@ def _ended_jobs(status: Status) -> list[str]:
 
 def _table(status: Status) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")  # within 80 columns
-    for heading in ("trial", "seed", "state", "attempt", "epoch", "loss", "host", "job", "news"):
+    for heading in ("trial", "seed", "state", "attempt", "epoch", "loss", "host", "job", "last news"):
         table.add_column(heading, no_wrap=heading not in {"trial", "host"}, overflow="fold")
     begun = [trial for trial in status.trials if trial.id in status.begun]
     for trial in begun[:MOST]:
@@ -197,7 +197,7 @@ def _table(status: Status) -> Table:
             f"{loss:.3f}" if isinstance(loss, float) else "",
             Text(attempt.host),
             attempt.job,
-            f"{clock(max(0.0, time.time() - max(progress.updated, attempt.began)))} ago",
+            clock(max(0.0, time.time() - max(progress.updated, attempt.began))),
         )
     if len(begun) > MOST:
         table.add_row(f"... and {len(begun) - MOST} more")
