@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.results import read_records
+from ablate.results import read_record, read_records, record_path
 from ablate.sweep.plan import load_experiment
 from tests.test_trial import comparable
 
@@ -37,7 +37,7 @@ def run(*args, **kwargs):
 def results(out):
     records, bad = read_records(out)
     assert not bad
-    return {name: comparable(record) for name, record in records.items()}
+    return {name: comparable(read_record(record_path(out, name))) for name in records}  # with the history
 
 
 @pytest.fixture(scope="module")
