@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import submitit
 import torch
 
 from ablate.config import Experiment, Slurm, Trial
-from ablate.lease import job_id, last_attempt
+from ablate.lease import STALE, Attempt, job_id, last_attempt
 from ablate.results import Failure, failed_from_outside, record_path, write_record
 from ablate.sweep.crew import ADDRESS, NODES, Order, follow
 from ablate.sweep.local import LocalLauncher
@@ -31,7 +32,8 @@ from ablate.sweep.slurm.resources import side_by_side
 from ablate.sweep.slurm.submission import Submission, read_submission
 
 EARLY = 75.0  # seconds by which Slurm's warning of the time limit may be early (its manual says 60)
-HURRY = 3.0  # seconds that workers have once SIGTERM has come: SIGKILL follows
+HURRY = 20.0  # seconds that workers have once SIGTERM has come: SIGKILL follows after KillWait, by default 30
+LEAST = 3.0  # seconds that they have at any rate
 MARGIN = 10.0  # seconds of the grace that are kept for requeueing
 FEW_RESTARTS = 2
 ORDERED = 128 + signal.SIGTERM  # the exit code of a job that was told to go
@@ -52,14 +54,18 @@ class Job:
         directory = Path(self.directory)
         submission = read_submission(directory, self.token)
         experiment = load_experiment(directory)
-        if int(os.environ.get("SLURM_PROCID", "0")) > 0:
-            _follow(directory, submission, experiment)
-            return
         watchman = Watchman(submission.slurm)
         wanted = set(submission.packs[self.number])
         trials = [trial for trial in plan(experiment) if trial.id in wanted]
         missing = [trial for trial in trials if not record_path(directory, trial.id).exists()]
+        is_first = int(os.environ.get("SLURM_PROCID", "0")) == 0
         if len(missing) == len(trials) and _never_begins(directory, missing):
+            if is_first:
+                _give_up(directory, missing)
+            return
+        if not is_first:
+            if missing:  # else the first node has nothing to say, and is gone
+                _follow(directory, submission, experiment)
             return
         try:
             _launcher(directory, submission, experiment, self.number, watchman).run(missing, watchman.look)
@@ -98,7 +104,7 @@ class Watchman:
 
     def patience(self) -> float:
         """Seconds that workers have to stop."""
-        return HURRY if self.ordered else max(HURRY, self.slurm.warning - MARGIN)
+        return HURRY if self.ordered else max(LEAST, self.slurm.warning - MARGIN)
 
     def look(self, running: list[Trial]) -> None:
         """Raise Ended when it is time to."""
@@ -123,7 +129,7 @@ def _launcher(
     directory: Path, submission: Submission, experiment: Experiment, number: int, watchman: Watchman
 ) -> LocalLauncher:
     slurm, shared = submission.slurm, experiment.shared
-    count, mine = side_by_side(slurm, shared), job_id()
+    count = side_by_side(slurm, shared)
     here = max(1, shared.world_size // slurm.nodes)
     gpus = max(1, slurm.gpus // here)
     cuda = [f"cuda:{worker % gpus * here}" for worker in range(count)]
@@ -136,23 +142,41 @@ def _launcher(
         shared.threads,
         prefix=f"job-{submission.token}-{number}",
         grace=watchman.patience,
-        waits_for=lambda holder: holder.job == mine,  # this job's own first copy; other jobs' trials are theirs
+        waits_for=_waiting(job_id()),
     )
+
+
+def _waiting(mine: str) -> Callable[[Attempt], bool]:
+    """Wait for the job's own first copy; other jobs' trials are theirs, if they are still alive.
+
+    A job that was killed on another machine a moment ago looks alive until it has been silent for long enough.
+    """
+    seen: dict[Attempt, float] = {}
+
+    def wait(holder: Attempt) -> bool:
+        since = seen.setdefault(holder, time.monotonic())
+        return holder.job == mine or time.monotonic() - since <= STALE
+
+    return wait
 
 
 def _never_begins(directory: Path, missing: list[Trial]) -> bool:
-    """Record as failed what was requeued again and again before it began; True if that was so."""
-    restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-    if restarts < FEW_RESTARTS or any(last_attempt(directory, trial.id) for trial in missing):
-        return False
+    """Whether the job was requeued again and again before a trial began."""
+    return _restarts() >= FEW_RESTARTS and not any(last_attempt(directory, trial.id) for trial in missing)
+
+
+def _give_up(directory: Path, missing: list[Trial]) -> None:
     message = (
-        f"the job was requeued {restarts} times before its first trial began; a longer --time, or a larger --grace, "
-        "may help"
+        f"the job was requeued {_restarts()} times before its first trial began; a longer --time, or a larger "
+        "--grace, may help"
     )
     for trial in missing:
         failure = Failure(type="NoProgress", message=message, traceback=f"job {job_id()}")
-        write_record(directory, failed_from_outside(trial, failure, restarts))
-    return True
+        write_record(directory, failed_from_outside(trial, failure, _restarts()))
+
+
+def _restarts() -> int:
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
 
 
 def _address() -> str:

@@ -13,12 +13,12 @@ import torch
 
 from ablate.config import Slurm
 from ablate.data import read_entry
-from ablate.lease import Attempt, claim, last_attempt, running_directory
+from ablate.lease import STALE, Attempt, claim, last_attempt, running_directory
 from ablate.results import read_record, read_records, record_path
 from ablate.sweep.crew import ADDRESS, NODES
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.slurm import job
-from ablate.sweep.slurm.job import BEGAN, HURRY, Ended, Job, Watchman
+from ablate.sweep.slurm.job import BEGAN, HURRY, LEAST, Ended, Job, Watchman
 from ablate.trial import Context, execute
 from tests.sweep.stub_worker import given
 from tests.sweep.test_local import SETTINGS, mid_trial, results, wait_for
@@ -102,8 +102,8 @@ def test_sigterm_leaves_less_time_to_workers_that_are_saving(clock):
         (5, 90, 210, 80),
         (10, 90, 510, 80),
         (240, 90, 14310, 80),
-        (240, 10, 14390, HURRY),
-        (1, 10, 50, HURRY),
+        (240, 10, 14390, LEAST),
+        (1, 10, 50, LEAST),
     ],
 )
 @pytest.mark.parametrize("warned", [True, False])
@@ -294,11 +294,36 @@ def test_the_devices_of_a_jobs_workers(in_job, sweep, monkeypatch, shared, slurm
     launcher = job._launcher(sweep.directory, submission, experiment, 7, Watchman(submission.slurm))
     assert launcher.devices == devices
     assert launcher.prefix == f"job-{submission.token}-7"
-    assert launcher.waits_for(Attempt(number=1, job="4001_0"))
-    assert not launcher.waits_for(Attempt(number=1, job="4001_1"))
-    assert not launcher.waits_for(Attempt(number=1))
     crew = ("127.0.0.1:24002", "2") if slurm.get("nodes", 1) > 1 else (None, None)
     assert (os.environ.get(ADDRESS), os.environ.get(NODES)) == crew
+
+
+def test_a_job_waits_for_its_first_copy_and_for_others_until_it_is_certain_that_they_live(in_job, sweep, monkeypatch):
+    """What was killed on another machine seconds ago cannot yet be told from what is at work there."""
+    in_job()
+    (submission,) = sweep.submissions()
+    launcher = job._launcher(sweep.directory, submission, sweep.experiment, 0, Watchman(submission.slurm))
+    mine, others = Attempt(number=1, job="4001_0"), [Attempt(number=1, job="3000_7"), Attempt(number=2)]
+    began = time.monotonic()
+    assert all(map(launcher.waits_for, [mine, *others]))
+    monkeypatch.setattr(job.time, "monotonic", lambda: began + STALE - 1)
+    assert all(map(launcher.waits_for, [mine, *others]))
+    later = Attempt(number=3, job="3000_7")
+    assert launcher.waits_for(later)
+    monkeypatch.setattr(job.time, "monotonic", lambda: began + STALE + 10)
+    assert [launcher.waits_for(each) for each in (mine, *others, later)] == [True, False, False, True]
+
+
+@pytest.mark.parametrize(("missing", "restarts", "follows"), [(1, 0, True), (0, 0, False), (1, 2, False)])
+def test_a_further_node_follows_where_there_is_something_to_do(in_job, sweep, monkeypatch, missing, restarts, follows):
+    begun, followed = in_job(restarts=restarts), []
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setattr(job, "_follow", lambda *_: followed.append(True))
+    if not missing:
+        finish_trial(sweep.directory, sweep.trials[0])
+    begun()
+    assert bool(followed) == follows
+    assert len(list(sweep.directory.glob("trials/*"))) == 1 - missing, "records are the first node's to write"
 
 
 @pytest.fixture
