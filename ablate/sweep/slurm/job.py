@@ -20,22 +20,23 @@ from pathlib import Path
 import submitit
 import torch
 
-from ablate.config import Experiment, Slurm, Trial
-from ablate.lease import STALE, Attempt, job_id, last_attempt
-from ablate.results import Failure, failed_from_outside, record_path, write_record
+from ablate.config import Experiment, Model, Slurm, Trial
+from ablate.lease import STALE, Attempt, is_alive, job_id, last_attempt
+from ablate.results import Failure, failed_from_outside, record_path, write_atomically, write_record
 from ablate.sweep.crew import ADDRESS, NODES, Order, follow
 from ablate.sweep.local import LocalLauncher
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.ranks import start_ranks, watch
 from ablate.sweep.slurm import cluster
 from ablate.sweep.slurm.resources import side_by_side
-from ablate.sweep.slurm.submission import Submission, read_submission
+from ablate.sweep.slurm.submission import JOBS, Submission, read_submission
 
 EARLY = 75.0  # seconds by which Slurm's warning of the time limit may be early (its manual says 60)
 HURRY = 20.0  # seconds that workers have once SIGTERM has come: SIGKILL follows after KillWait, by default 30
 LEAST = 3.0  # seconds that they have at any rate
 MARGIN = 10.0  # seconds of the grace that are kept for requeueing
-FEW_RESTARTS = 2
+FEW_STARTS = 2  # that come to nothing, before the next one gives up
+GAVE_UP = 1  # the exit code of a job that has failed its trials; Slurm then ends it on its other nodes, too
 ORDERED = 128 + signal.SIGTERM  # the exit code of a job that was told to go
 BEGAN = "ABLATE_JOB_BEGAN"
 """Where the batch script says when the job began, in unix seconds: its setup lines count against the time limit."""
@@ -58,15 +59,13 @@ class Job:
         wanted = set(submission.packs[self.number])
         trials = [trial for trial in plan(experiment) if trial.id in wanted]
         missing = [trial for trial in trials if not record_path(directory, trial.id).exists()]
-        is_first = int(os.environ.get("SLURM_PROCID", "0")) == 0
-        if len(missing) == len(trials) and _never_begins(directory, missing):
-            if is_first:
-                _give_up(directory, missing)
+        if not missing:
             return
-        if not is_first:
-            if missing:  # else the first node has nothing to say, and is gone
-                _follow(directory, submission, experiment)
+        if int(os.environ.get("SLURM_PROCID", "0")) > 0:
+            _follow(directory, submission, experiment)
             return
+        if self._never_begins(directory, missing):
+            sys.exit(GAVE_UP)
         try:
             _launcher(directory, submission, experiment, self.number, watchman).run(missing, watchman.look)
         except Ended:
@@ -75,9 +74,41 @@ class Job:
             cluster.requeue(job_id())
             sys.exit(0)
 
+    def _never_begins(self, directory: Path, missing: list[Trial]) -> bool:
+        """Record ``missing`` as failed if the job came to nothing twice in a row: no record, nor the attempt at one.
+
+        Starts are counted on disk, not by Slurm, which also counts those that a broken node did not let come to this.
+        """
+        attempts = {trial.id: last_attempt(directory, trial.id) for trial in missing}
+        mark = {trial_id: attempt.number if attempt else 0 for trial_id, attempt in attempts.items()}
+        path = directory / JOBS / self.token / f"{self.number}.starts.json"
+        before = _read_starts(path)
+        starts = Starts(mark=mark, count=before.count + 1 if before.mark == mark else 1)
+        write_atomically(path, starts.model_dump_json())
+        if starts.count <= FEW_STARTS or any(a and is_alive(directory, t, a) for t, a in attempts.items()):
+            return False
+        message = (
+            f"the job was started {FEW_STARTS} times without a trial beginning; a longer --time, or a larger --grace, "
+            "may help"
+        )
+        for trial in missing:
+            failure = Failure(type="NoProgress", message=message, traceback=f"job {job_id()}")
+            write_record(directory, failed_from_outside(trial, failure, max(1, mark[trial.id])))
+        return True
+
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """What submitit requeues when the warning comes before :meth:`__call__` has begun: the same again."""
         return submitit.helpers.DelayedSubmission(self)
+
+
+class Starts(Model):
+    """How often a job has started since the last time that it came to something.
+
+    ``mark``: the trials without a record then, and the number of attempts at each.
+    """
+
+    mark: dict[str, int] = {}
+    count: int = 0
 
 
 class Ended(Exception):
@@ -160,23 +191,11 @@ def _waiting(mine: str) -> Callable[[Attempt], bool]:
     return wait
 
 
-def _never_begins(directory: Path, missing: list[Trial]) -> bool:
-    """Whether the job was requeued again and again before a trial began."""
-    return _restarts() >= FEW_RESTARTS and not any(last_attempt(directory, trial.id) for trial in missing)
-
-
-def _give_up(directory: Path, missing: list[Trial]) -> None:
-    message = (
-        f"the job was requeued {_restarts()} times before its first trial began; a longer --time, or a larger "
-        "--grace, may help"
-    )
-    for trial in missing:
-        failure = Failure(type="NoProgress", message=message, traceback=f"job {job_id()}")
-        write_record(directory, failed_from_outside(trial, failure, _restarts()))
-
-
-def _restarts() -> int:
-    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+def _read_starts(path: Path) -> Starts:
+    try:
+        return Starts.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return Starts()
 
 
 def _address() -> str:

@@ -94,16 +94,18 @@ def over(then: Past, directory: Path) -> list[tuple[str, set[str], Path]]:
     """The tasks that are no longer queued: id, the trials that no later submission has taken over, and the log."""
     queued = {job.id for job in then.jobs}
     taken: set[str] = set()
-    found = []
+    found: list[tuple[str, set[str], Path]] = []
     for submission in reversed(then.submissions):
+        mine = []
         for array in submission.arrays:
             for task in range(array.count if array.job_id else 0):
                 trials = set(submission.packs[array.first + task]) - taken
                 name = task_id(array, task)
                 if name not in queued:
-                    found.append((name, trials, directory / JOBS / submission.token / f"{name}_0_log.err"))
+                    mine.append((name, trials, directory / JOBS / submission.token / f"{name}_0_log.err"))
+        found[:0] = mine
         taken.update(trial_id for pack in submission.packs for trial_id in pack)
-    return found[::-1]
+    return found
 
 
 def home(earlier: Iterable[Submission], trial_id: str) -> tuple[Submission, Array, int] | None:
