@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.config import Model
@@ -27,6 +27,7 @@ from ablate.results import DiskTrouble, write_atomically
 
 BEAT = 20.0  # seconds between signs of life
 STALE = 120.0  # seconds without one after which a holder on another machine counts as dead
+TRIES = 3  # at making an attempt while the folder for it is being removed
 FRUITLESS = 2  # attempts of one job that began at the same step, before the next one is refused
 
 
@@ -83,7 +84,6 @@ class Lease:
     directory: Path
     trial_id: str
     number: int
-    earlier: list[Attempt] = field(default_factory=list)
 
     @property
     def path(self) -> Path:
@@ -109,7 +109,9 @@ class Lease:
 
     def is_fruitless(self, step: int) -> bool:
         """True when the job's last two attempts at the trial also began at ``step``: another would be the same."""
-        last = self.earlier[-FRUITLESS:]
+        folder = running_directory(self.directory, self.trial_id)
+        earlier = sorted(number for number in _numbers(folder) if number < self.number)
+        last = [_read(_path(folder, number)) or Attempt(number=number) for number in earlier[-FRUITLESS:]]
         job = job_id()
         return bool(job) and len(last) == FRUITLESS and all(a.job == job and a.step == step for a in last)
 
@@ -172,7 +174,8 @@ def is_alive(directory: Path, trial_id: str, attempt: Attempt, now: float | None
     if attempt.machine == _machine():
         if attempt.pid == os.getpid():
             return path.resolve() in _mine
-        return _born(attempt.pid) == attempt.born
+        if (born := _born(attempt.pid)) != UNTOLD:
+            return born == attempt.born
     try:
         with path.open() as file:  # opening makes an NFS client ask the server
             touched = os.fstat(file.fileno()).st_mtime
@@ -192,6 +195,7 @@ def job_id() -> str:
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
 
 
+UNTOLD = 0  # when a process began that exists, and of which the system says no more
 _mine: set[Path] = set()  # the attempts that this process is making
 _claiming = threading.Lock()  # of this process's threads, one looks for a holder at a time, until it is one itself
 
@@ -199,26 +203,35 @@ _claiming = threading.Lock()  # of this process's threads, one looks for a holde
 def _take(directory: Path, trial_id: str) -> Lease:
     folder = running_directory(directory, trial_id)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        earlier = [_read(_path(folder, n)) or Attempt(number=n) for n in sorted(_numbers(folder))]
-        if earlier and is_alive(directory, trial_id, earlier[-1], _server_time(folder)):
-            raise Held(earlier[-1])
-        number = earlier[-1].number + 1 if earlier else 1
-        attempt = Attempt(
-            number=number,
-            host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
-            user=_user(),
-            machine=_machine(),
-            pid=os.getpid(),
-            born=_born(os.getpid()),
-            job=job_id(),
-            began=time.time(),
-        )
-        if not _create(_path(folder, number), attempt.model_dump_json()):
-            raise Held(last_attempt(directory, trial_id) or attempt)
+        for _ in range(TRIES):
+            with contextlib.suppress(FileNotFoundError):  # whoever finished the trial has just removed the folder
+                return _succeed(directory, trial_id)
+        return _succeed(directory, trial_id)
     except OSError as error:
         raise DiskTrouble(error.errno, error.strerror, str(folder)) from error
-    return Lease(directory, trial_id, number, earlier)
+
+
+def _succeed(directory: Path, trial_id: str) -> Lease:
+    """Make the attempt that comes after the last, if nobody is making that."""
+    folder = running_directory(directory, trial_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    last = last_attempt(directory, trial_id)
+    if last and is_alive(directory, trial_id, last, _server_time(folder)):
+        raise Held(last)
+    number = last.number + 1 if last else 1
+    attempt = Attempt(
+        number=number,
+        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        user=_user(),
+        machine=_machine(),
+        pid=os.getpid(),
+        born=_born(os.getpid()),
+        job=job_id(),
+        began=time.time(),
+    )
+    if not _create(_path(folder, number), attempt.model_dump_json()):
+        raise Held(last_attempt(directory, trial_id) or attempt)
+    return Lease(directory, trial_id, number)
 
 
 def _beat(path: Path, over: threading.Event) -> None:
@@ -293,11 +306,14 @@ def _machine() -> str:
 
 
 def _born(pid: int) -> int:
-    """When a process on this machine began, in clock ticks after boot; -1 if there is none."""
+    """When a process on this machine began, in clock ticks after boot; -1 if there is none, 0 if that is not told.
+
+    Systems that are not Linux do not tell; nor does one that hides other users' processes (``hidepid``).
+    """
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0 if not Path("/proc/self").exists() and _exists(pid) else -1
+        return UNTOLD if _exists(pid) else -1
     return -1 if state == "Z" else int(rest[18])
 
 

@@ -19,7 +19,7 @@ from ablate import encoders
 from ablate.composition import Composition
 from ablate.config import Trial, TrialConfig
 from ablate.data import DataSet, cache_dir, read_entry
-from ablate.distributed import ALONE, GRACE, World, is_communication_error, join, leave
+from ablate.distributed import ALONE, GRACE, World, is_communication_error, join, leave, lost
 from ablate.encoders import Keep, check_keep
 from ablate.evaluation.features import collapsed
 from ablate.evaluation.frozen import Frozen
@@ -58,10 +58,15 @@ class NoProgress(RuntimeError):
 
 @dataclass
 class Context:
-    """What a trial tells whoever runs it, and asks of them; the defaults are those of a trial run by hand."""
+    """What a trial tells whoever runs it, and asks of them; the defaults are those of a trial run by hand.
+
+    ``records_loss``: whether a process that finds another one gone writes the record of it. Otherwise LostRank is
+    raised: whoever runs the other one knows better whether that was the trial's fault, or may be gone with it.
+    """
 
     report: Callable[[int, dict[str, Any]], None] = field(default=lambda epoch, metrics: None)
     stop_requested: Callable[[], bool] = field(default=lambda: False)
+    records_loss: bool = True
 
 
 @dataclass(frozen=True)
@@ -208,6 +213,7 @@ def execute(
 
     Raises:
         LostLease: ``lease`` was lost to another process; nothing was written since.
+        LostRank: another process is gone, which ``context`` says is not for this one to record.
         Interrupted, DiskTrouble: as :func:`run_trial`.
     """
     torch.set_num_threads(trial.config.threads)
@@ -226,6 +232,8 @@ def execute(
         logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
         if (told := _told_by_another(record_path(directory, trial.id), error, world)) is not None:
             return told
+        if is_communication_error(error) and not context.records_loss:
+            raise lost(error) from error
         outcome = {"status": "failed", "error": describe(error, world)}
         resumable = is_communication_error(error) or isinstance(error, NoProgress)
     result = run.result(outcome)
@@ -363,7 +371,7 @@ class _Run:
             done = (trainer.epoch, trainer.step, self.lease.number)
             logger.info("resumed after epoch %d, step %d, attempt %d", *done)
         steps = trainer.epoch * trainer.steps_per_epoch + trainer.step
-        if self.lease.is_fruitless(steps):
+        if self.world.broadcast(self.lease.is_fruitless(steps) if self.world.rank == 0 else None):
             raise NoProgress(
                 f"no progress between two requeues: attempt {self.lease.number} would be the third to begin at step "
                 f"{steps}; a longer --time may help; --retry-failed goes on from there"

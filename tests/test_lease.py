@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ablate import lease
-from ablate.lease import Attempt, Held, LostLease, claim, holder, last_attempt, release, running_directory
+from ablate.lease import Attempt, Held, Lease, LostLease, claim, holder, last_attempt, release, running_directory
 
 TRIAL = "0123456789abcdef-s0"
 
@@ -112,6 +112,29 @@ def test_a_process_that_died_on_this_machine_is_succeeded_at_once(tmp_path):
         assert mine.number == 2
 
 
+def test_a_process_that_the_system_hides_is_told_by_its_signs_of_life(tmp_path, monkeypatch):
+    """Mounts with hidepid show nobody the processes of another user, but that there is one."""
+    left_behind(tmp_path, machine=lease._machine(), pid=os.getppid(), born=17)
+    monkeypatch.setattr(lease, "_born", lambda pid: lease.UNTOLD)
+    assert holder(tmp_path, TRIAL)
+    os.utime(attempt_file(tmp_path), (0, 0))
+    assert holder(tmp_path, TRIAL) is None
+
+
+def test_who_finishes_may_remove_the_folder_at_any_moment(tmp_path, monkeypatch):
+    create, removed = lease._create, []
+
+    def too_late(path, content):
+        if not removed:
+            removed.append(path.parent.rmdir())
+        return create(path, content)
+
+    monkeypatch.setattr(lease, "_create", too_late)
+    with claim(tmp_path, TRIAL) as mine:
+        assert mine.number == 1
+    assert removed
+
+
 def test_a_process_number_that_was_given_out_again_is_not_the_holder(tmp_path):
     left_behind(tmp_path, machine=lease._machine(), pid=os.getppid(), born=lease._born(os.getppid()) - 1)
     assert holder(tmp_path, TRIAL) is None
@@ -183,6 +206,7 @@ def test_a_third_attempt_from_the_same_step_is_fruitless_within_one_job_only(tmp
     with claim(tmp_path, TRIAL) as mine:
         assert mine.number == 3
         assert mine.is_fruitless(40)
+        assert Lease(tmp_path, TRIAL, 3).is_fruitless(40)  # as the processes of a trial of several see it
         assert not mine.is_fruitless(41)
         mine.begin(41)
         assert last_attempt(tmp_path, TRIAL).step == 41

@@ -8,6 +8,7 @@ import torch
 import ablate.trial
 from ablate.config import Base, DataIdentity, Encoder, Head, OpSpec, Optimiser, Trial, TrialConfig
 from ablate.data import prepare
+from ablate.distributed import LostRank
 from ablate.errors import UsageError
 from ablate.evaluation import frozen
 from ablate.lease import Attempt, Held, LostLease, running_directory
@@ -297,3 +298,17 @@ def test_a_failure_after_a_takeover_is_not_recorded(data, config, tmp_path):
     with pytest.raises(LostLease):
         run_trial(config, tmp_path, Context(report=report), data=data)
     assert not list(tmp_path.glob("trials/*"))
+
+
+def test_the_loss_of_another_process_is_recorded_by_those_only_who_are_to(data, config, tmp_path, monkeypatch):
+    """Where the first node is gone with its worker, the processes on the others must not fail the trial."""
+
+    def lose(*_, **__):
+        raise RuntimeError("gloo: connection closed by peer")
+
+    monkeypatch.setattr("ablate.simclr.trainer.Trainer.train_epoch", lose)
+    with pytest.raises(LostRank):
+        run_trial(config, tmp_path, Context(records_loss=False), data=data)
+    assert not list(tmp_path.glob("trials/*"))
+    result = run_trial(config, tmp_path, data=data)
+    assert (result.status, result.error.type, result.attempts) == ("failed", "LostRank", 2)

@@ -57,7 +57,8 @@ class Crew:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        if self._store is None:
+        """Tell the others that it is the end; not after an error: they wait for the worker that comes instead."""
+        if self._store is None or error is not None:
             return
         self.give(Order())
         deadline = time.monotonic() + PARTING

@@ -22,7 +22,7 @@ import torch
 
 from ablate.config import Trial
 from ablate.data import read_entry
-from ablate.distributed import GRACE, join, leave
+from ablate.distributed import GRACE, LostRank, join, leave
 from ablate.lease import Lease, LostLease
 from ablate.results import (
     BadRecord,
@@ -194,7 +194,9 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
     trial = next(trial for trial in plan(experiment) if trial.id == trial_id)
     world = join(device, experiment.rank_timeout)
     report = {"report": reporter(directory, trial)} if world.rank == 0 else {}
-    context, lease = Context(stop_requested=lambda: bool(asked), **report), Lease(directory, trial_id, number)
+    on_first_node = os.environ["LOCAL_RANK"] == os.environ["RANK"]  # whose worker sees to it that there is a record
+    context = Context(stop_requested=lambda: bool(asked), records_loss=on_first_node, **report)
+    lease = Lease(directory, trial_id, number)
     level = logging.INFO if world.rank == 0 else logging.ERROR
     data = read_entry(cache, experiment.shared.data.fingerprint)
     protocols, keep = experiment.protocols or None, experiment.keep_encoders
@@ -206,6 +208,8 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
         os._exit(DISK_TROUBLE)
     except (Interrupted, LostLease):
         os._exit(INTERRUPTED)
+    except LostRank:
+        os._exit(FAILED)
     if result.status == "failed":
         os._exit(FAILED)  # leaving in order would wait for processes that may be gone
     leave()

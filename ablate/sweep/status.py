@@ -111,7 +111,8 @@ def watch_status(directory: Path, console: Console) -> None:
             began = time.monotonic()
             jobs, note = status.jobs, status.note
             if began - asked >= ASK:
-                (jobs, note), asked = look_up(directory), began
+                (found, note), asked = look_up(directory), began
+                jobs = found or jobs  # of a scheduler that does not answer, the last word holds
             status = sweep_status(directory, jobs, note)
             if console.is_terminal:
                 live.update(_screen(status), refresh=True)

@@ -65,7 +65,7 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
                 return 0
             busy.clear()
             print(f"done {trial_id}", file=answers, flush=True)
-            if result.error and "CUDA error" in result.error.message:
+            if result.error and "CUDA error" in result.error.message and result.config.world_size == 1:
                 return DEVICE_TROUBLE  # such an error stays with the process: the launcher starts another
     return 0
 

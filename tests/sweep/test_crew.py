@@ -106,6 +106,19 @@ def test_a_worker_that_died_comes_back_and_starts_anew(node, port, later):
     assert other.heard[2] == ("a", 3, 5003)
 
 
+def test_after_an_error_the_others_wait_for_the_worker_that_comes_instead(node, port):
+    other = node()
+    with pytest.raises(RuntimeError, match="lost"), Crew("127.0.0.1", port, nodes=2) as first:
+        first.give(order(1))
+        other.wait_until_heard(1)
+        raise RuntimeError("lost")
+    first._store = None
+    with Crew("127.0.0.1", port, nodes=2) as again:
+        again.give(order(2))
+        other.wait_until_heard(2)
+    other.end.result(20)
+
+
 def test_a_node_does_not_wait_for_ever(node, monkeypatch, port):
     monkeypatch.setattr(crew, "PATIENCE", 0.3)
     with pytest.raises(TimeoutError, match=f"127.0.0.1:{port}"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ablate.results import read_records
-from tests.sweep.test_local import SETTINGS, alive, command, results, wait_for
+from tests.sweep.test_local import SETTINGS, alive, command, results, wait_for, worker_pids
 from tests.test_cli import ablate
 
 TWO = ("--world-size", "2", "--workers", "1")
@@ -90,9 +89,7 @@ def test_a_dead_process_ends_the_trial_with_a_record(tiny_folder, cache, tmp_pat
     out = tmp_path / "out"
     process = start(command(tiny_folder, cache, out, *TWO, "--epochs", "500", ops="crop"), out)
     wait_for(checkpointed(out))
-    progress = next(out.glob("running/*/progress.json"))
-    first = json.loads(progress.read_text())["pid"]
-    ranks = {0: first, 1: next(pid for pid in siblings(first) if pid != first)}
+    ranks = ranks_of(out)
     os.kill(ranks[victim], signal.SIGKILL)
     assert process.wait(60) == 1
     (record,) = [record for record in read_records(out)[0].values() if record.label == "crop"]
@@ -104,9 +101,10 @@ def test_a_dead_process_ends_the_trial_with_a_record(tiny_folder, cache, tmp_pat
     assert not any(alive(pid) for pid in ranks.values())
 
 
-def siblings(pid):
-    parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-    return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+def ranks_of(out):
+    """The processes of the trial that is running, by rank: its worker, who made the attempt, has started them."""
+    (worker,) = worker_pids(out)
+    return {rank_of(pid): pid for pid in children(worker)}
 
 
 @pytest.mark.slow
@@ -143,11 +141,10 @@ def test_a_killed_launcher_takes_the_processes_along_and_the_same_command_resume
     line = command(tiny_folder, cache, out, *TWO, "--protocol", "linear,knn,online", "--epochs", "6", ops="crop")
     process = start(line, out)
     wait_for(checkpointed(out))
-    first = json.loads(next(out.glob("running/*/progress.json")).read_text())["pid"]
-    ranks = siblings(first)
+    ranks = ranks_of(out)
     process.kill()
     process.wait()
-    wait_for(lambda: not any(alive(pid) for pid in ranks), 15)
+    wait_for(lambda: not any(alive(pid) for pid in ranks.values()), 15)
     done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert results(out) == results(sweep)

@@ -259,7 +259,8 @@ def limits(
     size = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)
     place = _partition(partition, tell, patience)
     jobs = _job_limit(place.get("PartitionName"), account, {qos or "", place.get("QoS", "")} - {"", "N/A"})
-    return SiteLimits(int(size[1]) if size else None, jobs, _partition_time(place.get("MaxTime", "")))
+    array_size = max(1, int(size[1])) if size else None  # 0: no arrays, so that every job is one of its own
+    return SiteLimits(array_size, jobs, _partition_time(place.get("MaxTime", "")))
 
 
 def _partition(name: str | None, tell: Tell, patience: float | None) -> dict[str, str]:

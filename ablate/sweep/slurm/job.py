@@ -13,27 +13,30 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import submitit
 import torch
 
-from ablate.config import Experiment, Slurm, Trial
-from ablate.lease import job_id, last_attempt
-from ablate.results import Failure, failed_from_outside, record_path, write_record
+from ablate.config import Experiment, Model, Slurm, Trial
+from ablate.lease import STALE, Attempt, is_alive, job_id, last_attempt
+from ablate.results import Failure, failed_from_outside, record_path, write_atomically, write_record
 from ablate.sweep.crew import ADDRESS, NODES, Order, follow
 from ablate.sweep.local import LocalLauncher
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.ranks import start_ranks, watch
 from ablate.sweep.slurm import cluster
 from ablate.sweep.slurm.resources import side_by_side
-from ablate.sweep.slurm.submission import Submission, read_submission
+from ablate.sweep.slurm.submission import JOBS, Submission, read_submission
 
 EARLY = 75.0  # seconds by which Slurm's warning of the time limit may be early (its manual says 60)
-HURRY = 3.0  # seconds that workers have once SIGTERM has come: SIGKILL follows
+HURRY = 20.0  # seconds that workers have once SIGTERM has come: SIGKILL follows after KillWait, by default 30
+LEAST = 3.0  # seconds that they have at any rate
 MARGIN = 10.0  # seconds of the grace that are kept for requeueing
-FEW_RESTARTS = 2
+FEW_STARTS = 2  # that come to nothing, before the next one gives up
+GAVE_UP = 1  # the exit code of a job that has failed its trials; Slurm then ends it on its other nodes, too
 ORDERED = 128 + signal.SIGTERM  # the exit code of a job that was told to go
 BEGAN = "ABLATE_JOB_BEGAN"
 """Where the batch script says when the job began, in unix seconds: its setup lines count against the time limit."""
@@ -52,15 +55,17 @@ class Job:
         directory = Path(self.directory)
         submission = read_submission(directory, self.token)
         experiment = load_experiment(directory)
-        if int(os.environ.get("SLURM_PROCID", "0")) > 0:
-            _follow(directory, submission, experiment)
-            return
         watchman = Watchman(submission.slurm)
         wanted = set(submission.packs[self.number])
         trials = [trial for trial in plan(experiment) if trial.id in wanted]
         missing = [trial for trial in trials if not record_path(directory, trial.id).exists()]
-        if len(missing) == len(trials) and _never_begins(directory, missing):
+        if not missing:
             return
+        if int(os.environ.get("SLURM_PROCID", "0")) > 0:
+            _follow(directory, submission, experiment)
+            return
+        if self._never_begins(directory, missing):
+            sys.exit(GAVE_UP)
         try:
             _launcher(directory, submission, experiment, self.number, watchman).run(missing, watchman.look)
         except Ended:
@@ -69,9 +74,41 @@ class Job:
             cluster.requeue(job_id())
             sys.exit(0)
 
+    def _never_begins(self, directory: Path, missing: list[Trial]) -> bool:
+        """Record ``missing`` as failed if the job came to nothing twice in a row: no record, nor the attempt at one.
+
+        Starts are counted on disk, not by Slurm, which also counts those that a broken node did not let come to this.
+        """
+        attempts = {trial.id: last_attempt(directory, trial.id) for trial in missing}
+        mark = {trial_id: attempt.number if attempt else 0 for trial_id, attempt in attempts.items()}
+        path = directory / JOBS / self.token / f"{self.number}.starts.json"
+        before = _read_starts(path)
+        starts = Starts(mark=mark, count=before.count + 1 if before.mark == mark else 1)
+        write_atomically(path, starts.model_dump_json())
+        if starts.count <= FEW_STARTS or any(a and is_alive(directory, t, a) for t, a in attempts.items()):
+            return False
+        message = (
+            f"the job was started {FEW_STARTS} times without a trial beginning; a longer --time, or a smaller --grace, "
+            "may help"
+        )
+        for trial in missing:
+            failure = Failure(type="NoProgress", message=message, traceback=f"job {job_id()}")
+            write_record(directory, failed_from_outside(trial, failure, max(1, mark[trial.id])))
+        return True
+
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """What submitit requeues when the warning comes before :meth:`__call__` has begun: the same again."""
         return submitit.helpers.DelayedSubmission(self)
+
+
+class Starts(Model):
+    """How often a job has started since the last time that it came to something.
+
+    ``mark``: the trials without a record then, and the number of attempts at each.
+    """
+
+    mark: dict[str, int] = {}
+    count: int = 0
 
 
 class Ended(Exception):
@@ -98,7 +135,7 @@ class Watchman:
 
     def patience(self) -> float:
         """Seconds that workers have to stop."""
-        return HURRY if self.ordered else max(HURRY, self.slurm.warning - MARGIN)
+        return HURRY if self.ordered else max(LEAST, self.slurm.warning - MARGIN)
 
     def look(self, running: list[Trial]) -> None:
         """Raise Ended when it is time to."""
@@ -123,7 +160,7 @@ def _launcher(
     directory: Path, submission: Submission, experiment: Experiment, number: int, watchman: Watchman
 ) -> LocalLauncher:
     slurm, shared = submission.slurm, experiment.shared
-    count, mine = side_by_side(slurm, shared), job_id()
+    count = side_by_side(slurm, shared)
     here = max(1, shared.world_size // slurm.nodes)
     gpus = max(1, slurm.gpus // here)
     cuda = [f"cuda:{worker % gpus * here}" for worker in range(count)]
@@ -136,23 +173,29 @@ def _launcher(
         shared.threads,
         prefix=f"job-{submission.token}-{number}",
         grace=watchman.patience,
-        waits_for=lambda holder: holder.job == mine,  # this job's own first copy; other jobs' trials are theirs
+        waits_for=_waiting(job_id()),
     )
 
 
-def _never_begins(directory: Path, missing: list[Trial]) -> bool:
-    """Record as failed what was requeued again and again before it began; True if that was so."""
-    restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-    if restarts < FEW_RESTARTS or any(last_attempt(directory, trial.id) for trial in missing):
-        return False
-    message = (
-        f"the job was requeued {restarts} times before its first trial began; a longer --time, or a smaller --grace, "
-        "may help"
-    )
-    for trial in missing:
-        failure = Failure(type="NoProgress", message=message, traceback=f"job {job_id()}")
-        write_record(directory, failed_from_outside(trial, failure, restarts))
-    return True
+def _waiting(mine: str) -> Callable[[Attempt], bool]:
+    """Wait for the job's own first copy; other jobs' trials are theirs, if they are still alive.
+
+    A job that was killed on another machine a moment ago looks alive until it has been silent for long enough.
+    """
+    seen: dict[Attempt, float] = {}
+
+    def wait(holder: Attempt) -> bool:
+        since = seen.setdefault(holder, time.monotonic())
+        return holder.job == mine or time.monotonic() - since <= STALE
+
+    return wait
+
+
+def _read_starts(path: Path) -> Starts:
+    try:
+        return Starts.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return Starts()
 
 
 def _address() -> str:

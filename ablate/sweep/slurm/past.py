@@ -103,8 +103,8 @@ def over(then: Past, directory: Path) -> list[tuple[str, set[str], Path]]:
                 name = task_id(array, task)
                 if name not in queued:
                     mine.append((name, trials, directory / JOBS / submission.token / f"{name}_0_log.err"))
+        found[:0] = mine
         taken.update(trial_id for pack in submission.packs for trial_id in pack)
-        found = mine + found
     return found
 
 

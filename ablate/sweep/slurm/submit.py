@@ -188,7 +188,7 @@ def limits_for(slurm: Slurm, mine: int, tell: cluster.Tell, patience: float | No
             "a trial that needs longer goes on in the next job"
         )
     room = None if site.jobs is None else max(0, site.jobs - mine)
-    return Limits(site.array_size or Limits.array_size, room)
+    return Limits(Limits.array_size if site.array_size is None else site.array_size, room)
 
 
 def arrange(waiting: list[str], experiment: Experiment, limits: Limits) -> Packing:

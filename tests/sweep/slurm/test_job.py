@@ -13,12 +13,12 @@ import torch
 
 from ablate.config import Slurm
 from ablate.data import read_entry
-from ablate.lease import Attempt, claim, last_attempt, running_directory
+from ablate.lease import STALE, Attempt, claim, last_attempt, running_directory
 from ablate.results import read_record, read_records, record_path
 from ablate.sweep.crew import ADDRESS, NODES
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.slurm import job
-from ablate.sweep.slurm.job import BEGAN, HURRY, Ended, Job, Watchman
+from ablate.sweep.slurm.job import BEGAN, HURRY, LEAST, Ended, Job, Watchman
 from ablate.trial import Context, execute
 from tests.sweep.stub_worker import given
 from tests.sweep.test_local import SETTINGS, mid_trial, results, wait_for
@@ -102,8 +102,8 @@ def test_sigterm_leaves_less_time_to_workers_that_are_saving(clock):
         (5, 90, 210, 80),
         (10, 90, 510, 80),
         (240, 90, 14310, 80),
-        (240, 10, 14390, HURRY),
-        (1, 10, 50, HURRY),
+        (240, 10, 14390, LEAST),
+        (1, 10, 50, LEAST),
     ],
 )
 @pytest.mark.parametrize("warned", [True, False])
@@ -142,14 +142,12 @@ def test_the_time_of_setup_lines_counts(monkeypatch):
 def in_job(sweep, fake_slurm, monkeypatch):
     """Once called, this process is a job with the sweep's first so many trials."""
 
-    def begin(trials=1, restarts=0, **slurm) -> Job:
+    def begin(trials=1, **slurm) -> Job:
         sweep.submit(trials_per_job=trials, **slurm)
         fake_slurm.set_state("4001", "RUNNING", 0)
         variables = {"SLURM_ARRAY_JOB_ID": "4001", "SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "4002"}
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        if restarts:
-            monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
         (submission,) = sweep.submissions()
         return Job(str(sweep.directory), submission.token, 0)
 
@@ -218,13 +216,30 @@ def test_a_job_that_is_cancelled_while_its_workers_start_ends_in_order(in_job, f
     assert not requeues(fake_slurm)
 
 
-def test_what_was_requeued_twice_before_it_began_has_failed(in_job, sweep, stub_worker):
-    stub_worker("sys.exit('a worker was started')")
-    in_job(trials=2, restarts=2)()
+@pytest.fixture
+def too_late(fake_slurm, monkeypatch):
+    """Starts a job whose time is up before its trials begin; its exit code."""
+
+    def start(begun):
+        fake_slurm.set_state("4001", "RUNNING", 0)
+        monkeypatch.setenv(BEGAN, "0")
+        with pytest.raises(SystemExit) as ended:
+            begun()
+        monkeypatch.delenv(BEGAN)
+        return ended.value.code
+
+    return start
+
+
+def test_what_came_to_nothing_twice_has_failed(in_job, sweep, stub_worker, too_late):
+    stub_worker("time.sleep(300)")
+    begun = in_job(trials=2)
+    begin_attempt(sweep.directory, sweep.trials[1])  # of an earlier job
+    assert [too_late(begun), too_late(begun), too_late(begun)] == [0, 0, job.GAVE_UP]
     for trial_id in sweep.trials[:2]:
         record = read_record(record_path(sweep.directory, trial_id))
-        assert (record.error.type, record.attempts) == ("NoProgress", 2)
-        assert record.error.message.startswith("the job was requeued 2 times before its first trial began")
+        assert (record.error.type, record.attempts) == ("NoProgress", 1)
+        assert record.error.message.startswith("the job was started 2 times without a trial beginning")
         assert "4001_0" in record.error.traceback
     assert not record_path(sweep.directory, sweep.trials[2]).exists()
 
@@ -235,23 +250,25 @@ def begin_attempt(directory, trial_id):
     path.write_text(Attempt(number=1, released=True).model_dump_json())
 
 
+def live_attempt(directory, trial_id):
+    path = running_directory(directory, trial_id) / "attempt-1.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(Attempt(number=1, machine="elsewhere", job="4001_0").model_dump_json())
+
+
 def finish_trial(directory, trial_id):
     record_path(directory, trial_id).parent.mkdir()
     record_path(directory, trial_id).write_text("a record")
 
 
 @pytest.mark.parametrize(
-    ("restarts", "progress"),
-    [
-        (0, None),
-        (1, None),
-        (2, begin_attempt),
-        (2, finish_trial),  # the job had just done with it when it was requeued
-    ],
+    ("starts", "progress"),
+    [(0, None), (1, None), (2, begin_attempt), (2, finish_trial)],
 )
-def test_what_has_begun_or_was_requeued_less_often_goes_on(in_job, sweep, stub_worker, restarts, progress):
+def test_what_has_begun_or_came_to_nothing_less_often_goes_on(in_job, sweep, stub_worker, too_late, starts, progress):
     stub_worker('say("ready")\nfor trial in given():\n    finish(trial)\n')
-    begun = in_job(trials=2, restarts=restarts)
+    begun = in_job(trials=2)
+    assert [too_late(begun) for _ in range(starts)] == [0] * starts
     if progress:
         progress(sweep.directory, sweep.trials[0])
     begun()
@@ -259,9 +276,17 @@ def test_what_has_begun_or_was_requeued_less_often_goes_on(in_job, sweep, stub_w
     assert record_path(sweep.directory, sweep.trials[1]).read_text() == "a record"
 
 
+def test_a_job_that_waits_for_its_first_copy_does_not_give_up(in_job, sweep, stub_worker, too_late):
+    stub_worker("time.sleep(300)")
+    begun = in_job()
+    live_attempt(sweep.directory, sweep.trials[0])
+    assert [too_late(begun) for _ in range(4)] == [0] * 4
+    assert not list(sweep.directory.glob("trials/*"))
+
+
 def test_a_job_that_was_requeued_often_with_nothing_left_to_do_ends(in_job, sweep, stub_worker):
     stub_worker("sys.exit('a worker was started')")
-    begun = in_job(restarts=5)
+    begun = in_job()
     finish_trial(sweep.directory, sweep.trials[0])
     begun()
     assert record_path(sweep.directory, sweep.trials[0]).read_text() == "a record"
@@ -303,11 +328,35 @@ def test_the_devices_of_a_jobs_workers(in_job, sweep, monkeypatch, shared, slurm
     launcher = job._launcher(sweep.directory, submission, experiment, 7, Watchman(submission.slurm))
     assert launcher.devices == devices
     assert launcher.prefix == f"job-{submission.token}-7"
-    assert launcher.waits_for(Attempt(number=1, job="4001_0"))
-    assert not launcher.waits_for(Attempt(number=1, job="4001_1"))
-    assert not launcher.waits_for(Attempt(number=1))
     crew = ("127.0.0.1:24002", "2") if slurm.get("nodes", 1) > 1 else (None, None)
     assert (os.environ.get(ADDRESS), os.environ.get(NODES)) == crew
+
+
+def test_a_job_waits_for_its_first_copy_and_for_others_until_it_is_certain_that_they_live(in_job, sweep, monkeypatch):
+    """What was killed on another machine seconds ago cannot yet be told from what is at work there."""
+    in_job()
+    (submission,) = sweep.submissions()
+    launcher = job._launcher(sweep.directory, submission, sweep.experiment, 0, Watchman(submission.slurm))
+    mine, others = Attempt(number=1, job="4001_0"), [Attempt(number=1, job="3000_7"), Attempt(number=2)]
+    began = time.monotonic()
+    assert all(map(launcher.waits_for, [mine, *others]))
+    monkeypatch.setattr(job.time, "monotonic", lambda: began + STALE - 1)
+    assert all(map(launcher.waits_for, [mine, *others]))
+    later = Attempt(number=3, job="3000_7")
+    assert launcher.waits_for(later)
+    monkeypatch.setattr(job.time, "monotonic", lambda: began + STALE + 10)
+    assert [launcher.waits_for(each) for each in (mine, *others, later)] == [True, False, False, True]
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_further_node_follows_where_there_is_something_to_do(in_job, sweep, monkeypatch, missing):
+    begun, followed = in_job(), []
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setattr(job, "_follow", lambda *_: followed.append(True))
+    if not missing:
+        finish_trial(sweep.directory, sweep.trials[0])
+    begun()
+    assert bool(followed) == missing
 
 
 @pytest.fixture
