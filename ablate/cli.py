@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -18,8 +17,7 @@ from ablate import __version__, options
 from ablate.config import Slurm
 from ablate.console import is_main, make_console, say
 from ablate.errors import UsageError
-from ablate.lease import Held, LostLease
-from ablate.results import DiskTrouble
+from ablate.exits import P, with_exit_code
 from ablate.sweep.slurm import cluster
 
 if TYPE_CHECKING:
@@ -54,47 +52,9 @@ def _options(
     """What comes before a command."""
 
 
-P = ParamSpec("P")
-
-
-def complain(sentence: str) -> None:
-    """Print on standard error, once however many processes torchrun started."""
-    if is_main():
-        typer.echo(sentence, err=True)
-
-
 def command(function: Callable[P, int | None]) -> Callable[P, None]:
-    """Register a command, whose errors become one sentence and an exit code.
-
-    It is 2 for a UsageError and where somebody else is at work, 1 for trouble on the way, and 130 after Ctrl-C.
-    """
-
-    @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            code = function(*args, **kwargs)
-        except UsageError as error:
-            complain(f"error: {error}")
-            raise typer.Exit(2) from None
-        except Held as error:
-            complain(
-                f"error: another process is at work on this trial: {error.holder}; wait for it, or choose another --out"
-            )
-            raise typer.Exit(2) from None
-        except LostLease as error:
-            complain(f"error: {error}")
-            raise typer.Exit(1) from None
-        except DiskTrouble as error:
-            complain(f"error: the disk refused a write ({error}); finished trials are intact")
-            raise typer.Exit(1) from None
-        except cluster.ClusterTrouble as error:
-            complain(f"error: {error}")
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            complain("interrupted; nothing that was finished is lost")
-            raise typer.Exit(130) from None
-        raise typer.Exit(code or 0)
-
+    """Register a command, whose errors become one sentence and an exit code."""
+    run = with_exit_code(function)
     app.command()(run)
     return run
 
