@@ -46,27 +46,32 @@ def test_one_at_a_time_and_the_holder_is_named(tmp_path, monkeypatch):
 
 
 RACE = """
-import sys, time
+import sys
 from pathlib import Path
 from ablate.lease import Held, claim
-directory, start = Path(sys.argv[1]), float(sys.argv[2])
-while time.time() < start:
-    pass
+print("ready", flush=True)
+sys.stdin.readline()
 try:
-    with claim(directory, "{}"):
+    with claim(Path(sys.argv[1]), "{}"):
         print("mine", flush=True)
-        time.sleep(2)
+        sys.stdin.read()
 except Held:
-    print("held")
+    print("held", flush=True)
 """
 
 
 def test_of_many_processes_at_once_exactly_one_has_the_trial(tmp_path):
     left_behind(tmp_path, seconds_ago=3600)  # they race for the succession
-    start = time.time() + 3
-    command = [sys.executable, "-c", RACE.format(TRIAL), str(tmp_path), str(start)]
-    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
-    answers = sorted(racer.communicate(timeout=60)[0].strip() for racer in racers)
+    command = [sys.executable, "-c", RACE.format(TRIAL), str(tmp_path)]
+    racers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) for _ in range(6)
+    ]
+    assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * 6
+    for racer in racers:
+        racer.stdin.write("go\n")
+    answers = sorted(racer.stdout.readline().strip() for racer in racers)
+    for racer in racers:
+        racer.communicate(timeout=60)
     assert answers == ["held"] * 5 + ["mine"]
     assert last_attempt(tmp_path, TRIAL).number == 2
 

@@ -63,7 +63,7 @@ def run_ranks(
 
     Raises:
         DiskTrouble: the disk refused a write.
-        Interrupted: ``should_stop`` said so; there is a checkpoint.
+        Interrupted: ``should_stop`` said so; whatever is trained is in the last checkpoint.
         LostLease: another process has taken the trial over.
         LostNode: the processes of another node are gone, which is not the trial's fault.
     """
@@ -79,11 +79,14 @@ def run_ranks(
         result = read_record(record_path(directory, trial.id))
     except (FileNotFoundError, BadRecord):
         lease.check()
-        if should_stop() and set(codes) <= {0, INTERRUPTED, -signal.SIGKILL}:
+        if should_stop():  # before they could do so in order, perhaps
             raise Interrupted from None
         return _record_death(trial, lease, first)
     if result.error is None or result.error.type != "LostRank":
         return result
+    if should_stop():  # one of them was not yet up to it, and the others missed it
+        set_aside(record_path(directory, trial.id), "lost")
+        raise Interrupted
     if crew.nodes > 1 and set(codes) <= {0, FAILED, INTERRUPTED, None}:  # nobody here died: they only noticed
         set_aside(record_path(directory, trial.id), "lost")
         raise LostNode(result.error.message)

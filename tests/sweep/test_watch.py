@@ -130,6 +130,12 @@ def test_a_process_lost_on_another_node_is_not_the_trials_fault(ended, trial, tm
     assert len(list(tmp_path.glob("trials/*.lost"))) == 1
 
 
+def test_a_process_that_was_missed_when_all_were_to_stop_is_not_the_trials_fault(ended, trial, tmp_path):
+    with pytest.raises(Interrupted):
+        ended("process 1 of 2 (signal SIGTERM)", [1, -signal.SIGTERM], "LostRank", should_stop=True)
+    assert not record_path(tmp_path, trial.id).exists()
+
+
 def test_of_several_nodes_too_a_process_that_died_here_is_named(ended):
     result = ended("process 1 of 2 (signal SIGSEGV)", [1, -signal.SIGSEGV], "LostRank", nodes=2)
     assert result.error.message.startswith("process 1 of 2 (signal SIGSEGV) ended")
@@ -138,10 +144,12 @@ def test_of_several_nodes_too_a_process_that_died_here_is_named(ended):
 def test_without_a_record(ended, trial, tmp_path):
     with pytest.raises(Interrupted):
         ended("", [130, 130], should_stop=True)
+    with pytest.raises(Interrupted):
+        ended("process 1 of 2 (signal SIGTERM)", [None, -signal.SIGTERM], should_stop=True)  # as it was starting
     with pytest.raises(DiskTrouble, match=r"logs/.*\.log"):
         ended("process 0 of 2 (exit code 74)", [74, None])
     result = ended("process 1 of 2 (signal SIGKILL)", [None, -9])
-    assert (result.error.type, result.attempts) == ("ProcessDied", 3)
+    assert (result.error.type, result.attempts) == ("ProcessDied", 4)
     assert "first to end: process 1 of 2 (signal SIGKILL)" in result.error.message
 
 

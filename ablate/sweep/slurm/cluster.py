@@ -325,6 +325,21 @@ def cancel(job_ids: Collection[str], *, tell: Tell = _to_nobody, patience: float
     ask("scancel", *sorted(job_ids), tell=tell, patience=patience)
 
 
-def requeue(job_id: str, *, patience: float | None = None) -> None:
-    """Put a job, or one task of an array, back into the queue."""
-    ask("scontrol", "requeue", job_id, patience=patience)
+def requeue(job_id: str, *, unless: Callable[[], bool] = lambda: False, patience: float | None = None) -> bool:
+    """Put a job, or one task of an array, back into the queue; ``unless`` is asked before every try.
+
+    Returns:
+        Whether it is there; False where ``unless`` said that it must not be any more.
+
+    Raises:
+        Refused: Slurm said no.
+        ClusterTrouble: nobody answered.
+    """
+
+    def attempt() -> bool:
+        if unless():
+            return False
+        _run(["scontrol", "requeue", job_id])
+        return True
+
+    return _patiently(attempt, _to_nobody, patience)

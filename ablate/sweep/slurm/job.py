@@ -69,10 +69,8 @@ class Job:
         try:
             _launcher(directory, submission, experiment, self.number, watchman).run(missing, watchman.look)
         except Ended:
-            if watchman.ordered:  # perhaps only while the workers were saving; who is cancelled must not come back
-                sys.exit(ORDERED)
-            cluster.requeue(job_id())
-            sys.exit(0)
+            # whoever is cancelled, perhaps only while the workers save or Slurm does not answer, must not come back
+            sys.exit(0 if cluster.requeue(job_id(), unless=lambda: watchman.ordered) else ORDERED)
 
     def _never_begins(self, directory: Path, missing: list[Trial]) -> bool:
         """Record ``missing`` as failed if the job came to nothing twice in a row: no record, nor the attempt at one.

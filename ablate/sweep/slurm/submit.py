@@ -22,8 +22,16 @@ from rich.console import Console
 from ablate.config import Experiment, Slurm, Trial
 from ablate.console import counted, say
 from ablate.errors import UsageError
-from ablate.lease import Attempt, holder, last_attempt, running_directory
-from ablate.results import MEMORY_ADVICE, OUT_OF_MEMORY, Failure, failed_from_outside, write_atomically, write_record
+from ablate.lease import Attempt, holder, last_attempt
+from ablate.results import (
+    MEMORY_ADVICE,
+    OUT_OF_MEMORY,
+    Failure,
+    failed_from_outside,
+    names_in,
+    write_atomically,
+    write_record,
+)
 from ablate.sweep.eta import clock
 from ablate.sweep.local import tail
 from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
@@ -112,9 +120,7 @@ def look(directory: Path, trials: Iterable[Trial], tell: cluster.Tell, patience:
     busy, lost = set(then.queued), {}
     known = {array.job_id for submission in then.submissions for array in submission.arrays}
     queued = {job.id for job in then.jobs}
-    for trial_id in by_id.keys() - busy:
-        if not running_directory(directory, trial_id).is_dir():
-            continue
+    for trial_id in (by_id.keys() & names_in(directory / "running")) - busy:
         attempt = last_attempt(directory, trial_id)
         if attempt and attempt.job.partition("_")[0] in known:  # a job of ours: the scheduler knows whether it lives
             if attempt.job in queued:

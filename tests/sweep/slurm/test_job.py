@@ -17,7 +17,7 @@ from ablate.lease import STALE, Attempt, claim, last_attempt, running_directory
 from ablate.results import read_record, read_records, record_path
 from ablate.sweep.crew import ADDRESS, NODES
 from ablate.sweep.plan import load_experiment, plan
-from ablate.sweep.slurm import job
+from ablate.sweep.slurm import cluster, job
 from ablate.sweep.slurm.job import BEGAN, HURRY, LEAST, Ended, Job, Watchman
 from ablate.trial import Context, execute
 from tests.sweep.stub_worker import given
@@ -425,3 +425,13 @@ def test_a_job_warned_twice_requeues_itself_once_and_goes_on(submitted, fake_slu
     assert fake_slurm.run("4001") == 0
     assert read_records(submitted)[0][trial_id].attempts == 2
     assert results(submitted) == trained_here(submitted)
+
+
+def test_a_job_cancelled_while_slurm_does_not_answer_is_not_put_back(in_job, fake_slurm, monkeypatch):
+    in_job()
+    fake_slurm.fail("scontrol", times=10)
+    asked = []
+    monkeypatch.setattr(cluster, "PAUSE", (0.01, 0.02))
+    assert not cluster.requeue("4001_0", unless=lambda: asked.append(1) or len(asked) > 3)
+    assert len(requeues(fake_slurm)) == 3
+    assert fake_slurm.task("4001", 0)["state"] == "RUNNING"
