@@ -98,7 +98,8 @@ def _end_in_order(asked: list[int], inbox: queue.SimpleQueue[str | None]) -> Non
 
 
 def _listen(inbox: queue.SimpleQueue[str | None], busy: threading.Event) -> None:
-    for line in os.fdopen(0, "rb", buffering=0, closefd=False):  # sys.stdin's lock would be in the way of ending
+    questions = os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # no lock to be in the way of ending
+    for line in questions:
         busy.set()
         inbox.put(line.decode().strip())
     if busy.is_set():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablate.results import read_records
+from ablate.results import read_record, read_records
 from tests.sweep.test_local import SETTINGS, command
 from tests.test_cli import ablate
 
@@ -45,7 +45,8 @@ def test_a_cifar10_preset_end_to_end_alone_and_under_torchrun(cifar10, cache, tm
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
-        (record,) = read_records(tmp_path / name)[0].values()
+        (path,) = (tmp_path / name).glob("trials/*")
+        record = read_record(path)
         assert record.status == "done"
         assert record.config.encoder.name == "resnet18"
         assert record.config.optimiser.lr == 0.1 * 16 / 256
