@@ -308,11 +308,17 @@ def cancel(
     """Cancel the sweep's Slurm jobs. Records and checkpoints stay; the sweep's command goes on from there."""
     from ablate.sweep.slurm.cancel import cancel_sweep
 
-    def agreed(_: str) -> bool:
+    console = make_console()
+
+    def announce(what: str) -> bool:
+        say(console, f"cancelling {what}")
         return True
 
-    ask = typer.confirm if sys.stdin.isatty() else None
-    return cancel_sweep(directory, agreed if yes else ask, make_console())
+    def ask(what: str) -> bool:
+        return typer.confirm(f"cancel {what}?")
+
+    confirm = announce if yes else ask if sys.stdin.isatty() else None
+    return cancel_sweep(directory, confirm, console)
 
 
 @command

@@ -28,6 +28,7 @@ from ablate.results import DiskTrouble, write_atomically
 BEAT = 20.0  # seconds between signs of life
 STALE = 120.0  # seconds without one after which a holder on another machine counts as dead
 TRIES = 3  # at making an attempt while the folder for it is being removed
+UNBEGUN = -1  # the step of an attempt whose training has not begun: images and model are being loaded
 FRUITLESS = 2  # attempts of one job that began at the same step, before the next one is refused
 
 
@@ -41,7 +42,7 @@ class Attempt(Model):
 
     ``machine`` (boot and pid namespace) and ``born`` (in clock ticks after boot) tell the process ``pid`` from every
     other; ``host`` is for people. ``job`` is Slurm's id of the job, empty outside Slurm. ``step``: optimiser steps that
-    were done when it began. ``began`` is in unix seconds. ``released``: the holder has left the trial in order.
+    were done when its training began. ``began`` is in unix seconds. ``released``: the holder left the trial in order.
     """
 
     number: int
@@ -51,7 +52,7 @@ class Attempt(Model):
     pid: int = 0
     born: int = 0
     job: str = ""
-    step: int = 0
+    step: int = UNBEGUN
     began: float = 0.0
     released: bool = False
 

@@ -26,7 +26,7 @@ from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.knn import knn_on_validation
 from ablate.evaluation.protocols import check_protocols, default_protocols, evaluate
 from ablate.failure import describe
-from ablate.lease import Held, Lease, LostLease, claim, running_directory
+from ablate.lease import UNBEGUN, Held, Lease, LostLease, claim, running_directory
 from ablate.provenance import host, versions
 from ablate.results import (
     BadRecord,
@@ -300,6 +300,7 @@ class _Run:
         Raises:
             Interrupted: a process of the trial was asked to stop; the checkpoint is written.
         """
+        self._refuse_without_progress(UNBEGUN, "end before its first step")
         trained = self.config.objective != "untrained"
         online = self.online and trained
         trainer = Trainer(self.config, self.trial.seed, self.data, self.device, self.world, online=online)
@@ -371,13 +372,17 @@ class _Run:
             done = (trainer.epoch, trainer.step, self.lease.number)
             logger.info("resumed after epoch %d, step %d, attempt %d", *done)
         steps = trainer.epoch * trainer.steps_per_epoch + trainer.step
-        if self.world.broadcast(self.lease.is_fruitless(steps) if self.world.rank == 0 else None):
-            raise NoProgress(
-                f"no progress between two requeues: attempt {self.lease.number} would be the third to begin at step "
-                f"{steps}; a longer --time may help; --retry-failed goes on from there"
-            )
+        self._refuse_without_progress(steps, f"begin at step {steps}")
         if self.world.rank == 0:
             self.lease.begin(steps)
+
+    def _refuse_without_progress(self, step: int, what: str) -> None:
+        """Process 0 judges, for all: a Slurm job's attempts that all begin at ``step`` lead nowhere."""
+        if self.world.broadcast(self.lease.is_fruitless(step) if self.world.rank == 0 else None):
+            raise NoProgress(
+                f"no progress between two requeues: attempt {self.lease.number} would be the third to {what}; "
+                "a longer --time may help; --retry-failed goes on from there"
+            )
 
     def _checkpoint(self, trainer: Trainer) -> dict[str, Any] | None:
         state, damaged = checkpoint.load(self.path, self._state(trainer))

@@ -13,11 +13,9 @@ from __future__ import annotations
 import gc
 import io
 import json
-import os
 import random
 import re
 import resource
-import socket
 import statistics
 import subprocess
 import sys
@@ -83,7 +81,8 @@ def synthesize(directory: Path, content: Experiment) -> None:
         elif place < 94:
             folder = running_directory(directory, trial.id)
             folder.mkdir(parents=True)
-            (folder / "progress.json").write_text(json.dumps(progress(trial, rng, alive=place < 92)))
+            (folder / "progress.json").write_text(json.dumps(progress(trial, rng)))
+            (folder / "attempt-1.json").write_text(json.dumps(attempt(alive=place < 92)))
 
 
 def record(trial: Trial, rng: random.Random, known: dict[str, str], *, failed: bool) -> dict[str, object]:
@@ -112,11 +111,14 @@ def epoch(number: int, rng: random.Random) -> Run:
     return {"epoch": float(number), **{name: rng.random() for name in names}}
 
 
-def progress(trial: Trial, rng: random.Random, *, alive: bool) -> dict[str, object]:
-    """Of a trial that this process runs, or that another host has not been heard of for an hour."""
-    now = time.time() - (0 if alive else 3600)
-    where = {"pid": os.getpid(), "host": socket.gethostname() if alive else "elsewhere", "started": now, "updated": now}
-    return {"label": trial.label, "seed": trial.seed, "epoch": 3, "epochs": EPOCHS, "metrics": epoch(3, rng), **where}
+def progress(trial: Trial, rng: random.Random) -> dict[str, object]:
+    when = {"started": time.time(), "updated": time.time()}
+    return {"label": trial.label, "seed": trial.seed, "epoch": 3, "epochs": EPOCHS, "metrics": epoch(3, rng), **when}
+
+
+def attempt(*, alive: bool) -> dict[str, object]:
+    """On another machine, which shows signs of life (its file is fresh) or has left the trial in order."""
+    return {"number": 1, "host": "node4", "machine": "another", "pid": 4711, "job": "17_3", "released": not alive}
 
 
 def functions(directory: Path) -> dict[str, Callable[[], object]]:

@@ -220,6 +220,15 @@ def test_a_third_attempt_from_the_same_step_is_fruitless_within_one_job_only(tmp
         assert not mine.is_fruitless(41)
 
 
+def test_a_job_whose_attempts_end_before_the_first_step_leads_nowhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    for number in (1, 2):
+        left_behind(tmp_path, number=number, job="17", released=True)
+    with claim(tmp_path, TRIAL) as mine:
+        assert mine.is_fruitless(lease.UNBEGUN)
+        assert not mine.is_fruitless(0)
+
+
 def test_an_unreadable_attempt_still_counts(tmp_path):
     left_behind(tmp_path, number=3)
     attempt_file(tmp_path, 3).write_text("{")

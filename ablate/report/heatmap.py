@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CELL = (0.66, 0.52)  # inches
 DPI = 200
+DENSE = 20  # ops: beyond, cells show their mean alone
 LONGEST, UPRIGHT = 20, 8  # characters of a label: beyond, it is shortened; beyond, it stands on end
 COLOURS = "viridis"  # perceptually uniform, readable without colour vision
 NAMES = {
@@ -121,6 +122,8 @@ def notes(grid: Grid, metric: str, columns: int) -> list[str]:
     """The lines below a figure: the references, and what the numbers of shortened labels stand for."""
     known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
     lines = textwrap.wrap(f"References: {', '.join(known)}", columns) if known else []
+    if len(grid.ops) > DENSE and any(cell.std(metric) is not None for cell in grid.cells.values()):
+        lines += textwrap.wrap("Cells show means; their standard deviations are in table.csv.", columns)
     return lines + spelled_out(grid.ops, columns)
 
 
@@ -150,7 +153,7 @@ def draw_panel(main: Axes, side: Axes, grid: Grid, metric: str, limits: tuple[fl
     colours, norm = mpl.colormaps[COLOURS], Normalize(100 * limits[0], 100 * limits[1])
     for i, row in enumerate(grid.ops):
         for j, column in enumerate(grid.ops):
-            _draw_cell(main, j, i, grid.cells[row, column], metric, colours, norm)
+            _draw_cell(main, j, i, grid.cells[row, column], metric, colours, norm, spread=len(grid.ops) <= DENSE)
         _draw_average(side, i, grid.average(row, metric), colours, norm)
     names = short_names(grid.ops)
     _frame(main, names, names, upright=max(len(name) for name in names) > UPRIGHT)
@@ -170,7 +173,9 @@ def limits_of(grid: Grid, metric: str) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.005, high + 0.005)
 
 
-def _draw_cell(axes: Axes, x: int, y: int, cell: Cell, metric: str, colours: Colormap, norm: Normalize) -> None:
+def _draw_cell(
+    axes: Axes, x: int, y: int, cell: Cell, metric: str, colours: Colormap, norm: Normalize, *, spread: bool
+) -> None:
     mean, std = cell.mean(metric), cell.std(metric)
     if mean is None:
         failed = cell.status == "failed"
@@ -181,7 +186,7 @@ def _draw_cell(axes: Axes, x: int, y: int, cell: Cell, metric: str, colours: Col
         _write(axes, x, y + 0.5, cell.status, 6, colour, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
         return
     ink = _paint(axes, x, y, 100 * mean, colours, norm)
-    notes = [f"± {100 * std:.1f}"] if std is not None else []
+    notes = [f"± {100 * std:.1f}"] if std is not None and spread else []
     notes += [f"n = {cell.n} of {cell.planned}"] if cell.status == "partial" else []
     notes += ["collapsed"] if "collapsed" in cell.flags else []
     _write(axes, x, y + (0.36 if notes else 0.5), f"{100 * mean:.1f}", 8, ink)

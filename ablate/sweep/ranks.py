@@ -81,13 +81,15 @@ def run_ranks(
         lease.check()
         if should_stop():  # before they could do so in order, perhaps
             raise Interrupted from None
+        if crew.nodes > 1 and _nobody_died(codes):
+            raise LostNode("the processes of this trial did not meet those of the other nodes") from None
         return _record_death(trial, lease, first)
     if result.error is None or result.error.type != "LostRank":
         return result
     if should_stop():  # one of them was not yet up to it, and the others missed it
         set_aside(record_path(directory, trial.id), "lost")
         raise Interrupted
-    if crew.nodes > 1 and set(codes) <= {0, FAILED, INTERRUPTED, None}:  # nobody here died: they only noticed
+    if crew.nodes > 1 and _nobody_died(codes):  # they only noticed
         set_aside(record_path(directory, trial.id), "lost")
         raise LostNode(result.error.message)
     if not first:
@@ -96,6 +98,11 @@ def run_ranks(
     result = result.model_copy(update={"error": error})
     write_record(directory, result)
     return result
+
+
+def _nobody_died(codes: list[int | None]) -> bool:
+    """True when this node's processes all ended by their own decision, or had to be ended."""
+    return set(codes) <= {0, FAILED, INTERRUPTED, None}
 
 
 class LostNode(RuntimeError):

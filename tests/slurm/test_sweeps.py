@@ -114,8 +114,7 @@ def test_a_grid_from_submission_to_report_equals_the_local_one(sweeps, tmp_path)
     sweeps.grid(tmp_path / "local", ops="crop,color,blur")
     assert bits(out) == bits(tmp_path / "local")
     assert {record.attempts for record in records(out).values()} == {1}
-    tasks = [job for job in sweeps.cluster.jobs() if job["array"] == job]
-    assert len(tasks) <= 3
+    assert len([task for task in sweeps.cluster.jobs() if task["array"] == job]) == 3
 
 
 def test_a_time_limit_of_a_minute(sweeps, uninterrupted, tmp_path):
@@ -158,16 +157,12 @@ def test_a_node_that_dies_in_mid_trial(sweeps, uninterrupted, tmp_path):
 
 def test_a_daemon_killed_alone_leaves_its_job_beside_the_restarted_one(sweeps, uninterrupted, tmp_path):
     """Two copies of one job: the second one waits for the first, which goes on as if nothing had happened."""
-    job = sweeps.submit(tmp_path, "--epochs", 600, "--trials-per-job", 2, ABLATE_TEST="1")
+    job = sweeps.submit(tmp_path, *LONG, "--trials-per-job", 2)
     trial, node = sweeps.wait_until_trained(tmp_path, 20)
     first = last_attempt(tmp_path, trial)
     os.kill(first.pid, signal.SIGSTOP)  # hold it until its copy is there
     sweeps.cluster.kill_daemon(node)
-    workers = sweeps.cluster.directory / "copies"
-    errors = next(tmp_path.glob(f"jobs/*/{job}_0_log.err"))
     sweeps.cluster.wait(lambda: "at work elsewhere" in worker_logs(tmp_path), 90, "the copy to find the first one")
-    assert errors.exists()
-    assert not workers.exists()
     os.kill(first.pid, signal.SIGCONT)
     sweeps.wait_until_ended(job)
     assert bits(tmp_path) == uninterrupted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -29,7 +30,23 @@ def torchrun(tiny_folder, cache, out, *extra):
     return [*start, "--branches", "one", *data, *SETTINGS, *extra]
 
 
-def start(line, out):
+@pytest.fixture
+def start():
+    """Starts a command in a session of its own, which does not outlive the test."""
+    begun = []
+
+    def begin(line, out):
+        begun.append(launch(line, out))
+        return begun[-1]
+
+    yield begin
+    for process in begun:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def launch(line, out):
     with out.with_name(f"{out.name}.output").open("w") as log:
         return subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True, env=environment())
 
@@ -63,7 +80,7 @@ def test_the_launcher_starts_the_processes_of_a_trial(sweep):
     assert not any("ERROR" in log.read_text() for log in sweep.glob("logs/*-s0.log"))
 
 
-def test_torchrun_gives_the_same_record_and_resumes_bit_for_bit(sweep, tiny_folder, cache, tmp_path):
+def test_torchrun_gives_the_same_record_and_resumes_bit_for_bit(start, sweep, tiny_folder, cache, tmp_path):
     out = tmp_path / "out"
     line = torchrun(tiny_folder, cache, out, "--protocol", "linear,knn,online", "--epochs", "6")
     process = start(line, out)
@@ -85,7 +102,7 @@ def test_torchrun_gives_the_same_record_and_resumes_bit_for_bit(sweep, tiny_fold
 
 
 @pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_a_dead_process_ends_the_trial_with_a_record(tiny_folder, cache, tmp_path, victim):
+def test_a_dead_process_ends_the_trial_with_a_record(start, tiny_folder, cache, tmp_path, victim):
     out = tmp_path / "out"
     process = start(command(tiny_folder, cache, out, *TWO, "--epochs", "500", ops="crop"), out)
     wait_for(checkpointed(out))
@@ -108,7 +125,7 @@ def ranks_of(out):
 
 
 @pytest.mark.slow
-def test_a_silent_process_is_given_up_after_the_timeout(tiny_folder, cache, tmp_path):
+def test_a_silent_process_is_given_up_after_the_timeout(start, tiny_folder, cache, tmp_path):
     out = tmp_path / "out"
     line = torchrun(tiny_folder, cache, out, "--epochs", "500", "--rank-timeout", "4")
     process = start(line, out)

@@ -38,10 +38,10 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     states = ", ".join(
         f"{number} {state.lower()}" for state, number in Counter(job.state for job in mine).most_common()
     )
-    question = f"cancel {counted(len(mine), 'job')} of {directory} ({states})?"
+    what = f"{counted(len(mine), 'job')} of {directory} ({states})"
     if confirm is None:
-        raise UsageError(f"{question} Nobody is there to answer: add --yes")
-    if not confirm(question):
+        raise UsageError(f"cancel {what}? Nobody is there to answer: add --yes")
+    if not confirm(what):
         say(console, "nothing was cancelled")
         return 0
     cluster.cancel({job.array for job in mine})

@@ -157,7 +157,7 @@ def test_cancel_counts_asks_and_cancels_with_one_call(sweep, fake_slurm):
     sweep.record(sweep.trials[4])
     asked = []
     assert cancel(sweep, lambda question: asked.append(question) or False) == 0
-    assert asked == [f"cancel 9 jobs of {sweep.directory} (8 pending, 1 running)?"]
+    assert asked == [f"9 jobs of {sweep.directory} (8 pending, 1 running)"]
     assert "nothing was cancelled" in sweep.said
     with pytest.raises(UsageError, match="add --yes"):
         cancel(sweep)
