@@ -1,7 +1,7 @@
 # make demo   install, then the grid crop,color,blur on the embedded data: about four minutes on two CPU cores
-# make test   install, then the tests (about five minutes)
+# make test   install, then the tests (about six minutes)
 # make check  what CI runs: lint, types, tests
-# make test-slurm   as root: install Slurm where it lacks, start a private cluster and run the tests on it (a few minutes)
+# make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (a quarter of an hour)
 # Nothing else here needs root.
 
 PYTHON ?= python3
