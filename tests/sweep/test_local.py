@@ -144,14 +144,9 @@ def long_sweep(tiny_folder, cache, tmp_path):
     """A running sweep, caught in the middle of a trial that has a checkpoint."""
     out = tmp_path / "long"
     line = command(tiny_folder, cache, out, "--workers", "1", "--epochs", "100", ops="crop")
-    process = subprocess.Popen(
-        line,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
-    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background tests ignore it
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    signal.signal(signal.SIGINT, before)
     wait_for(mid_trial(out))
     yield out, line, process
     if process.poll() is None:
