@@ -153,7 +153,9 @@ def rank_of(pid):
 
 
 @pytest.mark.slow
-def test_a_killed_launcher_takes_the_processes_along_and_the_same_command_resumes(sweep, tiny_folder, cache, tmp_path):
+def test_a_killed_launcher_takes_the_processes_along_and_the_same_command_resumes(
+    start, sweep, tiny_folder, cache, tmp_path
+):
     out = tmp_path / "out"
     line = command(tiny_folder, cache, out, *TWO, "--protocol", "linear,knn,online", "--epochs", "6", ops="crop")
     process = start(line, out)
