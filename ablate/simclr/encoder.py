@@ -16,6 +16,7 @@ BLOCKS: dict[str, tuple[type[BasicBlock | Bottleneck], list[int]]] = {
     "resnet50": (Bottleneck, [3, 4, 6, 3]),
     "resnet101": (Bottleneck, [3, 4, 23, 3]),
 }
+NARROW = 8  # channels, below which a strided 1x1 convolution may not be trusted
 
 
 def build_encoder(config: Encoder, image_size: int) -> ResNet8 | TorchvisionResNet | ForeignEncoder:
@@ -104,6 +105,23 @@ class ResNet8(nn.Module):
 def _block(inputs: int, outputs: int, stride: int) -> nn.Module:
     shortcut = None
     if stride != 1 or inputs != outputs:
-        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        shortcut = nn.Sequential(_pointwise(inputs, outputs, stride), nn.BatchNorm2d(outputs))
     block: nn.Module = torchvision.models.resnet.BasicBlock(inputs, outputs, stride, shortcut)
     return block
+
+
+def _pointwise(inputs: int, outputs: int, stride: int) -> nn.Conv2d:
+    return (_NarrowPointwise if inputs < NARROW else nn.Conv2d)(inputs, outputs, 1, stride, bias=False)
+
+
+class _NarrowPointwise(nn.Conv2d):
+    """A strided 1x1 convolution as a plain one of every ``stride``-th pixel, which is the same function.
+
+    On CPUs with AVX2 and no AVX-512, oneDNN's strided one (torch 2.14.1, channels_last, its backward pass) writes
+    outside its memory below 8 input channels: the process dies of a corrupted heap.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, inputs, H, W]`` -> ``[N, outputs, ceil(H / stride), ceil(W / stride)]``."""
+        step_y, step_x = self.stride
+        return nn.functional.conv2d(x[:, :, ::step_y, ::step_x], self.weight)

@@ -163,3 +163,23 @@ def test_nothing_is_optimised_twice_or_left_out():
     ids = [id(p) for group in optimiser.param_groups for p in group["params"]]
     assert sorted(ids) == sorted(id(p) for p in encoder.parameters())
     assert math.isclose(optimiser.param_groups[1]["weight_decay"], 0.0)
+
+
+@pytest.mark.parametrize("size", [5, 8])
+def test_a_narrow_shortcut_is_the_strided_convolution(size):
+    shortcut = next(m for m in build_encoder(Encoder(name="resnet8", width=4), 32).modules() if is_1x1(m))
+    shortcut = shortcut.double()
+    plain = nn.Conv2d(4, 8, 1, 2, bias=False).double()
+    plain.load_state_dict(shortcut.state_dict())
+    for module in (shortcut, plain):
+        module.input = torch.randn(3, 4, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        module.input.requires_grad_()
+        module.output = module(module.input)
+        module.output.square().sum().backward()
+    torch.testing.assert_close(shortcut.output, plain.output)
+    torch.testing.assert_close(shortcut.input.grad, plain.input.grad)
+    torch.testing.assert_close(shortcut.weight.grad, plain.weight.grad)
+
+
+def is_1x1(module):
+    return isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)
