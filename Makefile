@@ -1,7 +1,7 @@
 # make demo   install, then the grid crop,color,blur on the embedded data: about four minutes on two CPU cores
 # make test   install, then the tests (about six minutes)
 # make check  what CI runs: lint, types, tests
-# make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (a quarter of an hour)
+# make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (ten to twenty minutes)
 # Nothing else here needs root.
 
 PYTHON ?= python3
@@ -31,7 +31,7 @@ test-slow: $(STAMP)
 
 test-slurm: $(STAMP)
 	tests/slurm/install
-	$(BIN)/python -m pytest -m slurm tests/slurm
+	$(BIN)/python -m pytest -m slurm tests/slurm -n 3 --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

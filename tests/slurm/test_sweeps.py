@@ -27,6 +27,7 @@ class Sweeps:
     def __init__(self, cluster: Cluster, data: Path, cache: Path) -> None:
         self.cluster = cluster
         self.common = ["--data", f"folder:{data}", "--cache", str(cache), *SETTINGS]
+        self.seconds = 0.0  # that the long trial takes on this machine
 
     def ablate(self, *arguments: object, code: int = 0, **env: str) -> str:
         done = subprocess.run(
@@ -94,6 +95,7 @@ def uninterrupted(sweeps: Sweeps, tmp_path_factory: pytest.TempPathFactory) -> d
     """What the local launcher makes of the sweep that all the following tests interrupt."""
     out = tmp_path_factory.mktemp("local") / "out"
     sweeps.grid(out, *LONG, "--workers", 1)
+    sweeps.seconds = long_trial(out).timings["total"]
     return bits(out)
 
 
@@ -118,7 +120,9 @@ def test_a_grid_from_submission_to_report_equals_the_local_one(sweeps, tmp_path)
 
 
 def test_a_time_limit_of_a_minute(sweeps, uninterrupted, tmp_path):
-    job = sweeps.submit(tmp_path, "--epochs", 600, "--time", 1, "--trials-per-job", 2, "--setup", "sleep 18")
+    """Setup lines take from the limit whatever a fast machine would have to spare."""
+    setup = f"sleep {max(1, round(38 - sweeps.seconds))}"
+    job = sweeps.submit(tmp_path, *LONG, "--time", 1, "--trials-per-job", 2, "--setup", setup)
     sweeps.wait_until_ended(job, timeout=600)
     assert bits(tmp_path) == uninterrupted
     assert long_trial(tmp_path).attempts >= 2
@@ -186,7 +190,7 @@ def test_scancel_then_the_same_command(sweeps, uninterrupted, tmp_path):
 
 
 def test_cancel_takes_this_sweeps_jobs_only(sweeps, tmp_path):
-    other = sweeps.cluster.run("sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 60").strip()
+    other = sweeps.cluster.run("sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 600").strip()
     job = sweeps.submit(tmp_path, *LONG, "--trials-per-job", 1)
     sweeps.wait_until_trained(tmp_path, 1)
     said = sweeps.ablate("cancel", tmp_path, code=2)
@@ -195,6 +199,7 @@ def test_cancel_takes_this_sweeps_jobs_only(sweeps, tmp_path):
     assert re.search(r"\d jobs?", said)
     sweeps.wait_until_ended(job)
     assert sweeps.cluster.job(other)["state"] == "RUNNING"
+    sweeps.cluster.run("scancel", other)
 
 
 FAILING = """
