@@ -31,7 +31,7 @@ test-slow: $(STAMP)
 
 test-slurm: $(STAMP)
 	tests/slurm/install
-	$(BIN)/python -m pytest -m slurm tests/slurm -n 3 --dist worksteal
+	$(BIN)/python -m pytest -m slurm tests/slurm -n 2 --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
