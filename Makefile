@@ -2,6 +2,7 @@
 # make test   install, then the tests (about six minutes)
 # make check  what CI runs: lint, types, tests
 # make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (ten to twenty minutes)
+# make bench  every benchmark and docs/performance.md (an hour); bench-gpu: the part for a GPU (eight minutes)
 # Nothing else here needs root.
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow test-slurm lint types check bench clean
+.PHONY: install demo test test-slow test-slurm lint types check bench bench-gpu clean
 
 install: $(STAMP)
 
@@ -27,7 +28,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadscope --no-loadscope-reorder
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2
 
 test-slurm: $(STAMP)
 	tests/slurm/install
@@ -42,13 +43,19 @@ types: $(STAMP)
 
 check: lint types test
 
-bench: $(STAMP)
-	$(BIN)/python -m benchmarks.augmentation
-	$(BIN)/python -m benchmarks.ops
-	$(BIN)/python -m benchmarks.training_step
-	$(BIN)/python -m benchmarks.memory
-	$(BIN)/python -m benchmarks.data
-	$(BIN)/python -m benchmarks.scale
+BENCHMARKS := augmentation ops launches training_step evaluation throughput startup scaling memory data scale
+
+bench: $(VENV)/.bench
+	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name; done
+	$(BIN)/python -m benchmarks.page
+
+bench-gpu: $(STAMP)
+	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m benchmarks.page
+
+$(VENV)/.bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -96,6 +96,7 @@ def grid(
         ),
     ] = None,
     device: options.Device = "auto",
+    compile: options.Compile = "auto",
     cache: options.Cache = None,
     eval_data: options.EvalData = None,
     labels: options.Labels = None,
@@ -143,7 +144,9 @@ def grid(
     flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
     flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
     far = launcher == "slurm"
-    request = make_request(data, branches, device, settings, preset, elsewhere=far, **flags, world_size=world_size)
+    request = make_request(
+        data, branches, device, settings, preset, elsewhere=far, compile=compile, **flags, world_size=world_size
+    )
     request = with_data(request, eval_data, labels, short_side)
     specs = parse_protocols(protocol) if protocol else ()
     names = named_ops(request, ops)
@@ -195,6 +198,7 @@ def train(
     keep_encoder: Annotated[bool, typer.Option(help="Keep the trained encoder in OUT/encoders, as safetensors")] = True,
     out: Annotated[Path, typer.Option(help="Directory for the record")] = Path("results/train"),
     device: options.Device = "auto",
+    compile: options.Compile = "auto",
     cache: options.Cache = None,
     eval_data: options.EvalData = None,
     labels: options.Labels = None,
@@ -213,14 +217,14 @@ def train(
     from ablate.distributed import asked_for
     from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
     from ablate.inputs import make_request, prepare_images, with_data
-    from ablate.settings import check_data, parse_assignments, parse_one, shared_config, validate
+    from ablate.settings import parse_assignments, parse_one, trial_config, validate
     from ablate.sweep.run import check_writable
     from ablate.sweep.workspace import log_path, logging_to
     from ablate.trial import Context, Interrupted, run_trial, taking_part
 
     flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
     flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
-    request = make_request(data, branches, device, settings, preset, **flags, world_size=asked_for())
+    request = make_request(data, branches, device, settings, preset, compile=compile, **flags, world_size=asked_for())
     if parse_assignments(settings or []).get("world_size", 1) not in {1, asked_for()}:
         raise UsageError("a trial has the processes that torchrun starts: torchrun --nproc-per-node N -m ablate train")
     request = with_data(request, eval_data, labels, short_side)
@@ -229,8 +233,7 @@ def train(
     specs = parse_protocols(protocol) if protocol else ()
     check_writable(out)
     images = prepare_images(request, cache_dir(cache), skip_corrupt)
-    config = shared_config(request, images.identity).model_copy(update={"composition": parsed.specs()})
-    check_data(config, images)
+    config = trial_config(request, images).model_copy(update={"composition": parsed.specs()})
     specs = specs or default_protocols(images)
     check_protocols(specs, images)
     console = make_console()

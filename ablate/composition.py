@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from ablate.compiled import compiled
 from ablate.config import Base, OpSpec, TrialConfig
 from ablate.errors import UsageError
 from ablate.ops import Crop, Op, Params, center_crop, from_spec, parse_composition, resized_crop, spec, to_string
@@ -97,12 +98,14 @@ class TransformPair:
     One-branch: one random resized crop per image, *shared by both views*; branch 1 applies the composition, branch 2
     is the identity. Two-branch: no base; both branches apply the composition with independent draws. A leading crop is
     then taken straight from the stored image in one interpolation, any other composition starts from the centre square.
+    With ``compile``, each crop and op goes through torch.compile, those that wait for the device excepted.
     """
 
     composition: Composition
     branches: Literal["one", "two"]
     size: int
     base: Crop | None
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if (self.base is None) != (self.branches == "two"):
@@ -124,7 +127,8 @@ class TransformPair:
     def from_config(cls, config: TrialConfig) -> TransformPair:
         """The pair that a trial trains with."""
         base = None if config.base is None else _base_crop(config.base)
-        return cls(Composition.from_specs(config.composition), config.branches, config.image_size, base)
+        compile = config.compile and config.device == "cuda"  # on a CPU the ops are compiled already
+        return cls(Composition.from_specs(config.composition), config.branches, config.image_size, base, compile)
 
     def sample(
         self, n: int, stored: tuple[int, int] | Tensor, streams: Streams, *, first_only: bool = False
@@ -145,7 +149,7 @@ class TransformPair:
         """
         _check_stored(images)
         if self.base is not None:
-            shared = resized_crop(images, _drawn(params.base), (self.size, self.size))
+            shared = self._base(images, params)
             return self._run(shared, params.branches[0]), shared
         first, second = (self._from_stored(images, branch, sizes) for branch in params.branches)
         return first, second
@@ -155,7 +159,7 @@ class TransformPair:
         _check_stored(images)
         if self.base is None:
             return self._from_stored(images, params.branches[0], sizes)
-        return self._run(resized_crop(images, _drawn(params.base), (self.size, self.size)), params.branches[0])
+        return self._run(self._base(images, params), params.branches[0])
 
     def first_view(self, images: Tensor, streams: Streams, sizes: Tensor | None = None) -> Tensor:
         """Branch 1 alone: the same draws as ``__call__`` makes for its first view."""
@@ -199,13 +203,23 @@ class TransformPair:
     def _from_stored(self, images: Tensor, branch: tuple[Params, ...], sizes: Tensor | None) -> Tensor:
         out = (self.size, self.size)
         if self._crops_stored:
-            return self._run(resized_crop(images, branch[0], out), branch[1:], start=1)
-        return self._run(center_crop(images, out, 1.0, sizes), branch)
+            return self._run(self._stage(resized_crop)(images, branch[0], out), branch[1:], start=1)
+        return self._run(self._stage(center_crop)(images, out, 1.0, sizes), branch)
+
+    def _base(self, images: Tensor, params: PairParams) -> Tensor:
+        return self._stage(resized_crop)(images, _drawn(params.base), (self.size, self.size))
 
     def _run(self, images: Tensor, branch: tuple[Params, ...], start: int = 0) -> Tensor:
         for op, params in zip(self.composition.ops[start:], branch, strict=True):
-            images = op.apply(images, params)
+            images = op.apply(images, params) if op.syncs else self._stage(_apply)(op, images, params)
         return images
+
+    def _stage(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return compiled(function) if self.compile else function
+
+
+def _apply(op: Op, images: Tensor, params: Params) -> Tensor:
+    return op.apply(images, params)
 
 
 def _check_stored(images: Tensor) -> None:

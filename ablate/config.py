@@ -144,7 +144,8 @@ class TrialConfig(Model):
 
     ``batch_size`` is global: all processes' images. ``micro_batch``: that many images at a time go through the encoder,
     and make one batch-norm batch; None: all at once. ``world_size`` processes train together. ``loss_scale`` multiplies
-    the loss: 2 in the official code, which sums the two directions' means.
+    the loss: 2 in the official code, which sums the two directions' means. ``compile``: encoder and, on CUDA, ops go
+    through torch.compile, which changes the last bits.
     """
 
     composition: tuple[OpSpec, ...]
@@ -167,6 +168,7 @@ class TrialConfig(Model):
     loss_scale: Annotated[Positive, LATER] = 1.0
     micro_batch: Annotated[Count | None, LATER] = None
     world_size: Annotated[Count, LATER] = 1
+    compile: Annotated[bool, LATER] = False
 
     @model_validator(mode="after")
     def _divides(self) -> TrialConfig:
@@ -176,6 +178,12 @@ class TrialConfig(Model):
         if step % self.world_size:
             name = "micro_batch" if self.micro_batch else "batch_size"
             raise ValueError(f"{name} ({step}) must be a multiple of world_size ({self.world_size})")
+        return self
+
+    @model_validator(mode="after")
+    def _compiles_alone(self) -> TrialConfig:
+        if self.compile and self.world_size > 1:
+            raise ValueError("compile is for trials of one process: their sums over all ranks cannot be compiled")
         return self
 
     @model_validator(mode="after")

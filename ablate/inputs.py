@@ -22,6 +22,7 @@ def make_request(
     preset: str | None = None,
     *,
     elsewhere: bool = False,
+    compile: Literal["auto", "on", "off"] = "auto",
     **flags: Any,
 ) -> Request:
     """A request, with ``flags`` over ``settings``.
@@ -34,7 +35,7 @@ def make_request(
         objective_name(flags["objective"])
     values = {**parse_assignments(settings or []), **{k: v for k, v in flags.items() if v is not None}}
     place = _absolute(data)
-    return Request(place, branches, values=values, device=device, preset=preset, elsewhere=elsewhere)
+    return Request(place, branches, values, device, preset, elsewhere=elsewhere, compile=compile)
 
 
 def with_data(request: Request, eval_data: str | None, labels: float | None, short_side: int | None) -> Request:

@@ -67,6 +67,10 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. optimiser.lr=0.1, base.area=(0.3,1)"),
 ]
+Compile = Annotated[
+    Literal["auto", "on", "off"],
+    typer.Option(help="torch.compile; auto: for trials of 2000 steps and more on a GPU"),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Cache = Annotated[
     str | None,

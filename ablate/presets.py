@@ -74,7 +74,7 @@ GLYPHS = Preset(
     lr_base=0.016,
     ops={"crop": {"area": (0.6, 1.0), "flip_p": 0.0}},
 )
-"""Ours: under 60 seconds of one CPU core per trial. Digits are not mirror-symmetric, so ``crop`` does not flip."""
+"""Ours: about a minute of one CPU core per trial. Digits are not mirror-symmetric, so ``crop`` does not flip."""
 
 IMAGENET_PAPER = Preset(
     name="imagenet-paper",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import socket
+from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ def versions() -> dict[str, str]:
         "torch": str(torch.__version__),
         "torchvision": str(torchvision.__version__),
         "kornia": str(kornia.__version__),
+        "numba": metadata.version("numba"),
     }
 
 

@@ -9,11 +9,12 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from pydantic import BaseModel, ValidationError
 
+from ablate.compiled import check_compiler, has_compiler
 from ablate.composition import Composition
 from ablate.config import (
     WIDTHS,
@@ -50,6 +51,7 @@ SETTABLE = {
 }
 """What ``--set`` takes: the fields of a trial, and by which rule its learning rate follows from the batch size."""
 MIN_SIZE, MAX_SIZE = 8, 2048  # pixels
+COMPILED_FROM = 2000  # optimiser steps of a CUDA trial: above some ten seconds, what compiling takes
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Request:
     """What the command line asked for; ``values`` maps settable names to values, flags already over ``--set``.
 
     ``eval_data``, ``labels`` and ``short_side`` are those of :func:`ablate.data.prepare`. ``elsewhere``: trials run on
-    other machines, about which this one's hardware says nothing; ``device`` is then not ``auto``.
+    other machines, about which this one's hardware says nothing; ``device`` is then not ``auto``. ``compile``: ``on``,
+    ``off`` or ``auto``, see :func:`trial_config`.
     """
 
     data: str
@@ -69,6 +72,7 @@ class Request:
     labels: float | None = None
     short_side: int | None = None
     elsewhere: bool = False
+    compile: Literal["auto", "on", "off"] = "auto"
 
 
 def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
@@ -159,6 +163,7 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
             branches=request.branches,
             data=data,
             device="cuda" if device == "cuda" else "cpu",
+            compile=request.compile == "on",
             **content,
         )
     except ValidationError as error:
@@ -242,6 +247,24 @@ def validate(request: Request) -> TrialConfig:
     return shared_config(request, DataIdentity(name="", fingerprint="", classes=2))
 
 
+def trial_config(request: Request, data: DataSet) -> TrialConfig:
+    """:func:`shared_config` for ``data``, with ``compile`` resolved.
+
+    ``auto`` compiles on CUDA where a trial of one process has at least 2000 steps (and a C++ compiler is here, if the
+    trial is to run here), never on the CPU, where half a minute per worker buys 12 % (docs/performance.md).
+
+    Raises:
+        UsageError: as :func:`shared_config` and :func:`check_data`.
+    """
+    config = shared_config(request, data.identity)
+    check_data(config, data)
+    steps = len(data.pretrain.labels) // config.batch_size * config.epochs
+    pays = config.device == "cuda" and config.world_size == 1 and steps >= COMPILED_FROM
+    if request.compile == "auto" and pays and (request.elsewhere or has_compiler()):
+        return config.model_copy(update={"compile": True})
+    return config
+
+
 def grid_experiment(
     request: Request, data: DataSet, ops: str, seeds: Sequence[int], references: Sequence[Reference], command: str
 ) -> Experiment:
@@ -250,8 +273,7 @@ def grid_experiment(
     Raises:
         UsageError: bad ops, or a batch larger than the data set.
     """
-    shared = shared_config(request, data.identity)
-    check_data(shared, data)
+    shared = trial_config(request, data)
     if "supervised" in references and not data.classes:
         raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
     return Experiment(
@@ -361,6 +383,8 @@ def _check_hardware(config: TrialConfig) -> None:
     cores = os.cpu_count() or 1
     if config.threads > cores:
         raise UsageError(f"threads must be at most {cores}, the processor cores of this machine, not {config.threads}")
+    if config.compile:
+        check_compiler()
     if config.precision != "bfloat16":
         return
     if config.device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):

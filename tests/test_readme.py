@@ -32,7 +32,7 @@ def test_its_python_runs(monkeypatch, tmp_path, cache):
     monkeypatch.setenv("ABLATE_CACHE", str(cache))
     monkeypatch.chdir(tmp_path)
     Path("results").mkdir()
-    Path("results/fig5-glyphs-3-seeds").symlink_to(ROOT / "results" / "fig5-glyphs-3-seeds")
+    Path("results/fig5-glyphs-5-seeds").symlink_to(ROOT / "results" / "fig5-glyphs-5-seeds")
     exec(compile(code, "README.md", "exec"), {})
 
 

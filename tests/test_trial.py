@@ -58,7 +58,7 @@ def test_the_record_says_how_it_came_about(data, config, tmp_path):
     assert [entry["epoch"] for entry in result.history] == [1, 2, 3, 4]
     assert {"loss", "contrastive_top1", "lr", "images_per_second"} <= result.history[0].keys()
     assert result.history[-1]["knn_val_top1"] is not None
-    assert {"torch", "torchvision", "kornia", "ablate", "python"} == result.versions.keys()
+    assert {"torch", "torchvision", "kornia", "numba", "ablate", "python"} == result.versions.keys()
     assert result.host["cpu_capability"]
     assert not (tmp_path / "running" / result.id).exists()
 

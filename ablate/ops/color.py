@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ablate.ops.color_math import grayscale, jitter
+from ablate.ops.color_math import distort, grayscale
 from ablate.ops.op import Op, Params, param
 from ablate.ops.registry import register
 
@@ -33,6 +33,7 @@ class Color(Op):
     whole op off. Formulas are torchvision's; kornia's ``adjust_hue`` is right but three times slower.
     """
 
+    version = 2
     channels = (3,)
     brightness: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
     contrast: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
@@ -50,18 +51,14 @@ class Color(Op):
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Jitter, then grayscale, where each was drawn."""
-        images = jitter(images, params["factors"], params["order"], params["jitter"])
-        gray = params["gray"]
-        if images.device.type == "cpu":
-            chosen = gray.nonzero()[:, 0]
-            return images.index_copy(0, chosen, grayscale(images[chosen]).expand(-1, 3, -1, -1))
-        return torch.where(gray[:, None, None, None], grayscale(images), images)
+        return distort(images, params["factors"], params["order"], params["jitter"], params["gray"])
 
 
 @register("jitter")
 class Jitter(Op):
     """Brightness, contrast, saturation and hue in random order, per image (paper, app. A, without the grayscale)."""
 
+    version = 2
     channels = (3,)
     p: float = param(0.8, "probability that an image is changed", low=0.0, high=1.0)
     brightness: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
@@ -77,7 +74,7 @@ class Jitter(Op):
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """All images, each with its factors in its order."""
         everywhere = torch.ones(len(images), dtype=torch.bool, device=images.device)
-        return jitter(images, params["factors"], params["order"], everywhere)
+        return distort(images, params["factors"], params["order"], everywhere, ~everywhere)
 
 
 @register("gray")

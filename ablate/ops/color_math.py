@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ablate.ops import cpu
+
 HUE = 3  # steps are numbered brightness 0, contrast 1, saturation 2, hue 3
 
 
@@ -38,57 +40,40 @@ def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
     return torch.stack(channels, 1)
 
 
-def jitter(images: Tensor, factors: Tensor, order: Tensor, active: Tensor) -> Tensor:
-    """Apply the four steps to the images that are ``active``, each image in its own order.
+def distort(images: Tensor, factors: Tensor, order: Tensor, active: Tensor, gray: Tensor) -> Tensor:
+    """The four jitter steps for the images that are ``active``, each in its own order, then grayscale for ``gray``.
+
+    On a CPU one compiled loop per image (:mod:`ablate.ops.cpu.color`). Elsewhere every image is computed and selected,
+    since gathering the images of a step would wait for the device; hue, the costly step, once, between the other steps
+    of the images that have them before it and those that have them after it.
 
     Args:
         images: float ``[n, 3, h, w]`` in [0, 1].
         factors: ``[n, 4]``: brightness, contrast and saturation factors, hue shift.
         order: int ``[n, 4]``: ``order[i, s]`` is the step that image i takes in slot s.
         active: bool ``[n]``.
-
-    On the CPU each slot touches only the images that take a step there; on CUDA, where such a gather would wait for
-    the device, every slot computes all steps and selects.
+        gray: bool ``[n]``.
     """
-    apply = jitter_gathered if images.device.type == "cpu" else jitter_selected
-    return apply(images, factors.to(images.dtype), order, active)
+    if cpu.serves(images):
+        from ablate.ops.cpu.color import distort as compiled
+
+        return compiled(images, factors, order, active, gray)
+    factors, place = factors.to(images.dtype), order.argsort(1)
+    for slot in (0, 1, 2):
+        images = _blend(images, factors, order[:, slot], active & (slot < place[:, HUE]))
+    images = torch.where(active[:, None, None, None], shift_hue(images, factors[:, HUE]), images)
+    for slot in (1, 2, 3):
+        images = _blend(images, factors, order[:, slot], active & (slot > place[:, HUE]))
+    return torch.where(gray[:, None, None, None], grayscale(images), images)
 
 
-def jitter_gathered(images: Tensor, factors: Tensor, order: Tensor, active: Tensor) -> Tensor:
-    """:func:`jitter` with data-dependent shapes."""
-    images = images.clone()
-    for slot in range(4):
-        for step in range(4):
-            chosen = (active & (order[:, slot] == step)).nonzero()[:, 0]
-            if len(chosen):
-                images[chosen] = _one_step(images[chosen], step, factors[chosen, step])
-    return images
+def _blend(images: Tensor, factors: Tensor, step: Tensor, taken: Tensor) -> Tensor:
+    """For images ``taken``, one of the first three steps, ``clamp(factor * x + (1 - factor) * other)``.
 
-
-def jitter_selected(images: Tensor, factors: Tensor, order: Tensor, active: Tensor) -> Tensor:
-    """:func:`jitter` without waiting for the device."""
-    for slot in range(4):
-        taken = order[:, slot]
-        factor = factors.gather(1, taken[:, None])[:, 0]
-        images = torch.where(active[:, None, None, None], _any_step(images, taken, factor), images)
-    return images
-
-
-def _one_step(images: Tensor, step: int, factor: Tensor) -> Tensor:
-    if step == HUE:
-        return shift_hue(images, factor)
-    factor = factor[:, None, None, None]
-    if step == 0:
-        return (images * factor).clamp_(0, 1)
-    gray = grayscale(images)
-    other = gray.mean((2, 3), keepdim=True) if step == 1 else gray
-    return torch.lerp(other.expand_as(images), images, factor).clamp_(0, 1)
-
-
-def _any_step(images: Tensor, step: Tensor, factor: Tensor) -> Tensor:
-    """The first three steps are ``clamp(factor * x + (1 - factor) * other)``: black, mean gray or gray."""
-    step, wide = step[:, None, None, None], factor[:, None, None, None]
-    gray = grayscale(images)
+    ``other`` is black (brightness), the mean gray (contrast) or gray (saturation).
+    """
+    factor = factors.gather(1, step[:, None])[:, :, None, None]
+    step, gray = step[:, None, None, None], grayscale(images)
     other = torch.where(step == 1, gray.mean((2, 3), keepdim=True), gray) * (step != 0)
-    blended = torch.lerp(other.expand_as(images), images, wide).clamp(0, 1)
-    return torch.where(step == HUE, shift_hue(images, factor), blended)
+    blended = torch.lerp(other.expand_as(images), images, factor).clamp(0, 1)
+    return torch.where(taken[:, None, None, None], blended, images)

@@ -23,6 +23,7 @@ class Crop(Op):
     ``strength``: ``area`` is the knob.
     """
 
+    version = 2
     area: tuple[float, float] = param((0.08, 1.0), "area of the crop", low=1e-4, high=1.0, unit="of the image")
     ratio: tuple[float, float] = param((3 / 4, 4 / 3), "width / height of the crop", low=0.01, high=100.0)
     flip_p: float = param(0.5, "probability of a horizontal flip", low=0.0, high=1.0)

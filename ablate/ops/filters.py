@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ablate.ops import cpu
 from ablate.ops.op import Op, Params, param
 from ablate.ops.registry import register
 
@@ -14,11 +15,12 @@ from ablate.ops.registry import register
 class Blur(Op):
     """Gaussian blur, half of the time (paper, app. A): kernel a tenth of the side, sigma uniform.
 
-    The kernel is odd and at least 5 taps; edges are reflected, as in torchvision. Two batched products with banded
-    matrices: kornia's ``gaussian_blur2d`` waits for the device and, with one sigma per image, is a grouped convolution
-    of n * c groups. Measured on a CPU (``benchmarks/ops.py``) this is faster at 32 px, and half as fast at 224 px.
+    The kernel is odd and at least 5 taps; edges are reflected, as in torchvision. On a CPU one compiled pass
+    (:mod:`ablate.ops.cpu.blur`), elsewhere two batched products with banded matrices: kornia's ``gaussian_blur2d``
+    waits for the device and, with one sigma per image, is a grouped convolution of n * c groups.
     """
 
+    version = 2
     p: float = param(0.5, "probability that an image is blurred", low=0.0, high=1.0)
     kernel: float = param(0.1, "side of the kernel", low=0.01, high=1.0, unit="of the image's side")
     sigma: tuple[float, float] = param(
@@ -39,6 +41,10 @@ class Blur(Op):
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Each image with its own sigma."""
         height, width = images.shape[-2:]
+        if cpu.serves(images):
+            from ablate.ops.cpu.blur import blur
+
+            return blur(images, params["sigma"], (self.taps(height), self.taps(width)))
         sigma = params["sigma"].to(images.dtype)
         rows = blur_matrix(sigma, height, self.taps(height))
         columns = rows if height == width else blur_matrix(sigma, width, self.taps(width))

@@ -12,7 +12,7 @@ from ablate.simclr.lars import LARS
 def build_optimiser(config: Optimiser, module: nn.Module) -> torch.optim.Optimizer:
     """The optimiser of all of ``module``'s trainable parameters; vectors (biases, batch norm) get no weight decay.
 
-    Multi-tensor on the CPU, fused into one kernel on CUDA (LARS: multi-tensor on both).
+    Fused into one pass, on the CPU too (LARS: multi-tensor).
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     if config.name == "lars":
@@ -21,7 +21,6 @@ def build_optimiser(config: Optimiser, module: nn.Module) -> torch.optim.Optimiz
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    fused = parameters[0].is_cuda
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, fused=fused, foreach=not fused)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=fused, foreach=not fused)
+        return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)

@@ -30,7 +30,7 @@ class OnlineProbe:
         self.linear = nn.utils.skip_init(nn.Linear, dim, classes, device=device)  # draws nothing
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
-        self.optimiser = torch.optim.AdamW(self.linear.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
+        self.optimiser = torch.optim.AdamW(self.linear.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True)
 
     def update(self, h: Tensor, labels: Tensor, world: World = ALONE) -> None:
         """One step on ``h [n, dim]`` (any float dtype; detached here) and ``labels`` int64 ``[n]``; -1 is ignored.

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ablate.compiled import compiled
 from ablate.composition import PairParams, Streams, TransformPair
 from ablate.config import TrialConfig
 from ablate.data import DataSet, Resident
@@ -112,6 +113,7 @@ class Trainer:
         self.model = self.model.to(memory_format=self.memory_format)
         make_global(self.model, world, device)
         self.encoder, self.head = self.model["encoder"], self.model["head"]
+        self.encode = compiled(_encode) if config.compile else _encode
         self.optimiser = build_optimiser(config.optimiser, self.model)
         self.probe = OnlineProbe(int(self.encoder.dim), len(data.classes), device) if online else None  # type: ignore[arg-type]
         self.epoch = 0
@@ -343,5 +345,11 @@ class _Part:
         purpose = f"encoder/rank{trainer.world.rank}/step{self.step}/part{self.number}"
         torch.manual_seed(derive_seed(trainer.seed, purpose, trainer.epoch))
         with trainer.autocast():
-            h: Tensor = trainer.encoder(views.to(trainer._dtype).contiguous(memory_format=trainer.memory_format))
+            views = views.to(trainer._dtype).contiguous(memory_format=trainer.memory_format)
+            h: Tensor = trainer.encode(trainer.encoder, views)
         return h
+
+
+def _encode(encoder: nn.Module, views: Tensor) -> Tensor:
+    h: Tensor = encoder(views)
+    return h

@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import RandomResizedCrop as TorchvisionCrop
 
 from ablate.ops import Crop, center_crop, get, resized_crop
-from ablate.ops.color_math import grayscale, jitter_gathered, jitter_selected, shift_hue
+from ablate.ops.color_math import grayscale, shift_hue
 from ablate.ops.counter import normal
 from ablate.ops.geometry import turn_gathered, turn_selected
 from tests.ops.test_contract import generator, pictures
@@ -123,9 +123,6 @@ def test_colour_ops_against_torchvision_in_each_images_own_order(name):
 def test_what_cuda_selects_is_what_the_cpu_gathers():
     """The two implementations of an op's step, both run on the CPU."""
     images = pictures(24, 3, (16, 16))
-    params = get("color")().sample(24, (16, 16), generator())
-    drawn = params["factors"], params["order"], params["jitter"]
-    close(jitter_selected(images, *drawn), jitter_gathered(images, *drawn), atol=1e-6)
     turns = get("rotate")().sample(24, (16, 16), generator())["turns"]
     assert torch.equal(turn_selected(images, turns), turn_gathered(images, turns))
 

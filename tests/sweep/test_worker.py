@@ -13,11 +13,11 @@ import torch
 from ablate.config import Experiment, NamedOp
 from ablate.data import prepare
 from ablate.lease import Attempt, last_attempt, running_directory
+from ablate.ops import parse_op, spec
 from ablate.results import read_record, record_path
 from ablate.simclr.trainer import Trainer
 from ablate.sweep import worker
 from ablate.sweep.plan import plan, save_experiment
-from tests.conftest import op_spec
 from tests.sweep.test_reevaluate import config
 
 
@@ -26,7 +26,7 @@ def trials(tiny_folder, cache, tmp_path):
     """Of a sweep in ``tmp_path``: crop with two seeds."""
     images = prepare(f"folder:{tiny_folder}", cache=cache, image_size=16)
     shared = config(images).model_copy(update={"composition": ()})
-    crop = NamedOp(label="crop", op=op_spec("crop"))
+    crop = NamedOp(label="crop", op=spec(parse_op("crop")))
     experiment = Experiment(
         data=f"folder:{tiny_folder}",
         seeds=(0, 1),

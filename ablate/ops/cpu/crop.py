@@ -1,0 +1,102 @@
+"""Cutting boxes out of images and resizing them: rows first, then columns, one image row in the first-level cache."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ablate.ops.cpu.kernel import kernel, run
+from ablate.ops.cpu.pixel import Array, clip
+from ablate.ops.op import Params
+
+
+def crop(images: Tensor, params: Params, out: tuple[int, int]) -> Tensor:
+    """:func:`ablate.ops.resample.resized_crop` of uint8 or float32 images on the CPU."""
+    n, channels = images.shape[:2]
+    result = torch.empty(n, channels, *out)
+    flip = params["flip"] if "flip" in params else torch.zeros(n, dtype=torch.bool)
+    boxes = torch.stack([params[name].float() for name in ("top", "left", "height", "width")], 1)
+    run(_crop, n, images, boxes, flip, np.float32(1 / 255 if images.dtype == torch.uint8 else 1), result)
+    return result
+
+
+@kernel
+def _crop(begin: int, end: int, images: Array, boxes: Array, flip: Array, unit: float, out: Array) -> None:
+    _, channels, height, width = images.shape
+    high, wide = out.shape[2], out.shape[3]
+    most_y, most_x = 2 * height // high + 3, 2 * width // wide + 3  # taps, at most
+    first_y, first_x = np.empty(high, np.int32), np.empty(wide, np.int32)
+    weights_y, weights_x = np.empty((most_y, high), np.float32), np.empty((most_x, wide), np.float32)
+    line = np.empty(width + most_x, np.float32)
+    for i in range(begin, end):
+        left, broad = boxes[i, 1], boxes[i, 3]
+        taps_y = _taps(boxes[i, 0], boxes[i, 2], False, first_y, weights_y)
+        taps_x = _taps(left, broad, flip[i], first_x, weights_x)
+        line[:] = 0  # right of the box it is read, with weight zero
+        begin_x, end_x = int(left), math.ceil(left + broad)
+        for c in range(channels):
+            for y in range(high):
+                weight = weights_y[0, y] * unit
+                row = images[i, c, first_y[y]]
+                for x in range(begin_x, end_x):
+                    line[x] = weight * np.float32(row[x])
+                for t in range(1, taps_y):
+                    weight = weights_y[t, y] * unit
+                    if weight != 0:
+                        row = images[i, c, first_y[y] + t]
+                        for x in range(begin_x, end_x):
+                            line[x] += weight * np.float32(row[x])
+                _gather(line, first_x, weights_x, taps_x, out[i, c, y])
+
+
+@kernel
+def _taps(start: float, length: float, mirrored: bool, first: Array, weights: Array) -> int:
+    """For every output pixel the first input pixel that it reads and the weights of that and the next ones.
+
+    The triangle filter of torch's antialiased bilinear interpolation, see ``ablate.ops.resample``; the number of taps.
+    """
+    n = len(first)
+    scale = length / n
+    support = max(scale, 1.0)
+    weights[:] = 0
+    most = 0
+    for i in range(n):
+        o = n - 1 - i if mirrored else i
+        centre = start + (i + 0.5) * scale
+        low = max(math.ceil(centre - support - 0.5), math.ceil(start - 0.5))
+        high = min(math.floor(centre + support - 0.5), math.ceil(start + length - 0.5) - 1)
+        total = 0.0
+        for j in range(low, high + 1):
+            weight = max(1 - abs(j + 0.5 - centre) / support, 0.0)
+            weights[j - low, o] = weight
+            total += weight
+        for t in range(high + 1 - low):
+            weights[t, o] /= total
+        first[o] = low
+        most = max(most, high + 1 - low)
+    return most
+
+
+@kernel
+def _gather(line: Array, first: Array, weights: Array, taps: int, out: Array) -> None:
+    """``out[x] = sum over t of weights[t, x] * line[first[x] + t]``; two and three taps are most images' case."""
+    one, two, three = weights[0], weights[1], weights[2]
+    if taps <= 2:
+        for x in range(len(out)):
+            out[x] = clip(one[x] * line[first[x]] + two[x] * line[first[x] + 1])
+    elif taps == 3:
+        for x in range(len(out)):
+            j = first[x]
+            out[x] = clip(one[x] * line[j] + two[x] * line[j + 1] + three[x] * line[j + 2])
+    else:
+        for x in range(len(out)):
+            out[x] = one[x] * line[first[x]]
+        for t in range(1, taps):
+            weight = weights[t]
+            for x in range(len(out)):
+                out[x] += weight[x] * line[first[x] + t]
+        for x in range(len(out)):
+            out[x] = clip(out[x])

@@ -1,0 +1,54 @@
+"""What a kernel is: a loop over images that numba compiles, run in as many threads as torch would take."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, cast
+
+import numba
+import torch
+from torch import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Sums may be reordered for the vector units, so bits are a processor's own, as torch's are. NaNs must get through: a
+# broken op has to show in the loss.
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"nsz", "contract", "arcp", "reassoc"},
+}
+
+
+def kernel(function: F) -> F:
+    """``function`` compiled at its first call, once per machine: the code is kept beside the module or in the home.
+
+    Where neither can be written, each process compiles for itself.
+    """
+    try:
+        return cast(F, numba.njit(function, cache=True, **OPTIONS))
+    except RuntimeError:
+        return cast(F, numba.njit(function, **OPTIONS))
+
+
+def run(loop: Callable[..., None], n: int, *arguments: Any) -> None:
+    """``loop(begin, end, *arguments)`` over images 0 to ``n``; tensors go in as arrays that share their memory.
+
+    Every image is the work of one thread and no image sees another, so the number of threads changes no bit.
+    """
+    arrays = [value.contiguous().numpy() if isinstance(value, Tensor) else value for value in arguments]
+    threads = min(torch.get_num_threads(), n)
+    if threads <= 1:
+        loop(0, n, *arrays)
+        return
+    edges = [n * i // threads for i in range(threads + 1)]
+    for done in [_pool(threads).submit(loop, *span, *arrays) for span in itertools.pairwise(edges)]:
+        done.result()
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "ablate-op")

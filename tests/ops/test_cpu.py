@@ -1,0 +1,94 @@
+"""The compiled code of the CPU against the same op in torch and float64, whole images and every awkward shape."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ablate.composition import Streams, TransformPair
+from ablate.ops import Crop, center_crop, get, resized_crop
+
+SIZES = [(32, 32), (96, 64), (7, 5), (224, 224)]
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def noise(n, channels, size, seed=1):
+    """White noise with some gray, black, white and two-tone images among it: ties in the hue, flat contrast."""
+    images = torch.rand(n, channels, *size, generator=generator(seed))
+    images[1], images[2] = 0, 1
+    images[3] = images[3, :1]
+    images[4, -1] = images[4, 0]
+    return images
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("name", ["color", "jitter", "blur", "crop"])
+def test_compiled_code_is_the_op_in_float64(name, size):
+    op, images = get(name)(), noise(12, 3, size)
+    params = op.sample(12, size, generator())
+    result, expected = op.apply(images, params), op.apply(images.double(), params)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result.double(), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-40, 1e-38, 1e-30])
+def test_the_faintest_colors(scale):
+    """Below 3e-39 the inverse of a difference is infinite; a blur beside black makes such values."""
+    images = (torch.rand(8, 3, 16, 16, generator=generator()) * scale).float()
+    op = get("color")(jitter_p=1.0)
+    params = op.sample(8, (16, 16), generator())
+    torch.testing.assert_close(
+        op.apply(images, params).double(), op.apply(images.double(), params), atol=1e-30, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("stored", "out"), [((32, 32), (32, 32)), ((300, 211), (96, 96)), ((20, 33), (64, 48)), ((9, 9), (1, 1))]
+)
+def test_boxes_of_stored_images(stored, out, channels):
+    images = torch.randint(0, 256, (16, channels, *stored), dtype=torch.uint8, generator=generator())
+    boxes = Crop(area=(0.01, 1.0)).sample_boxes(16, stored, generator(2))
+    result, expected = resized_crop(images, boxes, out), resized_crop(images.double() / 255, boxes, out)
+    torch.testing.assert_close(result.double(), expected, atol=1e-5, rtol=0)
+    result, expected = center_crop(images, out, 0.7), center_crop(images.double() / 255, out, 0.7)
+    torch.testing.assert_close(result.double(), expected, atol=1e-5, rtol=0)
+
+
+def test_a_broken_pixel_shows_and_stays_in_its_image():
+    for name in ("color", "blur", "crop"):
+        op, images = get(name)(p=1.0), noise(8, 3, (16, 16))
+        params = op.sample(8, (16, 16), generator())
+        clean = op.apply(images, params)
+        images[5, 1] = float("nan")
+        broken = op.apply(images, params)
+        assert broken[5].isnan().any(), name
+        others = torch.arange(8) != 5
+        assert torch.equal(broken[others], clean[others]), name
+
+
+def test_bits_do_not_depend_on_threads_batches_or_strides():
+    images = torch.randint(0, 256, (13, 3, 40, 40), dtype=torch.uint8, generator=generator())
+    pair = TransformPair.two_branch("crop+color+blur", 32)
+    params = pair.sample(13, (40, 40), Streams(0, 0, "cpu"))
+    alone = pair.apply(images, params)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        together = pair.apply(images.contiguous(memory_format=torch.channels_last), params)
+    finally:
+        torch.set_num_threads(threads)
+    parts = [pair.apply(images[rows], params.part(rows)) for rows in (slice(0, 4), slice(4, 13))]
+    for view in (0, 1):
+        assert torch.equal(together[view], alone[view])
+        assert torch.equal(torch.cat([part[view] for part in parts]), alone[view])
+
+
+@pytest.mark.parametrize("text", ["crop+color+blur", "color+crop", "blur"])
+def test_no_images_are_no_views(text):
+    pair = TransformPair.two_branch(text, 16)
+    images = torch.zeros(0, 3, 20, 20, dtype=torch.uint8)
+    assert pair(images, generator())[0].shape == (0, 3, 16, 16)

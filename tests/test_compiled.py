@@ -1,0 +1,114 @@
+"""--compile: when it is on, that its numbers are those of plain torch, and that a worker compiles once."""
+
+from __future__ import annotations
+
+import dataclasses
+from unittest import mock
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+from torch.testing import assert_close
+
+from ablate.composition import Composition, Streams, TransformPair
+from ablate.config import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
+from ablate.data import prepare
+from ablate.errors import UsageError
+from ablate.settings import Request, shared_config, trial_config
+from ablate.simclr.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def data(tiny_folder, cache):
+    return prepare(f"folder:{tiny_folder}", cache=cache, image_size=16)
+
+
+def request(mode, device, **values):
+    small = {"image_size": 16, "encoder.name": "resnet8", "encoder.width": 4, "batch_size": 24, "warmup_epochs": 0}
+    return Request("folder:/x", "one", {**small, **values}, device, compile=mode)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+
+
+def test_auto_is_a_fixed_rule(data, gpu):
+    long, short = 700, 600  # epochs of three steps
+    assert trial_config(request("auto", "cuda", epochs=long), data).compile
+    assert not trial_config(request("auto", "cuda", epochs=short), data).compile
+    assert not trial_config(request("auto", "cpu", epochs=long), data).compile
+    assert not trial_config(request("auto", "cuda", epochs=long, world_size=2), data).compile
+    assert trial_config(request("on", "cpu", epochs=short), data).compile
+    assert not trial_config(request("off", "cuda", epochs=long), data).compile
+
+
+def test_it_is_part_of_the_key(data):
+    off, on = (trial_config(request(mode, "cpu", epochs=1), data) for mode in ("off", "on"))
+    assert off.key != on.key
+    assert "compile" not in off.model_dump(exclude_defaults=True)
+
+
+def test_without_a_compiler(data, gpu, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UsageError, match="needs a C\\+\\+ compiler, no-such-compiler"):
+        shared_config(request("on", "cpu"), data.identity)
+    auto = request("auto", "cuda", epochs=700)
+    assert not trial_config(auto, data).compile
+    assert trial_config(dataclasses.replace(auto, elsewhere=True), data).compile
+
+
+def test_several_processes_are_refused(data):
+    with pytest.raises(UsageError, match="one process"):
+        shared_config(request("on", "cpu", world_size=2), data.identity)
+
+
+def config(data, **changes):
+    content = {
+        "composition": (),
+        "base": Base(area=(0.5, 1.0)),
+        "data": DataIdentity(name=data.name, fingerprint=data.fingerprint, classes=3),
+        "image_size": 16,
+        "encoder": Encoder(name="resnet8", width=8),
+        "head": Head(hidden=8, output=4),
+        "epochs": 2,
+        "warmup_epochs": 1,
+        "batch_size": 16,
+        "optimiser": Optimiser(name="sgd", lr=0.03),
+        **changes,
+    }
+    return TrialConfig(**content)
+
+
+@pytest.mark.slow
+def test_training_is_that_of_plain_torch_and_the_next_cell_compiles_nothing(data):
+    cpu = torch.device("cpu")
+    plain, compiled, again = (Trainer(config(data, compile=c), 3, data, cpu) for c in (False, True, True))
+    losses = [trainer.train_epoch()["loss"] for trainer in (plain, compiled, again)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[2] == losses[1]
+    assert plain.model.state_dict().keys() == compiled.model.state_dict().keys()
+    graphs = counters["stats"]["unique_graphs"]
+    assert graphs > 0
+    for composition, seed in (("crop+color", 3), ("blur", 4)):
+        Trainer(
+            config(data, compile=True, composition=Composition.parse(composition).specs()), seed, data, cpu
+        ).train_epoch()
+    assert counters["stats"]["unique_graphs"] == graphs
+
+
+@pytest.mark.slow
+def test_compiled_ops_give_the_pixels_of_plain_ones_whatever_their_order():
+    """As on CUDA: the ops in torch, not the kernels that a CPU has."""
+    images = torch.randint(0, 256, (6, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with mock.patch("ablate.ops.cpu.serves", return_value=False):
+        for seed, text in enumerate(("crop+color+blur(p=1)", "blur(p=1)+color+crop", "color+blur(p=1)")):
+            plain = TransformPair.one_branch(text, 16)
+            compiled = dataclasses.replace(plain, compile=True)
+            drawn = plain.sample(6, (16, 16), Streams(seed, 0, "cpu"))
+            for expected, actual in zip(plain.apply(images, drawn), compiled.apply(images, drawn), strict=True):
+                assert_close(actual, expected, atol=1e-5, rtol=0)
+            if seed == 0:
+                graphs = counters["stats"]["unique_graphs"]
+    assert counters["stats"]["unique_graphs"] == graphs
