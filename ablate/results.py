@@ -152,8 +152,10 @@ class BadRecord(ValueError):
     """A record file that is truncated or is not a record."""
 
 
-def read_record(path: Path, *, history: bool = True) -> TrialResult:
-    """Read one record; without its ``history``, which is checked all the same, where thousands are held at once.
+def read_record(path: Path, *, points: int | None = None) -> TrialResult:
+    """Read one record, with at most ``points`` entries of its history (default: all), which is checked whole.
+
+    Where thousands are held at once, histories take a gigabyte. Entries with a validation kNN, and the last, are kept.
 
     Raises:
         FileNotFoundError: there is none.
@@ -166,7 +168,18 @@ def read_record(path: Path, *, history: bool = True) -> TrialResult:
         raise BadRecord(f"{path}: not a whole trial record ({error.errors()[0]['msg']})") from error
     if result.id != path.stem or result.config.key != result.key:
         raise BadRecord(f"{path}: holds the record of {result.config.key}-s{result.seed}")
-    return result if history else result.model_copy(update={"history": ()})
+    return result if points is None else result.model_copy(update={"history": _thinned(result.history, points)})
+
+
+def _thinned(history: tuple[dict[str, float | None], ...], points: int) -> tuple[dict[str, float | None], ...]:
+    """Every so-manieth entry, those with a kNN and the last."""
+    if not points:
+        return ()
+    step = max(1, -(-len(history) // points))
+    last = len(history) - 1
+    return tuple(
+        entry for i, entry in enumerate(history) if i % step == 0 or i == last or entry.get("knn_val_top1") is not None
+    )
 
 
 def names_in(directory: Path) -> set[str]:
@@ -180,10 +193,12 @@ def names_in(directory: Path) -> set[str]:
         return set()
 
 
-def read_records(directory: Path, trials: Iterable[Trial] | None = None) -> tuple[dict[str, TrialResult], list[Path]]:
+def read_records(
+    directory: Path, trials: Iterable[Trial] | None = None, *, points: int = 0
+) -> tuple[dict[str, TrialResult], list[Path]]:
     """All readable records under ``DIR/trials`` by trial id (only those of ``trials`` if given), and the bad files.
 
-    Without their histories: of ten thousand trials those take a gigabyte.
+    With about ``points`` entries of their histories, as :func:`read_record` thins them.
     """
     wanted = None if trials is None else {trial.id for trial in trials}
     records: dict[str, TrialResult] = {}
@@ -192,7 +207,7 @@ def read_records(directory: Path, trials: Iterable[Trial] | None = None) -> tupl
         if wanted is not None and path.stem not in wanted:
             continue
         try:
-            records[path.stem] = read_record(path, history=False)
+            records[path.stem] = read_record(path, points=points)
         except BadRecord:
             bad.append(path)
     return records, bad

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ablate.report.grid import grid_of, sweep_rows
-from ablate.report.paper import compare
+from ablate.report.paper import beside_the_paper
 from ablate.report.statistics import paired_difference
 from ablate.report.tables import write_csv
 from ablate.results import read_records
@@ -79,4 +79,4 @@ def test_the_numbers_in_the_docs():
     for a, b in itertools.product(g.ops, repeat=2):
         cell = g.cells[a, b]
         assert f"{100 * cell.mean():.1f} ± {100 * cell.std():.1f}" in text, cell.label
-    assert f"{compare(grid(SEVEN)).rho:+.2f} over 49 cells" in text
+    assert f"{beside_the_paper(grid(SEVEN)).rho:+.2f} over 49 cells" in text

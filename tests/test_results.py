@@ -58,7 +58,7 @@ HISTORY = ({"epoch": 1.0, "loss": 2.0}, {"epoch": 2.0, "loss": None})
 def test_many_records_are_read_without_their_histories(tmp_path):
     path = write_record(tmp_path, record(history=HISTORY))
     assert read_record(path).history == HISTORY
-    assert read_record(path, history=False) == record()
+    assert read_record(path, points=0) == record()
     assert read_records(tmp_path) == ({path.stem: record()}, [])
 
 
@@ -67,7 +67,7 @@ def test_a_history_that_is_left_out_is_checked_all_the_same(tmp_path, history):
     path = write_record(tmp_path, record())
     path.write_text(json.dumps({**json.loads(path.read_text()), "history": history}))
     with pytest.raises(BadRecord):
-        read_record(path, history=False)
+        read_record(path, points=0)
     assert read_records(tmp_path) == ({}, [path])
 
 

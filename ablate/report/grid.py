@@ -21,6 +21,11 @@ FURTHER = ("sgd_top1", "online_top1", ROTATION, "rotation_val_top1", "rankme", "
 Status = Literal["done", "partial", "failed", "missing", "not judged"]
 
 
+def on_validation(metric: str) -> str:
+    """The name of a metric on the validation split."""
+    return metric.replace("_top1", "_val_top1")
+
+
 @dataclass(frozen=True)
 class Cell:
     """One composition (or reference): by metric, the value of every seed that has one, as a fraction.
@@ -59,7 +64,7 @@ class Cell:
     @property
     def validation(self) -> float | None:
         """The mean over seeds of the metric on the validation split, by which winners are chosen."""
-        return self.mean(self.metric.replace("_top1", "_val_top1"))
+        return self.mean(on_validation(self.metric))
 
     def mean(self, metric: str | None = None) -> float | None:
         """The mean over seeds, or None without any."""
@@ -80,6 +85,11 @@ class Grid:
     cells: dict[tuple[str, str], Cell]
     references: dict[str, Cell]
     metric: str = LINEAR
+
+    @property
+    def validation_metric(self) -> str:
+        """The grid's metric on the validation split, by which winners are chosen."""
+        return on_validation(self.metric)
 
     @property
     def metrics(self) -> tuple[str, ...]:

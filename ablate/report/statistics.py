@@ -5,27 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes half a second to import
 
 from ablate.report.grid import ROTATION, Cell, Grid
-
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A mean difference over ``n`` shared seeds with its 95 % interval (Student's t); no interval below two seeds."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    n: int
-
-    def __str__(self) -> str:
-        text = f"{100 * self.mean:+.1f} points"
-        if self.low is None or self.high is None:
-            return f"{text} (one seed)"
-        return f"{text} [{100 * self.low:+.1f}, {100 * self.high:+.1f}] (95 %, paired by seed, n = {self.n})"
+from ablate.report.model import CONFIDENCE, Difference, Model, fit
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
@@ -37,8 +21,6 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Differe
     mean = statistics.fmean(differences)
     if n == 1:
         return Difference(mean, None, None, 1)
-    from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes half a second to import
-
     half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * statistics.stdev(differences) / math.sqrt(n)
     return Difference(mean, mean - half, mean + half, n)
 
@@ -55,6 +37,11 @@ def _best(cells: list[Cell]) -> list[Cell]:
     scores = {cell.label: cell.validation or 0.0 for cell in cells if cell.n == seeds}
     highest = max(scores.values(), default=0.0)
     return [cell for cell in cells if scores.get(cell.label, -1.0) == highest]
+
+
+def choosing(grid: Grid) -> Model | None:
+    """The model of validation accuracy, by which cells are chosen; None where seeds or cells are too few."""
+    return fit(grid.with_results, grid.validation_metric)
 
 
 def summary(grid: Grid) -> list[str]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from ablate.config import Experiment
-from ablate.console import counted, say, say_each
+from ablate.console import say, say_each
 from ablate.errors import UsageError
-from ablate.report.grid import Grid, grid_of, sweep_rows
+from ablate.report.comparison import FEWEST, Comparison, compare, draw
+from ablate.report.grid import Grid
 from ablate.report.heatmap import heatmap, save
-from ablate.report.paper import Comparison, compare, draw
+from ablate.report.paper import TITLE, beside_the_paper, is_its_setting
 from ablate.report.statistics import summary
+from ablate.report.sweep import Sweep, read_sweep
 from ablate.report.tables import write_csv, write_tex
 from ablate.report.terminal import render
-from ablate.results import TrialResult, read_records
-from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.status import failure_line
 
 
@@ -25,54 +25,66 @@ from ablate.sweep.status import failure_line
 class Report:
     """What was written, and what there is to say."""
 
-    directory: Path
-    grid: Grid
-    comparison: Comparison | None
-    failed: list[TrialResult]
-    damaged: list[Path]
+    sweep: Sweep
+    comparisons: list[Comparison]
+
+    @property
+    def grid(self) -> Grid:
+        """The sweep's grid."""
+        return self.sweep.grid
 
     def show(self, console: Console) -> None:
         """The heatmap in the terminal, the summary, what failed and how to rerun it, and where the files are."""
+        directory, failed = self.sweep.directory, self.sweep.failed
         render(self.grid, console)
-        for line in summary(self.grid):
+        for line in [*summary(self.grid), *map(str, self.comparisons)]:
             say(console, line)
-        if self.comparison:
-            say(console, str(self.comparison))
-        say_each(console, [failure_line(self.directory, result) for result in self.failed], "red")
-        if self.failed:
+        say_each(console, [failure_line(directory, result) for result in failed], "red")
+        if failed:
             say(console, "the same command with --retry-failed runs failed trials again")
-        say_each(console, [f"damaged record, left out: {path}" for path in self.damaged], "yellow")
-        say(console, f"report: {self.directory / 'report'}")
+        say_each(console, [f"damaged record, left out: {path}" for path in self.sweep.damaged], "yellow")
+        say(console, f"report: {directory / 'report'}")
 
 
-def write_report(directory: str | Path, *, paper: bool = False) -> Report:
-    """Write heatmap.png/svg/pdf, table.csv, table.tex and, for ``paper``, fig5-comparison.png.
+def write_report(directory: str | Path, others: Sequence[str | Path] = (), *, paper: bool = False) -> Report:
+    """Write heatmap.png/svg/pdf, table.csv and table.tex; comparison-<n>.png per sweep in ``others``.
+
+    For ``paper`` also fig5-comparison.png.
 
     Raises:
-        UsageError: ``directory`` is not a sweep's; for ``paper``, it is not Figure 5's setting or shares too few cells.
+        UsageError: a directory is not a sweep's; two share fewer than four cells with results; for ``paper``, the
+            sweep is not in Figure 5's setting or shares too few cells.
     """
-    directory = Path(directory)
-    experiment = load_experiment(directory)
-    if paper and (experiment.shared.branches, experiment.shared.objective) != ("one", "simclr"):
+    sweep = read_sweep(directory)
+    compared = [_with_sweep(sweep, read_sweep(other)) for other in others]
+    if paper:
+        compared.append(_with_paper(sweep))
+    out = sweep.directory / "report"
+    save(heatmap(sweep.grid, title=str(sweep)), [out / f"heatmap.{kind}" for kind in ("png", "svg", "pdf")])
+    write_csv(sweep.grid, out / "table.csv")
+    write_tex(sweep.grid, out / "table.tex")
+    for number, (comparison, title) in enumerate(compared, start=1):
+        name = "fig5-comparison" if title == TITLE else f"comparison-{number}"
+        save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
+    return Report(sweep, [comparison for comparison, _ in compared])
+
+
+def _with_sweep(sweep: Sweep, other: Sweep) -> tuple[Comparison, str]:
+    if sweep.grid.metric != other.grid.metric:
+        raise UsageError(
+            f"{sweep.directory} was judged by {sweep.grid.metric}, {other.directory} by {other.grid.metric}: "
+            "they cannot be compared"
+        )
+    comparison = compare(sweep.grid, other.grid, str(other.directory))
+    if comparison is None:
+        raise UsageError(f"{sweep.directory} and {other.directory} share fewer than {FEWEST} cells with results")
+    return comparison, f"{other.directory}: {other}"
+
+
+def _with_paper(sweep: Sweep) -> tuple[Comparison, str]:
+    if not is_its_setting(sweep.experiment.shared):
         raise UsageError("Figure 5 is one-branch SimCLR; this sweep is not, so --paper has nothing to compare")
-    trials = plan(experiment)
-    records, damaged = read_records(directory, trials)
-    grid = grid_of(sweep_rows(trials, records))
-    out = directory / "report"
-    save(heatmap(grid, title=describe(experiment)), [out / f"heatmap.{kind}" for kind in ("png", "svg", "pdf")])
-    write_csv(grid, out / "table.csv")
-    write_tex(grid, out / "table.tex")
-    comparison = compare(grid) if paper else None
-    if paper and not comparison:
-        raise UsageError("--paper needs at least four cells with results in common with Figure 5")
-    if comparison:
-        save(draw(comparison, describe(experiment)), [out / "fig5-comparison.png"])
-    failed = [records[trial.id] for trial in trials if trial.id in records and records[trial.id].status == "failed"]
-    return Report(directory, grid, comparison, failed, damaged)
-
-
-def describe(experiment: Experiment) -> str:
-    """``glyphs, one-branch simclr, resnet8, 15 epochs, 3 seeds``."""
-    shared, seeds = experiment.shared, len(experiment.seeds)
-    parts = [shared.data.name, f"{shared.branches}-branch {shared.objective}", shared.encoder.name]
-    return ", ".join([*parts, counted(shared.epochs, "epoch"), counted(seeds, "seed")])
+    comparison = beside_the_paper(sweep.grid)
+    if comparison is None:
+        raise UsageError(f"--paper needs at least {FEWEST} cells with results in common with Figure 5")
+    return comparison, TITLE

@@ -74,7 +74,7 @@ class Progress:
         """Take note of trials whose records have appeared."""
         for trial in trials:
             try:
-                result = read_record(record_path(self.directory, trial.id), history=False)
+                result = read_record(record_path(self.directory, trial.id), points=0)
             except (FileNotFoundError, BadRecord):
                 continue
             del self.pending[trial.id]

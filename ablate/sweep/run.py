@@ -48,7 +48,7 @@ def survey(directory: Path, trials: list[Trial]) -> State:
             missing.append(trial)
             continue
         try:
-            result = read_record(path, history=False)
+            result = read_record(path, points=0)
         except FileNotFoundError:
             missing.append(trial)
         except BadRecord:

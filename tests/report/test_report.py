@@ -19,9 +19,10 @@ import ablate
 from ablate.config import DataIdentity, Experiment, NamedOp, TrialConfig
 from ablate.errors import UsageError
 from ablate.report import heatmap, write_report
+from ablate.report.comparison import draw, spearman
 from ablate.report.grid import grid_of, sweep_rows
 from ablate.report.heatmap import fix_layout, save
-from ablate.report.paper import compare, published, spearman
+from ablate.report.paper import TITLE, beside_the_paper, published
 from ablate.report.statistics import best_by_validation, paired_difference, summary
 from ablate.report.terminal import render
 from ablate.results import Failure, TrialResult, record_path, write_record
@@ -97,7 +98,7 @@ def test_row_average_is_the_papers():
     grid = grid_of(pd.DataFrame(rows))
     for op in paper:
         assert 100 * grid.average(op) == pytest.approx(paper[op]["average"], abs=0.11)
-    assert compare(grid).rho == pytest.approx(1)
+    assert beside_the_paper(grid).rho == pytest.approx(1)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -120,7 +121,7 @@ def test_failed_missing_and_partial_cells_are_told_apart(tmp_path):
     states = {cell.label: cell.status for cell in grid.cells.values()}
     assert states == {"a": "done", "a+b": "partial", "b+a": "failed", "b": "missing"}
     assert grid.average("b") is None
-    assert len(report.failed) == 2
+    assert len(report.sweep.failed) == 2
     texts = {text.get_text() for text in heatmap(grid).findobj(Text)}
     assert {"failed", "missing", "n = 1 of 2", "50.0"} <= texts
     console = Console(record=True, width=100, force_terminal=False)
@@ -138,7 +139,7 @@ def test_the_empty_sweep_and_damaged_records(tmp_path):
     trial = plan(make_experiment(["a", "b"]))[1]
     path = write_record(tmp_path, record(trial))
     path.write_text("{")
-    assert write_report(tmp_path).damaged == [path]
+    assert write_report(tmp_path).sweep.damaged == [path]
 
 
 def test_table_csv(tmp_path):
@@ -313,18 +314,23 @@ def test_the_best_is_chosen_by_validation_not_by_test(tmp_path):
 
 def test_comparison_with_figure_5_needs_common_cells(tmp_path):
     sweep(tmp_path, ["crop", "color(strength=0.5)"], value=lambda t: 0.5 if t.reference else 0.1 * len(t.label))
-    assert write_report(tmp_path).comparison is None
+    assert write_report(tmp_path).comparisons == []
     assert not (tmp_path / "report" / "fig5-comparison.png").exists()
     report = write_report(tmp_path, paper=True)
-    both = report.comparison
+    (both,) = report.comparisons
     assert both.n == 4
-    pairs = [(cell.mean(), both.paper.cells[place].mean()) for place, cell in both.ours.cells.items()]
+    pairs = [(cell.mean(), both.other.cells[place].mean()) for place, cell in both.ours.cells.items()]
     assert both.rho == pytest.approx(stats.spearmanr(pairs).statistic)
-    assert both.paper.cells["crop", "color(strength=0.5)"].mean() == pytest.approx(0.563)
+    assert both.other.cells["crop", "color(strength=0.5)"].mean() == pytest.approx(0.563)
     assert (tmp_path / "report" / "fig5-comparison.png").exists()
+    with pytest.raises(UsageError, match="fewer than 4 cells"):
+        write_report(tmp_path, [sweep(tmp_path / "little", ["flip", "gray"])])
+    again = write_report(tmp_path, [tmp_path]).comparisons[0]
+    assert (again.rho, again.n) == (pytest.approx(1), 4)
+    assert (tmp_path / "report" / "comparison-1.png").exists()
     other = sweep(tmp_path / "other", ["flip", "gray"])
-    assert compare(grid_in(other)) is None
-    with pytest.raises(UsageError, match="at least four cells"):
+    assert beside_the_paper(grid_in(other)) is None
+    with pytest.raises(UsageError, match="at least 4 cells"):
         write_report(other, paper=True)
     experiment = load_experiment(tmp_path)
     two = experiment.shared.model_copy(update={"branches": "two", "base": None})
@@ -354,9 +360,7 @@ def test_long_labels_are_numbered_and_spelled_out_below(labels):
 
 
 def test_long_labels_beside_the_paper(recwarn):
-    from ablate.report.paper import draw
-
-    figure = draw(compare(big(HUGE, 2)), "shapes, one-branch simclr, resnet8, 3 epochs, 2 seeds")
+    figure = draw(beside_the_paper(big(HUGE, 2)), ("shapes, one-branch simclr, resnet8, 3 epochs, 2 seeds", TITLE))
     boxes = extents(figure)
     width, height = figure.canvas.get_width_height()
     for text, box in boxes.items():
@@ -491,5 +495,5 @@ def test_further_protocols_are_in_the_table_and_can_be_drawn(tmp_path):
 
 
 def test_the_paper_is_no_match_for_rotation_prediction(tmp_path):
-    with pytest.raises(UsageError, match="at least four cells"):
+    with pytest.raises(UsageError, match="at least 4 cells"):
         write_report(unlabelled(tmp_path), paper=True)
