@@ -234,6 +234,13 @@ class NamedOp(Model):
     op: OpSpec
 
 
+class NamedComposition(Model):
+    """A composition as it is called (``label``, a canonical string) and the ops it resolved to, first to last."""
+
+    label: str
+    ops: tuple[OpSpec, ...]
+
+
 def minutes(value: Any) -> Any:
     """``90`` (minutes), ``2:30:00`` or ``1-12:00:00`` as whole minutes, rounded up; anything but text is passed on.
 
@@ -302,6 +309,7 @@ class Slurm(Model):
 class Experiment(Model):
     """What ``sweep.toml`` holds: the axis (``ops``: every ordered pair is a cell), the fixed values and the seeds.
 
+    ``compositions`` are cells beside the grid, of any number of ops.
     ``shared`` is the configuration that all cells have in common; its own composition is empty. How trials are
     evaluated, which encoders are kept and how long a process waits for the others (seconds) is not part of their keys.
     """
@@ -312,7 +320,8 @@ class Experiment(Model):
     seeds: tuple[Annotated[int, Field(ge=0)], ...]
     references: tuple[Reference, ...] = ("untrained",)
     reference_crop: OpSpec
-    ops: tuple[NamedOp, ...]
+    ops: tuple[NamedOp, ...] = ()
+    compositions: tuple[NamedComposition, ...] = ()
     shared: TrialConfig
     eval_data: str | None = None
     labels: float | None = None

@@ -79,12 +79,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """``cells[row, column]`` for every ordered pair of ``ops``; the diagonal is the op alone."""
+    """``cells[row, column]`` for every ordered pair of ``ops``; the diagonal is the op alone.
+
+    ``further`` are compositions that have no place among them, by their labels.
+    """
 
     ops: tuple[str, ...]
     cells: dict[tuple[str, str], Cell]
     references: dict[str, Cell]
     metric: str = LINEAR
+    further: dict[str, Cell] = field(default_factory=dict)
+
+    @property
+    def compositions(self) -> list[Cell]:
+        """The grid's cells, row by row, and the further compositions."""
+        return [*self.cells.values(), *self.further.values()]
 
     @property
     def validation_metric(self) -> str:
@@ -94,7 +103,7 @@ class Grid:
     @property
     def metrics(self) -> tuple[str, ...]:
         """What its tables show: linear evaluation and kNN (if there are labels), and whatever else is known."""
-        known = {metric for cell in (*self.cells.values(), *self.references.values()) for metric in cell.values}
+        known = {metric for cell in (*self.compositions, *self.references.values()) for metric in cell.values}
         usual = METRICS if self.metric == LINEAR else ()
         return (*usual, *(metric for metric in FURTHER if metric in known))
 
@@ -111,8 +120,8 @@ class Grid:
 
     @property
     def with_results(self) -> list[Cell]:
-        """All cells that have a result."""
-        return [cell for cell in self.cells.values() if cell.n]
+        """All compositions that have a result."""
+        return [cell for cell in self.compositions if cell.n]
 
 
 def sweep_rows(trials: Sequence[Trial], records: dict[str, TrialResult]) -> list[dict[str, Any]]:
@@ -152,7 +161,9 @@ def grid_of(table: pd.DataFrame | list[dict[str, Any]]) -> Grid:
     cells = {place: _cell(label, by_cell.get(place, []), metric) for place, label in labels.items()}
     names = dict.fromkeys(row["reference"] for row in rows if _text(row["reference"]))
     references = {name: _cell(name, [row for row in rows if row["reference"] == name], metric) for name in names}
-    return Grid(ops, cells, references, metric)
+    beside = dict.fromkeys(row["label"] for row in rows if not _text(row["row"]) and not _text(row["reference"]))
+    further = {name: _cell(name, [row for row in rows if row["label"] == name], metric) for name in beside}
+    return Grid(ops, cells, references, metric, further)
 
 
 def _metric(rows: list[dict[str, Any]]) -> str:

@@ -14,15 +14,16 @@ from ablate.results import write_atomically
 
 
 def write_csv(grid: Grid, path: Path) -> None:
-    """One row per cell, row average and reference.
+    """One row per cell, row average, further composition and reference.
 
-    Columns: ``kind`` (cell, average, reference), ``first``, ``second``, ``label``, ``status``, ``n``, ``flags``, mean
-    and standard deviation of every metric (fractions), and ``seeds``: ``seed=value`` pairs of the grid's metric,
-    ``linear_top1`` or, without labels, ``rotation_top1``.
+    Columns: ``kind`` (cell, average, composition, reference), ``first``, ``second``, ``label``, ``status``, ``n``,
+    ``flags``, mean and standard deviation of every metric (fractions), and ``seeds``: ``seed=value`` pairs of the
+    grid's metric, ``linear_top1`` or, without labels, ``rotation_top1``.
     """
     metrics = grid.metrics
     rows = [_row("cell", first, second, cell, metrics) for (first, second), cell in grid.cells.items()]
     rows += [_average(grid, op, metrics) for op in grid.ops]
+    rows += [_row("composition", "", "", cell, metrics) for cell in grid.further.values()]
     rows += [_row("reference", "", "", cell, metrics) for cell in grid.references.values()]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), restval="", lineterminator="\n")

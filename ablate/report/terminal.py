@@ -16,11 +16,26 @@ MARKS = {"failed": "failed", "missing": "-", "not judged": "n/a"}
 
 
 def render(grid: Grid, console: Console) -> None:
-    """Print means in percent, coloured as the figure is, with row averages, deviations where known, and references."""
+    """Print means in percent, coloured as the figure is, with row averages, deviations where known, and references.
+
+    Compositions beside the grid are listed below it, the best first.
+    """
+    if grid.ops:
+        console.print(_matrix(grid, console.width))
+    if any(cell.status == "partial" for cell in grid.compositions):
+        say(console, "* not all seeds are done")
+    for cell in sorted(grid.further.values(), key=lambda cell: -(cell.mean() or 0.0)):
+        say(console, f"{cell.label}: {percent(cell)}" + ("*" if cell.status == "partial" else ""))
+    if grid.references:
+        known = ", ".join(f"{name} {percent(cell)}" for name, cell in grid.references.items())
+        say(console, f"references: {known}")
+
+
+def _matrix(grid: Grid, width: int) -> Table:
     deviations = any(cell.std() is not None for cell in grid.cells.values())
     table = Table(box=None, pad_edge=False, padding=(0, 0), collapse_padding=True)
     table.add_column("first \\ second", no_wrap=True, overflow="ellipsis", max_width=ROW_LABEL)
-    width = max(6, min(14, (console.width - ROW_LABEL) // (len(grid.ops) + 1)))
+    width = max(6, min(14, (width - ROW_LABEL) // (len(grid.ops) + 1)))
     for op in (*grid.ops, "average"):
         table.add_column(
             Text(op), justify="center", no_wrap=True, overflow="ellipsis", min_width=width, max_width=width
@@ -32,12 +47,7 @@ def render(grid: Grid, console: Console) -> None:
         cells = [_text(grid.cells[row, column], low, high, show) for column in grid.ops]
         average = grid.average(row)
         table.add_row(Text(row), *cells, Text("-" if average is None else f"{100 * average:.1f}", style="bold"))
-    console.print(table)
-    if any(cell.status == "partial" for cell in grid.cells.values()):
-        say(console, "* not all seeds are done")
-    if grid.references:
-        known = ", ".join(f"{name} {percent(cell)}" for name, cell in grid.references.items())
-        say(console, f"references: {known}")
+    return table
 
 
 def _text(cell: Cell, low: float, high: float, deviation: bool) -> Text:

@@ -60,9 +60,10 @@ def write_report(directory: str | Path, others: Sequence[str | Path] = (), *, pa
     if paper:
         compared.append(_with_paper(sweep))
     out = sweep.directory / "report"
-    save(heatmap(sweep.grid, title=str(sweep)), [out / f"heatmap.{kind}" for kind in ("png", "svg", "pdf")])
+    if sweep.grid.ops:
+        save(heatmap(sweep.grid, title=str(sweep)), [out / f"heatmap.{kind}" for kind in ("png", "svg", "pdf")])
+        write_tex(sweep.grid, out / "table.tex")
     write_csv(sweep.grid, out / "table.csv")
-    write_tex(sweep.grid, out / "table.tex")
     for number, (comparison, title) in enumerate(compared, start=1):
         name = "fig5-comparison" if title == TITLE else f"comparison-{number}"
         save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])

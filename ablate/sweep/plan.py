@@ -8,7 +8,7 @@ from typing import Any
 
 import tomli_w
 
-from ablate.config import Experiment, NamedOp, OpSpec, Reference, Trial, TrialConfig
+from ablate.config import Experiment, NamedComposition, NamedOp, OpSpec, Reference, Trial, TrialConfig
 from ablate.errors import UsageError
 from ablate.results import write_atomically
 
@@ -21,7 +21,7 @@ def cell_label(row: str, column: str) -> str:
 
 
 def plan(experiment: Experiment) -> list[Trial]:
-    """Every trial of the sweep: for each seed the references, then the cells row by row. Seeds come first to last.
+    """Every trial of the sweep: for each seed the references, the cells row by row, the compositions beside the grid.
 
     A grid of k ops has k² cells: k single ops and k(k-1) ordered pairs. The seeds of a cell share one configuration,
     and with it the key, which is hashed once.
@@ -29,6 +29,7 @@ def plan(experiment: Experiment) -> list[Trial]:
     one_seed = [
         *(_reference(experiment, name) for name in experiment.references),
         *(_cell(experiment, row, column) for row in experiment.ops for column in experiment.ops),
+        *(_beside(experiment, composition) for composition in experiment.compositions),
     ]
     return [Trial(seed=seed, **place) for seed in experiment.seeds for place in one_seed]
 
@@ -42,6 +43,11 @@ def _cell(experiment: Experiment, row: NamedOp, column: NamedOp) -> dict[str, An
         "row": row.label,
         "column": column.label,
     }
+
+
+def _beside(experiment: Experiment, composition: NamedComposition) -> dict[str, Any]:
+    """A composition that has no place in the grid."""
+    return {"config": _with(experiment.shared, composition=composition.ops), "label": composition.label}
 
 
 def _reference(experiment: Experiment, name: Reference) -> dict[str, Any]:
@@ -103,16 +109,20 @@ def extend(old: Experiment, new: Experiment, directory: Path) -> Experiment:
             f"{directory} holds another sweep ({'; '.join(differences)}); choose another --out or the same settings"
         )
     ops = (*old.ops, *(op for op in new.ops if op.label not in before))
+    beside = (*old.compositions, *(item for item in new.compositions if item not in old.compositions))
     seeds = (*old.seeds, *(seed for seed in new.seeds if seed not in old.seeds))
     references = (*old.references, *(name for name in new.references if name not in old.references))
     slurm = new.slurm or old.slurm
-    return new.model_copy(update={"ops": ops, "seeds": seeds, "references": references, "slurm": slurm})
+    return new.model_copy(
+        update={"ops": ops, "compositions": beside, "seeds": seeds, "references": references, "slurm": slurm}
+    )
 
 
 def _frame(experiment: Experiment) -> dict[str, Any]:
     """What must not change in one directory: everything but the axes, the seeds and where the data lies."""
     free = (
         "ops",
+        "compositions",
         "seeds",
         "references",
         "command",

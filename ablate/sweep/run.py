@@ -96,7 +96,7 @@ def merge_with_existing(directory: Path, experiment: Experiment) -> Experiment:
 
 def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
     """One line: how many trials there are, are done, have failed, and will run."""
-    cells = len({(trial.row, trial.column) for trial in trials if trial.reference is None})
+    cells = len({trial.label for trial in trials if trial.reference is None})
     seeds = len({trial.seed for trial in trials})
     references = sum(trial.reference is not None for trial in trials)
     parts = [

@@ -1,0 +1,79 @@
+"""What an op does on average over a grid, and what two ops do together beyond that."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ablate.report.grid import Grid
+from ablate.report.model import Difference, Model, fit
+
+
+@dataclass(frozen=True)
+class MainEffect:
+    """An op's row, and its column, against the mean of all cells: what it does as the first op, and as the second."""
+
+    op: str
+    first: Difference
+    second: Difference
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """Two ops together, mean of both orders, beyond the sum of their main effects."""
+
+    a: str
+    b: str
+    difference: Difference
+
+
+def main_effects(grid: Grid) -> list[MainEffect]:
+    """Of every op; empty while a cell of the grid has no result."""
+    model = fit(list(grid.cells.values()))
+    return [
+        MainEffect(op, _estimate(grid, model, _row(grid, op, 0)), _estimate(grid, model, _row(grid, op, 1)))
+        for op in (grid.ops if _is_whole(grid) else ())
+    ]
+
+
+def interactions(grid: Grid) -> list[Interaction]:
+    """Of every pair of ops, the strongest first; empty while a cell of the grid has no result."""
+    model = fit(list(grid.cells.values()))
+    found = [
+        Interaction(a, b, _estimate(grid, model, _together(grid, a, b)))
+        for i, a in enumerate(grid.ops if _is_whole(grid) else ())
+        for b in grid.ops[i + 1 :]
+    ]
+    return sorted(found, key=lambda interaction: -abs(interaction.difference.mean))
+
+
+def _is_whole(grid: Grid) -> bool:
+    return len(grid.ops) > 1 and all(cell.n for cell in grid.cells.values())
+
+
+def _row(grid: Grid, op: str, side: int) -> dict[str, float]:
+    """The mean of the cells with ``op`` on that side (0 first, 1 second), minus the mean of all."""
+    k = len(grid.ops)
+    return {cell.label: (place[side] == op) / k - 1 / k**2 for place, cell in grid.cells.items()}
+
+
+def _together(grid: Grid, a: str, b: str) -> dict[str, float]:
+    """Mean of both orders minus their rows' and columns' effects and the mean of all."""
+    weights: dict[str, float] = defaultdict(float)
+    for first, second in ((a, b), (b, a)):
+        weights[grid.cells[first, second].label] += 0.5
+        for op, side in ((first, 0), (second, 1)):
+            for label, weight in _row(grid, op, side).items():
+                weights[label] -= 0.5 * weight
+    for cell in grid.cells.values():
+        weights[cell.label] -= 1 / len(grid.cells)
+    return weights
+
+
+def _estimate(grid: Grid, model: Model | None, weights: Mapping[str, float]) -> Difference:
+    """A contrast of cell means; without an interval where one seed leaves the noise unknown."""
+    if model is not None:
+        return model.contrast(weights)
+    means = {cell.label: cell.mean() or 0.0 for cell in grid.cells.values()}
+    return Difference(sum(weight * means[label] for label, weight in weights.items()), None, None, 1)
