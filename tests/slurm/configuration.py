@@ -102,9 +102,10 @@ MUNGE = (
     "--pid-file={state}/munge/pid --log-file={state}/munge/log --seed-file={state}/munge/seed"
 )
 
-# Nothing here has to survive a power cut.
+# Nothing here has to survive a power cut. A starting server deletes what looks like its old temporary tables: two
+# clusters must not share a directory for them.
 INNODB = (
-    "--innodb-log-file-size=8M --innodb-flush-method=nosync --innodb-flush-log-at-trx-commit=0 "
+    "--tmpdir={data} --innodb-log-file-size=8M --innodb-flush-method=nosync --innodb-flush-log-at-trx-commit=0 "
     "--innodb-use-native-aio=0"
 )
 INSTALL_MARIADB = (
