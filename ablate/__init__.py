@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ablate.config import TrialConfig
     from ablate.data import prepare
     from ablate.ops import Op, op, param, register
-    from ablate.report import heatmap
+    from ablate.report.heatmap import heatmap
     from ablate.results import TrialResult
     from ablate.simclr.lars import LARS
     from ablate.simclr.loss import nt_xent
@@ -28,7 +28,7 @@ _HOME = {
     "prepare": "ablate.data",
     "param": "ablate.ops",
     "register": "ablate.ops",
-    "heatmap": "ablate.report",
+    "heatmap": "ablate.report.heatmap",
     "LARS": "ablate.simclr.lars",
     "TrialResult": "ablate.results",
     "load_results": "ablate.table",

@@ -171,18 +171,21 @@ def is_alive(directory: Path, trial_id: str, attempt: Attempt, now: float | None
     """Whether ``attempt``, the trial's last, is being made: its process lives, or its last sign of life is recent."""
     if attempt.released:
         return False
-    path = _path(running_directory(directory, trial_id), attempt.number)
     if attempt.machine == _machine():
         if attempt.pid == os.getpid():
-            return path.resolve() in _mine
+            return _path(running_directory(directory, trial_id), attempt.number).resolve() in _mine
         if (born := _born(attempt.pid)) != UNTOLD:
             return born == attempt.born
+    return (time.time() if now is None else now) - last_beat(directory, trial_id, attempt) < STALE
+
+
+def last_beat(directory: Path, trial_id: str, attempt: Attempt) -> float:
+    """When ``attempt``'s holder last gave a sign of life, in unix seconds by the file server's clock; 0 if untold."""
     try:
-        with path.open() as file:  # opening makes an NFS client ask the server
-            touched = os.fstat(file.fileno()).st_mtime
+        with _path(running_directory(directory, trial_id), attempt.number).open() as file:  # makes NFS ask the server
+            return os.fstat(file.fileno()).st_mtime
     except OSError:
-        return False
-    return (time.time() if now is None else now) - touched < STALE
+        return 0.0
 
 
 def is_made_by(attempt: Attempt, pid: int) -> bool:

@@ -1,8 +1,19 @@
-"""From records to what people look at: heatmaps, tables, the terminal. Imports no torch."""
+"""From records to what people look at: heatmaps, tables, the terminal. Imports no torch, and nothing before its use."""
 
 from __future__ import annotations
 
-from ablate.report.heatmap import heatmap
-from ablate.report.write import Report, write_report
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Report", "heatmap", "write_report"]
+if TYPE_CHECKING:
+    from ablate.report.write import Report, write_report
+
+__all__ = ["Report", "write_report"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: ``ablate status`` draws its grid without matplotlib's figures and scipy."""
+    if name not in __all__:
+        raise AttributeError(f"module 'ablate.report' has no attribute {name!r}")
+    from ablate.report import write
+
+    return getattr(write, name)

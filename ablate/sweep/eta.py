@@ -5,6 +5,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 
+REPRESENTATIVE = {None, "no-op"}
+"""References that cost what a cell (None) costs; supervised ones see half the views."""
+
 
 def remaining_seconds(trial_seconds: float, waiting: int, running: Iterable[float], workers: int) -> float:
     """Seconds until the last trial ends.

@@ -17,13 +17,12 @@ from rich.text import Text
 from ablate.config import Trial
 from ablate.console import say
 from ablate.results import BadRecord, TrialResult, read_record, record_path
-from ablate.sweep.eta import clock, remaining_seconds
+from ablate.sweep.eta import REPRESENTATIVE, clock, remaining_seconds
 from ablate.sweep.workspace import TrialProgress, log_path, read_progress
 
 REFRESH = 0.5  # seconds between looks at the running trials
 PLAIN_EVERY = 30.0  # seconds between lines about running trials when not on a terminal
 SHOWN = {"linear_top1": "linear", "sgd_top1": "SGD", "knn_top1": "kNN", "rotation_top1": "rotation"}
-REPRESENTATIVE = {None, "no-op"}  # trials that cost what a cell costs; supervised ones see half the views
 
 
 class Progress:

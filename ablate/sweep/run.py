@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -35,8 +36,10 @@ class State:
     begun: int
 
 
-def survey(directory: Path, trials: list[Trial]) -> State:
-    """Sort ``trials`` by their records; a damaged record counts as missing. Changes nothing."""
+def survey(
+    directory: Path, trials: list[Trial], read: Callable[[Path], TrialResult] = partial(read_record, points=0)
+) -> State:
+    """Sort ``trials`` by their records, as ``read`` reads them; a damaged one counts as missing. Changes nothing."""
     finished: list[TrialResult] = []
     failed: list[TrialResult] = []
     missing: list[Trial] = []
@@ -48,7 +51,7 @@ def survey(directory: Path, trials: list[Trial]) -> State:
             missing.append(trial)
             continue
         try:
-            result = read_record(path, points=0)
+            result = read(path)
         except FileNotFoundError:
             missing.append(trial)
         except BadRecord:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,8 @@ from ablate.errors import UsageError
 from ablate.lease import running_directory
 from ablate.results import write_atomically
 
-PROGRESS = "progress.json"
+PROGRESS, LOCK = "progress.json", ".lock"
+GLANCE = 0.2  # seconds for which a lock is asked for: whoever only looks has it for a moment
 
 
 class TrialProgress(BaseModel):
@@ -90,9 +93,9 @@ def sole_user(directory: Path) -> Iterator[None]:
     Raises:
         UsageError: another command is at work there.
     """
-    lock = FileLock(directory / ".lock")
+    lock = FileLock(directory / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=GLANCE, poll_interval=GLANCE / 10)
     except Timeout:
         raise UsageError(
             f"another ablate command is at work in {directory}; wait for it, or choose another --out"
@@ -101,6 +104,23 @@ def sole_user(directory: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def in_use(directory: Path) -> bool:
+    """True while a command is :func:`sole_user`; False also where that cannot be told, as on some file servers."""
+    try:
+        handle = os.open(directory / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
 
 
 @contextlib.contextmanager
