@@ -13,7 +13,7 @@ from ablate.compiled import compiled
 from ablate.config import Base, OpSpec, TrialConfig
 from ablate.errors import UsageError
 from ablate.ops import Crop, Op, Params, center_crop, from_spec, parse_composition, resized_crop, spec, to_string
-from ablate.rng import stream
+from ablate.rng import derive_seed, stream
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,26 @@ class Composition:
 
 
 class Streams:
-    """The generators of one epoch, by purpose; each keeps its place from batch to batch (see :mod:`ablate.rng`).
+    """The generators of one epoch, by purpose; each keeps its place from batch to batch (see :mod:`ablate.rng`)."""
 
-    ``places``, which :meth:`places` returned for the same seed, epoch and kind of device, is where they go on from.
-    """
-
-    def __init__(
-        self, seed: int, epoch: int, device: torch.device | str, places: Mapping[str, Tensor] | None = None
-    ) -> None:
+    def __init__(self, seed: int, epoch: int, device: torch.device | str) -> None:
         self.seed, self.epoch, self.device = seed, epoch, torch.device(device)
-        self._generators: dict[str, torch.Generator] = {}
-        for purpose, place in (places or {}).items():
+        self.generators: dict[str, torch.Generator] = {}
+
+    def restart(self, epoch: int, places: Mapping[str, Tensor]) -> None:
+        """Be what new ones of that epoch are, but with these generators, which a CUDA graph may hold on to.
+
+        ``places``, which :meth:`places` returned for the same seed, epoch and kind of device, is where they go on from.
+        """
+        self.epoch = epoch
+        for purpose, generator in self.generators.items():
+            generator.manual_seed(derive_seed(self.seed, purpose, epoch))
+        for purpose, place in places.items():
             self[purpose].set_state(place)
 
     def places(self) -> dict[str, Tensor]:
         """Where every generator is, by purpose: its state, uint8 on the CPU (5 KB; of a CUDA generator 16 bytes)."""
-        return {purpose: generator.get_state() for purpose, generator in self._generators.items()}
+        return {purpose: generator.get_state() for purpose, generator in self.generators.items()}
 
     @classmethod
     def fork(cls, generator: torch.Generator) -> Streams:
@@ -69,9 +73,9 @@ class Streams:
         return cls(int(drawn), 0, generator.device)
 
     def __getitem__(self, purpose: str) -> torch.Generator:
-        if purpose not in self._generators:
-            self._generators[purpose] = stream(self.seed, purpose, self.epoch, self.device)
-        return self._generators[purpose]
+        if purpose not in self.generators:
+            self.generators[purpose] = stream(self.seed, purpose, self.epoch, self.device)
+        return self.generators[purpose]
 
 
 @dataclass(frozen=True)

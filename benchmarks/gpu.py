@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from ablate.composition import Composition, Streams, TransformPair
 from ablate.config import Encoder, Head, Optimiser, TrialConfig
@@ -24,6 +25,7 @@ from ablate.data import DataSet, Images, Split
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.linear import linear_evaluation
 from ablate.provenance import host, versions
+from ablate.simclr.graph import Graph, aside
 from ablate.simclr.trainer import Trainer
 from benchmarks.harness import RESULTS, quartiles
 from benchmarks.with_kornia import kornia_views
@@ -71,11 +73,24 @@ def views_of(device: torch.device, size: int, batch: int) -> Rows:
     calls: dict[str, Callable[[], object]] = {
         "kornia, eager": kornia_views(images, size),
         "ablate": lambda: eager(images, streams),
+        "ablate, CUDA graph": captured(eager, images),
         "ablate, compiled": lambda: compiled(images, streams),
+        "ablate, compiled, CUDA graph": captured(compiled, images),
     }
     taken = {name: quartiles([1e3 * s for s in seconds(call, device, 3)]) for name, call in calls.items()}
     first = taken["kornia, eager"]["median"]
     return {name: {**row, "ratio": first / row["median"]} for name, row in taken.items()}
+
+
+def captured(pair: TransformPair, images: Tensor) -> Callable[[], object]:
+    """Both views as a trainer makes them: within a CUDA graph, the images gathered in it."""
+    streams, index = Streams(0, 0, images.device), torch.arange(len(images), device=images.device)
+    if images.device.type == "cpu":
+        return lambda: pair(images[index], streams)
+    with aside(images.device):
+        pair(images[index], streams)
+    graph = Graph(lambda chosen: pair(images[chosen], streams), index, streams.generators.values())
+    return lambda: graph(index)
 
 
 def noise(count: int) -> DataSet:
@@ -115,8 +130,8 @@ def steps(device: torch.device, small: bool) -> Rows:
 def step_of(trainer: Trainer, count: int) -> Rows:
     device, batch = trainer.device, trainer.config.batch_size
     per_step = [s / count for s in seconds(lambda: trainer.train_steps(count), device, 1)]
-    images, streams = trainer.images.batch(torch.arange(batch))[0], Streams(0, 0, device)
-    pair = statistics.median(seconds(lambda: trainer.pair(images, streams), device, 3))
+    views = captured(trainer.pair, trainer.images.batch(torch.arange(batch))[0])
+    pair = statistics.median(seconds(views, device, 3))
     step = statistics.median(per_step)
     peak = next((p for name, p in PEAK.items() if name in host(device)["device"]), None)
     return {
@@ -188,7 +203,8 @@ def main(device: torch.device) -> None:
         "evaluation": evaluation,
         "trials side by side": side_by_side,
     }
-    content: Rows = {"versions": versions(), "host": host(device), "rows": {}}
+    content: Rows = {"versions": versions(), "host": {**host(device), "cores": os.cpu_count()}, "rows": {}}
+    del content["host"]["name"]  # type: ignore[attr-defined]
     for name, part in parts.items():  # one by one on disk: a part that fails takes no other along
         content["rows"] |= {name: part(device, small)}  # type: ignore[operator]
         text = json.dumps(content, indent=1)

@@ -10,6 +10,7 @@ makes its own part of the views.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,9 @@ from ablate.distributed import ALONE, World, gather
 from ablate.ops import center_crop
 from ablate.rng import derive_seed, stream
 from ablate.simclr.encoder import build_encoder
+from ablate.simclr.foreign import ForeignEncoder
 from ablate.simclr.global_bn import frozen_statistics, make_global
+from ablate.simclr.graph import Graph, aside, is_captured
 from ablate.simclr.head import ProjectionHead
 from ablate.simclr.loss import nt_xent_with_top1
 from ablate.simclr.optim import build_optimiser
@@ -38,6 +41,7 @@ from ablate.simclr.probe import OnlineProbe
 from ablate.simclr.schedule import learning_rate
 
 CALIBRATION_IMAGES = 2048
+WARM_STEPS = 3  # before a step is captured: what is initialised or compiled by then stays out of it
 
 
 class Diverged(FloatingPointError):
@@ -118,6 +122,9 @@ class Trainer:
         self.probe = OnlineProbe(int(self.encoder.dim), len(data.classes), device) if online else None  # type: ignore[arg-type]
         self.epoch = 0
         self.paused: Pause | None = None
+        self.streams = Streams(seed, 0, device)
+        self._eager_steps = 0
+        self._graph: Graph[tuple[Tensor, Tensor, Tensor]] | None = None
 
     @property
     def step(self) -> int:
@@ -161,6 +168,8 @@ class Trainer:
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {self.epoch + 1}; a lower learning rate may help")
         self.epoch += 1
+        if self.epoch == self.config.epochs:
+            self._graph = None  # its memory is evaluation's now
         seconds = time.perf_counter() - started
         return {
             "epoch": self.epoch,
@@ -178,7 +187,7 @@ class Trainer:
         """This process's sums of loss and top-1 over ``batches``, float ``[2]`` on the device; None once paused."""
         self.model.train()
         start = self.paused or Pause(0, 0.0, torch.zeros(self.world.size, 2, dtype=self._dtype), {})
-        streams = Streams(self.seed, self.epoch, self.device, start.places)
+        self.streams.restart(self.epoch, start.places)
         totals = start.totals[self.world.rank].to(self.device, copy=True)
         left, paused_at = batches[start.step :], self.paused.step if self.paused else None
         with (
@@ -187,10 +196,10 @@ class Trainer:
         ):
             for step, index in enumerate(left, start.step):
                 if step != paused_at and self.world.any(should_stop()):
-                    self.paused = Pause(step, start.seconds, gather(totals, self.world), streams.places())
+                    self.paused = Pause(step, start.seconds, gather(totals, self.world), self.streams.places())
                     return None
                 self._set_learning_rate(self.epoch * self.steps_per_epoch + step)
-                totals += self._step(step, index, pixels, streams)
+                totals += self._step(step, index, pixels)
         self.paused = None
         return totals
 
@@ -225,9 +234,50 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
 
-    def _step(self, step: int, index: Tensor, pixels: Iterator[Batch], streams: Streams) -> Tensor:
+    def _step(self, step: int, index: Tensor, pixels: Iterator[Batch]) -> Tensor:
         """One optimiser step on the batch ``index``; float ``[2]``: this process's share of loss and top-1."""
-        params = self.pair.sample(len(index), self.images.extents(index), streams, first_only=self.is_supervised)
+        h, labels, share = self._gradients(step, index, pixels)
+        self.world.sum_([p.grad for p in self.model.parameters() if p.grad is not None])
+        self.optimiser.step()
+        if self.probe is not None:
+            self.probe.update(h, labels.repeat(len(h) // len(labels)), self.world)
+        return share
+
+    def _gradients(self, step: int, index: Tensor, pixels: Iterator[Batch]) -> tuple[Tensor, Tensor, Tensor]:
+        """``.grad`` of all parameters for the batch ``index``; ``h``, its labels, this process's loss and top-1."""
+        if not self._can_capture:
+            return self._gradients_eagerly(step, index, pixels)
+        if self._graph is None and self._eager_steps < WARM_STEPS:
+            self._eager_steps += 1
+            with aside(self.device):
+                return self._gradients_eagerly(step, index, pixels)
+        if self._graph is None:
+            self.optimiser.zero_grad(set_to_none=True)
+            self._graph = Graph(self._gradients_of, index.to(self.device), self.streams.generators.values())
+        return self._graph(index)
+
+    @functools.cached_property
+    def _can_capture(self) -> bool:
+        """Whether a step waits for nothing and does nothing on the host that the next one would do differently.
+
+        That is known of what is ours, not of foreign encoders, kornia's ops or a user's.
+        """
+        return (
+            self.device.type == "cuda"
+            and self.world.size == 1
+            and len(self._parts) == 1
+            and self.images.fits
+            and self.images.images.sizes is None
+            and not isinstance(self.encoder, ForeignEncoder)
+            and all(type(op).__module__.startswith("ablate.") and not op.syncs for op in self.pair.composition.ops)
+        )
+
+    def _gradients_of(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self._gradients_eagerly(0, index, iter([self.images.batch(index)]))
+
+    def _gradients_eagerly(self, step: int, index: Tensor, pixels: Iterator[Batch]) -> tuple[Tensor, Tensor, Tensor]:
+        extents = self.images.extents(index)
+        params = self.pair.sample(len(index), extents, self.streams, first_only=self.is_supervised)
         encode = [_Part(self, step, number, params.part(part)) for number, part in enumerate(self._parts)]
         own = torch.cat([index[part] for part in self._parts])
         labels = self.labels[own.to(self.device, non_blocking=True)]
@@ -238,11 +288,7 @@ class Trainer:
             (self.config.loss_scale * loss).backward()
         else:
             h, loss, top1 = self._cached(encode, labels, pixels)
-        self.world.sum_([p.grad for p in self.model.parameters() if p.grad is not None])
-        self.optimiser.step()
-        if self.probe is not None:
-            self.probe.update(h, labels.repeat(len(h) // len(labels)), self.world)
-        return torch.stack([loss.detach(), top1])
+        return h.detach(), labels, torch.stack([loss.detach(), top1])
 
     def _cached(self, encode: list[_Part], labels: Tensor, pixels: Iterator[Batch]) -> tuple[Tensor, Tensor, Tensor]:
         """Gradients of a batch whose activations do not fit: representations first, then each part's gradient.
@@ -341,9 +387,10 @@ class _Part:
             views = trainer.pair.apply_first(images, self.params, sizes)
         else:
             views = torch.cat(trainer.pair.apply(images, self.params, sizes))
-        # for encoders that draw (dropout): by rank, since every process has other images
-        purpose = f"encoder/rank{trainer.world.rank}/step{self.step}/part{self.number}"
-        torch.manual_seed(derive_seed(trainer.seed, purpose, trainer.epoch))
+        if not is_captured(trainer.device):  # for encoders that draw (dropout); those that are captured do not
+            # by rank, since every process has other images
+            purpose = f"encoder/rank{trainer.world.rank}/step{self.step}/part{self.number}"
+            torch.manual_seed(derive_seed(trainer.seed, purpose, trainer.epoch))
         with trainer.autocast():
             views = views.to(trainer._dtype).contiguous(memory_format=trainer.memory_format)
             h: Tensor = trainer.encode(trainer.encoder, views)
