@@ -22,7 +22,12 @@ from ablate.report.pipeline_steps import Library, NotExportable, call, crop_step
 __all__ = ["NotExportable", "kornia_code", "torchvision_code"]
 
 SNIPPETS = "ablate.report.snippets"
-LIBRARY_IMPORTS = {"kornia": "import kornia.augmentation as K", "torchvision": "from torchvision.transforms import v2"}
+IMPORTS = {
+    "K": "import kornia.augmentation as K",
+    "v2": "from torchvision.transforms import v2",
+    "torch": "import torch",
+    "nn": "from torch import nn",
+}
 TO_FLOAT = ("v2.ToImage()", "v2.ToDtype(torch.float32, scale=True)", "v2.ToPureTensor()")
 WIDTH = 120
 Group = tuple[str, tuple[str, ...]]  # a comment and the steps below it
@@ -68,8 +73,7 @@ def _file(library: Library, specs: Sequence[OpSpec], size: int, branches: Branch
     body = _body(library, specs, size, branches, base)
     snippets = _needed(body)
     used = _names(body)
-    imports = ast.parse(LIBRARY_IMPORTS[library]).body + ast.parse("import torch").body
-    imports += ast.parse("from torch import nn").body if "nn" in used else []
+    imports = [statement for name, line in IMPORTS.items() if name in used for statement in ast.parse(line).body]
     imports += [statement for snippet in snippets for statement in snippet.imports]
     header = "\n".join(f"# {line}".rstrip() for line in _header(library, specs, size, branches, bool(snippets)))
     head = f"{header}\n\n{_import_lines(imports)}\n"
@@ -89,15 +93,16 @@ def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Bran
         use = [f"first, second = views(images)  # float [N, 3, H, W] in [0, 1] -> two of [N, 3, {size}, {size}]"]
     else:
         use = [
-            f"first, second = views(image)  # RGB, PIL or uint8 [3, H, W] -> two of float [3, {size}, {size}] in [0, 1]",
+            f"first, second = views(image)  # RGB: PIL or uint8 [3, H, W] -> two of float [3, {size}, {size}]",
             'data = torchvision.datasets.ImageFolder("images", transform=views)',
         ]
     return [
         f"{'+'.join(spec.name for spec in specs) or 'none'}: augmentation for contrastive learning with {library},",
         "written by ablate; it does not need ablate.",
         "",
-        "The ops, first to last:",
+        "The ops, first to last:" if specs else "There are no ops.",
         *(f"  {call(spec.name, **spec.params)}" for spec in specs),
+        "",
         applied,
         "",
         *(f"    {line}" for line in use),
@@ -108,25 +113,35 @@ def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Bran
 
 
 def _body(library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, base: Base | None) -> str:
-    """The pipelines and ``views``."""
+    """The pipelines ``start`` and ``augment``, and ``views``."""
     groups = [(spec.name, steps(spec, size, library)) for spec in specs]
-    argument, kind = ("images", "Images [N, 3, H, W]") if library == "kornia" else ("image", "An image")
-    first: list[Group] = [("values in [0, 1]", TO_FLOAT)] if library == "torchvision" else []
+    argument = "images" if library == "kornia" else "image"
     if branches == "one":
         assert base is not None  # a configuration with one branch has a base
         crop = crop_steps(base.area, base.ratio, size)
-        boxes = crop.kornia if library == "kornia" else crop.torchvision
-        shared = _sequence(library, "base", [*first, ("the crop that both views share, without flip", boxes)])
-        parts = [f"{shared}\n\n{_sequence(library, 'augment', groups)}"]
-        said = f'"""{kind} -> the augmented crop, and the same crop as it is."""'
-        lines = [said, f"shared = base({argument})", "return augment(shared), shared\n"]
+        start = ("the crop that both views share", crop.kornia if library == "kornia" else crop.torchvision)
+        said = "The augmented crop, and the same crop as it is."
+        views = [f"shared = start({argument})", "return augment(shared), shared"]
     else:
-        if not _crops_stored(specs, branches):
-            first.append(("from the stored image", (call("CenterSquare", size),)))
-        parts = [_sequence(library, "augment", [*first, *groups])]
-        said = f'"""{kind} -> two views, augmented independently."""'
-        lines = [said, f"return augment({argument}), augment({argument})\n"]
-    return "\n\n\n".join([*parts, "\n    ".join([f"def views({argument}):", *lines])])
+        start = ("the stored image's centre", (call("CenterSquare", size),))
+        if _crops_stored(specs, branches):
+            box, *flip = groups[0][1]
+            start, groups[0] = ("crop", (box,)), ("crop's flip", tuple(flip))
+        said = "Two views, augmented independently."
+        views = [f"return augment(start({argument})), augment(start({argument}))"]
+    function = "\n    ".join([f"def views({argument}):", f'"""{said}"""', *views])
+    return f"{_start(library, *start)}\n\n{_sequence(library, 'augment', groups)}\n\n\n{function}\n"
+
+
+def _start(library: Library, comment: str, first: tuple[str, ...]) -> str:
+    """From the stored image to the size of the views.
+
+    With kornia it is not part of the sequence, which draws every step's parameters for the size that it is given.
+    """
+    if library == "torchvision":
+        return _sequence(library, "start", [("values in [0, 1]", TO_FLOAT), (comment, first)])
+    (step,) = first
+    return f"# {comment}: before the sequence, which draws for images of the size that it is given\nstart = {step}"
 
 
 def _crops_stored(specs: Sequence[OpSpec], branches: Branches) -> bool:
@@ -154,6 +169,7 @@ def _wrapped(argument: str, indent: str) -> str:
     assert isinstance(outer, ast.Call)
     name = f"{outer.keywords[0].arg}=" if outer.keywords else ""
     node = outer.keywords[0].value if outer.keywords else outer.args[0]
+    inside: list[ast.expr | ast.keyword]
     if isinstance(node, ast.List):
         opening, inside, closing = "[", [*node.elts], "]"
     elif isinstance(node, ast.Call):
