@@ -275,6 +275,13 @@ def test_ops_lists_every_op():
         assert name in done.stdout
 
 
+def test_what_runs_before_the_first_trial_imports_torch_and_little_else():
+    unneeded = "{'torchvision', 'torch._dynamo', 'sklearn', 'scipy.stats', 'pandas', 'matplotlib'}"
+    script = f"import sys, ablate.inputs, ablate.settings, ablate.sweep.launch; print({unneeded} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 @pytest.mark.parametrize(
     ("args", "unneeded"),
     [

@@ -8,15 +8,19 @@ tell images apart by their colour histogram and learns nothing of the digit; tak
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from ablate.data.dataset import split_by_group
 from ablate.data.digest import digest_of
 from ablate.data.entry import Progress, Writer
 from ablate.rng import stream
+
+if TYPE_CHECKING:
+    import numpy as np
 
 VERSION = "1"  # of the procedure below; raise it when a pixel changes
 SIZE = 32  # pixels
@@ -40,8 +44,8 @@ class Glyphs:
         self.identity = f"glyphs {VERSION} {seed}"
 
     def signature(self) -> str:
-        """Of the procedure's version and seed: there are no files."""
-        return digest_of(self.identity)
+        """Of the procedure's version and seed: there are no files. Another name than the identity's own digest."""
+        return digest_of("glyphs", self.identity)
 
     def manifest(self) -> str:
         """The procedure's version and seed."""
@@ -49,12 +53,12 @@ class Glyphs:
 
     def fingerprint(self) -> str:
         """Of the source digits, the procedure and the seed. Rendering is in float64, so machines agree on the bytes."""
-        return digest_of(self.identity, load_digits().images.tobytes())
+        return digest_of(self.identity, _digits()[0].tobytes())
 
     def write(self, writer: Writer, progress: Progress) -> str:
         """Render both splits; test digits and training digits are disjoint. Returns the fingerprint."""
-        source = load_digits()
-        digits, labels = torch.from_numpy(source.images / 16.0), torch.from_numpy(source.target).long()
+        images, targets = _digits()
+        digits, labels = torch.from_numpy(images / 16.0), torch.from_numpy(targets).long()
         order = torch.randperm(len(digits), generator=stream(SPLIT_SEED, "glyphs/split"))
         parts = {"train": (order[TEST_DIGITS:], TRAIN_IMAGES), "test": (order[:TEST_DIGITS], TEST_IMAGES)}
         for split, (sources, count) in parts.items():
@@ -66,6 +70,14 @@ class Glyphs:
         writer.describe("glyphs" if self.seed == 0 else f"glyphs:{self.seed}", [str(d) for d in range(10)], val_mask)
         progress(1, 1)
         return self.fingerprint()
+
+
+def _digits() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """scikit-learn's digits, ``[1797, 8, 8]`` in 0 to 16, and labels; it takes more than a second to import."""
+    from sklearn.datasets import load_digits
+
+    source = load_digits()
+    return source.images, source.target
 
 
 def render(digits: Tensor, generator: torch.Generator) -> Tensor:

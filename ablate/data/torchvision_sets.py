@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision
 from torch import Tensor
 
 from ablate.data.dataset import split_by_group
@@ -35,9 +34,17 @@ class Format:
     classes: Callable[[Path], list[str]]
 
 
-def _cifar_python(cls: type[Any]) -> Callable[[Path], dict[str, Part]]:
+def _reader(name: str) -> type[Any]:
+    """The class of torchvision, which takes a second to import: when it is needed."""
+    import torchvision
+
+    cls: type[Any] = getattr(torchvision.datasets, name)
+    return cls
+
+
+def _cifar_python(name: str) -> Callable[[Path], dict[str, Part]]:
     def read(root: Path) -> dict[str, Part]:
-        parts = {}
+        parts, cls = {}, _reader(name)
         for split in ("train", "test"):
             loaded = cls(root, train=split == "train", download=False)
             parts[split] = (loaded.data.transpose(0, 3, 1, 2), torch.tensor(loaded.targets))
@@ -69,9 +76,9 @@ def _cifar_binary(
 
 
 def _stl10(root: Path) -> dict[str, Part]:
-    parts = {}
+    parts, cls = {}, _reader("STL10")
     for split in ("train", "test", "unlabeled"):
-        loaded = torchvision.datasets.STL10(root, split=split, download=False)
+        loaded = cls(root, split=split, download=False)
         parts[split] = (loaded.data, torch.from_numpy(np.asarray(loaded.labels)).long())
     return parts
 
@@ -80,18 +87,17 @@ def _names(file: str) -> Callable[[Path], list[str]]:
     return lambda folder: (folder / file).read_text().split()
 
 
-def _cifar_meta(cls: type[Any]) -> Callable[[Path], list[str]]:
-    return lambda folder: list(cls(folder.parent, train=False, download=False).classes)
+def _cifar_meta(name: str) -> Callable[[Path], list[str]]:
+    return lambda folder: list(_reader(name)(folder.parent, train=False, download=False).classes)
 
 
-CIFAR10, CIFAR100 = torchvision.datasets.CIFAR10, torchvision.datasets.CIFAR100
 BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
 BINARY_BATCHES = tuple(f"{name}.bin" for name in BATCHES)
 STL10_FILES = ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "unlabeled_X.bin", "class_names.txt")
 
 FORMATS: dict[str, tuple[Format, ...]] = {
     "cifar10": (
-        Format("cifar-10-batches-py", (*BATCHES, "test_batch"), _cifar_python(CIFAR10), _cifar_meta(CIFAR10)),
+        Format("cifar-10-batches-py", (*BATCHES, "test_batch"), _cifar_python("CIFAR10"), _cifar_meta("CIFAR10")),
         Format(
             "cifar-10-batches-bin",
             (*BINARY_BATCHES, "test_batch.bin", "batches.meta.txt"),
@@ -100,7 +106,7 @@ FORMATS: dict[str, tuple[Format, ...]] = {
         ),
     ),
     "cifar100": (
-        Format("cifar-100-python", ("train", "test", "meta"), _cifar_python(CIFAR100), _cifar_meta(CIFAR100)),
+        Format("cifar-100-python", ("train", "test", "meta"), _cifar_python("CIFAR100"), _cifar_meta("CIFAR100")),
         Format(
             "cifar-100-binary",
             ("train.bin", "test.bin", "fine_label_names.txt"),

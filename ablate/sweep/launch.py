@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ablate.config import Experiment
 from ablate.console import make_console, say
-from ablate.report import write_report
 from ablate.sweep.dry_run import show_plan
 from ablate.sweep.local import default_devices
 from ablate.sweep.run import INTERRUPTED, merge_with_existing, run_sweep
@@ -33,6 +32,8 @@ def run_here(
         return 0
     code = run_sweep(directory, experiment, cache, devices, retry_failed, console)
     if code != INTERRUPTED:
+        from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
+
         write_report(directory).show(console)
     return code
 
@@ -47,5 +48,7 @@ def submit(directory: Path, experiment: Experiment, images: str, cache: Path, re
         return 0
     code = submit_sweep(directory, experiment, cache, retry_failed, console)
     if any((directory / "trials").glob("[!.]*.json")):
+        from ablate.report import write_report
+
         write_report(directory).show(console)
     return code

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -91,6 +93,11 @@ def test_golden_pixels(glyphs):
     pixels = glyphs.train.images.pixels
     assert pixels[:4].double().mean().item() == pytest.approx(83.0990, abs=1e-3)
     assert np.array_equal(pixels[7, :, 16, 16].numpy(), [17, 61, 57])
+
+
+def test_what_is_in_the_cache_needs_no_scikit_learn(cache, glyphs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)  # importing it would fail
+    assert prepare("glyphs", cache=cache, image_size=32).identity == glyphs.identity
 
 
 def test_a_bad_rendering_seed(cache):

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from torch import nn
 
 from ablate.config import Encoder, Head, Optimiser
-from ablate.simclr.encoder import BLOCKS, WideResNet, build_encoder
+from ablate.simclr.encoder import build_encoder
 from ablate.simclr.head import ProjectionHead
 from ablate.simclr.optim import build_optimiser
+from ablate.simclr.resnets import BLOCKS, WideResNet
 from ablate.simclr.schedule import learning_rate
 
 
