@@ -343,15 +343,21 @@ def logs(
 
 @command
 def report(
-    directory: options.Directory,
+    directories: Annotated[
+        list[Path], typer.Argument(help="A sweep's directory, and others to compare it with", metavar="DIR...")
+    ],
     paper: Annotated[
         bool, typer.Option("--paper", help="Also draw it side by side with Figure 5 of the SimCLR paper")
     ] = False,
 ) -> None:
-    """Write heatmap.png/svg/pdf, table.csv and table.tex to DIR/report; works at any time."""
+    """Write heatmap.png/svg/pdf, table.csv and table.tex to DIR/report; works at any time.
+
+    Further directories are compared with the first: another data set, other branches, another budget.
+    """
     from ablate.report import write_report
 
-    write_report(directory, paper=paper).show(make_console())
+    first, *others = directories
+    write_report(first, others, paper=paper).show(make_console())
 
 
 @command
