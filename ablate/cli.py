@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shlex
@@ -21,6 +22,7 @@ from ablate.exits import P, with_exit_code
 from ablate.sweep.slurm import cluster
 
 if TYPE_CHECKING:
+    from ablate.report.recommend import Choice
     from ablate.results import TrialResult
 
 app = typer.Typer(
@@ -341,15 +343,83 @@ def logs(
 
 @command
 def report(
-    directory: options.Directory,
+    directories: Annotated[
+        list[Path], typer.Argument(help="A sweep's directory, and others to compare it with", metavar="DIR...")
+    ],
     paper: Annotated[
         bool, typer.Option("--paper", help="Also draw it side by side with Figure 5 of the SimCLR paper")
     ] = False,
 ) -> None:
-    """Write heatmap.png/svg/pdf, table.csv and table.tex to DIR/report; works at any time."""
+    """Write heatmap.png/svg/pdf, table.csv and table.tex to DIR/report; works at any time.
+
+    Further directories are compared with the first: another data set, other branches, another budget.
+    """
     from ablate.report import write_report
 
-    write_report(directory, paper=paper).show(make_console())
+    first, *others = directories
+    write_report(first, others, paper=paper).show(make_console())
+
+
+@command
+def recommend(
+    directory: options.Directory,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="First run the best compositions on both branches with fresh seeds")
+    ] = False,
+    seeds: Annotated[
+        int | None, typer.Option(help="Fresh seeds of a confirmation", show_default="3", min=1, max=1000)
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Worker processes of a confirmation", show_default="one per GPU or CPU core", min=1),
+    ] = None,
+    cache: options.Cache = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run its failed trials again")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print a confirmation's plan and cost")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the recommendation as JSON, and nothing else")] = False,
+) -> int:
+    """Say what to use: the best composition, what cannot be told from it, and code that runs without ablate.
+
+    A one-branch sweep says which augmentations matter; what it chose is confirmed on both branches first.
+
+    The confirmation is a sweep in DIR/confirmation, run as DIR was: here, or on Slurm.
+    """
+    from ablate.report import recommend as advice
+
+    found = advice.recommend(directory)
+    if confirm:
+        code = _confirm(found.choice, seeds or 3, workers, cache, retry_failed, dry_run)
+        if code or dry_run:
+            return code
+        found = advice.recommend(directory)
+    elif seeds or workers or retry_failed or dry_run:
+        raise UsageError("--seeds, --workers, --retry-failed and --dry-run are a confirmation's: add --confirm")
+    advice.write(found)
+    if as_json:
+        typer.echo(json.dumps(advice.as_json(found), indent=1))
+    else:
+        advice.show(found, make_console())
+    return 0
+
+
+def _confirm(
+    choice: Choice, seeds: int, workers: int | None, cache: str | None, retry_failed: bool, dry_run: bool
+) -> int:
+    from ablate.data import cache_dir
+    from ablate.inputs import images_of
+    from ablate.report.recommend import to_confirm
+    from ablate.sweep.confirm import CONFIRMATION, confirmation
+    from ablate.sweep.launch import run_here, submit
+
+    directory, experiment = choice.sweep.directory, choice.sweep.experiment
+    if experiment.shared.branches == "two":
+        raise UsageError(f"{directory} is a two-branch sweep already: there is nothing to confirm")
+    planned = confirmation(experiment, to_confirm(choice), seeds, _command())
+    where = cache_dir(cache)
+    images = str(images_of(experiment, where))
+    if experiment.slurm:
+        return submit(directory / CONFIRMATION, planned, images, where, retry_failed, dry_run)
+    return run_here(directory / CONFIRMATION, planned, images, where, workers, retry_failed, dry_run)
 
 
 @command

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from rich.progress import Progress
 
+from ablate.config import Experiment
 from ablate.console import make_console, say
-from ablate.data import DataSet, prepare
-from ablate.errors import expanded
+from ablate.data import DataSet, prepare, read_entry
+from ablate.errors import UsageError, expanded
 from ablate.settings import Request, check_device, image_size, objective_name, parse_assignments
 
 
@@ -72,6 +73,24 @@ def prepare_images(request: Request, cache: Path, skip_corrupt: bool) -> DataSet
     if data.corrupt:
         names = ", ".join(data.corrupt[:5])
         say(console, f"skipped {len(data.corrupt)} corrupt files: {names}")
+    return data
+
+
+def images_of(experiment: Experiment, cache: Path) -> DataSet:
+    """The images that a sweep was planned for, from the cache, or decoded again from where they lay.
+
+    Raises:
+        UsageError: they are not there any more, or are others by now.
+    """
+    identity = experiment.shared.data
+    try:
+        return read_entry(cache, identity.fingerprint)
+    except FileNotFoundError:
+        request = Request(experiment.data, experiment.shared.branches, {"image_size": experiment.shared.image_size})
+        request = with_data(request, experiment.eval_data, experiment.labels, experiment.short_side)
+        data = prepare_images(request, cache, skip_corrupt=True)
+    if data.identity.fingerprint != identity.fingerprint:
+        raise UsageError(f"the images of {experiment.data} have changed since the sweep: run the sweep again")
     return data
 
 

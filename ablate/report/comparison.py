@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from ablate.console import counted
 from ablate.report.grid import Grid
 from ablate.report.heatmap import CELL, NAMES, STYLE, draw_panel, heading_height, limits_of, notes, short_names
 
@@ -20,7 +21,10 @@ FEWEST = 4  # cells that a rank correlation is worth reporting for
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two grids, cut to the ops that both have; Spearman's ``rho`` over the ``n`` cells with results in both."""
+    """Two grids, cut to the ops that both have; Spearman's ``rho`` over the ``n`` cells with results in both.
+
+    ``rho`` is NaN below four cells, and where one of the two grids is constant.
+    """
 
     name: str
     ours: Grid
@@ -29,24 +33,28 @@ class Comparison:
     n: int
 
     def __str__(self) -> str:
+        if math.isnan(self.rho):
+            why = "too few for a rank correlation" if self.n < FEWEST else "which one of the two does not rank"
+            return f"{self.name}: {counted(self.n, 'cell')} in common, {why}."
         return f"Spearman rank correlation with {self.name}: {self.rho:+.2f} over {self.n} cells."
 
 
 def compare(grid: Grid, other: Grid, name: str, names: Mapping[str, str] | None = None) -> Comparison | None:
-    """Rank the cells of ``grid`` against those of ``other``; None with fewer than four in common.
+    """Rank the cells of ``grid`` against those of ``other``; None without a common op.
 
     ``names``: what ops of ``grid`` are called in ``other``, where that differs.
     """
     called = {op: (names or {}).get(op, op) for op in grid.ops}
     ops = tuple(op for op in grid.ops if called[op] in other.ops)
+    if not ops:
+        return None
     places = {(a, b): (called[a], called[b]) for a in ops for b in ops}
     ours = Grid(ops, {place: grid.cells[place] for place in places}, grid.references, grid.metric)
     theirs = Grid(ops, {place: other.cells[there] for place, there in places.items()}, other.references, other.metric)
     means = [(ours.cells[place].mean(), theirs.cells[place].mean()) for place in places]
     pairs = [(a, b) for a, b in means if a is not None and b is not None]
-    if len(pairs) < FEWEST:
-        return None
-    return Comparison(name, ours, theirs, spearman(*zip(*pairs, strict=True)), len(pairs))
+    rho = spearman(*zip(*pairs, strict=True)) if len(pairs) >= FEWEST else math.nan
+    return Comparison(name, ours, theirs, rho, len(pairs))
 
 
 def spearman(x: Sequence[float], y: Sequence[float]) -> float:

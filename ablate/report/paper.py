@@ -25,7 +25,7 @@ def is_its_setting(shared: TrialConfig) -> bool:
 
 
 def beside_the_paper(grid: Grid) -> Comparison | None:
-    """Rank this grid's cells against the paper's; None with fewer than four in common, or no linear evaluation.
+    """Rank this grid's cells against the paper's; None without a common op or linear evaluation.
 
     An op is the paper's by its name, whatever its parameters.
     """

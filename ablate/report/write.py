@@ -10,10 +10,10 @@ from rich.console import Console
 
 from ablate.console import say, say_each
 from ablate.errors import UsageError
-from ablate.report.comparison import FEWEST, Comparison, compare, draw
+from ablate.report.comparison import Comparison, compare, draw
 from ablate.report.grid import Grid
 from ablate.report.heatmap import heatmap, save
-from ablate.report.paper import TITLE, beside_the_paper, is_its_setting
+from ablate.report.paper import TITLE, beside_the_paper, is_its_setting, published
 from ablate.report.statistics import summary
 from ablate.report.sweep import Sweep, read_sweep
 from ablate.report.tables import write_csv, write_tex
@@ -52,8 +52,8 @@ def write_report(directory: str | Path, others: Sequence[str | Path] = (), *, pa
     For ``paper`` also fig5-comparison.png.
 
     Raises:
-        UsageError: a directory is not a sweep's; two share fewer than four cells with results; for ``paper``, the
-            sweep is not in Figure 5's setting or shares too few cells.
+        UsageError: a directory is not a sweep's; two share no op or are judged by different metrics; for
+            ``paper``, the sweep is not in Figure 5's setting or has none of its ops.
     """
     sweep = read_sweep(directory)
     compared = [_with_sweep(sweep, read_sweep(other)) for other in others]
@@ -78,7 +78,7 @@ def _with_sweep(sweep: Sweep, other: Sweep) -> tuple[Comparison, str]:
         )
     comparison = compare(sweep.grid, other.grid, str(other.directory))
     if comparison is None:
-        raise UsageError(f"{sweep.directory} and {other.directory} share fewer than {FEWEST} cells with results")
+        raise UsageError(f"the grids of {sweep.directory} and {other.directory} have no op in common")
     return comparison, f"{other.directory}: {other}"
 
 
@@ -87,5 +87,5 @@ def _with_paper(sweep: Sweep) -> tuple[Comparison, str]:
         raise UsageError("Figure 5 is one-branch SimCLR; this sweep is not, so --paper has nothing to compare")
     comparison = beside_the_paper(sweep.grid)
     if comparison is None:
-        raise UsageError(f"--paper needs at least {FEWEST} cells with results in common with Figure 5")
+        raise UsageError(f"--paper needs linear evaluation and an op of Figure 5's: {', '.join(published())}")
     return comparison, TITLE

@@ -323,14 +323,17 @@ def test_comparison_with_figure_5_needs_common_cells(tmp_path):
     assert both.rho == pytest.approx(stats.spearmanr(pairs).statistic)
     assert both.other.cells["crop", "color(strength=0.5)"].mean() == pytest.approx(0.563)
     assert (tmp_path / "report" / "fig5-comparison.png").exists()
-    with pytest.raises(UsageError, match="fewer than 4 cells"):
-        write_report(tmp_path, [sweep(tmp_path / "little", ["flip", "gray"])])
+    with pytest.raises(UsageError, match="no op in common"):
+        write_report(tmp_path, [sweep(tmp_path / "strange", ["flip", "gray"])])
+    little = write_report(tmp_path, [sweep(tmp_path / "little", ["crop", "gray"])]).comparisons[0]
+    assert math.isnan(little.rho)
+    assert str(little) == f"{tmp_path / 'little'}: 1 cell in common, too few for a rank correlation."
     again = write_report(tmp_path, [tmp_path]).comparisons[0]
     assert (again.rho, again.n) == (pytest.approx(1), 4)
     assert (tmp_path / "report" / "comparison-1.png").exists()
     other = sweep(tmp_path / "other", ["flip", "gray"])
     assert beside_the_paper(grid_in(other)) is None
-    with pytest.raises(UsageError, match="at least 4 cells"):
+    with pytest.raises(UsageError, match="an op of Figure 5's: crop, cutout"):
         write_report(other, paper=True)
     experiment = load_experiment(tmp_path)
     two = experiment.shared.model_copy(update={"branches": "two", "base": None})
@@ -495,5 +498,5 @@ def test_further_protocols_are_in_the_table_and_can_be_drawn(tmp_path):
 
 
 def test_the_paper_is_no_match_for_rotation_prediction(tmp_path):
-    with pytest.raises(UsageError, match="at least 4 cells"):
+    with pytest.raises(UsageError, match="an op of Figure 5's: crop, cutout"):
         write_report(unlabelled(tmp_path), paper=True)

@@ -1,0 +1,86 @@
+"""A one-branch sweep's choice, run again on both branches by real workers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from ablate.sweep.confirm import CONFIRMATION
+from ablate.sweep.plan import load_experiment, plan
+from tests.sweep.test_local import results, run
+from tests.test_cli import ablate, one_sentence
+
+
+def recommend(directory, *args):
+    line = [sys.executable, "-m", "ablate", "recommend", str(directory), *args]
+    return subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.fixture(scope="module")
+def sweep(tiny_folder, cache, tmp_path_factory):
+    out = tmp_path_factory.mktemp("confirm") / "out"
+    done = run(tiny_folder, cache, out, "--workers", "1", ops="color")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+def test_a_dry_run_writes_nothing(sweep, cache):
+    done = recommend(sweep, "--confirm", "--dry-run", "--cache", str(cache))
+    assert done.returncode == 0, done.stderr
+    assert "1 cell x 3 seeds + 3 references = 6 trials; 6 to run" in done.stdout
+    assert not (sweep / CONFIRMATION).exists()
+
+
+def test_a_confirmation_runs_and_the_same_command_runs_what_is_missing(sweep, cache, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(sweep, out)
+    line = ("--confirm", "--seeds", "1", "--workers", "1", "--cache", str(cache))
+    done = recommend(out, *line)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Confirmation, both branches, fresh seeds" in done.stdout
+    fresh = load_experiment(out / CONFIRMATION)
+    assert fresh.shared.branches == "two"
+    assert {trial.seed for trial in plan(fresh)} == {1}
+    first = results(out / CONFIRMATION)
+    assert len(first) == 2
+    next(path for path in (out / CONFIRMATION / "trials").iterdir()).unlink()
+    assert "The confirmation has 1 of 2 trials" in recommend(out).stdout
+    again = recommend(out, *line)
+    assert "1 done; 1 to run" in again.stdout, again.stderr
+    assert results(out / CONFIRMATION) == first
+
+
+def test_images_that_are_gone_are_said(sweep, tiny_folder, tmp_path):
+    moved = tiny_folder.with_name("moved")
+    tiny_folder.rename(moved)
+    try:
+        done = recommend(sweep, "--confirm", "--cache", str(tmp_path / "empty"))
+    finally:
+        moved.rename(tiny_folder)
+    assert done.returncode == 2
+    assert str(tiny_folder) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_images_that_are_others_by_now_are_said(sweep, tiny_folder, tmp_path):
+    extra = next(tiny_folder.glob("train/*/*"))
+    copy = extra.with_name(f"another-{extra.name}")
+    shutil.copy(extra, copy)
+    try:
+        done = recommend(sweep, "--confirm", "--cache", str(tmp_path / "empty"))
+    finally:
+        copy.unlink()
+    assert done.returncode == 2
+    assert "have changed since the sweep" in done.stderr
+
+
+@pytest.mark.parametrize("flag", [("--seeds", "2"), ("--workers", "1"), ("--retry-failed",), ("--dry-run",)])
+def test_what_belongs_to_a_confirmation(sweep, flag):
+    assert "add --confirm" in one_sentence(ablate("recommend", sweep, *flag))
+
+
+def test_a_directory_without_a_sweep(tmp_path):
+    assert "is not a sweep directory" in one_sentence(ablate("recommend", tmp_path))
