@@ -450,29 +450,53 @@ def evaluate(
 
 @command
 def preview(
-    ops: options.Ops,
-    out: Annotated[Path, typer.Option(help="The picture to write (.png, .svg or .pdf)")] = Path("views.png"),
+    compositions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="crop+color(strength=0.5), ...: a contact sheet, many draws of each", metavar="[COMPOSITION]..."
+        ),
+    ] = None,
+    ops: Annotated[
+        str | None, typer.Option(help="Ops of a grid, comma-separated: the original and both views of every cell")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The picture to write (.png, .webp, .svg or .pdf)")] = Path("views.png"),
     data: options.Data = "glyphs",
-    branches: options.Branches = "one",
+    branches: Annotated[
+        Literal["one", "two"] | None,
+        typer.Option(help="one: from a random base crop, as in Figure 5", show_default="one for --ops, else two"),
+    ] = None,
     size: options.Size = None,
     preset: options.Preset = None,
     settings: options.Settings = None,
-    images: Annotated[int, typer.Option(help="Example images per cell", min=1, max=8)] = 2,
-    seed: Annotated[int, typer.Option(help="Seed of the draws", min=0)] = 0,
+    images: Annotated[int, typer.Option(help="Example images per cell or composition", min=1, max=16)] = 2,
+    draws: Annotated[
+        int | None, typer.Option(help="Draws per image of a contact sheet", show_default="8", min=1, max=32)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the images and draws", min=0)] = 0,
     cache: options.Cache = None,
     skip_corrupt: options.SkipCorrupt = False,
 ) -> None:
-    """Draw real transform pairs for every cell: the original, view 1, view 2."""
+    """Draw what an encoder will see: a contact sheet of compositions, or the transform pairs of a whole grid."""
     from ablate.data import cache_dir
     from ablate.inputs import make_request, prepare_images
-    from ablate.preview import check_target, draw, save
-    from ablate.settings import named_ops, validate
+    from ablate.preview import check_target, draw_grid, draw_sheet, save
+    from ablate.settings import named_ops, parse_one, validate
 
-    request = make_request(data, branches, "cpu", settings, preset, image_size=size)
-    names = named_ops(request, ops)
+    if bool(compositions) == bool(ops):
+        raise UsageError("name either compositions (ablate preview crop+color) or a grid's ops (--ops crop,color)")
+    if ops and draws:
+        raise UsageError("--draws is for compositions: a grid shows each pair once")
+    request = make_request(data, branches or ("one" if ops else "two"), "cpu", settings, preset, image_size=size)
+    named = named_ops(request, ops) if ops else ()
+    parsed = [parse_one(request, text) for text in compositions or ()]
     validate(request)
     check_target(out)
-    save(draw(request, names, prepare_images(request, cache_dir(cache), skip_corrupt), images, seed), out)
+    found = prepare_images(request, cache_dir(cache), skip_corrupt)
+    if ops:
+        figure = draw_grid(request, named, found, images, seed)
+    else:
+        figure = draw_sheet(request, parsed, found, images, draws or 8, seed)
+    save(figure, out)
     say(make_console(), f"wrote {out}")
 
 
