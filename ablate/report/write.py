@@ -13,6 +13,7 @@ from ablate.errors import UsageError
 from ablate.report.comparison import Comparison, compare, draw
 from ablate.report.grid import Grid
 from ablate.report.heatmap import heatmap, save
+from ablate.report.noise import noise
 from ablate.report.paper import TITLE, beside_the_paper, is_its_setting, published
 from ablate.report.statistics import summary
 from ablate.report.sweep import Sweep, read_sweep
@@ -37,7 +38,7 @@ class Report:
         """The heatmap in the terminal, the summary, what failed and how to rerun it, and where the files are."""
         directory, failed = self.sweep.directory, self.sweep.failed
         render(self.grid, console)
-        for line in [*summary(self.grid), *map(str, self.comparisons)]:
+        for line in [*summary(self.grid), *noise(self.sweep), *map(str, self.comparisons)]:
             say(console, line)
         say_each(console, [failure_line(directory, result) for result in failed], "red")
         if failed:
