@@ -33,7 +33,7 @@ def test_one_seed_says_what_more_would_cost(tmp_path):
 
 def test_noise_that_changes_with_accuracy(tmp_path):
     def uneven(trial):
-        draw = np.random.default_rng([trial.seed, len(trial.label), trial.label[0] == "c"]).normal()
+        draw = np.random.default_rng([trial.seed, *trial.label.encode()]).normal()
         return value(trial) + (0.1 * draw if MEANS.get(trial.label, 0) > 0.7 else 0.0)
 
     found = sentences(tmp_path, seeds=24, value=uneven)
