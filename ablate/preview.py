@@ -133,15 +133,8 @@ def _spelled(composition: Composition, columns: int) -> list[str]:
     """The composition, and every op with all its parameters, in lines of at most ``columns`` characters."""
     lines = textwrap.wrap(str(composition), columns)
     for spec in composition.specs():
-        told = ", ".join(f"{name}={_rounded(value)}" for name, value in spec.params.items())
-        lines += textwrap.wrap(f"{spec.name}: {told}", columns, initial_indent="  ", subsequent_indent="    ")
+        lines += textwrap.wrap(str(spec), columns, initial_indent="  ", subsequent_indent="    ")
     return lines
-
-
-def _rounded(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return f"({', '.join(map(_rounded, value))})"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _tile(config: TrialConfig) -> float:
