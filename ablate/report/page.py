@@ -15,12 +15,12 @@ from ablate.console import counted
 from ablate.report.comparison import Comparison
 from ablate.report.curves import Curve, curves
 from ablate.report.grid import Cell, Grid
-from ablate.report.heatmap import NAMES
+from ablate.report.heatmap import NAMES, short_names
 from ablate.report.layers import Layer, Place, layers
 from ablate.report.model import Model, fit
 from ablate.report.noise import noise
 from ablate.report.sections import Section
-from ablate.report.statistics import choosing, percent, summary
+from ablate.report.statistics import best_by_validation, choosing, percent, summary
 from ablate.report.sweep import Sweep
 from ablate.results import TrialResult, names_in, preview_path
 from ablate.sweep.eta import clock
@@ -40,7 +40,7 @@ class SeedRow:
     validation: str
     knn: str
     time: str
-    attempts: str
+    attempts: int
     reason: str
     log: str
 
@@ -92,7 +92,8 @@ def page(
     grid, model = sweep.grid, fit(sweep.grid.with_results)
     shown = layers(grid, comparisons)
     found = _entries(sweep, model)
-    places = {(entry.cell.label): entry for entry in found if entry.kind != "reference"}
+    best = best_by_validation(list(grid.cells.values()))
+    places = {entry.cell.label: entry for entry in found if entry.kind != "reference"}
     environment = Environment(
         loader=PackageLoader("ablate.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -100,11 +101,13 @@ def page(
     return template.render(
         sweep=sweep,
         grid=grid,
+        short=dict(zip(grid.ops, short_names(grid.ops), strict=True)),
         layers=shown,
         metric=NAMES[grid.metric].removesuffix(" (%)"),
         colour_data=_colour_data(grid, shown),
         entries=found,
         at=lambda row, column: places[grid.cells[row, column].label],
+        lead=next((entry.name for entry in found if best and entry.cell is best), ""),
         words=WORDS,
         lines=[*summary(grid), *noise(sweep), *map(str, comparisons)],
         facts=_facts(sweep),
@@ -206,7 +209,7 @@ def _seed_row(sweep: Sweep, trial: Trial, logs: set[str]) -> SeedRow:
         validation=value(grid.validation_metric),
         knn=value("knn_top1"),
         time=_took(sweep, record),
-        attempts=str(record.attempts) if record else "",
+        attempts=record.attempts if record else 0,
         reason=_reason(record),
         log=f"../logs/{log}" if log in logs else "",
     )

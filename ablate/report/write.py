@@ -81,7 +81,8 @@ def write_report(
         save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
     comparisons = [comparison for comparison, _ in compared]
     figure_5 = beside_the_paper(sweep.grid) if is_its_setting(sweep.experiment.shared) and not paper else None
-    html = page(sweep, [*comparisons, *filter(None, [figure_5])], effects(sweep.grid), refresh)
+    also = [figure_5] if figure_5 and figure_5.ranks else []
+    html = page(sweep, [*comparisons, *also], effects(sweep.grid), refresh)
     write_atomically(out / PAGE, html)
     return Report(sweep, comparisons)
 

@@ -120,6 +120,7 @@
   }
   const link = before.pinned && document.querySelector(`a[href="${before.pinned}"]`);
   if (link) pin(link, false);
+  else if (panel.dataset.first) show(heat.querySelector(`a[href="#${panel.dataset.first}"]`));
   if (before.scroll) scrollTo(0, before.scroll);
   addEventListener("pagehide", () => remember({ scroll: scrollY }));
 })();
