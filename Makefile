@@ -2,6 +2,7 @@
 # make test   install, then the tests (about six minutes)
 # make check  what CI runs: lint, types, tests
 # make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (ten to twenty minutes)
+# make test-browser  the report's page in headless Chromium, which root can install on Debian (half a minute)
 # make bench  every benchmark and docs/performance.md (an hour); bench-gpu: the part for a GPU (eight minutes)
 # Nothing else here needs root.
 
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow test-slurm lint types check bench bench-gpu clean
+.PHONY: install demo test test-slow test-browser test-slurm lint types check bench bench-gpu clean
 
 install: $(STAMP)
 
@@ -25,10 +26,14 @@ demo: $(STAMP)
 	@echo "heatmap: results/demo/report/heatmap.png"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow and not browser and not slurm" -n 2 --dist loadscope --no-loadscope-reorder
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -n 2
+
+test-browser: $(STAMP)
+	tests/browser/install
+	$(BIN)/python -m pytest -m browser tests/browser
 
 test-slurm: $(STAMP)
 	tests/slurm/install

@@ -293,14 +293,19 @@ def _failed(result: TrialResult, log: Path) -> str:
 @command
 def status(
     directory: options.Directory,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until nothing runs")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until it has ended")] = False,
+    every: options.Every = None,
 ) -> None:
     """Say what is done, running, queued, failed and missing: from the disk, and from Slurm where there is one."""
+    from ablate.report.live import print_status, watch_status
     from ablate.sweep.slurm.past import look_up
-    from ablate.sweep.status import print_status, sweep_status, watch_status
+    from ablate.sweep.status import sweep_status
+    from ablate.sweep.watch import EVERY
 
     if watch:
-        watch_status(directory, make_console())
+        watch_status(directory, make_console(), every or EVERY)
+    elif every:
+        raise UsageError("--every is for --watch")
     else:
         print_status(sweep_status(directory, *look_up(directory)), make_console())
 
@@ -349,15 +354,30 @@ def report(
     paper: Annotated[
         bool, typer.Option("--paper", help="Also draw it side by side with Figure 5 of the SimCLR paper")
     ] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Write it again whenever the sweep has changed")] = False,
+    every: options.Every = None,
 ) -> None:
-    """Write heatmap.png/svg/pdf, table.csv and table.tex to DIR/report; works at any time.
+    """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex to DIR/report; works at any time.
 
-    Further directories are compared with the first: another data set, other branches, another budget.
+    Further directories are compared with the first: another data set, other branches, another budget. With --watch the
+    page refreshes itself in the browser until the sweep has ended.
     """
     from ablate.report import write_report
+    from ablate.report.live import headline
+    from ablate.sweep.watch import EVERY, changes
 
     first, *others = directories
-    write_report(first, others, paper=paper).show(make_console())
+    console, pause = make_console(), every or EVERY
+    if every and not watch:
+        raise UsageError("--every is for --watch")
+    try:
+        for state in changes(first, pause) if watch else ():
+            if not state.is_over:
+                write_report(first, others, paper=paper, refresh=pause)
+                console.print(headline(state), soft_wrap=True)
+    finally:  # also after Ctrl-C: a page that nobody writes any more must not say that it refreshes
+        written = write_report(first, others, paper=paper)
+    written.show(console)
 
 
 @command
@@ -450,29 +470,53 @@ def evaluate(
 
 @command
 def preview(
-    ops: options.Ops,
-    out: Annotated[Path, typer.Option(help="The picture to write (.png, .svg or .pdf)")] = Path("views.png"),
+    compositions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="crop+color(strength=0.5), ...: a contact sheet, many draws of each", metavar="[COMPOSITION]..."
+        ),
+    ] = None,
+    ops: Annotated[
+        str | None, typer.Option(help="Ops of a grid, comma-separated: the original and both views of every cell")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The picture to write (.png, .webp, .svg or .pdf)")] = Path("views.png"),
     data: options.Data = "glyphs",
-    branches: options.Branches = "one",
+    branches: Annotated[
+        Literal["one", "two"] | None,
+        typer.Option(help="one: from a random base crop, as in Figure 5", show_default="one for --ops, else two"),
+    ] = None,
     size: options.Size = None,
     preset: options.Preset = None,
     settings: options.Settings = None,
-    images: Annotated[int, typer.Option(help="Example images per cell", min=1, max=8)] = 2,
-    seed: Annotated[int, typer.Option(help="Seed of the draws", min=0)] = 0,
+    images: Annotated[int, typer.Option(help="Example images per cell or composition", min=1, max=16)] = 2,
+    draws: Annotated[
+        int | None, typer.Option(help="Draws per image of a contact sheet", show_default="8", min=1, max=32)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the images and draws", min=0)] = 0,
     cache: options.Cache = None,
     skip_corrupt: options.SkipCorrupt = False,
 ) -> None:
-    """Draw real transform pairs for every cell: the original, view 1, view 2."""
+    """Draw what an encoder will see: a contact sheet of compositions, or the transform pairs of a whole grid."""
     from ablate.data import cache_dir
     from ablate.inputs import make_request, prepare_images
-    from ablate.preview import check_target, draw, save
-    from ablate.settings import named_ops, validate
+    from ablate.preview import check_target, draw_grid, draw_sheet, save
+    from ablate.settings import named_ops, parse_one, validate
 
-    request = make_request(data, branches, "cpu", settings, preset, image_size=size)
-    names = named_ops(request, ops)
+    if bool(compositions) == bool(ops):
+        raise UsageError("name either compositions (ablate preview crop+color) or a grid's ops (--ops crop,color)")
+    if ops and draws:
+        raise UsageError("--draws is for compositions: a grid shows each pair once")
+    request = make_request(data, branches or ("one" if ops else "two"), "cpu", settings, preset, image_size=size)
+    named = named_ops(request, ops) if ops else ()
+    parsed = [parse_one(request, text) for text in compositions or ()]
     validate(request)
     check_target(out)
-    save(draw(request, names, prepare_images(request, cache_dir(cache), skip_corrupt), images, seed), out)
+    found = prepare_images(request, cache_dir(cache), skip_corrupt)
+    if ops:
+        figure = draw_grid(request, named, found, images, seed)
+    else:
+        figure = draw_sheet(request, parsed, found, images, draws or 8, seed)
+    save(figure, out)
     say(make_console(), f"wrote {out}")
 
 

@@ -46,6 +46,16 @@ class OpSpec(Model):
     version: int
     params: dict[str, Any]
 
+    def __str__(self) -> str:
+        """``color(brightness=0.8, ...)``: every parameter, rounded to four digits."""
+        return f"{self.name}({', '.join(f'{name}={_rounded(value)}' for name, value in self.params.items())})"
+
+
+def _rounded(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_rounded, value))})"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
 
 class Base(Model):
     """The base crop of one-branch pairs, shared by both views: ``crop`` without flip, with that op's ranges."""

@@ -80,6 +80,9 @@ Cache = Annotated[
 ]
 SkipCorrupt = Annotated[bool, typer.Option("--skip-corrupt", help="Leave unreadable image files out")]
 Out = Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<data>-<ops>")]
+Every = Annotated[
+    float | None, typer.Option(help="With --watch: seconds between looks at the disk", show_default="5", min=0.1)
+]
 Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="DIR")]
 
 SLURM = "With --launcher slurm; what is the same for all sweeps can stand in ~/.config/ablate/slurm.toml"

@@ -1,20 +1,23 @@
-"""A picture of real transform pairs: for every cell the original, view 1 and view 2."""
+"""Pictures of real transform pairs: of every cell of a grid, or a contact sheet by which strengths can be judged."""
 
 from __future__ import annotations
 
 import io
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpecFromSubplotSpec
 from torch import Tensor
 
-from ablate.composition import Streams, TransformPair
-from ablate.config import NamedOp
+from ablate.composition import Composition, Streams, TransformPair
+from ablate.config import NamedOp, TrialConfig
 from ablate.data import DataSet, Resident
 from ablate.errors import UsageError, unknown
 from ablate.ops import center_crop
+from ablate.previews import GAP, mosaic
 from ablate.report.heatmap import short_names, spelled_out
 from ablate.results import write_atomically
 from ablate.rng import derive_seed
@@ -22,11 +25,13 @@ from ablate.settings import Request, shared_config
 from ablate.sweep.plan import cell_label
 from ablate.sweep.run import check_writable
 
-FORMATS = ("png", "svg", "pdf")
-HEADINGS = ("original", "view 1", "view 2")
-TILE = 0.62  # inches per image
-LINE = 0.13  # inches of a line of text below
-GAP = (0.3, 0.42)  # inches between cells, across and down; the headings stand in it
+FORMATS = ("png", "webp", "svg", "pdf")
+DPI = 150
+LARGEST = 2**16 - 1  # pixels a side that a picture can have
+UPSCALED = 64  # pixels: images of up to as many a side are shown larger, pixel by pixel
+SMALL, LARGE = 0.62, 1.1  # inches per image, up to that size and beyond
+LINE = 0.13  # inches of a line of text
+BETWEEN = (0.3, 0.42)  # inches between the cells of a grid, across and down; the headings stand in it
 
 
 def check_target(path: Path) -> None:
@@ -39,41 +44,66 @@ def check_target(path: Path) -> None:
     check_writable(path.absolute().parent)
 
 
-def draw(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: int, seed: int) -> Figure:
-    """``count`` training images per cell, with the draws that a trial of ``seed`` would make of this batch.
+def draw_grid(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: int, seed: int) -> Figure:
+    """The original, view 1 and view 2 of ``count`` training images for every cell of a grid.
 
     All cells show the same images and, one-branch, the same base crops: as in a sweep, cells of one seed are paired.
+
+    Raises:
+        UsageError: the picture would be too large.
     """
     config = shared_config(request, data.identity)
-    order = torch.randperm(
-        len(data.pretrain.labels), generator=torch.Generator().manual_seed(derive_seed(seed, "preview"))
-    )
-    images, sizes = Resident(data.pretrain.images, torch.device("cpu")).batch(order[:count])
-    original = center_crop(images, (config.image_size, config.image_size), 1.0, sizes)
-    k = len(ops)
+    images, sizes = _some(data, count, seed)
+    count = len(images)  # of a smaller set, all
+    original = _original(images, sizes, config)
+    k, tile = len(ops), _tile(config)
     names = short_names([op.label for op in ops])
-    width = k * (3 * TILE + GAP[0])
+    width = k * (3 * tile + BETWEEN[0])
     below = spelled_out([op.label for op in ops], int(width * 20))
-    height = k * (count * TILE + GAP[1]) + LINE * len(below)
-    figure = Figure(figsize=(width, height), dpi=150)
-    outer = figure.add_gridspec(
-        k,
-        k,
-        left=0.5 * GAP[0] / width,
-        right=1 - 0.5 * GAP[0] / width,
-        bottom=(0.1 * GAP[1] + LINE * len(below)) / height,
-        top=1 - 0.9 * GAP[1] / height,
-        wspace=GAP[0] / (3 * TILE),
-        hspace=GAP[1] / (count * TILE),
-    )
+    height = k * (count * tile + BETWEEN[1]) + LINE * len(below)
+    figure = _figure(width, height)
     for i, row in enumerate(ops):
         for j, column in enumerate(ops):
             specs = (row.op,) if i == j else (row.op, column.op)
-            cell = config.model_copy(update={"composition": specs})
-            views = TransformPair.from_config(cell)(images, Streams(seed, 0, "cpu"), sizes)
-            inner = outer[i, j].subgridspec(count, 3, wspace=0.04, hspace=0.04)
-            _draw_cell(figure, inner, (original, *views), cell_label(names[i], names[j]))
+            views = _pair(config, Composition.from_specs(specs))(images, Streams(seed, 0, "cpu"), sizes)
+            left = (j + 0.5) * BETWEEN[0] + j * 3 * tile
+            top = (i + 0.9) * BETWEEN[1] + i * count * tile
+            axes = _axes(figure, left, top, 3 * tile, count * tile)
+            _show(axes, _columns(original, *views), config.image_size, ("original", "view 1", "view 2"))
+            axes.set_title(cell_label(names[i], names[j]), fontsize=6, pad=9, parse_math=False)
     figure.text(0.5, 0.01, "\n".join(below), ha="center", va="bottom", fontsize=6, parse_math=False)
+    return figure
+
+
+def draw_sheet(
+    request: Request, compositions: Sequence[Composition], data: DataSet, count: int, draws: int, seed: int
+) -> Figure:
+    """A contact sheet: for every composition ``count`` training images, the original and ``draws`` draws of view 1.
+
+    Every composition shows the same images, with draws from the same seeds, under its ops with all their parameters.
+
+    Raises:
+        UsageError: the picture would be too large.
+    """
+    config = shared_config(request, data.identity)
+    images, sizes = _some(data, count, seed)
+    count = len(images)  # of a smaller set, all
+    original = _original(images, sizes, config)
+    many = images.repeat_interleave(draws, 0)
+    many_sizes = None if sizes is None else sizes.repeat_interleave(draws, 0)
+    tile, margin = _tile(config), 0.5 * BETWEEN[0]
+    width = (1 + draws) * tile + 2 * margin
+    labels = [_spelled(composition, int(width * 17)) for composition in compositions]
+    heights = [LINE * (len(label) + 2) + count * tile for label in labels]
+    figure = _figure(width, sum(heights) + margin)
+    top = 0.0
+    for composition, label, height in zip(compositions, labels, heights, strict=True):
+        views = _pair(config, composition)(many, Streams(seed, 0, "cpu"), many_sizes)[0]
+        axes = _axes(figure, margin, top + height - count * tile, width - 2 * margin, count * tile)
+        columns = _columns(original, *views.unflatten(0, (count, draws)).unbind(1))
+        _show(axes, columns, config.image_size, ("original", "draws"))
+        axes.set_title("\n".join(label), fontsize=7, pad=9, loc="left", parse_math=False)
+        top += height
     return figure
 
 
@@ -84,14 +114,61 @@ def save(figure: Figure, path: Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def _draw_cell(figure: Figure, inner: GridSpecFromSubplotSpec, columns: tuple[Tensor, ...], label: str) -> None:
-    for j, batch in enumerate(columns):
-        for i, image in enumerate(batch):
-            axes = figure.add_subplot(inner[i, j])
-            axes.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), vmin=0, vmax=1, interpolation="nearest")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            if i == 0:
-                axes.set_title(
-                    f"{label}\n{HEADINGS[j]}" if j == 1 else HEADINGS[j], fontsize=6, pad=2, parse_math=False
-                )
+def _some(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tensor | None]:
+    """``count`` training images that ``seed`` picks, as a batch."""
+    picked = torch.Generator().manual_seed(derive_seed(seed, "preview"))
+    order = torch.randperm(len(data.pretrain.labels), generator=picked)
+    return Resident(data.pretrain.images, torch.device("cpu")).batch(order[:count])
+
+
+def _original(images: Tensor, sizes: Tensor | None, config: TrialConfig) -> Tensor:
+    return center_crop(images, (config.image_size, config.image_size), 1.0, sizes)
+
+
+def _pair(config: TrialConfig, composition: Composition) -> TransformPair:
+    return TransformPair.from_config(config.model_copy(update={"composition": composition.specs()}))
+
+
+def _spelled(composition: Composition, columns: int) -> list[str]:
+    """The composition, and every op with all its parameters, in lines of at most ``columns`` characters."""
+    lines = textwrap.wrap(str(composition), columns)
+    for spec in composition.specs():
+        lines += textwrap.wrap(str(spec), columns, initial_indent="  ", subsequent_indent="    ")
+    return lines
+
+
+def _tile(config: TrialConfig) -> float:
+    return SMALL if config.image_size <= UPSCALED else LARGE
+
+
+def _figure(width: float, height: float) -> Figure:
+    if DPI * max(width, height) > LARGEST:
+        raise UsageError(
+            f"the picture would have {DPI * width:.0f} x {DPI * height:.0f} pixels, and {LARGEST} a side are the most: "
+            "draw fewer ops, compositions or --images"
+        )
+    return Figure(figsize=(width, height), dpi=DPI)
+
+
+def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches from the figure's top left corner."""
+    whole_width, whole_height = figure.get_size_inches()
+    return figure.add_axes(
+        (left / whole_width, 1 - (top + height) / whole_height, width / whole_width, height / whole_height)
+    )
+
+
+def _columns(*columns: Tensor) -> Tensor:
+    """Columns of images, float ``[n, 3, h, w]`` each, as one picture."""
+    return mosaic(*(torch.stack(row) for row in zip(*columns, strict=True)))
+
+
+def _show(axes: Axes, picture: Tensor, size: int, headings: Sequence[str]) -> None:
+    """A picture of images of ``size`` pixels a side, and a heading above each of its first columns."""
+    axes.imshow(picture.numpy(), interpolation="nearest" if size <= UPSCALED else "auto", aspect="auto")
+    axes.set_yticks([])
+    axes.xaxis.tick_top()
+    axes.set_xticks([i * (size + GAP) + size / 2 for i in range(len(headings))], headings, fontsize=6)
+    axes.tick_params(length=0, pad=1)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

@@ -152,6 +152,11 @@ class BadRecord(ValueError):
     """A record file that is truncated or is not a record."""
 
 
+def preview_path(directory: Path, key: str) -> Path:
+    """``DIR/previews/<key>.webp``: one picture for all seeds of a configuration."""
+    return directory / "previews" / f"{key}.webp"
+
+
 def read_record(path: Path, *, points: int | None = None) -> TrialResult:
     """Read one record, with at most ``points`` entries of its history (default: all), which is checked whole.
 

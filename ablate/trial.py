@@ -27,6 +27,7 @@ from ablate.evaluation.knn import knn_on_validation
 from ablate.evaluation.protocols import check_protocols, default_protocols, evaluate
 from ablate.failure import describe
 from ablate.lease import UNBEGUN, Held, Lease, LostLease, claim, running_directory
+from ablate.previews import write_preview
 from ablate.provenance import host, versions
 from ablate.results import (
     BadRecord,
@@ -219,6 +220,8 @@ def execute(
     torch.set_num_threads(trial.config.threads)
     protocols = default_protocols(data) if protocols is None else protocols
     run = _Run(trial, directory, data, device, lease, context, world, online="online" in protocols)
+    if world.rank == 0:
+        write_preview(directory, trial.config, data, device)
     resumable = False  # where another process was lost, the checkpoint is as good as ever
     try:
         run.train()

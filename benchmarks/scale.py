@@ -30,12 +30,13 @@ from rich.console import Console
 from ablate.config import DataIdentity, Experiment, NamedOp, OpSpec, Trial, TrialConfig
 from ablate.provenance import versions
 from ablate.report import write_report
+from ablate.report.live import print_status
 from ablate.results import record_path
 from ablate.sweep import dry_run
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.progress import Progress
 from ablate.sweep.run import survey
-from ablate.sweep.status import print_status, sweep_status
+from ablate.sweep.status import sweep_status
 from ablate.sweep.workspace import running_directory
 from ablate.table import load_results
 from benchmarks.harness import save

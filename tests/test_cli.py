@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 
@@ -264,6 +265,36 @@ def test_preview_draws_every_cell(tmp_path):
     )
     assert "not writable" in message
     assert "picture format" in one_sentence(ablate("preview", "--ops", "crop", "--out", tmp_path / "views.gif"))
+
+
+def test_preview_is_a_contact_sheet_of_compositions(tmp_path):
+    out, cache = tmp_path / "sheet.webp", ["--cache", tmp_path / "cache"]
+    heights = []
+    for line in (["color"], ["color", "crop+color(strength=0.5)"], ["color", "none", "--images", "3", "--draws", "2"]):
+        done = ablate("preview", *line, "--out", out, *cache)
+        assert done.returncode == 0, done.stderr
+        with Image.open(out) as picture:
+            heights.append(picture.size)
+    assert heights[1][0] == heights[0][0] > heights[2][0]
+    assert heights[1][1] > 1.9 * heights[0][1]
+    for bad, sentence in (
+        ([], "name either compositions"),
+        (["color", "--ops", "crop"], "name either compositions"),
+        (["--ops", "crop", "--draws", "3"], "--draws is for compositions"),
+        (["crop+colr"], "did you mean 'color'"),
+        (["color"] * 600, "65535 a side are the most: draw fewer"),
+    ):
+        assert sentence in one_sentence(ablate("preview", *bad, *cache))
+
+
+def test_preview_of_fewer_images_than_asked_for_shows_all(tiny_folder, tmp_path):
+    for number, path in enumerate(sorted(tiny_folder.glob("train/*/*"))[:10]):
+        (tmp_path / "few" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "few" / "ab"[number % 2])
+    line = ["--data", f"folder:{tmp_path / 'few'}", "--images", "16", "--cache", tmp_path / "cache"]
+    for what in (["none", "--draws", "3"], ["--ops", "crop"]):
+        done = ablate("preview", *what, *line, "--out", tmp_path / "views.png")
+        assert done.returncode == 0, done.stderr
 
 
 def test_ops_lists_every_op():

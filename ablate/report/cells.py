@@ -5,16 +5,16 @@ From what is known of each cell (a :class:`Spot`) to lines of text, in the roomi
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
-from rich.text import Text
+from rich.text import Span, Text
 
 from ablate.report.grid import Cell, Grid
-from ablate.report.shades import shade
 from ablate.sweep.status import Place, Status
 from ablate.sweep.workspace import TrialProgress
 
@@ -40,6 +40,7 @@ STYLES: dict[Place, str] = {
     "done": "",
 }
 TROUBLE: tuple[Place, ...] = ("running", "failed", "lost", "interrupted")  # told beside the seeds that are done
+SCALE = "scale "  # how a style begins that is a place on the colour scale, 0 to 100
 CORNER = "first \\ second"
 ROOMY, TALL = 12, 9  # columns of a cell at most, in one line and in two
 LEAST_TALL, LEAST = 5, 3  # at least; a cell of fewer is a single character
@@ -87,7 +88,9 @@ def view(status: Status, grid: Grid) -> View:
         key, place = (trial.reference is not None, trial.label), status.places[trial.id]
         where.setdefault(key, Counter())[place] += 1
         if place == "running":
-            ahead[key] = max(ahead.get(key, status.begun[trial.id].progress), status.begun[trial.id].progress, key=_epoch)
+            ahead[key] = max(
+                ahead.get(key, status.begun[trial.id].progress), status.begun[trial.id].progress, key=_epoch
+            )
 
     def spot(cell: Cell, reference: bool = False) -> Spot:
         key = reference, cell.label
@@ -102,6 +105,22 @@ def view(status: Status, grid: Grid) -> View:
         min(means, default=0.0),
         max(means, default=1.0),
     )
+
+
+def coloured(line: Text) -> Text:
+    """``line``, whose styles ``scale 37`` are places on the heatmap's colour scale, in these colours."""
+    spans = [Span(span.start, span.end, _shade(str(span.style))) for span in line.spans]
+    return Text(line.plain, style=line.style, spans=spans)
+
+
+@functools.cache
+def _shade(style: str) -> str:
+    if not style.startswith(SCALE):
+        return style
+    from ablate.report.palette import as_hex, colour, ink_on  # Matplotlib's, which lines without colours do without
+
+    background = colour(int(style.removeprefix(SCALE)) / 100)
+    return f"{ink_on(background)} on {as_hex(background)}"
 
 
 def _epoch(progress: TrialProgress) -> int:
@@ -147,7 +166,7 @@ def _layout(ops: Sequence[str], width: int, most: int, *, tall: bool) -> Layout 
 
 
 def draw(seen: View, width: int, *, ascii_only: bool = False, height: int | None = None) -> list[Text]:
-    """The grid as lines of at most ``width`` columns, at most ``height`` of them unless None, and what its marks mean."""
+    """The grid as lines of at most ``width`` columns, at most ``height`` unless None, and what its marks mean."""
     ops = seen.grid.ops
     marks = PLAIN if ascii_only else MARKS
     fit = layout(ops, width, None if height is None else height - 1)
@@ -171,7 +190,9 @@ def phrases(spot: Spot, seen: View, marks: dict[Place, str]) -> tuple[list[Words
     cell, mean = spot.cell, spot.cell.mean()
     if mean is not None:
         place = seen.hundredth(mean)
-        return (_complete(cell, mean, place) if cell.status == "done" else _partial(spot, mean, marks)), f"scale {place}"
+        return (
+            _complete(cell, mean, place) if cell.status == "done" else _partial(spot, mean, marks)
+        ), f"{SCALE}{place}"
     if cell.status == "not judged":
         return [("n/a", ""), ("-", "")], "dim"
     mark, style = marks[spot.place], STYLES[spot.place]

@@ -32,8 +32,13 @@ class Comparison:
     rho: float
     n: int
 
+    @property
+    def ranks(self) -> bool:
+        """Whether there is a rank correlation."""
+        return not math.isnan(self.rho)
+
     def __str__(self) -> str:
-        if math.isnan(self.rho):
+        if not self.ranks:
             why = "too few for a rank correlation" if self.n < FEWEST else "which one of the two does not rank"
             return f"{self.name}: {counted(self.n, 'cell')} in common, {why}."
         return f"Spearman rank correlation with {self.name}: {self.rho:+.2f} over {self.n} cells."

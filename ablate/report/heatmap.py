@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 from ablate.report.grid import Cell, Grid, grid_of
+from ablate.report.palette import UNSIGNED, colour, ink_on
 from ablate.report.statistics import percent
 from ablate.results import write_atomically
 
@@ -26,7 +27,6 @@ CELL = (0.66, 0.52)  # inches
 DPI = 200
 DENSE = 20  # ops: beyond, cells show their mean alone
 LONGEST, UPRIGHT = 20, 8  # characters of a label: beyond, it is shortened; beyond, it stands on end
-COLOURS = "viridis"  # perceptually uniform, readable without colour vision
 NAMES = {
     "linear_top1": "linear evaluation top-1 (%)",
     "linear_val_top1": "linear evaluation top-1 on validation (%)",
@@ -150,18 +150,18 @@ def heading_height(ops: Sequence[str]) -> float:
 
 def draw_panel(main: Axes, side: Axes, grid: Grid, metric: str, limits: tuple[float, float]) -> None:
     """The cells into ``main``, row averages and colour scale into ``side``; long column labels stand on end."""
-    colours, norm = mpl.colormaps[COLOURS], Normalize(100 * limits[0], 100 * limits[1])
+    norm = Normalize(100 * limits[0], 100 * limits[1])
     for i, row in enumerate(grid.ops):
         for j, column in enumerate(grid.ops):
-            _draw_cell(main, j, i, grid.cells[row, column], metric, colours, norm, spread=len(grid.ops) <= DENSE)
-        _draw_average(side, i, grid.average(row, metric), colours, norm)
+            _draw_cell(main, j, i, grid.cells[row, column], metric, norm, spread=len(grid.ops) <= DENSE)
+        _draw_average(side, i, grid.average(row, metric), norm)
     names = short_names(grid.ops)
     _frame(main, names, names, upright=max(len(name) for name in names) > UPRIGHT)
     _frame(side, ("average",), (), upright=False)
     side.sharey(main)
     main.set_xlabel("second op")
     main.set_ylabel("first op")
-    scale = main.figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=side, fraction=0.25, pad=0.08)
+    scale = main.figure.colorbar(mpl.cm.ScalarMappable(norm, UNSIGNED), ax=side, fraction=0.25, pad=0.08)
     scale.ax.tick_params(labelsize=6)
     scale.outline.set_visible(False)
 
@@ -173,9 +173,7 @@ def limits_of(grid: Grid, metric: str) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.005, high + 0.005)
 
 
-def _draw_cell(
-    axes: Axes, x: int, y: int, cell: Cell, metric: str, colours: Colormap, norm: Normalize, *, spread: bool
-) -> None:
+def _draw_cell(axes: Axes, x: int, y: int, cell: Cell, metric: str, norm: Normalize, *, spread: bool) -> None:
     mean, std = cell.mean(metric), cell.std(metric)
     if mean is None:
         failed = cell.status == "failed"
@@ -185,7 +183,7 @@ def _draw_cell(
         )
         _write(axes, x, y + 0.5, cell.status, 6, colour, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
         return
-    ink = _paint(axes, x, y, 100 * mean, colours, norm)
+    ink = _paint(axes, x, y, 100 * mean, norm)
     notes = [f"± {100 * std:.1f}"] if std is not None and spread else []
     notes += [f"n = {cell.n} of {cell.planned}"] if cell.status == "partial" else []
     notes += ["collapsed"] if "collapsed" in cell.flags else []
@@ -194,11 +192,11 @@ def _draw_cell(
         _write(axes, x, y + 0.73, "\n".join(notes), 6 if len(notes) == 1 else 4.5, ink)
 
 
-def _draw_average(axes: Axes, y: int, average: float | None, colours: Colormap, norm: Normalize) -> None:
+def _draw_average(axes: Axes, y: int, average: float | None, norm: Normalize) -> None:
     if average is None:
         _write(axes, 0, y + 0.5, "-", 8, "#666666")
         return
-    ink = _paint(axes, 0, y, 100 * average, colours, norm)
+    ink = _paint(axes, 0, y, 100 * average, norm)
     _write(axes, 0, y + 0.5, f"{100 * average:.1f}", 8, ink)
 
 
@@ -208,11 +206,11 @@ def _write(axes: Axes, x: int, y: float, words: str, size: float, colour: str, *
     text.set_in_layout(False)
 
 
-def _paint(axes: Axes, x: int, y: int, value: float, colours: Colormap, norm: Normalize) -> str:
+def _paint(axes: Axes, x: int, y: int, value: float, norm: Normalize) -> str:
     """Fill a cell; the ink that reads on it, by relative luminance."""
-    red, green, blue, _ = colours(norm(value))
-    axes.add_artist(Rectangle((x, y), 1, 1, facecolor=(red, green, blue), edgecolor="white", lw=0.8))
-    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.45 else "white"
+    background = colour(float(norm(value)))
+    axes.add_artist(Rectangle((x, y), 1, 1, facecolor=background, edgecolor="white", lw=0.8))
+    return ink_on(background)
 
 
 def _frame(axes: Axes, columns: Sequence[str], rows: Sequence[str], *, upright: bool) -> None:

@@ -1,37 +1,61 @@
-"""What ``ablate status`` shows: the cells, what is at work, what failed, how fast it goes. Imports no torch, no pandas."""
+"""What ``ablate status`` shows: the cells, what is at work, what failed, how fast it goes. Needs no torch."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.progress_bar import ProgressBar
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from ablate.config import Trial
 from ablate.console import MOST, counted, first_lines
 from ablate.lease import STALE
-from ablate.report.cells import STYLES, Spot, Terminal, View, draw, one_line, view
-from ablate.report.grid import Grid, grid_of, sweep_rows
+from ablate.report.cells import MARKS, PLAIN, STYLES, View, coloured, draw, one_line, view
+from ablate.report.grid import grid_of, sweep_rows
 from ablate.sweep.eta import clock
 from ablate.sweep.pace import seconds_left, trials_per_hour
-from ablate.sweep.status import Begun, Place, Status, failure_line, reason
+from ablate.sweep.status import Place, Status, failure_line
+from ablate.sweep.watch import changes, looks
 
-BAR = 30  # columns
-LEAST_LABEL = 12  # columns of a trial's name; before it gets fewer, columns are left out
-OPTIONAL = ("host", "attempt", "job", "last epoch", "images/s")  # columns, in the order in which they go
-IN_ORDER: tuple[Place, ...] = ("running", "lost", "interrupted")
+FEW = 5  # failures and further cells of a screen, which has little room
+LEAST_GRID = 6  # lines that the cells get at least
+QUIET = STALE / 2  # seconds after which a running trial's silence is marked; at STALE it is lost
 
 
-def grid_so_far(status: Status) -> Grid:
-    """The grid of the records that there are."""
-    return grid_of(sweep_rows(status.trials, status.records))
+def print_status(status: Status, console: Console) -> None:
+    """Counts, cells, what has begun with its epoch, failures with reason and log, and what to do next."""
+    for part in _parts(status, console, MOST, None):
+        console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def watch_status(directory: Path, console: Console, every: float) -> None:
+    """Show the status again and again until the sweep has ended, or until Ctrl-C; the last one stays.
+
+    A line per change where there is no terminal.
+
+    Raises:
+        UsageError: it is not a sweep's directory, or is one no longer.
+    """
+    status = None
+    try:
+        if console.is_terminal:
+            with Live(console=console, auto_refresh=False, transient=True) as live:
+                for status in looks(directory, every):
+                    live.update(_screen(status, console, every), refresh=True)
+        else:
+            for status in changes(directory, every):
+                if not status.is_over:
+                    console.print(headline(status), soft_wrap=True)
+    except KeyboardInterrupt:
+        pass  # whoever watches changes nothing by leaving
+    if status:
+        print_status(status, console)
 
 
 def headline(status: Status) -> Text:
@@ -47,55 +71,104 @@ def headline(status: Status) -> Text:
     return Text(sentence)
 
 
-def print_status(status: Status, console: Console) -> None:
-    """Counts, cells, running trials with their epoch, failures with reason and log, and what to do next."""
-    terminal = Terminal(console.width, None, console.options.ascii_only, console.color_system is not None)
-    seen, now = view(status, grid_so_far(status)), time.time()
+def pace(status: Status, now: float) -> Text | None:
+    """``12.5 trials/h, about 40 min left``; None where neither is known. ``now`` is in unix seconds."""
+    per_hour, left = trials_per_hour(status, now), seconds_left(status)
+    told = [f"{per_hour:.3g} trials/h"] if per_hour and not status.is_complete else []
+    told += [f"about {clock(left)} left"] if left else []
+    return Text(", ".join(told)) if told else None
+
+
+def _screen(status: Status, console: Console, every: float) -> Group:
+    """A status that fits the terminal: the cells get the room that the rest leaves them."""
+    hint = f"as of {time.strftime('%H:%M:%S')}, every {every:g} s; Ctrl-C leaves, and changes nothing"
+    below = 6 + min(len(status.begun), FEW + 1) + min(len(status.failed), FEW + 1) + 2 * bool(status.failed)
+    height = max(LEAST_GRID, console.height - below)
+    return Group(*_parts(status, console, FEW, height), Text(hint, style="dim"))
+
+
+def _parts(status: Status, console: Console, most: int, height: int | None) -> list[RenderableType]:
     parts: list[RenderableType] = [headline(status)]
-    if speed := pace(status, now):
-        parts.append(Text(speed))
-    parts += [*_cells(seen, terminal), *beside(seen, terminal)]
+    if told := pace(status, time.time()):
+        parts.append(told)
+    parts += cells(status, console, most, height)
     if status.begun:
-        parts.append(at_work(status, terminal, now, MOST))
-    for part in [*parts, *failures(status), *notices(status), *advice(status)]:
-        console.print(part, soft_wrap=isinstance(part, Text))
+        parts.append(at_work(status, most))
+    parts += _some([failure_line(status.directory, result) for result in status.failed], most, "red")
+    parts += _some([f"damaged record: {path} (its trial will run again)" for path in status.damaged], most, "yellow")
+    parts += _some(status.ended_jobs, most, "yellow")
+    if status.note:
+        parts.append(Text(status.note, style="yellow"))
+    if status.is_over and status.count("interrupted", "lost", "missing"):
+        parts.append(Text(f"to complete it: {status.experiment.command}"))
+    if status.failed:
+        parts.append(Text(f"to rerun what failed: {status.experiment.command} --retry-failed"))
+    return parts
 
 
-@dataclass(frozen=True)
-class Screen:
-    """A status as one screen, whatever its size; ``seen`` in unix seconds is when the disk was looked at."""
-
-    status: Status
-    grid: Grid
-    seen: float
-    every: float
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The parts that fit, the cells first."""
-        height = options.height or console.height
-        terminal = Terminal(options.max_width, height, options.ascii_only, console.color_system is not None)
-        yield from screen(self.status, self.grid, terminal, self.seen, self.every)
+def _some(sentences: Sequence[str], most: int, style: str) -> list[Text]:
+    """The first ``most``, and how many more there are."""
+    if len(sentences) <= most:
+        return first_lines(sentences, style)
+    return [*first_lines(sentences[:most], style), Text(f"... and {len(sentences) - most} more", style=style)]
 
 
-def screen(status: Status, grid: Grid, terminal: Terminal, seen: float, every: float) -> list[RenderableType]:
-    """``status`` in at most ``terminal.height`` lines, if that is ten or more.
+def cells(status: Status, console: Console, most: int, height: int | None) -> list[RenderableType]:
+    """The grid in at most ``height`` lines, if that is not None, then what has no place in it; nothing at the start."""
+    if not status.records and not status.begun:
+        return []
+    ascii_only = console.options.ascii_only
+    seen = view(status, grid_of(sweep_rows(status.trials, status.records)))
+    lines = draw(seen, console.width, ascii_only=ascii_only, height=height) if seen.grid.ops else []
+    lines += _beside(seen, most, ascii_only=ascii_only)
+    return [coloured(line) if console.color_system else line for line in lines]
 
-    A third of the room is kept for what stands below the cells, and a third of that for failures, if there are so many.
-    """
-    now = time.time()
-    assert terminal.height is not None
-    top: list[RenderableType] = [_one_line(headline(status), terminal, bold=True), _pace_line(status, terminal, now)]
-    hint = f"as of {time.strftime('%H:%M:%S', time.localtime(seen))}, every {every:g} s; Ctrl-C leaves, and changes nothing"
-    room = terminal.height - len(top) - 1
-    cells = view(status, grid)
-    below = min(len(status.begun) + 1 + len(status.failed) + 2 * bool(cells.references or cells.further), room // 3)
-    middle: list[RenderableType] = []
-    told = [_one_line(notice, terminal) for notice in notices(status, 2)]
-    middle += _cells(cells, terminal, room - below - len(told))
-    middle += beside(cells, terminal, lines=2 if grid.ops else max(2, room // 2))
-    room -= len(middle) + len(told)
-    kept = min(len(status.failed) + 1, max(2, room // 3)) if status.failed else 0
-    rows = min(len(status.begun), room - kept - 1)
-    work: list[RenderableType] = [at_work(status, terminal, now, rows)] if rows > 0 else []
-    room -= (rows + 1) * bool(work)
-    return [*top, *middle, *work, *failures_in(status, terminal, room), *told, Text(hint, style="dim", overflow="crop")]
+
+def _beside(seen: View, most: int, *, ascii_only: bool) -> list[Text]:
+    """Compositions beside the grid, the best first, and references: a line each."""
+    marks = PLAIN if ascii_only else MARKS
+    spots = [*seen.further, *seen.references]
+    lines = [Text(f"{spot.cell.label}: {one_line(spot, seen, marks)}") for spot in spots[:most]]
+    return [*lines, Text(f"... and {len(spots) - most} more")] if len(spots) > most else lines
+
+
+def at_work(status: Status, most: int) -> Table:
+    """The trials that have begun, running ones first: epoch, loss, speed, who is at it, and the last sign of life."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")  # within 80 columns
+    for heading in ("trial", "seed", "state", "attempt", "epoch", "loss", "img/s", "host", "job", "last news"):
+        table.add_column(heading, no_wrap=heading not in {"trial", "host"}, overflow="fold")
+    begun = sorted(status.at("running", "lost", "interrupted"), key=lambda trial: status.places[trial.id] != "running")
+    begun = [trial for trial in begun if trial.id in status.begun]
+    for trial in begun[:most]:
+        table.add_row(*_row(status, trial))
+    if len(begun) > most:
+        table.add_row(f"... and {len(begun) - most} more")
+    return table
+
+
+def _row(status: Status, trial: Trial) -> list[Text | str]:
+    attempt, progress, beat = status.begun[trial.id]
+    loss, speed, place = (
+        progress.metrics.get("loss"),
+        progress.metrics.get("images_per_second"),
+        status.places[trial.id],
+    )
+    silent = max(0.0, time.time() - max(progress.updated, attempt.began, beat))
+    return [
+        Text(trial.label),
+        str(trial.seed),
+        Text(place, style=STYLES[place]),
+        str(attempt.number),
+        f"{progress.epoch}/{trial.config.epochs}",
+        f"{loss:.3f}" if isinstance(loss, float) else "",
+        f"{speed:.0f}" if isinstance(speed, float) else "",
+        Text(attempt.host),
+        attempt.job,
+        Text(clock(silent), style="yellow" if place == "running" and silent > QUIET else ""),
+    ]
+
+
+def _state(state: str, reason: str) -> str:
+    """``pending (Resources)``: why a job waits, where Slurm says so."""
+    waits = state == "PENDING" and reason not in {"", "None"}
+    return f"{state.lower()} ({reason})" if waits else state.lower()

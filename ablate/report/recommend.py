@@ -17,6 +17,7 @@ from ablate.config import NamedComposition, OpSpec
 from ablate.console import counted, say
 from ablate.errors import UsageError
 from ablate.report.grid import Cell, Grid
+from ablate.report.noise import contenders, more_seeds, separation
 from ablate.report.pipelines import NotExportable, kornia_code, torchvision_code
 from ablate.report.statistics import best_by_validation, choosing, percent
 from ablate.report.sweep import Sweep, read_sweep
@@ -95,21 +96,13 @@ def choose(sweep: Sweep) -> Choice:
     labels = {best.label, *(model.contenders if model else (cell.label for cell in ranked[:MOST]))}
     specs = {trial.label: trial.config.composition for trial in sweep.trials if trial.reference is None}
     candidates = [
-        Candidate(cell, specs[cell.label], cost(sweep, cell.label))
+        Candidate(cell, specs[cell.label], sweep.seconds(cell.label))
         for cell in grid.with_results
         if cell.label in labels
     ]
     candidates.sort(key=lambda candidate: candidate.seconds)
     chosen = next(candidate for candidate in candidates if candidate.cell is best)
-    return Choice(sweep, chosen, candidates, (_lead(grid, best), _doubt(grid, best, candidates)))
-
-
-def cost(sweep: Sweep, label: str) -> float:
-    """Seconds that a trial of a cell took, the median over seeds: processor time on the CPU, else wall time."""
-    name = "cpu" if sweep.experiment.shared.device == "cpu" else "total"
-    ids = (trial.id for trial in sweep.trials if trial.label == label and trial.reference is None)
-    known = [record.timings[name] for i in ids if (record := sweep.records.get(i)) and name in record.timings]
-    return statistics.median(known) if known else 0.0
+    return Choice(sweep, chosen, candidates, (_lead(grid, best), _doubt(sweep, best)))
 
 
 def to_confirm(choice: Choice) -> list[NamedComposition]:
@@ -168,12 +161,11 @@ def offer(choice: Choice, seeds: int = 3) -> str:
     """How a one-branch choice is confirmed, and what that costs."""
     count = min(MOST, len(choice.candidates))
     each = statistics.fmean(candidate.seconds for candidate in choice.candidates)
-    kind = "CPU" if choice.sweep.experiment.shared.device == "cpu" else "GPU"
     return (
         "One-branch accuracy says which augmentations matter, not how well both branches do with them: "
         f"`ablate recommend {choice.sweep.directory} --confirm` runs {counted(count, 'composition')} on both branches "
-        f"with {counted(seeds, 'fresh seed')}, about {clock(each * count * seeds)} of {kind} time, and then prints a "
-        "pipeline."
+        f"with {counted(seeds, 'fresh seed')}, about {clock(each * count * seeds)} of {choice.sweep.unit}, and then "
+        "prints a pipeline."
     )
 
 
@@ -223,27 +215,16 @@ def _lead(grid: Grid, best: Cell) -> str:
     )
 
 
-def _doubt(grid: Grid, best: Cell, candidates: Sequence[Candidate]) -> str:
+def _doubt(sweep: Sweep, best: Cell) -> str:
     """Which cells may be as good, or why that cannot be said."""
-    model, total = choosing(grid), len(grid.with_results)
-    if total == 1:
+    grid = sweep.grid
+    if len(grid.with_results) == 1:
         return "No other composition has results."
+    model = choosing(grid)
     if model is None:
-        return (
-            "With one seed the noise is unknown, and so is which cells are as good (the next best are listed); "
-            "--seeds 3 would show it."
-        )
-    rest = [candidate.cell.label for candidate in candidates if candidate.cell is not best]
-    if not rest:
-        return f"Every one of the other {counted(total - 1, 'cell')} can be told from it (Hsu's comparisons, 95 %)."
-    second = max((c for c in grid.with_results if c is not best), key=lambda cell: cell.validation or 0.0)
-    gap = (best.validation or 0.0) - (second.validation or 0.0)
-    seeds = model.seeds_to_separate(gap)
-    enough = f"{counted(seeds, 'seed')} would separate" if seeds else "no thousand seeds would separate"
-    return (
-        f"{', '.join(rest)} cannot be told from it (Hsu's comparisons with the best, 95 %); {enough} it from "
-        f"{second.label}, if the difference is the {100 * gap:.1f} points it looks like."
-    )
+        return more_seeds(sweep)
+    told = contenders(best, model)
+    return f"{told[:-1]}; {separation(grid, best, model)}" if len(model.contenders) > 1 else told
 
 
 def _show_choice(choice: Choice, console: Console) -> None:

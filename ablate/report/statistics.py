@@ -68,8 +68,6 @@ def summary(grid: Grid) -> list[str]:
         both = paired_difference(seeds, single.seeds())
         if both:
             lines.append(f"{label}, mean of both orders: {both} over {single.label} alone.")
-    if max(cell.n for cell in grid.with_results) == 1:
-        lines.append("One seed: the noise is unknown; --seeds 3 would show it.")
     collapsed = [cell.label for cell in grid.with_results if "collapsed" in cell.flags]
     if collapsed:
         lines.append(f"Collapsed (all representations equal): {', '.join(collapsed)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,18 @@ class Sweep:
         """The records of failed trials, in plan order."""
         known = (self.records.get(trial.id) for trial in self.trials)
         return [record for record in known if record and record.status == "failed"]
+
+    def seconds(self, label: str) -> float:
+        """What a trial of a cell or reference took, in seconds of :attr:`unit`: the median over seeds; 0 if unknown."""
+        name = "cpu" if self.experiment.shared.device == "cpu" else "total"
+        records = (self.records.get(trial.id) for trial in self.trials if trial.label == label)
+        known = [record.timings[name] for record in records if record and name in record.timings]
+        return statistics.median(known) if known else 0.0
+
+    @property
+    def unit(self) -> str:
+        """What its time is counted in: ``CPU time``, of all cores, or ``GPU time``."""
+        return "CPU time" if self.experiment.shared.device == "cpu" else "GPU time"
 
     def __str__(self) -> str:
         """``glyphs, one-branch simclr, resnet8, 15 epochs, 3 seeds``."""

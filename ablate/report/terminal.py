@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ablate.console import say
 from ablate.report.grid import Cell, Grid
+from ablate.report.palette import as_hex, colour, ink_on
 from ablate.report.statistics import percent
 
 ROW_LABEL = 16  # columns
@@ -56,6 +56,5 @@ def _text(cell: Cell, low: float, high: float, deviation: bool) -> Text:
         return Text(MARKS[cell.status], style="red" if cell.status == "failed" else "dim")
     text = f"{100 * mean:.1f}" + (f"±{100 * std:.1f}" if deviation and std is not None else "")
     text += "*" if cell.status == "partial" else ""
-    red, green, blue, _ = (int(255 * v) for v in mpl.colormaps["viridis"]((mean - low) / max(high - low, 1e-9)))
-    ink = "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 115 else "white"
-    return Text(text, style=f"{ink} on rgb({red},{green},{blue})")
+    background = colour((mean - low) / max(high - low, 1e-9))
+    return Text(text, style=f"{ink_on(background)} on {as_hex(background)}")

@@ -13,12 +13,18 @@ from ablate.errors import UsageError
 from ablate.report.comparison import Comparison, compare, draw
 from ablate.report.grid import Grid
 from ablate.report.heatmap import heatmap, save
+from ablate.report.noise import noise
+from ablate.report.page import page
 from ablate.report.paper import TITLE, beside_the_paper, is_its_setting, published
+from ablate.report.sections import effects
 from ablate.report.statistics import summary
 from ablate.report.sweep import Sweep, read_sweep
 from ablate.report.tables import write_csv, write_tex
 from ablate.report.terminal import render
+from ablate.results import write_atomically
 from ablate.sweep.status import failure_line
+
+PAGE = "index.html"
 
 
 @dataclass(frozen=True)
@@ -37,19 +43,25 @@ class Report:
         """The heatmap in the terminal, the summary, what failed and how to rerun it, and where the files are."""
         directory, failed = self.sweep.directory, self.sweep.failed
         render(self.grid, console)
-        for line in [*summary(self.grid), *map(str, self.comparisons)]:
+        for line in [*summary(self.grid), *noise(self.sweep), *map(str, self.comparisons)]:
             say(console, line)
         say_each(console, [failure_line(directory, result) for result in failed], "red")
         if failed:
             say(console, "the same command with --retry-failed runs failed trials again")
         say_each(console, [f"damaged record, left out: {path}" for path in self.sweep.damaged], "yellow")
-        say(console, f"report: {directory / 'report'}")
+        say(console, f"report: {directory / 'report' / PAGE}, and the figures and tables beside it")
 
 
-def write_report(directory: str | Path, others: Sequence[str | Path] = (), *, paper: bool = False) -> Report:
-    """Write heatmap.png/svg/pdf, table.csv and table.tex; comparison-<n>.png per sweep in ``others``.
+def write_report(
+    directory: str | Path,
+    others: Sequence[str | Path] = (),
+    *,
+    paper: bool = False,
+    refresh: float | None = None,
+) -> Report:
+    """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex; comparison-<n>.png per sweep in ``others``.
 
-    For ``paper`` also fig5-comparison.png.
+    For ``paper`` also fig5-comparison.png. ``refresh``: seconds after which a browser reads the page again.
 
     Raises:
         UsageError: a directory is not a sweep's; two share no op or are judged by different metrics; for
@@ -67,7 +79,12 @@ def write_report(directory: str | Path, others: Sequence[str | Path] = (), *, pa
     for number, (comparison, title) in enumerate(compared, start=1):
         name = "fig5-comparison" if title == TITLE else f"comparison-{number}"
         save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
-    return Report(sweep, [comparison for comparison, _ in compared])
+    comparisons = [comparison for comparison, _ in compared]
+    figure_5 = beside_the_paper(sweep.grid) if is_its_setting(sweep.experiment.shared) and not paper else None
+    also = [figure_5] if figure_5 and figure_5.ranks else []
+    html = page(sweep, [*comparisons, *also], effects(sweep.grid), refresh)
+    write_atomically(out / PAGE, html)
+    return Report(sweep, comparisons)
 
 
 def _with_sweep(sweep: Sweep, other: Sweep) -> tuple[Comparison, str]:

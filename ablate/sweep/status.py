@@ -93,9 +93,7 @@ class Status:
         ]
 
 
-def sweep_status(
-    directory: Path, jobs: Past | None = None, note: str = "", *, reader: Reader | None = None
-) -> Status:
+def sweep_status(directory: Path, jobs: Past | None = None, note: str = "", *, reader: Reader | None = None) -> Status:
     """Read a sweep's directory.
 
     Args:

@@ -56,8 +56,8 @@ def changes(directory: Path, every: float) -> Iterator[Status]:
     """
     before: tuple[object, ...] | None = None
     for status in looks(directory, every):
-        now = (status.trials, status.places, status.records, status.damaged, status.note)
-        now += (status.jobs and status.jobs.jobs,)
+        jobs = status.jobs and status.jobs.jobs
+        now = (status.trials, status.places, status.records, status.damaged, status.note, jobs)
         if now != before or status.is_over:
             yield status
         before = now

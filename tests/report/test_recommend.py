@@ -71,7 +71,7 @@ def test_the_candidates_are_those_that_cannot_be_told_from_the_best_cheapest_fir
     lead, doubt = choice.evidence
     assert "over the best single op (color)" in lead
     assert "over the untrained encoder" in lead
-    assert doubt.startswith("color+crop cannot be told from it")
+    assert doubt.startswith("Cannot be told from crop+color: color+crop (")
 
 
 def test_the_best_is_chosen_by_validation_accuracy(tmp_path):
@@ -151,7 +151,7 @@ def test_nothing_is_recommended_that_training_did_not_improve(tmp_path):
 def test_one_seed_names_the_next_best_and_says_why(tmp_path):
     choice = advice.recommend(make(tmp_path, seeds=1)).choice
     assert {candidate.cell.label for candidate in choice.candidates} == set(MEANS)
-    assert "With one seed the noise is unknown" in choice.evidence[1]
+    assert "One seed: the noise is unknown" in choice.evidence[1]
 
 
 def test_one_cell(tmp_path):

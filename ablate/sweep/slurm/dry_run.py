@@ -12,9 +12,8 @@ from ablate.console import counted, say
 from ablate.results import TrialResult
 from ablate.sweep.dry_run import print_plan
 from ablate.sweep.estimate import trial_seconds
-from ablate.sweep.eta import clock
+from ablate.sweep.eta import REPRESENTATIVE, clock
 from ablate.sweep.plan import plan
-from ablate.sweep.progress import REPRESENTATIVE
 from ablate.sweep.run import State
 from ablate.sweep.slurm import cluster
 from ablate.sweep.slurm.packing import Limits

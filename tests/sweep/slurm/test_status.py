@@ -7,8 +7,9 @@ import time
 import pytest
 
 from ablate.lease import claim, release
+from ablate.report.live import print_status, watch_status
 from ablate.sweep.slurm.past import look_up
-from ablate.sweep.status import print_status, sweep_status, watch_status
+from ablate.sweep.status import sweep_status
 
 
 @pytest.fixture
@@ -99,6 +100,6 @@ def test_watch_ends_when_nothing_is_left_to_wait_for(sweep, fake_slurm, monkeypa
     monkeypatch.setattr(time, "sleep", nap)
     monkeypatch.setattr(time, "monotonic", lambda: 30.0 * len(naps))
     with sweep.listening() as console:
-        watch_status(sweep.directory, console)
+        watch_status(sweep.directory, console, 30.0)
     assert naps == [30.0]
-    assert sweep.said.splitlines()[-1].endswith("10 trials: 10 done")
+    assert "10 trials: 10 done\n" in sweep.said

@@ -1,0 +1,49 @@
+"""Training curves as the web page draws them: points of small vector figures, computed without a plotting library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ablate.results import TrialResult
+
+WIDTH, HEIGHT = 240, 72  # units of the figure's own coordinates
+MOST = 5  # seeds that are drawn: more lie over one another
+CURVES = (("loss", "loss", 1.0, ""), ("knn_val_top1", "kNN on validation", 100.0, " %"))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity by epoch, a line per seed: points as an SVG polyline takes them; ``low`` and ``high`` as text."""
+
+    title: str
+    lines: list[str]
+    low: str
+    high: str
+    epochs: int
+
+
+def curves(records: Sequence[TrialResult]) -> list[Curve]:
+    """Loss and validation kNN of the first five trials; what nothing is known of is left out."""
+    found = (_curve(records[:MOST], *which) for which in CURVES)
+    return [curve for curve in found if curve]
+
+
+def _curve(records: Sequence[TrialResult], name: str, title: str, scale: float, unit: str) -> Curve | None:
+    histories = [
+        [(entry["epoch"], scale * value) for entry in record.history if (value := entry.get(name)) is not None]
+        for record in records
+    ]
+    values = [value for history in histories for _, value in history]
+    last = max((epoch or 0.0 for history in histories for epoch, _ in history), default=0.0)
+    if not values or last < 1:
+        return None
+    low, high = min(values), max(values)
+    span = high - low or 1.0
+
+    def place(epoch: float | None, value: float) -> str:
+        across = ((epoch or 0.0) - 1) / max(1.0, last - 1)
+        return f"{WIDTH * across:.1f},{HEIGHT * (1 - (value - low) / span):.1f}"
+
+    lines = [" ".join(place(*point) for point in history) for history in histories if history]
+    return Curve(title, lines, f"{low:.3g}{unit}", f"{high:.3g}{unit}", round(last))

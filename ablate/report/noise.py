@@ -1,0 +1,71 @@
+"""What can be told apart, in sentences: contenders for the best, seeds that would separate two, what is not known."""
+
+from __future__ import annotations
+
+from ablate.console import counted
+from ablate.report.grid import Cell, Grid
+from ablate.report.model import Model
+from ablate.report.statistics import best_by_validation, choosing
+from ablate.report.sweep import Sweep
+from ablate.sweep.eta import clock
+
+SEEDS = 3  # that a sweep of one seed is advised to have
+NAMED = 6  # contenders that a sentence names
+DOUBTFUL = 0.05  # p value below which noise is said to change with accuracy
+
+
+def noise(sweep: Sweep) -> list[str]:
+    """What the seeds say of the cells, by validation accuracy; empty without results."""
+    grid = sweep.grid
+    best = best_by_validation(grid.with_results)
+    if best is None:
+        return []
+    if max(cell.n for cell in grid.with_results) == 1:
+        return [more_seeds(sweep)]
+    model = choosing(grid)
+    if model is None:
+        return []
+    found = [contenders(best, model), separation(grid, best, model)]
+    return [*filter(None, found), *unequal(model)]
+
+
+def more_seeds(sweep: Sweep) -> str:
+    """That one seed says nothing of the noise, and what more would cost."""
+    seed = sweep.experiment.seeds[0]
+    again = [trial.label for trial in sweep.trials if trial.seed == seed]
+    seconds = sum(map(sweep.seconds, again)) * (SEEDS - 1)
+    return (
+        f"One seed: the noise is unknown, and so is which cells differ. --seeds {SEEDS} would show it, with "
+        f"{counted(len(again) * (SEEDS - 1), 'more trial')}, about {clock(seconds)} of {sweep.unit}."
+    )
+
+
+def contenders(best: Cell, model: Model) -> str:
+    """Which cells cannot be told from the best, and by what."""
+    others = [label for label in model.contenders if label != best.label]
+    by = "(validation accuracy, Hsu's multiple comparisons with the best, 95 %)"
+    if not others:
+        return f"Every other cell can be told from {best.label} {by}."
+    named = ", ".join(others[:NAMED]) + (f" and {len(others) - NAMED} more" if len(others) > NAMED else "")
+    return f"Cannot be told from {best.label}: {named} {by}."
+
+
+def separation(grid: Grid, best: Cell, model: Model) -> str:
+    """How many seeds would tell the two best apart; empty where there is but one."""
+    second = max((c for c in grid.with_results if c is not best), key=lambda c: c.validation or 0.0, default=None)
+    if second is None:
+        return ""
+    gap = (best.validation or 0.0) - (second.validation or 0.0)
+    seeds = model.seeds_to_separate(gap)
+    would = f"{counted(seeds, 'seed')} would separate" if seeds else "No thousand seeds would separate"
+    return f"{would} {best.label} from {second.label}, if the {100 * gap:.1f} points between them are real."
+
+
+def unequal(model: Model) -> list[str]:
+    """That the noise is not the same everywhere, where it is not."""
+    if model.spread_p >= DOUBTFUL:
+        return []
+    return [
+        f"The noise changes with accuracy (Breusch and Pagan's test, p = {model.spread_p:.2g}): pooled intervals are "
+        "too wide for some cells and too narrow for others."
+    ]

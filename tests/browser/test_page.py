@@ -1,0 +1,185 @@
+"""The report's page in headless Chromium: what hovering, the keyboard, the switches and sorting show."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ablate.report import write_report
+from ablate.report.sweep import read_sweep
+from tests.browser.chromium import Page, executable
+from tests.report.test_report import by_position, sweep
+
+COMMITTED = Path(__file__).parents[2] / "results" / "fig5-glyphs-5-seeds"
+SHOTS = os.environ.get("ABLATE_SCREENSHOTS")  # a folder, for whoever wants to look
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(executable() is None, reason="needs Chromium: make test-browser installs it"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    page = Page(tmp_path_factory.mktemp("profile"))
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def glyphs(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("sweep") / "glyphs"
+    shutil.copytree(COMMITTED, directory)
+    write_report(directory)
+    return directory
+
+
+@pytest.fixture
+def opened(page, glyphs):
+    page.js("try { sessionStorage.clear() } catch {}")
+    page.open(glyphs / "report" / "index.html")
+    page.js("sessionStorage.clear()")
+    page.open(glyphs / "report" / "index.html")
+    return page
+
+
+def shown(page):
+    return page.js("document.querySelector('#panel article').innerText")
+
+
+def colours(page):
+    return page.js("[...document.querySelectorAll('#heat a.cell')].map(cell => getComputedStyle(cell).backgroundColor)")
+
+
+def link(page, label):
+    return page.js(f"[...document.querySelectorAll('#list tbody a')].find(a => a.innerText === '{label}').hash")
+
+
+def test_it_opens_without_complaints_or_requests(opened):
+    assert opened.js("document.title").startswith("glyphs, one-branch simclr")
+    assert opened.complaints() == []
+
+
+def test_the_panel_starts_with_the_best(opened):
+    assert shown(opened).startswith("crop+color")
+
+
+def test_hovering_shows_the_numbers_of_the_records(opened, glyphs):
+    found = read_sweep(glyphs)
+    for row, column in itertools.product(found.grid.ops, repeat=2):
+        cell = found.grid.cells[row, column]
+        opened.hover(f"#heat a[href='{link(opened, cell.label)}']")
+        text = shown(opened)
+        assert text.startswith(f"{cell.label}\n")
+        assert f"{100 * cell.mean():.1f} %" in text
+        for seed, value in cell.seeds().items():
+            validation, knn = cell.seeds("linear_val_top1")[seed], cell.seeds("knn_top1")[seed]
+            assert f"{seed}\t{100 * value:.1f}\t{100 * validation:.1f}\t{100 * knn:.1f}" in text
+    assert opened.js("document.querySelector('#panel img').naturalWidth") == 202
+    assert opened.js("document.querySelectorAll('#panel polyline').length") == 10
+
+
+def test_a_click_keeps_a_cell_and_another_click_lets_it_go(opened):
+    opened.click("#heat a[href='#cell-5']")
+    before = shown(opened)
+    opened.hover("#heat a[href='#cell-0']")
+    assert shown(opened) == before
+    opened.click("#heat a[href='#cell-5']")
+    opened.hover("#heat a[href='#cell-0']")
+    assert shown(opened) != before
+
+
+def test_the_keyboard_reaches_every_cell(opened):
+    opened.js("document.querySelector('#heat a').focus()")
+    assert shown(opened).startswith("crop\n")
+    opened.key("ArrowRight", 39)
+    opened.key("ArrowDown", 40)
+    assert shown(opened).startswith("color\n")
+    opened.key("Enter", 13)
+    opened.key("ArrowRight", 39)
+    assert shown(opened).startswith("color\n")
+    assert opened.js("document.querySelectorAll('#heat a[tabindex=\"0\"]').length") == 1
+    for _ in range(5):
+        opened.key("ArrowRight", 39)  # it ends at the edge
+    assert opened.js("document.activeElement.hash") == link(opened, "color+sobel")
+
+
+def test_the_switches_change_colours_numbers_and_legend(opened):
+    seen = [colours(opened)]
+    number = opened.js("document.querySelectorAll('input[name=layer]').length")
+    assert number == 5  # accuracy, standard error, synergy, order effect, the paper
+    for i in range(1, number):
+        opened.click(f"input[value='{i}'] + span")
+        seen.append(colours(opened))
+        assert opened.js("document.getElementById('about').innerText")
+    assert len({tuple(found) for found in seen}) == number
+    opened.click("input[value='2'] + span")
+    assert opened.js("document.querySelector('#heat a[href=\"#cell-1\"]').innerText").startswith("+19.9")  # 76.8 - 56.9
+    assert opened.js("document.getElementById('low').innerText").startswith("-")
+    opened.click("input[value='0'] + span")
+    assert colours(opened) == seen[0]
+
+
+def test_sorting(opened):
+    opened.click("#list button[data-key='mean']")
+    first = "document.querySelector('#list tbody tr').innerText"
+    assert opened.js(first).startswith("supervised")
+    opened.click("#list button[data-key='mean']")
+    assert opened.js(first).startswith("crop")
+    assert opened.js("document.querySelector('#list [aria-sort]').innerText").strip() == "test"
+    opened.click("#list button[data-key='interval']")
+    assert not opened.js(first).startswith("untrained")  # references have no interval: they come last
+
+
+def test_what_was_chosen_outlives_a_reload(opened, glyphs):
+    opened.click("input[value='2'] + span")
+    opened.click("#heat a[href='#cell-6']")
+    before = colours(opened), shown(opened)
+    opened.open(glyphs / "report" / "index.html")
+    assert (colours(opened), shown(opened)) == before
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_is_wider_than_the_window_in_light_and_dark(page, glyphs, tmp_path, width, height, dark):
+    page.open(glyphs / "report" / "index.html", width, height, dark=dark)
+    assert page.js("document.documentElement.scrollWidth") == width
+    path = Path(SHOTS or tmp_path) / f"page-{width}{'-dark' * dark}.png"
+    page.screenshot(path)
+    with Image.open(path) as picture:
+        assert (sum(picture.convert("RGB").getpixel((2, 2))) < 150) == dark
+
+
+def test_failures_and_names_that_look_like_markup(page, tmp_path):
+    directory = sweep(tmp_path, ["<b>a</b>", "</script>"], seeds=2, value=lambda t: 0.5, fail=("<b>a</b>",))
+    write_report(directory)
+    page.open(directory / "report" / "index.html")
+    page.js("document.querySelector('#heat a').focus()")
+    assert shown(page).startswith("<b>a</b>\n\nfailed\n\nDiverged: the loss became nan <b>")
+    page.click("input[value='1'] + span")
+    assert page.js("document.querySelector('#heat a').innerText.trim()") == "failed"
+    assert page.complaints() == []
+
+
+def test_a_sweep_of_compositions_alone(page, tmp_path):
+    from ablate.config import NamedComposition
+    from ablate.results import write_record
+    from ablate.sweep.plan import load_experiment, plan, save_experiment
+    from tests.report.test_report import record
+
+    experiment = load_experiment(sweep(tmp_path, ["a"], value=by_position))
+    alone = {"ops": (), "compositions": (NamedComposition(label="a+b+c", ops=(experiment.ops[0].op,)),)}
+    experiment = experiment.model_copy(update=alone)
+    save_experiment(tmp_path, experiment)
+    for trial in plan(experiment):
+        write_record(tmp_path, record(trial, 0.5))
+    write_report(tmp_path)
+    page.open(tmp_path / "report" / "index.html")
+    assert page.complaints() == []
+    assert page.js("getComputedStyle(document.querySelector('#details')).display") == "block"
+    assert "a+b+c" in page.js("document.querySelector('#details').innerText")

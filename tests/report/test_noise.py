@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+
+from ablate.report import noise as told
+from ablate.report.sweep import read_sweep
+from tests.report.test_recommend import MEANS, make, value
+
+
+def sentences(directory, **kwargs):
+    return told.noise(read_sweep(make(directory, **kwargs)))
+
+
+def test_contenders_and_the_seeds_that_would_separate_them(tmp_path):
+    first, second = sentences(tmp_path)
+    assert first.startswith("Cannot be told from crop+color: color+crop (validation accuracy, Hsu's")
+    assert second.startswith("13 seeds would separate crop+color from color+crop, if the 2.2 points")
+
+
+def test_a_clear_winner(tmp_path):
+    first, second = sentences(tmp_path, value=lambda t: 0.05 + value(t) if t.label == "crop+color" else value(t) - 0.04)
+    assert first.startswith("Every other cell can be told from crop+color")
+    assert second.startswith("2 seeds would separate")
+
+
+def test_one_seed_says_what_more_would_cost(tmp_path):
+    (sentence,) = sentences(tmp_path, seeds=1)
+    assert "the noise is unknown" in sentence
+    assert (
+        "--seeds 3 would show it, with 10 more trials, about 3 min 22 s of CPU time" in sentence
+    )  # 2 * (10+20+40+30+1)
+
+
+def test_noise_that_changes_with_accuracy(tmp_path):
+    def uneven(trial):
+        draw = np.random.default_rng([trial.seed, *trial.label.encode()]).normal()
+        return value(trial) + (0.1 * draw if MEANS.get(trial.label, 0) > 0.7 else 0.0)
+
+    found = sentences(tmp_path, seeds=24, value=uneven)
+    assert found[-1].startswith("The noise changes with accuracy")
+
+
+def test_nothing_is_said_of_nothing(tmp_path):
+    assert sentences(tmp_path, skip=("crop", "color", "crop+color", "color+crop")) == []

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from ablate.report import write_report
+from ablate.report.comparison import compare
+from ablate.report.layers import layers
+from ablate.report.page import MOST_PICTURED
+from ablate.report.sweep import read_sweep
+from ablate.results import preview_path, record_path, write_record
+from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.workspace import log_path
+from tests.report.test_report import by_position, record, sweep
+
+NASTY = '<img src=x onerror="boom()">&'
+
+
+class Parsed(HTMLParser):
+    """Tags with their attributes, the text, and every address that a browser would ask for."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text, self.addresses = [], "", []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.tags.append((tag, found))
+        self.addresses += [found[name] for name in ("src", "href") if found.get(name)]
+
+    def handle_data(self, data):
+        self.text += data
+
+    def of(self, tag, **wanted):
+        return [found for name, found in self.tags if name == tag and wanted.items() <= found.items()]
+
+
+def page_in(directory, *others, **kwargs):
+    write_report(directory, others, **kwargs)
+    return (directory / "report" / "index.html").read_text()
+
+
+def test_every_number_stands_in_a_real_table(tmp_path):
+    parsed = Parsed(page_in(sweep(tmp_path, ["a", "b"], seeds=3, value=by_position)))
+    assert len(parsed.of("th", scope="col", title="a")) == len(parsed.of("th", scope="row", title="a")) == 1
+    for number in ("11.0", "21.0", "31.0", "41.0", "± 1.0", "16.0"):  # cells, deviations, the average of a's row
+        assert number in parsed.text
+    assert parsed.of("html", lang="en")
+    assert len(parsed.of("article")) == 5  # every cell and the reference
+
+
+def test_it_asks_for_nothing_and_is_small(tmp_path):
+    labels = ["crop", "cutout", "color", "sobel", "noise", "blur", "rotate"]
+    history = tuple({"epoch": e, "loss": 1 / e, "knn_val_top1": 0.5} for e in range(1, 101))
+    directory = sweep(tmp_path, labels, seeds=3)
+    for trial in plan(load_experiment(directory)):
+        write_record(directory, record(trial, 0.5, history=history))
+        path = preview_path(directory, trial.config.key)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x" * 8000)
+    html = page_in(directory)
+    assert len(html) < 3e6
+    assert {address[:5] for address in Parsed(html).addresses} <= {"data:", "#cell"}
+    assert "http" not in html.replace("http-equiv", "")
+
+
+def test_what_a_user_typed_is_escaped(tmp_path):
+    directory = sweep(tmp_path, [NASTY, "</script><b>"], fail=(NASTY,))
+    html = page_in(directory)
+    assert NASTY not in html
+    assert "</script><b>" not in html
+    parsed = Parsed(html)
+    assert not parsed.of("img")
+    assert html.count("</script>") == 2
+    assert "Diverged: the loss became nan <b>" in parsed.text
+
+
+def test_failed_and_missing_cells_say_so(tmp_path):
+    html = page_in(sweep(tmp_path, ["a", "b"], fail=("a",), skip=("a+b",)))
+    parsed = Parsed(html)
+    assert parsed.of("a", href="#cell-0")[0]["class"] == "cell failed"
+    assert parsed.of("a", href="#cell-1")[0]["class"] == "cell missing"
+    assert "no result yet" in parsed.text
+    assert "failed: Diverged: the loss became nan" in parsed.text
+
+
+def test_trials_link_to_their_logs(tmp_path):
+    directory = sweep(tmp_path, ["a"])
+    trial = next(trial for trial in plan(load_experiment(directory)) if not trial.reference)
+    assert "../logs/" not in page_in(directory)
+    log_path(directory, trial.id).parent.mkdir()
+    log_path(directory, trial.id).write_text("a line\n")
+    assert f"../logs/{trial.id}.log" in Parsed(page_in(directory)).addresses
+
+
+def test_one_seed_is_said_to_say_nothing_of_the_noise(tmp_path):
+    text = Parsed(page_in(sweep(tmp_path, ["a", "b"], value=by_position))).text
+    assert "n = 1: the noise is unknown" in text
+    assert "--seeds 3 would show it" in text
+
+
+def test_nothing_yet_one_cell_and_many_seeds(tmp_path):
+    assert "No cell has a result yet." in Parsed(page_in(sweep(tmp_path / "a", ["a"], skip=("a", "untrained")))).text
+    assert "50.0" in Parsed(page_in(sweep(tmp_path / "b", ["a"]))).text
+    many = Parsed(page_in(sweep(tmp_path / "c", ["a"], seeds=200, value=lambda t: 0.5 + t.seed / 1000)))
+    assert "n = 200" in many.text
+
+
+def test_curves_stand_for_the_record(tmp_path):
+    directory = sweep(tmp_path, ["a"])
+    for trial in plan(load_experiment(directory)):
+        history = tuple({"epoch": float(e), "loss": 4.0 / e} for e in (1, 2, 4))
+        write_record(directory, record(trial, 0.5, history=history))
+    (line, _) = Parsed(page_in(directory)).of("polyline")
+    assert line["points"] == "0.0,0.0 80.0,48.0 240.0,72.0"
+
+
+def test_layers_are_what_they_say(tmp_path):
+    grid = read_sweep(sweep(tmp_path, ["a", "b"], seeds=3, value=by_position)).grid  # 0.11 0.21 / 0.31 0.41
+    found = {layer.key: layer for layer in layers(grid, [compare(grid, grid, "itself")])}
+    assert found["error"].values["a", "a"] == pytest.approx(0.01 / 3**0.5)
+    assert found["synergy"].values["a", "b"] == pytest.approx(0.21 - 0.41)
+    assert found["synergy"].values["a", "a"] is None
+    assert found["order"].values["b", "a"] == pytest.approx(0.1)
+    assert found["order"].averages["b"] == pytest.approx(0.1)
+    assert set(found["difference-1"].values.values()) == {0.0}
+    assert found["synergy"].limits == pytest.approx((-0.2, 0.2))
+    assert found["order"].colours(0.0) == ("#f6f7f7", "black")
+    assert found["accuracy"].text(0.2149) == "21.5"
+    assert found["order"].text(0.0149) == "+1.5"
+
+
+def test_the_switch_has_a_colour_for_every_cell(tmp_path):
+    other = sweep(tmp_path / "other", ["a", "b"])
+    html = page_in(sweep(tmp_path / "this", ["a", "b"], seeds=2, value=by_position, skip=("a+b",)), other)
+    data = json.loads(html.partition('id="layers">')[2].partition("</script>")[0])
+    assert [layer["key"] for layer in data] == ["accuracy", "error", "synergy", "difference-1"]
+    assert len(data[0]["cells"]) == 4
+    assert data[0]["cells"][1] == ["", "", "", ""]
+    assert data[0]["averages"][0] == ["", "", "", ""]
+
+
+def test_effects_stand_on_the_page_of_a_whole_grid(tmp_path):
+    parsed = Parsed(page_in(sweep(tmp_path, ["a", "b"], seeds=3, value=by_position)))
+    assert "Main effects" in parsed.text
+    assert "-10.0 [" in parsed.text  # of a, as the first op
+    assert "Main effects" not in Parsed(page_in(sweep(tmp_path / "part", ["a", "b"], skip=("a",)))).text
+
+
+def test_a_page_that_refreshes_says_so(tmp_path):
+    html = page_in(sweep(tmp_path, ["a"]), refresh=5.0)
+    assert Parsed(html).of("meta", **{"http-equiv": "refresh"})[0]["content"] == "5.0"
+    assert "reads itself again every 5 seconds" in html
+    assert "http-equiv" not in page_in(tmp_path)
+
+
+def test_damaged_records_and_previews_do_no_harm(tmp_path):
+    directory = sweep(tmp_path, ["a"])
+    trial = plan(load_experiment(directory))[-1]
+    record_path(directory, trial.id).write_text("{")
+    preview_path(directory, trial.config.key).mkdir(parents=True)
+    assert "no result yet" in Parsed(page_in(directory)).text
+
+
+def test_a_large_grid_goes_without_pictures_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("ablate.report.page.MOST_PICTURED", 3)
+    assert MOST_PICTURED > 3
+    assert "too many cells for one page" in Parsed(page_in(sweep(tmp_path, ["a", "b"]))).text
