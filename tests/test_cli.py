@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from PIL import Image
@@ -340,3 +341,31 @@ def test_what_reads_the_disk_imports_no_torch(args, unneeded, experiment, tmp_pa
         [sys.executable, "-c", script, *args], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_report_watch_refreshes_the_page_until_the_sweep_has_ended(experiment, tmp_path):
+    from ablate.results import write_record
+    from ablate.sweep.plan import plan, save_experiment
+    from tests.report.test_report import record
+    from tests.sweep.test_status import begin
+
+    save_experiment(tmp_path, experiment)
+    trials = plan(experiment)
+    for trial in trials[1:]:
+        write_record(tmp_path, record(trial))
+    begin(tmp_path, trials[0])
+    page = tmp_path / "report" / "index.html"
+    line = [sys.executable, "-m", "ablate", "report", str(tmp_path), "--watch", "--every", "0.2"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (page.exists() and "reads itself again" in page.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        write_record(tmp_path, record(trials[0]))
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "reads itself again" not in page.read_text()
+    assert "1 running" in said
+    assert "report: " in said
+    assert "--every is for --watch" in one_sentence(ablate("report", tmp_path, "--every", "1"))
+    assert "--every is for --watch" in one_sentence(ablate("status", tmp_path, "--every", "1"))

@@ -1,0 +1,164 @@
+"""What a terminal shows of a sweep that runs."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from ablate.errors import UsageError
+from ablate.report.cells import draw, view
+from ablate.report.grid import grid_of, sweep_rows
+from ablate.report.live import print_status, watch_status
+from ablate.results import record_path, write_record
+from ablate.sweep.pace import trials_per_hour
+from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.status import sweep_status
+from tests.report.test_report import by_position, failure, make_experiment, record, sweep
+from tests.sweep.test_status import begin
+
+
+def lines(directory, width=80, height=None, *, ascii_only=False):
+    status = sweep_status(directory)
+    seen = view(status, grid_of(sweep_rows(status.trials, status.records)))
+    return [line.plain for line in draw(seen, width, ascii_only=ascii_only, height=height)]
+
+
+@pytest.fixture
+def underway(tmp_path):
+    """a: done; a+b: one of two seeds done; b+a: running; b: failed."""
+    directory = sweep(tmp_path, ["a", "b"], seeds=2, value=by_position, skip=("a+b", "b+a"), fail=("b",))
+    trials = {(trial.label, trial.seed): trial for trial in plan(load_experiment(directory))}
+    write_record(directory, record(trials["a+b", 0], 0.2))
+    begin(directory, trials["b+a", 0])
+    return directory
+
+
+def test_every_cell_says_where_it_is(underway):
+    text = "\n".join(lines(underway))
+    assert text.splitlines()[0].split() == ["first", "\\", "second", "a", "b"]
+    for said in ("10.5", "±0.7", "20.0", "1/2", "►2/3", "1.250", "✗", "failed", "► running: epoch, loss"):
+        assert said in text
+
+
+def test_without_unicode_marks_are_plain(underway):
+    text = "\n".join(lines(underway, ascii_only=True))
+    assert text.isascii() or text.replace("±", "").isascii()
+    assert ">2/3" in text
+    assert "x failed" in text
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 200])
+@pytest.mark.parametrize("ops", [1, 12, 32])
+def test_no_line_is_wider_than_the_terminal(tmp_path, ops, width):
+    labels = [f"kornia.RandomMotionBlur(kernel_size={3 + 2 * i})" for i in range(ops)]
+    found = lines(sweep(tmp_path, labels), width, height=20)
+    assert all(cell_len(line.rstrip()) <= width for line in found)
+    assert len(found) <= 20
+
+
+def test_a_terminal_that_is_too_narrow_is_told_so(tmp_path):
+    found = lines(sweep(tmp_path, [f"op{i}" for i in range(32)]), 30)
+    assert found == ["a grid of 32 x 32 cells needs a wider terminal"]
+
+
+def test_of_a_grid_that_is_too_tall_the_first_rows_are_shown(tmp_path):
+    found = lines(sweep(tmp_path, [f"op{i}" for i in range(12)]), 80, height=8)
+    assert len(found) <= 8
+    assert "more rows" in found[-1]
+
+
+def status_text(directory, **kwargs):
+    console = Console(record=True, width=120, file=io.StringIO(), **kwargs)
+    print_status(sweep_status(directory), console)
+    return console.export_text(styles="force_terminal" in kwargs)
+
+
+def test_the_colours_are_the_heatmaps(underway):
+    assert "48;2;68;1;84m" in status_text(underway, force_terminal=True, color_system="truecolor")  # viridis' low end
+    assert "\x1b" not in status_text(underway)
+
+
+def test_the_table_has_speed_and_silence(underway):
+    text = status_text(underway)
+    assert "b+a" in text
+    assert "2/3" in text
+    assert "1.250" in text
+    assert "loss became nan <b>" in text
+
+
+def test_throughput_counts_the_last_hour(tmp_path):
+    experiment = make_experiment(["a", "b"])
+    save_experiment(tmp_path, experiment)
+    now = 1_800_000_000.0
+    ended = [now - 600, now - 1800, now - 2 * 3600]
+    for trial, when in zip([t for t in plan(experiment) if not t.reference], ended, strict=False):
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
+        write_record(tmp_path, record(trial, 0.5, when=stamp, timings={"total": 300.0}))
+    assert trials_per_hour(sweep_status(tmp_path), now) == pytest.approx(2 / 2100 * 3600)
+    assert trials_per_hour(sweep_status(tmp_path), now + 1e6) is None
+
+
+def test_watching_ends_with_the_sweep_and_leaves_its_last_state(tmp_path):
+    experiment = make_experiment(["a"])
+    save_experiment(tmp_path, experiment)
+    first, second = plan(experiment)
+    begin(tmp_path, second)
+    steps = [lambda: write_record(tmp_path, record(first)), lambda: write_record(tmp_path, failure(second))]
+
+    def play():
+        for step in steps:
+            time.sleep(0.4)
+            step()
+
+    player = threading.Thread(target=play)
+    player.start()
+    console = Console(record=True, width=100, file=io.StringIO())
+    watch_status(tmp_path, console, 0.05)
+    player.join()
+    text = console.export_text()
+    assert "0 done, 1 running" in text
+    assert "1 done, 1 running" in text
+    assert text.count("1 done, 1 running") == 1  # a line per change
+    assert text.rpartition("2 trials: ")[2].startswith("1 done, 1 failed\n")
+
+
+def test_on_a_terminal_too(underway):
+    for trial in plan(load_experiment(underway)):
+        if not record_path(underway, trial.id).exists():
+            write_record(underway, record(trial))
+    console = Console(force_terminal=True, width=100, height=20, file=io.StringIO())
+    watch_status(underway, console, 0.05)
+    assert "8 done" in console.file.getvalue()
+
+
+def test_a_directory_that_goes_is_said(underway):
+    def go():
+        time.sleep(0.3)
+        underway.rename(underway.with_name("moved"))
+
+    mover = threading.Thread(target=go)
+    mover.start()
+    with pytest.raises(UsageError, match="was removed or moved while it was watched"):
+        watch_status(underway, Console(file=io.StringIO()), 0.05)
+    mover.join()
+
+
+def test_a_record_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    from ablate.sweep import reader
+
+    directory = sweep(tmp_path, ["a", "b"])
+    read, original = [], reader.read_record
+    monkeypatch.setattr(reader, "read_record", lambda path, **kw: read.append(path) or original(path, **kw))
+    keeper = reader.Reader(directory)
+    for _ in range(3):
+        sweep_status(directory, reader=keeper)
+    assert len(read) == 5
+    trial = plan(load_experiment(directory))[0]
+    write_record(directory, record(trial, 0.9))
+    assert sweep_status(directory, reader=keeper).records[trial.id].metrics["linear_top1"] == 0.9
+    assert len(read) == 6
