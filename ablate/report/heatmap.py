@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,17 @@ from matplotlib.patches import Rectangle
 
 from ablate.report.grid import Cell, Grid, grid_of
 from ablate.report.palette import UNSIGNED, colour, ink_on
-from ablate.report.statistics import percent
+from ablate.report.statistics import choosing, percent
 from ablate.results import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CELL = (0.66, 0.52)  # inches
+MARK = "●"  # of the cells that cannot be told from the best
 DPI = 200
+SMALLEST = 5.0  # points that a number must have to be printed
+NARROW = 0.4  # inches of a cell: below, all column labels stand on end
 DENSE = 20  # ops: beyond, cells show their mean alone
 LONGEST, UPRIGHT = 20, 8  # characters of a label: beyond, it is shortened; beyond, it stands on end
 NAMES = {
@@ -47,12 +51,44 @@ STYLE: dict[Any, Any] = {
 TIMELESS = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}  # same records, same bytes
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """Of a cell in inches, and of what is written in points: means, what stands below them (0: nothing), labels."""
+
+    cell: tuple[float, float] = CELL
+    mean: float = 8.0
+    below: float = 6.0
+    label: float = 7.5
+    decimals: int = 1
+
+    @classmethod
+    def fitting(cls, k: int, width: float, label: float) -> Sizes:
+        """For ``k`` ops, whose row labels take ``label`` inches, in a figure ``width`` inches wide.
+
+        Cells that are too narrow go without deviations, then without the decimal, then without numbers.
+        """
+        across = (width - label - 0.75) / (k + 1.25)
+        points = 72 * across - 1
+        decimals = 1 if points >= SMALLEST * 2.4 else 0
+        mean = min(8.0, points / (2.4 if decimals else 1.3))
+        below = 0.75 * mean if 0.75 * mean >= SMALLEST and points >= 0.75 * mean * 3.2 else 0.0
+        height = min(CELL[1], across * (0.8 if below else 0.7) + 0.04)
+        return cls((across, height), mean if mean >= SMALLEST else 0.0, below, 7.0, decimals)
+
+
+def contenders(grid: Grid) -> frozenset[str]:
+    """The labels that are marked: by validation accuracy they cannot be told from the best (Hsu, 95 %)."""
+    model = choosing(grid)
+    return frozenset(model.contenders) if model else frozenset()
+
+
 def heatmap(
     data: pd.DataFrame | Grid,
     *,
     metric: str | None = None,
     title: str = "",
     limits: tuple[float, float] | None = None,
+    width: float | None = None,
 ) -> Figure:
     """Draw a grid.
 
@@ -63,9 +99,12 @@ def heatmap(
             where there is no linear evaluation.
         title: above the figure; wrapped to its width.
         limits: of the colour scale, as fractions; default: the lowest and highest cell.
+        width: of the figure in inches, to which cells and text are fitted, for a column of a paper; without title and
+            notes, which are a caption's there. Default: what cells of a readable size take.
 
     Returns:
-        A matplotlib figure: means in percent, ± standard deviation over seeds, cells without result marked.
+        A matplotlib figure: means in percent, ± standard deviation over seeds, a dot in the cells that cannot be told
+        from the best, cells without result marked.
 
     Raises:
         ValueError: the table holds no grid, or an unknown metric.
@@ -76,7 +115,10 @@ def heatmap(
     if not grid.ops:
         raise ValueError("the table holds no grid: no trial has a row and a column")
     with mpl.rc_context(STYLE):
-        return _draw(grid, metric or grid.metric, title, limits or limits_of(grid, metric or grid.metric))
+        shown = metric or grid.metric
+        if width is not None:
+            return _draw_column(grid, shown, limits or limits_of(grid, shown), width)
+        return _draw(grid, shown, title, limits or limits_of(grid, shown))
 
 
 def save(figure: Figure, paths: Sequence[Path]) -> None:
@@ -118,12 +160,25 @@ def _draw(grid: Grid, metric: str, title: str, limits: tuple[float, float]) -> F
     return figure
 
 
+def _draw_column(grid: Grid, metric: str, limits: tuple[float, float], width: float) -> Figure:
+    """The panel alone, ``width`` inches wide."""
+    label = 0.055 * max(len(name) for name in short_names(grid.ops)) + 0.3
+    sizes = Sizes.fitting(len(grid.ops), width, label)
+    height = len(grid.ops) * sizes.cell[1] + heading_height(grid.ops) + 0.1
+    figure = Figure(figsize=(width, height), layout="constrained")
+    main, side = figure.subplots(1, 2, width_ratios=[len(grid.ops), 1], squeeze=False)[0]
+    draw_panel(main, side, grid, metric, limits, sizes)
+    return figure
+
+
 def notes(grid: Grid, metric: str, columns: int) -> list[str]:
     """The lines below a figure: the references, and what the numbers of shortened labels stand for."""
     known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
     lines = textwrap.wrap(f"References: {', '.join(known)}", columns) if known else []
     if len(grid.ops) > DENSE and any(cell.std(metric) is not None for cell in grid.cells.values()):
         lines += textwrap.wrap("Cells show means; their standard deviations are in table.csv.", columns)
+    if contenders(grid):
+        lines += textwrap.wrap(f"{MARK} cannot be told from the best by validation accuracy (Hsu, 95 %).", columns)
     return lines + spelled_out(grid.ops, columns)
 
 
@@ -148,16 +203,20 @@ def heading_height(ops: Sequence[str]) -> float:
     return 0.5 + 0.062 * longest if longest > UPRIGHT else 0.55
 
 
-def draw_panel(main: Axes, side: Axes, grid: Grid, metric: str, limits: tuple[float, float]) -> None:
+def draw_panel(
+    main: Axes, side: Axes, grid: Grid, metric: str, limits: tuple[float, float], sizes: Sizes | None = None
+) -> None:
     """The cells into ``main``, row averages and colour scale into ``side``; long column labels stand on end."""
-    norm = Normalize(100 * limits[0], 100 * limits[1])
+    norm, k = Normalize(100 * limits[0], 100 * limits[1]), len(grid.ops)
+    sizes = sizes or Sizes(below=6.0 if k <= DENSE else 0.0)
+    marked = contenders(grid)
     for i, row in enumerate(grid.ops):
         for j, column in enumerate(grid.ops):
-            _draw_cell(main, j, i, grid.cells[row, column], metric, norm, spread=len(grid.ops) <= DENSE)
-        _draw_average(side, i, grid.average(row, metric), norm)
+            _draw_cell(main, j, i, grid.cells[row, column], metric, norm, sizes, marked)
+        _draw_average(side, i, grid.average(row, metric), norm, sizes)
     names = short_names(grid.ops)
-    _frame(main, names, names, upright=max(len(name) for name in names) > UPRIGHT)
-    _frame(side, ("average",), (), upright=False)
+    _frame(main, names, names, sizes, upright=max(len(name) for name in names) > UPRIGHT or sizes.cell[0] < NARROW)
+    _frame(side, ("average",), (), sizes, upright=sizes.cell[0] < NARROW)
     side.sharey(main)
     main.set_xlabel("second op")
     main.set_ylabel("first op")
@@ -173,31 +232,44 @@ def limits_of(grid: Grid, metric: str) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.005, high + 0.005)
 
 
-def _draw_cell(axes: Axes, x: int, y: int, cell: Cell, metric: str, norm: Normalize, *, spread: bool) -> None:
+def _draw_cell(
+    axes: Axes, x: int, y: int, cell: Cell, metric: str, norm: Normalize, sizes: Sizes, marked: Collection[str]
+) -> None:
     mean, std = cell.mean(metric), cell.std(metric)
     if mean is None:
-        failed = cell.status == "failed"
-        colour = "#b2182b" if failed else "#999999"
-        axes.add_patch(
-            Rectangle((x, y), 1, 1, facecolor="white", edgecolor=colour, hatch="xx" if failed else "//", lw=0)
-        )
-        _write(axes, x, y + 0.5, cell.status, 6, colour, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+        _draw_without(axes, x, y, cell.status, sizes)
         return
     ink = _paint(axes, x, y, 100 * mean, norm)
-    notes = [f"± {100 * std:.1f}"] if std is not None and spread else []
-    notes += [f"n = {cell.n} of {cell.planned}"] if cell.status == "partial" else []
-    notes += ["collapsed"] if "collapsed" in cell.flags else []
-    _write(axes, x, y + (0.36 if notes else 0.5), f"{100 * mean:.1f}", 8, ink)
+    notes = [f"± {100 * std:.1f}"] if std is not None and sizes.below else []
+    if sizes.cell == CELL:  # elsewhere they are a caption's
+        notes += [f"n = {cell.n} of {cell.planned}"] if cell.status == "partial" else []
+        notes += ["collapsed"] if "collapsed" in cell.flags else []
+    if sizes.mean:
+        _write(axes, x, y + (0.36 if notes else 0.5), f"{100 * mean:.{sizes.decimals}f}", sizes.mean, ink)
     if notes:
-        _write(axes, x, y + 0.73, "\n".join(notes), 6 if len(notes) == 1 else 4.5, ink)
+        _write(axes, x, y + 0.73, "\n".join(notes), sizes.below if len(notes) == 1 else 4.5, ink)
+    if cell.label in marked:
+        dot = axes.text(x + 0.97, y + 0.03, MARK, ha="right", va="top", fontsize=max(3.0, 0.5 * sizes.mean), color=ink)
+        dot.set_in_layout(False)
 
 
-def _draw_average(axes: Axes, y: int, average: float | None, norm: Normalize) -> None:
+def _draw_without(axes: Axes, x: int, y: int, status: str, sizes: Sizes) -> None:
+    """A cell that has no result."""
+    failed = status == "failed"
+    colour = "#b2182b" if failed else "#999999"
+    axes.add_patch(Rectangle((x, y), 1, 1, facecolor="white", edgecolor=colour, hatch="xx" if failed else "//", lw=0))
+    if sizes.cell[0] >= NARROW:
+        white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        _write(axes, x, y + 0.5, status, min(6.0, 13 * sizes.cell[0]), colour, bbox=white)
+
+
+def _draw_average(axes: Axes, y: int, average: float | None, norm: Normalize, sizes: Sizes) -> None:
     if average is None:
         _write(axes, 0, y + 0.5, "-", 8, "#666666")
         return
     ink = _paint(axes, 0, y, 100 * average, norm)
-    _write(axes, 0, y + 0.5, f"{100 * average:.1f}", 8, ink)
+    if sizes.mean:
+        _write(axes, 0, y + 0.5, f"{100 * average:.{sizes.decimals}f}", sizes.mean, ink)
 
 
 def _write(axes: Axes, x: int, y: float, words: str, size: float, colour: str, **box: Any) -> None:
@@ -213,16 +285,20 @@ def _paint(axes: Axes, x: int, y: int, value: float, norm: Normalize) -> str:
     return ink_on(background)
 
 
-def _frame(axes: Axes, columns: Sequence[str], rows: Sequence[str], *, upright: bool) -> None:
+def _frame(axes: Axes, columns: Sequence[str], rows: Sequence[str], sizes: Sizes, *, upright: bool) -> None:
     axes.set_xlim(0, len(columns))
     axes.set_ylim(max(len(rows), 1), 0)
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.set_xticks(
-        [i + 0.5 for i in range(len(columns))], columns, fontsize=7.5, rotation=90 if upright else 0, parse_math=False
+        [i + 0.5 for i in range(len(columns))],
+        columns,
+        fontsize=sizes.label,
+        rotation=90 if upright else 0,
+        parse_math=False,
     )
     if rows:
-        axes.set_yticks([i + 0.5 for i in range(len(rows))], rows, fontsize=7.5, parse_math=False)
+        axes.set_yticks([i + 0.5 for i in range(len(rows))], rows, fontsize=sizes.label, parse_math=False)
     else:
         axes.tick_params(labelleft=False)
     axes.tick_params(length=0)

@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import Environment
 
 from ablate.report.grid import Cell, Grid
+from ablate.report.model import fit
+from ablate.report.statistics import choosing
 from ablate.results import write_atomically
 
 
@@ -17,13 +19,15 @@ def write_csv(grid: Grid, path: Path) -> None:
     """One row per cell, row average, further composition and reference.
 
     Columns: ``kind`` (cell, average, composition, reference), ``first``, ``second``, ``label``, ``status``, ``n``,
-    ``flags``, mean and standard deviation of every metric (fractions), and ``seeds``: ``seed=value`` pairs of the
-    grid's metric, ``linear_top1`` or, without labels, ``rotation_top1``.
+    ``flags``, ``contender`` (1: cannot be told from the best by validation accuracy), ``half_width`` (half the 95 %
+    interval of the grid's metric, pooled over all cells), mean and standard deviation of every metric (fractions), and
+    ``seeds``: ``seed=value`` pairs of the grid's metric, ``linear_top1`` or, without labels, ``rotation_top1``.
     """
     metrics = grid.metrics
     rows = [_row("cell", first, second, cell, metrics) for (first, second), cell in grid.cells.items()]
     rows += [_average(grid, op, metrics) for op in grid.ops]
     rows += [_row("composition", "", "", cell, metrics) for cell in grid.further.values()]
+    _add_noise(rows, grid)
     rows += [_row("reference", "", "", cell, metrics) for cell in grid.references.values()]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), restval="", lineterminator="\n")
@@ -40,6 +44,7 @@ TEX = r"""\begin{tabular}{l<% for op in grid.ops %>c<% endfor %>|c}
 << row | tex >><% for column in grid.ops %> & << cell(grid.cells[row, column]) >><% endfor %> & << average(row) >> \\
 <% endfor %>
 \bottomrule
+\multicolumn{<< grid.ops | length + 2 >>}{l}{\footnotesize << seeds >>} \\
 \end{tabular}
 """
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -47,7 +52,7 @@ SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
 
 
 def write_tex(grid: Grid, path: Path) -> None:
-    """The matrix in percent, mean ± standard deviation, with the row averages; ``*``: seeds are missing.
+    """The matrix in percent, mean ± standard deviation, with the row averages and n; ``*``: seeds are missing.
 
     Needs ``booktabs``.
     """
@@ -56,6 +61,8 @@ def write_tex(grid: Grid, path: Path) -> None:
         value = grid.average(row)
         return "--" if value is None else f"{100 * value:.1f}"
 
+    counts = sorted({cell.n for cell in grid.cells.values()})
+    seeds = f"$n = {counts[0]}$" if len(counts) == 1 else f"$n = {counts[0]}$ to ${counts[-1]}$"
     environment = Environment(
         block_start_string="<%",
         block_end_string="%>",
@@ -66,16 +73,28 @@ def write_tex(grid: Grid, path: Path) -> None:
         autoescape=False,  # the filter below is TeX's
     )
     environment.filters["tex"] = lambda text: "".join(SPECIAL.get(character, character) for character in text)
-    write_atomically(path, environment.from_string(TEX).render(grid=grid, cell=_tex, average=average))
+    write_atomically(path, environment.from_string(TEX).render(grid=grid, cell=_tex, average=average, seeds=seeds))
 
 
 def _row(kind: str, first: str, second: str, cell: Cell, metrics: tuple[str, ...]) -> dict[str, Any]:
     row: dict[str, Any] = {"kind": kind, "first": first, "second": second, "label": cell.label}
-    row |= {"status": cell.status, "n": cell.n, "flags": " ".join(cell.flags)}
+    row |= {"status": cell.status, "n": cell.n, "flags": " ".join(cell.flags), "contender": "", "half_width": ""}
     for metric in metrics:
         row |= {f"{metric}_mean": cell.mean(metric), f"{metric}_std": cell.std(metric)}
     row["seeds"] = " ".join(f"{seed}={value:.6g}" for seed, value in sorted(cell.seeds().items()))
     return row
+
+
+def _add_noise(rows: list[dict[str, Any]], grid: Grid) -> None:
+    """Which compositions cannot be told from the best, and the intervals of their means, where seeds tell."""
+    chosen, shown = choosing(grid), fit(grid.with_results)
+    for row in rows:
+        if row["kind"] == "average":
+            continue
+        if chosen and row["label"] in chosen.place:
+            row["contender"] = int(row["label"] in chosen.contenders)
+        if shown and row["label"] in shown.place:
+            row["half_width"] = shown.half_width(row["label"])
 
 
 def _average(grid: Grid, op: str, metrics: tuple[str, ...]) -> dict[str, Any]:

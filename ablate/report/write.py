@@ -10,14 +10,18 @@ from rich.console import Console
 
 from ablate.console import say, say_each
 from ablate.errors import UsageError
+from ablate.report import label_free, strength
+from ablate.report.caption import caption
 from ablate.report.comparison import Comparison, compare, draw
 from ablate.report.grid import Grid
-from ablate.report.heatmap import heatmap, save
+from ablate.report.heatmap import DENSE, heatmap, save
+from ablate.report.multiples import multiples
 from ablate.report.noise import noise
 from ablate.report.page import page
 from ablate.report.paper import TITLE, beside_the_paper, is_its_setting, published
 from ablate.report.sections import effects
 from ablate.report.statistics import summary
+from ablate.report.strength import axis
 from ablate.report.sweep import Sweep, read_sweep
 from ablate.report.tables import write_csv, write_tex
 from ablate.report.terminal import render
@@ -25,6 +29,7 @@ from ablate.results import write_atomically
 from ablate.sweep.status import failure_line
 
 PAGE = "index.html"
+COLUMNS = {"1col": 3.25, "2col": 6.75}  # inches: one column of a paper's page, and both
 
 
 @dataclass(frozen=True)
@@ -61,20 +66,21 @@ def write_report(
 ) -> Report:
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex; comparison-<n>.png per sweep in ``others``.
 
-    For ``paper`` also fig5-comparison.png. ``refresh``: seconds after which a browser reads the page again.
+    Also heatmap-1col.pdf and heatmap-2col.pdf with caption.txt, training curves and, where the sweep has what they
+    show, accuracy against strength and against label-free metrics. For ``paper`` also fig5-comparison.png. ``refresh``:
+    seconds after which a browser reads the page again.
 
     Raises:
         UsageError: a directory is not a sweep's; two share no op or are judged by different metrics; for
             ``paper``, the sweep is not in Figure 5's setting or has none of its ops.
     """
     sweep = read_sweep(directory)
-    compared = [_with_sweep(sweep, read_sweep(other)) for other in others]
+    beside = [read_sweep(other) for other in others]
+    compared = [_with_sweep(sweep, other) for other in beside]
     if paper:
         compared.append(_with_paper(sweep))
     out = sweep.directory / "report"
-    if sweep.grid.ops:
-        save(heatmap(sweep.grid, title=str(sweep)), [out / f"heatmap.{kind}" for kind in ("png", "svg", "pdf")])
-        write_tex(sweep.grid, out / "table.tex")
+    _figures(sweep, beside, out)
     write_csv(sweep.grid, out / "table.csv")
     for number, (comparison, title) in enumerate(compared, start=1):
         name = "fig5-comparison" if title == TITLE else f"comparison-{number}"
@@ -82,9 +88,27 @@ def write_report(
     comparisons = [comparison for comparison, _ in compared]
     figure_5 = beside_the_paper(sweep.grid) if is_its_setting(sweep.experiment.shared) and not paper else None
     also = [figure_5] if figure_5 and figure_5.ranks else []
-    html = page(sweep, [*comparisons, *also], effects(sweep.grid), refresh)
+    html = page(sweep, [*comparisons, *also], [*effects(sweep.grid), *label_free.section(sweep.grid)], refresh)
     write_atomically(out / PAGE, html)
     return Report(sweep, comparisons)
+
+
+def _figures(sweep: Sweep, beside: Sequence[Sweep], out: Path) -> None:
+    """What the sweep's own results give."""
+    grid = sweep.grid
+    if grid.ops:
+        save(heatmap(grid, title=str(sweep)), [out / f"heatmap.{kind}" for kind in ("png", "svg", "pdf")])
+        for name, width in COLUMNS.items() if len(grid.ops) <= DENSE else ():
+            save(heatmap(grid, width=width), [out / f"heatmap-{name}.pdf"])
+        write_tex(grid, out / "table.tex")
+        write_atomically(out / "caption.txt", caption(sweep))
+    if curves := multiples(sweep):
+        save(curves, [out / "curves.png", out / "curves.pdf"])
+    if along := axis(sweep):
+        lines = [(other, found) for other in beside if (found := axis(other))]
+        save(strength.draw([(sweep, along), *lines]), [out / "strength.png", out / "strength.pdf"])
+    if agreements := label_free.agreements(grid):
+        save(label_free.scatter(grid, agreements), [out / "label-free.png", out / "label-free.pdf"])
 
 
 def _with_sweep(sweep: Sweep, other: Sweep) -> tuple[Comparison, str]:

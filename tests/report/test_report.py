@@ -164,7 +164,7 @@ def test_table_tex_is_escaped_booktabs(tmp_path):
     assert r"\toprule" in tex
     assert r"mine\_op(name='50 \% \& more')" in tex
     assert r"50.0 $\pm$ 0.0" in tex
-    assert len(re.findall(r"\\\\", tex)) == 3  # a heading and two rows
+    assert len(re.findall(r"\\\\", tex)) == 4  # a heading, two rows, n
 
 
 def extents(figure):

@@ -1,0 +1,49 @@
+"""``report/caption.txt``: what stands under the heatmap in a paper, in sentences."""
+
+from __future__ import annotations
+
+from ablate.console import counted
+from ablate.report.grid import ROTATION, Grid
+from ablate.report.heatmap import MARK, contenders, spelled_out
+from ablate.report.model import CONFIDENCE
+from ablate.report.noise import unequal
+from ablate.report.statistics import choosing, percent
+from ablate.report.sweep import Sweep
+
+LONG = 10_000  # columns: one line per label
+
+
+def caption(sweep: Sweep) -> str:
+    """Data, setting, n, what the cells and the dots are, what the intervals are conditional on; a sentence a line."""
+    grid, shared = sweep.grid, sweep.experiment.shared
+    judged = "rotation prediction" if grid.metric == ROTATION else "linear evaluation"
+    lines = [
+        f"Top-1 accuracy of {judged} (%) on {shared.data.name} for {shared.branches}-branch compositions of "
+        f"augmentations ({shared.encoder.name}, {shared.objective}, {counted(shared.epochs, 'epoch')}).",
+        "Rows are the first op, columns the second, the diagonal is the op alone; the last column is a row average.",
+        _seeds(grid),
+    ]
+    known = [f"{name} {percent(cell)}" for name, cell in grid.references.items() if cell.n]
+    lines += [f"References: {', '.join(known)}."] if known else []
+    model = choosing(grid)
+    if contenders(grid) and model:
+        lines.append(
+            f"A dot ({MARK}) marks the cells that cannot be told from the best by validation accuracy: Hsu's multiple "
+            f"comparisons with the best at {100 * CONFIDENCE:.0f} % on a two-way cell and seed model with a pooled "
+            f"residual of {100 * model.sigma:.1f} points ({model.df} degrees of freedom), since cells share seeds; "
+            "conditional on this data set and its split."
+        )
+        lines += unequal(model)
+    lines += [f"{line}." for line in spelled_out(grid.ops, LONG)]
+    return "\n".join(lines) + "\n"
+
+
+def _seeds(grid: Grid) -> str:
+    counts = {cell.n for cell in grid.with_results}
+    if not counts:
+        return "No cell has a result yet."
+    if counts == {1}:
+        return "n = 1 seed: the noise is unknown."
+    low, high = min(counts), max(counts)
+    n = f"n = {high} seeds" if low == high else f"n = {low} to {high} seeds"
+    return f"Means ± standard deviations over {n}; where cells are small, the deviations are in table.csv."

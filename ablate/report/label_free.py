@@ -1,0 +1,122 @@
+"""Whether what needs no labels would have chosen as linear evaluation does: rank correlations, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from ablate.report.comparison import FEWEST, spearman
+from ablate.report.grid import LINEAR, Cell, Grid
+from ablate.report.heatmap import STYLE
+from ablate.report.model import CONFIDENCE, Array
+from ablate.report.sections import Section
+
+METRICS = {
+    "rotation_val_top1": ("rotation prediction on validation", 1),
+    "rankme": ("RankMe", 1),
+    "alignment": ("alignment", -1),
+    "uniformity": ("uniformity", -1),
+}
+"""What each is called, and whether more of it is taken for better (1) or less (-1), as its authors do."""
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A label-free metric against linear accuracy over ``n`` cells.
+
+    ``rho`` is Spearman's, of the metric in the direction that is taken for better, with a 95 % bootstrap interval over
+    cells; ``chosen`` is the cell that the metric would have chosen, ``regret`` the linear accuracy (a fraction) that
+    this would have cost.
+    """
+
+    metric: str
+    rho: float
+    low: float
+    high: float
+    n: int
+    chosen: str
+    regret: float
+
+
+def agreements(grid: Grid) -> list[Agreement]:
+    """Of every label-free metric that at least four cells have, beside linear evaluation."""
+    if grid.metric != LINEAR:
+        return []
+    return [_agreement(metric, cells) for metric in METRICS if len(cells := _judged(grid, metric)) >= FEWEST]
+
+
+def section(grid: Grid) -> list[Section]:
+    """The agreements as a part of the page; none without such metrics."""
+    found = agreements(grid)
+    if not found:
+        return []
+    text = (
+        "Spearman's rank correlation with linear accuracy over the cells, with a 95 % bootstrap interval, and what it "
+        "would have cost to choose without labels."
+    )
+    rows = tuple(
+        (
+            METRICS[a.metric][0],
+            f"{a.rho:+.2f} [{a.low:+.2f}, {a.high:+.2f}]",
+            str(a.n),
+            a.chosen,
+            f"{100 * a.regret:.1f} points",
+        )
+        for a in found
+    )
+    return [
+        Section("Choosing without labels", (text,), ("metric", "correlation", "cells", "would choose", "cost"), rows)
+    ]
+
+
+def scatter(grid: Grid, found: Sequence[Agreement]) -> Figure:
+    """Linear accuracy against every metric, one panel each; the cell that the metric would choose is ringed."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(2.3 * len(found) + 0.6, 2.5), layout="constrained")
+        for axes, a in zip(figure.subplots(1, len(found), sharey=True, squeeze=False)[0], found, strict=True):
+            cells = _judged(grid, a.metric)
+            x, y = [cell.mean(a.metric) or 0.0 for cell in cells], [100 * (cell.mean() or 0.0) for cell in cells]
+            axes.scatter(x, y, s=10, color="#31688e", linewidths=0)
+            at = [cell.label for cell in cells].index(a.chosen)
+            axes.scatter([x[at]], [y[at]], s=45, facecolors="none", edgecolors="#b2182b", linewidths=1)
+            better = "" if METRICS[a.metric][1] > 0 else ", less is better"
+            axes.set_xlabel(f"{METRICS[a.metric][0]}{better}", fontsize=7)
+            axes.set_title(f"rho = {a.rho:+.2f} [{a.low:+.2f}, {a.high:+.2f}]", fontsize=7)
+            axes.tick_params(labelsize=6)
+            axes.spines[["top", "right"]].set_visible(False)
+        figure.axes[0].set_ylabel("linear evaluation top-1 (%)", fontsize=7)
+    return figure
+
+
+def _judged(grid: Grid, metric: str) -> list[Cell]:
+    return [cell for cell in grid.with_results if cell.seeds(metric)]
+
+
+def _agreement(metric: str, cells: Sequence[Cell]) -> Agreement:
+    sign = METRICS[metric][1]
+    judged = np.array([sign * (cell.mean(metric) or 0.0) for cell in cells])
+    linear = np.array([cell.mean() or 0.0 for cell in cells])
+    chosen = int(judged.argmax())
+    low, high = _interval(judged, linear)
+    rho = spearman(judged.tolist(), linear.tolist())
+    return Agreement(metric, rho, low, high, len(cells), cells[chosen].label, float(linear.max() - linear[chosen]))
+
+
+def _interval(x: Array, y: Array) -> tuple[float, float]:
+    """The percentile bootstrap's, of cells drawn with replacement; resamples without a ranking are left out."""
+    from scipy.stats import bootstrap  # half a second to import, which other reports need not spend
+
+    def rho(a: Array, b: Array) -> float:
+        return spearman(a.tolist(), b.tolist())
+
+    drawn = bootstrap(
+        (x, y), rho, n_resamples=RESAMPLES, paired=True, vectorized=False, method="percentile", rng=0
+    ).bootstrap_distribution
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.nanpercentile(drawn, [tail, 100 - tail])
+    return float(low), float(high)

@@ -1,0 +1,175 @@
+"""Figures for papers: column widths, the cells that are marked, curves, strengths, label-free metrics, the caption."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.text import Text
+from scipy import stats
+
+from ablate.config import NamedComposition
+from ablate.report import label_free, strength, write_report
+from ablate.report.heatmap import MARK, contenders, heatmap, save
+from ablate.report.multiples import multiples
+from ablate.report.sweep import read_sweep
+from ablate.results import write_record
+from ablate.sweep.plan import load_experiment, plan, save_experiment
+from tests.conftest import op_spec
+from tests.report.test_recommend import make
+from tests.report.test_report import HUGE, by_position, extents, make_experiment, record, sweep
+
+TWELVE = [f"kornia.RandomMotionBlur(kernel_size={3 + 2 * i}, angle=35.0)" for i in range(8)] + HUGE
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def noisy(trial):
+    return (
+        0.3 + 0.1 * (len(trial.label) % 4) + 0.01 * np.random.default_rng([trial.seed, *trial.label.encode()]).normal()
+    )
+
+
+@pytest.mark.parametrize("width", [3.25, 6.75])
+@pytest.mark.parametrize("ops", [1, 2, 7, 12])
+def test_a_column_has_its_width_and_clips_nothing(tmp_path, ops, width):
+    grid = read_sweep(sweep(tmp_path, TWELVE[:ops], seeds=2, value=noisy)).grid
+    figure = heatmap(grid, width=width)
+    boxes = extents(figure)
+    assert figure.get_figwidth() == width
+    for text, box in boxes.items():
+        assert box.x0 >= -1 and box.y0 >= -1, text
+        assert box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1, text
+        assert text.get_fontsize() >= 5 or text.get_text() == MARK
+    numbers = [box for text, box in boxes.items() if text.get_text()[0].isdigit() and text.axes is figure.axes[0]]
+    for a, b in itertools.combinations(numbers, 2):
+        assert not a.overlaps(b)
+
+
+def test_numbers_go_where_they_would_be_too_small(tmp_path):
+    grid = read_sweep(sweep(tmp_path, [f"op{i}" for i in range(12)], seeds=2, value=noisy)).grid
+    wide = texts(heatmap(grid, width=6.75))
+    assert any(text.startswith("±") for text in wide)
+    narrow = texts(heatmap(grid, width=3.25))
+    assert not any(text.startswith("±") for text in narrow)
+
+
+def test_the_pdf_embeds_its_fonts(tmp_path):
+    save(heatmap(read_sweep(sweep(tmp_path, ["a"])).grid), [tmp_path / "a.pdf"])
+    content = (tmp_path / "a.pdf").read_bytes()
+    assert b"/FontFile2" in content
+    assert b"/Type3" not in content
+
+
+def test_what_cannot_be_told_from_the_best_is_marked_and_explained(tmp_path):
+    grid = read_sweep(make(tmp_path)).grid
+    assert contenders(grid) == {"crop+color", "color+crop"}
+    assert texts(heatmap(grid)).count(MARK) == 2
+    assert any("cannot be told from the best" in text for text in texts(heatmap(grid)))
+    write_report(tmp_path)
+    caption = (tmp_path / "report" / "caption.txt").read_text()
+    assert "Hsu's multiple comparisons with the best at 95 %" in caption
+    assert "conditional on this data set and its split" in caption
+    assert "n = 3 seeds" in caption
+    assert "References: untrained 12.0 ± 2.0 %." in caption
+    table = pd.read_csv(tmp_path / "report" / "table.csv").set_index("label")
+    assert table.contender[["crop", "color", "crop+color", "color+crop"]].tolist() == [0, 0, 1, 1]
+    assert table.half_width["crop"] == pytest.approx(table.half_width["color"])
+
+
+def test_with_one_seed_nothing_is_marked(tmp_path):
+    directory = make(tmp_path, seeds=1)
+    assert MARK not in texts(heatmap(read_sweep(directory).grid))
+    write_report(directory)
+    assert "the noise is unknown" in (directory / "report" / "caption.txt").read_text()
+    assert pd.read_csv(directory / "report" / "table.csv").contender.isna().all()
+
+
+def test_curves_of_every_cell(tmp_path):
+    assert multiples(read_sweep(sweep(tmp_path, ["a", "b"], value=by_position))) is None
+    for trial in plan(load_experiment(tmp_path)):
+        history = tuple({"epoch": float(e), "loss": 4.0 / e, "knn_val_top1": 0.1 * e} for e in (1, 2, 3))
+        write_record(tmp_path, record(trial, 0.5, history=history))
+    figure = multiples(read_sweep(tmp_path))
+    loss, knn = figure.findobj(LineCollection)
+    assert len(loss.get_segments()) == len(knn.get_segments()) == 4
+    last = {tuple(segment[-1].round(6)) for segment in knn.get_segments()}
+    assert last == {
+        (round(x + 0.93, 6), round(y + 0.07, 6)) for x in (0, 1) for y in (0, 1)
+    }  # epoch 3 of 3, the highest kNN
+    assert "loss (1.33 to 4.00)" in texts(figure)
+    write_report(tmp_path)
+    assert (tmp_path / "report" / "curves.pdf").stat().st_size > 0
+
+
+def strengths(directory, objective="simclr"):
+    experiment = make_experiment(["crop"], 2, references=("untrained", "supervised"))
+    specs = {s: (op_spec("crop"), op_spec("color", strength=s)) for s in (1.0, 0.25, 0.5)}
+    cells = tuple(NamedComposition(label=f"crop+color(strength={s})", ops=ops) for s, ops in specs.items())
+    shared = experiment.shared.model_copy(update={"objective": objective})
+    experiment = experiment.model_copy(update={"ops": (), "compositions": cells, "shared": shared})
+    save_experiment(directory, experiment)
+    for trial in plan(experiment):
+        value = 0.9 if trial.reference == "supervised" else 0.1 if trial.reference else float(trial.label[20:-1]) / 2
+        write_record(directory, record(trial, value + 0.01 * trial.seed))
+    return directory
+
+
+def test_accuracy_against_strength(tmp_path):
+    found = strength.axis(read_sweep(strengths(tmp_path)))
+    assert (found.op, found.parameter) == ("color", "strength")
+    assert [value for value, _ in found.cells] == [0.25, 0.5, 1.0]
+    assert [cell.mean() for _, cell in found.cells] == pytest.approx([0.13, 0.255, 0.505])
+    write_report(tmp_path)
+    assert (tmp_path / "report" / "strength.pdf").stat().st_size > 0
+    own = read_sweep(tmp_path)
+    figure = strength.draw([(own, found), (read_sweep(strengths(tmp_path / "other", "supervised")), found)])
+    assert {"simclr", "supervised", "untrained", "strength of color"} <= set(texts(figure))
+
+
+def test_a_grid_of_different_ops_has_no_axis(tmp_path):
+    assert strength.axis(read_sweep(sweep(tmp_path, ["a", "b"]))) is None
+
+
+def judged(directory, metrics):
+    """A 3x3 sweep with metrics that need no labels: functions of the accuracy."""
+    sweep(directory, ["a", "b", "c"])
+    for number, trial in enumerate(plan(load_experiment(directory))):
+        value = 0.3 + 0.05 * ((7 * number) % 10)
+        known = {"linear_top1": value, "linear_val_top1": value, "knn_top1": value}
+        write_record(directory, record(trial, metrics={**known, **{name: f(value) for name, f in metrics.items()}}))
+    return read_sweep(directory).grid
+
+
+def test_label_free_metrics_that_agree_and_one_that_does_not(tmp_path):
+    grid = judged(tmp_path, {"rankme": lambda v: 20 * v, "alignment": lambda v: 1 - v, "uniformity": lambda v: v})
+    found = {a.metric: a for a in label_free.agreements(grid)}
+    assert found["rankme"].rho == found["alignment"].rho == pytest.approx(1)  # less alignment is better
+    assert found["rankme"].regret == 0
+    assert found["uniformity"].rho == pytest.approx(-1)
+    means = [cell.mean() for cell in grid.with_results]
+    assert found["uniformity"].regret == pytest.approx(max(means) - min(means))
+    write_report(tmp_path)
+    assert (tmp_path / "report" / "label-free.pdf").stat().st_size > 0
+    assert "Choosing without labels" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_the_correlation_is_scipys_and_its_interval_holds_it(tmp_path):
+    grid = judged(tmp_path, {"rankme": lambda v: (v * 997) % 1})
+    (found,) = label_free.agreements(grid)
+    x = [cell.mean("rankme") for cell in grid.with_results]
+    y = [cell.mean() for cell in grid.with_results]
+    assert found.rho == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert -1 <= found.low <= found.rho <= found.high <= 1
+    assert found.high - found.low > 0.3
+    assert label_free.agreements(grid) == [found]  # the resamples are seeded
+
+
+def test_without_such_metrics_nothing_is_said(tmp_path):
+    assert label_free.agreements(read_sweep(sweep(tmp_path, ["a", "b"])).grid) == []
+    assert label_free.section(read_sweep(tmp_path).grid) == []
