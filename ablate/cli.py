@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from ablate import __version__, options
 from ablate.config import Slurm
-from ablate.console import is_main, make_console, say
+from ablate.console import counted, is_main, make_console, say, say_each
 from ablate.errors import UsageError
 from ablate.exits import P, with_exit_code
 from ablate.sweep.slurm import cluster
@@ -440,6 +440,39 @@ def _confirm(
     if experiment.slurm:
         return submit(directory / CONFIRMATION, planned, images, where, retry_failed, dry_run)
     return run_here(directory / CONFIRMATION, planned, images, where, workers, retry_failed, dry_run)
+
+
+@command
+def export(
+    directory: options.Directory,
+    to: Annotated[
+        Literal["csv", "parquet", "optuna"],
+        typer.Option("--to", help="A table of all trials, or an Optuna study that optuna-dashboard opens"),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write", show_default="DIR/report/trials.csv, .parquet or study.db")
+    ] = None,
+) -> None:
+    """Write every trial, with its whole configuration and all that was measured, for other tools."""
+    from ablate.export import export as write
+    from ablate.report.sweep import read_sweep
+
+    say(make_console(), f"wrote {write(read_sweep(directory), to, out)}")
+
+
+@command
+def merge(
+    directories: Annotated[list[Path], typer.Argument(help="The shards' directories", metavar="DIR...")],
+    out: Annotated[Path, typer.Option(help="The merged directory: a new one, or one that was merged before")],
+) -> None:
+    """Bring shards of one sweep together, run on two clusters, say: other seeds, other ops, other trials."""
+    from ablate.sweep.merge import merge as bring_together
+
+    console, merged = make_console(), bring_together(directories, out)
+    say(console, f"{out}: {merged.copied} records copied, {merged.there} there, {merged.missing} trials to run")
+    for directory, count in merged.begun.items():
+        say(console, f"{counted(count, 'trial')} of {directory} begun and without a record: not copied", "yellow")
+    say_each(console, [f"damaged record, left out: {path}" for path in merged.damaged], "yellow")
 
 
 @command

@@ -94,21 +94,32 @@ def extend(old: Experiment, new: Experiment, directory: Path) -> Experiment:
     Raises:
         UsageError: a shared setting changed; the sentence names every difference.
     """
-    differences = [
+    found = differences(old, new)
+    if found:
+        raise UsageError(
+            f"{directory} holds another sweep ({'; '.join(found)}); choose another --out or the same settings"
+        )
+    return union(old, new)
+
+
+def differences(old: Experiment, new: Experiment) -> list[str]:
+    """Every setting in which two experiments differ that trials of one directory share, in words."""
+    found = [
         "the images are others" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"
         for name, before, after in _differences(_flat(_frame(old)), _flat(_frame(new)))
     ]
     before, after = {op.label: op.op for op in old.ops}, {op.label: op.op for op in new.ops}
-    differences += [
+    return found + [
         f"{label} was {_changed(before[label], after[label])}"
         for label in before
         if label in after and before[label] != after[label]
     ]
-    if differences:
-        raise UsageError(
-            f"{directory} holds another sweep ({'; '.join(differences)}); choose another --out or the same settings"
-        )
-    ops = (*old.ops, *(op for op in new.ops if op.label not in before))
+
+
+def union(old: Experiment, new: Experiment) -> Experiment:
+    """``new``, with the ops, compositions, seeds and references of ``old`` before its own."""
+    known = {op.label for op in old.ops}
+    ops = (*old.ops, *(op for op in new.ops if op.label not in known))
     beside = (*old.compositions, *(item for item in new.compositions if item not in old.compositions))
     seeds = (*old.seeds, *(seed for seed in new.seeds if seed not in old.seeds))
     references = (*old.references, *(name for name in new.references if name not in old.references))

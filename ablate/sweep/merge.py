@@ -1,0 +1,160 @@
+"""Shards of one sweep, run in several places, as one directory: the same configuration, or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ablate.config import Experiment, Trial
+from ablate.errors import UsageError
+from ablate.results import TrialResult, names_in, preview_path, read_records, record_path, write_atomically
+from ablate.sweep.plan import SWEEP_FILE, differences, load_experiment, plan, save_experiment, union
+from ablate.sweep.workspace import log_path, sole_user
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A directory and what it holds of the merged plan; ``begun`` counts trials without a record that were begun."""
+
+    directory: Path
+    experiment: Experiment
+    records: dict[str, TrialResult]
+    damaged: list[Path]
+    begun: int
+
+
+@dataclass
+class Merged:
+    """What was done: the whole plan, how many records were copied, how many were there, what was left behind."""
+
+    experiment: Experiment
+    trials: list[Trial]
+    copied: int = 0
+    there: int = 0
+    damaged: list[Path] = field(default_factory=list)
+    begun: dict[Path, int] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> int:
+        """Trials of the whole plan that have no record."""
+        return len(self.trials) - self.copied - self.there
+
+
+def merge(directories: Sequence[Path], out: Path) -> Merged:
+    """Bring ``directories`` together in ``out``, which is new or was merged before; they are not changed.
+
+    Records, encoders, previews and logs are copied byte for byte; of trials that run, nothing. Of a trial that several
+    have done, one record is kept; one that failed here and is done there is done. Everything is checked before anything
+    is written, and the same command again adds what is new.
+
+    Raises:
+        UsageError: not a sweep's directory, one named twice or inside another, different settings, or one trial with
+            different results.
+        DiskTrouble: the disk refused; the same command completes the rest.
+    """
+    _check_places(directories, out)
+    known = [out] if (out / SWEEP_FILE).is_file() else []
+    shards = _shards([*known, *directories])
+    experiment = _common(shards)
+    trials = plan(experiment)
+    chosen = _chosen(shards, {trial.id for trial in trials})
+    merged = Merged(experiment, trials)
+    out.mkdir(parents=True, exist_ok=True)
+    with sole_user(out):
+        save_experiment(out, experiment)
+        for trial in trials:
+            if trial.id not in chosen:
+                continue
+            if chosen[trial.id] == out:
+                merged.there += 1
+            else:
+                _copy(trial, chosen[trial.id], out)
+                merged.copied += 1
+    merged.damaged = [path for shard in shards for path in shard.damaged]
+    merged.begun = {shard.directory: shard.begun for shard in shards if shard.begun and shard.directory != out}
+    return merged
+
+
+def _check_places(directories: Sequence[Path], out: Path) -> None:
+    target, seen = out.resolve(), dict[Path, Path]()
+    for directory in directories:
+        place = directory.resolve()
+        if place in seen:
+            raise UsageError(f"{seen[place]} and {directory} are the same directory")
+        if place == target or place in target.parents or target in place.parents:
+            raise UsageError(f"--out {out} and {directory} must not lie in one another")
+        seen[place] = directory
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is not a directory")
+    if names_in(out) and not (out / SWEEP_FILE).is_file():
+        raise UsageError(f"--out {out} holds other files; name a new directory, or one that was merged before")
+
+
+def _shards(directories: Iterable[Path]) -> list[Shard]:
+    found = []
+    for directory in directories:
+        experiment = load_experiment(directory)
+        records, damaged = read_records(directory, plan(experiment))
+        begun = names_in(directory / "running") - records.keys()
+        found.append(Shard(directory, experiment, records, damaged, len(begun)))
+    return found
+
+
+def _common(shards: Sequence[Shard]) -> Experiment:
+    """The union of their plans.
+
+    Raises:
+        UsageError: a shared setting differs; the sentence names every difference.
+    """
+    first = shards[0]
+    whole = first.experiment
+    for shard in shards[1:]:
+        found = differences(whole, shard.experiment)
+        if found:
+            raise UsageError(
+                f"{first.directory} and {shard.directory} are no shards of one sweep "
+                f"({'; '.join(found)}, in the second)"
+            )
+        both = union(whole, shard.experiment)
+        whole = both.model_copy(update={"command": whole.command, "data": whole.data, "eval_data": whole.eval_data})
+    return whole
+
+
+def _chosen(shards: Sequence[Shard], planned: set[str]) -> dict[str, Path]:
+    """Where the record of each trial is taken from: the first directory that has it done, else that has it.
+
+    Raises:
+        UsageError: two have it done, with different results.
+    """
+    chosen: dict[str, Shard] = {}
+    for shard in shards:
+        for name, record in shard.records.items():
+            if name not in planned:
+                continue
+            other = chosen.get(name)
+            if other is None or (other.records[name].status == "failed" and record.status == "done"):
+                chosen[name] = shard
+            elif record.status == "done" == other.records[name].status:
+                _check_equal(other.records[name], other.directory, record, shard.directory)
+    return {name: shard.directory for name, shard in chosen.items()}
+
+
+def _check_equal(a: TrialResult, where: Path, b: TrialResult, there: Path) -> None:
+    """What both measured must be the same number; one of them may have been evaluated by more protocols."""
+    unequal = [name for name in sorted(a.metrics.keys() & b.metrics.keys()) if a.metrics[name] != b.metrics[name]]
+    if unequal:
+        told = ", ".join(f"{name} {a.metrics[name]:.6g} and {b.metrics[name]:.6g}" for name in unequal[:3])
+        raise UsageError(
+            f"trial {a.id} ({a.label}, seed {a.seed}) has different results in {where} and {there}: {told}; "
+            "remove one of the two records"
+        )
+
+
+def _copy(trial: Trial, source: Path, out: Path) -> None:
+    """The record goes last: whoever finds it finds the rest."""
+    beside = [log_path(source, trial.id), preview_path(source, trial.config.key)]
+    beside += sorted((source / "encoders").glob(f"{trial.id}.*"))
+    for path in [*beside, record_path(source, trial.id)]:
+        if path.is_file():
+            write_atomically(out / path.relative_to(source), path.read_bytes())
