@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import statistics
 import textwrap
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -15,22 +14,43 @@ from matplotlib.figure import Figure
 from ablate.console import counted
 from ablate.report.grid import Grid
 from ablate.report.heatmap import CELL, NAMES, STYLE, draw_panel, heading_height, limits_of, notes, short_names
-
-FEWEST = 4  # cells that a rank correlation is worth reporting for
+from ablate.report.ranks import FEWEST, interval, reliability, spearman
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two grids, cut to the ops that both have; Spearman's ``rho`` over the ``n`` cells with results in both.
-
-    ``rho`` is NaN below four cells, and where one of the two grids is constant.
-    """
+    """Two grids, cut to the ops that both have: Spearman's rank correlation over the cells with results in both."""
 
     name: str
     ours: Grid
     other: Grid
-    rho: float
-    n: int
+
+    @cached_property
+    def _places(self) -> list[tuple[str, str]]:
+        """Where both have a result; the two grids have their cells in the same order."""
+        both = zip(self.ours.cells, self.ours.cells.values(), self.other.cells.values(), strict=True)
+        return [place for place, a, b in both if a.n and b.n]
+
+    @property
+    def n(self) -> int:
+        """Cells with results in both."""
+        return len(self._places)
+
+    @cached_property
+    def _means(self) -> tuple[list[float], list[float]]:
+        there = dict(zip(self.ours.cells, self.other.cells.values(), strict=True))
+        places = self._places
+        return [self.ours.cells[p].mean() or 0.0 for p in places], [there[p].mean() or 0.0 for p in places]
+
+    @cached_property
+    def rho(self) -> float:
+        """NaN below four cells, and where one of the two grids is constant."""
+        return spearman(*self._means) if self.n >= FEWEST else math.nan
+
+    @cached_property
+    def ceiling(self) -> float:
+        """The most that our grid's noise leaves room for, if the other had none; NaN below two seeds."""
+        return math.sqrt(reliability([self.ours.cells[place] for place in self._places]))
 
     @property
     def ranks(self) -> bool:
@@ -41,7 +61,12 @@ class Comparison:
         if not self.ranks:
             why = "too few for a rank correlation" if self.n < FEWEST else "which one of the two does not rank"
             return f"{self.name}: {counted(self.n, 'cell')} in common, {why}."
-        return f"Spearman rank correlation with {self.name}: {self.rho:+.2f} over {self.n} cells."
+        low, high = interval(*self._means)
+        room = f"; the noise of its seeds leaves room for {self.ceiling:.2f}" if not math.isnan(self.ceiling) else ""
+        return (
+            f"Spearman rank correlation with {self.name}: {self.rho:+.2f} [{low:+.2f}, {high:+.2f}] (95 %, bootstrap) "
+            f"over {self.n} cells{room}."
+        )
 
 
 def compare(grid: Grid, other: Grid, name: str, names: Mapping[str, str] | None = None) -> Comparison | None:
@@ -56,23 +81,7 @@ def compare(grid: Grid, other: Grid, name: str, names: Mapping[str, str] | None 
     places = {(a, b): (called[a], called[b]) for a in ops for b in ops}
     ours = Grid(ops, {place: grid.cells[place] for place in places}, grid.references, grid.metric)
     theirs = Grid(ops, {place: other.cells[there] for place, there in places.items()}, other.references, other.metric)
-    means = [(ours.cells[place].mean(), theirs.cells[place].mean()) for place in places]
-    pairs = [(a, b) for a, b in means if a is not None and b is not None]
-    rho = spearman(*zip(*pairs, strict=True)) if len(pairs) >= FEWEST else math.nan
-    return Comparison(name, ours, theirs, rho, len(pairs))
-
-
-def spearman(x: Sequence[float], y: Sequence[float]) -> float:
-    """Spearman's rank correlation: Pearson's of the ranks, equal values sharing their mean rank; NaN for constants."""
-
-    def ranks(values: Sequence[float]) -> list[float]:
-        ordered = sorted(values)
-        return [(bisect_left(ordered, value) + bisect_right(ordered, value)) / 2 for value in values]
-
-    try:
-        return statistics.correlation(ranks(x), ranks(y))
-    except statistics.StatisticsError:
-        return math.nan
+    return Comparison(name, ours, theirs)
 
 
 def draw(comparison: Comparison, titles: tuple[str, str]) -> Figure:

@@ -9,10 +9,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from ablate.report.comparison import FEWEST, spearman
 from ablate.report.grid import LINEAR, Cell, Grid
 from ablate.report.heatmap import STYLE
-from ablate.report.model import CONFIDENCE, Array
+from ablate.report.ranks import FEWEST, interval, spearman
 from ablate.report.sections import Section
 
 METRICS = {
@@ -22,7 +21,6 @@ METRICS = {
     "uniformity": ("uniformity", -1),
 }
 """What each is called, and whether more of it is taken for better (1) or less (-1), as its authors do."""
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -102,21 +100,6 @@ def _agreement(metric: str, cells: Sequence[Cell]) -> Agreement:
     judged = np.array([sign * (cell.mean(metric) or 0.0) for cell in cells])
     linear = np.array([cell.mean() or 0.0 for cell in cells])
     chosen = int(judged.argmax())
-    low, high = _interval(judged, linear)
+    low, high = interval(judged.tolist(), linear.tolist())
     rho = spearman(judged.tolist(), linear.tolist())
     return Agreement(metric, rho, low, high, len(cells), cells[chosen].label, float(linear.max() - linear[chosen]))
-
-
-def _interval(x: Array, y: Array) -> tuple[float, float]:
-    """The percentile bootstrap's, of cells drawn with replacement; resamples without a ranking are left out."""
-    from scipy.stats import bootstrap  # half a second to import, which other reports need not spend
-
-    def rho(a: Array, b: Array) -> float:
-        return spearman(a.tolist(), b.tolist())
-
-    drawn = bootstrap(
-        (x, y), rho, n_resamples=RESAMPLES, paired=True, vectorized=False, method="percentile", rng=0
-    ).bootstrap_distribution
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.nanpercentile(drawn, [tail, 100 - tail])
-    return float(low), float(high)
