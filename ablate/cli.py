@@ -15,13 +15,13 @@ import typer
 from rich.markup import escape
 
 from ablate import __version__, options
-from ablate.config import Slurm
 from ablate.console import counted, is_main, make_console, say, say_each
 from ablate.errors import UsageError
 from ablate.exits import P, with_exit_code
 from ablate.sweep.slurm import cluster
 
 if TYPE_CHECKING:
+    from ablate.experiment_file import ExperimentFile
     from ablate.report.recommend import Choice
     from ablate.results import TrialResult
 
@@ -62,12 +62,27 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
 
 
 @command
+@options.with_jobs
 def grid(
     ops: options.Ops,
+    jobs: dict[str, Any],
     data: options.Data = "glyphs",
     branches: options.Branches = "one",
     seeds: Annotated[int, typer.Option(help="Trials per cell, each with its own seed", min=1, max=1000)] = 1,
     first_seed: Annotated[int, typer.Option(help="Seeds are this and the following", min=0)] = 0,
+    order: Annotated[
+        int, typer.Option(help="3: also every ordered triple of different ops, k(k-1)(k-2) of them", min=2, max=3)
+    ] = 2,
+    unordered: Annotated[
+        bool, typer.Option("--unordered", help="Only one order of every pair and triple: half the pairs")
+    ] = False,
+    pairs_with: Annotated[
+        str | None, typer.Option(metavar="OPS", help="Only pairs and triples with one of these ops, comma-separated")
+    ] = None,
+    include: Annotated[
+        str | None,
+        typer.Option(metavar="COMPOSITIONS", help="Compositions beside the grid, comma-separated: crop+color+blur"),
+    ] = None,
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
     size: options.Size = None,
@@ -89,14 +104,7 @@ def grid(
         bool, typer.Option("--references", help="Also train the no-op pair and the supervised encoder")
     ] = False,
     out: options.Out = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Worker processes; with slurm: trials side by side in a job on CPUs",
-            show_default="one per GPU or CPU core; with slurm 1",
-            min=1,
-        ),
-    ] = None,
+    workers: options.Workers = None,
     device: options.Device = "auto",
     compile: options.Compile = "auto",
     cache: options.Cache = None,
@@ -104,78 +112,133 @@ def grid(
     labels: options.Labels = None,
     short_side: options.ShortSide = None,
     skip_corrupt: options.SkipCorrupt = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")] = False,
+    retry_failed: options.RetryFailed = False,
     rank_timeout: options.RankTimeout = 600.0,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Print the plan and its cost, with slurm also the batch script; run nothing"),
-    ] = False,
-    launcher: Annotated[
-        Literal["local", "slurm"], typer.Option(help="Run here, or submit jobs to a Slurm cluster and return")
-    ] = "local",
-    partition: options.Partition = None,
-    account: options.Account = None,
-    qos: options.Qos = None,
-    time: options.TimeLimit = None,
-    gpus: options.Gpus = None,
-    cpus: options.Cpus = None,
-    memory: options.Memory = None,
-    nodes: options.Nodes = None,
-    constraint: options.Constraint = None,
-    trials_per_job: options.TrialsPerJob = None,
-    per_gpu: options.PerGpu = None,
-    max_parallel: options.MaxParallel = None,
-    grace: options.Grace = None,
-    setup: options.Setup = None,
-    container: options.Container = None,
-    extra: options.Sbatch = None,
+    dry_run: options.DryRun = False,
+    launcher: options.Launcher = "local",
 ) -> int:
-    """Train every single op and every ordered pair, and draw the heatmap. The same command again resumes."""
-    jobs = {name: value for name, value in locals().items() if name in Slurm.model_fields}
+    """Train every single op and every ordered pair, and draw the heatmap. The same command again resumes.
+
+    It is `ablate run` for the commonest experiment, and leaves that as a file in DIR/experiment.toml.
+    """
+    from ablate.evaluation.protocols import parse_protocols
+    from ablate.experiment_file import validated
+    from ablate.inputs import default_out, make_request, with_data
+    from ablate.ops import split_list
+    from ablate.settings import validate
+
+    flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
+    flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
+    far, names = launcher == "slurm", split_list(ops, ",")
+    request = make_request(
+        data, branches, device, settings, preset, elsewhere=far, compile=compile, **flags, world_size=world_size
+    )
+    request = with_data(request, eval_data, labels, short_side)
+    validate(request)
+    content = {
+        "data": request.data,
+        "eval_data": request.eval_data,
+        "labels": labels,
+        "short_side": short_side,
+        "skip_corrupt": skip_corrupt,
+        "preset": preset,
+        "device": device,
+        "compile": compile,
+        "branches": branches,
+        "ops": names,
+        "order": order,
+        "unordered": unordered,
+        "pairs_with": split_list(pairs_with, ",") if pairs_with else [],
+        "compositions": split_list(include, ",") if include else [],
+        "references": ["untrained", "no-op", "supervised"] if references else ["untrained"],
+        "seeds": seeds if first_seed == 0 else list(range(first_seed, first_seed + seeds)),
+        "protocol": list(parse_protocols(protocol)) if protocol else [],
+        "keep_encoders": keep_encoders,
+        "rank_timeout": rank_timeout,
+        "set": dict(request.values),
+    }
+    directory = out or default_out(request.data, names)
+    return _sweep(validated(content, "ablate grid"), directory, jobs, workers, cache, retry_failed, dry_run, far=far)
+
+
+@command
+@options.with_jobs
+def run(
+    file: Annotated[Path, typer.Argument(help="An experiment file (TOML); see docs/experiments.md", metavar="FILE")],
+    jobs: dict[str, Any],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="In place of the file's: epochs=5, seeds=3, axes.temperature=[0.1, 0.5]"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The sweep's directory", show_default="results/<the file's name>")
+    ] = None,
+    workers: options.Workers = None,
+    cache: options.Cache = None,
+    retry_failed: options.RetryFailed = False,
+    dry_run: options.DryRun = False,
+    launcher: options.Launcher = "local",
+) -> int:
+    """Run the experiment of a file: ops, compositions and any settings as axes. The same command again resumes."""
+    from ablate.experiment_file import read
+    from ablate.settings import SETTABLE
+
+    asked = read(file, settings or [], sorted(SETTABLE))
+    directory = out or Path("results") / file.stem
+    try:
+        return _sweep(asked, directory, jobs, workers, cache, retry_failed, dry_run, far=launcher == "slurm")
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from None
+
+
+@command
+def schema() -> None:
+    """Print the JSON schema of experiment files, with which editors complete and check them."""
+    from ablate.experiment_file import json_schema
+    from ablate.settings import SETTABLE
+
+    typer.echo(json_schema(sorted(SETTABLE)), nl=False)
+
+
+def _sweep(
+    file: ExperimentFile,
+    directory: Path,
+    jobs: dict[str, Any],
+    workers: int | None,
+    cache: str | None,
+    retry_failed: bool,
+    dry_run: bool,
+    *,
+    far: bool,
+) -> int:
+    """Run ``file`` in ``directory``, here or, if ``far``, on the cluster; everything is checked before any work."""
     from ablate.data import cache_dir
     from ablate.distributed import asked_for
-    from ablate.evaluation.protocols import parse_protocols
-    from ablate.inputs import default_out, make_request, prepare_images, with_data
-    from ablate.settings import grid_experiment, named_ops, validate, with_evaluation
+    from ablate.inputs import prepare_images
+    from ablate.resolve import request_of, understand
+    from ablate.settings import validate
     from ablate.sweep.launch import run_here, submit
     from ablate.sweep.run import check_out
     from ablate.sweep.slurm.resources import gather, refuse_without_slurm, resources, with_device
 
     if asked_for() > 1:
-        raise UsageError("ablate grid starts the processes of its trials itself: use --world-size, not torchrun")
-    flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
-    flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
-    far = launcher == "slurm"
-    request = make_request(
-        data, branches, device, settings, preset, elsewhere=far, compile=compile, **flags, world_size=world_size
-    )
-    request = with_data(request, eval_data, labels, short_side)
-    specs = parse_protocols(protocol) if protocol else ()
-    names = named_ops(request, ops)
-    directory = out or default_out(request.data, [name.label for name in names])
+        raise UsageError("a sweep starts the processes of its trials itself: use --world-size, not torchrun")
+    request, jobs, slurm = request_of(file, elsewhere=far), {**jobs, "workers": workers}, None
     if far:
         if not dry_run:
             cluster.check_here()
-        asked = gather(jobs, directory)
-        request = with_device(request, asked)
-        slurm = resources(asked, validate(request))
+        gathered = gather(jobs, directory)
+        request = with_device(request, gathered)
+        slurm = resources(gathered, validate(request))
     else:
         refuse_without_slurm(jobs)
-        slurm = None
-        validate(request)
+    asked = understand(file, request)
     check_out(directory)
     where = cache_dir(cache)
-    images = prepare_images(request, where, skip_corrupt)
-    experiment = grid_experiment(
-        request,
-        images,
-        ops,
-        range(first_seed, first_seed + seeds),
-        ("untrained", "no-op", "supervised") if references else ("untrained",),
-        _command(),
-    )
-    experiment = with_evaluation(experiment, images, specs, keep_encoders, rank_timeout)
-    experiment = experiment.model_copy(update={"slurm": slurm})
+    images = prepare_images(request, where, file.skip_corrupt)
+    experiment = asked.experiment(images, _command()).model_copy(update={"slurm": slurm})
     if far:
         return submit(directory, experiment, str(images), where, retry_failed, dry_run)
     return run_here(directory, experiment, str(images), where, workers, retry_failed, dry_run)

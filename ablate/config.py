@@ -316,12 +316,30 @@ class Slurm(Model):
         return min(self.grace, self.time * 60 // 3)
 
 
-class Experiment(Model):
-    """What ``sweep.toml`` holds: the axis (``ops``: every ordered pair is a cell), the fixed values and the seeds.
+class Variant(Model):
+    """A point on the axes of a sweep that has some beside its ops, and the configuration that its cells share there.
 
-    ``compositions`` are cells beside the grid, of any number of ops.
-    ``shared`` is the configuration that all cells have in common; its own composition is empty. How trials are
-    evaluated, which encoders are kept and how long a process waits for the others (seconds) is not part of their keys.
+    ``values``: by axis, what the point is called on it. ``excluded``: the labels of compositions that are left out.
+    """
+
+    values: dict[str, str]
+    shared: TrialConfig
+    excluded: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """``temperature=0.1, batch_size=64``."""
+        return ", ".join(f"{name}={value}" for name, value in self.values.items())
+
+
+class Experiment(Model):
+    """What ``sweep.toml`` holds: the axes, the fixed values and the seeds.
+
+    Every ordered pair of ``ops`` is a cell: where ``unordered``, only that in the order of ``ops``; where
+    ``pairs_with`` names ops, only pairs with one of them. ``compositions`` are cells beside the grid, of any number of
+    ops. ``variants`` are the points of further axes, at each of which all cells are trained.
+    ``shared`` is the configuration that all cells have in common, and of references; its own composition is empty. How
+    trials are evaluated, which encoders are kept and how long a process waits for the others (seconds) is not part of
+    their keys. ``source`` is the experiment file as it was asked for, which is stored beside ``sweep.toml``.
     """
 
     schema_version: Literal[1] = 1
@@ -331,8 +349,11 @@ class Experiment(Model):
     references: tuple[Reference, ...] = ("untrained",)
     reference_crop: OpSpec
     ops: tuple[NamedOp, ...] = ()
+    unordered: bool = False
+    pairs_with: tuple[str, ...] = ()
     compositions: tuple[NamedComposition, ...] = ()
     shared: TrialConfig
+    variants: tuple[Variant, ...] = ()
     eval_data: str | None = None
     labels: float | None = None
     short_side: int | None = None
@@ -340,10 +361,24 @@ class Experiment(Model):
     keep_encoders: Literal["all", "best", "none"] = "none"
     rank_timeout: Annotated[float, Field(gt=0)] = 600.0
     slurm: Slurm | None = None
+    source: Annotated[str, Field(exclude=True)] = ""
+
+    @property
+    def axes(self) -> dict[str, list[str]]:
+        """The axes of ``variants`` and what they are called there, in their order."""
+        found: dict[str, list[str]] = {}
+        for variant in self.variants:
+            for name, value in variant.values.items():
+                found.setdefault(name, [])
+                found[name] += [value] if value not in found[name] else []
+        return found
 
 
 class Trial(Model):
-    """One training and evaluation of ``config`` with one ``seed``; where it stands in the grid is for display."""
+    """One training and evaluation of ``config`` with one ``seed``.
+
+    Where it stands in the grid, and at which ``point`` of further axes, is for display.
+    """
 
     config: TrialConfig
     seed: int
@@ -351,6 +386,7 @@ class Trial(Model):
     row: str | None = None
     column: str | None = None
     reference: Reference | None = None
+    point: dict[str, str] = {}
 
     @property
     def id(self) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -82,6 +85,21 @@ SkipCorrupt = Annotated[bool, typer.Option("--skip-corrupt", help="Leave unreada
 Out = Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<data>-<ops>")]
 Every = Annotated[
     float | None, typer.Option(help="With --watch: seconds between looks at the disk", show_default="5", min=0.1)
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Worker processes; with slurm: trials side by side in a job on CPUs",
+        show_default="one per GPU or CPU core; with slurm 1",
+        min=1,
+    ),
+]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan and its cost, with slurm also the batch script; run nothing")
+]
+Launcher = Annotated[
+    Literal["local", "slurm"], typer.Option(help="Run here, or submit jobs to a Slurm cluster and return")
 ]
 Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="DIR")]
 
@@ -167,3 +185,40 @@ Sbatch = Annotated[
         rich_help_panel=SLURM,
     ),
 ]
+
+JOBS: dict[str, Any] = {
+    "partition": Partition,
+    "account": Account,
+    "qos": Qos,
+    "time": TimeLimit,
+    "gpus": Gpus,
+    "cpus": Cpus,
+    "memory": Memory,
+    "nodes": Nodes,
+    "constraint": Constraint,
+    "trials_per_job": TrialsPerJob,
+    "per_gpu": PerGpu,
+    "max_parallel": MaxParallel,
+    "grace": Grace,
+    "setup": Setup,
+    "container": Container,
+    "extra": Sbatch,
+}
+"""What a job asks of the cluster, by field of :class:`~ablate.config.Slurm`."""
+
+
+def with_jobs(function: Callable[..., int]) -> Callable[..., int]:
+    """A command that takes all of :data:`JOBS` as options, in place of its parameter ``jobs``, a dictionary of them."""
+
+    @functools.wraps(function)
+    def run(**options: Any) -> int:
+        jobs = {name: options.pop(name) for name in JOBS}
+        return function(**options, jobs=jobs)
+
+    own = inspect.signature(function, eval_str=True)
+    kept = [parameter for name, parameter in own.parameters.items() if name != "jobs"]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    added = [inspect.Parameter(name, keyword, default=None, annotation=option) for name, option in JOBS.items()]
+    run.__dict__["__signature__"] = own.replace(parameters=[*kept, *added])
+    run.__annotations__ = {**{p.name: p.annotation for p in [*kept, *added]}, "return": int}
+    return run

@@ -22,19 +22,15 @@ from ablate.config import (
     Branches,
     DataIdentity,
     Encoder,
-    Experiment,
     Head,
     NamedOp,
     Objective,
     Optimiser,
-    Reference,
     TrialConfig,
 )
 from ablate.data import DataSet, native_size
 from ablate.distributed import World
-from ablate.encoders import Keep, check_keep
 from ablate.errors import UsageError, nearest, unknown
-from ablate.evaluation.protocols import check_protocols, default_protocols
 from ablate.ops import parse_composition, parse_op, rehearse, spec, split_list, to_string
 from ablate.presets import LARS_BASES, LARS_VALUES, NAMED, Preset, Scaling, preset_for, scaled
 from ablate.simclr.encoder import build_encoder
@@ -83,13 +79,19 @@ def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
         name = name.strip()
         if not equals:
             raise UsageError(f"--set takes NAME=VALUE, not {item!r}")
-        if name not in SETTABLE:
-            raise unknown("setting", name, sorted(SETTABLE))
+        check_settable([name])
         try:
             values[name] = ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             values[name] = text.strip()
     return values
+
+
+def check_settable(names: Iterable[str]) -> None:
+    """Raise UsageError for a name that is no setting."""
+    for name in names:
+        if name not in SETTABLE:
+            raise unknown("setting", name, sorted(SETTABLE))
 
 
 def check_device(device: str, elsewhere: bool = False) -> None:
@@ -263,52 +265,6 @@ def trial_config(request: Request, data: DataSet) -> TrialConfig:
     if request.compile == "auto" and pays and (request.elsewhere or has_compiler()):
         return config.model_copy(update={"compile": True})
     return config
-
-
-def grid_experiment(
-    request: Request, data: DataSet, ops: str, seeds: Sequence[int], references: Sequence[Reference], command: str
-) -> Experiment:
-    """The grid over every ordered pair of ``ops``.
-
-    Raises:
-        UsageError: bad ops, or a batch larger than the data set.
-    """
-    shared = trial_config(request, data)
-    if "supervised" in references and not data.classes:
-        raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
-    return Experiment(
-        command=command,
-        data=request.data,
-        eval_data=request.eval_data,
-        labels=request.labels,
-        short_side=request.short_side,
-        seeds=tuple(seeds),
-        references=tuple(name for name in references if name != shared.objective),  # supervised cells are their own
-        reference_crop=spec(parse_op("crop", op_defaults(request))),
-        ops=named_ops(request, ops),
-        shared=shared,
-    )
-
-
-def with_evaluation(
-    experiment: Experiment, data: DataSet, protocols: Sequence[str], keep: Keep, rank_timeout: float
-) -> Experiment:
-    """``experiment`` with how its trials are evaluated (default: what ``data`` allows) and which encoders are kept.
-
-    Raises:
-        UsageError: a protocol that ``data`` does not allow, or no way to compare cells or to tell the best encoder.
-    """
-    specs = tuple(protocols) or default_protocols(data)
-    check_protocols(specs, data)
-    if not {"linear", "rotation"} & set(specs):
-        raise UsageError(
-            "a grid's cells are compared by the validation accuracy of linear evaluation or rotation prediction: add "
-            f"linear or rotation to --protocol {','.join(specs)}"
-        )
-    check_keep(keep, specs)
-    return experiment.model_copy(
-        update={"protocols": specs, "keep_encoders": keep, "rank_timeout": float(rank_timeout)}
-    )
 
 
 def check_data(config: TrialConfig, data: DataSet) -> None:

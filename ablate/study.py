@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.config import Trial
+from ablate.report.axes import composition
 from ablate.report.grid import on_validation
 from ablate.report.sweep import Sweep
 from ablate.results import TrialResult
@@ -18,10 +19,11 @@ ALONE = "(alone)"
 def write_study(sweep: Sweep, path: Path) -> None:
     """The trials on record as a study of the directory's name, in a new SQLite file at ``path``.
 
-    Parameters: ``first`` and ``second`` op (``composition`` for those beside the grid) and ``seed``. The value is the
-    validation accuracy, by which everything is chosen; what else was measured are user attributes, test accuracy among
-    them. Intermediate values are the validation kNN by epoch. Failed trials are FAIL, pruned ones PRUNED; what has no
-    record is left out, and references, which are points of no search space, are the study's user attributes.
+    Parameters: ``first`` and ``second`` op (``composition`` for those beside the grid), any further axes, and ``seed``.
+    The value is the validation accuracy, by which everything is chosen; what else was measured are user attributes,
+    test accuracy among them. Intermediate values are the validation kNN by epoch. Failed trials are FAIL, pruned ones
+    PRUNED; what has no record is left out, and references, which are points of no search space, are the study's user
+    attributes.
     """
     import optuna
 
@@ -57,8 +59,12 @@ def _trial(sweep: Sweep, trial: Trial, record: TrialResult) -> Any:
         params |= {"first": trial.row, "second": ALONE if trial.row == trial.column else trial.column}
         choices |= {"first": CategoricalDistribution(labels), "second": CategoricalDistribution([ALONE, *labels])}
     else:
-        params["composition"] = trial.label
+        params["composition"] = composition(trial)
         choices["composition"] = CategoricalDistribution([item.label for item in sweep.experiment.compositions])
+    for name, values in sweep.experiment.axes.items():
+        if name in trial.point:
+            params[name] = trial.point[name]
+            choices[name] = CategoricalDistribution(values)
     made = create_trial(
         state=state,
         value=value if state == TrialState.COMPLETE else None,

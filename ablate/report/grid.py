@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 LINEAR, ROTATION = "linear_top1", "rotation_top1"
 METRICS = (LINEAR, "linear_val_top1", "knn_top1", "linear_balanced_accuracy")
-FURTHER = ("sgd_top1", "online_top1", ROTATION, "rotation_val_top1", "rankme", "alignment", "uniformity")
-Status = Literal["done", "partial", "failed", "missing", "not judged"]
+FURTHER = (
+    *("sgd_top1", "online_top1", "classifier_top1", "z_linear_top1"),
+    *(ROTATION, "rotation_val_top1", "rankme", "alignment", "uniformity"),
+)
+Status = Literal["done", "partial", "failed", "missing", "not judged", "left out"]
 
 
 def on_validation(metric: str) -> str:
@@ -53,12 +56,14 @@ class Cell:
     def status(self) -> Status:
         """Done: every planned seed has a result; partial: some; failed: none, and one failed; missing: none yet.
 
-        Not judged: the composition turns images, which rotation prediction cannot judge.
+        Not judged: the composition turns images, which rotation prediction cannot judge. Left out: not planned.
         """
         if self.n:
             return "done" if self.n == self.planned else "partial"
         if self.metric == ROTATION and ROTATION_NOT_APPLICABLE in self.flags:
             return "not judged"
+        if not self.planned:
+            return "left out"
         return "failed" if self.failed else "missing"
 
     @property
@@ -79,7 +84,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """``cells[row, column]`` for every ordered pair of ``ops``; the diagonal is the op alone.
+    """``cells[row, column]`` for every ordered pair of ``ops``, left out or not; the diagonal is the op alone.
 
     ``further`` are compositions that have no place among them, by their labels.
     """
@@ -92,8 +97,8 @@ class Grid:
 
     @property
     def compositions(self) -> list[Cell]:
-        """The grid's cells, row by row, and the further compositions."""
-        return [*self.cells.values(), *self.further.values()]
+        """The grid's cells that are planned, row by row, and the further compositions."""
+        return [cell for cell in (*self.cells.values(), *self.further.values()) if cell.status != "left out"]
 
     @property
     def validation_metric(self) -> str:
@@ -134,8 +139,8 @@ def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
         "key": trial.config.key,
         "seed": trial.seed,
         "label": trial.label,
-        "row": trial.row,
-        "column": trial.column,
+        "row": None if trial.point else trial.row,  # on further axes a grid is one of many
+        "column": None if trial.point else trial.column,
         "reference": trial.reference,
         "status": record.status if record else "missing",
         "flags": ",".join(record.flags) if record else "",

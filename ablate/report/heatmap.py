@@ -38,6 +38,8 @@ NAMES = {
     "linear_balanced_accuracy": "linear evaluation balanced accuracy (%)",
     "sgd_top1": "linear evaluation top-1 by the paper's SGD (%)",
     "online_top1": "online probe top-1 (%)",
+    "classifier_top1": "supervised classifier top-1 (%)",
+    "z_linear_top1": "linear evaluation of z top-1 (%)",
     "rotation_top1": "rotation prediction top-1 (%)",
     "rotation_val_top1": "rotation prediction top-1 on validation (%)",
 }
@@ -95,8 +97,8 @@ def heatmap(
     Args:
         data: the table of :func:`ablate.load_results`, or a Grid.
         metric: ``linear_top1``, ``linear_val_top1``, ``linear_balanced_accuracy``, ``knn_top1``, ``sgd_top1``,
-            ``online_top1``, ``rotation_top1`` or ``rotation_val_top1``; default: ``linear_top1``, or ``rotation_top1``
-            where there is no linear evaluation.
+            ``online_top1``, ``classifier_top1``, ``z_linear_top1``, ``rotation_top1`` or ``rotation_val_top1``;
+            default: ``linear_top1``, or ``rotation_top1`` where there is no linear evaluation.
         title: above the figure; wrapped to its width.
         limits: of the colour scale, as fractions; default: the lowest and highest cell.
         width: of the figure in inches, to which cells and text are fitted, for a column of a paper; without title and
@@ -236,6 +238,8 @@ def _draw_cell(
     axes: Axes, x: int, y: int, cell: Cell, metric: str, norm: Normalize, sizes: Sizes, marked: Collection[str]
 ) -> None:
     mean, std = cell.mean(metric), cell.std(metric)
+    if cell.status == "left out":
+        return
     if mean is None:
         _draw_without(axes, x, y, cell.status, sizes)
         return

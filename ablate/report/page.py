@@ -95,7 +95,11 @@ def page(
     best = best_by_validation(list(grid.cells.values()))
     places = {entry.cell.label: entry for entry in found if entry.kind != "reference"}
     environment = Environment(
-        loader=PackageLoader("ablate.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("ablate.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        extensions=["jinja2.ext.loopcontrols"],
     )
     template = environment.get_template("page.html.j2")
     return template.render(
@@ -106,7 +110,7 @@ def page(
         metric=NAMES[grid.metric].removesuffix(" (%)"),
         colour_data=_colour_data(grid, shown),
         entries=found,
-        at=lambda row, column: places[grid.cells[row, column].label],
+        at=lambda row, column: places.get(grid.cells[row, column].label),
         lead=next((entry.name for entry in found if best and entry.cell is best), ""),
         words=WORDS,
         lines=[*summary(grid), *noise(sweep), *map(str, comparisons)],
@@ -245,7 +249,7 @@ def _facts(sweep: Sweep) -> list[tuple[str, str]]:
     return [
         ("command", experiment.command),
         ("data", f"{shared.data.name} ({experiment.data}), {size}, fingerprint {shared.data.fingerprint}"),
-        ("training", f"{shared.branches}-branch {shared.objective}, {shared.encoder.name}, {shared.epochs} epochs"),
+        ("training", sweep.setting),
         ("trials", f"{len(records)} of {len(sweep.trials)} recorded, {clock(spent)} of {sweep.unit}"),
         *([("run", f"{when[0]} to {when[-1]}")] if when else []),
         *([("on", "; ".join(hosts))] if hosts else []),

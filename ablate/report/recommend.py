@@ -71,7 +71,13 @@ def recommend(directory: str | Path) -> Recommendation:
     Raises:
         UsageError: it is not a sweep's directory, or has no results yet.
     """
-    choice = choose(read_sweep(directory))
+    sweep = read_sweep(directory)
+    if sweep.experiment.variants:
+        raise UsageError(
+            f"{directory} varies {', '.join(sweep.experiment.axes)} too: a composition is recommended from a sweep "
+            f"that holds all else fixed; ablate report {directory} shows every point"
+        )
+    choice = choose(sweep)
     confirmed, confirming = _confirmation(choice.sweep)
     final = _final(choice, confirmed)
     pipelines, unexported = dict[str, str](), list[str]()

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from ablate.report.effects import Interaction, interactions, main_effects
 from ablate.report.grid import Grid
 from ablate.report.model import Difference
+from ablate.report.statistics import percent, ranked
 
 MOST = 20  # interactions that are listed
+RANKED = 100  # compositions that are
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,19 @@ def effects(grid: Grid) -> list[Section]:
     text = "Two ops together, mean of both orders, beyond the sum of their main effects; the strongest first."
     more = (f"The {MOST} strongest of {len(pairs)}.",) if len(pairs) > MOST else ()
     return [main, Section("Interactions", (text, *more), ("ops", "points"), tuple(map(_pair, pairs[:MOST])))]
+
+
+def ranking(grid: Grid) -> list[Section]:
+    """All compositions, the best by validation accuracy first, where some have no place in the grid."""
+    if not grid.further or not grid.with_results:
+        return []
+    best = ranked(grid)
+    rows = tuple(
+        (str(place), cell.label, percent(cell, grid.validation_metric), percent(cell), str(cell.n))
+        for place, cell in enumerate(best[:RANKED], start=1)
+    )
+    text = (f"The {RANKED} best of {len(best)}.",) if len(best) > RANKED else ()
+    return [Section("Ranking", text, ("rank", "composition", "validation", "test", "n"), rows)]
 
 
 def _pair(interaction: Interaction) -> tuple[str, str]:

@@ -31,6 +31,12 @@ def best_by_validation(cells: list[Cell]) -> Cell | None:
     return best[0] if best else None
 
 
+def ranked(grid: Grid) -> list[Cell]:
+    """All compositions with a result, by mean validation accuracy; those with fewer seeds behind the others."""
+    most = max((cell.n for cell in grid.with_results), default=0)
+    return sorted(grid.with_results, key=lambda cell: (cell.n < most, -(cell.validation or 0.0)))
+
+
 def _best(cells: list[Cell]) -> list[Cell]:
     """Every cell that shares the highest mean validation accuracy; a mean over fewer seeds does not compete."""
     seeds = max((cell.n for cell in cells), default=0)

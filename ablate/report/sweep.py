@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +48,36 @@ class Sweep:
     def __str__(self) -> str:
         """``glyphs, one-branch simclr, resnet8, 15 epochs, 3 seeds``."""
         shared, seeds = self.experiment.shared, len(self.experiment.seeds)
-        parts = [shared.data.name, f"{shared.branches}-branch {shared.objective}", shared.encoder.name]
-        return ", ".join([*parts, counted(shared.epochs, "epoch"), counted(seeds, "seed")])
+        return ", ".join([shared.data.name, self.setting, counted(seeds, "seed")])
+
+    @property
+    def setting(self) -> str:
+        """``one-branch simclr, resnet8, 15 epochs``; where an axis varies it, every value: ``6 or 12 epochs``."""
+        configs = [v.shared for v in self.experiment.variants] or [self.experiment.shared]
+
+        def each(values: Iterable[object]) -> str:
+            return " or ".join(dict.fromkeys(map(str, values)))
+
+        epochs = list(dict.fromkeys(config.epochs for config in configs))
+        length = counted(epochs[0], "epoch") if len(epochs) == 1 else f"{each(epochs)} epochs"
+        branches, objective = each(c.branches for c in configs), each(c.objective for c in configs)
+        return f"{branches}-branch {objective}, {each(c.encoder.name for c in configs)}, {length}"
+
+    @property
+    def by_variant(self) -> dict[str, Grid]:
+        """The grid of ops at every point of the axes, by the point's name; empty without ops or axes."""
+        if not self.experiment.ops:
+            return {}
+        found: dict[str, list[Trial]] = {}
+        for trial in self.trials:
+            name = ", ".join(f"{axis}={value}" for axis, value in trial.point.items())
+            found.setdefault(name, []).append(trial.model_copy(update={"point": {}}))
+        references = found.pop("", [])
+        return (
+            {name: grid_of(sweep_rows([*references, *trials], self.records)) for name, trials in found.items()}
+            if self.experiment.variants
+            else {}
+        )
 
 
 def read_sweep(directory: str | Path) -> Sweep:

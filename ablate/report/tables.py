@@ -24,7 +24,8 @@ def write_csv(grid: Grid, path: Path) -> None:
     ``seeds``: ``seed=value`` pairs of the grid's metric, ``linear_top1`` or, without labels, ``rotation_top1``.
     """
     metrics = grid.metrics
-    rows = [_row("cell", first, second, cell, metrics) for (first, second), cell in grid.cells.items()]
+    planned = [(place, cell) for place, cell in grid.cells.items() if cell.status != "left out"]
+    rows = [_row("cell", first, second, cell, metrics) for (first, second), cell in planned]
     rows += [_average(grid, op, metrics) for op in grid.ops]
     rows += [_row("composition", "", "", cell, metrics) for cell in grid.further.values()]
     _add_noise(rows, grid)
@@ -61,7 +62,7 @@ def write_tex(grid: Grid, path: Path) -> None:
         value = grid.average(row)
         return "--" if value is None else f"{100 * value:.1f}"
 
-    counts = sorted({cell.n for cell in grid.cells.values()})
+    counts = sorted({cell.n for cell in grid.cells.values() if cell.status != "left out"})
     seeds = f"$n = {counts[0]}$" if len(counts) == 1 else f"$n = {counts[0]}$ to ${counts[-1]}$"
     environment = Environment(
         block_start_string="<%",
@@ -105,6 +106,6 @@ def _average(grid: Grid, op: str, metrics: tuple[str, ...]) -> dict[str, Any]:
 def _tex(cell: Cell) -> str:
     mean, std = cell.mean(), cell.std()
     if mean is None:
-        return cell.status
+        return "" if cell.status == "left out" else cell.status
     mark = "$^{*}$" if cell.status == "partial" else ""
     return (f"{100 * mean:.1f}" if std is None else rf"{100 * mean:.1f} $\pm$ {100 * std:.1f}") + mark

@@ -9,26 +9,36 @@ from rich.text import Text
 from ablate.console import say
 from ablate.report.grid import Cell, Grid
 from ablate.report.palette import as_hex, colour, ink_on
-from ablate.report.statistics import percent
+from ablate.report.statistics import percent, ranked
 
 ROW_LABEL = 16  # columns
-MARKS = {"failed": "failed", "missing": "-", "not judged": "n/a"}
+LISTED = 20  # compositions of a ranking
+MARKS = {"failed": "failed", "missing": "-", "not judged": "n/a", "left out": ""}
 
 
 def render(grid: Grid, console: Console) -> None:
     """Print means in percent, coloured as the figure is, with row averages, deviations where known, and references.
 
-    Compositions beside the grid are listed below it, the best first.
+    With compositions beside the grid, the best of all are listed below it, ranked by validation accuracy.
     """
     if grid.ops:
         console.print(_matrix(grid, console.width))
     if any(cell.status == "partial" for cell in grid.compositions):
         say(console, "* not all seeds are done")
-    for cell in sorted(grid.further.values(), key=lambda cell: -(cell.mean() or 0.0)):
-        say(console, f"{cell.label}: {percent(cell)}" + ("*" if cell.status == "partial" else ""))
+    if grid.further:
+        best = ranked(grid)
+        for place, cell in enumerate(best[:LISTED], start=1):
+            say(console, _ranked(place, cell, grid))
+        if len(best) > LISTED:
+            say(console, f"... and {len(best) - LISTED} more, in the report")
     if grid.references:
         known = ", ".join(f"{name} {percent(cell)}" for name, cell in grid.references.items())
         say(console, f"references: {known}")
+
+
+def _ranked(place: int, cell: Cell, grid: Grid) -> str:
+    mark = "*" if cell.status == "partial" else ""
+    return f"{place}. {cell.label}: {percent(cell)}{mark} (validation {percent(cell, grid.validation_metric)})"
 
 
 def _matrix(grid: Grid, width: int) -> Table:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ablate.console import say, say_each
 from ablate.errors import UsageError
-from ablate.report import label_free, strength
+from ablate.report import axes, label_free
 from ablate.report.caption import caption
 from ablate.report.comparison import Comparison, compare, draw
 from ablate.report.grid import Grid
@@ -19,9 +19,8 @@ from ablate.report.multiples import multiples
 from ablate.report.noise import noise
 from ablate.report.page import page
 from ablate.report.paper import TITLE, beside_the_paper, is_its_setting, published
-from ablate.report.sections import effects
+from ablate.report.sections import effects, ranking
 from ablate.report.statistics import summary
-from ablate.report.strength import axis
 from ablate.report.sweep import Sweep, read_sweep
 from ablate.report.tables import write_csv, write_tex
 from ablate.report.terminal import render
@@ -67,8 +66,8 @@ def write_report(
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex; comparison-<n>.png per sweep in ``others``.
 
     Also heatmap-1col.pdf and heatmap-2col.pdf with caption.txt, training curves and, where the sweep has what they
-    show, accuracy against strength and against label-free metrics. For ``paper`` also fig5-comparison.png. ``refresh``:
-    seconds after which a browser reads the page again.
+    show, accuracy along an axis, a heatmap at every point of the axes, and accuracy against label-free metrics. For
+    ``paper`` also fig5-comparison.png. ``refresh``: seconds after which a browser reads the page again.
 
     Raises:
         UsageError: a directory is not a sweep's; two share no op or are judged by different metrics; for
@@ -88,7 +87,8 @@ def write_report(
     comparisons = [comparison for comparison, _ in compared]
     figure_5 = beside_the_paper(sweep.grid) if is_its_setting(sweep.experiment.shared) and not paper else None
     also = [figure_5] if figure_5 and figure_5.ranks else []
-    html = page(sweep, [*comparisons, *also], [*effects(sweep.grid), *label_free.section(sweep.grid)], refresh)
+    sections = [*axes.section(sweep), *effects(sweep.grid), *ranking(sweep.grid), *label_free.section(sweep.grid)]
+    html = page(sweep, [*comparisons, *also], sections, refresh)
     write_atomically(out / PAGE, html)
     return Report(sweep, comparisons)
 
@@ -104,9 +104,11 @@ def _figures(sweep: Sweep, beside: Sequence[Sweep], out: Path) -> None:
         write_atomically(out / "caption.txt", caption(sweep))
     if curves := multiples(sweep):
         save(curves, [out / "curves.png", out / "curves.pdf"])
-    if along := axis(sweep):
-        lines = [(other, found) for other in beside if (found := axis(other))]
-        save(strength.draw([(sweep, along), *lines]), [out / "strength.png", out / "strength.pdf"])
+    for number, (name, at_point) in enumerate(sweep.by_variant.items(), start=1):
+        save(heatmap(at_point, title=f"{sweep}; {name}"), [out / f"heatmap-{number}.{kind}" for kind in ("png", "pdf")])
+    if along := axes.axis(sweep):
+        lines = [(other, found) for other in beside if (found := axes.axis(other)) and found.name == along.name]
+        save(axes.draw([(sweep, along), *lines]), [out / "axis.png", out / "axis.pdf"])
     if agreements := label_free.agreements(grid):
         save(label_free.scatter(grid, agreements), [out / "label-free.png", out / "label-free.pdf"])
 

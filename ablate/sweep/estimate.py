@@ -59,9 +59,12 @@ def _measure(directory: Path, device_name: str, cache: Path) -> float:
     data = read_entry(cache, experiment.shared.data.fingerprint)
     cells = [trial for trial in plan(experiment) if trial.reference is None and trial.seed == experiment.seeds[0]]
     chosen = random.Random(0).sample(cells, min(CELLS, len(cells)))  # single ops and pairs as they come
-    per_step = [_seconds_per_step(Trainer(t.config, t.seed, data, torch.device(device_name))) for t in chosen]
-    steps = len(data.pretrain.labels) // experiment.shared.batch_size * experiment.shared.epochs
-    return statistics.fmean(per_step) * steps * EVALUATION_SHARE / experiment.shared.world_size
+    seconds = [
+        _seconds_per_step(Trainer(t.config, t.seed, data, torch.device(device_name)))
+        * (len(data.pretrain.labels) // t.config.batch_size * t.config.epochs)
+        for t in chosen
+    ]
+    return statistics.fmean(seconds) * EVALUATION_SHARE / experiment.shared.world_size
 
 
 def _seconds_per_step(trainer) -> float:  # type: ignore[no-untyped-def]  # annotating it would import torch

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from ablate.config import Experiment, NamedComposition, NamedOp, OpSpec, Reference, Trial, TrialConfig
+from ablate.config import Experiment, NamedComposition, NamedOp, OpSpec, Reference, Trial, TrialConfig, Variant
 from ablate.errors import UsageError
 from ablate.results import write_atomically
 
 SWEEP_FILE = "sweep.toml"
+EXPERIMENT_FILE = "experiment.toml"
+"""What was asked for last in a directory, as ``ablate run`` takes it; ``sweep.toml`` holds all that was."""
 
 
 def cell_label(row: str, column: str) -> str:
@@ -23,31 +26,50 @@ def cell_label(row: str, column: str) -> str:
 def plan(experiment: Experiment) -> list[Trial]:
     """Every trial of the sweep: for each seed the references, the cells row by row, the compositions beside the grid.
 
-    A grid of k ops has k² cells: k single ops and k(k-1) ordered pairs. The seeds of a cell share one configuration,
-    and with it the key, which is hashed once.
+    A grid of k ops has k² cells: k single ops and k(k-1) ordered pairs, fewer where the experiment says so. All of them
+    stand at every variant. The seeds of a cell share one configuration, and with it the key, which is hashed once.
     """
-    one_seed = [
-        *(_reference(experiment, name) for name in experiment.references),
-        *(_cell(experiment, row, column) for row in experiment.ops for column in experiment.ops),
-        *(_beside(experiment, composition) for composition in experiment.compositions),
-    ]
+    grid = pairs(experiment.ops, experiment.unordered, experiment.pairs_with)
+    one_seed = [_reference(experiment, name) for name in experiment.references]
+    for variant in experiment.variants or (Variant(values={}, shared=experiment.shared),):
+        cells = [
+            *(_cell(variant, row, column) for row, column in grid),
+            *(_beside(variant, composition) for composition in experiment.compositions),
+        ]
+        one_seed += [cell for cell in cells if cell.pop("name") not in variant.excluded]
     return [Trial(seed=seed, **place) for seed in experiment.seeds for place in one_seed]
 
 
-def _cell(experiment: Experiment, row: NamedOp, column: NamedOp) -> dict[str, Any]:
+def pairs(ops: Sequence[NamedOp], unordered: bool, pairs_with: Collection[str]) -> list[tuple[NamedOp, NamedOp]]:
+    """The cells of a grid, row by row; the diagonal is the op alone. See :class:`Experiment`."""
+    return [
+        (row, column)
+        for i, row in enumerate(ops)
+        for j, column in enumerate(ops)
+        if i == j
+        or ((i < j or not unordered) and (not pairs_with or not {row.label, column.label}.isdisjoint(pairs_with)))
+    ]
+
+
+def _cell(variant: Variant, row: NamedOp, column: NamedOp) -> dict[str, Any]:
     """What the trials of a cell have in common."""
     ops = (row.op,) if row.label == column.label else (row.op, column.op)
-    return {
-        "config": _with(experiment.shared, composition=ops),
-        "label": cell_label(row.label, column.label),
-        "row": row.label,
-        "column": column.label,
-    }
+    place = {"row": row.label, "column": column.label}
+    return _placed(variant, cell_label(row.label, column.label), ops) | place
 
 
-def _beside(experiment: Experiment, composition: NamedComposition) -> dict[str, Any]:
+def _beside(variant: Variant, composition: NamedComposition) -> dict[str, Any]:
     """A composition that has no place in the grid."""
-    return {"config": _with(experiment.shared, composition=composition.ops), "label": composition.label}
+    return _placed(variant, composition.label, composition.ops)
+
+
+def _placed(variant: Variant, name: str, ops: tuple[OpSpec, ...]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "label": f"{name}, {variant}" if variant.values else name,
+        "config": _with(variant.shared, composition=ops),
+        "point": variant.values,
+    }
 
 
 def _reference(experiment: Experiment, name: Reference) -> dict[str, Any]:
@@ -66,9 +88,11 @@ def _with(config: TrialConfig, **changes: Any) -> TrialConfig:
 
 
 def save_experiment(directory: Path, experiment: Experiment) -> None:
-    """Write ``DIR/sweep.toml``, atomically."""
+    """Write ``DIR/sweep.toml`` and, where there is one, the experiment file it came from; each atomically."""
     content = experiment.model_dump(mode="json", exclude_none=True)
     write_atomically(directory / SWEEP_FILE, tomli_w.dumps(content))
+    if experiment.source:
+        write_atomically(directory / EXPERIMENT_FILE, experiment.source)
 
 
 def load_experiment(directory: str | Path) -> Experiment:
@@ -82,7 +106,8 @@ def load_experiment(directory: str | Path) -> Experiment:
         raise UsageError(f"{directory} is not a sweep directory: it has no {SWEEP_FILE}")
     try:
         content = tomllib.loads(path.read_text())
-        content["shared"].setdefault("base", None)  # TOML has no null: an absent base is none
+        for config in (content["shared"], *(variant["shared"] for variant in content.get("variants", ()))):
+            config.setdefault("base", None)  # TOML has no null: an absent base is none
         return Experiment.model_validate(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
@@ -108,6 +133,7 @@ def differences(old: Experiment, new: Experiment) -> list[str]:
         "the images are others" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"
         for name, before, after in _differences(_flat(_frame(old)), _flat(_frame(new)))
     ]
+    found += _changed_axes(old, new)
     before, after = {op.label: op.op for op in old.ops}, {op.label: op.op for op in new.ops}
     return found + [
         f"{label} was {_changed(before[label], after[label])}"
@@ -116,24 +142,67 @@ def differences(old: Experiment, new: Experiment) -> list[str]:
     ]
 
 
+def _changed_axes(old: Experiment, new: Experiment) -> list[str]:
+    """Other axes, or a point of both that means something else in the two; further points extend a sweep."""
+    if list(old.axes) != list(new.axes):
+        names = [", ".join(experiment.axes) or "none" for experiment in (old, new)]
+        return [f"its axes were {names[0]}, are {names[1]}"]
+    known = {str(variant): variant.shared for variant in old.variants}
+    return [
+        f"{name} at {variant} was {before!r}, is {after!r}"
+        for variant in new.variants
+        if str(variant) in known
+        for name, before, after in _differences(
+            _flat(known[str(variant)].model_dump(mode="json")), _flat(variant.shared.model_dump(mode="json"))
+        )
+        if name != "data.name"
+    ]
+
+
 def union(old: Experiment, new: Experiment) -> Experiment:
-    """``new``, with the ops, compositions, seeds and references of ``old`` before its own."""
+    """``new``, with the ops, compositions, points, seeds and references of ``old`` before its own."""
     known = {op.label for op in old.ops}
     ops = (*old.ops, *(op for op in new.ops if op.label not in known))
     beside = (*old.compositions, *(item for item in new.compositions if item not in old.compositions))
     seeds = (*old.seeds, *(seed for seed in new.seeds if seed not in old.seeds))
     references = (*old.references, *(name for name in new.references if name not in old.references))
-    slurm = new.slurm or old.slurm
     return new.model_copy(
-        update={"ops": ops, "compositions": beside, "seeds": seeds, "references": references, "slurm": slurm}
+        update={
+            "ops": ops,
+            "unordered": old.unordered and new.unordered,
+            "pairs_with": tuple(dict.fromkeys((*old.pairs_with, *new.pairs_with)))
+            if old.pairs_with and new.pairs_with
+            else (),
+            "compositions": beside,
+            "variants": _all_variants(old.variants, new.variants),
+            "seeds": seeds,
+            "references": references,
+            "slurm": new.slurm or old.slurm,
+        }
     )
+
+
+def _all_variants(old: tuple[Variant, ...], new: tuple[Variant, ...]) -> tuple[Variant, ...]:
+    """What both exclude stays excluded; a new point stands behind the old ones."""
+    there = {str(variant): variant for variant in new}
+    kept = [
+        variant.model_copy(update={"excluded": tuple(x for x in variant.excluded if x in there[str(variant)].excluded)})
+        if str(variant) in there
+        else variant
+        for variant in old
+    ]
+    known = {str(variant) for variant in old}
+    return (*kept, *(variant for variant in new if str(variant) not in known))
 
 
 def _frame(experiment: Experiment) -> dict[str, Any]:
     """What must not change in one directory: everything but the axes, the seeds and where the data lies."""
     free = (
         "ops",
+        "unordered",
+        "pairs_with",
         "compositions",
+        "variants",
         "seeds",
         "references",
         "command",

@@ -11,8 +11,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 from scipy import stats
 
-from ablate.config import NamedComposition
-from ablate.report import label_free, strength, write_report
+from ablate.config import NamedComposition, Variant
+from ablate.report import axes, label_free, write_report
 from ablate.report.heatmap import MARK, contenders, heatmap, save
 from ablate.report.multiples import multiples
 from ablate.report.sweep import read_sweep
@@ -121,19 +121,73 @@ def strengths(directory, objective="simclr"):
 
 
 def test_accuracy_against_strength(tmp_path):
-    found = strength.axis(read_sweep(strengths(tmp_path)))
-    assert (found.op, found.parameter) == ("color", "strength")
-    assert [value for value, _ in found.cells] == [0.25, 0.5, 1.0]
-    assert [cell.mean() for _, cell in found.cells] == pytest.approx([0.13, 0.255, 0.505])
+    found = axes.axis(read_sweep(strengths(tmp_path)))
+    assert (found.name, found.values) == ("strength of color", ("0.25", "0.5", "1"))
+    assert [found.lines[0].cells[value].mean() for value in found.values] == pytest.approx([0.13, 0.255, 0.505])
     write_report(tmp_path)
-    assert (tmp_path / "report" / "strength.pdf").stat().st_size > 0
+    assert (tmp_path / "report" / "axis.pdf").stat().st_size > 0
     own = read_sweep(tmp_path)
-    figure = strength.draw([(own, found), (read_sweep(strengths(tmp_path / "other", "supervised")), found)])
+    figure = axes.draw([(own, found), (read_sweep(strengths(tmp_path / "other", "supervised")), found)])
     assert {"simclr", "supervised", "untrained", "strength of color"} <= set(texts(figure))
 
 
 def test_a_grid_of_different_ops_has_no_axis(tmp_path):
-    assert strength.axis(read_sweep(sweep(tmp_path, ["a", "b"]))) is None
+    assert axes.axis(read_sweep(sweep(tmp_path, ["a", "b"]))) is None
+
+
+def on_axes(directory, points, ops=(), value=lambda trial: 0.5):
+    """A two-seed sweep of crop (or the grid of ``ops``) at ``points``: the values of each, and what they change."""
+    experiment = make_experiment(list(ops), 2)
+    variants = tuple(
+        Variant(values=values, shared=experiment.shared.model_copy(update=changes)) for values, changes in points
+    )
+    beside = () if ops else (NamedComposition(label="crop", ops=(op_spec("crop"),)),)
+    experiment = experiment.model_copy(update={"compositions": beside, "variants": variants})
+    save_experiment(directory, experiment)
+    for trial in plan(experiment):
+        write_record(directory, record(trial, value(trial)))
+    return directory
+
+
+def test_lines_along_a_setting_with_numbers_one_per_value_of_the_other(tmp_path):
+    points = [
+        ({"objective": objective, "temperature": f"{t:g}"}, {"objective": objective, "temperature": t})
+        for objective in ("simclr", "supervised")
+        for t in (1.0, 0.1)
+    ]
+
+    def value(trial):
+        return 0.1 if trial.reference else trial.config.temperature / 2 + 0.1 * (trial.config.objective == "simclr")
+
+    found = axes.axis(read_sweep(on_axes(tmp_path, points, value=value)))
+    assert (found.name, found.values) == ("temperature", ("0.1", "1"))
+    assert [line.name for line in found.lines] == ["simclr", "supervised"]
+    assert [found.lines[0].cells[v].mean() for v in found.values] == pytest.approx([0.15, 0.6])
+    page = (write_report(tmp_path).sweep.directory / "report" / "index.html").read_text()
+    assert "Linear evaluation top-1 (%) by temperature" in page
+    assert "1-branch" not in page and "one-branch simclr or supervised" in page
+
+
+def test_axes_that_go_hand_in_hand_make_one_line(tmp_path):
+    points = [({"epochs": str(n), "batch_size": str(8 * n)}, {"epochs": n, "batch_size": 8 * n}) for n in (2, 4, 6)]
+    found = axes.axis(read_sweep(on_axes(tmp_path, points)))
+    assert [len(line.cells) for line in found.lines] == [3]
+    assert "2 or 4 or 6 epochs" in str(read_sweep(tmp_path))
+
+
+def test_a_grid_at_every_point_has_a_heatmap_at_every_point(tmp_path):
+    points = [({"temperature": f"{t:g}"}, {"temperature": t}) for t in (0.1, 1.0)]
+
+    def value(trial):
+        return 0.5 if trial.reference else trial.config.temperature / 2
+
+    sweep_ = read_sweep(on_axes(tmp_path, points, ["crop", "blur"], value))
+    assert not sweep_.grid.ops
+    assert list(sweep_.by_variant) == ["temperature=0.1", "temperature=1"]
+    assert sweep_.by_variant["temperature=1"].cells["crop", "blur"].mean() == 0.5
+    assert sweep_.by_variant["temperature=0.1"].references["untrained"].mean() == 0.5
+    write_report(tmp_path)
+    assert {"heatmap-1.png", "heatmap-2.pdf"} <= {path.name for path in (tmp_path / "report").iterdir()}
 
 
 def judged(directory, metrics):

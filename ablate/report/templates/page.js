@@ -25,10 +25,10 @@
 
   function choose(number) {
     const layer = layers[number];
-    heat.querySelectorAll("a.cell").forEach((cell, i) => {
+    heat.querySelectorAll("a.cell").forEach((cell) => {
       cell.dataset.first = cell.dataset.first || cell.querySelector(".value").textContent;
       const without = ["failed", "missing", "not-judged"].some((name) => cell.classList.contains(name));
-      paint(cell, layer.cells[i], without ? cell.dataset.first : "–");
+      paint(cell, layer.cells[cell.dataset.at], without ? cell.dataset.first : "–");
     });
     heat.querySelectorAll("td.average .cell").forEach((cell, i) => paint(cell, layer.averages[i], "–"));
     document.getElementById("about").textContent = layer.about;
@@ -60,16 +60,19 @@
   function walk(event) {
     const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
     const step = steps[event.key];
-    const cells = [...heat.querySelectorAll("a.cell")];
-    const at = cells.indexOf(document.activeElement);
-    if (!step || at < 0) return;
+    const from = document.activeElement.dataset.at;
+    if (!step || from === undefined) return;
     event.preventDefault();
-    const wide = Math.round(Math.sqrt(cells.length));
-    const row = Math.floor(at / wide) + step[0];
-    const column = (at % wide) + step[1];
-    if (row < 0 || column < 0 || row >= wide || column >= wide) return;
-    const next = cells[row * wide + column];
-    cells.forEach((cell) => { cell.tabIndex = cell === next ? 0 : -1; });
+    const wide = heat.tBodies[0].rows.length;
+    let [row, column] = [Math.floor(from / wide), from % wide];
+    let next = null;
+    while (!next) { // cells that are left out are passed over
+      row += step[0];
+      column += step[1];
+      if (row < 0 || column < 0 || row >= wide || column >= wide) return;
+      next = heat.querySelector(`a.cell[data-at="${row * wide + column}"]`);
+    }
+    heat.querySelectorAll("a.cell").forEach((cell) => { cell.tabIndex = cell === next ? 0 : -1; });
     next.focus();
   }
 
@@ -98,7 +101,7 @@
     return;
   }
   panel.hidden = false;
-  heat.querySelectorAll("a.cell").forEach((cell, i) => {
+  heat.querySelectorAll("a.cell").forEach((cell) => {
     cell.tabIndex = i ? -1 : 0;
     cell.addEventListener("mouseenter", () => { if (!pinned) show(cell); });
     cell.addEventListener("focus", () => { if (!pinned) show(cell); });

@@ -1,0 +1,226 @@
+"""Accuracy along an axis: a setting that varies, or one number of one op (Table 1, Figures 8 and 9 of the paper)."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ablate.config import OpSpec, Trial
+from ablate.report.grid import Cell, Grid
+from ablate.report.heatmap import NAMES, STYLE
+from ablate.report.sections import Section
+from ablate.report.statistics import percent
+from ablate.report.sweep import Sweep
+
+FEWEST = 3  # strengths that make an axis: two compositions may differ in one number by chance
+MOST = 12  # lines that can be told apart in one figure
+WIDE = 8  # highest by lowest value, from which an axis is logarithmic
+COLOURS = ("#31688e", "#b2182b", "#35b779", "#8a6d00", "#7b3294", "#000000")
+MARKERS = "os^D"
+BESIDE = {"z_linear_top1": ("--", " at z"), "classifier_top1": (":", ", its classifier")}
+"""Metrics that stand beside linear evaluation at h: how their lines are drawn, and what is added to their names."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """The cells along an axis that have everything else in common; by what their value is called."""
+
+    name: str
+    cells: dict[str, Cell]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """``values`` in their order, as they are called; every cell of the sweep with a result is on one of ``lines``."""
+
+    name: str
+    values: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+def axis(sweep: Sweep) -> Axis | None:
+    """The axis along which a sweep is best shown: a strength, else a setting with numbers, else the longest.
+
+    None without any, and where one would take more than twelve lines.
+    """
+    trials = {trial.label: trial for trial in sweep.trials if trial.reference is None}
+    found = _strength(sweep, trials) or _setting(sweep, trials)
+    return found if found and 0 < len(found.lines) <= MOST else None
+
+
+def _setting(sweep: Sweep, trials: Mapping[str, Trial]) -> Axis | None:
+    axes = {name: values for name, values in sweep.experiment.axes.items() if len(values) > 1}
+    if not axes:
+        return None
+    name = max(axes, key=lambda name: (numbers(axes[name]) is not None, len(axes[name])))
+    points = [variant.values for variant in sweep.experiment.variants]
+    # An axis that goes hand in hand with the chosen one says nothing more.
+    tied = {other for other in axes if len({(point[name], point[other]) for point in points}) == len(axes[name])}
+    lines: dict[tuple[str, ...], dict[str, Cell]] = defaultdict(dict)
+    for cell in sweep.grid.with_results:
+        point = trials[cell.label].point
+        rest = [_called(other, value) for other, value in point.items() if other in axes and other not in tied]
+        lines[composition(trials[cell.label]), *rest][point[name]] = cell
+    values = sorted(axes[name], key=float) if numbers(axes[name]) else axes[name]
+    return Axis(name, tuple(values), _named(lines))
+
+
+def _strength(sweep: Sweep, trials: Mapping[str, Trial]) -> Axis | None:
+    """The number of an op that takes most values among compositions that are equal otherwise."""
+    groups: dict[tuple[str, str], dict[tuple[str, ...], dict[str, Cell]]] = defaultdict(lambda: defaultdict(dict))
+    for cell in sweep.grid.with_results:
+        trial = trials[cell.label]
+        rest = [_called(name, value) for name, value in trial.point.items()]
+        ops = "+".join(spec.name for spec in trial.config.composition)
+        for place, spec in enumerate(trial.config.composition):
+            for name, value in spec.params.items():
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    line = ops, *rest, _others(trial.config.composition, place, name)
+                    groups[spec.name, name][line].setdefault(f"{value:g}", cell)
+    longest = {key: max(map(len, lines.values())) for key, lines in groups.items()}
+    if max(longest.values(), default=0) < FEWEST:
+        return None
+    (op, parameter), lines = max(groups.items(), key=lambda item: longest[item[0]])
+    values = sorted({value for cells in lines.values() for value in cells}, key=float)
+    return Axis(f"{parameter} of {op}", tuple(values), _named({key[:-1]: cells for key, cells in lines.items()}))
+
+
+def _named(lines: Mapping[tuple[str, ...], dict[str, Cell]]) -> tuple[Line, ...]:
+    """Lines under what tells them apart."""
+    telling = [len(set(parts)) > 1 for parts in zip(*lines, strict=True)]
+    return tuple(
+        Line(", ".join(part for part, tells in zip(key, telling, strict=True) if tells), cells)
+        for key, cells in lines.items()
+    )
+
+
+def composition(trial: Trial) -> str:
+    """What a cell is called without its point on the axes."""
+    point = ", ".join(f"{name}={value}" for name, value in trial.point.items())
+    return trial.label.removesuffix(f", {point}") if point else trial.label
+
+
+def _called(name: str, value: str) -> str:
+    return value if numbers([value]) is None else f"{name}={value}"
+
+
+def numbers(values: Sequence[str]) -> list[float] | None:
+    """``values`` as numbers, if all of them are."""
+    try:
+        return [float(value) for value in values]
+    except ValueError:
+        return None
+
+
+def _others(composition: Sequence[OpSpec], place: int, name: str) -> str:
+    """The composition without that one number."""
+    plain = [spec.model_dump(mode="json") for spec in composition]
+    plain[place]["params"] = {key: value for key, value in plain[place]["params"].items() if key != name}
+    return json.dumps([place, plain], sort_keys=True)
+
+
+def section(sweep: Sweep) -> list[Section]:
+    """The axis as tables of the page, one per metric; none without an axis."""
+    found = axis(sweep)
+    if found is None:
+        return []
+    made = []
+    for metric in _known(sweep.grid, found):
+        rows = tuple((line.name, *(_percent(line, value, metric) for value in found.values)) for line in found.lines)
+        made.append(Section(f"{title(metric)} by {found.name}", (), ("", *found.values), rows))
+    return made
+
+
+def _percent(line: Line, value: str, metric: str) -> str:
+    return percent(line.cells[value], metric) if value in line.cells else ""
+
+
+def title(metric: str) -> str:
+    """``Linear evaluation top-1 (%)``."""
+    return NAMES[metric][0].upper() + NAMES[metric][1:]
+
+
+def _known(grid: Grid, found: Axis) -> list[str]:
+    cells = [cell for line in found.lines for cell in line.cells.values()]
+    return [grid.metric, *(metric for metric in BESIDE if any(cell.seeds(metric) for cell in cells))]
+
+
+def draw(sweeps: Sequence[tuple[Sweep, Axis]]) -> Figure:
+    """Means with standard deviations over seeds; the first sweep's references are dashed lines across.
+
+    Solid lines are linear evaluation of h, dashed ones of z, dotted ones a supervised encoder's own classifier.
+    """
+    first, along = sweeps[0]
+    values = list(dict.fromkeys(value for _, found in sweeps for value in found.values))
+    known = numbers(values)
+    at = dict(zip(values, known or range(len(values)), strict=True))
+    many = sum(len(found.lines) for _, found in sweeps) > 4
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.8 if many else 3.6, 2.7), layout="constrained")
+        axes = figure.subplots()
+        number = 0
+        for sweep, found in sweeps:
+            for line in found.lines:
+                name = ", ".join(filter(None, [_sweep_name(sweep, sweeps), line.name]))
+                _draw_line(axes, sweep.grid, found, line, at, name, number)
+                number += 1
+        _references(axes, first)
+        _ticks(axes, at, numeric=known is not None)
+        axes.set_xlabel(along.name, fontsize=7.5, parse_math=False)
+        axes.set_ylabel(NAMES[first.grid.metric], fontsize=7.5)
+        axes.tick_params(labelsize=6.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        if many:
+            figure.legend(loc="outside right upper", fontsize=6.5, frameon=False)
+        elif axes.get_legend_handles_labels()[1]:
+            axes.legend(fontsize=6.5, frameon=False)
+    return figure
+
+
+def _sweep_name(sweep: Sweep, sweeps: Sequence[tuple[Sweep, Axis]]) -> str:
+    """What tells sweeps apart: their objectives, else their directories; of a single line, its objective."""
+    objectives = [other.experiment.shared.objective for other, _ in sweeps]
+    if len(sweeps) == 1:
+        return "" if len(sweeps[0][1].lines) > 1 else objectives[0]
+    return sweep.experiment.shared.objective if len(set(objectives)) == len(sweeps) else sweep.directory.name
+
+
+def _draw_line(
+    axes: Axes, grid: Grid, found: Axis, line: Line, at: Mapping[str, float], name: str, number: int
+) -> None:
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number // len(COLOURS) % len(MARKERS)]
+    for metric in _known(grid, found):
+        cells = [(at[v], line.cells[v]) for v in found.values if v in line.cells and line.cells[v].seeds(metric)]
+        if cells:
+            means = [100 * (cell.mean(metric) or 0.0) for _, cell in cells]
+            spread = [100 * (cell.std(metric) or 0.0) for _, cell in cells]
+            x = [value for value, _ in cells]
+            style, beside = BESIDE.get(metric, ("-", ""))
+            axes.errorbar(
+                x, means, spread, label=name + beside, color=colour, marker=marker, ms=3, lw=1, ls=style, capsize=2
+            )
+
+
+def _ticks(axes: Axes, at: Mapping[str, float], *, numeric: bool) -> None:
+    places = list(at.values())
+    if numeric and min(places) > 0 and max(places) / min(places) >= WIDE:
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    if not numeric or len(places) <= WIDE:
+        axes.set_xticks(places, list(at), parse_math=False)
+
+
+def _references(axes: Axes, sweep: Sweep) -> None:
+    for name, cell in sweep.grid.references.items():
+        mean = cell.mean()
+        if mean is not None:
+            axes.axhline(100 * mean, color="#999999", ls="--", lw=0.8)
+            axes.annotate(
+                name, (1, 100 * mean), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=6
+            )

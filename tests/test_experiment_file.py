@@ -1,0 +1,273 @@
+"""Experiment files: axes that multiply, zip and exclude; every mistake one sentence; what a grid leaves; what ships."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from ablate.data import DataSet
+from ablate.errors import UsageError
+from ablate.experiment_file import json_schema, points, read, to_toml, validated
+from ablate.resolve import request_of, understand
+from ablate.settings import SETTABLE, trial_config
+from ablate.sweep.plan import EXPERIMENT_FILE, load_experiment, plan
+from tests.sweep.test_local import SETTINGS, results
+from tests.test_cli import ablate, one_sentence
+
+SHIPPED = sorted(Path("experiments").glob("*.toml"))
+GRID = {"ops": ["crop", "color", "blur"]}
+AXES = {"temperature": [0.1, 0.5], "head": {"linear": {"head.kind": "linear"}, "mlp": {"head.kind": "mlp"}}}
+
+
+@pytest.fixture(scope="module")
+def images(tiny_folder, cache):
+    from ablate.data import prepare
+
+    return prepare(f"folder:{tiny_folder}", cache=cache, image_size=16)
+
+
+def resolved(images: DataSet, **content):
+    """The experiment on the tiny images, without training anything."""
+    content.setdefault("set", {})
+    small = {} if "batch_size" in content.get("axes", {}) else {"batch_size": 16}
+    content["set"] = {**small, "image_size": 16, **content["set"]}
+    file = validated({"data": "glyphs", "device": "cpu", **content}, "test")
+    return understand(file, request_of(file)).experiment(images, "ablate run test")
+
+
+def labels(experiment):
+    return [trial.label for trial in plan(experiment) if trial.seed == experiment.seeds[0] and not trial.reference]
+
+
+def test_axes_multiply_and_every_cell_stands_at_every_point(images):
+    experiment = resolved(images, compositions=["crop", "crop+color"], axes=AXES, references=[], seeds=2)
+    assert labels(experiment) == [
+        f"{name}, temperature={t}, head={head}"
+        for t in ("0.1", "0.5")
+        for head in ("linear", "mlp")
+        for name in ("crop", "crop+color")
+    ]
+    trials = plan(experiment)
+    assert len(trials) == len({trial.id for trial in trials}) == 2 * 2 * 2 * 2
+    last = trials[-1]
+    assert (last.config.temperature, last.config.head.kind) == (0.5, "mlp")
+    assert last.point == {"temperature": "0.5", "head": "mlp"}
+
+
+def test_a_point_has_the_key_that_a_grid_with_these_settings_has(images):
+    at_point = plan(resolved(images, compositions=["crop"], axes={"temperature": [0.7]}))[-1]
+    alone = plan(resolved(images, compositions=["crop"], set={"temperature": 0.7}))[-1]
+    assert at_point.id == alone.id
+
+
+def test_the_learning_rate_follows_the_batch_size_along_an_axis(images):
+    trials = plan(resolved(images, compositions=["crop"], axes={"batch_size": [16, 32]}, references=[]))
+    assert trials[1].config.optimiser.lr == 2 * trials[0].config.optimiser.lr
+
+
+def test_zipped_axes_go_hand_in_hand(images):
+    axes = {"batch_size": [16, 32], "epochs": [10, 20], "temperature": [0.1, 0.2, 0.3]}
+    found = labels(resolved(images, compositions=["crop"], axes=axes, zip=[["batch_size", "epochs"]]))
+    assert len(found) == 2 * 3
+    assert found[0] == "crop, batch_size=16, epochs=10, temperature=0.1"
+    assert not any("batch_size=16, epochs=20" in label for label in found)
+
+
+def test_exclusions_of_points_and_of_cells_at_points(images):
+    content = {"ops": ["crop", "color"], "axes": AXES}
+    without = [{"temperature": 0.1, "head": "mlp"}, {"composition": "color+crop", "head": "linear"}]
+    found = labels(resolved(images, **content, exclude=without))
+    assert len(found) == 4 * 4 - 4 - 2
+    assert not any("temperature=0.1, head=mlp" in label for label in found)
+    assert [label for label in found if label.startswith("color+crop")] == ["color+crop, temperature=0.5, head=mlp"]
+
+
+def test_branches_and_the_objective_can_be_axes(images):
+    experiment = resolved(images, compositions=["crop"], axes={"branches": ["one", "two"], "objective": ["supervised"]})
+    assert [t.config.base is None for t in plan(experiment) if not t.reference] == [False, True]
+
+
+def test_named_compositions(images):
+    experiment = resolved(images, compositions={"weak": "color(strength=0.25)", "strong": "color"}, references=[])
+    assert labels(experiment) == ["weak", "strong"]
+    assert [t.config.composition[0].params["strength"] for t in plan(experiment)] == [0.25, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({}, ["nothing to train", "ops or compositions"]),
+        ({**GRID, "opps": 1}, ["unknown key 'opps'", "did you mean 'ops'"]),
+        ({**GRID, "branches": "tow"}, ["branches", "'one' or 'two'", "did you mean 'two'"]),
+        ({**GRID, "seeds": 0}, ["seeds", "greater than or equal to 1", "0"]),
+        ({**GRID, "seeds": [1, 1]}, ["seeds", "twice"]),
+        ({**GRID, "axes": {"temprature": [0.1]}}, ["axis 'temprature'", "did you mean 'temperature'"]),
+        ({**GRID, "axes": {"temperature": []}}, ["'temperature' has no values"]),
+        ({**GRID, "axes": {"temperature": [0.1, 0.1]}}, ["axes.temperature", "twice"]),
+        ({**GRID, "axes": {"temperature": [0.1, -1]}}, ["at temperature=-1", "greater than 0"]),
+        ({**GRID, "axes": {"head": {"a": {"head.kid": "mlp"}}}}, ["axes.head.a", "did you mean 'head.kind'"]),
+        ({**GRID, "axes": {"image_size": [16, 32]}}, ["axes.image_size", "share"]),
+        ({**GRID, "axes": {"composition": ["crop"]}}, ["axes.composition", "compositions"]),
+        ({**GRID, "axes": {"epochs": [1]}, "set": {"epochs": 2}}, ["epochs is set by axes.epochs and by [set]"]),
+        ({**GRID, "set": {"epochz": 2}}, ["epochz", "did you mean 'epochs'"]),
+        ({**GRID, "zip": [["a", "b"]]}, ["zip", "no axis 'a'"]),
+        (
+            {**GRID, "axes": {"epochs": [10, 20], "temperature": [1.0]}, "zip": [["epochs", "temperature"]]},
+            ["zip", "epochs 2 and temperature 1"],
+        ),
+        ({**GRID, "axes": AXES, "exclude": [{"heads": "mlp"}]}, ["exclude", "did you mean 'head'"]),
+        ({**GRID, "axes": AXES, "exclude": [{"head": "mpl"}]}, ["exclude", "no value 'mpl'", "linear, mlp"]),
+        ({**GRID, "axes": AXES, "exclude": [{"composition": "crop+sobel", "head": "mlp"}]}, ["crop+sobel", "no cell"]),
+        ({**GRID, "axes": {"epochs": [10]}, "exclude": [{"epochs": 10}]}, ["no point"]),
+        ({**GRID, "compositions": ["none", "none"]}, ["twice"]),
+        ({**GRID, "protocol": ["linaer"]}, ["linaer", "did you mean 'linear'"]),
+        ({**GRID, "pairs_with": ["sobel"]}, ["sobel", "crop, color, blur"]),
+        ({"ops": ["crop", "color"], "order": 3}, ["at least three ops"]),
+        (
+            {**GRID, "axes": {"a": {"x": {"epochs": 20}, "y": {"epochs": 20}}}},
+            ["a=x and a=y are the same configuration"],
+        ),
+        ({**GRID, "axes": {"batch_size": [16, 4096]}}, ["at batch_size=4096", "larger than the 72 training images"]),
+    ],
+)
+def test_every_mistake_is_one_sentence_before_anything_runs(images, content, expected):
+    with pytest.raises(UsageError) as caught:
+        resolved(images, **content)
+    assert "\n" not in str(caught.value)
+    for part in expected:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, ["cannot be read", "No such file"]),
+        ("ops = [", ["is not TOML"]),
+        ('ops = ["crop"]\n[axes]\ntemprature = [1.0]\n', ["x.toml: unknown axis", "temperature"]),
+        ('ops = ["crop"]\nsedes = 1\n', ["x.toml: unknown key 'sedes'", "seeds"]),
+    ],
+)
+def test_mistakes_in_a_file_name_the_file(tmp_path, text, expected):
+    if text is not None:
+        (tmp_path / "x.toml").write_text(text)
+    sentence = one_sentence(ablate("run", tmp_path / "x.toml", cwd=tmp_path))
+    for part in expected:
+        assert part in sentence
+
+
+def test_changes_on_the_command_line_win(tmp_path):
+    (tmp_path / "x.toml").write_text('ops = ["crop"]\n[axes]\ntemperature = [0.1]\n')
+    file = read(
+        tmp_path / "x.toml", ["epochs=5", "seeds=[2, 3]", "axes.temperature=[0.3]", "branches=two"], sorted(SETTABLE)
+    )
+    assert (file.set, file.seeds, file.branches) == ({"epochs": 5}, [2, 3], "two")
+    assert [str(point) for point in points(file, sorted(SETTABLE))] == ["temperature=0.3"]
+    for change, expected in (
+        ("temperature=1", "is an axis"),
+        ("epohcs=1", "did you mean 'epochs'"),
+        ("x", "NAME=VALUE"),
+    ):
+        with pytest.raises(UsageError, match=expected):
+            read(tmp_path / "x.toml", [change], sorted(SETTABLE))
+
+
+def test_triples_unordered_pairs_and_pairs_with_an_op(images):
+    ops = ["crop", "color", "blur", "sobel"]
+    triples = [label for label in labels(resolved(images, ops=ops, order=3)) if label.count("+") == 2]
+    assert len(triples) == len(set(triples)) == 4 * 3 * 2
+    assert len(labels(resolved(images, ops=ops, order=3, unordered=True))) == 4 + 6 + 4
+    found = labels(resolved(images, ops=ops, pairs_with=["crop"]))
+    assert sorted(found) == sorted([*ops, *(f"crop+{op}" for op in ops[1:]), *(f"{op}+crop" for op in ops[1:])])
+    beside = labels(resolved(images, ops=ops, compositions=["crop+color+blur", "crop+color", "crop+crop"]))
+    assert beside[16:] == ["crop+color+blur", "crop+crop"]  # crop+color is in the grid
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_what_ships_is_valid_and_says_what_it_is(path):
+    file = read(path)
+    small = {**file.set} | {"image_size": 32} if file.set.get("image_size", 0) > 32 else file.set
+    understand(file, request_of(file.model_copy(update={"set": small}), elsewhere=True))
+    jsonschema.validate(tomllib.loads(path.read_text()), json.loads(json_schema(sorted(SETTABLE))))
+    header = path.read_text().split("\n\n")[0]
+    for heading in ("command:", "data:", "hardware:", "wall time:", "result:"):
+        assert heading in header, heading
+
+
+def test_the_schema_that_ships_is_the_one_that_is_printed(tmp_path):
+    assert ablate("schema", cwd=tmp_path).stdout == Path("experiments/schema.json").read_text()
+    schema = json.loads(json_schema(sorted(SETTABLE)))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"ops": ["crop"], "sedes": 1}, schema)
+
+
+def test_a_file_survives_being_written(tmp_path):
+    file = validated({**GRID, "axes": AXES, "exclude": [{"head": "mlp"}], "set": {"base.area": [0.3, 1.0]}}, "test")
+    (tmp_path / "x.toml").write_text(to_toml(file, "ablate grid"))
+    assert read(tmp_path / "x.toml") == file
+
+
+def on_tiny(tiny_folder, cache, out, *arguments):
+    line = [sys.executable, "-m", "ablate", *map(str, arguments), "--cache", str(cache), "--out", str(out)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_a_grid_is_a_shorthand_for_the_file_that_it_leaves(tiny_folder, cache, tmp_path):
+    grid = on_tiny(
+        tiny_folder, cache, tmp_path / "grid",
+        "grid", "--ops", "crop,color(strength=0.5)", "--data", f"folder:{tiny_folder}", *SETTINGS, "--first-seed", "3",
+    )  # fmt: skip
+    assert grid.returncode == 0, grid.stdout + grid.stderr
+    again = on_tiny(tiny_folder, cache, tmp_path / "again", "run", tmp_path / "grid" / EXPERIMENT_FILE)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert results(tmp_path / "grid") == results(tmp_path / "again")
+    one, other = (load_experiment(tmp_path / name) for name in ("grid", "again"))
+    assert one.model_copy(update={"command": ""}) == other.model_copy(update={"command": ""})
+
+
+def test_a_file_with_axes_runs_resumes_extends_and_refuses_what_changed(tiny_folder, cache, tmp_path):
+    settings = "\n".join(
+        f'"{name}" = {value}'
+        for name, value in {
+            "image_size": 16, "epochs": 1, "warmup_epochs": 0, "batch_size": 16, "encoder.name": '"resnet8"',
+            "encoder.width": 4, "head.hidden": 8, "head.output": 4, "optimiser.name": '"adamw"', "optimiser.lr": 0.01,
+        }.items()
+    )  # fmt: skip
+    path, out = tmp_path / "x.toml", tmp_path / "out"
+    path.write_text(
+        f'data = "folder:{tiny_folder}"\ndevice = "cpu"\ncompositions = ["crop", "none"]\n[set]\n{settings}\n'
+        "[axes]\ntemperature = [0.1, 0.5]\n"
+    )
+    first = on_tiny(tiny_folder, cache, out, "run", path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "4 cells x 1 seed + 1 reference = 5 trials; 5 to run" in first.stdout
+    assert (out / "report" / "axis.png").stat().st_size > 0
+    again = on_tiny(tiny_folder, cache, out, "run", path)
+    assert "5 trials; 5 done; 0 to run" in again.stdout
+    more = on_tiny(tiny_folder, cache, out, "run", path, "--set", "axes.temperature=[0.5, 1.0]")
+    assert "6 cells x 1 seed + 1 reference = 7 trials; 5 done; 2 to run" in more.stdout
+    other = on_tiny(tiny_folder, cache, out, "run", path, "--set", "head.output=8")
+    assert other.returncode == 2
+    assert "head.output was 4, is 8" in other.stderr
+    axes = on_tiny(tiny_folder, cache, out, "run", path, "--set", "axes.loss_scale=[1.0, 2.0]")
+    assert axes.returncode == 2
+    assert "its axes were temperature, are temperature, loss_scale" in axes.stderr
+    refused = ablate("recommend", out, cwd=tmp_path)
+    assert "varies temperature too" in one_sentence(refused)
+
+
+def test_trial_config_is_the_points_own(images):
+    experiment = resolved(images, compositions=["crop"], axes={"epochs": [10, 20]})
+    for variant in experiment.variants:
+        file = validated(
+            {"compositions": ["crop"], "device": "cpu", "data": "glyphs"}
+            | {"set": {"batch_size": 16, "image_size": 16, "epochs": int(variant.values["epochs"])}},
+            "test",
+        )
+        assert variant.shared == trial_config(request_of(file), images)
