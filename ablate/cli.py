@@ -194,6 +194,126 @@ def run(
 
 
 @command
+@options.with_jobs
+def search(
+    ops: options.Ops,
+    budget: Annotated[str, typer.Option(help="40 (trials), 3h (hours in which trials run) or 3gpuh (GPU hours)")],
+    jobs: dict[str, Any],
+    max_length: Annotated[int, typer.Option(help="Ops of a composition at most", show_default="3", min=1)] = 3,
+    strength: Annotated[
+        str | None, typer.Option(metavar="LOW:HIGH", help="Also search every op's strength", show_default="as given")
+    ] = None,
+    p: Annotated[
+        str | None, typer.Option("--p", metavar="LOW:HIGH", help="Also search every op's p", show_default="as given")
+    ] = None,
+    sampler: Annotated[Literal["tpe", "random"], typer.Option(help="How compositions are proposed")] = "tpe",
+    sampler_seed: Annotated[int, typer.Option(help="Seed of what is proposed", min=0)] = 0,
+    batch: Annotated[
+        int, typer.Option(help="Compositions proposed at a time, from the results of all before them", min=1)
+    ] = 4,
+    data: options.Data = "glyphs",
+    branches: options.Branches = "two",
+    seeds: Annotated[int, typer.Option(help="Trials per composition, each with its own seed", min=1, max=1000)] = 1,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    size: options.Size = None,
+    preset: options.Preset = None,
+    encoder: options.Encoder = None,
+    optimizer: options.Optimizer = None,
+    settings: options.Settings = None,
+    protocol: options.Protocols = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Also keep the study in this database, for optuna-dashboard: sqlite:///s.db"),
+    ] = None,
+    out: options.Out = None,
+    workers: options.Workers = None,
+    device: options.Device = "auto",
+    compile: options.Compile = "auto",
+    cache: options.Cache = None,
+    eval_data: options.EvalData = None,
+    labels: options.Labels = None,
+    short_side: options.ShortSide = None,
+    skip_corrupt: options.SkipCorrupt = False,
+    retry_failed: options.RetryFailed = False,
+    launcher: options.Launcher = "local",
+) -> int:
+    """Search for the best composition: which ops, in which order, how strong. The same command again goes on.
+
+    With --launcher slurm it submits every batch and waits for it; stopped, the same command goes on there too.
+    """
+    from ablate.data import cache_dir
+    from ablate.evaluation.protocols import parse_protocols
+    from ablate.experiment_file import validated
+    from ablate.inputs import default_out, make_request, prepare_images, with_data
+    from ablate.ops import split_list
+    from ablate.report import write_report
+    from ablate.resolve import request_of, search_of, understand
+    from ablate.search.budget import Budget
+    from ablate.search.run import run_search
+    from ablate.settings import op_defaults, validate
+    from ablate.study import add_to_storage, check_storage
+    from ablate.sweep.launch import training_here, training_there
+    from ablate.sweep.run import INTERRUPTED, check_out
+    from ablate.sweep.slurm.resources import gather, refuse_without_slurm, resources, with_device
+    from ablate.sweep.watch import EVERY
+
+    far, names = launcher == "slurm", split_list(ops, ",")
+    flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size}
+    flags |= {"optimiser.name": optimizer, "encoder.name": encoder}
+    request = make_request(data, branches, device, settings, preset, elsewhere=far, compile=compile, **flags)
+    request = with_data(request, eval_data, labels, short_side)
+    validate(request)
+    file = validated(
+        {
+            "data": request.data,
+            "eval_data": request.eval_data,
+            "labels": labels,
+            "short_side": short_side,
+            "preset": preset,
+            "device": device,
+            "compile": compile,
+            "branches": branches,
+            "ops": names,
+            "seeds": seeds,
+            "protocol": list(parse_protocols(protocol)) if protocol else [],
+            "set": dict(request.values),
+        },
+        "ablate search",
+    )
+    request, jobs, slurm = request_of(file, elsewhere=far), {**jobs, "workers": workers}, None
+    directory = out or default_out(f"search-{request.data}", names)
+    if far:
+        cluster.check_here()
+        gathered = gather(jobs, directory)
+        request = with_device(request, gathered)
+        slurm = resources(gathered, validate(request))
+    else:
+        refuse_without_slurm(jobs)
+    asked, config = understand(file, request), validate(request)
+    space = search_of(asked, max_length, strength, p, sampler, sampler_seed, batch)
+    allowed = Budget.parse(budget, config.device)
+    if storage:
+        check_storage(storage)
+    check_out(directory)
+    where, console = cache_dir(cache), make_console()
+    images = prepare_images(request, where, skip_corrupt)
+    experiment = asked.experiment(images, _command())
+    experiment = experiment.model_copy(update={"ops": (), "search": space, "source": "", "slurm": slurm})
+    say(console, str(images))
+    train = (
+        training_there(directory, where, retry_failed, console, EVERY)
+        if far
+        else training_here(directory, experiment.shared, where, workers, retry_failed, console)
+    )
+    keep = (lambda sweep: add_to_storage(sweep, storage)) if storage else (lambda sweep: None)
+    code = run_search(directory, experiment, allowed, op_defaults(request), train, keep, console)
+    if code != INTERRUPTED:
+        write_report(directory).show(console)
+    return code
+
+
+@command
 def schema() -> None:
     """Print the JSON schema of experiment files, with which editors complete and check them."""
     from ablate.experiment_file import json_schema

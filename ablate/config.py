@@ -331,12 +331,35 @@ class Variant(Model):
         return ", ".join(f"{name}={value}" for name, value in self.values.items())
 
 
+def _ordered(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+    if bounds and bounds[0] > bounds[1]:
+        raise ValueError("a range is LOW:HIGH")
+    return bounds
+
+
+class Search(Model):
+    """The space of a search, and how it is walked: compositions of one to ``max_length`` different ``ops``.
+
+    ``strength`` and ``p``: the range in which those of every op that has them are searched; None: as they are.
+    ``batch`` compositions are proposed at a time, from the results of all before them; ``seed`` is the sampler's.
+    """
+
+    ops: tuple[NamedOp, ...]
+    max_length: Count = 3
+    strength: Annotated[tuple[Positive, Positive] | None, AfterValidator(_ordered)] = None
+    p: Annotated[tuple[Fraction, Fraction] | None, AfterValidator(_ordered)] = None
+    sampler: Literal["tpe", "random"] = "tpe"
+    seed: Annotated[int, Field(ge=0)] = 0
+    batch: Count = 4
+
+
 class Experiment(Model):
     """What ``sweep.toml`` holds: the axes, the fixed values and the seeds.
 
     Every ordered pair of ``ops`` is a cell: where ``unordered``, only that in the order of ``ops``; where
     ``pairs_with`` names ops, only pairs with one of them. ``compositions`` are cells beside the grid, of any number of
-    ops. ``variants`` are the points of further axes, at each of which all cells are trained.
+    ops, in the order in which a ``search`` proposed them, if it did. ``variants`` are the points of further axes, at
+    each of which all cells are trained.
     ``shared`` is the configuration that all cells have in common, and of references; its own composition is empty. How
     trials are evaluated, which encoders are kept and how long a process waits for the others (seconds) is not part of
     their keys. ``source`` is the experiment file as it was asked for, which is stored beside ``sweep.toml``.
@@ -352,6 +375,7 @@ class Experiment(Model):
     unordered: bool = False
     pairs_with: tuple[str, ...] = ()
     compositions: tuple[NamedComposition, ...] = ()
+    search: Search | None = None
     shared: TrialConfig
     variants: tuple[Variant, ...] = ()
     eval_data: str | None = None

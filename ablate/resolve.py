@@ -6,20 +6,24 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, Literal, get_args
 
-from ablate.config import Branches, Experiment, NamedComposition, NamedOp, Variant
+from pydantic import ValidationError
+
+from ablate.config import Branches, Experiment, NamedComposition, NamedOp, Search, Variant
 from ablate.data import DataSet
 from ablate.encoders import check_keep
 from ablate.errors import UsageError, nearest
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
 from ablate.experiment_file import ExperimentFile, Point, points, to_toml
 from ablate.inputs import make_request, with_data
-from ablate.ops import parse_op, spec, to_string
+from ablate.ops import from_spec, parse_op, spec, to_string
+from ablate.search.space import check, tuned
 from ablate.settings import (
     SETTABLE,
     Request,
     check_settable,
+    explain,
     named_ops,
     op_defaults,
     parse_one,
@@ -122,6 +126,43 @@ def understand(file: ExperimentFile, request: Request) -> Asked:
             raise UsageError(f"at {point}: {error}") from None
         found.append((dataclasses.replace(point, excluded=excluded), asked))
     return Asked(file, request, ops, partners, tuple(compositions.values()), tuple(found), specs)
+
+
+def search_of(
+    asked: Asked,
+    max_length: int,
+    strength: str | None,
+    p: str | None,
+    sampler: Literal["tpe", "random"],
+    seed: int,
+    batch: int,
+) -> Search:
+    """The space of compositions of the ops of ``asked``; ``strength`` and ``p`` are ``LOW:HIGH``.
+
+    Raises:
+        UsageError: a malformed range, one that an op cannot take, or a space that there is not.
+    """
+    ranges = {"strength": _range("--strength", strength), "p": _range("--p", p)}
+    try:
+        found = Search(ops=asked.ops, max_length=max_length, sampler=sampler, seed=seed, batch=batch, **ranges)
+    except ValidationError as error:
+        raise UsageError(f"--{explain(error)}") from None
+    check(found)
+    for op in found.ops:
+        for name, bounds in tuned(found, op).items():
+            for value in bounds:
+                dataclasses.replace(from_spec(op.op), **{name: value})  # refuses what is out of the op's range
+    return found
+
+
+def _range(flag: str, text: str | None) -> Any:
+    if text is None:
+        return None
+    low, colon, high = text.partition(":")
+    try:
+        return float(low), float(high if colon else low)
+    except ValueError:
+        raise UsageError(f"{flag} is LOW:HIGH, as in 0.25:1, not {text!r}") from None
 
 
 def _at(point: Point, request: Request) -> Request:

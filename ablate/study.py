@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ablate.config import Trial
+from ablate.config import NamedComposition, Trial
+from ablate.errors import UsageError, first_line
 from ablate.report.axes import composition
 from ablate.report.grid import on_validation
 from ablate.report.sweep import Sweep
 from ablate.results import TrialResult
+from ablate.search.space import place
 
 ALONE = "(alone)"
 """The second op of a cell on the diagonal."""
@@ -19,30 +23,84 @@ ALONE = "(alone)"
 def write_study(sweep: Sweep, path: Path) -> None:
     """The trials on record as a study of the directory's name, in a new SQLite file at ``path``.
 
-    Parameters: ``first`` and ``second`` op (``composition`` for those beside the grid), any further axes, and ``seed``.
-    The value is the validation accuracy, by which everything is chosen; what else was measured are user attributes,
-    test accuracy among them. Intermediate values are the validation kNN by epoch. Failed trials are FAIL, pruned ones
-    PRUNED; what has no record is left out, and references, which are points of no search space, are the study's user
-    attributes.
+    Parameters: ``first`` and ``second`` op (``composition`` for those beside the grid; of a search, what its space
+    has), any further axes, and ``seed``. The value is the validation accuracy, by which everything is chosen; what else
+    was measured are user attributes, test accuracy among them. Intermediate values are the validation kNN by epoch.
+    Failed trials are FAIL, pruned ones PRUNED; what has no record is left out, and references, which are points of no
+    search space, are the study's user attributes.
     """
+    with _quietly():
+        _fill(sweep, f"sqlite:///{path.absolute()}")
+
+
+def add_to_storage(sweep: Sweep, url: str) -> None:
+    """Add the trials on record that the study of the directory's name in a database does not have yet.
+
+    Raises:
+        UsageError: the database cannot be opened.
+    """
+    with _quietly():
+        _fill(sweep, url)
+
+
+def check_storage(url: str) -> None:
+    """Raise UsageError unless there is a database at ``url``, or one can be made."""
+    import optuna
+
+    with _quietly():
+        try:
+            storage = optuna.storages.RDBStorage(url)
+        except Exception as error:  # SQLAlchemy's and its drivers'
+            raise UsageError(f"--storage {url} cannot be opened: {first_line(error)}") from None
+        _close(storage)
+
+
+def study_of(sweep: Sweep) -> Any:
+    """The trials on record as a study in memory."""
+    import optuna
+
+    with _quietly():
+        study = optuna.create_study(direction="maximize")
+        known = [(trial, sweep.records[trial.id]) for trial in sweep.trials if trial.id in sweep.records]
+        study.add_trials([_trial(sweep, trial, record) for trial, record in known if trial.reference is None])
+    return study
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
     import optuna
 
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
     try:
-        study = optuna.create_study(storage=storage, study_name=sweep.directory.resolve().name, direction="maximize")
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _fill(sweep: Sweep, url: str) -> None:
+    import optuna
+
+    storage = optuna.storages.RDBStorage(url)
+    try:
+        name = sweep.directory.resolve().name
+        study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
         study.set_user_attr("command", sweep.experiment.command)
         study.set_user_attr("data", str(sweep))
         study.set_user_attr("value", on_validation(sweep.grid.metric))
-        for name, cell in sweep.grid.references.items():
-            study.set_user_attr(name, cell.mean())
+        for reference, cell in sweep.grid.references.items():
+            study.set_user_attr(reference, cell.mean())
+        there = {(trial.user_attrs.get("id"), trial.state) for trial in study.get_trials(deepcopy=False)}
         known = [(trial, sweep.records[trial.id]) for trial in sweep.trials if trial.id in sweep.records]
-        study.add_trials([_trial(sweep, trial, record) for trial, record in known if trial.reference is None])
+        made = [_trial(sweep, trial, record) for trial, record in known if trial.reference is None]
+        study.add_trials([trial for trial in made if (trial.user_attrs["id"], trial.state) not in there])
     finally:
-        storage.remove_session()
-        storage.engine.dispose()
-        optuna.logging.set_verbosity(before)
+        _close(storage)
+
+
+def _close(storage: Any) -> None:
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 def _trial(sweep: Sweep, trial: Trial, record: TrialResult) -> Any:
@@ -58,6 +116,11 @@ def _trial(sweep: Sweep, trial: Trial, record: TrialResult) -> Any:
     if trial.row is not None and trial.column is not None:
         params |= {"first": trial.row, "second": ALONE if trial.row == trial.column else trial.column}
         choices |= {"first": CategoricalDistribution(labels), "second": CategoricalDistribution([ALONE, *labels])}
+    elif sweep.experiment.search:
+        named = NamedComposition(label=trial.label, ops=trial.config.composition)
+        point, drawn = place(sweep.experiment.search, named)
+        params |= point
+        choices |= drawn
     else:
         params["composition"] = composition(trial)
         choices["composition"] = CategoricalDistribution([item.label for item in sweep.experiment.compositions])

@@ -49,6 +49,8 @@ def axis(sweep: Sweep) -> Axis | None:
 
     None without any, and where one would take more than twelve lines.
     """
+    if sweep.experiment.search:
+        return None  # a search has no design: what else varies along an axis is where it looked
     trials = {trial.label: trial for trial in sweep.trials if trial.reference is None}
     found = _strength(sweep, trials) or _setting(sweep, trials)
     return found if found and 0 < len(found.lines) <= MOST else None

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ablate.console import say, say_each
 from ablate.errors import UsageError
-from ablate.report import axes, label_free
+from ablate.report import axes, label_free, search
 from ablate.report.caption import caption
 from ablate.report.comparison import Comparison, compare, draw
 from ablate.report.grid import Grid
@@ -87,7 +87,8 @@ def write_report(
     comparisons = [comparison for comparison, _ in compared]
     figure_5 = beside_the_paper(sweep.grid) if is_its_setting(sweep.experiment.shared) and not paper else None
     also = [figure_5] if figure_5 and figure_5.ranks else []
-    sections = [*axes.section(sweep), *effects(sweep.grid), *ranking(sweep.grid), *label_free.section(sweep.grid)]
+    sections = [*axes.section(sweep), *effects(sweep.grid), *ranking(sweep.grid), *search.section(sweep)]
+    sections += label_free.section(sweep.grid)
     html = page(sweep, [*comparisons, *also], sections, refresh)
     write_atomically(out / PAGE, html)
     return Report(sweep, comparisons)
@@ -106,6 +107,9 @@ def _figures(sweep: Sweep, beside: Sequence[Sweep], out: Path) -> None:
         save(curves, [out / "curves.png", out / "curves.pdf"])
     for number, (name, at_point) in enumerate(sweep.by_variant.items(), start=1):
         save(heatmap(at_point, title=f"{sweep}; {name}"), [out / f"heatmap-{number}.{kind}" for kind in ("png", "pdf")])
+    if sweep.experiment.search and search.proposed(sweep):
+        save(search.history(sweep), [out / "search-history.png", out / "search-history.pdf"])
+        save(search.slices(sweep), [out / "search-slices.png", out / "search-slices.pdf"])
     if along := axes.axis(sweep):
         lines = [(other, found) for other in beside if (found := axes.axis(other)) and found.name == along.name]
         save(axes.draw([(sweep, along), *lines]), [out / "axis.png", out / "axis.pdf"])

@@ -1,0 +1,63 @@
+"""How much a search may spend, and what it has spent, counted from its records."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ablate.errors import UsageError
+from ablate.results import TrialResult
+
+Unit = Literal["trials", "h", "gpuh"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """``amount`` trials, hours in which trials ran, or GPU hours; references count in neither."""
+
+    amount: float
+    unit: Unit
+
+    @classmethod
+    def parse(cls, text: str, device: str) -> Budget:
+        """``40`` (trials), ``3h`` or ``3gpuh``.
+
+        Raises:
+            UsageError: another form, nothing, or GPU hours of trials on CPUs.
+        """
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(h|gpuh)?", text.strip())
+        if not match or not float(match[1]) or (not match[2] and "." in match[1]):
+            raise UsageError(f"--budget is a number of trials (40), hours (3h) or GPU hours (3gpuh), not {text!r}")
+        if match[2] == "gpuh" and device != "cuda":
+            raise UsageError(f"--budget {text}: these trials run on CPUs; allowed: trials (40) or hours (3h)")
+        unit: Unit = "trials" if not match[2] else "h" if match[2] == "h" else "gpuh"
+        return cls(float(match[1]), unit)
+
+    def spent(self, records: Iterable[TrialResult]) -> float:
+        """What ``records`` took, in the budget's unit."""
+        if self.unit == "trials":
+            return float(sum(1 for _ in records))
+        if self.unit == "gpuh":
+            return sum(r.timings.get("total", 0.0) * r.config.world_size for r in records) / 3600
+        return _at_work(records) / 3600
+
+    def __str__(self) -> str:
+        names = {"trials": "trials", "h": "hours", "gpuh": "GPU hours"}
+        return f"{self.amount:g} {names[self.unit]}"
+
+
+def _at_work(records: Iterable[TrialResult]) -> float:
+    """Seconds in which at least one of the trials ran: nights in which a search lay still are not counted."""
+    spans = []
+    for record in records:
+        if record.when:
+            end = datetime.datetime.fromisoformat(record.when).timestamp()
+            spans.append((end - record.timings.get("total", 0.0), end))
+    total, until = 0.0, 0.0
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total

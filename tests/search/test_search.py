@@ -1,0 +1,298 @@
+"""Search: what is proposed follows from results alone, budgets, interruptions, the study that Optuna sees."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import subprocess
+import sys
+import time
+
+import optuna
+import pytest
+from rich.console import Console
+
+from ablate.config import NamedComposition, NamedOp, Search
+from ablate.errors import UsageError
+from ablate.ops import parse_op, spec
+from ablate.report import search as searched
+from ablate.report import write_report
+from ablate.report.recommend import recommend
+from ablate.report.sweep import read_sweep
+from ablate.results import write_record
+from ablate.search.budget import Budget
+from ablate.search.propose import propose
+from ablate.search.run import run_search
+from ablate.search.space import check, place
+from ablate.study import add_to_storage, check_storage
+from ablate.sweep import launch
+from ablate.sweep.plan import load_experiment, plan, save_experiment
+from tests.report.test_report import failure, make_experiment, record
+from tests.sweep.test_local import SETTINGS, results
+from tests.test_cli import ablate, one_sentence
+
+OPS = ("crop", "color", "blur", "sobel")
+
+
+def space(**changes):
+    ops = tuple(NamedOp(label=name, op=spec(parse_op(name))) for name in OPS)
+    return Search(ops=ops, **changes)
+
+
+def value_of(composition):
+    """Made up: color is good, and best first; more ops are a little worse."""
+    names = [op.name for op in composition.ops]
+    return 0.3 + 0.4 * ("color" in names) + 0.1 * (names[0] == "color") - 0.05 * len(names)
+
+
+def walk(search, batches, value=value_of):
+    known = []
+    for _ in range(batches):
+        known += [(item, value(item)) for item in propose(search, known, {})]
+    return known
+
+
+def test_the_same_results_propose_the_same_and_nothing_twice():
+    first, again = (walk(space(seed=3), 5) for _ in range(2))
+    assert [item.label for item, _ in first] == [item.label for item, _ in again]
+    assert len({item.label for item, _ in first}) == 20
+    assert [item.label for item, _ in walk(space(seed=4), 5)] != [item.label for item, _ in first]
+    for item, _ in first:
+        names = [op.name for op in item.ops]
+        assert 1 <= len(names) <= 3
+        assert len(set(names)) == len(names)
+
+
+def test_tpe_looks_where_it_is_good_and_random_does_not():
+    late = {
+        sampler: sum(value_of(item) for item, _ in walk(space(sampler=sampler, max_length=4, seed=s), 10)[20:])
+        for s in (0,)
+        for sampler in ("tpe", "random")
+    }
+    assert late["tpe"] > late["random"]
+
+
+def test_strengths_and_p_are_searched_where_an_op_has_them():
+    search = space(strength=(0.25, 1.0), p=(0.5, 0.5), max_length=1)
+    found = [item for item, _ in walk(search, 6)]
+    for item in found:
+        (op,) = item.ops
+        assert op.params["p"] == 0.5
+        if "strength" in op.params:
+            assert 0.25 <= op.params["strength"] <= 1.0
+            assert op.params["strength"] == round(op.params["strength"], 2)
+        params, drawn = place(search, item)
+        assert params.keys() == drawn.keys()
+        assert ("color.strength" in params) == (op.name == "color")
+    assert len({item.ops[0].params.get("strength") for item in found}) > 3
+
+
+def test_an_exhausted_space_ends():
+    search = space(max_length=1, batch=3)
+    assert len(walk(search, 1)) == 3
+    assert sorted(item.label for item, _ in walk(search, 2)) == sorted(OPS)
+    assert propose(search, walk(search, 2), {}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({"max_length": 5}, "at most 4"), ({"strength": (0.22, 1.0)}, "no multiple of 0.05")],
+)
+def test_a_space_that_there_is_not(changes, expected):
+    with pytest.raises(UsageError, match=expected):
+        check(space(**changes))
+
+
+def test_two_ops_of_one_name_cannot_be_told_apart():
+    twice = Search(ops=tuple(NamedOp(label=x, op=spec(parse_op(x))) for x in ("color", "color(strength=0.5)")))
+    with pytest.raises(UsageError, match="two are called 'color'"):
+        check(twice)
+
+
+@pytest.mark.parametrize("text", ["", "0", "4.5", "3 days", "-1", "3gpuh"])
+def test_budgets_that_there_are_not(text):
+    with pytest.raises(UsageError, match="--budget"):
+        Budget.parse(text, "cpu")
+
+
+def test_what_a_budget_counts():
+    trials = [t for t in plan(make_experiment(["a"], 3)) if not t.reference]
+    ends = ("2026-01-01T01:00:00Z", "2026-01-01T01:30:00Z", "2026-01-02T00:00:00Z")
+    records = [record(t, when=when, timings={"total": 3600.0}) for t, when in zip(trials, ends, strict=True)]
+    assert Budget.parse("3", "cpu").spent(records) == 3
+    assert Budget.parse("3h", "cpu").spent(records) == pytest.approx(2.5)  # two of them side by side for half an hour
+    assert Budget.parse("3gpuh", "cuda").spent(records) == pytest.approx(3)
+
+
+class Machine:
+    """Trains by making results up; is interrupted, or fails a composition, on request."""
+
+    def __init__(self, directory, stop_after=None, fails=()):
+        self.directory, self.left, self.fails = directory, stop_after, fails
+
+    def __call__(self, experiment):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        save_experiment(self.directory, experiment)
+        for trial in plan(experiment):
+            if (self.directory / "trials" / f"{trial.id}.json").exists():
+                continue
+            if self.left == 0:
+                return 130
+            self.left = None if self.left is None else self.left - 1
+            named = NamedComposition(label=trial.label, ops=trial.config.composition)
+            made = failure(trial) if trial.label in self.fails else record(
+                trial, 0.1 if trial.reference else value_of(named) + 0.001 * trial.seed
+            )  # fmt: skip
+            write_record(self.directory, made)
+        return 0
+
+
+def begun(seeds=2, **changes):
+    return make_experiment([], seeds).model_copy(update={"search": space(**changes)})
+
+
+def go(directory, budget, machine=None, **changes):
+    console, machine = Console(quiet=True), machine or Machine(directory)
+    return run_search(directory, begun(**changes), Budget(budget, "trials"), {}, machine, lambda sweep: None, console)
+
+
+def labels(directory):
+    return [item.label for item in load_experiment(directory).compositions]
+
+
+def test_however_often_it_is_interrupted_a_search_is_the_same(tmp_path):
+    assert go(tmp_path / "whole", 20) == 0
+    code = 130
+    for attempt in itertools.count():
+        if code == 0:
+            break
+        code = go(tmp_path / "often", 20, Machine(tmp_path / "often", stop_after=attempt + 1))
+    assert attempt > 3
+    assert labels(tmp_path / "often") == labels(tmp_path / "whole")
+    assert len(labels(tmp_path / "whole")) == 10  # of two seeds each
+
+
+def test_a_larger_budget_goes_on_as_if_it_had_been_that_large(tmp_path):
+    go(tmp_path / "small", 10)  # five compositions: the second batch is cut short
+    assert len(labels(tmp_path / "small")) == 5
+    go(tmp_path / "small", 24)
+    go(tmp_path / "large", 24)
+    assert labels(tmp_path / "small") == labels(tmp_path / "large")
+
+
+def test_a_failed_composition_fails_in_the_study_and_the_search_goes_on(tmp_path):
+    go(tmp_path / "whole", 8, seeds=1)
+    bad = labels(tmp_path / "whole")[1]
+    machine = Machine(tmp_path / "out", fails={bad})
+    assert go(tmp_path / "out", 12, machine, seeds=1) == 1
+    assert len(labels(tmp_path / "out")) == 12
+    add_to_storage(read_sweep(tmp_path / "out"), f"sqlite:///{tmp_path}/s.db")
+    study = optuna.load_study(study_name="out", storage=f"sqlite:///{tmp_path}/s.db")
+    assert [t.state.name for t in study.trials].count("FAIL") == 1
+    assert {t.state.name for t in study.trials} == {"FAIL", "COMPLETE"}
+
+
+def test_a_database_is_added_to_and_a_bad_one_refused(tmp_path):
+    url = f"sqlite:///{tmp_path}/s.db"
+    check_storage(url)
+    for budget in (8, 16):
+        go(tmp_path / "out", budget)
+        add_to_storage(read_sweep(tmp_path / "out"), url)
+    study = optuna.load_study(study_name="out", storage=url)
+    assert len(study.trials) == 16
+    best = max(read_sweep(tmp_path / "out").grid.further.values(), key=lambda cell: cell.validation)
+    assert study.best_trial.user_attrs["label"] == best.label
+    assert {"length", "op1", "seed"} <= study.best_params.keys()
+    with pytest.raises(UsageError, match="--storage nonsense"):
+        check_storage("nonsense")
+
+
+def test_the_report_of_a_search(tmp_path):
+    go(tmp_path, 40, seeds=2)
+    write_report(tmp_path)
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert {"search-history.png", "search-slices.pdf"} <= names
+    shares = searched.importances(read_sweep(tmp_path))
+    assert set(shares) >= {"length", "op1"}
+    assert sum(shares.values()) == pytest.approx(1)
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "What matters" in page
+    assert "Ranking" in page
+    history = searched.history(read_sweep(tmp_path)).axes[0]
+    assert len(history.collections[0].get_offsets()) == 20
+    assert recommend(tmp_path).choice.best.cell.label.startswith("color")
+
+
+def test_another_space_in_the_same_directory_is_refused(tmp_path):
+    go(tmp_path, 4)
+    with pytest.raises(UsageError, match=r"search.max_length was 3, is 2"):
+        go(tmp_path, 8, max_length=2)
+
+
+def test_jobs_that_leave_trials_undone_are_submitted_again_while_something_gets_done(tmp_path, monkeypatch):
+    experiment = make_experiment(["a", "b"])
+    trials = plan(experiment)
+    ends = iter([3, 3, 0, 5])  # what jobs do: a node died twice, then nothing
+
+    def submit(directory, experiment, cache, retry_failed, console):
+        save_experiment(directory, experiment)
+        retried.append(retry_failed)
+        return 0
+
+    def looks(directory, every):
+        missing = [t for t in trials if not (directory / "trials" / f"{t.id}.json").exists()]
+        for trial in missing[: next(ends)]:
+            write_record(directory, record(trial))
+        return iter(())
+
+    retried: list[bool] = []
+    monkeypatch.setattr(launch, "submit_sweep", submit)
+    monkeypatch.setattr(launch, "looks", looks)
+    train = launch.training_there(tmp_path, tmp_path, True, Console(quiet=True), 0.01)
+    assert train(experiment) == 0  # 3 of 5, then the others
+    assert retried == [True, False]  # what fails again is not retried for ever
+    stuck = launch.training_there(tmp_path / "stuck", tmp_path, False, Console(quiet=True), 0.01)
+    assert stuck(experiment) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--budget", "lots"], ["--budget", "40", "3h", "'lots'"]),
+        (["--budget", "4", "--max-length", "4"], ["--max-length 4", "at most 2"]),
+        (["--budget", "4", "--strength", "much"], ["--strength", "LOW:HIGH", "'much'"]),
+        (["--budget", "4", "--strength", "1:0.5"], ["strength", "LOW:HIGH"]),
+        (["--budget", "4", "--p", "0.5:1.5"], ["p", "less than or equal to 1"]),
+        (["--budget", "4", "--storage", "nonsense"], ["--storage nonsense"]),
+    ],
+)
+def test_mistakes_are_one_sentence(tmp_path, arguments, expected):
+    line = ["search", "--ops", "crop,color", "--device", "cpu", "--max-length", "2", "--cache", tmp_path / "cache"]
+    sentence = one_sentence(ablate(*line, *arguments, cwd=tmp_path))
+    for part in expected:
+        assert part in sentence
+
+
+def command(tiny_folder, cache, out, *extra):
+    line = [sys.executable, "-m", "ablate", "search", "--ops", "crop,color,blur", "--budget", "6", "--batch", "3"]
+    return [*line, "--data", f"folder:{tiny_folder}", "--cache", str(cache), "--out", str(out), *SETTINGS, *extra]
+
+
+def run(line):
+    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_a_real_search_killed_in_the_middle_ends_as_one_that_was_not(tiny_folder, cache, tmp_path):
+    done = run(command(tiny_folder, cache, tmp_path / "whole", "--workers", "2"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the budget of 6 trials is spent" in done.stdout
+    out = tmp_path / "killed"
+    process = subprocess.Popen(command(tiny_folder, cache, out, "--workers", "1"), start_new_session=True)
+    while not list(out.glob("trials/*.json")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    again = run(command(tiny_folder, cache, out, "--workers", "1"))
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert labels(out) == labels(tmp_path / "whole")
+    assert results(out) == results(tmp_path / "whole")
