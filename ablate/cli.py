@@ -83,6 +83,9 @@ def grid(
         str | None,
         typer.Option(metavar="COMPOSITIONS", help="Compositions beside the grid, comma-separated: crop+color+blur"),
     ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Stop cells that fall behind early: 38 % of the training; docs/pruning.md")
+    ] = False,
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
     size: options.Size = None,
@@ -150,6 +153,7 @@ def grid(
         "unordered": unordered,
         "pairs_with": split_list(pairs_with, ",") if pairs_with else [],
         "compositions": split_list(include, ",") if include else [],
+        "prune": prune,
         "references": ["untrained", "no-op", "supervised"] if references else ["untrained"],
         "seeds": seeds if first_seed == 0 else list(range(first_seed, first_seed + seeds)),
         "protocol": list(parse_protocols(protocol)) if protocol else [],
@@ -345,6 +349,8 @@ def _sweep(
 
     if asked_for() > 1:
         raise UsageError("a sweep starts the processes of its trials itself: use --world-size, not torchrun")
+    if file.prune and far:
+        raise UsageError("--prune is for --launcher local: at a rung all trials wait for each other, which jobs do not")
     request, jobs, slurm = request_of(file, elsewhere=far), {**jobs, "workers": workers}, None
     if far:
         if not dry_run:

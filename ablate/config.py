@@ -353,6 +353,21 @@ class Search(Model):
     batch: Count = 4
 
 
+KNN_POINTS = 8
+"""How often in a trial the validation kNN is measured; the last time at its end."""
+
+
+class Rung(Model):
+    """After ``eighth`` eighths of the epochs, the share ``keep`` of the cells goes on."""
+
+    eighth: Annotated[int, Field(ge=1, lt=KNN_POINTS)]
+    keep: Annotated[float, Field(gt=0, le=1)]
+
+    def epoch(self, epochs: int) -> int:
+        """The epoch after which it is, of so many."""
+        return round(epochs * self.eighth / KNN_POINTS)
+
+
 class Experiment(Model):
     """What ``sweep.toml`` holds: the axes, the fixed values and the seeds.
 
@@ -360,6 +375,7 @@ class Experiment(Model):
     ``pairs_with`` names ops, only pairs with one of them. ``compositions`` are cells beside the grid, of any number of
     ops, in the order in which a ``search`` proposed them, if it did. ``variants`` are the points of further axes, at
     each of which all cells are trained.
+    Cells that are behind at a rung of ``prune`` are not trained to the end.
     ``shared`` is the configuration that all cells have in common, and of references; its own composition is empty. How
     trials are evaluated, which encoders are kept and how long a process waits for the others (seconds) is not part of
     their keys. ``source`` is the experiment file as it was asked for, which is stored beside ``sweep.toml``.
@@ -376,6 +392,7 @@ class Experiment(Model):
     pairs_with: tuple[str, ...] = ()
     compositions: tuple[NamedComposition, ...] = ()
     search: Search | None = None
+    prune: tuple[Rung, ...] = ()
     shared: TrialConfig
     variants: tuple[Variant, ...] = ()
     eval_data: str | None = None

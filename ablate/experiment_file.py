@@ -48,6 +48,9 @@ class ExperimentFile(Model):
         list[str] | dict[str, str],
         Field(description="compositions beside the grid, as in crop+color+blur; a table names them"),
     ] = []
+    prune: Annotated[bool, Field(description="train only the best cells to the end, by validation kNN at rungs")] = (
+        False
+    )
     references: Annotated[list[Reference], Field(description="trained and evaluated beside the cells")] = ["untrained"]
     seeds: Annotated[
         Annotated[int, Field(ge=1, le=MOST_SEEDS, strict=True)] | Annotated[list[Seed], Field(min_length=1)],

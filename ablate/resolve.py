@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
-from ablate.config import Branches, Experiment, NamedComposition, NamedOp, Search, Variant
+from ablate.config import Branches, Experiment, NamedComposition, NamedOp, Rung, Search, TrialConfig, Variant
 from ablate.data import DataSet
 from ablate.encoders import check_keep
 from ablate.errors import UsageError, nearest
@@ -18,7 +18,6 @@ from ablate.evaluation.protocols import check_protocols, default_protocols, pars
 from ablate.experiment_file import ExperimentFile, Point, points, to_toml
 from ablate.inputs import make_request, with_data
 from ablate.ops import from_spec, parse_op, spec, to_string
-from ablate.search.space import check, tuned
 from ablate.settings import (
     SETTABLE,
     Request,
@@ -30,7 +29,9 @@ from ablate.settings import (
     trial_config,
     validate,
 )
+from ablate.space import check, tuned
 from ablate.sweep.plan import cell_label, pairs
+from ablate.sweep.prune import RUNGS
 
 
 def request_of(file: ExperimentFile, *, elsewhere: bool = False) -> Request:
@@ -82,6 +83,7 @@ class Asked:
             unordered=file.unordered,
             pairs_with=self.partners,
             compositions=self.compositions,
+            prune=_rungs(file, shared, data),
             shared=shared,
             variants=_variants(self.points, data),
             protocols=self._protocols(data),
@@ -224,6 +226,26 @@ def _excluded(text: str, request: Request, labels: Sequence[str]) -> str:
     if label not in labels:
         raise UsageError(f"exclude: {label!r} is no cell of this sweep{nearest(label, labels)}")
     return label
+
+
+def _rungs(file: ExperimentFile, shared: TrialConfig, data: DataSet) -> tuple[Rung, ...]:
+    """Where cells are pruned.
+
+    Raises:
+        UsageError: the sweep is not one that can be.
+    """
+    if not file.prune:
+        return ()
+    reasons = {
+        "is for one setting: this experiment has axes": bool(file.axes),
+        f"goes by validation kNN: {data.name} has no labels": not data.classes,
+        "is for trials of one process": shared.world_size > 1,
+        f"needs more than {shared.epochs} epochs, to have something to go by": RUNGS[0].epoch(shared.epochs) < 1,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise UsageError(f"--prune {reason}")
+    return RUNGS
 
 
 def _variants(asked: Sequence[tuple[Point, Request]], data: DataSet) -> tuple[Variant, ...]:

@@ -148,6 +148,11 @@ def to_json(result: TrialResult) -> str:
     return json.dumps(result.model_dump(mode="json"), indent=1) + "\n"
 
 
+def parked_path(directory: Path, trial_id: str) -> Path:
+    """``DIR/running/<id>/parked.json``: of a trial that waits at a rung, what is its record if it is pruned there."""
+    return directory / "running" / trial_id / "parked.json"
+
+
 class BadRecord(ValueError):
     """A record file that is truncated or is not a record."""
 

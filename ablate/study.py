@@ -14,7 +14,7 @@ from ablate.report.axes import composition
 from ablate.report.grid import on_validation
 from ablate.report.sweep import Sweep
 from ablate.results import TrialResult
-from ablate.search.space import place
+from ablate.space import place
 
 ALONE = "(alone)"
 """The second op of a cell on the diagonal."""

@@ -17,7 +17,7 @@ import torch
 
 from ablate import encoders
 from ablate.composition import Composition
-from ablate.config import Trial, TrialConfig
+from ablate.config import KNN_POINTS, Trial, TrialConfig
 from ablate.data import DataSet, cache_dir, read_entry
 from ablate.distributed import ALONE, GRACE, World, is_communication_error, join, leave, lost
 from ablate.encoders import Keep, check_keep
@@ -33,10 +33,12 @@ from ablate.results import (
     BadRecord,
     DiskTrouble,
     TrialResult,
+    parked_path,
     read_record,
     record_path,
     set_aside,
     to_json,
+    write_atomically,
     write_record,
 )
 from ablate.simclr import checkpoint
@@ -44,13 +46,16 @@ from ablate.simclr.trainer import Trainer
 
 logger = logging.getLogger("ablate")
 
-KNN_POINTS = 8
 CHECKPOINT_EVERY = 300.0  # seconds of training after which a checkpoint is written within an epoch
 STOPPED = "stopped"  # what process 0 tells the others instead of a record
 
 
 class Interrupted(Exception):
     """The trial was asked to stop; a checkpoint of all that it has trained is on disk."""
+
+
+class Parked(Exception):
+    """The trial has reached the epoch that it was to reach; its checkpoint and ``parked.json`` are on disk."""
 
 
 class NoProgress(RuntimeError):
@@ -63,11 +68,13 @@ class Context:
 
     ``records_loss``: whether a process that finds another one gone writes the record of it. Otherwise LostRank is
     raised: whoever runs the other one knows better whether that was the trial's fault, or may be gone with it.
+    ``until``: the epoch after which a trial of one process is parked, to go on later; None: it goes on to its end.
     """
 
     report: Callable[[int, dict[str, Any]], None] = field(default=lambda epoch, metrics: None)
     stop_requested: Callable[[], bool] = field(default=lambda: False)
     records_loss: bool = True
+    until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -216,6 +223,7 @@ def execute(
         LostLease: ``lease`` was lost to another process; nothing was written since.
         LostRank: another process is gone, which ``context`` says is not for this one to record.
         Interrupted, DiskTrouble: as :func:`run_trial`.
+        Parked: it has reached ``context.until``.
     """
     torch.set_num_threads(trial.config.threads)
     protocols = default_protocols(data) if protocols is None else protocols
@@ -229,7 +237,7 @@ def execute(
             return _heard(world)
         outcome = run.evaluate(protocols)
         run.keep(keep_encoders, outcome["metrics"])
-    except (Interrupted, KeyboardInterrupt, DiskTrouble, LostLease):
+    except (Interrupted, Parked, KeyboardInterrupt, DiskTrouble, LostLease):
         raise
     except Exception as error:  # a record, so that the sweep goes on
         logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
@@ -302,6 +310,7 @@ class _Run:
 
         Raises:
             Interrupted: a process of the trial was asked to stop; the checkpoint is written.
+        Parked: it has reached the epoch until which it was to train; the checkpoint is written.
         """
         self._refuse_without_progress(UNBEGUN, "end before its first step")
         trained = self.config.objective != "untrained"
@@ -323,6 +332,7 @@ class _Run:
             return
         knn_epochs = {round(self.config.epochs * i / KNN_POINTS) for i in range(1, KNN_POINTS + 1)}
         while trainer.epoch < self.config.epochs:
+            self._park_if_due(trainer)
             with self._timed("train"):
                 entry = trainer.train_epoch(self._should_pause)
                 if entry and trainer.epoch in knn_epochs and self.data.classes and self.world.rank == 0:
@@ -334,6 +344,13 @@ class _Run:
                 self._report(entry)
             elif self.world.any(self.asked_to_stop):
                 raise Interrupted
+
+    def _park_if_due(self, trainer: Trainer) -> None:
+        if self.context.until is None or trainer.epoch < self.context.until:
+            return
+        self.lease.check()
+        write_atomically(parked_path(self.directory, self.trial.id), to_json(self.result({"status": "pruned"})))
+        raise Parked
 
     def _should_pause(self) -> bool:
         """Asked between steps: True to stop, or on process 0 to write a checkpoint that is due.

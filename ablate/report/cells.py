@@ -40,6 +40,8 @@ STYLES: dict[Place, str] = {
     "done": "",
 }
 TROUBLE: tuple[Place, ...] = ("running", "failed", "lost", "interrupted")  # told beside the seeds that are done
+WITHOUT = {"left out": ("", " "), "pruned": ("pruned", "-"), "not judged": ("n/a", "-")}
+"""What a cell says that will have no result, the longest first and the last of one character."""
 SCALE = "scale "  # how a style begins that is a place on the colour scale, 0 to 100
 CORNER = "first \\ second"
 ROOMY, TALL = 12, 9  # columns of a cell at most, in one line and in two
@@ -193,8 +195,8 @@ def phrases(spot: Spot, seen: View, marks: dict[Place, str]) -> tuple[list[Words
         return (
             _complete(cell, mean, place) if cell.status == "done" else _partial(spot, mean, marks)
         ), f"{SCALE}{place}"
-    if cell.status == "not judged":
-        return [("n/a", ""), ("-", "")], "dim"
+    if cell.status in WITHOUT:
+        return [(word, "") for word in WITHOUT[cell.status]], "dim"
     mark, style = marks[spot.place], STYLES[spot.place]
     if spot.ahead:
         return _running(spot.ahead, mark), style

@@ -21,7 +21,7 @@ FURTHER = (
     *("sgd_top1", "online_top1", "classifier_top1", "z_linear_top1"),
     *(ROTATION, "rotation_val_top1", "rankme", "alignment", "uniformity"),
 )
-Status = Literal["done", "partial", "failed", "missing", "not judged", "left out"]
+Status = Literal["done", "partial", "failed", "missing", "not judged", "left out", "pruned"]
 
 
 def on_validation(metric: str) -> str:
@@ -40,6 +40,7 @@ class Cell:
     values: dict[str, dict[int, float]] = field(default_factory=dict)
     planned: int = 0
     failed: int = 0
+    pruned: int = 0
     flags: tuple[str, ...] = ()
     metric: str = LINEAR
 
@@ -57,6 +58,7 @@ class Cell:
         """Done: every planned seed has a result; partial: some; failed: none, and one failed; missing: none yet.
 
         Not judged: the composition turns images, which rotation prediction cannot judge. Left out: not planned.
+        Pruned: it fell behind, and was not trained to the end.
         """
         if self.n:
             return "done" if self.n == self.planned else "partial"
@@ -64,6 +66,8 @@ class Cell:
             return "not judged"
         if not self.planned:
             return "left out"
+        if self.pruned:
+            return "pruned"
         return "failed" if self.failed else "missing"
 
     @property
@@ -192,7 +196,8 @@ def _cell(label: str, rows: list[dict[str, Any]], metric: str) -> Cell:
     values = {name: seeds for name, seeds in by_metric.items() if seeds}
     flags = sorted({flag for row in done for flag in _flags(row)})
     failed = sum(row["status"] == "failed" for row in rows)
-    return Cell(label, values, planned=len(rows), failed=failed, flags=tuple(flags), metric=metric)
+    pruned = sum(row["status"] == "pruned" for row in rows)
+    return Cell(label, values, len(rows), failed, pruned, tuple(flags), metric)
 
 
 def _text(value: object) -> bool:

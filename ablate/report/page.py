@@ -27,7 +27,7 @@ from ablate.sweep.eta import clock
 
 MOST_PICTURED = 400
 """Cells: a page of more shows neither curves nor previews, or it would be too large to open."""
-WORDS = {"missing": "no result yet", "not judged": "n/a", "partial": "some seeds are missing"}
+WORDS = {"missing": "no result yet", "not judged": "n/a", "pruned": "pruned", "partial": "some seeds are missing"}
 
 
 @dataclass(frozen=True)

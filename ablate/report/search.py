@@ -14,7 +14,7 @@ from ablate.report.grid import Cell
 from ablate.report.heatmap import NAMES, STYLE, short_names
 from ablate.report.sections import Section
 from ablate.report.sweep import Sweep
-from ablate.search.space import place
+from ablate.space import place
 from ablate.study import study_of
 
 FEWEST = 8  # compositions below which importances say nothing

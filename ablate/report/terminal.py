@@ -13,7 +13,7 @@ from ablate.report.statistics import percent, ranked
 
 ROW_LABEL = 16  # columns
 LISTED = 20  # compositions of a ranking
-MARKS = {"failed": "failed", "missing": "-", "not judged": "n/a", "left out": ""}
+MARKS = {"failed": "failed", "missing": "-", "not judged": "n/a", "left out": "", "pruned": "pruned"}
 
 
 def render(grid: Grid, console: Console) -> None:

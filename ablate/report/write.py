@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ablate.console import say, say_each
 from ablate.errors import UsageError
-from ablate.report import axes, label_free, search
+from ablate.report import axes, label_free, pruning, search
 from ablate.report.caption import caption
 from ablate.report.comparison import Comparison, compare, draw
 from ablate.report.grid import Grid
@@ -88,7 +88,7 @@ def write_report(
     figure_5 = beside_the_paper(sweep.grid) if is_its_setting(sweep.experiment.shared) and not paper else None
     also = [figure_5] if figure_5 and figure_5.ranks else []
     sections = [*axes.section(sweep), *effects(sweep.grid), *ranking(sweep.grid), *search.section(sweep)]
-    sections += label_free.section(sweep.grid)
+    sections += [*pruning.section(sweep), *label_free.section(sweep.grid)]
     html = page(sweep, [*comparisons, *also], sections, refresh)
     write_atomically(out / PAGE, html)
     return Report(sweep, comparisons)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ablate.config import NamedComposition, Search
 from ablate.ops import Op, from_spec, spec, to_string
 from ablate.rng import derive_seed
-from ablate.search.space import STEP, place, tuned
+from ablate.space import STEP, place, tuned
 
 if TYPE_CHECKING:
     import optuna

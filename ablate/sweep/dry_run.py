@@ -11,15 +11,18 @@ from ablate.console import say
 from ablate.sweep.estimate import trial_seconds
 from ablate.sweep.eta import clock, remaining_seconds
 from ablate.sweep.plan import plan
+from ablate.sweep.prune import cost, told
 from ablate.sweep.run import State, summary, survey
 
 
 def print_plan(directory: Path, experiment: Experiment, retry_failed: bool, console: Console) -> State:
     """Print the counts, and the cells with their keys; what the disk says of the trials."""
     trials = plan(experiment)
-    state = survey(directory, trials)
+    state = survey(directory, trials, prunes=bool(experiment.prune))
     say(console, f"sweep directory: {directory}")
     say(console, summary(trials, state, retry_failed))
+    if experiment.prune:
+        say(console, f"pruned after epoch {told(experiment)}: {cost(experiment):.0%} of the cells' training is left")
     for trial in trials:
         if trial.seed == experiment.seeds[0]:
             say(console, f"  {trial.config.key}  {trial.label}")
@@ -35,7 +38,7 @@ def show_plan(
     if waiting:
         at_once = devices[:waiting]
         each = trial_seconds(experiment, at_once, cache)
-        left = remaining_seconds(each, waiting, (), len(at_once))
+        left = remaining_seconds(each, waiting, (), len(at_once)) * (cost(experiment) if experiment.prune else 1)
         size = experiment.shared.world_size
         shared = f" of one process, shared by {size}" if size > 1 else ""
         say(

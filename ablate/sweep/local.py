@@ -69,10 +69,14 @@ class LocalLauncher:
     _oom_kills: int = field(default_factory=oom_kills)
     _held: dict[str, Trial] = field(default_factory=dict)
     _looked: float = 0.0
+    _until: int | None = None
 
-    def run(self, trials: Iterable[Trial], on_change: Callable[[list[Trial]], None]) -> None:
-        """Run every trial to a record; ``on_change(running)`` is called at each event and about four times a second.
+    def run(
+        self, trials: Iterable[Trial], on_change: Callable[[list[Trial]], None], *, until: int | None = None
+    ) -> None:
+        """Run every trial to a record, or to the end of epoch ``until``.
 
+        ``on_change(running)`` is called at each event and about four times a second.
         A trial that somebody else is at work on is waited for, or left to them, as ``waits_for(holder)`` says.
         Whatever ``on_change`` raises ends the run, and is passed on once the workers have ended in order.
 
@@ -81,7 +85,7 @@ class LocalLauncher:
             WorkerTrouble: a worker died before its first trial.
             KeyboardInterrupt: passed on, after the workers are gone.
         """
-        waiting = deque(trials)
+        waiting, self._until = deque(trials), until
         count = min(len(self.devices), len(waiting))
         try:
             self._workers = [self._start(number) for number in range(count)]
@@ -128,7 +132,7 @@ class LocalLauncher:
         assert worker.process.stdin is not None
         worker.trial = trial
         with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed by the end of its output
-            worker.process.stdin.write(f"{trial.id}\n")
+            worker.process.stdin.write(f"{trial.id}\n" if self._until is None else f"{trial.id} {self._until}\n")
             worker.process.stdin.flush()
 
     def _handle_next_message(self, waiting: deque[Trial]) -> None:

@@ -203,6 +203,7 @@ def _frame(experiment: Experiment) -> dict[str, Any]:
         "pairs_with",
         "compositions",
         "variants",
+        "prune",
         "seeds",
         "references",
         "command",

@@ -28,8 +28,18 @@ SHOWN = {"linear_top1": "linear", "sgd_top1": "SGD", "knn_top1": "kNN", "rotatio
 class Progress:
     """Follows a sweep on disk: cells done, each running trial's epoch, the latest accuracies and the time left."""
 
-    def __init__(self, console: Console, directory: Path, trials: list[Trial], finished: int, workers: int) -> None:
+    def __init__(
+        self,
+        console: Console,
+        directory: Path,
+        trials: list[Trial],
+        finished: int,
+        workers: int,
+        *,
+        prunes: bool = False,
+    ) -> None:
         self.console, self.directory, self.workers = console, directory, workers
+        self.prunes = prunes  # then nobody knows which trials will end early, and no time is promised
         self.total = len(trials) + finished
         self.already = finished
         self.pending = {trial.id: trial for trial in trials}
@@ -73,7 +83,7 @@ class Progress:
         """Take note of trials whose records have appeared."""
         for trial in trials:
             try:
-                result = read_record(record_path(self.directory, trial.id), points=0)
+                result = read_record(record_path(self.directory, trial.id), points=1)
             except (FileNotFoundError, BadRecord):
                 continue
             del self.pending[trial.id]
@@ -97,6 +107,8 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """The estimate: from measured trials once there is one, before that from the running ones' pace."""
+        if self.prunes:
+            return None
         measured = [r.timings["total"] for r in self.results if r.reference in REPRESENTATIVE and r.timings]
         known = measured or self._paces()
         if not known:
@@ -130,7 +142,8 @@ class Progress:
             parts += [f"{len(self.running)} running" if self.began else "starting workers"]
         parts += [f"elapsed {clock(time.monotonic() - self.started)}"]
         if self.pending:
-            parts += [f"about {clock(left)} left" if left is not None else "time left: after the first epochs"]
+            unknown = "time left: depends on what is pruned" if self.prunes else "time left: after the first epochs"
+            parts += [f"about {clock(left)} left" if left is not None else unknown]
         return " · ".join(parts)
 
     def _plain(self) -> str:
@@ -143,6 +156,8 @@ class Progress:
         if result.status == "failed":
             reason = result.error.message if result.error else "no reason recorded"
             return f"{head}failed: {reason} (log: {log_path(self.directory, result.id)})", "red"
+        if result.status == "pruned":
+            return f"{head}pruned after epoch {result.history[-1]['epoch']}", "dim"
         known = [f"{name} {result.metrics[metric]:.1%}" for metric, name in SHOWN.items() if metric in result.metrics]
         accuracy = ", ".join(known) or "done"
         flags = f" [{', '.join(result.flags)}]" if result.flags else ""

@@ -203,9 +203,10 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
     experiment = load_experiment(directory)
     trial = next(trial for trial in plan(experiment) if trial.id == trial_id)
     world = join(device, experiment.rank_timeout)
-    report = {"report": reporter(directory, trial)} if world.rank == 0 else {}
     on_first_node = os.environ["LOCAL_RANK"] == os.environ["RANK"]  # whose worker sees to it that there is a record
-    context = Context(stop_requested=lambda: bool(asked), records_loss=on_first_node, **report)
+    context = Context(stop_requested=lambda: bool(asked), records_loss=on_first_node)
+    if world.rank == 0:
+        context.report = reporter(directory, trial)
     lease = Lease(directory, trial_id, number)
     level = logging.INFO if world.rank == 0 else logging.ERROR
     data = read_entry(cache, experiment.shared.data.fingerprint)

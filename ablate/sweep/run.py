@@ -19,6 +19,7 @@ from ablate.results import BadRecord, DiskTrouble, TrialResult, names_in, read_r
 from ablate.sweep.local import LocalLauncher, WorkerTrouble
 from ablate.sweep.plan import SWEEP_FILE, extend, load_experiment, plan, save_experiment
 from ablate.sweep.progress import Progress
+from ablate.sweep.prune import run_rungs
 from ablate.sweep.workspace import sole_user
 
 INTERRUPTED = 130
@@ -26,13 +27,17 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class State:
-    """What the disk says about a sweep's trials; records are without their histories."""
+    """What the disk says about a sweep's trials; records are without their histories.
+
+    ``pruned`` trials count as finished in a sweep that prunes; in one that does not, they are missing.
+    """
 
     finished: list[TrialResult]
     failed: list[TrialResult]
     missing: list[Trial]
     damaged: list[Path]
     begun: int
+    pruned: list[TrialResult]
 
 
 def without_history(path: Path) -> TrialResult:
@@ -40,12 +45,22 @@ def without_history(path: Path) -> TrialResult:
     return read_record(path, points=0)
 
 
-def survey(directory: Path, trials: list[Trial], read: Callable[[Path], TrialResult] = without_history) -> State:
-    """Sort ``trials`` by their records, as ``read`` reads them; a damaged one counts as missing. Changes nothing."""
+def survey(
+    directory: Path,
+    trials: list[Trial],
+    read: Callable[[Path], TrialResult] = without_history,
+    *,
+    prunes: bool = True,
+) -> State:
+    """Sort ``trials`` by their records, as ``read`` reads them; a damaged one counts as missing. Changes nothing.
+
+    ``prunes``: whether a trial that was pruned is done with.
+    """
     finished: list[TrialResult] = []
     failed: list[TrialResult] = []
     missing: list[Trial] = []
     damaged: list[Path] = []
+    pruned: list[TrialResult] = []
     recorded = names_in(directory / "trials")
     for trial in trials:
         path = record_path(directory, trial.id)
@@ -60,9 +75,14 @@ def survey(directory: Path, trials: list[Trial], read: Callable[[Path], TrialRes
             damaged.append(path)
             missing.append(trial)
         else:
+            if result.status == "pruned":
+                pruned.append(result)
+                if not prunes:
+                    missing.append(trial)
+                    continue
             (failed if result.status == "failed" else finished).append(result)
     begun = len({trial.id for trial in missing} & names_in(directory / "running"))
-    return State(finished, failed, missing, damaged, begun)
+    return State(finished, failed, missing, damaged, begun, pruned)
 
 
 def check_out(directory: Path) -> None:
@@ -108,7 +128,10 @@ def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
         f"{counted(cells, 'cell')} x {counted(seeds, 'seed')} + {counted(references, 'reference')} "
         f"= {counted(len(trials), 'trial')}"
     ]
-    parts += [f"{len(state.finished)} done"] if state.finished else []
+    again = len({trial.id for trial in state.missing} & {result.id for result in state.pruned})
+    done = len(state.finished) - (0 if again else len(state.pruned))
+    parts += [f"{done} done"] if done else []
+    parts += [f"{len(state.pruned)} pruned{' (to train to the end)' * bool(again)}"] if state.pruned else []
     if state.failed:
         parts += [f"{len(state.failed)} failed ({'to rerun' if retry_failed else 'kept; --retry-failed reruns them'})"]
     parts += [f"{state.begun} begun"] if state.begun else []
@@ -128,14 +151,18 @@ def run_sweep(
         experiment = merge_with_existing(directory, experiment)
         save_experiment(directory, experiment)
         trials = plan(experiment)
-        state = survey(directory, trials)
+        state = survey(directory, trials, prunes=bool(experiment.prune))
         to_run = make_way(directory, trials, state, retry_failed, console)
         say(console, summary(trials, state, retry_failed))
         launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads, waits_for=_telling(console))
         finished = len(trials) - len(to_run)
         try:
-            with Progress(console, directory, to_run, finished, max(1, min(len(devices), len(to_run)))) as progress:
-                launcher.run(to_run, progress.update)
+            at_once = max(1, min(len(devices), len(to_run)))
+            with Progress(console, directory, to_run, finished, at_once, prunes=bool(experiment.prune)) as progress:
+                if experiment.prune:
+                    run_rungs(launcher, experiment, trials, to_run, progress.update)
+                else:
+                    launcher.run(to_run, progress.update)
                 progress.end()
         except KeyboardInterrupt:
             say(console, f"interrupted; finished trials and checkpoints are in {directory}: the same command resumes")
@@ -165,7 +192,7 @@ def _telling(console: Console) -> Callable[[Attempt], bool]:
 
 
 def make_way(directory: Path, trials: list[Trial], state: State, retry_failed: bool, console: Console) -> list[Trial]:
-    """Set damaged records (and, to retry, failed ones) aside; the trials to run, in plan order."""
+    """Set damaged records (and failed or pruned ones that are to run) aside; the trials to run, in plan order."""
     for path in state.damaged:
         aside = set_aside(path)
         say(console, f"damaged record set aside as {aside}; its trial runs again", "yellow")
@@ -174,6 +201,9 @@ def make_way(directory: Path, trials: list[Trial], state: State, retry_failed: b
         if result.id in left:  # by a worker killed between record and clean-up
             shutil.rmtree(running_directory(directory, result.id), ignore_errors=True)
     wanted = {trial.id for trial in state.missing}
+    for result in state.pruned:
+        if result.id in wanted:
+            set_aside(record_path(directory, result.id), "pruned")
     if retry_failed:
         wanted |= {result.id for result in state.failed}
         for result in state.failed:

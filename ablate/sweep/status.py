@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from ablate.config import Experiment, Trial
 from ablate.console import counted
 from ablate.lease import Attempt, is_alive, last_attempt, last_beat
-from ablate.results import TrialResult, names_in
+from ablate.results import TrialResult, names_in, parked_path
 from ablate.sweep.reader import Reader
 from ablate.sweep.run import survey
 from ablate.sweep.slurm.past import Past, over
@@ -125,7 +125,9 @@ def sweep_status(directory: Path, jobs: Past | None = None, note: str = "", *, r
     places |= {trial.id: "queued" if trial.id in queued else "missing" for trial in state.missing}
     for trial_id, (attempt, _, _) in begun.items():
         job = queued.get(trial_id)
-        if is_alive(directory, trial_id, attempt):
+        if attempt.released and parked_path(directory, trial_id).exists():
+            places[trial_id] = "queued"  # it waits for the others at a rung
+        elif is_alive(directory, trial_id, attempt):
             places[trial_id] = "running"
         elif job is None or (job.state == "RUNNING" and job.id == attempt.job and not attempt.released):
             places[trial_id] = "interrupted" if attempt.released else "lost"  # Slurm may not know yet

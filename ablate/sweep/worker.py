@@ -1,7 +1,8 @@
 """A worker: a process that lives across trials. It is given a directory and trial ids; all else is on disk.
 
 ``python -m ablate.sweep.worker DIR DEVICE CACHE`` reads one trial id per line on standard input, runs it, and answers
-on standard output: ``done <id>``, or ``held <id>`` where somebody else is at work on it. Records, checkpoints, progress
+on standard output: ``done <id>``, or ``held <id>`` where somebody else is at work on it. Behind the id may stand the
+epoch after which the trial is parked: that is ``done``, too. Records, checkpoints, progress
 and logs go to the directory. SIGTERM ends it in order: its trial stops at the next step, with a checkpoint. The end of
 input ends it, at once if its launcher died in the middle of a trial. What ops print goes to its log.
 """
@@ -30,7 +31,7 @@ from ablate.sweep.crew import Crew
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.ranks import DISK_TROUBLE, run_ranks
 from ablate.sweep.workspace import log_path, logging_to, reporter
-from ablate.trial import Context, Interrupted, execute
+from ablate.trial import Context, Interrupted, Parked, execute
 
 DEVICE_TROUBLE = 75  # EX_TEMPFAIL
 
@@ -49,9 +50,13 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
     with Crew.of_this_job() as crew:
         place = _Place(directory, device, cache, experiment, data, lambda: bool(asked), crew)
         print("ready", file=answers, flush=True)
-        while (trial_id := inbox.get()) is not None and not asked:
+        while (line := inbox.get()) is not None and not asked:
+            trial_id, _, until = line.partition(" ")
+            result = None
             try:
-                result = place.run(trials[trial_id])
+                result = place.run(trials[trial_id], int(until) if until else None)
+            except Parked:
+                pass
             except OSError as error:
                 traceback.print_exc()  # to the worker's log
                 print(f"disk {error}", file=answers, flush=True)
@@ -65,7 +70,7 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
                 return 0
             busy.clear()
             print(f"done {trial_id}", file=answers, flush=True)
-            if result.error and "CUDA error" in result.error.message and result.config.world_size == 1:
+            if result and result.error and "CUDA error" in result.error.message and result.config.world_size == 1:
                 return DEVICE_TROUBLE  # such an error stays with the process: the launcher starts another
     return 0
 
@@ -119,7 +124,7 @@ class _Place:
     should_stop: Callable[[], bool]
     crew: Crew
 
-    def run(self, trial: Trial) -> TrialResult:
+    def run(self, trial: Trial, until: int | None) -> TrialResult:
         path = record_path(self.directory, trial.id)
         with logging_to(log_path(self.directory, trial.id)), claim(self.directory, trial.id) as lease:
             if path.exists():  # somebody else has finished it since it was handed out
@@ -135,7 +140,7 @@ class _Place:
                 self.data,
                 self.device,
                 lease,
-                Context(report=report, stop_requested=self.should_stop),
+                Context(report=report, stop_requested=self.should_stop, until=until),
                 self.experiment.protocols or None,
                 self.experiment.keep_encoders,
             )

@@ -23,7 +23,7 @@ from ablate.results import write_record
 from ablate.search.budget import Budget
 from ablate.search.propose import propose
 from ablate.search.run import run_search
-from ablate.search.space import check, place
+from ablate.space import check, place
 from ablate.study import add_to_storage, check_storage
 from ablate.sweep import launch
 from ablate.sweep.plan import load_experiment, plan, save_experiment

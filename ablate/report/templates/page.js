@@ -27,7 +27,7 @@
     const layer = layers[number];
     heat.querySelectorAll("a.cell").forEach((cell) => {
       cell.dataset.first = cell.dataset.first || cell.querySelector(".value").textContent;
-      const without = ["failed", "missing", "not-judged"].some((name) => cell.classList.contains(name));
+      const without = ["failed", "missing", "not-judged", "pruned"].some((name) => cell.classList.contains(name));
       paint(cell, layer.cells[cell.dataset.at], without ? cell.dataset.first : "–");
     });
     heat.querySelectorAll("td.average .cell").forEach((cell, i) => paint(cell, layer.averages[i], "–"));

@@ -66,7 +66,7 @@ def submit_sweep(directory: Path, experiment: Experiment, cache: Path, retry_fai
         _write_down(directory, now.past)
         for trial_id, job_id in killed_for_memory(directory, now).items():
             _record_killed(directory, now.trials[trial_id], job_id)
-        state = survey(directory, trials)
+        state = survey(directory, trials, prunes=False)
         state = replace(state, failed=[result for result in state.failed if result.id not in now.busy])
         to_run = [trial.id for trial in make_way(directory, trials, state, retry_failed, console)]
         waiting = [trial_id for trial_id in to_run if trial_id not in now.busy]

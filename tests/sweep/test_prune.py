@@ -1,0 +1,161 @@
+"""Pruning: who goes on from a rung, what it costs, and that neither workers nor interruptions have a say."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+
+import pytest
+
+from ablate.config import Rung
+from ablate.lease import running_directory
+from ablate.report import write_report
+from ablate.report.sweep import read_sweep
+from ablate.results import parked_path, read_record, record_path, write_atomically, write_record
+from ablate.results import to_json as as_json
+from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.prune import RUNGS, cost, kept, prune, told
+from tests.report.test_report import make_experiment, record
+from tests.sweep.test_local import command, results, run
+from tests.test_cli import ablate, one_sentence
+
+OPS = "crop,color,blur"
+
+
+def park(directory, trial, knn, epoch=1):
+    history = ({"epoch": float(epoch), "loss": 1.0, "knn_val_top1": knn},)
+    parked = record(trial, status="pruned", metrics={}, history=history)
+    write_atomically(parked_path(directory, trial.id), as_json(parked))
+    return parked
+
+
+def test_how_many_go_on_and_what_is_left_of_the_training():
+    assert [kept(Rung(eighth=1, keep=0.1), n) for n in (1, 9, 10, 11, 49)] == [1, 1, 1, 2, 5]
+    experiment = make_experiment(list("abcdefg")).model_copy(update={"prune": RUNGS})
+    shared = experiment.shared.model_copy(update={"epochs": 16})
+    experiment = experiment.model_copy(update={"shared": shared})
+    assert told(experiment) == "2 to 20 cells, and after epoch 8 to 5 cells"
+    assert cost(experiment) == pytest.approx((49 * 2 + 20 * 6 + 5 * 8) / (49 * 16))
+
+
+def test_the_best_by_mean_knn_over_seeds_go_on_and_the_rest_have_records(tmp_path):
+    experiment = make_experiment(["a", "b"], 2)
+    trials = [t for t in plan(experiment) if not t.reference]
+    knn = {"a": (0.9, 0.1), "a+b": (0.5, 0.6), "b+a": (0.2, 0.3), "b": (0.4, 0.4)}  # by seed
+    for trial in trials:
+        park(tmp_path, trial, knn[trial.label][trial.seed])
+    prune(tmp_path, trials, Rung(eighth=1, keep=0.5), 1)
+    alive = {t.label for t in trials if not record_path(tmp_path, t.id).exists()}
+    assert alive == {"a", "a+b"}  # 0.5 and 0.55, against 0.25 and 0.4
+    for trial in trials:
+        assert running_directory(tmp_path, trial.id).exists() == (trial.label in alive)
+        if trial.label not in alive:
+            assert read_record(record_path(tmp_path, trial.id)).status == "pruned"
+    prune(tmp_path, trials, Rung(eighth=1, keep=0.5), 1)  # again, as after an interruption
+    assert {t.label for t in trials if not record_path(tmp_path, t.id).exists()} == alive
+
+
+def test_a_cell_that_is_done_already_competes_and_keeps_its_record(tmp_path):
+    experiment = make_experiment(["a", "b"])
+    trials = [t for t in plan(experiment) if not t.reference]
+    history = ({"epoch": 1.0, "knn_val_top1": 0.1}, {"epoch": 3.0, "knn_val_top1": 0.2})
+    write_record(tmp_path, record(trials[0], history=history))
+    for trial, value in zip(trials[1:], (0.5, 0.6, 0.7), strict=True):
+        park(tmp_path, trial, value)
+    prune(tmp_path, trials, Rung(eighth=1, keep=0.5), 1)
+    assert read_record(record_path(tmp_path, trials[0].id)).status == "done"
+    assert [record_path(tmp_path, t.id).exists() for t in trials[1:]] == [True, False, False]
+
+
+def test_pruned_cells_show_no_accuracy_and_blank_their_rows_average(tmp_path):
+    experiment = make_experiment(["a", "b"]).model_copy(update={"prune": RUNGS})
+    save_experiment(tmp_path, experiment)
+    for trial in plan(experiment):
+        pruned = trial.label == "b+a"
+        history = ({"epoch": 1.0, "loss": 1.0, "knn_val_top1": 0.3},)
+        changes = {"status": "pruned", "metrics": {}} if pruned else {}
+        write_record(tmp_path, record(trial, history=history, **changes))
+    report = write_report(tmp_path)
+    assert report.grid.cells["b", "a"].status == "pruned"
+    assert report.grid.average("b") is None
+    assert report.grid.average("a") is not None
+    assert "pruned" in (tmp_path / "report" / "table.csv").read_text()
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "Pruning" in page
+    assert "pruned" in ablate("status", tmp_path, cwd=tmp_path).stdout
+
+
+def start(*args):
+    return subprocess.Popen(command(*args), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def pruned(tiny_folder, cache, tmp_path_factory):
+    out = tmp_path_factory.mktemp("pruned") / "out"
+    done = run(tiny_folder, cache, out, "--epochs", "8", "--prune", "--workers", "2", ops=OPS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out, done
+
+
+def test_a_real_grid_is_pruned_at_both_rungs(pruned):
+    out, done = pruned
+    found = {t.label: read_record(record_path(out, t.id)) for t in plan(load_experiment(out))}
+    lengths = sorted(len(r.history) for r in found.values() if r.reference is None)
+    assert lengths == [1] * 5 + [4] * 3 + [8]
+    assert sum(r.status == "pruned" for r in found.values()) == 8
+    assert "pruned after epoch 1" in done.stdout
+    assert not list(out.glob("running/*"))
+    assert read_sweep(out).experiment.prune == RUNGS
+
+
+@pytest.mark.slow
+def test_neither_workers_nor_kills_have_a_say(pruned, tiny_folder, cache, tmp_path):
+    arguments = ("--epochs", "8", "--prune", "--workers", "1")
+    for attempt in range(3):
+        process = subprocess.Popen(
+            command(tiny_folder, cache, tmp_path, *arguments, ops=OPS),
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+        )
+        before, began = len(list(tmp_path.glob("running/*/parked.json"))), time.monotonic()
+        while len(list(tmp_path.glob("running/*/parked.json"))) < before + 2 and process.poll() is None:
+            assert time.monotonic() - began < 100
+            time.sleep(0.05)
+            if list(tmp_path.glob("trials/*.json")) and attempt:
+                break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    again = run(tiny_folder, cache, tmp_path, *arguments, ops=OPS)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert results(tmp_path) == results(pruned[0])
+
+
+@pytest.mark.slow
+def test_without_pruning_the_same_command_trains_the_rest_to_what_it_would_have_been(
+    pruned, tiny_folder, cache, tmp_path
+):
+    out, _ = pruned
+    whole = run(tiny_folder, cache, tmp_path, "--epochs", "8", ops=OPS)
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    best = {name: r for name, r in results(out).items() if r["status"] == "done"}
+    assert len(best) == 2  # and the untrained encoder
+    assert best.items() <= results(tmp_path).items()  # a trial that was parked twice has the bits of one that was not
+    rest = run(tiny_folder, cache, out, "--epochs", "8", ops=OPS)
+    assert "2 done; 8 pruned (to train to the end); 8 to run" in rest.stdout
+    assert results(out) == results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--epochs", "3"], "needs more than 3 epochs"),
+        (["--world-size", "2"], "one process"),
+        (["--launcher", "slurm"], "--launcher local"),
+    ],
+)
+def test_what_cannot_be_pruned_is_refused(arguments, expected, tiny_folder, cache, tmp_path):
+    line = ["grid", "--ops", "crop,color", "--prune", "--data", f"folder:{tiny_folder}", "--size", "16", "--batch-size"]
+    sentence = one_sentence(ablate(*line, "16", "--device", "cpu", "--cache", cache, *arguments, cwd=tmp_path))
+    assert "--prune" in sentence
+    assert expected in sentence
