@@ -252,11 +252,11 @@ def search(
     from ablate.inputs import default_out, make_request, prepare_images, with_data
     from ablate.ops import split_list
     from ablate.report import write_report
+    from ablate.report.study import add_to_storage, check_storage
     from ablate.resolve import request_of, search_of, understand
     from ablate.search.budget import Budget
     from ablate.search.run import run_search
     from ablate.settings import op_defaults, validate
-    from ablate.study import add_to_storage, check_storage
     from ablate.sweep.launch import training_here, training_there
     from ablate.sweep.run import INTERRUPTED, check_out
     from ablate.sweep.slurm.resources import gather, refuse_without_slurm, resources, with_device

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from ablate.config import Trial
 from ablate.errors import UsageError
+from ablate.report.study import write_study
 from ablate.report.sweep import Sweep
 from ablate.results import TrialResult, write_atomically
-from ablate.study import write_study
 
 Format = Literal["csv", "parquet", "optuna"]
 SUFFIX: dict[Format, str] = {"csv": "trials.csv", "parquet": "trials.parquet", "optuna": "study.db"}

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from ablate import export
+from ablate.report.study import ALONE
 from ablate.report.sweep import read_sweep
 from ablate.results import write_record
-from ablate.study import ALONE
 from ablate.sweep.plan import load_experiment, plan
 from tests.report.test_figures import strengths
 from tests.report.test_report import by_position, record, sweep

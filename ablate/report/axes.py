@@ -21,6 +21,7 @@ from ablate.report.sweep import Sweep
 FEWEST = 3  # strengths that make an axis: two compositions may differ in one number by chance
 MOST = 12  # lines that can be told apart in one figure
 WIDE = 8  # highest by lowest value, from which an axis is logarithmic
+INSIDE = 4  # lines whose legend has room in the axes
 COLOURS = ("#31688e", "#b2182b", "#35b779", "#8a6d00", "#7b3294", "#000000")
 MARKERS = "os^D"
 BESIDE = {"z_linear_top1": ("--", " at z"), "classifier_top1": (":", ", its classifier")}
@@ -162,9 +163,8 @@ def draw(sweeps: Sequence[tuple[Sweep, Axis]]) -> Figure:
     values = list(dict.fromkeys(value for _, found in sweeps for value in found.values))
     known = numbers(values)
     at = dict(zip(values, known or range(len(values)), strict=True))
-    many = sum(len(found.lines) for _, found in sweeps) > 4
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.8 if many else 3.6, 2.7), layout="constrained")
+        figure = Figure(figsize=(3.6, 2.7), layout="constrained")
         axes = figure.subplots()
         number = 0
         for sweep, found in sweeps:
@@ -178,9 +178,11 @@ def draw(sweeps: Sequence[tuple[Sweep, Axis]]) -> Figure:
         axes.set_ylabel(NAMES[first.grid.metric], fontsize=7.5)
         axes.tick_params(labelsize=6.5)
         axes.spines[["top", "right"]].set_visible(False)
-        if many:
+        names = axes.get_legend_handles_labels()[1]
+        if len(names) > INSIDE:
+            figure.set_figwidth(3.7 + 0.06 * max(map(len, names)))
             figure.legend(loc="outside right upper", fontsize=6.5, frameon=False)
-        elif axes.get_legend_handles_labels()[1]:
+        else:
             axes.legend(fontsize=6.5, frameon=False)
     return figure
 

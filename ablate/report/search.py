@@ -13,9 +13,9 @@ from ablate.config import NamedComposition
 from ablate.report.grid import Cell
 from ablate.report.heatmap import NAMES, STYLE, short_names
 from ablate.report.sections import Section
+from ablate.report.study import study_of
 from ablate.report.sweep import Sweep
 from ablate.space import place
-from ablate.study import study_of
 
 FEWEST = 8  # compositions below which importances say nothing
 TREES_SEED = 0  # of fANOVA's forest: the same records, the same numbers

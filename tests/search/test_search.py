@@ -18,13 +18,13 @@ from ablate.ops import parse_op, spec
 from ablate.report import search as searched
 from ablate.report import write_report
 from ablate.report.recommend import recommend
+from ablate.report.study import add_to_storage, check_storage
 from ablate.report.sweep import read_sweep
 from ablate.results import write_record
 from ablate.search.budget import Budget
 from ablate.search.propose import propose
 from ablate.search.run import run_search
 from ablate.space import check, place
-from ablate.study import add_to_storage, check_storage
 from ablate.sweep import launch
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from tests.report.test_report import failure, make_experiment, record

@@ -299,3 +299,13 @@ def test_without_accounting(tiny_folder, cache, tmp_path):
         assert f"job {job} is over, and 1 trial of it not done (its log: " in said
         sweeps.wait_until_ended(sweeps.submit(tmp_path, *LONG, "--trials-per-job", 2))
         assert long_trial(tmp_path).attempts == 2
+
+
+def test_a_search_on_the_cluster_proposes_what_the_local_one_does(sweeps, tmp_path):
+    line = ["search", "--ops", "crop,color,blur", "--budget", 6, "--batch", 3, *sweeps.common]
+    sweeps.ablate(*line, "--out", tmp_path / "local", "--workers", 1)
+    there = ["--launcher", "slurm", "--cpus", 1, "--out", tmp_path / "slurm"]
+    said = sweeps.ablate(*line, *there)
+    assert len(re.findall(r"submitted \d+ jobs? for", said)) == 2  # a batch, then the next, in one command
+    assert bits(tmp_path / "slurm") == bits(tmp_path / "local")
+    assert "is spent" in sweeps.ablate(*line, *there)
