@@ -230,7 +230,9 @@ def search(
         str | None,
         typer.Option(metavar="URL", help="Also keep the study in this database, for optuna-dashboard: sqlite:///s.db"),
     ] = None,
-    out: options.Out = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The search's directory", show_default="results/<data>-search-<ops>")
+    ] = None,
     workers: options.Workers = None,
     device: options.Device = "auto",
     compile: options.Compile = "auto",
@@ -286,7 +288,7 @@ def search(
         "ablate search",
     )
     request, jobs, slurm = request_of(file, elsewhere=far), {**jobs, "workers": workers}, None
-    directory = out or default_out(f"search-{request.data}", names)
+    directory = out or default_out(request.data, ["search", *names])
     if far:
         cluster.check_here()
         gathered = gather(jobs, directory)
@@ -367,7 +369,8 @@ def _sweep(
     experiment = asked.experiment(images, _command()).model_copy(update={"slurm": slurm})
     if far:
         return submit(directory, experiment, str(images), where, retry_failed, dry_run)
-    return run_here(directory, experiment, str(images), where, workers, retry_failed, dry_run)
+    triples = file.order == 3  # of which there are many: what they cost is said before they are begun
+    return run_here(directory, experiment, str(images), where, workers, retry_failed, dry_run, cost_first=triples)
 
 
 @command

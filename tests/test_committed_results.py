@@ -18,7 +18,8 @@ from ablate.sweep.plan import load_experiment, plan
 
 RESULTS = Path(__file__).parents[1] / "results"
 SEVEN, FIVE_SEEDS = RESULTS / "fig5-glyphs", RESULTS / "fig5-glyphs-5-seeds"
-BOTH = pytest.mark.parametrize("directory", [SEVEN, FIVE_SEEDS], ids=lambda path: path.name)
+ABLATIONS = [RESULTS / f"{name}-glyphs" for name in ("color-strength", "projection-head", "batch-size", "temperature")]
+EACH = pytest.mark.parametrize("directory", [SEVEN, FIVE_SEEDS, *ABLATIONS], ids=lambda path: path.name)
 
 
 def grid(directory):
@@ -28,7 +29,7 @@ def grid(directory):
     return grid_of(sweep_rows(trials, records))
 
 
-@BOTH
+@EACH
 def test_every_trial_has_its_record_under_the_key_of_its_configuration(directory):
     trials = plan(load_experiment(directory))
     records, bad = read_records(directory)
@@ -42,7 +43,7 @@ def test_every_trial_has_its_record_under_the_key_of_its_configuration(directory
         assert record.host["processor"]
 
 
-@BOTH
+@EACH
 def test_the_report_is_what_the_records_give(directory, tmp_path):
     write_csv(grid(directory), tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text() == (directory / "report" / "table.csv").read_text()
@@ -66,7 +67,7 @@ def test_composing_crop_and_color_beats_every_single_op():
     assert difference.low > 0
 
 
-@BOTH
+@EACH
 def test_references(directory):
     references = grid(directory).references
     assert references["untrained"].mean() <= 0.35

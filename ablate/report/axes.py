@@ -141,7 +141,9 @@ def section(sweep: Sweep) -> list[Section]:
 
 
 def _percent(line: Line, value: str, metric: str) -> str:
-    return percent(line.cells[value], metric) if value in line.cells else ""
+    """Empty where the line has no cell, or the cell no such metric."""
+    cell = line.cells.get(value)
+    return percent(cell, metric) if cell and cell.seeds(metric) else ""
 
 
 def title(metric: str) -> str:

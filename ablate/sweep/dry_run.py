@@ -34,6 +34,13 @@ def show_plan(
 ) -> None:
     """Print the plan and, measured here, the time that it takes; write nothing."""
     state = print_plan(directory, experiment, retry_failed, console)
+    show_cost(experiment, state, devices, cache, retry_failed, console)
+
+
+def show_cost(
+    experiment: Experiment, state: State, devices: list[str], cache: Path, retry_failed: bool, console: Console
+) -> None:
+    """Print the time that what is left takes, measured here; nothing where nothing is left."""
     waiting = sum(trial.reference != "untrained" for trial in state.missing) + len(state.failed) * retry_failed
     if waiting:
         at_once = devices[:waiting]

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from ablate.config import Experiment, TrialConfig
 from ablate.console import make_console, say
-from ablate.sweep.dry_run import show_plan
+from ablate.sweep.dry_run import show_cost, show_plan
 from ablate.sweep.local import default_devices
 from ablate.sweep.plan import plan
-from ablate.sweep.run import INTERRUPTED, merge_with_existing, run_sweep, survey
+from ablate.sweep.run import INTERRUPTED, merge_with_existing, run_sweep, summary, survey
 from ablate.sweep.slurm.dry_run import show_submission
 from ablate.sweep.slurm.submit import submit_sweep
 from ablate.sweep.watch import looks
@@ -26,8 +26,13 @@ def run_here(
     workers: int | None,
     retry_failed: bool,
     dry_run: bool,
+    *,
+    cost_first: bool = False,
 ) -> int:
-    """Run what is missing on this machine, and report; returns the exit code. ``images`` says what they are."""
+    """Run what is missing on this machine, and report; returns the exit code. ``images`` says what they are.
+
+    With ``cost_first`` what it takes is measured and said before it begins.
+    """
     shared, console = experiment.shared, make_console()
     devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
     whole = merge_with_existing(directory, experiment)
@@ -35,6 +40,11 @@ def run_here(
     if dry_run:
         show_plan(directory, whole, devices, cache, retry_failed, console)
         return 0
+    if cost_first:
+        trials = plan(whole)
+        state = survey(directory, trials, prunes=bool(whole.prune))
+        say(console, summary(trials, state, retry_failed))
+        show_cost(whole, state, devices, cache, retry_failed, console)
     code = run_sweep(directory, experiment, cache, devices, retry_failed, console)
     if code != INTERRUPTED:
         from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
