@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ablate.config import Experiment, Rung, Trial
 from ablate.console import counted
+from ablate.errors import UsageError
 from ablate.lease import running_directory
 from ablate.results import BadRecord, TrialResult, parked_path, read_record, record_path, write_record
 from ablate.sweep.local import LocalLauncher
@@ -71,6 +72,20 @@ def run_rungs(
         launcher.run(rest, on_change)
 
 
+def check_seeds(directory: Path, trials: Sequence[Trial]) -> None:
+    """Raise UsageError for seeds that are new to cells which were pruned without them: they cannot compete any more."""
+    members: dict[str, list[Trial]] = {}
+    for trial in _cells(trials):
+        members.setdefault(trial.label, []).append(trial)
+    for label, cell in members.items():
+        gone = [trial for trial in cell if _has_record(directory, trial) and _is_pruned(directory, trial)]
+        new = [trial.seed for trial in cell if _result(directory, trial) is None]
+        if gone and new:
+            raise UsageError(
+                f"{label} was pruned in {directory} without seed {new[0]}: the same seeds, another --out, or no --prune"
+            )
+
+
 def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int) -> None:
     """Write the records of all trials at ``epoch`` whose cell does not go on; the others' checkpoints stay."""
     cells: dict[str, list[Trial]] = {}
@@ -112,6 +127,11 @@ def _result(directory: Path, trial: Trial) -> TrialResult | None:
         return read_record(record_path(directory, trial.id))
     except (FileNotFoundError, BadRecord):
         return read_parked(directory, trial)
+
+
+def _is_pruned(directory: Path, trial: Trial) -> bool:
+    result = _result(directory, trial)
+    return result is not None and result.status == "pruned"
 
 
 def _reached(directory: Path, trial: Trial) -> int:

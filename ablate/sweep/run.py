@@ -19,7 +19,7 @@ from ablate.results import BadRecord, DiskTrouble, TrialResult, names_in, read_r
 from ablate.sweep.local import LocalLauncher, WorkerTrouble
 from ablate.sweep.plan import SWEEP_FILE, extend, load_experiment, plan, save_experiment
 from ablate.sweep.progress import Progress
-from ablate.sweep.prune import run_rungs
+from ablate.sweep.prune import check_seeds, run_rungs
 from ablate.sweep.workspace import sole_user
 
 INTERRUPTED = 130
@@ -154,6 +154,8 @@ def run_sweep(
         state = survey(directory, trials, prunes=bool(experiment.prune))
         to_run = make_way(directory, trials, state, retry_failed, console)
         say(console, summary(trials, state, retry_failed))
+        if experiment.prune:
+            check_seeds(directory, trials)
         launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads, waits_for=_telling(console))
         finished = len(trials) - len(to_run)
         try:

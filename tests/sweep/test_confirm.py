@@ -54,7 +54,7 @@ def test_a_confirmation_runs_and_the_same_command_runs_what_is_missing(sweep, ca
 
 
 def test_images_that_are_gone_are_said(sweep, tiny_folder, tmp_path):
-    moved = tiny_folder.with_name("moved")
+    moved = tiny_folder.with_name("tiny-moved")
     tiny_folder.rename(moved)
     try:
         done = recommend(sweep, "--confirm", "--cache", str(tmp_path / "empty"))

@@ -9,13 +9,14 @@ import time
 import pytest
 
 from ablate.config import Rung
+from ablate.errors import UsageError
 from ablate.lease import running_directory
 from ablate.report import write_report
 from ablate.report.sweep import read_sweep
 from ablate.results import parked_path, read_record, record_path, write_atomically, write_record
 from ablate.results import to_json as as_json
 from ablate.sweep.plan import load_experiment, plan, save_experiment
-from ablate.sweep.prune import RUNGS, cost, kept, prune, told
+from ablate.sweep.prune import RUNGS, check_seeds, cost, kept, prune, told
 from tests.report.test_report import make_experiment, record
 from tests.sweep.test_local import command, results, run
 from tests.test_cli import ablate, one_sentence
@@ -66,6 +67,18 @@ def test_a_cell_that_is_done_already_competes_and_keeps_its_record(tmp_path):
     prune(tmp_path, trials, Rung(eighth=1, keep=0.5), 1)
     assert read_record(record_path(tmp_path, trials[0].id)).status == "done"
     assert [record_path(tmp_path, t.id).exists() for t in trials[1:]] == [True, False, False]
+
+
+def test_a_seed_that_is_new_to_a_pruned_cell_is_refused(tmp_path):
+    trials = [t for t in plan(make_experiment(["a", "b"], 2)) if not t.reference]
+    for trial in trials:
+        park(tmp_path, trial, 0.1 * (trial.label == "a"))
+    first = [t for t in trials if t.seed == 0]
+    prune(tmp_path, first, Rung(eighth=1, keep=0.25), 1)
+    check_seeds(tmp_path, trials)  # as after an interruption between the seeds of a cell
+    more = [*trials, *(t for t in plan(make_experiment(["a", "b"], 3)) if t.seed == 2 and not t.reference)]
+    with pytest.raises(UsageError, match=r"was pruned in .* without seed 2"):
+        check_seeds(tmp_path, more)
 
 
 def test_pruned_cells_show_no_accuracy_and_blank_their_rows_average(tmp_path):
