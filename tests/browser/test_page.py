@@ -183,3 +183,22 @@ def test_a_sweep_of_compositions_alone(page, tmp_path):
     assert page.complaints() == []
     assert page.js("getComputedStyle(document.querySelector('#details')).display") == "block"
     assert "a+b+c" in page.js("document.querySelector('#details').innerText")
+
+
+def test_the_arrow_keys_pass_over_cells_that_are_left_out(page, tmp_path):
+    from ablate.results import write_record
+    from ablate.sweep.plan import load_experiment, plan, save_experiment
+    from tests.report.test_report import record
+
+    experiment = load_experiment(sweep(tmp_path, ["a", "b", "c"]))
+    experiment = experiment.model_copy(update={"pairs_with": ("c",)})  # a+b and b+a are not there
+    save_experiment(tmp_path, experiment)
+    for trial in plan(experiment):
+        write_record(tmp_path, record(trial, 0.5))
+    write_report(tmp_path)
+    page.open(tmp_path / "report" / "index.html")
+    page.js("document.querySelector('#heat a').focus()")
+    page.key("ArrowRight", 39)
+    assert page.js("document.activeElement.dataset.at") == "2"
+    page.click("input[value='1'] + span")
+    assert page.complaints() == []

@@ -101,7 +101,7 @@
     return;
   }
   panel.hidden = false;
-  heat.querySelectorAll("a.cell").forEach((cell) => {
+  heat.querySelectorAll("a.cell").forEach((cell, i) => {
     cell.tabIndex = i ? -1 : 0;
     cell.addEventListener("mouseenter", () => { if (!pinned) show(cell); });
     cell.addEventListener("focus", () => { if (!pinned) show(cell); });
