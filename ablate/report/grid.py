@@ -155,13 +155,13 @@ def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
 def grid_of(table: pd.DataFrame | list[dict[str, Any]]) -> Grid:
     """The grid of a table as :func:`ablate.load_results` or :func:`sweep_rows` give it.
 
-    Ops stand in the order in which they first occur as a row or column.
+    Ops stand in the order in which they first occur as a row, then as a column.
     """
     rows = (
         table if isinstance(table, list) else [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
     )
     in_grid = [row for row in rows if _text(row["row"])]
-    ops = tuple(dict.fromkeys(name for row in in_grid for name in (row["row"], row["column"])))
+    ops = tuple(dict.fromkeys([*(row["row"] for row in in_grid), *(row["column"] for row in in_grid)]))
     by_cell: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in in_grid:
         by_cell.setdefault((row["row"], row["column"]), []).append(row)
