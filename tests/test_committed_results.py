@@ -67,7 +67,7 @@ def test_composing_crop_and_color_beats_every_single_op():
     assert difference.low > 0
 
 
-@EACH
+@pytest.mark.parametrize("directory", [SEVEN, FIVE_SEEDS], ids=lambda path: path.name)
 def test_references(directory):
     references = grid(directory).references
     assert references["untrained"].mean() <= 0.35
