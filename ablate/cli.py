@@ -21,9 +21,11 @@ from ablate.exits import P, with_exit_code
 from ablate.sweep.slurm import cluster
 
 if TYPE_CHECKING:
+    from ablate.config import Slurm
     from ablate.experiment_file import ExperimentFile
     from ablate.report.recommend import Choice
     from ablate.results import TrialResult
+    from ablate.settings import Request
 
 app = typer.Typer(
     add_completion=False,
@@ -255,13 +257,12 @@ def search(
     from ablate.ops import split_list
     from ablate.report import write_report
     from ablate.report.study import add_to_storage, check_storage
-    from ablate.resolve import request_of, search_of, understand
+    from ablate.resolve import search_of, understand
     from ablate.search.budget import Budget
     from ablate.search.run import run_search
     from ablate.settings import op_defaults, validate
     from ablate.sweep.launch import training_here, training_there
     from ablate.sweep.run import INTERRUPTED, check_out
-    from ablate.sweep.slurm.resources import gather, refuse_without_slurm, resources, with_device
     from ablate.sweep.watch import EVERY
 
     far, names = launcher == "slurm", split_list(ops, ",")
@@ -287,15 +288,8 @@ def search(
         },
         "ablate search",
     )
-    request, jobs, slurm = request_of(file, elsewhere=far), {**jobs, "workers": workers}, None
     directory = out or default_out(request.data, ["search", *names])
-    if far:
-        cluster.check_here()
-        gathered = gather(jobs, directory)
-        request = with_device(request, gathered)
-        slurm = resources(gathered, validate(request))
-    else:
-        refuse_without_slurm(jobs)
+    request, slurm = _where(file, directory, {**jobs, "workers": workers}, far=far, submits=True)
     asked, config = understand(file, request), validate(request)
     space = search_of(asked, max_length, strength, p, sampler, sampler_seed, batch)
     allowed = Budget.parse(budget, config.device)
@@ -341,27 +335,14 @@ def _sweep(
 ) -> int:
     """Run ``file`` in ``directory``, here or, if ``far``, on the cluster; everything is checked before any work."""
     from ablate.data import cache_dir
-    from ablate.distributed import asked_for
     from ablate.inputs import prepare_images
-    from ablate.resolve import request_of, understand
-    from ablate.settings import validate
+    from ablate.resolve import understand
     from ablate.sweep.launch import run_here, submit
     from ablate.sweep.run import check_out
-    from ablate.sweep.slurm.resources import gather, refuse_without_slurm, resources, with_device
 
-    if asked_for() > 1:
-        raise UsageError("a sweep starts the processes of its trials itself: use --world-size, not torchrun")
     if file.prune and far:
         raise UsageError("--prune is for --launcher local: at a rung all trials wait for each other, which jobs do not")
-    request, jobs, slurm = request_of(file, elsewhere=far), {**jobs, "workers": workers}, None
-    if far:
-        if not dry_run:
-            cluster.check_here()
-        gathered = gather(jobs, directory)
-        request = with_device(request, gathered)
-        slurm = resources(gathered, validate(request))
-    else:
-        refuse_without_slurm(jobs)
+    request, slurm = _where(file, directory, {**jobs, "workers": workers}, far=far, submits=not dry_run)
     asked = understand(file, request)
     check_out(directory)
     where = cache_dir(cache)
@@ -371,6 +352,28 @@ def _sweep(
         return submit(directory, experiment, str(images), where, retry_failed, dry_run)
     triples = file.order == 3  # of which there are many: what they cost is said before they are begun
     return run_here(directory, experiment, str(images), where, workers, retry_failed, dry_run, cost_first=triples)
+
+
+def _where(
+    file: ExperimentFile, directory: Path, jobs: dict[str, Any], *, far: bool, submits: bool
+) -> tuple[Request, Slurm | None]:
+    """What ``file`` asks of every trial, on the device that it will have, and what its jobs ask of the cluster."""
+    from ablate.distributed import asked_for
+    from ablate.resolve import request_of
+    from ablate.settings import validate
+    from ablate.sweep.slurm.resources import gather, refuse_without_slurm, resources, with_device
+
+    if asked_for() > 1:
+        raise UsageError("a sweep starts the processes of its trials itself: use --world-size, not torchrun")
+    request = request_of(file, elsewhere=far)
+    if not far:
+        refuse_without_slurm(jobs)
+        return request, None
+    if submits:
+        cluster.check_here()
+    gathered = gather(jobs, directory)
+    request = with_device(request, gathered)
+    return request, resources(gathered, validate(request))
 
 
 @command
