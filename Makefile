@@ -1,5 +1,5 @@
 # make demo   install, then the grid crop,color,blur on the embedded data: about four minutes on two CPU cores
-# make test   install, then the tests (about six minutes)
+# make test   install, then the tests (six to ten minutes)
 # make check  what CI runs: lint, types, tests
 # make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (ten to twenty minutes)
 # make test-browser  the report's page in headless Chromium, which root can install on Debian (half a minute)

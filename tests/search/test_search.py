@@ -282,6 +282,7 @@ def run(line):
     return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.slow
 def test_a_real_search_killed_in_the_middle_ends_as_one_that_was_not(tiny_folder, cache, tmp_path):
     done = run(command(tiny_folder, cache, tmp_path / "whole", "--workers", "2"))
     assert done.returncode == 0, done.stdout + done.stderr

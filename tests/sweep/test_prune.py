@@ -111,6 +111,7 @@ def pruned(tiny_folder, cache, tmp_path_factory):
     return out, done
 
 
+@pytest.mark.slow
 def test_a_real_grid_is_pruned_at_both_rungs(pruned):
     out, done = pruned
     found = {t.label: read_record(record_path(out, t.id)) for t in plan(load_experiment(out))}
