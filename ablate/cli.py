@@ -85,9 +85,7 @@ def grid(
         str | None,
         typer.Option(metavar="COMPOSITIONS", help="Compositions beside the grid, comma-separated: crop+color+blur"),
     ] = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Stop cells that fall behind early: 38 % of the training; docs/pruning.md")
-    ] = False,
+    prune: options.Prune = False,
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
     size: options.Size = None,
@@ -217,6 +215,7 @@ def search(
     batch: Annotated[
         int, typer.Option(help="Compositions proposed at a time, from the results of all before them", min=1)
     ] = 4,
+    prune: options.Prune = False,
     data: options.Data = "glyphs",
     branches: options.Branches = "two",
     seeds: Annotated[int, typer.Option(help="Trials per composition, each with its own seed", min=1, max=1000)] = 1,
@@ -263,7 +262,6 @@ def search(
     from ablate.settings import op_defaults, validate
     from ablate.sweep.launch import training_here, training_there
     from ablate.sweep.run import INTERRUPTED, check_out
-    from ablate.sweep.watch import EVERY
 
     far, names = launcher == "slurm", split_list(ops, ",")
     flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size}
@@ -282,6 +280,7 @@ def search(
             "compile": compile,
             "branches": branches,
             "ops": names,
+            "prune": prune,
             "seeds": seeds,
             "protocol": list(parse_protocols(protocol)) if protocol else [],
             "set": dict(request.values),
@@ -302,7 +301,7 @@ def search(
     experiment = experiment.model_copy(update={"ops": (), "search": space, "source": "", "slurm": slurm})
     say(console, str(images))
     train = (
-        training_there(directory, where, retry_failed, console, EVERY)
+        training_there(directory, where, retry_failed, console)
         if far
         else training_here(directory, experiment.shared, where, workers, retry_failed, console)
     )
@@ -340,8 +339,6 @@ def _sweep(
     from ablate.sweep.launch import run_here, submit
     from ablate.sweep.run import check_out
 
-    if file.prune and far:
-        raise UsageError("--prune is for --launcher local: at a rung all trials wait for each other, which jobs do not")
     request, slurm = _where(file, directory, {**jobs, "workers": workers}, far=far, submits=not dry_run)
     asked = understand(file, request)
     check_out(directory)

@@ -310,7 +310,7 @@ class _Run:
 
         Raises:
             Interrupted: a process of the trial was asked to stop; the checkpoint is written.
-        Parked: it has reached the epoch until which it was to train; the checkpoint is written.
+            Parked: it has reached the epoch until which it was to train; the checkpoint is written.
         """
         self._refuse_without_progress(UNBEGUN, "end before its first step")
         trained = self.config.objective != "untrained"

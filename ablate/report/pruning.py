@@ -9,7 +9,7 @@ from ablate.report.grid import Cell
 from ablate.report.ranks import FEWEST, interval, spearman
 from ablate.report.sections import Section
 from ablate.report.sweep import Sweep
-from ablate.sweep.prune import kept, knn_at
+from ablate.sweep.prune import knn_at
 
 
 def section(sweep: Sweep) -> list[Section]:
@@ -17,13 +17,25 @@ def section(sweep: Sweep) -> list[Section]:
     rungs = sweep.experiment.prune
     if not rungs:
         return []
-    cells, epochs = len(sweep.grid.compositions), sweep.experiment.shared.epochs
+    epochs = sweep.experiment.shared.epochs
+    cohort = ", batch by batch among all until then," if sweep.experiment.search else ""
     text = (
-        "Cells that fall behind by validation kNN, the mean over all seeds, are not trained to the end. The "
-        "correlation is over those that were: the best, among which ranks are closest."
+        f"What falls behind by validation kNN{cohort} is not trained to the end; kNN is the mean over all seeds. The "
+        "correlation is over what was: the best, among which ranks are closest."
     )
-    rows = tuple((str(rung.epoch(epochs)), f"{kept(rung, cells)} of {cells}", agreement(sweep, rung)) for rung in rungs)
-    return [Section("Pruning", (text,), ("after epoch", "cells go on", "Spearman with validation accuracy"), rows)]
+    rows = tuple((str(rung.epoch(epochs)), went_on(sweep, rung), agreement(sweep, rung)) for rung in rungs)
+    return [Section("Pruning", (text,), ("after epoch", "go on", "Spearman with validation accuracy"), rows)]
+
+
+def went_on(sweep: Sweep, rung: Rung) -> str:
+    """``20 of 49``: how many cells were trained beyond ``rung``, of all with a result there."""
+    epoch = rung.epoch(sweep.experiment.shared.epochs)
+    last: dict[str, float] = {}
+    for trial in sweep.trials:
+        record = sweep.records.get(trial.id)
+        if record and record.history and trial.reference is None:
+            last[trial.label] = max(last.get(trial.label, 0.0), record.history[-1]["epoch"] or 0.0)
+    return f"{sum(end > epoch for end in last.values())} of {sum(end >= epoch for end in last.values())}"
 
 
 def agreement(sweep: Sweep, rung: Rung) -> str:

@@ -61,15 +61,20 @@ def section(sweep: Sweep) -> list[Section]:
 
 
 def history(sweep: Sweep) -> Figure:
-    """Validation accuracy in the order of the proposals, and the best so far."""
-    values = [100 * (cell.validation or 0.0) for _, cell in proposed(sweep)]
+    """Validation accuracy in the order of the proposals, and the best so far; what was pruned is a mark below."""
+    order = {item.label: number for number, item in enumerate(sweep.experiment.compositions, start=1)}
+    found = [(order[item.label], 100 * (cell.validation or 0.0)) for item, cell in proposed(sweep)]
+    numbers, values = [number for number, _ in found], [value for _, value in found]
     best = list(itertools.accumulate(values, max))
-    numbers = range(1, len(values) + 1)
+    pruned = [number for label, number in order.items() if sweep.grid.further[label].status == "pruned"]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.8, 2.5), layout="constrained")
         axes = figure.subplots()
         axes.scatter(numbers, values, s=9, color="#31688e", linewidths=0, label="a composition")
-        axes.step(numbers, best, where="post", color="#b2182b", lw=1, label="best so far")
+        axes.step([*numbers, len(order)], [*best, *best[-1:]], where="post", color="#b2182b", lw=1, label="best so far")
+        if pruned:
+            low, at = [0.02] * len(pruned), axes.get_xaxis_transform()
+            axes.scatter(pruned, low, s=9, c="#888888", marker="|", transform=at, label="pruned")
         axes.set_xlabel("composition, as proposed", fontsize=7.5)
         axes.set_ylabel(NAMES[sweep.grid.validation_metric].replace(" evaluation", ""), fontsize=7.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

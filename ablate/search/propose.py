@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ablate.config import NamedComposition, Search
@@ -26,14 +27,22 @@ TRIES = 3000  # after which the space counts as exhausted
 STARTUP = 8  # compositions at random before TPE has something to learn from
 
 
-def propose(
-    search: Search, known: Sequence[tuple[NamedComposition, float | None]], defaults: Defaults
-) -> list[NamedComposition]:
+@dataclass(frozen=True)
+class Known:
+    """What became of a composition: its validation accuracy; where it was pruned, kNN by epoch; else it failed."""
+
+    composition: NamedComposition
+    value: float | None = None
+    pruned: Mapping[int, float] = field(default_factory=dict)
+
+
+def propose(search: Search, known: Sequence[Known], defaults: Defaults) -> list[NamedComposition]:
     """The next batch, none of them known: at most ``search.batch``, fewer when the space is exhausted.
 
     Args:
         search: the space and the sampler.
-        known: what was proposed before, in that order, with its validation accuracy; None where it failed.
+        known: what was proposed before, in that order. TPE ranks what was pruned behind what was not, by how far it
+            came and how good it was there.
         defaults: op parameters that labels leave out.
     """
     import optuna
@@ -42,8 +51,8 @@ def propose(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         study = optuna.create_study(direction="maximize", sampler=_sampler(search, len(known)))
-        study.add_trials([_trial(search, composition, value) for composition, value in known])
-        taken = {composition.label for composition, _ in known}
+        study.add_trials([_trial(search, item) for item in known])
+        taken = {item.composition.label for item in known}
         return list(_new(study, search, taken, defaults))
     finally:
         optuna.logging.set_verbosity(before)
@@ -59,12 +68,18 @@ def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=True)
 
 
-def _trial(search: Search, composition: NamedComposition, value: float | None) -> optuna.trial.FrozenTrial:
+def _trial(search: Search, known: Known) -> optuna.trial.FrozenTrial:
     from optuna.trial import TrialState, create_trial
 
-    params, distributions = place(search, composition)
-    state = TrialState.FAIL if value is None else TrialState.COMPLETE
-    return create_trial(state=state, value=value, params=params, distributions=distributions)
+    params, distributions = place(search, known.composition)
+    state = TrialState.COMPLETE if known.value is not None else TrialState.PRUNED if known.pruned else TrialState.FAIL
+    return create_trial(
+        state=state,
+        value=known.value,
+        params=params,
+        distributions=distributions,
+        intermediate_values=dict(known.pruned),
+    )
 
 
 def _new(study: optuna.Study, search: Search, taken: set[str], defaults: Defaults) -> Iterator[NamedComposition]:

@@ -13,7 +13,8 @@ from ablate.report.grid import on_validation
 from ablate.report.sweep import Sweep, read_sweep
 from ablate.results import TrialResult
 from ablate.search.budget import Budget
-from ablate.search.propose import Defaults, propose
+from ablate.search.propose import Defaults, Known, propose
+from ablate.sweep.prune import knn_at
 from ablate.sweep.run import INTERRUPTED, merge_with_existing, survey
 
 Train = Callable[[Experiment], int]
@@ -66,22 +67,29 @@ def _next(
     batch = propose(whole.search, values(sweep)[:begun] if sweep else [], defaults)[done - begun :]
     if not batch:
         say(console, f"all of the space has been tried: {counted(done, 'composition')}")
-    if budget.unit == "trials":
+    if budget.unit == "trials" and not whole.prune:  # who goes on follows from whole batches
         batch = batch[: -(-int(budget.amount - spent) // len(whole.seeds))]
     return batch
 
 
-def values(sweep: Sweep) -> list[tuple[NamedComposition, float | None]]:
-    """Every composition in the order of its proposal, with its mean validation accuracy; None where a seed failed."""
-    metric = on_validation(sweep.grid.metric)
+def values(sweep: Sweep) -> list[Known]:
+    """Every composition in the order of its proposal, with its means over all seeds; failed where one of them has."""
+    metric, seeds = on_validation(sweep.grid.metric), len(sweep.experiment.seeds)
     by_label: dict[str, list[TrialResult]] = {}
     for trial in sweep.trials:
         if trial.reference is None and trial.id in sweep.records:
             by_label.setdefault(trial.label, []).append(sweep.records[trial.id])
     found = []
     for composition in sweep.experiment.compositions:
-        known = [record.metrics.get(metric) for record in by_label.get(composition.label, [])]
-        numbers = [value for value in known if value is not None]
-        whole = len(numbers) == len(sweep.experiment.seeds)
-        found.append((composition, sum(numbers) / len(numbers) if whole else None))
+        records = by_label.get(composition.label, [])
+        value = _mean([record.metrics.get(metric) for record in records], seeds)
+        pruned = [record for record in records if record.status == "pruned"]
+        epochs = {int(entry["epoch"] or 0) for record in pruned for entry in record.history}
+        known = {epoch: _mean([knn_at(record, epoch) for record in pruned], seeds) for epoch in sorted(epochs)}
+        found.append(Known(composition, value, {epoch: knn for epoch, knn in known.items() if knn is not None}))
     return found
+
+
+def _mean(values: list[float | None], seeds: int) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == seeds else None

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ablate.config import Experiment, TrialConfig
+from ablate.config import Experiment, Trial, TrialConfig
 from ablate.console import make_console, say
 from ablate.sweep.dry_run import show_cost, show_plan
 from ablate.sweep.local import default_devices
 from ablate.sweep.plan import plan
+from ablate.sweep.prune import run_rungs, short_of
 from ablate.sweep.run import INTERRUPTED, merge_with_existing, run_sweep, summary, survey
 from ablate.sweep.slurm.dry_run import show_submission
 from ablate.sweep.slurm.submit import submit_sweep
-from ablate.sweep.watch import looks
+from ablate.sweep.watch import EVERY, looks
 
 
 def run_here(
@@ -66,40 +67,60 @@ def training_here(
     return train
 
 
-def training_there(
-    directory: Path, cache: Path, retry_failed: bool, console: Console, every: float
-) -> Callable[[Experiment], int]:
-    """What submits all that an experiment lacks and waits for the jobs, looking every so many seconds.
+def training_there(directory: Path, cache: Path, retry_failed: bool, console: Console) -> Callable[[Experiment], int]:
+    """What submits all that an experiment lacks and waits for the jobs.
 
-    What jobs left undone is submitted again, as long as something gets done.
+    What jobs left undone is submitted again, as long as something gets done; failed trials the first time only. At a
+    rung all jobs have ended.
     """
     retry = [retry_failed]
 
     def train(experiment: Experiment) -> int:
-        left = None
-        while missing := len(survey(directory, plan(merge_with_existing(directory, experiment))).missing):
-            if left is not None and missing >= left:
-                say(console, f"stopped: {missing} trials are left, and the last jobs did none of them", "red")
-                return 1
-            left = missing
-            if code := submit_sweep(directory, experiment, cache, bool(retry and retry.pop()), console):
-                return code
-            for _ in looks(directory, every):
+        whole = merge_with_existing(directory, experiment)
+        trials = plan(whole)
+
+        def submitted(until: int | None, *, again: bool = False) -> int:
+            code = submit_sweep(directory, experiment, cache, again, console, until=until)
+            for _ in () if code else looks(directory, EVERY):
                 pass
-        return 0
+            return code
+
+        def to_epoch(waiting: list[Trial], until: int | None) -> int:
+            left = len(waiting) + 1
+            while missing := len(short_of(directory, waiting, until)):
+                if missing >= left:
+                    say(console, f"stopped: {missing} trials are left, and the last jobs did none of them", "red")
+                    return 1
+                left = missing
+                if code := submitted(until):
+                    return code
+            return 0
+
+        if retry and retry.pop() and survey(directory, trials).failed:
+            first = whole.prune[0].epoch(whole.shared.epochs) if whole.prune else None
+            if code := submitted(first, again=True):
+                return code
+        return run_rungs(directory, whole, trials, trials, to_epoch)
 
     return train
 
 
 def submit(directory: Path, experiment: Experiment, images: str, cache: Path, retry_failed: bool, dry_run: bool) -> int:
-    """Submit what is missing to the cluster, and report on what is there; returns the exit code."""
+    """Submit what is missing to the cluster, and report on what is there; returns the exit code.
+
+    Where cells are pruned it waits: for the jobs up to a rung, and for those of the cells that go on.
+    """
     console = make_console()
     whole = merge_with_existing(directory, experiment)
     say(console, images)
     if dry_run:
         show_submission(directory, whole, cache, retry_failed, console)
         return 0
-    code = submit_sweep(directory, experiment, cache, retry_failed, console)
+    if experiment.prune:
+        say(console, "trials wait for each other at rungs, and this command for their jobs; the same again goes on")
+        code = training_there(directory, cache, retry_failed, console)(experiment)
+    else:
+        code = submit_sweep(directory, experiment, cache, retry_failed, console)
     if any((directory / "trials").glob("[!.]*.json")):
         from ablate.report import write_report
 

@@ -1,7 +1,8 @@
-"""A grid with pruning: all cells train to a rung, the best go on (successive halving); a rung is a barrier.
+"""Pruning: all cells train to a rung, the best go on (successive halving); a rung is a barrier.
 
-Who goes on is decided by the mean validation kNN over all seeds at the rung, from all cells of the plan. So it depends
-on the results alone: not on the number of workers, nor on who was fast. The contrastive loss has no say: it tells how
+Who goes on is decided by the mean validation kNN over all seeds at the rung, from all cells of the plan; in a search
+those are the batch and all before it. So it depends on the results alone: not on the number of workers, nor on who was
+fast. The contrastive loss has no say: it tells how
 hard the views are to match, not how good the representation is.
 """
 
@@ -18,10 +19,10 @@ from ablate.console import counted
 from ablate.errors import UsageError
 from ablate.lease import running_directory
 from ablate.results import BadRecord, TrialResult, parked_path, read_record, record_path, write_record
-from ablate.sweep.local import LocalLauncher
 from ablate.sweep.plan import plan
 
-OnChange = Callable[[list[Trial]], None]
+Train = Callable[[list[Trial], int | None], int]
+"""Trains trials to the end of an epoch, or (None) to their records; returns an exit code, 0 to go on."""
 RUNGS = (Rung(eighth=1, keep=0.4), Rung(eighth=4, keep=0.1))
 """After an eighth of the epochs four in ten cells go on, after half of them one in ten: 38 % of the training.
 
@@ -57,19 +58,36 @@ def kept(rung: Rung, cells: int) -> int:
 
 
 def run_rungs(
-    launcher: LocalLauncher, experiment: Experiment, trials: list[Trial], to_run: list[Trial], on_change: OnChange
-) -> None:
-    """Run ``to_run`` to its records, those of pruned cells among them; what was done before is not done again."""
-    directory, epochs = launcher.directory, experiment.shared.epochs
+    directory: Path, experiment: Experiment, trials: Sequence[Trial], to_run: Sequence[Trial], train: Train
+) -> int:
+    """Train ``to_run`` to records, those of pruned cells among them; what was done before is not done again.
+
+    Returns 0, or the first exit code of ``train`` that is not. Without rungs all is trained to the end, at once.
+    """
     for rung in experiment.prune:
-        epoch = rung.epoch(epochs)
-        waiting = [t for t in _cells(to_run) if not _has_record(directory, t) and _reached(directory, t) < epoch]
-        if waiting:
-            launcher.run(waiting, on_change, until=epoch)
+        epoch = rung.epoch(experiment.shared.epochs)
+        waiting = short_of(directory, to_run, epoch)
+        if waiting and (code := train(waiting, epoch)):
+            return code
         prune(directory, trials, rung, epoch)
-    rest = [trial for trial in to_run if not _has_record(directory, trial)]
-    if rest:
-        launcher.run(rest, on_change)
+    rest = short_of(directory, to_run, None)
+    return train(rest, None) if rest else 0
+
+
+def stage(directory: Path, experiment: Experiment, trials: Sequence[Trial]) -> tuple[list[Trial], int | None]:
+    """What of ``trials`` is to be trained next, and to the end of which epoch; see :data:`Train`."""
+    for rung in experiment.prune:
+        epoch = rung.epoch(experiment.shared.epochs)
+        if waiting := short_of(directory, trials, epoch):
+            return waiting, epoch
+    return short_of(directory, trials, None), None
+
+
+def short_of(directory: Path, trials: Sequence[Trial], until: int | None) -> list[Trial]:
+    """What is to be trained: trials without a record; to a rung, cells that do not wait there or beyond already."""
+    if until is None:
+        return [trial for trial in trials if not _has_record(directory, trial)]
+    return [trial for trial in short_of(directory, _cells(trials), None) if _reached(directory, trial) < until]
 
 
 def check_seeds(directory: Path, trials: Sequence[Trial]) -> None:

@@ -149,22 +149,24 @@ def run_sweep(
     directory.mkdir(parents=True, exist_ok=True)
     with sole_user(directory):
         experiment = merge_with_existing(directory, experiment)
-        save_experiment(directory, experiment)
         trials = plan(experiment)
+        if experiment.prune:
+            check_seeds(directory, trials)
+        save_experiment(directory, experiment)
         state = survey(directory, trials, prunes=bool(experiment.prune))
         to_run = make_way(directory, trials, state, retry_failed, console)
         say(console, summary(trials, state, retry_failed))
-        if experiment.prune:
-            check_seeds(directory, trials)
         launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads, waits_for=_telling(console))
         finished = len(trials) - len(to_run)
         try:
             at_once = max(1, min(len(devices), len(to_run)))
             with Progress(console, directory, to_run, finished, at_once, prunes=bool(experiment.prune)) as progress:
-                if experiment.prune:
-                    run_rungs(launcher, experiment, trials, to_run, progress.update)
-                else:
-                    launcher.run(to_run, progress.update)
+
+                def train(waiting: list[Trial], until: int | None) -> int:
+                    launcher.run(waiting, progress.update, until=until)
+                    return 0
+
+                run_rungs(directory, experiment, trials, to_run, train)
                 progress.end()
         except KeyboardInterrupt:
             say(console, f"interrupted; finished trials and checkpoints are in {directory}: the same command resumes")

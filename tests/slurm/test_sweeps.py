@@ -309,3 +309,25 @@ def test_a_search_on_the_cluster_proposes_what_the_local_one_does(sweeps, tmp_pa
     assert len(re.findall(r"submitted \d+ jobs? for", said)) == 2  # a batch, then the next, in one command
     assert bits(tmp_path / "slurm") == bits(tmp_path / "local")
     assert "is spent" in sweeps.ablate(*line, *there)
+
+
+def test_a_grid_is_pruned_on_the_cluster_as_locally_also_where_its_command_was_killed(sweeps, tmp_path):
+    pruned = ["--epochs", 8, "--prune"]
+    sweeps.grid(tmp_path / "local", *pruned, "--workers", 1, ops="crop,color")
+    there = ["grid", "--ops", "crop,color", "--out", tmp_path / "slurm", *sweeps.common, *pruned]
+    there += ["--launcher", "slurm", "--cpus", 1]
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "ablate", *map(str, there)],
+        env=sweeps.cluster.env,
+        stdout=subprocess.DEVNULL,
+        cwd=Path(__file__).parents[2],
+    )
+    sweeps.cluster.wait(lambda: list(tmp_path.glob("slurm/running/*/parked.json")), 120, "a trial at the first rung")
+    killed.kill()
+    killed.wait()
+    said = sweeps.ablate(*there)
+    assert "4 jobs for 4 trials" not in said  # those of the command that was killed are waited for
+    assert "now up to epoch 4" in said
+    assert bits(tmp_path / "slurm") == bits(tmp_path / "local")
+    assert sum(json.loads(p.read_text())["status"] == "pruned" for p in tmp_path.glob("slurm/trials/*.json")) == 3
+    assert "pruned" in sweeps.ablate("status", tmp_path / "slurm")

@@ -165,7 +165,6 @@ def test_without_pruning_the_same_command_trains_the_rest_to_what_it_would_have_
     [
         (["--epochs", "3"], "needs more than 3 epochs"),
         (["--world-size", "2"], "one process"),
-        (["--launcher", "slurm"], "--launcher local"),
     ],
 )
 def test_what_cannot_be_pruned_is_refused(arguments, expected, tiny_folder, cache, tmp_path):

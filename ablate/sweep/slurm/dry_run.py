@@ -14,6 +14,7 @@ from ablate.sweep.dry_run import print_plan
 from ablate.sweep.estimate import trial_seconds
 from ablate.sweep.eta import REPRESENTATIVE, clock
 from ablate.sweep.plan import plan
+from ablate.sweep.prune import cost, stage
 from ablate.sweep.run import State
 from ablate.sweep.slurm import cluster
 from ablate.sweep.slurm.packing import Limits
@@ -33,13 +34,14 @@ def show_submission(directory: Path, experiment: Experiment, cache: Path, retry_
     state = print_plan(directory, experiment, retry_failed, console)
     busy, limits = _cluster(directory, experiment, console)
     wanted = {trial.id for trial in state.missing} | {result.id for result in state.failed if retry_failed}
-    waiting = [trial.id for trial in plan(experiment) if trial.id in wanted - busy]
+    waiting = [trial for trial in plan(experiment) if trial.id in wanted - busy]
     if not waiting:
         say(console, "nothing to submit")
         return
-    packing = arrange(waiting, experiment, limits)
+    first, until = stage(directory, experiment, waiting)
+    packing = arrange([trial.id for trial in first], experiment, limits)
     submission = draw_up(directory, slurm, cache, packing)
-    jobs = counted(len(packing.packs), "job")
+    jobs = counted(len(packing.packs), "job") + (f" up to epoch {until}" if until else "")
     arrays = counted(len(packing.arrays), "array")
     most = max(map(len, packing.packs))
     say(console, f"{jobs} in {arrays}, each of up to {counted(most, 'trial')}, on {describe(slurm)}")
@@ -80,7 +82,7 @@ def _show_cost(
         say(console, "estimated: nothing yet, as no trial is on record and this is not the machine to measure on")
     else:
         share = shared.world_size / slurm.per_gpu if on_gpus else shared.threads * shared.world_size
-        hours = each * share * waiting / 3600
+        hours = each * share * waiting / 3600 * (cost(experiment) if experiment.prune else 1)
         say(console, f"estimated: {_plain(hours)} {unit} hours, {clock(each)} per trial ({whence})")
     units = slurm.nodes * (slurm.gpus if on_gpus else slurm.cpus)
     say(

@@ -22,10 +22,11 @@ import torch
 
 from ablate.config import Experiment, Model, Slurm, Trial
 from ablate.lease import STALE, Attempt, is_alive, job_id, last_attempt
-from ablate.results import Failure, failed_from_outside, record_path, write_atomically, write_record
+from ablate.results import Failure, failed_from_outside, write_atomically, write_record
 from ablate.sweep.crew import ADDRESS, NODES, Order, follow
 from ablate.sweep.local import LocalLauncher
 from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.prune import short_of
 from ablate.sweep.ranks import start_ranks, watch
 from ablate.sweep.slurm import cluster
 from ablate.sweep.slurm.resources import side_by_side
@@ -58,7 +59,7 @@ class Job:
         watchman = Watchman(submission.slurm)
         wanted = set(submission.packs[self.number])
         trials = [trial for trial in plan(experiment) if trial.id in wanted]
-        missing = [trial for trial in trials if not record_path(directory, trial.id).exists()]
+        missing = short_of(directory, trials, submission.until)
         if not missing:
             return
         if int(os.environ.get("SLURM_PROCID", "0")) > 0:
@@ -67,7 +68,8 @@ class Job:
         if self._never_begins(directory, missing):
             sys.exit(GAVE_UP)
         try:
-            _launcher(directory, submission, experiment, self.number, watchman).run(missing, watchman.look)
+            launcher = _launcher(directory, submission, experiment, self.number, watchman)
+            launcher.run(missing, watchman.look, until=submission.until)
         except Ended:
             # whoever is cancelled, perhaps only while the workers save or Slurm does not answer, must not come back
             sys.exit(0 if cluster.requeue(job_id(), unless=lambda: watchman.ordered) else ORDERED)

@@ -25,7 +25,8 @@ class Array(Model):
 class Submission(Model):
     """What one command hands to Slurm. ``token`` names it; ``packs`` holds each job's trial ids, by pack number.
 
-    ``created`` is in unix seconds; ``cache`` is where the jobs find the decoded images.
+    ``created`` is in unix seconds; ``cache`` is where the jobs find the decoded images; ``until`` is the epoch after
+    which trials are parked, to be compared with the others (None: they are trained to the end).
     """
 
     token: str
@@ -34,6 +35,7 @@ class Submission(Model):
     host: str
     cache: str
     slurm: Slurm
+    until: int | None = None
     packs: tuple[tuple[str, ...], ...]
     arrays: tuple[Array, ...]
 

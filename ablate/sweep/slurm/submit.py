@@ -35,6 +35,7 @@ from ablate.results import (
 from ablate.sweep.eta import clock
 from ablate.sweep.local import tail
 from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
+from ablate.sweep.prune import check_seeds, short_of
 from ablate.sweep.run import make_way, merge_with_existing, summary, survey
 from ablate.sweep.slurm import cluster
 from ablate.sweep.slurm.packing import Limits, Packing, pack
@@ -45,8 +46,16 @@ from ablate.sweep.slurm.submission import Array, Submission, submission_path, wr
 from ablate.sweep.workspace import sole_user
 
 
-def submit_sweep(directory: Path, experiment: Experiment, cache: Path, retry_failed: bool, console: Console) -> int:
-    """Submit the missing trials that no queued job is to run and nobody is at work on.
+def submit_sweep(
+    directory: Path,
+    experiment: Experiment,
+    cache: Path,
+    retry_failed: bool,
+    console: Console,
+    *,
+    until: int | None = None,
+) -> int:
+    """Submit the missing trials that no queued job is to run and nobody is at work on, or that are short of ``until``.
 
     Returns the exit code: 0 submitted, or all done; 1 some trials have failed and nothing is queued, or the cluster
     stopped taking jobs on the way.
@@ -62,15 +71,17 @@ def submit_sweep(directory: Path, experiment: Experiment, cache: Path, retry_fai
         experiment = merge_with_existing(directory, experiment)
         assert experiment.slurm is not None
         trials = plan(experiment)
+        if experiment.prune:
+            check_seeds(directory, trials)
         now = look(directory, trials, tell=lambda sentence: say(console, sentence, "yellow"))
         _write_down(directory, now.past)
         for trial_id, job_id in killed_for_memory(directory, now).items():
             _record_killed(directory, now.trials[trial_id], job_id)
-        state = survey(directory, trials, prunes=False)
+        state = survey(directory, trials, prunes=bool(experiment.prune))
         state = replace(state, failed=[result for result in state.failed if result.id not in now.busy])
-        to_run = [trial.id for trial in make_way(directory, trials, state, retry_failed, console)]
+        to_run = [t.id for t in short_of(directory, make_way(directory, trials, state, retry_failed, console), until)]
         waiting = [trial_id for trial_id in to_run if trial_id not in now.busy]
-        say(console, summary(trials, state, retry_failed))
+        say(console, summary(trials, state, retry_failed) + (f"; now up to epoch {until}" if until else ""))
         if len(waiting) < len(to_run):
             say(console, f"of these, {len(to_run) - len(waiting)} queued or running already")
         if not waiting:
@@ -78,7 +89,7 @@ def submit_sweep(directory: Path, experiment: Experiment, cache: Path, retry_fai
             save_experiment(directory, experiment)
             return 1 if state.failed and not to_run else 0
         packing = arrange(waiting, experiment, limits_for(experiment.slurm, now.mine, now.tell))
-        submission = draw_up(directory, experiment.slurm, cache, packing)
+        submission = draw_up(directory, experiment.slurm, cache, packing, until)
         save_experiment(directory, experiment)
         try:
             return _submit(directory, submission, packing, now.tell, console)
@@ -216,7 +227,7 @@ def left_over(packing: Packing) -> str:
     )
 
 
-def draw_up(directory: Path, slurm: Slurm, cache: Path, packing: Packing) -> Submission:
+def draw_up(directory: Path, slurm: Slurm, cache: Path, packing: Packing, until: int | None = None) -> Submission:
     """The submission of ``packing``, under a new token; nothing is written."""
     token = secrets.token_hex(4)
     sweep = re.sub(r"[^\w.-]", "_", directory.absolute().name, flags=re.ASCII)[:40]
@@ -227,6 +238,7 @@ def draw_up(directory: Path, slurm: Slurm, cache: Path, packing: Packing) -> Sub
         host=socket.gethostname(),
         cache=str(cache.absolute()),
         slurm=slurm,
+        until=until,
         packs=packing.packs,
         arrays=tuple(
             Array(name=f"ablate-{sweep}-{token}-{n}", first=first, count=count)

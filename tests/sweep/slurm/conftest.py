@@ -25,12 +25,12 @@ class Sweep:
     said: str = ""
     trials: list[str] = field(default_factory=list)
 
-    def submit(self, *, retry_failed: bool = False, **slurm: object) -> int:
+    def submit(self, *, retry_failed: bool = False, until: int | None = None, **slurm: object) -> int:
         settings = (self.experiment.slurm or Slurm()).model_copy(update=slurm)
         self.experiment = self.experiment.model_copy(update={"slurm": settings})
         self.trials = [trial.id for trial in plan(self.experiment)]
         with self.listening() as console:
-            return submit_sweep(self.directory, self.experiment, Path("/cache"), retry_failed, console)
+            return submit_sweep(self.directory, self.experiment, Path("/cache"), retry_failed, console, until=until)
 
     def listening(self):
         outer = self

@@ -142,8 +142,8 @@ def test_the_time_of_setup_lines_counts(monkeypatch):
 def in_job(sweep, fake_slurm, monkeypatch):
     """Once called, this process is a job with the sweep's first so many trials."""
 
-    def begin(trials=1, **slurm) -> Job:
-        sweep.submit(trials_per_job=trials, **slurm)
+    def begin(trials=1, until=None, **slurm) -> Job:
+        sweep.submit(trials_per_job=trials, until=until, **slurm)
         fake_slurm.set_state("4001", "RUNNING", 0)
         variables = {"SLURM_ARRAY_JOB_ID": "4001", "SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "4002"}
         for name, value in variables.items():
