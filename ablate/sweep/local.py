@@ -64,7 +64,7 @@ class LocalLauncher:
     grace: Callable[[], float] = lambda: STOP_GRACE  # seconds that workers have to end in order; asked again and again
     waits_for: Callable[[Attempt], bool] = lambda holder: True  # whether to wait for a trial that somebody else runs
     _workers: list[_Worker] = field(default_factory=list)
-    _messages: queue.Queue[tuple[int, int, str | None]] = field(default_factory=queue.Queue)
+    _messages: queue.Queue[tuple[int, str | None]] = field(default_factory=queue.Queue)
     _crashes: dict[str, int] = field(default_factory=dict)
     _oom_kills: int = field(default_factory=oom_kills)
     _held: dict[str, Trial] = field(default_factory=dict)
@@ -118,15 +118,15 @@ class LocalLauncher:
                 start_new_session=True,  # Ctrl-C is the launcher's to handle
             )
         assert process.stdout is not None
-        listener = threading.Thread(target=self._listen, args=(number, process.pid, process.stdout), daemon=True)
+        listener = threading.Thread(target=self._listen, args=(process.pid, process.stdout), daemon=True)
         listener.start()
         return _Worker(number, process, log)
 
-    def _listen(self, number: int, pid: int, stdout: IO[str]) -> None:
+    def _listen(self, pid: int, stdout: IO[str]) -> None:
         with stdout:
             for line in stdout:
-                self._messages.put((number, pid, line.strip()))
-        self._messages.put((number, pid, None))
+                self._messages.put((pid, line.strip()))
+        self._messages.put((pid, None))
 
     def _assign(self, worker: _Worker, trial: Trial) -> None:
         assert worker.process.stdin is not None
@@ -137,12 +137,12 @@ class LocalLauncher:
 
     def _handle_next_message(self, waiting: deque[Trial]) -> None:
         try:
-            number, pid, line = self._messages.get(timeout=POLL)
+            pid, line = self._messages.get(timeout=POLL)
         except queue.Empty:
             return
-        worker = self._workers[number]
-        if worker.process.pid != pid:
-            return  # the last words of a worker that was replaced
+        worker = next((worker for worker in self._workers if worker.process.pid == pid), None)
+        if worker is None:
+            return  # the last words of one that was replaced, or that was there up to the last rung
         if line is None:
             self._replace(worker, waiting)
         elif line == "ready":

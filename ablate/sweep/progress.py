@@ -157,7 +157,7 @@ class Progress:
             reason = result.error.message if result.error else "no reason recorded"
             return f"{head}failed: {reason} (log: {log_path(self.directory, result.id)})", "red"
         if result.status == "pruned":
-            return f"{head}pruned after epoch {result.history[-1]['epoch']}", "dim"
+            return f"{head}pruned after epoch {result.history[-1]['epoch']:.0f}", "dim"
         known = [f"{name} {result.metrics[metric]:.1%}" for metric, name in SHOWN.items() if metric in result.metrics]
         accuracy = ", ".join(known) or "done"
         flags = f" [{', '.join(result.flags)}]" if result.flags else ""

@@ -253,3 +253,12 @@ def test_workers_never_hear_slurms_warning(launch, trials, tmp_path, stub_worker
     launch(trials[:1])
     assert given(tmp_path) == [trials[0].id]
     assert signal.SIGUSR2 not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_fewer_workers_go_on_from_a_rung_than_came_to_it(trials, tmp_path, stub_worker):
+    stub_worker('say("ready")\nfor line in given():\n    finish(line.split()[0])\n')
+    launcher = LocalLauncher(tmp_path, tmp_path / "cache", ["cpu"] * 2, 1)
+    launcher.run(trials[:2], lambda running: None, until=1)
+    launcher.run(trials[2:3], lambda running: None)
+    lines = sorted((tmp_path / "given").read_text().splitlines())
+    assert lines == sorted([f"{trials[0].id} 1", f"{trials[1].id} 1", trials[2].id])
