@@ -1,4 +1,4 @@
-# make demo   install, then the grid crop,color,blur on the embedded data: about four minutes on two CPU cores
+# make demo   install, then the grid crop,color,blur on the embedded data: about four minutes on two CPU cores (DEMO: flags)
 # make test   install, then the tests (six to ten minutes)
 # make check  what CI runs: lint, types, tests
 # make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (ten to twenty minutes)
@@ -22,14 +22,14 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/ablate grid --ops crop,color,blur --out results/demo
+	$(BIN)/ablate grid --ops crop,color,blur --out results/demo $(DEMO)
 	@echo "heatmap: results/demo/report/heatmap.png"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow and not browser and not slurm" -n 2 --dist loadscope --no-loadscope-reorder
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow -n 2
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadscope --no-loadscope-reorder
 
 test-browser: $(STAMP)
 	tests/browser/install

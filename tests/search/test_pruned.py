@@ -171,13 +171,12 @@ def test_a_real_search_that_prunes_killed_at_a_rung_ends_as_one_that_was_not(tin
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pruned after epoch 1" in done.stdout
     out = tmp_path / "killed"
-    for _ in range(2):
-        process = subprocess.Popen(command(tiny_folder, cache, out, "--workers", "1"), start_new_session=True)
-        before = len(list(out.glob("running/*/parked.json")))
-        while len(list(out.glob("running/*/parked.json"))) <= before and process.poll() is None:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    process = subprocess.Popen(command(tiny_folder, cache, out, "--workers", "1"), start_new_session=True)
+    while not list(out.glob("running/*/parked.json")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     again = plain.run(command(tiny_folder, cache, out, "--workers", "1"))
     assert again.returncode == 0, again.stdout + again.stderr
     assert labels(out) == labels(tmp_path / "whole")
