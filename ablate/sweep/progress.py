@@ -49,6 +49,7 @@ class Progress:
         self.began: dict[str, float] = {}
         self.first_epoch: dict[str, int] = {}  # a resumed trial does not start at 0
         self.running: list[tuple[Trial, TrialProgress]] = []
+        self.rung: tuple[int, set[str]] | None = None  # the epoch that trials are on their way to, and which
         self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -59,6 +60,13 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if self.live:
             self.live.__exit__(kind, error, tb)
+
+    def head_for(self, trials: list[Trial], until: int | None) -> None:
+        """From now on ``trials`` are trained to the end of epoch ``until``, a rung; None: all that runs to its end."""
+        self.rung = None if until is None else (until, {trial.id for trial in trials})
+        for trial in trials:
+            self.began.pop(trial.id, None)  # those that were at an earlier rung begin again
+            self.first_epoch.pop(trial.id, None)
 
     def update(self, running: list[Trial]) -> None:
         """Look at the disk (at most every half second) and show what changed."""
@@ -137,6 +145,10 @@ class Progress:
         failed = sum(result.status == "failed" for result in self.results)
         left = self.seconds_left()
         parts = [f"{self.done}/{self.total} trials done"]
+        if self.rung and self.pending:
+            until, ids = self.rung
+            there = ids & self.began.keys() - {trial.id for trial, _ in self.running}
+            parts += [f"{len(there)}/{len(ids)} at the rung after epoch {until}"]
         parts += [f"{failed} failed"] if failed else []
         if self.pending:
             parts += [f"{len(self.running)} running" if self.began else "starting workers"]

@@ -163,6 +163,7 @@ def run_sweep(
             with Progress(console, directory, to_run, finished, at_once, prunes=bool(experiment.prune)) as progress:
 
                 def train(waiting: list[Trial], until: int | None) -> int:
+                    progress.head_for(waiting, until)
                     launcher.run(waiting, progress.update, until=until)
                     return 0
 

@@ -20,6 +20,7 @@ from ablate.search.propose import Known
 from ablate.search.run import values
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.prune import RUNGS, knn_at, run_rungs
+from benchmarks import pruning, searching
 from tests.report.test_report import record
 from tests.search import test_search as plain
 from tests.search.test_search import begun, labels, space, value_of, walk
@@ -157,6 +158,47 @@ def test_the_report_says_what_was_pruned(tmp_path):
     page = (tmp_path / "report" / "index.html").read_text()
     assert "batch by batch among all until then" in page
     assert f"{sum(end > 1 for _, end in outcomes(tmp_path))} of 20" in page
+
+
+def test_the_replay_of_the_docs_is_the_search_itself(tmp_path):
+    experiment, histories = load_experiment(searching.TRIED_ON), pruning.read(searching.TRIED_ON)
+    replay = searching.Replay.of(experiment, histories, number=0, sampler="tpe", rungs=RUNGS)
+    records = read_sweep(searching.TRIED_ON).records
+    by_names = {
+        (tuple(op.name for op in trial.config.composition), trial.seed): records[trial.id]
+        for trial in plan(experiment)
+        if trial.reference is None
+    }
+
+    class FromRecords(Rungs):
+        def train(self, trials, until):
+            for trial in trials:
+                if trial.reference:
+                    write_record(self.directory, record(trial, 0.1))
+                    continue
+                known = by_names[tuple(op.name for op in trial.config.composition), int(replay.seeds[trial.seed])]
+                history = tuple(entry for entry in known.history if until is None or entry["epoch"] <= until)
+                made = record(trial, known.metrics["linear_val_top1"], history=history)
+                if until is None:
+                    write_record(self.directory, made)
+                    continue
+                parked = made.model_copy(update={"status": "pruned", "metrics": {}})
+                write_atomically(parked_path(self.directory, trial.id), as_json(parked))
+            return 0
+
+    shared = begun().shared.model_copy(update={"epochs": histories.epochs})
+    wanted = begun(seeds=len(replay.seeds)).model_copy(
+        update={"prune": RUNGS, "shared": shared, "search": replay.search}, deep=True
+    )
+    plain.go(tmp_path, 60, FromRecords(tmp_path), experiment=wanted)
+    found = outcomes(tmp_path)
+    assert len(found) == 20
+    for _ in zip(replay.run(), range(5), strict=False):
+        pass
+    names = [label.replace("(area=(0.6, 1.0), flip_p=0.0)", "") for label, _ in found]
+    assert {names[i]: end for i, (_, end) in enumerate(found)} == {
+        replay.labels[cell]: end for cell, end in list(replay.epochs.items())[:20]
+    }
 
 
 def command(tiny_folder, cache, out, *extra):

@@ -85,3 +85,24 @@ def test_the_line_of_a_finished_trial(tmp_path, capsys):
         "rotation 25.0% in 2 s",
         "done [rotation-not-applicable] in 2 s",
     ]
+
+
+def test_at_a_rung_it_says_how_many_are_there(tmp_path):
+    trials = [trial for trial in plan(make_experiment(list("ab"))) if trial.reference is None]
+    progress = Progress(Console(quiet=True), tmp_path, trials, 0, WORKERS, prunes=True)
+
+    def runs(*running):
+        progress.refreshed = 0.0
+        progress.update(list(running))
+        return progress._headline()
+
+    progress.head_for(trials, 2)
+    assert "0/4 trials done · 0/4 at the rung after epoch 2 · 2 running" in runs(*trials[:2])
+    assert "2/4 at the rung after epoch 2 · 1 running" in runs(trials[2])
+    assert "3/4 at the rung after epoch 2 · 1 running" in runs(trials[3])
+    for trial in trials[1:]:
+        write_record(tmp_path, record(trial, status="pruned", metrics={}, history=({"epoch": 2.0},)))
+    progress.head_for(trials[:1], None)
+    said = runs(trials[0])
+    assert "3/4 trials done · 1 running" in said
+    assert "rung" not in said
