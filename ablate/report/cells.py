@@ -24,18 +24,20 @@ MARKS: dict[Place, str] = {
     "lost": "?",
     "interrupted": "‖",
     "queued": "○",
+    "parked": "◇",
     "missing": "·",
     "done": "✓",
 }
 """The first of these that one of a cell's trials is at tells what the cell says as long as it has no result."""
-PLAIN: dict[Place, str] = {**MARKS, "running": ">", "failed": "x", "interrupted": "=", "queued": "o", "missing": "."}
-PLAIN["done"] = "+"
+PLAIN: dict[Place, str] = {**MARKS, "running": ">", "failed": "x", "interrupted": "=", "missing": ".", "done": "+"}
+PLAIN |= {"queued": "o", "parked": "p"}
 STYLES: dict[Place, str] = {
     "running": "bold cyan",
     "failed": "bold red",
     "lost": "yellow",
     "interrupted": "yellow",
     "queued": "blue",
+    "parked": "blue",
     "missing": "dim",
     "done": "",
 }

@@ -99,7 +99,7 @@ def _parts(status: Status, console: Console, most: int, height: int | None) -> l
     parts += _some(status.ended_jobs, most, "yellow")
     if status.note:
         parts.append(Text(status.note, style="yellow"))
-    if status.is_over and status.count("interrupted", "lost", "missing"):
+    if status.is_over and status.count("interrupted", "lost", "missing", "parked"):
         parts.append(Text(f"to complete it: {status.experiment.command}"))
     if status.failed:
         parts.append(Text(f"to rerun what failed: {status.experiment.command} --retry-failed"))

@@ -36,9 +36,11 @@ def trials_per_hour(status: Status, now: float) -> float | None:
 def seconds_left(status: Status) -> float | None:
     """Seconds until the last trial ends, if as many go on running side by side as do now.
 
-    From what measured trials took, before the first from the pace of those that run; None where nothing runs, or
-    neither is known yet.
+    From what measured trials took, before the first from the pace of those that run; None where nothing runs, neither
+    is known yet, or trials are pruned: nobody knows which.
     """
+    if status.experiment.prune:
+        return None
     running = [(trial, status.begun[trial.id]) for trial in status.at("running")]
     paces = [
         (begun.progress.updated - begun.progress.started) / begun.progress.epoch * trial.config.epochs

@@ -15,9 +15,9 @@ from ablate.sweep.run import survey
 from ablate.sweep.slurm.past import Past, over
 from ablate.sweep.workspace import TrialProgress, in_use, log_path, read_progress
 
-Place = Literal["done", "failed", "running", "queued", "interrupted", "lost", "missing"]
-"""``queued``: a job in Slurm's queue is to run it. ``interrupted``: begun, and left in order. ``lost``: whoever was at
-work on it is gone without a word."""
+Place = Literal["done", "failed", "running", "queued", "parked", "interrupted", "lost", "missing"]
+"""``queued``: a job in Slurm's queue is to run it. ``parked``: it waits for the others at a rung. ``interrupted``:
+begun, and left in order. ``lost``: whoever was at work on it is gone without a word."""
 
 
 class Begun(NamedTuple):
@@ -126,7 +126,7 @@ def sweep_status(directory: Path, jobs: Past | None = None, note: str = "", *, r
     for trial_id, (attempt, _, _) in begun.items():
         job = queued.get(trial_id)
         if attempt.released and parked_path(directory, trial_id).exists():
-            places[trial_id] = "queued"  # it waits for the others at a rung
+            places[trial_id] = "parked"
         elif is_alive(directory, trial_id, attempt):
             places[trial_id] = "running"
         elif job is None or (job.state == "RUNNING" and job.id == attempt.job and not attempt.released):

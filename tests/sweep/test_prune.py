@@ -5,18 +5,21 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 
 from ablate.config import Rung
 from ablate.errors import UsageError
-from ablate.lease import running_directory
+from ablate.lease import Attempt, claim, running_directory
 from ablate.report import write_report
 from ablate.report.sweep import read_sweep
 from ablate.results import parked_path, read_record, record_path, write_atomically, write_record
 from ablate.results import to_json as as_json
+from ablate.sweep.pace import seconds_left
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.prune import RUNGS, check_seeds, cost, kept, prune, told
+from ablate.sweep.status import sweep_status
 from tests.report.test_report import make_experiment, record
 from tests.sweep.test_local import command, results, run
 from tests.test_cli import ablate, one_sentence
@@ -97,6 +100,24 @@ def test_pruned_cells_show_no_accuracy_and_blank_their_rows_average(tmp_path):
     page = (tmp_path / "report" / "index.html").read_text()
     assert "Pruning" in page
     assert "pruned" in ablate("status", tmp_path, cwd=tmp_path).stdout
+
+
+def test_status_says_who_waits_at_a_rung_and_promises_no_time(tmp_path):
+    experiment = make_experiment(["a", "b"]).model_copy(update={"prune": RUNGS})
+    save_experiment(tmp_path, experiment)
+    first, second, third, _ = (t for t in plan(experiment) if not t.reference)
+    write_record(tmp_path, record(third, when="2026-01-01T00:00:00Z", timings={"total": 60.0}))
+    park(tmp_path, first, 0.5)
+    path = running_directory(tmp_path, first.id) / "attempt-1.json"
+    path.write_text(Attempt(number=1, released=True).model_dump_json())
+    with claim(tmp_path, second.id):
+        found = sweep_status(tmp_path)
+        assert (found.places[first.id], found.places[second.id]) == ("parked", "running")
+        assert seconds_left(found) is None
+        assert seconds_left(replace(found, experiment=experiment.model_copy(update={"prune": ()}))) is not None
+    said = ablate("status", tmp_path, cwd=tmp_path).stdout
+    assert "1 parked" in said
+    assert f"to complete it: {experiment.command}" in said
 
 
 def start(*args):
