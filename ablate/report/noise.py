@@ -30,13 +30,14 @@ def noise(sweep: Sweep) -> list[str]:
 
 
 def more_seeds(sweep: Sweep) -> str:
-    """That one seed says nothing of the noise, and what more would cost."""
+    """That one seed says nothing of the noise, and what more would cost. What was pruned takes no further seeds."""
     seed = sweep.experiment.seeds[0]
-    again = [trial.label for trial in sweep.trials if trial.seed == seed]
-    seconds = sum(map(sweep.seconds, again)) * (SEEDS - 1)
+    once = [trial.label for trial in sweep.trials if trial.seed == seed]
+    where, times = (" in another --out", SEEDS) if sweep.experiment.prune else ("", SEEDS - 1)
     return (
-        f"One seed: the noise is unknown, and so is which cells differ. --seeds {SEEDS} would show it, with "
-        f"{counted(len(again) * (SEEDS - 1), 'more trial')}, about {clock(seconds)} of {sweep.unit}."
+        f"One seed: the noise is unknown, and so is which cells differ. --seeds {SEEDS}{where} would show it, with "
+        f"{counted(len(once) * times, 'more trial')}, about {clock(sum(map(sweep.seconds, once)) * times)} of "
+        f"{sweep.unit}."
     )
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ablate.report import noise as told
 from ablate.report.sweep import read_sweep
+from ablate.sweep.prune import RUNGS
 from tests.report.test_recommend import MEANS, make, value
 
 
@@ -29,6 +32,12 @@ def test_one_seed_says_what_more_would_cost(tmp_path):
     assert (
         "--seeds 3 would show it, with 10 more trials, about 3 min 22 s of CPU time" in sentence
     )  # 2 * (10+20+40+30+1)
+
+
+def test_more_seeds_of_a_pruned_sweep_are_another_one(tmp_path):
+    sweep = read_sweep(make(tmp_path, seeds=1))
+    sweep = replace(sweep, experiment=sweep.experiment.model_copy(update={"prune": RUNGS}))
+    assert "--seeds 3 in another --out would show it, with 15 more trials, about 5 min" in told.more_seeds(sweep)
 
 
 def test_noise_that_changes_with_accuracy(tmp_path):
