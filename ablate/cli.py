@@ -124,8 +124,6 @@ def grid(
 
     It is `ablate run` for the commonest experiment, and leaves that as a file in DIR/experiment.toml.
     """
-    from ablate.evaluation.protocols import parse_protocols
-    from ablate.experiment_file import validated
     from ablate.inputs import default_out, make_request, with_data
     from ablate.ops import split_list
     from ablate.settings import validate
@@ -138,31 +136,30 @@ def grid(
     )
     request = with_data(request, eval_data, labels, short_side)
     validate(request)
-    content = {
-        "data": request.data,
-        "eval_data": request.eval_data,
-        "labels": labels,
-        "short_side": short_side,
-        "skip_corrupt": skip_corrupt,
-        "preset": preset,
-        "device": device,
-        "compile": compile,
-        "branches": branches,
-        "ops": names,
-        "order": order,
-        "unordered": unordered,
-        "pairs_with": split_list(pairs_with, ",") if pairs_with else [],
-        "compositions": split_list(include, ",") if include else [],
-        "prune": prune,
-        "references": ["untrained", "no-op", "supervised"] if references else ["untrained"],
-        "seeds": seeds if first_seed == 0 else list(range(first_seed, first_seed + seeds)),
-        "protocol": list(parse_protocols(protocol)) if protocol else [],
-        "keep_encoders": keep_encoders,
-        "rank_timeout": rank_timeout,
-        "set": dict(request.values),
-    }
+    file = _file(
+        "ablate grid",
+        request,
+        protocol,
+        labels=labels,
+        short_side=short_side,
+        skip_corrupt=skip_corrupt,
+        preset=preset,
+        device=device,
+        compile=compile,
+        branches=branches,
+        ops=names,
+        prune=prune,
+        order=order,
+        unordered=unordered,
+        pairs_with=split_list(pairs_with, ",") if pairs_with else [],
+        compositions=split_list(include, ",") if include else [],
+        references=["untrained", "no-op", "supervised"] if references else ["untrained"],
+        seeds=seeds if first_seed == 0 else list(range(first_seed, first_seed + seeds)),
+        keep_encoders=keep_encoders,
+        rank_timeout=rank_timeout,
+    )
     directory = out or default_out(request.data, names)
-    return _sweep(validated(content, "ablate grid"), directory, jobs, workers, cache, retry_failed, dry_run, far=far)
+    return _sweep(file, directory, jobs, workers, cache, retry_failed, dry_run, far=far)
 
 
 @command
@@ -250,8 +247,6 @@ def search(
     With --launcher slurm it submits every batch and waits for it; stopped, the same command goes on there too.
     """
     from ablate.data import cache_dir
-    from ablate.evaluation.protocols import parse_protocols
-    from ablate.experiment_file import validated
     from ablate.inputs import default_out, make_request, prepare_images, with_data
     from ablate.ops import split_list
     from ablate.report import write_report
@@ -269,23 +264,20 @@ def search(
     request = make_request(data, branches, device, settings, preset, elsewhere=far, compile=compile, **flags)
     request = with_data(request, eval_data, labels, short_side)
     validate(request)
-    file = validated(
-        {
-            "data": request.data,
-            "eval_data": request.eval_data,
-            "labels": labels,
-            "short_side": short_side,
-            "preset": preset,
-            "device": device,
-            "compile": compile,
-            "branches": branches,
-            "ops": names,
-            "prune": prune,
-            "seeds": seeds,
-            "protocol": list(parse_protocols(protocol)) if protocol else [],
-            "set": dict(request.values),
-        },
+    file = _file(
         "ablate search",
+        request,
+        protocol,
+        labels=labels,
+        short_side=short_side,
+        skip_corrupt=skip_corrupt,
+        preset=preset,
+        device=device,
+        compile=compile,
+        branches=branches,
+        ops=names,
+        prune=prune,
+        seeds=seeds,
     )
     directory = out or default_out(request.data, ["search", *names])
     request, slurm = _where(file, directory, {**jobs, "workers": workers}, far=far, submits=True)
@@ -319,6 +311,16 @@ def schema() -> None:
     from ablate.settings import SETTABLE
 
     typer.echo(json_schema(sorted(SETTABLE)), nl=False)
+
+
+def _file(command: str, request: Request, protocol: str | None, **asked: Any) -> ExperimentFile:
+    """The experiment file that the flags of ``command`` amount to: what ``request`` has understood, and ``asked``."""
+    from ablate.evaluation.protocols import parse_protocols
+    from ablate.experiment_file import validated
+
+    understood = {"data": request.data, "eval_data": request.eval_data, "set": dict(request.values)}
+    protocols = list(parse_protocols(protocol)) if protocol else []
+    return validated({**understood, "protocol": protocols, **asked}, command)
 
 
 def _sweep(
