@@ -292,13 +292,10 @@ def search(
     experiment = asked.experiment(images, _command())
     experiment = experiment.model_copy(update={"ops": (), "search": space, "source": "", "slurm": slurm})
     say(console, str(images))
-    train = (
-        training_there(directory, where, retry_failed, console)
-        if far
-        else training_here(directory, experiment.shared, where, workers, retry_failed, console)
-    )
+    here = training_here(directory, experiment.shared, where, workers, retry_failed, console)
     keep = (lambda sweep: add_to_storage(sweep, storage)) if storage else (lambda sweep: None)
-    code = run_search(directory, experiment, allowed, op_defaults(request), train, keep, console)
+    with training_there(directory, where, retry_failed, console) if far else here as train:
+        code = run_search(directory, experiment, allowed, op_defaults(request), train, keep, console)
     if code != INTERRUPTED:
         write_report(directory).show(console)
     return code

@@ -153,6 +153,14 @@ def parked_path(directory: Path, trial_id: str) -> Path:
     return directory / "running" / trial_id / "parked.json"
 
 
+def read_parked(directory: Path, trial_id: str) -> TrialResult | None:
+    """What is at :func:`parked_path`; None where nothing readable is."""
+    try:
+        return TrialResult.model_validate_json(parked_path(directory, trial_id).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
 class BadRecord(ValueError):
     """A record file that is truncated or is not a record."""
 

@@ -92,7 +92,7 @@ def _parts(status: Status, console: Console, most: int, height: int | None) -> l
     if told := pace(status, time.time()):
         parts.append(told)
     parts += cells(status, console, most, height)
-    if status.begun:
+    if status.begun.keys() - {trial.id for trial in status.at("parked")}:
         parts.append(at_work(status, most))
     parts += _some([failure_line(status.directory, result) for result in status.failed], most, "red")
     parts += _some([f"damaged record: {path} (its trial will run again)" for path in status.damaged], most, "yellow")

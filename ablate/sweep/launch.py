@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from ablate.config import Experiment, Trial, TrialConfig
-from ablate.console import make_console, say
+from ablate.console import counted, make_console, say
+from ablate.results import names_in, record_path
 from ablate.sweep.dry_run import show_cost, show_plan
 from ablate.sweep.local import default_devices
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import run_rungs, short_of
 from ablate.sweep.run import INTERRUPTED, merge_with_existing, run_sweep, summary, survey
 from ablate.sweep.slurm.dry_run import show_submission
+from ablate.sweep.slurm.submission import JOBS, forget_cancelling, was_cancelled
 from ablate.sweep.slurm.submit import submit_sweep
 from ablate.sweep.watch import EVERY, looks
+from ablate.sweep.workspace import WAITING, sole_user
 
 
 def run_here(
@@ -54,9 +59,10 @@ def run_here(
     return code
 
 
+@contextlib.contextmanager
 def training_here(
     directory: Path, shared: TrialConfig, cache: Path, workers: int | None, retry_failed: bool, console: Console
-) -> Callable[[Experiment], int]:
+) -> Iterator[Callable[[Experiment], int]]:
     """What runs all that an experiment lacks on this machine; failed trials are retried the first time only."""
     devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
     retry = [retry_failed]
@@ -64,45 +70,81 @@ def training_here(
     def train(experiment: Experiment) -> int:
         return run_sweep(directory, experiment, cache, devices, bool(retry and retry.pop()), console)
 
-    return train
+    yield train
 
 
-def training_there(directory: Path, cache: Path, retry_failed: bool, console: Console) -> Callable[[Experiment], int]:
-    """What submits all that an experiment lacks and waits for the jobs.
+@contextlib.contextmanager
+def training_there(directory: Path, cache: Path, retry_failed: bool, console: Console) -> Iterator[Cluster]:
+    """The same on the cluster, waiting for the jobs; ``ablate status`` knows that somebody does.
 
-    What jobs left undone is submitted again, as long as something gets done; failed trials the first time only. At a
-    rung all jobs have ended.
+    Raises:
+        UsageError: another command waits for the directory's jobs.
     """
-    retry = [retry_failed]
+    directory.mkdir(parents=True, exist_ok=True)
+    with sole_user(directory, WAITING):
+        yield Cluster(directory, cache, retry_failed, console)
 
-    def train(experiment: Experiment) -> int:
-        whole = merge_with_existing(directory, experiment)
+
+@dataclass
+class Cluster:
+    """Submits all that an experiment lacks, and waits for the jobs; at a rung all have ended.
+
+    What jobs left undone is submitted again, as long as something gets done, and nobody has cancelled them. Failed
+    trials are retried the first time only.
+    """
+
+    directory: Path
+    cache: Path
+    retry_failed: bool
+    console: Console
+
+    def __call__(self, experiment: Experiment) -> int:
+        """Returns the exit code: 0 all done, 1 some failed, or it stopped and said why."""
+        whole = merge_with_existing(self.directory, experiment)
         trials = plan(whole)
-
-        def submitted(until: int | None, *, again: bool = False) -> int:
-            code = submit_sweep(directory, experiment, cache, again, console, until=until)
-            for _ in () if code else looks(directory, EVERY):
-                pass
-            return code
-
-        def to_epoch(waiting: list[Trial], until: int | None) -> int:
-            left = len(waiting) + 1
-            while missing := len(short_of(directory, waiting, until)):
-                if missing >= left:
-                    say(console, f"stopped: {missing} trials are left, and the last jobs did none of them", "red")
-                    return 1
-                left = missing
-                if code := submitted(until):
-                    return code
-            return 0
-
-        if retry and retry.pop() and survey(directory, trials).failed:
+        forget_cancelling(self.directory)
+        retry, self.retry_failed = self.retry_failed, False
+        state = survey(self.directory, trials, prunes=bool(whole.prune))
+        in_the_way = [trial for trial in state.missing if record_path(self.directory, trial.id).exists()]
+        if not state.missing or in_the_way or (retry and state.failed):  # what short_of does not know of
             first = whole.prune[0].epoch(whole.shared.epochs) if whole.prune else None
-            if code := submitted(first, again=True):
+            if code := self._submit(experiment, first, retry=retry):
                 return code
-        return run_rungs(directory, whole, trials, trials, to_epoch)
 
-    return train
+        def train(waiting: list[Trial], until: int | None) -> int:
+            return self._train(experiment, waiting, until)
+
+        code = run_rungs(self.directory, whole, trials, trials, train)
+        return code or (1 if survey(self.directory, trials).failed else 0)
+
+    def _train(self, experiment: Experiment, waiting: list[Trial], until: int | None) -> int:
+        left = None
+        while missing := len(short_of(self.directory, waiting, until)):
+            if left is not None and missing >= left:
+                self._stop(f"{counted(missing, 'trial')} left, and the last jobs did none of them")
+                return 1
+            before = names_in(self.directory / JOBS)
+            if code := self._submit(experiment, until):
+                return code
+            left = (
+                missing if names_in(self.directory / JOBS) - before else None
+            )  # jobs from before do what they were to
+        return 0
+
+    def _submit(self, experiment: Experiment, until: int | None, *, retry: bool = False) -> int:
+        code = submit_sweep(self.directory, experiment, self.cache, retry, self.console, until=until)
+        if code:
+            return code
+        for status in looks(self.directory, EVERY):
+            if status.is_idle:
+                break
+        if was_cancelled(self.directory):
+            self._stop("the jobs were cancelled; the same command goes on")
+            return 1
+        return 0
+
+    def _stop(self, why: str) -> None:
+        say(self.console, f"stopped: {why}", "red")
 
 
 def submit(directory: Path, experiment: Experiment, images: str, cache: Path, retry_failed: bool, dry_run: bool) -> int:
@@ -118,7 +160,8 @@ def submit(directory: Path, experiment: Experiment, images: str, cache: Path, re
         return 0
     if experiment.prune:
         say(console, "trials wait for each other at rungs, and this command for their jobs; the same again goes on")
-        code = training_there(directory, cache, retry_failed, console)(experiment)
+        with training_there(directory, cache, retry_failed, console) as train:
+            code = train(experiment)
     else:
         code = submit_sweep(directory, experiment, cache, retry_failed, console)
     if any((directory / "trials").glob("[!.]*.json")):

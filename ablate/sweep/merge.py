@@ -12,6 +12,9 @@ from ablate.results import TrialResult, names_in, preview_path, read_records, re
 from ablate.sweep.plan import SWEEP_FILE, differences, load_experiment, plan, save_experiment, union
 from ablate.sweep.workspace import log_path, sole_user
 
+WORTH = ("failed", "pruned", "done")
+"""Of two records of one trial the one further right is taken."""
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -117,12 +120,14 @@ def _common(shards: Sequence[Shard]) -> Experiment:
                 f"({'; '.join(found)}, in the second)"
             )
         both = union(whole, shard.experiment)
-        whole = both.model_copy(update={"command": whole.command, "data": whole.data, "eval_data": whole.eval_data})
+        kept = {"command": whole.command, "data": whole.data, "eval_data": whole.eval_data}
+        prune = whole.prune and shard.experiment.prune  # a shard that has all of its cells is to have all of them here
+        whole = both.model_copy(update={**kept, "prune": prune})
     return whole
 
 
 def _chosen(shards: Sequence[Shard], planned: set[str]) -> dict[str, Path]:
-    """Where the record of each trial is taken from: the first directory that has it done, else that has it.
+    """Where the record of each trial is taken from: the first directory that has it done, else pruned, else failed.
 
     Raises:
         UsageError: two have it done, with different results.
@@ -133,7 +138,7 @@ def _chosen(shards: Sequence[Shard], planned: set[str]) -> dict[str, Path]:
             if name not in planned:
                 continue
             other = chosen.get(name)
-            if other is None or (other.records[name].status == "failed" and record.status == "done"):
+            if other is None or WORTH.index(record.status) > WORTH.index(other.records[name].status):
                 chosen[name] = shard
             elif record.status == "done" == other.records[name].status:
                 _check_equal(other.records[name], other.directory, record, shard.directory)

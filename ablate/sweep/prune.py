@@ -18,8 +18,8 @@ from ablate.config import Experiment, Rung, Trial
 from ablate.console import counted
 from ablate.errors import UsageError
 from ablate.lease import running_directory
-from ablate.results import BadRecord, TrialResult, parked_path, read_record, record_path, write_record
-from ablate.sweep.plan import plan
+from ablate.results import BadRecord, TrialResult, read_parked, read_record, record_path, write_record
+from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan
 
 Train = Callable[[list[Trial], int | None], int]
 """Trains trials to the end of an epoch, or (None) to their records; returns an exit code, 0 to go on."""
@@ -75,12 +75,12 @@ def run_rungs(
 
 
 def stage(directory: Path, experiment: Experiment, trials: Sequence[Trial]) -> tuple[list[Trial], int | None]:
-    """What of ``trials`` is to be trained next, and to the end of which epoch; see :data:`Train`."""
+    """Which of ``trials`` come first if all of them are to be trained, and to the end of which epoch."""
     for rung in experiment.prune:
         epoch = rung.epoch(experiment.shared.epochs)
-        if waiting := short_of(directory, trials, epoch):
+        if waiting := [trial for trial in _cells(trials) if _reached(directory, trial) < epoch]:
             return waiting, epoch
-    return short_of(directory, trials, None), None
+    return list(trials), None
 
 
 def short_of(directory: Path, trials: Sequence[Trial], until: int | None) -> list[Trial]:
@@ -90,41 +90,40 @@ def short_of(directory: Path, trials: Sequence[Trial], until: int | None) -> lis
     return [trial for trial in short_of(directory, _cells(trials), None) if _reached(directory, trial) < until]
 
 
-def check_seeds(directory: Path, trials: Sequence[Trial]) -> None:
-    """Raise UsageError for seeds that are new to cells which were pruned without them: they cannot compete any more."""
-    members: dict[str, list[Trial]] = {}
-    for trial in _cells(trials):
-        members.setdefault(trial.label, []).append(trial)
-    for label, cell in members.items():
-        gone = [trial for trial in cell if _has_record(directory, trial) and _is_pruned(directory, trial)]
-        new = [trial.seed for trial in cell if _result(directory, trial) is None]
-        if gone and new:
-            raise UsageError(
-                f"{label} was pruned in {directory} without seed {new[0]}: the same seeds, another --out, or no --prune"
-            )
+def check_seeds(directory: Path, experiment: Experiment) -> None:
+    """Raise UsageError if ``experiment`` has seeds that cells were pruned without: they cannot compete any more."""
+    if not experiment.prune or not (directory / SWEEP_FILE).is_file():
+        return
+    before = load_experiment(directory)
+    new = [seed for seed in experiment.seeds if seed not in before.seeds]
+    gone = next((trial.label for trial in _cells(plan(before)) if _is_pruned(directory, trial)), None) if new else None
+    if gone:
+        raise UsageError(
+            f"{gone} was pruned in {directory} without seed {new[0]}: the same seeds, another --out, or no --prune"
+        )
 
 
 def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int) -> None:
-    """Write the records of all trials at ``epoch`` whose cell does not go on; the others' checkpoints stay."""
+    """Write the records of all trials at ``epoch`` whose cell does not go on; the others' checkpoints stay.
+
+    A seed that comes late, since it had failed, is pruned as its cell was. What a trial knows of later epochs, from a
+    time when nothing was pruned, is left out: it does not compete there.
+    """
     cells: dict[str, list[Trial]] = {}
     for trial in _cells(trials):
         cells.setdefault(trial.label, []).append(trial)
     scores = {label: _score(directory, members, epoch) for label, members in cells.items()}
     ranked = sorted((label for label in cells if scores[label] is not None), key=lambda label: -(scores[label] or 0.0))
-    for label in ranked[kept(rung, len(cells)) :]:
-        for trial in cells[label]:
-            parked = read_parked(directory, trial)
+    alive = ranked[: kept(rung, len(cells))]
+    for label, members in cells.items():
+        if label in alive and not any(_is_pruned(directory, trial) for trial in members):
+            continue
+        for trial in members:
+            parked = read_parked(directory, trial.id)
             if parked and not _has_record(directory, trial):
-                write_record(directory, parked)
+                history = tuple(entry for entry in parked.history if (entry["epoch"] or 0) <= epoch)
+                write_record(directory, parked.model_copy(update={"history": history}))
                 shutil.rmtree(running_directory(directory, trial.id), ignore_errors=True)
-
-
-def read_parked(directory: Path, trial: Trial) -> TrialResult | None:
-    """The record that a trial at a rung would have if it went no further; None if it is at none."""
-    try:
-        return TrialResult.model_validate_json(parked_path(directory, trial.id).read_bytes())
-    except (OSError, ValueError):
-        return None
 
 
 def knn_at(result: TrialResult | None, epoch: int) -> float | None:
@@ -135,7 +134,8 @@ def knn_at(result: TrialResult | None, epoch: int) -> float | None:
 
 def _score(directory: Path, members: Sequence[Trial], epoch: int) -> float | None:
     """The mean over the seeds that have got there: failed ones, and cells that were pruned before, have not."""
-    known = [knn_at(_result(directory, trial), epoch) for trial in members]
+    results = [_result(directory, trial) for trial in members]
+    known = [knn_at(result, epoch) for result in results if result and result.status != "failed"]
     values = [value for value in known if value is not None]
     return statistics.fmean(values) if values else None
 
@@ -144,16 +144,18 @@ def _result(directory: Path, trial: Trial) -> TrialResult | None:
     try:
         return read_record(record_path(directory, trial.id))
     except (FileNotFoundError, BadRecord):
-        return read_parked(directory, trial)
+        return read_parked(directory, trial.id)
 
 
 def _is_pruned(directory: Path, trial: Trial) -> bool:
+    if not _has_record(directory, trial):
+        return False
     result = _result(directory, trial)
     return result is not None and result.status == "pruned"
 
 
 def _reached(directory: Path, trial: Trial) -> int:
-    parked = read_parked(directory, trial)
+    parked = read_parked(directory, trial.id)
     return int(parked.history[-1]["epoch"] or 0) if parked and parked.history else 0
 
 

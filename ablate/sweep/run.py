@@ -20,7 +20,7 @@ from ablate.sweep.local import LocalLauncher, WorkerTrouble
 from ablate.sweep.plan import SWEEP_FILE, extend, load_experiment, plan, save_experiment
 from ablate.sweep.progress import Progress
 from ablate.sweep.prune import check_seeds, run_rungs
-from ablate.sweep.workspace import sole_user
+from ablate.sweep.workspace import LOCK, WAITING, sole_user
 
 INTERRUPTED = 130
 
@@ -89,7 +89,7 @@ def check_out(directory: Path) -> None:
     """Raise UsageError unless ``directory`` can hold a sweep: writable, and empty, new or a sweep's already."""
     check_writable(directory)
     if directory.is_dir() and not (directory / SWEEP_FILE).is_file():
-        strangers = [p.name for p in directory.iterdir() if p.name != ".lock"]
+        strangers = [p.name for p in directory.iterdir() if p.name not in (LOCK, WAITING)]
         if strangers:
             raise UsageError(
                 f"--out {directory} holds other files ({sorted(strangers)[0]}, ...) and is not a sweep directory; "
@@ -149,9 +149,8 @@ def run_sweep(
     directory.mkdir(parents=True, exist_ok=True)
     with sole_user(directory):
         experiment = merge_with_existing(directory, experiment)
+        check_seeds(directory, experiment)
         trials = plan(experiment)
-        if experiment.prune:
-            check_seeds(directory, trials)
         save_experiment(directory, experiment)
         state = survey(directory, trials, prunes=bool(experiment.prune))
         to_run = make_way(directory, trials, state, retry_failed, console)

@@ -9,11 +9,11 @@ from typing import Literal, NamedTuple
 from ablate.config import Experiment, Trial
 from ablate.console import counted
 from ablate.lease import Attempt, is_alive, last_attempt, last_beat
-from ablate.results import TrialResult, names_in, parked_path
+from ablate.results import TrialResult, names_in, read_parked
 from ablate.sweep.reader import Reader
 from ablate.sweep.run import survey
 from ablate.sweep.slurm.past import Past, over
-from ablate.sweep.workspace import TrialProgress, in_use, log_path, read_progress
+from ablate.sweep.workspace import WAITING, TrialProgress, in_use, log_path, read_progress
 
 Place = Literal["done", "failed", "running", "queued", "parked", "interrupted", "lost", "missing"]
 """``queued``: a job in Slurm's queue is to run it. ``parked``: it waits for the others at a rung. ``interrupted``:
@@ -36,7 +36,8 @@ class Status:
     """Every planned trial's place, by id; the records of those that have one, without histories; what has begun.
 
     ``jobs``: what became of the sweep's jobs, None where there are none or nobody can be asked; ``note`` says so.
-    ``in_use``: a command has the directory to itself, one that runs trials here or submits them.
+    ``in_use``: a command has the directory to itself, one that runs trials here or submits them. ``awaited``: one waits
+    for its jobs.
     """
 
     directory: Path
@@ -49,6 +50,7 @@ class Status:
     jobs: Past | None = None
     note: str = ""
     in_use: bool = False
+    awaited: bool = False
 
     def count(self, *places: Place) -> int:
         """How many trials are there."""
@@ -69,8 +71,8 @@ class Status:
         return self.count("done", "failed") == len(self.places)
 
     @property
-    def is_over(self) -> bool:
-        """True when it is complete, or nothing runs or is queued, nor will be by a command that is at work here.
+    def is_idle(self) -> bool:
+        """True when it is complete, or nothing runs or is queued, nor will be by a command that has it to itself.
 
         False also while nobody can say whether its jobs are queued.
         """
@@ -79,6 +81,11 @@ class Status:
         if self.count("running") or self.in_use:
             return False
         return not self.jobs.jobs if self.jobs else not self.note
+
+    @property
+    def is_over(self) -> bool:
+        """True when it is idle, and no command waits for its jobs, to go on from what they come to."""
+        return self.is_idle and not self.awaited
 
     @property
     def ended_jobs(self) -> list[str]:
@@ -106,6 +113,7 @@ def sweep_status(directory: Path, jobs: Past | None = None, note: str = "", *, r
         UsageError: it is not a sweep's.
     """
     reader = reader or Reader(directory)
+    awaited = in_use(directory, WAITING)
     busy = in_use(directory)  # before its records are read: a command that ends meanwhile has left them whole
     experiment, trials = reader.plan()
     state = survey(directory, trials, reader.record)
@@ -125,14 +133,20 @@ def sweep_status(directory: Path, jobs: Past | None = None, note: str = "", *, r
     places |= {trial.id: "queued" if trial.id in queued else "missing" for trial in state.missing}
     for trial_id, (attempt, _, _) in begun.items():
         job = queued.get(trial_id)
-        if attempt.released and parked_path(directory, trial_id).exists():
+        if job is None and is_parked(directory, trial_id, attempt):
             places[trial_id] = "parked"
         elif is_alive(directory, trial_id, attempt):
             places[trial_id] = "running"
         elif job is None or (job.state == "RUNNING" and job.id == attempt.job and not attempt.released):
             places[trial_id] = "interrupted" if attempt.released else "lost"  # Slurm may not know yet
     records = {result.id: result for result in (*state.finished, *state.failed)}
-    return Status(directory, experiment, places, trials, records, begun, state.damaged, jobs, note, busy)
+    return Status(directory, experiment, places, trials, records, begun, state.damaged, jobs, note, busy, awaited)
+
+
+def is_parked(directory: Path, trial_id: str, attempt: Attempt) -> bool:
+    """Whether the trial waits at a rung, ``attempt`` being the last: it has come to the rung, and done no more."""
+    parked = read_parked(directory, trial_id) if attempt.released else None
+    return parked is not None and parked.attempts == attempt.number
 
 
 def reason(result: TrialResult) -> str:

@@ -20,6 +20,7 @@ from ablate.lease import running_directory
 from ablate.results import write_atomically
 
 PROGRESS, LOCK = "progress.json", ".lock"
+WAITING = ".waiting"  # the lock of a command that waits for jobs, to go on from what they come to
 GLANCE = 0.2  # seconds for which a lock is asked for: whoever only looks has it for a moment
 
 
@@ -87,13 +88,15 @@ def read_progress(directory: Path, trial_id: str) -> TrialProgress | None:
 
 
 @contextlib.contextmanager
-def sole_user(directory: Path) -> Iterator[None]:
+def sole_user(directory: Path, name: str = LOCK) -> Iterator[None]:
     """Hold the directory for one command at a time; the lock goes when the process does, however it ends.
+
+    ``name``: the lock's file there; one that waits for jobs leaves the directory to others, but not :data:`WAITING`.
 
     Raises:
         UsageError: another command is at work there.
     """
-    lock = FileLock(directory / LOCK)
+    lock = FileLock(directory / name)
     try:
         lock.acquire(timeout=GLANCE, poll_interval=GLANCE / 10)
     except Timeout:
@@ -106,10 +109,10 @@ def sole_user(directory: Path) -> Iterator[None]:
         lock.release()
 
 
-def in_use(directory: Path) -> bool:
+def in_use(directory: Path, name: str = LOCK) -> bool:
     """True while a command is :func:`sole_user`; False also where that cannot be told, as on some file servers."""
     try:
-        handle = os.open(directory / LOCK, os.O_RDONLY)
+        handle = os.open(directory / name, os.O_RDONLY)
     except OSError:
         return False
     try:

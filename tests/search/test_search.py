@@ -20,7 +20,7 @@ from ablate.report import write_report
 from ablate.report.recommend import recommend
 from ablate.report.study import add_to_storage, check_storage
 from ablate.report.sweep import read_sweep
-from ablate.results import write_record
+from ablate.results import write_atomically, write_record
 from ablate.search.budget import Budget
 from ablate.search.propose import Known, propose
 from ablate.search.run import run_search
@@ -238,6 +238,7 @@ def test_jobs_that_leave_trials_undone_are_submitted_again_while_something_gets_
 
     def submit(directory, experiment, cache, retry_failed, console, *, until):
         save_experiment(directory, experiment)
+        write_atomically(directory / "jobs" / f"{len(retried)}.json", "")
         retried.append(retry_failed)
         if retry_failed:
             (directory / "trials" / f"{trials[0].id}.json").unlink()
@@ -252,11 +253,16 @@ def test_jobs_that_leave_trials_undone_are_submitted_again_while_something_gets_
     retried: list[bool] = []
     monkeypatch.setattr(launch, "submit_sweep", submit)
     monkeypatch.setattr(launch, "looks", looks)
-    train = launch.training_there(tmp_path, tmp_path, True, Console(quiet=True))
-    assert train(experiment) == 0  # 3 of 5, then the others
-    assert retried == [True, False]  # what fails again is not retried for ever
-    stuck = launch.training_there(tmp_path / "stuck", tmp_path, False, Console(quiet=True))
-    assert stuck(experiment) == 1
+    with launch.training_there(tmp_path, tmp_path, True, Console(quiet=True)) as train:
+        assert train(experiment) == 0  # 3 of 5, then the others
+        assert retried == [True, False]  # what fails again is not retried for ever
+        with (
+            pytest.raises(UsageError, match="another ablate command"),
+            launch.training_there(tmp_path, tmp_path, True, Console(quiet=True)),
+        ):
+            pass
+    with launch.training_there(tmp_path / "stuck", tmp_path, False, Console(quiet=True)) as train:
+        assert train(experiment) == 1
 
 
 @pytest.mark.parametrize(

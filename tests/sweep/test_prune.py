@@ -20,7 +20,7 @@ from ablate.sweep.pace import seconds_left
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.prune import RUNGS, check_seeds, cost, kept, prune, told
 from ablate.sweep.status import sweep_status
-from tests.report.test_report import make_experiment, record
+from tests.report.test_report import failure, make_experiment, record
 from tests.sweep.test_local import command, results, run
 from tests.test_cli import ablate, one_sentence
 
@@ -73,15 +73,60 @@ def test_a_cell_that_is_done_already_competes_and_keeps_its_record(tmp_path):
 
 
 def test_a_seed_that_is_new_to_a_pruned_cell_is_refused(tmp_path):
+    two, three = (make_experiment(["a", "b"], n).model_copy(update={"prune": RUNGS}) for n in (2, 3))
+    check_seeds(tmp_path, three)  # nothing there
+    save_experiment(tmp_path, two)
+    trials = [t for t in plan(two) if not t.reference]
+    for trial in trials:
+        park(tmp_path, trial, 0.1 * (trial.label == "a"))
+    check_seeds(tmp_path, three)  # nothing pruned
+    prune(tmp_path, trials, Rung(eighth=1, keep=0.25), 1)
+    check_seeds(tmp_path, two)
+    with pytest.raises(UsageError, match=r"a\+b was pruned in .* without seed 2"):
+        check_seeds(tmp_path, three)
+    check_seeds(tmp_path, three.model_copy(update={"prune": ()}))
+    record_path(
+        tmp_path, trials[-1].id
+    ).unlink()  # a pruned cell's trial that runs again, damaged or failed, is not new
+    check_seeds(tmp_path, two)
+
+
+def test_a_seed_that_comes_late_is_pruned_as_its_cell_was(tmp_path):
     trials = [t for t in plan(make_experiment(["a", "b"], 2)) if not t.reference]
     for trial in trials:
         park(tmp_path, trial, 0.1 * (trial.label == "a"))
-    first = [t for t in trials if t.seed == 0]
-    prune(tmp_path, first, Rung(eighth=1, keep=0.25), 1)
-    check_seeds(tmp_path, trials)  # as after an interruption between the seeds of a cell
-    more = [*trials, *(t for t in plan(make_experiment(["a", "b"], 3)) if t.seed == 2 and not t.reference)]
-    with pytest.raises(UsageError, match=r"was pruned in .* without seed 2"):
-        check_seeds(tmp_path, more)
+    prune(tmp_path, trials, Rung(eighth=1, keep=0.25), 1)
+    late = next(t for t in trials if t.label == "b")
+    record_path(tmp_path, late.id).unlink()
+    park(tmp_path, late, 0.9)  # better than all others, by itself
+    prune(tmp_path, trials, Rung(eighth=1, keep=0.25), 1)
+    assert read_record(record_path(tmp_path, late.id)).status == "pruned"
+
+
+def test_what_was_trained_beyond_a_rung_before_anything_was_pruned_does_not_compete_there(tmp_path):
+    trials = [t for t in plan(make_experiment(["a", "b"])) if not t.reference]
+    first, *others = trials
+    long = park(tmp_path, first, 0.1)
+    history = (*long.history, {"epoch": 4.0, "knn_val_top1": 0.99})  # from a sweep that did not prune, interrupted
+    write_atomically(parked_path(tmp_path, first.id), as_json(long.model_copy(update={"history": history})))
+    for trial, knn in zip(others, (0.5, 0.6, 0.7), strict=True):
+        park(tmp_path, trial, knn)
+    prune(tmp_path, trials, Rung(eighth=1, keep=0.5), 1)
+    assert len(read_record(record_path(tmp_path, first.id)).history) == 1
+    for trial, knn in zip(others[1:], (0.6, 0.7), strict=True):
+        park(tmp_path, trial, knn, 4)
+    prune(tmp_path, trials, Rung(eighth=4, keep=0.25), 4)
+    assert [t.label for t in trials if not record_path(tmp_path, t.id).exists()] == [others[-1].label]
+
+
+def test_a_trial_that_fails_in_the_end_takes_nobodys_place(tmp_path):
+    trials = [t for t in plan(make_experiment(["a", "b"])) if not t.reference]
+    history = ({"epoch": 1.0, "knn_val_top1": 0.99},)
+    write_record(tmp_path, failure(trials[0]).model_copy(update={"history": history}))
+    for trial, knn in zip(trials[1:], (0.5, 0.6, 0.7), strict=True):
+        park(tmp_path, trial, knn)
+    prune(tmp_path, trials, Rung(eighth=1, keep=0.25), 1)
+    assert [t.label for t in trials if not record_path(tmp_path, t.id).exists()] == [trials[-1].label]
 
 
 def test_pruned_cells_show_no_accuracy_and_blank_their_rows_average(tmp_path):
@@ -110,6 +155,11 @@ def test_status_says_who_waits_at_a_rung_and_promises_no_time(tmp_path):
     park(tmp_path, first, 0.5)
     path = running_directory(tmp_path, first.id) / "attempt-1.json"
     path.write_text(Attempt(number=1, released=True).model_dump_json())
+    assert sweep_status(tmp_path).places[first.id] == "parked"
+    later = path.with_name("attempt-2.json")  # it has gone on from the rung, and was stopped
+    later.write_text(Attempt(number=2, released=True).model_dump_json())
+    assert sweep_status(tmp_path).places[first.id] == "interrupted"
+    later.unlink()
     with claim(tmp_path, second.id):
         found = sweep_status(tmp_path)
         assert (found.places[first.id], found.places[second.id]) == ("parked", "running")

@@ -14,6 +14,7 @@ from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.run import survey
 from ablate.sweep.slurm import cluster
 from ablate.sweep.slurm.past import past, submissions
+from ablate.sweep.slurm.submission import note_cancelling
 
 
 def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console: Console) -> int:
@@ -44,6 +45,7 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     if not confirm(what):
         say(console, "nothing was cancelled")
         return 0
+    note_cancelling(directory)
     cluster.cancel({job.array for job in mine})
     state = survey(directory, plan(experiment))
     say(

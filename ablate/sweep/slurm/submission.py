@@ -40,6 +40,24 @@ class Submission(Model):
     arrays: tuple[Array, ...]
 
 
+CANCELLED = ".cancelled"  # in DIR/jobs: whoever waits for the jobs is to submit no others
+
+
+def note_cancelling(directory: Path) -> None:
+    """Tell the command that waits for the jobs, if there is one, that they were cancelled."""
+    write_atomically(directory / JOBS / CANCELLED, "")
+
+
+def was_cancelled(directory: Path) -> bool:
+    """Whether somebody has cancelled the jobs since :func:`forget_cancelling`."""
+    return (directory / JOBS / CANCELLED).exists()
+
+
+def forget_cancelling(directory: Path) -> None:
+    """Begin anew: the same command after ``ablate cancel`` goes on."""
+    (directory / JOBS / CANCELLED).unlink(missing_ok=True)
+
+
 def submission_path(directory: Path, token: str) -> Path:
     """``DIR/jobs/<token>.json``; what its jobs print goes to ``DIR/jobs/<token>/``."""
     return directory / JOBS / f"{token}.json"

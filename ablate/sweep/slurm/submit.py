@@ -70,16 +70,16 @@ def submit_sweep(
         before = load_experiment(directory).slurm if (directory / SWEEP_FILE).is_file() else None
         experiment = merge_with_existing(directory, experiment)
         assert experiment.slurm is not None
+        check_seeds(directory, experiment)
         trials = plan(experiment)
-        if experiment.prune:
-            check_seeds(directory, trials)
         now = look(directory, trials, tell=lambda sentence: say(console, sentence, "yellow"))
         _write_down(directory, now.past)
         for trial_id, job_id in killed_for_memory(directory, now).items():
             _record_killed(directory, now.trials[trial_id], job_id)
         state = survey(directory, trials, prunes=bool(experiment.prune))
         state = replace(state, failed=[result for result in state.failed if result.id not in now.busy])
-        to_run = [t.id for t in short_of(directory, make_way(directory, trials, state, retry_failed, console), until)]
+        undone = make_way(directory, trials, state, retry_failed, console)
+        to_run = [trial.id for trial in short_of(directory, undone, until)]
         waiting = [trial_id for trial_id in to_run if trial_id not in now.busy]
         say(console, summary(trials, state, retry_failed) + (f"; now up to epoch {until}" if until else ""))
         if len(waiting) < len(to_run):
@@ -87,7 +87,7 @@ def submit_sweep(
         if not waiting:
             say(console, "nothing to submit")
             save_experiment(directory, experiment)
-            return 1 if state.failed and not to_run else 0
+            return 1 if state.failed and not undone else 0
         packing = arrange(waiting, experiment, limits_for(experiment.slurm, now.mine, now.tell))
         submission = draw_up(directory, experiment.slurm, cache, packing, until)
         save_experiment(directory, experiment)

@@ -7,89 +7,96 @@ from rich.console import Console
 
 from ablate.config import Slurm
 from ablate.lease import running_directory
-from ablate.results import read_record, record_path, write_record
+from ablate.results import read_record, record_path, write_atomically, write_record
 from ablate.sweep import launch
 from ablate.sweep.plan import plan, save_experiment
 from ablate.sweep.prune import RUNGS
 from ablate.sweep.slurm.dry_run import show_submission
+from ablate.sweep.slurm.submission import note_cancelling
+from ablate.sweep.status import sweep_status
 from tests.report.test_report import failure, make_experiment, record
 from tests.sweep.slurm.test_job import in_job  # noqa: F401  # a fixture
 from tests.sweep.test_prune import park
 
 
 @pytest.fixture
-def pruning(sweep):
-    """The sweep, with rungs after its first epoch and after its fourth of eight."""
-    shared = sweep.experiment.shared.model_copy(update={"epochs": 8})
-    sweep.experiment = sweep.experiment.model_copy(update={"prune": RUNGS, "shared": shared})
-    return sweep
+def experiment():
+    """With rungs after the first epoch and after the fourth of eight; the sweep's, too."""
+    made = make_experiment(["a", "bb", "ccc"])
+    return made.model_copy(update={"prune": RUNGS, "shared": made.shared.model_copy(update={"epochs": 8})})
 
 
 def cells(experiment):
     return [trial for trial in plan(experiment) if trial.reference is None]
 
 
-def test_up_to_a_rung_only_cells_that_are_not_there_are_submitted(pruning, fake_slurm):
-    first, *others = cells(pruning.experiment)
-    park(pruning.directory, first, 0.5)
-    assert pruning.submit(until=1) == 0
-    (submission,) = pruning.submissions()
+def test_up_to_a_rung_only_cells_that_are_not_there_are_submitted(sweep, fake_slurm):
+    first, *others = cells(sweep.experiment)
+    park(sweep.directory, first, 0.5)
+    assert sweep.submit(until=1) == 0
+    (submission,) = sweep.submissions()
     assert submission.until == 1
-    assert pruning.placed() == [trial.id for trial in others]
-    assert "now up to epoch 1" in pruning.said
+    assert sweep.placed() == [trial.id for trial in others]
+    assert "now up to epoch 1" in sweep.said
 
 
-def test_a_job_tells_its_workers_how_far(in_job, pruning, stub_worker):  # noqa: F811
+def test_a_job_tells_its_workers_how_far(in_job, sweep, stub_worker):  # noqa: F811
     stub_worker('say("ready")\nfor line in given():\n    say("done", line.split()[0])\n')
     in_job(trials=3, until=1)()
-    ids = [trial.id for trial in cells(pruning.experiment)[:3]]
-    assert (pruning.directory / "given").read_text().splitlines() == [f"{trial_id} 1" for trial_id in ids]
+    ids = [trial.id for trial in cells(sweep.experiment)[:3]]
+    assert (sweep.directory / "given").read_text().splitlines() == [f"{trial_id} 1" for trial_id in ids]
 
 
-def test_a_dry_run_shows_the_jobs_up_to_the_first_rung_and_what_all_costs(pruning, fake_slurm, monkeypatch):
+def test_a_dry_run_shows_the_jobs_up_to_the_first_rung_and_what_all_costs(sweep, fake_slurm, monkeypatch):
     monkeypatch.setattr("ablate.sweep.slurm.dry_run.trial_seconds", lambda *_: 3600.0)
-    with pruning.listening() as console:
-        experiment = pruning.experiment.model_copy(update={"slurm": Slurm()})
-        show_submission(pruning.directory, experiment, pruning.directory, False, console)
-    assert "pruned after epoch 1 to 4 cells, and after epoch 4 to 1 cell" in pruning.said
-    assert "9 jobs up to epoch 1 in 1 array" in pruning.said
-    assert "estimated: 3.47 core hours" in pruning.said
+    with sweep.listening() as console:
+        experiment = sweep.experiment.model_copy(update={"slurm": Slurm()})
+        show_submission(sweep.directory, experiment, sweep.directory, False, console)
+    assert "pruned after epoch 1 to 4 cells, and after epoch 4 to 1 cell" in sweep.said
+    assert "9 jobs up to epoch 1 in 1 array" in sweep.said
+    assert "estimated: 3.47 core hours" in sweep.said
 
 
 class Jobs:
-    """In place of sbatch and the jobs: what was submitted comes to its rung, or record, while it is waited for."""
+    """In place of sbatch and the jobs: what was submitted comes to its rung, or record, while it is waited for.
 
-    def __init__(self, monkeypatch, lame=()):
+    ``lame``: how many trials the jobs of a submission come to, where not to all. ``busy``: the first so many times jobs
+    from before are waited for, and nothing is submitted. ``fails``: a cell whose trials fail in the end.
+    """
+
+    def __init__(self, monkeypatch, lame=(), busy=0, fails="", cancelled_after=None):
         self.submitted: list[tuple[int | None, bool, set[str]]] = []
-        self.lame = list(lame)  # how many trials the jobs of a submission come to; all, where nothing is said
+        self.lame, self.busy, self.fails, self.cancelled_after = list(lame), busy, fails, cancelled_after
         monkeypatch.setattr(launch, "submit_sweep", self.submit)
         monkeypatch.setattr(launch, "looks", lambda directory, every: iter(()))
 
     def submit(self, directory, experiment, cache, retry_failed, console, *, until):
         save_experiment(directory, experiment)
-        if retry_failed:
-            for trial in plan(experiment):
-                path = record_path(directory, trial.id)
-                if path.exists() and read_record(path).status == "failed":
-                    path.unlink()
+        for trial in plan(experiment):
+            path = record_path(directory, trial.id)
+            aside = {"failed": retry_failed, "pruned": not experiment.prune, "done": False}
+            if path.exists() and aside[read_record(path).status]:
+                path.unlink()
+        if self.busy:
+            self.busy -= 1
+            return 0
         waiting = launch.short_of(directory, plan(experiment), until)
         self.submitted.append((until, retry_failed, {trial.label for trial in waiting}))
+        if waiting:
+            write_atomically(directory / "jobs" / f"{len(self.submitted)}.json", "")
+        if len(self.submitted) == self.cancelled_after:
+            note_cancelling(directory)
         for trial in waiting[: self.lame.pop(0) if self.lame else None]:
             if until is None:
-                write_record(directory, record(trial))
+                write_record(directory, failure(trial) if trial.label == self.fails else record(trial))
             else:
                 park(directory, trial, len(trial.label) / 100, until)
         return 0
 
 
 def train(directory, experiment, retry_failed=False):
-    return launch.training_there(directory, directory, retry_failed, Console(quiet=True))(experiment)
-
-
-@pytest.fixture
-def experiment():
-    made = make_experiment(["a", "bb", "ccc"])
-    return made.model_copy(update={"prune": RUNGS, "shared": made.shared.model_copy(update={"epochs": 8})})
+    with launch.training_there(directory, directory, retry_failed, Console(quiet=True)) as run:
+        return run(experiment)
 
 
 def test_all_go_to_a_rung_and_the_best_beyond(tmp_path, experiment, monkeypatch):
@@ -129,3 +136,66 @@ def test_failed_trials_are_retried_up_to_the_rung_and_compete(tmp_path, experime
     assert train(tmp_path, experiment, retry_failed=True) == 0
     assert [(until, again) for until, again, _ in jobs.submitted] == [(1, True), (4, False), (None, False)]
     assert "bb+ccc" in jobs.submitted[1][2]
+
+
+def test_a_reference_that_failed_is_retried_in_the_end(tmp_path, experiment, monkeypatch):
+    Jobs(monkeypatch)
+    train(tmp_path, experiment)
+    reference = next(trial for trial in plan(experiment) if trial.reference)
+    write_record(tmp_path, failure(reference))
+    again = Jobs(monkeypatch)
+    assert train(tmp_path, experiment, retry_failed=True) == 0
+    assert again.submitted == [(1, True, set()), (None, False, {"untrained"})]
+
+
+def test_jobs_that_were_there_before_are_waited_for_and_count_as_no_failure(tmp_path, experiment, monkeypatch):
+    for trial in cells(experiment):
+        park(tmp_path, trial, len(trial.label) / 100, 1)
+    jobs = Jobs(monkeypatch, busy=2)
+    assert train(tmp_path, experiment) == 0
+    assert [until for until, _, _ in jobs.submitted] == [4, None]
+
+
+def test_a_sweep_that_was_cancelled_is_not_submitted_again_by_the_command_that_waits(tmp_path, experiment, monkeypatch):
+    jobs = Jobs(monkeypatch, lame=[5], cancelled_after=1)
+    assert train(tmp_path, experiment) == 1
+    assert len(jobs.submitted) == 1
+    assert train(tmp_path, experiment) == 0  # the same command goes on
+
+
+def test_failures_are_in_the_exit_code(tmp_path, experiment, monkeypatch):
+    Jobs(monkeypatch, fails="untrained")
+    assert train(tmp_path, experiment) == 1
+    assert train(tmp_path, experiment) == 1
+
+
+def test_without_sweep_the_same_command_trains_the_rest(tmp_path, experiment, monkeypatch):
+    Jobs(monkeypatch)
+    train(tmp_path, experiment)
+    jobs = Jobs(monkeypatch)
+    assert train(tmp_path, experiment.model_copy(update={"prune": ()})) == 0
+    assert [(until, len(labels)) for until, _, labels in jobs.submitted] == [(None, 8)]
+    assert {read_record(record_path(tmp_path, t.id)).status for t in plan(experiment)} == {"done"}
+
+
+def test_a_dry_run_counts_what_is_retried_and_what_was_pruned(sweep, fake_slurm, monkeypatch):
+    monkeypatch.setattr("ablate.sweep.slurm.dry_run.trial_seconds", lambda *_: 3600.0)
+    trials = plan(sweep.experiment)
+    save_experiment(sweep.directory, sweep.experiment)
+    for trial in trials[:-2]:
+        write_record(sweep.directory, record(trial))
+    write_record(sweep.directory, failure(trials[-2]))
+    write_record(sweep.directory, record(trials[-1], status="pruned", metrics={}))
+    with sweep.listening() as console:
+        experiment = sweep.experiment.model_copy(update={"slurm": Slurm(), "prune": ()})
+        show_submission(sweep.directory, experiment, sweep.directory, True, console)
+    assert "2 jobs in 1 array" in sweep.said
+
+
+def test_whoever_watches_knows_that_somebody_waits_for_the_jobs(tmp_path, experiment):
+    save_experiment(tmp_path, experiment)
+    with launch.training_there(tmp_path, tmp_path, False, Console(quiet=True)):
+        status = sweep_status(tmp_path)
+        assert status.is_idle
+        assert not status.is_over
+    assert sweep_status(tmp_path).is_over
