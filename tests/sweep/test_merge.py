@@ -9,6 +9,7 @@ from ablate.report import write_report
 from ablate.results import preview_path, read_record, read_records, record_path, write_record
 from ablate.sweep.merge import merge
 from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.prune import RUNGS
 from ablate.sweep.workspace import log_path, sole_user
 from tests.report.test_report import by_position, failure, make_experiment, record, sweep
 from tests.sweep.test_local import command
@@ -85,6 +86,25 @@ def test_done_wins_over_failed(pair, tmp_path):
     merge([pair[0], other], tmp_path / "C")
     records, _ = read_records(tmp_path / "C")
     assert {record.status for record in records.values()} == {"done"}
+
+
+def test_done_wins_over_pruned_and_pruned_over_failed(pair, tmp_path):
+    other = tmp_path / "again"
+    shutil.copytree(pair[0], other)
+    first, second, third = plan(load_experiment(other))[-3:]
+    for directory, trial in ((pair[0], first), (other, second), (other, third)):
+        write_record(directory, record(trial, status="pruned", metrics={}))
+    write_record(pair[0], failure(third))
+    merge([pair[0], other], tmp_path / "C")
+    records, _ = read_records(tmp_path / "C")
+    assert [records[trial.id].status for trial in (first, second, third)] == ["done", "done", "pruned"]
+
+
+def test_a_pruned_shard_and_a_whole_one_are_to_be_whole(pair, tmp_path):
+    for directory, prune in ((pair[0], RUNGS), (pair[1], ())):
+        save_experiment(directory, load_experiment(directory).model_copy(update={"prune": prune}))
+    assert merge(pair, tmp_path / "C").experiment.prune == ()
+    assert merge(pair[:1], tmp_path / "D").experiment.prune == RUNGS
 
 
 def test_a_failed_record_that_is_done_elsewhere_by_now_is_replaced(pair, tmp_path):

@@ -12,6 +12,7 @@ from ablate.sweep.logs import print_log
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.slurm.cancel import cancel_sweep
 from ablate.sweep.slurm.dry_run import show_submission
+from ablate.sweep.slurm.submission import was_cancelled
 from ablate.sweep.workspace import log_path
 from tests.sweep.test_local import SETTINGS
 from tests.test_cli import ablate, one_sentence
@@ -162,7 +163,9 @@ def test_cancel_counts_asks_and_cancels_with_one_call(sweep, fake_slurm):
     with pytest.raises(UsageError, match="add --yes"):
         cancel(sweep)
     assert not fake_slurm.calls("scancel")
+    assert not was_cancelled(sweep.directory)
     assert cancel(sweep, lambda _: True) == 0
+    assert was_cancelled(sweep.directory)  # for a command that waits for them
     assert fake_slurm.arguments("scancel") == [["4001"]]
     assert "cancelled 9 jobs; 1 trial done, 9 missing" in sweep.said
     assert cancel(sweep) == 0
