@@ -213,10 +213,17 @@ def _seed_row(sweep: Sweep, trial: Trial, logs: set[str]) -> SeedRow:
         validation=value(grid.validation_metric),
         knn=value("knn_top1"),
         time=_took(sweep, record),
-        attempts=record.attempts if record else 0,
+        attempts=_attempts(sweep, record) if record else 0,
         reason=_reason(record),
         log=f"../logs/{log}" if log in logs else "",
     )
+
+
+def _attempts(sweep: Sweep, record: TrialResult) -> int:
+    """How often it was begun; to go on from a rung is no new beginning."""
+    last = record.history[-1]["epoch"] or 0 if record.history and record.reference is None else 0
+    epochs = sweep.experiment.shared.epochs
+    return max(1, record.attempts - sum(rung.epoch(epochs) < last for rung in sweep.experiment.prune))
 
 
 def _took(sweep: Sweep, record: TrialResult | None) -> str:

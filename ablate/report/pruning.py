@@ -39,7 +39,7 @@ def went_on(sweep: Sweep, rung: Rung) -> str:
 
 
 def agreement(sweep: Sweep, rung: Rung) -> str:
-    """``+0.91 [+0.84, +0.95] over 49 cells`` (95 %, bootstrap over cells), or that there are too few."""
+    """``+0.91 [+0.84, +0.95] over 49 cells`` (95 %, bootstrap over cells), or why there is none."""
     epoch = rung.epoch(sweep.experiment.shared.epochs)
     pairs = [
         (knn, cell.validation)
@@ -49,6 +49,8 @@ def agreement(sweep: Sweep, rung: Rung) -> str:
     if len(pairs) < FEWEST:
         return f"too few cells ({len(pairs)})"
     early, late = [a for a, _ in pairs], [b for _, b in pairs]
+    if min(len(set(early)), len(set(late))) == 1:
+        return f"all {len(pairs)} are equal"
     low, high = interval(early, late)
     return f"{spearman(early, late):+.2f} [{low:+.2f}, {high:+.2f}] over {len(pairs)} cells"
 

@@ -33,8 +33,10 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> float:
 def interval(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
     """Of :func:`spearman`, 95 %: the percentile bootstrap over pairs; resamples without a ranking are left out.
 
-    SciPy's would warn of every such resample, which a grid of four cells has many of.
+    NaN where :func:`spearman` is. SciPy's would warn of every such resample, which a grid of four cells has many of.
     """
+    if math.isnan(spearman(x, y)):
+        return math.nan, math.nan
     pairs = np.array([x, y])
     picks = np.random.default_rng(0).integers(0, pairs.shape[1], (RESAMPLES, pairs.shape[1]))
     drawn = [spearman(*pairs[:, pick].tolist()) for pick in picks]

@@ -78,3 +78,7 @@ def test_a_comparison_says_interval_and_ceiling():
     back = compare(grid([[0.2], [0.1], [0.3], [0.4]]), one, "the other")
     assert math.isnan(back.ceiling)
     assert str(back).endswith("over 4 cells.")
+
+
+def test_what_does_not_rank_has_no_interval():
+    assert all(math.isnan(bound) for bound in interval([1.0, 2.0, 3.0, 4.0], [0.5] * 4))

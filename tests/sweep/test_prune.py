@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -145,6 +146,20 @@ def test_pruned_cells_show_no_accuracy_and_blank_their_rows_average(tmp_path):
     page = (tmp_path / "report" / "index.html").read_text()
     assert "Pruning" in page
     assert "pruned" in ablate("status", tmp_path, cwd=tmp_path).stdout
+
+
+def test_to_go_on_from_a_rung_is_no_interruption_to_the_page(tmp_path):
+    experiment = make_experiment(["a", "b"]).model_copy(update={"prune": RUNGS})
+    experiment = experiment.model_copy(update={"shared": experiment.shared.model_copy(update={"epochs": 8})})
+    save_experiment(tmp_path, experiment)
+    for trial in plan(experiment):
+        attempts = {"a": 3, "b": 4}.get(trial.label, 1)  # b was interrupted once, besides the two rungs
+        history = tuple({"epoch": float(e), "loss": 1.0, "knn_val_top1": 0.3} for e in range(1, 9))
+        write_record(tmp_path, record(trial, history=history, attempts=attempts))
+    write_report(tmp_path)
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert re.findall(r"attempt (\d)", page) == ["2"]
+    assert "all 4 are equal" in page  # no warning, and no correlation that is not a number
 
 
 def test_status_says_who_waits_at_a_rung_and_promises_no_time(tmp_path):
