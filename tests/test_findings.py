@@ -28,6 +28,10 @@ def tau(value):
     return f"crop+color, temperature={value}"
 
 
+def batches(size, epochs):
+    return f"crop+color, batch_size={size}, epochs={epochs}"
+
+
 DIFFERENCES = [
     ("color-strength", color("1/2"), color("1/8")),
     ("color-strength", color("1"), color("1/8")),
@@ -44,6 +48,12 @@ DIFFERENCES = [
     ("temperature", tau("0.1"), tau("0.05")),
     ("temperature", tau("0.2"), tau("0.1")),
     ("temperature", tau("1"), tau("0.1")),
+    ("batch-size", batches(32, 12), batches(32, 6)),
+    ("batch-size", batches(32, 24), batches(32, 12)),
+    ("batch-size", batches(256, 12), batches(32, 12)),
+    ("batch-size", batches(64, 6), batches(32, 6)),
+    ("batch-size", batches(64, 12), batches(32, 6)),
+    ("batch-size", batches(128, 24), batches(32, 6)),
 ]
 
 
@@ -55,7 +65,7 @@ def test_every_difference_is_what_the_records_give(claim):
     assert str(difference).partition(" (95 %")[0] in PAGE
 
 
-@pytest.mark.parametrize("name", ["color-strength", "projection-head", "temperature"])
+@pytest.mark.parametrize("name", ["color-strength", "projection-head", "temperature", "batch-size"])
 def test_every_cell_is_in_the_tables(name):
     sweep = read_sweep(RESULTS / f"{name}-glyphs")
     for cell in [*sweep.grid.further.values(), *sweep.grid.references.values()]:
