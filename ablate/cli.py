@@ -240,6 +240,10 @@ def search(
     short_side: options.ShortSide = None,
     skip_corrupt: options.SkipCorrupt = False,
     retry_failed: options.RetryFailed = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the space, the next batch and what the budget is worth; run nothing"),
+    ] = False,
     launcher: options.Launcher = "local",
 ) -> int:
     """Search for the best composition: which ops, in which order, how strong. The same command again goes on.
@@ -253,9 +257,11 @@ def search(
     from ablate.report.study import add_to_storage, check_storage
     from ablate.resolve import search_of, understand
     from ablate.search.budget import Budget
+    from ablate.search.dry_run import show_search
     from ablate.search.run import run_search
     from ablate.settings import op_defaults, validate
     from ablate.sweep.launch import training_here, training_there
+    from ablate.sweep.local import default_devices
     from ablate.sweep.run import INTERRUPTED, check_out
 
     far, names = launcher == "slurm", split_list(ops, ",")
@@ -280,7 +286,7 @@ def search(
         seeds=seeds,
     )
     directory = out or default_out(request.data, ["search", *names])
-    request, slurm = _where(file, directory, {**jobs, "workers": workers}, far=far, submits=True)
+    request, slurm = _where(file, directory, {**jobs, "workers": workers}, far=far, submits=not dry_run)
     asked, config = understand(file, request), validate(request)
     space = search_of(asked, max_length, strength, p, sampler, sampler_seed, batch)
     allowed = Budget.parse(budget, config.device)
@@ -292,6 +298,11 @@ def search(
     experiment = asked.experiment(images, _command())
     experiment = experiment.model_copy(update={"ops": (), "search": space, "source": "", "slurm": slurm})
     say(console, str(images))
+    if dry_run:
+        there = ["cpu"] if config.device == "cpu" else []
+        devices = there if far else default_devices(config.device, workers, config.threads, config.world_size)
+        show_search(directory, experiment, allowed, op_defaults(request), devices, where, console)
+        return 0
     here = training_here(directory, experiment.shared, where, workers, retry_failed, console)
     keep = (lambda sweep: add_to_storage(sweep, storage)) if storage else (lambda sweep: None)
     with training_there(directory, where, retry_failed, console) if far else here as train:

@@ -46,20 +46,19 @@ def run_search(
             after_batch(sweep)
             if survey(directory, sweep.trials).missing:
                 return 1  # stopped, and said why
-        batch = _next(whole, sweep, budget, defaults, console)
+        batch = next_batch(whole, sweep, budget, defaults, console)
         if not batch:
             return 1 if sweep and sweep.failed else 0
         say(console, f"next: {', '.join(composition.label for composition in batch)}")
         experiment = whole.model_copy(update={"compositions": (*whole.compositions, *batch)})
 
 
-def _next(
+def next_batch(
     whole: Experiment, sweep: Sweep | None, budget: Budget, defaults: Defaults, console: Console
 ) -> list[NamedComposition]:
-    """What is to be trained next; nothing where the budget is spent or the space exhausted."""
+    """What is to be trained next; nothing where the budget is spent or the space exhausted, and says which."""
     assert whole.search is not None
-    records = [sweep.records[t.id] for t in sweep.trials if t.reference is None] if sweep else []
-    spent, done = budget.spent(records), len(whole.compositions)
+    spent, done = budget.spent(cells(sweep)) if sweep else 0.0, len(whole.compositions)
     if spent >= budget.amount:
         say(console, f"the budget of {budget} is spent ({spent:.4g})")
         return []
@@ -70,6 +69,11 @@ def _next(
     if budget.unit == "trials" and not whole.prune:  # who goes on follows from whole batches
         batch = batch[: -(-int(budget.amount - spent) // len(whole.seeds))]
     return batch
+
+
+def cells(sweep: Sweep) -> list[TrialResult]:
+    """The records of compositions, which a budget counts."""
+    return [sweep.records[t.id] for t in sweep.trials if t.reference is None and t.id in sweep.records]
 
 
 def values(sweep: Sweep) -> list[Known]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from ablate.report.recommend import recommend
 from ablate.report.study import add_to_storage, check_storage
 from ablate.report.sweep import read_sweep
 from ablate.results import write_atomically, write_record
+from ablate.search import dry_run
 from ablate.search.budget import Budget
 from ablate.search.propose import Known, propose
 from ablate.search.run import run_search
@@ -222,6 +224,39 @@ def test_the_report_of_a_search(tmp_path):
     history = searched.history(read_sweep(tmp_path)).axes[0]
     assert len(history.collections[0].get_offsets()) == 20
     assert recommend(tmp_path).choice.best.cell.label.startswith("color")
+
+
+@pytest.mark.parametrize(
+    ("text", "worth"),
+    [("40", "50 min 00 s in all with 2 workers"), ("3h", "about 360 trials"), ("3gpuh", "about 180 trials with 2")],
+)
+def test_a_dry_run_says_what_the_budget_is_worth_and_writes_nothing(tmp_path, monkeypatch, text, worth):
+    monkeypatch.setattr(dry_run, "trial_seconds", lambda experiment, devices, cache: 60.0 * len(devices) / 2)
+
+    def said(directory, budget, devices):
+        stream = io.StringIO()
+        console = Console(file=stream, width=10_000, highlight=False)
+        dry_run.show_search(directory, begun(), budget, {}, devices, tmp_path, console)
+        return stream.getvalue()
+
+    budget = Budget.parse(text, "cuda")
+    first = said(tmp_path / "out", budget, ["cuda:0", "cuda:1"])
+    assert not (tmp_path / "out").exists()
+    assert "space: 40 compositions of one to 3 of 4 ops" in first
+    go(tmp_path / "out", 20)
+    assert f"next: {', '.join(labels(tmp_path / 'out')[:4])}\n" in first
+    again = said(tmp_path / "out", Budget(120, "trials"), [])
+    assert "10 proposed so far" in again
+    assert "120 trials, 20 of it spent" in again
+    assert "this is not the machine to measure on" in again
+    if budget.unit == "trials":
+        again = said(tmp_path / "out", Budget(120, "trials"), ["cuda:0", "cuda:1"])
+    else:
+        again = said(tmp_path / "new", budget, ["cuda:0", "cuda:1"])
+    assert worth in again
+    assert "the budget of 20 trials is spent" in said(tmp_path / "out", Budget(20, "trials"), [])
+    sorted((tmp_path / "out" / "trials").glob("*"))[0].unlink()
+    assert "next: 1 trial that the last batch lacks" in said(tmp_path / "out", Budget(20, "trials"), [])
 
 
 def test_another_space_in_the_same_directory_is_refused(tmp_path):

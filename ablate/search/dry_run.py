@@ -1,0 +1,85 @@
+"""What ``ablate search --dry-run`` says before anything runs: the space, what comes next, what the budget is worth."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from rich.console import Console
+
+from ablate.config import Experiment, NamedComposition
+from ablate.console import counted, say
+from ablate.report.sweep import read_sweep
+from ablate.search.budget import Budget
+from ablate.search.propose import Defaults
+from ablate.search.run import cells, next_batch
+from ablate.space import tuned
+from ablate.sweep.estimate import trial_seconds
+from ablate.sweep.eta import clock
+from ablate.sweep.run import merge_with_existing, survey
+
+
+def show_search(
+    directory: Path,
+    experiment: Experiment,
+    budget: Budget,
+    defaults: Defaults,
+    devices: list[str],
+    cache: Path,
+    console: Console,
+) -> None:
+    """Print it; write nothing. ``devices``: one per worker, to measure on; none where that is not on this machine."""
+    whole = merge_with_existing(directory, experiment)
+    sweep = read_sweep(directory) if whole.compositions else None
+    missing = survey(directory, sweep.trials, prunes=bool(whole.prune)).missing if sweep else []
+    spent = budget.spent(cells(sweep)) if sweep else 0.0
+    _show_space(whole, console)
+    say(console, f"search directory: {directory}; budget: {budget}, {spent:.4g} of it spent")
+    if missing:
+        say(console, f"next: {counted(len(missing), 'trial')} that the last batch lacks")
+        return
+    batch = next_batch(whole, sweep, budget, defaults, console)
+    if not batch:
+        return
+    say(console, f"next: {', '.join(item.label for item in batch)}")
+    if devices:
+        _show_worth(whole, batch, budget, spent, devices, cache, console)
+    else:
+        say(console, "estimated: nothing, as this is not the machine to measure on")
+
+
+def _show_space(whole: Experiment, console: Console) -> None:
+    search = whole.search
+    assert search is not None
+    ops = len(search.ops)
+    count = sum(math.perm(ops, length) for length in range(1, search.max_length + 1))
+    names = sorted({name for op in search.ops for name in tuned(search, op)}, reverse=True)
+    each = f", each with its ops' {' and '.join(names)}" if names else ""
+    lengths = f"one to {search.max_length}" if search.max_length > 1 else "one"
+    say(console, f"space: {counted(count, 'composition')} of {lengths} of {counted(ops, 'op')}{each}")
+    batch = f"{counted(search.batch, 'composition')} x {counted(len(whole.seeds), 'seed')}"
+    say(console, f"batches of {batch}; {len(whole.compositions)} proposed so far")
+    if whole.prune:
+        epochs = " and ".join(str(rung.epoch(whole.shared.epochs)) for rung in whole.prune)
+        say(console, f"pruned after epochs {epochs}, in comparison with all that were there before")
+
+
+def _show_worth(
+    whole: Experiment,
+    batch: list[NamedComposition],
+    budget: Budget,
+    spent: float,
+    devices: list[str],
+    cache: Path,
+    console: Console,
+) -> None:
+    at_once = devices[: len(batch) * len(whole.seeds)]
+    each = trial_seconds(whole.model_copy(update={"compositions": tuple(batch)}), at_once, cache)
+    workers, left = counted(len(at_once), "worker"), budget.amount - spent
+    if budget.unit == "trials":
+        worth = f"{clock(each * math.ceil(left / len(at_once)))} in all with {workers}"
+    else:
+        gpus = whole.shared.world_size if budget.unit == "gpuh" else 1 / len(at_once)
+        worth = f"about {counted(int(left * 3600 / (each * gpus)), 'trial')} with {workers}"
+    ends = ", if none is pruned" if whole.prune else ""
+    say(console, f"estimated: {clock(each)} per trial (measured here on a few steps), {worth}{ends}")
