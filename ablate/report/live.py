@@ -82,7 +82,7 @@ def pace(status: Status, now: float) -> Text | None:
 def _screen(status: Status, console: Console, every: float) -> Group:
     """A status that fits the terminal: the cells get the room that the rest leaves them."""
     hint = f"as of {time.strftime('%H:%M:%S')}, every {every:g} s; Ctrl-C leaves, and changes nothing"
-    below = 6 + min(len(status.begun), FEW + 1) + min(len(status.failed), FEW + 1) + 2 * bool(status.failed)
+    below = 6 + min(len(_begun(status)), FEW + 1) + min(len(status.failed), FEW + 1) + 2 * bool(status.failed)
     height = max(LEAST_GRID, console.height - below)
     return Group(*_parts(status, console, FEW, height), Text(hint, style="dim"))
 
@@ -92,7 +92,7 @@ def _parts(status: Status, console: Console, most: int, height: int | None) -> l
     if told := pace(status, time.time()):
         parts.append(told)
     parts += cells(status, console, most, height)
-    if status.begun.keys() - {trial.id for trial in status.at("parked")}:
+    if _begun(status):
         parts.append(at_work(status, most))
     parts += _some([failure_line(status.directory, result) for result in status.failed], most, "red")
     parts += _some([f"damaged record: {path} (its trial will run again)" for path in status.damaged], most, "yellow")
@@ -137,13 +137,18 @@ def at_work(status: Status, most: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")  # within 80 columns
     for heading in ("trial", "seed", "state", "attempt", "epoch", "loss", "img/s", "host", "job", "last news"):
         table.add_column(heading, no_wrap=heading not in {"trial", "host"}, overflow="fold")
-    begun = sorted(status.at("running", "lost", "interrupted"), key=lambda trial: status.places[trial.id] != "running")
-    begun = [trial for trial in begun if trial.id in status.begun]
+    begun = _begun(status)
     for trial in begun[:most]:
         table.add_row(*_row(status, trial))
     if len(begun) > most:
         table.add_row(f"... and {len(begun) - most} more")
     return table
+
+
+def _begun(status: Status) -> list[Trial]:
+    """Trials that have begun and do not wait for others, running ones first."""
+    there = [trial for trial in status.at("running", "lost", "interrupted") if trial.id in status.begun]
+    return sorted(there, key=lambda trial: status.places[trial.id] != "running")
 
 
 def _row(status: Status, trial: Trial) -> list[Text | str]:
