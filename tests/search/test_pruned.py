@@ -207,11 +207,16 @@ def command(tiny_folder, cache, out, *extra):
     return [*line, *where, *SETTINGS, "--epochs", "8", "--prune", *extra]
 
 
+def run(line):
+    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+
+
 @pytest.mark.slow
 def test_a_real_search_that_prunes_killed_at_a_rung_ends_as_one_that_was_not(tiny_folder, cache, tmp_path):
-    done = plain.run(command(tiny_folder, cache, tmp_path / "whole", "--workers", "2"))
+    done = run(command(tiny_folder, cache, tmp_path / "whole", "--workers", "2"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pruned after epoch 1" in done.stdout
+    assert "the budget of 8 trials is spent" in done.stdout
     out = tmp_path / "killed"
     process = subprocess.Popen(command(tiny_folder, cache, out, "--workers", "1"), start_new_session=True)
     while not list(out.glob("running/*/parked.json")):
@@ -219,7 +224,7 @@ def test_a_real_search_that_prunes_killed_at_a_rung_ends_as_one_that_was_not(tin
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    again = plain.run(command(tiny_folder, cache, out, "--workers", "1"))
+    again = run(command(tiny_folder, cache, out, "--workers", "1"))
     assert again.returncode == 0, again.stdout + again.stderr
     assert labels(out) == labels(tmp_path / "whole")
     assert results(out) == results(tmp_path / "whole")

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import signal
-import subprocess
-import sys
-import time
 
 import optuna
 import pytest
@@ -30,7 +26,6 @@ from ablate.space import check, place
 from ablate.sweep import launch
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from tests.report.test_report import failure, make_experiment, record
-from tests.sweep.test_local import SETTINGS, results
 from tests.test_cli import ablate, one_sentence
 
 OPS = ("crop", "color", "blur", "sobel")
@@ -316,29 +311,3 @@ def test_mistakes_are_one_sentence(tmp_path, arguments, expected):
     sentence = one_sentence(ablate(*line, *arguments, cwd=tmp_path))
     for part in expected:
         assert part in sentence
-
-
-def command(tiny_folder, cache, out, *extra):
-    line = [sys.executable, "-m", "ablate", "search", "--ops", "crop,color,blur", "--budget", "6", "--batch", "3"]
-    return [*line, "--data", f"folder:{tiny_folder}", "--cache", str(cache), "--out", str(out), *SETTINGS, *extra]
-
-
-def run(line):
-    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
-
-
-@pytest.mark.slow
-def test_a_real_search_killed_in_the_middle_ends_as_one_that_was_not(tiny_folder, cache, tmp_path):
-    done = run(command(tiny_folder, cache, tmp_path / "whole", "--workers", "2"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "the budget of 6 trials is spent" in done.stdout
-    out = tmp_path / "killed"
-    process = subprocess.Popen(command(tiny_folder, cache, out, "--workers", "1"), start_new_session=True)
-    while not list(out.glob("trials/*.json")):
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    again = run(command(tiny_folder, cache, out, "--workers", "1"))
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert labels(out) == labels(tmp_path / "whole")
-    assert results(out) == results(tmp_path / "whole")
