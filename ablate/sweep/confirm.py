@@ -19,6 +19,8 @@ def confirmation(
         update={
             "command": command,
             "ops": (),
+            "search": None,
+            "prune": (),  # all of the few are compared in the end
             "compositions": tuple(compositions),
             "seeds": tuple(range(first, first + seeds)),
             "references": ("untrained",),

@@ -8,8 +8,12 @@ import sys
 
 import pytest
 
-from ablate.sweep.confirm import CONFIRMATION
+from ablate.config import NamedComposition, NamedOp, Search
+from ablate.ops import parse_op, spec
+from ablate.sweep.confirm import CONFIRMATION, confirmation
 from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.prune import RUNGS
+from tests.report.test_report import make_experiment
 from tests.sweep.test_local import results, run
 from tests.test_cli import ablate, one_sentence
 
@@ -25,6 +29,16 @@ def sweep(tiny_folder, cache, tmp_path_factory):
     done = run(tiny_folder, cache, out, "--workers", "1", ops="color")
     assert done.returncode == 0, done.stdout + done.stderr
     return out
+
+
+def test_what_a_pruned_sweep_or_a_search_chose_is_trained_to_the_end():
+    ops = (NamedOp(label="color", op=spec(parse_op("color"))),)
+    found = (NamedComposition(label="color", ops=(ops[0].op,)),)
+    chosen = make_experiment(["a", "b"], 2).model_copy(update={"prune": RUNGS, "search": Search(ops=ops)})
+    planned = confirmation(chosen, found, 3, "ablate recommend")
+    assert (planned.prune, planned.search) == ((), None)
+    assert [(t.label, t.seed) for t in plan(planned) if not t.reference] == [("color", seed) for seed in (2, 3, 4)]
+    assert planned.shared.branches == "two"
 
 
 def test_a_dry_run_writes_nothing(sweep, cache):
