@@ -20,8 +20,8 @@ Scalar = bool | int | float | str | list[float]
 Values = list[Scalar] | dict[str, Scalar | dict[str, Scalar]]
 Seed = Annotated[int, Field(ge=0, strict=True)]
 MOST_SEEDS = 1000
-WHOLE = {"image_size", "threads", "world_size", "precision"}
-"""Settings that all trials of a sweep share: they decide how images are stored and which machine can run a trial."""
+WHOLE = {"image_size", "threads", "world_size"}
+"""Settings that all trials of a sweep share: they decide how images are stored and what a worker of it is."""
 
 
 class ExperimentFile(Model):

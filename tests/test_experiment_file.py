@@ -10,12 +10,15 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import torch
 
+from ablate import settings
 from ablate.data import DataSet
 from ablate.errors import UsageError
 from ablate.experiment_file import json_schema, points, read, to_toml, validated
 from ablate.resolve import request_of, understand
 from ablate.settings import SETTABLE, trial_config
+from ablate.sweep import worker
 from ablate.sweep.plan import EXPERIMENT_FILE, load_experiment, plan
 from tests.sweep.test_local import SETTINGS, results
 from tests.test_cli import ablate, one_sentence
@@ -91,6 +94,19 @@ def test_exclusions_of_points_and_of_cells_at_points(images):
 def test_branches_and_the_objective_can_be_axes(images):
     experiment = resolved(images, compositions=["crop"], axes={"branches": ["one", "two"], "objective": ["supervised"]})
     assert [t.config.base is None for t in plan(experiment) if not t.reference] == [False, True]
+
+
+def test_precision_can_be_an_axis_and_workers_check_their_gpu_for_all_of_it(images, monkeypatch):
+    monkeypatch.setattr(settings, "_check_hardware", lambda config: None)  # this CPU may have none
+    experiment = resolved(images, compositions=["crop"], axes={"precision": ["float32", "bfloat16"]}, references=[])
+    found = {trial.config.precision for trial in plan(experiment)}
+    assert found == {"float32", "bfloat16"}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an old GPU")
+    with pytest.raises(SystemExit, match="this machine's an old GPU has none"):
+        worker._check_hardware(torch.device("cuda"), found)
+    worker._check_hardware(torch.device("cuda"), {"float32"})
 
 
 def test_named_compositions(images):

@@ -44,8 +44,8 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
     _end_in_order(asked, inbox)
     threading.Thread(target=_listen, args=(inbox, busy), daemon=True).start()
     experiment = load_experiment(directory)
-    _check_hardware(device, experiment.shared.precision)
     trials = {trial.id: trial for trial in plan(experiment)}
+    _check_hardware(device, {trial.config.precision for trial in trials.values()})
     data = read_entry(cache, experiment.shared.data.fingerprint)
     with Crew.of_this_job() as crew:
         place = _Place(directory, device, cache, experiment, data, lambda: bool(asked), crew)
@@ -75,14 +75,14 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
     return 0
 
 
-def _check_hardware(device: torch.device, precision: str) -> None:
+def _check_hardware(device: torch.device, precisions: set[str]) -> None:
     """End the worker, rather than every trial, on a machine that is not what the sweep was planned for."""
     if device.type != "cuda":
         return
     if not torch.cuda.is_available():
         seen = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
         sys.exit(f"torch sees no GPU on this machine (CUDA_VISIBLE_DEVICES: {seen})")
-    if precision == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if "bfloat16" in precisions and not torch.cuda.is_bf16_supported(including_emulation=False):
         name = torch.cuda.get_device_name(device)
         sys.exit(f"the sweep is in bfloat16, and this machine's {name} has none; exclude such nodes (--constraint)")
 
