@@ -126,9 +126,8 @@ class Cluster:
             before = names_in(self.directory / JOBS)
             if code := self._submit(experiment, until):
                 return code
-            left = (
-                missing if names_in(self.directory / JOBS) - before else None
-            )  # jobs from before do what they were to
+            new = names_in(self.directory / JOBS) - before
+            left = missing if new else None  # jobs that were there before did what they were to do
         return 0
 
     def _submit(self, experiment: Experiment, until: int | None, *, retry: bool = False) -> int:
