@@ -14,7 +14,7 @@ from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.run import survey
 from ablate.sweep.slurm import cluster
 from ablate.sweep.slurm.past import past, submissions
-from ablate.sweep.slurm.submission import note_cancelling
+from ablate.sweep.slurm.submission import forget_cancelling, note_cancelling
 
 
 def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console: Console) -> int:
@@ -45,8 +45,12 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     if not confirm(what):
         say(console, "nothing was cancelled")
         return 0
-    note_cancelling(directory)
-    cluster.cancel({job.array for job in mine})
+    note_cancelling(directory)  # first: whoever waits for the jobs must not submit others in between
+    try:
+        cluster.cancel({job.array for job in mine})
+    except cluster.ClusterTrouble:
+        forget_cancelling(directory)
+        raise
     state = survey(directory, plan(experiment))
     say(
         console,

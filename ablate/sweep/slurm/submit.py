@@ -55,7 +55,9 @@ def submit_sweep(
     *,
     until: int | None = None,
 ) -> int:
-    """Submit the missing trials that no queued job is to run and nobody is at work on, or that are short of ``until``.
+    """Submit the missing trials that no queued job is to run and nobody is at work on.
+
+    ``until``: only cells that are not at the end of that epoch yet, to be trained so far; None: everything, to its end.
 
     Returns the exit code: 0 submitted, or all done; 1 some trials have failed and nothing is queued, or the cluster
     stopped taking jobs on the way.

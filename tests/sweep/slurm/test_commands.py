@@ -10,6 +10,7 @@ from ablate.config import Slurm
 from ablate.errors import UsageError
 from ablate.sweep.logs import print_log
 from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.slurm import cluster
 from ablate.sweep.slurm.cancel import cancel_sweep
 from ablate.sweep.slurm.dry_run import show_submission
 from ablate.sweep.slurm.submission import was_cancelled
@@ -170,6 +171,17 @@ def test_cancel_counts_asks_and_cancels_with_one_call(sweep, fake_slurm):
     assert "cancelled 9 jobs; 1 trial done, 9 missing" in sweep.said
     assert cancel(sweep) == 0
     assert "nothing to cancel" in sweep.said
+
+
+def test_what_slurm_did_not_cancel_is_not_told_as_cancelled(sweep, fake_slurm, monkeypatch):
+    def refuse(*_):
+        raise cluster.ClusterTrouble("the controller does not answer")
+
+    sweep.submit()
+    monkeypatch.setattr(cluster, "cancel", refuse)
+    with pytest.raises(cluster.ClusterTrouble):
+        cancel(sweep, lambda _: True)
+    assert not was_cancelled(sweep.directory)
 
 
 def test_cancel_where_nothing_was_ever_submitted_asks_nobody(sweep, fake_slurm):
