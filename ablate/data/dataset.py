@@ -70,11 +70,27 @@ class DataSet:
         """The training images that have a label, int64, ascending; the validation part is among them."""
         return (self.train.labels >= 0).nonzero()[:, 0]
 
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """The number of labelled training images of every class, in the order of ``classes``; empty without classes."""
+        return tuple(self.train.labels[self.labelled].bincount(minlength=len(self.classes)).tolist())
+
+    @property
+    def class_sizes(self) -> str:
+        """``9 classes of 40 to 3640 images (60 % in the largest)``; ``no classes`` where there are no labels."""
+        counts = self.class_counts
+        if not counts:
+            return "no classes"
+        if min(counts) == max(counts):
+            return f"{len(counts)} classes of {counts[0]} images"
+        percent = 100 * max(counts) / sum(counts)
+        return f"{len(counts)} classes of {min(counts)} to {max(counts)} images ({percent:.0f} % in the largest)"
+
     def __str__(self) -> str:
         total, labelled, validation = len(self.train.labels), len(self.labelled), int(self.val_mask.sum())
         part = f"{labelled} labelled, {validation}" if 0 < labelled < total else f"{validation}"
         extra = "" if self.pretrain is self.train else f", {len(self.pretrain.labels)} images to pre-train on"
-        classes = f"{len(self.classes)} classes," if self.classes else "no classes:"
+        classes = f"{self.class_sizes}{',' if self.classes else ':'}"
         return (
             f"{self.name}: {classes} {total} training images ({part} of them for validation), "
             f"{len(self.test.labels)} test images{extra}"

@@ -120,6 +120,7 @@ def test_a_fraction_of_the_labels(get, cache, fraction):
     assert (data.train.labels[~kept] == -1).all()
     assert torch.equal(data.val_mask, whole.val_mask & kept)
     assert len(data.pretrain.labels) == len(whole.train.labels)  # every image is still there to pre-train on
+    assert data.class_counts == tuple(data.train.labels[kept].bincount().tolist())
     assert data.pretrain.images is data.train.images
     assert torch.equal(data.test.labels, whole.test.labels)
     assert not set(data.train.groups[kept].tolist()) & set(data.train.groups[~kept].tolist())  # whole groups

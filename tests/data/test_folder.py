@@ -346,3 +346,18 @@ def test_names_that_are_not_utf8(images, cache):
     with pytest.raises(UsageError, match="1 corrupt image file") as caught:
         get(images, cache)
     str(caught.value).encode()
+
+
+def test_the_sizes_of_the_classes_are_counted_and_told(tmp_path, cache):
+    for name, count in (("ant", 2), ("bee", 12), ("cat", 6)):
+        fill(tmp_path / "set" / "train" / name, count)
+        fill(tmp_path / "set" / "test" / name, 4)
+    data = get(tmp_path / "set", cache)
+    assert data.class_counts == (2, 12, 6)
+    assert "3 classes of 2 to 12 images (60 % in the largest), 20 training images" in str(data)
+
+
+def test_classes_of_equal_size_are_told_in_one_number(images, cache):
+    data = get(images, cache)
+    assert data.class_counts == (10, 10)
+    assert "2 classes of 10 images, 20 training images" in str(data)

@@ -23,6 +23,7 @@ def check(data, train, test):
     assert data.pretrain is data.train
     assert 0 < data.val_mask.sum() < train
     assert len(data.labelled) == 0
+    assert data.class_counts == ()
     assert f": no classes: {train} training images (" in str(data)
 
 
