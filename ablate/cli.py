@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 
 from ablate import __version__, options
-from ablate.console import counted, is_main, make_console, say, say_each
+from ablate.console import counted, is_main, make_console, say, say_each, say_text
 from ablate.errors import UsageError
 from ablate.exits import P, with_exit_code
 from ablate.sweep.slurm import cluster
@@ -576,7 +576,7 @@ def report(
         for state in changes(first, pause) if watch else ():
             if not state.is_over:
                 write_report(first, others, paper=paper, refresh=pause)
-                console.print(headline(state), soft_wrap=True)
+                say_text(console, headline(state))
     finally:  # also after Ctrl-C: a page that nobody writes any more must not say that it refreshes
         written = write_report(first, others, paper=paper)
     written.show(console)

@@ -1,15 +1,22 @@
-"""What the commands print through: sentences that no pipe cuts into lines and no bracket turns into markup."""
+"""What the commands print through: sentences that a terminal gets in whole words, and a pipe in one line each."""
 
 from __future__ import annotations
 
 import os
+import re
+import textwrap
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 MOST = 20
 """Sentences of one kind that are printed; a sweep may have thousands of them."""
+GLUE = "\N{NO-BREAK SPACE}"
+CONTINUED = " \\"  # how a shell is told that a command goes on in the next line
+COMMAND = re.compile(r"(`[^`]+`\S*)")
+QUOTED = re.compile(r"'[^']*'")  # where a backslash would be one
 
 
 def is_main() -> bool:
@@ -28,17 +35,72 @@ def counted(number: int, noun: str) -> str:
 
 
 def say(console: Console, sentence: str, style: str = "") -> None:
-    """Print ``sentence`` as it is: one line, whatever its length, so that it can be searched and copied."""
-    console.print(Text(sentence, style=style), soft_wrap=True)
+    """Print ``sentence``: wrapped between words on a terminal; elsewhere in one line, to be searched and copied."""
+    say_text(console, Text(sentence, style=style))
+
+
+def say_text(console: Console, text: Text) -> None:
+    """Print as :func:`say` does. Lines that fit keep their spaces and colours."""
+    if console.is_terminal and any(cell_len(line) > console.width for line in text.plain.splitlines()):
+        text = Text(wrapped(text.plain, console.width), style=text.style)
+    say_as_it_is(console, text)
+
+
+def say_as_it_is(console: Console, text: str | Text) -> None:
+    """Print code, scripts and logs, whose lines must stay what they are."""
+    console.print(Text(text) if isinstance(text, str) else text, soft_wrap=True)
 
 
 def say_each(console: Console, sentences: Sequence[str], style: str = "") -> None:
     """Print the first twenty, and how many more there are."""
     for line in first_lines(sentences, style):
-        console.print(line, soft_wrap=True)
+        say_text(console, line)
 
 
 def first_lines(sentences: Sequence[str], style: str = "") -> list[Text]:
     """The first twenty of ``sentences``, and how many more there are."""
     lines = [*sentences[:MOST], f"... and {len(sentences) - MOST} more"] if len(sentences) > MOST else sentences
     return [Text(line, style=style) for line in lines]
+
+
+def wrapped(text: str, width: int) -> str:
+    """``text`` in lines of at most ``width`` columns, broken between words.
+
+    A word that is longer, such as a path, stays whole in a line of its own. A command in backticks is kept in one line;
+    one that is longer than a line is broken as a shell allows, so that it can still be copied.
+    """
+    return "\n".join("\n".join(_lines(line, width)) for line in text.split("\n"))
+
+
+def _lines(line: str, width: int) -> list[str]:
+    if cell_len(line) <= width:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    lines: list[str] = []
+    prose = ""
+    for number, part in enumerate(COMMAND.split(line)):
+        is_command = number % 2 == 1
+        if is_command and cell_len(part) > width - len(indent):
+            lines += _broken(prose, indent, width)
+            lines += _broken(QUOTED.sub(lambda found: _glued(found[0]), part), indent, width, CONTINUED)
+            prose = ""
+        else:
+            prose += _glued(part) if is_command else part
+    return lines + _broken(prose, indent, width)
+
+
+def _glued(words: str) -> str:
+    return words.replace(" ", GLUE)
+
+
+def _broken(text: str, indent: str, width: int, end: str = "") -> list[str]:
+    """Lines of whole words, all but the last with ``end`` behind them."""
+    found = textwrap.wrap(
+        text.strip(),
+        max(1, width - len(end)),
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(GLUE, " ") + end * (number < len(found)) for number, line in enumerate(found, start=1)]

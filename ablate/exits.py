@@ -8,7 +8,7 @@ from typing import NoReturn, ParamSpec
 
 import typer
 
-from ablate.console import is_main
+from ablate.console import make_console, say
 from ablate.errors import UsageError
 from ablate.lease import Held, LostLease
 from ablate.results import DiskTrouble
@@ -47,6 +47,5 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
 
 def _leave(sentence: str, code: int) -> NoReturn:
     """Print on standard error, once however many processes torchrun started, and leave."""
-    if is_main():
-        typer.echo(sentence, err=True)
+    say(make_console(stderr=True), sentence)
     raise typer.Exit(code) from None

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ablate.config import Trial
-from ablate.console import MOST, counted, first_lines
+from ablate.console import MOST, counted, first_lines, say_text
 from ablate.lease import STALE
 from ablate.report.cells import MARKS, PLAIN, STYLES, View, coloured, draw, one_line, view
 from ablate.report.grid import grid_of, sweep_rows
@@ -31,7 +31,10 @@ QUIET = STALE / 2  # seconds after which a running trial's silence is marked; at
 def print_status(status: Status, console: Console) -> None:
     """Counts, cells, what has begun with its epoch, failures with reason and log, and what to do next."""
     for part in _parts(status, console, MOST, None):
-        console.print(part, soft_wrap=isinstance(part, Text))
+        if isinstance(part, Text):
+            say_text(console, part)
+        else:
+            console.print(part)
 
 
 def watch_status(directory: Path, console: Console, every: float) -> None:
@@ -51,7 +54,7 @@ def watch_status(directory: Path, console: Console, every: float) -> None:
         else:
             for status in changes(directory, every):
                 if not status.is_over:
-                    console.print(headline(status), soft_wrap=True)
+                    say_text(console, headline(status))
     except KeyboardInterrupt:
         pass  # whoever watches changes nothing by leaving
     if status:
@@ -100,9 +103,9 @@ def _parts(status: Status, console: Console, most: int, height: int | None) -> l
     if status.note:
         parts.append(Text(status.note, style="yellow"))
     if status.is_over and status.count("interrupted", "lost", "missing", "parked"):
-        parts.append(Text(f"to complete it: {status.experiment.command}"))
+        parts.append(Text(f"to complete it: `{status.experiment.command}`"))
     if status.failed:
-        parts.append(Text(f"to rerun what failed: {status.experiment.command} --retry-failed"))
+        parts.append(Text(f"to rerun what failed: `{status.experiment.command} --retry-failed`"))
     return parts
 
 

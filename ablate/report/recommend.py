@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ablate.config import NamedComposition, OpSpec
-from ablate.console import counted, say
+from ablate.console import counted, say, say_as_it_is
 from ablate.errors import UsageError
 from ablate.report.grid import Cell, Grid
 from ablate.report.noise import contenders, more_seeds, separation
@@ -152,7 +152,7 @@ def show(found: Recommendation, console: Console) -> None:
         for name, code in found.pipelines.items():
             say(console, f"{out / name}: code that runs without ablate; it makes both views")
             if name == KORNIA_FILE:
-                say(console, f"\n{code}")
+                say_as_it_is(console, f"\n{code}")
     elif found.confirmed or found.choice.sweep.experiment.shared.branches == "two":
         say(
             console,

@@ -11,7 +11,8 @@ from ablate.report.grid import Cell, Grid
 from ablate.report.palette import as_hex, colour, ink_on
 from ablate.report.statistics import percent, ranked
 
-ROW_LABEL = 16  # columns
+ROW_LABEL = 16  # columns at most
+LEAST_LABEL, LEAST_CELL = 4, 6  # columns of a row's label and of a number, below which nothing can be read
 LISTED = 20  # compositions of a ranking
 MARKS = {"failed": "failed", "missing": "-", "not judged": "n/a", "left out": "", "pruned": "pruned"}
 
@@ -19,13 +20,17 @@ MARKS = {"failed": "failed", "missing": "-", "not judged": "n/a", "left out": ""
 def render(grid: Grid, console: Console) -> None:
     """Print means in percent, coloured as the figure is, with row averages, deviations where known, and references.
 
-    With compositions beside the grid, the best of all are listed below it, ranked by validation accuracy.
+    With compositions beside the grid, the best of all are listed below it, ranked by validation accuracy; so they are
+    where the grid is too wide for the terminal.
     """
-    if grid.ops:
+    fits = LEAST_LABEL + LEAST_CELL * (len(grid.ops) + 1) <= console.width
+    if grid.ops and fits:
         console.print(_matrix(grid, console.width))
+    elif grid.ops:
+        say(console, f"The grid of {len(grid.ops)} ops needs a wider terminal; it is in the report. The best:")
     if any(cell.status == "partial" for cell in grid.compositions):
         say(console, "* not all seeds are done")
-    if grid.further:
+    if grid.further or not fits:
         best = ranked(grid)
         for place, cell in enumerate(best[:LISTED], start=1):
             say(console, _ranked(place, cell, grid))
@@ -44,12 +49,14 @@ def _ranked(place: int, cell: Cell, grid: Grid) -> str:
 def _matrix(grid: Grid, width: int) -> Table:
     deviations = any(cell.std() is not None for cell in grid.cells.values())
     table = Table(box=None, pad_edge=False, padding=(0, 0), collapse_padding=True)
-    table.add_column("first \\ second", no_wrap=True, overflow="ellipsis", max_width=ROW_LABEL)
-    width = max(6, min(14, (width - ROW_LABEL) // (len(grid.ops) + 1)))
+    columns = len(grid.ops) + 1
+    label = max(LEAST_LABEL, min(ROW_LABEL, width - LEAST_CELL * columns))
+    table.add_column("first \\ second", no_wrap=True, overflow="ellipsis", max_width=label)
+    width = max(LEAST_CELL, min(14, (width - label) // columns))
     for op in (*grid.ops, "average"):
-        table.add_column(
-            Text(op), justify="center", no_wrap=True, overflow="ellipsis", min_width=width, max_width=width
-        )
+        heading = Text(op)
+        heading.truncate(width - 1, overflow="ellipsis")
+        table.add_column(heading, justify="center", no_wrap=True, min_width=width, max_width=width)
     means = [mean for cell in grid.cells.values() if (mean := cell.mean()) is not None]
     low, high = (min(means), max(means)) if means else (0.0, 1.0)
     show = deviations and width >= 10

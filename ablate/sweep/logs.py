@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.config import Trial
-from ablate.console import say
+from ablate.console import say, say_as_it_is
 from ablate.errors import UsageError, unknown
 from ablate.sweep.local import tail
 from ablate.sweep.plan import load_experiment, plan
@@ -77,4 +77,4 @@ def _job_log(directory: Path, trial_id: str) -> Path | None:
 
 def _print(path: Path, lines: int | None, console: Console) -> None:
     text = tail(path, lines) if lines else path.read_text(errors="replace").rstrip("\n")
-    say(console, text)
+    say_as_it_is(console, text)

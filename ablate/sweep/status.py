@@ -157,5 +157,5 @@ def reason(result: TrialResult) -> str:
 def failure_line(directory: Path, result: TrialResult) -> str:
     """Which trial failed, why, and where its log is."""
     log = log_path(directory, result.id)
-    where = f"log: {log}" if log.is_file() else f"see: ablate logs {directory} {result.id}"  # it may not have begun
+    where = f"log: {log}" if log.is_file() else f"see: `ablate logs {directory} {result.id}`"  # it may not have begun
     return f"failed: {result.label} seed {result.seed}: {reason(result)} ({where})"

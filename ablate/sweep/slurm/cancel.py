@@ -55,6 +55,6 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     say(
         console,
         f"cancelled {counted(len(mine), 'job')}; {counted(len(state.finished), 'trial')} done, "
-        f"{len(state.missing)} missing; to go on: {experiment.command}",
+        f"{len(state.missing)} missing; to go on: `{experiment.command}`",
     )
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.config import Experiment, Slurm
-from ablate.console import counted, say
+from ablate.console import counted, say, say_as_it_is
 from ablate.results import TrialResult
 from ablate.sweep.dry_run import print_plan
 from ablate.sweep.estimate import trial_seconds
@@ -49,7 +49,7 @@ def show_submission(directory: Path, experiment: Experiment, cache: Path, retry_
         say(console, left_over(packing), "yellow")
     say(console, "the batch script of the first (its token is drawn when it is submitted):")
     at_once = packing.arrays[0][2]
-    say(console, batch_script(directory, submission.token, submission.arrays[0], slurm, at_once).rstrip())
+    say_as_it_is(console, batch_script(directory, submission.token, submission.arrays[0], slurm, at_once).rstrip())
     _show_cost(experiment, slurm, state, len(waiting), len(packing.packs), cache, console)
 
 

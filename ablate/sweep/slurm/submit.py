@@ -294,7 +294,7 @@ def _announce(directory: Path, submission: Submission, console: Console) -> None
         f"submitted {counted(jobs, 'job')} for {counted(trials, 'trial')}: {ids} ({describe(submission.slurm)})",
     )
     name = shlex.quote(str(directory))
-    say(console, f"to follow: ablate status {name}; to stop: ablate cancel {name}")
+    say(console, f"to follow: `ablate status {name}`; to stop: `ablate cancel {name}`")
 
 
 def describe(slurm: Slurm) -> str:
