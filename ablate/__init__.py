@@ -6,11 +6,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ablate.api import grid
     from ablate.composition import Composition, TransformPair
     from ablate.config import TrialConfig
     from ablate.data import prepare
     from ablate.ops import Op, op, param, register
+    from ablate.report import write_report
     from ablate.report.heatmap import heatmap
+    from ablate.report.recommend import recommend
     from ablate.results import TrialResult
     from ablate.simclr.lars import LARS
     from ablate.simclr.loss import nt_xent
@@ -23,12 +26,15 @@ _HOME = {
     "Composition": "ablate.composition",
     "TransformPair": "ablate.composition",
     "TrialConfig": "ablate.config",
+    "grid": "ablate.api",
     "Op": "ablate.ops",
     "op": "ablate.ops",
     "prepare": "ablate.data",
     "param": "ablate.ops",
     "register": "ablate.ops",
     "heatmap": "ablate.report.heatmap",
+    "recommend": "ablate.report.recommend",
+    "write_report": "ablate.report",
     "LARS": "ablate.simclr.lars",
     "TrialResult": "ablate.results",
     "load_results": "ablate.table",
@@ -44,14 +50,17 @@ __all__ = [
     "TrialConfig",
     "TrialResult",
     "__version__",
+    "grid",
     "heatmap",
     "load_results",
     "nt_xent",
     "op",
     "param",
     "prepare",
+    "recommend",
     "register",
     "run_trial",
+    "write_report",
 ]
 
 
@@ -60,3 +69,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'ablate' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, for tab completion."""
+    return __all__

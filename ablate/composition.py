@@ -12,8 +12,21 @@ from torch import Tensor
 from ablate.compiled import compiled
 from ablate.config import Base, OpSpec, TrialConfig
 from ablate.errors import UsageError
-from ablate.ops import Crop, Op, Params, center_crop, from_spec, parse_composition, resized_crop, spec, to_string
+from ablate.ops import (
+    Crop,
+    Op,
+    Params,
+    as_unit_range,
+    center_crop,
+    from_spec,
+    parse_composition,
+    resized_crop,
+    spec,
+    to_string,
+)
 from ablate.rng import derive_seed, stream
+
+CHANNELS = (1, 3)  # of the images that a pair takes
 
 
 @dataclass(frozen=True)
@@ -21,6 +34,27 @@ class Composition:
     """An ordered sequence of ops; the first is applied first. The empty one is written ``none``."""
 
     ops: tuple[Op, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ops", tuple(self.ops))
+
+    def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Apply every op to a batch, one after the other, at the images' own size.
+
+        Args:
+            images: float ``[n, c, h, w]`` in [0, 1], or uint8, which is divided by 255.
+            generator: what is drawn from; default: torch's global generator on the CPU.
+
+        Returns:
+            float ``[n, c, h, w]`` in [0, 1] on the device of ``images``.
+
+        Raises:
+            UsageError: images of another shape or dtype.
+        """
+        images = as_unit_range(images)
+        for op in self.ops:
+            images = op(images, generator)
+        return images
 
     @classmethod
     def parse(cls, text: str, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Composition:
@@ -229,6 +263,9 @@ def _apply(op: Op, images: Tensor, params: Params) -> Tensor:
 def _check_stored(images: Tensor) -> None:
     if images.dtype != torch.uint8 or images.ndim != 4:
         raise ValueError(f"images must be uint8 [n, c, h, w], not {images.dtype} {list(images.shape)}")
+    if images.shape[1] not in CHANNELS:
+        last = "; for images [n, h, w, c]: images.permute(0, 3, 1, 2)" if images.shape[3] in CHANNELS else ""
+        raise ValueError(f"images must have 1 or 3 channels, [n, c, h, w], not {list(images.shape)}{last}")
 
 
 def _composition(value: str | Composition) -> Composition:

@@ -19,6 +19,8 @@ SCHEMA = 1
 OUT_OF_MEMORY = "OutOfMemory"
 """The error type of a trial that needed more memory, of the GPU or the machine, than there was."""
 MEMORY_ADVICE = "--micro-batch, a smaller --batch-size or fewer trials side by side would need less"
+SHOWN = ("linear_top1", "rotation_top1")
+"""The metrics that a record's ``repr`` names."""
 ROTATION_NOT_APPLICABLE = "rotation-not-applicable"
 """The flag of a composition that turns images, which rotation prediction cannot judge."""
 
@@ -64,6 +66,10 @@ class TrialResult(Model):
     host: dict[str, str] = {}
     when: str = ""
     error: Failure | None = None
+
+    def __repr__(self) -> str:
+        accuracy = "".join(f", {name} {self.metrics[name]:.3f}" for name in SHOWN if name in self.metrics)
+        return f"<TrialResult {self.label}, seed {self.seed}: {self.status}{accuracy}>"
 
     @property
     def id(self) -> str:

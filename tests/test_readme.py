@@ -36,6 +36,14 @@ def test_its_python_runs(monkeypatch, tmp_path, cache):
     exec(compile(code, "README.md", "exec"), {})
 
 
+@pytest.mark.slow
+def test_the_python_of_its_page_runs(monkeypatch, tmp_path, cache):
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL))
+    monkeypatch.setenv("ABLATE_CACHE", str(cache))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "python.md", "exec"), {})
+
+
 @pytest.mark.parametrize("line", COMMANDS)
 def test_its_commands_are_understood(line):
     group = get_command(app)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ablate.config import DataIdentity
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Images:
     """uint8 images, all of one size (uniform) or of several (ragged).
 
@@ -25,6 +25,10 @@ class Images:
     def __len__(self) -> int:
         return len(self.pixels) if self.sizes is None else len(self.sizes)
 
+    def __repr__(self) -> str:
+        shape = f"all {list(self.pixels.shape[2:])}" if isinstance(self.pixels, Tensor) else "of several sizes"
+        return f"<{len(self)} images, {shape}>"
+
     @property
     def nbytes(self) -> int:
         """Bytes of pixels."""
@@ -32,7 +36,7 @@ class Images:
         return sum(shard.numel() for shard in shards)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Split:
     """Images with ``labels`` int64 ``[N]`` (-1 where there is none) and ``groups`` int64 ``[N]``: shared sources."""
 
@@ -40,8 +44,11 @@ class Split:
     labels: Tensor
     groups: Tensor
 
+    def __repr__(self) -> str:
+        return f"<Split of {len(self.labels)} images>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class DataSet:
     """Images to pre-train on, training images with labels and their validation part, and test images.
 
@@ -85,6 +92,9 @@ class DataSet:
             return f"{len(counts)} classes of {counts[0]} images"
         percent = 100 * max(counts) / sum(counts)
         return f"{len(counts)} classes of {min(counts)} to {max(counts)} images ({percent:.0f} % in the largest)"
+
+    def __repr__(self) -> str:
+        return f"<DataSet {self}>"
 
     def __str__(self) -> str:
         total, labelled, validation = len(self.train.labels), len(self.labelled), int(self.val_mask.sum())

@@ -8,7 +8,7 @@ from ablate.ops.catalogue import describe
 from ablate.ops.crop import Crop
 from ablate.ops.grammar import from_spec, parse_composition, parse_op, spec, split_list, to_string
 from ablate.ops.kornia_adapter import PREFIX, adapt
-from ablate.ops.op import Op, Params, build, param
+from ablate.ops.op import Op, Params, as_unit_range, build, param
 from ablate.ops.registry import get, names, register
 from ablate.ops.rehearsal import rehearse
 from ablate.ops.resample import center_crop, resized_crop
@@ -17,6 +17,7 @@ __all__ = [
     "Crop",
     "Op",
     "Params",
+    "as_unit_range",
     "center_crop",
     "describe",
     "from_spec",

@@ -29,8 +29,9 @@ def param(default: Any, doc: str, *, low: float | None = None, high: float | Non
 class Op:
     """Base of every op; owns ``p``, the probability with which an image is changed at all.
 
-    A subclass writes only ``draw`` (what is drawn per image) and ``transform`` (how it is applied), sets ``name``
-    by registering itself, and raises ``version`` whenever equal parameters stop giving equal pixels.
+    A subclass writes only ``draw`` (what is drawn per image) and ``transform`` (how it is applied), sets ``name`` by
+    registering itself, and raises ``version`` whenever equal parameters stop giving equal pixels. ``register`` refuses
+    a class without ``transform``.
     """
 
     name: ClassVar[str] = ""
@@ -62,6 +63,25 @@ class Op:
     def is_identity(self) -> bool:
         """True when the op is switched off: ``p`` = 0 or ``strength`` = 0."""
         return self.p == 0 or getattr(self, "strength", 1.0) == 0
+
+    def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw parameters for a batch and apply them: ``apply(images, sample(...))``.
+
+        Args:
+            images: float ``[n, c, h, w]`` in [0, 1], or uint8, which is divided by 255.
+            generator: what is drawn from; default: torch's global generator on the CPU.
+
+        Returns:
+            float ``[n, c, h, w]`` in [0, 1] on the device of ``images``.
+
+        Raises:
+            UsageError: images of another shape or dtype.
+        """
+        images = as_unit_range(images)
+        self.check(images)
+        generator = generator or torch.default_generator
+        drawn = self.sample(len(images), (images.shape[2], images.shape[3]), generator)
+        return self.apply(images, {name: value.to(images.device) for name, value in drawn.items()})
 
     def sample(
         self,
@@ -106,7 +126,11 @@ class Op:
         """Raise UsageError unless ``images`` is ``[n, c, h, w]`` with a channel count and shape this op takes."""
         if images.ndim != 4 or images.shape[1] not in self.channels:
             allowed = " or ".join(str(c) for c in self.channels)
-            raise UsageError(f"op '{self.name}' takes [n, c, h, w] images with c = {allowed}, not {list(images.shape)}")
+            last = images.ndim == 4 and images.shape[3] in self.channels
+            hint = "; for images [n, h, w, c]: images.permute(0, 3, 1, 2)" if last else ""
+            raise UsageError(
+                f"op '{self.name}' takes [n, c, h, w] images with c = {allowed}, not {list(images.shape)}{hint}"
+            )
         if self.square_only and images.shape[2] != images.shape[3]:
             raise UsageError(f"op '{self.name}' takes square images, not {images.shape[2]} x {images.shape[3]}")
 
@@ -118,6 +142,21 @@ class Op:
         """Every parameter and its value, ``p`` last; tuples stay tuples."""
         names = [f.name for f in dataclasses.fields(self) if f.name != "p"] + ["p"]
         return {name: getattr(self, name) for name in names}
+
+
+def as_unit_range(images: Tensor) -> Tensor:
+    """``images`` as floats in [0, 1]: uint8 is divided by 255, float passes as it is.
+
+    Raises:
+        UsageError: not a tensor, or another dtype.
+    """
+    if not isinstance(images, Tensor):
+        raise UsageError(f"images must be a tensor [n, c, h, w], not a {type(images).__name__}")
+    if images.dtype == torch.uint8:
+        return images.float() / 255
+    if not images.is_floating_point():
+        raise UsageError(f"images must be uint8, or float in [0, 1], not {images.dtype}")
+    return images
 
 
 def parameter_fields(cls: type[Op]) -> dict[str, dataclasses.Field[Any]]:

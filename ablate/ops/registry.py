@@ -24,7 +24,8 @@ def register(name: str) -> Callable[[type[OpClass]], type[OpClass]]:
     """Class decorator: make an Op subclass a frozen dataclass and known as ``name``.
 
     Raises:
-        UsageError: a name that is not lower-case letters, digits and ``_``, or is taken; a class that is not an Op.
+        UsageError: a name that is not lower-case letters, digits and ``_``, or is taken; a class that is not an Op or
+            has no ``transform``; a parameter that is not declared with ``param``.
     """
 
     def decorate(cls: type[OpClass]) -> type[OpClass]:
@@ -41,6 +42,8 @@ def register(name: str) -> Callable[[type[OpClass]], type[OpClass]]:
                 raise UsageError(
                     f"parameter {field.name!r} of op {name!r} must be declared with ablate.param(default, doc)"
                 )
+        if cls.transform is Op.transform:
+            raise UsageError(f"the op {name!r} needs a method transform(self, images, params) that returns the images")
         made.name = name
         _OPS[name] = made
         return made

@@ -86,7 +86,7 @@ class Cell:
         return statistics.stdev(values) if len(values) > 1 else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grid:
     """``cells[row, column]`` for every ordered pair of ``ops``, left out or not; the diagonal is the op alone.
 
@@ -98,6 +98,11 @@ class Grid:
     references: dict[str, Cell]
     metric: str = LINEAR
     further: dict[str, Cell] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Grid of {', '.join(self.ops) or 'no ops'}: {len(self.with_results)} of {len(self.compositions)} cells>"
+        )
 
     @property
     def compositions(self) -> list[Cell]:

@@ -18,7 +18,9 @@ from matplotlib.patches import Rectangle
 
 from ablate.report.grid import Cell, Grid, grid_of
 from ablate.report.palette import UNSIGNED, colour, ink_on
+from ablate.report.picture import Picture
 from ablate.report.statistics import choosing, percent
+from ablate.report.sweep import read_sweep
 from ablate.results import write_atomically
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def contenders(grid: Grid) -> frozenset[str]:
 
 
 def heatmap(
-    data: pd.DataFrame | Grid,
+    data: pd.DataFrame | Grid | str | Path,
     *,
     metric: str | None = None,
     title: str = "",
@@ -95,7 +97,7 @@ def heatmap(
     """Draw a grid.
 
     Args:
-        data: the table of :func:`ablate.load_results`, or a Grid.
+        data: a sweep's directory, the table of :func:`ablate.load_results`, or a Grid.
         metric: ``linear_top1``, ``linear_val_top1``, ``linear_balanced_accuracy``, ``knn_top1``, ``sgd_top1``,
             ``online_top1``, ``classifier_top1``, ``z_linear_top1``, ``rotation_top1`` or ``rotation_val_top1``;
             default: ``linear_top1``, or ``rotation_top1`` where there is no linear evaluation.
@@ -105,15 +107,16 @@ def heatmap(
             notes, which are a caption's there. Default: what cells of a readable size take.
 
     Returns:
-        A matplotlib figure: means in percent, ± standard deviation over seeds, a dot in the cells that cannot be told
-        from the best, cells without result marked.
+        A matplotlib figure, which a notebook shows: means in percent, ± standard deviation over seeds, a dot in the
+        cells that cannot be told from the best, cells without result marked.
 
     Raises:
+        UsageError: the directory is not a sweep's.
         ValueError: the table holds no grid, or an unknown metric.
     """
     if metric is not None and metric not in NAMES:
         raise ValueError(f"unknown metric {metric!r}; allowed: {', '.join(NAMES)}")
-    grid = data if isinstance(data, Grid) else grid_of(data)
+    grid = _grid(data)
     if not grid.ops:
         raise ValueError("the table holds no grid: no trial has a row and a column")
     with mpl.rc_context(STYLE):
@@ -121,6 +124,12 @@ def heatmap(
         if width is not None:
             return _draw_column(grid, shown, limits or limits_of(grid, shown), width)
         return _draw(grid, shown, title, limits or limits_of(grid, shown))
+
+
+def _grid(data: pd.DataFrame | Grid | str | Path) -> Grid:
+    if isinstance(data, Grid):
+        return data
+    return read_sweep(data).grid if isinstance(data, str | Path) else grid_of(data)
 
 
 def save(figure: Figure, paths: Sequence[Path]) -> None:
@@ -153,7 +162,7 @@ def _draw(grid: Grid, metric: str, title: str, limits: tuple[float, float]) -> F
     columns = int(width * 16)  # characters of a line of text
     below = notes(grid, metric, columns)
     height = k * CELL[1] + heading_height(grid.ops) + 0.75 + 0.13 * max(0, len(below) - 1)
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Picture(figsize=(width, height), layout="constrained")
     main, side = figure.subplots(1, 2, width_ratios=[k, 1], squeeze=False)[0]
     draw_panel(main, side, grid, metric, limits)
     heading = "\n".join([*textwrap.wrap(title, columns), NAMES[metric]])
@@ -167,7 +176,7 @@ def _draw_column(grid: Grid, metric: str, limits: tuple[float, float], width: fl
     label = 0.055 * max(len(name) for name in short_names(grid.ops)) + 0.3
     sizes = Sizes.fitting(len(grid.ops), width, label)
     height = len(grid.ops) * sizes.cell[1] + heading_height(grid.ops) + 0.1
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Picture(figsize=(width, height), layout="constrained")
     main, side = figure.subplots(1, 2, width_ratios=[len(grid.ops), 1], squeeze=False)[0]
     draw_panel(main, side, grid, metric, limits, sizes)
     return figure

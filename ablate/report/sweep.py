@@ -16,7 +16,7 @@ from ablate.sweep.plan import load_experiment, plan
 POINTS = 40  # of a training curve: as many as a small plot can show
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sweep:
     """What a directory holds; ``records`` by trial id, with thinned histories; ``damaged`` are unreadable files."""
 
@@ -26,6 +26,9 @@ class Sweep:
     records: dict[str, TrialResult]
     damaged: list[Path]
     grid: Grid
+
+    def __repr__(self) -> str:
+        return f"<Sweep {self.directory}: {self}, {len(self.records)} of {len(self.trials)} trials>"
 
     @property
     def failed(self) -> list[TrialResult]:

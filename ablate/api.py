@@ -1,0 +1,78 @@
+"""Sweeps from Python: what ``ablate grid`` does, as a function."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.errors import UsageError, unknown
+from ablate.table import load_results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def grid(
+    ops: str | Sequence[str],
+    out: str | Path | None = None,
+    *,
+    workers: int | None = None,
+    cache: str | Path | None = None,
+    retry_failed: bool = False,
+    **settings: Any,
+) -> pd.DataFrame:
+    """Train every single op and every ordered pair on this machine, write the report, and return the results.
+
+    The same call again trains only what is missing, as ``ablate grid`` does; the directory is the same too, so a sweep
+    that was begun here can be continued on the command line.
+
+    Args:
+        ops: ``"crop,color(strength=0.5)"``, or a sequence of such ops.
+        out: the sweep's directory; default: ``results/<data>-<ops>``.
+        workers: worker processes; default: one per GPU or CPU core.
+        cache: where decoded images are kept; default: ``$ABLATE_CACHE`` or the user's cache directory.
+        retry_failed: run failed trials again.
+        settings: any field of an experiment file (``data``, ``branches``, ``seeds``, ``preset``, ``references``, ...)
+            and any setting of its table ``set`` (``epochs``, ``batch_size``, ``image_size``, ...); those with a dot in
+            their name as ``set={"encoder.width": 8}``.
+
+    Returns:
+        The table of :func:`ablate.load_results`: one row per trial, accuracies as fractions.
+
+    Raises:
+        UsageError: an unknown op, field or setting, or a value that is not allowed; nothing has run then.
+        KeyboardInterrupt: it was interrupted; the same call resumes.
+    """
+    from ablate.data import cache_dir
+    from ablate.experiment_file import ExperimentFile, validated
+    from ablate.inputs import default_out, prepare_images
+    from ablate.ops import split_list
+    from ablate.resolve import request_of, understand
+    from ablate.settings import SETTABLE
+    from ablate.sweep.launch import run_here
+    from ablate.sweep.run import INTERRUPTED, check_out
+
+    names = split_list(ops, ",") if isinstance(ops, str) else list(ops)
+    fields = ExperimentFile.model_fields
+    further = {name: value for name, value in settings.items() if name not in fields}
+    for name in further:
+        if name not in SETTABLE:
+            raise unknown("argument of ablate.grid", name, [*fields, *sorted(SETTABLE)])
+    asked = {name: value for name, value in settings.items() if name in fields}
+    asked["set"] = {**asked.get("set", {}), **further}
+    file = validated({**asked, "ops": names}, "ablate.grid")
+    if file.axes:
+        raise UsageError("ablate.grid holds all settings fixed; axes are for an experiment file: ablate run FILE")
+    request = request_of(file)
+    directory = Path(out) if out else default_out(request.data, names)
+    wish = understand(file, request)
+    check_out(directory)
+    where = cache_dir(str(cache) if cache else None)
+    images = prepare_images(request, where, file.skip_corrupt)
+    again = shlex.join(["ablate", "run", str(directory / "experiment.toml"), "--out", str(directory)])
+    experiment = wish.experiment(images, again)
+    if run_here(directory, experiment, str(images), where, workers, retry_failed, dry_run=False) == INTERRUPTED:
+        raise KeyboardInterrupt(f"interrupted; the same call resumes, or: {again}")
+    return load_results(directory)
