@@ -336,7 +336,7 @@ class _Run:
             with self._timed("train"):
                 entry = trainer.train_epoch(self._should_pause)
                 if entry and trainer.epoch in knn_epochs and self.data.classes and self.world.rank == 0:
-                    entry["knn_val_top1"] = knn_on_validation(frozen)
+                    entry |= knn_on_validation(frozen)
             if entry:
                 self.history.append(entry)
             self._save(trainer)

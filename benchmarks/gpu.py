@@ -152,7 +152,7 @@ def evaluation(device: torch.device, small: bool) -> Rows:
     h, y, held_out = frozen.train()
     h.sum().item()
     extracted = time.perf_counter()
-    linear_evaluation(h, y, held_out, h[:1000], y[:1000], 10)
+    linear_evaluation(h, y, held_out, h[:1000], 10)
     return {"features, seconds": extracted - started, "l2 sweep, seconds": time.perf_counter() - extracted}
 
 

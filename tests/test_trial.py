@@ -220,7 +220,7 @@ def test_the_record_says_what_each_protocol_did(data, config, tmp_path):
     assert "all 72 labelled training images" in default.protocols["linear"]
     asked = run_trial(config, tmp_path / "asked", data=data, protocols=("knn@z", "rankme"))
     assert list(asked.protocols) == ["knn@z", "rankme"]
-    assert set(asked.metrics) == {"z_knn_top1", "rankme"}
+    assert set(asked.metrics) == {"z_knn_top1", "z_knn_balanced_accuracy", "rankme"}
     assert asked.history[-1]["loss"] == default.history[-1]["loss"]  # what is evaluated changes nothing that is trained
 
 

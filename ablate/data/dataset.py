@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ablate.config import DataIdentity
+from ablate.measure import Measure, measure_for
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,6 +82,11 @@ class DataSet:
     def class_counts(self) -> tuple[int, ...]:
         """The number of labelled training images of every class, in the order of ``classes``; empty without classes."""
         return tuple(self.train.labels[self.labelled].bincount(minlength=len(self.classes)).tolist())
+
+    @property
+    def measure(self) -> Measure:
+        """The accuracy that chooses on these images, by :func:`ablate.measure.measure_for`."""
+        return measure_for(self.class_counts)
 
     @property
     def class_sizes(self) -> str:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ablate.evaluation.accuracy import SCORED, scores
 from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.rng import stream
 
@@ -15,42 +16,44 @@ BANK, QUERIES = 2000, 1000  # images that training is watched on
 
 
 def knn(frozen: Frozen, at: At) -> Outcome:
-    """The protocol ``knn``: :func:`knn_top1` of the test images among all labelled training images."""
-    train_h, train_y, _ = frozen.train(at)
+    """The protocol ``knn``: :func:`knn_predict` of the test images among all labelled training images."""
+    (train_h, train_y, _), (test_h, test_y) = frozen.train(at), frozen.test(at)
+    classes = len(frozen.data.classes)
     return Outcome(
-        metrics={"knn_top1": knn_top1(train_h, train_y, *frozen.test(at), len(frozen.data.classes))},
+        metrics=scores("knn", knn_predict(train_h, train_y, test_h, classes), test_y, classes),
         description=(
             f"majority vote of the {K} nearest of {len(train_y)} labelled training images by cosine similarity of "
-            f"{frozen.called(at)}, un-augmented; top-1 on the test images"
+            f"{frozen.called(at)}, un-augmented; {SCORED} on the test images"
         ),
     )
 
 
-def knn_top1(train_h: Tensor, train_y: Tensor, test_h: Tensor, test_y: Tensor, classes: int, k: int = K) -> float:
-    """Top-1 of a plain majority vote of the ``k`` most similar training features; ties go to the smaller class.
+def knn_predict(train_h: Tensor, train_y: Tensor, test_h: Tensor, classes: int, k: int = K) -> Tensor:
+    """A plain majority vote of the ``k`` most similar training features; ties go to the smaller class.
 
     Args:
         train_h: ``[N, d]`` features of the bank; fewer than k all vote.
         train_y: int64 ``[N]``, their labels.
         test_h: ``[M, d]`` features to classify.
-        test_y: int64 ``[M]``, their labels.
         classes: number of classes; labels are in [0, classes).
         k: neighbours that vote.
 
     Returns:
-        The fraction of test rows classified as their label.
+        The predicted classes of the test rows, int64 ``[M]``.
     """
     bank = F.normalize(train_h, dim=1)
-    correct = 0
-    for h, y in zip(test_h.split(CHUNK), test_y.split(CHUNK), strict=True):
+    predicted = []
+    for h in test_h.split(CHUNK):
         nearest = (F.normalize(h, dim=1) @ bank.T).topk(min(k, len(bank)), dim=1).indices
-        votes = F.one_hot(train_y[nearest], classes).sum(1)
-        correct += int((votes.argmax(1) == y).sum())
-    return correct / len(test_y)
+        predicted.append(F.one_hot(train_y[nearest], classes).sum(1).argmax(1))
+    return torch.cat(predicted)
 
 
-def knn_on_validation(frozen: Frozen) -> float:
-    """KNN top-1 on (up to 1000 of) the validation split against (up to 2000 of) the other labelled training images."""
+def knn_on_validation(frozen: Frozen) -> dict[str, float]:
+    """``knn_val_top1`` and ``knn_val_balanced_accuracy``, for the history of a trial.
+
+    On (up to 1000 of) the validation split against (up to 2000 of) the other labelled training images.
+    """
     split, labelled = frozen.data.train, frozen.labelled
     validates = frozen.data.val_mask[labelled]
     draw = stream(0, "knn")  # the data set's, not the trial's: every trial is watched on the same images
@@ -59,4 +62,5 @@ def knn_on_validation(frozen: Frozen) -> float:
     queries = queries[torch.randperm(len(queries), generator=draw)[:QUERIES]]
     h = frozen.features(split, torch.cat([bank, queries]))
     y = split.labels.to(h.device)
-    return knn_top1(h[: len(bank)], y[bank], h[len(bank) :], y[queries], len(frozen.data.classes))
+    classes = len(frozen.data.classes)
+    return scores("knn_val", knn_predict(h[: len(bank)], y[bank], h[len(bank) :], classes), y[queries], classes)

@@ -11,26 +11,28 @@ from ablate.errors import UsageError, unknown
 from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.evaluation.knn import knn
 from ablate.evaluation.label_free import alignment, rankme
-from ablate.evaluation.linear import linear
+from ablate.evaluation.linear import L2_AT_EDGE, linear
 from ablate.evaluation.rotation import rotation
 from ablate.evaluation.sgd import sgd
 from ablate.evaluation.trained import classifier, online
+from ablate.results import ROTATION_NOT_APPLICABLE
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """``run`` evaluates a frozen encoder at ``h`` or at any other place that ``at`` lists."""
+    """``run`` evaluates a frozen encoder at ``h`` or at any other place that ``at`` lists; it may raise ``flags``."""
 
     run: Callable[[Frozen, At], Outcome]
     needs_labels: bool
     at: tuple[At, ...] = get_args(At)
+    flags: tuple[str, ...] = ()
 
 
 PROTOCOLS = {
-    "linear": Protocol(linear, needs_labels=True),
+    "linear": Protocol(linear, needs_labels=True, flags=(L2_AT_EDGE,)),
     "sgd": Protocol(sgd, needs_labels=True),
     "knn": Protocol(knn, needs_labels=True),
-    "rotation": Protocol(rotation, needs_labels=False),
+    "rotation": Protocol(rotation, needs_labels=False, flags=(f"rotation-{L2_AT_EDGE}", ROTATION_NOT_APPLICABLE)),
     "rankme": Protocol(rankme, needs_labels=False),
     "alignment": Protocol(alignment, needs_labels=False),
     "online": Protocol(online, needs_labels=True, at=("h",)),
@@ -66,6 +68,12 @@ def _canonical(spec: str) -> str:
         allowed = ", ".join(f"{name}@{place}" for place in PROTOCOLS[name].at)
         raise UsageError(f"protocol {name!r} cannot be evaluated at {at!r}; allowed: {allowed}")
     return spec if at == "z" else name
+
+
+def flags_of(spec: str) -> tuple[str, ...]:
+    """The flags that a record may have from ``spec``: ``z-l2-at-edge`` from ``linear@z``."""
+    name, _, at = spec.partition("@")
+    return tuple(f"z-{flag}" if at else flag for flag in PROTOCOLS[name].flags)
 
 
 def default_protocols(data: DataSet) -> tuple[str, ...]:

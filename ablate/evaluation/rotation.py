@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ablate.config import OpSpec, TrialConfig
 from ablate.data import Split
+from ablate.evaluation.accuracy import accuracy
 from ablate.evaluation.features import drawn
 from ablate.evaluation.frozen import At, Frozen, Outcome
-from ablate.evaluation.linear import L2_CHOICE, linear_evaluation
+from ablate.evaluation.linear import linear_evaluation
 from ablate.results import ROTATION_NOT_APPLICABLE
 
 IMAGES = 5000  # of each split, drawn once per data set; each is evaluated four times
@@ -42,13 +43,16 @@ def rotation(frozen: Frozen, at: At) -> Outcome:
     train_h, train_y = _turned(frozen, frozen.data.train, train, at)
     test_h, test_y = _turned(frozen, frozen.data.test, test, at)
     val_mask = frozen.data.val_mask[train].repeat(4).to(train_h.device)
-    result = linear_evaluation(train_h, train_y, val_mask, test_h, test_y, 4)
+    result = linear_evaluation(train_h, train_y, val_mask, test_h, 4)
     return Outcome(
-        metrics={"rotation_top1": result.top1, "rotation_val_top1": result.val_top1},
+        metrics={
+            "rotation_top1": accuracy(result.test, test_y),
+            "rotation_val_top1": accuracy(result.val, train_y[val_mask]),
+        },
         description=(
             f"which of four quarter turns, by L-BFGS logistic regression on standardised {frozen.called(at)} of "
-            f"{len(train)} un-augmented training images turned by 0, 90, 180 and 270 degrees; {L2_CHOICE}; top-1 on "
-            f"{len(test)} test images turned likewise (SelfAugment, Reed et al. 2021)"
+            f"{len(train)} un-augmented training images turned by 0, 90, 180 and 270 degrees; {result.choice}; top-1 "
+            f"on {len(test)} test images turned likewise (SelfAugment, Reed et al. 2021)"
         ),
         flags=tuple(f"rotation-{flag}" for flag in result.flags),
     )

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ablate.composition import Streams, TransformPair
+from ablate.evaluation.accuracy import SCORED, scores
 from ablate.evaluation.frozen import At, Frozen, Outcome
-from ablate.evaluation.linear import accuracy
 from ablate.rng import derive_seed, stream
 from ablate.simclr.schedule import learning_rate
 
@@ -46,14 +46,14 @@ def sgd(frozen: Frozen, at: At) -> Outcome:
             F.cross_entropy(classifier(features), labels[index.to(frozen.device)]).backward()
             optimiser.step()
     with torch.no_grad():
-        top1 = accuracy(classifier(test_features).argmax(1), test_labels)
+        predicted = classifier(test_features).argmax(1)
     return Outcome(
-        metrics={"sgd_top1": top1},
+        metrics=scores("sgd", predicted, test_labels, len(frozen.data.classes)),
         description=(
             f"linear classifier on {frozen.called(at)} of randomly cropped and flipped images (area 0.08-1, flip 0.5), "
             f"{EPOCHS} epochs of SGD on all {len(labelled)} labelled training images (Nesterov momentum {MOMENTUM}, "
             f"batch {batch}, lr {peak:g} decaying to 0 by a cosine, no weight decay), the frozen encoder in evaluation "
-            "mode (SimCLR, app. B.6); top-1 on un-augmented test images"
+            f"mode (SimCLR, app. B.6); {SCORED} on un-augmented test images"
         ),
     )
 

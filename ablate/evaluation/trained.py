@@ -7,8 +7,8 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ablate.errors import UsageError
+from ablate.evaluation.accuracy import SCORED, scores
 from ablate.evaluation.frozen import At, Frozen, Outcome
-from ablate.evaluation.linear import accuracy
 
 
 def online(frozen: Frozen, at: At) -> Outcome:
@@ -41,12 +41,11 @@ def classifier(frozen: Frozen, at: At) -> Outcome:
 
 
 def _scored(name: str, frozen: Frozen, predict: Callable[[Tensor], Tensor], what: str) -> Outcome:
-    """Top-1 of ``predict`` on the test images and on the validation split."""
+    """The accuracies of ``predict`` on the test images and on the validation split."""
     (train_h, train_y, val_mask), (test_h, test_y) = frozen.train(), frozen.test()
+    classes = len(frozen.data.classes)
+    on_validation = scores(f"{name}_val", predict(train_h[val_mask]), train_y[val_mask], classes)
     return Outcome(
-        metrics={
-            f"{name}_top1": accuracy(predict(test_h), test_y),
-            f"{name}_val_top1": accuracy(predict(train_h[val_mask]), train_y[val_mask]),
-        },
-        description=f"{what}; top-1 on un-augmented test images, and on the validation split",
+        metrics={**scores(name, predict(test_h), test_y, classes), **on_validation},
+        description=f"{what}; {SCORED} on un-augmented test images, and on the validation split",
     )

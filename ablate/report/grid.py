@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from ablate.measure import on_validation
 from ablate.results import ROTATION_NOT_APPLICABLE, TrialResult
 
 if TYPE_CHECKING:
@@ -22,11 +23,6 @@ FURTHER = (
     *(ROTATION, "rotation_val_top1", "rankme", "alignment", "uniformity"),
 )
 Status = Literal["done", "partial", "failed", "missing", "not judged", "left out", "pruned"]
-
-
-def on_validation(metric: str) -> str:
-    """The name of a metric on the validation split."""
-    return metric.replace("_top1", "_val_top1")
 
 
 @dataclass(frozen=True)

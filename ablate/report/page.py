@@ -14,6 +14,7 @@ from ablate.config import Trial
 from ablate.console import counted
 from ablate.report.comparison import Comparison
 from ablate.report.curves import Curve, curves
+from ablate.report.flags import explained
 from ablate.report.grid import Cell, Grid
 from ablate.report.heatmap import NAMES, short_names
 from ablate.report.layers import Layer, Place, layers
@@ -113,6 +114,7 @@ def page(
         at=lambda row, column: places.get(grid.cells[row, column].label),
         lead=next((entry.name for entry in found if best and entry.cell is best), ""),
         words=WORDS,
+        explained=explained,
         lines=[*summary(grid), *noise(sweep), *map(str, comparisons)],
         facts=_facts(sweep),
         sections=sections,

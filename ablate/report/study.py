@@ -10,8 +10,8 @@ from typing import Any
 
 from ablate.config import NamedComposition, Trial
 from ablate.errors import UsageError, first_line
+from ablate.measure import on_validation
 from ablate.report.axes import composition
-from ablate.report.grid import on_validation
 from ablate.report.sweep import Sweep
 from ablate.results import TrialResult
 from ablate.space import place

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ablate.config import Experiment, NamedComposition
 from ablate.console import counted, say
-from ablate.report.grid import on_validation
+from ablate.measure import on_validation
 from ablate.report.sweep import Sweep, read_sweep
 from ablate.results import TrialResult
 from ablate.search.budget import Budget

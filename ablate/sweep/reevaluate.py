@@ -13,7 +13,7 @@ from ablate.console import counted, say
 from ablate.data import DataSet, read_entry
 from ablate.errors import UsageError
 from ablate.evaluation.frozen import Frozen
-from ablate.evaluation.protocols import check_protocols, evaluate
+from ablate.evaluation.protocols import check_protocols, evaluate, flags_of
 from ablate.results import BadRecord, TrialResult, read_record, record_path, write_record
 from ablate.sweep.workspace import sole_user
 
@@ -101,9 +101,10 @@ def _add(
     torch.set_num_threads(record.config.threads)
     encoder, head = (module.to(device) for module in encoders.rebuild(directory, record.id, record.config))
     found = evaluate(Frozen(encoder, head, record.config, record.seed, data, torch.device(device)), specs)
+    stale = {flag for spec in specs for flag in flags_of(spec)}
     changes = {  # what is on record stands, unless asked for again
         "metrics": record.metrics | found.metrics if again else found.metrics | record.metrics,
-        "flags": tuple(dict.fromkeys((*record.flags, *found.flags))),
+        "flags": tuple(dict.fromkeys((*(flag for flag in record.flags if flag not in stale), *found.flags))),
         "protocols": record.protocols | found.protocols if again else found.protocols | record.protocols,
     }
     write_record(directory, record.model_copy(update=changes))

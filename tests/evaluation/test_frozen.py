@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from ablate.errors import UsageError
+from ablate.evaluation.accuracy import scores
 from ablate.evaluation.frozen import Frozen
-from ablate.evaluation.knn import knn_top1
+from ablate.evaluation.knn import knn_predict
 from ablate.evaluation.linear import linear_evaluation
 from ablate.evaluation.protocols import PROTOCOLS, check_protocols, evaluate, parse_protocols
 from ablate.ops import center_crop
@@ -51,9 +52,12 @@ def test_h_and_z(stripes):
     torch.testing.assert_close(frozen.train("z")[0], z)
     torch.testing.assert_close(frozen.features(stripes.train, torch.arange(120), "z"), z)
     found = evaluate(frozen, ["linear", "knn", "linear@z", "knn@z"])
-    assert found.metrics["linear_top1"] == linear_evaluation(h, y, mask, test_h, test_y, 3).top1
-    assert found.metrics["z_linear_top1"] == linear_evaluation(z, y, mask, test_z, test_y, 3).top1
-    assert found.metrics["z_knn_top1"] == knn_top1(z, y, test_z, test_y, 3)
+    for at, fitted, tested in (("", h, test_h), ("z_", z, test_z)):
+        result = linear_evaluation(fitted, y, mask, tested, 3)
+        expected = scores("linear", result.test, test_y, 3) | scores("linear_val", result.val, y[mask], 3)
+        expected |= scores("knn", knn_predict(fitted, y, tested, 3), test_y, 3)
+        assert {name: found.metrics[f"{at}{name}"] for name in expected} == expected
+        assert len(expected) == 6
     assert list(found.protocols) == ["linear", "knn", "linear@z", "knn@z"]
     assert "z (after the head)" in found.protocols["knn@z"]
     assert "z" not in found.protocols["knn"].split()

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from ablate.evaluation import linear as module
+from ablate.evaluation.accuracy import accuracy, balanced_accuracy, scores
 from ablate.evaluation.features import collapsed
-from ablate.evaluation.knn import knn_top1
-from ablate.evaluation.linear import fit, linear_evaluation, predict, standardise
+from ablate.evaluation.knn import knn_predict
+from ablate.evaluation.linear import L2_SWEEP, fit, linear_evaluation, predict, standardise
 
 
 def generator(seed=0):
@@ -54,28 +58,111 @@ def test_the_minimum_is_reached():
 
 
 def test_l2_is_chosen_on_validation_and_the_rest_refitted():
-    train_h, train_y, test_h, test_y = features("projections")
+    """Bit for bit a plain loop over eight strengths, each starting from the one before."""
+    train_h, train_y, test_h, _ = features("projections")
     val_mask = torch.rand(len(train_y), generator=generator(3)) < 0.2
-    result = linear_evaluation(train_h, train_y, val_mask, test_h, test_y, 10)
+    result = linear_evaluation(train_h, train_y, val_mask, test_h, 10)
+    fitted, validated = standardise(train_h[~val_mask], train_h[val_mask])
+    weights, found = None, {}
+    for l2 in L2_SWEEP:
+        weights = fit(fitted, train_y[~val_mask], 10, l2, start=weights)
+        found[l2] = predict(weights, validated)
+    best = max(found, key=lambda l2: accuracy(found[l2], train_y[val_mask]))
+    assert L2_SWEEP[0] > best > L2_SWEEP[-1]
+    assert result.l2 == best
+    assert torch.equal(result.val, found[best])
     everything, scored = standardise(train_h, test_h)
-    again = (predict(fit(everything, train_y, 10, result.l2), scored) == test_y).double().mean().item()
-    assert result.top1 == again
-    recalls = [
-        (predict(fit(everything, train_y, 10, result.l2), scored)[test_y == c] == c).double().mean().item()
-        for c in range(10)
-    ]
-    assert result.balanced_accuracy == pytest.approx(sum(recalls) / 10)
-    flipped = linear_evaluation(train_h, train_y, val_mask, test_h, (test_y + 1) % 10, 10)
-    assert (flipped.l2, flipped.val_top1) == (result.l2, result.val_top1)  # the test set chooses nothing
+    assert torch.equal(result.test, predict(fit(everything, train_y, 10, best), scored))
+    assert result.choice == "l2 of 8 from 10 to 1e-06 chosen on the validation split"
+    assert result.flags == ()
 
 
-def test_an_l2_at_the_edge_is_flagged():
+@pytest.mark.parametrize(
+    ("heights", "best", "swept", "flagged"),
+    [
+        ({-2: 0.9}, -2, (1, -6), False),
+        ({0: 0.9, -3: 0.9}, 0, (1, -6), False),
+        ({2: 0.8, 1: 0.7}, 2, (3, -6), False),
+        ({4: 0.9, 3: 0.8, 2: 0.7, 1: 0.6}, 4, (5, -6), False),
+        ({5: 0.9, 4: 0.8, 3: 0.7, 2: 0.6, 1: 0.5}, 5, (5, -6), True),
+        ({3: 0.9, 1: 0.7}, 1, (2, -6), False),
+        ({1: 0.9, 0: 0.9, 2: 1.0}, 1, (1, -6), False),
+        ({2: 0.9, 1: 0.9}, 2, (2, -6), False),
+        ({-6: 0.9}, -6, (1, -7), False),
+        ({-6: 0.9, -7: 0.9, -8: 1.0}, -6, (1, -7), False),
+        ({-6: 0.8, -7: 0.9}, -7, (1, -8), False),
+        ({-6: 0.7, -7: 0.8, -8: 0.9}, -8, (1, -8), True),
+        ({}, 1, (1, -6), False),
+    ],
+    ids=str,
+)
+def test_the_sweep_goes_on_while_its_end_alone_is_best(monkeypatch, heights, best, swept, flagged):
+    """Accuracy on validation by the exponent of l2: what is chosen, how far is swept, from where each fit starts."""
+    height = {10.0**exponent: value for exponent, value in heights.items()}
+    starts = {}
+
+    def fitted(h, y, classes, l2, start=None):
+        starts.setdefault(l2, start)
+        return l2
+
+    monkeypatch.setattr(module, "fit", fitted)
+    monkeypatch.setattr(module, "predict", lambda weights, h: weights)
+    monkeypatch.setattr(module, "score", lambda predicted, *_: height.get(predicted, 0.1))
+    result = linear_evaluation(torch.eye(4), torch.arange(4), torch.arange(4) < 2, torch.eye(4), 4)
+    strong, weak = (10.0**exponent for exponent in swept)
+    assert result.l2 == 10.0**best
+    assert result.choice.endswith(f"from {strong:g} to {weak:g} chosen on the validation split")
+    assert result.flags == (("l2-at-edge",) if flagged else ())
+    assert (max(starts), min(starts)) == (strong, weak)
+    assert {l2: start for l2, start in starts.items() if l2 > 10} == {
+        10.0**e: 10.0 ** (e - 1) for e in range(2, swept[0] + 1)
+    }
+    assert all(start == pytest.approx(10 * l2) for l2, start in starts.items() if l2 < 10)
+
+
+def test_features_of_little_worth_need_more_than_ten():
+    """Three classes that lie close in 200 dimensions, 400 images to fit on: the best l2 is 100."""
+    y, draw = torch.arange(500) % 3, generator(1)
+    h = torch.randn(500, 200, generator=draw)
+    h[:, 0] += 0.1 * y
+    h[:, :3] += 0.5 * torch.eye(3)[y]
+    result = linear_evaluation(h, y, torch.arange(500) % 5 == 0, h, 3)
+    assert (result.l2, result.flags) == (100.0, ())
+    assert "l2 of 10 from 1000 to 1e-06" in result.choice
+
+
+def test_classes_that_every_l2_tells_apart_are_no_reason_to_go_on():
     y = torch.arange(200) % 2
-    noise = torch.randn(200, 30, generator=generator())
-    noise[torch.arange(200) % 4 < 2] *= -1
     separable = torch.stack([y.float(), 1 - y.float()], 1)
-    mask = torch.arange(200) % 5 == 0
-    assert linear_evaluation(separable, y, mask, separable, y, 2).flags == ("l2-at-edge",)
+    result = linear_evaluation(separable, y, torch.arange(200) % 5 == 0, separable, 2)
+    assert (result.l2, result.flags) == (10.0, ())
+
+
+def test_balanced_accuracy_chooses_another_l2_where_it_is_asked_for():
+    """A small class whose images strong penalties give to the large one: top-1 does not mind."""
+    draw = generator(0)
+    y = (torch.arange(600) % 10 == 0).long() + (torch.arange(600) % 20 == 0).long()
+    h = torch.randn(600, 40, generator=draw)
+    h[:, 0] += 1.2 * y
+    mask = torch.arange(600) % 3 == 0
+    by_top1 = linear_evaluation(h, y, mask, h, 3)
+    balanced = linear_evaluation(h, y, mask, h, 3, "balanced")
+    assert by_top1.l2 > balanced.l2
+    assert accuracy(by_top1.val, y[mask]) > accuracy(balanced.val, y[mask])
+    assert balanced_accuracy(by_top1.val, y[mask], 3) < balanced_accuracy(balanced.val, y[mask], 3)
+    assert balanced.choice.endswith("chosen on the validation split by balanced accuracy")
+
+
+def test_top1_and_balanced_accuracy():
+    y = torch.tensor([0, 0, 0, 0, 1, 1, 3])
+    predicted = torch.tensor([0, 0, 0, 1, 1, 0, 0])
+    recalls = [3 / 4, 1 / 2, 0 / 1]  # no image is of class 2
+    assert scores("it", predicted, y, 4) == {
+        "it_top1": pytest.approx(4 / 7),
+        "it_balanced_accuracy": pytest.approx(sum(recalls) / 3),
+    }
+    nothing = torch.zeros(0).long()
+    assert all(math.isnan(value) for value in scores("it", nothing, nothing, 4).values())
 
 
 def test_standardise_uses_training_statistics_and_survives_constants():
@@ -95,12 +182,13 @@ def test_knn_against_scikit_learn(k):
     train_h, test_h = train_h.double(), test_h.double()  # no ties between neighbours
     model = KNeighborsClassifier(k, metric="cosine", algorithm="brute").fit(train_h.numpy(), train_y.numpy())
     expected = model.score(test_h.numpy(), test_y.numpy())
-    assert knn_top1(train_h, train_y, test_h, test_y, 10, k=k) == pytest.approx(expected)
+    predicted = knn_predict(train_h, train_y, test_h, 10, k=k)
+    assert accuracy(predicted, test_y) == pytest.approx(expected)
 
 
 def test_knn_with_fewer_images_than_k():
     h = torch.eye(3)
-    assert knn_top1(h[:1], torch.tensor([2]), h, torch.tensor([2, 2, 0]), 3) == pytest.approx(2 / 3)
+    assert knn_predict(h[:1], torch.tensor([2]), h, 3).tolist() == [2, 2, 2]
 
 
 def test_collapse():

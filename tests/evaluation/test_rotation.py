@@ -5,6 +5,7 @@ import torch
 
 from ablate.config import OpSpec
 from ablate.evaluation import rotation as module
+from ablate.evaluation.accuracy import accuracy
 from ablate.evaluation.features import drawn
 from ablate.evaluation.linear import linear_evaluation
 from ablate.evaluation.rotation import rotation, turning_ops
@@ -45,10 +46,12 @@ def test_against_its_definition(stripes):
         y,
         torch.cat([stripes.val_mask] * 4),
         turned(stripes.test.images.pixels),
-        torch.arange(4).repeat_interleave(60),
         4,
     )
-    assert outcome.metrics == {"rotation_top1": result.top1, "rotation_val_top1": result.val_top1}
+    assert outcome.metrics == {
+        "rotation_top1": accuracy(result.test, torch.arange(4).repeat_interleave(60)),
+        "rotation_val_top1": accuracy(result.val, y[torch.cat([stripes.val_mask] * 4)]),
+    }
     assert outcome.flags == tuple(f"rotation-{flag}" for flag in result.flags)
 
 

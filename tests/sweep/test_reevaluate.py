@@ -96,6 +96,17 @@ def test_again_replaces_what_is_on_record(data, cache, tmp_path):
     assert read_record(record_path(tmp_path, result.id)).metrics["knn_top1"] == result.metrics["knn_top1"]
 
 
+def test_again_takes_back_flags_that_no_longer_hold(data, cache, tmp_path):
+    result = run_trial(config(data), tmp_path, data=data, keep_encoders="all")
+    assert not result.flags
+    flags = ("collapsed", "l2-at-edge", "z-l2-at-edge", "rotation-l2-at-edge")
+    write_record(tmp_path, result.model_copy(update={"flags": flags}))
+    run(tmp_path, ("knn",), cache, again=True)
+    assert read_record(record_path(tmp_path, result.id)).flags == flags
+    run(tmp_path, ("linear",), cache, again=True)
+    assert read_record(record_path(tmp_path, result.id)).flags == ("collapsed", "z-l2-at-edge", "rotation-l2-at-edge")
+
+
 def test_a_composition_that_turns_images_is_flagged(data, cache, tmp_path):
     result = run_trial(config(data, "rotate"), tmp_path, data=data, keep_encoders="all")
     lines = run(tmp_path, ("rotation",), cache)

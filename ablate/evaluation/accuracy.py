@@ -1,0 +1,39 @@
+"""What classifiers are scored by: top-1 and balanced accuracy, side by side."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ablate.measure import SUFFIXES, Measure
+
+SCORED = "top-1 and balanced accuracy (the mean of the classes' recalls)"
+
+
+def accuracy(predicted: Tensor, y: Tensor) -> float:
+    """The fraction of rows where ``predicted`` equals ``y``; NaN without rows."""
+    return float((predicted == y).double().mean())
+
+
+def balanced_accuracy(predicted: Tensor, y: Tensor, classes: int) -> float:
+    """The mean over the classes that occur in ``y`` of their recall; NaN without rows."""
+    total = y.bincount(minlength=classes)
+    correct = y[predicted == y].bincount(minlength=classes)
+    present = total > 0
+    return float((correct[present].double() / total[present]).mean())
+
+
+def score(predicted: Tensor, y: Tensor, classes: int, measure: Measure) -> float:
+    """Top-1 or balanced accuracy of ``predicted``, a fraction."""
+    return accuracy(predicted, y) if measure == "top1" else balanced_accuracy(predicted, y, classes)
+
+
+def scores(name: str, predicted: Tensor, y: Tensor, classes: int) -> dict[str, float]:
+    """Both, as metrics: ``<name>_top1`` and ``<name>_balanced_accuracy``.
+
+    Args:
+        name: what was evaluated, ``knn`` say; ``knn_val`` for the validation split.
+        predicted: int64 ``[n]``.
+        y: int64 ``[n]``, the labels, in [0, classes).
+        classes: number of classes.
+    """
+    return {f"{name}{suffix}": score(predicted, y, classes, measure) for measure, suffix in SUFFIXES.items()}

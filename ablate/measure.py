@@ -1,0 +1,37 @@
+"""Top-1 or balanced accuracy: which of the two chooses, by a fixed rule, and what their metrics are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+Measure = Literal["top1", "balanced"]
+"""``top1``: the fraction of images that are classified right; ``balanced``: the mean over classes of that fraction."""
+IN_WORDS: dict[Measure, str] = {"top1": "top-1", "balanced": "balanced accuracy"}
+SUFFIXES: dict[Measure, str] = {"top1": "_top1", "balanced": "_balanced_accuracy"}
+
+
+def measure_for(counts: Sequence[int]) -> Measure:
+    """Balanced accuracy where the largest class has more than twice its share of the images, else top-1.
+
+    Args:
+        counts: labelled training images of every class. The share of a class is one by the number of classes, so of
+            two classes neither can have more than twice its share. Empty where there are no labels.
+    """
+    return "balanced" if counts and max(counts) * len(counts) > 2 * sum(counts) else "top1"
+
+
+def measured_by(metric: str, measure: Measure) -> str:
+    """The metric of the same protocol and images by ``measure``: ``knn_top1`` -> ``knn_balanced_accuracy``."""
+    for suffix in SUFFIXES.values():
+        if metric.endswith(suffix):
+            return metric.removesuffix(suffix) + SUFFIXES[measure]
+    return metric
+
+
+def on_validation(metric: str) -> str:
+    """The name of a metric on the validation split: ``linear_top1`` -> ``linear_val_top1``."""
+    for suffix in SUFFIXES.values():
+        if metric.endswith(suffix):
+            return f"{metric.removesuffix(suffix)}_val{suffix}"
+    return metric

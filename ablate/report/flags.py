@@ -1,0 +1,22 @@
+"""What the flags of a record mean, in sentences."""
+
+from __future__ import annotations
+
+from ablate.results import ROTATION_NOT_APPLICABLE
+
+EXPLAINED = {
+    "collapsed": "All representations are equal: training has failed, whatever the accuracy.",
+    "l2-at-edge": (
+        "Linear evaluation was best at the strongest or the weakest l2 that it tries, 1e5 or 1e-8, to which it had "
+        "gone on: its accuracy may be a little too low. There is nothing to do; compare it with kNN."
+    ),
+    ROTATION_NOT_APPLICABLE: "The composition turns images itself, so rotation prediction cannot judge it.",
+}
+
+
+def explained(flag: str) -> str:
+    """What ``flag`` means; empty where it is unknown. ``z-l2-at-edge`` is ``l2-at-edge`` of the evaluation at z."""
+    for name, sentence in EXPLAINED.items():
+        if flag == name or flag.endswith(f"-{name}"):
+            return sentence
+    return ""

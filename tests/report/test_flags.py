@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from ablate.evaluation.protocols import PROTOCOLS
+from ablate.report.flags import explained
+
+
+def test_every_flag_is_explained():
+    flags = {flag for protocol in PROTOCOLS.values() for flag in protocol.flags} | {"collapsed"}
+    assert len(flags) == 4
+    assert all(explained(flag) and explained(f"z-{flag}") == explained(flag) for flag in flags)
+    assert explained("unheard-of") == ""
