@@ -253,6 +253,7 @@ def search(
     from ablate.data import cache_dir
     from ablate.inputs import default_out, make_request, prepare_images, with_data
     from ablate.ops import split_list
+    from ablate.outline import outline
     from ablate.report import write_report
     from ablate.report.study import add_to_storage, check_storage
     from ablate.resolve import search_of, understand
@@ -298,6 +299,7 @@ def search(
     experiment = asked.experiment(images, _command())
     experiment = experiment.model_copy(update={"ops": (), "search": space, "source": "", "slurm": slurm})
     say(console, str(images))
+    say(console, outline(experiment))
     if dry_run:
         there = ["cpu"] if config.device == "cpu" else []
         devices = there if far else default_devices(config.device, workers, config.threads, config.world_size)
@@ -421,6 +423,7 @@ def train(
     from ablate.distributed import asked_for
     from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
     from ablate.inputs import make_request, prepare_images, with_data
+    from ablate.outline import outline_of
     from ablate.settings import parse_assignments, parse_one, trial_config, validate
     from ablate.sweep.run import check_writable
     from ablate.sweep.workspace import log_path, logging_to
@@ -442,6 +445,7 @@ def train(
     check_protocols(specs, images)
     console = make_console()
     say(console, str(images))
+    say(console, outline_of([config]))
 
     def report(epoch: int, metrics: dict[str, Any]) -> None:
         values = {name: value for name, value in metrics.items() if name != "epoch"}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
-from ablate.config import Experiment
+from ablate.config import Experiment, Trial
 from ablate.console import say
 from ablate.sweep.estimate import trial_seconds
 from ablate.sweep.eta import clock, remaining_seconds
@@ -14,19 +16,32 @@ from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, told
 from ablate.sweep.run import State, summary, survey
 
+MOST_NAMES = 60
+"""Cells that are named; a sweep of triples has thousands."""
+
 
 def print_plan(directory: Path, experiment: Experiment, retry_failed: bool, console: Console) -> State:
-    """Print the counts, and the cells with their keys; what the disk says of the trials."""
+    """Print the counts and the names of the cells; returns what the disk says of the trials."""
     trials = plan(experiment)
     state = survey(directory, trials, prunes=bool(experiment.prune))
     say(console, f"sweep directory: {directory}")
     say(console, summary(trials, state, retry_failed))
     if experiment.prune:
         say(console, f"pruned after epoch {told(experiment)}: {cost(experiment):.0%} of the cells' training is left")
-    for trial in trials:
-        if trial.seed == experiment.seeds[0]:
-            say(console, f"  {trial.config.key}  {trial.label}")
+    names = cell_names(trials)
+    listed = [*names[:MOST_NAMES], f"... and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else names
+    console.print(Text(f"cells: {', '.join(listed)}"))
     return state
+
+
+def cell_names(trials: Sequence[Trial]) -> list[str]:
+    """What is trained, each once, whatever the seed and the point on further axes; without references."""
+    cells = (trial for trial in trials if trial.reference is None)
+    return list(dict.fromkeys(trial.label.removesuffix(_point(trial)) for trial in cells))
+
+
+def _point(trial: Trial) -> str:
+    return ", " + ", ".join(f"{name}={value}" for name, value in trial.point.items()) if trial.point else ""
 
 
 def show_plan(

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ablate.config import Experiment, Trial, TrialConfig
 from ablate.console import counted, make_console, say
+from ablate.outline import outline
 from ablate.results import names_in, record_path
 from ablate.sweep.dry_run import show_cost, show_plan
 from ablate.sweep.local import default_devices
@@ -43,6 +44,7 @@ def run_here(
     devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
     whole = merge_with_existing(directory, experiment)
     say(console, images)
+    say(console, outline(whole))
     if dry_run:
         show_plan(directory, whole, devices, cache, retry_failed, console)
         return 0
@@ -154,6 +156,7 @@ def submit(directory: Path, experiment: Experiment, images: str, cache: Path, re
     console = make_console()
     whole = merge_with_existing(directory, experiment)
     say(console, images)
+    say(console, outline(whole))
     if dry_run:
         show_submission(directory, whole, cache, retry_failed, console)
         return 0
