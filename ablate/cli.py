@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from ablate import __version__, options
 from ablate.console import counted, is_main, make_console, say, say_each, say_text
 from ablate.errors import UsageError
 from ablate.exits import P, with_exit_code
+from ablate.help import WIDTH, Command, Commands
 from ablate.sweep.slurm import cluster
 
 if TYPE_CHECKING:
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
     from ablate.settings import Request
 
 app = typer.Typer(
+    cls=Commands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
     help="Which data augmentations, alone and composed, make contrastive learning work on your images?",
 )
 
@@ -59,7 +63,7 @@ def _options(
 def command(function: Callable[P, int | None]) -> Callable[P, None]:
     """Register a command, whose errors become one sentence and an exit code."""
     run = with_exit_code(function)
-    app.command()(run)
+    app.command(cls=Command)(run)
     return run
 
 
@@ -760,23 +764,48 @@ def preview(
 
 
 @command
-def ops() -> None:
+def ops(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Show these ops only: crop color", metavar="[OP]...")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ops as JSON, and nothing else")] = False,
+) -> None:
     """List every op with its parameters, defaults, ranges and units."""
     from rich.table import Table
 
     from ablate.ops import describe
     from ablate.ops.kornia_adapter import classes
 
+    entries = describe(names)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=1))
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("op", "what it does", r"parameter=default unit \[range]: meaning"):
         table.add_column(heading, overflow="fold")
-    for entry in describe():
+    for entry in entries:
         parameters = "\n".join(escape(parameter.text) for parameter in entry.parameters)
         table.add_row(entry.name, escape(entry.summary), parameters)
     console = make_console()
     console.print(table)
+    if names:
+        return
     known = f"any of kornia's {len(classes())} 2-D augmentation classes; they wait for the GPU and draw per batch"
     say(console, f"\nkornia.CLASS(argument=value): {known}: {', '.join(classes())}")
+
+
+@app.command(name="help", cls=Command)
+def show_help(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="A command", metavar="[COMMAND]")] = None,
+) -> None:
+    """Print the help of a command, or the list of commands."""
+    group = context.parent
+    if group is None or name is None or not isinstance(group.command, Commands):
+        typer.echo((group or context).get_help())
+        return
+    _, command, _ = group.command.resolve_command(group, [name])
+    typer.echo(command.get_help(typer.Context(command, info_name=name, parent=group)))
 
 
 def _command() -> str:

@@ -109,7 +109,7 @@ Launcher = Annotated[
 ]
 Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="DIR")]
 
-SLURM = "With --launcher slurm; what is the same for all sweeps can stand in ~/.config/ablate/slurm.toml"
+SLURM = "With --launcher slurm (your own defaults: ~/.config/ablate/slurm.toml)"
 Partition = Annotated[
     str | None, typer.Option(help="Where jobs run", show_default="the cluster's", rich_help_panel=SLURM)
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ablate.ops.op import parameter_fields
@@ -45,9 +46,13 @@ class OpEntry:
     parameters: tuple[ParameterEntry, ...]
 
 
-def describe() -> list[OpEntry]:
-    """Every registered op in alphabetical order."""
-    return [_entry(name) for name in names()]
+def describe(only: Sequence[str] | None = None) -> list[OpEntry]:
+    """Every registered op in alphabetical order, or those of ``only``.
+
+    Raises:
+        UsageError: an op that is not registered.
+    """
+    return [_entry(name) for name in only or names()]
 
 
 def _entry(name: str) -> OpEntry:

@@ -83,7 +83,8 @@ def write_report(
     write_csv(sweep.grid, out / "table.csv")
     for number, (comparison, title) in enumerate(compared, start=1):
         name = "fig5-comparison" if title == TITLE else f"comparison-{number}"
-        save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
+        if len(comparison.ours.ops) > 1:  # one cell beside another is no picture; the sentence says all
+            save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
     comparisons = [comparison for comparison, _ in compared]
     figure_5 = beside_the_paper(sweep.grid) if is_its_setting(sweep.experiment.shared) and not paper else None
     also = [figure_5] if figure_5 and figure_5.ranks else []

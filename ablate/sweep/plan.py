@@ -10,10 +10,12 @@ from typing import Any
 import tomli_w
 
 from ablate.config import Experiment, NamedComposition, NamedOp, OpSpec, Reference, Trial, TrialConfig, Variant
-from ablate.errors import UsageError
+from ablate.console import counted
+from ablate.errors import UsageError, nearest
 from ablate.results import write_atomically
 
 SWEEP_FILE = "sweep.toml"
+NAMED = 8  # sweeps that a sentence names
 EXPERIMENT_FILE = "experiment.toml"
 """What was asked for last in a directory, as ``ablate run`` takes it; ``sweep.toml`` holds all that was."""
 
@@ -103,7 +105,7 @@ def load_experiment(directory: str | Path) -> Experiment:
     """
     path = Path(directory) / SWEEP_FILE
     if not path.is_file():
-        raise UsageError(f"{directory} is not a sweep directory: it has no {SWEEP_FILE}")
+        raise UsageError(_not_a_sweep(Path(directory)))
     try:
         content = tomllib.loads(path.read_text())
         for config in (content["shared"], *(variant["shared"] for variant in content.get("variants", ()))):
@@ -111,6 +113,27 @@ def load_experiment(directory: str | Path) -> Experiment:
         return Experiment.model_validate(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+
+
+def _not_a_sweep(directory: Path) -> str:
+    """Say why ``directory`` is not a sweep's: missing, a file, of ``ablate train``, or above the sweeps."""
+    if not directory.exists():
+        beside = directory.parent.glob(f"*/{SWEEP_FILE}") if directory.parent.is_dir() else ()
+        return f"there is no directory {directory}{nearest(str(directory), [str(path.parent) for path in beside])}"
+    if not directory.is_dir():
+        return f"{directory} is not a sweep directory: it is a file"
+    below = sorted(str(path.parent) for path in directory.glob(f"*/{SWEEP_FILE}"))
+    if below:
+        more = f" and {len(below) - NAMED} more" if len(below) > NAMED else ""
+        return f"{directory} is not a sweep directory; it holds the sweeps {', '.join(below[:NAMED])}{more}"
+    trained = len(list((directory / "trials").glob("[!.]*.json")))
+    if trained:
+        return (
+            f"{directory} is not a sweep directory: it has no {SWEEP_FILE}. `ablate train` has left "
+            f"{counted(trained, 'record')} in {directory / 'trials'} and what it said in {directory / 'logs'}; "
+            f'from Python: ablate.load_results("{directory}")'
+        )
+    return f"{directory} is not a sweep directory: it has no {SWEEP_FILE}"
 
 
 def extend(old: Experiment, new: Experiment, directory: Path) -> Experiment:

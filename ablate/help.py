@@ -1,0 +1,190 @@
+"""How commands explain themselves: help in groups of options, and mistakes in one sentence. Plain text, no boxes."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup
+
+from ablate.errors import nearest
+
+WIDTH = 100
+"""Columns that help takes at most."""
+USAGE = 2
+Mistake: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "UsageError")
+"""What the parser raises for every mistake on the command line; Typer does not export it."""
+
+GROUPS = {
+    "What is compared": (
+        *("ops", "branches", "seeds", "first_seed", "seed", "order", "unordered", "pairs_with", "include", "p"),
+        *(
+            "prune",
+            "references",
+            "budget",
+            "max_length",
+            "strength",
+            "sampler",
+            "sampler_seed",
+            "batch",
+            "compositions",
+        ),
+    ),
+    "Images": ("data", "size", "short_side", "skip_corrupt", "eval_data", "labels", "cache", "images", "draws"),
+    "Training": (
+        *("preset", "epochs", "batch_size", "encoder", "optimizer", "objective", "micro_batch", "compile", "settings"),
+    ),
+    "Evaluation": ("protocol", "metric", "keep_encoders", "keep_encoder", "again", "paper"),
+    "Running": (
+        *("out", "dry_run", "workers", "device", "world_size", "rank_timeout", "retry_failed", "launcher", "storage"),
+        *("confirm", "yes"),
+    ),
+    "Output": ("to", "watch", "every", "lines", "as_json", "print_code", "version", "help"),
+}
+"""The group of every option's help, by the option's name in the code; options that name a panel are listed below it."""
+
+
+VALUES = (
+    (r"[<\[]([\w.-]+(?:\|[\w.-]+)+)[>\]]", r"\1"),  # the choices
+    (r"<int[^>]*>|INTEGER( RANGE)?", "N"),
+    (r"<float[^>]*>|FLOAT( RANGE)?", "X"),
+    (r"<list\[str\]>|<str>", "TEXT"),
+    (r"<path>|<Path>|FILE", "PATH"),
+    (r" <list\[Path\]>", ""),
+)
+"""What Typer writes for the kind of an option's value, in its versions, and what help shows instead."""
+RANGES = (
+    (r"(\d+)<=x<=(\d+)", r"\1 to \2"),
+    (r"x>=([\d.]+)", r"at least \1"),
+    (r"default: \(([^()]*)\)", r"default: \1"),
+)
+
+
+class Command(TyperCommand):
+    """A command whose help is grouped, and whose mistakes are one sentence and exit code 2."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse; a mistake is printed as one sentence with what is allowed."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except Mistake as error:
+            return _refuse(f"{_sentence(error, given)}{_about_spaces(self, error)}; see `{ctx.command_path} --help`")
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write usage, what the command does, its arguments, and its options in groups."""
+        shown = [param for param in self.get_params(ctx) if not getattr(param, "hidden", False)]
+        arguments = [param for param in shown if isinstance(param, TyperArgument)]
+        formatter.write_usage(ctx.command_path, " ".join([*map(_placeholder, arguments), "[OPTIONS]"]))
+        with formatter.indentation():
+            for paragraph in inspect.cleandoc(self.help or "").split("\n\n"):
+                formatter.write_paragraph()
+                formatter.write_text(paragraph.replace("\n", " "))
+        options = [param for param in shown if not isinstance(param, TyperArgument)]
+        for title, params in (("Arguments", arguments), *_grouped(options)):
+            if params:
+                with formatter.section(title):
+                    formatter.write_dl([_row(param, ctx) for param in params], col_max=26)
+
+
+class Commands(TyperGroup):
+    """The group of all commands; an unknown one is refused with the nearest that there is."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the first word names."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            known = self.list_commands(ctx)
+            _refuse(f"unknown command {args[0]!r}; allowed: {', '.join(known)}{nearest(args[0], known)}")
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options before the command; a mistake is printed as one sentence."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except Mistake as error:
+            return _refuse(f"{_sentence(error, given)}; see `ablate --help`")
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write every command with the whole first sentence of its help."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, _first_sentence(command.help)) for name, command in commands if command]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _refuse(sentence: str) -> NoReturn:
+    typer.echo(f"error: {sentence}", err=True)
+    raise typer.Exit(USAGE)
+
+
+def _sentence(error: Any, given: Sequence[str]) -> str:
+    """The parser's message as one sentence that names the option and what stood there."""
+    param, message = getattr(error, "param", None), str(error.message).strip().rstrip(".")
+    message = message.removeprefix("Value error, ")
+    if param is None or not message or type(error).__name__ == "MissingParameter":
+        text = str(error.format_message()).strip().rstrip(".")
+        return text[:1].lower() + text[1:]
+    name = max(param.opts, key=len)
+    if "Input should be" not in message:
+        return f"{name}: {message}"
+    must = message.replace("Input should be", "must be").replace("greater than or equal to", "at least")
+    must = (
+        must.replace("less than or equal to", "at most").partition(",")[0].replace("a valid integer", "a whole number")
+    )
+    return f"{name} {must}{_stood(given, param.opts)}"
+
+
+def _stood(given: Sequence[str], names: Sequence[str]) -> str:
+    """``, not '0'``: the value that the user gave for an option."""
+    for place, word in enumerate(given):
+        if word in names and place + 1 < len(given):
+            return f", not {given[place + 1]!r}"
+        if word.partition("=")[0] in names and "=" in word:
+            return f", not {word.partition('=')[2]!r}"
+    return ""
+
+
+def _about_spaces(command: Command, error: Exception) -> str:
+    """A hint for lists that a shell has cut at their spaces, such as ``--ops crop, color``."""
+    takes_lists = any(param.name in {"ops", "include", "pairs_with", "protocol"} for param in command.params)
+    if takes_lists and "unexpected extra argument" in str(error).lower():
+        return '; a list has no spaces after its commas, or stands in quotes: --ops "crop, color(strength=0.5)"'
+    return ""
+
+
+def _first_sentence(text: str | None) -> str:
+    return (
+        re.split(r"(?<=[.:])\s", inspect.cleandoc(text or "").split("\n\n")[0].replace("\n", " "))[0].rstrip(":.") + "."
+    )
+
+
+def _placeholder(param: Any) -> str:
+    """``DIR``, ``DIR...`` or ``[COMPOSITION...]``."""
+    name = (param.metavar or param.name or "").upper().strip("[].")
+    name = f"{name}..." if param.nargs == -1 else name
+    return name if param.required else f"[{name}]"
+
+
+def _grouped(options: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
+    own = [option for option in options if not option.rich_help_panel]
+    for title, names in GROUPS.items():
+        yield title, [option for option in own if option.name in names]
+    yield "Further options", [option for option in own if not any(option.name in names for names in GROUPS.values())]
+    for panel in dict.fromkeys(option.rich_help_panel for option in options if option.rich_help_panel):
+        yield panel, [option for option in options if option.rich_help_panel == panel]
+
+
+def _row(param: Any, ctx: Any) -> tuple[str, str]:
+    """``--seeds N`` and its help, with the default and the range in words."""
+    declared, text = param.get_help_record(ctx) or ("", "")
+    for pattern, word in VALUES:
+        declared = re.sub(pattern, word, declared)
+    for pattern, word in RANGES:
+        text = re.sub(pattern, word, text)
+    if isinstance(param, TyperArgument):
+        return _placeholder(param).strip("[]"), text.replace("  [required]", "")
+    return declared, text
