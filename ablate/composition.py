@@ -221,10 +221,10 @@ class TransformPair:
         return self.apply(images, self.sample(len(images), _stored(images, sizes), streams), sizes)
 
     @property
-    def _crops_stored(self) -> bool:
-        """True when branch 1's first op is a crop that takes the stored image itself."""
-        ops = self.composition.ops
-        return self.base is None and bool(ops) and isinstance(ops[0], Crop) and ops[0].p == 1
+    def _stored_crop(self) -> Crop | None:
+        """Branch 1's first op where that is a crop, which then takes the stored image itself."""
+        first = self.composition.ops[0] if self.composition.ops and self.base is None else None
+        return first if isinstance(first, Crop) and first.p == 1 else None
 
     def _sample_branch(
         self, n: int, stored: tuple[int, int] | Tensor, streams: Streams, branch: int
@@ -232,20 +232,21 @@ class TransformPair:
         drawn = []
         for slot, op in enumerate(self.composition.ops):
             generator = streams[f"branch{branch}/slot{slot}"]
-            if slot == 0 and self._crops_stored and isinstance(op, Crop):
-                drawn.append(op.sample_boxes(n, stored, generator))
+            if slot == 0 and (crop := self._stored_crop) is not None:
+                drawn.append(crop.sample_boxes(n, stored, generator))
             else:
                 drawn.append(op.sample(n, (self.size, self.size), generator))
         return tuple(drawn)
 
     def _from_stored(self, images: Tensor, branch: tuple[Params, ...], sizes: Tensor | None) -> Tensor:
         out = (self.size, self.size)
-        if self._crops_stored:
-            return self._run(self._stage(resized_crop)(images, branch[0], out), branch[1:], start=1)
+        if (crop := self._stored_crop) is not None:
+            return self._run(self._stage(resized_crop)(images, branch[0], out, crop.resize), branch[1:], start=1)
         return self._run(self._stage(center_crop)(images, out, 1.0, sizes), branch)
 
     def _base(self, images: Tensor, params: PairParams) -> Tensor:
-        return self._stage(resized_crop)(images, _drawn(params.base), (self.size, self.size))
+        assert self.base is not None
+        return self._stage(resized_crop)(images, _drawn(params.base), (self.size, self.size), self.base.resize)
 
     def _run(self, images: Tensor, branch: tuple[Params, ...], start: int = 0) -> Tensor:
         for op, params in zip(self.composition.ops[start:], branch, strict=True):
@@ -273,7 +274,7 @@ def _composition(value: str | Composition) -> Composition:
 
 
 def _base_crop(base: Base) -> Crop:
-    return Crop(area=base.area, ratio=base.ratio, flip_p=0.0)
+    return Crop(area=base.area, ratio=base.ratio, flip_p=0.0, sampling=base.sampling, resize=base.resize)
 
 
 def _stored(images: Tensor, sizes: Tensor | None) -> tuple[int, int] | Tensor:

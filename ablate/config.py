@@ -20,6 +20,9 @@ from ablate.errors import nearest
 SMALL_IMAGE = 64
 """Pixels. Up to here encoders have the small-image stem and images are stored and evaluated whole."""
 
+COVERED = 0.1
+"""Share of the image that a crop of the official code has at least (its ``min_object_covered``)."""
+
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]
@@ -58,15 +61,19 @@ def _rounded(value: object) -> str:
 
 
 class Base(Model):
-    """The base crop of one-branch pairs, shared by both views: ``crop`` without flip, with that op's ranges."""
+    """The base crop of one-branch pairs, shared by both views: ``crop`` without flip, with that op's parameters."""
 
     area: tuple[Area, Area] = (0.08, 1.0)
     ratio: tuple[Ratio, Ratio] = (3 / 4, 4 / 3)
+    sampling: Annotated[Literal["torchvision", "tf"], LATER] = "torchvision"
+    resize: Annotated[Literal["bilinear", "bicubic"], LATER] = "bilinear"
 
     @model_validator(mode="after")
     def _ordered(self) -> Base:
         if self.area[0] > self.area[1] or self.ratio[0] > self.ratio[1]:
             raise ValueError("area and ratio are ordered pairs (low, high)")
+        if self.sampling == "tf" and self.area[1] < COVERED:
+            raise ValueError(f"with sampling tf no crop is below {COVERED:g} of the image, so area must reach that far")
         return self
 
 

@@ -12,7 +12,7 @@ from ablate.ops.registry import get, names
 
 @dataclass(frozen=True)
 class ParameterEntry:
-    """One parameter: its default, inclusive range, unit and meaning."""
+    """One parameter: its default, inclusive range or allowed words, unit and meaning."""
 
     name: str
     default: object
@@ -20,10 +20,15 @@ class ParameterEntry:
     high: float | None
     unit: str
     doc: str
+    choices: tuple[str, ...] = ()
 
     @property
     def range(self) -> str:
-        """``0.0 to 1.0``, ``at least 0.0`` or nothing."""
+        """``0.0 to 1.0``, ``at least 0.0``, ``'a' or 'b'``, ``True or False``, or nothing."""
+        if self.choices:
+            return " or ".join(map(repr, self.choices))
+        if isinstance(self.default, bool):
+            return "True or False"
         if self.low is None and self.high is None:
             return ""
         if self.high is None:
@@ -66,6 +71,7 @@ def _entry(name: str) -> OpEntry:
             high=field.metadata.get("high"),
             unit=field.metadata.get("unit", ""),
             doc=field.metadata.get("doc", ""),
+            choices=field.metadata.get("choices", ()),
         )
         for field in parameter_fields(cls).values()
     )

@@ -18,6 +18,8 @@ def draw_jitter(op: Color | Jitter, n: int, generator: torch.Generator, device: 
         scaled = amount * op.strength
         low = max(0.0, 1 - scaled)
         drawn.append(low + (1 + scaled - low) * uniform[i])
+    if op.impl == "tf-v1":
+        drawn[0] = (2 * uniform[0] - 1) * op.brightness * op.strength
     turn = min(op.hue * op.strength, 0.5)
     drawn.append((2 * uniform[3] - 1) * turn)
     order = torch.rand(n, 4, generator=generator, device=device).argsort(1)
@@ -30,18 +32,25 @@ class Color(Op):
 
     Factors and the order of the four jitter steps are drawn per image (kornia and torchvision draw one order per
     batch). ``strength`` scales the jitter only, grayscale keeps its probability, as in Table 1; exactly 0 turns the
-    whole op off. Formulas are torchvision's; kornia's ``adjust_hue`` is right but three times slower.
+    whole op off. Formulas are torchvision's (kornia's ``adjust_hue`` is right but three times slower), or with ``impl``
+    those of the official code (:mod:`ablate.ops.color_math`); hue and grayscale are the same in all.
     """
 
     version = 2
     channels = (3,)
-    brightness: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
+    brightness: float = param(0.8, "factor in 1 +- this, at least 0; with tf-v1 added, +- this", low=0.0, high=10.0)
     contrast: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
     saturation: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
     hue: float = param(0.2, "shift in +- this, at most 0.5 after scaling", low=0.0, high=0.5, unit="of the circle")
     jitter_p: float = param(0.8, "probability of the jitter", low=0.0, high=1.0)
     gray_p: float = param(0.2, "probability of grayscale", low=0.0, high=1.0)
     strength: float = param(1.0, "scales the four jitter ranges", low=0.0, high=10.0)
+    impl: str = param(
+        "torchvision",
+        "formulas: torchvision's, the official code's (tf), or those of its first version, the paper's (tf-v1)",
+        choices=("torchvision", "tf", "tf-v1"),
+        later=True,
+    )
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """``factors``, ``order`` ``[n, 4]``; ``jitter`` and ``gray`` bool ``[n]``."""
@@ -51,7 +60,7 @@ class Color(Op):
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Jitter, then grayscale, where each was drawn."""
-        return distort(images, params["factors"], params["order"], params["jitter"], params["gray"])
+        return distort(images, params["factors"], params["order"], params["jitter"], params["gray"], self.impl)
 
 
 @register("jitter")
@@ -61,11 +70,17 @@ class Jitter(Op):
     version = 2
     channels = (3,)
     p: float = param(0.8, "probability that an image is changed", low=0.0, high=1.0)
-    brightness: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
+    brightness: float = param(0.8, "factor in 1 +- this, at least 0; with tf-v1 added, +- this", low=0.0, high=10.0)
     contrast: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
     saturation: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
     hue: float = param(0.2, "shift in +- this, at most 0.5 after scaling", low=0.0, high=0.5, unit="of the circle")
     strength: float = param(1.0, "scales the four ranges", low=0.0, high=10.0)
+    impl: str = param(
+        "torchvision",
+        "formulas: torchvision's, the official code's (tf), or those of its first version, the paper's (tf-v1)",
+        choices=("torchvision", "tf", "tf-v1"),
+        later=True,
+    )
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """``factors`` and ``order``, ``[n, 4]``."""
@@ -74,7 +89,7 @@ class Jitter(Op):
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """All images, each with its factors in its order."""
         everywhere = torch.ones(len(images), dtype=torch.bool, device=images.device)
-        return distort(images, params["factors"], params["order"], everywhere, ~everywhere)
+        return distort(images, params["factors"], params["order"], everywhere, ~everywhere, self.impl)
 
 
 @register("gray")

@@ -1,4 +1,8 @@
-"""Brightness, contrast, saturation and hue of a batch, with per-image factors and a per-image order."""
+"""Brightness, contrast, saturation and hue of a batch, with per-image factors and a per-image order.
+
+Formulas by ``impl``: ``torchvision``'s; ``tf``, those of ``tf.image``, which the official code calls; ``tf-v1``, the
+same with brightness added, as in its first version, which made the paper's results.
+"""
 
 from __future__ import annotations
 
@@ -40,40 +44,61 @@ def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
     return torch.stack(channels, 1)
 
 
-def distort(images: Tensor, factors: Tensor, order: Tensor, active: Tensor, gray: Tensor) -> Tensor:
+def distort(
+    images: Tensor, factors: Tensor, order: Tensor, active: Tensor, gray: Tensor, impl: str = "torchvision"
+) -> Tensor:
     """The four jitter steps for the images that are ``active``, each in its own order, then grayscale for ``gray``.
 
-    On a CPU one compiled loop per image (:mod:`ablate.ops.cpu.color`). Elsewhere every image is computed and selected,
-    since gathering the images of a step would wait for the device; hue, the costly step, once, between the other steps
-    of the images that have them before it and those that have them after it.
+    On a CPU torchvision's formulas are one compiled loop per image (:mod:`ablate.ops.cpu.color`). Elsewhere every image
+    is computed and selected, since gathering the images of a step would wait for the device; hue, the costly step,
+    once, between the other steps of the images that have them before it and those that have them after it.
 
     Args:
         images: float ``[n, 3, h, w]`` in [0, 1].
-        factors: ``[n, 4]``: brightness, contrast and saturation factors, hue shift.
+        factors: ``[n, 4]``: brightness, contrast and saturation factors, hue shift; with ``tf-v1`` the first is added.
         order: int ``[n, 4]``: ``order[i, s]`` is the step that image i takes in slot s.
         active: bool ``[n]``.
         gray: bool ``[n]``.
+        impl: ``torchvision``, ``tf`` or ``tf-v1``.
     """
-    if cpu.serves(images):
+    if cpu.serves(images) and impl == "torchvision":
         from ablate.ops.cpu.color import distort as compiled
 
         return compiled(images, factors, order, active, gray)
     factors, place = factors.to(images.dtype), order.argsort(1)
     for slot in (0, 1, 2):
-        images = _blend(images, factors, order[:, slot], active & (slot < place[:, HUE]))
+        images = _step(images, factors, order[:, slot], active & (slot < place[:, HUE]), impl)
     images = torch.where(active[:, None, None, None], shift_hue(images, factors[:, HUE]), images)
     for slot in (1, 2, 3):
-        images = _blend(images, factors, order[:, slot], active & (slot > place[:, HUE]))
+        images = _step(images, factors, order[:, slot], active & (slot > place[:, HUE]), impl)
     return torch.where(gray[:, None, None, None], grayscale(images), images)
 
 
-def _blend(images: Tensor, factors: Tensor, step: Tensor, taken: Tensor) -> Tensor:
-    """For images ``taken``, one of the first three steps, ``clamp(factor * x + (1 - factor) * other)``.
-
-    ``other`` is black (brightness), the mean gray (contrast) or gray (saturation).
-    """
+def _step(images: Tensor, factors: Tensor, step: Tensor, taken: Tensor, impl: str) -> Tensor:
+    """For images ``taken``, the ``step`` (int ``[n]``) that is one of the first three, clipped to [0, 1]."""
     factor = factors.gather(1, step[:, None])[:, :, None, None]
-    step, gray = step[:, None, None, None], grayscale(images)
+    change = _torchvision if impl == "torchvision" else _tensorflow
+    changed = change(images, factor, step[:, None, None, None], impl == "tf-v1").clamp(0, 1)
+    return torch.where(taken[:, None, None, None], changed, images)
+
+
+def _torchvision(images: Tensor, factor: Tensor, step: Tensor, added: bool) -> Tensor:
+    """``factor * x + (1 - factor) * other``: black (brightness), the mean gray (contrast) or gray (saturation)."""
+    gray = grayscale(images)
     other = torch.where(step == 1, gray.mean((2, 3), keepdim=True), gray) * (step != 0)
-    blended = torch.lerp(other.expand_as(images), images, factor).clamp(0, 1)
-    return torch.where(taken[:, None, None, None], blended, images)
+    return torch.lerp(other.expand_as(images), images, factor)
+
+
+def _tensorflow(images: Tensor, factor: Tensor, step: Tensor, added: bool) -> Tensor:
+    """The steps of google-research/simclr, ``data_util.py``: brightness times ``factor``, or ``added`` to it.
+
+    Contrast is about each channel's own mean (``tf.image.adjust_contrast``). Saturation multiplies S of HSV, at most to
+    1, and leaves hue and V (``tf.image.adjust_saturation``): every channel's distance from the largest is multiplied,
+    since S is the largest of these distances, as a share of V.
+    """
+    brightness = images + factor if added else images * factor
+    mean, high = images.mean((2, 3), keepdim=True), images.amax(1, keepdim=True)
+    chroma = high - images.amin(1, keepdim=True)
+    most = high / torch.where(chroma == 0, 1, chroma)  # from S to 1
+    saturation = high - (high - images) * torch.minimum(factor, most)
+    return torch.where(step == 0, brightness, torch.where(step == 1, torch.lerp(mean, images, factor), saturation))

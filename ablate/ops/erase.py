@@ -12,13 +12,15 @@ from ablate.ops.registry import register
 
 @register("cutout")
 class Cutout(Op):
-    """One square set to black, fully inside the image, anywhere with equal chance (DeVries & Taylor 2017; values ours).
+    """One square erased, fully inside the image, anywhere with equal chance (DeVries & Taylor 2017; paper, figure 4g).
 
-    Own mask arithmetic; kornia's ``RandomErasing`` waits for the device.
+    The paper gives no values. In its figure the side is 0.49 of the image's and the fill grey, 0.584 in every channel:
+    ``cutout(fill=0.584)``. Own mask arithmetic; kornia's ``RandomErasing`` waits for the device.
     """
 
     size: float = param(0.5, "side of the square", low=0.0, high=1.0, unit="of the shorter side")
     strength: float = param(1.0, "scales the side, up to the whole image", low=0.0, high=10.0)
+    fill: float = param(0.0, "value inside the square: black, or 0.584 as in figure 4g", low=0.0, high=1.0, later=True)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """``top``, ``left`` and ``side`` of the square, float ``[n]``, whole pixels."""
@@ -31,12 +33,12 @@ class Cutout(Op):
         }
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Zero inside each image's square."""
+        """``fill`` inside each image's square."""
         y = torch.arange(images.shape[2], device=images.device)[None, :, None] - params["top"][:, None, None]
         x = torch.arange(images.shape[3], device=images.device)[None, None, :] - params["left"][:, None, None]
         side = params["side"][:, None, None]
         inside = (y >= 0) & (y < side) & (x >= 0) & (x < side)
-        return images.masked_fill(inside[:, None], 0)
+        return images.masked_fill(inside[:, None], self.fill)
 
 
 @register("noise")

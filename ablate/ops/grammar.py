@@ -77,8 +77,11 @@ def to_string(op: Op, defaults: Defaults | None = None) -> str:
 
 
 def spec(op: Op) -> OpSpec:
-    """``op`` as plain data: name, version and every parameter; tuples become lists, as JSON has them."""
-    return OpSpec(name=op.name, version=op.version, params=json.loads(json.dumps(op.parameters())))
+    """``op`` as plain data: name, version and the parameters that records hold; tuples become lists, as JSON has them.
+
+    Those are all, but for parameters declared ``later`` that have their default (:func:`ablate.param`).
+    """
+    return OpSpec(name=op.name, version=op.version, params=json.loads(json.dumps(op.recorded())))
 
 
 def from_spec(data: OpSpec) -> Op:

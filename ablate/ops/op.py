@@ -12,17 +12,29 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ablate.errors import UsageError, unknown
+from ablate.errors import UsageError, nearest, unknown
 
 Params = dict[str, Tensor]
 
 
-def param(default: Any, doc: str, *, low: float | None = None, high: float | None = None, unit: str = "") -> Any:
-    """A dataclass field that is an op's parameter, with its inclusive range and its unit.
+def param(
+    default: Any,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+    later: bool = False,
+) -> Any:
+    """A dataclass field that is an op's parameter, with its inclusive range and its unit, or its allowed words.
 
-    A tuple default declares a pair ``(low, high)`` that must be ordered; both ends are held to the range.
+    A tuple default declares a pair ``(low, high)`` that must be ordered; both ends are held to the range. ``later``:
+    the op is older than this parameter, and its default is what the op did before; it is written into records, and
+    counts in a trial's key, only where it has another value, so that earlier trials are found again.
     """
-    return dataclasses.field(default=default, metadata={"doc": doc, "low": low, "high": high, "unit": unit})
+    metadata = {"doc": doc, "low": low, "high": high, "unit": unit, "choices": choices, "later": later}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +155,11 @@ class Op:
         names = [f.name for f in dataclasses.fields(self) if f.name != "p"] + ["p"]
         return {name: getattr(self, name) for name in names}
 
+    def recorded(self) -> dict[str, Any]:
+        """:meth:`parameters` as records have them: those declared ``later`` only where they differ from the default."""
+        later = {f.name: f.default for f in dataclasses.fields(self) if f.metadata.get("later")}
+        return {name: value for name, value in self.parameters().items() if name not in later or value != later[name]}
+
 
 def as_unit_range(images: Tensor) -> Tensor:
     """``images`` as floats in [0, 1]: uint8 is divided by 255, float passes as it is.
@@ -186,9 +203,15 @@ def _checked(op: str, field: dataclasses.Field[Any], value: Any) -> Any:
         if list(items) != sorted(items):
             raise UsageError(f"{where} must be ordered (low, high), not {value!r}")
         return items
-    if isinstance(default, bool | str):
-        if not isinstance(value, type(default)):
-            raise UsageError(f"{where} must be a {type(default).__name__}, not {value!r}")
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise UsageError(f"{where} must be True or False, not {value!r}")
+        return value
+    if isinstance(default, str):
+        choices = field.metadata.get("choices", ())
+        if not isinstance(value, str) or (choices and value not in choices):
+            allowed = " or ".join(map(repr, choices)) if choices else "a string"
+            raise UsageError(f"{where} must be {allowed}, not {value!r}{nearest(str(value), choices)}")
         return value
     if isinstance(default, int | float):
         return _number(where, value, default, low, high)

@@ -9,8 +9,10 @@ from ablate.ops import cpu
 from ablate.ops.op import Params
 
 
-def resized_crop(images: Tensor, params: Params, out: tuple[int, int]) -> Tensor:
+def resized_crop(images: Tensor, params: Params, out: tuple[int, int], resize: str = "bilinear") -> Tensor:
     """Cut each image's box and resize it to ``out``, as torchvision's ``resized_crop(antialias=True)`` does.
+
+    Or, with ``resize="bicubic"``, as TensorFlow's ``resize_bicubic`` does, see :func:`_cubic`.
 
     On a CPU one compiled pass (:mod:`ablate.ops.cpu.crop`), elsewhere two batched products with interpolation matrices.
     Not ``grid_sample``, which would read neighbours outside the box at its border, and not kornia's
@@ -23,17 +25,18 @@ def resized_crop(images: Tensor, params: Params, out: tuple[int, int]) -> Tensor
         params: ``top``, ``left``, ``height``, ``width`` (``[n]``, pixels) and, optionally, ``flip`` (bool ``[n]``):
             the crop is mirrored left to right.
         out: height and width of the result in pixels.
+        resize: ``bilinear``, antialiased, or ``bicubic``, which is not.
 
     Returns:
         float32 (float64 for float64 input) ``[n, c, *out]`` in [0, 1].
     """
-    if cpu.serves(images):
+    if cpu.serves(images) and resize == "bilinear":
         from ablate.ops.cpu.crop import crop
 
         return crop(images, params, out)
-    floats = _as_float(images)
-    rows = _weights(params["top"], params["height"], out[0], images.shape[-2], floats.dtype)
-    columns = _weights(params["left"], params["width"], out[1], images.shape[-1], floats.dtype)
+    floats, weights = _as_float(images), _cubic if resize == "bicubic" else _weights
+    rows = weights(params["top"], params["height"], out[0], images.shape[-2], floats.dtype)
+    columns = weights(params["left"], params["width"], out[1], images.shape[-1], floats.dtype)
     if "flip" in params:
         columns = torch.where(params["flip"][:, None, None], columns.flip(1), columns)
     return _resample(floats, rows, columns, scale=255 if images.dtype == torch.uint8 else 1)
@@ -84,6 +87,25 @@ def _weights(start: Tensor, length: Tensor, out: int, size: int, dtype: torch.dt
     inside = (pixel[0] > start) & (pixel[0] < start + length)
     weights = weights * inside[:, None]
     return weights / weights.sum(-1, keepdim=True)
+
+
+def _cubic(start: Tensor, length: Tensor, out: int, size: int, dtype: torch.dtype) -> Tensor:
+    """As :func:`_weights`, for TensorFlow's ``tf.compat.v1.image.resize_bicubic``, which the official code calls.
+
+    Keys's cubic kernel with a = -0.75 at the input position ``i * length / out``, without half-pixel centres and
+    without antialiasing; pixels beyond the box are its outermost ones. TensorFlow rounds the kernel's argument to
+    1/1024, which is left out here. Source: tensorflow, ``resize_bicubic_op.cc``.
+    """
+    start, length = start.to(dtype)[:, None], length.to(dtype)[:, None]
+    place = torch.arange(out, device=start.device, dtype=dtype) * (length / out)
+    tap = torch.arange(-1, 3, device=start.device, dtype=dtype)
+    source = place.floor()[:, :, None] + tap
+    away = (source - place[:, :, None]).abs()
+    near = (1.25 * away - 2.25) * away * away + 1
+    far = ((-0.75 * away + 3.75) * away - 6) * away + 3
+    pixel = start[:, :, None] + torch.minimum(source.clamp_min(0), length[:, :, None] - 1)
+    weights = torch.zeros(len(start), out, size, dtype=dtype, device=start.device)
+    return weights.scatter_add_(2, pixel.long(), torch.where(away <= 1, near, far))
 
 
 def _resample(images: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:

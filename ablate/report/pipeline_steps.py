@@ -45,7 +45,8 @@ def steps(spec: OpSpec, size: int, library: Library) -> tuple[str, ...]:
     """The op as calls, for images of ``size`` pixels a side; none if it is switched off.
 
     Raises:
-        NotExportable: a user's own op, one of another version, a kornia class for torchvision.
+        NotExportable: a user's own op, one of another version, a parameter's value that pipelines do not have, a
+            kornia class for torchvision.
     """
     words = (*spec.name.split("."), *spec.params)
     if not all(word.isidentifier() for word in words):  # it came from a file, and becomes code
@@ -111,8 +112,24 @@ def _apply(p: float, *transforms: str) -> tuple[str, ...]:
     return transforms if p == 1 or not transforms else (f"v2.RandomApply([{', '.join(transforms)}], p={literal(p)})",)
 
 
-def crop_steps(area: Any, ratio: Any, size: int) -> Steps:
-    """The box alone, without flip."""
+def _only(name: str, op: Values, **held: str) -> None:
+    """Raise NotExportable where a parameter has another value than the one that pipelines hold; records may lack it."""
+    for parameter, value in held.items():
+        if op.get(parameter, value) != value:
+            raise NotExportable(
+                f"there is no pipeline with {call(name, **{parameter: op[parameter]})}: kornia and torchvision have no "
+                f"equal; allowed: {parameter}={value!r}"
+            )
+
+
+def crop_steps(op: Values, size: int) -> Steps:
+    """The box alone, without flip, of an op ``crop`` or of a base crop.
+
+    Raises:
+        NotExportable: boxes or pixels as in the official code.
+    """
+    _only("crop", op, sampling="torchvision", resize="bilinear")
+    area, ratio = op["area"], op["ratio"]
     return Steps(
         (call("RandomResizedCrop", size, area=area, ratio=ratio),),
         (call("v2.RandomResizedCrop", size, scale=area, ratio=ratio, antialias=True),),
@@ -121,7 +138,7 @@ def crop_steps(area: Any, ratio: Any, size: int) -> Steps:
 
 @writes("crop", version=2)
 def _crop(op: Values, size: int) -> Steps:
-    crop, flips = crop_steps(op["area"], op["ratio"], size), op["flip_p"] > 0
+    crop, flips = crop_steps(op, size), op["flip_p"] > 0
     return _all_or_none(
         op["p"],
         [*crop.kornia, *[call("K.RandomHorizontalFlip", p=op["flip_p"])] * flips],
@@ -136,6 +153,7 @@ def _flip(op: Values, size: int) -> Steps:
 
 @writes("jitter", version=2)
 def _jitter(op: Values, size: int) -> Steps:
+    _only("jitter", op, impl="torchvision")
     ranges = {}
     for name in ("brightness", "contrast", "saturation"):
         reach = op[name] * op["strength"]
@@ -152,6 +170,7 @@ def _gray(op: Values, size: int) -> Steps:
 
 @writes("color", version=2)
 def _color(op: Values, size: int) -> Steps:
+    _only("color", op, impl="torchvision")
     parts = []
     if op["jitter_p"] > 0:
         parts.append(_jitter({**op, "p": op["jitter_p"]}, size))
@@ -181,12 +200,14 @@ def _sharpen(op: Values, size: int) -> Steps:
 
 @writes("sobel")
 def _sobel(op: Values, size: int) -> Steps:
-    return _same(call("Sobel", p=op["p"]))
+    signed = {"signed": True} if op.get("signed") else {}
+    return _same(call("Sobel", p=op["p"], **signed))
 
 
 @writes("cutout")
 def _cutout(op: Values, size: int) -> Steps:
-    return _same(call("Cutout", min(round(size * op["size"] * op["strength"]), size), p=op["p"]))
+    side, fill = min(round(size * op["size"] * op["strength"]), size), op.get("fill", 0.0)
+    return _same(call("Cutout", side, p=op["p"], **({"fill": fill} if fill else {})))
 
 
 @writes("noise")

@@ -53,7 +53,8 @@ def kornia_code(specs: Sequence[OpSpec], image_size: int, branches: Branches, ba
         base: the base crop of one-branch pairs, None for two-branch ones.
 
     Raises:
-        NotExportable: a user's own op, or one whose version is not the one that the code is for.
+        NotExportable: a user's own op, one whose version is not the one that the code is for, or a variant of the
+            official code's.
     """
     return _file("kornia", specs, image_size, branches, base)
 
@@ -118,7 +119,7 @@ def _body(library: Library, specs: Sequence[OpSpec], size: int, branches: Branch
     argument = "images" if library == "kornia" else "image"
     if branches == "one":
         assert base is not None  # a configuration with one branch has a base
-        crop = crop_steps(base.area, base.ratio, size)
+        crop = crop_steps(base.model_dump(), size)
         start = ("the crop that both views share", crop.kornia if library == "kornia" else crop.torchvision)
         said = "The augmented crop, and the same crop as it is."
         views = [f"shared = start({argument})", "return augment(shared), shared"]

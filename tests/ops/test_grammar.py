@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import ablate
@@ -16,6 +16,10 @@ from ablate.ops.op import parameter_fields
 
 
 def values(field):
+    if isinstance(field.default, bool):
+        return st.booleans()
+    if isinstance(field.default, str):
+        return st.sampled_from(field.metadata["choices"])
     low, high = field.metadata["low"], field.metadata["high"]
     example = field.default[0] if isinstance(field.default, tuple) else field.default
     number = st.integers(int(low), int(high)) if isinstance(example, int) else st.floats(low, high)
@@ -27,7 +31,11 @@ def ops(draw):
     cls = get(draw(st.sampled_from(names())))
     fields = parameter_fields(cls)
     chosen = draw(st.sets(st.sampled_from(sorted(fields))))
-    return cls(**{name: draw(values(fields[name])) for name in chosen})
+    drawn = {name: draw(values(fields[name])) for name in chosen}
+    try:
+        return cls(**drawn)
+    except UsageError:
+        reject()  # each value is allowed, the two together are not
 
 
 @settings(max_examples=300, deadline=None)

@@ -32,7 +32,7 @@ def test_all_promised_ops_are_there():
 
 
 def test_defaults_are_the_papers():
-    assert get("crop")().parameters() == {"area": (0.08, 1.0), "ratio": (3 / 4, 4 / 3), "flip_p": 0.5, "p": 1.0}
+    assert get("crop")().recorded() == {"area": (0.08, 1.0), "ratio": (3 / 4, 4 / 3), "flip_p": 0.5, "p": 1.0}
     color = get("color")()
     assert (color.brightness, color.contrast, color.saturation, color.hue) == (0.8, 0.8, 0.8, 0.2)
     assert (color.jitter_p, color.gray_p, color.p) == (0.8, 0.2, 1.0)

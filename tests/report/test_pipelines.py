@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from ablate.config import Base, OpSpec
 from ablate.errors import UsageError
 from ablate.ops import get, names, parse_op, spec
 from ablate.ops.kornia_adapter import classes
+from ablate.ops.op import parameter_fields
 from ablate.report.pipeline_steps import TENSORS, exportable
 from ablate.report.pipelines import NotExportable, kornia_code, torchvision_code
 from tests.ops.test_contract import generator, pictures
@@ -104,7 +106,7 @@ COMPOSITIONS = (
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("text", [*OPS, COMPOSITIONS[0]])
+@pytest.mark.parametrize("text", [*OPS, COMPOSITIONS[0], "cutout(fill=0.584)"])
 def test_both_views_are_distributed_as_ablates(library, text):
     assert doubt(library, code(library, text), text, "two", n=150) > DOUBTFUL
 
@@ -144,7 +146,9 @@ def test_a_wrong_parameter_is_found(library, exported, trained):
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("text", ["none", "sobel", "invert", "solarize", "equalize", "gray(p=1.0)"])
+@pytest.mark.parametrize(
+    "text", ["none", "sobel", "sobel(signed=True)", "invert", "solarize", "equalize", "gray(p=1.0)"]
+)
 def test_what_is_not_random_is_equal_to_the_pixel(library, text):
     for size in (STORED, (SIZE, SIZE), (11, 40)):
         images = stored(4, size)
@@ -215,6 +219,36 @@ def test_an_op_of_another_version_is_not_exportable():
     old = spec(parse_op("crop")).model_copy(update={"version": 1})
     with pytest.raises(NotExportable, match="'crop' has version 1 in these records"):
         kornia_code([old], 32, "two", None)
+
+
+LATER = [(name, field) for name in OPS for field in parameter_fields(get(name)).values() if field.metadata.get("later")]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(("name", "field"), LATER, ids=lambda x: x if isinstance(x, str) else x.name)
+def test_a_later_parameter_is_exported_or_refused_by_name(library, name, field):
+    """A file that left the parameter out would be another augmentation."""
+    words = field.metadata["choices"] or ((False, True) if isinstance(field.default, bool) else (0.0, 0.5))
+    for value in words:
+        written, said = code(library, name), f"{field.name}={value!r}".replace("'", '"')
+        if value == field.default:
+            assert code(library, f"{name}({field.name}={value!r})") == written
+            continue
+        try:
+            changed = code(library, f"{name}({field.name}={value!r})")
+        except NotExportable as error:
+            assert f"{name}({said})" in str(error)
+        else:
+            augment = changed[changed.index("\naugment") :]
+            assert said in augment
+
+
+def test_which_variants_are_refused_and_that_a_base_crop_is_too():
+    for text in ("crop(sampling='tf')", "crop(resize='bicubic')", "color(impl='tf')", "jitter(impl='tf-v1')"):
+        with pytest.raises(NotExportable, match=re.escape(text.replace("'", '"'))):
+            code("kornia", text)
+    with pytest.raises(NotExportable, match="resize"):
+        kornia_code([], 32, "one", Base(resize="bicubic"))
 
 
 def test_what_came_from_a_file_cannot_run_code():

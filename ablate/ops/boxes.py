@@ -1,0 +1,81 @@
+"""Where random resized crops are cut: boxes as torchvision draws them, and as TensorFlow does for the official code."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ablate.config import COVERED
+
+TORCHVISION_ATTEMPTS = 10  # boxes that do not fit are drawn again this often
+TENSORFLOW_ATTEMPTS = 100  # google-research/simclr, data_util.py: max_attempts
+
+Box = tuple[Tensor, Tensor, Tensor, Tensor]
+Range = tuple[float, float]
+
+
+def torchvision_boxes(uniform: Tensor, high: Tensor, wide: Tensor, area: Range, ratio: Range) -> Box:
+    """Boxes as torchvision's ``RandomResizedCrop.get_params`` draws them.
+
+    Area uniform, ratio log-uniform, both again up to ten times until the box fits; then the largest centred box of the
+    nearest allowed ratio.
+
+    Args:
+        uniform: numbers in [0, 1), ``[22, n]``: all attempts are drawn at once.
+        high: heights of the images in pixels, float ``[n]``.
+        wide: their widths.
+        area: smallest and largest area, as shares of the image.
+        ratio: smallest and largest width / height, in pixels.
+
+    Returns:
+        top, left, height and width in whole pixels, float ``[n]``.
+    """
+    n = TORCHVISION_ATTEMPTS
+    low, span = math.log(ratio[0]), math.log(ratio[1]) - math.log(ratio[0])
+    areas = (area[0] + (area[1] - area[0]) * uniform[:n]) * high * wide
+    ratios = (low + span * uniform[n : 2 * n]).exp()
+    widths, heights = (areas * ratios).sqrt().round(), (areas / ratios).sqrt().round()
+    fits = (widths > 0) & (widths <= wide) & (heights > 0) & (heights <= high)
+    height, width, none_fits = _first(fits, heights, widths)
+    width = torch.where(none_fits, torch.minimum(wide, (high * ratio[1]).round().clamp_min(1)), width)
+    height = torch.where(none_fits, torch.minimum(high, (wide / ratio[0]).round().clamp_min(1)), height)
+    top = torch.where(none_fits, (high - height) / 2, uniform[-2] * (high - height + 1)).floor()
+    left = torch.where(none_fits, (wide - width) / 2, uniform[-1] * (wide - width + 1)).floor()
+    return top, left, height, width
+
+
+def tensorflow_boxes(uniform: Tensor, high: Tensor, wide: Tensor, area: Range, ratio: Range) -> Box:
+    """Boxes as the official code draws them, by TensorFlow's ``sample_distorted_bounding_box``.
+
+    Ratio uniform; then the *height* uniform between those that the smallest and the largest area give at this ratio, no
+    larger than fits; the width follows. A box is drawn again, up to a hundred times, if its area is out of range or
+    below a tenth of the image (the official code's ``min_object_covered``); then it is the whole image. The last
+    row and the last column of positions are never drawn, as in TensorFlow. Source: google-research/simclr,
+    ``data_util.py``; tensorflow, ``sample_distorted_bounding_box_op.cc``, ``GenerateRandomCrop``.
+
+    Args and Returns: those of :func:`torchvision_boxes`, but ``uniform`` is ``[202, n]``.
+    """
+    n = TENSORFLOW_ATTEMPTS
+    aspect = ratio[0] + (ratio[1] - ratio[0]) * uniform[:n]
+    least, most = area[0] * wide * high, area[1] * wide * high
+    lowest, highest = (least / aspect).sqrt().round(), (most / aspect).sqrt().round()
+    highest = torch.where((highest * aspect).round() > wide, ((wide + 0.5) / aspect).floor(), highest)
+    highest = torch.minimum(highest, high)
+    lowest = torch.minimum(lowest, highest)
+    heights = lowest + (uniform[n : 2 * n] * (highest - lowest + 1)).floor()
+    heights = torch.where((heights * aspect).round() * heights < least, heights + 1, heights)
+    heights = torch.where((heights * aspect).round() * heights > most, heights - 1, heights)
+    widths = (heights * aspect).round()
+    sizes = widths * heights
+    fits = (sizes >= least) & (sizes <= most) & (widths <= wide) & (heights <= high) & (widths > 0) & (heights > 0)
+    height, width, none_fits = _first(fits & (sizes >= COVERED * wide * high), heights, widths)
+    height, width = torch.where(none_fits, high, height), torch.where(none_fits, wide, width)
+    return (uniform[-2] * (high - height)).floor(), (uniform[-1] * (wide - width)).floor(), height, width
+
+
+def _first(fits: Tensor, heights: Tensor, widths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Height and width of the first attempt that ``fits`` (bool ``[attempts, n]``), and where none does (``[n]``)."""
+    first = fits.to(torch.uint8).argmax(0, keepdim=True)  # 0 if none fits
+    return heights.gather(0, first)[0], widths.gather(0, first)[0], ~fits.any(0)
