@@ -47,7 +47,7 @@ def grid(
     """
     from ablate.data import cache_dir
     from ablate.experiment_file import ExperimentFile, validated
-    from ablate.inputs import default_out, prepare_images
+    from ablate.inputs import default_out, prepare_images, sized_as_before
     from ablate.ops import split_list
     from ablate.resolve import request_of, understand
     from ablate.settings import SETTABLE
@@ -67,6 +67,7 @@ def grid(
         raise UsageError("ablate.grid holds all settings fixed; axes are for an experiment file: ablate run FILE")
     request = request_of(file)
     directory = Path(out) if out else default_out(request.data, names)
+    request = sized_as_before(request, directory)
     wish = understand(file, request)
     check_out(directory)
     where = cache_dir(str(cache) if cache else None)

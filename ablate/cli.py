@@ -372,13 +372,14 @@ def _where(
 ) -> tuple[Request, Slurm | None]:
     """What ``file`` asks of every trial, on the device that it will have, and what its jobs ask of the cluster."""
     from ablate.distributed import asked_for
+    from ablate.inputs import sized_as_before
     from ablate.resolve import request_of
     from ablate.settings import validate
     from ablate.sweep.slurm.resources import gather, refuse_without_slurm, resources, with_device
 
     if asked_for() > 1:
         raise UsageError("a sweep starts the processes of its trials itself: use --world-size, not torchrun")
-    request = request_of(file, elsewhere=far)
+    request = sized_as_before(request_of(file, elsewhere=far), directory)
     if not far:
         refuse_without_slurm(jobs)
         return request, None

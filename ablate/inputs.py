@@ -10,9 +10,11 @@ from rich.progress import Progress
 
 from ablate.config import Experiment
 from ablate.console import make_console, say
-from ablate.data import DataSet, prepare, read_entry
+from ablate.data import DataSet, native_size, prepare, read_entry, side_of_files
+from ablate.data.sides import stored_side
 from ablate.errors import UsageError, expanded
 from ablate.settings import Request, check_device, image_size, objective_name, parse_assignments
+from ablate.sweep.plan import SWEEP_FILE, load_experiment
 
 
 def make_request(
@@ -45,6 +47,38 @@ def with_data(request: Request, eval_data: str | None, labels: float | None, sho
     return dataclasses.replace(request, eval_data=where, labels=labels, short_side=short_side)
 
 
+def sized_as_before(request: Request, directory: Path) -> Request:
+    """``request`` at the image size of the sweep in ``directory``, if there is one and no size is asked for.
+
+    The default follows the images, and was 224 for every folder once: the same command again means the same size.
+    """
+    if "image_size" in request.values or not (directory / SWEEP_FILE).is_file():
+        return request
+    size = load_experiment(directory).shared.image_size
+    return request if size == image_size(request) else _with_size(request, size)
+
+
+def _with_size(request: Request, size: int) -> Request:
+    return dataclasses.replace(request, values={**request.values, "image_size": size})
+
+
+def about_size(request: Request) -> str | None:
+    """What the training size does to the images: it enlarges them, or leaves much of large files away; else None."""
+    size, side, is_folder = image_size(request), side_of_files(request.data), request.data.startswith("folder:")
+    if side is None:
+        return None
+    stored = request.short_side or (stored_side(size) if is_folder else size)
+    if stored > side:
+        best = f"; --size {native_size(request.data)} would not enlarge them" if is_folder else ""
+        return f"images of {side} px are enlarged to {stored} px{best}"
+    if is_folder and request.short_side is None and side >= 2 * stored:
+        return (
+            f"images of {side} px are stored at {stored} px, from which crops are taken: small crops are blurred; "
+            f"--short-side {min(side, 2 * stored)} keeps more of them"
+        )
+    return None
+
+
 def _absolute(data: str) -> str:
     """A data set's name with its path written out, so that it holds from any directory."""
     name, _, path = data.partition(":")
@@ -70,6 +104,8 @@ def prepare_images(request: Request, cache: Path, skip_corrupt: bool) -> DataSet
             labels=request.labels,
             progress=show,
         )
+    if about := about_size(request):
+        say(console, about)
     if data.corrupt:
         names = ", ".join(data.corrupt[:5])
         say(console, f"skipped {len(data.corrupt)} corrupt files: {names}")

@@ -17,7 +17,9 @@ Epochs = Annotated[int | None, typer.Option(help="Training epochs", show_default
 BatchSize = Annotated[
     int | None, typer.Option(help="Images per batch, over all processes", show_default="the preset's")
 ]
-Size = Annotated[int | None, typer.Option(help="Training image size in pixels", show_default="the data set's own")]
+Size = Annotated[
+    int | None, typer.Option(help="Training image size in pixels", show_default="the images' own, at most 224")
+]
 EvalData = Annotated[
     str | None, typer.Option(help="A labelled set to evaluate on instead", show_default="the same as --data")
 ]

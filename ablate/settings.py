@@ -113,7 +113,7 @@ def resolve_device(device: str) -> str:
 
 
 def image_size(request: Request) -> int:
-    """The training size in pixels: asked for, else the data set's own (224 for folders)."""
+    """The training size in pixels: asked for, else the data set's own."""
     size = request.values.get("image_size")
     if size is None:
         return native_size(request.data)

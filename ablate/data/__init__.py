@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ablate.data.cache import cache_dir, read_entry
     from ablate.data.dataset import DataSet, Images, Split
-    from ablate.data.preparation import native_size, prepare
+    from ablate.data.preparation import native_size, prepare, side_of_files
     from ablate.data.resident import Resident
 
 _HOME = {
@@ -20,9 +20,20 @@ _HOME = {
     "native_size": "ablate.data.preparation",
     "prepare": "ablate.data.preparation",
     "read_entry": "ablate.data.cache",
+    "side_of_files": "ablate.data.preparation",
 }
 
-__all__ = ["DataSet", "Images", "Resident", "Split", "cache_dir", "native_size", "prepare", "read_entry"]
+__all__ = [
+    "DataSet",
+    "Images",
+    "Resident",
+    "Split",
+    "cache_dir",
+    "native_size",
+    "prepare",
+    "read_entry",
+    "side_of_files",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ablate.config import SMALL_IMAGE
 from ablate.data.cache import Source, cache_dir, compose, obtain
 from ablate.data.composed import Recipe
 from ablate.data.dataset import DataSet
 from ablate.data.entry import Progress
 from ablate.data.folder import Folder, refusal
 from ablate.data.glyphs import Glyphs
+from ablate.data.sides import LARGEST, default_size, median_side, stored_side
 from ablate.data.torchvision_sets import FORMATS, TorchvisionSet
 from ablate.errors import UsageError, expanded, unknown
 
 KINDS = ("glyphs", *FORMATS, "folder")
-NATIVE = {"glyphs": 32, "cifar10": 32, "cifar100": 32, "stl10": 96, "folder": 224}
+NATIVE = {"glyphs": 32, "cifar10": 32, "cifar100": 32, "stl10": 96}
 
 
 def prepare(
@@ -66,8 +66,27 @@ def prepare(
 
 
 def native_size(spec: str) -> int:
-    """The data set's own image size in pixels; 224 for folders. UsageError for an unknown kind."""
-    return NATIVE[_kind(spec)]
+    """The size in pixels at which a data set is trained unless another is asked for.
+
+    A folder's follows its images, see :func:`ablate.data.sides.default_size`; 224 where none of them can be read.
+
+    Raises:
+        UsageError: an unknown kind, a folder without images.
+    """
+    kind, side = _kind(spec), side_of_files(spec)
+    if kind == "folder":
+        return LARGEST if side is None else default_size(side)
+    return NATIVE[kind]
+
+
+def side_of_files(spec: str) -> int | None:
+    """The short side of the images as they come, in pixels; of a folder the median, None where no image can be read.
+
+    Raises:
+        UsageError: an unknown kind, a folder without images.
+    """
+    kind, _, path = _kind(spec), *spec.partition(":")[1:]
+    return NATIVE[kind] if kind != "folder" else median_side(expanded(path)) if path else None
 
 
 def _kind(spec: str) -> str:
@@ -79,7 +98,7 @@ def _kind(spec: str) -> str:
 
 def _short_side(image_size: int, short_side: int | None) -> int:
     if short_side is None:
-        return image_size if image_size <= SMALL_IMAGE else round(image_size / 0.875)
+        return stored_side(image_size)
     if short_side < image_size:
         raise UsageError(
             f"the short side {short_side} is smaller than the training size {image_size}; allowed: from it"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from ablate.config import Experiment, Trial
 from ablate.console import say
@@ -30,7 +29,7 @@ def print_plan(directory: Path, experiment: Experiment, retry_failed: bool, cons
         say(console, f"pruned after epoch {told(experiment)}: {cost(experiment):.0%} of the cells' training is left")
     names = cell_names(trials)
     listed = [*names[:MOST_NAMES], f"... and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else names
-    console.print(Text(f"cells: {', '.join(listed)}"))
+    say(console, f"cells: {', '.join(listed)}")
     return state
 
 
