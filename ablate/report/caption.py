@@ -29,7 +29,7 @@ def caption(sweep: Sweep) -> str:
     if contenders(grid) and model:
         lines.append(
             f"A dot ({MARK}) marks the cells that cannot be told from the best by validation accuracy: Hsu's multiple "
-            f"comparisons with the best at {100 * CONFIDENCE:.0f} % on a two-way cell and seed model with a pooled "
+            f"comparisons with the best at {100 * CONFIDENCE:.0f} % on a two-way cell and seed model with moderated "
             f"residual of {100 * model.sigma:.1f} points ({model.df} degrees of freedom), since cells share seeds; "
             "conditional on this data set and its split."
         )

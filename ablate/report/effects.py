@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from ablate.report.grid import Grid
-from ablate.report.model import Difference, Model, fit
+from ablate.report.model import Difference, fit
 
 
 @dataclass(frozen=True)
@@ -30,21 +31,16 @@ class Interaction:
 
 def main_effects(grid: Grid) -> list[MainEffect]:
     """Of every op; empty while a cell of the grid has no result."""
-    model = fit(list(grid.cells.values()))
-    return [
-        MainEffect(op, _estimate(grid, model, _row(grid, op, 0)), _estimate(grid, model, _row(grid, op, 1)))
-        for op in (grid.ops if _is_whole(grid) else ())
-    ]
+    ops = grid.ops if _is_whole(grid) else ()
+    found = _estimates(grid, [_row(grid, op, side) for op in ops for side in (0, 1)])
+    return [MainEffect(op, *found[2 * i : 2 * i + 2]) for i, op in enumerate(ops)]
 
 
 def interactions(grid: Grid) -> list[Interaction]:
     """Of every pair of ops, the strongest first; empty while a cell of the grid has no result."""
-    model = fit(list(grid.cells.values()))
-    found = [
-        Interaction(a, b, _estimate(grid, model, _together(grid, a, b)))
-        for i, a in enumerate(grid.ops if _is_whole(grid) else ())
-        for b in grid.ops[i + 1 :]
-    ]
+    pairs = list(combinations(grid.ops, 2)) if _is_whole(grid) else []
+    estimates = _estimates(grid, [_together(grid, a, b) for a, b in pairs])
+    found = [Interaction(a, b, estimate) for (a, b), estimate in zip(pairs, estimates, strict=True)]
     return sorted(found, key=lambda interaction: -abs(interaction.difference.mean))
 
 
@@ -71,9 +67,11 @@ def _together(grid: Grid, a: str, b: str) -> dict[str, float]:
     return weights
 
 
-def _estimate(grid: Grid, model: Model | None, weights: Mapping[str, float]) -> Difference:
-    """A contrast of cell means; without an interval where one seed leaves the noise unknown."""
+def _estimates(grid: Grid, contrasts: Sequence[Mapping[str, float]]) -> list[Difference]:
+    """Contrasts of cell means with joint intervals; without any where one seed leaves the noise unknown."""
+    model = fit(list(grid.cells.values()))
     if model is not None:
-        return model.contrast(weights)
+        return model.contrasts(contrasts)
     means = {cell.label: cell.mean() or 0.0 for cell in grid.cells.values()}
-    return Difference(sum(weight * means[label] for label, weight in weights.items()), None, None, 1)
+    sums = [sum(weight * means[label] for label, weight in weights.items()) for weights in contrasts]
+    return [Difference(total, None, None, 1) for total in sums]

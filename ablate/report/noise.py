@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ablate.console import counted
-from ablate.report.grid import Cell, Grid
+from ablate.inference.model import MOST_SEEDS
+from ablate.report.grid import Cell
 from ablate.report.model import Model
 from ablate.report.statistics import best_by_validation, choosing
 from ablate.report.sweep import Sweep
@@ -25,7 +26,7 @@ def noise(sweep: Sweep) -> list[str]:
     model = choosing(grid)
     if model is None:
         return []
-    found = [contenders(best, model), separation(grid, best, model)]
+    found = [contenders(best, model), separation(best, model)]
     return [*filter(None, found), *unequal(model)]
 
 
@@ -51,15 +52,14 @@ def contenders(best: Cell, model: Model) -> str:
     return f"Cannot be told from {best.label}: {named} {by}."
 
 
-def separation(grid: Grid, best: Cell, model: Model) -> str:
-    """How many seeds would tell the two best apart; empty where there is but one."""
-    second = max((c for c in grid.with_results if c is not best), key=lambda c: c.validation or 0.0, default=None)
-    if second is None:
+def separation(best: Cell, model: Model) -> str:
+    """How many seeds would tell the two best apart; empty where nothing has to be."""
+    second = next((label for label in model.contenders if label != best.label), None)
+    if second is None or best.label not in model.contenders:
         return ""
-    gap = (best.validation or 0.0) - (second.validation or 0.0)
-    seeds = model.seeds_to_separate(gap)
-    would = f"{counted(seeds, 'seed')} would separate" if seeds else "No thousand seeds would separate"
-    return f"{would} {best.label} from {second.label}, if the {100 * gap:.1f} points between them are real."
+    seeds = model.seeds_to_separate(best.label, second)
+    told = counted(seeds, "seed") if seeds else f"More than {MOST_SEEDS} seeds"
+    return f"{told} would tell {best.label} from {second} by the same comparisons, in four of five sweeps."
 
 
 def unequal(model: Model) -> list[str]:
@@ -67,6 +67,6 @@ def unequal(model: Model) -> list[str]:
     if model.spread_p >= DOUBTFUL:
         return []
     return [
-        f"The noise changes with accuracy (Breusch and Pagan's test, p = {model.spread_p:.2g}): pooled intervals are "
-        "too wide for some cells and too narrow for others."
+        f"The noise changes with accuracy (Breusch and Pagan's test, p = {model.spread_p:.2g}): every cell's "
+        "interval goes by its own noise, moderated by that of all."
     ]

@@ -230,7 +230,7 @@ def _doubt(sweep: Sweep, best: Cell) -> str:
     if model is None:
         return more_seeds(sweep)
     told = contenders(best, model)
-    return f"{told[:-1]}; {separation(grid, best, model)}" if len(model.contenders) > 1 else told
+    return f"{told[:-1]}; {separation(best, model)}" if len(model.contenders) > 1 else told
 
 
 def _show_choice(choice: Choice, console: Console) -> None:

@@ -29,16 +29,14 @@ def effects(grid: Grid) -> list[Section]:
     found = main_effects(grid)
     if not found:
         return []
-    main = Section(
-        "Main effects",
-        ("An op's row and its column against the mean of all cells: what it does as the first op, and as the second.",),
-        ("op", "first", "second"),
-        tuple((effect.op, _points(effect.first), _points(effect.second)) for effect in found),
-    )
+    joint = () if found[0].first.low is None else ("The 95 % intervals hold all true values at once.",)
+    text = "An op's row and its column against the mean of all cells: what it does as the first op, and as the second."
+    rows = tuple((effect.op, _points(effect.first), _points(effect.second)) for effect in found)
+    main = Section("Main effects", (text, *joint), ("op", "first", "second"), rows)
     pairs = interactions(grid)
     text = "Two ops together, mean of both orders, beyond the sum of their main effects; the strongest first."
     more = (f"The {MOST} strongest of {len(pairs)}.",) if len(pairs) > MOST else ()
-    return [main, Section("Interactions", (text, *more), ("ops", "points"), tuple(map(_pair, pairs[:MOST])))]
+    return [main, Section("Interactions", (text, *joint, *more), ("ops", "points"), tuple(map(_pair, pairs[:MOST])))]
 
 
 def ranking(grid: Grid) -> list[Section]:

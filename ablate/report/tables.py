@@ -20,7 +20,7 @@ def write_csv(grid: Grid, path: Path) -> None:
 
     Columns: ``kind`` (cell, average, composition, reference), ``first``, ``second``, ``label``, ``status``, ``n``,
     ``flags``, ``contender`` (1: cannot be told from the best by validation accuracy), ``half_width`` (half the 95 %
-    interval of the grid's metric, pooled over all cells), mean and standard deviation of every metric (fractions), and
+    interval of the grid's metric, by the two-way model), mean and standard deviation of every metric (fractions), and
     ``seeds``: ``seed=value`` pairs of the grid's metric, ``linear_top1`` or, without labels, ``rotation_top1``.
     """
     metrics = grid.metrics

@@ -1,0 +1,254 @@
+"""The two-way model of cells that share their seeds: what a cell's mean is worth.
+
+``y[cell, seed] = mu + cell + seed + noise``, fitted by least squares. What a seed does to every cell alike (its
+weights, its image order) is the seed's effect and not noise. Every cell has its own variance of the noise, moderated
+by all others' (:mod:`ablate.inference.variances`). Everything that is said is conditional on the data set and its
+split.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtrc, ndtr, stdtrit
+
+from ablate.inference.dunnett import CONFIDENCE, dunnetts
+from ablate.inference.variances import moderated
+
+POWER = 0.8
+MOST_SEEDS = 1000
+DRAWS, MOST_DRAWN = 4_000, 2_000_000  # of all means, and numbers drawn at most: fewer draws of many cells
+LEAST = 0.5  # degrees of freedom that a variance of a cell's own takes
+EQUAL = 1e-9  # accuracies closer than this are one number
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference over ``n`` seeds with its 95 % interval; no interval below two seeds. Fractions."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    how: str = "paired by seed"
+
+    def __str__(self) -> str:
+        text = f"{100 * self.mean:+.1f} points"
+        if self.low is None or self.high is None:
+            return f"{text} (one seed)"
+        return f"{text} [{100 * self.low:+.1f}, {100 * self.high:+.1f}] (95 %, {self.how}, n = {self.n})"
+
+
+@dataclass(frozen=True)
+class Model:
+    """The fit over ``labels``: ``means`` [cells], adjusted for seeds that a cell lacks, and what they vary with.
+
+    ``variances`` [cells] are those of a single trial's noise, moderated, with ``freedom`` [cells] degrees of freedom;
+    ``covariance`` [cells, cells] is of the means; ``n`` [cells] counts seeds. ``sigma ** 2`` is the noise's variance
+    over all cells, with ``df`` degrees of freedom. ``residuals`` and ``fitted`` are [observations].
+    """
+
+    labels: tuple[str, ...]
+    means: Array
+    covariance: Array
+    variances: Array
+    freedom: Array
+    n: tuple[int, ...]
+    sigma: float
+    df: int
+    residuals: Array
+    fitted: Array
+
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """Where a label stands."""
+        return {label: number for number, label in enumerate(self.labels)}
+
+    def half_width(self, label: str) -> float:
+        """Half of the 95 % interval of a cell's mean, the seeds being the ones they are."""
+        i = self.place[label]
+        return _t(self.freedom[i]) * math.sqrt(self.variances[i] / self.n[i])
+
+    def contrast(self, weights: Mapping[str, float]) -> Difference:
+        """``sum(weight * mean)`` with its 95 % interval; the weights sum to 0, so that seeds cancel.
+
+        The degrees of freedom are the harmonic mean of the cells', weighted by their share of the variance. That is
+        less than Satterthwaite's, whose intervals are too narrow where cells share an estimated prior (simulated).
+        """
+        w = self._weights(weights)
+        shares = w**2 * self._own
+        freedom = float(shares.sum() / (shares / self.freedom).sum()) if shares.any() else float(self.df)
+        return self._interval(w, _t(freedom), "two-way model")
+
+    def contrasts(self, several: Sequence[Mapping[str, float]]) -> list[Difference]:
+        """As :meth:`contrast`, with intervals that hold all true values at once in 95 % of sweeps.
+
+        Half their width is a multiple of each standard error, the same for all: the 95 % point of the largest
+        studentised deviation, simulated from the fitted model.
+        """
+        if not several:
+            return []
+        w = np.array([self._weights(weights) for weights in several])
+        errors = np.sqrt(np.maximum(w**2 @ self._own, EQUAL**2))
+        multiple = float(np.quantile(np.abs(self._deviations @ w.T / errors).max(axis=1), CONFIDENCE))
+        return [self._interval(row, multiple, "two-way model, jointly") for row in w]
+
+    def difference(self, a: str, b: str) -> Difference:
+        """``a`` minus ``b``."""
+        return self.contrast({a: 1.0, b: -1.0})
+
+    @cached_property
+    def contenders(self) -> tuple[str, ...]:
+        """The cells that cannot be told from the best: Hsu's multiple comparisons with the best, 95 %; best first.
+
+        A cell is one of them unless it lies below another by more than the one-sided Dunnett value times the standard
+        error of their difference (J. C. Hsu, Multiple Comparisons, 1996, section 4.1). The value is the one for equal
+        variances of the means, with the degrees of freedom of the one of both that has fewer.
+        """
+        own = np.diag(self.covariance)
+        errors = np.sqrt(np.maximum(own[:, None] + own[None] - 2 * self.covariance, 0.0))
+        values = dunnetts(len(self.labels) - 1, np.minimum(self.freedom[:, None], self.freedom[None]))
+        upper = self.means[:, None] - self.means[None] + values * errors
+        order = sorted(np.flatnonzero((upper >= -EQUAL).all(axis=1)), key=lambda i: -self.means[i])
+        return tuple(self.labels[i] for i in order)
+
+    @cached_property
+    def p_best(self) -> dict[str, float]:
+        """The probability of every cell that it is the best: of its true mean to be the highest. They sum to 1.
+
+        Simulated from :attr:`believed`. Cells that are not among the contenders have 0.
+        """
+        means, spread = self.believed
+        among = [self.place[label] for label in self.contenders]
+        chances = np.zeros(len(self.labels))
+        if spread.max() < EQUAL and np.ptp(means) < EQUAL:
+            chances[among] = 1 / len(among)
+        else:
+            drawn = means + spread * self._standard[:, among]
+            chances[among] = np.bincount(drawn.argmax(axis=1), minlength=len(among)) / len(drawn)
+        return dict(zip(self.labels, chances.tolist(), strict=True))
+
+    @cached_property
+    def believed(self) -> tuple[Array, Array]:
+        """What the contenders' true means are taken to be, shrunk for having been selected: mean and spread of each.
+
+        Empirical Bayes: their true means are draws from one normal distribution, whose mean is theirs and whose
+        variance is what theirs is beyond their noise. In the order of :attr:`contenders`.
+        """
+        among = [self.place[label] for label in self.contenders]
+        seen, noise = self.means[among], np.diag(self.covariance)[among]
+        if len(among) == 1:
+            return seen, np.zeros(1)
+        apart = max(0.0, float(seen.var(ddof=1) - noise.mean()))
+        kept = apart / np.maximum(apart + noise, EQUAL**2)
+        return seen.mean() + kept * (seen - seen.mean()), np.sqrt(kept * noise)
+
+    def seeds_to_separate(self, a: str, b: str) -> int | None:
+        """Seeds with which two contenders are told apart, by :attr:`contenders`' own rule, in four of five sweeps.
+
+        The four of five are over the noise and over what the difference may truly be, by :attr:`believed`: the
+        difference that is seen is that of cells which were selected for being the best, and too large on average.
+        None beyond a thousand seeds, and for cells that are no contenders.
+        """
+        if not {a, b} <= set(self.contenders):
+            return None
+        means, spread = self.believed
+        one, other = self.contenders.index(a), self.contenders.index(b)
+        gap, unsure = abs(means[one] - means[other]), spread[one] ** 2 + spread[other] ** 2
+        i, j = self.place[a], self.place[b]
+        n = np.arange(2, MOST_SEEDS + 1)
+        prior = min(self.freedom[i] - self.n[i], self.freedom[j] - self.n[j]) + 1
+        df = np.clip(max(prior, 0.0) + n - 1, 1, (len(self.labels) - 1) * (n - 1))
+        noise = (self.variances[i] + self.variances[j]) / n
+        reach, scatter = dunnetts(len(self.labels) - 1, df) * np.sqrt(noise), np.sqrt(noise + unsure)
+        scatter = np.maximum(scatter, EQUAL**2)
+        told = ndtr((gap - reach - EQUAL) / scatter) + ndtr((-gap - reach - EQUAL) / scatter)
+        enough = np.flatnonzero(told >= POWER)
+        return int(n[enough[0]]) if len(enough) else None
+
+    @property
+    def spread_p(self) -> float:
+        """The p value of Breusch and Pagan's test (Koenker's form) that the noise changes with the fitted accuracy."""
+        squares = self.residuals**2
+        if self.sigma < EQUAL or np.ptp(self.fitted) < EQUAL:
+            return 1.0
+        r = float(np.corrcoef(squares, self.fitted)[0, 1])
+        return float(chdtrc(1, len(squares) * r**2))
+
+    @cached_property
+    def _own(self) -> Array:
+        """The part of each mean's variance that is its cell's own noise, [cells]; with all seeds, the whole."""
+        return np.asarray(self.variances / np.array(self.n))
+
+    @cached_property
+    def _standard(self) -> Array:
+        """Draws of all means' deviations in standard errors, [draws, cells]: Student's t, the same draws each time."""
+        rng = np.random.default_rng(0)
+        shape = min(DRAWS, max(1, MOST_DRAWN // len(self.labels))), len(self.labels)
+        return np.asarray(rng.standard_normal(shape) / np.sqrt(rng.chisquare(self.freedom, shape) / self.freedom))
+
+    @property
+    def _deviations(self) -> Array:
+        return np.asarray(self._standard * np.sqrt(self._own))
+
+    def _weights(self, weights: Mapping[str, float]) -> Array:
+        w = np.zeros(len(self.labels))
+        for label, weight in weights.items():
+            w[self.place[label]] += weight
+        return w
+
+    def _interval(self, w: Array, multiple: float, how: str) -> Difference:
+        mean = float(w @ self.means)
+        half = multiple * math.sqrt(max(0.0, float(w @ self.covariance @ w)))
+        n = min(self.n[i] for i in np.flatnonzero(w)) if w.any() else 0
+        return Difference(mean, mean - half, mean + half, n, how)
+
+
+def estimate(values: Mapping[str, Mapping[int, float]]) -> Model | None:
+    """The model of ``values[cell][seed]``; cells without values are left out.
+
+    None where it cannot say anything: fewer than two cells, fewer than two seeds, or cells that share no seeds.
+    """
+    labels = tuple(label for label, known in values.items() if known)
+    seeds = sorted({seed for known in values.values() for seed in known})
+    y = np.array([[values[label].get(seed, math.nan) for seed in seeds] for label in labels])
+    if min(y.shape, default=0) < 2:
+        return None
+    has = np.isfinite(y)
+    n = has.sum(axis=1)
+    df = int(has.sum()) - len(labels) - len(seeds) + 1
+    per_cell = has / n[:, None]
+    # Cells are eliminated first (their block is diagonal), which leaves one equation per seed.
+    equations = np.diag(has.sum(axis=0).astype(float)) - has.T @ per_cell
+    if df < 1 or np.linalg.matrix_rank(equations) < len(seeds) - 1:
+        return None
+    known = np.where(has, y, 0.0)
+    inverse = np.linalg.pinv(equations, hermitian=True)
+    seed = inverse @ (known.sum(axis=0) - has.T @ (known.sum(axis=1) / n))
+    by_seed = per_cell @ inverse
+    means = known.sum(axis=1) / n - per_cell @ seed
+    fitted = means[:, None] + seed[None]
+    residuals = np.where(has, y - fitted, 0.0)
+    sigma = math.sqrt(float((residuals**2).sum()) / df)
+    # What the fit leaves of each observation's variance, summed over a cell: (seeds - 1)(1 - 1 / cells) without holes.
+    used = 1 / n[:, None] + np.diag(inverse)[None] - 2 * by_seed + (by_seed * per_cell).sum(axis=1)[:, None]
+    left = np.where(has, np.maximum(1 - used, 0.0), 0.0).sum(axis=1)
+    freedom = np.minimum(n - 1, left * len(labels) / (len(labels) - 1))
+    freedom = np.where(freedom < LEAST, 0.0, freedom)
+    own = np.divide((residuals**2).sum(axis=1), left, out=np.zeros(len(labels)), where=freedom > 0)
+    variances, freedom = moderated(own, freedom, df)
+    of_seeds = np.diag(has.T @ variances) - (per_cell * variances[:, None]).T @ has
+    covariance = np.diag(variances / n) + by_seed @ of_seeds @ by_seed.T
+    counts = tuple(map(int, n))
+    return Model(labels, means, covariance, variances, freedom, counts, sigma, df, residuals[has], fitted[has])
+
+
+def _t(df: float) -> float:
+    """Student's 95 % value, two-sided."""
+    return float(stdtrit(df, (1 + CONFIDENCE) / 2))
