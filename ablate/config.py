@@ -13,7 +13,16 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationInfo,
+    model_validator,
+)
 
 from ablate.errors import nearest
 
@@ -31,6 +40,9 @@ Ratio = Annotated[float, Field(ge=0.01, le=100)]
 
 LATER = "later"
 """Marks a field that earlier records lack: its default is what they had, and it is hashed only when it differs."""
+
+RECORDED = {"recorded": True}
+"""The validation context of what is read from a sweep's directory: it may hold what was allowed when it was written."""
 
 Branches = Literal["one", "two"]
 Objective = Literal["simclr", "supervised", "untrained"]
@@ -85,13 +97,17 @@ WIDTHS = {1: 64, 2: 128, 4: 256}
 class Encoder(Model):
     """``f(x)``: a ResNet, ``timm:NAME``, or ``module:function`` (one's own: called without arguments).
 
-    ``width`` is the first stage's channels: any number for ``resnet8``, 64, 128 or 256 for the other ResNets. ``code``
-    names the version of the code behind an encoder that is not ours.
+    ``width`` is the first stage's channels: any number for ``resnet8``, 64, 128 or 256 for the other ResNets.
+    ``zero_init_residual``: the last batch norm of every residual block starts with a scale of 0, as in the official
+    code, so that every block starts as the identity. ``code`` names the version of the code behind an encoder that is
+    not ours, ``weights`` the weights that a ``module:function`` loads (:func:`ablate.simclr.foreign.loaded_weights`).
     """
 
     name: str = "resnet18"
     width: Count = 64
     code: Annotated[str, LATER] = ""
+    zero_init_residual: Annotated[bool, LATER] = False
+    weights: Annotated[str, LATER] = ""
 
     @property
     def is_foreign(self) -> bool:
@@ -103,6 +119,8 @@ class Encoder(Model):
         if self.is_foreign:
             if not re.fullmatch(r"timm:[\w.@/-]+|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", self.name):
                 raise ValueError(f"name must be timm:NAME or module:function, not {self.name!r}")
+            if self.zero_init_residual:
+                raise ValueError(f"zero_init_residual is for {', '.join(RESNETS)}, not {self.name}")
             allowed: tuple[int, ...] = (64,)
         elif self.name not in RESNETS:
             known = f"{', '.join(RESNETS)}, timm:NAME or module:function"
@@ -120,7 +138,7 @@ class Head(Model):
     """``g(h)`` (paper, section 4.2): ``none`` (z = h), ``linear``, or ``mlp`` of two or three ``layers``.
 
     ``hidden`` is the size of an mlp's inner layers, ``output`` that of z. ``batch_norm`` puts a batch norm behind every
-    linear layer, as the official code does and the paper's text does not.
+    linear layer, as the official code does; the paper's text does not mention it.
     """
 
     hidden: Count = 512
@@ -161,8 +179,9 @@ class TrialConfig(Model):
 
     ``batch_size`` is global: all processes' images. ``micro_batch``: that many images at a time go through the encoder,
     and make one batch-norm batch; None: all at once. ``world_size`` processes train together. ``loss_scale`` multiplies
-    the loss: 2 in the official code, which sums the two directions' means. ``compile``: encoder and, on CUDA, ops go
-    through torch.compile, which changes the last bits.
+    NT-Xent: 2 in the official code, which sums the two directions' means; it is 1 for supervised training. ``compile``:
+    encoder and, on CUDA, ops go through torch.compile, which changes the last bits. ``base`` is the crop that the views
+    of a one-branch pair share; two-branch pairs have none.
     """
 
     composition: tuple[OpSpec, ...]
@@ -186,6 +205,19 @@ class TrialConfig(Model):
     micro_batch: Annotated[Count | None, LATER] = None
     world_size: Annotated[Count, LATER] = 1
     compile: Annotated[bool, LATER] = False
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _agrees(cls, data: Any, handler: ModelWrapValidatorHandler[TrialConfig], info: ValidationInfo) -> TrialConfig:
+        """Refuse what earlier versions did not; what they wrote is read and shown, and not trained any more."""
+        made = handler(data)
+        if isinstance(data, TrialConfig) or info.context == RECORDED:
+            return made
+        if made.branches == "two" and made.base is not None:
+            raise ValueError("two-branch pairs have no base crop: base must be None")
+        if made.objective == "supervised" and made.loss_scale != 1:
+            raise ValueError(f"loss_scale multiplies NT-Xent: for supervised training it is 1, not {made.loss_scale:g}")
+        return made
 
     @model_validator(mode="after")
     def _divides(self) -> TrialConfig:

@@ -96,7 +96,8 @@ def load(directory: Path, trial_id: str) -> tuple[State, State]:
 def rebuild(directory: Path, trial_id: str, config: TrialConfig) -> tuple[nn.Module, nn.Module]:
     """The encoder and head of a trial as modules, on the CPU, in evaluation mode and the trial's memory format."""
     states = load(directory, trial_id)
-    model = build_model(config, 0, config.data.classes)  # initial weights, overwritten at once
+    any_weights = config.encoder.model_copy(update={"weights": ""})  # what it starts from is overwritten at once
+    model = build_model(config.model_copy(update={"encoder": any_weights}), 0, config.data.classes)
     encoder, head = model["encoder"], model["head"]
     layout = torch.channels_last if config.memory_format == "channels_last" else torch.contiguous_format
     for module, state in zip((encoder, head), states, strict=True):
@@ -129,7 +130,8 @@ def _in_words(config: TrialConfig) -> str:
     if encoder.name == "resnet8":
         return f"ablate's ResNet8, width {encoder.width}"
     if encoder.is_foreign:
-        return f"{encoder.name} ({encoder.code})"
+        loaded = f", trained from the weights {encoder.weights}" if encoder.weights else ""
+        return f"{encoder.name} ({encoder.code}{loaded})"
     stem = ", conv1 3x3 with stride 1 and no maxpool" if config.image_size <= SMALL_IMAGE else ""
     wide = f", every layer's channels times {encoder.width // WIDTHS[1]}" if encoder.width != WIDTHS[1] else ""
     return f"torchvision.models.{encoder.name} without fc{stem}{wide}"

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, ValidationError
 
-from ablate.config import Model, Reference, Trial, TrialConfig
+from ablate.config import RECORDED, Model, Reference, Trial, TrialConfig
 
 SCHEMA = 1
 OUT_OF_MEMORY = "OutOfMemory"
@@ -162,7 +162,7 @@ def parked_path(directory: Path, trial_id: str) -> Path:
 def read_parked(directory: Path, trial_id: str) -> TrialResult | None:
     """What is at :func:`parked_path`; None where nothing readable is."""
     try:
-        return TrialResult.model_validate_json(parked_path(directory, trial_id).read_bytes())
+        return TrialResult.model_validate_json(parked_path(directory, trial_id).read_bytes(), context=RECORDED)
     except (OSError, ValueError):
         return None
 
@@ -187,7 +187,7 @@ def read_record(path: Path, *, points: int | None = None) -> TrialResult:
     """
     content = path.read_bytes()
     try:
-        result = TrialResult.model_validate_json(content)
+        result = TrialResult.model_validate_json(content, context=RECORDED)
     except ValidationError as error:
         raise BadRecord(f"{path}: not a whole trial record ({error.errors()[0]['msg']})") from error
     if result.id != path.stem or result.config.key != result.key:

@@ -32,15 +32,14 @@ from ablate.data import DataSet, native_size
 from ablate.distributed import World
 from ablate.errors import UsageError, nearest, unknown
 from ablate.ops import parse_composition, parse_op, rehearse, spec, split_list, to_string
-from ablate.presets import LARS_BASES, LARS_VALUES, NAMED, Preset, Scaling, preset_for, scaled
-from ablate.simclr.encoder import build_encoder
-from ablate.simclr.foreign import code_version
+from ablate.presets import LARS_BASES, LARS_VALUES, NAMED, REPLACED, Preset, Scaling, preset_for, scaled
+from ablate.simclr.foreign import ForeignEncoder, code_version, loaded_weights
 from ablate.simclr.global_bn import make_global
 
 SETTABLE = {
     *("epochs", "warmup_epochs", "batch_size", "temperature", "image_size", "objective"),
     *("precision", "memory_format", "threads", "loss_scale", "micro_batch", "world_size", "lr_base", "lr_scaling"),
-    *(f"encoder.{name}" for name in Encoder.model_fields if name != "code"),
+    *(f"encoder.{name}" for name in Encoder.model_fields if name not in {"code", "weights"}),
     *(f"head.{name}" for name in Head.model_fields),
     *(f"optimiser.{name}" for name in Optimiser.model_fields),
     *(f"base.{name}" for name in Base.model_fields),
@@ -134,7 +133,8 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
     content = copy.deepcopy(dict(preset.values))
     values = {name: value for name, value in request.values.items() if name not in {"lr_base", "lr_scaling"}}
     if values.get("encoder.name", content["encoder"]["name"]) != content["encoder"]["name"]:
-        content["encoder"] = {}  # the preset's width is its own encoder's
+        ours = ":" not in str(values["encoder.name"])  # the preset's width is its own encoder's, how it starts is not
+        content["encoder"] = {k: v for k, v in content["encoder"].items() if ours and k == "zero_init_residual"}
     epochs = request.values.get("epochs")
     if isinstance(epochs, int):  # below the preset's own, or 100, the warm-up is shorter by as much
         content["warmup_epochs"] *= min(1, epochs / min(content["epochs"], 100))
@@ -144,10 +144,7 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
         _assign(content, name, value)
     _name_width(content["encoder"], chosen="encoder.width" in values)
     _simplify_head(content["head"], request)
-    if request.branches == "two":
-        if any(name.startswith("base.") for name in request.values):
-            raise UsageError("two-branch pairs have no base crop: base.* can be set with --branches one only")
-        content["base"] = None
+    _leave_out(content, request)
     content["image_size"] = size
     batch_size, micro_batch = content["batch_size"], content.get("micro_batch")
     if "optimiser.lr" not in request.values:
@@ -176,20 +173,20 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
 
 
 def _with_code(config: TrialConfig) -> TrialConfig:
-    """With the version of the code behind an encoder that is not ours, which is built once to see that it can be."""
+    """With the code and the weights behind an encoder that is not ours, which is built to see that it can be."""
     if not config.encoder.is_foreign:
         return config
-    code = _built(config.encoder, config.image_size, config.world_size)
-    encoder = config.encoder.model_copy(update={"code": code})
+    encoder = _built(config.encoder, config.image_size, config.world_size)
     return config.model_copy(update={"encoder": encoder})
 
 
 @functools.cache
-def _built(encoder: Encoder, image_size: int, world_size: int) -> str:
+def _built(encoder: Encoder, image_size: int, world_size: int) -> Encoder:
     with torch.random.fork_rng(devices=[]):
-        made = build_encoder(encoder, image_size)
+        made = ForeignEncoder(encoder, image_size)
+    weights = loaded_weights(made.net, encoder.name, image_size)
     make_global(made, World(0, world_size), torch.device("cpu"))  # refuses what cannot span processes
-    return code_version(encoder.name)
+    return encoder.model_copy(update={"code": code_version(encoder.name), "weights": weights})
 
 
 def _name_width(encoder: dict[str, Any], *, chosen: bool) -> None:
@@ -213,6 +210,16 @@ def _simplify_head(head: dict[str, Any], request: Request) -> None:
             raise UsageError(f"head.{name} cannot be set for a head of kind {kind}, which has none")
         if name in {"layers", "batch_norm"}:
             head.pop(name, None)
+
+
+def _leave_out(content: dict[str, Any], request: Request) -> None:
+    """Take out of a preset what two branches, or supervised training, have not."""
+    if request.branches == "two":
+        if any(name.startswith("base.") for name in request.values):
+            raise UsageError("two-branch pairs have no base crop: base.* can be set with --branches one only")
+        content["base"] = None
+    if content.get("objective") == "supervised" and "loss_scale" not in request.values:
+        content.pop("loss_scale", None)
 
 
 def _learning_rate(request: Request, preset: Preset, optimiser: str, batch_size: Any) -> Any:
@@ -315,6 +322,13 @@ def op_defaults(request: Request) -> Mapping[str, Mapping[str, Any]]:
 def _preset(request: Request) -> Preset:
     if request.preset is None:
         return preset_for(request.data.partition(":")[0], image_size(request))
+    if request.preset in REPLACED:
+        name, earlier = REPLACED[request.preset]
+        settings = " ".join(f"--set {setting}={value}" for setting, value in earlier.items())
+        raise UsageError(
+            f"preset {request.preset} has been replaced by {name}, which has the official code's "
+            f"{' and '.join(earlier)}; to go on with a sweep that began with it: --preset {name} {settings}"
+        )
     if request.preset not in NAMED:
         raise unknown("preset", request.preset, NAMED)
     return NAMED[request.preset]

@@ -96,7 +96,7 @@ def test_bad_ops(ops, expected, tmp_path):
         (["--encoder", "torchvision.models:resnet81"], ["no function 'resnet81'", "did you mean"]),
         (["--encoder", "torchvision.transforms.functional:hflip"], ["hflip", "missing 1 required"]),
         (["--encoder", "timm:resnet19"], ["timm has no model 'resnet19'", "did you mean"]),
-        (["--preset", "cifar10-slow"], ["cifar10-slow", "imagenet-paper", "did you mean 'cifar10-fast'"]),
+        (["--preset", "cifar10-slow"], ["cifar10-slow", "imagenet-paper@2", "did you mean 'cifar10-fast'"]),
         (["--micro-batch", "12"], ["micro_batch (12) must divide batch_size (32)"]),
         (["--world-size", "3"], ["batch_size (32) must be a multiple of world_size (3)"]),
         (["--micro-batch", "4", "--world-size", "8"], ["micro_batch (4) must be a multiple of world_size (8)"]),

@@ -6,7 +6,7 @@ import pickle
 import pytest
 from pydantic import ValidationError
 
-from ablate.config import Base, DataIdentity, Encoder, Head, OpSpec, TrialConfig
+from ablate.config import RECORDED, Base, DataIdentity, Encoder, Head, OpSpec, TrialConfig
 
 DATA = DataIdentity(name="glyphs", fingerprint="0123", classes=10)
 CROP = OpSpec(name="crop", version=1, params={"area": [0.5, 1.0], "p": 1.0})
@@ -46,6 +46,8 @@ def test_later_fields_are_hashed_only_where_they_differ_from_what_earlier_record
         {"head": Head(layers=3)},
         {"head": Head(batch_norm=True)},
         {"encoder": Encoder(width=128)},
+        {"encoder": Encoder(zero_init_residual=True)},
+        {"encoder": Encoder(weights="sha256 0123")},
     ],
 )
 def test_everything_that_changes_a_result_changes_the_key(change):
@@ -95,8 +97,21 @@ def test_key_survives_json():
         {"batch_size": 64, "world_size": 3},
         {"batch_size": 64, "micro_batch": 2, "world_size": 4},
         {"loss_scale": 0},
+        {"branches": "two"},
+        {"branches": "two", "base": Base()},
+        {"objective": "supervised", "loss_scale": 2.0},
+        {"encoder": {"name": "timm:vit", "zero_init_residual": True}},
     ],
 )
 def test_bad_values_are_refused(bad):
     with pytest.raises(ValidationError):
         TrialConfig(composition=(), data=DATA, **bad)
+
+
+@pytest.mark.parametrize("before", [{"branches": "two"}, {"objective": "supervised", "loss_scale": 2.0}])
+def test_what_is_refused_today_is_read_from_records_under_its_key(before):
+    content = TrialConfig(composition=(), data=DATA).model_dump(mode="json") | before
+    read = TrialConfig.model_validate(content, context=RECORDED)
+    assert read.key == TrialConfig(composition=(), data=DATA).model_copy(update=before).key
+    with pytest.raises(ValidationError):
+        TrialConfig.model_validate(content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.config import DataIdentity, Head
+from ablate.config import DataIdentity, Encoder, Head
 from ablate.errors import UsageError
 from ablate.presets import NAMED
 from ablate.settings import Request, parse_assignments, parse_one, shared_config
@@ -34,7 +34,7 @@ def test_a_shorter_training_has_a_shorter_warm_up():
     assert resolved("epochs=20", data="cifar10:/x").warmup_epochs == 2
     assert resolved("epochs=1000", data="cifar10:/x").warmup_epochs == 10
     assert resolved("epochs=20", "warmup_epochs=5", data="cifar10:/x").warmup_epochs == 5
-    assert [preset("cifar10-readme", f"epochs={n}").warmup_epochs for n in (1000, 200, 100, 50)] == [10, 10, 10, 5]
+    assert [preset("cifar10-readme@2", f"epochs={n}").warmup_epochs for n in (1000, 200, 100, 50)] == [10, 10, 10, 5]
 
 
 def test_another_encoder_does_not_inherit_the_presets_width():
@@ -66,26 +66,76 @@ def preset(name, *assignments, data="cifar10:/x", branches="two"):
 
 
 def test_the_papers_imagenet_configuration():
-    config = preset("imagenet-paper", data="folder:/x")
+    config = preset("imagenet-paper@2", data="folder:/x")
     assert (config.encoder.name, config.encoder.width, config.image_size) == ("resnet50", 64, 224)
     assert (config.batch_size, config.epochs, config.warmup_epochs, config.temperature) == (4096, 100, 10, 0.1)
     assert config.optimiser.model_dump() == {"name": "lars", "lr": 4.8, "momentum": 0.9, "weight_decay": 1e-6}
-    assert config.head == Head(hidden=2048, output=128, kind="mlp", layers=2, batch_norm=False)
-    assert config.loss_scale == 2
+    assert config.head == Head(hidden=2048, output=128, kind="mlp", layers=2, batch_norm=True)
+    assert (config.loss_scale, config.encoder.zero_init_residual) == (2, True)
 
 
 def test_the_official_commands():
-    imagenet = preset("imagenet-readme", data="folder:/x")
+    imagenet = preset("imagenet-readme@2", data="folder:/x")
     assert imagenet.optimiser.lr == pytest.approx(0.075 * 64)  # equal to 0.3 B/256 at this batch, as the README says
     assert (imagenet.optimiser.name, imagenet.optimiser.weight_decay) == ("lars", 1e-4)
-    assert preset("imagenet-readme", "batch_size=256", data="folder:/x").optimiser.lr == pytest.approx(0.075 * 16)
-    cifar = preset("cifar10-readme")
+    assert preset("imagenet-readme@2", "batch_size=256", data="folder:/x").optimiser.lr == pytest.approx(0.075 * 16)
+    cifar = preset("cifar10-readme@2")
     assert (cifar.encoder.name, cifar.batch_size, cifar.epochs, cifar.temperature) == ("resnet18", 512, 1000, 0.5)
     assert cifar.optimiser.model_dump() == {"name": "lars", "lr": 2.0, "momentum": 0.9, "weight_decay": 1e-4}
     assert (cifar.head.layers, cifar.head.batch_norm, cifar.loss_scale) == (3, True, 2)
-    paper = preset("cifar10-paper")
+    paper = preset("cifar10-paper@2")
     assert (paper.encoder.name, paper.batch_size, paper.optimiser.lr) == ("resnet50", 1024, 4.0)
-    assert (paper.optimiser.weight_decay, paper.loss_scale, paper.head.batch_norm) == (1e-6, 2, False)
+    assert (paper.optimiser.weight_decay, paper.loss_scale, paper.head.batch_norm) == (1e-6, 2, True)
+    assert all(official.encoder.zero_init_residual for official in (imagenet, cifar, paper))
+
+
+FIRST = {  # what these presets were: keys that users' records have
+    "imagenet-paper": "0c3e221a55781eca",
+    "imagenet-readme": "35a3fd186101b9a0",
+    "cifar10-paper": "473fc78bbb6c54c3",
+    "cifar10-readme": "b279513a01b384a8",
+}
+SECOND = {
+    "glyphs": "bc5b24876a78f74a",
+    "imagenet-paper@2": "ae829452c030b51d",
+    "imagenet-readme@2": "42164c0e296676b6",
+    "cifar10-paper@2": "1e34e28dbabe9bef",
+    "cifar10-readme@2": "060e8eeafeb8fb2c",
+    "cifar10-fast": "ee35199e0a2c7b8d",
+}
+
+
+def data_of(name):
+    return "glyphs" if name == "glyphs" else "folder:/x" if name.startswith("imagenet") else "cifar10:/x"
+
+
+def test_the_values_of_a_preset_never_change():
+    assert {name: preset(name, data=data_of(name)).key for name in NAMED} == SECOND
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_replaced_preset_says_how_a_sweep_that_began_with_it_goes_on(name):
+    with pytest.raises(UsageError, match=f"{name} has been replaced by {name}@2") as refused:
+        preset(name, data=data_of(name))
+    words = str(refused.value).rsplit(": ", 1)[1].split()
+    assert words[::2] == ["--preset"] + ["--set"] * (len(words) // 2 - 1)
+    assert preset(words[1], *words[3::2], data=data_of(name)).key == FIRST[name]
+
+
+def test_another_resnet_starts_as_the_presets_does_and_what_is_not_ours_cannot():
+    assert preset("cifar10-readme@2", "encoder.name=resnet50x2").encoder.zero_init_residual
+    assert not resolved("encoder.name=resnet18").encoder.zero_init_residual
+    assert resolved("encoder.zero_init_residual=True").encoder.zero_init_residual
+    with pytest.raises(UsageError, match="zero_init_residual is for resnet8, resnet18"):
+        resolved("encoder.name=timm:resnet10t", "encoder.zero_init_residual=True")
+
+
+def test_loss_scale_is_for_nt_xent():
+    """A preset's is left out where the objective has none, so that the key is another than of those that had it."""
+    assert preset("cifar10-readme@2", "objective=supervised").loss_scale == 1
+    assert preset("cifar10-readme@2", "objective=simclr").loss_scale == 2
+    with pytest.raises(UsageError, match="loss_scale multiplies NT-Xent: for supervised training it is 1, not 2"):
+        resolved("objective=supervised", "loss_scale=2")
 
 
 def test_the_public_one_gpu_recipe():
@@ -100,7 +150,7 @@ def test_the_public_one_gpu_recipe():
 def test_presets_differ_from_each_other_and_set_no_colour_on_imagenet():
     keys = {preset(name).key for name in NAMED}
     assert len(keys) == len(NAMED)
-    for name in ("imagenet-paper", "imagenet-readme"):
+    for name in ("imagenet-paper@2", "imagenet-readme@2"):
         (color,) = parse_one(Request(data="folder:/x", branches="two", preset=name), "color").ops
         assert (color.strength, color.gray_p) == (1.0, 0.2)
 
@@ -111,7 +161,7 @@ def test_lars_brings_its_own_rate_and_scaling():
     assert resolved("lr_base=0.1", "lr_scaling=sqrt", "batch_size=64").optimiser.lr == pytest.approx(0.8)
     assert preset("cifar10-fast", "lr_base=0.03").optimiser.lr == pytest.approx(0.06)
     with pytest.raises(UsageError, match="needs a base rate of its own"):
-        preset("cifar10-readme", "lr_scaling=sqrt")
+        preset("cifar10-readme@2", "lr_scaling=sqrt")
     assert resolved("optimiser.name=lars").optimiser.weight_decay == 1e-6  # not the other optimiser's
     assert resolved("optimiser.name=lars", "optimiser.weight_decay=0.1").optimiser.weight_decay == 0.1
 
@@ -122,5 +172,5 @@ def test_a_batch_within_one_micro_batch_is_an_ordinary_one():
 
 
 def test_width_multipliers_by_name():
-    assert resolved("encoder.name=resnet50x2").encoder.model_dump() == {"name": "resnet50", "width": 128, "code": ""}
+    assert resolved("encoder.name=resnet50x2").encoder == Encoder(name="resnet50", width=128)
     assert resolved("encoder.name=resnet50x4").key == resolved("encoder.name=resnet50", "encoder.width=256").key

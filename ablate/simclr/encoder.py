@@ -19,10 +19,14 @@ def build_encoder(config: Encoder, image_size: int) -> ResNet8 | TorchvisionResN
     Raises:
         UsageError: a ``timm:`` or ``module:function`` encoder that cannot be built; see :mod:`ablate.simclr.foreign`.
     """
-    from ablate.simclr.resnets import ResNet8, TorchvisionResNet  # torchvision takes a second: when it is needed
-
     if config.is_foreign:
         return ForeignEncoder(config, image_size)
+    from ablate.simclr import resnets  # torchvision takes a second: when it is needed
+
     if config.name == "resnet8":
-        return ResNet8(config.width)
-    return TorchvisionResNet(config, small_image=image_size <= SMALL_IMAGE)
+        encoder: ResNet8 | TorchvisionResNet = resnets.ResNet8(config.width)
+    else:
+        encoder = resnets.TorchvisionResNet(config, small_image=image_size <= SMALL_IMAGE)
+    if config.zero_init_residual:
+        resnets.zero_init_residual(encoder)
+    return encoder

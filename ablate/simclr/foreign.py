@@ -1,6 +1,7 @@
 """Encoders that are not ours: ``timm:NAME``, and ``module:function`` for one's own.
 
-A trial's key holds a name only, so the code behind it is named too: :func:`code_version`.
+A trial's key holds a name only, so what is behind it is named too: the code (:func:`code_version`), and the weights
+that the code loads (:func:`loaded_weights`).
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ class ForeignEncoder(nn.Module):
     """A module that maps float ``[N, 3, s, s]`` to ``h [N, dim]``; ``dim`` is found by running it once.
 
     Raises:
-        UsageError: it cannot be made, does not take images of this size or gives something else; or its code is not
-            what it was when the trial was planned.
+        UsageError: it cannot be made, does not take images of this size or gives something else; or its code, or the
+            weights that it loads, are not what they were when the trial was planned.
     """
 
     def __init__(self, config: Encoder, image_size: int) -> None:
@@ -33,15 +34,12 @@ class ForeignEncoder(nn.Module):
         found = code_version(config.name)
         if config.code not in {"", found}:
             raise UsageError(f"encoder {config.name}: the trial was planned with {config.code}, here is {found}")
-        try:
-            self.net = _timm(config.name, image_size) if config.name.startswith("timm:") else _own(config.name)()
-            if not isinstance(self.net, nn.Module):
-                raise TypeError(f"gave {type(self.net).__name__}, not a torch.nn.Module")
-            self.dim = _dim(self.net, image_size)
-        except UsageError:
-            raise
-        except Exception as error:  # whatever code that is not ours raises
-            raise UsageError(f"encoder {config.name} at {image_size} px: {first_line(error)}") from error
+        self.net, self.dim = _made(config.name, image_size)
+        if config.weights and (here := loaded_weights(self.net, config.name, image_size)) != config.weights:
+            raise UsageError(
+                f"encoder {config.name}: the trial was planned with the weights {config.weights}, "
+                f"here it loads {here or 'none'}"
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """``h = f(x)``."""
@@ -61,6 +59,53 @@ def code_version(name: str) -> str:
     if file is None:
         raise UsageError(f"encoder {name}: its module has no file that would name the code")
     return f"sha256 {hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]}"
+
+
+def loaded_weights(net: nn.Module, name: str, image_size: int) -> str:
+    """``sha256 `` and 16 hex digits of what the encoder ``name`` loads into ``net``; nothing where it loads nothing.
+
+    What is drawn differs between two seeds: ``net`` is compared with a second one, made with another. Weights count as
+    loaded where a parameter is equal in both and is not one number throughout, as a batch norm's scale is; the hash is
+    then of everything in ``state_dict`` that is equal. Buffers alone do not count: those that code computes, a mean to
+    subtract or a table of positions, are equal too, and the code's hash covers them. timm's are made without weights.
+
+    Raises:
+        UsageError: the second one cannot be made, or is the first one again.
+    """
+    if name.startswith("timm:"):
+        return ""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed((torch.initial_seed() + 1) % 2**63)
+        other, _ = _made(name, image_size)
+    if other is net:
+        raise UsageError(f"encoder {name}: gives the same module at every call; it must make a new one")
+    drawn = other.state_dict()
+    fixed = {
+        key: value.detach().cpu()
+        for key, value in net.state_dict().items()
+        if isinstance(value, Tensor) and key in drawn and torch.equal(value, drawn[key])
+    }
+    parameters = {key for key, _ in net.named_parameters(remove_duplicate=False)} & fixed.keys()
+    if not any(bool((fixed[key] != fixed[key].flatten()[:1]).any()) for key in parameters):
+        return ""
+    digest = hashlib.sha256()
+    for key, value in sorted(fixed.items()):
+        digest.update(f"{key} {value.dtype} {list(value.shape)}\n".encode())
+        digest.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return f"sha256 {digest.hexdigest()[:16]}"
+
+
+def _made(name: str, image_size: int) -> tuple[nn.Module, int]:
+    """The module, and the dimension of what it gives."""
+    try:
+        net = _timm(name, image_size) if name.startswith("timm:") else _own(name)()
+        if not isinstance(net, nn.Module):
+            raise TypeError(f"gave {type(net).__name__}, not a torch.nn.Module")
+        return net, _dim(net, image_size)
+    except UsageError:
+        raise
+    except Exception as error:  # whatever code that is not ours raises
+        raise UsageError(f"encoder {name} at {image_size} px: {first_line(error)}") from error
 
 
 def _import_timm() -> ModuleType:

@@ -1,4 +1,4 @@
-"""Optimisers: LARS, SGD with momentum, AdamW; biases and batch norm are not decayed (as in the official code)."""
+"""Optimisers: LARS, SGD with momentum, AdamW; biases and batch norm are not decayed (as by the official LARS)."""
 
 from __future__ import annotations
 

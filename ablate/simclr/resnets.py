@@ -15,7 +15,18 @@ BLOCKS: dict[str, tuple[type[BasicBlock | Bottleneck], list[int]]] = {
     "resnet50": (Bottleneck, [3, 4, 6, 3]),
     "resnet101": (Bottleneck, [3, 4, 23, 3]),
 }
+LAST_NORM = {BasicBlock: "bn2", Bottleneck: "bn3"}
 NARROW = 8  # channels, below which a strided 1x1 convolution may not be trusted
+
+
+def zero_init_residual(net: nn.Module) -> None:
+    """Set the scale of the last batch norm of every residual block to 0: each block starts as its shortcut.
+
+    As in the official code (``init_zero`` in its resnet.py) and Goyal et al. 2017. Draws nothing.
+    """
+    for block in net.modules():
+        if name := LAST_NORM.get(type(block)):
+            nn.init.zeros_(getattr(block, name).weight)
 
 
 class TorchvisionResNet(nn.Module):

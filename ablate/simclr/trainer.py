@@ -90,6 +90,10 @@ class Trainer:
         device: where encoder, images and augmentation live.
         world: the processes that train together; each has a trainer of its own.
         online: train an :class:`OnlineProbe` along, on the labels outside the validation split.
+
+    Raises:
+        ValueError: a supervised trial with a ``loss_scale``, which is NT-Xent's: earlier versions applied it there too,
+            and what they began cannot be gone on with.
     """
 
     def __init__(
@@ -103,6 +107,11 @@ class Trainer:
         online: bool = False,
     ) -> None:
         self.config, self.seed, self.device, self.world = config, seed, device, world
+        if self.is_supervised and config.loss_scale != 1:
+            raise ValueError(
+                f"loss_scale {config.loss_scale:g} is for NT-Xent, and this trial is supervised: it was planned by an "
+                "earlier version; plan it again in another directory"
+            )
         self.pair = TransformPair.from_config(config)
         split = data.pretrain
         self.pool = torch.arange(len(split.labels))

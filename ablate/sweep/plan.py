@@ -9,7 +9,17 @@ from typing import Any
 
 import tomli_w
 
-from ablate.config import Experiment, NamedComposition, NamedOp, OpSpec, Reference, Trial, TrialConfig, Variant
+from ablate.config import (
+    RECORDED,
+    Experiment,
+    NamedComposition,
+    NamedOp,
+    OpSpec,
+    Reference,
+    Trial,
+    TrialConfig,
+    Variant,
+)
 from ablate.console import counted
 from ablate.errors import UsageError, nearest
 from ablate.results import write_atomically
@@ -77,10 +87,11 @@ def _placed(variant: Variant, name: str, ops: tuple[OpSpec, ...]) -> dict[str, A
 def _reference(experiment: Experiment, name: Reference) -> dict[str, Any]:
     """The untrained encoder, the pair without augmentation, or the encoder trained with labels and crops."""
     shared = experiment.shared
+    supervised = {"objective": "supervised", "composition": (experiment.reference_crop,), "loss_scale": 1.0}
     config = {
         "untrained": lambda: _with(shared, objective="untrained", epochs=0),
         "no-op": lambda: shared,
-        "supervised": lambda: _with(shared, objective="supervised", composition=(experiment.reference_crop,)),
+        "supervised": lambda: _with(shared, **supervised),
     }[name]()
     return {"config": config, "label": name, "reference": name}
 
@@ -110,7 +121,7 @@ def load_experiment(directory: str | Path) -> Experiment:
         content = tomllib.loads(path.read_text())
         for config in (content["shared"], *(variant["shared"] for variant in content.get("variants", ()))):
             config.setdefault("base", None)  # TOML has no null: an absent base is none
-        return Experiment.model_validate(content)
+        return Experiment.model_validate(content, context=RECORDED)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 

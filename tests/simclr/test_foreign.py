@@ -8,13 +8,14 @@ import sys
 import pytest
 import torch
 
-from ablate import encoders
+from ablate import encoders, settings
 from ablate.config import Encoder, Trial, TrialConfig
 from ablate.errors import UsageError
 from ablate.results import read_records
 from ablate.settings import Request, shared_config
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.foreign import code_version
+from ablate.simclr.head import ProjectionHead
 from tests.sweep.test_local import command
 from tests.test_cli import ablate
 from tests.test_settings import DATA
@@ -41,6 +42,24 @@ def tied():
 
 def not_a_module():
     return 3
+
+def pretrained(file="weights.pt"):
+    net = small()
+    net.append(nn.Linear(6, 5))
+    net[0].load_state_dict(torch.load(file))
+    net[0].requires_grad_(False)
+    return net
+
+def normalised():
+    net = small()
+    net.register_buffer("mean", torch.tensor([0.4, 0.5, 0.6]))
+    net.scale = nn.Parameter(torch.full((3,), 2.0))
+    return net
+
+ONE = small()
+
+def the_same():
+    return ONE
 """
 
 
@@ -114,6 +133,60 @@ def test_the_key_names_the_code_and_a_trial_refuses_other_code(own):
     assert code_version("myencoders:small") != config.encoder.code
     with pytest.raises(UsageError, match="was planned with sha256"):
         build_encoder(config.encoder, 32)
+
+
+def save_weights(directory, seed):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.save(torch.nn.Conv2d(3, 6, 3, 2).state_dict(), directory / "weights.pt")
+
+
+def planned(name):
+    settings._built.cache_clear()
+    return shared_config(Request("glyphs", "one", {"encoder.name": f"myencoders:{name}"}, device="cpu"), DATA)
+
+
+def test_weights_that_a_function_loads_are_in_the_key(own):
+    save_weights(own, 1)
+    first = planned("pretrained")
+    torch.manual_seed(5)  # whatever was drawn before
+    assert planned("pretrained").key == first.key
+    build_encoder(first.encoder, 32)
+    save_weights(own, 2)
+    second = planned("pretrained")
+    assert second.encoder.code == first.encoder.code
+    assert second.encoder.weights != first.encoder.weights
+    assert second.key != first.key
+    with pytest.raises(UsageError, match=r"was planned with the weights sha256 .*, here it loads sha256"):
+        build_encoder(first.encoder, 32)
+    save_weights(own, 1)
+    assert planned("pretrained").key == first.key
+
+
+@pytest.mark.parametrize("name", ["small", "tied", "normalised"])
+def test_an_encoder_that_loads_nothing_keeps_its_key(own, name):
+    config = planned(name)
+    assert config.encoder.weights == ""
+    code = code_version(f"myencoders:{name}")
+    assert config.key == config.model_copy(update={"encoder": Encoder(name=f"myencoders:{name}", code=code)}).key
+
+
+def test_an_encoder_whose_weight_file_has_changed_is_loaded_all_the_same(own, tmp_path):
+    """A kept encoder is loaded over what the function starts from, whichever weights that has by now."""
+    save_weights(own, 1)
+    trial = Trial(config=planned("pretrained"), seed=0, label="none")
+    encoder = build_encoder(trial.config.encoder, 32)
+    assert encoders.save(tmp_path, trial, encoder, ProjectionHead(encoder.dim, trial.config.head), {}, "all")
+    save_weights(own, 2)
+    rebuilt, _ = encoders.rebuild(tmp_path, trial.id, trial.config)
+    assert torch.equal(rebuilt.net[0].weight, encoder.net[0].weight)
+    assert "trained from the weights sha256" in encoders.describe(tmp_path, trial.id)["encoder"]
+
+
+def test_a_function_that_gives_one_module_again_and_again_is_refused(own):
+    """The second trial of a worker would go on from the weights of the first."""
+    with pytest.raises(UsageError, match="the same module at every call; it must make a new one"):
+        planned("the_same")
 
 
 def test_a_grid_trains_it_in_workers(own, tiny_folder, cache):

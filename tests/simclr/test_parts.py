@@ -90,6 +90,24 @@ def test_heads(head, shapes, batch_norm):
         assert torch.equal(module(h), h)
 
 
+@pytest.mark.parametrize(
+    ("name", "width", "blocks"), [("resnet8", 4, 3), ("resnet18", 64, 8), ("resnet18", 128, 8), ("resnet50", 64, 16)]
+)
+def test_residual_blocks_start_as_their_shortcuts_where_asked(name, width, blocks):
+    """The last batch norm of each block, and nothing else, starts with a scale of 0; the draws stay the same."""
+    usual, zeroed = (seeded_encoder(Encoder(name=name, width=width, zero_init_residual=zero)) for zero in (False, True))
+    changed = [key for key, value in usual.items() if not torch.equal(value, zeroed[key])]
+    assert len(changed) == blocks
+    assert all(key.endswith("bn3.weight" if name == "resnet50" else "bn2.weight") for key in changed)
+    assert all((zeroed[key] == 0).all() and (usual[key] == 1).all() for key in changed)
+
+
+def seeded_encoder(config):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        return build_encoder(config, 32).state_dict()
+
+
 def test_the_stem_depends_on_the_image_size():
     small, large = build_encoder(Encoder(name="resnet18"), 64).net, build_encoder(Encoder(name="resnet18"), 96).net
     assert small.conv1.stride == (1, 1)

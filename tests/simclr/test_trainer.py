@@ -171,3 +171,18 @@ def test_calibration_sees_every_class_of_a_set_that_is_sorted_by_class(data, mon
     trainer.calibrate()
     assert [len(index) for index in seen] == [16, 16]
     assert set(data.pretrain.labels[torch.cat(seen)].tolist()) == {0, 1, 2}
+
+
+def test_loss_scale_multiplies_nt_xent_and_never_cross_entropy(data):
+    """By the gradients of one step; an earlier version's supervised trial is refused, not trained otherwise."""
+
+    def gradients(**changes):
+        trainer = Trainer(config(data, **changes), 5, data, CPU)
+        trainer.train_steps(1)
+        return [p.grad for p in trainer.model.parameters()]
+
+    for once, twice in zip(gradients(), gradients(loss_scale=2.0), strict=True):
+        assert torch.equal(2 * once, twice)
+    supervised = config(data, objective="supervised")
+    with pytest.raises(ValueError, match="loss_scale 2 is for NT-Xent, and this trial is supervised"):
+        Trainer(supervised.model_copy(update={"loss_scale": 2.0}), 5, data, CPU)

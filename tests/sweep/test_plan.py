@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.config import NamedOp, OpSpec, Slurm
+from ablate.config import NamedOp, OpSpec, Slurm, Variant
 from ablate.errors import UsageError
 from ablate.sweep.eta import clock, remaining_seconds
 from ablate.sweep.plan import extend, load_experiment, plan, save_experiment
@@ -31,6 +31,30 @@ def test_references(experiment):
     assert by_name["no-op"].epochs == by_name["supervised"].epochs == experiment.shared.epochs
     assert by_name["supervised"].objective == "supervised"
     assert [op.name for op in by_name["supervised"].composition] == ["crop"]
+
+
+def test_the_supervised_reference_has_no_loss_scale(experiment):
+    """It is NT-Xent's; so its key is not that of the records of versions that applied it to cross-entropy as well."""
+    shared = experiment.shared.model_copy(update={"loss_scale": 2.0})
+    twice = experiment.model_copy(update={"shared": shared, "references": ("untrained", "supervised")})
+    scales = {t.reference: t.config.loss_scale for t in plan(twice)}
+    assert scales == {None: 2.0, "untrained": 2.0, "supervised": 1.0}
+    (supervised, _) = (t.config for t in plan(twice) if t.reference == "supervised")
+    assert type(supervised).model_validate(supervised.model_dump()) == supervised
+
+
+def test_a_sweep_that_is_refused_today_can_still_be_read(experiment, tmp_path):
+    """A supervised variant with a loss_scale: its keys are what they were, and asking for it anew is another sweep."""
+    scaled = experiment.shared.model_copy(update={"objective": "supervised", "loss_scale": 2.0})
+    variant = Variant(values={"objective": "supervised"}, shared=scaled)
+    save_experiment(tmp_path, experiment.model_copy(update={"variants": (variant,)}))
+    old = load_experiment(tmp_path)
+    cells = [t.config for t in plan(old) if not t.reference]
+    assert cells
+    assert all(cell.key == scaled.model_copy(update={"composition": cell.composition}).key for cell in cells)
+    unscaled = variant.model_copy(update={"shared": scaled.model_copy(update={"loss_scale": 1.0})})
+    with pytest.raises(UsageError, match=r"loss_scale at objective=supervised was 2\.0, is 1\.0"):
+        extend(old, experiment.model_copy(update={"variants": (unscaled,)}), tmp_path)
 
 
 @pytest.mark.parametrize("branches", ["one", "two"])
