@@ -417,7 +417,9 @@ class Experiment(Model):
     Cells that are behind at a rung of ``prune`` are not trained to the end.
     ``shared`` is the configuration that all cells have in common, and of references; its own composition is empty. How
     trials are evaluated, which encoders are kept and how long a process waits for the others (seconds) is not part of
-    their keys. ``source`` is the experiment file as it was asked for, which is stored beside ``sweep.toml``.
+    their keys. ``levels`` are the values of 16-bit grey that became 0 and 255 in the images: an exported pipeline needs
+    them, and they are part of the images' fingerprint. ``source`` is the experiment file as it was asked for, which is
+    stored beside ``sweep.toml``.
     """
 
     schema_version: Literal[1] = 1
@@ -437,6 +439,7 @@ class Experiment(Model):
     eval_data: str | None = None
     labels: float | None = None
     short_side: int | None = None
+    levels: tuple[int, int] | None = None
     protocols: tuple[str, ...] = ()
     keep_encoders: Literal["all", "best", "none"] = "none"
     rank_timeout: Annotated[float, Field(gt=0)] = 600.0

@@ -35,7 +35,7 @@ class ExperimentFile(Model):
     eval_data: Annotated[str | None, Field(description="a labelled set to evaluate on instead")] = None
     labels: Annotated[float | None, Field(description="fraction of the training images that keep their label")] = None
     short_side: Annotated[int | None, Field(description="pixels at which a folder's images are stored")] = None
-    skip_corrupt: Annotated[bool, Field(description="leave unreadable image files out")] = False
+    skip_corrupt: Annotated[bool, Field(description="leave out files that are unreadable or would be damaged")] = False
     preset: Annotated[str | None, Field(description="the default values; by data set and image size if absent")] = None
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="what trials run on")] = "auto"
     compile: Annotated[Literal["auto", "on", "off"], Field(description="torch.compile")] = "auto"

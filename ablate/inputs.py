@@ -11,6 +11,8 @@ from rich.progress import Progress
 from ablate.config import Experiment
 from ablate.console import make_console, say
 from ablate.data import DataSet, native_size, prepare, read_entry, side_of_files
+from ablate.data.findings import describe
+from ablate.data.folder import named
 from ablate.data.sides import stored_side
 from ablate.errors import UsageError, expanded
 from ablate.settings import Request, check_device, image_size, objective_name, parse_assignments
@@ -86,7 +88,10 @@ def _absolute(data: str) -> str:
 
 
 def prepare_images(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:
-    """The data set, decoded into the cache with a progress bar if that takes work; corrupt files are counted."""
+    """The data set, decoded into the cache with a progress bar if that takes work.
+
+    What was left out, and what was done to images beyond resizing, is said.
+    """
     console = make_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("decoding images", total=None, visible=False)
@@ -106,9 +111,10 @@ def prepare_images(request: Request, cache: Path, skip_corrupt: bool) -> DataSet
         )
     if about := about_size(request):
         say(console, about)
-    if data.corrupt:
-        names = ", ".join(data.corrupt[:5])
-        say(console, f"skipped {len(data.corrupt)} corrupt files: {names}")
+    if data.corrupt or data.refused:
+        say(console, f"skipped {describe(data.corrupt, data.refused)}")
+    for note in data.notes:
+        say(console, note, "yellow" if "warning" in note else "dim")
     return data
 
 
@@ -133,6 +139,6 @@ def images_of(experiment: Experiment, cache: Path) -> DataSet:
 def default_out(data: str, labels: list[str]) -> Path:
     """``results/<data>-<ops>``."""
     kind, _, rest = data.partition(":")
-    source = {"folder": Path(rest).name, "glyphs": f"glyphs-{rest}" if rest else "glyphs"}.get(kind, kind)
+    source = {"folder": named(Path(rest)), "glyphs": f"glyphs-{rest}" if rest else "glyphs"}.get(kind, kind)
     names = [source, *(label.partition("(")[0].rpartition(".")[2] for label in labels)]
     return Path("results") / "-".join(names)

@@ -89,7 +89,9 @@ Cache = Annotated[
         help="Where decoded images are kept; Slurm's nodes must see it", show_default="$ABLATE_CACHE, XDG cache"
     ),
 ]
-SkipCorrupt = Annotated[bool, typer.Option("--skip-corrupt", help="Leave unreadable image files out")]
+SkipCorrupt = Annotated[
+    bool, typer.Option("--skip-corrupt", help="Leave out files that are unreadable or would be damaged")
+]
 Out = Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<data>-<ops>")]
 Every = Annotated[
     float | None, typer.Option(help="With --watch: seconds between looks at the disk", show_default="5", min=0.1)

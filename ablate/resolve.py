@@ -76,6 +76,7 @@ class Asked:
             eval_data=file.eval_data and self.request.eval_data,
             labels=file.labels,
             short_side=file.short_side,
+            levels=data.levels,
             seeds=tuple(file.seed_list),
             references=tuple(name for name in file.references if name != shared.objective),  # cells are their own
             reference_crop=spec(parse_op("crop", op_defaults(self.request))),

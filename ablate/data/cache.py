@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +31,8 @@ class Source(Protocol):
 
     identity: str
     """What the user named and how it is prepared."""
+    notes: tuple[str, ...]
+    """Sentences about what was left out, told by names alone."""
 
     def signature(self) -> str:
         """Equal for equal images, by all that can be told without reading them."""
@@ -37,8 +40,8 @@ class Source(Protocol):
     def manifest(self) -> str:
         """Changes whenever the files may have changed; cheap."""
 
-    def fingerprint(self) -> str:
-        """Names content, split and preparation; may read everything."""
+    def fingerprint(self, like: Mapping[str, Any]) -> str:
+        """Names content, split and preparation; may read everything. ``like``: what an entry of equal images says."""
 
     def write(self, writer: Writer, progress: Progress) -> str:
         """Decode into ``writer``, going on from what is there; returns the fingerprint of what was read."""
@@ -67,7 +70,7 @@ def obtain(source: Source, cache: Path, progress: Progress) -> DataSet:
             if fingerprint is None:
                 candidate = _remembered(by_signature, "")
                 if candidate and is_whole(cache / "sets" / candidate):
-                    fingerprint = source.fingerprint()
+                    fingerprint = source.fingerprint(_meta(cache / "sets" / candidate))
             if fingerprint is None or not is_whole(cache / "sets" / fingerprint):
                 fingerprint = _build(source, cache, cache / "staging" / signature, fingerprint, progress)
             _remember(by_name, manifest, fingerprint)

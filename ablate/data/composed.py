@@ -51,7 +51,9 @@ def composed(recipe: Recipe, pretrain: DataSet, labelled: DataSet) -> DataSet:
             name=f"{pretrain.name}, evaluated on {data.name}",
             pretrain=replace(images, labels=torch.full_like(images.labels, -1)),
             corrupt=pretrain.corrupt + data.corrupt,
+            refused=pretrain.refused + data.refused,
             carved=False,
+            levels=pretrain.levels,
         )
     return replace(data, fingerprint=recipe.fingerprint)
 

@@ -55,7 +55,10 @@ class DataSet:
 
     ``fingerprint`` names content, split and preparation, not where the files lie. ``classes`` is empty where images
     have no labels: they are all -1 then. ``val_mask`` is bool ``[len(train)]``; no group is on both sides of it.
-    ``corrupt`` names the files that were left out. ``carved``: the test split was drawn by seed, not given.
+    ``corrupt`` and ``refused`` (with reasons) name the files that were left out: the damaged, and those of kinds that
+    decoding would damage. ``carved``: the test split was drawn by seed, not given. ``notes`` are sentences about what
+    was done to the images beyond resizing, and what was left out. ``levels``: the values of 16-bit grey that became 0
+    and 255 in the images to pre-train on.
     """
 
     name: str
@@ -66,7 +69,10 @@ class DataSet:
     val_mask: Tensor
     test: Split
     corrupt: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
     carved: bool = False
+    notes: tuple[str, ...] = ()
+    levels: tuple[int, int] | None = None
 
     @property
     def identity(self) -> DataIdentity:

@@ -3,53 +3,131 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+import warnings
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ablate.data import kinds
+from ablate.data.kinds import Kind, Refused
+
 MAX_ASPECT = 3  # longer images lose their ends, so that one panorama does not pad a whole batch
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+OUTSIDE = 1000  # of as many pixels of a 16-bit image, one may lie below its span, and one above
+Levels = tuple[int, int]
 
 
 class Corrupt(ValueError):
     """A file that is not a readable image; the message is the reason."""
 
 
-def decode(content: bytes, short: int) -> np.ndarray[Any, Any]:
-    """The image in ``content`` as uint8 ``[3, h, w]`` with min(h, w) = ``short``, the aspect kept (up to 3).
+class Decoded(NamedTuple):
+    """An image as it is stored, and what there is to say of it.
 
-    EXIF orientation is applied, transparency laid over white, 16-bit grey scaled to 8 bit, everything else converted
-    to RGB by Pillow; resizing is bilinear with antialiasing.
+    ``pixels``: uint8 ``[3, h, w]``; None for 16-bit grey whose ``levels`` were not given. ``span``: of 16-bit grey, the
+    values between which all pixels lie but one in a thousand at either end. ``traits``: of transparent, profile, cmyk,
+    several.
+    """
+
+    pixels: np.ndarray[Any, Any] | None
+    span: Levels | None = None
+    traits: tuple[str, ...] = ()
+
+
+def decode(content: bytes, short: int, levels: Levels | None = None) -> Decoded:
+    """The image in ``content`` with min(h, w) = ``short``, the aspect kept (up to 3).
+
+    EXIF orientation is applied, transparency laid over white; grey, palettes and CMYK become RGB by Pillow's formulas,
+    colour profiles are not applied; 16-bit grey is mapped from ``levels`` to 0..255. Resizing is bilinear with
+    antialiasing. docs/images.md lists every kind.
 
     Raises:
-        Corrupt: truncated, not an image, or of a kind that has no colours (floating-point TIFF).
+        Corrupt: truncated, or not an image.
+        Refused: of a kind that would be damaged.
     """
     try:
-        with Image.open(io.BytesIO(content)) as opened:
-            # JPEG: decode at a fraction of the size, never below twice ours
-            opened.draft("RGB", (2 * short, 2 * short))
-            image = _to_rgb(ImageOps.exif_transpose(opened))
-    except (Corrupt, MemoryError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow's, about metadata and large images
+            return _decode(content, short, levels)
+    except (Corrupt, Refused, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise Corrupt("not an image") from error
+        raise Corrupt("not an image" if content else "an empty file") from error
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        raise Refused(f"more than {most} million pixels: scale it down, or cut it into tiles") from error
     except Exception as error:  # damaged files make Pillow's plugins raise all kinds
         raise Corrupt(str(error) or type(error).__name__) from error
-    return np.asarray(_resize(_limit(image), short)).transpose(2, 0, 1)
+
+
+def _decode(content: bytes, short: int, levels: Levels | None) -> Decoded:
+    kind = kinds.of_header(content)
+    with Image.open(io.BytesIO(content)) as opened:
+        kind = kinds.of_opened(content, opened, kind)
+        # JPEG: decode at a fraction of the size, never below twice ours
+        opened.draft("RGB", (2 * short, 2 * short))
+        traits = _traits(opened)
+        upright = ImageOps.exif_transpose(opened)
+    if kind.deep:
+        values = np.asarray(upright)
+        span = span_of(values)
+        if levels is None:
+            return Decoded(None, span, traits)
+        return Decoded(_stored(_scaled(values, levels), short), span, traits)
+    if upright.has_transparency_data:
+        upright, seen = _over_white(upright, kind)
+        traits += ("transparent",) * seen
+    return Decoded(_stored(_to_rgb(upright), short), None, traits)
+
+
+def span_of(values: np.ndarray[Any, Any]) -> Levels:
+    """The lowest and highest value once the outermost thousandth of the pixels is left out at either end."""
+    beyond = values.size // OUTSIDE
+    ordered = np.partition(values, (beyond, values.size - 1 - beyond), axis=None)
+    return int(ordered[beyond]), int(ordered[-1 - beyond])
+
+
+def _traits(image: Image.Image) -> tuple[str, ...]:
+    profile: bytes = image.info.get("icc_profile") or b""
+    found = {
+        "profile": bool(profile) and not any("sRGB".encode(code) in profile for code in ("ascii", "utf-16-be")),
+        "cmyk": image.mode == "CMYK",
+        "several": image.format == "MPO",
+    }
+    return tuple(name for name, holds in found.items() if holds)
+
+
+def _scaled(values: np.ndarray[Any, Any], levels: Levels) -> Image.Image:
+    low, high = levels
+    grey = (values.astype(np.float64) - low) * (255 / max(1, high - low))
+    return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+
+
+def _over_white(image: Image.Image, kind: Kind) -> tuple[Image.Image, bool]:
+    """The image over white, and whether anything of it is transparent."""
+    layer = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+    alpha = layer.getchannel("A")
+    lowest, highest = alpha.getextrema()
+    if highest == 0:
+        raise Refused("every pixel is transparent: remove the transparency if the colours below it are meant")
+    if kind.hard_alpha and any(alpha.histogram()[1:-1]):
+        raise Refused(
+            "a further channel that is called transparency and may be near infrared: "
+            f"{kinds.KEEP}; if it is transparency, save the image as PNG"
+        )
+    white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, layer), lowest != 255
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        scaled = np.asarray(image).astype(np.float64) / 257
-        return Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise Corrupt("floating-point pixels, which have no agreed range")
-    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, layer).convert("RGB")
+    if image.mode[0] in "IF":
+        raise Refused(f"pixels of the kind {image.mode}: {kinds.EIGHT}")
     return image.convert("RGB")
+
+
+def _stored(image: Image.Image, short: int) -> np.ndarray[Any, Any]:
+    return np.asarray(_resize(_limit(image), short)).transpose(2, 0, 1)
 
 
 def _limit(image: Image.Image) -> Image.Image:

@@ -7,7 +7,7 @@ hold sizes, places, labels and groups; ``meta.json`` is written last.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ablate.data.dataset import DataSet, Images, Split
 
 Progress = Callable[[int, int], None]
 META = "meta.json"
-LAYOUT = 2  # of entries; one with another is decoded again
+LAYOUT = 3  # of entries; one with another is decoded again
 
 
 @dataclass
@@ -37,12 +37,15 @@ class Writer:
         val_mask: Tensor,
         *,
         pretrain: str = "train",
-        corrupt: Sequence[str] = (),
         carved: bool = False,
+        found: Mapping[str, Any] | None = None,
     ) -> None:
-        """Name the set, its classes, its validation part and the split to pre-train on."""
-        self.meta |= {"name": name, "classes": list(classes), "pretrain": pretrain}
-        self.meta |= {"corrupt": list(corrupt), "carved": carved}
+        """Name the set, its classes, its validation part and the split to pre-train on.
+
+        ``found``: what decoding found, if anything, under the names that :class:`ablate.data.DataSet` has for it.
+        """
+        self.meta |= {"name": name, "classes": list(classes), "pretrain": pretrain, "carved": carved}
+        self.meta |= {"corrupt": [], "refused": [], "notes": [], "levels": None, **(found or {})}
         np.save(self.directory / "val_mask.npy", val_mask.numpy())
 
     def uniform(self, split: str, pixels: np.ndarray[Any, Any], labels: Tensor, groups: Tensor | None = None) -> None:
@@ -102,7 +105,10 @@ def read(entry: Path, meta: dict[str, Any]) -> DataSet:
         val_mask=_array(entry / "val_mask.npy"),
         test=splits["test"],
         corrupt=tuple(meta["corrupt"]),
+        refused=tuple((place, reason) for place, reason in meta["refused"]),
         carved=meta["carved"],
+        notes=tuple(meta["notes"]),
+        levels=meta["levels"] and tuple(meta["levels"]),
     )
 
 

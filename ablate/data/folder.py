@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,19 @@ from torch import Tensor
 from ablate.data.dataset import split_by_group
 from ablate.data.digest import digest_of, listing_of, stat_of
 from ablate.data.entry import Progress, Writer
-from ablate.data.scan import SHOWN, SPLIT_SEED, TEST, File, groups_of, scan
+from ablate.data.findings import Shard, left_out, levels_of, notes, refusal
+from ablate.data.scan import SPLIT_SEED, TEST, File, groups_of, scan
 from ablate.data.shards import Task, digest
 from ablate.data.workers import finish_all
-from ablate.errors import UsageError, printable
+from ablate.errors import UsageError
 
 VERSION = "1"  # of scanning, decoding and splitting; raise it when the same files give other pixels or splits
+RECORDS = "2"  # version of what shards say of their files
 VALIDATION = 0.1
 CHUNK = 4096  # files whose hashes are asked for at once
 SHARD_BYTES = 1 << 28
 SHARD_FILES = (64, 1024)
+GENERIC = {"data", "dataset", "images", "imgs", "pictures", "train"}
 SHARDS = 64  # at least, where that leaves a shard its smallest number of files: work for as many cores
 
 
@@ -35,7 +39,7 @@ class Folder:
     Args:
         path: where the images are.
         short: what the images' short side is stored at, in pixels.
-        skip_corrupt: leave unreadable files out instead of refusing the set.
+        skip_corrupt: leave out files that are unreadable or would be damaged, instead of refusing the set.
 
     Raises:
         UsageError: no such directory, no images, an empty test set.
@@ -43,11 +47,13 @@ class Folder:
 
     def __init__(self, path: Path, short: int, *, skip_corrupt: bool) -> None:
         if not path.is_dir():
-            raise UsageError(f"folder: there is no directory {path}")
+            there = f"{path} is a file, not a directory" if path.exists() else f"there is no directory {path}"
+            raise UsageError(f"folder: {there}")
         self.root, self.short, self.skip_corrupt = path, short, skip_corrupt
         self.identity = f"folder {path.absolute()} {short}"
         self.preparation = f"folder {VERSION} {short} {TEST} {VALIDATION} {SPLIT_SEED}"
         self.listing = scan(path)
+        self.notes = self.listing.left_out
         self.files = [*self.listing.train, *self.listing.test]
         self.places = [file.place for file in self.files]
 
@@ -63,9 +69,12 @@ class Folder:
         """Of names, sizes and times: unless that changes, no content did."""
         return _manifest(self.places, self._stats)
 
-    def fingerprint(self) -> str:
-        """Of every file's place and content, and of how they are prepared and split; reads everything."""
-        return self._fingerprint(self._digests())
+    def fingerprint(self, like: Mapping[str, Any]) -> str:
+        """Of every file's place and content, and of how they are prepared and split; reads everything.
+
+        The levels of 16-bit grey are those of ``like``: equal files have equal levels.
+        """
+        return self._fingerprint(self._digests(), like.get("levels"))
 
     def _digests(self) -> Iterator[str]:
         with ThreadPoolExecutor() as pool:
@@ -73,38 +82,39 @@ class Folder:
                 chunk = self.places[start : start + CHUNK]
                 yield from pool.map(lambda place: digest(self.root / place)[0], chunk)
 
-    def _fingerprint(self, digests: Iterable[str]) -> str:
-        return digest_of(self.preparation, listing_of(self.places, digests))
+    def _fingerprint(self, digests: Iterable[str], levels: Sequence[int] | None) -> str:
+        scaled = [f"16-bit grey {levels[0]} {levels[1]}"] if levels else []
+        return digest_of(self.preparation, listing_of(self.places, digests), *scaled)
 
     def write(self, writer: Writer, progress: Progress) -> str:
         """Decode every file that is not decoded in ``writer``'s directory yet; returns the fingerprint.
 
         Raises:
-            UsageError: corrupt files that are not to be skipped, named and counted; too few images are left.
+            UsageError: corrupt or refused files that are not to be skipped, named and counted; images of 8 bits among
+                those of 16; too few images are left.
         """
         split, end = len(self.listing.train), len(self.files)
-        train, test = self._tasks(writer, "train", 0, split), self._tasks(writer, "test", split, end)
-        finish_all([*train, *test], progress)
-        records = [json.loads(task.record.read_bytes()) for task in (*train, *test)]
-        images = [image for record in records for image in record["images"]]
-        corrupt = [
-            printable(f"{place} ({image})")
-            for place, image in zip(self.places, images, strict=True)
-            if isinstance(image, str)
-        ]
-        if corrupt and not self.skip_corrupt:
-            raise UsageError(refusal(corrupt))
-        kept = [None if isinstance(image, str) else file for file, image in zip(self.files, images, strict=True)]
-        val_mask = self._split(writer, "train", kept[:split], records[: len(train)])
-        self._split(writer, "test", kept[split:], records[len(train) :])
+        first = self._tasks(writer, "train", 0, split)
+        tasks = [*first, *self._tasks(writer, "test", split, end)]
+        shards = _finished(tasks, progress)
+        corrupt, refused = left_out(shards)
+        if (corrupt or refused) and not self.skip_corrupt:
+            raise UsageError(refusal(corrupt, refused))
+        levels = levels_of(shards[: len(first)], shards[len(first) :])
+        if levels:  # known only now: images of 16 bits are decoded a second time
+            shards = _finished([replace(task, levels=levels) for task in tasks], progress)
+        train, test = shards[: len(first)], shards[len(first) :]
+        val_mask = self._split(writer, "train", self.listing.train, train)
+        self._split(writer, "test", self.listing.test, test)
         if not val_mask.any():
             raise UsageError(
                 f"folder: {self.root} has too few training images to keep some for validation: "
                 "a class needs at least two images, or two inner folders of images"
             )
-        name, listing = self.root.absolute().name, self.listing
-        writer.describe(name, listing.classes, val_mask, corrupt=corrupt, carved=listing.carved)
-        return self._fingerprint(name for record in records for name in record["digests"])
+        found = {"corrupt": corrupt, "refused": refused, "levels": levels, "notes": notes(train, test, levels)}
+        name, listing = named(self.root), self.listing
+        writer.describe(name, listing.classes, val_mask, carved=listing.carved, found=found)
+        return self._fingerprint((name for _, record in shards for name in record["digests"]), levels)
 
     def _tasks(self, writer: Writer, split: str, first: int, end: int) -> list[Task]:
         """The shards of files ``first`` to ``end``. How many one takes depends on the folder, not on the machine."""
@@ -114,27 +124,34 @@ class Folder:
         root, tasks = str(self.root.absolute()), []
         for number, start in enumerate(range(first, end, size)):
             part = slice(start, min(start + size, end))
-            key = digest_of(root, self.preparation, _manifest(self.places[part], self._stats[part]))
+            key = digest_of(root, self.preparation, RECORDS, _manifest(self.places[part], self._stats[part]))
             tasks.append(Task(key, root, self.places[part], self.short, str(writer.shard(split, number))))
         return tasks
 
-    def _split(self, writer: Writer, split: str, kept: list[File | None], records: list[dict[str, Any]]) -> Tensor:
+    def _split(self, writer: Writer, split: str, files: list[File], shards: list[Shard]) -> Tensor:
         """Describe a split to ``writer``; returns which of its images would be for validation."""
-        files = [file for file in kept if file is not None]
-        if not files:
+        images = [image for _, record in shards for image in record["images"]]
+        kept = [file for file, image in zip(files, images, strict=True) if not isinstance(image, str)]
+        if not kept:
             name = "training" if split == "train" else "test"
             raise UsageError(f"folder: no readable {name} image is left in {self.root}")
-        labels, groups = torch.tensor([file.label for file in files]), groups_of(files)
-        sizes = [[image for image in record["images"] if not isinstance(image, str)] for record in records]
+        labels, groups = torch.tensor([file.label for file in kept]), groups_of(kept)
+        sizes = [[image for image in record["images"] if not isinstance(image, str)] for _, record in shards]
         writer.ragged(split, sizes, labels if self.listing.classes else torch.full_like(labels, -1), groups)
         return split_by_group(labels, groups, VALIDATION, SPLIT_SEED)
 
 
+def named(path: Path) -> str:
+    """What a folder's images are called: its name or, of one that is called ``data`` and the like, that of the next."""
+    path = path.absolute()
+    names = (part.name for part in (path, *path.parents) if part.name and part.name.lower() not in GENERIC)
+    return next(names, path.name)
+
+
+def _finished(tasks: Sequence[Task], progress: Progress) -> list[Shard]:
+    finish_all(tasks, progress)
+    return [(task, json.loads(task.record.read_bytes())) for task in tasks]
+
+
 def _manifest(places: list[str], stats: list[tuple[str, str]]) -> str:
     return digest_of(listing_of(places, *zip(*stats, strict=True)))
-
-
-def refusal(corrupt: Sequence[str]) -> str:
-    """The sentence that names and counts corrupt files."""
-    names = ", ".join(corrupt[:SHOWN]) + (", ..." if len(corrupt) > SHOWN else "")
-    return f"{len(corrupt)} corrupt image file{'s' * (len(corrupt) > 1)}: {names}; --skip-corrupt goes on without"

@@ -8,6 +8,7 @@ tell images apart by their colour histogram and learns nothing of the digit; tak
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,6 +40,8 @@ VARIATION = 0.15  # those values are in +- this
 class Glyphs:
     """The source of ``glyphs`` and ``glyphs:SEED``; the seed is the rendering's, 0 by default."""
 
+    notes: tuple[str, ...] = ()
+
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.identity = f"glyphs {VERSION} {seed}"
@@ -51,7 +54,7 @@ class Glyphs:
         """The procedure's version and seed."""
         return self.identity
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, like: Mapping[str, Any] | None = None) -> str:
         """Of the source digits, the procedure and the seed. Rendering is in float64, so machines agree on the bytes."""
         return digest_of(self.identity, _digits()[0].tobytes())
 

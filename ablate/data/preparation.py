@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ablate.data.cache import Source, cache_dir, compose, obtain
 from ablate.data.composed import Recipe
 from ablate.data.dataset import DataSet
 from ablate.data.entry import Progress
-from ablate.data.folder import Folder, refusal
+from ablate.data.findings import refusal
+from ablate.data.folder import Folder
 from ablate.data.glyphs import Glyphs
 from ablate.data.sides import LARGEST, default_size, median_side, stored_side
 from ablate.data.torchvision_sets import FORMATS, TorchvisionSet
@@ -40,12 +42,13 @@ def prepare(
         eval_data: names, as ``spec`` does, the labelled set that evaluation trains and tests on; then all images of a
             folder that is split by seed are for pre-training.
         labels: the fraction of training images that keep their label, in (0, 1].
-        skip_corrupt: leave unreadable files out; the result names them.
+        skip_corrupt: leave out files that are unreadable or would be damaged; the result names them.
         progress: told (done, total) while decoding.
 
     Raises:
-        UsageError: an unknown kind, a missing or unfit path, corrupt files, an unwritable cache, a short side below the
-            training size or for what is no folder, a fraction out of range, labels asked of images without classes.
+        UsageError: an unknown kind, a missing or unfit path, corrupt or refused files, an unwritable cache, a short
+            side below the training size or for what is no folder, a fraction out of range, labels asked of images
+            without classes.
     """
     specs = [spec] if eval_data is None else [spec, eval_data]
     size, where = image_size or native_size(spec), cache or cache_dir(None)
@@ -62,7 +65,8 @@ def prepare(
     recipe = Recipe(pretrain.fingerprint, labelled.fingerprint, 1.0 if labels is None else float(labels))
     if recipe.pretrain == recipe.labelled and recipe.labels == 1:
         return pretrain
-    return compose(where, recipe)
+    told = sets[0].notes if len(sets) == 1 else [f"{data.name}: {note}" for data in sets for note in data.notes]
+    return replace(compose(where, recipe), notes=tuple(told))
 
 
 def native_size(spec: str) -> int:
@@ -92,8 +96,17 @@ def side_of_files(spec: str) -> int | None:
 def _kind(spec: str) -> str:
     kind = spec.partition(":")[0]
     if kind not in KINDS:
+        if _is_directory(spec):
+            raise UsageError(f"unknown data set {spec!r}; did you mean folder:{spec}?")
         raise unknown("data set", kind, KINDS)
     return kind
+
+
+def _is_directory(text: str) -> bool:
+    try:
+        return expanded(text).is_dir()
+    except (OSError, ValueError):  # too long, or no path at all
+        return False
 
 
 def _short_side(image_size: int, short_side: int | None) -> int:
@@ -108,9 +121,9 @@ def _short_side(image_size: int, short_side: int | None) -> int:
 
 def _obtained(source: Source, cache: Path, skip_corrupt: bool, progress: Progress) -> DataSet:
     data = obtain(source, cache, progress)
-    if data.corrupt and not skip_corrupt:
-        raise UsageError(refusal(data.corrupt))
-    return data
+    if (data.corrupt or data.refused) and not skip_corrupt:
+        raise UsageError(refusal(data.corrupt, data.refused))
+    return replace(data, notes=(*source.notes, *data.notes))
 
 
 def _source(spec: str, short: int, skip_corrupt: bool) -> Source:

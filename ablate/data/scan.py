@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,12 @@ from torch import Tensor
 
 from ablate.data.dataset import split_by_group
 from ablate.data.decode import EXTENSIONS
-from ablate.errors import UsageError
+from ablate.errors import UsageError, printable
 
 TEST, SPLIT_SEED = 0.2, 0
 SHOWN = 5
+LITTER = {"thumbs.db", "desktop.ini"}
+IDX = ("-idx1-ubyte", "-idx3-ubyte", ".idx1-ubyte", ".idx3-ubyte")
 ALL = ""  # the pseudo-class of images that lie directly in the folder
 
 
@@ -36,13 +39,14 @@ class File(NamedTuple):
 class Listing:
     """The files of a folder in a fixed order; without ``classes`` every label is 0.
 
-    ``carved``: the test split was drawn by seed.
+    ``carved``: the test split was drawn by seed. ``left_out``: sentences about files that are no part of it.
     """
 
     classes: list[str]
     train: list[File]
     test: list[File]
     carved: bool
+    left_out: tuple[str, ...] = ()
 
 
 def scan(root: Path) -> Listing:
@@ -66,8 +70,9 @@ def groups_of(files: list[File]) -> Tensor:
 
 
 def _split_by_seed(root: Path) -> Listing:
-    classes = _class_names(root)
-    files = _files(root, root, classes)
+    others = Counter[str]()
+    classes = _class_names(root, others)
+    files = _files(root, root, classes, others)
     labels = torch.tensor([file.label for file in files])
     is_test = split_by_group(labels, groups_of(files), TEST, SPLIT_SEED)
     tested = set(labels[is_test].tolist())
@@ -80,7 +85,7 @@ def _split_by_seed(root: Path) -> Listing:
             )
     train = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if not chosen]
     test = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if chosen]
-    return Listing(_meaningful(classes), train, test, carved=True)
+    return Listing(_meaningful(classes), train, test, carved=True, left_out=_told(root, classes, others))
 
 
 def _split_by_hand(root: Path) -> Listing:
@@ -90,25 +95,51 @@ def _split_by_hand(root: Path) -> Listing:
         raise UsageError(
             f"folder: {root} has train/ but neither test/ nor val/; add one, or put the class folders side by side"
         )
-    classes = _class_names(train_root)
-    train = _files(root, train_root, classes)
-    strangers = [name for name in _class_folders(test_root) if name not in classes]
+    others = Counter[str]()
+    classes = _class_names(train_root, others)
+    train = _files(root, train_root, classes, others)
+    strangers = [name for name in _class_folders(test_root, others) if name not in classes]
     if strangers:
         raise UsageError(f"folder: {test_root} has the class {strangers[0]!r}, which {train_root} has not")
-    test = _files(root, test_root, classes)
+    test = _files(root, test_root, classes, others)
     if not test:
         expected = "" if classes == [ALL] else f" of the classes {', '.join(classes[:SHOWN])}"
         raise UsageError(f"folder: the test set {test_root} is empty: no image{expected}")
-    return Listing(_meaningful(classes), train, test, carved=False)
+    told = [*_told(train_root, classes, others), *_told(test_root, classes, Counter())]
+    used = {train_root.name, test_root.name}
+    unused = [name for name in _class_folders(root, Counter()) if name not in used]
+    if unused:
+        told.append(f"left out: the folders {', '.join(unused[:SHOWN])} beside {train_root.name} and {test_root.name}")
+    return Listing(_meaningful(classes), train, test, carved=False, left_out=tuple(told))
 
 
 def _meaningful(classes: list[str]) -> list[str]:
     return classes if len(classes) > 1 else []
 
 
-def _class_names(root: Path) -> list[str]:
+def _told(root: Path, classes: list[str], others: Counter[str]) -> tuple[str, ...]:
+    """What is left out: images beside class folders, and files in and below them by what their names end in."""
+    told = []
+    beside = [path.name for path in root.iterdir() if _is_image(path.name)] if classes != [ALL] else []
+    if beside:
+        files = f"{len(beside)} image{'s' * (len(beside) > 1)} beside the class folders"
+        told.append(printable(f"left out: {files} of {root}, as {min(beside)}"))
+    if others:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in _ranked(others)[:SHOWN])
+        total = sum(others.values())
+        more = ", ..." if len(others) > SHOWN else ""
+        told.append(
+            printable(
+                f"left out: {total} file{'s' * (total > 1)} with other extensions ({kinds}{more}); "
+                f"images end in {', '.join(EXTENSIONS)}"
+            )
+        )
+    return tuple(told)
+
+
+def _class_names(root: Path, others: Counter[str]) -> list[str]:
     """The class folders of ``root``, or ``[ALL]`` where its images lie in no folder. UsageError if there are none."""
-    classes = _class_folders(root)
+    classes = _class_folders(root, others)
     if len(classes) > 1:
         return classes
     loose = any(_is_image(path.name) for path in root.iterdir())
@@ -118,31 +149,47 @@ def _class_names(root: Path) -> list[str]:
             "or, without classes, all into one folder"
         )
     if not loose and not classes:
-        raise UsageError(f"folder: {root} holds no images (looked for *{', *'.join(EXTENSIONS)})")
+        if any(path.name.removesuffix(".gz").endswith(IDX) for path in root.iterdir()):
+            raise UsageError(f"folder: {root} holds idx files, as MNIST's, which are not read: save the images as PNG")
+        others.update(_suffix(path.name) for path in root.iterdir() if path.is_file() and not _is_litter(path.name))
+        kinds = "".join(f", but {count} {suffix}" for suffix, count in _ranked(others)[:1])
+        raise UsageError(f"folder: {root} holds no images (looked for *{', *'.join(EXTENSIONS)}){kinds}")
+    if not classes:
+        others.clear()  # they will be counted with the images
     return classes or [ALL]
 
 
-def _class_folders(root: Path) -> list[str]:
-    """The folders of ``root`` that hold an image; hidden ones do not count."""
+def _class_folders(root: Path, others: Counter[str]) -> list[str]:
+    """The folders of ``root`` that hold an image; hidden ones do not count. ``others`` counts the files of the rest."""
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    return [folder.name for folder in folders if next(_images(folder), None) is not None]
+    classes = []
+    for folder in folders:
+        seen = Counter[str]()
+        if next(_images(folder, seen), None) is None:
+            others.update(seen)
+        else:
+            classes.append(folder.name)
+    return classes
 
 
-def _files(root: Path, split_root: Path, classes: list[str]) -> list[File]:
-    """The images of each class folder of ``split_root``, sorted folder by folder."""
+def _files(root: Path, split_root: Path, classes: list[str], others: Counter[str]) -> list[File]:
+    """The images of each class folder of ``split_root``, sorted folder by folder; ``others`` counts the other files."""
     found: list[File] = []
     above = split_root.relative_to(root).parts
     for label, name in enumerate(classes):
         folder = split_root / name
         prefix = (*above, name) if name else above
-        for parts in sorted(_images(folder)) if folder.is_dir() else []:
+        for parts in sorted(_images(folder, others)) if folder.is_dir() else []:
             place = (*prefix, *parts)
             found.append(File("/".join(place), label, "/".join(place[: len(above) + 2])))
     return found
 
 
-def _images(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Where below ``folder`` every image file lies; a folder that links lead to again is entered once."""
+def _images(folder: Path, others: Counter[str]) -> Iterator[tuple[str, ...]]:
+    """Where below ``folder`` every image file lies; a folder that links lead to again is entered once.
+
+    ``others`` counts the other files by what their names end in, but for hidden ones and those of file managers.
+    """
     seen: set[tuple[int, int]] = set()
     for directory, inner, names in os.walk(folder, followlinks=True, onerror=_refuse):
         stat = Path(directory).stat()
@@ -155,10 +202,24 @@ def _images(folder: Path) -> Iterator[tuple[str, ...]]:
         for name in names:
             if _is_image(name):
                 yield (*parts, name)
+            elif not _is_litter(name):
+                others[_suffix(name)] += 1
 
 
 def _is_image(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
+
+
+def _is_litter(name: str) -> bool:
+    return name.startswith(".") or name.lower() in LITTER
+
+
+def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower() or "without one"
 
 
 def _refuse(error: OSError) -> NoReturn:

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ablate.data.decode import Corrupt, decode
+from ablate.data.decode import Corrupt, Levels, decode
+from ablate.data.kinds import Refused
 from ablate.results import write_atomically
 
 UNREADABLE = "unreadable: "
@@ -30,7 +31,8 @@ BLOCK = 1 << 22  # bytes read at once
 class Task:
     """The files ``places`` below ``root``, to be stored with the short side ``short`` as ``target``.pixels.
 
-    ``key`` changes whenever the files may have changed: a shard with another key is made anew.
+    ``key`` changes whenever the files may have changed: a shard with another key is made anew. ``levels`` are the
+    values of 16-bit grey that become 0 and 255; without them no pixels of such images are stored, only their spans.
     """
 
     key: str
@@ -38,6 +40,7 @@ class Task:
     places: list[str]
     short: int
     target: str
+    levels: Levels | None = None
 
     @property
     def pixels(self) -> Path:
@@ -46,7 +49,11 @@ class Task:
 
     @property
     def record(self) -> Path:
-        """JSON: key, bytes and crc32 of the pixels and, per file, SHA-256 and [h, w]; of a corrupt one the reason."""
+        """JSON: key, levels, bytes, crc32, least and greatest of the pixels and, per file, SHA-256 and [h, w].
+
+        Of a file without pixels it has the reason, or null for 16-bit grey without levels. By the number of a file
+        ``refused`` has those that are sound, ``spans`` those of 16-bit grey; ``traits`` has how many, and the first.
+        """
         return Path(f"{self.target}.json")
 
 
@@ -73,24 +80,46 @@ def _make(task: Task) -> None:
     task.record.unlink(missing_ok=True)
     task.pixels.unlink(missing_ok=True)  # never overwritten in place: a running trial may have mapped it
     digests: list[str] = []
-    images: list[tuple[int, int] | str] = []
+    images: list[tuple[int, int] | str | None] = []
+    refused: list[int] = []
+    spans: dict[int, Levels] = {}
+    traits: dict[str, tuple[int, int]] = {}
+    extremes = (255, 0)
     crc32 = 0
     with task.pixels.open("wb") as out:
-        for place in task.places:
+        for number, place in enumerate(task.places):
             name, content = digest(Path(task.root, place))
             digests.append(name)
             try:
                 if content is None:
                     raise Corrupt(name.removeprefix(UNREADABLE))
-                image = np.ascontiguousarray(decode(content, task.short))
-            except Corrupt as error:
+                pixels, span, found = decode(content, task.short, task.levels)
+            except (Corrupt, Refused) as error:
                 images.append(str(error))
+                refused += [number] * isinstance(error, Refused)
                 continue
+            for trait in found:
+                count, first = traits.get(trait, (0, number))
+                traits[trait] = (count + 1, first)
+            if span:
+                spans[number] = span
+            if pixels is None:
+                images.append(None)
+                continue
+            image = np.ascontiguousarray(pixels)
             out.write(image.data)
             crc32 = zlib.crc32(image.data, crc32)
             images.append((image.shape[1], image.shape[2]))
+            extremes = (min(extremes[0], int(image.min())), max(extremes[1], int(image.max())))
         size = out.tell()
-    record = {"key": task.key, "bytes": size, "crc32": crc32, "digests": digests, "images": images}
+    record: dict[str, Any] = {
+        "key": task.key,
+        "levels": task.levels,
+        "bytes": size,
+        "crc32": crc32,
+        "extremes": extremes,
+    }
+    record |= {"digests": digests, "images": images, "refused": refused, "spans": spans, "traits": traits}
     write_atomically(task.record, json.dumps(record))
 
 
@@ -99,6 +128,8 @@ def _is_whole(task: Task) -> bool:
     try:
         record = json.loads(task.record.read_bytes())
         if record["key"] != task.key or any(name.startswith(UNREADABLE) for name in record["digests"]):
+            return False
+        if task.levels and record["spans"] and record["levels"] != list(task.levels):
             return False
         return bool(task.pixels.stat().st_size == record["bytes"] and _crc32(task.pixels) == record["crc32"])
     except (OSError, ValueError, KeyError, TypeError):

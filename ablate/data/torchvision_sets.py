@@ -6,7 +6,7 @@ version of CIFAR, which needs no pickle, is read here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,8 @@ class TorchvisionSet:
         UsageError: no such path, or no complete official folder there.
     """
 
+    notes: tuple[str, ...] = ()
+
     def __init__(self, name: str, path: Path) -> None:
         self.name = name
         self.format, self.folder = _find(name, path)
@@ -143,7 +145,7 @@ class TorchvisionSet:
     def _stats(self) -> list[tuple[str, str]]:
         return [stat_of(self.folder / file) for file in self.format.files]
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, like: Mapping[str, Any] | None = None) -> str:
         """Of pixels and labels, whichever of the official formats they came in."""
         return self._fingerprint(self._parts())
 

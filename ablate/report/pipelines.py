@@ -30,6 +30,7 @@ IMPORTS = {
 }
 TO_FLOAT = ("v2.ToImage()", "v2.ToDtype(torch.float32, scale=True)", "v2.ToPureTensor()")
 WIDTH = 120
+Levels = tuple[int, int] | None
 Group = tuple[str, tuple[str, ...]]  # a comment and the steps below it
 
 
@@ -43,23 +44,30 @@ class Snippet:
     text: str
 
 
-def kornia_code(specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None) -> str:
+def kornia_code(
+    specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None, levels: Levels = None
+) -> str:
     """A file whose ``views`` makes two views of a float batch ``[N, 3, H, W]`` in [0, 1], with kornia.
+
+    Its ``load`` reads a file as the images were read that were judged.
 
     Args:
         specs: the composition, first op first, resolved.
         image_size: side of the views in pixels.
         branches: "one": only the first view is augmented, and both share one base crop; "two": both are augmented.
         base: the base crop of one-branch pairs, None for two-branch ones.
+        levels: the values of 16-bit grey that became 0 and 255; None for images of 8 bits.
 
     Raises:
         NotExportable: a user's own op, one whose version is not the one that the code is for, or a variant of the
             official code's.
     """
-    return _file("kornia", specs, image_size, branches, base)
+    return _file("kornia", specs, image_size, branches, base, levels)
 
 
-def torchvision_code(specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None) -> str:
+def torchvision_code(
+    specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None, levels: Levels = None
+) -> str:
     """A file whose ``views`` makes two views of one RGB image, with torchvision's transforms v2.
 
     The arguments are those of :func:`kornia_code`.
@@ -67,22 +75,25 @@ def torchvision_code(specs: Sequence[OpSpec], image_size: int, branches: Branche
     Raises:
         NotExportable: as there; and a kornia class.
     """
-    return _file("torchvision", specs, image_size, branches, base)
+    return _file("torchvision", specs, image_size, branches, base, levels)
 
 
-def _file(library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, base: Base | None) -> str:
-    body = _body(library, specs, size, branches, base)
+def _file(
+    library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, base: Base | None, levels: Levels
+) -> str:
+    loader = call("Load", levels=levels) if levels else "Load()"
+    body = f"load = {loader}\n\n{_body(library, specs, size, branches, base)}"
     snippets = _needed(body)
     used = _names(body)
     imports = [statement for name, line in IMPORTS.items() if name in used for statement in ast.parse(line).body]
     imports += [statement for snippet in snippets for statement in snippet.imports]
-    header = "\n".join(f"# {line}".rstrip() for line in _header(library, specs, size, branches, bool(snippets)))
+    header = "\n".join(f"# {line}".rstrip() for line in _header(library, specs, size, branches))
     head = f"{header}\n\n{_import_lines(imports)}\n"
-    return "\n\n".join([head, *(f"{snippet.text}\n" for snippet in snippets), body] if snippets else [head[:-1], body])
+    return "\n\n".join([head, *(f"{snippet.text}\n" for snippet in snippets), body])
 
 
-def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, adds: bool) -> list[str]:
-    """What the file is, for what it was written, how it is used; ``adds``: it has classes of its own."""
+def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Branches) -> list[str]:
+    """What the file is, for what it was written, how it is used."""
     packages = ", ".join(f"{name} {version(name)}" for name in dict.fromkeys((library, "torch")))
     if branches == "one":
         applied = "Only the first of two views is augmented; the second is the base crop that both share."
@@ -91,11 +102,14 @@ def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Bran
     else:
         applied = "Both views are augmented, each with its own draws, from the same centre square."
     if library == "kornia":
-        use = [f"first, second = views(images)  # float [N, 3, H, W] in [0, 1] -> two of [N, 3, {size}, {size}]"]
+        use = [
+            'image = load("image.png")  # PIL, RGB, as the images that were judged',
+            f"first, second = views(images)  # float [N, 3, H, W] in [0, 1] -> two of [N, 3, {size}, {size}]",
+        ]
     else:
         use = [
-            f"first, second = views(image)  # RGB: PIL or uint8 [3, H, W] -> two of float [3, {size}, {size}]",
-            'data = torchvision.datasets.ImageFolder("images", transform=views)',
+            f'first, second = views(load("image.png"))  # PIL RGB, uint8 [3, H, W] -> two of float [3, {size}, {size}]',
+            'data = torchvision.datasets.ImageFolder("images", transform=views, loader=load)',
         ]
     return [
         f"{'+'.join(spec.name for spec in specs) or 'none'}: augmentation for contrastive learning with {library},",
@@ -109,7 +123,7 @@ def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Bran
         *(f"    {line}" for line in use),
         "",
         f"Written for {packages}.",
-        *["The classes below do what the library lacks or does otherwise."] * adds,
+        "The classes below do what the library lacks or does otherwise.",
     ]
 
 
@@ -224,8 +238,8 @@ def _import_lines(statements: Iterable[ast.stmt]) -> str:
             for alias in statement.names:
                 plain[alias.name].add(ast.unparse(alias))
     sections: dict[bool, list[str]] = {True: [], False: []}
-    for module in sorted(plain):
+    for module in sorted(plain, key=str.lower):
         sections[module in sys.stdlib_module_names] += [f"import {name}" for name in sorted(plain[module])]
-    for module in sorted(members):
+    for module in sorted(members, key=str.lower):
         sections[module in sys.stdlib_module_names].append(f"from {module} import {', '.join(sorted(members[module]))}")
     return "\n\n".join("\n".join(lines) for lines in sections.values() if lines)

@@ -82,10 +82,11 @@ def recommend(directory: str | Path) -> Recommendation:
     final = _final(choice, confirmed)
     pipelines, unexported = dict[str, str](), list[str]()
     if final:
-        shared = (confirmed or choice).sweep.experiment.shared
+        experiment = (confirmed or choice).sweep.experiment
+        shared = experiment.shared
         for name, code in ((TORCHVISION_FILE, torchvision_code), (KORNIA_FILE, kornia_code)):
             try:
-                pipelines[name] = code(final.specs, shared.image_size, shared.branches, shared.base)
+                pipelines[name] = code(final.specs, shared.image_size, shared.branches, shared.base, experiment.levels)
             except NotExportable as error:
                 unexported.append(str(error))
     return Recommendation(choice, confirmed, confirming, final, pipelines, unexported)

@@ -243,6 +243,7 @@ def _frame(experiment: Experiment) -> dict[str, Any]:
         "command",
         "data",
         "eval_data",
+        "levels",
         "protocols",
         "keep_encoders",
         "rank_timeout",

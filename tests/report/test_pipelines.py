@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import re
 import subprocess
@@ -10,22 +11,36 @@ import sys
 from types import SimpleNamespace
 
 import kornia.augmentation
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.stats import kstwobign
 
 from ablate import Composition, TransformPair
 from ablate.config import Base, OpSpec
+from ablate.data.decode import decode
 from ablate.errors import UsageError
 from ablate.ops import get, names, parse_op, spec
 from ablate.ops.kornia_adapter import classes
 from ablate.ops.op import parameter_fields
 from ablate.report.pipeline_steps import TENSORS, exportable
 from ablate.report.pipelines import NotExportable, kornia_code, torchvision_code
+from tests.data.test_kinds import HEIGHT, REFUSED, RIGHT
 from tests.ops.test_contract import generator, pictures
 
 SIZE = 16
 STORED = (28, 22)  # neither square nor as large as the views: the crop both shrinks and enlarges
+HARD_TO_TELL = {  # kinds that the exported loader does not look for
+    "2-bit or 4-bit grey with a transparent value",
+    "a fourth channel, near infrared or soft transparency (TIFF)",
+    "2 channels (TIFF)",
+    "a thumbnail on the first page",
+    "signed, 32-bit and complex",
+    "CIELAB and YCbCr outside JPEG (TIFF)",
+    "transparent everywhere",
+    "other formats under a borrowed extension",
+}
 DOUBTFUL = 1e-5  # of some 5,000 comparisons under equal distributions one is below 2e-4
 LIBRARIES = {"kornia": kornia_code, "torchvision": torchvision_code}
 OPS = [name for name in names() if get(name).__module__.startswith("ablate.ops")]
@@ -277,12 +292,64 @@ def test_which_arguments_kornia_takes_as_tensors():
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+def test_files_are_read_as_by_ablate(library, tmp_path):
+    source = LIBRARIES[library](Composition.parse("crop").specs(), SIZE, "two", None)
+    read = 0
+    for name, cases in RIGHT.items():
+        for content, *_ in cases:
+            (tmp_path / "image").write_bytes(content)
+            loading = loaded(source)
+            if decode(content, HEIGHT).span:
+                with pytest.raises(ValueError, match="depth"):
+                    loading.load(tmp_path / "image")
+                loading = loaded(LIBRARIES[library](Composition.parse("crop").specs(), SIZE, "two", None, (90, 1000)))
+            image = loading.load(str(tmp_path / "image"))
+            expected = decode(content, HEIGHT, (90, 1000)).pixels.transpose(1, 2, 0)
+            assert image.mode == "RGB"
+            assert (np.asarray(image) == expected).all(), name
+            read += 1
+    assert read > 50
+    Image.new("RGB", (100, 10)).save(tmp_path / "long.png")
+    assert loaded(source).load(tmp_path / "long.png").size == (30, 10)
+
+
+def test_files_of_which_a_part_would_be_dropped_are_not_read(tmp_path):
+    load = loaded(code("torchvision", "crop")).load
+    for name in REFUSED.keys() - HARD_TO_TELL:
+        for content, _ in REFUSED[name]:
+            (tmp_path / "image").write_bytes(content)
+            with pytest.raises((ValueError, OSError, Image.DecompressionBombError)):  # OSError: Pillow cannot open it
+                load(tmp_path / "image")
+
+
+def test_the_example_of_the_torchvision_file_is_true(tmp_path):
+    """An image is transparent over black, which torchvision's own loader would show."""
+    import torchvision
+
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    layer = Image.new("RGBA", (20, 20))
+    layer.putpixel((0, 0), (255, 255, 255, 255))  # not transparent everywhere
+    layer.save(tmp_path / "images" / "a" / "x.png")
+    source = code("torchvision", "none")
+    (line,) = [line for line in source.splitlines() if "ImageFolder" in line]
+    pipeline = loaded(source)
+    scope = {"torchvision": torchvision, "views": pipeline.views, "load": pipeline.load}
+    with contextlib.chdir(tmp_path):
+        exec(line.removeprefix("#").strip(), scope)
+        (first, second), label = scope["data"][0]
+    assert label == 0
+    assert first.shape == (3, SIZE, SIZE)
+    torch.testing.assert_close(first, torch.ones_like(first))
+    torch.testing.assert_close(second, torch.ones_like(second))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_the_files_import_the_library_alone(library):
     for branches in ("one", "two"):
         tree = ast.parse(code(library, "+".join(OPS), branches))
         modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-        assert {module.split(".")[0] for module in modules} <= {"math", "typing", "torch", library}
+        assert {module.split(".")[0] for module in modules} <= {"math", "typing", "numpy", "PIL", "torch", library}
 
 
 def test_the_files_are_clean_code(tmp_path):

@@ -1,0 +1,134 @@
+"""What decoding found out about a folder as a whole: the levels of 16-bit grey, what is left out, what is worth a word.
+
+A record is what :mod:`ablate.data.shards` writes of a shard.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ablate.data.decode import Levels
+from ablate.data.shards import Task
+from ablate.errors import UsageError, printable
+
+SHOWN = 5  # files, or reasons
+NARROW = 16  # of a range, less than one part in as many is too little
+Shard = tuple[Task, dict[str, Any]]  # and its record
+TRAITS = {
+    "transparent": "transparent images are laid over white",
+    "cmyk": "CMYK images are converted to RGB by the simple formula",
+    "profile": "colour profiles other than sRGB are not applied",
+    "several": "of a JPEG file with several pictures the first is used",
+}
+
+
+def levels_of(train: Sequence[Shard], test: Sequence[Shard]) -> Levels | None:
+    """The values of 16-bit grey that become 0 and 255: all training images' spans lie between them. None if 8 bit.
+
+    Raises:
+        UsageError: images of 8 bits are among those of 16.
+    """
+    deep: list[str] = []
+    shallow: list[str] = []
+    for task, record in (*train, *test):
+        for number, image in enumerate(record["images"]):
+            if not isinstance(image, str):
+                (deep if str(number) in record["spans"] else shallow).append(task.places[number])
+    if not deep:
+        return None
+    if shallow:
+        raise UsageError(
+            f"folder: {len(deep)} images are 16-bit grey ({printable(deep[0])}) and {len(shallow)} have 8 bits "
+            f"({printable(shallow[0])}), which have no common range: convert all to 8 bits, or all to 16-bit grey"
+        )
+    spans = list(_spans(train)) or list(_spans(test))
+    return min(low for low, _ in spans), max(high for _, high in spans)
+
+
+def notes(train: Sequence[Shard], test: Sequence[Shard], levels: Levels | None) -> list[str]:
+    """A sentence for everything that was done to images beyond resizing, and for ranges that look wrong."""
+    told = [_levels_told(levels, train)] if levels else _darkness(train)
+    total = sum(not isinstance(image, str) for _, record in (*train, *test) for image in record["images"])
+    for trait, what in TRAITS.items():
+        found = [
+            (task.places[first], n) for task, r in (*train, *test) for n, first in [r["traits"].get(trait, (0, 0))]
+        ]
+        count = sum(n for _, n in found)
+        if count:
+            first = next(place for place, n in found if n)
+            told.append(printable(f"{what}: {count} of {total}, as {first}"))
+    return told
+
+
+def left_out(shards: Sequence[Shard]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Corrupt files, with their reasons in parentheses; and the places of refused ones and the reasons."""
+    corrupt, refused = [], []
+    for task, record in shards:
+        unfit = set(record["refused"])
+        for number, image in enumerate(record["images"]):
+            if isinstance(image, str):
+                place = printable(task.places[number])
+                if number in unfit:
+                    refused.append((place, image))
+                else:
+                    corrupt.append(printable(f"{place} ({image})"))
+    return corrupt, refused
+
+
+def describe(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
+    """Names and counts files that are left out: corrupt ones one by one, refused ones by their reasons."""
+    parts = []
+    if corrupt:
+        names = ", ".join(corrupt[:SHOWN]) + (", ..." if len(corrupt) > SHOWN else "")
+        parts.append(f"{len(corrupt)} corrupt image file{'s' * (len(corrupt) > 1)}: {names}")
+    kinds: dict[str, list[str]] = {}
+    for place, reason in refused:
+        kinds.setdefault(reason, []).append(place)
+    if refused:
+        shown = [
+            f"{places[0]}{f' and {len(places) - 1} more' if len(places) > 1 else ''} ({reason})"
+            for reason, places in list(kinds.items())[:SHOWN]
+        ]
+        more = ["..."] * (len(kinds) > SHOWN)
+        files = f"{len(refused)} image file{'s' * (len(refused) > 1)}"
+        parts.append(f"{files} that would be damaged: {', '.join(shown + more)}")
+    return "; ".join(parts)
+
+
+def refusal(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
+    """The sentence by which a folder with such files is refused."""
+    return f"{describe(corrupt, refused)}; --skip-corrupt goes on without"
+
+
+def _levels_told(levels: Levels, train: Sequence[Shard]) -> str:
+    low, high = levels
+    told = (
+        f"16-bit grey: {low}..{high} of this data set become 0..255 (what all training images lie within, but for one "
+        "pixel in a thousand at either end)"
+    )
+    widths = [upper - lower for lower, upper in _spans(train)]
+    if not widths or NARROW * statistics.median(widths) >= high - low:
+        return told
+    return (
+        f"{told}; warning: half of the images use less than 1/{NARROW} of that and will look flat, since a few reach "
+        "much further: leave those out"
+    )
+
+
+def _darkness(train: Sequence[Shard]) -> list[str]:
+    """A warning if all images of 8 bits use the same few levels."""
+    extremes = [record["extremes"] for _, record in train]
+    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
+    if high - low >= 256 // NARROW:
+        return []
+    return [
+        f"warning: all training images lie within {low}..{high} of 0..255 and will look flat: were they reduced from "
+        "more bits? Scale them to 0..255, all alike"
+    ]
+
+
+def _spans(shards: Sequence[Shard]) -> Iterator[Levels]:
+    for _, record in shards:
+        yield from ((low, high) for low, high in record["spans"].values())

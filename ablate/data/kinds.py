@@ -1,0 +1,152 @@
+"""Which kinds of image files are read rightly as 8-bit RGB or as 16-bit grey; every other one is refused by name.
+
+Pillow opens more than that, and drops channels, pages and bits without a word. What a file holds is therefore read from
+its header first: of TIFF, the tags of every page. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any, NamedTuple
+
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+FORMATS = {"JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF"}  # whatever a file's name ends in
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+HEIC = {b"heic", b"heix", b"hevc", b"mif1", b"msf1"}
+SUBFILE, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION, CHANNELS = 254, 258, 259, 262, 270, 277  # TIFF tags
+EXTRA, SAMPLE_FORMAT = 338, 339
+COLOURS = {
+    0: 1,
+    1: 1,
+    2: 3,
+    3: 1,
+    5: 4,
+    6: 3,
+}  # channels of a photometric interpretation: grey, RGB, palette, CMYK, ...
+YCBCR, JPEG_IN_TIFF = 6, 7
+FOREIGN = {4: "a mask", 8: "CIELAB colours", 9: "ICCLAB colours", 10: "ITULAB colours", 32803: "a sensor's raw colours"}
+EIGHT = "save it with 8 bits per channel, the range of all files mapped alike"
+KEEP = "keep one channel as grey, or three as red, green and blue"
+CONVERT = "convert it to RGB and save it as PNG"
+
+
+class Refused(ValueError):
+    """A sound image file of a kind that would be damaged; the message is what was found, and what to do."""
+
+
+class Kind(NamedTuple):
+    """``deep``: 16-bit grey. ``hard_alpha``: a fourth channel is transparency only if it is all or nothing."""
+
+    deep: bool = False
+    hard_alpha: bool = False
+
+
+def of_header(content: bytes) -> Kind:
+    """The kind by what the first bytes say, before Pillow opens the file; 8 bit unless something else is said.
+
+    Raises:
+        Refused: see :class:`Refused`.
+    """
+    if content[:4] in TIFF:
+        return _tiff(_pages(content))
+    if content[4:8] == b"ftyp" and content[8:12] in HEIC:
+        raise Refused("the format is HEIC, which is not read: convert it to JPEG or PNG")
+    return Kind()
+
+
+def of_opened(content: bytes, image: Image.Image, kind: Kind) -> Kind:
+    """The kind of an opened, not yet loaded image, of which the header said ``kind``.
+
+    Raises:
+        Refused: see :class:`Refused`.
+    """
+    if image.format not in FORMATS:
+        raise Refused(f"the format is {image.format}, which is not read: {CONVERT}")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format not in {"MPO", "TIFF"}:
+        raise Refused(f"an animation of {frames} frames: save the frame that you want as an image of its own")
+    return _png(content[24], content[25], "transparency" in image.info) if image.format == "PNG" else kind
+
+
+def _png(bits: int, colours: int, one_transparent: bool) -> Kind:
+    """By the PNG header's bit depth and colour type, and whether a grey value or colour is declared transparent."""
+    if bits == 16 and (colours or one_transparent):
+        found = {0: "grey with a transparent value", 2: "RGB", 4: "grey with transparency", 6: "RGB with transparency"}
+        raise Refused(f"{found[colours]}, of 16 bits per channel: {EIGHT}")
+    if bits in {2, 4} and colours == 0 and one_transparent:
+        raise Refused(f"{bits}-bit grey with a transparent value: {CONVERT}")
+    return Kind(deep=bits == 16)
+
+
+def _tiff(pages: list[dict[int, Any]]) -> Kind:
+    first, *further = pages
+    count = max(1 + sum(not _number(page, SUBFILE, 0) & 1 for page in further), _stacked(first))  # 1: a smaller version
+    if count > 1:
+        raise Refused(f"{count} pages: save each page that you want as an image of its own")
+    if _number(first, SUBFILE, 0) & 1:
+        raise Refused("its first page is a thumbnail: save the image itself as a file of its own")
+    channels, photometric = _number(first, CHANNELS, 1), _number(first, PHOTOMETRIC, 0)
+    bits, formats = set(_numbers(first, BITS, 1)), set(_numbers(first, SAMPLE_FORMAT, 1))
+    most = max(bits)
+    if 3 in formats:
+        raise Refused(f"{most}-bit floating-point pixels, which have no agreed range: {EIGHT}, or as 16-bit grey")
+    if formats - {1, 4}:  # 4: undefined
+        told = "signed" if formats == {2} else "complex"
+        raise Refused(f"{told} {most}-bit pixels, whose zero is no black: {EIGHT}, or as unsigned 16-bit grey")
+    if photometric not in COLOURS:
+        raise Refused(f"{FOREIGN.get(photometric, f'colours of the kind {photometric}')}: {CONVERT}")
+    kind = _channels(channels - COLOURS[photometric], _numbers(first, EXTRA, 0), channels, bits)
+    if photometric == YCBCR and _number(first, COMPRESSION, 1) != JPEG_IN_TIFF:
+        raise Refused(f"YCbCr colours outside JPEG: {CONVERT}")
+    if bits == {16}:
+        if channels > 1 or photometric > 1:
+            raise Refused(
+                f"{channels} channels of 16 bits: {EIGHT}" if channels > 1 else f"a 16-bit palette: {CONVERT}"
+            )
+        if photometric == 0:
+            raise Refused("16-bit grey whose 0 is white: invert it, so that 0 is black")
+        return Kind(deep=True)
+    if len(bits) > 1 or bits - {1, 2, 4, 8}:
+        raise Refused(f"{most}-bit pixels: {EIGHT}, or as 16-bit grey")
+    return kind
+
+
+def _channels(extra: int, meanings: tuple[int, ...], channels: int, bits: set[int]) -> Kind:
+    """With so many channels beside the colours, whose meanings are those; transparency is one that is called so."""
+    if extra == 0:
+        return Kind()
+    if extra != 1 or meanings not in {(1,), (2,)} or bits != {8}:
+        raise Refused(f"{channels} channels, not grey or RGB by what the file says: {KEEP}")
+    return Kind(hard_alpha=True)  # near infrared is often called transparency
+
+
+def _pages(content: bytes) -> list[dict[int, Any]]:
+    """The tags of every page of a TIFF file."""
+    file = io.BytesIO(content)
+    directory = ImageFileDirectory_v2(content[:16] if 43 in content[2:4] else content[:8])  # 43: more than 4 GB
+    found: dict[int, dict[int, Any]] = {}
+    while directory.next and directory.next not in found:
+        place = directory.next
+        file.seek(place)
+        directory.load(file)
+        found[place] = dict(directory)
+    return list(found.values())
+
+
+def _stacked(page: dict[int, Any]) -> int:
+    """How many images lie behind the only page of a file by ImageJ, which says so in its description."""
+    text = str(page.get(DESCRIPTION, ""))
+    told = re.search(r"^images=(\d+)", text, re.MULTILINE) if text.startswith("ImageJ=") else None
+    return int(told[1]) if told else 1
+
+
+def _numbers(page: dict[int, Any], tag: int, default: int) -> tuple[int, ...]:
+    value = page.get(tag, default)
+    return tuple(value) if isinstance(value, tuple) else (value,)
+
+
+def _number(page: dict[int, Any], tag: int, default: int) -> int:
+    return _numbers(page, tag, default)[0]

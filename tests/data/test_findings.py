@@ -1,0 +1,245 @@
+"""What a folder's files say together: 16-bit grey, files that are left out, names; and what is told of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import ablate.data.shards
+import ablate.data.workers
+from ablate.data import prepare
+from ablate.data.folder import named
+from ablate.errors import UsageError
+from ablate.inputs import default_out
+
+Y, X = np.mgrid[0:20, 0:20]
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+def get(root, cache, **kwargs):
+    return prepare(f"folder:{root}", cache=cache, image_size=16, short_side=20, **kwargs)
+
+
+def deep(root, count=10, low=100, step=9, classes="ab"):
+    """16-bit grey images: the darkest pixel has ``low``, and image 3 of the first class is by far the brightest."""
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            values = (low + i + step * (X + Y) + 2000 * ((name, i) == (classes[0], 3)) * (X == 0)).astype(np.uint16)
+            tifffile.imwrite(root / name / f"{i}.tif", values)
+
+
+def shallow(root, count=10, classes="ab", top=255):
+    for name in classes:
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            grey = (X + Y + i) * top // 50
+            Image.fromarray(grey.astype(np.uint8)).save(root / name / f"{i}.png")
+
+
+def stored(split):
+    return np.concatenate([shard.numpy().reshape(-1, 3, 20, 20) for shard in split.images.pixels])
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Decode in this process, and count."""
+    calls, real = [], ablate.data.shards.decode
+    monkeypatch.setattr(ablate.data.workers, "SMALL", 10**6)
+    monkeypatch.setattr(ablate.data.shards, "decode", lambda *args: (calls.append(args[2]), real(*args))[1])
+    return calls
+
+
+def split_by_hand(root, make=deep):
+    make(root / "train")
+    make(root / "test", count=4, low=50)
+
+
+def test_sixteen_bits_are_scaled_by_what_the_training_images_hold(tmp_path, cache):
+    split_by_hand(tmp_path / "set")
+    data = get(tmp_path / "set", cache)
+    low, high = 100, 100 + 3 + 9 * 19 + 2000  # column 0 of image 3
+    assert data.levels == (low, high)
+    assert data.notes[0].startswith(f"16-bit grey: {low}..{high} of this data set become 0..255")
+    train, test = stored(data.train), stored(data.test)
+    assert (train.min(), train.max()) == (0, 255)
+    assert test.min() == 0  # below the training images' range: cut off
+    expected = np.rint((100 + 5 + 9 * (X + Y) - low) * (255 / (high - low)))
+    assert (train[5] == expected).all()
+
+
+def test_the_levels_are_part_of_the_fingerprint_and_found_again_in_a_copy(tmp_path, cache, here):
+    split_by_hand(tmp_path / "set")
+    first = get(tmp_path / "set", cache)
+    assert set(here) == {None, first.levels}  # two passes
+    here.clear()
+    (tmp_path / "set").rename(tmp_path / "moved")
+    again = get(tmp_path / "moved", cache)
+    assert (again.fingerprint, again.levels, again.notes) == (first.fingerprint, first.levels, first.notes)
+    assert not here
+    brighter = np.full((20, 20), 5000, np.uint16)
+    tifffile.imwrite(tmp_path / "moved" / "train" / "a" / "0.tif", brighter)
+    assert get(tmp_path / "moved", cache).levels == (100, 5000)
+
+
+def test_levels_do_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
+    deep(tmp_path / "set", count=100)
+    alone = get(tmp_path / "set", tmp_path / "alone")
+    monkeypatch.setattr(ablate.data.workers, "SMALL", 0)
+    monkeypatch.setattr(ablate.data.workers, "cores", lambda: 2)
+    together = get(tmp_path / "set", tmp_path / "together")
+    assert (alone.fingerprint, alone.levels) == (together.fingerprint, together.levels)
+    assert (stored(alone.train) == stored(together.train)).all()
+
+
+def test_interrupted_in_the_second_pass_it_goes_on(tmp_path, here):
+    deep(tmp_path / "set", count=100)
+    whole = get(tmp_path / "set", tmp_path / "whole")
+    passes = []
+
+    def stop(done, total):
+        passes.append(done)
+        if passes.count(passes[0]) == 2:  # the first shard of the second pass
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        get(tmp_path / "set", tmp_path / "cache", progress=stop)
+    here.clear()
+    data = get(tmp_path / "set", tmp_path / "cache")
+    assert len(here) == 200 - passes[0]  # no first pass, and one shard less of the second
+    assert data.fingerprint == whole.fingerprint
+    assert (stored(data.train) == stored(whole.train)).all()
+
+
+def test_the_levels_of_a_damaged_entry_are_found_again(tmp_path, cache):
+    deep(tmp_path / "set", count=100)
+    data = get(tmp_path / "set", cache)
+    expected = stored(data.train).copy()
+    (cache / "sets" / data.fingerprint / "train.00000.pixels").write_bytes(b"x")
+    again = get(tmp_path / "set", cache)
+    assert again.fingerprint == data.fingerprint
+    assert (stored(again.train) == expected).all()
+
+
+def test_depths_are_not_mixed(tmp_path, cache):
+    deep(tmp_path / "set")
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / "set" / "b" / "x.png")
+    with pytest.raises(UsageError, match=r"20 images are 16-bit grey \(\S+\.tif\) and 1 have 8 bits \(b/x\.png\)"):
+        get(tmp_path / "set", cache)
+
+
+def test_levels_that_few_images_reach_are_warned_of(tmp_path, cache):
+    deep(tmp_path / "set", step=1)
+    (note,) = get(tmp_path / "set", cache).notes
+    assert "warning: half of the images use less than 1/16" in note
+
+
+def test_eight_bits_that_were_twelve_are_warned_of(tmp_path, cache):
+    shallow(tmp_path / "dark", top=15)
+    (note,) = get(tmp_path / "dark", cache).notes
+    assert note.startswith("warning: all training images lie within 0..14 of 0..255")
+    shallow(tmp_path / "light")
+    assert get(tmp_path / "light", cache).notes == ()
+
+
+def test_each_of_two_sets_has_its_own_levels_and_notes(tmp_path, cache):
+    deep(tmp_path / "one")
+    deep(tmp_path / "two", low=300, step=30)
+    both = get(tmp_path / "one", cache, eval_data=f"folder:{tmp_path / 'two'}")
+    assert both.levels == get(tmp_path / "one", cache).levels
+    assert [note.split(":")[0] for note in both.notes] == ["one", "two"]
+    assert "16-bit grey: 300.." in both.notes[1]
+
+
+def test_what_was_done_to_images_is_said_each_time(tmp_path, cache):
+    shallow(tmp_path / "set")
+    transparent = np.zeros((20, 20, 4), np.uint8)
+    transparent[5:, 5:, 3] = 255
+    Image.fromarray(transparent).save(tmp_path / "set" / "b" / "x.png")
+    for _ in range(2):
+        assert get(tmp_path / "set", cache).notes == ("transparent images are laid over white: 1 of 21, as b/x.png",)
+
+
+def test_refused_files_are_told_by_reason_and_left_out_on_request(tmp_path, cache):
+    shallow(tmp_path / "set")
+    for i in range(4):
+        tifffile.imwrite(
+            tmp_path / "set" / "b" / f"stack{i}.tif", np.zeros((3, 20, 20), np.uint8), photometric="minisblack"
+        )
+    (tmp_path / "set" / "a" / "x.png").write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(UsageError) as caught:
+            get(tmp_path / "set", cache)
+        assert str(caught.value) == (
+            "1 corrupt image file: a/x.png (an empty file); 4 image files that would be damaged: b/stack0.tif and 3 "
+            "more (3 pages: save each page that you want as an image of its own); --skip-corrupt goes on without"
+        )
+    data = get(tmp_path / "set", cache, skip_corrupt=True)
+    assert len(data.train.labels) + len(data.test.labels) == 20
+    assert sorted(place for place, _ in data.refused) == [f"b/stack{i}.tif" for i in range(4)]
+
+
+def test_what_is_left_out_by_its_name_is_said(tmp_path, cache):
+    root = tmp_path / "set"
+    shallow(root)
+    (root / "c").mkdir()  # a class that would vanish without a word
+    for place in ("c/1.heic", "c/2.HEIC", "a/notes.txt", "a/README", "loose.png", "labels.csv"):
+        (root / place).write_text("x")
+    for litter in (".DS_Store", "._1.png", "Thumbs.db", "desktop.ini"):
+        (root / "a" / litter).write_text("x")
+    beside, others = get(root, cache).notes
+    assert beside == f"left out: 1 image beside the class folders of {root}, as loose.png"
+    assert others.startswith(
+        "left out: 4 files with other extensions (2 .heic, 1 .txt, 1 without one); images end in .jp"
+    )
+
+
+def test_folders_beside_train_and_test_are_said(tmp_path, cache):
+    for name in ("train", "test", "val", "more"):
+        shallow(tmp_path / "set" / name)
+    (tmp_path / "set" / "scripts").mkdir()
+    assert get(tmp_path / "set", cache).notes == ("left out: the folders more, val beside train and test",)
+
+
+def test_images_without_class_folders_have_their_other_files_counted_once(tmp_path, cache):
+    shallow(tmp_path / "set", classes=["."])
+    (tmp_path / "set" / "notes").mkdir()
+    (tmp_path / "set" / "notes" / "a.txt").write_text("x")
+    assert "left out: 1 file with other extensions (1 .txt)" in get(tmp_path / "set", cache).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("{}", "unknown data set '{}'; did you mean folder:{}?"),
+        ("folder:{}/file.png", "folder: {}/file.png is a file, not a directory"),
+        ("folder:{}/none", "folder: there is no directory {}/none"),
+        ("folder:{}/idx", "folder: {}/idx holds idx files, as MNIST's, which are not read: save the images as PNG"),
+        ("folder:{}/heic", "folder: {}/heic holds no images (looked for"),
+    ],
+)
+def test_what_is_no_folder_of_images_is_one_sentence(tmp_path, cache, spec, said):
+    (tmp_path / "file.png").write_text("x")
+    for place in ("idx/train-images-idx3-ubyte.gz", "heic/1.heic", "heic/in/2.heic"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text("x")
+    with pytest.raises(UsageError) as caught:
+        prepare(spec.format(tmp_path), cache=cache, image_size=16)
+    assert str(caught.value).startswith(said.format(tmp_path, tmp_path))
+    assert str(caught.value).endswith(", but 2 .heic") == ("heic" in spec)
+
+
+def test_a_folder_called_data_is_named_after_the_next(tmp_path, cache):
+    shallow(tmp_path / "cells" / "data" / "images")
+    assert get(tmp_path / "cells" / "data" / "images", cache).name == "cells"
+    assert named(Path("/data/images")) == "images"
+    assert default_out("folder:/home/cells/data", ["crop"]) == Path("results/cells-crop")
+    assert default_out("folder:/home/cells", ["crop"]) == Path("results/cells-crop")
