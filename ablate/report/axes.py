@@ -21,7 +21,9 @@ from ablate.report.sweep import Sweep
 FEWEST = 3  # strengths that make an axis: two compositions may differ in one number by chance
 MOST = 12  # lines that can be told apart in one figure
 WIDE = 8  # highest by lowest value, from which an axis is logarithmic
-INSIDE = 4  # lines whose legend has room in the axes
+STEP = 0.012  # of the axis, between the points of neighbouring lines
+CLOSE = 0.05  # of the axis: references that are closer share a label
+ABOVE = 4  # lines whose legend has room above the axes
 COLOURS = ("#31688e", "#b2182b", "#35b779", "#8a6d00", "#7b3294", "#000000")
 MARKERS = "os^D"
 BESIDE = {"z_linear_top1": ("--", " at z"), "classifier_top1": (":", ", its classifier")}
@@ -110,7 +112,12 @@ def composition(trial: Trial) -> str:
 
 
 def _called(name: str, value: str) -> str:
-    return value if numbers([value]) is None else f"{name}={value}"
+    return value if numbers([value]) is None else f"{in_words(name)} = {value}"
+
+
+def in_words(name: str) -> str:
+    """``batch size`` of the setting ``batch_size``."""
+    return name.replace("_", " ").replace(".", " ")
 
 
 def numbers(values: Sequence[str]) -> list[float] | None:
@@ -136,7 +143,7 @@ def section(sweep: Sweep) -> list[Section]:
     made = []
     for metric in _known(sweep.grid, found):
         rows = tuple((line.name, *(_percent(line, value, metric) for value in found.values)) for line in found.lines)
-        made.append(Section(f"{title(metric)} by {found.name}", (), ("", *found.values), rows))
+        made.append(Section(f"{title(metric)} by {in_words(found.name)}", (), ("", *found.values), rows))
     return made
 
 
@@ -168,24 +175,23 @@ def draw(sweeps: Sequence[tuple[Sweep, Axis]]) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.6, 2.7), layout="constrained")
         axes = figure.subplots()
-        number = 0
-        for sweep, found in sweeps:
-            for line in found.lines:
-                name = ", ".join(filter(None, [_sweep_name(sweep, sweeps), line.name]))
-                _draw_line(axes, sweep.grid, found, line, at, name, number)
-                number += 1
+        logarithmic = _ticks(axes, at, numeric=known is not None)
+        drawn = [(sweep, found, line) for sweep, found in sweeps for line in found.lines]
+        for number, (sweep, found, line) in enumerate(drawn):
+            name = ", ".join(filter(None, [_sweep_name(sweep, sweeps), line.name]))
+            places = _apart(at, number - (len(drawn) - 1) / 2, logarithmic=logarithmic)
+            _draw_line(axes, sweep.grid, found, line, places, name, number)
         _references(axes, first)
-        _ticks(axes, at, numeric=known is not None)
-        axes.set_xlabel(along.name, fontsize=7.5, parse_math=False)
+        axes.set_xlabel(in_words(along.name), fontsize=7.5, parse_math=False)
         axes.set_ylabel(NAMES[first.grid.metric], fontsize=7.5)
         axes.tick_params(labelsize=6.5)
         axes.spines[["top", "right"]].set_visible(False)
         names = axes.get_legend_handles_labels()[1]
-        if len(names) > INSIDE:
+        if len(names) > ABOVE:
             figure.set_figwidth(3.7 + 0.06 * max(map(len, names)))
             figure.legend(loc="outside right upper", fontsize=6.5, frameon=False)
         else:
-            axes.legend(fontsize=6.5, frameon=False)
+            figure.legend(loc="outside upper center", ncols=2, fontsize=6.5, frameon=False)
     return figure
 
 
@@ -213,20 +219,47 @@ def _draw_line(
             )
 
 
-def _ticks(axes: Axes, at: Mapping[str, float], *, numeric: bool) -> None:
+def _apart(at: Mapping[str, float], steps: float, *, logarithmic: bool) -> dict[str, float]:
+    """The places of a line's points, ``steps`` small steps to the right, so that error bars do not cover each other."""
+    low, high = min(at.values()), max(at.values())
+    if logarithmic:
+        return {name: x * (high / low) ** (STEP * steps) for name, x in at.items()}
+    return {name: x + (high - low) * STEP * steps for name, x in at.items()}
+
+
+def _ticks(axes: Axes, at: Mapping[str, float], *, numeric: bool) -> bool:
+    """Name the values; whether their axis is logarithmic."""
     places = list(at.values())
-    if numeric and min(places) > 0 and max(places) / min(places) >= WIDE:
+    logarithmic = numeric and min(places) > 0 and max(places) / min(places) >= WIDE
+    if logarithmic:
         axes.set_xscale("log")
         axes.minorticks_off()
     if not numeric or len(places) <= WIDE:
         axes.set_xticks(places, list(at), parse_math=False)
+    return logarithmic
 
 
 def _references(axes: Axes, sweep: Sweep) -> None:
-    for name, cell in sweep.grid.references.items():
-        mean = cell.mean()
-        if mean is not None:
-            axes.axhline(100 * mean, color="#999999", ls="--", lw=0.8)
-            axes.annotate(
-                name, (1, 100 * mean), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=6
-            )
+    """A line across for each, named at its right end, outside; those too close to be named apart share a label."""
+    means = {name: mean for name, cell in sweep.grid.references.items() if (mean := cell.mean()) is not None}
+    known = sorted((100 * mean, name) for name, mean in means.items())
+    for mean, _ in known:
+        axes.axhline(mean, color="#999999", ls="--", lw=0.8)
+    low, high = axes.get_ylim()
+    labels: list[tuple[float, str]] = []
+    for mean, name in known:
+        if labels and mean - labels[-1][0] < CLOSE * (high - low):
+            labels[-1] = labels[-1][0], f"{labels[-1][1]}, {name}"
+        else:
+            labels.append((mean, name))
+    for mean, name in labels:
+        axes.annotate(
+            name,
+            (1, mean),
+            xytext=(3, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            fontsize=6,
+            annotation_clip=False,
+        )

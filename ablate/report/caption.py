@@ -7,6 +7,7 @@ from ablate.report.grid import ROTATION, Grid
 from ablate.report.heatmap import MARK, contenders, spelled_out
 from ablate.report.model import CONFIDENCE
 from ablate.report.noise import unequal
+from ablate.report.scale import BELOW, scale
 from ablate.report.statistics import choosing, percent
 from ablate.report.sweep import Sweep
 
@@ -34,6 +35,12 @@ def caption(sweep: Sweep) -> str:
             "conditional on this data set and its split."
         )
         lines += unequal(model)
+    colours = scale(grid)
+    if colours.untrained is not None:
+        lines.append("The line on the colour bar is the untrained encoder.")
+    if any(colours.is_below_untrained(cell) for cell in grid.cells.values()):
+        lines.append(f"A triangle ({BELOW}) marks the cells below it.")
+    lines += [colours.why] if colours.why else []
     lines += [f"{line}." for line in spelled_out(grid.ops, LONG)]
     return "\n".join(lines) + "\n"
 

@@ -15,6 +15,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Span, Text
 
 from ablate.report.grid import Cell, Grid
+from ablate.report.scale import Scale, scale
 from ablate.sweep.status import Place, Status
 from ablate.sweep.workspace import TrialProgress
 
@@ -69,19 +70,17 @@ class Spot:
 
 @dataclass(frozen=True)
 class View:
-    """What a status and its grid say of every cell; ``low`` and ``high`` are the ends of the colour scale."""
+    """What a status and its grid say of every cell, and their colour scale."""
 
     grid: Grid
     cells: dict[tuple[str, str], Spot]
     references: list[Spot]
     further: list[Spot]
-    low: float
-    high: float
+    colours: Scale
 
     def hundredth(self, mean: float) -> int:
         """The place of ``mean`` on the colour scale, 0 to 100."""
-        share = (mean - self.low) / (self.high - self.low) if self.high > self.low else 0.5
-        return max(0, min(100, round(100 * share)))
+        return round(100 * self.colours.share(mean))
 
 
 def view(status: Status, grid: Grid) -> View:
@@ -100,14 +99,12 @@ def view(status: Status, grid: Grid) -> View:
         key = reference, cell.label
         return Spot(cell, where.get(key, Counter()), ahead.get(key))
 
-    means = [mean for cell in grid.compositions if (mean := cell.mean()) is not None]
     return View(
         grid,
         {place: spot(cell) for place, cell in grid.cells.items()},
         [spot(cell, reference=True) for cell in grid.references.values()],
         [spot(cell) for cell in sorted(grid.further.values(), key=lambda cell: -(cell.mean() or 0.0))],
-        min(means, default=0.0),
-        max(means, default=1.0),
+        scale(grid),
     )
 
 
@@ -287,7 +284,7 @@ def legend(seen: View, fit: Layout, marks: dict[Place, str]) -> Text:
     spots = [*seen.cells.values(), *seen.references, *seen.further]
     said: list[tuple[str, str]] = []
     if fit.width < LEAST and any(spot.cell.n for spot in seen.cells.values()):
-        said.append((f"0 to 9: {100 * seen.low:.1f} to {100 * seen.high:.1f} %", ""))
+        said.append((f"0 to 9: {100 * seen.colours.low:.1f} to {100 * seen.colours.high:.1f} %", ""))
     if any(spot.cell.status == "partial" for spot in spots):
         said.append(("/ some seeds done" if fit.width < LEAST else "2/3 seeds done", ""))
     meanings: dict[Place, str] = {"running": "running: epoch, loss" if fit.tall else "running: epoch"}

@@ -13,8 +13,11 @@ from matplotlib.figure import Figure
 
 from ablate.console import counted
 from ablate.report.grid import Grid
-from ablate.report.heatmap import CELL, NAMES, STYLE, draw_panel, heading_height, limits_of, notes, short_names
+from ablate.report.heatmap import CELL, NAMES, STYLE, draw_panel, heading_height, notes, short_names
 from ablate.report.ranks import FEWEST, interval, reliability, spearman
+from ablate.report.scale import scale
+
+WIDEST = 10.0  # inches of a figure whose text is still legible on a page
 
 
 @dataclass(frozen=True)
@@ -85,21 +88,29 @@ def compare(grid: Grid, other: Grid, name: str, names: Mapping[str, str] | None 
 
 
 def draw(comparison: Comparison, titles: tuple[str, str]) -> Figure:
-    """Both grids side by side, each on its own colour scale: ranks are compared, not accuracies."""
+    """Both grids, each on its own colour scale: ranks are compared, not accuracies.
+
+    They stand side by side where that is not too wide for a page, else one above the other.
+    """
     ours = comparison.ours
     k = len(ours.ops)
     label = 0.065 * max(len(op) for op in short_names(ours.ops)) + 0.45
     width = max(label + (k + 1.25) * CELL[0] + 0.9, 4.2)  # inches of each half
-    columns = int(2 * width * 16)
-    sentence = f"{NAMES[ours.metric].capitalize()}. {comparison}"
-    lines = textwrap.wrap(sentence, columns) + notes(ours, ours.metric, columns)
-    height = k * CELL[1] + heading_height(ours.ops) + 0.75 + 0.13 * len(lines)
+    across = 2 if 2 * width <= WIDEST else 1
+    down = 3 - across
+    columns = int(across * width * 16)
+    sentence = f"{NAMES[ours.metric].capitalize()}; each grid has a colour scale of its own. {comparison}"
+    lines = textwrap.wrap(sentence, columns) + notes(ours, ours.metric, scale(ours), columns)
+    headings = [textwrap.wrap(title, int(width * 15)) for title in titles]
+    longest = max(map(len, headings))
+    height = down * (k * CELL[1] + heading_height(ours.ops) + 0.6 + 0.13 * longest) + 0.13 * len(lines)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(2 * width, height), layout="constrained")
-        halves = figure.subfigures(1, 2, wspace=0.04, squeeze=False)[0]
-        for half, grid, title in zip(halves, (ours, comparison.other), titles, strict=True):
+        figure = Figure(figsize=(across * width, height), layout="constrained")
+        halves = figure.subfigures(down, across, wspace=0.04, squeeze=False).flat
+        for half, grid, heading in zip(halves, (ours, comparison.other), headings, strict=True):
             main, side = half.subplots(1, 2, width_ratios=[k, 1])
-            draw_panel(main, side, grid, grid.metric, limits_of(grid, grid.metric))
-            half.suptitle("\n".join(textwrap.wrap(title, int(width * 15))), fontsize=8, parse_math=False)
+            draw_panel(main, side, grid, grid.metric, scale(grid))
+            padding = [""] * (longest - len(heading))  # both grids at one height
+            half.suptitle("\n".join([*heading, *padding]), fontsize=8, parse_math=False)
         figure.supxlabel("\n".join(lines), fontsize=7, parse_math=False)
     return figure

@@ -19,6 +19,7 @@ from matplotlib.patches import Rectangle
 from ablate.report.grid import Cell, Grid, grid_of
 from ablate.report.palette import UNSIGNED, colour, ink_on
 from ablate.report.picture import Picture
+from ablate.report.scale import BELOW, Scale, scale
 from ablate.report.statistics import choosing, percent
 from ablate.report.sweep import read_sweep
 from ablate.results import write_atomically
@@ -102,13 +103,15 @@ def heatmap(
             ``online_top1``, ``classifier_top1``, ``z_linear_top1``, ``rotation_top1`` or ``rotation_val_top1``;
             default: ``linear_top1``, or ``rotation_top1`` where there is no linear evaluation.
         title: above the figure; wrapped to its width.
-        limits: of the colour scale, as fractions; default: the lowest and highest cell.
+        limits: of the colour scale, as fractions; default: the lowest and highest cell, but wide enough that noise
+            alone does not look like a result (:mod:`ablate.report.scale`).
         width: of the figure in inches, to which cells and text are fitted, for a column of a paper; without title and
             notes, which are a caption's there. Default: what cells of a readable size take.
 
     Returns:
         A matplotlib figure, which a notebook shows: means in percent, ± standard deviation over seeds, a dot in the
-        cells that cannot be told from the best, cells without result marked.
+        cells that cannot be told from the best, a triangle in those below the untrained encoder, whose place is marked
+        on the colour bar, and a mark in cells without a result.
 
     Raises:
         UsageError: the directory is not a sweep's.
@@ -121,9 +124,12 @@ def heatmap(
         raise ValueError("the table holds no grid: no trial has a row and a column")
     with mpl.rc_context(STYLE):
         shown = metric or grid.metric
+        colours = scale(grid, shown)
+        if limits:
+            colours = Scale(*limits, colours.untrained)
         if width is not None:
-            return _draw_column(grid, shown, limits or limits_of(grid, shown), width)
-        return _draw(grid, shown, title, limits or limits_of(grid, shown))
+            return _draw_column(grid, shown, colours, width)
+        return _draw(grid, shown, title, colours)
 
 
 def _grid(data: pd.DataFrame | Grid | str | Path) -> Grid:
@@ -154,42 +160,46 @@ def fix_layout(figure: Figure) -> None:
         figure.set_layout_engine(None)
 
 
-def _draw(grid: Grid, metric: str, title: str, limits: tuple[float, float]) -> Figure:
+def _draw(grid: Grid, metric: str, title: str, colours: Scale) -> Figure:
     k = len(grid.ops)
     names = short_names(grid.ops)
     label = 0.065 * max(len(name) for name in names) + 0.45  # inches that the row labels take
     width = max(label + (k + 1.25) * CELL[0] + 0.9, 4.2)
     columns = int(width * 16)  # characters of a line of text
-    below = notes(grid, metric, columns)
+    below = notes(grid, metric, colours, columns)
     height = k * CELL[1] + heading_height(grid.ops) + 0.75 + 0.13 * max(0, len(below) - 1)
     figure = Picture(figsize=(width, height), layout="constrained")
     main, side = figure.subplots(1, 2, width_ratios=[k, 1], squeeze=False)[0]
-    draw_panel(main, side, grid, metric, limits)
+    draw_panel(main, side, grid, metric, colours)
     heading = "\n".join([*textwrap.wrap(title, columns), NAMES[metric]])
     figure.suptitle(heading, fontsize=8, parse_math=False)
     figure.supxlabel("\n".join(below), fontsize=7, parse_math=False)
     return figure
 
 
-def _draw_column(grid: Grid, metric: str, limits: tuple[float, float], width: float) -> Figure:
+def _draw_column(grid: Grid, metric: str, colours: Scale, width: float) -> Figure:
     """The panel alone, ``width`` inches wide."""
     label = 0.055 * max(len(name) for name in short_names(grid.ops)) + 0.3
     sizes = Sizes.fitting(len(grid.ops), width, label)
     height = len(grid.ops) * sizes.cell[1] + heading_height(grid.ops) + 0.1
     figure = Picture(figsize=(width, height), layout="constrained")
     main, side = figure.subplots(1, 2, width_ratios=[len(grid.ops), 1], squeeze=False)[0]
-    draw_panel(main, side, grid, metric, limits, sizes)
+    draw_panel(main, side, grid, metric, colours, sizes)
     return figure
 
 
-def notes(grid: Grid, metric: str, columns: int) -> list[str]:
-    """The lines below a figure: the references, and what the numbers of shortened labels stand for."""
+def notes(grid: Grid, metric: str, colours: Scale, columns: int) -> list[str]:
+    """The lines below a figure: the references, what its marks mean, and what shortened labels stand for."""
     known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
     lines = textwrap.wrap(f"References: {', '.join(known)}", columns) if known else []
     if len(grid.ops) > DENSE and any(cell.std(metric) is not None for cell in grid.cells.values()):
         lines += textwrap.wrap("Cells show means; their standard deviations are in table.csv.", columns)
     if contenders(grid):
         lines += textwrap.wrap(f"{MARK} cannot be told from the best by validation accuracy (Hsu, 95 %).", columns)
+    if any(colours.is_below_untrained(cell, metric) for cell in grid.cells.values()):
+        lines += textwrap.wrap(f"{BELOW} below the untrained encoder.", columns)
+    if colours.why:
+        lines += textwrap.wrap(colours.why, columns)
     return lines + spelled_out(grid.ops, columns)
 
 
@@ -214,37 +224,53 @@ def heading_height(ops: Sequence[str]) -> float:
     return 0.5 + 0.062 * longest if longest > UPRIGHT else 0.55
 
 
-def draw_panel(
-    main: Axes, side: Axes, grid: Grid, metric: str, limits: tuple[float, float], sizes: Sizes | None = None
-) -> None:
+def draw_panel(main: Axes, side: Axes, grid: Grid, metric: str, colours: Scale, sizes: Sizes | None = None) -> None:
     """The cells into ``main``, row averages and colour scale into ``side``; long column labels stand on end."""
-    norm, k = Normalize(100 * limits[0], 100 * limits[1]), len(grid.ops)
+    k = len(grid.ops)
     sizes = sizes or Sizes(below=6.0 if k <= DENSE else 0.0)
     marked = contenders(grid)
     for i, row in enumerate(grid.ops):
         for j, column in enumerate(grid.ops):
-            _draw_cell(main, j, i, grid.cells[row, column], metric, norm, sizes, marked)
-        _draw_average(side, i, grid.average(row, metric), norm, sizes)
+            _draw_cell(main, j, i, grid.cells[row, column], metric, colours, sizes, marked)
+        _draw_average(side, i, grid.average(row, metric), colours, sizes)
     names = short_names(grid.ops)
     _frame(main, names, names, sizes, upright=max(len(name) for name in names) > UPRIGHT or sizes.cell[0] < NARROW)
     _frame(side, ("average",), (), sizes, upright=sizes.cell[0] < NARROW)
     side.sharey(main)
     main.set_xlabel("second op")
     main.set_ylabel("first op")
-    scale = main.figure.colorbar(mpl.cm.ScalarMappable(norm, UNSIGNED), ax=side, fraction=0.25, pad=0.08)
-    scale.ax.tick_params(labelsize=6)
-    scale.outline.set_visible(False)
+    _draw_scale(side, k, colours, sizes)
 
 
-def limits_of(grid: Grid, metric: str) -> tuple[float, float]:
-    """The lowest and the highest cell's mean, as fractions; apart, even where all are equal."""
-    means = [mean for cell in grid.cells.values() if (mean := cell.mean(metric)) is not None]
-    low, high = (min(means), max(means)) if means else (0.0, 1.0)
-    return (low, high) if high > low else (low - 0.005, high + 0.005)
+def _draw_scale(side: Axes, k: int, colours: Scale, sizes: Sizes) -> None:
+    """The colour bar, as tall as the grid, with a line where the untrained encoder is."""
+    beside = side.inset_axes((1.15, 0.0, 0.3, 1.0))
+    low, high = 100 * colours.low, 100 * colours.high
+    bar = side.figure.colorbar(mpl.cm.ScalarMappable(Normalize(low, high), UNSIGNED), cax=beside)
+    bar.ax.tick_params(labelsize=6)
+    bar.outline.set_visible(False)
+    letter = (high - low) * 8 / (72 * sizes.cell[1] * k)  # what a tick's label takes
+    ticks = [tick for tick in bar.get_ticks() if low + letter / 2 <= tick <= high - letter / 2]
+    named = sizes.cell == CELL  # elsewhere it is a caption's
+    if colours.untrained is None:
+        bar.set_ticks(ticks)
+        return
+    at = 100 * colours.untrained
+    if low <= at <= high:
+        bar.ax.axhline(at, color="white", lw=2.2)
+        bar.ax.axhline(at, color="black", lw=0.9)
+        ticks = [tick for tick in ticks if abs(tick - at) > letter * named]
+        bar.set_ticks([*ticks, at], labels=[*(f"{tick:g}" for tick in ticks), "untrained" if named else ""])
+        return
+    bar.set_ticks(ticks)
+    if named:
+        above = at > high
+        place, arrow, side_of = ((0.0, 1.02), "↑", "bottom") if above else ((0.0, -0.02), "↓", "top")
+        bar.ax.annotate(f"untrained {at:.1f} {arrow}", place, xycoords="axes fraction", va=side_of, fontsize=6)
 
 
 def _draw_cell(
-    axes: Axes, x: int, y: int, cell: Cell, metric: str, norm: Normalize, sizes: Sizes, marked: Collection[str]
+    axes: Axes, x: int, y: int, cell: Cell, metric: str, colours: Scale, sizes: Sizes, marked: Collection[str]
 ) -> None:
     mean, std = cell.mean(metric), cell.std(metric)
     if cell.status == "left out":
@@ -252,7 +278,7 @@ def _draw_cell(
     if mean is None:
         _draw_without(axes, x, y, cell.status, sizes)
         return
-    ink = _paint(axes, x, y, 100 * mean, norm)
+    ink = _paint(axes, x, y, mean, colours)
     notes = [f"± {100 * std:.1f}"] if std is not None and sizes.below else []
     if sizes.cell == CELL:  # elsewhere they are a caption's
         notes += [f"n = {cell.n} of {cell.planned}"] if cell.status == "partial" else []
@@ -262,8 +288,15 @@ def _draw_cell(
     if notes:
         _write(axes, x, y + 0.73, "\n".join(notes), sizes.below if len(notes) == 1 else 4.5, ink)
     if cell.label in marked:
-        dot = axes.text(x + 0.97, y + 0.03, MARK, ha="right", va="top", fontsize=max(3.0, 0.5 * sizes.mean), color=ink)
-        dot.set_in_layout(False)
+        _mark(axes, x + 0.97, y, MARK, sizes, ink)
+    if colours.is_below_untrained(cell, metric):
+        _mark(axes, x + 0.03, y, BELOW, sizes, ink)
+
+
+def _mark(axes: Axes, x: float, y: int, sign: str, sizes: Sizes, ink: str) -> None:
+    """A small sign in a cell's upper corner, at its right or left."""
+    side, size = "right" if x % 1 > 0.5 else "left", max(3.0, 0.5 * sizes.mean)
+    axes.text(x, y + 0.03, sign, ha=side, va="top", fontsize=size, color=ink).set_in_layout(False)
 
 
 def _draw_without(axes: Axes, x: int, y: int, status: str, sizes: Sizes) -> None:
@@ -276,11 +309,11 @@ def _draw_without(axes: Axes, x: int, y: int, status: str, sizes: Sizes) -> None
         _write(axes, x, y + 0.5, status, min(6.0, 13 * sizes.cell[0]), colour, bbox=white)
 
 
-def _draw_average(axes: Axes, y: int, average: float | None, norm: Normalize, sizes: Sizes) -> None:
+def _draw_average(axes: Axes, y: int, average: float | None, colours: Scale, sizes: Sizes) -> None:
     if average is None:
         _write(axes, 0, y + 0.5, "-", 8, "#666666")
         return
-    ink = _paint(axes, 0, y, 100 * average, norm)
+    ink = _paint(axes, 0, y, average, colours)
     if sizes.mean:
         _write(axes, 0, y + 0.5, f"{100 * average:.{sizes.decimals}f}", sizes.mean, ink)
 
@@ -291,9 +324,9 @@ def _write(axes: Axes, x: int, y: float, words: str, size: float, colour: str, *
     text.set_in_layout(False)
 
 
-def _paint(axes: Axes, x: int, y: int, value: float, norm: Normalize) -> str:
+def _paint(axes: Axes, x: int, y: int, value: float, colours: Scale) -> str:
     """Fill a cell; the ink that reads on it, by relative luminance."""
-    background = colour(float(norm(value)))
+    background = colour(colours.share(value))
     axes.add_artist(Rectangle((x, y), 1, 1, facecolor=background, edgecolor="white", lw=0.8))
     return ink_on(background)
 

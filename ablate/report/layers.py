@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ablate.report.comparison import Comparison
 from ablate.report.grid import Grid
 from ablate.report.palette import SIGNED, UNSIGNED, as_hex, colour, ink_on
+from ablate.report.scale import LEAST, least_span, scale
 
 STOPS = 11  # of a legend's gradient
 Place = tuple[str, str]
@@ -20,7 +21,8 @@ Values = dict[Place, float | None]
 class Layer:
     """Values of a grid's cells as fractions, None where there is none; ``averages`` by row.
 
-    ``signed`` ones are coloured around 0. ``small`` is what stands below a cell's number.
+    ``signed`` ones are coloured around 0. ``small`` is what stands below a cell's number. ``limits`` are the ends of
+    the colour scale, as fractions.
     """
 
     key: str
@@ -28,18 +30,9 @@ class Layer:
     about: str
     values: Values
     averages: dict[str, float | None]
+    limits: tuple[float, float]
     signed: bool = False
     small: dict[Place, str] = field(default_factory=dict)
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """The ends of the colour scale: of the cells, and as far below 0 as above it where values have a sign."""
-        known = [value for value in self.values.values() if value is not None]
-        low, high = min(known, default=0.0), max(known, default=1.0)
-        if self.signed:
-            high = max(abs(low), abs(high))
-            low = -high
-        return (low, high) if high > low else (low - 0.005, high + 0.005)
 
     def text(self, value: float | None) -> str:
         """In percent, with one decimal, and with its sign if it has one."""
@@ -77,8 +70,10 @@ def accuracy(grid: Grid) -> Layer:
     means = {place: cell.mean() for place, cell in grid.cells.items()}
     spread = {place: f"± {100 * std:.1f}" for place, cell in grid.cells.items() if (std := cell.std()) is not None}
     averages = {op: grid.average(op) for op in grid.ops}
-    about = "Mean over seeds on the test set, in percent, ± standard deviation."
-    return Layer("accuracy", "Accuracy", about, means, averages, small=spread)
+    mean = "Mean over seeds on the test set, in percent, ± standard deviation." if spread else "Test set, in percent."
+    colours = scale(grid)
+    about = f"{mean} {colours.why}".strip()
+    return Layer("accuracy", "Accuracy", about, means, averages, (colours.low, colours.high), small=spread)
 
 
 def standard_error(grid: Grid) -> Layer:
@@ -138,7 +133,16 @@ def _layer(
         known = [value for column in grid.ops if (value := values[row, column]) is not None]
         return statistics.fmean(known) if known and grid.average(row) is not None else None
 
-    return Layer(key, title, about, values, {op: average(op) for op in grid.ops}, signed)
+    return Layer(key, title, about, values, {op: average(op) for op in grid.ops}, _limits(grid, values, signed), signed)
+
+
+def _limits(grid: Grid, values: Values, signed: bool) -> tuple[float, float]:
+    """From 0, and as far below it as above it where values have a sign; at least what a scale of accuracies spans."""
+    highest = max((abs(value) for value in values.values() if value is not None), default=0.0)
+    if not signed:
+        return 0.0, max(highest, LEAST)
+    high = max(highest, least_span(grid)[0] / 2)
+    return -high, high
 
 
 def _minus(a: float | None, b: float | None) -> float | None:

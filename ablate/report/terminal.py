@@ -9,6 +9,7 @@ from rich.text import Text
 from ablate.console import say
 from ablate.report.grid import Cell, Grid
 from ablate.report.palette import as_hex, colour, ink_on
+from ablate.report.scale import Scale, scale
 from ablate.report.statistics import percent, ranked
 
 ROW_LABEL = 16  # columns at most
@@ -57,21 +58,20 @@ def _matrix(grid: Grid, width: int) -> Table:
         heading = Text(op)
         heading.truncate(width - 1, overflow="ellipsis")
         table.add_column(heading, justify="center", no_wrap=True, min_width=width, max_width=width)
-    means = [mean for cell in grid.cells.values() if (mean := cell.mean()) is not None]
-    low, high = (min(means), max(means)) if means else (0.0, 1.0)
+    colours = scale(grid)
     show = deviations and width >= 10
     for row in grid.ops:
-        cells = [_text(grid.cells[row, column], low, high, show) for column in grid.ops]
+        cells = [_text(grid.cells[row, column], colours, show) for column in grid.ops]
         average = grid.average(row)
         table.add_row(Text(row), *cells, Text("-" if average is None else f"{100 * average:.1f}", style="bold"))
     return table
 
 
-def _text(cell: Cell, low: float, high: float, deviation: bool) -> Text:
+def _text(cell: Cell, colours: Scale, deviation: bool) -> Text:
     mean, std = cell.mean(), cell.std()
     if mean is None:
         return Text(MARKS[cell.status], style="red" if cell.status == "failed" else "dim")
     text = f"{100 * mean:.1f}" + (f"±{100 * std:.1f}" if deviation and std is not None else "")
     text += "*" if cell.status == "partial" else ""
-    background = colour((mean - low) / max(high - low, 1e-9))
+    background = colour(colours.share(mean))
     return Text(text, style=f"{ink_on(background)} on {as_hex(background)}")

@@ -15,6 +15,7 @@ from ablate.config import NamedComposition, Variant
 from ablate.report import axes, label_free, write_report
 from ablate.report.heatmap import MARK, contenders, heatmap, save
 from ablate.report.multiples import multiples
+from ablate.report.scale import BELOW
 from ablate.report.sweep import read_sweep
 from ablate.results import write_record
 from ablate.sweep.plan import load_experiment, plan, save_experiment
@@ -45,7 +46,7 @@ def test_a_column_has_its_width_and_clips_nothing(tmp_path, ops, width):
     for text, box in boxes.items():
         assert box.x0 >= -1 and box.y0 >= -1, text
         assert box.x1 <= figure.bbox.x1 + 1 and box.y1 <= figure.bbox.y1 + 1, text
-        assert text.get_fontsize() >= 5 or text.get_text() == MARK
+        assert text.get_fontsize() >= 5 or text.get_text() in (MARK, BELOW)
     numbers = [box for text, box in boxes.items() if text.get_text()[0].isdigit() and text.axes is figure.axes[0]]
     for a, b in itertools.combinations(numbers, 2):
         assert not a.overlaps(b)

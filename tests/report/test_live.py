@@ -14,6 +14,9 @@ from ablate.errors import UsageError
 from ablate.report.cells import draw, view
 from ablate.report.grid import grid_of, sweep_rows
 from ablate.report.live import print_status, watch_status
+from ablate.report.palette import colour
+from ablate.report.scale import scale
+from ablate.report.sweep import read_sweep
 from ablate.results import record_path, write_record
 from ablate.sweep.pace import trials_per_hour
 from ablate.sweep.plan import load_experiment, plan, save_experiment
@@ -79,7 +82,9 @@ def status_text(directory, **kwargs):
 
 
 def test_the_colours_are_the_heatmaps(underway):
-    assert "48;2;68;1;84m" in status_text(underway, force_terminal=True, color_system="truecolor")  # viridis' low end
+    grid = read_sweep(underway).grid
+    red, green, blue = (round(255 * part) for part in colour(round(scale(grid).share(grid.cells["a", "a"].mean()), 2)))
+    assert f"48;2;{red};{green};{blue}m" in status_text(underway, force_terminal=True, color_system="truecolor")
     assert "\x1b" not in status_text(underway)
 
 
