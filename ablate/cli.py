@@ -607,9 +607,12 @@ def recommend(
     cache: options.Cache = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run its failed trials again")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print a confirmation's plan and cost")] = False,
+    print_code: Annotated[bool, typer.Option("--print", help="Print the code too, not only where it is")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the recommendation as JSON, and nothing else")] = False,
 ) -> int:
     """Say what to use: the best composition, what cannot be told from it, and code that runs without ablate.
+
+    Nothing is recommended while trials are missing that could change the choice.
 
     A one-branch sweep says which augmentations matter; what it chose is confirmed on both branches first.
 
@@ -620,16 +623,19 @@ def recommend(
     found = advice.recommend(directory)
     if confirm:
         code = _confirm(found.choice, seeds or 3, workers, cache, retry_failed, dry_run)
-        if code or dry_run:
+        if dry_run:
             return code
         found = advice.recommend(directory)
+        if code:
+            advice.write(found)
+            return code
     elif seeds or workers or retry_failed or dry_run:
         raise UsageError("--seeds, --workers, --retry-failed and --dry-run are a confirmation's: add --confirm")
     advice.write(found)
     if as_json:
         typer.echo(json.dumps(advice.as_json(found), indent=1))
     else:
-        advice.show(found, make_console())
+        advice.show(found, make_console(), print_code)
     return 0
 
 

@@ -39,10 +39,10 @@ class Difference:
     how: str = "paired by seed"
 
     def __str__(self) -> str:
-        text = f"{100 * self.mean:+.1f} points"
+        text = f"{100 * self.mean:+z.1f} points"
         if self.low is None or self.high is None:
             return f"{text} (one seed)"
-        return f"{text} [{100 * self.low:+.1f}, {100 * self.high:+.1f}] (95 %, {self.how}, n = {self.n})"
+        return f"{text} [{100 * self.low:+z.1f}, {100 * self.high:+z.1f}] (95 %, {self.how}, n = {self.n})"
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,8 @@ class Model:
     def spread_p(self) -> float:
         """The p value of Breusch and Pagan's test (Koenker's form) that the noise changes with the fitted accuracy."""
         squares = self.residuals**2
-        if self.sigma < EQUAL or np.ptp(self.fitted) < EQUAL:
-            return 1.0
+        if self.sigma < EQUAL or np.ptp(self.fitted) < EQUAL or np.ptp(squares) < EQUAL * squares.max():
+            return 1.0  # nothing that could change; of two cells with two seeds all residuals are equally large
         r = float(np.corrcoef(squares, self.fitted)[0, 1])
         return float(chdtrc(1, len(squares) * r**2))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ablate.console import counted
 from ablate.report.grid import ROTATION, Grid
-from ablate.report.heatmap import MARK, contenders, spelled_out
+from ablate.report.heatmap import MARK, spelled_out
 from ablate.report.model import CONFIDENCE
 from ablate.report.noise import unequal
+from ablate.report.order import order
 from ablate.report.scale import BELOW, scale
-from ablate.report.statistics import choosing, percent
+from ablate.report.statistics import judge, percent
 from ablate.report.sweep import Sweep
 
 LONG = 10_000  # columns: one line per label
@@ -26,10 +27,10 @@ def caption(sweep: Sweep) -> str:
     ]
     known = [f"{name} {percent(cell)}" for name, cell in grid.references.items() if cell.n]
     lines += [f"References: {', '.join(known)}."] if known else []
-    model = choosing(grid)
-    if contenders(grid) and model:
+    model = order(grid).model
+    if model:
         lines.append(
-            f"A dot ({MARK}) marks the cells that cannot be told from the best by validation accuracy: Hsu's multiple "
+            f"A dot ({MARK}) marks the cells that cannot be told from the best by {judge(grid)}: Hsu's multiple "
             f"comparisons with the best at {100 * CONFIDENCE:.0f} % on a two-way cell and seed model with moderated "
             f"residual of {100 * model.sigma:.1f} points ({model.df} degrees of freedom), since cells share seeds; "
             "conditional on this data set and its split."
@@ -48,7 +49,7 @@ def caption(sweep: Sweep) -> str:
 def _seeds(grid: Grid) -> str:
     counts = {cell.n for cell in grid.with_results}
     if not counts:
-        return "No cell has a result yet."
+        return "No composition has a result yet."
     if counts == {1}:
         return "n = 1 seed: the noise is unknown."
     low, high = min(counts), max(counts)

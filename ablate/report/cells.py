@@ -15,6 +15,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Span, Text
 
 from ablate.report.grid import Cell, Grid
+from ablate.report.order import best_first
 from ablate.report.scale import Scale, scale
 from ablate.sweep.status import Place, Status
 from ablate.sweep.workspace import TrialProgress
@@ -103,7 +104,7 @@ def view(status: Status, grid: Grid) -> View:
         grid,
         {place: spot(cell) for place, cell in grid.cells.items()},
         [spot(cell, reference=True) for cell in grid.references.values()],
-        [spot(cell) for cell in sorted(grid.further.values(), key=lambda cell: -(cell.mean() or 0.0))],
+        [spot(cell) for cell in best_first(grid, grid.further.values())],
         scale(grid),
     )
 

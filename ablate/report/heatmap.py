@@ -17,10 +17,11 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 from ablate.report.grid import Cell, Grid, grid_of
+from ablate.report.order import order
 from ablate.report.palette import UNSIGNED, colour, ink_on
 from ablate.report.picture import Picture
 from ablate.report.scale import BELOW, Scale, scale
-from ablate.report.statistics import choosing, percent
+from ablate.report.statistics import percent
 from ablate.report.sweep import read_sweep
 from ablate.results import write_atomically
 
@@ -83,8 +84,7 @@ class Sizes:
 
 def contenders(grid: Grid) -> frozenset[str]:
     """The labels that are marked: by validation accuracy they cannot be told from the best (Hsu, 95 %)."""
-    model = choosing(grid)
-    return frozenset(model.contenders) if model else frozenset()
+    return frozenset(order(grid).contenders)
 
 
 def heatmap(

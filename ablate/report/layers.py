@@ -38,7 +38,7 @@ class Layer:
         """In percent, with one decimal, and with its sign if it has one."""
         if value is None:
             return ""
-        return f"{100 * value:+.1f}" if self.signed else f"{100 * value:.1f}"
+        return f"{100 * value:+z.1f}" if self.signed else f"{100 * value:.1f}"
 
     def colours(self, value: float | None) -> tuple[str, str]:
         """Background and ink as CSS colours; empty without a value."""

@@ -4,62 +4,75 @@ from __future__ import annotations
 
 from ablate.console import counted
 from ablate.inference.model import MOST_SEEDS
-from ablate.report.grid import Cell
 from ablate.report.model import Model
-from ablate.report.statistics import best_by_validation, choosing
+from ablate.report.order import Order, order
+from ablate.report.statistics import judge, named
 from ablate.report.sweep import Sweep
 from ablate.sweep.eta import clock
 
 SEEDS = 3  # that a sweep of one seed is advised to have
-NAMED = 6  # contenders that a sentence names
 DOUBTFUL = 0.05  # p value below which noise is said to change with accuracy
 
 
 def noise(sweep: Sweep) -> list[str]:
     """What the seeds say of the cells, by validation accuracy; empty without results."""
-    grid = sweep.grid
-    best = best_by_validation(grid.with_results)
-    if best is None:
+    found = order(sweep.grid)
+    if len(found.cells) < 2:
         return []
-    if max(cell.n for cell in grid.with_results) == 1:
-        return [more_seeds(sweep)]
-    model = choosing(grid)
-    if model is None:
-        return []
-    found = [contenders(best, model), separation(best, model)]
-    return [*filter(None, found), *unequal(model)]
+    if found.model is None:
+        return [one_seed(sweep)]
+    told = [contenders(sweep, found), separation(sweep, found)]
+    return [*filter(None, told), *unequal(found.model)]
+
+
+def one_seed(sweep: Sweep) -> str:
+    """That one seed says nothing of the noise, and what more would cost. What was pruned takes no further seeds."""
+    if len(sweep.experiment.seeds) > 1:
+        so_far = "so far " if sweep.pending else ""
+        return f"Real differences and noise cannot be separated: {so_far}no two compositions share two seeds."
+    return f"With one seed, real differences and noise cannot be separated. {more_seeds(sweep)}"
 
 
 def more_seeds(sweep: Sweep) -> str:
-    """That one seed says nothing of the noise, and what more would cost. What was pruned takes no further seeds."""
+    """What further seeds would cost."""
     seed = sweep.experiment.seeds[0]
     once = [trial.label for trial in sweep.trials if trial.seed == seed]
     where, times = (" in another --out", SEEDS) if sweep.experiment.prune else ("", SEEDS - 1)
     return (
-        f"One seed: the noise is unknown, and so is which cells differ. --seeds {SEEDS}{where} would show it, with "
-        f"{counted(len(once) * times, 'more trial')}, about {clock(sum(map(sweep.seconds, once)) * times)} of "
-        f"{sweep.unit}."
+        f"Run --seeds {SEEDS}{where} ({counted(len(once) * times, 'more trial')}, about "
+        f"{clock(sum(map(sweep.seconds, once)) * times)} of {sweep.unit})."
     )
 
 
-def contenders(best: Cell, model: Model) -> str:
-    """Which cells cannot be told from the best, and by what."""
-    others = [label for label in model.contenders if label != best.label]
-    by = "(validation accuracy, Hsu's multiple comparisons with the best, 95 %)"
+def contenders(sweep: Sweep, found: Order) -> str:
+    """Which cells cannot be told from the best, how likely the best is it, and by what."""
+    best, model = found.cells[0], found.model
+    assert model is not None
+    others = [label for label in found.contenders if label != best.label]
+    among = " that was trained to the end" if sweep.experiment.prune else ""
+    by = f"({judge(sweep.grid)}, Hsu's multiple comparisons with the best, 95 %)"
     if not others:
-        return f"Every other cell can be told from {best.label} {by}."
-    named = ", ".join(others[:NAMED]) + (f" and {len(others) - NAMED} more" if len(others) > NAMED else "")
-    return f"Cannot be told from {best.label}: {named} {by}."
+        return f"Every other composition{among} is worse than {best.label} {by}."
+    listed = named([f"{label} ({chance(model, label)})" for label in others])
+    return f"Not distinguishable from {best.label}, P(best) {chance(model, best.label)}: {listed} {by}."
 
 
-def separation(best: Cell, model: Model) -> str:
+def chance(model: Model, label: str) -> str:
+    """The probability that a cell is the best: ``81 %``."""
+    p = 100 * model.p_best[label]
+    return "< 1 %" if 0 < p < 1 else f"{p:.0f} %"
+
+
+def separation(sweep: Sweep, found: Order) -> str:
     """How many seeds would tell the two best apart; empty where nothing has to be."""
-    second = next((label for label in model.contenders if label != best.label), None)
-    if second is None or best.label not in model.contenders:
+    best, model = found.cells[0].label, found.model
+    assert model is not None
+    second = next((label for label in found.contenders if label != best), None)
+    if second is None:
         return ""
-    seeds = model.seeds_to_separate(best.label, second)
+    seeds = model.seeds_to_separate(best, second)
     told = counted(seeds, "seed") if seeds else f"More than {MOST_SEEDS} seeds"
-    return f"{told} would tell {best.label} from {second} by the same comparisons, in four of five sweeps."
+    return f"{told} would tell {best} from {second} by the same comparisons, in four of five sweeps."
 
 
 def unequal(model: Model) -> list[str]:

@@ -20,8 +20,9 @@ from ablate.report.heatmap import NAMES, short_names
 from ablate.report.layers import Layer, Place, layers
 from ablate.report.model import Model, fit
 from ablate.report.noise import noise
+from ablate.report.order import Order, order
 from ablate.report.sections import Section
-from ablate.report.statistics import best_by_validation, choosing, percent, summary
+from ablate.report.statistics import percent, summary
 from ablate.report.sweep import Sweep
 from ablate.results import TrialResult, names_in, preview_path
 from ablate.sweep.eta import clock
@@ -92,8 +93,8 @@ def page(
     """
     grid, model = sweep.grid, fit(sweep.grid.with_results)
     shown = layers(grid, comparisons)
-    found = _entries(sweep, model)
-    best = best_by_validation(list(grid.cells.values()))
+    ranking = order(grid)
+    found = _entries(sweep, model, ranking)
     places = {entry.cell.label: entry for entry in found if entry.kind != "reference"}
     environment = Environment(
         loader=PackageLoader("ablate.report"),
@@ -112,10 +113,10 @@ def page(
         colour_data=_colour_data(grid, shown),
         entries=found,
         at=lambda row, column: places.get(grid.cells[row, column].label),
-        lead=next((entry.name for entry in found if best and entry.cell is best), ""),
+        lead=next((entry.name for entry in found if entry.cell is ranking.best), ""),
         words=WORDS,
         explained=explained,
-        lines=[*summary(grid), *noise(sweep), *map(str, comparisons)],
+        lines=[*summary(sweep), *noise(sweep), *map(str, comparisons)],
         facts=_facts(sweep),
         sections=sections,
         pictured=len(found) <= MOST_PICTURED,
@@ -150,17 +151,16 @@ def _colour_data(grid: Grid, shown: Sequence[Layer]) -> list[dict[str, Any]]:
     ]
 
 
-def _entries(sweep: Sweep, model: Model | None) -> list[Entry]:
+def _entries(sweep: Sweep, model: Model | None, ranking: Order) -> list[Entry]:
     """Every composition, row by row, then the references."""
     by_label: dict[tuple[bool, str], list[Trial]] = {}
     for trial in sweep.trials:
         by_label.setdefault((trial.reference is not None, trial.label), []).append(trial)
     cells = [("composition", cell) for cell in sweep.grid.compositions]
     cells += [("reference", cell) for cell in sweep.grid.references.values()]
-    chosen, logs = choosing(sweep.grid), names_in(sweep.directory / "logs")
-    contenders = chosen.contenders if chosen else ()
+    logs = names_in(sweep.directory / "logs")
     return [
-        _entry(sweep, model, number, kind, cell, by_label[kind == "reference", cell.label], contenders, logs)
+        _entry(sweep, model, number, kind, cell, by_label[kind == "reference", cell.label], ranking, logs)
         for number, (kind, cell) in enumerate(cells)
     ]
 
@@ -172,15 +172,15 @@ def _entry(
     kind: str,
     cell: Cell,
     trials: list[Trial],
-    contenders: Sequence[str],
+    ranking: Order,
     logs: set[str],
 ) -> Entry:
-    grid, small = sweep.grid, len(sweep.grid.compositions) <= MOST_PICTURED
+    small = len(sweep.grid.compositions) <= MOST_PICTURED
     mean, half = cell.mean(), None
     if model and kind == "composition" and cell.label in model.place:
         half = model.half_width(cell.label)
     records = [record for trial in trials if (record := sweep.records.get(trial.id))]
-    validation, knn, seconds = cell.validation, cell.mean("knn_top1"), sweep.seconds(cell.label)
+    validation, knn, seconds = ranking.score(cell), cell.mean("knn_top1"), sweep.seconds(cell.label)
     numbers = {"mean": mean, "interval": half, "validation": validation, "knn": knn, "n": cell.n, "time": seconds}
     return Entry(
         number=number,
@@ -188,9 +188,9 @@ def _entry(
         cell=cell,
         mean="" if mean is None else f"{100 * mean:.1f}",
         interval="" if half is None else f"{100 * half:.1f}",
-        validation="" if validation is None else percent(cell, grid.validation_metric),
+        validation=ranking.percent(cell),
         knn="" if knn is None else percent(cell, "knn_top1"),
-        contends=kind == "composition" and cell.label in contenders,
+        contends=kind == "composition" and cell.label in ranking.contenders,
         ops=[str(spec) for spec in trials[0].config.composition],
         seeds=[_seed_row(sweep, trial, logs) for trial in trials],
         time=clock(seconds) if seconds else "",

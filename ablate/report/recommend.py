@@ -16,45 +16,63 @@ from rich.text import Text
 from ablate.config import NamedComposition, OpSpec
 from ablate.console import counted, say, say_as_it_is
 from ablate.errors import UsageError
-from ablate.report.grid import Cell, Grid
-from ablate.report.noise import contenders, more_seeds, separation
+from ablate.report.grid import Cell
+from ablate.report.noise import chance, noise
+from ablate.report.order import Order, order
 from ablate.report.pipelines import NotExportable, kornia_code, torchvision_code
-from ablate.report.statistics import best_by_validation, choosing, percent
+from ablate.report.statistics import beats_untrained, failures, is_useful, named, percent, summary, verdict
 from ablate.report.sweep import Sweep, read_sweep
 from ablate.results import write_atomically
 from ablate.sweep.confirm import CONFIRMATION
 from ablate.sweep.eta import clock
 from ablate.sweep.plan import SWEEP_FILE
+from ablate.sweep.workspace import KORNIA_FILE, RECOMMENDATION, TORCHVISION_FILE, withdraw
 
-KORNIA_FILE, TORCHVISION_FILE = "pipeline_kornia.py", "pipeline_torchvision.py"
 MOST = 5  # compositions that a confirmation runs, and candidates where nobody knows the noise
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A composition that may be the best one; ``seconds`` is what a trial of it took (CPU time on a CPU)."""
+    """A composition that may be the best one.
+
+    ``seconds`` is what a trial of it took (CPU time on a CPU); ``above`` whether its validation accuracy is above the
+    untrained encoder's, None where that is not known; ``p_best`` the probability that it is the best, if known.
+    """
 
     cell: Cell
     specs: tuple[OpSpec, ...]
     seconds: float
+    above: bool | None
+    p_best: float | None
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What one sweep says: the best cell, and every candidate, the cheapest first."""
+    """What one sweep says: every candidate, the best first; its sentences are those of the report."""
 
     sweep: Sweep
-    best: Candidate
+    order: Order
     candidates: list[Candidate]
-    evidence: tuple[str, str]
+    evidence: tuple[str, ...]
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate with the highest validation accuracy."""
+        return self.candidates[0]
+
+    @property
+    def provisional(self) -> bool:
+        """Whether the noise is unknown."""
+        return self.order.model is None
 
 
 @dataclass(frozen=True)
 class Recommendation:
     """A sweep's choice and, of a one-branch sweep that was confirmed, what both branches with fresh seeds said.
 
-    ``confirming``: how far a confirmation is that has begun and not ended. ``final``: what to use, if that is known.
-    ``pipelines``: by file name, code without ablate, of the composition to use; ``unexported``: why one is missing.
+    ``confirming``: how far a confirmation is that has begun and not ended, or why it decides nothing. ``final``: what
+    to use, if that is known. ``pipelines``: by file name, code without ablate, of the composition to use;
+    ``unexported``: why one is missing.
     """
 
     choice: Choice
@@ -64,22 +82,33 @@ class Recommendation:
     pipelines: dict[str, str]
     unexported: list[str]
 
+    @property
+    def decided(self) -> Choice:
+        """The sweep that has the last word: the confirmation, where there is one."""
+        return self.confirmed or self.choice
+
 
 def recommend(directory: str | Path) -> Recommendation:
     """What the sweep in ``directory``, and its confirmation if there is a finished one, say.
 
+    Nothing is final while trials are missing that could change the choice.
+
     Raises:
         UsageError: it is not a sweep's directory, or has no results yet.
     """
-    sweep = read_sweep(directory)
+    return advise(read_sweep(directory))
+
+
+def advise(sweep: Sweep) -> Recommendation:
+    """As :func:`recommend`, of a sweep that has been read."""
     if sweep.experiment.variants:
         raise UsageError(
-            f"{directory} varies {', '.join(sweep.experiment.axes)} too: a composition is recommended from a sweep "
-            f"that holds all else fixed; ablate report {directory} shows every point"
+            f"{sweep.directory} varies {', '.join(sweep.experiment.axes)} too: a composition is recommended from a "
+            f"sweep that holds all else fixed; ablate report {sweep.directory} shows every point"
         )
     choice = choose(sweep)
-    confirmed, confirming = _confirmation(choice.sweep)
-    final = _final(choice, confirmed)
+    confirmed, confirming = _confirmation(choice)
+    final = _final(choice, confirmed, confirming)
     pipelines, unexported = dict[str, str](), list[str]()
     if final:
         experiment = (confirmed or choice).sweep.experiment
@@ -94,74 +123,132 @@ def recommend(directory: str | Path) -> Recommendation:
 
 def choose(sweep: Sweep) -> Choice:
     """The best composition by validation accuracy, and those that cannot be told from it."""
-    grid = sweep.grid
-    best = best_by_validation(grid.with_results)
-    if best is None:
-        raise UsageError(f"{sweep.directory} has no results yet; to run it: {sweep.experiment.command}")
-    model = choosing(grid)
-    ranked = sorted(grid.with_results, key=lambda cell: -(cell.validation or 0.0))
-    labels = {best.label, *(model.contenders if model else (cell.label for cell in ranked[:MOST]))}
+    found = order(sweep.grid)
+    if found.best is None:
+        raise UsageError(f"{sweep.directory} has no results yet; to run it: `{sweep.experiment.command}`")
+    labels = found.contenders or [cell.label for cell in found.cells[:MOST]]
     specs = {trial.label: trial.config.composition for trial in sweep.trials if trial.reference is None}
+    chances = found.model.p_best if found.model else {}
     candidates = [
-        Candidate(cell, specs[cell.label], sweep.seconds(cell.label))
-        for cell in grid.with_results
+        Candidate(
+            cell,
+            specs[cell.label],
+            sweep.seconds(cell.label),
+            beats_untrained(sweep.grid, found, cell),
+            chances.get(cell.label),
+        )
+        for cell in found.cells
         if cell.label in labels
     ]
-    candidates.sort(key=lambda candidate: candidate.seconds)
-    chosen = next(candidate for candidate in candidates if candidate.cell is best)
-    return Choice(sweep, chosen, candidates, (_lead(grid, best), _doubt(sweep, best)))
+    return Choice(sweep, found, candidates, (*summary(sweep), *noise(sweep)))
 
 
 def to_confirm(choice: Choice) -> list[NamedComposition]:
-    """The candidates with the highest validation accuracy, at most five."""
-    ranked = sorted(choice.candidates, key=lambda candidate: -(candidate.cell.validation or 0.0))
-    return [NamedComposition(label=candidate.cell.label, ops=candidate.specs) for candidate in ranked[:MOST]]
+    """The candidates with the highest validation accuracy, at most five.
+
+    Raises:
+        UsageError: trials are missing that could change which these are.
+    """
+    if choice.sweep.pending:
+        raise UsageError(
+            f"{_missing(choice.sweep)} and could change which compositions are confirmed; to complete it: "
+            f"`{choice.sweep.experiment.command}`"
+        )
+    return [NamedComposition(label=item.cell.label, ops=item.specs) for item in choice.candidates[:MOST]]
 
 
 def write(found: Recommendation) -> list[Path]:
-    """``DIR/report/recommendation.json`` and the pipelines; the paths."""
+    """``DIR/report/recommendation.json`` and the pipelines; the paths. What was recommended before is removed."""
+    withdraw(found.choice.sweep.directory)
     out = found.choice.sweep.directory / "report"
-    files = {"recommendation.json": json.dumps(as_json(found), indent=1) + "\n", **found.pipelines}
+    files = {RECOMMENDATION: json.dumps(as_json(found), indent=1) + "\n", **found.pipelines}
     for name, content in files.items():
         write_atomically(out / name, content)
     return [out / name for name in files]
 
 
+def refresh(directory: Path) -> None:
+    """Write anew what was recommended in ``directory``, if anything was: by now it may be something else."""
+    if (directory / "report" / RECOMMENDATION).exists():
+        try:
+            write(recommend(directory))
+        except UsageError:
+            withdraw(directory)
+
+
 def as_json(found: Recommendation) -> dict[str, Any]:
     """The recommendation as plain data: fractions and seconds, ops with every parameter."""
-    final = found.final
+    final, sweep = found.final, found.choice.sweep
     return {
-        "recommended": final and {"composition": final.cell.label, "ops": _ops(final.specs)},
+        "recommended": final
+        and {
+            "composition": final.cell.label,
+            "ops": _ops(final.specs),
+            "provisional": found.decided.provisional,
+            "indistinguishable": [item.cell.label for item in found.decided.candidates if item is not final],
+        },
+        "conclusion": conclusion(found),
+        "trials": {
+            "planned": len(sweep.trials),
+            "ended": sweep.ended,
+            "failed": [record.id for record in sweep.failed],
+        },
         "sweep": _choice_as_json(found.choice),
         "confirmation": found.confirmed and _choice_as_json(found.confirmed),
     }
 
 
-def show(found: Recommendation, console: Console) -> None:
-    """The evidence, the candidates, and either the code or how to confirm the choice first."""
+def show(found: Recommendation, console: Console, code: bool = False) -> None:
+    """The evidence, the candidates, where the code is (with ``code`` all of it), and last of all what to do."""
     _show_choice(found.choice, console)
     if found.confirmed:
         say(console, "")
         say(console, f"Confirmation, both branches, fresh seeds ({found.confirmed.sweep.directory}):")
         _show_choice(found.confirmed, console)
     say(console, "")
-    if found.final:
-        say(console, f"Recommended: {found.final.cell.label}", "bold")
-        for sentence in found.unexported:
-            say(console, sentence, "yellow")
-        out = found.choice.sweep.directory / "report"
-        for name, code in found.pipelines.items():
-            say(console, f"{out / name}: code that runs without ablate; it makes both views")
-            if name == KORNIA_FILE:
-                say_as_it_is(console, f"\n{code}")
-    elif found.confirmed or found.choice.sweep.experiment.shared.branches == "two":
-        say(
-            console,
-            "Nothing is better than the untrained encoder: train longer, or look for a fault. No recommendation.",
-            "red",
+    for sentence in found.unexported:
+        say(console, sentence, "yellow")
+    out = found.choice.sweep.directory / "report"
+    for name, content in found.pipelines.items():
+        say(console, f"{out / name}: code that runs without ablate; it makes both views")
+        if code:
+            say_as_it_is(console, f"\n{content}")
+    say(console, conclusion(found), "bold" if found.final else "yellow")
+
+
+def conclusion(found: Recommendation) -> str:
+    """What to use and how sure that is, or why nothing is recommended and what to do next."""
+    choice, decided = found.choice, found.decided
+    if choice.sweep.pending:
+        return (
+            f"Nothing is recommended yet: {_missing(choice.sweep)} and could change the choice. To complete it: "
+            f"`{choice.sweep.experiment.command}`"
         )
-    else:
-        say(console, found.confirming or offer(found.choice), "yellow")
+    if found.final:
+        label, model = found.final.cell.label, decided.order.model
+        sure = f" (P(best) {chance(model, label)})" if model else ""
+        told = f"Recommended{'' if model else ', provisionally'}: {label}{sure}."
+        return " ".join([told, doubt(decided), *failures(decided.sweep)])
+    if found.confirming:
+        return found.confirming
+    if found.confirmed or choice.sweep.experiment.shared.branches == "two":
+        return " ".join(["No recommendation.", *verdict(decided.sweep, decided.order)])
+    return offer(choice)
+
+
+def doubt(choice: Choice) -> str:
+    """How many compositions may be as good as the best."""
+    others = [candidate.cell.label for candidate in choice.candidates[1:]]
+    if len(choice.order.cells) == 1:
+        return "No other composition was compared."
+    if choice.provisional and len(choice.sweep.experiment.seeds) == 1:
+        return f"With one seed, none of {counted(len(choice.order.cells), 'composition')} can be told from the others."
+    if choice.provisional:
+        which = counted(len(choice.order.cells), "composition")
+        return f"No two compositions share two seeds: none of {which} can be told from the others."
+    if not others:
+        return "Every other composition is worse (95 %)."
+    return f"{counted(len(others), 'other composition')} cannot be told from it: {named(others)}."
 
 
 def offer(choice: Choice, seeds: int = 3) -> str:
@@ -169,102 +256,87 @@ def offer(choice: Choice, seeds: int = 3) -> str:
     count = min(MOST, len(choice.candidates))
     each = statistics.fmean(candidate.seconds for candidate in choice.candidates)
     return (
-        "One-branch accuracy says which augmentations matter, not how well both branches do with them: "
-        f"`ablate recommend {choice.sweep.directory} --confirm` runs {counted(count, 'composition')} on both branches "
-        f"with {counted(seeds, 'fresh seed')}, about {clock(each * count * seeds)} of {choice.sweep.unit}, and then "
-        "prints a pipeline."
+        "These numbers are from one-branch training. To check the candidates as they will be used, with both views "
+        f"augmented, run `ablate recommend {choice.sweep.directory} --confirm`: {counted(count, 'composition')} with "
+        f"{counted(seeds, 'fresh seed')}, about {clock(each * count * seeds)} of {choice.sweep.unit}. It then writes a "
+        "pipeline."
     )
 
 
-def _confirmation(sweep: Sweep) -> tuple[Choice | None, str]:
+def _missing(sweep: Sweep) -> str:
+    missing, planned = len(sweep.pending), counted(len(sweep.trials), "trial")
+    return f"{missing} of {planned} of {sweep.directory} {'are' if missing > 1 else 'is'} missing"
+
+
+def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
     """What the confirmation says, once every trial of it has ended, or how far it is."""
-    directory = sweep.directory / CONFIRMATION
+    directory = choice.sweep.directory / CONFIRMATION
     if not (directory / SWEEP_FILE).is_file():
         return None, ""
     fresh = read_sweep(directory)
-    ended = sum(trial.id in fresh.records for trial in fresh.trials)
-    if ended < len(fresh.trials):
-        told = f"The confirmation has {ended} of {len(fresh.trials)} trials: see `ablate status {directory}`"
-        return None, f"{told}; to complete it: {fresh.experiment.command}"
+    if fresh.pending:
+        told = f"The confirmation has {fresh.ended} of {counted(len(fresh.trials), 'trial')}"
+        return None, f"{told}: see `ablate status {directory}`; to complete it: `{fresh.experiment.command}`"
     if not fresh.grid.with_results:
         return None, f"Every trial of the confirmation failed: see `ablate status {directory}`"
+    best = choice.best.cell.label
+    if best not in {trial.label for trial in fresh.trials}:
+        again = f"`ablate recommend {choice.sweep.directory} --confirm` adds it"
+        return choose(fresh), f"The confirmation is of an earlier choice and lacks {best}, the best by now: {again}."
     return choose(fresh), ""
 
 
-def _final(choice: Choice, confirmed: Choice | None) -> Candidate | None:
+def _final(choice: Choice, confirmed: Choice | None, confirming: str) -> Candidate | None:
     """What to use: a two-branch sweep's own best, or the confirmation's; nothing that training did not improve."""
     decided = confirmed or (choice if choice.sweep.experiment.shared.branches == "two" else None)
-    if decided is None:
+    if decided is None or confirming or choice.sweep.pending:
         return None
-    untrained = decided.sweep.grid.references.get("untrained")
-    floor = (untrained.validation if untrained else None) or 0.0
-    return decided.best if (decided.best.cell.validation or 0.0) > floor else None
-
-
-def _lead(grid: Grid, best: Cell) -> str:
-    """How good the best composition is, and against what."""
-    others = {"the best single op": best_by_validation(grid.singles), "the untrained encoder": None}
-    others["the untrained encoder"] = grid.references.get("untrained")
-    model = choosing(grid)
-    told = []
-    for name, cell in others.items():
-        if cell is None or cell is best or cell.validation is None:
-            continue
-        single = f"{name} ({cell.label})" if cell.label != "untrained" else name
-        if model and {best.label, cell.label} <= model.place.keys():
-            told.append(f"{model.difference(best.label, cell.label)} over {single}")
-        else:
-            told.append(f"{100 * ((best.validation or 0.0) - cell.validation):+.1f} points over {single}")
-    against = f", {' and '.join(told)}" if told else ""
-    return (
-        f"{best.label} has the highest validation accuracy, {percent(best, grid.validation_metric)} "
-        f"(test {percent(best)}, n = {best.n}){against}."
-    )
-
-
-def _doubt(sweep: Sweep, best: Cell) -> str:
-    """Which cells may be as good, or why that cannot be said."""
-    grid = sweep.grid
-    if len(grid.with_results) == 1:
-        return "No other composition has results."
-    model = choosing(grid)
-    if model is None:
-        return more_seeds(sweep)
-    told = contenders(best, model)
-    return f"{told[:-1]}; {separation(best, model)}" if len(model.contenders) > 1 else told
+    return decided.best if is_useful(decided.sweep, decided.order) else None
 
 
 def _show_choice(choice: Choice, console: Console) -> None:
     for sentence in choice.evidence:
         say(console, sentence)
-    grid = choice.sweep.grid
+    model = choice.order.model
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("candidate, cheapest first", "validation", "test", "n", "time of a trial"):
+    for heading in (
+        "candidate, best first",
+        "validation",
+        "test",
+        "n",
+        *["P(best)"] * (model is not None),
+        "time of a trial",
+    ):
         table.add_column(heading, overflow="fold", justify="left" if "candidate" in heading else "right")
     for candidate in choice.candidates:
         cell = candidate.cell
-        numbers = (percent(cell, grid.validation_metric), percent(cell), str(cell.n), clock(candidate.seconds))
-        table.add_row(Text(cell.label, style="bold" if candidate is choice.best else ""), *numbers)
+        label = Text(cell.label, style="bold" if candidate is choice.best else "")
+        if candidate.above is False:
+            label.append(" (not above untrained)", style="yellow")
+        n = f"{cell.n}{f' of {cell.planned}' if cell.n < cell.planned else ''}"
+        chances = [chance(model, cell.label)] if model else []
+        table.add_row(label, choice.order.percent(cell), percent(cell), n, *chances, clock(candidate.seconds))
     console.print(table)
 
 
 def _choice_as_json(choice: Choice) -> dict[str, Any]:
-    grid = choice.sweep.grid
     return {
         "best": choice.best.cell.label,
         "evidence": list(choice.evidence),
         "branches": choice.sweep.experiment.shared.branches,
         "seeds": list(choice.sweep.experiment.seeds),
-        "metric": grid.metric,
+        "metric": choice.sweep.grid.metric,
         "candidates": [
             {
                 "composition": candidate.cell.label,
                 "ops": _ops(candidate.specs),
-                "validation": candidate.cell.validation,
+                "validation": choice.order.score(candidate.cell),
                 "test": candidate.cell.mean(),
                 "std": candidate.cell.std(),
                 "n": candidate.cell.n,
                 "seconds": candidate.seconds,
+                "above_untrained": candidate.above,
+                "p_best": candidate.p_best,
             }
             for candidate in choice.candidates
         ],

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ablate.config import NamedComposition
-from ablate.report.grid import Cell
 from ablate.report.heatmap import NAMES, STYLE, short_names
+from ablate.report.order import order
 from ablate.report.sections import Section
 from ablate.report.study import study_of
 from ablate.report.sweep import Sweep
@@ -22,10 +22,10 @@ TREES_SEED = 0  # of fANOVA's forest: the same records, the same numbers
 ACROSS = 4  # panels of a row
 
 
-def proposed(sweep: Sweep) -> list[tuple[NamedComposition, Cell]]:
-    """Every composition with a result, in the order of its proposal."""
-    known = ((item, sweep.grid.further.get(item.label)) for item in sweep.experiment.compositions)
-    return [(item, cell) for item, cell in known if cell and cell.validation is not None]
+def proposed(sweep: Sweep) -> list[tuple[NamedComposition, float]]:
+    """Every composition that can be compared, and the validation accuracy it is chosen by, in the order of proposal."""
+    scores = order(sweep.grid).scores
+    return [(item, scores[item.label]) for item in sweep.experiment.compositions if item.label in scores]
 
 
 def importances(sweep: Sweep) -> dict[str, float]:
@@ -36,7 +36,7 @@ def importances(sweep: Sweep) -> dict[str, float]:
     import optuna
 
     found = proposed(sweep)
-    if len(found) < FEWEST or len({cell.validation for _, cell in found}) < 2:
+    if len(found) < FEWEST or len({score for _, score in found}) < 2:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=TREES_SEED)
     return {
@@ -62,16 +62,16 @@ def section(sweep: Sweep) -> list[Section]:
 
 def history(sweep: Sweep) -> Figure:
     """Validation accuracy in the order of the proposals, and the best so far; what was pruned is a mark below."""
-    order = {item.label: number for number, item in enumerate(sweep.experiment.compositions, start=1)}
-    found = [(order[item.label], 100 * (cell.validation or 0.0)) for item, cell in proposed(sweep)]
+    turn = {item.label: number for number, item in enumerate(sweep.experiment.compositions, start=1)}
+    found = [(turn[item.label], 100 * score) for item, score in proposed(sweep)]
     numbers, values = [number for number, _ in found], [value for _, value in found]
     best = list(itertools.accumulate(values, max))
-    pruned = [number for label, number in order.items() if sweep.grid.further[label].status == "pruned"]
+    pruned = [number for label, number in turn.items() if sweep.grid.further[label].status == "pruned"]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.8, 2.5), layout="constrained")
         axes = figure.subplots()
         axes.scatter(numbers, values, s=9, color="#31688e", linewidths=0, label="a composition")
-        axes.step([*numbers, len(order)], [*best, *best[-1:]], where="post", color="#b2182b", lw=1, label="best so far")
+        axes.step([*numbers, len(turn)], [*best, *best[-1:]], where="post", color="#b2182b", lw=1, label="best so far")
         if pruned:
             low, at = [0.02] * len(pruned), axes.get_xaxis_transform()
             axes.scatter(pruned, low, s=9, c="#888888", marker="|", transform=at, label="pruned")
@@ -88,7 +88,7 @@ def slices(sweep: Sweep) -> Figure:
     """Validation accuracy against every parameter, one panel each; darker points were proposed later."""
     search = sweep.experiment.search
     assert search is not None
-    found = [(place(search, item)[0], 100 * (cell.validation or 0.0)) for item, cell in proposed(sweep)]
+    found = [(place(search, item)[0], 100 * score) for item, score in proposed(sweep)]
     names = sorted({name for params, _ in found for name in params}, key=_in_order)
     labels = [op.label for op in search.ops]
     rows = -(-len(names) // ACROSS)
@@ -102,8 +102,8 @@ def slices(sweep: Sweep) -> Figure:
                 continue
             points = [(params[name], value, i) for i, (params, value) in enumerate(found) if name in params]
             x = [labels.index(value) if isinstance(value, str) else value for value, _, _ in points]
-            y, order = [value for _, value, _ in points], [i for _, _, i in points]
-            axes.scatter(x, y, s=9, c=order, cmap="Blues", vmin=-0.3 * len(found), vmax=len(found), linewidths=0)
+            y, turns = [value for _, value, _ in points], [i for _, _, i in points]
+            axes.scatter(x, y, s=9, c=turns, cmap="Blues", vmin=-0.3 * len(found), vmax=len(found), linewidths=0)
             axes.set_title(name, fontsize=7, parse_math=False)
             axes.tick_params(labelsize=6)
             axes.spines[["top", "right"]].set_visible(False)

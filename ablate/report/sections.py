@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ablate.report.effects import Interaction, interactions, main_effects
 from ablate.report.grid import Grid
 from ablate.report.model import Difference
-from ablate.report.statistics import percent, ranked
+from ablate.report.order import order
+from ablate.report.statistics import percent
 
 MOST = 20  # interactions that are listed
 RANKED = 100  # compositions that are
@@ -43,12 +44,11 @@ def ranking(grid: Grid) -> list[Section]:
     """All compositions, the best by validation accuracy first, where some have no place in the grid."""
     if not grid.further or not grid.with_results:
         return []
-    best = ranked(grid)
-    rows = tuple(
-        (str(place), cell.label, percent(cell, grid.validation_metric), percent(cell), str(cell.n))
-        for place, cell in enumerate(best[:RANKED], start=1)
-    )
-    text = (f"The {RANKED} best of {len(best)}.",) if len(best) > RANKED else ()
+    found = order(grid)
+    places = [*map(str, range(1, len(found.cells) + 1)), *["not compared"] * len(found.apart)]
+    known = list(zip(places, (*found.cells, *found.apart), strict=True))
+    rows = tuple((place, cell.label, found.percent(cell), percent(cell), str(cell.n)) for place, cell in known[:RANKED])
+    text = (f"The {RANKED} best of {len(known)}.",) if len(known) > RANKED else ()
     return [Section("Ranking", text, ("rank", "composition", "validation", "test", "n"), rows)]
 
 
@@ -58,7 +58,7 @@ def _pair(interaction: Interaction) -> tuple[str, str]:
 
 def _points(difference: Difference) -> str:
     """``+3.1 [+1.0, +5.2]``, in points, with the 95 % interval where there is one."""
-    mean = f"{100 * difference.mean:+.1f}"
+    mean = f"{100 * difference.mean:+z.1f}"
     if difference.low is None or difference.high is None:
         return mean
-    return f"{mean} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    return f"{mean} [{100 * difference.low:+z.1f}, {100 * difference.high:+z.1f}]"

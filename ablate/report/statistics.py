@@ -1,15 +1,22 @@
-"""What can be said about differences, from trials that are paired by seed."""
+"""What can be said of the best composition, in sentences: chosen by validation accuracy, shown with test accuracy."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes half a second to import
 
+from ablate.console import counted
 from ablate.report.grid import ROTATION, Cell, Grid
-from ablate.report.model import CONFIDENCE, Difference, Model, fit
+from ablate.report.model import CONFIDENCE, Difference
+from ablate.report.order import Order, order
+from ablate.report.sweep import Sweep
+
+CEILING = 0.99  # accuracy from which nothing is left to tell cells apart by
+GUESSING = 1.1  # times the accuracy of guessing: what is not above it has learned next to nothing
+NAMED = 6  # cells that a sentence names
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
@@ -25,62 +32,169 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Differe
     return Difference(mean, mean - half, mean + half, n)
 
 
-def best_by_validation(cells: list[Cell]) -> Cell | None:
-    """The cell with the highest mean validation accuracy, among those with the most seeds; the first among equals."""
-    best = _best(cells)
-    return best[0] if best else None
+def summary(sweep: Sweep) -> list[str]:
+    """What the sweep says of its best composition, and what stands in the way of saying it."""
+    grid, found = sweep.grid, order(sweep.grid)
+    if found.best is None:
+        return ["No composition has a result yet.", *failures(sweep), *_not_judged(grid)]
+    return [
+        *lead(sweep, found),
+        *against(sweep, found),
+        *verdict(sweep, found),
+        *failures(sweep),
+        *_collapsed(grid),
+        *_not_judged(grid),
+    ]
 
 
-def ranked(grid: Grid) -> list[Cell]:
-    """All compositions with a result, by mean validation accuracy; those with fewer seeds behind the others."""
-    most = max((cell.n for cell in grid.with_results), default=0)
-    return sorted(grid.with_results, key=lambda cell: (cell.n < most, -(cell.validation or 0.0)))
+def lead(sweep: Sweep, found: Order) -> list[str]:
+    """Which composition is the best, of how much of the sweep, and what could not be compared with it."""
+    best = found.best
+    assert best is not None
+    grid, by = sweep.grid, judge(sweep.grid)
+    after = so_far(sweep)
+    shown = f"test {percent(best)}, n = {best.n}"
+    if len(found.cells) == 1:
+        alone = f"Only one composition has a result{after}"
+        alone = f"No two compositions share a seed{after}: they cannot be compared" if found.apart else alone
+        return [f"{alone}. {best.label}: {found.percent(best)} {by} ({shown})."]
+    equals = found.equals
+    tied = f", tied with {named([cell.label for cell in equals[1:]])}" if len(equals) > 1 else ""
+    among = f" of the {len(grid.with_results)} trained to the end" if sweep.experiment.prune else ""
+    told = [
+        f"Best composition{f'{after},' if after else ''}{among} by {by}: {best.label}, {found.percent(best)} ({shown})"
+        f"{tied}. It was selected by this number, which is therefore a little high."
+    ]
+    if found.is_adjusted:
+        told.append(f"Not all compositions have the same seeds: {by} is adjusted for those that each of them lacks.")
+    if found.apart:
+        labels = [cell.label for cell in found.apart]
+        share = "shares no seed with the others and is" if len(labels) == 1 else "share no seed with the others and are"
+        told.append(f"Not compared: {named(labels)}, which {share} on another scale.")
+    return told
 
 
-def _best(cells: list[Cell]) -> list[Cell]:
-    """Every cell that shares the highest mean validation accuracy; a mean over fewer seeds does not compete."""
-    seeds = max((cell.n for cell in cells), default=0)
-    scores = {cell.label: cell.validation or 0.0 for cell in cells if cell.n == seeds}
-    highest = max(scores.values(), default=0.0)
-    return [cell for cell in cells if scores.get(cell.label, -1.0) == highest]
-
-
-def choosing(grid: Grid) -> Model | None:
-    """The model of validation accuracy, by which cells are chosen; None where seeds or cells are too few."""
-    return fit(grid.with_results, grid.validation_metric)
-
-
-def summary(grid: Grid) -> list[str]:
-    """What the grid says, in sentences: chosen by validation accuracy, shown with test accuracy."""
-    equals, single = _best(grid.with_results), best_by_validation(grid.singles)
-    if not equals:
-        return ["No cell has a result yet."]
-    best = equals[0]
-    tied = f", tied with {', '.join(cell.label for cell in equals[1:])}" if len(equals) > 1 else ""
-    judged = " of rotation prediction" if grid.metric == ROTATION else ""
-    lines = [f"Best composition by validation accuracy{judged}: {best.label}, test {percent(best)}{tied}."]
-    untrained = grid.references.get("untrained")
-    if untrained and (untrained.mean() or 0.0) >= max(cell.mean() or 0.0 for cell in grid.with_results):
-        lines.append(
-            f"No cell is better than the untrained encoder ({percent(untrained)}): train longer, or look for a fault."
-        )
+def against(sweep: Sweep, found: Order) -> list[str]:
+    """How far the best composition is above the best single op and the untrained encoder, and what a pair does."""
+    best, grid = found.best, sweep.grid
+    assert best is not None
+    told, by = [], judge(grid)
+    single = found.best_of(grid.singles)
     if single is not None and single is not best:
-        difference = paired_difference(best.seeds(), single.seeds())
-        told = f"the best composition has {difference}" if difference else "the two share no seed"
-        lines.append(f"Best single op: {single.label}, test {percent(single)}; {told}.")
-    pair = _best_pair(grid)
+        told.append(
+            f"{best.label} against the best single op, {single.label}: {points(found.difference(best, single), by)}."
+        )
+    difference = over_untrained(grid, found, best)
+    if difference:
+        told.append(f"{best.label} against the untrained encoder: {points(difference, by)}.")
+    pair = _best_pair(grid, found)
     if pair is not None and single is not None:
-        label, seeds = pair
-        both = paired_difference(seeds, single.seeds())
-        if both:
-            lines.append(f"{label}, mean of both orders: {both} over {single.label} alone.")
-    collapsed = [cell.label for cell in grid.with_results if "collapsed" in cell.flags]
-    if collapsed:
-        lines.append(f"Collapsed (all representations equal): {', '.join(collapsed)}.")
-    unjudged = [cell.label for cell in grid.cells.values() if cell.status == "not judged"]
-    if unjudged:
-        lines.append(f"Not judged, since rotation prediction cannot judge what turns images: {', '.join(unjudged)}.")
-    return lines
+        a, b = pair
+        both = found.contrast({a.label: 0.5, b.label: 0.5, single.label: -1.0})
+        if both.mean > 0:
+            first, second = next(place for place, cell in grid.cells.items() if cell is a)
+            told.append(
+                f"{first} with {second}, mean of both orders, against {single.label} alone: {points(both, by)}."
+            )
+    return told
+
+
+def over_untrained(grid: Grid, found: Order, cell: Cell) -> Difference | None:
+    """A cell minus the untrained encoder, paired by seed; None where they share no seed."""
+    untrained = grid.references.get("untrained")
+    return paired_difference(cell.seeds(found.metric), untrained.seeds(found.metric)) if untrained else None
+
+
+def beats_untrained(grid: Grid, found: Order, cell: Cell) -> bool | None:
+    """Whether a cell's validation accuracy is above the untrained encoder's; None where nobody knows."""
+    difference = over_untrained(grid, found, cell)
+    return None if difference is None else difference.mean > 0
+
+
+def verdict(sweep: Sweep, found: Order) -> list[str]:
+    """What is to be said where accuracies are too high or too low to choose by; empty where they are not."""
+    grid, by = sweep.grid, judge(sweep.grid)
+    untrained = grid.references.get("untrained")
+    floor = (untrained.mean(found.metric) if untrained else None) or 0.0
+    top = sum(score >= CEILING for score in found.scores.values())
+    if floor >= CEILING or top > 1:
+        also = f"; the untrained encoder reaches {100 * floor:.1f} %" if floor >= CEILING else ""
+        return [
+            f"{top} of {counted(len(found.cells), 'composition')} reach {100 * CEILING:.0f} % {by}{also}: these images "
+            "are too easy to tell augmentations apart."
+        ]
+    if is_guessing(sweep, found):
+        classes = _classes(sweep)
+        return [
+            f"No composition is clearly better than guessing one of {classes} classes ({100 / classes:.1f} %): train "
+            "longer, or look for a fault."
+        ]
+    if untrained and found.best and beats_untrained(grid, found, found.best) is False:
+        return [
+            f"No composition is better than the untrained encoder ({percent(untrained, found.metric)} {by}): train "
+            "longer, or look for a fault."
+        ]
+    return []
+
+
+def is_useful(sweep: Sweep, found: Order) -> bool:
+    """Whether the best composition can be recommended: better than the untrained encoder, if known, and guessing."""
+    useless = found.best is None or beats_untrained(sweep.grid, found, found.best) is False
+    return not useless and not is_guessing(sweep, found)
+
+
+def is_guessing(sweep: Sweep, found: Order) -> bool:
+    """Whether the best composition has learned next to nothing."""
+    classes = _classes(sweep)
+    return bool(classes) and max(found.scores.values(), default=0.0) <= GUESSING / classes
+
+
+def _classes(sweep: Sweep) -> int:
+    """What is told apart: the data's classes, or four turns; 0 where there are none."""
+    return 4 if sweep.grid.metric == ROTATION else sweep.experiment.shared.data.classes
+
+
+def failures(sweep: Sweep) -> list[str]:
+    """Which failed trials leave a gap in the comparison, and what that means for it."""
+    known = {cell.label: cell for cell in sweep.grid.compositions}
+    untrained = sweep.grid.references.get("untrained")
+    seeds: dict[tuple[bool, str], list[int]] = {}
+    for record in sweep.failed:
+        if record.reference in (None, "untrained"):
+            seeds.setdefault((record.reference is not None, record.label), []).append(record.seed)
+    told = []
+    for (reference, label), failed in seeds.items():
+        cell = untrained if reference else known.get(label)
+        which = f"{label} failed with seed{'s' if len(failed) > 1 else ''} {named(list(map(str, failed)))}"
+        if cell is not None and cell.n:
+            told.append(f"{which} and is compared by its other {'seed' if cell.n == 1 else f'{cell.n} seeds'}")
+        else:
+            told.append(f"{which} and {'cannot be compared' if reference else 'cannot be chosen'}")
+    more = [f"and {len(told) - NAMED} more compositions lack trials that failed"] if len(told) > NAMED else []
+    return [f"{'; '.join([*told[:NAMED], *more])}."] if told else []
+
+
+def so_far(sweep: Sweep) -> str:
+    """`` so far, after 33 of 83 trials`` while trials that could change the choice are missing; else empty."""
+    if not sweep.pending:
+        return ""
+    return f" so far, after {sweep.ended} of {counted(len(sweep.trials), 'trial')}"
+
+
+def judge(grid: Grid) -> str:
+    """What cells are chosen by: ``validation accuracy``."""
+    return f"validation accuracy{' of rotation prediction' if grid.metric == ROTATION else ''}"
+
+
+def points(difference: Difference, of: str) -> str:
+    """``+16.0 points [+11.7, +20.3] (validation accuracy, 95 %, two-way model, n = 3)``."""
+    return str(difference).replace(" (", f" ({of}, ", 1)
+
+
+def named(labels: Sequence[str]) -> str:
+    """``a, b, c and 3 more``."""
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return ", ".join(labels[:NAMED]) + more
 
 
 def percent(cell: Cell, metric: str | None = None) -> str:
@@ -91,20 +205,23 @@ def percent(cell: Cell, metric: str | None = None) -> str:
     return f"{100 * mean:.1f} %" if std is None else f"{100 * mean:.1f} ± {100 * std:.1f} %"
 
 
-def _best_pair(grid: Grid) -> tuple[str, dict[int, float]] | None:
-    """The unordered pair of ops that is best over both orders by validation accuracy, and its per-seed test means.
+def _best_pair(grid: Grid, found: Order) -> tuple[Cell, Cell] | None:
+    """Both orders of the pair of ops that has the highest mean score over both; None without such a pair."""
+    pairs = [
+        (grid.cells[a, b], grid.cells[b, a])
+        for i, a in enumerate(grid.ops)
+        for b in grid.ops[i + 1 :]
+        if {grid.cells[a, b].label, grid.cells[b, a].label} <= found.scores.keys()
+    ]
+    return max(pairs, key=lambda pair: sum(found.scores[cell.label] for cell in pair), default=None)
 
-    Pairs with the most shared seeds come first.
-    """
-    best: tuple[tuple[int, float], str, dict[int, float]] | None = None
-    for i, a in enumerate(grid.ops):
-        for b in grid.ops[i + 1 :]:
-            one, other = grid.cells[a, b], grid.cells[b, a]
-            shared = one.seeds().keys() & other.seeds().keys()
-            if not shared:
-                continue
-            score = len(shared), (one.validation or 0) + (other.validation or 0)
-            if best is None or score > best[0]:
-                means = {seed: (one.seeds()[seed] + other.seeds()[seed]) / 2 for seed in shared}
-                best = score, f"{a} with {b}", means
-    return None if best is None else best[1:]
+
+def _collapsed(grid: Grid) -> list[str]:
+    labels = [cell.label for cell in grid.with_results if "collapsed" in cell.flags]
+    return [f"Collapsed (all representations equal): {', '.join(labels)}."] if labels else []
+
+
+def _not_judged(grid: Grid) -> list[str]:
+    labels = [cell.label for cell in grid.cells.values() if cell.status == "not judged"]
+    told = f"Not judged, since rotation prediction cannot judge what turns images: {', '.join(labels)}."
+    return [told] if labels else []

@@ -36,6 +36,19 @@ class Sweep:
         known = (self.records.get(trial.id) for trial in self.trials)
         return [record for record in known if record and record.status == "failed"]
 
+    @property
+    def ended(self) -> int:
+        """How many trials have a readable record."""
+        return sum(trial.id in self.records for trial in self.trials)
+
+    @property
+    def pending(self) -> list[Trial]:
+        """The trials without a readable record that can change which composition is the best, or whether it is good.
+
+        Those of compositions and of the untrained encoder; no other reference has a say.
+        """
+        return [t for t in self.trials if t.id not in self.records and t.reference in (None, "untrained")]
+
     def seconds(self, label: str) -> float:
         """What a trial of a cell or reference took, in seconds of :attr:`unit`: the median over seeds; 0 if unknown."""
         name = "cpu" if self.experiment.shared.device == "cpu" else "total"

@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 from ablate.report.grid import Cell, Grid
 from ablate.report.model import fit
-from ablate.report.statistics import choosing
+from ablate.report.order import order
 from ablate.results import write_atomically
 
 
@@ -88,7 +88,7 @@ def _row(kind: str, first: str, second: str, cell: Cell, metrics: tuple[str, ...
 
 def _add_noise(rows: list[dict[str, Any]], grid: Grid) -> None:
     """Which compositions cannot be told from the best, and the intervals of their means, where seeds tell."""
-    chosen, shown = choosing(grid), fit(grid.with_results)
+    chosen, shown = order(grid).model, fit(grid.with_results)
     for row in rows:
         if row["kind"] == "average":
             continue

@@ -8,9 +8,10 @@ from rich.text import Text
 
 from ablate.console import say
 from ablate.report.grid import Cell, Grid
+from ablate.report.order import Order, order
 from ablate.report.palette import as_hex, colour, ink_on
 from ablate.report.scale import Scale, scale
-from ablate.report.statistics import percent, ranked
+from ablate.report.statistics import percent
 
 ROW_LABEL = 16  # columns at most
 LEAST_LABEL, LEAST_CELL = 4, 6  # columns of a row's label and of a number, below which nothing can be read
@@ -32,19 +33,21 @@ def render(grid: Grid, console: Console) -> None:
     if any(cell.status == "partial" for cell in grid.compositions):
         say(console, "* not all seeds are done")
     if grid.further or not fits:
-        best = ranked(grid)
-        for place, cell in enumerate(best[:LISTED], start=1):
-            say(console, _ranked(place, cell, grid))
-        if len(best) > LISTED:
-            say(console, f"... and {len(best) - LISTED} more, in the report")
+        found = order(grid)
+        for place, cell in enumerate(found.cells[:LISTED], start=1):
+            say(console, f"{place}. {_listed(cell, found)}")
+        for cell in found.apart[: LISTED - len(found.cells)] if len(found.cells) < LISTED else ():
+            say(console, f"not compared: {_listed(cell, found)}")
+        if (more := len(found.cells) + len(found.apart) - LISTED) > 0:
+            say(console, f"... and {more} more, in the report")
     if grid.references:
         known = ", ".join(f"{name} {percent(cell)}" for name, cell in grid.references.items())
         say(console, f"references: {known}")
 
 
-def _ranked(place: int, cell: Cell, grid: Grid) -> str:
+def _listed(cell: Cell, found: Order) -> str:
     mark = "*" if cell.status == "partial" else ""
-    return f"{place}. {cell.label}: {percent(cell)}{mark} (validation {percent(cell, grid.validation_metric)})"
+    return f"{cell.label}: {percent(cell)}{mark} (validation {found.percent(cell)})"
 
 
 def _matrix(grid: Grid, width: int) -> Table:

@@ -19,6 +19,7 @@ from ablate.report.multiples import multiples
 from ablate.report.noise import noise
 from ablate.report.page import page
 from ablate.report.paper import TITLE, beside_the_paper, is_its_setting, published
+from ablate.report.recommend import refresh as refresh_recommendation
 from ablate.report.sections import effects, ranking
 from ablate.report.statistics import summary
 from ablate.report.sweep import Sweep, read_sweep
@@ -47,7 +48,7 @@ class Report:
         """The heatmap in the terminal, the summary, what failed and how to rerun it, and where the files are."""
         directory, failed = self.sweep.directory, self.sweep.failed
         render(self.grid, console)
-        for line in [*summary(self.grid), *noise(self.sweep), *map(str, self.comparisons)]:
+        for line in [*summary(self.sweep), *noise(self.sweep), *map(str, self.comparisons)]:
             say(console, line)
         say_each(console, [failure_line(directory, result) for result in failed], "red")
         if failed:
@@ -90,6 +91,7 @@ def write_report(
     also = [figure_5] if figure_5 and figure_5.ranks else []
     sections = [*axes.section(sweep), *effects(sweep.grid), *ranking(sweep.grid), *search.section(sweep)]
     sections += [*pruning.section(sweep), *label_free.section(sweep.grid)]
+    refresh_recommendation(sweep.directory)
     html = page(sweep, [*comparisons, *also], sections, refresh)
     write_atomically(out / PAGE, html)
     return Report(sweep, comparisons)

@@ -10,7 +10,7 @@ from ablate.config import Experiment, Trial
 from ablate.errors import UsageError
 from ablate.results import TrialResult, names_in, preview_path, read_records, record_path, write_atomically
 from ablate.sweep.plan import SWEEP_FILE, differences, load_experiment, plan, save_experiment, union
-from ablate.sweep.workspace import log_path, sole_user
+from ablate.sweep.workspace import log_path, sole_user, withdraw
 
 WORTH = ("failed", "pruned", "done")
 """Of two records of one trial the one further right is taken."""
@@ -66,6 +66,7 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
     out.mkdir(parents=True, exist_ok=True)
     with sole_user(out):
         save_experiment(out, experiment)
+        withdraw(out, (trial for trial in trials if chosen.get(trial.id, out) != out))
         for trial in trials:
             if trial.id not in chosen:
                 continue

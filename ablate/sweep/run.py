@@ -20,7 +20,7 @@ from ablate.sweep.local import LocalLauncher, WorkerTrouble
 from ablate.sweep.plan import SWEEP_FILE, extend, load_experiment, plan, save_experiment
 from ablate.sweep.progress import Progress
 from ablate.sweep.prune import check_seeds, run_rungs
-from ablate.sweep.workspace import LOCK, WAITING, sole_user
+from ablate.sweep.workspace import LOCK, WAITING, sole_user, withdraw
 
 INTERRUPTED = 130
 
@@ -154,6 +154,7 @@ def run_sweep(
         save_experiment(directory, experiment)
         state = survey(directory, trials, prunes=bool(experiment.prune))
         to_run = make_way(directory, trials, state, retry_failed, console)
+        withdraw(directory, to_run)
         say(console, summary(trials, state, retry_failed))
         launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads, waits_for=_telling(console))
         finished = len(trials) - len(to_run)

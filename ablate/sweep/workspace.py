@@ -7,7 +7,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,11 @@ from ablate.results import write_atomically
 
 PROGRESS, LOCK = "progress.json", ".lock"
 WAITING = ".waiting"  # the lock of a command that waits for jobs, to go on from what they come to
+RECOMMENDATION, TORCHVISION_FILE, KORNIA_FILE = (
+    "recommendation.json",
+    "pipeline_torchvision.py",
+    "pipeline_kornia.py",
+)
 GLANCE = 0.2  # seconds for which a lock is asked for: whoever only looks has it for a moment
 
 
@@ -47,6 +52,16 @@ class TrialProgress(BaseModel):
             started=0,
             updated=0,
         )
+
+
+def withdraw(directory: Path, trials: Iterable[Trial] | None = None) -> None:
+    """Remove what was recommended in ``DIR/report``: it holds no longer, or may not.
+
+    With ``trials``, which are to run, only where they could change it: references but the untrained encoder cannot.
+    """
+    if trials is None or any(trial.reference in (None, "untrained") for trial in trials):
+        for name in (RECOMMENDATION, TORCHVISION_FILE, KORNIA_FILE):
+            (directory / "report" / name).unlink(missing_ok=True)
 
 
 def log_path(directory: Path, trial_id: str) -> Path:

@@ -16,7 +16,8 @@ def sentences(directory, **kwargs):
 
 def test_contenders_and_the_seeds_that_would_separate_them(tmp_path):
     first, second = sentences(tmp_path)
-    assert first.startswith("Cannot be told from crop+color: color+crop (validation accuracy, Hsu's")
+    assert first.startswith("Not distinguishable from crop+color, P(best) ")
+    assert first.endswith(" %) (validation accuracy, Hsu's multiple comparisons with the best, 95 %).")
     assert second.endswith(
         "seeds would tell crop+color from color+crop by the same comparisons, in four of five sweeps."
     )
@@ -24,21 +25,19 @@ def test_contenders_and_the_seeds_that_would_separate_them(tmp_path):
 
 def test_a_clear_winner(tmp_path):
     (only,) = sentences(tmp_path, value=lambda t: 0.05 + value(t) if t.label == "crop+color" else value(t) - 0.04)
-    assert only.startswith("Every other cell can be told from crop+color")
+    assert only.startswith("Every other composition is worse than crop+color")
 
 
 def test_one_seed_says_what_more_would_cost(tmp_path):
     (sentence,) = sentences(tmp_path, seeds=1)
-    assert "the noise is unknown" in sentence
-    assert (
-        "--seeds 3 would show it, with 10 more trials, about 3 min 22 s of CPU time" in sentence
-    )  # 2 * (10+20+40+30+1)
+    assert sentence.startswith("With one seed, real differences and noise cannot be separated. ")
+    assert "Run --seeds 3 (10 more trials, about 3 min 22 s of CPU time)." in sentence  # 2 * (10+20+40+30+1)
 
 
 def test_more_seeds_of_a_pruned_sweep_are_another_one(tmp_path):
     sweep = read_sweep(make(tmp_path, seeds=1))
     sweep = replace(sweep, experiment=sweep.experiment.model_copy(update={"prune": RUNGS}))
-    assert "--seeds 3 in another --out would show it, with 15 more trials, about 5 min" in told.more_seeds(sweep)
+    assert "Run --seeds 3 in another --out (15 more trials, about 5 min" in told.more_seeds(sweep)
 
 
 def test_noise_that_changes_with_accuracy(tmp_path):

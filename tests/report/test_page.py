@@ -99,11 +99,14 @@ def test_trials_link_to_their_logs(tmp_path):
 def test_one_seed_is_said_to_say_nothing_of_the_noise(tmp_path):
     text = Parsed(page_in(sweep(tmp_path, ["a", "b"], value=by_position))).text
     assert "n = 1: the noise is unknown" in text
-    assert "--seeds 3 would show it" in text
+    assert "Run --seeds 3 (" in text
 
 
 def test_nothing_yet_one_cell_and_many_seeds(tmp_path):
-    assert "No cell has a result yet." in Parsed(page_in(sweep(tmp_path / "a", ["a"], skip=("a", "untrained")))).text
+    assert (
+        "No composition has a result yet."
+        in Parsed(page_in(sweep(tmp_path / "a", ["a"], skip=("a", "untrained")))).text
+    )
     assert "50.0" in Parsed(page_in(sweep(tmp_path / "b", ["a"]))).text
     many = Parsed(page_in(sweep(tmp_path / "c", ["a"], seeds=200, value=lambda t: 0.5 + t.seed / 1000)))
     assert "n = 200" in many.text

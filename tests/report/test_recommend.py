@@ -12,9 +12,11 @@ from ablate.composition import Composition
 from ablate.config import NamedComposition
 from ablate.errors import UsageError
 from ablate.report import recommend as advice
+from ablate.report.write import write_report
 from ablate.results import read_record, record_path, write_record
 from ablate.sweep.confirm import CONFIRMATION, confirmation
 from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.workspace import KORNIA_FILE, TORCHVISION_FILE, withdraw
 from tests.report.test_report import failure, make_experiment, record
 
 MEANS = {"crop": 0.3, "color": 0.5, "crop+color": 0.8, "color+crop": 0.79}
@@ -43,16 +45,20 @@ def make(directory, seeds=3, branches="one", value=value, skip=()):
     return directory
 
 
-def shown(found):
+def shown(found, code=False):
     console = Console(width=200, record=True, file=io.StringIO())
-    advice.show(found, console)
+    advice.show(found, console, code)
     return console.export_text()
 
 
-def confirm(directory, value=lambda trial: 0.9, fail=(), skip=()):
+def trial_of(directory, label, seed):
+    return next(t for t in plan(load_experiment(directory)) if (t.label, t.seed) == (label, seed))
+
+
+def confirm(directory, value=lambda trial: 0.9 - 0.1 * bool(trial.reference), fail=(), skip=(), seeds=3):
     """What ``--confirm`` leaves behind."""
     choice = advice.recommend(directory).choice
-    planned = confirmation(choice.sweep.experiment, advice.to_confirm(choice), 3, f"ablate recommend {directory}")
+    planned = confirmation(choice.sweep.experiment, advice.to_confirm(choice), seeds, f"ablate recommend {directory}")
     save_experiment(directory / CONFIRMATION, planned)
     for trial in plan(planned):
         if trial.label not in skip:
@@ -61,17 +67,47 @@ def confirm(directory, value=lambda trial: 0.9, fail=(), skip=()):
             )
 
 
-def test_the_candidates_are_those_that_cannot_be_told_from_the_best_cheapest_first(tmp_path):
-    choice = advice.recommend(make(tmp_path)).choice
+def test_the_candidates_are_those_that_cannot_be_told_from_the_best_best_first(tmp_path):
+    found = advice.recommend(make(tmp_path))
+    choice = found.choice
     assert choice.best.cell.label == "crop+color"
     assert [(candidate.cell.label, candidate.seconds) for candidate in choice.candidates] == [
-        ("color+crop", 30.0),
         ("crop+color", 40.0),
+        ("color+crop", 30.0),
     ]
-    lead, doubt = choice.evidence
-    assert "over the best single op (color)" in lead
-    assert "over the untrained encoder" in lead
-    assert doubt.startswith("Cannot be told from crop+color: color+crop (")
+    text = shown(found)
+    assert text.index("crop+color  ") < text.index("color+crop  ")
+
+
+def test_the_sentences_are_those_of_the_report_and_name_split_and_method(tmp_path):
+    choice = advice.recommend(make(tmp_path)).choice
+    console = Console(width=200, record=True, file=io.StringIO())
+    write_report(tmp_path).show(console)
+    report = console.export_text()
+    for sentence in choice.evidence:
+        assert sentence in report
+    single, untrained, doubt = (
+        next(line for line in choice.evidence if start in line)
+        for start in ("against the best single op, color: ", "against the untrained encoder: ", "Not distinguishable")
+    )
+    assert "(validation accuracy, 95 %, two-way model, n = 3)" in single
+    assert "(validation accuracy, 95 %, paired by seed, n = 3)" in untrained
+    assert doubt.startswith("Not distinguishable from crop+color, P(best) ")
+
+
+def test_a_pair_is_told_of_only_where_it_is_better_than_the_best_single_op(tmp_path):
+    better = advice.recommend(make(tmp_path / "a")).choice.evidence
+    assert any("mean of both orders" in line for line in better)
+    worse = make(tmp_path / "b", value=lambda trial: value(trial) + 0.5 * (trial.label == "color"))
+    assert not any("mean of both orders" in line for line in advice.recommend(worse).choice.evidence)
+
+
+def test_what_is_not_above_the_untrained_encoder_is_marked(tmp_path):
+    make(tmp_path, seeds=1, value=lambda trial: 0.4 if trial.reference else value(trial))
+    found = advice.recommend(tmp_path)
+    above = {candidate.cell.label: candidate.above for candidate in found.choice.candidates}
+    assert above == {"crop+color": True, "color+crop": True, "color": True, "crop": False}
+    assert shown(found).count("(not above untrained)") == 1
 
 
 def test_the_best_is_chosen_by_validation_accuracy(tmp_path):
@@ -88,7 +124,7 @@ def test_one_branch_is_confirmed_before_a_pipeline_is_printed(tmp_path):
     assert found.final is None and not found.pipelines
     text = shown(found)
     assert f"ablate recommend {tmp_path} --confirm" in text
-    assert "2 compositions on both branches with 3 fresh seeds, about 3 min 30 s of CPU time" in text
+    assert "2 compositions with 3 fresh seeds, about 3 min 30 s of CPU time" in text
     assert "Recommended" not in text
 
 
@@ -97,15 +133,19 @@ def test_two_branches_need_no_confirmation(tmp_path):
     assert found.final is found.choice.best
     assert {path.name for path in advice.write(found)} == {
         "recommendation.json",
-        advice.KORNIA_FILE,
-        advice.TORCHVISION_FILE,
+        KORNIA_FILE,
+        TORCHVISION_FILE,
     }
-    code = (tmp_path / "report" / advice.KORNIA_FILE).read_text()
+    code = (tmp_path / "report" / KORNIA_FILE).read_text()
     assert "# Both views are augmented" in code
     text = shown(found)
-    assert "Recommended: crop+color" in text
-    assert "AugmentationSequential(" in text
-    assert str(tmp_path / "report" / advice.TORCHVISION_FILE) in text
+    last = text.strip().splitlines()[-1]
+    assert last.startswith("Recommended: crop+color (P(best) ")
+    assert last.endswith(" %). 1 other composition cannot be told from it: color+crop.")
+    assert "AugmentationSequential(" not in text
+    assert "AugmentationSequential(" in shown(found, code=True)
+    assert shown(found, code=True).strip().splitlines()[-1] == last
+    assert str(tmp_path / "report" / TORCHVISION_FILE) in text
     assert (
         json.loads((tmp_path / "report" / "recommendation.json").read_text())["recommended"]["ops"][0]["name"] == "crop"
     )
@@ -148,19 +188,124 @@ def test_nothing_is_recommended_that_training_did_not_improve(tmp_path):
     assert "No recommendation" in text
 
 
-def test_one_seed_names_the_next_best_and_says_why(tmp_path):
-    choice = advice.recommend(make(tmp_path, seeds=1)).choice
-    assert {candidate.cell.label for candidate in choice.candidates} == set(MEANS)
-    assert "One seed: the noise is unknown" in choice.evidence[1]
+def test_one_seed_names_the_next_best_and_is_provisional(tmp_path):
+    found = advice.recommend(make(tmp_path, seeds=1, branches="two"))
+    assert {candidate.cell.label for candidate in found.choice.candidates} == set(MEANS)
+    assert any("With one seed, real differences and noise" in line for line in found.choice.evidence)
+    said = "Recommended, provisionally: crop+color. With one seed, none of 4 compositions can be told from the others."
+    assert shown(found).strip().endswith(said)
+    assert advice.as_json(found)["recommended"]["provisional"] is True
+
+
+def test_a_confirmation_of_one_seed_is_provisional(tmp_path):
+    confirm(make(tmp_path), seeds=1)
+    assert advice.conclusion(advice.recommend(tmp_path)).startswith("Recommended, provisionally: ")
+
+
+def test_nothing_is_recommended_while_a_trial_is_missing_that_could_change_it(tmp_path):
+    make(tmp_path, branches="two")
+    advice.write(advice.recommend(tmp_path))
+    record_path(tmp_path, trial_of(tmp_path, "crop", 2).id).write_text("{")  # damaged: it runs again
+    found = advice.recommend(tmp_path)
+    assert found.final is None and not found.pipelines
+    assert found.choice.evidence[0].startswith("Best composition so far, after 14 of 15 trials, by validation accuracy")
+    said = f"Nothing is recommended yet: 1 of 15 trials of {tmp_path} is missing and could change the choice."
+    assert shown(found).strip().splitlines()[-1].startswith(said)
+    advice.write(found)
+    assert json.loads((tmp_path / "report" / "recommendation.json").read_text())["recommended"] is None
+    assert not list((tmp_path / "report").glob("pipeline_*"))
+
+
+def test_a_report_takes_back_what_holds_no_longer(tmp_path):
+    make(tmp_path, branches="two")
+    write_report(tmp_path)
+    assert not (tmp_path / "report" / "recommendation.json").exists()  # nobody asked for one
+    advice.write(advice.recommend(tmp_path))
+    record_path(tmp_path, trial_of(tmp_path, "crop", 2).id).unlink()
+    write_report(tmp_path)
+    assert json.loads((tmp_path / "report" / "recommendation.json").read_text())["recommended"] is None
+    assert not list((tmp_path / "report").glob("pipeline_*"))
+
+
+def test_trials_that_are_to_run_withdraw_what_they_could_change(tmp_path):
+    make(tmp_path, branches="two")
+    trials = plan(load_experiment(tmp_path))
+    advice.write(advice.recommend(tmp_path))
+    withdraw(tmp_path, [trials[0].model_copy(update={"reference": "supervised"})])
+    assert (tmp_path / "report" / "recommendation.json").exists()
+    withdraw(tmp_path, [trials[0]])
+    assert not list((tmp_path / "report").iterdir())
+
+
+@pytest.mark.parametrize("reference", ["supervised", "no-op"])
+def test_a_reference_that_changes_no_choice_is_not_waited_for(reference, tmp_path):
+    make(tmp_path, branches="two")
+    experiment = load_experiment(tmp_path)
+    save_experiment(tmp_path, experiment.model_copy(update={"references": ("untrained", reference)}))
+    assert advice.recommend(tmp_path).final is not None
+    record_path(tmp_path, trial_of(tmp_path, "untrained", 0).id).unlink()
+    assert advice.recommend(tmp_path).final is None
+
+
+def test_a_failed_trial_is_named_and_its_cell_competes_with_what_it_has(tmp_path):
+    make(tmp_path, branches="two")
+    write_record(tmp_path, failure(trial_of(tmp_path, "crop+color", 1)))
+    for seed in (0, 1, 2):
+        write_record(tmp_path, failure(trial_of(tmp_path, "crop", seed)))
+    found = advice.recommend(tmp_path)
+    assert found.final is not None and found.final.cell.label == "crop+color"
+    (told,) = (line for line in found.choice.evidence if "failed" in line)
+    assert "crop+color failed with seed 1 and is compared by its other 2 seeds" in told
+    assert "crop failed with seeds 0, 1, 2 and cannot be chosen" in told
+    assert told in advice.conclusion(found)
+    assert "2 of 3" in shown(found)
+
+
+@pytest.mark.parametrize(
+    ("of", "sentence"),
+    [
+        (lambda trial: 0.99, "reach 99 % validation accuracy; the untrained encoder reaches 100.0 %"),
+        (lambda trial: 0.5 if trial.reference else 0.985, "4 of 4 compositions reach 99 % validation accuracy: these"),
+        (lambda trial: 0.1 if trial.reference else 0.33, "than guessing one of 3 classes (33.3 %): train longer"),
+        (lambda trial: 0.6 if trial.reference else 0.5, "better than the untrained encoder (61.0 ± 0.0 % validation"),
+    ],
+)
+def test_a_set_that_is_too_easy_or_too_hard_is_called_that(of, sentence, tmp_path):
+    found = advice.recommend(make(tmp_path, branches="two", value=of))
+    (told,) = (line for line in found.choice.evidence if sentence in line)
+    assert ("train longer" in told) != ("too easy to tell augmentations apart" in told)
+    assert (found.final is None) == ("4 of 4 compositions reach 99 % validation accuracy: these" not in told)
+    if found.final is None:
+        assert advice.conclusion(found) == f"No recommendation. {told}"
+
+
+def test_a_confirmation_waits_for_the_whole_sweep(tmp_path):
+    choice = advice.recommend(make(tmp_path, skip=("crop",))).choice
+    with pytest.raises(UsageError, match=r"3 of 15 trials of .* are missing and could change which compositions"):
+        advice.to_confirm(choice)
+
+
+def test_a_confirmation_of_an_earlier_choice_decides_nothing(tmp_path):
+    make(tmp_path, value=lambda trial: value(trial) - 0.6 * (trial.label == "crop"))
+    confirm(tmp_path)
+    assert advice.recommend(tmp_path).final is not None
+    for seed in (0, 1, 2):
+        write_record(tmp_path, record(trial_of(tmp_path, "crop", seed), 0.95 + 0.01 * seed))
+    found = advice.recommend(tmp_path)
+    assert found.final is None
+    assert advice.conclusion(found).startswith(
+        "The confirmation is of an earlier choice and lacks crop, the best by now"
+    )
 
 
 def test_one_cell(tmp_path):
     choice = advice.recommend(make(tmp_path, skip=("color", "crop", "color+crop"))).choice
-    assert choice.evidence[1] == "No other composition has results."
+    told = "Only one composition has a result so far, after 6 of 15 trials. crop+color: "
+    assert choice.evidence[0].startswith(told)
 
 
 def test_no_results_yet(tmp_path):
-    with pytest.raises(UsageError, match="has no results yet; to run it: ablate grid --ops x"):
+    with pytest.raises(UsageError, match="has no results yet; to run it: `ablate grid --ops x`"):
         advice.recommend(make(tmp_path, skip=(*MEANS, "untrained")))
 
 
@@ -170,7 +315,7 @@ def test_what_cannot_be_written_as_code_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr(advice, "torchvision_code", refuse)
     found = advice.recommend(make(tmp_path, branches="two"))
-    assert set(found.pipelines) == {advice.KORNIA_FILE}
+    assert set(found.pipelines) == {KORNIA_FILE}
     text = shown(found)
     assert "mine.Tint is not an op of ablate's" in text
 

@@ -22,9 +22,10 @@ from ablate.report import write_report
 from ablate.report.comparison import draw
 from ablate.report.grid import grid_of, sweep_rows
 from ablate.report.heatmap import fix_layout, heatmap, save
+from ablate.report.order import order
 from ablate.report.palette import SIGNED, UNSIGNED, colour, ink_on
 from ablate.report.paper import TITLE, beside_the_paper, published
-from ablate.report.statistics import best_by_validation, paired_difference, summary
+from ablate.report.statistics import paired_difference, summary
 from ablate.report.terminal import render
 from ablate.results import Failure, TrialResult, record_path, write_record
 from ablate.sweep.plan import load_experiment, plan, save_experiment
@@ -129,7 +130,7 @@ def test_the_empty_sweep_and_damaged_records(tmp_path):
     sweep(tmp_path, ["a", "b"], skip=("a", "b", "a+b", "b+a", "untrained"))
     report = write_report(tmp_path)
     assert (tmp_path / "report" / "heatmap.png").exists()
-    assert summary(report.grid) == ["No cell has a result yet."]
+    assert summary(report.sweep) == ["No composition has a result yet."]
     trial = plan(make_experiment(["a", "b"]))[1]
     path = write_record(tmp_path, record(trial))
     path.write_text("{")
@@ -294,9 +295,9 @@ def test_the_best_is_chosen_by_validation_not_by_test(tmp_path):
         if trial.label == "b":
             metrics["linear_val_top1"] = 0.45
         write_record(tmp_path, record(trial, metrics=metrics))
-    grid = grid_in(tmp_path)
-    assert best_by_validation(grid.with_results).label == "b"
-    assert "by validation accuracy: b, test 50.0 %" in " ".join(summary(grid))
+    report = write_report(tmp_path)
+    assert order(report.grid).best.label == "b"
+    assert "by validation accuracy: b, 45.0 % (test 50.0 %, n = 1)" in summary(report.sweep)[0]
 
 
 def test_comparison_with_figure_5_needs_common_cells(tmp_path):
@@ -362,16 +363,18 @@ def test_long_labels_beside_the_paper(recwarn):
 
 def test_ties_and_unfinished_cells_win_nothing_silently(tmp_path):
     sweep(tmp_path, ["a", "b"], seeds=2, value=lambda trial: 0.5 if trial.reference is None else 0.6)
-    lines = summary(grid_in(tmp_path))
-    assert "Best composition by validation accuracy: a, test 50.0 ± 0.0 %, tied with a+b, b+a, b." in lines
-    assert any("No cell is better than the untrained encoder" in line for line in lines)
+    lines = summary(write_report(tmp_path).sweep)
+    best = "Best composition by validation accuracy: a, 51.0 ± 0.0 % (test 50.0 ± 0.0 %, n = 2), tied with a+b, b+a, b."
+    assert lines[0].startswith(best)
+    assert any("No composition is better than the untrained encoder (61.0 ± 0.0 %" in line for line in lines)
     for trial in plan(load_experiment(tmp_path)):
         if trial.label == "b" and trial.seed == 0:
             write_record(tmp_path, record(trial, 0.9))
         if trial.label == "b" and trial.seed == 1:
             record_path(tmp_path, trial.id).unlink()
     report = write_report(tmp_path)
-    assert "validation accuracy: a," in summary(report.grid)[0]
+    lead = "Best composition so far, after 9 of 10 trials, by validation accuracy: b, 91.0 % (test 90.0 %, n = 1)"
+    assert summary(report.sweep)[0].startswith(lead)
     assert "90.0$^{*}$" in (tmp_path / "report" / "table.tex").read_text()
     console = Console(record=True, width=100, force_terminal=False)
     report.show(console)
@@ -395,7 +398,7 @@ def test_collapse_is_shown(tmp_path):
     for trial in plan(experiment):
         write_record(tmp_path, record(trial, flags=("collapsed",)))
     report = write_report(tmp_path)
-    assert any("Collapsed" in line for line in summary(report.grid))
+    assert any("Collapsed" in line for line in summary(report.sweep))
     assert any("collapsed" in text.get_text() for text in heatmap(report.grid).findobj(Text))
 
 
@@ -442,8 +445,9 @@ def test_without_labels_rotation_prediction_takes_the_place_of_linear_evaluation
     judged = {"crop", "crop+color", "color+crop", "color"}
     assert {label for label, status in states.items() if status == "done"} == judged
     assert {label for label, status in states.items() if status == "not judged"} == states.keys() - judged
-    lines = summary(grid)
-    assert lines[0] == "Best composition by validation accuracy of rotation prediction: crop, test 31.0 %."
+    lines = summary(report.sweep)
+    best = "Best composition by validation accuracy of rotation prediction: crop, 49.0 % (test 31.0 %, n = 1)."
+    assert lines[0].startswith(best)
     assert "Not judged, since rotation prediction cannot judge what turns images: crop+rotate, " in lines[-1]
 
 

@@ -1,0 +1,95 @@
+"""Which cell is best: by means that are adjusted for the seeds that a cell lacks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ablate.report.grid import Cell
+from ablate.report.model import fit
+from ablate.report.order import adjusted, connected, ordered
+
+METRIC = "linear_val_top1"
+
+
+def cells(values):
+    return [Cell(label, {METRIC: seeds}) for label, seeds in values.items()]
+
+
+def order_of(values):
+    return ordered(cells(values), METRIC)
+
+
+def labels(found):
+    return [cell.label for cell in found.cells]
+
+
+def test_a_lucky_seed_of_one_cell_does_not_make_it_the_best():
+    values = {"good": {0: 0.8, 1: 0.7}, "bad": {0: 0.6, 1: 0.5, 2: 0.9}, "worse": {0: 0.5, 1: 0.4, 2: 0.8}}
+    assert labels(order_of(values)) == ["good", "bad", "worse"]
+
+
+def test_more_seeds_make_no_cell_the_best():
+    assert labels(order_of({"good": {0: 0.8}, "bad": {0: 0.2, 1: 0.3, 2: 0.25}})) == ["good", "bad"]
+
+
+def test_means_where_every_cell_has_every_seed_are_plain():
+    values = {"a": {0: 0.1, 1: 0.25}, "b": {0: 0.3, 1: 0.7}}
+    assert adjusted(values) == {"a": pytest.approx(0.175, abs=0), "b": pytest.approx(0.5, abs=0)}
+    assert not order_of(values).is_adjusted
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_adjusted_means_are_those_of_the_two_way_model(seed):
+    rng = np.random.default_rng(seed)
+    values = {
+        f"c{c}": {s: float(v) for s, v in enumerate(rng.normal(0.5, 0.1, 4)) if s == 0 or rng.random() < 0.6}
+        for c in range(6)
+    }
+    found, model = order_of(values), fit(cells(values), METRIC)
+    differences = np.array([found.scores[label] for label in model.labels]) - model.means
+    assert np.ptp(differences) < 1e-12
+    observations = [value for known in values.values() for value in known.values()]
+    weighted = [len(known) * found.scores[label] for label, known in values.items()]
+    assert sum(weighted) == pytest.approx(sum(observations))  # the scale is that of what was measured
+    assert found.contenders[0] == found.best.label
+
+
+def test_a_chain_of_shared_seeds_compares_cells_that_share_none():
+    found = order_of({"a": {0: 0.5}, "b": {0: 0.6, 1: 0.3}, "c": {1: 0.2}})
+    assert labels(found) == ["b", "a", "c"] or found.scores["a"] == pytest.approx(found.scores["c"])
+    assert found.scores["b"] - found.scores["a"] == pytest.approx(0.1)
+    assert found.scores["b"] - found.scores["c"] == pytest.approx(0.1)
+    assert found.model is None
+    assert found.difference(*found.cells[:2]).low is None
+
+
+def test_cells_that_share_no_seed_are_not_compared():
+    values = {"high": {7: 0.99}, "a": {0: 0.3}, "b": {0: 0.4}, "also": {8: 0.98}}
+    found = order_of(values)
+    assert labels(found) == ["b", "a"]
+    assert [cell.label for cell in found.apart] == ["high", "also"]
+    assert connected(values) == [["high"], ["a", "b"], ["also"]]
+    assert found.percent(found.apart[0]) == "99.0 %"
+
+
+def test_a_late_cell_joins_two_groups():
+    assert connected({"a": {0: 1}, "b": {1: 1}, "c": {0: 1, 1: 1}, "d": {2: 1}}) == [["a", "b", "c"], ["d"]]
+
+
+def test_the_model_is_of_what_is_compared():
+    values = {f"c{i}": {0: 0.1 * i, 1: 0.1 * i + 0.01 * (i % 2)} for i in range(4)}
+    found = order_of({**values, "apart": {9: 1.0}})
+    assert found.model is not None
+    assert set(found.model.labels) == values.keys()
+
+
+def test_equals_stand_in_the_order_of_the_plan():
+    found = order_of({"b": {0: 0.5, 1: 0.6}, "a": {0: 0.6, 1: 0.5}, "c": {0: 0.1, 1: 0.1}})
+    assert labels(found) == ["b", "a", "c"]
+    assert [cell.label for cell in found.equals] == ["b", "a"]
+
+
+def test_nothing_and_one():
+    assert order_of({}).best is None
+    assert order_of({"a": {3: 0.5}}).best.label == "a"
