@@ -83,7 +83,7 @@ def test_the_numbers_in_the_docs():
         cell = g.cells[a, b]
         assert f"{100 * cell.mean():.1f} ± {100 * cell.std():.1f}" in text, cell.label
     paper = beside_the_paper(grid(SEVEN))
-    assert re.search(r"\*\*(.+)\*\* over 49 cells", text)[1] in str(paper)
+    assert re.search(r"\*\*(.+)\*\* \(95 %, resampling ops\) over 49 cells", text)[1] in str(paper)
     assert f"at up to {paper.ceiling:.2f} with" in text
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ablate.console import counted
 from ablate.report.grid import Grid
 from ablate.report.heatmap import CELL, NAMES, STYLE, draw_panel, heading_height, notes, short_names
-from ablate.report.ranks import FEWEST, interval, reliability, spearman
+from ablate.report.ranks import FEWEST, FEWEST_OPS, reliability, spearman, told
 from ablate.report.scale import scale
 
 WIDEST = 10.0  # inches of a figure whose text is still legible on a page
@@ -47,8 +47,17 @@ class Comparison:
 
     @cached_property
     def rho(self) -> float:
-        """NaN below four cells, and where one of the two grids is constant."""
-        return spearman(*self._means) if self.n >= FEWEST else math.nan
+        """NaN below four cells, where one of the two grids is constant, and where cells were pruned.
+
+        What is left of a pruned grid was selected by what is to be ranked.
+        """
+        return spearman(*self._means) if self.n >= FEWEST and not self.pruned else math.nan
+
+    @property
+    def pruned(self) -> int:
+        """Cells that one of the two did not train to the end."""
+        both = zip(self.ours.cells.values(), self.other.cells.values(), strict=True)
+        return sum("pruned" in (a.status, b.status) for a, b in both)
 
     @cached_property
     def ceiling(self) -> float:
@@ -63,11 +72,13 @@ class Comparison:
     def __str__(self) -> str:
         if not self.ranks:
             why = "too few for a rank correlation" if self.n < FEWEST else "which one of the two does not rank"
+            if self.pruned:
+                why = f"no rank correlation, since {counted(self.pruned, 'cell')} were not trained to the end"
             return f"{self.name}: {counted(self.n, 'cell')} in common, {why}."
-        low, high = interval(*self._means)
+        by = " (95 %, resampling ops)" if len(self.ours.ops) >= FEWEST_OPS else ""
         room = f"; the noise of its seeds leaves room for {self.ceiling:.2f}" if not math.isnan(self.ceiling) else ""
         return (
-            f"Spearman rank correlation with {self.name}: {self.rho:+.2f} [{low:+.2f}, {high:+.2f}] (95 %, bootstrap) "
+            f"Spearman rank correlation with {self.name}: {told(*self._means, self._places)}{by} "
             f"over {self.n} cells{room}."
         )
 

@@ -29,7 +29,8 @@ Status = Literal["done", "partial", "failed", "missing", "not judged", "left out
 class Cell:
     """One composition (or reference): by metric, the value of every seed that has one, as a fraction.
 
-    ``metric`` is what the grid is about: linear evaluation or, without labels, rotation prediction.
+    ``metric`` is what the grid is about: linear evaluation or, without labels, rotation prediction. ``ops`` are the
+    names of its composition's, where they are known; in a grid its row's and its column's.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Cell:
     pruned: int = 0
     flags: tuple[str, ...] = ()
     metric: str = LINEAR
+    ops: tuple[str, ...] = ()
 
     def seeds(self, metric: str | None = None) -> dict[int, float]:
         """Seed -> value, of ``metric`` or the grid's own."""
@@ -146,6 +148,7 @@ def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
         "label": trial.label,
         "row": None if trial.point else trial.row,  # on further axes a grid is one of many
         "column": None if trial.point else trial.column,
+        "ops": "+".join(spec.name for spec in trial.config.composition),
         "reference": trial.reference,
         "status": record.status if record else "missing",
         "flags": ",".join(record.flags) if record else "",
@@ -168,7 +171,7 @@ def grid_of(table: pd.DataFrame | list[dict[str, Any]]) -> Grid:
         by_cell.setdefault((row["row"], row["column"]), []).append(row)
     metric = _metric(rows)
     labels = {(a, b): a if a == b else f"{a}+{b}" for a in ops for b in ops}
-    cells = {place: _cell(label, by_cell.get(place, []), metric) for place, label in labels.items()}
+    cells = {place: _cell(label, by_cell.get(place, []), metric, place) for place, label in labels.items()}
     names = dict.fromkeys(row["reference"] for row in rows if _text(row["reference"]))
     references = {name: _cell(name, [row for row in rows if row["reference"] == name], metric) for name in names}
     beside = dict.fromkeys(row["label"] for row in rows if not _text(row["row"]) and not _text(row["reference"]))
@@ -188,7 +191,7 @@ def _flags(row: dict[str, Any]) -> list[str]:
     return [flag for flag in str(row.get("flags") or "").split(",") if flag]
 
 
-def _cell(label: str, rows: list[dict[str, Any]], metric: str) -> Cell:
+def _cell(label: str, rows: list[dict[str, Any]], metric: str, ops: tuple[str, ...] = ()) -> Cell:
     done = [row for row in rows if row["status"] == "done"]
     by_metric = {
         name: {int(row["seed"]): float(row[name]) for row in done if _number(row.get(name))}
@@ -198,7 +201,13 @@ def _cell(label: str, rows: list[dict[str, Any]], metric: str) -> Cell:
     flags = sorted({flag for row in done for flag in _flags(row)})
     failed = sum(row["status"] == "failed" for row in rows)
     pruned = sum(row["status"] == "pruned" for row in rows)
-    return Cell(label, values, len(rows), failed, pruned, tuple(flags), metric)
+    return Cell(label, values, len(rows), failed, pruned, tuple(flags), metric, ops or _ops(rows))
+
+
+def _ops(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The names of a composition's ops, where the table has them."""
+    known = next((row["ops"] for row in rows if _text(row.get("ops"))), "")
+    return tuple(known.split("+")) if known else ()
 
 
 def _text(value: object) -> bool:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ablate.report.grid import LINEAR, Cell, Grid
 from ablate.report.heatmap import STYLE
-from ablate.report.ranks import FEWEST, interval, spearman
+from ablate.report.ranks import FEWEST, ops_of, spearman, told
 from ablate.report.sections import Section
 
 METRICS = {
@@ -27,15 +27,14 @@ METRICS = {
 class Agreement:
     """A label-free metric against linear accuracy over ``n`` cells.
 
-    ``rho`` is Spearman's, of the metric in the direction that is taken for better, with a 95 % bootstrap interval over
-    cells; ``chosen`` is the cell that the metric would have chosen, ``regret`` the linear accuracy (a fraction) that
-    this would have cost.
+    ``rho`` is Spearman's, of the metric in the direction that is taken for better, as ``told`` with its 95 % interval
+    by resampling ops; ``chosen`` is the cell that the metric would have chosen, ``regret`` the linear accuracy (a
+    fraction) that this would have cost.
     """
 
     metric: str
     rho: float
-    low: float
-    high: float
+    told: str
     n: int
     chosen: str
     regret: float
@@ -54,13 +53,13 @@ def section(grid: Grid) -> list[Section]:
     if not found:
         return []
     text = (
-        "Spearman's rank correlation with linear accuracy over the cells, with a 95 % bootstrap interval, and what it "
-        "would have cost to choose without labels."
+        "Spearman's rank correlation with linear accuracy over the cells, with a 95 % interval by resampling ops, and "
+        "what it would have cost to choose without labels."
     )
     rows = tuple(
         (
             METRICS[a.metric][0],
-            f"{a.rho:+.2f} [{a.low:+.2f}, {a.high:+.2f}]",
+            a.told,
             str(a.n),
             a.chosen,
             f"{100 * a.regret:.1f} points",
@@ -84,7 +83,7 @@ def scatter(grid: Grid, found: Sequence[Agreement]) -> Figure:
             axes.scatter([x[at]], [y[at]], s=45, facecolors="none", edgecolors="#b2182b", linewidths=1)
             better = "" if METRICS[a.metric][1] > 0 else ", less is better"
             axes.set_xlabel(f"{METRICS[a.metric][0]}{better}", fontsize=7)
-            axes.set_title(f"rho = {a.rho:+.2f} [{a.low:+.2f}, {a.high:+.2f}]", fontsize=7)
+            axes.set_title(f"rho = {a.told}", fontsize=7)
             axes.tick_params(labelsize=6)
             axes.spines[["top", "right"]].set_visible(False)
         figure.axes[0].set_ylabel("linear evaluation top-1 (%)", fontsize=7)
@@ -100,6 +99,6 @@ def _agreement(metric: str, cells: Sequence[Cell]) -> Agreement:
     judged = np.array([sign * (cell.mean(metric) or 0.0) for cell in cells])
     linear = np.array([cell.mean() or 0.0 for cell in cells])
     chosen = int(judged.argmax())
-    low, high = interval(judged.tolist(), linear.tolist())
-    rho = spearman(judged.tolist(), linear.tolist())
-    return Agreement(metric, rho, low, high, len(cells), cells[chosen].label, float(linear.max() - linear[chosen]))
+    ranks = judged.tolist(), linear.tolist()
+    rho, text = spearman(*ranks), told(*ranks, [ops_of(cell) for cell in cells])
+    return Agreement(metric, rho, text, len(cells), cells[chosen].label, float(linear.max() - linear[chosen]))

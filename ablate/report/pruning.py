@@ -6,7 +6,7 @@ import statistics
 
 from ablate.config import Rung
 from ablate.report.grid import Cell
-from ablate.report.ranks import FEWEST, interval, spearman
+from ablate.report.ranks import FEWEST, ops_of, told
 from ablate.report.sections import Section
 from ablate.report.sweep import Sweep
 from ablate.sweep.prune import knn_at
@@ -39,20 +39,19 @@ def went_on(sweep: Sweep, rung: Rung) -> str:
 
 
 def agreement(sweep: Sweep, rung: Rung) -> str:
-    """``+0.91 [+0.84, +0.95] over 49 cells`` (95 %, bootstrap over cells), or why there is none."""
+    """``+0.91 [+0.84, +0.95] over 49 cells`` (95 %, by resampling ops), or why there is none."""
     epoch = rung.epoch(sweep.experiment.shared.epochs)
     pairs = [
-        (knn, cell.validation)
+        (knn, cell.validation, ops_of(cell))
         for cell in sweep.grid.with_results
         if (knn := _knn(sweep, cell, epoch)) is not None and cell.validation is not None
     ]
     if len(pairs) < FEWEST:
         return f"too few cells ({len(pairs)})"
-    early, late = [a for a, _ in pairs], [b for _, b in pairs]
+    early, late, ops = zip(*pairs, strict=True)
     if min(len(set(early)), len(set(late))) == 1:
         return f"all {len(pairs)} are equal"
-    low, high = interval(early, late)
-    return f"{spearman(early, late):+.2f} [{low:+.2f}, {high:+.2f}] over {len(pairs)} cells"
+    return f"{told(early, late, ops)} over {len(pairs)} cells"
 
 
 def _knn(sweep: Sweep, cell: Cell, epoch: int) -> float | None:

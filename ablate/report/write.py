@@ -87,12 +87,10 @@ def write_report(
         if len(comparison.ours.ops) > 1:  # one cell beside another is no picture; the sentence says all
             save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
     comparisons = [comparison for comparison, _ in compared]
-    figure_5 = beside_the_paper(sweep.grid) if is_its_setting(sweep.experiment.shared) and not paper else None
-    also = [figure_5] if figure_5 and figure_5.ranks else []
     sections = [*axes.section(sweep), *effects(sweep.grid), *ranking(sweep.grid), *search.section(sweep)]
     sections += [*pruning.section(sweep), *label_free.section(sweep.grid)]
     refresh_recommendation(sweep.directory)
-    html = page(sweep, [*comparisons, *also], sections, refresh)
+    html = page(sweep, comparisons, sections, refresh)
     write_atomically(out / PAGE, html)
     return Report(sweep, comparisons)
 
