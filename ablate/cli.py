@@ -8,7 +8,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,7 +23,10 @@ from ablate.help import WIDTH, Command, Commands
 from ablate.sweep.slurm import cluster
 
 if TYPE_CHECKING:
-    from ablate.config import Slurm
+    from rich.console import Console
+
+    from ablate.config import Slurm, Trial
+    from ablate.data import DataSet
     from ablate.experiment_file import ExperimentFile
     from ablate.report.recommend import Choice
     from ablate.results import TrialResult
@@ -417,6 +420,9 @@ def train(
     skip_corrupt: options.SkipCorrupt = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run it again if it failed")] = False,
     rank_timeout: options.RankTimeout = 600.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be trained and its cost; run nothing")
+    ] = False,
 ) -> int:
     """Train and evaluate one composition here and now. The same command again resumes.
 
@@ -424,15 +430,16 @@ def train(
 
     Under torchrun, all its processes train together: torchrun --nproc-per-node 2 -m ablate train crop+color
     """
+    from ablate.config import Trial
     from ablate.data import cache_dir
     from ablate.distributed import asked_for
     from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
     from ablate.inputs import make_request, prepare_images, with_data
+    from ablate.ops import parse_op, spec
     from ablate.outline import outline_of
-    from ablate.settings import parse_assignments, parse_one, trial_config, validate
+    from ablate.settings import op_defaults, parse_assignments, parse_one, trial_config, validate
+    from ablate.sweep.dry_run import show_trial
     from ablate.sweep.run import check_writable
-    from ablate.sweep.workspace import log_path, logging_to
-    from ablate.trial import Context, Interrupted, run_trial, taking_part
 
     flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
     flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
@@ -451,6 +458,34 @@ def train(
     console = make_console()
     say(console, str(images))
     say(console, outline_of([config]))
+    trial = Trial(config=config, seed=seed, label=str(parsed))
+    if dry_run:
+        crop = spec(parse_op("crop", op_defaults(request)))
+        show_trial(trial, request.data, crop, cache_dir(cache), out, console)
+        return 0
+    return _train(trial, images, specs, out, console, retry_failed, rank_timeout, keep_encoder=keep_encoder)
+
+
+def _train(
+    trial: Trial,
+    images: DataSet,
+    protocols: Sequence[str],
+    out: Path,
+    console: Console,
+    retry_failed: bool,
+    rank_timeout: float,
+    *,
+    keep_encoder: bool,
+) -> int:
+    """Train and evaluate ``trial`` in this process, or in those that torchrun started; returns the exit code."""
+    from ablate.sweep.room import refuse_without_room, room_for
+    from ablate.sweep.workspace import log_path, logging_to
+    from ablate.trial import Context, Interrupted, run_trial, taking_part
+
+    config = trial.config
+    count = len(images.train.labels) + len(images.test.labels)
+    if config.world_size == 1 and (warning := refuse_without_room(room_for([config], 1, count))):
+        say(console, warning, "yellow")
 
     def report(epoch: int, metrics: dict[str, Any]) -> None:
         values = {name: value for name, value in metrics.items() if name != "epoch"}
@@ -459,7 +494,7 @@ def train(
         ]
         say(console, f"epoch {epoch}/{config.epochs}: {', '.join(shown)}")
 
-    log = log_path(out, f"{config.key}-s{seed}")
+    log = log_path(out, trial.id)
     try:
         with logging_to(log, logging.INFO if is_main() else logging.ERROR), taking_part(config, rank_timeout) as part:
             result = run_trial(
@@ -467,11 +502,11 @@ def train(
                 out,
                 Context(report=report, stop_requested=part.stop_requested),
                 data=images,
-                seed=seed,
-                label=str(parsed),
+                seed=trial.seed,
+                label=trial.label,
                 device=part.device,
                 retry_failed=retry_failed,
-                protocols=specs,
+                protocols=protocols,
                 keep_encoders="all" if keep_encoder else "none",
                 world=part.world,
             )

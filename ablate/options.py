@@ -36,7 +36,7 @@ ShortSide = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="cifar10-fast, cifar10-readme@2, cifar10-paper@2, imagenet-readme@2, imagenet-paper@2 or glyphs",
+        help="laptop (for CPUs), cifar10-fast, cifar10-readme@2 or -paper@2, imagenet-readme@2 or -paper@2, glyphs",
         show_default="by data set and image size",
     ),
 ]

@@ -112,10 +112,11 @@ def resolve_device(device: str) -> str:
 
 
 def image_size(request: Request) -> int:
-    """The training size in pixels: asked for, else the data set's own."""
+    """The training size in pixels: asked for, else the data set's own; no larger than the preset has it."""
     size = request.values.get("image_size")
     if size is None:
-        return native_size(request.data)
+        own, named = native_size(request.data), NAMED.get(request.preset or "")
+        return min(own, named.largest) if named and named.largest else own
     if not isinstance(size, int) or isinstance(size, bool) or not MIN_SIZE <= size <= MAX_SIZE:
         raise UsageError(f"the image size must be a whole number of pixels from {MIN_SIZE} to {MAX_SIZE}, not {size!r}")
     return size

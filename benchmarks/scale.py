@@ -33,6 +33,7 @@ from ablate.report import write_report
 from ablate.report.live import print_status
 from ablate.results import record_path
 from ablate.sweep import dry_run
+from ablate.sweep.estimate import Estimate
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.progress import Progress
 from ablate.sweep.run import survey
@@ -124,7 +125,9 @@ def attempt(*, alive: bool) -> dict[str, object]:
 
 def functions(directory: Path) -> dict[str, Callable[[], object]]:
     content = load_experiment(directory)
-    dry_run.trial_seconds = lambda *_: 1.0  # the measurement of a trial's steps, which is not what grows
+    dry_run.estimate = lambda *_: Estimate(
+        1.0, "untimed"
+    )  # the measurement of a trial's steps, which is not what grows
 
     def display() -> None:
         """Two looks at a sweep of which half is done."""

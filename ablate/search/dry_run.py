@@ -14,7 +14,7 @@ from ablate.search.budget import Budget
 from ablate.search.propose import Defaults
 from ablate.search.run import cells, next_batch
 from ablate.space import tuned
-from ablate.sweep.estimate import trial_seconds
+from ablate.sweep.dry_run import measured, show_memory
 from ablate.sweep.eta import clock
 from ablate.sweep.run import merge_with_existing, survey
 
@@ -74,7 +74,11 @@ def _show_worth(
     console: Console,
 ) -> None:
     at_once = devices[: len(batch) * len(whole.seeds)]
-    each = trial_seconds(whole.model_copy(update={"compositions": tuple(batch)}), at_once, cache)
+    proposed = whole.model_copy(update={"compositions": tuple(batch)})
+    found = measured(proposed, at_once[0], cache, console)
+    show_memory(proposed, len(at_once), cache, console)
+    if (each := found.seconds) is None:
+        return
     workers, left = counted(len(at_once), "worker"), budget.amount - spent
     if budget.unit == "trials":
         worth = f"{clock(each * math.ceil(left / len(at_once)))} in all with {workers}"
@@ -82,4 +86,4 @@ def _show_worth(
         gpus = whole.shared.world_size if budget.unit == "gpuh" else 1 / len(at_once)
         worth = f"about {counted(int(left * 3600 / (each * gpus)), 'trial')} with {workers}"
     ends = ", if none is pruned" if whole.prune else ""
-    say(console, f"estimated: {clock(each)} per trial (measured here on a few steps), {worth}{ends}")
+    say(console, f"estimated: {clock(each)} per trial ({found.how}), {worth}{ends}")

@@ -188,9 +188,13 @@ class Trainer:
             "images_per_second": self.steps_per_epoch * self.config.batch_size / seconds,
         }
 
-    def train_steps(self, count: int) -> None:
-        """The current epoch's first ``count`` steps, to measure their time."""
-        self._train(self._batches()[:count], lambda: False)
+    def train_steps(self, count: int, images: int | None = None) -> None:
+        """The current epoch's first ``count`` steps, with the first ``images`` of their batches, to measure their time.
+
+        ``images`` is for one process without micro-batches.
+        """
+        self._graph = None if images else self._graph  # it holds one size of batch
+        self._train([batch[:images] for batch in self._batches()[:count]], lambda: False)
 
     def _train(self, batches: Sequence[Tensor], should_stop: Callable[[], bool]) -> Tensor | None:
         """This process's sums of loss and top-1 over ``batches``, float ``[2]`` on the device; None once paused."""

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ablate.config import Experiment, Trial
-from ablate.console import say
-from ablate.sweep.estimate import trial_seconds
+from ablate.config import Experiment, NamedComposition, OpSpec, Trial
+from ablate.console import counted, say
+from ablate.results import record_path
+from ablate.sweep.estimate import Estimate, estimate
 from ablate.sweep.eta import clock, remaining_seconds
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, told
+from ablate.sweep.room import room_of
 from ablate.sweep.run import State, summary, survey
 
 MOST_NAMES = 60
@@ -54,16 +56,64 @@ def show_plan(
 def show_cost(
     experiment: Experiment, state: State, devices: list[str], cache: Path, retry_failed: bool, console: Console
 ) -> None:
-    """Print the time that what is left takes, measured here; nothing where nothing is left."""
+    """Print the time and memory that what is left takes; nothing where nothing is left."""
     waiting = sum(trial.reference != "untrained" for trial in state.missing) + len(state.failed) * retry_failed
-    if waiting:
-        at_once = devices[:waiting]
-        each = trial_seconds(experiment, at_once, cache)
-        left = remaining_seconds(each, waiting, (), len(at_once)) * (cost(experiment) if experiment.prune else 1)
-        size = experiment.shared.world_size
-        shared = f" of one process, shared by {size}" if size > 1 else ""
+    if not waiting:
+        return
+    at_once = devices[:waiting]
+    found = measured(experiment, at_once[0], cache, console)
+    if found.seconds is not None:
+        left = remaining_seconds(found.seconds, waiting, (), len(at_once))
+        left *= cost(experiment) if experiment.prune else 1
+        beside = ", taken to be as fast side by side as alone" if len(at_once) > 1 else ""
         say(
             console,
-            f"estimated: {clock(each)} per trial (measured here on a few steps{shared}), {clock(left)} in all "
-            f"with {len(at_once)} worker{'s' * (len(at_once) != 1)}",
+            f"estimated: {clock(found.seconds)} per trial ({found.how}), {clock(left)} in all "
+            f"with {counted(len(at_once), 'worker')}{beside}",
         )
+    show_memory(experiment, len(at_once), cache, console)
+
+
+def measured(experiment: Experiment, device: str, cache: Path, console: Console) -> Estimate:
+    """What a trial takes here; printed are that it is being measured, and what speaks against waiting for it."""
+    say(console, "measuring a few steps ...")
+    found = estimate(experiment, device, cache)
+    if found.seconds is None:
+        least = f", so a trial takes more than about {clock(found.at_least)}" if found.at_least else ""
+        say(console, f"estimated: nothing; {found.how}{least}", "yellow")
+    elif found.laptop is not None and found.laptop < found.seconds / 2:
+        long, short = clock(found.seconds), clock(found.laptop)
+        say(console, f"this takes {long} per trial on this CPU; --preset laptop: about {short}", "yellow")
+    return found
+
+
+def show_memory(experiment: Experiment, workers: int, cache: Path, console: Console) -> None:
+    """Print what workers take at their peak, and whether that fits; nothing where it is not known."""
+    if room := room_of(experiment, workers, cache):
+        say(console, str(room))
+        if room.warning:
+            say(console, room.warning, "yellow")
+
+
+def show_trial(trial: Trial, data: str, crop: OpSpec, cache: Path, directory: Path, console: Console) -> None:
+    """What ``ablate train --dry-run`` says: whether the trial is done, else what it takes here. Writes nothing.
+
+    ``crop`` is the op of that name, which an experiment holds for its references.
+    """
+    path = record_path(directory, trial.id)
+    if path.exists():
+        say(console, f"done already: {path}")
+        return
+    shared = trial.config.model_copy(update={"composition": ()})
+    experiment = Experiment(
+        data=data,
+        seeds=(trial.seed,),
+        references=(),
+        reference_crop=crop,
+        compositions=(NamedComposition(label=trial.label, ops=trial.config.composition),),
+        shared=shared,
+    )
+    found = measured(experiment, shared.device, cache, console)
+    if found.seconds is not None:
+        say(console, f"estimated: {clock(found.seconds)} ({found.how})")
+    show_memory(experiment, 1, cache, console)

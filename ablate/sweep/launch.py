@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from ablate.sweep.dry_run import show_cost, show_plan
 from ablate.sweep.local import default_devices
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import run_rungs, short_of
+from ablate.sweep.room import refuse_without_room, room_for, room_of
 from ablate.sweep.run import INTERRUPTED, merge_with_existing, run_sweep, summary, survey
 from ablate.sweep.slurm.dry_run import show_submission
 from ablate.sweep.slurm.submission import JOBS, forget_cancelling, was_cancelled
@@ -53,12 +55,28 @@ def run_here(
         state = survey(directory, trials, prunes=bool(whole.prune))
         say(console, summary(trials, state, retry_failed))
         show_cost(whole, state, devices, cache, retry_failed, console)
+    _check_room(directory, whole, len(devices), cache, console)
     code = run_sweep(directory, experiment, cache, devices, retry_failed, console)
     if code != INTERRUPTED:
         from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
 
         write_report(directory).show(console)
     return code
+
+
+def _check_room(directory: Path, experiment: Experiment, workers: int, cache: Path, console: Console) -> None:
+    """Say that memory is short, where it is.
+
+    Raises:
+        UsageError: there is clearly not enough for what is left to train.
+    """
+    room = room_of(experiment, workers, cache)
+    if room is None or room.warning is None:
+        return
+    missing = survey(directory, plan(experiment), prunes=bool(experiment.prune)).missing
+    at_once = min(workers, sum(trial.reference != "untrained" for trial in missing))
+    if at_once and (warning := refuse_without_room(dataclasses.replace(room, workers=at_once))):
+        say(console, warning, "yellow")
 
 
 @contextlib.contextmanager
@@ -68,6 +86,8 @@ def training_here(
     """What runs all that an experiment lacks on this machine; failed trials are retried the first time only."""
     devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
     retry = [retry_failed]
+    if warning := refuse_without_room(room_for([shared], len(devices), 0)):
+        say(console, warning, "yellow")
 
     def train(experiment: Experiment) -> int:
         return run_sweep(directory, experiment, cache, devices, bool(retry and retry.pop()), console)

@@ -24,6 +24,7 @@ from ablate.search.propose import Known, propose
 from ablate.search.run import run_search
 from ablate.space import check, place
 from ablate.sweep import launch
+from ablate.sweep.estimate import Estimate
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from tests.report.test_report import failure, make_experiment, record
 from tests.test_cli import ablate, one_sentence
@@ -226,7 +227,7 @@ def test_the_report_of_a_search(tmp_path):
     [("40", "50 min 00 s in all with 2 workers"), ("3h", "about 360 trials"), ("3gpuh", "about 180 trials with 2")],
 )
 def test_a_dry_run_says_what_the_budget_is_worth_and_writes_nothing(tmp_path, monkeypatch, text, worth):
-    monkeypatch.setattr(dry_run, "trial_seconds", lambda experiment, devices, cache: 60.0 * len(devices) / 2)
+    monkeypatch.setattr(dry_run, "measured", lambda *_: Estimate(60.0, "measured"))
 
     def said(directory, budget, devices):
         stream = io.StringIO()

@@ -10,8 +10,7 @@ from rich.console import Console
 from ablate.config import Experiment, Slurm
 from ablate.console import counted, say, say_as_it_is
 from ablate.results import TrialResult
-from ablate.sweep.dry_run import print_plan
-from ablate.sweep.estimate import trial_seconds
+from ablate.sweep.dry_run import measured, print_plan
 from ablate.sweep.eta import REPRESENTATIVE, clock
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, stage
@@ -74,13 +73,14 @@ def _show_cost(
     shared = experiment.shared
     on_gpus = shared.device == "cuda"
     unit = "GPU" if on_gpus else "core"
-    measured = _on_record(state.finished)
-    each, whence = statistics.fmean(measured) if measured else None, f"from {counted(len(measured), 'trial')} on record"
+    known = _on_record(state.finished)
+    each, whence = statistics.fmean(known) if known else None, f"from {counted(len(known), 'trial')} on record"
     if each is None and not on_gpus:
-        each, whence = trial_seconds(experiment, ["cpu"], cache), "measured here on a few steps"
-    if each is None:
+        found = measured(experiment, "cpu", cache, console)
+        each, whence = found.seconds, found.how
+    if each is None and on_gpus:
         say(console, "estimated: nothing yet, as no trial is on record and this is not the machine to measure on")
-    else:
+    elif each is not None:
         share = shared.world_size / slurm.per_gpu if on_gpus else shared.threads * shared.world_size
         hours = each * share * waiting / 3600 * (cost(experiment) if experiment.prune else 1)
         say(console, f"estimated: {_plain(hours)} {unit} hours, {clock(each)} per trial ({whence})")

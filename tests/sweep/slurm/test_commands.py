@@ -8,6 +8,7 @@ import pytest
 
 from ablate.config import Slurm
 from ablate.errors import UsageError
+from ablate.sweep.estimate import Estimate
 from ablate.sweep.logs import print_log
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.slurm import cluster
@@ -100,14 +101,14 @@ def dry_run(sweep, **slurm):
 
 @pytest.fixture
 def quick_measurement(monkeypatch):
-    monkeypatch.setattr("ablate.sweep.slurm.dry_run.trial_seconds", lambda *_: 1800.0)
+    monkeypatch.setattr("ablate.sweep.slurm.dry_run.measured", lambda *_: Estimate(1800.0, "measured"))
 
 
 def test_a_dry_run_shows_the_very_script_and_the_cost(sweep, fake_slurm, quick_measurement):
     said = dry_run(sweep, cpus=2, time=60, partition="main")
     assert "10 to run" in said
     assert "10 jobs in 1 array, each of up to 1 trial, on partition main, CPUs only, 2 cores, up to 1 h 00 min" in said
-    assert "estimated: 5 core hours, 30 min 00 s per trial (measured here on a few steps)" in said
+    assert "estimated: 5 core hours, 30 min 00 s per trial (measured)" in said
     assert "asked for: 20 core hours" in said
     assert not sweep.directory.exists()
     assert not fake_slurm.calls("sbatch")

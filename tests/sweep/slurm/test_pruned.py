@@ -9,6 +9,7 @@ from ablate.config import Slurm
 from ablate.lease import running_directory
 from ablate.results import read_record, record_path, write_atomically, write_record
 from ablate.sweep import launch
+from ablate.sweep.estimate import Estimate
 from ablate.sweep.plan import plan, save_experiment
 from ablate.sweep.prune import RUNGS
 from ablate.sweep.slurm.dry_run import show_submission
@@ -48,7 +49,7 @@ def test_a_job_tells_its_workers_how_far(in_job, sweep, stub_worker):  # noqa: F
 
 
 def test_a_dry_run_shows_the_jobs_up_to_the_first_rung_and_what_all_costs(sweep, fake_slurm, monkeypatch):
-    monkeypatch.setattr("ablate.sweep.slurm.dry_run.trial_seconds", lambda *_: 3600.0)
+    monkeypatch.setattr("ablate.sweep.slurm.dry_run.measured", lambda *_: Estimate(3600.0, "measured"))
     with sweep.listening() as console:
         experiment = sweep.experiment.model_copy(update={"slurm": Slurm()})
         show_submission(sweep.directory, experiment, sweep.directory, False, console)
@@ -179,7 +180,7 @@ def test_without_sweep_the_same_command_trains_the_rest(tmp_path, experiment, mo
 
 
 def test_a_dry_run_counts_what_is_retried_and_what_was_pruned(sweep, fake_slurm, monkeypatch):
-    monkeypatch.setattr("ablate.sweep.slurm.dry_run.trial_seconds", lambda *_: 3600.0)
+    monkeypatch.setattr("ablate.sweep.slurm.dry_run.measured", lambda *_: Estimate(3600.0, "measured"))
     trials = plan(sweep.experiment)
     save_experiment(sweep.directory, sweep.experiment)
     for trial in trials[:-2]:
