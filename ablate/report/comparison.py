@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from ablate.console import counted
 from ablate.report.grid import Grid
 from ablate.report.heatmap import CELL, NAMES, STYLE, draw_panel, heading_height, notes, short_names
+from ablate.report.order import scores
 from ablate.report.ranks import FEWEST, FEWEST_OPS, reliability, spearman, told
 from ablate.report.scale import scale
 
@@ -42,8 +43,9 @@ class Comparison:
     @cached_property
     def _means(self) -> tuple[list[float], list[float]]:
         there = dict(zip(self.ours.cells, self.other.cells.values(), strict=True))
-        places = self._places
-        return [self.ours.cells[p].mean() or 0.0 for p in places], [there[p].mean() or 0.0 for p in places]
+        sides = [self.ours.cells[p] for p in self._places], [there[p] for p in self._places]
+        ours, other = (scores(cells, grid.metric) for cells, grid in zip(sides, (self.ours, self.other), strict=True))
+        return ours, other
 
     @cached_property
     def rho(self) -> float:

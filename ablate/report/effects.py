@@ -9,6 +9,7 @@ from itertools import combinations
 
 from ablate.report.grid import Grid
 from ablate.report.model import Difference, fit
+from ablate.report.order import scores
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def _estimates(grid: Grid, contrasts: Sequence[Mapping[str, float]]) -> list[Dif
     model = fit(list(grid.cells.values()))
     if model is not None:
         return model.contrasts(contrasts)
-    means = {cell.label: cell.mean() or 0.0 for cell in grid.cells.values()}
+    cells = list(grid.cells.values())
+    means = dict(zip((cell.label for cell in cells), scores(cells, grid.metric), strict=True))
     sums = [sum(weight * means[label] for label, weight in weights.items()) for weights in contrasts]
     return [Difference(total, None, None, 1) for total in sums]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ablate.report.comparison import Comparison
 from ablate.report.grid import Grid
+from ablate.report.order import ordered
 from ablate.report.palette import SIGNED, UNSIGNED, as_hex, colour, ink_on
 from ablate.report.scale import LEAST, least_span, scale
 
@@ -90,11 +91,11 @@ def standard_error(grid: Grid) -> Layer:
 
 def synergy(grid: Grid) -> Layer:
     """A composition beyond the better of its two single ops."""
+    known = _comparable(grid)
 
     def beyond(place: Place) -> float | None:
         first, second = place
-        singles = grid.cells[first, first].mean(), grid.cells[second, second].mean()
-        return None if first == second else _minus(grid.cells[place].mean(), _better(*singles))
+        return None if first == second else _minus(known[place], _better(known[first, first], known[second, second]))
 
     about = "A composition minus the better of its two single ops, in points."
     return _layer(grid, "synergy", "Synergy", about, beyond, signed=True)
@@ -102,11 +103,11 @@ def synergy(grid: Grid) -> Layer:
 
 def order_effect(grid: Grid) -> Layer:
     """A composition beyond the same two ops in the other order."""
+    known = _comparable(grid)
 
     def beyond(place: Place) -> float | None:
         first, second = place
-        other = grid.cells[second, first].mean()
-        return None if first == second else _minus(grid.cells[place].mean(), other)
+        return None if first == second else _minus(known[place], known[second, first])
 
     about = "First op then second, minus the other order, in points."
     return _layer(grid, "order", "Order effect", about, beyond, signed=True)
@@ -122,6 +123,12 @@ def difference(grid: Grid, comparison: Comparison, number: int) -> Layer:
 
     about = f"This sweep minus {comparison.name}, in points. {comparison}"
     return _layer(grid, f"difference-{number}", f"Minus {comparison.name}", about, beyond, signed=True)
+
+
+def _comparable(grid: Grid) -> Values:
+    """Means that are adjusted for the seeds that a cell lacks; None where it cannot be compared."""
+    found = ordered(list(grid.cells.values()), grid.metric)
+    return {place: found.scores.get(cell.label) for place, cell in grid.cells.items()}
 
 
 def _layer(

@@ -7,19 +7,14 @@ squares. So what is best does not depend on which trials have been run so far, o
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
+from ablate.inference.adjusted import adjusted, connected
 from ablate.inference.model import EQUAL
 from ablate.report.grid import Cell, Grid
 from ablate.report.model import Difference, Model, fit
-
-Values = Mapping[str, Mapping[int, float]]
-"""By label, the value of every seed."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +97,12 @@ def best_first(grid: Grid, cells: Iterable[Cell]) -> list[Cell]:
     return sorted(cells, key=lambda cell: place.get(cell.label, len(place)))
 
 
+def scores(cells: Sequence[Cell], metric: str) -> list[float]:
+    """What each of ``cells``, which have values, is ordered by: a mean that is adjusted for the seeds it lacks."""
+    found = ordered(cells, metric)
+    return [found.score(cell) or 0.0 for cell in cells]
+
+
 def ordered(cells: Sequence[Cell], metric: str) -> Order:
     """As :func:`order`, of any cells by any metric."""
     known = {cell.label: cell.seeds(metric) for cell in cells if cell.seeds(metric)}
@@ -111,43 +112,3 @@ def ordered(cells: Sequence[Cell], metric: str) -> Order:
     first = sorted((cell for cell in cells if cell.label in scores), key=lambda cell: -round(scores[cell.label], 9))
     apart = tuple(cell for cell in cells if cell.label in known and cell.label not in scores)
     return Order(tuple(first), scores, apart, metric)
-
-
-def connected(values: Values) -> list[list[str]]:
-    """The labels in groups that share seeds, directly or through others; in their order."""
-    groups: list[tuple[set[int], list[str]]] = []
-    for label, known in values.items():
-        touching = [group for group in groups if not group[0].isdisjoint(known)]
-        seeds, labels = set(known), [label]
-        for group in touching:
-            seeds |= group[0]
-            labels = [*group[1], *labels]
-        place = groups.index(touching[0]) if touching else len(groups)
-        groups = [group for group in groups if group not in touching]
-        groups.insert(place, (seeds, labels))
-    position = {label: number for number, label in enumerate(values)}
-    return [sorted(labels, key=position.__getitem__) for _, labels in groups]
-
-
-def adjusted(values: Values) -> dict[str, float]:
-    """Means over seeds of a connected group, adjusted for the seeds that a label lacks.
-
-    Least squares of ``value = label + seed``, the seeds' effects summing to 0 over all values: so a label that has
-    every seed keeps its plain mean, as long as all have the same seeds.
-    """
-    if _complete(values.values()):
-        return {label: statistics.fmean(known.values()) for label, known in values.items()}
-    seeds = sorted({seed for known in values.values() for seed in known})
-    y = np.array([[known.get(seed, np.nan) for seed in seeds] for known in values.values()])
-    has = np.isfinite(y)
-    n, means = has.sum(axis=1), np.nanmean(y, axis=1)
-    share = has / n[:, None]
-    # Labels are eliminated first (their block is diagonal), which leaves one equation per seed.
-    equations = np.diag(has.sum(axis=0).astype(float)) - has.T @ share
-    effects = np.linalg.pinv(equations, hermitian=True) @ (np.nansum(y, axis=0) - has.T @ means)
-    effects -= (has.sum(axis=0) @ effects) / has.sum()
-    return dict(zip(values, (means - share @ effects).tolist(), strict=True))
-
-
-def _complete(known: Collection[Mapping[int, float]]) -> bool:
-    return len({frozenset(seeds) for seeds in known}) <= 1

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ablate.report.grid import Cell
+from ablate.inference.adjusted import adjusted, connected
+from ablate.report.grid import Cell, Grid
+from ablate.report.layers import order_effect, synergy
 from ablate.report.model import fit
-from ablate.report.order import adjusted, connected, ordered
+from ablate.report.order import ordered, scores
 
 METRIC = "linear_val_top1"
 
@@ -93,3 +95,19 @@ def test_equals_stand_in_the_order_of_the_plan():
 def test_nothing_and_one():
     assert order_of({}).best is None
     assert order_of({"a": {3: 0.5}}).best.label == "a"
+
+
+def test_synergy_and_order_effect_are_no_artefact_of_who_has_run():
+    """An additive grid in which one cell alone has the seed that lifts all."""
+    means = {("a", "a"): 0.4, ("a", "b"): 0.6, ("b", "a"): 0.55, ("b", "b"): 0.5}
+    lift = {0: 0.0, 1: 0.02, 2: 0.3}
+    seeds = {place: (0, 1, 2) if place == ("b", "a") else (0, 1) for place in means}
+    made = {
+        place: Cell(str(place), {"linear_top1": {seed: mean + lift[seed] for seed in seeds[place]}})
+        for place, mean in means.items()
+    }
+    grid = Grid(("a", "b"), made, {})
+    assert synergy(grid).values["b", "a"] == pytest.approx(0.05)
+    assert order_effect(grid).values["a", "b"] == pytest.approx(0.05)
+    known = scores(list(made.values()), "linear_top1")
+    assert known[1] == max(known)

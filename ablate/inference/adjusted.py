@@ -1,0 +1,51 @@
+"""Means over seeds that can be compared although not every cell has every seed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+Values = Mapping[str, Mapping[int, float]]
+"""By label, the value of every seed."""
+
+
+def connected(values: Values) -> list[list[str]]:
+    """The labels in groups that share seeds, directly or through others; in their order."""
+    groups: list[tuple[set[int], list[str]]] = []
+    for label, known in values.items():
+        touching = [group for group in groups if not group[0].isdisjoint(known)]
+        seeds, labels = set(known), [label]
+        for group in touching:
+            seeds |= group[0]
+            labels = [*group[1], *labels]
+        place = groups.index(touching[0]) if touching else len(groups)
+        groups = [group for group in groups if group not in touching]
+        groups.insert(place, (seeds, labels))
+    position = {label: number for number, label in enumerate(values)}
+    return [sorted(labels, key=position.__getitem__) for _, labels in groups]
+
+
+def adjusted(values: Values) -> dict[str, float]:
+    """Means over seeds of a connected group, adjusted for the seeds that a label lacks.
+
+    Least squares of ``value = label + seed``, the seeds' effects summing to 0 over all values: so a label that has
+    every seed keeps its plain mean, as long as all have the same seeds.
+    """
+    if _complete(values.values()):
+        return {label: statistics.fmean(known.values()) for label, known in values.items()}
+    seeds = sorted({seed for known in values.values() for seed in known})
+    y = np.array([[known.get(seed, np.nan) for seed in seeds] for known in values.values()])
+    has = np.isfinite(y)
+    n, means = has.sum(axis=1), np.nanmean(y, axis=1)
+    share = has / n[:, None]
+    # Labels are eliminated first (their block is diagonal), which leaves one equation per seed.
+    equations = np.diag(has.sum(axis=0).astype(float)) - has.T @ share
+    effects = np.linalg.pinv(equations, hermitian=True) @ (np.nansum(y, axis=0) - has.T @ means)
+    effects -= (has.sum(axis=0) @ effects) / has.sum()
+    return dict(zip(values, (means - share @ effects).tolist(), strict=True))
+
+
+def _complete(known: Collection[Mapping[int, float]]) -> bool:
+    return len({frozenset(seeds) for seeds in known}) <= 1
