@@ -11,7 +11,8 @@ import pytest
 
 from ablate.report.grid import grid_of, sweep_rows
 from ablate.report.paper import beside_the_paper
-from ablate.report.statistics import paired_difference
+from ablate.report.statistics import paired_difference, summary
+from ablate.report.sweep import read_sweep
 from ablate.report.tables import write_csv
 from ablate.results import read_records
 from ablate.sweep.plan import load_experiment, plan
@@ -85,6 +86,17 @@ def test_the_numbers_in_the_docs():
     paper = beside_the_paper(grid(SEVEN))
     assert re.search(r"\*\*(.+)\*\* \(95 %, resampling ops\) over 49 cells", text)[1] in str(paper)
     assert f"at up to {paper.ceiling:.2f} with" in text
+
+
+def test_the_pair_against_the_best_single_op_is_told_with_the_numbers_of_the_report():
+    told = {}
+    for directory in (SEVEN, FIVE_SEEDS):
+        (line,) = (line for line in summary(read_sweep(directory)) if "mean of both orders" in line)
+        assert line.startswith("crop with color, mean of both orders, against sobel alone: ")
+        told[directory] = re.search(r"\+\d+\.\d points \[[^]]+\]", line)[0]
+    page, readme = (RESULTS / "README.md").read_text(), (RESULTS.parent / "README.md").read_text()
+    assert all(number in page for number in told.values())
+    assert told[FIVE_SEEDS].replace("+", "") in readme
 
 
 def test_records_say_on_which_processor_they_were_made():

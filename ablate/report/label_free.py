@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ablate.report.grid import LINEAR, Cell, Grid
 from ablate.report.heatmap import STYLE
+from ablate.report.order import scores
 from ablate.report.ranks import FEWEST, ops_of, spearman, told
 from ablate.report.sections import Section
 
@@ -96,8 +97,8 @@ def _judged(grid: Grid, metric: str) -> list[Cell]:
 
 def _agreement(metric: str, cells: Sequence[Cell]) -> Agreement:
     sign = METRICS[metric][1]
-    judged = np.array([sign * (cell.mean(metric) or 0.0) for cell in cells])
-    linear = np.array([cell.mean() or 0.0 for cell in cells])
+    judged = sign * np.array(scores(cells, metric))
+    linear = np.array(scores(cells, LINEAR))
     chosen = int(judged.argmax())
     ranks = judged.tolist(), linear.tolist()
     rho, text = spearman(*ranks), told(*ranks, [ops_of(cell) for cell in cells])
