@@ -16,6 +16,7 @@ import typer
 from rich.markup import escape
 
 from ablate import __version__, options
+from ablate.config import LARGEST_SEED
 from ablate.console import counted, is_main, make_console, say, say_each, say_text
 from ablate.errors import UsageError
 from ablate.exits import P, with_exit_code
@@ -78,7 +79,9 @@ def grid(
     data: options.Data = "glyphs",
     branches: options.Branches = "one",
     seeds: Annotated[int, typer.Option(help="Trials per cell, each with its own seed", min=1, max=1000)] = 1,
-    first_seed: Annotated[int, typer.Option(help="Seeds are this and the following", min=0)] = 0,
+    first_seed: Annotated[
+        int, typer.Option(help="Seeds are this and the following", min=0, max=LARGEST_SEED - 999)
+    ] = 0,
     order: Annotated[
         int, typer.Option(help="3: also every ordered triple of different ops, k(k-1)(k-2) of them", min=2, max=3)
     ] = 2,
@@ -207,7 +210,10 @@ def search(
     ops: options.Ops,
     budget: Annotated[str, typer.Option(help="40 (trials), 3h (hours in which trials run) or 3gpuh (GPU hours)")],
     jobs: dict[str, Any],
-    max_length: Annotated[int, typer.Option(help="Ops of a composition at most", show_default="3", min=1)] = 3,
+    max_length: Annotated[
+        int | None,
+        typer.Option(help="Ops of a composition at most", show_default="3, or as many as there are", min=1),
+    ] = None,
     strength: Annotated[
         str | None, typer.Option(metavar="LOW:HIGH", help="Also search every op's strength", show_default="as given")
     ] = None,
@@ -215,7 +221,7 @@ def search(
         str | None, typer.Option("--p", metavar="LOW:HIGH", help="Also search every op's p", show_default="as given")
     ] = None,
     sampler: Annotated[Literal["tpe", "random"], typer.Option(help="How compositions are proposed")] = "tpe",
-    sampler_seed: Annotated[int, typer.Option(help="Seed of what is proposed", min=0)] = 0,
+    sampler_seed: Annotated[int, typer.Option(help="Seed of what is proposed", min=0, max=LARGEST_SEED)] = 0,
     batch: Annotated[
         int, typer.Option(help="Compositions proposed at a time, from the results of all before them", min=1)
     ] = 4,
@@ -296,7 +302,7 @@ def search(
     directory = out or default_out(request.data, ["search", *names])
     request, slurm = _where(file, directory, {**jobs, "workers": workers}, far=far, submits=not dry_run)
     asked, config = understand(file, request), validate(request)
-    space = search_of(asked, max_length, strength, p, sampler, sampler_seed, batch)
+    space = search_of(asked, max_length or min(3, len(names)), strength, p, sampler, sampler_seed, batch)
     allowed = Budget.parse(budget, config.device)
     if storage:
         check_storage(storage)
@@ -398,7 +404,7 @@ def train(
     composition: Annotated[str, typer.Argument(help="crop+color(strength=0.5), or none")],
     data: options.Data = "glyphs",
     branches: options.Branches = "two",
-    seed: Annotated[int, typer.Option(help="The trial's seed", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="The trial's seed", min=0, max=LARGEST_SEED)] = 0,
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
     size: options.Size = None,
@@ -582,7 +588,7 @@ def logs(
     directory: options.Directory,
     cell: Annotated[str, typer.Argument(help="crop+color, crop, a reference, or a trial's id")],
     seed: Annotated[
-        int | None, typer.Option(help="Which of the cell's trials", show_default="the first", min=0)
+        int | None, typer.Option(help="Which of the cell's trials", show_default="the first", min=0, max=LARGEST_SEED)
     ] = None,
     lines: Annotated[int | None, typer.Option(help="Only the last so many lines", min=1)] = None,
 ) -> int:
@@ -777,7 +783,7 @@ def preview(
     draws: Annotated[
         int | None, typer.Option(help="Draws per image of a contact sheet", show_default="8", min=1, max=32)
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the images and draws", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the images and draws", min=0, max=LARGEST_SEED)] = 0,
     cache: options.Cache = None,
     skip_corrupt: options.SkipCorrupt = False,
 ) -> None:

@@ -32,6 +32,9 @@ SMALL_IMAGE = 64
 COVERED = 0.1
 """Share of the image that a crop of the official code has at least (its ``min_object_covered``)."""
 
+LARGEST_SEED = 2**53 - 1
+"""Seeds up to here are exact in every table and page that holds them: int64, SQLite, JSON in a browser, float64."""
+
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]
@@ -158,9 +161,9 @@ class Optimiser(Model):
     """``lr`` is the peak learning rate itself, already scaled to the batch size; adamw has no ``momentum``."""
 
     name: Literal["sgd", "adamw", "lars"] = "sgd"
-    lr: Positive = 0.03
+    lr: Annotated[float, Field(ge=1e-12, le=1e6)] = 0.03
     momentum: Fraction = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    weight_decay: Annotated[float, Field(ge=0, le=1e3)] = 5e-4
 
 
 class DataIdentity(Model):
@@ -195,13 +198,13 @@ class TrialConfig(Model):
     epochs: Annotated[int, Field(ge=0, strict=True)] = 100
     warmup_epochs: Annotated[float, Field(ge=0)] = 10
     batch_size: Annotated[int, Field(ge=2, strict=True)] = 256
-    temperature: Positive = 0.5
+    temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 0.5
     optimiser: Optimiser = Optimiser()
     device: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
     threads: Count = 1
-    loss_scale: Annotated[Positive, LATER] = 1.0
+    loss_scale: Annotated[float, Field(ge=1e-6, le=1e6), LATER] = 1.0
     micro_batch: Annotated[Count | None, LATER] = None
     world_size: Annotated[Count, LATER] = 1
     compile: Annotated[bool, LATER] = False

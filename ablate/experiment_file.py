@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal, Self
 import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ablate.config import Branches, Model, Reference
+from ablate.config import LARGEST_SEED, Branches, Model, Reference
 from ablate.errors import UsageError, nearest, unknown
 
 Scalar = bool | int | float | str | list[float]
 Values = list[Scalar] | dict[str, Scalar | dict[str, Scalar]]
-Seed = Annotated[int, Field(ge=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 MOST_SEEDS = 1000
 WHOLE = {"image_size", "threads", "world_size"}
 """Settings that all trials of a sweep share: they decide how images are stored and what a worker of it is."""

@@ -140,12 +140,13 @@ def _sentence(error: Any, given: Sequence[str]) -> str:
 
 def _stood(given: Sequence[str], names: Sequence[str]) -> str:
     """``, not '0'``: the value that the user gave for an option."""
+    stood = ""  # of an option that is given twice the last one counts
     for place, word in enumerate(given):
         if word in names and place + 1 < len(given):
-            return f", not {given[place + 1]!r}"
+            stood = f", not {given[place + 1]!r}"
         if word.partition("=")[0] in names and "=" in word:
-            return f", not {word.partition('=')[2]!r}"
-    return ""
+            stood = f", not {word.partition('=')[2]!r}"
+    return stood
 
 
 def _about_spaces(command: Command, error: Exception) -> str:

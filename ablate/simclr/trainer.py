@@ -48,6 +48,16 @@ class Diverged(FloatingPointError):
     """The training loss became NaN or infinite."""
 
 
+def _remedy(config: TrialConfig) -> str:
+    """Say which setting is the likely reason for a loss that is not finite."""
+    optimiser = config.optimiser
+    if config.objective == "simclr" and not 0.01 <= config.temperature <= 10:
+        return f"the temperature is {config.temperature:g}; 0.05 to 1 are common"
+    if optimiser.lr * optimiser.weight_decay >= 1:
+        return f"weight decay {optimiser.weight_decay:g} at learning rate {optimiser.lr:g} is too strong"
+    return f"a learning rate below {optimiser.lr:g} may help"
+
+
 @dataclass
 class Pause:
     """Where an epoch is interrupted, the same on every process; plain values and tensors.
@@ -175,7 +185,7 @@ class Trainer:
         self.world.sum_([totals])
         loss, top1 = (totals / self.steps_per_epoch).tolist()  # the epoch's only wait for the device
         if not math.isfinite(loss):
-            raise Diverged(f"the loss became {loss} in epoch {self.epoch + 1}; a lower learning rate may help")
+            raise Diverged(f"the loss became {loss} in epoch {self.epoch + 1}; {_remedy(self.config)}")
         self.epoch += 1
         if self.epoch == self.config.epochs:
             self._graph = None  # its memory is evaluation's now

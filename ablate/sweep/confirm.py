@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
-from ablate.config import Experiment, NamedComposition
+from ablate.config import LARGEST_SEED, Experiment, NamedComposition
 
 CONFIRMATION = "confirmation"
 """``DIR/confirmation`` is a sweep's directory of its own."""
@@ -14,7 +15,8 @@ def confirmation(
     experiment: Experiment, compositions: Sequence[NamedComposition], seeds: int, command: str
 ) -> Experiment:
     """The two-branch experiment on ``compositions``, with the ``seeds`` seeds that follow the last one of the grid."""
-    first = max(experiment.seeds) + 1
+    following = (seed % (LARGEST_SEED + 1) for seed in itertools.count(max(experiment.seeds) + 1))
+    fresh = itertools.islice((seed for seed in following if seed not in experiment.seeds), seeds)
     return experiment.model_copy(
         update={
             "command": command,
@@ -22,7 +24,7 @@ def confirmation(
             "search": None,
             "prune": (),  # all of the few are compared in the end
             "compositions": tuple(compositions),
-            "seeds": tuple(range(first, first + seeds)),
+            "seeds": tuple(fresh),
             "references": ("untrained",),
             "shared": experiment.shared.model_copy(update={"branches": "two", "base": None}),
         }

@@ -90,6 +90,11 @@ def check_out(directory: Path) -> None:
     check_writable(directory)
     if directory.is_dir() and not (directory / SWEEP_FILE).is_file():
         strangers = [p.name for p in directory.iterdir() if p.name not in (LOCK, WAITING)]
+        if "trials" in strangers:
+            raise UsageError(
+                f"--out {directory} holds records but no {SWEEP_FILE}: put that file back if it was moved, or choose "
+                "another directory"
+            )
         if strangers:
             raise UsageError(
                 f"--out {directory} holds other files ({sorted(strangers)[0]}, ...) and is not a sweep directory; "
@@ -169,6 +174,7 @@ def run_sweep(
 
                 run_rungs(directory, experiment, trials, to_run, train)
                 progress.end()
+            _keep_plan(directory, experiment, console)
         except KeyboardInterrupt:
             say(console, f"interrupted; finished trials and checkpoints are in {directory}: the same command resumes")
             return INTERRUPTED
@@ -180,6 +186,15 @@ def run_sweep(
             say(console, f"stopped: {error}", "red")
             return 1
         return 1 if survey(directory, trials).failed else 0
+
+
+def _keep_plan(directory: Path, experiment: Experiment, console: Console) -> None:
+    """Write ``sweep.toml`` again if it was removed or damaged while the trials ran: without it they are no sweep."""
+    try:
+        load_experiment(directory)
+    except UsageError as error:
+        say(console, f"{error}; it is written again, since the sweep was running", "yellow")
+        save_experiment(directory, experiment)
 
 
 def _telling(console: Console) -> Callable[[Attempt], bool]:

@@ -1,0 +1,115 @@
+"""What users did to commands that the commands had not foreseen; ``docs/hard-use.md`` lists all that was tried."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+import pytest
+
+from ablate.config import LARGEST_SEED, DataIdentity, NamedComposition, Optimiser, TrialConfig
+from ablate.report import write_report
+from ablate.results import write_record
+from ablate.simclr.trainer import _remedy
+from ablate.sweep.confirm import confirmation
+from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
+from tests.report.test_report import make_experiment, record
+from tests.sweep.test_local import SETTINGS, command, results
+from tests.test_cli import ablate, one_sentence
+
+TOO_LARGE = [LARGEST_SEED + 1, 2**63, 10**30]
+
+
+@pytest.mark.parametrize("seed", TOO_LARGE)
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["grid", "--ops", "color", "--first-seed"],
+        ["train", "color", "--seed"],
+        ["preview", "color", "--seed"],
+        ["search", "--ops", "crop,color", "--budget", "1", "--sampler-seed"],
+        ["logs", "results", "crop", "--seed"],
+    ],
+)
+def test_a_seed_that_no_table_can_hold_is_refused(line, seed):
+    sentence = one_sentence(ablate(*line, seed))
+    assert line[-1] in sentence
+    assert str(seed) in sentence
+
+
+@pytest.mark.parametrize("seed", TOO_LARGE)
+def test_a_seed_of_a_file_that_no_table_can_hold_is_refused(tmp_path, seed):
+    path = tmp_path / "x.toml"
+    path.write_text(f'ops = ["color"]\nseeds = [0, {seed}]\n')
+    assert "seeds" in one_sentence(ablate("run", path))
+
+
+def test_the_largest_seed_gets_through_report_and_every_export(tmp_path):
+    experiment = make_experiment(["a"]).model_copy(update={"seeds": (0, LARGEST_SEED)})
+    save_experiment(tmp_path, experiment)
+    for trial in plan(experiment):
+        write_record(tmp_path, record(trial))
+    write_report(tmp_path)
+    assert str(LARGEST_SEED) in (tmp_path / "report" / "index.html").read_text()
+    for kind in ("csv", "parquet", "optuna"):
+        assert ablate("export", tmp_path, "--to", kind).returncode == 0
+    assert str(LARGEST_SEED) in (tmp_path / "report" / "trials.csv").read_text()
+
+
+def test_fresh_seeds_of_a_confirmation_stay_within_what_tables_hold():
+    experiment = make_experiment(["a"]).model_copy(update={"seeds": (0, LARGEST_SEED - 1)})
+    fresh = confirmation(experiment, [NamedComposition(label="a", ops=())], 3, "")
+    assert fresh.seeds == (LARGEST_SEED, 1, 2)
+
+
+@pytest.mark.parametrize("name", ["temperature", "optimiser.lr", "optimiser.weight_decay", "loss_scale"])
+@pytest.mark.parametrize("value", ["1e30", "1e308"])
+def test_a_number_that_can_only_end_in_nan_is_refused(name, value, tmp_path):
+    done = ablate("grid", "--ops", "color", *SETTINGS, "--set", f"{name}={value}", cwd=tmp_path)
+    assert name in one_sentence(done)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"temperature": 500.0}, "temperature is 500"),
+        ({"optimiser": Optimiser(lr=10.0, weight_decay=1.0)}, "weight decay 1 at learning rate 10"),
+        ({"optimiser": Optimiser(lr=10.0)}, "a learning rate below 10"),
+        ({"temperature": 500.0, "objective": "supervised", "branches": "two", "base": None}, "learning rate below"),
+    ],
+)
+def test_advice_on_a_loss_that_is_not_finite_names_the_unusual_setting(changes, said):
+    data = DataIdentity(name="made-up", fingerprint="f00d", classes=3)
+    assert said in _remedy(TrialConfig(composition=(), data=data, **changes))
+
+
+def test_a_search_of_two_ops_needs_no_max_length(tmp_path, tiny_folder, cache):
+    data = ["--data", f"folder:{tiny_folder}", "--cache", cache]
+    line = ["search", "--ops", "crop,color", "--budget", "1", *data, *SETTINGS, "--out", tmp_path / "s"]
+    assert "at most 2" in one_sentence(ablate(*line, "--max-length", "3"))
+    done = ablate(*line, "--max-length", "2", "--dry-run")
+    assert done.returncode == 0
+    again = ablate(*line, "--dry-run")
+    assert again.returncode == 0
+    assert done.stdout.splitlines()[:5] == again.stdout.splitlines()[:5]
+
+
+@pytest.mark.slow
+def test_a_plan_that_is_moved_away_while_the_sweep_runs_is_written_again(tmp_path, tiny_folder, cache):
+    out = tmp_path / "out"
+    line = command(tiny_folder, cache, out, "--workers", "1", ops="color")
+    running = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not list(out.glob("trials/*.json")):
+        assert running.poll() is None, running.stdout.read()
+        time.sleep(0.05)
+    (out / SWEEP_FILE).rename(tmp_path / "moved.toml")
+    told, _ = running.communicate(timeout=240)
+    assert running.returncode == 0, told
+    assert "written again" in told
+    assert (out / SWEEP_FILE).read_bytes() == (tmp_path / "moved.toml").read_bytes()
+    assert len(results(out)) == len(plan(load_experiment(out)))
+
+
+def test_records_without_their_plan_are_not_called_strangers(tmp_path):
+    (tmp_path / "trials").mkdir()
+    assert "put that file back" in one_sentence(ablate("grid", "--ops", "color", *SETTINGS, "--out", tmp_path))
