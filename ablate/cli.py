@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from ablate import __version__, options
 from ablate.config import LARGEST_SEED
-from ablate.console import counted, is_main, make_console, say, say_each, say_text
+from ablate.console import counted, is_main, make_console, replace_unknown_characters, say, say_each, say_text
 from ablate.errors import UsageError
 from ablate.exits import P, with_exit_code
 from ablate.help import WIDTH, Command, Commands
@@ -46,6 +46,7 @@ app = typer.Typer(
 
 def main() -> None:
     """The console script's entry point."""
+    replace_unknown_characters()
     app(prog_name="ablate")
 
 

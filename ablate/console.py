@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import sys
 import textwrap
 from collections.abc import Sequence
 
@@ -27,6 +29,13 @@ def is_main() -> bool:
 def make_console(*, stderr: bool = False) -> Console:
     """Standard output (or error), without rich's colouring of numbers and paths; mute unless :func:`is_main`."""
     return Console(stderr=stderr, highlight=False, quiet=not is_main())
+
+
+def replace_unknown_characters() -> None:
+    """Let standard output and error print ``?`` for what their encoding lacks, such as ``±`` in an ASCII locale."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def counted(number: int, noun: str) -> str:

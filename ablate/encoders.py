@@ -80,7 +80,7 @@ def kept(directory: Path) -> list[str]:
 
 def describe(directory: Path, trial_id: str) -> dict[str, Any]:
     """What ``<id>.json`` says: ``config, seed, label, reference, input, size, metrics``."""
-    content: dict[str, Any] = json.loads(_path(directory, trial_id, "json").read_text())
+    content: dict[str, Any] = json.loads(_path(directory, trial_id, "json").read_text(encoding="utf-8"))
     return content
 
 

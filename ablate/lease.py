@@ -182,7 +182,9 @@ def is_alive(directory: Path, trial_id: str, attempt: Attempt, now: float | None
 def last_beat(directory: Path, trial_id: str, attempt: Attempt) -> float:
     """When ``attempt``'s holder last gave a sign of life, in unix seconds by the file server's clock; 0 if untold."""
     try:
-        with _path(running_directory(directory, trial_id), attempt.number).open() as file:  # makes NFS ask the server
+        with _path(running_directory(directory, trial_id), attempt.number).open(
+            encoding="utf-8"
+        ) as file:  # makes NFS ask the server
             return os.fstat(file.fileno()).st_mtime
     except OSError:
         return 0.0
@@ -268,7 +270,7 @@ def _create(path: Path, content: str) -> bool:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     draft = Path(name)
     try:
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(content)
         try:
             path.hardlink_to(draft)
@@ -285,7 +287,7 @@ def _create(path: Path, content: str) -> bool:
 
 def _create_in_place(path: Path, content: str) -> bool:
     try:
-        with path.open("x") as file:
+        with path.open("x", encoding="utf-8") as file:
             file.write(content)
     except FileExistsError:
         return False
@@ -303,7 +305,7 @@ def _server_time(folder: Path) -> float:
 def _machine() -> str:
     """What tells this kernel, and this container's process numbers, from every other."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
     except OSError:  # not Linux
         return socket.gethostname()
@@ -315,7 +317,7 @@ def _born(pid: int) -> int:
     Systems that are not Linux do not tell; nor does one that hides other users' processes (``hidepid``).
     """
     try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return UNTOLD if _exists(pid) else -1
     return -1 if state == "Z" else int(rest[18])

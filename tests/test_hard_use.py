@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import time
 
 import pytest
@@ -113,3 +115,19 @@ def test_a_plan_that_is_moved_away_while_the_sweep_runs_is_written_again(tmp_pat
 def test_records_without_their_plan_are_not_called_strangers(tmp_path):
     (tmp_path / "trials").mkdir()
     assert "put that file back" in one_sentence(ablate("grid", "--ops", "color", *SETTINGS, "--out", tmp_path))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_lacks_a_character_gets_another(tmp_path, encoding):
+    """Also what is read back from the disk does not depend on the locale."""
+    experiment = make_experiment(["a", "b"], seeds=2).model_copy(update={"data": "folder:/Bilder/blätter"})
+    save_experiment(tmp_path, experiment)
+    for trial in plan(experiment):
+        write_record(tmp_path, record(trial, 0.5 + 0.01 * trial.seed))
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C"}
+    for name in ("status", "report", "recommend"):
+        line = [sys.executable, "-m", "ablate", name, str(tmp_path)]
+        done = subprocess.run(line, capture_output=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == b""
+    assert "blätter" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")

@@ -137,7 +137,7 @@ def _unusable(cache: Path, error: OSError) -> UsageError:
 
 def _meta(entry: Path) -> dict[str, Any]:
     try:
-        meta = json.loads((entry / META).read_text())
+        meta = json.loads((entry / META).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return meta if isinstance(meta, dict) else {}
@@ -149,7 +149,7 @@ def _remember(index: Path, manifest: str, fingerprint: str) -> None:
 
 def _remembered(index: Path, manifest: str) -> str | None:
     try:
-        content = json.loads(index.read_text())
+        content = json.loads(index.read_text(encoding="utf-8"))
         return str(content["fingerprint"]) if content["manifest"] == manifest else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

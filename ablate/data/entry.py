@@ -80,13 +80,13 @@ class Writer:
         """Write ``meta.json``: the entry is whole."""
         data = (path for suffix in ("pixels", "npy") for path in self.directory.glob(f"*.{suffix}"))
         self.meta["files"] = {path.name: path.stat().st_size for path in sorted(data)}
-        (self.directory / META).write_text(json.dumps(self.meta))
+        (self.directory / META).write_text(json.dumps(self.meta), encoding="utf-8")
 
 
 def is_whole(entry: Path) -> bool:
     """True when the entry was finished, in today's layout, and every file still has the size that it had then."""
     try:
-        meta = json.loads((entry / META).read_text())
+        meta = json.loads((entry / META).read_text(encoding="utf-8"))
         sizes = ((entry / name).stat().st_size == size for name, size in meta["files"].items())
         return meta["layout"] == LAYOUT and all(sizes)
     except (OSError, ValueError, KeyError):

@@ -15,7 +15,7 @@ TITLE = "Chen et al. 2020, Figure 5: ImageNet, ResNet-50"
 
 def published() -> dict[str, dict[str, float]]:
     """Figure 5 as published, in percent: ``published()[first][second]``; ``second`` may be ``average``."""
-    with files("ablate.report").joinpath("fig5.csv").open() as file:
+    with files("ablate.report").joinpath("fig5.csv").open(encoding="utf-8") as file:
         return {row.pop("first"): {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)}
 
 

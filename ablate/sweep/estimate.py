@@ -82,7 +82,7 @@ def listen(
 
     That is ``start`` seconds after it was started or, once it has printed a line, ``box`` seconds after that line.
     """
-    with log.open("w") as errors:
+    with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
     assert process.stdout is not None
     ends = _in(start, process.kill)

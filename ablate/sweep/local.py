@@ -107,7 +107,7 @@ class LocalLauncher:
         log = self.directory / "logs" / f"{self.prefix}-{number}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "ablate.sweep.worker", str(self.directory), self.devices[number]]
-        with log.open("a") as errors, _deaf_to_warnings():
+        with log.open("a", encoding="utf-8") as errors, _deaf_to_warnings():
             process = subprocess.Popen(
                 [*command, str(self.cache)],
                 stdin=subprocess.PIPE,
@@ -285,5 +285,5 @@ def ending(code: int) -> str:
 def tail(log: Path, lines: int = 20) -> str:
     """The last lines of a log; empty where it cannot be read."""
     with contextlib.suppress(OSError):
-        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
     return ""

@@ -76,5 +76,5 @@ def _job_log(directory: Path, trial_id: str) -> Path | None:
 
 
 def _print(path: Path, lines: int | None, console: Console) -> None:
-    text = tail(path, lines) if lines else path.read_text(errors="replace").rstrip("\n")
+    text = tail(path, lines) if lines else path.read_text(encoding="utf-8", errors="replace").rstrip("\n")
     say_as_it_is(console, text)

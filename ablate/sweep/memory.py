@@ -17,7 +17,7 @@ def oom_kills() -> int:
     A batch system that limits memory puts every job into a group of its own, so a rise during a trial is the job's.
     """
     try:
-        memberships = MEMBERSHIP.read_text().splitlines()
+        memberships = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     return sum(_count(file) for line in memberships for file in _files(*line.split(":", 2)[1:]))
@@ -43,7 +43,7 @@ def _folders(controllers: str, group: str) -> list[Path]:
 
 def _count(file: Path) -> int:
     try:
-        words = (line.split() for line in file.read_text().splitlines())
+        words = (line.split() for line in file.read_text(encoding="utf-8").splitlines())
         return sum(int(number) for name, number in words if name == "oom_kill")
     except (OSError, ValueError):
         return 0
@@ -81,7 +81,7 @@ def _of_the_machine() -> int | None:
 def _field(file: Path, name: str) -> int | None:
     """A line ``NAME 123 kB`` of a file of the kernel's, in bytes."""
     try:
-        lines = (line.split() for line in file.read_text().splitlines())
+        lines = (line.split() for line in file.read_text(encoding="utf-8").splitlines())
         return next((int(words[1]) * 1024 for words in lines if words[:1] == [name]), None)
     except (OSError, ValueError, IndexError):
         return None
@@ -89,7 +89,7 @@ def _field(file: Path, name: str) -> int | None:
 
 def _of_the_groups() -> Iterator[int | None]:
     try:
-        memberships = MEMBERSHIP.read_text().splitlines()
+        memberships = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
     except OSError:
         return
     for line in memberships:
@@ -104,7 +104,7 @@ def _of_the_groups() -> Iterator[int | None]:
 
 def _number(file: Path) -> int | None:
     try:
-        return int(file.read_text())
+        return int(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # not there, or "max"
         return None
 

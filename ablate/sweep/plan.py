@@ -118,7 +118,7 @@ def load_experiment(directory: str | Path) -> Experiment:
     if not path.is_file():
         raise UsageError(_not_a_sweep(Path(directory)))
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
         for config in (content["shared"], *(variant["shared"] for variant in content.get("variants", ()))):
             config.setdefault("base", None)  # TOML has no null: an absent base is none
         return Experiment.model_validate(content, context=RECORDED)

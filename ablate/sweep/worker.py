@@ -89,7 +89,7 @@ def _check_hardware(device: torch.device, precisions: set[str]) -> None:
 
 def own_stdout() -> TextIO:
     """The process's standard output for the protocol alone; what anything else prints goes to standard error."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return answers
 

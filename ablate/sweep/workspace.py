@@ -145,7 +145,7 @@ def in_use(directory: Path, name: str = LOCK) -> bool:
 def logging_to(path: Path, level: int = logging.INFO) -> Iterator[None]:
     """Inside, what ``ablate`` logs from ``level`` on goes to ``path``, appended."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path)
+    handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("ablate")
     logger.setLevel(level)

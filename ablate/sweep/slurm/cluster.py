@@ -207,7 +207,7 @@ def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float 
         nonlocal tries
         tries += 1
         found = _run(["squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F"]) if tries > 1 else ""
-        answer = found or _run(["sbatch", "--parsable", str(script)], _environment(script.read_text()))
+        answer = found or _run(["sbatch", "--parsable", str(script)], _environment(script.read_text(encoding="utf-8")))
         job_id = answer.split()[0].partition(";")[0] if answer.split() else ""
         if not job_id.isdigit():
             raise ClusterTrouble(f"sbatch answered {answer.strip()!r}, not a job id")

@@ -96,7 +96,7 @@ def _user_file() -> tuple[str, dict[str, Any]]:
     base = os.environ.get("XDG_CONFIG_HOME")
     path = (expanded(base) if base else Path.home() / ".config") / "ablate" / "slurm.toml"
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return str(path), {}
     except (OSError, ValueError) as error:
