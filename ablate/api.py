@@ -47,7 +47,7 @@ def grid(
     """
     from ablate.data import cache_dir
     from ablate.experiment_file import ExperimentFile, validated
-    from ablate.inputs import default_out, prepare_images, sized_as_before
+    from ablate.inputs import default_out, described, prepare_images, sized_as_before
     from ablate.ops import split_list
     from ablate.resolve import request_of, understand
     from ablate.settings import SETTABLE
@@ -74,6 +74,7 @@ def grid(
     images = prepare_images(request, where, file.skip_corrupt)
     again = shlex.join(["ablate", "run", str(directory / "experiment.toml"), "--out", str(directory)])
     experiment = wish.experiment(images, again)
-    if run_here(directory, experiment, str(images), where, workers, retry_failed, dry_run=False) == INTERRUPTED:
+    told = described(images, experiment.shared.image_size, experiment.every_op)
+    if run_here(directory, experiment, told, where, workers, retry_failed, dry_run=False) == INTERRUPTED:
         raise KeyboardInterrupt(f"interrupted; the same call resumes, or: {again}")
     return load_results(directory)

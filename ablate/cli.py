@@ -96,6 +96,10 @@ def grid(
         str | None,
         typer.Option(metavar="COMPOSITIONS", help="Compositions beside the grid, comma-separated: crop+color+blur"),
     ] = None,
+    act_on: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Let every op act on this share of images; with 1, ops are comparable"),
+    ] = None,
     prune: options.Prune = False,
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
@@ -137,16 +141,22 @@ def grid(
     """
     from ablate.inputs import default_out, make_request, with_data
     from ablate.ops import split_list
-    from ablate.settings import validate
+    from ablate.settings import acting, validate
 
     flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
     flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
     far, names = launcher == "slurm", split_list(ops, ",")
+    lists = {"ops": names, "pairs_with": split_list(pairs_with or "", ",") if pairs_with else []}
+    lists |= {"compositions": split_list(include, ",") if include else []}
     request = make_request(
         data, branches, device, settings, preset, elsewhere=far, compile=compile, **flags, world_size=world_size
     )
     request = with_data(request, eval_data, labels, short_side)
     validate(request)
+    directory = out or default_out(request.data, names)
+    if act_on is not None:
+        lists = {key: [acting(request, item, act_on) for item in items] for key, items in lists.items()}
+        directory = out or directory.with_name(f"{directory.name}-acting-on-{act_on:g}")
     file = _file(
         "ablate grid",
         request,
@@ -158,18 +168,15 @@ def grid(
         device=device,
         compile=compile,
         branches=branches,
-        ops=names,
         prune=prune,
         order=order,
         unordered=unordered,
-        pairs_with=split_list(pairs_with, ",") if pairs_with else [],
-        compositions=split_list(include, ",") if include else [],
         references=["untrained", "no-op", "supervised"] if references else ["untrained"],
         seeds=seeds if first_seed == 0 else list(range(first_seed, first_seed + seeds)),
         keep_encoders=keep_encoders,
         rank_timeout=rank_timeout,
+        **lists,
     )
-    directory = out or default_out(request.data, names)
     return _sweep(file, directory, jobs, workers, cache, retry_failed, dry_run, far=far)
 
 
@@ -265,7 +272,7 @@ def search(
     With --launcher slurm it submits every batch and waits for it; stopped, the same command goes on there too.
     """
     from ablate.data import cache_dir
-    from ablate.inputs import default_out, make_request, prepare_images, with_data
+    from ablate.inputs import default_out, described, make_request, prepare_images, with_data
     from ablate.ops import split_list
     from ablate.outline import outline
     from ablate.report import write_report
@@ -312,7 +319,7 @@ def search(
     images = prepare_images(request, where, skip_corrupt)
     experiment = asked.experiment(images, _command())
     experiment = experiment.model_copy(update={"ops": (), "search": space, "source": "", "slurm": slurm})
-    say(console, str(images))
+    say(console, described(images, config.image_size, experiment.every_op))
     say(console, outline(experiment))
     if dry_run:
         there = ["cpu"] if config.device == "cpu" else []
@@ -360,7 +367,7 @@ def _sweep(
 ) -> int:
     """Run ``file`` in ``directory``, here or, if ``far``, on the cluster; everything is checked before any work."""
     from ablate.data import cache_dir
-    from ablate.inputs import prepare_images
+    from ablate.inputs import described, prepare_images
     from ablate.resolve import understand
     from ablate.sweep.launch import run_here, submit
     from ablate.sweep.run import check_out
@@ -371,10 +378,11 @@ def _sweep(
     where = cache_dir(cache)
     images = prepare_images(request, where, file.skip_corrupt)
     experiment = asked.experiment(images, _command()).model_copy(update={"slurm": slurm})
+    told = described(images, experiment.shared.image_size, experiment.every_op)
     if far:
-        return submit(directory, experiment, str(images), where, retry_failed, dry_run)
+        return submit(directory, experiment, told, where, retry_failed, dry_run)
     triples = file.order == 3  # of which there are many: what they cost is said before they are begun
-    return run_here(directory, experiment, str(images), where, workers, retry_failed, dry_run, cost_first=triples)
+    return run_here(directory, experiment, told, where, workers, retry_failed, dry_run, cost_first=triples)
 
 
 def _where(
@@ -441,7 +449,7 @@ def train(
     from ablate.data import cache_dir
     from ablate.distributed import asked_for
     from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
-    from ablate.inputs import make_request, prepare_images, with_data
+    from ablate.inputs import described, make_request, prepare_images, with_data
     from ablate.ops import parse_op, spec
     from ablate.outline import outline_of
     from ablate.settings import op_defaults, parse_assignments, parse_one, trial_config, validate
@@ -463,7 +471,7 @@ def train(
     specs = specs or default_protocols(images)
     check_protocols(specs, images)
     console = make_console()
-    say(console, str(images))
+    say(console, described(images, config.image_size, config.composition))
     say(console, outline_of([config]))
     trial = Trial(config=config, seed=seed, label=str(parsed))
     if dry_run:
@@ -830,11 +838,11 @@ def ops(
         typer.echo(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=1))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("op", "what it does", r"parameter=default unit \[range]: meaning"):
+    for heading in ("op", "what it does", "acts on", r"parameter=default unit \[range]: meaning"):
         table.add_column(heading, overflow="fold")
     for entry in entries:
         parameters = "\n".join(escape(parameter.text) for parameter in entry.parameters)
-        table.add_row(entry.name, escape(entry.summary), parameters)
+        table.add_row(entry.name, escape(entry.summary), f"{100 * entry.acts:.0f} %", parameters)
     console = make_console()
     console.print(table)
     if names:

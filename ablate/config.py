@@ -280,10 +280,14 @@ Reference = Literal["untrained", "no-op", "supervised"]
 
 
 class NamedOp(Model):
-    """An op as the user named it (``label``, a canonical string) and what it resolved to."""
+    """An op as the user named it (``label``, a canonical string) and what it resolved to.
+
+    ``acts``: the share of images on which it acts, for the reports; None in sweeps that were planned without it.
+    """
 
     label: str
     op: OpSpec
+    acts: Fraction | None = None
 
 
 class NamedComposition(Model):
@@ -448,6 +452,15 @@ class Experiment(Model):
     rank_timeout: Annotated[float, Field(gt=0)] = 600.0
     slurm: Slurm | None = None
     source: Annotated[str, Field(exclude=True)] = ""
+
+    @property
+    def every_op(self) -> list[OpSpec]:
+        """All ops of its cells, each once."""
+        named = (*self.ops, *(self.search.ops if self.search else ()))
+        found: list[OpSpec] = []
+        for op in (*(named_op.op for named_op in named), *(op for item in self.compositions for op in item.ops)):
+            found += [] if op in found else [op]
+        return found
 
     @property
     def axes(self) -> dict[str, list[str]]:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from rich.progress import Progress
 
-from ablate.config import Experiment
+from ablate.config import Experiment, OpSpec
 from ablate.console import make_console, say
-from ablate.data import DataSet, native_size, prepare, read_entry, side_of_files
+from ablate.data import DataSet, Resident, native_size, prepare, read_entry, side_of_files
 from ablate.data.findings import describe
 from ablate.data.folder import named
 from ablate.data.sides import stored_side
 from ablate.errors import UsageError, expanded
+from ablate.evaluation.features import unaugmented
+from ablate.ops import from_spec, without_effect
 from ablate.settings import Request, check_device, image_size, objective_name, parse_assignments
 from ablate.sweep.plan import SWEEP_FILE, load_experiment
+
+SAMPLE = 8  # images on which ops are tried
 
 
 def make_request(
@@ -116,6 +122,15 @@ def prepare_images(request: Request, cache: Path, skip_corrupt: bool) -> DataSet
     for note in data.notes:
         say(console, note, "yellow" if "warning" in note else "dim")
     return data
+
+
+def described(images: DataSet, image_size: int, ops: Iterable[OpSpec]) -> str:
+    """What ``images`` are, and in a further line which of ``ops`` change nothing on them, tried on a few of them."""
+    count = len(images.pretrain.labels)
+    index = torch.arange(min(count, SAMPLE)) * count // min(count, SAMPLE)
+    pixels, sizes = Resident(images.pretrain.images, torch.device("cpu")).batch(index)
+    sample = unaugmented(pixels, sizes, image_size)
+    return "\n".join([str(images), *without_effect([from_spec(op) for op in ops], sample)])
 
 
 def images_of(experiment: Experiment, cache: Path) -> DataSet:

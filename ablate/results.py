@@ -36,9 +36,10 @@ class Failure(Model):
 class TrialResult(Model):
     """One trial's record.
 
-    ``metrics`` are fractions, but for ``linear_l2``, ``rankme`` (a number of dimensions), ``alignment`` and
-    ``uniformity``; a name that starts with ``z_`` was measured at ``z``, every other at ``h``. ``protocols`` says in a
-    sentence what each protocol did, by its name. ``timings`` are seconds of wall time (``cpu``: of processor time);
+    ``metrics`` are fractions, but for ``linear_l2``, ``rankme`` (a number of dimensions), ``common_alignment`` and
+    ``common_uniformity`` (in earlier versions ``alignment`` and ``uniformity``, of the trial's own pairs); a name that
+    starts with ``z_`` was measured at ``z``, every other at ``h``. ``protocols`` says in a sentence what each protocol
+    did, by its name. ``timings`` are seconds of wall time (``cpu``: of processor time);
     ``history`` has one entry per epoch.
 
     Two runs of one trial agree in everything but ``timings``, ``attempts``, ``host``, ``when`` and the

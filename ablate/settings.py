@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import dataclasses
 import functools
 import os
 import re
@@ -31,7 +32,8 @@ from ablate.config import (
 from ablate.data import DataSet, native_size
 from ablate.distributed import World
 from ablate.errors import UsageError, nearest, unknown
-from ablate.ops import parse_composition, parse_op, rehearse, spec, split_list, to_string
+from ablate.ops import Op, parse_composition, parse_op, rehearse, spec, split_list, to_string
+from ablate.ops.kornia_adapter import KorniaOp
 from ablate.presets import LARS_BASES, LARS_VALUES, NAMED, REPLACED, Preset, Scaling, preset_for, scaled
 from ablate.simclr.foreign import ForeignEncoder, code_version, loaded_weights
 from ablate.simclr.global_bn import make_global
@@ -303,8 +305,36 @@ def named_ops(request: Request, text: str) -> tuple[NamedOp, ...]:
         if any(label == other.label for other in named):
             raise UsageError(f"op {label!r} is listed twice in --ops {text!r}")
         rehearse(op, image_size(request))
-        named.append(NamedOp(label=label, op=spec(op)))
+        named.append(NamedOp(label=label, op=spec(op), acts=round(op.acts, 6)))
     return tuple(named)
+
+
+def acting(request: Request, text: str, share: float) -> str:
+    """A composition as text, every op of which acts on that ``share`` of images (``--act-on``).
+
+    Raises:
+        UsageError: malformed text, a share that is none, an op that itself says how often it acts.
+    """
+    if not 0 < share <= 1:
+        raise UsageError(
+            f"--act-on is the share of images on which every op acts, above 0 and at most 1, not {share:g}"
+        )
+    defaults, found = op_defaults(request), []
+    for op in parse_composition(text, defaults):
+        if op.acts not in (_usual(op, defaults).acts, share):
+            raise UsageError(
+                f"--act-on {share:g} says how often every op acts, and {to_string(op, defaults)} says it itself: leave "
+                "one of the two out"
+            )
+        found.append(to_string(op.acting(share), defaults))
+    return "+".join(found) or "none"
+
+
+def _usual(op: Op, defaults: Mapping[str, Mapping[str, Any]]) -> Op:
+    """The op as it is where nothing says how often it acts."""
+    if isinstance(op, KorniaOp):
+        return dataclasses.replace(op, arguments=tuple(item for item in op.arguments if item[0] != "p"))
+    return parse_op(op.name, defaults)
 
 
 def parse_one(request: Request, text: str) -> Composition:

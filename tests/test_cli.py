@@ -369,3 +369,14 @@ def test_report_watch_refreshes_the_page_until_the_sweep_has_ended(experiment, t
     assert "report: " in said
     assert "--every is for --watch" in one_sentence(ablate("report", tmp_path, "--every", "1"))
     assert "--every is for --watch" in one_sentence(ablate("status", tmp_path, "--every", "1"))
+
+
+def test_a_grid_whose_ops_act_equally_often_says_so_in_its_ops(tmp_path):
+    """``--act-on`` becomes parameters of the ops, in a directory of its own."""
+    done = grid("--ops", "color,blur", "--act-on", "1", "--include", "blur+noise", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for cell in ("color(jitter_p=1.0)+blur(p=1.0)", "blur(p=1.0)+noise"):
+        assert cell in done.stdout
+    message = one_sentence(grid("--ops", "blur(p=0.3)", "--act-on", "1", cwd=tmp_path))
+    assert "--act-on 1 says how often every op acts, and blur(p=0.3) says it itself" in message
+    assert "above 0 and at most 1, not 2" in one_sentence(grid("--ops", "blur", "--act-on", "2", cwd=tmp_path))

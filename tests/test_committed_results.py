@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ablate.report.grid import grid_of, sweep_rows
 from ablate.report.paper import beside_the_paper
 from ablate.report.statistics import paired_difference, summary
 from ablate.report.sweep import read_sweep
@@ -24,10 +23,9 @@ EACH = pytest.mark.parametrize("directory", [SEVEN, FIVE_SEEDS, *ABLATIONS], ids
 
 
 def grid(directory):
-    trials = plan(load_experiment(directory))
-    records, bad = read_records(directory, trials)
-    assert not bad
-    return grid_of(sweep_rows(trials, records))
+    sweep = read_sweep(directory)
+    assert not sweep.damaged
+    return sweep.grid
 
 
 @EACH

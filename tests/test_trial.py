@@ -232,7 +232,13 @@ def test_images_without_labels(data, config, tmp_path):
     none = config.model_copy(update={"data": config.data.model_copy(update={"classes": 0})})
     result = run_trial(none, tmp_path / "none", data=unlabelled, keep_encoders="best")
     assert result.status == "done", result.error
-    assert set(result.metrics) == {"rotation_top1", "rotation_val_top1", "rankme", "alignment", "uniformity"}
+    assert set(result.metrics) == {
+        "rotation_top1",
+        "rotation_val_top1",
+        "rankme",
+        "common_alignment",
+        "common_uniformity",
+    }
     assert not [entry for entry in result.history if "knn_val_top1" in entry]
     assert len(list((tmp_path / "none" / "encoders").glob("*.json"))) == 1
     labelled = run_trial(config, tmp_path / "labelled", data=data)

@@ -14,6 +14,7 @@ from ablate.rng import derive_seed
 RANKME_IMAGES = 25_600  # as in the paper
 EPSILON = 1e-7  # as in the paper, for float32
 PAIR_IMAGES = 5000
+PAIR_OPS = "crop+color"  # what makes positive pairs: one choice for every trial, whatever it was trained with
 CHUNK = 1024  # rows at once
 
 
@@ -46,14 +47,16 @@ def rank(features: Tensor) -> float:
 def alignment(frozen: Frozen, at: At) -> Outcome:
     """The protocol ``alignment``: how close positive pairs are, and how evenly views spread (Wang & Isola 2020).
 
-    Positive pairs are drawn on test images by the trial's own transform pair, both branches as in training (though the
-    encoder is in evaluation mode). Uniformity is over the views, which are the marginals of those pairs as in the
-    paper: the mean of both branches'.
+    Positive pairs are two independent views of test images by crop and colour distortion with their default parameters,
+    at the trial's size: the same images and the same draws for every trial, so that encoders are compared and not
+    augmentations. (On a trial's own pairs a weaker composition is better by construction.) It rewards invariance to
+    these two ops, whatever the images need. Uniformity is over the views, the marginals of those pairs: the mean of
+    both.
     """
     split, device = frozen.data.test, frozen.device
     index = drawn(split, "alignment", PAIR_IMAGES)
-    pair, resident = TransformPair.from_config(frozen.config), frozen.resident(split)
-    streams = Streams(derive_seed(frozen.seed, "evaluation/alignment"), 0, device)
+    pair, resident = TransformPair.two_branch(PAIR_OPS, frozen.config.image_size), frozen.resident(split)
+    streams = Streams(derive_seed(0, "evaluation/alignment"), 0, device)
     views: tuple[list[Tensor], list[Tensor]] = ([], [])
     for chunk in index.split(BATCH):
         images, sizes = resident.batch(chunk)
@@ -61,11 +64,11 @@ def alignment(frozen: Frozen, at: At) -> Outcome:
             branch.append(frozen.encode(view, at))
     x, y = (F.normalize(torch.cat(branch), dim=1) for branch in views)
     return Outcome(
-        metrics={"alignment": align(x, y), "uniformity": (uniform(x) + uniform(y)) / 2},
+        metrics={"common_alignment": align(x, y), "common_uniformity": (uniform(x) + uniform(y)) / 2},
         description=(
-            f"alignment (alpha 2) of l2-normalised {frozen.called(at)} over {len(index)} positive pairs that the "
-            "trial's own transform pair drew on test images, and uniformity (t 2), the mean of both branches' views "
-            "(Wang & Isola 2020)"
+            f"alignment (alpha 2) of l2-normalised {frozen.called(at)} over {len(index)} positive pairs, two views of "
+            f"test images by {PAIR_OPS} with default parameters, the same for every trial, and uniformity (t 2), the "
+            "mean of both views' (Wang & Isola 2020)"
         ),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -20,12 +20,16 @@ from ablate.results import ROTATION_NOT_APPLICABLE
 
 @dataclass(frozen=True)
 class Protocol:
-    """``run`` evaluates a frozen encoder at ``h`` or at any other place that ``at`` lists; it may raise ``flags``."""
+    """``run`` evaluates a frozen encoder at ``h`` or at any other place that ``at`` lists; it may raise ``flags``.
+
+    ``earlier``: metrics that it gave under another definition; a record that has them can be evaluated anew.
+    """
 
     run: Callable[[Frozen, At], Outcome]
     needs_labels: bool
     at: tuple[At, ...] = get_args(At)
     flags: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
 
 
 PROTOCOLS = {
@@ -34,7 +38,7 @@ PROTOCOLS = {
     "knn": Protocol(knn, needs_labels=True),
     "rotation": Protocol(rotation, needs_labels=False, flags=(f"rotation-{L2_AT_EDGE}", ROTATION_NOT_APPLICABLE)),
     "rankme": Protocol(rankme, needs_labels=False),
-    "alignment": Protocol(alignment, needs_labels=False),
+    "alignment": Protocol(alignment, needs_labels=False, earlier=("alignment", "uniformity")),
     "online": Protocol(online, needs_labels=True, at=("h",)),
 }
 
@@ -91,6 +95,12 @@ def check_protocols(specs: Sequence[str], data: DataSet) -> None:
         if PROTOCOLS[spec.partition("@")[0]].needs_labels:
             allowed = ", ".join(name for name, protocol in PROTOCOLS.items() if not protocol.needs_labels)
             raise UsageError(f"protocol {spec!r} needs labels and {data.name} has none; allowed: {allowed}")
+
+
+def outdated(spec: str, metrics: Collection[str]) -> set[str]:
+    """Those of a record's ``metrics`` that ``spec`` (``knn``, ``alignment@z``) gave under an earlier definition."""
+    name, separator, _ = spec.partition("@")
+    return {f"z_{metric}" if separator else metric for metric in PROTOCOLS[name].earlier} & set(metrics)
 
 
 def evaluate(frozen: Frozen, specs: Sequence[str], before_each: Callable[[], None] = lambda: None) -> Evaluation:

@@ -10,7 +10,7 @@ from ablate.ops.grammar import from_spec, parse_composition, parse_op, spec, spl
 from ablate.ops.kornia_adapter import PREFIX, adapt
 from ablate.ops.op import Op, Params, as_unit_range, build, param
 from ablate.ops.registry import get, names, register
-from ablate.ops.rehearsal import rehearse
+from ablate.ops.rehearsal import rehearse, without_effect
 from ablate.ops.resample import center_crop, resized_crop
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "spec",
     "split_list",
     "to_string",
+    "without_effect",
 ]
 
 

@@ -44,10 +44,11 @@ class ParameterEntry:
 
 @dataclass(frozen=True)
 class OpEntry:
-    """One op: its name, the first sentence of its docstring, its parameters."""
+    """One op: its name, the first sentence of its docstring, the share of images it acts on, its parameters."""
 
     name: str
     summary: str
+    acts: float
     parameters: tuple[ParameterEntry, ...]
 
 
@@ -75,15 +76,15 @@ def _entry(name: str) -> OpEntry:
         )
         for field in parameter_fields(cls).values()
     )
-    return OpEntry(name, summary + " Waits for the device." * cls.syncs, parameters)
+    return OpEntry(name, summary + " Waits for the device." * cls.syncs, cls().acts, parameters)
 
 
 def markdown_table() -> str:
     """The table of ``docs/ops.md``."""
-    lines = ["| op | what it does | parameters |", "| --- | --- | --- |"]
+    lines = ["| op | what it does | acts on | parameters |", "| --- | --- | --- | --- |"]
     for entry in describe():
         parameters = "<br>".join(f"`{p.name}={p.default!r}` {_detail(p)}" for p in entry.parameters)
-        lines.append(f"| `{entry.name}` | {entry.summary} | {parameters} |")
+        lines.append(f"| `{entry.name}` | {entry.summary} | {100 * entry.acts:.0f} % | {parameters} |")
     return "\n".join(lines)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Self
+
 import torch
 from torch import Tensor
 
@@ -38,6 +41,7 @@ class Color(Op):
 
     version = 2
     channels = (3,)
+    chromatic = ("saturation", "hue", "gray_p")
     brightness: float = param(0.8, "factor in 1 +- this, at least 0; with tf-v1 added, +- this", low=0.0, high=10.0)
     contrast: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
     saturation: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
@@ -51,6 +55,15 @@ class Color(Op):
         choices=("torchvision", "tf", "tf-v1"),
         later=True,
     )
+
+    @property
+    def acts(self) -> float:
+        """On images that are jittered, made grey, or both."""
+        return 0.0 if self.is_identity else self.p * (1 - (1 - self.jitter_p) * (1 - self.gray_p))
+
+    def acting(self, share: float) -> Self:
+        """With the jitter on all images that ``p`` draws; some of these are made grey as before."""
+        return dataclasses.replace(self, p=share, jitter_p=1.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """``factors``, ``order`` ``[n, 4]``; ``jitter`` and ``gray`` bool ``[n]``."""
@@ -69,6 +82,7 @@ class Jitter(Op):
 
     version = 2
     channels = (3,)
+    chromatic = ("saturation", "hue")
     p: float = param(0.8, "probability that an image is changed", low=0.0, high=1.0)
     brightness: float = param(0.8, "factor in 1 +- this, at least 0; with tf-v1 added, +- this", low=0.0, high=10.0)
     contrast: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)

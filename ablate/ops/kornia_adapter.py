@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import kornia.augmentation
 import torch
@@ -37,6 +37,16 @@ class KorniaOp(Op):
                 self._augment(torch.rand(2, 3, PROBE, PROBE))
         except Exception as error:
             raise UsageError(f"kornia refuses {self.name}({self._shown()}): {first_line(error)}") from error
+
+    @property
+    def acts(self) -> float:
+        """By kornia's own ``p``, of the batch and of the images in it."""
+        augment = _instance(self.name.removeprefix(PREFIX), self.arguments)
+        return float(augment.p * augment.p_batch)
+
+    def acting(self, share: float) -> Self:
+        """With kornia's ``p``."""
+        return dataclasses.replace(self, arguments=tuple(sorted({**dict(self.arguments), "p": share}.items())))
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """``seed``, int64 ``[n]``; kornia is seeded with the first."""

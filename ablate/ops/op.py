@@ -7,7 +7,7 @@ testable against kornia and torchvision, replayable and compilable.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -50,6 +50,7 @@ class Op:
     version: ClassVar[int] = 1
     channels: ClassVar[tuple[int, ...]] = (1, 3)
     square_only: ClassVar[bool] = False
+    chromatic: ClassVar[tuple[str, ...]] = ()  # the parameters that change nothing where the channels are equal
     syncs: ClassVar[bool] = False  # True only for the kornia adapter: it may wait for the device
 
     p: float = dataclasses.field(
@@ -94,6 +95,18 @@ class Op:
         generator = generator or torch.default_generator
         drawn = self.sample(len(images), (images.shape[2], images.shape[3]), generator)
         return self.apply(images, {name: value.to(images.device) for name, value in drawn.items()})
+
+    @property
+    def acts(self) -> float:
+        """The share of images on which the op acts, from 0 to 1; the others stay as they are.
+
+        It is ``p``; an op whose parts have chances of their own says so here and in :meth:`acting`.
+        """
+        return 0.0 if self.is_identity else self.p
+
+    def acting(self, share: float) -> Self:
+        """This op, acting on that ``share`` of images: what ``acts`` then is, unless the op is switched off."""
+        return dataclasses.replace(self, p=share)
 
     def sample(
         self,

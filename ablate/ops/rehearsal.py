@@ -1,14 +1,18 @@
-"""Trying an op once, on images of the size that it will meet: it fails when a sweep is planned, or not at all."""
+"""Trying ops before a sweep: whether they fail at its image size, and whether they change its images at all."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from ablate.errors import UsageError, first_line
 from ablate.ops.grammar import to_string
 from ablate.ops.op import Op
 
 IMAGES = 2
+HALF_A_LEVEL = 0.5 / 255
 
 
 def rehearse(op: Op, size: int) -> None:
@@ -34,3 +38,37 @@ def rehearse(op: Op, size: int) -> None:
         raise UsageError(f"op {name} must return {list(images.shape)} {images.dtype}, as it was given, not {got}")
     if not bool(((result >= 0) & (result <= 1)).all()):
         raise UsageError(f"op {name} must return values in [0, 1]; clamp them")
+
+
+def without_effect(ops: Sequence[Op], images: Tensor) -> list[str]:
+    """Which of ``ops`` change nothing on ``images``, in a sentence, and what changes nothing since they are grey.
+
+    Each op is applied to every image. Nothing means less than half a grey level; float ``images [n, 3, h, w]`` in
+    [0, 1] are a sample.
+    """
+    tried = [op for op in ops if not op.is_identity]
+    idle = [op for op in tried if _is_idle(op.acting(1.0), images)]
+    sentences = []
+    if idle:
+        names = _listed([to_string(op) for op in idle])
+        sentences.append(f"{names} change{'s' * (len(idle) == 1)} nothing on these images (tried on {len(images)})")
+    if float((images.amax(1) - images.amin(1)).max()) < HALF_A_LEVEL:
+        parts = [
+            f"{_listed([name for name in op.chromatic if getattr(op, name)])} of {to_string(op)}"
+            for op in tried
+            if op not in idle and any(getattr(op, name) for name in op.chromatic)
+        ]
+        if parts:
+            sentences.append(f"these images are grey, three equal channels, on which {_listed(parts)} change nothing")
+    return sentences
+
+
+def _is_idle(op: Op, images: Tensor) -> bool:
+    generator = torch.Generator().manual_seed(0)
+    params = op.sample(len(images), (images.shape[2], images.shape[3]), generator)
+    return float((op.apply(images, params) - images).abs().max()) < HALF_A_LEVEL
+
+
+def _listed(words: Sequence[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last

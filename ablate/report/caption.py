@@ -24,6 +24,7 @@ def caption(sweep: Sweep) -> str:
         f"augmentations ({shared.encoder.name}, {shared.objective}, {counted(shared.epochs, 'epoch')}).",
         "Rows are the first op, columns the second, the diagonal is the op alone; the last column is a row average.",
         _seeds(grid),
+        *grid.seldom,
     ]
     known = [f"{name} {percent(cell)}" for name, cell in grid.references.items() if cell.n]
     lines += [f"References: {', '.join(known)}."] if known else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +20,7 @@ LINEAR, ROTATION = "linear_top1", "rotation_top1"
 METRICS = (LINEAR, "linear_val_top1", "knn_top1", "linear_balanced_accuracy")
 FURTHER = (
     *("sgd_top1", "online_top1", "classifier_top1", "z_linear_top1"),
-    *(ROTATION, "rotation_val_top1", "rankme", "alignment", "uniformity"),
+    *(ROTATION, "rotation_val_top1", "rankme", "common_alignment", "common_uniformity", "alignment", "uniformity"),
 )
 Status = Literal["done", "partial", "failed", "missing", "not judged", "left out", "pruned"]
 
@@ -88,7 +88,8 @@ class Cell:
 class Grid:
     """``cells[row, column]`` for every ordered pair of ``ops``, left out or not; the diagonal is the op alone.
 
-    ``further`` are compositions that have no place among them, by their labels.
+    ``further`` are compositions that have no place among them, by their labels. ``acts`` says on which share of images
+    an op acts; ops of which that is not known are not in it.
     """
 
     ops: tuple[str, ...]
@@ -96,6 +97,18 @@ class Grid:
     references: dict[str, Cell]
     metric: str = LINEAR
     further: dict[str, Cell] = field(default_factory=dict)
+    acts: dict[str, float] = field(default_factory=dict)
+
+    def acts_on(self, op: str) -> str:
+        """``84 %``, the share of images on which the op acts; nothing where it is all of them, or not known."""
+        share = self.acts.get(op, 1.0)
+        return f"{100 * share:.0f} %" if share < 1 else ""
+
+    @property
+    def seldom(self) -> list[str]:
+        """The ops that act on fewer than all images, in a sentence; without it row averages are taken for too much."""
+        shares = [f"{op} {share}" for op in self.ops if (share := self.acts_on(op))]
+        return [f"Share of images on which an op acts, where not all: {', '.join(shares)}."] if shares else []
 
     def __repr__(self) -> str:
         return (
@@ -156,10 +169,11 @@ def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
     }
 
 
-def grid_of(table: pd.DataFrame | list[dict[str, Any]]) -> Grid:
+def grid_of(table: pd.DataFrame | list[dict[str, Any]], acts: Mapping[str, float | None] | None = None) -> Grid:
     """The grid of a table as :func:`ablate.load_results` or :func:`sweep_rows` give it.
 
-    Ops stand in the order in which they first occur as a row, then as a column.
+    Ops stand in the order in which they first occur as a row, then as a column. ``acts``: by op, on which share of
+    images it acts.
     """
     rows = (
         table if isinstance(table, list) else [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
@@ -176,7 +190,7 @@ def grid_of(table: pd.DataFrame | list[dict[str, Any]]) -> Grid:
     references = {name: _cell(name, [row for row in rows if row["reference"] == name], metric) for name in names}
     beside = dict.fromkeys(row["label"] for row in rows if not _text(row["row"]) and not _text(row["reference"]))
     further = {name: _cell(name, [row for row in rows if row["label"] == name], metric) for name in beside}
-    return Grid(ops, cells, references, metric, further)
+    return Grid(ops, cells, references, metric, further, {op: p for op, p in (acts or {}).items() if p is not None})
 
 
 def _metric(rows: list[dict[str, Any]]) -> str:

@@ -200,6 +200,7 @@ def notes(grid: Grid, metric: str, colours: Scale, columns: int) -> list[str]:
         lines += textwrap.wrap(f"{BELOW} below the untrained encoder.", columns)
     if colours.why:
         lines += textwrap.wrap(colours.why, columns)
+    lines += [line for sentence in grid.seldom for line in textwrap.wrap(sentence, columns)]
     return lines + spelled_out(grid.ops, columns)
 
 
@@ -232,7 +233,7 @@ def draw_panel(main: Axes, side: Axes, grid: Grid, metric: str, colours: Scale, 
     for i, row in enumerate(grid.ops):
         for j, column in enumerate(grid.ops):
             _draw_cell(main, j, i, grid.cells[row, column], metric, colours, sizes, marked)
-        _draw_average(side, i, grid.average(row, metric), colours, sizes)
+        _draw_average(side, i, grid.average(row, metric), colours, sizes, grid.acts_on(row))
     names = short_names(grid.ops)
     _frame(main, names, names, sizes, upright=max(len(name) for name in names) > UPRIGHT or sizes.cell[0] < NARROW)
     _frame(side, ("average",), (), sizes, upright=sizes.cell[0] < NARROW)
@@ -309,13 +310,18 @@ def _draw_without(axes: Axes, x: int, y: int, status: str, sizes: Sizes) -> None
         _write(axes, x, y + 0.5, status, min(6.0, 13 * sizes.cell[0]), colour, bbox=white)
 
 
-def _draw_average(axes: Axes, y: int, average: float | None, colours: Scale, sizes: Sizes) -> None:
+def _draw_average(axes: Axes, y: int, average: float | None, colours: Scale, sizes: Sizes, acts_on: str) -> None:
+    """A row's average and, where its op acts on fewer than all images, on how many."""
+    below = f"on {acts_on}" if acts_on and sizes.below else ""
     if average is None:
-        _write(axes, 0, y + 0.5, "-", 8, "#666666")
-        return
-    ink = _paint(axes, 0, y, average, colours)
-    if sizes.mean:
-        _write(axes, 0, y + 0.5, f"{100 * average:.{sizes.decimals}f}", sizes.mean, ink)
+        _write(axes, 0, y + (0.36 if below else 0.5), "-", 8, "#666666")
+        ink = "#666666"
+    else:
+        ink = _paint(axes, 0, y, average, colours)
+    if average is not None and sizes.mean:
+        _write(axes, 0, y + (0.36 if below else 0.5), f"{100 * average:.{sizes.decimals}f}", sizes.mean, ink)
+    if below:
+        _write(axes, 0, y + 0.73, below, sizes.below, ink)
 
 
 def _write(axes: Axes, x: int, y: float, words: str, size: float, colour: str, **box: Any) -> None:

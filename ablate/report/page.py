@@ -137,6 +137,10 @@ def _colour_data(grid: Grid, shown: Sequence[Layer]) -> list[dict[str, Any]]:
         value = layer.values[place]
         return [layer.text(value), layer.small.get(place, ""), *layer.colours(value)]
 
+    def average(layer: Layer, op: str) -> list[str]:
+        value, share = layer.averages.get(op), grid.acts_on(op)
+        return [layer.text(value), f"on {share}" if share else "", *layer.colours(value)]
+
     return [
         {
             "key": layer.key,
@@ -145,7 +149,7 @@ def _colour_data(grid: Grid, shown: Sequence[Layer]) -> list[dict[str, Any]]:
             "high": layer.text(layer.limits[1]),
             "gradient": layer.gradient,
             "cells": [face(layer, (row, column)) for row in grid.ops for column in grid.ops],
-            "averages": [[layer.text(a), "", *layer.colours(a)] for a in map(layer.averages.get, grid.ops)],
+            "averages": [average(layer, op) for op in grid.ops],
         }
         for layer in shown
     ]

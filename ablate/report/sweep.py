@@ -90,7 +90,10 @@ class Sweep:
             found.setdefault(name, []).append(trial.model_copy(update={"point": {}}))
         references = found.pop("", [])
         return (
-            {name: grid_of(sweep_rows([*references, *trials], self.records)) for name, trials in found.items()}
+            {
+                name: grid_of(sweep_rows([*references, *trials], self.records), _acts(self.experiment))
+                for name, trials in found.items()
+            }
             if self.experiment.variants
             else {}
         )
@@ -106,4 +109,9 @@ def read_sweep(directory: str | Path) -> Sweep:
     experiment = load_experiment(directory)
     trials = plan(experiment)
     records, damaged = read_records(directory, trials, points=POINTS)
-    return Sweep(directory, experiment, trials, records, damaged, grid_of(sweep_rows(trials, records)))
+    grid = grid_of(sweep_rows(trials, records), _acts(experiment))
+    return Sweep(directory, experiment, trials, records, damaged, grid)
+
+
+def _acts(experiment: Experiment) -> dict[str, float | None]:
+    return {op.label: op.acts for op in experiment.ops}

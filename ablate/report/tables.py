@@ -20,7 +20,8 @@ def write_csv(grid: Grid, path: Path) -> None:
 
     Columns: ``kind`` (cell, average, composition, reference), ``first``, ``second``, ``label``, ``status``, ``n``,
     ``flags``, ``contender`` (1: cannot be told from the best by validation accuracy), ``half_width`` (half the 95 %
-    interval of the grid's metric, by the two-way model), mean and standard deviation of every metric (fractions), and
+    interval of the grid's metric, by the two-way model), ``acts`` (of a row average: the share of images on which its
+    op acts), mean and standard deviation of every metric (fractions), and
     ``seeds``: ``seed=value`` pairs of the grid's metric, ``linear_top1`` or, without labels, ``rotation_top1``.
     """
     metrics = grid.metrics
@@ -46,6 +47,9 @@ TEX = r"""\begin{tabular}{l<% for op in grid.ops %>c<% endfor %>|c}
 <% endfor %>
 \bottomrule
 \multicolumn{<< grid.ops | length + 2 >>}{l}{\footnotesize << seeds >>} \\
+<% for sentence in grid.seldom %>
+\multicolumn{<< grid.ops | length + 2 >>}{l}{\footnotesize << sentence | tex >>} \\
+<% endfor %>
 \end{tabular}
 """
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -80,6 +84,7 @@ def write_tex(grid: Grid, path: Path) -> None:
 def _row(kind: str, first: str, second: str, cell: Cell, metrics: tuple[str, ...]) -> dict[str, Any]:
     row: dict[str, Any] = {"kind": kind, "first": first, "second": second, "label": cell.label}
     row |= {"status": cell.status, "n": cell.n, "flags": " ".join(cell.flags), "contender": "", "half_width": ""}
+    row["acts"] = ""
     for metric in metrics:
         row |= {f"{metric}_mean": cell.mean(metric), f"{metric}_std": cell.std(metric)}
     row["seeds"] = " ".join(f"{seed}={value:.6g}" for seed, value in sorted(cell.seeds().items()))
@@ -100,7 +105,8 @@ def _add_noise(rows: list[dict[str, Any]], grid: Grid) -> None:
 
 def _average(grid: Grid, op: str, metrics: tuple[str, ...]) -> dict[str, Any]:
     means = {f"{metric}_mean": grid.average(op, metric) for metric in metrics}
-    return {"kind": "average", "first": op, "second": "", "label": f"average of {op}", **means}
+    row = {"kind": "average", "first": op, "second": "", "label": f"average of {op}", "acts": grid.acts.get(op, "")}
+    return row | means
 
 
 def _tex(cell: Cell) -> str:

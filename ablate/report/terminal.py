@@ -28,6 +28,8 @@ def render(grid: Grid, console: Console) -> None:
     fits = LEAST_LABEL + LEAST_CELL * (len(grid.ops) + 1) <= console.width
     if grid.ops and fits:
         console.print(_matrix(grid, console.width))
+        for sentence in grid.seldom:
+            say(console, sentence)
     elif grid.ops:
         say(console, f"The grid of {len(grid.ops)} ops needs a wider terminal; it is in the report. The best:")
     if any(cell.status == "partial" for cell in grid.compositions):

@@ -195,8 +195,7 @@ def _changed_axes(old: Experiment, new: Experiment) -> list[str]:
 
 def union(old: Experiment, new: Experiment) -> Experiment:
     """``new``, with the ops, compositions, points, seeds and references of ``old`` before its own."""
-    known = {op.label for op in old.ops}
-    ops = (*old.ops, *(op for op in new.ops if op.label not in known))
+    ops = tuple({op.label: op for op in (*old.ops, *new.ops)}.values())  # in their old order, as they are known now
     beside = (*old.compositions, *(item for item in new.compositions if item not in old.compositions))
     seeds = (*old.seeds, *(seed for seed in new.seeds if seed not in old.seeds))
     references = (*old.references, *(name for name in new.references if name not in old.references))
@@ -249,7 +248,8 @@ def _frame(experiment: Experiment) -> dict[str, Any]:
         "rank_timeout",
         "slurm",
     )
-    return experiment.model_dump(mode="json", exclude={**dict.fromkeys(free, True), "shared": {"data": {"name"}}})
+    derived: Any = {"shared": {"data": {"name"}}, "search": {"ops": {"__all__": {"acts"}}}}
+    return experiment.model_dump(mode="json", exclude={**dict.fromkeys(free, True), **derived})
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

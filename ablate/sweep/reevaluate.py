@@ -13,7 +13,7 @@ from ablate.console import counted, say
 from ablate.data import DataSet, read_entry
 from ablate.errors import UsageError
 from ablate.evaluation.frozen import Frozen
-from ablate.evaluation.protocols import check_protocols, evaluate, flags_of
+from ablate.evaluation.protocols import check_protocols, evaluate, flags_of, outdated
 from ablate.results import BadRecord, TrialResult, read_record, record_path, write_record
 from ablate.sweep.workspace import sole_user
 
@@ -23,7 +23,8 @@ def reevaluate(
 ) -> None:
     """Run ``specs`` on every kept encoder in ``directory`` whose record is done; one line per trial.
 
-    A protocol that the record holds already is skipped unless ``again``. Metrics, flags and protocols are added to the
+    A protocol that the record holds already is skipped unless ``again``, or unless its definition has changed since:
+    then what it gave before is taken out. Metrics, flags and protocols are added to the
     record; nothing else in it changes.
 
     Args:
@@ -55,7 +56,9 @@ def reevaluate(
             record = _finished(directory, name, console)
             if record is None:
                 continue
-            missing = [spec for spec in specs if again or spec not in record.protocols]
+            missing = [
+                spec for spec in specs if again or spec not in record.protocols or outdated(spec, record.metrics)
+            ]
             told = f"{record.label} seed {record.seed}"
             if not missing:
                 say(console, f"{told}: on record already")
@@ -100,13 +103,16 @@ def _add(
         raise UsageError("these encoders were trained on CUDA and torch sees no GPU here; --device cpu evaluates them")
     torch.set_num_threads(record.config.threads)
     encoder, head = (module.to(device) for module in encoders.rebuild(directory, record.id, record.config))
+    old = {spec: outdated(spec, record.metrics) for spec in specs}
+    past = {spec: said for spec, said in record.protocols.items() if not old.get(spec)}
+    known = {name: value for name, value in record.metrics.items() if name not in set().union(*old.values())}
     found = evaluate(Frozen(encoder, head, record.config, record.seed, data, torch.device(device)), specs)
     stale = {flag for spec in specs for flag in flags_of(spec)}
     changes = {  # what is on record stands, unless asked for again
-        "metrics": record.metrics | found.metrics if again else found.metrics | record.metrics,
+        "metrics": known | found.metrics if again else found.metrics | known,
         "flags": tuple(dict.fromkeys((*(flag for flag in record.flags if flag not in stale), *found.flags))),
-        "protocols": record.protocols | found.protocols if again else found.protocols | record.protocols,
+        "protocols": past | found.protocols if again else found.protocols | past,
     }
     write_record(directory, record.model_copy(update=changes))
-    new = {name: value for name, value in found.metrics.items() if again or name not in record.metrics}
+    new = {name: value for name, value in found.metrics.items() if again or name not in known}
     return ", ".join([*(f"{name} {value:.6g}" for name, value in new.items()), *found.flags])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ablate.errors import UsageError
-from ablate.ops import Op, get, names, rehearse
+from ablate.ops import Op, get, names, parse_composition, rehearse, without_effect
 
 
 def op_that(transform):
@@ -40,3 +40,35 @@ def test_what_an_op_must_not_do(transform, expected):
 def test_an_op_with_a_small_p_is_tried_all_the_same():
     with pytest.raises(UsageError, match="fails"):
         rehearse(dataclasses.replace(op_that(lambda x: x.no_such_thing), p=0.001), 16)
+
+
+COLOURED = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+GREY = COLOURED[:, :1].expand(-1, 3, -1, -1)
+
+
+def tried(text, images):
+    return without_effect(parse_composition(text), images)
+
+
+def test_on_coloured_images_every_registered_op_changes_something():
+    assert without_effect([get(name)() for name in names()], COLOURED) == []
+
+
+def test_on_grey_images_colour_ops_do_less_or_nothing():
+    assert tried("gray+crop", GREY) == ["gray changes nothing on these images (tried on 8)"]
+    sentences = tried("gray+color+jitter(hue=0)+crop", GREY)
+    assert sentences[0] == "gray changes nothing on these images (tried on 8)"
+    assert sentences[1] == (
+        "these images are grey, three equal channels, on which saturation, hue and gray_p of color and "
+        "saturation of jitter(hue=0.0) change nothing"
+    )
+    assert tried("crop+blur+solarize", GREY) == []
+    assert tried("jitter(saturation=0,hue=0)", GREY) == []
+
+
+def test_what_is_idle_whatever_its_p_and_what_is_switched_off():
+    half = torch.full((8, 3, 16, 16), 0.3)
+    assert tried("solarize(p=0.1)+flip+rotate", half) == [
+        "solarize(p=0.1), flip and rotate change nothing on these images (tried on 8)"
+    ]
+    assert tried("color(strength=0)", GREY) == []

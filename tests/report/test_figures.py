@@ -202,16 +202,28 @@ def judged(directory, metrics):
 
 
 def test_label_free_metrics_that_agree_and_one_that_does_not(tmp_path):
-    grid = judged(tmp_path, {"rankme": lambda v: 20 * v, "alignment": lambda v: 1 - v, "uniformity": lambda v: v})
+    metrics = {"rankme": lambda v: 20 * v, "common_alignment": lambda v: 1 - v, "common_uniformity": lambda v: v}
+    grid = judged(tmp_path, metrics)
     found = {a.metric: a for a in label_free.agreements(grid)}
-    assert found["rankme"].rho == found["alignment"].rho == pytest.approx(1)  # less alignment is better
+    assert found["rankme"].rho == found["common_alignment"].rho == pytest.approx(1)  # less alignment is better
     assert found["rankme"].regret == 0
-    assert found["uniformity"].rho == pytest.approx(-1)
+    assert found["common_uniformity"].rho == pytest.approx(-1)
     means = [cell.mean() for cell in grid.with_results]
-    assert found["uniformity"].regret == pytest.approx(max(means) - min(means))
+    assert found["common_uniformity"].regret == pytest.approx(max(means) - min(means))
     write_report(tmp_path)
     assert (tmp_path / "report" / "label-free.pdf").stat().st_size > 0
-    assert "Choosing without labels" in (tmp_path / "report" / "index.html").read_text()
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "Choosing without labels" in page
+    assert "own pairs" not in page
+
+
+def test_alignment_of_earlier_records_is_told_from_the_present_one(tmp_path):
+    """Earlier versions measured it on every cell's own pairs; the two never share a row."""
+    grid = judged(tmp_path, {"alignment": lambda v: 1 - v, "common_alignment": lambda v: v})
+    (section,) = label_free.section(grid)
+    assert [row[0] for row in section.rows] == ["alignment", "alignment, own pairs"]
+    assert [row[1][:5] for row in section.rows] == ["-1.00", "+1.00"]
+    assert "a weaker composition is better by construction" in section.text[-1]
 
 
 def test_the_correlation_is_scipys_and_its_interval_holds_it(tmp_path):

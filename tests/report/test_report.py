@@ -26,6 +26,7 @@ from ablate.report.order import order
 from ablate.report.palette import SIGNED, UNSIGNED, colour, ink_on
 from ablate.report.paper import TITLE, beside_the_paper, published
 from ablate.report.statistics import paired_difference, summary
+from ablate.report.sweep import read_sweep
 from ablate.report.terminal import render
 from ablate.results import Failure, TrialResult, record_path, write_record
 from ablate.sweep.plan import load_experiment, plan, save_experiment
@@ -90,6 +91,45 @@ def test_means_deviations_and_row_averages(tmp_path):
     assert grid.average("a") == pytest.approx((0.11 + 0.21) / 2)  # the diagonal included
     assert grid.references["untrained"].mean() == pytest.approx(0.05)
     assert [cell.status for cell in grid.cells.values()] == ["done"] * 4
+
+
+def acting_sweep(directory, shares):
+    """Two by two cells whose ops act on these shares of images; None: not known."""
+    sweep(directory, list(shares), seeds=2, value=by_position)
+    experiment = load_experiment(directory)
+    ops = tuple(op.model_copy(update={"acts": shares[op.label]}) for op in experiment.ops)
+    save_experiment(directory, experiment.model_copy(update={"ops": ops}))
+    return read_sweep(directory).grid
+
+
+def test_how_often_an_op_acts_stands_beside_its_row_average(tmp_path):
+    grid = acting_sweep(tmp_path, {"a": 1.0, "b": 0.5})
+    sentence = "Share of images on which an op acts, where not all: b 50 %."
+    assert grid.seldom == [sentence]
+    words = [text.get_text() for text in heatmap(grid).findobj(Text)]
+    assert words.count("on 50 %") == 1
+    assert sentence in words[-1] or any(sentence in text for text in words)
+    console = Console(file=io.StringIO(), width=80)
+    render(grid, console)
+    assert sentence in console.file.getvalue()
+    write_report(tmp_path)
+    table = pd.read_csv(tmp_path / "report" / "table.csv")
+    averages = table[table["kind"] == "average"].set_index("first")["acts"]
+    assert averages.to_dict() == {"a": 1.0, "b": 0.5}
+    assert r"where not all: b 50 \%." in (tmp_path / "report" / "table.tex").read_text()
+    assert sentence in (tmp_path / "report" / "caption.txt").read_text()
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert page.count("<small>on 50 %</small>") == 1
+    assert sentence in page
+
+
+@pytest.mark.parametrize("shares", [{"a": 1.0, "b": 1.0}, {"a": None, "b": None}])
+def test_where_every_op_acts_on_every_image_or_nobody_knows_nothing_is_said(tmp_path, shares):
+    grid = acting_sweep(tmp_path, shares)
+    assert grid.seldom == []
+    assert not any(text.get_text().startswith("on ") for text in heatmap(grid).findobj(Text))
+    write_report(tmp_path)
+    assert "Share of images" not in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_row_average_is_the_papers():

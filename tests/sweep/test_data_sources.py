@@ -77,7 +77,7 @@ def test_a_grid_without_labels_is_judged_by_rotation(unlabelled, cache, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no classes" in done.stdout
     records = {record.label: record for record in read_records(out)[0].values()}
-    assert {"rotation_top1", "rankme", "alignment", "uniformity"} <= records["crop"].metrics.keys()
+    assert {"rotation_top1", "rankme", "common_alignment", "common_uniformity"} <= records["crop"].metrics.keys()
     assert "linear_top1" not in records["crop"].metrics
     assert "rotation-not-applicable" in records["crop+rotate"].flags
     assert "rotation prediction" in done.stdout

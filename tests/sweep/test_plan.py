@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.config import NamedOp, OpSpec, Slurm, Variant
+from ablate.config import NamedOp, OpSpec, Search, Slurm, Variant
 from ablate.errors import UsageError
 from ablate.sweep.eta import clock, remaining_seconds
 from ablate.sweep.plan import extend, load_experiment, plan, save_experiment
@@ -75,6 +75,21 @@ def test_more_seeds_and_ops_extend(experiment, tmp_path):
     assert [op.label for op in merged.ops] == ["crop", "color", "blur"]
     assert merged.seeds == (0, 1, 2)
     assert {t.id for t in plan(experiment)} <= {t.id for t in plan(merged)}
+
+
+def test_a_sweep_planned_before_learns_how_often_its_ops_act(experiment, tmp_path):
+    """What is derived from an op is no difference between two sweeps, of a grid or of a search, and changes no key."""
+    named = tuple(op.model_copy(update={"acts": 0.5}) for op in experiment.ops)
+    new = experiment.model_copy(update={"ops": named})
+    whole = extend(experiment, new, tmp_path)
+    assert [op.acts for op in whole.ops] == [0.5, 0.5]
+    assert [trial.id for trial in plan(whole)] == [trial.id for trial in plan(experiment)]
+    save_experiment(tmp_path, whole)
+    assert load_experiment(tmp_path) == whole
+    before, after = (
+        experiment.model_copy(update={"ops": (), "search": Search(ops=ops)}) for ops in (experiment.ops, named)
+    )
+    assert extend(before, after, tmp_path).search == after.search
 
 
 def test_a_changed_setting_is_refused_with_the_difference(experiment, tmp_path):

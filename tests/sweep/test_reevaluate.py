@@ -107,6 +107,22 @@ def test_again_takes_back_flags_that_no_longer_hold(data, cache, tmp_path):
     assert read_record(record_path(tmp_path, result.id)).flags == ("collapsed", "z-l2-at-edge", "rotation-l2-at-edge")
 
 
+def test_what_an_earlier_definition_gave_is_replaced_and_never_kept_beside(data, cache, tmp_path):
+    """Also without --again: on record is something else than what is asked for."""
+    result = run_trial(config(data), tmp_path, data=data, keep_encoders="all")
+    old = {"alignment": 0.1, "uniformity": -2.0, "z_alignment": 0.2}
+    said = {"alignment": "over the trial's own pairs", "alignment@z": "over the trial's own pairs"}
+    changes = {"metrics": result.metrics | old, "protocols": result.protocols | said}
+    write_record(tmp_path, result.model_copy(update=changes))
+    run(tmp_path, ("alignment", "knn"), cache)
+    added = read_record(record_path(tmp_path, result.id))
+    fresh = {"common_alignment", "common_uniformity", "z_alignment"}
+    assert set(added.metrics) == {*result.metrics, *fresh}
+    assert "the same for every trial" in added.protocols["alignment"]
+    assert added.protocols["alignment@z"] == said["alignment@z"]
+    assert run(tmp_path, ("alignment",), cache)[1].endswith("on record already")
+
+
 def test_a_composition_that_turns_images_is_flagged(data, cache, tmp_path):
     result = run_trial(config(data, "rotate"), tmp_path, data=data, keep_encoders="all")
     lines = run(tmp_path, ("rotation",), cache)
