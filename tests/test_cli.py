@@ -176,7 +176,7 @@ def test_a_corrupt_image_is_named_and_can_be_skipped(tmp_path):
     assert "--skip-corrupt" in message
     done = grid(*args, "--skip-corrupt", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "skipped 1 corrupt file" in done.stderr
+    assert "skipped 1 corrupt image file" in done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

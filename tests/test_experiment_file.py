@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from ablate.experiment_file import json_schema, points, read, to_toml, validated
 from ablate.resolve import request_of, understand
 from ablate.settings import SETTABLE, trial_config
 from ablate.sweep import worker
-from ablate.sweep.plan import EXPERIMENT_FILE, load_experiment, plan
+from ablate.sweep.plan import EXPERIMENT_FILE, load_experiment, plan, save_experiment
 from tests.sweep.test_local import SETTINGS, results
 from tests.test_cli import ablate, one_sentence
 
@@ -42,6 +43,13 @@ def resolved(images: DataSet, **content):
     content["set"] = {**small, "image_size": 16, **content["set"]}
     file = validated({"data": "glyphs", "device": "cpu", **content}, "test")
     return understand(file, request_of(file)).experiment(images, "ablate run test")
+
+
+def test_the_levels_of_the_images_are_kept_for_exported_pipelines(images, tmp_path):
+    assert resolved(images, **GRID).levels is None
+    planned = resolved(dataclasses.replace(images, levels=(96, 3871)), **GRID)
+    save_experiment(tmp_path, planned)
+    assert load_experiment(tmp_path).levels == (96, 3871)
 
 
 def labels(experiment):

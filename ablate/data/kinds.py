@@ -51,7 +51,8 @@ def of_header(content: bytes) -> Kind:
         Refused: see :class:`Refused`.
     """
     if content[:4] in TIFF:
-        return _tiff(_pages(content))
+        pages = _pages(content)
+        return _tiff(pages) if pages else Kind()
     if content[4:8] == b"ftyp" and content[8:12] in HEIC:
         raise Refused("the format is HEIC, which is not read: convert it to JPEG or PNG")
     return Kind()

@@ -91,7 +91,7 @@ def test_the_levels_are_part_of_the_fingerprint_and_found_again_in_a_copy(tmp_pa
 
 
 def test_levels_do_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
-    deep(tmp_path / "set", count=100)
+    deep(tmp_path / "set", count=45)
     alone = get(tmp_path / "set", tmp_path / "alone")
     monkeypatch.setattr(ablate.data.workers, "SMALL", 0)
     monkeypatch.setattr(ablate.data.workers, "cores", lambda: 2)
@@ -101,7 +101,7 @@ def test_levels_do_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
 
 
 def test_interrupted_in_the_second_pass_it_goes_on(tmp_path, here):
-    deep(tmp_path / "set", count=100)
+    deep(tmp_path / "set", count=45)
     whole = get(tmp_path / "set", tmp_path / "whole")
     passes = []
 
@@ -114,13 +114,13 @@ def test_interrupted_in_the_second_pass_it_goes_on(tmp_path, here):
         get(tmp_path / "set", tmp_path / "cache", progress=stop)
     here.clear()
     data = get(tmp_path / "set", tmp_path / "cache")
-    assert len(here) == 200 - passes[0]  # no first pass, and one shard less of the second
+    assert len(here) == 90 - passes[0]  # no first pass, and one shard less of the second
     assert data.fingerprint == whole.fingerprint
     assert (stored(data.train) == stored(whole.train)).all()
 
 
 def test_the_levels_of_a_damaged_entry_are_found_again(tmp_path, cache):
-    deep(tmp_path / "set", count=100)
+    deep(tmp_path / "set", count=45)
     data = get(tmp_path / "set", cache)
     expected = stored(data.train).copy()
     (cache / "sets" / data.fingerprint / "train.00000.pixels").write_bytes(b"x")

@@ -368,6 +368,17 @@ def test_what_is_damaged_is_corrupt(content):
         decode(content, HEIGHT, LEVELS)
 
 
+@pytest.mark.parametrize(
+    "content", [case[0] for table in (RIGHT, REFUSED) for cases in table.values() for case in cases]
+)
+def test_a_part_of_a_file_is_an_image_or_has_one_sentence(content):
+    for end in np.random.default_rng(0).integers(0, len(content), 8):
+        try:
+            decode(content[:end], HEIGHT, LEVELS)
+        except (Corrupt, Refused) as error:
+            assert re.search(r"\w", str(error))
+
+
 def test_an_image_of_one_pixel_is_enlarged():
     pixels = decode(pil(Image.new("RGB", (1, 1), (10, 200, 30))), HEIGHT).pixels
     assert (pixels == np.array([10, 200, 30])[:, None, None]).all()

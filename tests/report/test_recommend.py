@@ -339,3 +339,12 @@ def test_recommend_imports_no_torch(tmp_path):
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
+
+
+def test_pipelines_read_files_by_the_levels_of_the_sweeps_images(tmp_path):
+    assert "load = Load()" in advice.recommend(make(tmp_path / "8", branches="two")).pipelines[advice.KORNIA_FILE]
+    directory = make(tmp_path / "16", branches="two")
+    save_experiment(directory, load_experiment(directory).model_copy(update={"levels": (96, 3871)}))
+    assert advice.recommend(directory).pipelines.keys() == {advice.KORNIA_FILE, advice.TORCHVISION_FILE}
+    for code in advice.recommend(directory).pipelines.values():
+        assert "load = Load(levels=(96, 3871))" in code
