@@ -388,6 +388,7 @@ class Search(Model):
 
     ``strength`` and ``p``: the range in which those of every op that has them are searched; None: as they are.
     ``batch`` compositions are proposed at a time, from the results of all before them; ``seed`` is the sampler's.
+    ``optuna``: the versions of it that have proposed something, first to last; not part of what a search is.
     """
 
     ops: tuple[NamedOp, ...]
@@ -397,6 +398,7 @@ class Search(Model):
     sampler: Literal["tpe", "random"] = "tpe"
     seed: Annotated[int, Field(ge=0)] = 0
     batch: Count = 4
+    optuna: tuple[str, ...] = ()
 
 
 KNN_POINTS = 8

@@ -6,6 +6,7 @@ A point's parameters, as Optuna has them: ``length``, ``op1``, ``op2``, ... and,
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from ablate.config import NamedComposition, NamedOp, Search
@@ -29,6 +30,11 @@ def check(search: Search) -> None:
         for value in bounds or ():
             if abs(value / STEP - round(value / STEP)) > 1e-9:
                 raise UsageError(f"--{name}: {value:g} is no multiple of {STEP:g}, in which steps it is searched")
+
+
+def compositions(search: Search) -> list[int]:
+    """How many compositions of different ops the space has, by length, from one op on."""
+    return [math.perm(len(search.ops), length) for length in range(1, search.max_length + 1)]
 
 
 def tuned(search: Search, op: NamedOp) -> dict[str, tuple[float, float]]:

@@ -23,7 +23,7 @@ from ablate.report.pipelines import NotExportable, kornia_code, torchvision_code
 from ablate.report.statistics import beats_untrained, failures, is_useful, named, percent, summary, verdict
 from ablate.report.sweep import Sweep, read_sweep
 from ablate.results import write_atomically
-from ablate.sweep.confirm import CONFIRMATION
+from ablate.sweep.confirm import CONFIRMATION, shares_no_crop
 from ablate.sweep.eta import clock
 from ablate.sweep.plan import SWEEP_FILE
 from ablate.sweep.workspace import KORNIA_FILE, RECOMMENDATION, TORCHVISION_FILE, withdraw
@@ -259,7 +259,7 @@ def offer(choice: Choice, seeds: int = 3) -> str:
         "These numbers are from one-branch training. To check the candidates as they will be used, with both views "
         f"augmented, run `ablate recommend {choice.sweep.directory} --confirm`: {counted(count, 'composition')} with "
         f"{counted(seeds, 'fresh seed')}, about {clock(each * count * seeds)} of {choice.sweep.unit}. It then writes a "
-        "pipeline."
+        f"pipeline.{shares_no_crop(to_confirm(choice))}"
     )
 
 

@@ -13,7 +13,7 @@ from ablate.report.sweep import read_sweep
 from ablate.search.budget import Budget
 from ablate.search.propose import Defaults
 from ablate.search.run import cells, next_batch
-from ablate.space import tuned
+from ablate.space import compositions, tuned
 from ablate.sweep.dry_run import measured, show_memory
 from ablate.sweep.eta import clock
 from ablate.sweep.run import merge_with_existing, survey
@@ -51,8 +51,7 @@ def show_search(
 def _show_space(whole: Experiment, console: Console) -> None:
     search = whole.search
     assert search is not None
-    ops = len(search.ops)
-    count = sum(math.perm(ops, length) for length in range(1, search.max_length + 1))
+    ops, count = len(search.ops), sum(compositions(search))
     names = sorted({name for op in search.ops for name in tuned(search, op)}, reverse=True)
     each = f", each with its ops' {' and '.join(names)}" if names else ""
     lengths = f"one to {search.max_length}" if search.max_length > 1 else "one"

@@ -7,6 +7,7 @@ from the results alone: not from who was fast, nor from how often the search was
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ablate.config import NamedComposition, Search
 from ablate.ops import Op, from_spec, spec, to_string
 from ablate.rng import derive_seed
-from ablate.space import STEP, place, tuned
+from ablate.space import STEP, compositions, place, tuned
 
 if TYPE_CHECKING:
     import optuna
@@ -24,7 +25,18 @@ PATIENCE = (
     20  # draws in a row that are known already, after which TPE, which insists on what is good, gives way to chance
 )
 TRIES = 3000  # after which the space counts as exhausted
-STARTUP = 8  # compositions at random before TPE has something to learn from
+STARTUP = 8  # results that TPE needs to have something to learn from; until then compositions are drawn at random
+TPE: Mapping[str, Any] = {
+    "n_startup_trials": 0,  # the start is ours
+    "n_ei_candidates": 24,
+    "multivariate": False,  # True by default from Optuna 5.0 on
+    "group": False,
+    "constant_liar": True,
+}
+"""All that Optuna lets us choose, so that no other default of another version changes what is proposed.
+
+What it deprecates is left out (the prior's weight, ``gamma``, ``weights``): from 4.0 to 5.0 it has stayed the same.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,8 +64,7 @@ def propose(search: Search, known: Sequence[Known], defaults: Defaults) -> list[
     try:
         study = optuna.create_study(direction="maximize", sampler=_sampler(search, len(known)))
         study.add_trials([_trial(search, item) for item in known])
-        taken = {item.composition.label for item in known}
-        return list(_new(study, search, taken, defaults))
+        return list(_new(study, search, known, defaults))
     finally:
         optuna.logging.set_verbosity(before)
 
@@ -65,7 +76,7 @@ def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
     seed = derive_seed(search.seed, "search", number) % 2**32
     if search.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=True)
+    return optuna.samplers.TPESampler(seed=seed, **TPE)
 
 
 def _trial(search: Search, known: Known) -> optuna.trial.FrozenTrial:
@@ -82,14 +93,21 @@ def _trial(search: Search, known: Known) -> optuna.trial.FrozenTrial:
     )
 
 
-def _new(study: optuna.Study, search: Search, taken: set[str], defaults: Defaults) -> Iterator[NamedComposition]:
-    """Points that are not ``taken``; they stay running in the study, so that TPE looks elsewhere for the next."""
+def _new(study: optuna.Study, search: Search, known: Sequence[Known], defaults: Defaults) -> Iterator[NamedComposition]:
+    """Points that are not ``known``; they stay running in the study, so that TPE looks elsewhere for the next."""
     from optuna.trial import TrialState
 
-    chosen, elsewhere = study.sampler, _sampler(search.model_copy(update={"sampler": "random"}), len(taken))
+    chosen, by_chance = study.sampler, _sampler(search.model_copy(update={"sampler": "random"}), len(known))
+    generator = random.Random(derive_seed(search.seed, "compositions", len(known)))
+    taken = {item.composition.label for item in known}
+    learns = search.sampler == "tpe" and sum(item.value is not None or bool(item.pruned) for item in known) >= STARTUP
+    is_finite = not any(tuned(search, op) for op in search.ops)
     found, in_vain = 0, 0
-    while found < search.batch and in_vain < TRIES:
-        study.sampler = elsewhere if in_vain >= PATIENCE else chosen
+    while found < search.batch and in_vain < TRIES and not (is_finite and len(taken) == sum(compositions(search))):
+        guided = learns and in_vain < PATIENCE
+        study.sampler = chosen if guided else by_chance
+        if not guided:
+            study.enqueue_trial(at_random(search, generator))
         trial = study.ask()
         composition = _draw(trial, search, defaults)
         if composition.label in taken:
@@ -99,6 +117,18 @@ def _new(study: optuna.Study, search: Search, taken: set[str], defaults: Default
         taken.add(composition.label)
         yield composition
         found, in_vain = found + 1, 0
+
+
+def at_random(search: Search, generator: random.Random) -> dict[str, Any]:
+    """``length`` and ops of a composition of different ops, each composition of the space equally likely.
+
+    A length drawn uniformly would make single ops most of all draws: of 49 compositions of one or two of seven ops, 7.
+    """
+    labels = [op.label for op in search.ops]
+    lengths = range(1, search.max_length + 1)
+    (length,) = generator.choices(lengths, compositions(search))
+    ops = generator.sample(labels, length)
+    return {"length": length} | {f"op{place}": label for place, label in enumerate(ops, start=1)}
 
 
 def _draw(trial: optuna.Trial, search: Search, defaults: Defaults) -> NamedComposition:

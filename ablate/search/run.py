@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 from rich.console import Console
 
-from ablate.config import Experiment, NamedComposition
+from ablate.config import Experiment, NamedComposition, Search
 from ablate.console import counted, say
 from ablate.measure import on_validation
 from ablate.report.sweep import Sweep, read_sweep
@@ -50,7 +51,16 @@ def run_search(
         if not batch:
             return 1 if sweep and sweep.failed else 0
         say(console, f"next: {', '.join(composition.label for composition in batch)}")
-        experiment = whole.model_copy(update={"compositions": (*whole.compositions, *batch)})
+        experiment = whole.model_copy(
+            update={"compositions": (*whole.compositions, *batch), "search": _proposed_here(whole.search)}
+        )
+
+
+def _proposed_here(search: Search | None) -> Search | None:
+    """``search``, with the version of Optuna that has just proposed a batch of it."""
+    if search is None:
+        return None
+    return search.model_copy(update={"optuna": tuple(dict.fromkeys((*search.optuna, metadata.version("optuna"))))})
 
 
 def next_batch(
@@ -63,7 +73,9 @@ def next_batch(
         say(console, f"the budget of {budget} is spent ({spent:.4g})")
         return []
     begun = done - done % whole.search.batch  # a batch that a smaller budget cut short is completed
-    batch = propose(whole.search, values(sweep)[:begun] if sweep else [], defaults)[done - begun :]
+    there = {item.label for item in whole.compositions}  # of this batch by another version of ablate, others than now
+    batch = propose(whole.search, values(sweep)[:begun] if sweep else [], defaults)
+    batch = [item for item in batch if item.label not in there][: whole.search.batch - (done - begun)]
     if not batch:
         say(console, f"all of the space has been tried: {counted(done, 'composition')}")
     if budget.unit == "trials" and not whole.prune:  # who goes on follows from whole batches

@@ -11,6 +11,25 @@ CONFIRMATION = "confirmation"
 """``DIR/confirmation`` is a sweep's directory of its own."""
 
 
+def shares_no_crop(compositions: Sequence[NamedComposition]) -> str:
+    """A sentence, after a space, that names those of one-branch ``compositions`` that lose the sweep's base crop."""
+    bare = [item.label for item in compositions if not _crops_first(item)]
+    if not bare:
+        return ""
+    names = " and ".join([", ".join(bare[:-1]), bare[-1]] if len(bare) > 1 else bare)
+    start = "starts" if len(bare) == 1 else "start"
+    return (
+        f" Two branches share no crop: {names} {start} there from the centre of each image, "
+        "without the random crop that both views shared in this sweep."
+    )
+
+
+def _crops_first(composition: NamedComposition) -> bool:
+    """As :class:`~ablate.composition.TransformPair` on two branches: the crop is taken from the stored image."""
+    first = composition.ops[0] if composition.ops else None
+    return first is not None and first.name == "crop" and first.params.get("p", 1) == 1
+
+
 def confirmation(
     experiment: Experiment, compositions: Sequence[NamedComposition], seeds: int, command: str
 ) -> Experiment:

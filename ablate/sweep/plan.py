@@ -16,6 +16,7 @@ from ablate.config import (
     NamedOp,
     OpSpec,
     Reference,
+    Search,
     Trial,
     TrialConfig,
     Variant,
@@ -207,12 +208,20 @@ def union(old: Experiment, new: Experiment) -> Experiment:
             if old.pairs_with and new.pairs_with
             else (),
             "compositions": beside,
+            "search": _proposed_by_both(old.search, new.search),
             "variants": _all_variants(old.variants, new.variants),
             "seeds": seeds,
             "references": references,
             "slurm": new.slurm or old.slurm,
         }
     )
+
+
+def _proposed_by_both(old: Search | None, new: Search | None) -> Search | None:
+    """The same search in both, with every version of Optuna that has proposed some of it."""
+    if old is None or new is None:
+        return new
+    return new.model_copy(update={"optuna": tuple(dict.fromkeys((*old.optuna, *new.optuna)))})
 
 
 def _all_variants(old: tuple[Variant, ...], new: tuple[Variant, ...]) -> tuple[Variant, ...]:
@@ -248,7 +257,7 @@ def _frame(experiment: Experiment) -> dict[str, Any]:
         "rank_timeout",
         "slurm",
     )
-    derived: Any = {"shared": {"data": {"name"}}, "search": {"ops": {"__all__": {"acts"}}}}
+    derived: Any = {"shared": {"data": {"name"}}, "search": {"optuna": True, "ops": {"__all__": {"acts"}}}}
     return experiment.model_dump(mode="json", exclude={**dict.fromkeys(free, True), **derived})
 
 

@@ -39,12 +39,13 @@ def test_tpe_learns_from_what_was_pruned_as_from_what_was_not():
 
 
 def test_of_two_that_were_pruned_the_one_that_came_further_counts_as_better():
-    def become(item):
-        good = "color" in [op.name for op in item.ops]
-        return Known(item, None, {1: 0.9} if not good else {1: 0.2, 4: 0.3})
+    def proposed(become):
+        search = space(max_length=4)
+        return [item.label for item in walk(search, 5, lambda item: become(item, "color" in item.label))]
 
-    late = walk(space(max_length=4), 10, become)[20:]
-    assert sum("color" in item.label for item in late) > 0.7 * len(late)
+    pruned = proposed(lambda item, good: Known(item, None, {1: 0.2, 4: 0.3} if good else {1: 0.9}))
+    assert pruned == proposed(lambda item, good: Known(item, 0.9 if good else 0.1))
+    assert pruned != proposed(lambda item, good: Known(item, 0.1 if good else 0.9))
 
 
 class Rungs:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import collections
+import inspect
 import io
 import itertools
+import random
+from importlib import metadata
 
 import optuna
 import pytest
 from rich.console import Console
+from scipy.stats import chisquare
 
 from ablate.config import NamedComposition, NamedOp, Search
 from ablate.errors import UsageError
@@ -20,9 +25,9 @@ from ablate.report.sweep import read_sweep
 from ablate.results import write_atomically, write_record
 from ablate.search import dry_run
 from ablate.search.budget import Budget
-from ablate.search.propose import Known, propose
+from ablate.search.propose import TPE, Known, at_random, propose
 from ablate.search.run import run_search
-from ablate.space import check, place
+from ablate.space import check, compositions, place
 from ablate.sweep import launch
 from ablate.sweep.estimate import Estimate
 from ablate.sweep.plan import load_experiment, plan, save_experiment
@@ -60,6 +65,27 @@ def test_the_same_results_propose_the_same_and_nothing_twice():
         names = [op.name for op in item.ops]
         assert 1 <= len(names) <= 3
         assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("max_length", [1, 2, 3])
+def test_every_composition_is_equally_likely_to_be_drawn(max_length):
+    """Chi-square on a seeded sample; a length drawn first gives single ops half, or a third, of the draws."""
+    search = space(max_length=max_length)
+    everything = [ops for length in range(1, max_length + 1) for ops in itertools.permutations(OPS, length)]
+    assert sum(compositions(search)) == len(everything)
+    generator, drawn = random.Random(1), collections.Counter()
+    for _ in range(100 * len(everything)):
+        params = at_random(search, generator)
+        drawn[tuple(params[f"op{place}"] for place in range(1, params["length"] + 1))] += 1
+    assert set(drawn) == set(everything)
+    assert max_length == 1 or chisquare(list(drawn.values())).pvalue > 0.01
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_searchs_first_compositions_are_drawn_uniformly(sampler):
+    """Until there is something to learn from: of 16 compositions of one or two ops, 4 are single ops."""
+    first = [item for seed in range(60) for item in propose(space(seed=seed, sampler=sampler, max_length=2), [], {})]
+    assert sum(len(item.ops) == 1 for item in first) / len(first) == pytest.approx(0.25, abs=0.06)
 
 
 def test_tpe_looks_where_it_is_good_and_random_does_not():
@@ -177,6 +203,40 @@ def test_a_larger_budget_goes_on_as_if_it_had_been_that_large(tmp_path):
     go(tmp_path / "small", 24)
     go(tmp_path / "large", 24)
     assert labels(tmp_path / "small") == labels(tmp_path / "large")
+
+
+def test_a_batch_that_another_version_has_begun_is_completed_without_repeating_it(tmp_path):
+    """What is on disk of it are other compositions than this version would propose."""
+    go(tmp_path / "now", 20)
+    found = load_experiment(tmp_path / "now").compositions
+    foreign = [found[1], found[-1]]  # the second that this version proposes, and one that it does not
+    started = begun().model_copy(update={"compositions": tuple(foreign)})
+    go(tmp_path / "begun", 8, experiment=started)
+    found = labels(tmp_path / "begun")
+    assert found[:2] == [item.label for item in foreign]
+    assert len(set(found)) == len(found) == 4
+
+
+def test_the_sweep_file_says_which_optuna_has_proposed_and_another_goes_on(tmp_path, monkeypatch):
+    version = optuna.__version__
+    go(tmp_path, 8)
+    assert load_experiment(tmp_path).search.optuna == (version,)
+    go(tmp_path, 8)  # nothing is left to propose
+    monkeypatch.setattr(metadata, "version", lambda name: "99.0")
+    go(tmp_path, 8)
+    assert load_experiment(tmp_path).search.optuna == (version,)
+    go(tmp_path, 24)
+    assert load_experiment(tmp_path).search.optuna == (version, "99.0")
+
+
+def test_every_choice_that_optuna_offers_is_made_here():
+    """A default may change with its version, as that of ``multivariate`` did; what is deprecated warns when set."""
+    offered = inspect.signature(optuna.samplers.TPESampler.__init__).parameters.keys()
+    deprecated = {
+        *("consider_prior", "prior_weight", "consider_magic_clip", "consider_endpoints", "gamma", "weights"),
+        *("warn_independent_sampling", "constraints_func", "categorical_distance_func"),
+    }
+    assert offered - deprecated == {"self", "seed", *TPE}
 
 
 def test_a_failed_composition_fails_in_the_study_and_the_search_goes_on(tmp_path):

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
+from ablate.composition import Composition, TransformPair
 from ablate.config import NamedComposition, NamedOp, Search
 from ablate.ops import parse_op, spec
-from ablate.sweep.confirm import CONFIRMATION, confirmation
+from ablate.sweep.confirm import CONFIRMATION, confirmation, shares_no_crop
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.prune import RUNGS
 from tests.report.test_report import make_experiment
@@ -39,6 +40,19 @@ def test_what_a_pruned_sweep_or_a_search_chose_is_trained_to_the_end():
     assert (planned.prune, planned.search) == ((), None)
     assert [(t.label, t.seed) for t in plan(planned) if not t.reference] == [("color", seed) for seed in (2, 3, 4)]
     assert planned.shared.branches == "two"
+
+
+def test_candidates_are_named_that_lose_the_crop_of_the_sweep():
+    """Which of them do is what the pair of two branches does: a leading crop is taken from the stored image."""
+    texts = ("crop+color", "crop", "sobel+color", "color+crop", "crop(p=0.5)+color")
+    named = {text: NamedComposition(label=text, ops=Composition.parse(text).specs()) for text in texts}
+    for text, composition in named.items():
+        crops = TransformPair.two_branch(text, 16)._stored_crop is not None
+        assert (shares_no_crop([composition]) == "") == crops
+    assert shares_no_crop([named["crop+color"], named["crop"]]) == ""
+    told = shares_no_crop(list(named.values()))
+    assert "share no crop: sobel+color, color+crop and crop(p=0.5)+color start there from the centre" in told
+    assert "no crop: sobel+color starts there from the centre of each image" in shares_no_crop([named["sobel+color"]])
 
 
 def test_a_dry_run_writes_nothing(sweep, cache):
