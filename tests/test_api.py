@@ -85,10 +85,11 @@ def test_an_op_without_a_transform_is_refused_when_it_is_registered():
 def test_what_a_notebook_prints_is_short(cache):
     data = ablate.prepare("glyphs", cache=cache)
     shown = [data, data.train, data.train.images]
-    sweep = read_sweep(COMMITTED)
-    shown += [sweep, sweep.grid, next(iter(sweep.records.values()))]
+    sweep, found = read_sweep(COMMITTED), ablate.recommend(COMMITTED)
+    shown += [found.choice, sweep, sweep.grid, next(iter(sweep.records.values()))]
     assert all(len(repr(value)) < 250 for value in shown)
     assert "4096 training images" in repr(data)
+    assert found.choice.best.cell.label in repr(found)
 
 
 def test_a_heatmap_is_drawn_from_a_directory_and_shows_in_a_notebook():

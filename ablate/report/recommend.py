@@ -46,7 +46,7 @@ class Candidate:
     p_best: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Choice:
     """What one sweep says: every candidate, the best first; its sentences are those of the report."""
 
@@ -54,6 +54,9 @@ class Choice:
     order: Order
     candidates: list[Candidate]
     evidence: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<Choice of {self.sweep.directory}: {', '.join(found.cell.label for found in self.candidates)}>"
 
     @property
     def best(self) -> Candidate:
@@ -66,7 +69,7 @@ class Choice:
         return self.order.model is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recommendation:
     """A sweep's choice and, of a one-branch sweep that was confirmed, what both branches with fresh seeds said.
 
@@ -81,6 +84,9 @@ class Recommendation:
     final: Candidate | None
     pipelines: dict[str, str]
     unexported: list[str]
+
+    def __repr__(self) -> str:
+        return f"<Recommendation: {conclusion(self)}>"
 
     @property
     def decided(self) -> Choice:
