@@ -96,7 +96,7 @@ def test_a_heatmap_is_drawn_from_a_directory_and_shows_in_a_notebook():
     figure = ablate.heatmap(COMMITTED)
     assert figure._repr_png_().startswith(b"\x89PNG")
     assert plt.get_fignums() == []
-    with pytest.raises(UsageError, match="not a sweep"):
+    with pytest.raises(UsageError, match="there is no directory"):
         ablate.heatmap("results/there-is-none")
 
 

@@ -86,7 +86,8 @@ class Recommendation:
     unexported: list[str]
 
     def __repr__(self) -> str:
-        return f"<Recommendation: {conclusion(self)}>"
+        final = self.final.cell.label if self.final else "nothing is recommended yet"
+        return f"<Recommendation: {final}; {self.choice!r}>"
 
     @property
     def decided(self) -> Choice:
