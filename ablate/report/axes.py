@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ablate.config import OpSpec, Trial
 from ablate.report.grid import Cell, Grid
-from ablate.report.heatmap import NAMES, STYLE
+from ablate.report.heatmap import NAMES, STYLE, as_svg
 from ablate.report.sections import Section
 from ablate.report.statistics import percent
 from ablate.report.sweep import Sweep
@@ -136,21 +136,22 @@ def _others(composition: Sequence[OpSpec], place: int, name: str) -> str:
 
 
 def section(sweep: Sweep) -> list[Section]:
-    """The axis as tables of the page, one per metric; none without an axis."""
+    """The axis as a figure of the page, and a table per metric; none without an axis."""
     found = axis(sweep)
     if found is None:
         return []
-    made = []
+    name = in_words(found.name)
+    made = [Section(f"Accuracy by {name}", figure=as_svg(draw([(sweep, found)])))]
     for metric in _known(sweep.grid, found):
         rows = tuple((line.name, *(_percent(line, value, metric) for value in found.values)) for line in found.lines)
-        made.append(Section(f"{title(metric)} by {in_words(found.name)}", (), ("", *found.values), rows))
+        made.append(Section(f"{title(metric)} by {name}", (), (name, *found.values), rows))
     return made
 
 
 def _percent(line: Line, value: str, metric: str) -> str:
-    """Empty where the line has no cell, or the cell no such metric."""
+    """In percent, which the title says; empty where the line has no cell, or the cell no such metric."""
     cell = line.cells.get(value)
-    return percent(cell, metric) if cell and cell.seeds(metric) else ""
+    return percent(cell, metric).removesuffix(" %") if cell and cell.seeds(metric) else ""
 
 
 def title(metric: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,17 +10,20 @@ from ablate.results import TrialResult
 
 WIDTH, HEIGHT = 240, 72  # units of the figure's own coordinates
 MOST = 5  # seeds that are drawn: more lie over one another
-CURVES = (("loss", "loss", 1.0, ""), ("knn_val_top1", "kNN on validation", 100.0, " %"))
+CURVES = (("loss", "loss", 1.0, "{:.2f}"), ("knn_val_top1", "kNN on validation", 100.0, "{:.1f} %"))
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One quantity by epoch, a line per seed: points as an SVG polyline takes them; ``low`` and ``high`` as text."""
+    """One quantity by epoch, a line per seed: points as an SVG polyline takes them.
+
+    ``first`` and ``last`` are the means over seeds at both ends, as text.
+    """
 
     title: str
     lines: list[str]
-    low: str
-    high: str
+    first: str
+    last: str
     epochs: int
 
 
@@ -29,7 +33,7 @@ def curves(records: Sequence[TrialResult]) -> list[Curve]:
     return [curve for curve in found if curve]
 
 
-def _curve(records: Sequence[TrialResult], name: str, title: str, scale: float, unit: str) -> Curve | None:
+def _curve(records: Sequence[TrialResult], name: str, title: str, scale: float, text: str) -> Curve | None:
     histories = [
         [(entry["epoch"], scale * value) for entry in record.history if (value := entry.get(name)) is not None]
         for record in records
@@ -46,4 +50,6 @@ def _curve(records: Sequence[TrialResult], name: str, title: str, scale: float, 
         return f"{WIDTH * across:.1f},{HEIGHT * (1 - (value - low) / span):.1f}"
 
     lines = [" ".join(place(*point) for point in history) for history in histories if history]
-    return Curve(title, lines, f"{low:.3g}{unit}", f"{high:.3g}{unit}", round(last))
+    drawn = [history for history in histories if history]
+    first, end = (statistics.fmean(history[at][1] for history in drawn) for at in (0, -1))
+    return Curve(title, lines, text.format(first), text.format(end), round(last))

@@ -149,6 +149,15 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
             write_atomically(path, buffer.getvalue())
 
 
+def as_svg(figure: Figure) -> str:
+    """``figure`` as the text of an SVG."""
+    with mpl.rc_context(STYLE):
+        fix_layout(figure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata=TIMELESS["svg"])
+    return buffer.getvalue().decode()
+
+
 def fix_layout(figure: Figure) -> None:
     """Solve the layout here, where every format would solve it anew; the second pass settles what the first moved."""
     engine = figure.get_layout_engine()

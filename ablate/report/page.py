@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from ablate.config import Trial
 from ablate.console import counted
+from ablate.report.answer import answer
+from ablate.report.axes import composition, in_words
 from ablate.report.comparison import Comparison
 from ablate.report.curves import Curve, curves
 from ablate.report.flags import explained
@@ -21,6 +25,7 @@ from ablate.report.layers import Layer, Place, layers
 from ablate.report.model import Model, fit
 from ablate.report.noise import noise
 from ablate.report.order import Order, order
+from ablate.report.scale import Scale, scale
 from ablate.report.sections import Section
 from ablate.report.statistics import percent, summary
 from ablate.report.sweep import Sweep
@@ -29,6 +34,8 @@ from ablate.sweep.eta import clock
 
 MOST_PICTURED = 400
 """Cells: a page of more shows neither curves nor previews, or it would be too large to open."""
+NBSP = "\N{NO-BREAK SPACE}"
+TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=±) (?=\d)| (?=± )|(?<=\bn) (?== \d)|(?<=\bn =) (?=\d)|(?<=\d) (?=points)")
 WORDS = {"missing": "no result yet", "not judged": "n/a", "pruned": "pruned", "partial": "some seeds are missing"}
 
 
@@ -49,16 +56,25 @@ class SeedRow:
 
 @dataclass(frozen=True)
 class Entry:
-    """A composition or reference, with all that the page says of it; ``sort`` are its columns as numbers."""
+    """A composition or reference, with all that the page says of it; ``sort`` are its columns as numbers.
+
+    ``name`` is its address on the page, ``title`` what it is called there.
+    """
 
     number: int
+    name: str
+    title: str
     kind: str
     cell: Cell
     mean: str
+    test: str
     interval: str
     validation: str
     knn: str
+    chance: str
     contends: bool
+    best: bool
+    below: bool
     ops: list[str]
     seeds: list[SeedRow]
     time: str
@@ -67,14 +83,21 @@ class Entry:
     sort: dict[str, float]
 
     @property
-    def name(self) -> str:
-        """The anchor of its details."""
-        return f"cell-{self.number}"
-
-    @property
     def reasons(self) -> list[str]:
         """Why trials failed, each once."""
         return list(dict.fromkeys(row.reason for row in self.seeds if row.reason))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What every entry is made of: ``logs`` are the names of files, ``alone``: a single composition along axes."""
+
+    sweep: Sweep
+    model: Model | None
+    ranking: Order
+    colours: Scale
+    logs: set[str]
+    alone: bool
 
 
 def page(
@@ -94,7 +117,14 @@ def page(
     grid, model = sweep.grid, fit(sweep.grid.with_results)
     shown = layers(grid, comparisons)
     ranking = order(grid)
-    found = _entries(sweep, model, ranking)
+    colours = scale(grid)
+    compositions = {composition(trial) for trial in sweep.trials if trial.reference is None}
+    logs = names_in(sweep.directory / "logs")
+    found = _entries(Known(sweep, model, ranking, colours, logs, len(compositions) == 1))
+    intervals = {entry.interval for entry in found if entry.interval}
+    columns = [("name", "composition"), ("validation", "validation %"), ("mean", "test %"), ("interval", "± 95 %")]
+    columns += [("chance", "P(best) %")] if any(entry.chance for entry in found) else []
+    columns += [("knn", "kNN %"), ("n", "n"), ("time", "time of a trial")]
     places = {entry.cell.label: entry for entry in found if entry.kind != "reference"}
     environment = Environment(
         loader=PackageLoader("ablate.report"),
@@ -103,6 +133,7 @@ def page(
         trim_blocks=True,
         extensions=["jinja2.ext.loopcontrols"],
     )
+    environment.filters |= {"tight": tight, "commands": commands, "as_picture": as_picture}
     template = environment.get_template("page.html.j2")
     return template.render(
         sweep=sweep,
@@ -110,8 +141,14 @@ def page(
         short=dict(zip(grid.ops, short_names(grid.ops), strict=True)),
         layers=shown,
         metric=NAMES[grid.metric].removesuffix(" (%)"),
-        colour_data=_colour_data(grid, shown),
-        entries=found,
+        colour_data=_colour_data(grid, shown, colours),
+        answer=answer(sweep),
+        entries=_ranked(found, ranking),
+        intervals=len(intervals) > 1,
+        chances=any(entry.chance for entry in found),
+        pooled=f"Every test mean is uncertain by ± {min(intervals)} points (95 %)." if len(intervals) == 1 else "",
+        columns=[(key, heading) for key, heading in columns if key != "interval" or len(intervals) > 1],
+        troubled=any(entry.cell.status != "done" for entry in found),
         at=lambda row, column: places.get(grid.cells[row, column].label),
         lead=next((entry.name for entry in found if entry.cell is ranking.best), ""),
         words=WORDS,
@@ -130,7 +167,43 @@ def _text(name: str) -> str:
     return files("ablate.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _colour_data(grid: Grid, shown: Sequence[Layer]) -> list[dict[str, Any]]:
+def tight(text: str) -> str:
+    """``text`` with spaces that no line breaks at where a number would lose its unit or name: ``n = 5``, ``95 %``."""
+    return TOGETHER.sub(NBSP, text)
+
+
+def commands(text: str) -> Markup:
+    """``text``, escaped, with what stands in backticks as code."""
+    parts = re.split(r"`([^`]*)`", text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
+    )
+
+
+def as_picture(svg: str) -> str:
+    """A figure of our own making as the address of an image, so that nothing in it is part of the page."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
+def address(label: str, taken: set[str]) -> str:
+    """The address of a cell on the page, which is then ``taken``: ``cell-crop+color``, safe in a URL as it is."""
+    base = "cell-" + re.sub(r"[^A-Za-z0-9+=._-]+", "-", label).strip("-")
+    number, name = 1, base
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    taken.add(name)
+    return name
+
+
+def _ranked(entries: list[Entry], ranking: Order) -> list[Entry]:
+    """The best by validation accuracy first, then what is not compared or has no result; references last."""
+    place = {cell.label: number for number, cell in enumerate(ranking.cells)}
+    last = len(place)
+    return sorted(entries, key=lambda e: (e.kind == "reference", place.get(e.cell.label, last), e.number))
+
+
+def _colour_data(grid: Grid, shown: Sequence[Layer], colours: Scale) -> list[dict[str, Any]]:
     """What the switch needs, in the order of the table's cells: text, small text, background and ink."""
 
     def face(layer: Layer, place: Place) -> list[str]:
@@ -148,6 +221,7 @@ def _colour_data(grid: Grid, shown: Sequence[Layer]) -> list[dict[str, Any]]:
             "low": layer.text(layer.limits[0]),
             "high": layer.text(layer.limits[1]),
             "gradient": layer.gradient,
+            "mark": _mark(layer, colours),
             "cells": [face(layer, (row, column)) for row in grid.ops for column in grid.ops],
             "averages": [average(layer, op) for op in grid.ops],
         }
@@ -155,53 +229,80 @@ def _colour_data(grid: Grid, shown: Sequence[Layer]) -> list[dict[str, Any]]:
     ]
 
 
-def _entries(sweep: Sweep, model: Model | None, ranking: Order) -> list[Entry]:
+def _mark(layer: Layer, colours: Scale) -> dict[str, Any]:
+    """Where the untrained encoder is on the scale of accuracies, in percent from its low end, and what says so."""
+    if layer.key != "accuracy" or colours.untrained is None:
+        return {"at": 0, "text": ""}
+    beyond = " (below the scale)" if colours.untrained < colours.low else ""
+    beyond = " (above the scale)" if colours.untrained > colours.high else beyond
+    text = f"line: the untrained encoder, {100 * colours.untrained:.1f}{NBSP}%{beyond}"
+    return {"at": round(100 * colours.share(colours.untrained), 1), "text": text}
+
+
+def _entries(known: Known) -> list[Entry]:
     """Every composition, row by row, then the references."""
-    by_label: dict[tuple[bool, str], list[Trial]] = {}
-    for trial in sweep.trials:
+    grid, by_label = known.sweep.grid, dict[tuple[bool, str], list[Trial]]()
+    for trial in known.sweep.trials:
         by_label.setdefault((trial.reference is not None, trial.label), []).append(trial)
-    cells = [("composition", cell) for cell in sweep.grid.compositions]
-    cells += [("reference", cell) for cell in sweep.grid.references.values()]
-    logs = names_in(sweep.directory / "logs")
+    cells = [("composition", cell) for cell in grid.compositions]
+    cells += [("reference", cell) for cell in grid.references.values()]
+    taken = set[str]()
     return [
-        _entry(sweep, model, number, kind, cell, by_label[kind == "reference", cell.label], ranking, logs)
+        _entry(known, number, address(cell.label, taken), kind, cell, by_label[kind == "reference", cell.label])
         for number, (kind, cell) in enumerate(cells)
     ]
 
 
-def _entry(
-    sweep: Sweep,
-    model: Model | None,
-    number: int,
-    kind: str,
-    cell: Cell,
-    trials: list[Trial],
-    ranking: Order,
-    logs: set[str],
-) -> Entry:
+def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: list[Trial]) -> Entry:
+    sweep, ranking, is_cell = known.sweep, known.ranking, kind == "composition"
     small = len(sweep.grid.compositions) <= MOST_PICTURED
-    mean, half = cell.mean(), None
-    if model and kind == "composition" and cell.label in model.place:
-        half = model.half_width(cell.label)
+    half = known.model.half_width(cell.label) if known.model and is_cell and cell.label in known.model.place else None
     records = [record for trial in trials if (record := sweep.records.get(trial.id))]
-    validation, knn, seconds = ranking.score(cell), cell.mean("knn_top1"), sweep.seconds(cell.label)
-    numbers = {"mean": mean, "interval": half, "validation": validation, "knn": knn, "n": cell.n, "time": seconds}
+    mean, validation, knn, seconds = cell.mean(), ranking.score(cell), cell.mean("knn_top1"), sweep.seconds(cell.label)
+    p = ranking.model.p_best.get(cell.label) if ranking.model and is_cell else None
+    numbers = {
+        "mean": mean,
+        "chance": p,
+        "interval": half,
+        "validation": validation,
+        "knn": knn,
+        "n": cell.n,
+        "time": seconds,
+    }
     return Entry(
         number=number,
+        name=name,
+        title=_title(known, cell, trials[0]),
         kind=kind,
         cell=cell,
         mean="" if mean is None else f"{100 * mean:.1f}",
+        test="" if mean is None else _bare(percent(cell)),
         interval="" if half is None else f"{100 * half:.1f}",
-        validation=ranking.percent(cell),
-        knn="" if knn is None else percent(cell, "knn_top1"),
-        contends=kind == "composition" and cell.label in ranking.contenders,
+        validation=_bare(ranking.percent(cell)),
+        knn="" if knn is None else _bare(percent(cell, "knn_top1")),
+        chance="" if p is None else f"{100 * p:.0f}",
+        contends=is_cell and cell.label in ranking.contenders,
+        best=cell is ranking.best,
+        below=is_cell and known.colours.is_below_untrained(cell),
         ops=[str(spec) for spec in trials[0].config.composition],
-        seeds=[_seed_row(sweep, trial, logs) for trial in trials],
+        seeds=[_seed_row(sweep, trial, known.logs) for trial in trials],
         time=clock(seconds) if seconds else "",
         curves=curves(records) if small else [],
         picture=_picture(sweep, trials[0]) if small else "",
         sort={name: float(value) for name, value in numbers.items() if value is not None},
     )
+
+
+def _title(known: Known, cell: Cell, trial: Trial) -> str:
+    """Its label; along the axes of a single composition what differs, in words: ``batch size = 64, epochs = 6``."""
+    if not trial.point or not known.alone:
+        return cell.label
+    return ", ".join(f"{in_words(name)} = {value}" for name, value in trial.point.items())
+
+
+def _bare(text: str) -> str:
+    """An accuracy without its unit, which is in the table's heading."""
+    return text.removesuffix(" %")
 
 
 def _seed_row(sweep: Sweep, trial: Trial, logs: set[str]) -> SeedRow:

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from ablate.report.effects import Interaction, interactions, main_effects
 from ablate.report.grid import Grid
 from ablate.report.model import Difference
-from ablate.report.order import order
-from ablate.report.statistics import percent
 
 MOST = 20  # interactions that are listed
-RANKED = 100  # compositions that are
 
 
 @dataclass(frozen=True)
 class Section:
-    """``rows`` are a table's, below ``headings``; ``figure`` is SVG of our own making, shown as it is."""
+    """``rows`` are a table's, below ``headings``; ``figure`` is SVG."""
 
     title: str
     text: tuple[str, ...] = ()
@@ -38,18 +35,6 @@ def effects(grid: Grid) -> list[Section]:
     text = "Two ops together, mean of both orders, beyond the sum of their main effects; the strongest first."
     more = (f"The {MOST} strongest of {len(pairs)}.",) if len(pairs) > MOST else ()
     return [main, Section("Interactions", (text, *joint, *more), ("ops", "points"), tuple(map(_pair, pairs[:MOST])))]
-
-
-def ranking(grid: Grid) -> list[Section]:
-    """All compositions, the best by validation accuracy first, where some have no place in the grid."""
-    if not grid.further or not grid.with_results:
-        return []
-    found = order(grid)
-    places = [*map(str, range(1, len(found.cells) + 1)), *["not compared"] * len(found.apart)]
-    known = list(zip(places, (*found.cells, *found.apart), strict=True))
-    rows = tuple((place, cell.label, found.percent(cell), percent(cell), str(cell.n)) for place, cell in known[:RANKED])
-    text = (f"The {RANKED} best of {len(known)}.",) if len(known) > RANKED else ()
-    return [Section("Ranking", text, ("rank", "composition", "validation", "test", "n"), rows)]
 
 
 def _pair(interaction: Interaction) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from ablate.report.noise import noise
 from ablate.report.page import page
 from ablate.report.paper import TITLE, beside_the_paper, is_its_setting, published
 from ablate.report.recommend import refresh as refresh_recommendation
-from ablate.report.sections import effects, ranking
+from ablate.report.sections import effects
 from ablate.report.statistics import summary
 from ablate.report.sweep import Sweep, read_sweep
 from ablate.report.tables import write_csv, write_tex
@@ -87,7 +87,7 @@ def write_report(
         if len(comparison.ours.ops) > 1:  # one cell beside another is no picture; the sentence says all
             save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
     comparisons = [comparison for comparison, _ in compared]
-    sections = [*axes.section(sweep), *effects(sweep.grid), *ranking(sweep.grid), *search.section(sweep)]
+    sections = [*axes.section(sweep), *effects(sweep.grid), *search.section(sweep)]
     sections += [*pruning.section(sweep), *label_free.section(sweep.grid)]
     refresh_recommendation(sweep.directory)
     html = page(sweep, comparisons, sections, refresh)

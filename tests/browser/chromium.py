@@ -78,13 +78,15 @@ class Page:
         message, _, self.buffer = self.buffer.partition(b"\0")
         return json.loads(message)
 
-    def open(self, path: Path, width=1280, height=900, *, dark=False):
+    def open(self, path: Path, width=1280, height=900, *, dark=False, fragment=""):
         """Open a file in a window of that size and wait until it is there."""
         self.resize(width, height)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
-        self("Page.navigate", url=path.as_uri())
+        if fragment:
+            self("Page.navigate", url="about:blank")  # else it would be the same document
+        self("Page.navigate", url=path.as_uri() + fragment)
         deadline = time.monotonic() + TIMEOUT
         while self.js("document.readyState") != "complete" or self.js("location.href") == "about:blank":
             assert time.monotonic() < deadline, "the page does not load"

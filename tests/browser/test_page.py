@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -85,13 +87,33 @@ def test_hovering_shows_the_numbers_of_the_records(opened, glyphs):
 
 
 def test_a_click_keeps_a_cell_and_another_click_lets_it_go(opened):
-    opened.click("#heat a[href='#cell-5']")
+    opened.click("#heat a[href='#cell-crop+sobel']")
     before = shown(opened)
-    opened.hover("#heat a[href='#cell-0']")
+    opened.hover("#heat a[href='#cell-crop']")
     assert shown(opened) == before
-    opened.click("#heat a[href='#cell-5']")
-    opened.hover("#heat a[href='#cell-0']")
+    opened.click("#heat a[href='#cell-crop+sobel']")
+    opened.hover("#heat a[href='#cell-crop']")
     assert shown(opened) != before
+
+
+def test_a_cell_has_an_address(opened, glyphs):
+    """A click changes it, the back button goes to the cell before, and a link opens the cell."""
+    opened.click("#heat a[href='#cell-crop+sobel']")
+    assert opened.js("location.hash") == "#cell-crop+sobel"
+    opened.click("#list a[href='#cell-blur']")
+    assert opened.js("location.hash") == "#cell-blur"
+    assert shown(opened).startswith("blur\n")
+    back = "addEventListener('popstate', () => setTimeout(done, 0), {once: true}); history.back()"
+    opened.js(f"new Promise(done => {{ {back} }})")
+    assert opened.js("location.hash") == "#cell-crop+sobel"
+    assert shown(opened).startswith("crop+sobel\n")
+    opened.click("#heat a[href='#cell-crop+sobel']")  # a second click lets it go
+    assert opened.js("location.hash") == ""
+    opened.js("sessionStorage.clear()")
+    opened.open(glyphs / "report" / "index.html", fragment="#cell-sobel+blur")
+    assert shown(opened).startswith("sobel+blur\n")
+    assert opened.js("document.querySelector('#heat .shown').hash") == "#cell-sobel+blur"
+    assert opened.complaints() == []
 
 
 def test_the_keyboard_reaches_every_cell(opened):
@@ -112,35 +134,95 @@ def test_the_keyboard_reaches_every_cell(opened):
 def test_the_switches_change_colours_numbers_and_legend(opened):
     seen = [colours(opened)]
     number = opened.js("document.querySelectorAll('input[name=layer]').length")
-    assert number == 5  # accuracy, standard error, synergy, order effect, the paper
+    assert number == 4  # accuracy, standard error, synergy, order effect
     for i in range(1, number):
         opened.click(f"input[value='{i}'] + span")
         seen.append(colours(opened))
         assert opened.js("document.getElementById('about').innerText")
     assert len({tuple(found) for found in seen}) == number
     opened.click("input[value='2'] + span")
-    assert opened.js("document.querySelector('#heat a[href=\"#cell-1\"]').innerText").startswith("+19.9")  # 76.8 - 56.9
+    assert opened.js("document.querySelector('#heat a[href=\"#cell-crop+color\"]').innerText").startswith(
+        "+19.9"
+    )  # 76.8 - 56.9
     assert opened.js("document.getElementById('low').innerText").startswith("-")
     opened.click("input[value='0'] + span")
     assert colours(opened) == seen[0]
 
 
+FIRST = "document.querySelector('#list tbody tr').innerText"
+
+
+def values(page, key):
+    rows = "[...document.querySelectorAll('#list tbody:first-of-type tr')]"
+    return page.js(f"{rows}.map(row => Number(row.dataset.{key}))")
+
+
+def arrow(page):
+    return page.js("[...document.querySelectorAll('#list [aria-sort]')].map(h => [h.innerText.trim(), h.ariaSort])")
+
+
 def test_sorting(opened):
-    opened.click("#list button[data-key='mean']")
-    first = "document.querySelector('#list tbody tr').innerText"
-    assert opened.js(first).startswith("supervised")
-    opened.click("#list button[data-key='mean']")
-    assert opened.js(first).startswith("crop")
-    assert opened.js("document.querySelector('#list [aria-sort]').innerText").strip() == "test"
-    opened.click("#list button[data-key='interval']")
-    assert not opened.js(first).startswith("untrained")  # references have no interval: they come last
+    assert opened.js(FIRST).startswith("crop+color")
+    assert arrow(opened) == [["validation %", "descending"]]
+    assert values(opened, "validation") == sorted(values(opened, "validation"), reverse=True)
+    for key, heading in (("mean", "test %"), ("knn", "kNN %"), ("validation", "validation %")):
+        for direction in ("descending", "ascending"):
+            opened.click(f"#list button[data-key='{key}']")
+            assert arrow(opened) == [[heading, direction]]
+            assert values(opened, key) == sorted(values(opened, key), reverse=direction == "descending")
+    opened.click("#list button[data-key='name']")
+    assert opened.js(FIRST).startswith("blur")
+    assert arrow(opened) == [["composition", "ascending"]]
+    last = "document.querySelector('#list tbody:last-of-type').innerText"
+    assert "supervised" in opened.js(last) and "crop" not in opened.js(last)
+
+
+def test_print_has_the_colours_and_few_pages(opened, tmp_path):
+    opened("Emulation.setEmulatedMedia", media="print")
+    assert opened.js("getComputedStyle(document.querySelector('#heat .cell')).printColorAdjust") == "exact"
+    for hidden in ("#details", "#panel", ".switch"):
+        assert opened.js(f"getComputedStyle(document.querySelector('{hidden}')).display") == "none"
+    opened("Emulation.setEmulatedMedia", media="")
+    pdf = base64.b64decode(opened("Page.printToPDF")["data"])
+    path = Path(SHOTS or tmp_path) / "page.pdf"
+    path.write_bytes(pdf)
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 6
+
+
+def test_no_text_of_a_phone_is_tiny_and_no_sign_lies_on_digits(page, glyphs):
+    page.open(glyphs / "report" / "index.html", 390, 844)
+    small = """[...document.querySelectorAll('body *')]
+        .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+        .filter(e => e.getClientRects().length && !e.closest('.sr, script, style, .mark'))
+        .map(e => [parseFloat(getComputedStyle(e).fontSize), e.outerHTML]).filter(([size]) => size > 0 && size < 11)"""
+    assert page.js(small) == []
+    over = """[...document.querySelectorAll('#heat a.cell .mark')].filter(mark => {
+        const cell = mark.closest('a');
+        const range = document.createRange(); range.selectNodeContents(cell.querySelector('.value'));
+        const a = mark.getBoundingClientRect(), b = range.getBoundingClientRect();
+        return a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom;
+    }).map(mark => mark.closest('a').hash)"""
+    assert page.js(over) == []
+    first = "document.querySelector('#heat tbody th').getBoundingClientRect().left"
+    before = page.js(first)
+    page.js("document.querySelector('.map .scroll').scrollLeft = 60")
+    assert page.js(first) == before  # the names of rows stay
+    hints = "[...document.querySelectorAll('.scroll.wide + .more')].every(e => getComputedStyle(e).display === 'block')"
+    assert page.js(hints)
+
+
+@pytest.mark.parametrize("width", [1280, 1000, 390])
+def test_no_table_of_the_panel_is_cut(page, glyphs, width):
+    page.open(glyphs / "report" / "index.html", width, 900)
+    assert page.js("document.querySelector('#panel .scroll').classList.contains('wide')") is False
 
 
 def test_what_was_chosen_outlives_a_reload(opened, glyphs):
     opened.click("input[value='2'] + span")
-    opened.click("#heat a[href='#cell-6']")
+    opened.click("#heat a[href='#cell-crop+blur']")
     before = colours(opened), shown(opened)
-    opened.open(glyphs / "report" / "index.html")
+    opened("Page.reload")
+    opened.js("new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', done))")
     assert (colours(opened), shown(opened)) == before
 
 
@@ -181,8 +263,7 @@ def test_a_sweep_of_compositions_alone(page, tmp_path):
     write_report(tmp_path)
     page.open(tmp_path / "report" / "index.html")
     assert page.complaints() == []
-    assert page.js("getComputedStyle(document.querySelector('#details')).display") == "block"
-    assert "a+b+c" in page.js("document.querySelector('#details').innerText")
+    assert "a+b+c" in shown(page)
 
 
 def test_the_arrow_keys_pass_over_cells_that_are_left_out(page, tmp_path):

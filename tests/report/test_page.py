@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -8,11 +9,13 @@ import pytest
 from ablate.report import write_report
 from ablate.report.comparison import compare
 from ablate.report.layers import layers
-from ablate.report.page import MOST_PICTURED
+from ablate.report.page import MOST_PICTURED, NBSP, address, commands, tight
 from ablate.report.sweep import read_sweep
 from ablate.results import preview_path, record_path, write_record
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.workspace import log_path
+from tests.report.test_figures import noisy
+from tests.report.test_recommend import confirm, make
 from tests.report.test_report import by_position, record, sweep
 
 NASTY = '<img src=x onerror="boom()">&'
@@ -32,7 +35,7 @@ class Parsed(HTMLParser):
         self.addresses += [found[name] for name in ("src", "href") if found.get(name)]
 
     def handle_data(self, data):
-        self.text += data
+        self.text += data.replace("\N{NO-BREAK SPACE}", " ")
 
     def of(self, tag, **wanted):
         return [found for name, found in self.tags if name == tag and wanted.items() <= found.items()]
@@ -81,8 +84,8 @@ def test_what_a_user_typed_is_escaped(tmp_path):
 def test_failed_and_missing_cells_say_so(tmp_path):
     html = page_in(sweep(tmp_path, ["a", "b"], fail=("a",), skip=("a+b",)))
     parsed = Parsed(html)
-    assert parsed.of("a", href="#cell-0")[0]["class"] == "cell failed"
-    assert parsed.of("a", href="#cell-1")[0]["class"] == "cell missing"
+    assert parsed.of("a", href="#cell-a")[0]["class"] == "cell failed"
+    assert parsed.of("a", href="#cell-a+b")[0]["class"] == "cell missing"
     assert "no result yet" in parsed.text
     assert "failed: Diverged: the loss became nan" in parsed.text
 
@@ -117,7 +120,9 @@ def test_curves_stand_for_the_record(tmp_path):
     for trial in plan(load_experiment(directory)):
         history = tuple({"epoch": float(e), "loss": 4.0 / e} for e in (1, 2, 4))
         write_record(directory, record(trial, 0.5, history=history))
-    (line, _) = Parsed(page_in(directory)).of("polyline")
+    parsed = Parsed(page_in(directory))
+    (line, _) = parsed.of("polyline")
+    assert "loss: 4.00 → 1.00, 4 epochs" in parsed.text
     assert line["points"] == "0.0,0.0 80.0,48.0 240.0,72.0"
 
 
@@ -172,3 +177,91 @@ def test_a_large_grid_goes_without_pictures_and_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr("ablate.report.page.MOST_PICTURED", 3)
     assert MOST_PICTURED > 3
     assert "too many cells for one page" in Parsed(page_in(sweep(tmp_path, ["a", "b"]))).text
+
+
+def rows(parsed_html, body=0):
+    """The names in the table's bodies, from top to bottom."""
+    table = parsed_html.partition('id="list"')[2].partition("</table>")[0]
+    part = table.split("<tbody")[1 + body]
+    return re.findall(r'<th scope="row"><a href="#([^"]+)">', part)
+
+
+def test_the_table_is_ranked_and_references_stand_apart(tmp_path):
+    html = page_in(sweep(tmp_path, ["a", "b"], seeds=3, value=by_position, skip=("a",)))
+    assert rows(html) == ["cell-b", "cell-b+a", "cell-a+b", "cell-a"]
+    assert rows(html, 1) == ["cell-untrained"]
+    (heading,) = re.findall(r'aria-sort="(\w+)"><button type="button" data-key="(\w+)"', html)
+    assert heading == ("descending", "validation")
+
+
+def test_the_best_says_so_of_itself_alone(tmp_path):
+    text = Parsed(page_in(sweep(tmp_path, ["a", "b"], seeds=3, value=lambda t: 0.5 + 0.01 * t.seed))).text
+    assert text.count("The best by validation accuracy.") == 1
+    assert text.count("Not distinguishable from the best by validation accuracy.") == 3
+
+
+def test_one_interval_is_said_once_and_several_in_their_rows(tmp_path):
+    html = page_in(sweep(tmp_path / "one", ["a", "b"], seeds=3, value=by_position))
+    assert Parsed(html).text.count("Every test mean is uncertain by ±") == 1
+    assert 'data-key="interval"' not in html
+    html = page_in(sweep(tmp_path / "several", ["a", "b"], seeds=3, value=noisy))
+    assert "Every test mean is uncertain" not in html
+    assert 'data-key="interval"' in html
+
+
+def test_addresses_are_safe_and_unique():
+    taken = set()
+    labels = ["crop+color", "color(strength=0.5)", "color[strength=0.5]", "ä/?#&<b>", "crop+color", "&", "<"]
+    found = [address(label, taken) for label in labels]
+    assert found[:2] == ["cell-crop+color", "cell-color-strength=0.5"]
+    assert len(set(found)) == len(found)
+    assert all(re.fullmatch(r"cell-[A-Za-z0-9+=._-]*", name) for name in found)
+
+
+def test_numbers_keep_their_units_and_names():
+    text = tight("n = 5, 95 % of 78.1 ± 2.0 % and 3 points in = 5")
+    assert text.replace(NBSP, "~") == "n~=~5, 95~% of 78.1~±~2.0~% and 3~points in = 5"
+
+
+def test_commands_are_code_and_escaped():
+    assert str(commands("run `a <b>` & go")) == "run <code>a &lt;b&gt;</code> &amp; go"
+
+
+def test_the_answer_comes_first(tmp_path):
+    html = page_in(make(tmp_path / "one"))
+    assert html.index("Best composition: crop+color") < html.index('id="heat"') < html.index("Statistics")
+    text = Parsed(html).text
+    assert "1 other composition cannot be told from it: color+crop." in text
+    assert "over the untrained encoder" in text
+    assert "ablate recommend" in text
+    assert "Recommended" not in text
+
+
+def test_a_recommendation_and_its_code_are_on_the_page(tmp_path):
+    html = page_in(make(tmp_path, branches="two"))
+    assert html.index("Recommended: crop+color") < html.index('id="heat"')
+    assert html.count("AugmentationSequential(") >= 1
+    assert "pipeline_torchvision.py" in html
+
+
+def test_a_confirmation_is_on_the_page(tmp_path):
+    confirm(make(tmp_path))
+    html = page_in(tmp_path)
+    assert "Recommended: " in html
+    assert "<h2>Confirmation</h2>" in html
+
+
+def test_an_unfinished_sweep_recommends_nothing(tmp_path):
+    directory = make(tmp_path, branches="two")
+    trial = next(t for t in plan(load_experiment(directory)) if t.label == "crop" and t.seed == 2)
+    record_path(directory, trial.id).unlink()
+    text = Parsed(page_in(directory)).text
+    assert "Best composition so far, after 14 of 15 trials: " in text
+    assert "Nothing is recommended yet" in text
+    assert "pipeline_kornia.py" not in text
+
+
+def test_nothing_of_the_paper_unless_asked(tmp_path):
+    directory = sweep(tmp_path, ["crop", "color"], seeds=2, value=noisy)
+    assert "Figure 5" not in page_in(directory)
+    assert "Figure 5" in page_in(directory, paper=True)

@@ -2,6 +2,7 @@
 (() => {
   const layers = JSON.parse(document.getElementById("layers").textContent);
   const heat = document.getElementById("heat");
+  const list = document.getElementById("list");
   const panel = document.getElementById("panel");
   const details = document.getElementById("details");
   const store = "ablate:" + location.pathname;
@@ -12,8 +13,15 @@
     try { sessionStorage.setItem(store, JSON.stringify({ ...remembered(), ...change })); } catch { /* private mode */ }
   };
 
-  const article = (link) => document.getElementById(link.getAttribute("href").slice(1));
-  let pinned = null;
+  const articleOf = (hash) => {
+    let id = hash.slice(1);
+    try { id = decodeURIComponent(id); } catch { /* it is no address of ours */ }
+    const found = document.getElementById(id);
+    return found && found.tagName === "ARTICLE" ? found : null;
+  };
+  const hashOf = (link) => link.getAttribute("href");
+  const sources = [...(heat ? heat.querySelectorAll("a.cell") : list.querySelectorAll("tbody a"))];
+  let pinned = null; // the article that the address names
 
   function paint(cell, [text, small, background, ink], missing) {
     cell.style.background = background;
@@ -35,26 +43,34 @@
     document.getElementById("low").textContent = layer.low;
     document.getElementById("high").textContent = layer.high;
     document.getElementById("bar").style.background = `linear-gradient(to right, ${layer.gradient})`;
+    const floor = document.getElementById("floor");
+    floor.hidden = !layer.mark.text;
+    floor.style.left = `${layer.mark.at}%`;
+    document.getElementById("floor-name").textContent = layer.mark.text;
     remember({ layer: layer.key });
   }
 
-  function show(link) {
-    const found = article(link);
-    if (panel.firstElementChild === found) return;
+  function show(article) {
+    if (!article || panel.firstElementChild === article) return;
     while (panel.querySelector("article")) details.append(panel.querySelector("article"));
-    panel.prepend(found);
+    panel.prepend(article);
     panel.scrollTop = 0;
-    heat.querySelectorAll(".shown").forEach((cell) => cell.classList.remove("shown"));
-    heat.querySelectorAll(`a[href="#${found.id}"]`).forEach((cell) => cell.classList.add("shown"));
+    sources.forEach((link) => link.classList.toggle("shown", hashOf(link) === `#${article.id}`));
+    look();
   }
 
-  function pin(link, move) {
-    const same = pinned && pinned.getAttribute("href") === link.getAttribute("href");
-    pinned = same ? null : link;
-    show(link);
+  // The address says which cell is kept: a link to it can be sent, and the back button goes to the one before.
+  function follow(move) {
+    pinned = articleOf(location.hash);
+    show(pinned);
     document.getElementById("hint").hidden = Boolean(pinned);
-    remember({ pinned: pinned && pinned.getAttribute("href") });
     if (pinned && move) panel.scrollIntoView({ block: "nearest" });
+  }
+
+  function go(link) {
+    const hash = pinned && `#${pinned.id}` === hashOf(link) ? "" : hashOf(link);
+    history.pushState(null, "", hash || location.href.split("#")[0]);
+    follow(true);
   }
 
   function walk(event) {
@@ -76,54 +92,68 @@
     next.focus();
   }
 
-  function sort(button, list) {
+  function sort(button) {
     const heading = button.closest("th");
     const key = button.dataset.key;
-    const up = heading.getAttribute("aria-sort") === (key === "number" ? "ascending" : "descending") ? 1 : -1;
-    const direction = key === "number" ? -up : up;
-    list.querySelectorAll("[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
-    heading.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
-    const rows = [...list.tBodies[0].rows];
+    const first = key === "name" ? "ascending" : "descending";
+    const other = key === "name" ? "descending" : "ascending";
+    const now = heading.getAttribute("aria-sort") === first ? other : first;
+    list.querySelectorAll("[aria-sort]").forEach((before) => before.removeAttribute("aria-sort"));
+    heading.setAttribute("aria-sort", now);
+    const direction = now === "ascending" ? 1 : -1;
     const value = (row) => (key in row.dataset ? Number(row.dataset[key]) : NaN);
-    rows.sort((a, b) => {
-      const [x, y] = [value(a), value(b)];
-      if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y); // what is not known, last
-      return direction * (x - y) || a.dataset.number - b.dataset.number;
+    const name = (row) => row.querySelector("a").textContent;
+    for (const body of list.tBodies) { // references stay below the line
+      const rows = [...body.rows];
+      rows.sort((a, b) => {
+        if (key === "name") return direction * name(a).localeCompare(name(b));
+        const [x, y] = [value(a), value(b)];
+        if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y); // what is not known, last
+        return direction * (x - y) || a.dataset.number - b.dataset.number;
+      });
+      body.append(...rows);
+    }
+  }
+
+  // Whatever is wider than its place says so.
+  function look() {
+    document.querySelectorAll(".scroll").forEach((box) => {
+      box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
+      box.classList.toggle("ended", box.scrollLeft + box.clientWidth >= box.scrollWidth - 2);
     });
-    list.tBodies[0].append(...rows);
   }
 
   document.documentElement.classList.add("scripted");
-  const list = document.getElementById("list");
-  list.querySelectorAll("button").forEach((button) => button.addEventListener("click", () => sort(button, list)));
-  if (!heat) {
-    document.documentElement.classList.remove("scripted"); // without a grid, every cell is shown below
-    return;
-  }
   panel.hidden = false;
-  heat.querySelectorAll("a.cell").forEach((cell, i) => {
-    cell.tabIndex = i ? -1 : 0;
-    cell.addEventListener("mouseenter", () => { if (!pinned) show(cell); });
-    cell.addEventListener("focus", () => { if (!pinned) show(cell); });
+  list.querySelectorAll("button").forEach((button) => button.addEventListener("click", () => sort(button)));
+  sources.forEach((link, i) => {
+    if (heat) link.tabIndex = i ? -1 : 0;
+    const glance = () => { if (!pinned) show(articleOf(hashOf(link))); };
+    link.addEventListener("mouseenter", glance);
+    link.addEventListener("focus", glance);
   });
-  heat.addEventListener("keydown", walk);
+  if (heat) heat.addEventListener("keydown", walk);
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[href^='#cell-']");
-    if (!link) return;
+    const link = event.target.closest("a[href^='#']");
+    if (!link || !articleOf(hashOf(link)) || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    pin(link, true);
+    go(link);
   });
+  addEventListener("popstate", () => follow(false));
+  addEventListener("resize", look);
+  document.querySelectorAll(".scroll").forEach((box) => box.addEventListener("scroll", look));
   document.querySelectorAll("input[name=layer]").forEach((input) => input.addEventListener("change", () => choose(Number(input.value))));
 
   const before = remembered();
   const number = layers.findIndex((layer) => layer.key === before.layer);
-  if (number > 0) {
+  if (heat && number > 0) {
     document.querySelectorAll("input[name=layer]")[number].checked = true;
     choose(number);
   }
-  const link = before.pinned && document.querySelector(`a[href="${before.pinned}"]`);
-  if (link) pin(link, false);
-  else if (panel.dataset.first) show(heat.querySelector(`a[href="#${panel.dataset.first}"]`));
+  show(articleOf(`#${panel.dataset.first}`) || details.querySelector("article"));
+  follow(false);
+  look();
   if (before.scroll) scrollTo(0, before.scroll);
+  else if (pinned) panel.scrollIntoView({ block: "nearest" });
   addEventListener("pagehide", () => remember({ scroll: scrollY }));
 })();
