@@ -1,5 +1,5 @@
-# make demo   install, then the grid crop,color,blur on the embedded data: about four minutes on two CPU cores (DEMO: flags)
-# make test   install, then the tests (six to ten minutes)
+# make demo   install, then the grid crop,color,blur on the embedded data: some minutes on two CPU cores (DEMO: flags)
+# make test   install, then the tests
 # make check  what CI runs: lint, types, tests
 # make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (ten to twenty minutes)
 # make test-browser  the report's page in headless Chromium, which root can install on Debian (half a minute)
@@ -18,7 +18,8 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ablate needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "installing ablate and what it needs into $(VENV): torch is large, this takes minutes"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
 demo: $(STAMP)

@@ -97,6 +97,7 @@ FIRST = {  # what these presets were: keys that users' records have
 }
 SECOND = {
     "glyphs": "bc5b24876a78f74a",
+    "laptop": "cfa485dff5fd8283",
     "imagenet-paper@2": "ae829452c030b51d",
     "imagenet-readme@2": "42164c0e296676b6",
     "cifar10-paper@2": "1e34e28dbabe9bef",

@@ -85,3 +85,13 @@ def test_the_same_command_again_keeps_the_size_of_its_sweep(tmp_path, experiment
     assert sized_as_before(asked, tmp_path / "new").values == {}
     named = Request(data=asked.data, branches="one", values={"image_size": 28}, device="cpu")
     assert sized_as_before(named, tmp_path / "out") == named
+
+
+def test_the_preset_for_laptops_takes_no_larger_size_by_itself(tmp_path):
+    data = images(tmp_path / "set", [56] * 3)
+
+    def size(**values):
+        return validate(Request(data=data, branches="two", values=values, device="cpu", preset="laptop")).image_size
+
+    assert size() == 32
+    assert size(image_size=56) == 56
