@@ -46,6 +46,7 @@ class Page:
         self.session = self("Target.attachToTarget", targetId=targets, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self(f"{domain}.enable")
+        self("Emulation.setFocusEmulationEnabled", enabled=True)  # else nothing gets the focus before a click
 
     def _until_page(self):
         deadline = time.monotonic() + TIMEOUT

@@ -283,3 +283,16 @@ def test_the_arrow_keys_pass_over_cells_that_are_left_out(page, tmp_path):
     assert page.js("document.activeElement.dataset.at") == "2"
     page.click("input[value='1'] + span")
     assert page.complaints() == []
+
+
+def test_names_with_everything_in_them_fit(page, tmp_path):
+    names = ["a<&%_#{}$x^2$\"'\n" + "z" * 200, "b\\frac{1}{2}$`c`"]
+    directory = sweep(tmp_path, names, seeds=2, value=lambda t: 0.3 + 0.01 * t.seed)
+    write_report(directory)
+    for width in (1280, 390):
+        page.open(directory / "report" / "index.html", width, 900)
+        assert page.js("document.documentElement.scrollWidth") == width
+        assert page.complaints() == []
+    page.js("document.querySelector('#list tbody a').click()")
+    assert page.js("/^#cell-[A-Za-z0-9+=._-]+$/.test(location.hash)")
+    assert shown(page)
