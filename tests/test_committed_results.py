@@ -18,7 +18,9 @@ from ablate.sweep.plan import load_experiment, plan
 
 RESULTS = Path(__file__).parents[1] / "results"
 SEVEN, FIVE_SEEDS = RESULTS / "fig5-glyphs", RESULTS / "fig5-glyphs-5-seeds"
-ABLATIONS = [RESULTS / f"{name}-glyphs" for name in ("color-strength", "projection-head", "temperature", "batch-size")]
+ABLATIONS = [
+    RESULTS / f"{name}-glyphs" for name in ("color-strength", "projection-head", "temperature", "batch-size", "aa")
+]
 EACH = pytest.mark.parametrize("directory", [SEVEN, FIVE_SEEDS, *ABLATIONS], ids=lambda path: path.name)
 
 
