@@ -118,7 +118,7 @@ def test_how_often_an_op_acts_stands_beside_its_row_average(tmp_path):
     assert averages.to_dict() == {"a": 1.0, "b": 0.5}
     assert r"where not all: b 50 \%." in (tmp_path / "report" / "table.tex").read_text()
     assert sentence in (tmp_path / "report" / "caption.txt").read_text()
-    page = (tmp_path / "report" / "index.html").read_text()
+    page = (tmp_path / "report" / "index.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
     assert page.count("<small>on 50 %</small>") == 1
     assert sentence in page
 
