@@ -21,6 +21,7 @@ from ablate.console import counted, is_main, make_console, replace_unknown_chara
 from ablate.errors import UsageError
 from ablate.exits import P, with_exit_code
 from ablate.help import WIDTH, Command, Commands
+from ablate.results import DiskTrouble
 from ablate.sweep.slurm import cluster
 
 if TYPE_CHECKING:
@@ -681,11 +682,17 @@ def recommend(
             return code
     elif seeds or workers or retry_failed or dry_run:
         raise UsageError("--seeds, --workers, --retry-failed and --dry-run are a confirmation's: add --confirm")
-    advice.write(found)
+    trouble = None
+    try:
+        advice.write(found)
+    except DiskTrouble as error:  # somebody else's directory can be read all the same
+        trouble = error
     if as_json:
         typer.echo(json.dumps(advice.as_json(found), indent=1))
     else:
         advice.show(found, make_console(), print_code)
+    if trouble:
+        raise trouble
     return 0
 
 

@@ -38,6 +38,8 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
             _leave(f"error: {error}", TROUBLE)
         except DiskTrouble as error:
             _leave(f"error: the disk refused a write ({error}); finished trials are intact", TROUBLE)
+        except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+            _leave(f"error: {error.filename} cannot be read or written ({error.strerror})", TROUBLE)
         except KeyboardInterrupt:
             _leave("interrupted; nothing that was finished is lost", INTERRUPTED)
         raise typer.Exit(code or 0)

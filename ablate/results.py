@@ -184,9 +184,12 @@ def read_record(path: Path, *, points: int | None = None) -> TrialResult:
 
     Raises:
         FileNotFoundError: there is none.
-        BadRecord: it is truncated, or not what its name says.
+        BadRecord: it is truncated, a directory, or not what its name says.
     """
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except IsADirectoryError as error:
+        raise BadRecord(f"{path}: a directory") from error
     try:
         result = TrialResult.model_validate_json(content, context=RECORDED)
     except ValidationError as error:

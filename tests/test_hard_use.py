@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import subprocess
 import sys
@@ -131,3 +133,57 @@ def test_a_terminal_that_lacks_a_character_gets_another(tmp_path, encoding):
         assert done.returncode == 0, done.stderr
         assert done.stderr == b""
     assert "blätter" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def made(directory):
+    """A finished sweep of two ops and one seed; its trials' records."""
+    experiment = make_experiment(["a", "b"])
+    save_experiment(directory, experiment)
+    return [write_record(directory, record(trial)) for trial in plan(experiment)]
+
+
+READING = ["status", "report", "recommend", "export", "logs"]
+
+
+def line_of(name, directory):
+    return [name, directory, *{"export": ["--to", "csv"], "logs": ["a"]}.get(name, [])]
+
+
+@pytest.mark.parametrize("name", READING)
+@pytest.mark.parametrize("which", ["sweep.toml", "record"])
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch, name, which):
+    path = made(tmp_path)[1] if which == "record" else tmp_path / SWEEP_FILE
+    real = io.open
+
+    def refusing(file, *args, **kwargs):
+        if str(file) == str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return real(file, *args, **kwargs)
+
+    if which == "sweep.toml":
+        made(tmp_path)
+    monkeypatch.setattr(io, "open", refusing)  # root may read everything
+    done = ablate(*line_of(name, tmp_path))
+    if which == "record" and name == "logs":
+        return
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"error: {path} cannot be read or written (Permission denied)"
+
+
+@pytest.mark.parametrize("name", READING[:3])
+def test_a_directory_in_a_records_place_is_a_damaged_record(tmp_path, name):
+    path = made(tmp_path)[1]
+    path.unlink()
+    path.mkdir()
+    done = ablate(*line_of(name, tmp_path))
+    assert done.returncode == 0
+    assert "damaged" in done.stdout or name == "recommend"
+
+
+def test_what_cannot_be_written_is_recommended_all_the_same(tmp_path):
+    made(tmp_path)
+    (tmp_path / "report").write_text("in the way")
+    done = ablate("recommend", tmp_path)
+    assert done.returncode == 1
+    assert "validation" in done.stdout
+    assert done.stderr.startswith("error: the disk refused a write")

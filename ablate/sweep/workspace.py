@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from ablate.config import Trial
 from ablate.errors import UsageError
 from ablate.lease import running_directory
-from ablate.results import write_atomically
+from ablate.results import DiskTrouble, write_atomically
 
 PROGRESS, LOCK = "progress.json", ".lock"
 WAITING = ".waiting"  # the lock of a command that waits for jobs, to go on from what they come to
@@ -58,10 +58,16 @@ def withdraw(directory: Path, trials: Iterable[Trial] | None = None) -> None:
     """Remove what was recommended in ``DIR/report``: it holds no longer, or may not.
 
     With ``trials``, which are to run, only where they could change it: references but the untrained encoder cannot.
+
+    Raises:
+        DiskTrouble: the directory may not be written to.
     """
     if trials is None or any(trial.reference in (None, "untrained") for trial in trials):
         for name in (RECOMMENDATION, TORCHVISION_FILE, KORNIA_FILE):
-            (directory / "report" / name).unlink(missing_ok=True)
+            try:
+                (directory / "report" / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise DiskTrouble(error.errno, error.strerror, error.filename) from error
 
 
 def log_path(directory: Path, trial_id: str) -> Path:
