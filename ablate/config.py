@@ -161,7 +161,7 @@ class Optimiser(Model):
     """``lr`` is the peak learning rate itself, already scaled to the batch size; adamw has no ``momentum``."""
 
     name: Literal["sgd", "adamw", "lars"] = "sgd"
-    lr: Annotated[float, Field(ge=1e-12, le=1e6)] = 0.03
+    lr: Annotated[float, Field(ge=1e-30, le=1e30)] = 0.03
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Field(ge=0, le=1e3)] = 5e-4
 
