@@ -53,7 +53,7 @@ def _remedy(config: TrialConfig) -> str:
     optimiser = config.optimiser
     if config.objective == "simclr" and not 0.01 <= config.temperature <= 10:
         return f"the temperature is {config.temperature:g}; 0.05 to 1 are common"
-    if optimiser.lr * optimiser.weight_decay >= 1:
+    if optimiser.weight_decay > 0.1 and optimiser.lr * optimiser.weight_decay >= 1:
         return f"weight decay {optimiser.weight_decay:g} at learning rate {optimiser.lr:g} is too strong"
     return f"a learning rate below {optimiser.lr:g} may help"
 

@@ -144,7 +144,7 @@ def test_warm_up_then_cosine(data):
 
 def test_divergence_is_an_error_with_advice(data):
     trainer = Trainer(config(data, optimiser=Optimiser(name="sgd", lr=1e30), warmup_epochs=0), 5, data, CPU)
-    with pytest.raises(Diverged, match="lower learning rate"):
+    with pytest.raises(Diverged, match="a learning rate below"):
         for _ in range(3):
             trainer.train_epoch()
 
