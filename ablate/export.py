@@ -15,6 +15,7 @@ from ablate.errors import UsageError
 from ablate.report.study import write_study
 from ablate.report.sweep import Sweep
 from ablate.results import TrialResult, write_atomically
+from ablate.sweep.run import check_file
 
 Format = Literal["csv", "parquet", "optuna"]
 SUFFIX: dict[Format, str] = {"csv": "trials.csv", "parquet": "trials.parquet", "optuna": "study.db"}
@@ -26,12 +27,12 @@ def export(sweep: Sweep, to: Format, out: Path | None = None) -> Path:
     What is there is replaced, as a whole.
 
     Raises:
-        UsageError: the Parquet library is not installed; there is no such folder.
+        UsageError: the Parquet library is not installed; ``out`` is a directory, or lies in none that can be written.
         DiskTrouble: the disk refused.
     """
     path = out or sweep.directory / "report" / SUFFIX[to]
-    if out and not path.absolute().parent.is_dir():
-        raise UsageError(f"--out {path}: there is no directory {path.absolute().parent}")
+    if out:
+        check_file(out)
     if to == "parquet" and importlib.util.find_spec("pyarrow") is None:
         raise UsageError("Parquet files need pyarrow: pip install 'ablate[parquet]'")
     path.parent.mkdir(parents=True, exist_ok=True)

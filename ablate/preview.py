@@ -25,7 +25,7 @@ from ablate.results import write_atomically
 from ablate.rng import derive_seed
 from ablate.settings import Request, shared_config
 from ablate.sweep.plan import cell_label
-from ablate.sweep.run import check_writable
+from ablate.sweep.run import check_file
 
 FORMATS = ("png", "webp", "svg", "pdf")
 DPI = 150
@@ -42,9 +42,7 @@ def check_target(path: Path) -> None:
     suffix = path.suffix.removeprefix(".").lower()
     if suffix not in FORMATS:
         raise unknown("picture format", path.suffix or path.name, [f".{name}" for name in FORMATS])
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"--out {path}: there is no directory {path.absolute().parent}")
-    check_writable(path.absolute().parent)
+    check_file(path)
 
 
 def draw_grid(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: int, seed: int) -> Figure:

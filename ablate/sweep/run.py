@@ -117,6 +117,15 @@ def check_writable(directory: Path) -> None:
         raise UsageError(f"--out {directory} is not writable ({error.strerror}); choose another directory") from None
 
 
+def check_file(path: Path) -> None:
+    """Raise UsageError unless a file can be written to ``path``: in a directory that is there and writable."""
+    if path.is_dir():
+        raise UsageError(f"--out {path} is a directory; name a file")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--out {path}: there is no directory {path.absolute().parent}")
+    check_writable(path.absolute().parent)
+
+
 def merge_with_existing(directory: Path, experiment: Experiment) -> Experiment:
     """``experiment``, extended by what ``directory`` already holds; UsageError if that is another sweep."""
     if (directory / SWEEP_FILE).is_file():
