@@ -189,9 +189,7 @@ def test_what_cannot_be_written_is_recommended_all_the_same(tmp_path):
     assert done.stderr.startswith("error: the disk refused a write")
 
 
-@pytest.mark.parametrize(
-    "line", [["export", ".", "--to", "csv"], ["export", ".", "--to", "optuna"], ["preview", "crop"]]
-)
+@pytest.mark.parametrize("line", ["export . --to csv", "export . --to optuna", "preview crop"])
 def test_a_directory_where_a_file_is_to_be_written_is_refused(tmp_path, line):
     made(tmp_path)
     (tmp_path / "there.png").mkdir()
