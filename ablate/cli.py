@@ -618,6 +618,7 @@ def report(
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Write it again whenever the sweep has changed")] = False,
     every: options.Every = None,
+    metric: options.Metric = None,
 ) -> None:
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex to DIR/report; works at any time.
 
@@ -635,10 +636,10 @@ def report(
     try:
         for state in changes(first, pause) if watch else ():
             if not state.is_over:
-                write_report(first, others, paper=paper, refresh=pause)
+                write_report(first, others, paper=paper, refresh=pause, metric=metric)
                 say_text(console, headline(state))
     finally:  # also after Ctrl-C: a page that nobody writes any more must not say that it refreshes
-        written = write_report(first, others, paper=paper)
+        written = write_report(first, others, paper=paper, metric=metric)
     written.show(console)
 
 
@@ -658,6 +659,7 @@ def recommend(
     cache: options.Cache = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run its failed trials again")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print a confirmation's plan and cost")] = False,
+    metric: options.Metric = None,
     print_code: Annotated[bool, typer.Option("--print", help="Print the code too, not only where it is")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the recommendation as JSON, and nothing else")] = False,
 ) -> int:
@@ -671,12 +673,12 @@ def recommend(
     """
     from ablate.report import recommend as advice
 
-    found = advice.recommend(directory)
+    found = advice.recommend(directory, metric)
     if confirm:
         code = _confirm(found.choice, seeds or 3, workers, cache, retry_failed, dry_run)
         if dry_run:
             return code
-        found = advice.recommend(directory)
+        found = advice.recommend(directory, metric)
         if code:
             advice.write(found)
             return code
@@ -708,6 +710,7 @@ def _confirm(
     directory, experiment = choice.sweep.directory, choice.sweep.experiment
     if experiment.shared.branches == "two":
         raise UsageError(f"{directory} is a two-branch sweep already: there is nothing to confirm")
+    experiment = experiment.model_copy(update={"measure": choice.sweep.grid.measure})
     planned = confirmation(experiment, to_confirm(choice), seeds, _command())
     where = cache_dir(cache)
     images = str(images_of(experiment, where))

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from ablate.errors import nearest
+from ablate.measure import Measure
 
 SMALL_IMAGE = 64
 """Pixels. Up to here encoders have the small-image stem and images are stored and evaluated whole."""
@@ -416,6 +417,14 @@ class Rung(Model):
         return round(epochs * self.eighth / KNN_POINTS)
 
 
+class ClassCounts(Model):
+    """Labelled images of every class, in the order of the classes; the training images hold the validation split."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+
+
 class Experiment(Model):
     """What ``sweep.toml`` holds: the axes, the fixed values and the seeds.
 
@@ -426,7 +435,8 @@ class Experiment(Model):
     Cells that are behind at a rung of ``prune`` are not trained to the end.
     ``shared`` is the configuration that all cells have in common, and of references; its own composition is empty. How
     trials are evaluated, which encoders are kept and how long a process waits for the others (seconds) is not part of
-    their keys. ``levels`` are the values of 16-bit grey that became 0 and 255 in the images: an exported pipeline needs
+    their keys; nor is ``measure``, the accuracy that chooses, which earlier sweeps lack as they lack ``class_counts``.
+    ``levels`` are the values of 16-bit grey that became 0 and 255 in the images: an exported pipeline needs
     them, and they are part of the images' fingerprint. ``source`` is the experiment file as it was asked for, which is
     stored beside ``sweep.toml``.
     """
@@ -452,6 +462,8 @@ class Experiment(Model):
     protocols: tuple[str, ...] = ()
     keep_encoders: Literal["all", "best", "none"] = "none"
     rank_timeout: Annotated[float, Field(gt=0)] = 600.0
+    measure: Measure = "top1"
+    class_counts: ClassCounts | None = None
     slurm: Slurm | None = None
     source: Annotated[str, Field(exclude=True)] = ""
 

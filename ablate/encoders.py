@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ablate.config import SMALL_IMAGE, WIDTHS, Trial, TrialConfig
 from ablate.errors import UsageError, first_line
+from ablate.measure import Measure, measured_by
 from ablate.results import DiskTrouble, write_atomically
 from ablate.simclr.trainer import build_model
 
@@ -29,7 +30,7 @@ Keep = Literal["all", "best", "none"]
 State = dict[str, Tensor]
 
 INPUT = "RGB, float32 in [0, 1], [n, 3, size, size]; no mean is subtracted and nothing divided by a standard deviation"
-CHOSEN_BY = ("linear_val_top1", "rotation_val_top1")  # the first that a trial has
+CHOSEN_BY = ("linear_val_top1", "rotation_val_top1")
 WRAPPER = "net."  # where our ResNet holds torchvision's
 
 
@@ -43,12 +44,19 @@ def check_keep(keep: Keep, protocols: Sequence[str]) -> None:
 
 
 def save(
-    directory: Path, trial: Trial, encoder: nn.Module, head: nn.Module, metrics: dict[str, float], keep: Keep
+    directory: Path,
+    trial: Trial,
+    encoder: nn.Module,
+    head: nn.Module,
+    metrics: dict[str, float],
+    keep: Keep,
+    measure: Measure = "top1",
 ) -> bool:
     """Write a trial's encoder and head under ``directory/encoders``, atomically; True if they are kept.
 
-    ``best`` keeps one encoder per directory, that with the highest ``linear_val_top1`` (else ``rotation_val_top1``; the
-    smaller id among equals), whatever the number of workers that save at once. References do not compete.
+    ``best`` keeps one encoder per directory, that with the highest ``linear_val_top1`` (by ``measure``, the
+    ``linear_val_balanced_accuracy``; else ``rotation_val_top1``; the smaller id among equals), whatever the number of
+    workers that save at once. References do not compete.
 
     Raises:
         DiskTrouble: the disk refused a write.
@@ -58,14 +66,13 @@ def save(
     if keep == "all":
         _write(directory, trial, encoder, head, metrics)
         return True
-    mine = _place(trial.id, metrics)
-    if mine is None or trial.reference is not None:
+    if trial.reference is not None:
         return False
     with _alone(directory / "encoders"):
         described = {name: describe(directory, name) for name in kept(directory) if name != trial.id}
         rivals = [name for name, content in described.items() if content["reference"] is None]
-        places = [_place(name, described[name]["metrics"]) for name in rivals]
-        if any(place is not None and place < mine for place in places):
+        known = {trial.id: metrics, **{name: described[name]["metrics"] for name in rivals}}
+        if trial.id != _best(known, measure):
             return False
         _write(directory, trial, encoder, head, metrics)
         for name in rivals:
@@ -154,9 +161,14 @@ def _read(path: Path) -> State:
     return state
 
 
-def _place(trial_id: str, metrics: dict[str, float]) -> tuple[float, str] | None:
-    """What the best encoder has the least of; None where nothing was measured on the validation split."""
-    return next(((-metrics[name], trial_id) for name in CHOSEN_BY if name in metrics), None)
+def _best(known: dict[str, dict[str, float]], measure: Measure) -> str | None:
+    """The best of the trials whose metrics are ``known``, by the first metric on validation that all or some have."""
+    names = [measured_by(CHOSEN_BY[0], measure), *CHOSEN_BY]
+    shared = [name for name in names if all(name in metrics for metrics in known.values())]
+    some = [name for name in names if any(name in metrics for metrics in known.values())]
+    for name in (shared or some)[:1]:
+        return min((-metrics[name], trial_id) for trial_id, metrics in known.items() if name in metrics)[1]
+    return None
 
 
 def _remove(directory: Path, trial_id: str) -> None:

@@ -9,6 +9,8 @@ Measure = Literal["top1", "balanced"]
 """``top1``: the fraction of images that are classified right; ``balanced``: the mean over classes of that fraction."""
 IN_WORDS: dict[Measure, str] = {"top1": "top-1", "balanced": "balanced accuracy"}
 SUFFIXES: dict[Measure, str] = {"top1": "_top1", "balanced": "_balanced_accuracy"}
+KNN = "knn_val_top1"
+"""What a trial's history says of its kNN on the validation split."""
 
 
 def measure_for(counts: Sequence[int]) -> Measure:
@@ -19,6 +21,15 @@ def measure_for(counts: Sequence[int]) -> Measure:
             two classes neither can have more than twice its share. Empty where there are no labels.
     """
     return "balanced" if counts and max(counts) * len(counts) > 2 * sum(counts) else "top1"
+
+
+def reason(measure: Measure, counts: Sequence[int]) -> str:
+    """Why ``measure`` chooses, in a sentence; empty where it is top-1 by the rule. ``counts`` are empty if unknown."""
+    rule = measure_for(counts)
+    share = f"the largest class has {100 * max(counts) / sum(counts):.0f} % of the images" if counts else ""
+    if measure == "balanced":
+        return f"Balanced accuracy chooses: {share}." if rule == "balanced" else "Balanced accuracy chooses, as asked."
+    return f"Top-1 chooses, although {share}." if rule == "balanced" else ""
 
 
 def measured_by(metric: str, measure: Measure) -> str:

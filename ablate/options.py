@@ -111,6 +111,13 @@ DryRun = Annotated[
 Launcher = Annotated[
     Literal["local", "slurm"], typer.Option(help="Run here, or submit jobs to a Slurm cluster and return")
 ]
+Metric = Annotated[
+    Literal["top1", "balanced"] | None,
+    typer.Option(
+        help="The accuracy that chooses and is shown: top-1, or balanced over classes",
+        show_default="balanced where the largest class has more than twice its share, else top1",
+    ),
+]
 Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="DIR")]
 
 SLURM = "With --launcher slurm (your own defaults: ~/.config/ablate/slurm.toml)"

@@ -90,6 +90,8 @@ class Asked:
             protocols=self._protocols(data),
             keep_encoders=file.keep_encoders,
             rank_timeout=file.rank_timeout,
+            measure=data.measure,
+            class_counts=data.all_class_counts,
             source=to_toml(file.model_copy(update=place), command),
         )
 

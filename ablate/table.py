@@ -17,7 +17,7 @@ def load_results(directory: str | Path) -> pd.DataFrame:
 
     Columns: ``key, seed, label, row, column, reference, status, flags``, every metric, ``seconds`` and ``error``.
     Accuracies are fractions; a failed trial's are NaN. Unreadable records are left out. The table of a sweep without
-    records has no rows.
+    records has no rows. ``attrs["measure"]`` is the accuracy that chooses, ``top1`` or ``balanced``.
 
     Raises:
         FileNotFoundError: ``directory`` holds neither a sweep nor records.
@@ -28,7 +28,8 @@ def load_results(directory: str | Path) -> pd.DataFrame:
     if not any((directory / name).exists() for name in (SWEEP_FILE, "trials")):
         raise FileNotFoundError(f"{directory} holds neither {SWEEP_FILE} nor trials/")
     records, _ = read_records(directory)
-    planned = [trial.id for trial in plan(load_experiment(directory))] if (directory / SWEEP_FILE).exists() else []
+    experiment = load_experiment(directory) if (directory / SWEEP_FILE).exists() else None
+    planned = [trial.id for trial in plan(experiment)] if experiment else []
     place = {name: number for number, name in enumerate(dict.fromkeys(planned))}
     ordered = sorted(records.values(), key=lambda record: (place.get(record.id, len(place)), record.id))
     rows = [
@@ -53,4 +54,6 @@ def load_results(directory: str | Path) -> pd.DataFrame:
     if "linear_top1" not in found and "rotation_top1" in found:  # the images have no labels
         metrics = ["rotation_top1", "rotation_val_top1"]
     columns = fixed + metrics + sorted({k for r in rows for k in r} - set(fixed + metrics) - {"seconds", "error"})
-    return pd.DataFrame(rows, columns=[*columns, "seconds", "error"])
+    table = pd.DataFrame(rows, columns=[*columns, "seconds", "error"])
+    table.attrs["measure"] = experiment.measure if experiment else "top1"
+    return table

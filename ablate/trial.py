@@ -439,7 +439,8 @@ class _Run:
         """Write the encoder to disk if it is to be kept."""
         assert self.frozen is not None
         self.lease.check()
-        encoders.save(self.directory, self.trial, self.frozen.encoder, self.frozen.head, metrics, choice)
+        parts = self.frozen.encoder, self.frozen.head
+        encoders.save(self.directory, self.trial, *parts, metrics, choice, self.data.measure)
 
     def result(self, outcome: dict[str, Any]) -> TrialResult:
         """The record of this attempt."""

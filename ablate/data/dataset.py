@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ablate.config import DataIdentity
-from ablate.measure import Measure, measure_for
+from ablate.config import ClassCounts, DataIdentity
+from ablate.measure import Measure, measure_for, reason
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,7 +87,18 @@ class DataSet:
     @property
     def class_counts(self) -> tuple[int, ...]:
         """The number of labelled training images of every class, in the order of ``classes``; empty without classes."""
-        return tuple(self.train.labels[self.labelled].bincount(minlength=len(self.classes)).tolist())
+        return self._counts(self.train.labels)
+
+    @property
+    def all_class_counts(self) -> ClassCounts | None:
+        """The same of validation and test images too; None without classes."""
+        if not self.classes:
+            return None
+        labels = (self.train.labels, self.train.labels[self.val_mask], self.test.labels)
+        return ClassCounts(**dict(zip(("train", "validation", "test"), map(self._counts, labels), strict=True)))
+
+    def _counts(self, labels: Tensor) -> tuple[int, ...]:
+        return tuple(labels[labels >= 0].bincount(minlength=len(self.classes)).tolist())
 
     @property
     def measure(self) -> Measure:
@@ -113,9 +124,11 @@ class DataSet:
         part = f"{labelled} labelled, {validation}" if 0 < labelled < total else f"{validation}"
         extra = "" if self.pretrain is self.train else f", {len(self.pretrain.labels)} images to pre-train on"
         classes = f"{self.class_sizes}{',' if self.classes else ':'}"
+        why = reason(self.measure, self.class_counts).rstrip(".")
+        chooses = f"; {why[0].lower()}{why[1:]}" if why else ""
         return (
             f"{self.name}: {classes} {total} training images ({part} of them for validation), "
-            f"{len(self.test.labels)} test images{extra}"
+            f"{len(self.test.labels)} test images{extra}{chooses}"
         )
 
 

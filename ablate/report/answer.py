@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ablate.report.grid import Cell
+from ablate.report.grid import MAJORITY, Cell
 from ablate.report.noise import noise
 from ablate.report.order import Order, order
 from ablate.report.recommend import Choice, Recommendation, advise, conclusion, doubt
@@ -63,9 +63,16 @@ def _chance(choice: Choice) -> str:
 
 
 def _worth(sweep: Sweep, found: Order, best: Cell) -> list[tuple[str, list[str]]]:
-    """The best composition against the untrained encoder, and whether images are too easy or training too short."""
+    """The best composition against untrained encoder and majority class; whether images or training fall short."""
     difference = over_untrained(sweep.grid, found, best)
-    told = [f"{points(difference, judge(sweep.grid))} over the untrained encoder."] if difference else []
+    told = [*sweep.measured]
+    told += [f"{points(difference, judge(sweep.grid))} over the untrained encoder."] if difference else []
+    majority, score = sweep.grid.references.get(MAJORITY), found.score(best)
+    floor = majority.mean(found.metric) if majority else None
+    if floor is not None and score is not None:
+        told.append(
+            f"{100 * (score - floor):+.1f} points ({judge(sweep.grid)}) over always predicting the largest class."
+        )
     told += verdict(sweep, found)
     return [("Gain", told)] if told else []
 

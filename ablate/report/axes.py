@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ablate.config import OpSpec, Trial
+from ablate.measure import measured_by
 from ablate.report.grid import Cell, Grid
 from ablate.report.heatmap import NAMES, STYLE, as_svg
 from ablate.report.sections import Section
@@ -161,7 +162,8 @@ def title(metric: str) -> str:
 
 def _known(grid: Grid, found: Axis) -> list[str]:
     cells = [cell for line in found.lines for cell in line.cells.values()]
-    return [grid.metric, *(metric for metric in BESIDE if any(cell.seeds(metric) for cell in cells))]
+    beside = [measured_by(metric, grid.measure) for metric in BESIDE]
+    return [grid.metric, *(metric for metric in beside if any(cell.seeds(metric) for cell in cells))]
 
 
 def draw(sweeps: Sequence[tuple[Sweep, Axis]]) -> Figure:
@@ -214,7 +216,7 @@ def _draw_line(
             means = [100 * (cell.mean(metric) or 0.0) for _, cell in cells]
             spread = [100 * (cell.std(metric) or 0.0) for _, cell in cells]
             x = [value for value, _ in cells]
-            style, beside = BESIDE.get(metric, ("-", ""))
+            style, beside = BESIDE.get(measured_by(metric, "top1"), ("-", ""))
             axes.errorbar(
                 x, means, spread, label=name + beside, color=colour, marker=marker, ms=3, lw=1, ls=style, capsize=2
             )

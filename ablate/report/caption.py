@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ablate.console import counted
-from ablate.report.grid import ROTATION, Grid
+from ablate.report.grid import Grid
 from ablate.report.heatmap import MARK, spelled_out
 from ablate.report.model import CONFIDENCE
 from ablate.report.noise import unequal
@@ -18,11 +18,15 @@ LONG = 10_000  # columns: one line per label
 def caption(sweep: Sweep) -> str:
     """Data, setting, n, what the cells and the dots are, what the intervals are conditional on; a sentence a line."""
     grid, shared = sweep.grid, sweep.experiment.shared
-    judged = "rotation prediction" if grid.metric == ROTATION else "linear evaluation"
+    judged = "linear evaluation" if grid.is_linear else "rotation prediction"
+    accuracy = (
+        "Balanced accuracy (the mean of the classes' recalls)" if grid.measure == "balanced" else "Top-1 accuracy"
+    )
     lines = [
-        f"Top-1 accuracy of {judged} (%) on {shared.data.name} for {shared.branches}-branch compositions of "
+        f"{accuracy} of {judged} (%) on {shared.data.name} for {shared.branches}-branch compositions of "
         f"augmentations ({shared.encoder.name}, {shared.objective}, {counted(shared.epochs, 'epoch')}).",
         "Rows are the first op, columns the second, the diagonal is the op alone; the last column is a row average.",
+        *sweep.measured,
         _seeds(grid),
         *grid.seldom,
     ]

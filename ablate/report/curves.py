@@ -6,11 +6,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ablate.measure import KNN, Measure, measured_by
 from ablate.results import TrialResult
 
 WIDTH, HEIGHT = 240, 72  # units of the figure's own coordinates
 MOST = 5  # seeds that are drawn: more lie over one another
-CURVES = (("loss", "loss", 1.0, "{:.2f}"), ("knn_val_top1", "kNN on validation", 100.0, "{:.1f} %"))
+CURVES = {"loss": ("loss", 1.0, "{:.2f}"), KNN: ("kNN on validation", 100.0, "{:.1f} %")}
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Curve:
     epochs: int
 
 
-def curves(records: Sequence[TrialResult]) -> list[Curve]:
-    """Loss and validation kNN of the first five trials; what nothing is known of is left out."""
-    found = (_curve(records[:MOST], *which) for which in CURVES)
+def curves(records: Sequence[TrialResult], measure: Measure = "top1") -> list[Curve]:
+    """Loss and validation kNN (by ``measure``) of the first five trials; what nothing is known of is left out."""
+    found = (_curve(records[:MOST], measured_by(name, measure), *told) for name, told in CURVES.items())
     return [curve for curve in found if curve]
 
 

@@ -8,20 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ablate.measure import on_validation
+from ablate.measure import Measure, measured_by, on_validation
 from ablate.results import ROTATION_NOT_APPLICABLE, TrialResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablate.config import Trial
+    from ablate.config import ClassCounts, Trial
 
 LINEAR, ROTATION = "linear_top1", "rotation_top1"
 METRICS = (LINEAR, "linear_val_top1", "knn_top1", "linear_balanced_accuracy")
 FURTHER = (
     *("sgd_top1", "online_top1", "classifier_top1", "z_linear_top1"),
+    *("linear_val_balanced_accuracy", "knn_balanced_accuracy", "sgd_balanced_accuracy", "online_balanced_accuracy"),
+    *("classifier_balanced_accuracy", "z_linear_balanced_accuracy"),
     *(ROTATION, "rotation_val_top1", "rankme", "common_alignment", "common_uniformity", "alignment", "uniformity"),
 )
+MAJORITY = "majority class"
+"""The reference that always predicts the largest class of the training images."""
 Status = Literal["done", "partial", "failed", "missing", "not judged", "left out", "pruned"]
 
 
@@ -29,8 +33,9 @@ Status = Literal["done", "partial", "failed", "missing", "not judged", "left out
 class Cell:
     """One composition (or reference): by metric, the value of every seed that has one, as a fraction.
 
-    ``metric`` is what the grid is about: linear evaluation or, without labels, rotation prediction. ``ops`` are the
-    names of its composition's, where they are known; in a grid its row's and its column's.
+    ``metric`` is what the grid is about: linear evaluation (top-1 or balanced accuracy) or, without labels, rotation
+    prediction. ``ops`` are the names of its composition's, where they are known; in a grid its row's and its column's.
+    What was never ``trained`` has its values under seed 0.
     """
 
     label: str
@@ -41,6 +46,7 @@ class Cell:
     flags: tuple[str, ...] = ()
     metric: str = LINEAR
     ops: tuple[str, ...] = ()
+    trained: bool = True
 
     def seeds(self, metric: str | None = None) -> dict[int, float]:
         """Seed -> value, of ``metric`` or the grid's own."""
@@ -121,6 +127,21 @@ class Grid:
         return [cell for cell in (*self.cells.values(), *self.further.values()) if cell.status != "left out"]
 
     @property
+    def measure(self) -> Measure:
+        """Top-1 or balanced accuracy: by which cells are chosen and shown."""
+        return "balanced" if self.metric == measured_by(LINEAR, "balanced") else "top1"
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is about linear evaluation, not rotation prediction."""
+        return self.metric != ROTATION
+
+    @property
+    def knn(self) -> str:
+        """The metric of kNN on the test set, by the grid's measure."""
+        return measured_by("knn_top1", self.measure)
+
+    @property
     def validation_metric(self) -> str:
         """The grid's metric on the validation split, by which winners are chosen."""
         return on_validation(self.metric)
@@ -129,7 +150,7 @@ class Grid:
     def metrics(self) -> tuple[str, ...]:
         """What its tables show: linear evaluation and kNN (if there are labels), and whatever else is known."""
         known = {metric for cell in (*self.compositions, *self.references.values()) for metric in cell.values}
-        usual = METRICS if self.metric == LINEAR else ()
+        usual = METRICS if self.is_linear else ()
         return (*usual, *(metric for metric in FURTHER if metric in known))
 
     def average(self, row: str, metric: str | None = None) -> float | None:
@@ -169,36 +190,72 @@ def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
     }
 
 
-def grid_of(table: pd.DataFrame | list[dict[str, Any]], acts: Mapping[str, float | None] | None = None) -> Grid:
+def grid_of(
+    table: pd.DataFrame | list[dict[str, Any]],
+    measure: Measure = "top1",
+    counts: ClassCounts | None = None,
+    acts: Mapping[str, float | None] | None = None,
+) -> Grid:
     """The grid of a table as :func:`ablate.load_results` or :func:`sweep_rows` give it.
 
-    Ops stand in the order in which they first occur as a row, then as a column. ``acts``: by op, on which share of
-    images it acts.
+    Ops stand in the order in which they first occur as a row, then as a column.
+
+    Args:
+        table: a row per trial.
+        measure: by which cells are chosen and shown; top-1 all the same where a trial lacks what the other needs.
+        counts: of the images' classes; where they are known, the majority class stands among the references.
+        acts: by op, on which share of images it acts.
     """
-    rows = (
-        table if isinstance(table, list) else [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
-    )
+    if isinstance(table, list):
+        rows = table
+    else:
+        rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
+        measure = table.attrs.get("measure", measure)
     in_grid = [row for row in rows if _text(row["row"])]
     ops = tuple(dict.fromkeys([*(row["row"] for row in in_grid), *(row["column"] for row in in_grid)]))
     by_cell: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in in_grid:
         by_cell.setdefault((row["row"], row["column"]), []).append(row)
-    metric = _metric(rows)
+    metric = _metric(rows, measure)
     labels = {(a, b): a if a == b else f"{a}+{b}" for a in ops for b in ops}
     cells = {place: _cell(label, by_cell.get(place, []), metric, place) for place, label in labels.items()}
     names = dict.fromkeys(row["reference"] for row in rows if _text(row["reference"]))
     references = {name: _cell(name, [row for row in rows if row["reference"] == name], metric) for name in names}
     beside = dict.fromkeys(row["label"] for row in rows if not _text(row["row"]) and not _text(row["reference"]))
     further = {name: _cell(name, [row for row in rows if row["label"] == name], metric) for name in beside}
+    if counts and metric != ROTATION:
+        known = {name for cell in (*cells.values(), *references.values(), *further.values()) for name in cell.values}
+        references[MAJORITY] = _majority(counts, known, metric)
     return Grid(ops, cells, references, metric, further, {op: p for op, p in (acts or {}).items() if p is not None})
 
 
-def _metric(rows: list[dict[str, Any]]) -> str:
+def lacking(rows: list[dict[str, Any]], measure: Measure) -> tuple[int, int]:
+    """How many trials with linear evaluation lack what is needed to choose by ``measure``, and of how many."""
+    known = [row for row in rows if _number(row.get(LINEAR))]
+    needed = on_validation(measured_by(LINEAR, measure))
+    return sum(not _number(row.get(needed)) for row in known), len(known)
+
+
+def _majority(counts: ClassCounts, known: set[str], metric: str) -> Cell:
+    """Always predicting the largest class: of the ``known`` accuracies, those that need labels."""
+    largest = counts.train.index(max(counts.train))
+    values: dict[str, dict[int, float]] = {}
+    for name in known | {metric, on_validation(metric)}:
+        images = counts.validation if "_val_" in name else counts.test
+        present = sum(count > 0 for count in images)
+        if name.endswith("_top1") and not name.startswith("rotation_") and present:
+            values[name] = {0: images[largest] / sum(images)}
+        elif name.endswith("_balanced_accuracy") and present:
+            values[name] = {0: (images[largest] > 0) / present}
+    return Cell(MAJORITY, values, planned=1, metric=metric, trained=False)
+
+
+def _metric(rows: list[dict[str, Any]], measure: Measure) -> str:
     """Linear evaluation, unless no trial has it and rotation prediction was made."""
     if any(_number(row.get(LINEAR)) for row in rows):
-        return LINEAR
+        return LINEAR if lacking(rows, measure)[0] else measured_by(LINEAR, measure)
     rotation = any(_number(row.get(ROTATION)) or ROTATION_NOT_APPLICABLE in _flags(row) for row in rows)
-    return ROTATION if rotation else LINEAR
+    return ROTATION if rotation else measured_by(LINEAR, measure)
 
 
 def _flags(row: dict[str, Any]) -> list[str]:

@@ -9,8 +9,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from ablate.report.grid import LINEAR, Cell, Grid
-from ablate.report.heatmap import STYLE
+from ablate.report.grid import Cell, Grid
+from ablate.report.heatmap import NAMES, STYLE
 from ablate.report.order import scores
 from ablate.report.ranks import FEWEST, ops_of, spearman, told
 from ablate.report.sections import Section
@@ -47,7 +47,7 @@ class Agreement:
 
 def agreements(grid: Grid) -> list[Agreement]:
     """Of every label-free metric that at least four cells have, beside linear evaluation."""
-    if grid.metric != LINEAR:
+    if not grid.is_linear:
         return []
     return [_agreement(metric, cells) for metric in METRICS if len(cells := _judged(grid, metric)) >= FEWEST]
 
@@ -100,7 +100,7 @@ def scatter(grid: Grid, found: Sequence[Agreement]) -> Figure:
             axes.set_title(f"rho = {a.told}", fontsize=7)
             axes.tick_params(labelsize=6)
             axes.spines[["top", "right"]].set_visible(False)
-        figure.axes[0].set_ylabel("linear evaluation top-1 (%)", fontsize=7)
+        figure.axes[0].set_ylabel(NAMES[grid.metric], fontsize=7)
     return figure
 
 
@@ -111,7 +111,7 @@ def _judged(grid: Grid, metric: str) -> list[Cell]:
 def _agreement(metric: str, cells: Sequence[Cell]) -> Agreement:
     sign = METRICS[metric][1]
     judged = sign * np.array(scores(cells, metric))
-    linear = np.array(scores(cells, LINEAR))
+    linear = np.array(scores(cells, cells[0].metric))
     chosen = int(judged.argmax())
     ranks = judged.tolist(), linear.tolist()
     rho, text = spearman(*ranks), told(*ranks, [ops_of(cell) for cell in cells])

@@ -121,7 +121,10 @@ def cells(status: Status, console: Console, most: int, height: int | None) -> li
     if not status.records and not status.begun:
         return []
     ascii_only = console.options.ascii_only
-    seen = view(status, grid_of(sweep_rows(status.trials, status.records)))
+    seen = view(
+        status,
+        grid_of(sweep_rows(status.trials, status.records), status.experiment.measure, status.experiment.class_counts),
+    )
     lines = draw(seen, console.width, ascii_only=ascii_only, height=height) if seen.grid.ops else []
     lines += _beside(seen, most, ascii_only=ascii_only)
     return [coloured(line) if console.color_system else line for line in lines]

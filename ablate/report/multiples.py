@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from ablate.measure import KNN, measured_by
 from ablate.report.heatmap import DENSE, STYLE, UPRIGHT, heading_height, short_names
 from ablate.report.sweep import Sweep
 from ablate.results import TrialResult
 
 CELL = 0.62  # inches
 MARGIN = 0.07  # of a cell, around its curves
-KINDS = {"loss": ("loss", "#999999"), "knn_val_top1": ("kNN on validation", "#31688e")}
+KINDS = {"loss": ("loss", "#999999"), KNN: ("kNN on validation", "#31688e")}
 Points = list[tuple[float, float]]
 
 
@@ -27,7 +28,7 @@ def multiples(sweep: Sweep) -> Figure | None:
     if not ops or len(ops) > DENSE:
         return None
     place = {(a, b): (j, i) for i, a in enumerate(ops) for j, b in enumerate(ops)}
-    found = {kind: _histories(sweep, kind) for kind in KINDS}
+    found = {kind: _histories(sweep, measured_by(kind, sweep.grid.measure)) for kind in KINDS}
     if not any(found.values()):
         return None
     k, label = len(ops), 0.065 * max(len(name) for name in short_names(ops)) + 0.45

@@ -153,7 +153,7 @@ def page(
         lead=next((entry.name for entry in found if entry.cell is ranking.best), ""),
         words=WORDS,
         explained=explained,
-        lines=[*summary(sweep), *noise(sweep), *map(str, comparisons)],
+        lines=[*sweep.measured, *summary(sweep), *noise(sweep), *map(str, comparisons)],
         facts=_facts(sweep),
         sections=sections,
         pictured=len(found) <= MOST_PICTURED,
@@ -248,7 +248,9 @@ def _entries(known: Known) -> list[Entry]:
     cells += [("reference", cell) for cell in grid.references.values()]
     taken = set[str]()
     return [
-        _entry(known, number, address(cell.label, taken), kind, cell, by_label[kind == "reference", cell.label])
+        _entry(
+            known, number, address(cell.label, taken), kind, cell, by_label.get((kind == "reference", cell.label), [])
+        )
         for number, (kind, cell) in enumerate(cells)
     ]
 
@@ -258,7 +260,12 @@ def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: 
     small = len(sweep.grid.compositions) <= MOST_PICTURED
     half = known.model.half_width(cell.label) if known.model and is_cell and cell.label in known.model.place else None
     records = [record for trial in trials if (record := sweep.records.get(trial.id))]
-    mean, validation, knn, seconds = cell.mean(), ranking.score(cell), cell.mean("knn_top1"), sweep.seconds(cell.label)
+    mean, validation, knn, seconds = (
+        cell.mean(),
+        ranking.score(cell),
+        cell.mean(sweep.grid.knn),
+        sweep.seconds(cell.label),
+    )
     p = ranking.model.p_best.get(cell.label) if ranking.model and is_cell else None
     numbers = {
         "mean": mean,
@@ -272,32 +279,33 @@ def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: 
     return Entry(
         number=number,
         name=name,
-        title=_title(known, cell, trials[0]),
+        title=_title(known, cell, trials),
         kind=kind,
         cell=cell,
         mean="" if mean is None else f"{100 * mean:.1f}",
         test="" if mean is None else _bare(percent(cell)),
         interval="" if half is None else f"{100 * half:.1f}",
         validation=_bare(ranking.percent(cell)),
-        knn="" if knn is None else _bare(percent(cell, "knn_top1")),
+        knn="" if knn is None else _bare(percent(cell, sweep.grid.knn)),
         chance="" if p is None else f"{100 * p:.0f}",
         contends=is_cell and cell.label in ranking.contenders,
         best=cell is ranking.best,
         below=is_cell and known.colours.is_below_untrained(cell),
-        ops=[str(spec) for spec in trials[0].config.composition],
+        ops=[str(spec) for trial in trials[:1] for spec in trial.config.composition],
         seeds=[_seed_row(sweep, trial, known.logs) for trial in trials],
         time=clock(seconds) if seconds else "",
-        curves=curves(records) if small else [],
-        picture=_picture(sweep, trials[0]) if small else "",
+        curves=curves(records, sweep.grid.measure) if small else [],
+        picture=_picture(sweep, trials[0]) if small and trials else "",
         sort={name: float(value) for name, value in numbers.items() if value is not None},
     )
 
 
-def _title(known: Known, cell: Cell, trial: Trial) -> str:
+def _title(known: Known, cell: Cell, trials: list[Trial]) -> str:
     """Its label; along the axes of a single composition what differs, in words: ``batch size = 64, epochs = 6``."""
-    if not trial.point or not known.alone:
+    point = trials[0].point if trials else {}
+    if not point or not known.alone:
         return cell.label
-    return ", ".join(f"{in_words(name)} = {value}" for name, value in trial.point.items())
+    return ", ".join(f"{in_words(name)} = {value}" for name, value in point.items())
 
 
 def _bare(text: str) -> str:
@@ -318,7 +326,7 @@ def _seed_row(sweep: Sweep, trial: Trial, logs: set[str]) -> SeedRow:
         status=record.status if record else "missing",
         test=value(grid.metric),
         validation=value(grid.validation_metric),
-        knn=value("knn_top1"),
+        knn=value(grid.knn),
         time=_took(sweep, record),
         attempts=_attempts(sweep, record) if record else 0,
         reason=_reason(record),

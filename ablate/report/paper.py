@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from ablate.config import TrialConfig
 from ablate.report.comparison import Comparison, compare
-from ablate.report.grid import LINEAR, Cell, Grid
+from ablate.report.grid import Cell, Grid
 
 NAME = "Figure 5 of the SimCLR paper"
 TITLE = "Chen et al. 2020, Figure 5: ImageNet, ResNet-50"
@@ -29,8 +29,14 @@ def beside_the_paper(grid: Grid) -> Comparison | None:
 
     An op is the paper's by its name, whatever its parameters.
     """
-    if grid.metric != LINEAR:
+    if not grid.is_linear:
         return None
     table = published()
-    cells = {(a, b): Cell(f"{a}+{b}", {LINEAR: {0: table[a][b] / 100}}, planned=1) for a in table for b in table}
-    return compare(grid, Grid(tuple(table), cells, {}), NAME, {op: op.partition("(")[0] for op in grid.ops})
+    cells = {
+        (a, b): Cell(f"{a}+{b}", {grid.metric: {0: table[a][b] / 100}}, planned=1, metric=grid.metric)
+        for a in table
+        for b in table
+    }
+    return compare(
+        grid, Grid(tuple(table), cells, {}, grid.metric), NAME, {op: op.partition("(")[0] for op in grid.ops}
+    )

@@ -57,5 +57,5 @@ def agreement(sweep: Sweep, rung: Rung) -> str:
 def _knn(sweep: Sweep, cell: Cell, epoch: int) -> float | None:
     """The cell's mean validation kNN over its seeds after ``epoch``."""
     records = (sweep.records.get(t.id) for t in sweep.trials if t.label == cell.label and t.reference is None)
-    values = [value for record in records if (value := knn_at(record, epoch)) is not None]
+    values = [value for record in records if (value := knn_at(record, epoch, sweep.experiment.measure)) is not None]
     return statistics.fmean(values) if values else None

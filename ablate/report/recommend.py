@@ -16,6 +16,7 @@ from rich.text import Text
 from ablate.config import NamedComposition, OpSpec
 from ablate.console import counted, say, say_as_it_is
 from ablate.errors import UsageError
+from ablate.measure import Measure
 from ablate.report.grid import Cell
 from ablate.report.noise import chance, noise
 from ablate.report.order import Order, order
@@ -95,15 +96,16 @@ class Recommendation:
         return self.confirmed or self.choice
 
 
-def recommend(directory: str | Path) -> Recommendation:
+def recommend(directory: str | Path, metric: Measure | None = None) -> Recommendation:
     """What the sweep in ``directory``, and its confirmation if there is a finished one, say.
 
-    Nothing is final while trials are missing that could change the choice.
+    Nothing is final while trials are missing that could change the choice. ``metric`` is the accuracy that chooses,
+    ``top1`` or ``balanced``; by default what the sweep was planned with.
 
     Raises:
         UsageError: it is not a sweep's directory, or has no results yet.
     """
-    return advise(read_sweep(directory))
+    return advise(read_sweep(directory, metric))
 
 
 def advise(sweep: Sweep) -> Recommendation:
@@ -280,7 +282,7 @@ def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
     directory = choice.sweep.directory / CONFIRMATION
     if not (directory / SWEEP_FILE).is_file():
         return None, ""
-    fresh = read_sweep(directory)
+    fresh = read_sweep(directory, choice.sweep.grid.measure)
     if fresh.pending:
         told = f"The confirmation has {fresh.ended} of {counted(len(fresh.trials), 'trial')}"
         return None, f"{told}: see `ablate status {directory}`; to complete it: `{fresh.experiment.command}`"
@@ -302,7 +304,7 @@ def _final(choice: Choice, confirmed: Choice | None, confirming: str) -> Candida
 
 
 def _show_choice(choice: Choice, console: Console) -> None:
-    for sentence in choice.evidence:
+    for sentence in (*choice.sweep.measured, *choice.evidence):
         say(console, sentence)
     model = choice.order.model
     table = Table(box=None, pad_edge=False, header_style="dim")

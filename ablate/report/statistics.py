@@ -182,8 +182,9 @@ def so_far(sweep: Sweep) -> str:
 
 
 def judge(grid: Grid) -> str:
-    """What cells are chosen by: ``validation accuracy``."""
-    return f"validation accuracy{' of rotation prediction' if grid.metric == ROTATION else ''}"
+    """What cells are chosen by: ``validation accuracy``, or ``balanced validation accuracy``."""
+    balanced = "balanced " if grid.measure == "balanced" else ""
+    return f"{balanced}validation accuracy{' of rotation prediction' if grid.metric == ROTATION else ''}"
 
 
 def points(difference: Difference, of: str) -> str:

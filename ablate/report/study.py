@@ -10,7 +10,7 @@ from typing import Any
 
 from ablate.config import NamedComposition, Trial
 from ablate.errors import UsageError, first_line
-from ablate.measure import on_validation
+from ablate.measure import KNN, Measure, measured_by
 from ablate.report.axes import composition
 from ablate.report.sweep import Sweep
 from ablate.results import TrialResult
@@ -87,7 +87,7 @@ def _fill(sweep: Sweep, url: str) -> None:
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
         study.set_user_attr("command", sweep.experiment.command)
         study.set_user_attr("data", str(sweep))
-        study.set_user_attr("value", on_validation(sweep.grid.metric))
+        study.set_user_attr("value", sweep.grid.validation_metric)
         for reference, cell in sweep.grid.references.items():
             study.set_user_attr(reference, cell.mean())
         there = {(trial.user_attrs.get("id"), trial.state) for trial in study.get_trials(deepcopy=False)}
@@ -107,7 +107,7 @@ def _trial(sweep: Sweep, trial: Trial, record: TrialResult) -> Any:
     from optuna.distributions import CategoricalDistribution
     from optuna.trial import TrialState, create_trial
 
-    value = record.metrics.get(on_validation(sweep.grid.metric))
+    value = record.metrics.get(sweep.grid.validation_metric)
     done = TrialState.COMPLETE if value is not None else TrialState.FAIL
     state = {"done": done, "failed": TrialState.FAIL, "pruned": TrialState.PRUNED}[record.status]
     labels, seeds = [op.label for op in sweep.experiment.ops], list(sweep.experiment.seeds)
@@ -134,7 +134,7 @@ def _trial(sweep: Sweep, trial: Trial, record: TrialResult) -> Any:
         params=params,
         distributions=choices,
         user_attrs=_told(trial, record),
-        intermediate_values=_intermediate(record),
+        intermediate_values=_intermediate(record, sweep.grid.measure),
     )
     if record.when:
         made.datetime_complete = datetime.datetime.fromisoformat(record.when).astimezone().replace(tzinfo=None)
@@ -151,6 +151,6 @@ def _told(trial: Trial, record: TrialResult) -> dict[str, Any]:
     return told
 
 
-def _intermediate(record: TrialResult) -> dict[int, float]:
-    known = ((entry.get("epoch"), entry.get("knn_val_top1")) for entry in record.history)
+def _intermediate(record: TrialResult, measure: Measure) -> dict[int, float]:
+    known = ((entry.get("epoch"), entry.get(measured_by(KNN, measure))) for entry in record.history)
     return {int(epoch): value for epoch, value in known if epoch is not None and value is not None}

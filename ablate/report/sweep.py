@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ablate.config import Experiment, Trial
 from ablate.console import counted
-from ablate.report.grid import Grid, grid_of, sweep_rows
+from ablate.measure import Measure, reason
+from ablate.report.grid import Grid, grid_of, lacking, sweep_rows
 from ablate.results import TrialResult, read_records
 from ablate.sweep.plan import load_experiment, plan
 
@@ -18,7 +21,10 @@ POINTS = 40  # of a training curve: as many as a small plot can show
 
 @dataclass(frozen=True, repr=False)
 class Sweep:
-    """What a directory holds; ``records`` by trial id, with thinned histories; ``damaged`` are unreadable files."""
+    """What a directory holds; ``records`` by trial id, with thinned histories; ``damaged`` are unreadable files.
+
+    ``measured`` says in sentences which accuracy chooses, where that needs saying.
+    """
 
     directory: Path
     experiment: Experiment
@@ -26,6 +32,7 @@ class Sweep:
     records: dict[str, TrialResult]
     damaged: list[Path]
     grid: Grid
+    measured: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Sweep {self.directory}: {self}, {len(self.records)} of {len(self.trials)} trials>"
@@ -91,7 +98,7 @@ class Sweep:
         references = found.pop("", [])
         return (
             {
-                name: grid_of(sweep_rows([*references, *trials], self.records), _acts(self.experiment))
+                name: _grid(sweep_rows([*references, *trials], self.records), self.grid.measure, self.experiment)
                 for name, trials in found.items()
             }
             if self.experiment.variants
@@ -99,8 +106,8 @@ class Sweep:
         )
 
 
-def read_sweep(directory: str | Path) -> Sweep:
-    """Read a sweep's directory.
+def read_sweep(directory: str | Path, measure: Measure | None = None) -> Sweep:
+    """Read a sweep's directory; ``measure`` is the accuracy that chooses, by default what the sweep was planned with.
 
     Raises:
         UsageError: it is not a sweep's.
@@ -109,9 +116,27 @@ def read_sweep(directory: str | Path) -> Sweep:
     experiment = load_experiment(directory)
     trials = plan(experiment)
     records, damaged = read_records(directory, trials, points=POINTS)
-    grid = grid_of(sweep_rows(trials, records), _acts(experiment))
-    return Sweep(directory, experiment, trials, records, damaged, grid)
+    rows = sweep_rows(trials, records)
+    grid = _grid(rows, measure or experiment.measure, experiment)
+    told = _measured(directory, experiment, measure, rows) if grid.is_linear else ()
+    return Sweep(directory, experiment, trials, records, damaged, grid, told)
 
 
-def _acts(experiment: Experiment) -> dict[str, float | None]:
-    return {op.label: op.acts for op in experiment.ops}
+def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: Experiment) -> Grid:
+    return grid_of(rows, measure, experiment.class_counts, {op.label: op.acts for op in experiment.ops})
+
+
+def _measured(
+    directory: Path, experiment: Experiment, asked: Measure | None, rows: list[dict[str, Any]]
+) -> tuple[str, ...]:
+    """Which accuracy chooses, and why; empty for top-1 by the rule, or by a sweep that knows no other."""
+    measure = asked or experiment.measure
+    short, of = lacking(rows, measure)
+    if short:
+        return (
+            f"Top-1 chooses: {short} of {counted(of, 'trial')} have no balanced accuracy on validation, which earlier "
+            f"versions did not record; `ablate evaluate {shlex.quote(str(directory))} --protocol linear --again` adds "
+            "it to trials whose encoders were kept.",
+        )
+    sentence = reason(measure, experiment.class_counts.train if experiment.class_counts else ())
+    return (sentence,) if sentence else ()

@@ -22,7 +22,8 @@ def write_csv(grid: Grid, path: Path) -> None:
     ``flags``, ``contender`` (1: cannot be told from the best by validation accuracy), ``half_width`` (half the 95 %
     interval of the grid's metric, by the two-way model), ``acts`` (of a row average: the share of images on which its
     op acts), mean and standard deviation of every metric (fractions), and
-    ``seeds``: ``seed=value`` pairs of the grid's metric, ``linear_top1`` or, without labels, ``rotation_top1``.
+    ``seeds``: ``seed=value`` pairs of the grid's metric, ``linear_top1``, where balanced accuracy chooses
+    ``linear_balanced_accuracy``, without labels ``rotation_top1``. The majority class was not trained and has no seeds.
     """
     metrics = grid.metrics
     planned = [(place, cell) for place, cell in grid.cells.items() if cell.status != "left out"]
@@ -87,6 +88,8 @@ def _row(kind: str, first: str, second: str, cell: Cell, metrics: tuple[str, ...
     row["acts"] = ""
     for metric in metrics:
         row |= {f"{metric}_mean": cell.mean(metric), f"{metric}_std": cell.std(metric)}
+    if not cell.trained:
+        return {**row, "n": "", "seeds": ""}
     row["seeds"] = " ".join(f"{seed}={value:.6g}" for seed, value in sorted(cell.seeds().items()))
     return row
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from ablate.console import say, say_each
 from ablate.errors import UsageError
+from ablate.measure import Measure
 from ablate.report import axes, label_free, pruning, search
 from ablate.report.caption import caption
 from ablate.report.comparison import Comparison, compare, draw
@@ -48,7 +49,7 @@ class Report:
         """The heatmap in the terminal, the summary, what failed and how to rerun it, and where the files are."""
         directory, failed = self.sweep.directory, self.sweep.failed
         render(self.grid, console)
-        for line in [*summary(self.sweep), *noise(self.sweep), *map(str, self.comparisons)]:
+        for line in [*self.sweep.measured, *summary(self.sweep), *noise(self.sweep), *map(str, self.comparisons)]:
             say(console, line)
         say_each(console, [failure_line(directory, result) for result in failed], "red")
         if failed:
@@ -63,19 +64,21 @@ def write_report(
     *,
     paper: bool = False,
     refresh: float | None = None,
+    metric: Measure | None = None,
 ) -> Report:
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex; comparison-<n>.png per sweep in ``others``.
 
     Also heatmap-1col.pdf and heatmap-2col.pdf with caption.txt, training curves and, where the sweep has what they
     show, accuracy along an axis, a heatmap at every point of the axes, and accuracy against label-free metrics. For
     ``paper`` also fig5-comparison.png. ``refresh``: seconds after which a browser reads the page again.
+    ``metric``: the accuracy by which cells are chosen and shown; default: by the rule, as the sweep was planned.
 
     Raises:
         UsageError: a directory is not a sweep's; two share no op or are judged by different metrics; for
             ``paper``, the sweep is not in Figure 5's setting or has none of its ops.
     """
-    sweep = read_sweep(directory)
-    beside = [read_sweep(other) for other in others]
+    sweep = read_sweep(directory, metric)
+    beside = [read_sweep(other, sweep.grid.measure) for other in others]
     compared = [_with_sweep(sweep, other) for other in beside]
     if paper:
         compared.append(_with_paper(sweep))
@@ -120,9 +123,10 @@ def _figures(sweep: Sweep, beside: Sequence[Sweep], out: Path) -> None:
 
 def _with_sweep(sweep: Sweep, other: Sweep) -> tuple[Comparison, str]:
     if sweep.grid.metric != other.grid.metric:
+        both_linear = sweep.grid.is_linear and other.grid.is_linear
         raise UsageError(
             f"{sweep.directory} was judged by {sweep.grid.metric}, {other.directory} by {other.grid.metric}: "
-            "they cannot be compared"
+            f"they cannot be compared{'; --metric top1 compares them by top-1' * both_linear}"
         )
     comparison = compare(sweep.grid, other.grid, str(other.directory))
     if comparison is None:

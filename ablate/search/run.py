@@ -10,7 +10,6 @@ from rich.console import Console
 
 from ablate.config import Experiment, NamedComposition, Search
 from ablate.console import counted, say
-from ablate.measure import on_validation
 from ablate.report.sweep import Sweep, read_sweep
 from ablate.results import TrialResult
 from ablate.search.budget import Budget
@@ -90,7 +89,7 @@ def cells(sweep: Sweep) -> list[TrialResult]:
 
 def values(sweep: Sweep) -> list[Known]:
     """Every composition in the order of its proposal, with its means over all seeds; failed where one of them has."""
-    metric, seeds = on_validation(sweep.grid.metric), len(sweep.experiment.seeds)
+    metric, measure, seeds = sweep.grid.validation_metric, sweep.experiment.measure, len(sweep.experiment.seeds)
     by_label: dict[str, list[TrialResult]] = {}
     for trial in sweep.trials:
         if trial.reference is None and trial.id in sweep.records:
@@ -101,7 +100,7 @@ def values(sweep: Sweep) -> list[Known]:
         value = _mean([record.metrics.get(metric) for record in records], seeds)
         pruned = [record for record in records if record.status == "pruned"]
         epochs = {int(entry["epoch"] or 0) for record in pruned for entry in record.history}
-        known = {epoch: _mean([knn_at(record, epoch) for record in pruned], seeds) for epoch in sorted(epochs)}
+        known = {epoch: _mean([knn_at(record, epoch, measure) for record in pruned], seeds) for epoch in sorted(epochs)}
         found.append(Known(composition, value, {epoch: knn for epoch, knn in known.items() if knn is not None}))
     return found
 

@@ -212,6 +212,7 @@ def union(old: Experiment, new: Experiment) -> Experiment:
             "variants": _all_variants(old.variants, new.variants),
             "seeds": seeds,
             "references": references,
+            "measure": old.measure,
             "slurm": new.slurm or old.slurm,
         }
     )
@@ -255,6 +256,8 @@ def _frame(experiment: Experiment) -> dict[str, Any]:
         "protocols",
         "keep_encoders",
         "rank_timeout",
+        "measure",
+        "class_counts",
         "slurm",
     )
     derived: Any = {"shared": {"data": {"name"}}, "search": {"optuna": True, "ops": {"__all__": {"acts"}}}}

@@ -16,13 +16,14 @@ from rich.text import Text
 
 from ablate.config import Trial
 from ablate.console import say
+from ablate.measure import IN_WORDS, Measure, measured_by
 from ablate.results import BadRecord, TrialResult, read_record, record_path
 from ablate.sweep.eta import REPRESENTATIVE, clock, remaining_seconds
 from ablate.sweep.workspace import TrialProgress, log_path, read_progress
 
 REFRESH = 0.5  # seconds between looks at the running trials
 PLAIN_EVERY = 30.0  # seconds between lines about running trials when not on a terminal
-SHOWN = {"linear_top1": "linear", "sgd_top1": "SGD", "knn_top1": "kNN", "rotation_top1": "rotation"}
+SHOWN = {"linear_top1": "linear", "sgd_top1": "SGD", "knn_top1": "kNN"}
 
 
 class Progress:
@@ -37,9 +38,13 @@ class Progress:
         workers: int,
         *,
         prunes: bool = False,
+        measure: Measure = "top1",
     ) -> None:
         self.console, self.directory, self.workers = console, directory, workers
         self.prunes = prunes  # then nobody knows which trials will end early, and no time is promised
+        self.shown = {measured_by(metric, measure): name for metric, name in SHOWN.items()}
+        self.shown["rotation_top1"] = "rotation"
+        self.about = f"{IN_WORDS[measure]}: " if measure != "top1" else ""
         self.total = len(trials) + finished
         self.already = finished
         self.pending = {trial.id: trial for trial in trials}
@@ -170,8 +175,10 @@ class Progress:
             return f"{head}failed: {reason} (log: {log_path(self.directory, result.id)})", "red"
         if result.status == "pruned":
             return f"{head}pruned after epoch {result.history[-1]['epoch']:.0f}", "dim"
-        known = [f"{name} {result.metrics[metric]:.1%}" for metric, name in SHOWN.items() if metric in result.metrics]
-        accuracy = ", ".join(known) or "done"
+        known = [
+            f"{name} {result.metrics[metric]:.1%}" for metric, name in self.shown.items() if metric in result.metrics
+        ]
+        accuracy = self.about + ", ".join(known) if known else "done"
         flags = f" [{', '.join(result.flags)}]" if result.flags else ""
         return f"{head}{accuracy}{flags} in {clock(result.timings['total'])}", ""
 

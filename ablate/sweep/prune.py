@@ -1,9 +1,9 @@
 """Pruning: all cells train to a rung, the best go on (successive halving); a rung is a barrier.
 
-Who goes on is decided by the mean validation kNN over all seeds at the rung, from all cells of the plan; in a search
-those are the batch and all before it. So it depends on the results alone: not on the number of workers, nor on who was
-fast. The contrastive loss has no say: it tells how
-hard the views are to match, not how good the representation is.
+Who goes on is decided by the mean validation kNN over all seeds at the rung (top-1, or balanced accuracy where that
+chooses), from all cells of the plan; in a search those are the batch and all before it. So it depends on the results
+alone: not on the number of workers, nor on who was fast. The contrastive loss has no say: it tells how hard the views
+are to match, not how good the representation is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ablate.config import Experiment, Rung, Trial
 from ablate.console import counted
 from ablate.errors import UsageError
 from ablate.lease import running_directory
+from ablate.measure import KNN, Measure, measured_by
 from ablate.results import BadRecord, TrialResult, read_parked, read_record, record_path, write_record
 from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan
 
@@ -69,7 +70,7 @@ def run_rungs(
         waiting = short_of(directory, to_run, epoch)
         if waiting and (code := train(waiting, epoch)):
             return code
-        prune(directory, trials, rung, epoch)
+        prune(directory, trials, rung, epoch, experiment.measure)
     rest = short_of(directory, to_run, None)
     return train(rest, None) if rest else 0
 
@@ -103,7 +104,7 @@ def check_seeds(directory: Path, experiment: Experiment) -> None:
         )
 
 
-def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int) -> None:
+def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int, measure: Measure = "top1") -> None:
     """Write the records of all trials at ``epoch`` whose cell does not go on; the others' checkpoints stay.
 
     A seed that comes late, since it had failed, is pruned as its cell was. What a trial knows of later epochs, from a
@@ -112,7 +113,7 @@ def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int) -> N
     cells: dict[str, list[Trial]] = {}
     for trial in _cells(trials):
         cells.setdefault(trial.label, []).append(trial)
-    scores = {label: _score(directory, members, epoch) for label, members in cells.items()}
+    scores = {label: _score(directory, members, epoch, measure) for label, members in cells.items()}
     ranked = sorted((label for label in cells if scores[label] is not None), key=lambda label: -(scores[label] or 0.0))
     alive = ranked[: kept(rung, len(cells))]
     for label, members in cells.items():
@@ -126,16 +127,17 @@ def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int) -> N
                 shutil.rmtree(running_directory(directory, trial.id), ignore_errors=True)
 
 
-def knn_at(result: TrialResult | None, epoch: int) -> float | None:
-    """The validation kNN after ``epoch``; None where there is none."""
+def knn_at(result: TrialResult | None, epoch: int, measure: Measure = "top1") -> float | None:
+    """The validation kNN by ``measure`` after ``epoch``; None where there is none."""
     history = result.history if result else ()
-    return next((entry.get("knn_val_top1") for entry in history if entry.get("epoch") == epoch), None)
+    name = measured_by(KNN, measure)
+    return next((entry.get(name) for entry in history if entry.get("epoch") == epoch), None)
 
 
-def _score(directory: Path, members: Sequence[Trial], epoch: int) -> float | None:
+def _score(directory: Path, members: Sequence[Trial], epoch: int, measure: Measure) -> float | None:
     """The mean over the seeds that have got there: failed ones, and cells that were pruned before, have not."""
     results = [_result(directory, trial) for trial in members]
-    known = [knn_at(result, epoch) for result in results if result and result.status != "failed"]
+    known = [knn_at(result, epoch, measure) for result in results if result and result.status != "failed"]
     values = [value for value in known if value is not None]
     return statistics.fmean(values) if values else None
 

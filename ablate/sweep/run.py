@@ -174,7 +174,9 @@ def run_sweep(
         finished = len(trials) - len(to_run)
         try:
             at_once = max(1, min(len(devices), len(to_run)))
-            with Progress(console, directory, to_run, finished, at_once, prunes=bool(experiment.prune)) as progress:
+            with Progress(
+                console, directory, to_run, finished, at_once, prunes=bool(experiment.prune), measure=experiment.measure
+            ) as progress:
 
                 def train(waiting: list[Trial], until: int | None) -> int:
                     progress.head_for(waiting, until)

@@ -1,0 +1,240 @@
+"""Where balanced accuracy chooses: every output follows it, says so, and can be asked for the other."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from matplotlib.text import Text
+from rich.console import Console
+
+import ablate
+from ablate.config import ClassCounts, Rung
+from ablate.data import prepare
+from ablate.encoders import _best
+from ablate.errors import UsageError
+from ablate.experiment_file import validated
+from ablate.measure import reason
+from ablate.report import recommend as advice
+from ablate.report import write_report
+from ablate.report.heatmap import heatmap
+from ablate.report.order import order
+from ablate.report.study import study_of
+from ablate.report.sweep import read_sweep
+from ablate.report.write import _with_sweep
+from ablate.resolve import request_of, understand
+from ablate.results import parked_path, read_record, record_path, write_atomically, write_record
+from ablate.results import to_json as as_json
+from ablate.search.run import values
+from ablate.settings import trial_config
+from ablate.sweep.plan import extend, load_experiment, plan, save_experiment
+from ablate.sweep.prune import prune
+from ablate.trial import run_trial
+from tests.report.test_report import make_experiment, record
+from tests.test_cli import ablate as command
+
+COUNTS = ClassCounts(train=(30, 5, 5, 10), validation=(3, 1, 0, 1), test=(12, 3, 3, 2))
+TOP1 = {"crop": 0.70, "crop+color": 0.68, "color+crop": 0.66, "color": 0.62, "untrained": 0.69}
+BALANCED = {"crop": 0.34, "crop+color": 0.41, "color+crop": 0.50, "color": 0.42, "untrained": 0.33}
+SENTENCE = "Balanced accuracy chooses: the largest class has 60 % of the images."
+
+
+def measured(label, seed, balanced=True):
+    metrics = {}
+    known = {"_top1": TOP1[label], "_balanced_accuracy": BALANCED[label]}
+    for suffix, value in known.items():
+        metrics |= {f"linear{suffix}": value + 0.01 * seed, f"linear_val{suffix}": value + 0.002 * seed}
+        metrics |= {f"knn{suffix}": value - 0.05}
+    return metrics if balanced else {name: metrics[name] for name in metrics if name not in NEW}
+
+
+NEW = ("linear_val_balanced_accuracy", "knn_balanced_accuracy")  # what earlier versions did not record
+
+
+def made(directory, *, measure="balanced", counts=COUNTS, balanced=True, **changes):
+    """Two seeds of crop and color: by top-1 crop is best, and by balanced accuracy color+crop."""
+    experiment = make_experiment(["crop", "color"], 2).model_copy(
+        update={"measure": measure, "class_counts": counts, **changes}
+    )
+    save_experiment(directory, experiment)
+    for trial in plan(experiment):
+        history = ({"epoch": 3.0, "loss": 1.0, "knn_val_top1": 0.123, "knn_val_balanced_accuracy": 0.456},)
+        write_record(
+            directory, record(trial, metrics=measured(trial.label, trial.seed, balanced=balanced), history=history)
+        )
+    return directory
+
+
+def shown(thing):
+    text = io.StringIO()
+    thing(Console(file=text, width=200))
+    return text.getvalue()
+
+
+def texts(figure):
+    return {text.get_text() for text in figure.findobj(Text)}
+
+
+@pytest.mark.parametrize("asked", [None, "top1"])
+def test_every_output_follows_what_chooses(tmp_path, asked):
+    best, numbers = ("color+crop", BALANCED) if asked is None else ("crop", TOP1)
+    majority = {None: "majority class 25.0 %", "top1": "majority class 60.0 %"}[asked]
+    why = SENTENCE if asked is None else "Top-1 chooses, although the largest class has 60 % of the images."
+    mean = f"{100 * numbers[best] + 0.5:.1f}"
+    written = write_report(made(tmp_path), metric=asked)
+    terminal = shown(written.show)
+    page, caption = ((tmp_path / "report" / name).read_text() for name in ("index.html", "caption.txt"))
+    page = page.replace("\N{NO-BREAK SPACE}", " ")
+    for text in (terminal, page, caption):
+        assert why in text
+    for text in (terminal, page):
+        assert mean in text
+    for text in (terminal, caption):
+        assert majority in text
+    judged = "balanced validation accuracy" if asked is None else "validation accuracy"
+    assert f"Best composition by {judged}: {best}, " in terminal
+    assert f"(test {mean}" in terminal
+    assert "majority class" in page
+    assert "kNN on validation" in page and ("45.6" in page) == (asked is None)
+    assert caption.startswith("Balanced accuracy" if asked is None else "Top-1 accuracy")
+    figure = texts(heatmap(written.grid))
+    assert mean in figure
+    assert any(majority in " ".join(text.split()) for text in figure)
+    rows = {row["label"]: row for row in csv.DictReader((tmp_path / "report" / "table.csv").read_text().splitlines())}
+    assert rows[best]["contender"] == "1"
+    assert rows[best]["seeds"] == f"0={numbers[best]:.6g} 1={numbers[best] + 0.01:.6g}"
+    assert (rows["majority class"]["kind"], rows["majority class"]["seeds"]) == ("reference", "")
+    assert float(rows["majority class"]["linear_top1_mean"]) == 0.6
+    assert float(rows["majority class"]["linear_balanced_accuracy_mean"]) == 0.25
+    assert mean in (tmp_path / "report" / "table.tex").read_text()
+    assert order(written.grid).best.label == best
+
+    found = advice.recommend(tmp_path, asked)
+    assert found.choice.best.cell.label == best
+    told = shown(lambda console: advice.show(found, console))
+    assert told.startswith(why)
+    metric = "linear_balanced_accuracy" if asked is None else "linear_top1"
+    assert advice.as_json(found)["sweep"]["metric"] == metric
+    study = study_of(read_sweep(tmp_path, asked))
+    assert study.best_value == pytest.approx(numbers[best] + 0.002)
+
+
+def test_the_commands_take_it(tmp_path):
+    made(tmp_path)
+    assert "Best composition by balanced validation accuracy: color+crop" in command("report", tmp_path).stdout
+    told = command("report", tmp_path, "--metric", "top1").stdout
+    assert "Best composition by validation accuracy: crop," in told
+    told = command("recommend", tmp_path, "--metric", "top1", "--json").stdout
+    assert json.loads(told)["sweep"]["best"] == "crop"
+    assert command("report", tmp_path, "--metric", "f1").returncode == 2
+
+
+def test_a_python_table_knows_what_chooses(tmp_path):
+    table = ablate.load_results(made(tmp_path))
+    assert "50.5" in texts(ablate.heatmap(table))
+    assert "70.5" in texts(ablate.heatmap(table, metric="linear_top1"))
+    table.attrs.clear()
+    assert "70.5" in texts(ablate.heatmap(table))
+
+
+def test_records_without_balanced_accuracy_on_validation_are_judged_by_top1(tmp_path):
+    """Those of an earlier version, which also knew of no rule; one sentence says what is missing."""
+    made(tmp_path, measure="top1", counts=None, balanced=False)
+    assert read_sweep(tmp_path).measured == ()
+    assert read_sweep(tmp_path).grid.references.keys() == {"untrained"}
+    (sentence,) = read_sweep(tmp_path, "balanced").measured
+    assert sentence.startswith("Top-1 chooses: 10 of 10 trials have no balanced accuracy on validation")
+    assert f"`ablate evaluate {tmp_path} --protocol linear --again`" in sentence
+    written = write_report(tmp_path, metric="balanced")
+    assert "Best composition by validation accuracy: crop," in shown(written.show)
+    trial = plan(load_experiment(tmp_path))[0]
+    write_record(tmp_path, record(trial, metrics=measured(trial.label, trial.seed)))
+    assert "Top-1 chooses: 9 of 10 trials" in read_sweep(tmp_path, "balanced").measured[0]
+
+
+def test_two_sweeps_that_are_judged_differently_are_not_compared(tmp_path):
+    new, old = made(tmp_path / "new"), made(tmp_path / "old", measure="top1", counts=None, balanced=False)
+    with pytest.raises(UsageError, match="cannot be compared; --metric top1 compares them by top-1"):
+        _with_sweep(read_sweep(new), read_sweep(old, "balanced"))
+    assert _with_sweep(read_sweep(new, "top1"), read_sweep(old, "top1"))
+
+
+def test_a_rung_goes_by_what_chooses(tmp_path):
+    experiment = make_experiment(["a", "b"])
+    trials = [t for t in plan(experiment) if not t.reference]
+    knn = {"a": (0.9, 0.1), "a+b": (0.5, 0.6), "b+a": (0.2, 0.3), "b": (0.4, 0.4)}  # top-1, balanced
+    for measure, place, alive in (("top1", "one", "a"), ("balanced", "other", "a+b")):
+        for trial in trials:
+            top1, balanced = knn[trial.label]
+            history = ({"epoch": 1.0, "knn_val_top1": top1, "knn_val_balanced_accuracy": balanced},)
+            parked = record(trial, status="pruned", metrics={}, history=history)
+            write_atomically(parked_path(tmp_path / place, trial.id), as_json(parked))
+        prune(tmp_path / place, trials, Rung(eighth=1, keep=0.25), 1, measure)
+        assert [t.label for t in trials if not record_path(tmp_path / place, t.id).exists()] == [alive]
+
+
+def test_a_search_goes_by_what_chooses(tmp_path):
+    experiment = make_experiment(["crop", "color"], 2)
+    beside = [t for t in plan(experiment) if t.label == "color+crop" and t.seed == 0]
+    items = tuple({"label": t.label, "ops": t.config.composition} for t in beside)
+    searched = type(experiment).model_validate(
+        {**experiment.model_dump(), "ops": (), "compositions": items, "measure": "balanced"}
+    )
+    save_experiment(tmp_path, searched)
+    for trial in plan(searched):
+        write_record(tmp_path, record(trial, metrics=measured(trial.label, trial.seed)))
+    (known,) = values(read_sweep(tmp_path))
+    assert known.value == pytest.approx(BALANCED["color+crop"] + 0.001)
+
+
+def test_the_best_encoder_is_that_of_what_chooses():
+    known = {"a": {"linear_val_top1": 0.9, "linear_val_balanced_accuracy": 0.3}}
+    known["b"] = {"linear_val_top1": 0.8, "linear_val_balanced_accuracy": 0.4}
+    assert (_best(known, "top1"), _best(known, "balanced")) == ("a", "b")
+    known["c"] = {"linear_val_top1": 0.85}  # of an earlier version: all are compared by what all have
+    assert _best(known, "balanced") == "a"
+
+
+def test_a_sweep_keeps_what_it_was_planned_with(tmp_path):
+    old = make_experiment(["crop", "color"])
+    new = old.model_copy(update={"measure": "balanced", "class_counts": COUNTS})
+    assert (extend(old, new, tmp_path).measure, extend(old, new, tmp_path).class_counts) == ("top1", COUNTS)
+    assert extend(new, new, tmp_path).measure == "balanced"
+
+
+def test_why():
+    assert reason("top1", (5, 5, 5)) == reason("top1", ()) == ""
+    assert reason("balanced", (5, 5, 5)) == reason("balanced", ()) == "Balanced accuracy chooses, as asked."
+
+
+def test_a_folder_with_one_large_class(tiny_folder, cache, tmp_path):
+    """From the images to the record: the rule is planned, said first, and followed by l2."""
+    for split, count in (("train", 24), ("test", 6)):
+        for number, name in enumerate(("across", "down", "plain")):
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            for i in range(count if number == 0 else count // 6):
+                source = tiny_folder / split / name / f"{i}.png"
+                (tmp_path / "set" / split / name / f"{i}.png").write_bytes(source.read_bytes())
+    data = prepare(f"folder:{tmp_path / 'set'}", cache=cache, image_size=16)
+    assert str(data).endswith("; balanced accuracy chooses: the largest class has 75 % of the images")
+    small = {
+        "image_size": 16,
+        "encoder.name": "resnet8",
+        "encoder.width": 4,
+        "epochs": 1,
+        "batch_size": 8,
+        "warmup_epochs": 0,
+    }
+    file = validated({"data": f"folder:{tmp_path / 'set'}", "ops": ["crop"], "set": small}, "a test")
+    experiment = understand(file, request_of(file)).experiment(data, "")
+    assert experiment.measure == "balanced"
+    assert experiment.class_counts.train == (24, 4, 4)
+    assert experiment.class_counts.test == (6, 1, 1)
+    config = trial_config(request_of(file), data)
+    result = run_trial(config, tmp_path / "out", data=data)
+    assert "chosen on the validation split by balanced accuracy, then refitted" in result.protocols["linear"]
+    assert set(NEW) < result.metrics.keys()
+    assert {"knn_val_top1", "knn_val_balanced_accuracy"} < result.history[-1].keys()
+    assert read_record(record_path(tmp_path / "out", result.id)) == result
