@@ -62,7 +62,7 @@ Protocols = Annotated[
 Prune = Annotated[
     bool,
     typer.Option(
-        "--prune", help="Stop what falls behind early, by validation kNN: a grid trains 38 %; docs/pruning.md"
+        "--prune", help="Stop what falls behind early, by validation kNN: 38 % of the training or more; docs/pruning.md"
     ),
 ]
 RankTimeout = Annotated[float, typer.Option(help="Seconds until a silent process of a trial counts as dead", min=1)]
