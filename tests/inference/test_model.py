@@ -152,7 +152,7 @@ def test_the_named_best_is_the_best_about_as_often_as_is_said():
         right.append(best == "c7")
         assert sum(model.p_best.values()) == pytest.approx(1)
         assert all(model.p_best[label] == 0 for label in set(model.labels) - set(model.contenders))
-    assert np.mean(said) == pytest.approx(np.mean(right), abs=0.1)
+    assert np.mean(said) == pytest.approx(np.mean(right), abs=0.12)
 
 
 def test_joint_intervals_hold_all_truths_at_once():
