@@ -36,8 +36,9 @@ def caption(sweep: Sweep) -> str:
     if model:
         lines.append(
             f"A dot ({MARK}) marks the cells that cannot be told from the best by {judge(grid)}: Hsu's multiple "
-            f"comparisons with the best at {100 * CONFIDENCE:.0f} % on a two-way cell and seed model with moderated "
-            f"residual of {100 * model.sigma:.1f} points ({model.df} degrees of freedom), since cells share seeds; "
+            f"comparisons with the best at {100 * CONFIDENCE:.0f} % on a two-way cell and seed model, since "
+            "cells share seeds, with a moderated variance for each cell (residual over all: "
+            f"{100 * model.sigma:.1f} points, {model.df} degrees of freedom); "
             "conditional on this data set and its split."
         )
         lines += unequal(model)
