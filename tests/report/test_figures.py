@@ -226,14 +226,13 @@ def test_alignment_of_earlier_records_is_told_from_the_present_one(tmp_path):
     assert "a weaker composition is better by construction" in section.text[-1]
 
 
-def test_the_correlation_is_scipys_and_its_interval_holds_it(tmp_path):
+def test_the_correlation_is_scipys_and_three_ops_leave_no_interval(tmp_path):
     grid = judged(tmp_path, {"rankme": lambda v: (v * 997) % 1})
     (found,) = label_free.agreements(grid)
     x = [cell.mean("rankme") for cell in grid.with_results]
     y = [cell.mean() for cell in grid.with_results]
     assert found.rho == pytest.approx(stats.spearmanr(x, y).statistic)
-    assert -1 <= found.low <= found.rho <= found.high <= 1
-    assert found.high - found.low > 0.3
+    assert found.told == f"{found.rho:+.2f} (3 ops: no interval)"
     assert label_free.agreements(grid) == [found]  # the resamples are seeded
 
 
