@@ -20,7 +20,19 @@ Mistake: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__nam
 
 GROUPS = {
     "What is compared": (
-        *("ops", "branches", "seeds", "first_seed", "seed", "order", "unordered", "pairs_with", "include", "p"),
+        *(
+            "ops",
+            "branches",
+            "seeds",
+            "first_seed",
+            "seed",
+            "order",
+            "unordered",
+            "pairs_with",
+            "include",
+            "p",
+            "act_on",
+        ),
         *(
             "prune",
             "references",

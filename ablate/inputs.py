@@ -20,7 +20,7 @@ from ablate.errors import UsageError, expanded
 from ablate.evaluation.features import unaugmented
 from ablate.ops import from_spec, without_effect
 from ablate.settings import Request, check_device, image_size, objective_name, parse_assignments
-from ablate.sweep.plan import SWEEP_FILE, load_experiment
+from ablate.sweep.plan import is_sweep, load_experiment
 
 SAMPLE = 8  # images on which ops are tried
 
@@ -60,7 +60,7 @@ def sized_as_before(request: Request, directory: Path) -> Request:
 
     The default follows the images, and was 224 for every folder once: the same command again means the same size.
     """
-    if "image_size" in request.values or not (directory / SWEEP_FILE).is_file():
+    if "image_size" in request.values or not is_sweep(directory):
         return request
     size = load_experiment(directory).shared.image_size
     return request if size == image_size(request) else _with_size(request, size)

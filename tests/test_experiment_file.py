@@ -134,7 +134,7 @@ def test_named_compositions(images):
         ({**GRID, "axes": {"temprature": [0.1]}}, ["axis 'temprature'", "did you mean 'temperature'"]),
         ({**GRID, "axes": {"temperature": []}}, ["'temperature' has no values"]),
         ({**GRID, "axes": {"temperature": [0.1, 0.1]}}, ["axes.temperature", "twice"]),
-        ({**GRID, "axes": {"temperature": [0.1, -1]}}, ["at temperature=-1", "greater than 0"]),
+        ({**GRID, "axes": {"temperature": [0.1, -1]}}, ["at temperature=-1", "greater than or equal to 0.001"]),
         ({**GRID, "axes": {"head": {"a": {"head.kid": "mlp"}}}}, ["axes.head.a", "did you mean 'head.kind'"]),
         ({**GRID, "axes": {"image_size": [16, 32]}}, ["axes.image_size", "share"]),
         ({**GRID, "axes": {"composition": ["crop"]}}, ["axes.composition", "compositions"]),

@@ -109,6 +109,14 @@ def save_experiment(directory: Path, experiment: Experiment) -> None:
         write_atomically(directory / EXPERIMENT_FILE, experiment.source)
 
 
+def is_sweep(directory: Path) -> bool:
+    """Return whether ``directory`` holds a sweep's plan; False also for a name that no disk can hold."""
+    try:
+        return (directory / SWEEP_FILE).is_file()
+    except OSError:
+        return False
+
+
 def load_experiment(directory: str | Path) -> Experiment:
     """Read ``DIR/sweep.toml``.
 

@@ -17,7 +17,7 @@ from ablate.errors import UsageError, expanded
 from ablate.lease import Attempt, running_directory
 from ablate.results import BadRecord, DiskTrouble, TrialResult, names_in, read_record, record_path, set_aside
 from ablate.sweep.local import LocalLauncher, WorkerTrouble
-from ablate.sweep.plan import SWEEP_FILE, extend, load_experiment, plan, save_experiment
+from ablate.sweep.plan import SWEEP_FILE, extend, is_sweep, load_experiment, plan, save_experiment
 from ablate.sweep.progress import Progress
 from ablate.sweep.prune import check_seeds, run_rungs
 from ablate.sweep.workspace import LOCK, WAITING, sole_user, withdraw
@@ -88,7 +88,7 @@ def survey(
 def check_out(directory: Path) -> None:
     """Raise UsageError unless ``directory`` can hold a sweep: writable, and empty, new or a sweep's already."""
     check_writable(directory)
-    if directory.is_dir() and not (directory / SWEEP_FILE).is_file():
+    if directory.is_dir() and not is_sweep(directory):
         strangers = [p.name for p in directory.iterdir() if p.name not in (LOCK, WAITING)]
         if "trials" in strangers:
             raise UsageError(
@@ -128,7 +128,7 @@ def check_file(path: Path) -> None:
 
 def merge_with_existing(directory: Path, experiment: Experiment) -> Experiment:
     """``experiment``, extended by what ``directory`` already holds; UsageError if that is another sweep."""
-    if (directory / SWEEP_FILE).is_file():
+    if is_sweep(directory):
         return extend(load_experiment(directory), experiment, directory)
     return experiment
 

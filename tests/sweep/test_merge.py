@@ -163,7 +163,7 @@ def test_errors_are_sentences(pair, tmp_path):
     (tmp_path / "full" / "x").write_text("")
     for args, said in (
         ([a, a], "are the same directory"),
-        ([a, tmp_path / "none"], "is not a sweep directory"),
+        ([a, tmp_path / "none"], "there is no directory"),
         ([a, b, "--out", a], "must not lie in one another"),
         ([a, b, "--out", a / "inside"], "must not lie in one another"),
         ([a, b, "--out", tmp_path / "full"], "holds other files"),
