@@ -44,6 +44,9 @@ SILENT = re.compile(
 OVER = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL", "REVOKED"}
 """States that are final. NODE_FAIL and PREEMPTED are not: the job comes back by itself."""
 
+OF_A_JOB = ("SLURM_", "SLURMD_", "SRUN_", "PMI_", "PMIX_", "PMI2_")
+OF_THE_SITE = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT"}
+"""Of these variables, those that say where the cluster is, and not what the job around this process has."""
 FILTERS = ("SQUEUE_", "SACCT_", "SCANCEL_")
 """Variables by which users narrow what these commands show, or act upon."""
 
@@ -208,16 +211,31 @@ def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float 
         tries += 1
         found = _run(["squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F"]) if tries > 1 else ""
         answer = found or _run(["sbatch", "--parsable", str(script)], _environment(script.read_text(encoding="utf-8")))
-        job_id = answer.split()[0].partition(";")[0] if answer.split() else ""
-        if not job_id.isdigit():
-            raise ClusterTrouble(f"sbatch answered {answer.strip()!r}, not a job id")
-        return job_id
+        return job_id_in(answer)
 
     return _patiently(attempt, tell, patience)
 
 
+def job_id_in(answer: str) -> str:
+    """Read the job's id from what sbatch or squeue printed: ``12``, ``12;cluster``, also below a site's own lines.
+
+    Wrappers of sbatch print banners, and some drop ``--parsable``: ``Submitted batch job 12 on cluster big``.
+
+    Raises:
+        ClusterTrouble: there is none.
+    """
+    found = re.findall(r"^(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?\s*$", answer, re.MULTILINE)
+    if not found:
+        raise ClusterTrouble(f"sbatch answered {answer.strip()!r}, not a job id")
+    return str(found[-1])
+
+
 def _environment(script: str) -> dict[str, str]:
-    """This environment without the ``SBATCH_`` variables that would overrule what ``script`` says."""
+    """This environment without what would reach into the job.
+
+    That is the ``SBATCH_`` variables that would overrule what ``script`` says and, where the command runs inside
+    another job, that job's own: sbatch hands them on, and srun would bind the new job to the old one's cores.
+    """
     said = {*re.findall(r"^#SBATCH --([a-z-]+)", script, re.MULTILINE), "array", "wait"}
     other = {"TIMELIMIT": "time", "ARRAY_INX": "array", "NO_REQUEUE": "requeue"}
     other |= dict.fromkeys(("MEM_PER_NODE", "MEM_PER_CPU", "MEM_PER_GPU"), "mem")
@@ -226,7 +244,10 @@ def _environment(script: str) -> dict[str, str]:
         option = name.removeprefix("SBATCH_")
         return name.startswith("SBATCH_") and other.get(option, option.lower().replace("_", "-")) in said
 
-    return {name: value for name, value in os.environ.items() if not overrules(name)}
+    def is_another_jobs(name: str) -> bool:
+        return name.startswith(OF_A_JOB) and name not in OF_THE_SITE
+
+    return {name: value for name, value in os.environ.items() if not overrules(name) and not is_another_jobs(name)}
 
 
 @dataclass(frozen=True)

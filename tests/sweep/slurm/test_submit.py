@@ -100,6 +100,38 @@ def test_variables_of_sbatch_do_not_overrule_what_was_asked_for(sweep, fake_slur
     assert {name for name in environment if name.startswith("SBATCH_")} == {"SBATCH_ACCOUNT"}
 
 
+def test_a_job_that_is_submitted_from_a_job_has_nothing_of_that_one(sweep, fake_slurm, monkeypatch):
+    leaked = ["SLURM_CPU_BIND", "SLURM_CPUS_PER_TASK", "SLURM_MEM_PER_NODE", "SLURM_JOB_ID", "PMIX_RANK", "SRUN_DEBUG"]
+    for name in leaked:
+        monkeypatch.setenv(name, "3")
+    monkeypatch.setenv("SLURM_CONF", "/site/slurm.conf")
+    sweep.submit()
+    environment = json.loads((fake_slurm.directory / "4001.env.json").read_text())
+    assert not set(leaked) & set(environment)
+    assert environment["SLURM_CONF"] == "/site/slurm.conf"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "4001\n",
+        "4001;big\n",
+        "*** Welcome to the cluster; 3 jobs of yours are queued ***\n4001;big\n",
+        "Project p12 has 100 hours left\n\n4001\n",
+        "Submitted batch job 4001\n",
+        "Submitted batch job 4001 on cluster big\n",
+    ],
+)
+def test_a_job_id_is_found_below_what_a_site_prints(answer):
+    assert cluster.job_id_in(answer) == "4001"
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "queue is full", "job 12 is held", "12 jobs"])
+def test_what_is_no_job_id_is_not_taken_for_one(answer):
+    with pytest.raises(cluster.ClusterTrouble, match="not a job id"):
+        cluster.job_id_in(answer)
+
+
 def test_ten_thousand_trials_take_a_handful_of_calls(sweep, fake_slurm, monkeypatch):
     monkeypatch.setattr(submit, "hand_over", lambda *_: None)
     many = sweep.experiment.model_copy(update={"seeds": tuple(range(2000))})
