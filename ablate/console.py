@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -36,6 +37,11 @@ def replace_unknown_characters() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def command(*words: object) -> str:
+    """Write a command into a sentence: in backticks, and quoted so that it can be pasted into a shell."""
+    return f"`{shlex.join(map(str, words))}`"
 
 
 def counted(number: int, noun: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -194,3 +196,13 @@ def test_a_directory_where_a_file_is_to_be_written_is_refused(tmp_path, line):
     made(tmp_path)
     (tmp_path / "there.png").mkdir()
     assert "is a directory; name a file" in one_sentence(ablate(*line.split(), "--out", "there.png", cwd=tmp_path))
+
+
+@pytest.mark.parametrize("name", ["o u't", 'a "b" $c', "d;e"])
+def test_every_command_that_is_told_can_be_pasted_whatever_the_directory_is_called(tmp_path, name):
+    directory = tmp_path / name
+    made(directory)
+    told = "".join(ablate(command, directory).stdout for command in ("report", "recommend"))
+    commands = [line for line in re.findall(r"`(ablate [^`]*)`", " ".join(told.split())) if "recommend" in line]
+    assert commands
+    assert all(str(directory) in shlex.split(line) for line in commands)

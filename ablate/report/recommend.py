@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ablate.config import NamedComposition, OpSpec
-from ablate.console import counted, say, say_as_it_is
+from ablate.console import command, counted, say, say_as_it_is
 from ablate.errors import UsageError
 from ablate.measure import Measure
 from ablate.report.grid import Cell
@@ -113,7 +113,7 @@ def advise(sweep: Sweep) -> Recommendation:
     if sweep.experiment.variants:
         raise UsageError(
             f"{sweep.directory} varies {', '.join(sweep.experiment.axes)} too: a composition is recommended from a "
-            f"sweep that holds all else fixed; ablate report {sweep.directory} shows every point"
+            f"sweep that holds all else fixed; {command('ablate', 'report', sweep.directory)} shows every point"
         )
     choice = choose(sweep)
     confirmed, confirming = _confirmation(choice)
@@ -264,9 +264,10 @@ def offer(choice: Choice, seeds: int = 3) -> str:
     """How a one-branch choice is confirmed, and what that costs."""
     count = min(MOST, len(choice.candidates))
     each = statistics.fmean(candidate.seconds for candidate in choice.candidates)
+    confirm = command("ablate", "recommend", choice.sweep.directory, "--confirm")
     return (
         "These numbers are from one-branch training. To check the candidates as they will be used, with both views "
-        f"augmented, run `ablate recommend {choice.sweep.directory} --confirm`: {counted(count, 'composition')} with "
+        f"augmented, run {confirm}: {counted(count, 'composition')} with "
         f"{counted(seeds, 'fresh seed')}, about {clock(each * count * seeds)} of {choice.sweep.unit}. It then writes a "
         f"pipeline.{shares_no_crop(to_confirm(choice))}"
     )
@@ -285,12 +286,15 @@ def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
     fresh = read_sweep(directory, choice.sweep.grid.measure)
     if fresh.pending:
         told = f"The confirmation has {fresh.ended} of {counted(len(fresh.trials), 'trial')}"
-        return None, f"{told}: see `ablate status {directory}`; to complete it: `{fresh.experiment.command}`"
+        return (
+            None,
+            f"{told}: see {command('ablate', 'status', directory)}; to complete it: `{fresh.experiment.command}`",
+        )
     if not fresh.grid.with_results:
-        return None, f"Every trial of the confirmation failed: see `ablate status {directory}`"
+        return None, f"Every trial of the confirmation failed: see {command('ablate', 'status', directory)}"
     best = choice.best.cell.label
     if best not in {trial.label for trial in fresh.trials}:
-        again = f"`ablate recommend {choice.sweep.directory} --confirm` adds it"
+        again = f"{command('ablate', 'recommend', choice.sweep.directory, '--confirm')} adds it"
         return choose(fresh), f"The confirmation is of an earlier choice and lacks {best}, the best by now: {again}."
     return choose(fresh), ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.config import Experiment, Trial
-from ablate.console import counted
+from ablate.console import command, counted
 from ablate.measure import Measure, reason
 from ablate.report.grid import Grid, grid_of, lacking, sweep_rows
 from ablate.results import TrialResult, read_records
@@ -133,10 +132,10 @@ def _measured(
     measure = asked or experiment.measure
     short, of = lacking(rows, measure)
     if short:
+        again = command("ablate", "evaluate", directory, "--protocol", "linear", "--again")
         return (
             f"Top-1 chooses: {short} of {counted(of, 'trial')} have no balanced accuracy on validation, which earlier "
-            f"versions did not record; `ablate evaluate {shlex.quote(str(directory))} --protocol linear --again` adds "
-            "it to trials whose encoders were kept.",
+            f"versions did not record; {again} adds it to trials whose encoders were kept.",
         )
     sentence = reason(measure, experiment.class_counts.train if experiment.class_counts else ())
     return (sentence,) if sentence else ()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ablate.config import Experiment, Trial
-from ablate.console import counted
+from ablate.console import command, counted
 from ablate.lease import Attempt, is_alive, last_attempt, last_beat
 from ablate.results import TrialResult, names_in, read_parked
 from ablate.sweep.reader import Reader
@@ -157,5 +157,7 @@ def reason(result: TrialResult) -> str:
 def failure_line(directory: Path, result: TrialResult) -> str:
     """Which trial failed, why, and where its log is."""
     log = log_path(directory, result.id)
-    where = f"log: {log}" if log.is_file() else f"see: `ablate logs {directory} {result.id}`"  # it may not have begun
+    where = (
+        f"log: {log}" if log.is_file() else f"see: {command('ablate', 'logs', directory, result.id)}"
+    )  # it may not have begun
     return f"failed: {result.label} seed {result.seed}: {reason(result)} ({where})"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import shlex
 import shutil
 import socket
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.config import Experiment, Slurm, Trial
-from ablate.console import counted, say
+from ablate.console import command, counted, say
 from ablate.errors import UsageError
 from ablate.lease import Attempt, holder, last_attempt
 from ablate.results import (
@@ -294,8 +293,8 @@ def _announce(directory: Path, submission: Submission, console: Console) -> None
         console,
         f"submitted {counted(jobs, 'job')} for {counted(trials, 'trial')}: {ids} ({describe(submission.slurm)})",
     )
-    name = shlex.quote(str(directory))
-    say(console, f"to follow: `ablate status {name}`; to stop: `ablate cancel {name}`")
+    follow, stop = command("ablate", "status", directory), command("ablate", "cancel", directory)
+    say(console, f"to follow: {follow}; to stop: {stop}")
 
 
 def describe(slurm: Slurm) -> str:
