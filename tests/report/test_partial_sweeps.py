@@ -4,8 +4,10 @@ The committed sweeps are cut back to thousands of states that they could have be
 
 - The best that is named is, among the compositions that have results and can be compared by then, one that the whole
   sweep cannot tell from the best of these (Hsu, 95 %). As soon as every composition has a result and can be compared,
-  these are the contenders of the whole sweep. Before, a composition without a result cannot be named. It is a property
-  of these records and not a theorem: with more noise a single seed can put any composition first.
+  these are the contenders of the whole sweep. Before, a composition without a result cannot be named. Where failed or
+  damaged trials leave it two lucky seeds, another can come first; then the report says in the same breath that it is
+  not distinguishable from one that is. That happens in one of 3,500 states. It is a property of these records and not
+  a theorem: with more noise a single seed can put any composition first.
 - No gap is negative, no sentence says another number than the table, and nothing is recommended while trials are
   missing.
 """
@@ -85,7 +87,8 @@ def check(name, sweep):
     if found.best is None:
         return
     table = {cell.label: float(found.percent(cell).split()[0]) for cell in found.cells}
-    assert found.best.label in last_word(name, frozenset(table)), text
+    best = last_word(name, frozenset(table))
+    assert found.best.label in best or (set(found.contenders) & set(best) and "Not distinguishable" in text), text
     assert list(table.values()) == sorted(table.values(), reverse=True)
     if sweep.pending:
         assert f"so far, after {len(sweep.records)} of {len(sweep.trials)} trials" in text
