@@ -72,3 +72,14 @@ def test_what_is_idle_whatever_its_p_and_what_is_switched_off():
         "solarize(p=0.1), flip and rotate change nothing on these images (tried on 8)"
     ]
     assert tried("color(strength=0)", GREY) == []
+
+
+def test_an_op_that_fails_on_more_images_than_it_was_rehearsed_on_is_left_to_its_trials():
+    class Brittle(Op):
+        def transform(self, images, params):
+            if len(images) > 2:
+                raise RuntimeError("brittle as glass")
+            return images
+
+    assert without_effect([Brittle()], COLOURED[:4]) == []
+    assert without_effect([Brittle()], COLOURED[:2]) != []
