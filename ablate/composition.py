@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,6 +27,9 @@ from ablate.ops import (
 from ablate.rng import derive_seed, stream
 
 CHANNELS = (1, 3)  # of the images that a pair takes
+
+Words = list[tuple[str, str]]
+"""What was drawn for one view of one image: the name of every op, and its words."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +201,20 @@ class TransformPair:
         if self.base is None:
             return self._from_stored(images, params.branches[0], sizes)
         return self._run(self._base(images, params), params.branches[0])
+
+    def in_words(self, params: PairParams, view: int, stored: Sequence[tuple[int, int]]) -> list[Words]:
+        """What was drawn for view 0 or 1 of images of these ``stored`` sizes, (h, w): per image, the words of every op.
+
+        One-branch, view 1 has those of the ``base`` crop, which both share.
+        """
+        if view == 1 and self.base is not None:
+            return [[("base", words)] for words in self.base.each_in_words(_drawn(params.base), stored)]
+        said = []
+        for slot, drawn in enumerate(params.branches[view]):
+            op = self.composition.ops[slot]
+            sizes = stored if slot == 0 and self._stored_crop is not None else [(self.size, self.size)] * len(stored)
+            said.append((op.name, op.each_in_words(drawn, sizes)))
+        return [[(name, words[image]) for name, words in said] for image in range(len(stored))]
 
     def first_view(self, images: Tensor, streams: Streams, sizes: Tensor | None = None) -> Tensor:
         """Branch 1 alone: the same draws as ``__call__`` makes for its first view."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.textpath import TextPath
 from torch import Tensor
 
-from ablate.composition import Composition, Streams, TransformPair
+from ablate.composition import Composition, Streams, TransformPair, Words
 from ablate.config import NamedOp, TrialConfig
 from ablate.data import DataSet, Resident
 from ablate.errors import UsageError, unknown
@@ -31,7 +34,10 @@ FORMATS = ("png", "webp", "svg", "pdf")
 DPI = 150
 LARGEST = 2**16 - 1  # pixels a side that a picture can have
 UPSCALED = 64  # pixels: images of up to as many a side are shown larger, pixel by pixel
-SMALL, LARGE = 0.62, 1.1  # inches per image, up to that size and beyond
+SMALL, LARGE = 1.0, 1.3  # inches per image, up to that size and beyond
+TINY = 5  # points: the size of the words under an image
+TINY_LINE = 0.085  # inches of a line of them
+LINES = 4  # under an image, for up to as many ops
 LONG = 16  # characters of a cell's title: beyond, it takes two lines
 LINE = 0.13  # inches of a line of text
 BETWEEN = (0.3, 0.42)  # inches between the cells of a grid, across and down; the headings stand in it
@@ -56,36 +62,36 @@ def draw_grid(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: 
     """
     config = shared_config(request, data.identity)
     images, sizes = _some(data, count, seed)
-    count = len(images)  # of a smaller set, all
-    original = _original(images, sizes, config)
+    original = _Column("original", _original(images, sizes, config))
     k, tile = len(ops), _tile(config)
     names = short_names([op.label for op in ops])
     one = config.branches == "one"
     beside, each = (2, 1) if one else (1, 2)  # images across, left of a row's cells and in each cell
+    rows: list[tuple[list[_Column], list[list[_Column]]]] = []  # the columns beside a row, and those of its cells
+    for i, row in enumerate(ops):
+        pairs = []
+        for j, column in enumerate(ops):
+            specs = (row.op,) if i == j else (row.op, column.op)
+            pair = _pair(config, Composition.from_specs(specs))
+            pairs.append(_views(pair, images, sizes, Streams(seed, 0, "cpu"), tile))
+        rows.append(([original, pairs[0][1]] if one else [original], [list(views[:each]) for views in pairs]))
+    heights = [_height([*left, *(column for cell in cells for column in cell)], tile) for left, cells in rows]
     width = beside * tile + k * each * tile + (k + 1) * BETWEEN[0]
     heading = textwrap.wrap(f"{config.data.name}; {outline_of([config])}", int(width * 17))
     below = spelled_out([op.label for op in ops], int(width * 20))
-    head = LINE * (len(heading) + 1)
-    height = head + k * (count * tile + BETWEEN[1]) + LINE * len(below)
-    figure = _figure(width, height)
+    top = LINE * (len(heading) + 1)
+    figure = _figure(width, top + sum(heights) + k * BETWEEN[1] + LINE * len(below))
     _head(figure, heading)
-    for i, row in enumerate(ops):
-        top = head + (i + 0.9) * BETWEEN[1] + i * count * tile
-        for j, column in enumerate(ops):
-            specs = (row.op,) if i == j else (row.op, column.op)
-            first, second = _pair(config, Composition.from_specs(specs))(images, Streams(seed, 0, "cpu"), sizes)
-            if j == 0:
-                columns = _columns(original, second) if one else _columns(original)
-                axes = _axes(figure, 0.5 * BETWEEN[0], top, beside * tile, count * tile)
-                _show(axes, columns, config.image_size, count, ("original", "view 2")[:beside])
-            left = (j + 1.5) * BETWEEN[0] + (beside + j * each) * tile
-            axes = _axes(figure, left, top, each * tile, count * tile)
-            columns = _columns(first) if one else _columns(first, second)
-            _show(axes, columns, config.image_size, count, ("view 1", "view 2")[:each])
+    for i, (left, cells) in enumerate(rows):
+        top += BETWEEN[1]
+        _show(figure, 0.5 * BETWEEN[0], top, tile, heights[i], left)
+        for j, cell in enumerate(cells):
+            axes = _show(figure, (j + 1.5) * BETWEEN[0] + (beside + j * each) * tile, top, tile, heights[i], cell)
             label = cell_label(names[i], names[j])
             if len(label) > LONG:
                 label = label.replace("+", "\n+", 1)
-            axes.set_title(label, fontsize=6, pad=9, parse_math=False)
+            axes.set_title(label, fontsize=6, pad=11, parse_math=False)
+        top += heights[i]
     figure.text(0.5, 0.01, "\n".join(below), ha="center", va="bottom", fontsize=6, parse_math=False)
     return figure
 
@@ -103,26 +109,20 @@ def draw_sheet(
     """
     config = shared_config(request, data.identity)
     images, sizes = _some(data, count, seed)
-    count = len(images)  # of a smaller set, all
-    original = _original(images, sizes, config)
-    many = images.repeat_interleave(draws, 0)
-    many_sizes = None if sizes is None else sizes.repeat_interleave(draws, 0)
     tile, margin = _tile(config), 0.5 * BETWEEN[0]
+    original = _Column("original", _original(images, sizes, config))
     width = (1 + draws) * tile + 2 * margin
     labels = [_spelled(composition, int(width * 17)) for composition in compositions]
-    heights = [LINE * (len(label) + 2) + count * tile for label in labels]
+    shown = [[original, *_draws(_pair(config, c), images, sizes, draws, seed, tile)] for c in compositions]
+    heights = [_height(columns, tile) for columns in shown]
     heading = textwrap.wrap(f"{config.data.name}; {outline_of([config])}", int(width * 17))
     top = LINE * (len(heading) + 1)
-    figure = _figure(width, top + sum(heights) + margin)
+    figure = _figure(width, top + sum(heights) + LINE * sum(len(label) + 2 for label in labels) + margin)
     _head(figure, heading)
-    for composition, label, height in zip(compositions, labels, heights, strict=True):
-        views = _pair(config, composition)(many, Streams(seed, 0, "cpu"), many_sizes)[0].unflatten(0, (count, draws))
-        random = not torch.equal(views, views[:, :1].expand_as(views))
-        shown = views.unbind(1) if random else views[:, :1].unbind(1)
-        axes = _axes(figure, margin, top + height - count * tile, (1 + len(shown)) * tile, count * tile)
-        named = "draws" if random else "every draw" if draws > 1 else "draw"
-        _show(axes, _columns(original, *shown), config.image_size, count, ("original", named))
-        axes.set_title("\n".join(label), fontsize=7, pad=9, loc="left", parse_math=False)
+    for label, height, columns in zip(labels, heights, shown, strict=True):
+        top += LINE * (len(label) + 2)
+        axes = _show(figure, margin, top, tile, height, columns)
+        axes.set_title("\n".join(label), fontsize=7, pad=11, loc="left", parse_math=False)
         top += height
     return figure
 
@@ -139,6 +139,98 @@ def _some(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tensor | None]:
     picked = torch.Generator().manual_seed(derive_seed(seed, "preview"))
     order = torch.randperm(len(data.pretrain.labels), generator=picked)
     return Resident(data.pretrain.images, torch.device("cpu")).batch(order[:count])
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Images below each other, float ``[n, 3, h, w]``, the heading above them, and the lines under each."""
+
+    heading: str
+    images: Tensor
+    lines: tuple[tuple[str, ...], ...] = ()
+
+
+def _views(
+    pair: TransformPair, images: Tensor, sizes: Tensor | None, streams: Streams, tile: float, *, alone: bool = False
+) -> tuple[_Column, _Column]:
+    """Both views of every image, with what was drawn for each; view 1, ``alone``, also says what the base crop is."""
+    stored = [(images.shape[2], images.shape[3])] * len(images) if sizes is None else _pairs(sizes)
+    params = pair.sample(len(images), stored[0] if sizes is None else sizes, streams)
+    first, second = (pair.in_words(params, view, stored) for view in (0, 1))
+    if alone and pair.base is not None:
+        first = [base + words for base, words in zip(second, first, strict=True)]
+    one, two = pair.apply(images, params, sizes)
+    return (
+        _Column("view 1", one, tuple(_lines(words, tile) for words in first)),
+        _Column("view 2", two, tuple(_lines(words, tile) for words in second)),
+    )
+
+
+def _draws(
+    pair: TransformPair, images: Tensor, sizes: Tensor | None, draws: int, seed: int, tile: float
+) -> list[_Column]:
+    """``draws`` columns of view 1, or one where every draw is the same."""
+    many = images.repeat_interleave(draws, 0)
+    many_sizes = None if sizes is None else sizes.repeat_interleave(draws, 0)
+    views, _ = _views(pair, many, many_sizes, Streams(seed, 0, "cpu"), tile, alone=True)
+    drawn = views.images.unflatten(0, (len(images), draws))
+    random = not torch.equal(drawn, drawn[:, :1].expand_as(drawn))
+    named = "draws" if random else "every draw" if draws > 1 else "draw"
+    return [
+        _Column("" if number else named, drawn[:, number], views.lines[number::draws])
+        for number in range(draws if random else 1)
+    ]
+
+
+def _pairs(sizes: Tensor) -> list[tuple[int, int]]:
+    return [(high, wide) for high, wide in sizes.tolist()]
+
+
+def _lines(words: Words, tile: float) -> tuple[str, ...]:
+    """What was drawn, in lines no wider than an image: four of one op, two of each of two, one of more; then dots."""
+    named = [said if len(words) == 1 else f"{name}: {said}" for name, said in words]
+    most = max(1, LINES // max(1, len(words)))
+    return tuple(line for said in named for line in _filled(said, tile - 0.06, most))
+
+
+def _filled(said: str, room: float, most: int) -> list[str]:
+    """Phrases in at most ``most`` lines, broken after a comma; what the last line cannot hold is left out."""
+    lines: list[str] = []
+    rest = said.split(", ")
+    while rest and len(lines) < most - 1:
+        count = 1
+        while count < len(rest) and _width(", ".join(rest[: count + 1]) + ",") <= room:
+            count += 1
+        lines.append(_cut(", ".join(rest[:count]) + "," * (count < len(rest)), room))
+        rest = rest[count:]
+    return [*lines, _cut(", ".join(rest), room)] if rest else lines
+
+
+def _cut(line: str, room: float) -> str:
+    """``line``, or as much of it as fits beside three dots, in whole phrases if there is more than one."""
+    if _width(line) <= room:
+        return line
+    phrases = line.split(", ")
+    while len(phrases) > 1:
+        phrases.pop()
+        if _width(short := ", ".join(phrases) + " ...") <= room:
+            return short
+    short = phrases[0]
+    while short and _width(short + "...") > room:
+        short = short[:-1]
+    return short + "..."
+
+
+@functools.lru_cache(maxsize=4096)
+def _width(line: str) -> float:
+    """Inches of a line under an image."""
+    return float(TextPath((0, 0), line, size=TINY, usetex=False).get_extents().width) / 72 if line.strip() else 0.0
+
+
+def _height(columns: Sequence[_Column], tile: float) -> float:
+    """Inches of the images of ``columns``, which stand side by side, with the lines under them."""
+    most = max((len(lines) for column in columns for lines in column.lines), default=0)
+    return len(columns[0].images) * (tile + TINY_LINE * most + 0.07)
 
 
 def _original(images: Tensor, sizes: Tensor | None, config: TrialConfig) -> Tensor:
@@ -178,11 +270,6 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
     )
 
 
-def _columns(*columns: Tensor) -> Tensor:
-    """Columns of images, float ``[n, 3, h, w]`` each, as one picture."""
-    return mosaic(*(torch.stack(row) for row in zip(*columns, strict=True)))
-
-
 def _head(figure: Figure, lines: Sequence[str]) -> None:
     """What the images are of, and what would be trained on them, at the figure's upper left."""
     width, height = figure.get_size_inches()
@@ -190,16 +277,32 @@ def _head(figure: Figure, lines: Sequence[str]) -> None:
     figure.text(*place, "\n".join(lines), ha="left", va="top", fontsize=7, parse_math=False)
 
 
-def _show(axes: Axes, picture: Tensor, size: int, rows: int, headings: Sequence[str]) -> None:
-    """A picture of ``rows`` of images, ``size`` pixels a side, with a hairline round each and headings above."""
-    axes.imshow(picture.numpy(), interpolation="nearest" if size <= UPSCALED else "auto", aspect="auto")
-    axes.set_yticks([])
-    axes.xaxis.tick_top()
-    axes.set_xticks([i * (size + GAP) + size / 2 for i in range(len(headings))], headings, fontsize=6)
-    axes.tick_params(length=0, pad=1)
-    for across in range((picture.shape[1] + GAP) // (size + GAP)):
-        for down in range(rows):
-            corner = across * (size + GAP) - 0.5, down * (size + GAP) - 0.5
-            axes.add_patch(Rectangle(corner, size, size, fill=False, edgecolor="#999999", lw=0.3, clip_on=False))
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+def _show(figure: Figure, left: float, top: float, tile: float, height: float, columns: Sequence[_Column]) -> Axes:
+    """Columns side by side from a place in inches, a hairline round each image; returns the first row's axes."""
+    count, size = columns[0].images.shape[0], columns[0].images.shape[-1]
+    rows = []
+    for row in range(count):
+        axes = _axes(figure, left, top + row * height / count, len(columns) * tile, tile)
+        picture = mosaic(torch.stack([column.images[row] for column in columns]))
+        axes.imshow(picture.numpy(), interpolation="nearest" if size <= UPSCALED else "auto", aspect="auto")
+        axes.set_axis_off()
+        for number, column in enumerate(columns):
+            corner = number * (size + GAP)
+            frame = Rectangle((corner - 0.5, -0.5), size, size, fill=False, edgecolor="#999999", lw=0.3, clip_on=False)
+            axes.add_patch(frame)
+            for words, at, aligned, points in (
+                (column.heading * (row == 0), -0.5, "bottom", 6),
+                ("\n".join(column.lines[row]) if column.lines else "", size - 0.5, "top", TINY),
+            ):
+                axes.annotate(
+                    words,
+                    (corner + size / 2 - 0.5, at),
+                    (0, 1 if aligned == "bottom" else -1.5),
+                    textcoords="offset points",
+                    ha="center",
+                    va=aligned,
+                    fontsize=points,
+                    parse_math=False,
+                )
+        rows.append(axes)
+    return rows[0]

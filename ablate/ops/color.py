@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from ablate.ops.color_math import distort, grayscale
-from ablate.ops.op import Op, Params, param
+from ablate.ops.op import Op, Params, param, short
 from ablate.ops.registry import register
 
 
@@ -27,6 +28,11 @@ def draw_jitter(op: Color | Jitter, n: int, generator: torch.Generator, device: 
     drawn.append((2 * uniform[3] - 1) * turn)
     order = torch.rand(n, 4, generator=generator, device=device).argsort(1)
     return {"factors": torch.stack(drawn, 1), "order": order}
+
+
+def jitter_in_words(factors: list[float]) -> str:
+    """``bright 1.2, contrast 0.7, satur. 1.4, hue -0.1``: three factors (with tf-v1 the first is added), and a turn."""
+    return ", ".join(map("{} {}".format, ("bright", "contrast", "satur.", "hue"), map(short, factors)))
 
 
 @register("color")
@@ -71,6 +77,11 @@ class Color(Op):
         drawn = draw_jitter(self, n, generator, device)
         return {**drawn, "jitter": chance[0] < self.jitter_p, "gray": chance[1] < self.gray_p}
 
+    def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
+        """``gray``, then the jitter, of which there may be either, both or none."""
+        said = ["gray"] * drawn["gray"] + [jitter_in_words(drawn["factors"])] * drawn["jitter"]
+        return ", ".join(said) or "not applied"
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Jitter, then grayscale, where each was drawn."""
         return distort(images, params["factors"], params["order"], params["jitter"], params["gray"], self.impl)
@@ -99,6 +110,10 @@ class Jitter(Op):
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """``factors`` and ``order``, ``[n, 4]``."""
         return draw_jitter(self, n, generator, device)
+
+    def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
+        """The three factors and the turn of the hue."""
+        return jitter_in_words(drawn["factors"])
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """All images, each with its factors in its order."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from ablate.config import COVERED
 from ablate.errors import UsageError
 from ablate.ops import boxes
-from ablate.ops.op import Op, Params, param
+from ablate.ops.op import Op, Params, param, short
 from ablate.ops.registry import register
 from ablate.ops.resample import resized_crop
 
@@ -73,6 +76,12 @@ class Crop(Op):
             wide = torch.full((n,), float(sizes[1]), device=device)
         top, left, height, width = draw(uniform[:-1], high, wide, self.area, self.ratio)
         return {"top": top, "left": left, "height": height, "width": width, "flip": uniform[-1] < self.flip_p}
+
+    def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
+        """``area 0.31, ratio 1.1, flipped``: the crop's share of the image, and its width / height."""
+        area = drawn["height"] * drawn["width"] / (size[0] * size[1])
+        said = f"area {short(area)}, ratio {short(drawn['width'] / drawn['height'])}"
+        return f"{said}, flipped" if drawn["flip"] else said
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """The crops, at the images' own size."""

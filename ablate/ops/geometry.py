@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import kornia
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from ablate.ops.counter import normal
 from ablate.ops.filters import blur_matrix, separable
-from ablate.ops.op import Op, Params, param
+from ablate.ops.op import Op, Params, param, short
 from ablate.ops.registry import register
 
 
@@ -36,6 +38,10 @@ class Rotate(Op):
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """``turns``: quarter turns counter-clockwise, int64 ``[n]`` in 1 to 3."""
         return {"turns": torch.randint(1, 4, (n,), generator=generator, device=device)}
+
+    def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
+        """``270°``, counter-clockwise."""
+        return f"{90 * drawn['turns']}°"
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Every image by its own number of quarter turns."""
@@ -83,6 +89,12 @@ class Affine(Op):
             "shear": u[4] * math.radians(self.shear),
         }
 
+    def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
+        """``-12°, scale 1.1, shift 0.05 -0.03, shear 4°``; the shift in shares of width and height."""
+        turn, shear = (short(math.degrees(drawn[name])) for name in ("angle", "shear"))
+        scale, across, down = (short(drawn[name]) for name in ("scale", "dx", "dy"))
+        return f"{turn}°, scale {scale}, shift {across} {down}, shear {shear}°"
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Output pixel -> input pixel by the inverse of translate * rotate * shear_x * scale."""
         height, width = images.shape[-2:]
@@ -113,6 +125,10 @@ class Perspective(Op):
         """``moves [n, 4, 2]``: (x, y) of each corner, clockwise from the top left, in units of half the side."""
         moves = torch.rand(n, 4, 2, generator=generator, device=device)
         return {"moves": moves * self.distortion * self.strength}
+
+    def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
+        """``corners by up to 0.31``: the largest move along one side, in units of half that side."""
+        return f"corners by up to {short(max(map(max, drawn['moves'])))}"
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """The input's corners land where they were moved to; in units of half sides, corners at +-1."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import kornia.augmentation
@@ -51,6 +52,10 @@ class KorniaOp(Op):
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """``seed``, int64 ``[n]``; kornia is seeded with the first."""
         return {"seed": torch.randint(2**62, (n,), generator=generator, device=device)}
+
+    def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
+        """That the draw is kornia's, which does not say it."""
+        return "drawn by kornia"
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """What kornia makes of the batch, clipped to [0, 1]."""

@@ -7,6 +7,7 @@ testable against kornia and torchvision, replayable and compilable.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 from ablate.errors import UsageError, nearest, unknown
 
 Params = dict[str, Tensor]
+
+SPOKEN = 4  # numbers of one drawn parameter that are written out; a larger one is left out
 
 
 def param(
@@ -71,6 +74,18 @@ class Op:
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """``images`` float ``[n, c, h, w]`` in [0, 1] -> the same shape, dtype and range; every image is changed."""
         raise NotImplementedError
+
+    def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
+        """What was drawn for one image, under a preview of it: short phrases joined by ", ", the most telling first.
+
+        Args:
+            drawn: what :meth:`draw` gave for the image: a number, a truth value or a list of numbers for each name.
+            size: height and width of the image that the op takes, in pixels.
+
+        Returns:
+            ``sigma 0.82``; here the names and values of ``drawn``, without a ``seed``; ``applied`` if none are left.
+        """
+        return ", ".join(filter(None, map(_spoken, drawn, drawn.values()))) or "applied"
 
     @property
     def is_identity(self) -> bool:
@@ -147,6 +162,15 @@ class Op:
             return images.index_copy(0, chosen, self.transform(images[chosen], part))
         return torch.where(mask[:, None, None, None], self.transform(images, params), images)
 
+    def each_in_words(self, params: Params, sizes: Sequence[tuple[int, int]]) -> list[str]:
+        """:meth:`in_words` for every image of a batch, of these sizes; ``not applied`` where the op does not act."""
+        said = []
+        for row, size in enumerate(sizes):
+            drawn = {name: value[row].tolist() for name, value in params.items()}
+            acts = drawn.pop("mask", True) and not self.is_identity
+            said.append(self.in_words(drawn, size) if acts else "not applied")
+        return said
+
     def check(self, images: Tensor) -> None:
         """Raise UsageError unless ``images`` is ``[n, c, h, w]`` with a channel count and shape this op takes."""
         if images.ndim != 4 or images.shape[1] not in self.channels:
@@ -187,6 +211,25 @@ def as_unit_range(images: Tensor) -> Tensor:
     if not images.is_floating_point():
         raise UsageError(f"images must be uint8, or float in [0, 1], not {images.dtype}")
     return images
+
+
+def short(value: float) -> str:
+    """A number as short as it can be told: ``0.31``, ``1.1``, ``140``, ``0.003``."""
+    if abs(value) >= 99.5:
+        return f"{value:.0f}"
+    if abs(value) < 0.005:
+        return f"{value + 0.0:.1g}"
+    return f"{value:.2g}" if abs(value) >= 1 else f"{round(value, 2):g}"
+
+
+def _spoken(name: str, value: Any) -> str:
+    """``sigma 0.82``; the name alone of what is true, and nothing for what is false, a seed, or too much to read."""
+    if isinstance(value, bool):
+        return name if value else ""
+    numbers = value if isinstance(value, list) else [value]
+    if name == "seed" or len(numbers) > SPOKEN or not all(isinstance(number, int | float) for number in numbers):
+        return ""
+    return " ".join([name, *map(short, numbers)])
 
 
 def parameter_fields(cls: type[Op]) -> dict[str, dataclasses.Field[Any]]:
