@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -21,6 +20,7 @@ from ablate.resolve import request_of, understand
 from ablate.settings import SETTABLE, trial_config
 from ablate.sweep import worker
 from ablate.sweep.plan import EXPERIMENT_FILE, load_experiment, plan, save_experiment
+from tests.support import commands
 from tests.sweep.test_local import SETTINGS, results
 from tests.test_cli import ablate, one_sentence
 
@@ -239,7 +239,7 @@ def test_a_file_survives_being_written(tmp_path):
 
 def on_tiny(tiny_folder, cache, out, *arguments):
     line = [sys.executable, "-m", "ablate", *map(str, arguments), "--cache", str(cache), "--out", str(out)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+    return commands.run(line)
 
 
 @pytest.mark.slow

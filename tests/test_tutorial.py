@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.micrographs import write
+from tests.support import commands
 
 PAGE = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text()
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
@@ -58,14 +58,11 @@ def _run(line: str, home: Path) -> str:
     if name in {"grid", "search"}:
         arguments += [*SMALL, *TINY]
     arguments = [argument.replace("~", str(home)) for argument in arguments]
-    done = subprocess.run(
+    done = commands.run(
         [sys.executable, "-m", "ablate", name, *arguments],
         cwd=home,
         env={**os.environ, "HOME": str(home), "ABLATE_CACHE": str(home / "cache")},
-        capture_output=True,
-        text=True,
         timeout=600,
-        check=False,
     )
     assert done.returncode == 0, (line, done.stdout, done.stderr)
     return done.stdout

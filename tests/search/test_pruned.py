@@ -24,6 +24,7 @@ from benchmarks import pruning, searching
 from tests.report.test_report import record
 from tests.search import test_search as plain
 from tests.search.test_search import begun, labels, space, value_of, walk
+from tests.support import commands
 from tests.sweep.test_local import SETTINGS, results
 
 EPOCHS = 8  # rungs after 1 and 4
@@ -210,7 +211,7 @@ def command(tiny_folder, cache, out, *extra):
 
 
 def run(line):
-    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+    return commands.run(line)
 
 
 @pytest.mark.slow

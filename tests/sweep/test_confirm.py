@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 
 import pytest
@@ -15,13 +14,14 @@ from ablate.sweep.confirm import CONFIRMATION, confirmation, shares_no_crop
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.prune import RUNGS
 from tests.report.test_report import make_experiment
+from tests.support import commands
 from tests.sweep.test_local import results, run
 from tests.test_cli import ablate, one_sentence
 
 
 def recommend(directory, *args):
     line = [sys.executable, "-m", "ablate", "recommend", str(directory), *args]
-    return subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+    return commands.run(line)
 
 
 @pytest.fixture(scope="module")

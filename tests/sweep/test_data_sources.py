@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from ablate.results import read_record, read_records
+from tests.support import commands
 from tests.sweep.test_local import SETTINGS, command
 from tests.test_cli import ablate
 
@@ -103,7 +104,7 @@ def test_pretraining_on_one_set_and_evaluating_on_another(unlabelled, tiny_folde
 def test_further_protocols_on_kept_encoders(tiny_folder, cache, tmp_path):
     out = tmp_path / "out"
     line = [sys.executable, "-m", "ablate", "train", "crop", "--data", f"folder:{tiny_folder}", "--cache", str(cache)]
-    done = subprocess.run([*line, *SETTINGS, "--out", str(out)], capture_output=True, text=True, check=False)
+    done = commands.run([*line, *SETTINGS, "--out", str(out)])
     assert done.returncode == 0, done.stderr
     again = [
         sys.executable,
@@ -116,7 +117,7 @@ def test_further_protocols_on_kept_encoders(tiny_folder, cache, tmp_path):
         "--cache",
         str(cache),
     ]
-    more = subprocess.run(again, capture_output=True, text=True, check=False)
+    more = commands.run(again)
     assert more.returncode == 0, more.stderr
     (record,) = read_records(out)[0].values()
     assert {"linear_top1", "z_linear_top1", "rankme"} <= record.metrics.keys()

@@ -16,6 +16,7 @@ import pytest
 
 from ablate.results import read_record, read_records, record_path
 from ablate.sweep.plan import load_experiment
+from tests.support import commands
 from tests.test_trial import comparable
 
 SETTINGS = [
@@ -31,7 +32,7 @@ def command(tiny_folder, cache, out, *extra, ops="crop,color"):
 
 
 def run(*args, **kwargs):
-    return subprocess.run(command(*args, **kwargs), capture_output=True, text=True, timeout=240, check=False)
+    return commands.run(command(*args, **kwargs))
 
 
 def results(out):
@@ -186,14 +187,14 @@ def test_kill_9_in_the_middle_of_a_trial_then_the_same_command_is_bit_identical(
     for pid in victims:
         os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    again = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+    again = commands.run(line)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "; 1 begun; " in again.stdout
     records, _ = read_records(out)
     assert max(record.attempts for record in records.values()) == 2
     fresh = [*line]
     fresh[fresh.index("--out") + 1] = str(tmp_path / "fresh")
-    assert subprocess.run(fresh, capture_output=True, timeout=240, check=False).returncode == 0
+    assert commands.run(fresh).returncode == 0
     assert results(out) == results(tmp_path / "fresh")
 
 
@@ -216,6 +217,6 @@ def test_a_worker_killed_once_is_replaced(long_sweep):
 def test_two_commands_do_not_share_a_directory(long_sweep):
     _, line, process = long_sweep
     os.kill(process.pid, signal.SIGSTOP)  # it keeps the directory, however slow the second command is to start
-    second = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    second = commands.run(line)
     assert second.returncode == 2
     assert "another ablate command is at work" in second.stderr

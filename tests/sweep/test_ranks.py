@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ablate.results import read_records
+from tests.support import commands
 from tests.sweep.test_local import SETTINGS, alive, command, results, wait_for, worker_pids
 from tests.test_cli import ablate
 
@@ -59,7 +60,7 @@ def checkpointed(out):
 def sweep(tiny_folder, cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("ranks") / "out"
     line = command(tiny_folder, cache, out, *TWO, "--protocol", "linear,knn,online", "--epochs", "6", ops="crop")
-    done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+    done = commands.run(line)
     assert done.returncode == 0, done.stdout + done.stderr
     return out
 
@@ -164,7 +165,7 @@ def test_a_killed_launcher_takes_the_processes_along_and_the_same_command_resume
     process.kill()
     process.wait()
     wait_for(lambda: not any(alive(pid) for pid in ranks.values()), 15)
-    done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+    done = commands.run(line)
     assert done.returncode == 0, done.stdout + done.stderr
     assert results(out) == results(sweep)
 
