@@ -19,7 +19,7 @@ from ablate import __version__, options
 from ablate.config import LARGEST_SEED
 from ablate.console import counted, is_main, make_console, replace_unknown_characters, say, say_each, say_text
 from ablate.errors import UsageError
-from ablate.exits import P, with_exit_code
+from ablate.exits import P, refused_writes, with_exit_code
 from ablate.help import WIDTH, Command, Commands
 from ablate.results import DiskTrouble
 from ablate.sweep.slurm import cluster
@@ -48,7 +48,8 @@ app = typer.Typer(
 def main() -> None:
     """The console script's entry point."""
     replace_unknown_characters()
-    app(prog_name="ablate")
+    with refused_writes():
+        app(prog_name="ablate")
 
 
 def _version(wanted: bool) -> None:
@@ -396,8 +397,11 @@ def _where(
     from ablate.settings import validate
     from ablate.sweep.slurm.resources import gather, refuse_without_slurm, resources, with_device
 
-    if asked_for() > 1:
-        raise UsageError("a sweep starts the processes of its trials itself: use --world-size, not torchrun")
+    if (size := asked_for()) > 1:
+        raise UsageError(
+            "a sweep starts the processes of its trials itself: use --world-size, not torchrun "
+            f"(WORLD_SIZE is {size} here; unset it where no torchrun is meant)"
+        )
     request = sized_as_before(request_of(file, elsewhere=far), directory)
     if not far:
         refuse_without_slurm(jobs)
@@ -511,6 +515,9 @@ def _train(
         say(console, f"epoch {epoch}/{config.epochs}: {', '.join(shown)}")
 
     log = log_path(out, trial.id)
+    if config.world_size > 1:
+        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        say(console, f"WORLD_SIZE is {config.world_size}: waiting for that many processes at {place}")
     try:
         with logging_to(log, logging.INFO if is_main() else logging.ERROR), taking_part(config, rank_timeout) as part:
             result = run_trial(

@@ -23,8 +23,12 @@ QUOTED = re.compile(r"'[^']*'")  # where a backslash would be one
 
 
 def is_main() -> bool:
-    """True for the process that speaks: all but those to which torchrun gave another rank than 0."""
-    return os.environ.get("RANK", "0") == "0"
+    """True for the process that speaks: all but those to which torchrun gave another rank than 0.
+
+    A container or a job script may set ``RANK`` alone: torchrun sets them all.
+    """
+    of_several = os.environ.get("WORLD_SIZE", "1") != "1" and "LOCAL_RANK" in os.environ
+    return not of_several or os.environ.get("RANK", "0") == "0"
 
 
 def make_console(*, stderr: bool = False) -> Console:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
-from collections.abc import Callable
-from typing import NoReturn, ParamSpec
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import NoReturn, ParamSpec, TextIO
 
 import typer
 
@@ -17,6 +21,8 @@ from ablate.sweep.slurm.cluster import ClusterTrouble
 P = ParamSpec("P")
 
 USAGE, TROUBLE, INTERRUPTED = 2, 1, 130
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)  # of names that no file can have, whatever is on the disk
 
 
 def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
@@ -38,8 +44,11 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
             _leave(f"error: {error}", TROUBLE)
         except DiskTrouble as error:
             _leave(f"error: the disk refused a write ({error}); finished trials are intact", TROUBLE)
-        except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
-            _leave(f"error: {error.filename} cannot be read or written ({error.strerror})", TROUBLE)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            code = USAGE if error.errno in NO_PATH else TROUBLE
+            _leave(f"error: {error.filename} cannot be read or written ({error.strerror})", code)
         except KeyboardInterrupt:
             _leave("interrupted; nothing that was finished is lost", INTERRUPTED)
         raise typer.Exit(code or 0)
@@ -47,7 +56,37 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
     return run
 
 
+@contextlib.contextmanager
+def refused_writes() -> Iterator[None]:
+    """Leave with one sentence, and code 1, where a disk is full, the one under standard output included."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            _give_up(stream)
+        sentence = f"error: a write was refused ({error.strerror}), by the disk or by standard output"
+        with contextlib.suppress(OSError):
+            say(make_console(stderr=True), f"{sentence}; what was finished is kept")
+        raise SystemExit(TROUBLE) from None
+    finally:
+        if sys.stderr is not None:
+            _give_up(sys.stderr)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Throw away what was printed, and what follows, if it cannot be written: Python would try again at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
 def _leave(sentence: str, code: int) -> NoReturn:
     """Print on standard error, once however many processes torchrun started, and leave."""
-    say(make_console(stderr=True), sentence)
+    with contextlib.suppress(OSError):
+        say(make_console(stderr=True), sentence)
     raise typer.Exit(code) from None

@@ -102,7 +102,7 @@ def _write_table(path: Path, to: Format, content: list[dict[str, Any]]) -> None:
 
 def _replace(path: Path, sweep: Sweep) -> None:
     """Build the study beside ``path`` and rename it: SQLite writes a file in many steps."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
     os.close(handle)
     try:
         write_study(sweep, Path(name))

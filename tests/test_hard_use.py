@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import io
 import os
@@ -10,6 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -206,3 +208,80 @@ def test_every_command_that_is_told_can_be_pasted_whatever_the_directory_is_call
     commands = [line for line in re.findall(r"`(ablate [^`]*)`", " ".join(told.split())) if "recommend" in line]
     assert commands
     assert all(str(directory) in shlex.split(line) for line in commands)
+
+
+@pytest.mark.parametrize("line", ["grid --help", "--version", "status ."])
+def test_a_full_disk_under_standard_output_is_one_sentence(tmp_path, line):
+    made(tmp_path)
+    words = [sys.executable, "-m", "ablate", *line.split()]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: a write was refused (No space left on device), by the disk or")
+        assert done.stderr.count("\n") == 1
+        done = subprocess.run([*words[:3], "status", "nowhere"], stderr=full, stdout=full, check=False)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("line", ["status .", "grid --help"])
+def test_a_reader_that_leaves_and_streams_that_are_closed_are_no_errors(tmp_path, line):
+    made(tmp_path)
+    command = f"{shlex.quote(sys.executable)} -m ablate {line}"
+    for script in (f"{command} | head -1", f"{command} >&-", f"{command} >&- 2>&- <&-"):
+        done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0
+        assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"RANK": "1"}, {"RANK": "x", "WORLD_SIZE": "1"}, {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "x"}],
+)
+def test_variables_of_a_cluster_that_torchrun_has_not_set_silence_no_command(tmp_path, variables):
+    made(tmp_path)
+    assert "done" in ablate("status", tmp_path, **variables).stdout
+    assert "directory" in one_sentence(ablate("status", tmp_path / "nowhere", **variables))
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(f"{name} {{}}" for name in ("status", "report", "recommend", "cancel", "run")),
+        *("logs {} a", "export {} --to csv", "merge {} --out m", "merge . --out {}", "evaluate {} --protocol knn"),
+        *("grid --ops color --out {}", "grid --ops color --data folder:{}", "grid --ops color --cache {}"),
+        *("train color --out {}", "preview color --out {}.png", "export . --to csv --out {}"),
+    ],
+)
+@pytest.mark.parametrize("name", [LONG, "loop/x"])
+def test_a_path_that_no_file_can_have_is_refused(tmp_path, line, name):
+    made(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    sentence = one_sentence(ablate(*line.format(name).split(), cwd=tmp_path))
+    assert name in sentence
+
+
+def test_a_name_as_long_as_a_name_can_be_is_written(tmp_path):
+    made(tmp_path)
+    path = tmp_path / ("\N{LATIN SMALL LETTER A WITH DIAERESIS}" * 125 + ".csv")
+    assert ablate("export", tmp_path, "--to", "csv", "--out", path).returncode == 0
+    assert path.is_file()
+
+
+@pytest.mark.parametrize("name", ["link", "link/in/it"])
+def test_a_link_that_leads_nowhere_is_called_so(tmp_path, name):
+    (tmp_path / "link").symlink_to("nowhere")
+    line = ["grid", "--ops", "color", *SETTINGS, "--out", tmp_path / name]
+    assert "link is a link that leads nowhere" in one_sentence(ablate(*line))
+
+
+def test_an_op_without_a_docstring_is_listed_without_its_signature(monkeypatch):
+    from ablate.ops import catalogue
+    from ablate.ops.op import Op
+
+    silent = dataclasses.dataclass(frozen=True)(type("Silent", (Op,), {"__doc__": None}))
+    assert silent.__doc__
+    monkeypatch.setattr(catalogue, "get", lambda name: silent)
+    assert catalogue.describe(["silent"])[0].summary == ""

@@ -63,7 +63,10 @@ def describe(only: Sequence[str] | None = None) -> list[OpEntry]:
 
 def _entry(name: str) -> OpEntry:
     cls = get(name)
-    summary = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ").replace("``", "`")
+    written = inspect.getdoc(cls) or ""
+    if written.startswith(f"{cls.__name__}("):  # none, or python -OO: dataclasses put the signature in its place
+        written = ""
+    summary = written.split("\n\n")[0].replace("\n", " ").replace("``", "`")
     parameters = tuple(
         ParameterEntry(
             name=field.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,9 +82,9 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
 
 
 def _check_places(directories: Sequence[Path], out: Path) -> None:
-    target, seen = out.resolve(), dict[Path, Path]()
+    target, seen = Path(os.path.realpath(out)), dict[Path, Path]()
     for directory in directories:
-        place = directory.resolve()
+        place = Path(os.path.realpath(directory))
         if place in seen:
             raise UsageError(f"{seen[place]} and {directory} are the same directory")
         if place == target or place in target.parents or target in place.parents:

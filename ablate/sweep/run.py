@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -106,11 +105,13 @@ def check_writable(directory: Path) -> None:
     """Raise UsageError unless files can be made in ``directory``, or where it would be made; leaves nothing behind."""
     expanded(str(directory))  # refuses names that sweep.toml cannot hold
     try:
-        if os.path.lexists(directory) and not directory.is_dir():
-            raise UsageError(f"--out {directory} is a file; choose a directory")
         existing = directory
         while not existing.exists():
+            if existing.is_symlink():
+                raise UsageError(f"--out {directory}: {existing} is a link that leads nowhere; choose a directory")
             existing = existing.parent
+        if not existing.is_dir():
+            raise UsageError(f"--out {directory}: {existing} is a file; choose a directory")
         with tempfile.TemporaryDirectory(dir=existing, prefix=".ablate-"):
             pass
     except OSError as error:
