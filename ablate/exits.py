@@ -22,6 +22,7 @@ P = ParamSpec("P")
 
 USAGE, TROUBLE, INTERRUPTED = 2, 1, 130
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
 NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)  # of names that no file can have, whatever is on the disk
 
 
@@ -45,6 +46,8 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
         except DiskTrouble as error:
             _leave(f"error: the disk refused a write ({error}); finished trials are intact", TROUBLE)
         except OSError as error:
+            if error.errno in NO_MORE_FILES:
+                _leave("error: too many open files; allow more, as with `ulimit -n 1024`", TROUBLE)
             if error.filename is None:
                 raise
             code = USAGE if error.errno in NO_PATH else TROUBLE

@@ -277,6 +277,17 @@ def test_a_link_that_leads_nowhere_is_called_so(tmp_path, name):
     assert "link is a link that leads nowhere" in one_sentence(ablate(*line))
 
 
+@pytest.mark.parametrize("filename", [(), ("somewhere",)])
+def test_too_many_open_files_is_one_sentence(tmp_path, monkeypatch, filename):
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EMFILE, "Too many open files", *filename)
+
+    made(tmp_path)
+    monkeypatch.setattr(io, "open", refuse)
+    done = ablate("status", tmp_path)
+    assert (done.returncode, done.stderr) == (1, "error: too many open files; allow more, as with `ulimit -n 1024`\n")
+
+
 def test_an_op_without_a_docstring_is_listed_without_its_signature(monkeypatch):
     from ablate.ops import catalogue
     from ablate.ops.op import Op
