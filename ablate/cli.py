@@ -679,6 +679,7 @@ def recommend(
     The confirmation is a sweep in DIR/confirmation, run as DIR was: here, or on Slurm.
     """
     from ablate.report import recommend as advice
+    from ablate.report.write import publish
 
     found = advice.recommend(directory, metric)
     if confirm:
@@ -687,18 +688,20 @@ def recommend(
             return code
         found = advice.recommend(directory, metric)
         if code:
-            advice.write(found)
+            publish(found)
             return code
     elif seeds or workers or retry_failed or dry_run:
         raise UsageError("--seeds, --workers, --retry-failed and --dry-run are a confirmation's: add --confirm")
-    trouble = None
+    trouble, replaced = None, ""
     try:
-        advice.write(found)
+        replaced = publish(found)
     except DiskTrouble as error:  # somebody else's directory can be read all the same
         trouble = error
     if as_json:
         typer.echo(json.dumps(advice.as_json(found), indent=1))
     else:
+        if replaced:
+            say(make_console(), replaced, "yellow")
         advice.show(found, make_console(), print_code)
     if trouble:
         raise trouble
@@ -757,6 +760,12 @@ def merge(
     for directory, count in merged.begun.items():
         say(console, f"{counted(count, 'trial')} of {directory} begun and without a record: not copied", "yellow")
     say_each(console, [f"damaged record, left out: {path}" for path in merged.damaged], "yellow")
+    for place in merged.withdrawn:
+        say(
+            console,
+            f"withdrawn: what was recommended in {place / 'report'}, which the new records could change",
+            "yellow",
+        )
 
 
 @command

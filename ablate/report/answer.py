@@ -18,13 +18,15 @@ from ablate.sweep.eta import clock
 class Answer:
     """``lead`` says what is best or recommended; ``told`` are further sentences, under a word each.
 
-    ``sections`` are the candidates' tables, ``pipelines`` the recommended composition's code by file name.
+    ``sections`` are the candidates' tables, ``pipelines`` the recommended composition's code by file name;
+    ``recommends``: whether there is a composition to use.
     """
 
     lead: str
     told: list[tuple[str, list[str]]] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     pipelines: dict[str, str] = field(default_factory=dict)
+    recommends: bool = False
 
 
 def answer(sweep: Sweep) -> Answer:
@@ -45,7 +47,7 @@ def answer(sweep: Sweep) -> Answer:
         lead = _best(sweep, found)
     told = [("How sure", [f"{doubt(decided)}{_chance(decided)}"])]
     told += _worth(decided.sweep, decided.order, decided.best.cell)
-    return Answer(lead, [*told, ("Next", next_step)], _tables(advice), advice.pipelines)
+    return Answer(lead, [*told, ("Next", next_step)], _tables(advice), advice.pipelines, advice.final is not None)
 
 
 def _best(sweep: Sweep, found: Order) -> str:

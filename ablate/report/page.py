@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from ablate.config import Trial
 from ablate.console import counted
 from ablate.report.answer import answer
+from ablate.report.asked import Asked
 from ablate.report.axes import composition, in_words
 from ablate.report.comparison import Comparison
 from ablate.report.curves import Curve, curves
@@ -105,6 +106,7 @@ def page(
     comparisons: Sequence[Comparison] = (),
     sections: Sequence[Section] = (),
     refresh: float | None = None,
+    asked: Asked | None = None,
 ) -> str:
     """The page's HTML; everything that a user typed is escaped.
 
@@ -113,8 +115,9 @@ def page(
         comparisons: other grids, each a way to colour this one.
         sections: further tables and figures, below the cells.
         refresh: seconds after which the browser reads it again, while the sweep runs.
+        asked: what else was asked for; the page notes it.
     """
-    grid, model = sweep.grid, fit(sweep.grid.with_results)
+    grid, model, told = sweep.grid, fit(sweep.grid.with_results), answer(sweep)
     shown = layers(grid, comparisons)
     ranking = order(grid)
     colours = scale(grid)
@@ -142,7 +145,8 @@ def page(
         layers=shown,
         metric=NAMES[grid.metric].removesuffix(" (%)"),
         colour_data=_colour_data(grid, shown, colours),
-        answer=answer(sweep),
+        answer=told,
+        asked=replace(asked or Asked(), metric=grid.metric, recommends=told.recommends),
         entries=_ranked(found, ranking),
         intervals=len(intervals) > 1,
         chances=any(entry.chance for entry in found),

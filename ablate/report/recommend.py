@@ -166,6 +166,21 @@ def to_confirm(choice: Choice) -> list[NamedComposition]:
     return [NamedComposition(label=item.cell.label, ops=item.specs) for item in choice.candidates[:MOST]]
 
 
+def replaced(found: Recommendation) -> str:
+    """A sentence on what ``DIR/report`` recommends by now, where ``found`` is something else; else empty."""
+    try:
+        before = json.loads((found.choice.sweep.directory / "report" / RECOMMENDATION).read_bytes())
+        label, metric = before["recommended"]["composition"], before["sweep"]["metric"]
+    except (OSError, ValueError, TypeError, KeyError):  # none, or not readable
+        return ""
+    now = found.choice.sweep.grid.metric
+    if found.final and (found.final.cell.label, now) == (label, metric):
+        return ""
+    by = "" if metric == now else f", chosen by {'balanced' if 'balanced' in metric else 'top-1'} accuracy"
+    what = "This replaces" if found.final else "This withdraws"
+    return f"{what} what was recommended in {found.choice.sweep.directory / 'report'} before: {label}{by}."
+
+
 def write(found: Recommendation) -> list[Path]:
     """``DIR/report/recommendation.json`` and the pipelines; the paths. What was recommended before is removed."""
     withdraw(found.choice.sweep.directory)
@@ -176,13 +191,18 @@ def write(found: Recommendation) -> list[Path]:
     return [out / name for name in files]
 
 
-def refresh(directory: Path) -> None:
-    """Write anew what was recommended in ``directory``, if anything was: by now it may be something else."""
-    if (directory / "report" / RECOMMENDATION).exists():
-        try:
-            write(recommend(directory))
-        except UsageError:
-            withdraw(directory)
+def refresh(sweep: Sweep) -> str:
+    """Write anew what was recommended of ``sweep``, if anything was; in a sentence what it replaces, if it does."""
+    if not (sweep.directory / "report" / RECOMMENDATION).exists():
+        return ""
+    try:
+        found = advise(sweep)
+    except UsageError:
+        withdraw(sweep.directory)
+        return ""
+    told = replaced(found)
+    write(found)
+    return told
 
 
 def as_json(found: Recommendation) -> dict[str, Any]:

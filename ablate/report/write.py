@@ -12,6 +12,8 @@ from ablate.console import say, say_each
 from ablate.errors import UsageError
 from ablate.measure import Measure
 from ablate.report import axes, label_free, pruning, search
+from ablate.report import recommend as advice
+from ablate.report.asked import PAGE, Asked, asked_for
 from ablate.report.caption import caption
 from ablate.report.comparison import Comparison, compare, draw
 from ablate.report.grid import Grid
@@ -20,25 +22,27 @@ from ablate.report.multiples import multiples
 from ablate.report.noise import noise
 from ablate.report.page import page
 from ablate.report.paper import TITLE, beside_the_paper, is_its_setting, published
-from ablate.report.recommend import refresh as refresh_recommendation
+from ablate.report.recommend import Recommendation
 from ablate.report.sections import effects
 from ablate.report.statistics import summary
 from ablate.report.sweep import Sweep, read_sweep
 from ablate.report.tables import write_csv, write_tex
 from ablate.report.terminal import render
 from ablate.results import write_atomically
+from ablate.sweep.confirm import CONFIRMATION
+from ablate.sweep.plan import is_sweep
 from ablate.sweep.status import failure_line
 
-PAGE = "index.html"
 COLUMNS = {"1col": 3.25, "2col": 6.75}  # inches: one column of a paper's page, and both
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was written, and what there is to say."""
+    """What was written, and what there is to say; ``replaced``: which other recommendation was there before."""
 
     sweep: Sweep
     comparisons: list[Comparison]
+    replaced: str = ""
 
     @property
     def grid(self) -> Grid:
@@ -55,6 +59,8 @@ class Report:
         if failed:
             say(console, "the same command with --retry-failed runs failed trials again")
         say_each(console, [f"damaged record, left out: {path}" for path in self.sweep.damaged], "yellow")
+        if self.replaced:
+            say(console, self.replaced, "yellow")
         say(console, f"report: {directory / 'report' / PAGE}, and the figures and tables beside it")
 
 
@@ -78,10 +84,7 @@ def write_report(
             ``paper``, the sweep is not in Figure 5's setting or has none of its ops.
     """
     sweep = read_sweep(directory, metric)
-    beside = [read_sweep(other, sweep.grid.measure) for other in others]
-    compared = [_with_sweep(sweep, other) for other in beside]
-    if paper:
-        compared.append(_with_paper(sweep))
+    beside, compared = _compared(sweep, others, paper)
     out = sweep.directory / "report"
     _figures(sweep, beside, out)
     write_csv(sweep.grid, out / "table.csv")
@@ -90,12 +93,63 @@ def write_report(
         if len(comparison.ours.ops) > 1:  # one cell beside another is no picture; the sentence says all
             save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
     comparisons = [comparison for comparison, _ in compared]
+    replaced = advice.refresh(sweep)
+    _write_page(sweep, comparisons, Asked(tuple(map(str, others)), paper), refresh)
+    _agree(sweep)
+    return Report(sweep, comparisons, replaced)
+
+
+def write_again(sweep: Sweep) -> None:
+    """Write the page of ``sweep`` again, if there is one, with what it was asked for; all files for another metric."""
+    asked = asked_for(sweep.directory)
+    if asked is None:
+        return
+    try:
+        compared = _compared(sweep, asked.others, asked.paper)[1]
+    except UsageError:  # another sweep has moved, say
+        asked, compared = Asked(metric=asked.metric), []
+    if asked.metric == sweep.grid.metric:
+        _write_page(sweep, [comparison for comparison, _ in compared], asked)
+    else:
+        write_report(sweep.directory, asked.others, paper=asked.paper, metric=sweep.grid.measure)
+
+
+def publish(found: Recommendation) -> str:
+    """Write what is recommended, and the pages with it, so that they agree; in a sentence what it replaces, if it does.
+
+    Raises:
+        DiskTrouble: the directory may not be written to.
+    """
+    told = advice.replaced(found)
+    advice.write(found)
+    write_again(found.choice.sweep)
+    _agree(found.choice.sweep)
+    return told
+
+
+def _agree(sweep: Sweep) -> None:
+    """Let the page of the sweep's confirmation, if there is one, choose by the same metric."""
+    directory = sweep.directory / CONFIRMATION
+    asked = asked_for(directory) if is_sweep(directory) else None
+    if asked and asked.metric != sweep.grid.metric:
+        confirmation = read_sweep(directory, sweep.grid.measure)
+        if asked.metric != confirmation.grid.metric:
+            write_again(confirmation)
+
+
+def _compared(
+    sweep: Sweep, others: Sequence[str | Path], paper: bool
+) -> tuple[list[Sweep], list[tuple[Comparison, str]]]:
+    """The sweeps beside this one; the comparisons with them and, for ``paper``, with Figure 5, each with its title."""
+    beside = [read_sweep(other, sweep.grid.measure) for other in others]
+    compared = [_with_sweep(sweep, other) for other in beside]
+    return beside, [*compared, *([_with_paper(sweep)] if paper else [])]
+
+
+def _write_page(sweep: Sweep, comparisons: Sequence[Comparison], asked: Asked, refresh: float | None = None) -> None:
     sections = [*axes.section(sweep), *effects(sweep.grid), *search.section(sweep)]
     sections += [*pruning.section(sweep), *label_free.section(sweep.grid)]
-    refresh_recommendation(sweep.directory)
-    html = page(sweep, comparisons, sections, refresh)
-    write_atomically(out / PAGE, html)
-    return Report(sweep, comparisons)
+    write_atomically(sweep.directory / "report" / PAGE, page(sweep, comparisons, sections, refresh, asked))
 
 
 def _figures(sweep: Sweep, beside: Sequence[Sweep], out: Path) -> None:

@@ -11,6 +11,7 @@ from ablate.config import Experiment, Trial
 from ablate.errors import UsageError
 from ablate.results import TrialResult, names_in, preview_path, read_records, record_path, write_atomically
 from ablate.sweep.plan import SWEEP_FILE, differences, load_experiment, plan, save_experiment, union
+from ablate.sweep.withdrawal import concerned, correct_page
 from ablate.sweep.workspace import log_path, sole_user, withdraw
 
 WORTH = ("failed", "pruned", "done")
@@ -30,7 +31,10 @@ class Shard:
 
 @dataclass
 class Merged:
-    """What was done: the whole plan, how many records were copied, how many were there, what was left behind."""
+    """What was done: the whole plan, how many records were copied, how many were there, what was left behind.
+
+    ``withdrawn``: the sweeps whose recommendation the new records could change.
+    """
 
     experiment: Experiment
     trials: list[Trial]
@@ -38,6 +42,7 @@ class Merged:
     there: int = 0
     damaged: list[Path] = field(default_factory=list)
     begun: dict[Path, int] = field(default_factory=dict)
+    withdrawn: list[Path] = field(default_factory=list)
 
     @property
     def missing(self) -> int:
@@ -67,7 +72,8 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
     out.mkdir(parents=True, exist_ok=True)
     with sole_user(out):
         save_experiment(out, experiment)
-        withdraw(out, (trial for trial in trials if chosen.get(trial.id, out) != out))
+        new = [trial for trial in trials if chosen.get(trial.id, out) != out]
+        merged.withdrawn = [place for place in concerned(out) if withdraw(place, new)]
         for trial in trials:
             if trial.id not in chosen:
                 continue
@@ -76,6 +82,8 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
             else:
                 _copy(trial, chosen[trial.id], out)
                 merged.copied += 1
+        for place in concerned(out) if new else ():
+            correct_page(place)
     merged.damaged = [path for shard in shards for path in shard.damaged]
     merged.begun = {shard.directory: shard.begun for shard in shards if shard.begun and shard.directory != out}
     return merged

@@ -19,7 +19,8 @@ from ablate.sweep.local import LocalLauncher, WorkerTrouble
 from ablate.sweep.plan import SWEEP_FILE, extend, is_sweep, load_experiment, plan, save_experiment
 from ablate.sweep.progress import Progress
 from ablate.sweep.prune import check_seeds, run_rungs
-from ablate.sweep.workspace import LOCK, WAITING, sole_user, withdraw
+from ablate.sweep.withdrawal import take_back
+from ablate.sweep.workspace import LOCK, WAITING, sole_user
 
 INTERRUPTED = 130
 
@@ -169,7 +170,7 @@ def run_sweep(
         save_experiment(directory, experiment)
         state = survey(directory, trials, prunes=bool(experiment.prune))
         to_run = make_way(directory, trials, state, retry_failed, console)
-        withdraw(directory, to_run)
+        take_back(directory, to_run, console)
         say(console, summary(trials, state, retry_failed))
         launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads, waits_for=_telling(console))
         finished = len(trials) - len(to_run)

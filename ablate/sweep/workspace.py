@@ -54,20 +54,27 @@ class TrialProgress(BaseModel):
         )
 
 
-def withdraw(directory: Path, trials: Iterable[Trial] | None = None) -> None:
+def withdraw(directory: Path, trials: Iterable[Trial] | None = None) -> bool:
     """Remove what was recommended in ``DIR/report``: it holds no longer, or may not.
 
     With ``trials``, which are to run, only where they could change it: references but the untrained encoder cannot.
 
+    Returns:
+        Whether anything was there.
+
     Raises:
         DiskTrouble: the directory may not be written to.
     """
-    if trials is None or any(trial.reference in (None, "untrained") for trial in trials):
-        for name in (RECOMMENDATION, TORCHVISION_FILE, KORNIA_FILE):
-            try:
-                (directory / "report" / name).unlink(missing_ok=True)
-            except OSError as error:
-                raise DiskTrouble(error.errno, error.strerror, error.filename) from error
+    if trials is not None and not any(trial.reference in (None, "untrained") for trial in trials):
+        return False
+    there = [directory / "report" / name for name in (RECOMMENDATION, TORCHVISION_FILE, KORNIA_FILE)]
+    there = [path for path in there if path.exists()]
+    for path in there:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise DiskTrouble(error.errno, error.strerror, error.filename) from error
+    return bool(there)
 
 
 def log_path(directory: Path, trial_id: str) -> Path:

@@ -2,20 +2,25 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from ablate.cli import app
 from ablate.composition import Composition
 from ablate.config import NamedComposition
 from ablate.errors import UsageError
 from ablate.report import recommend as advice
-from ablate.report.write import write_report
-from ablate.results import read_record, record_path, write_record
+from ablate.report.write import publish, write_report
+from ablate.results import names_in, read_record, record_path, write_record
 from ablate.sweep.confirm import CONFIRMATION, confirmation
 from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.withdrawal import take_back
 from ablate.sweep.workspace import KORNIA_FILE, TORCHVISION_FILE, withdraw
 from tests.report.test_report import failure, make_experiment, record
 
@@ -348,3 +353,92 @@ def test_pipelines_read_files_by_the_levels_of_the_sweeps_images(tmp_path):
     assert advice.recommend(directory).pipelines.keys() == {advice.KORNIA_FILE, advice.TORCHVISION_FILE}
     for code in advice.recommend(directory).pipelines.values():
         assert "load = Load(levels=(96, 3871))" in code
+
+
+def lead(directory):
+    """The page's first sentence."""
+    html = (directory / "report" / "index.html").read_text()
+    return re.search(r'<p class="lead">(.*?)</p>', html)[1].replace("\N{NO-BREAK SPACE}", " ")
+
+
+def as_recommended(directory):
+    """The composition that recommendation.json, each pipeline file and the page name; None where they name none."""
+    report = directory / "report"
+    told = json.loads((report / "recommendation.json").read_text())["recommended"] if report.is_dir() else None
+    codes = [path.read_text() for path in (report / KORNIA_FILE, report / TORCHVISION_FILE) if path.exists()]
+    found = re.match(r"Recommended(?:, provisionally)?: (\S+)\. ", lead(directory))
+    return told and told["composition"], {code.split(":")[0].removeprefix("# ") for code in codes}, found and found[1]
+
+
+def two_metrics(directory):
+    """A two-branch sweep whose best composition is another one by balanced accuracy than by top-1."""
+    make(directory, branches="two")
+    for trial in plan(load_experiment(directory)):
+        found = read_record(record_path(directory, trial.id))
+        swapped = {"crop+color": 0.7, "color+crop": 0.8}.get(trial.label, 0.1) + 0.01 * trial.seed
+        names = ("linear_val_balanced_accuracy", "linear_balanced_accuracy", "knn_balanced_accuracy")
+        write_record(
+            directory, found.model_copy(update={"metrics": {**found.metrics, **dict.fromkeys(names, swapped)}})
+        )
+    return directory
+
+
+def test_terminal_page_files_and_json_say_one_thing_after_every_command(tmp_path):
+    directory = two_metrics(tmp_path / "s")
+    write_report(directory)
+    by = {"top1": "crop+color", "balanced": "color+crop"}
+    for words in (["recommend"], ["recommend", "--metric", "balanced"], ["report"], ["report", "--metric", "balanced"]):
+        before = as_recommended(directory)[0] if (directory / "report" / "recommendation.json").exists() else None
+        result = CliRunner().invoke(app, [words[0], str(directory), *words[1:]])
+        assert result.exit_code == 0, result.output
+        expected = by["balanced" if "balanced" in words else "top1"]
+        assert as_recommended(directory) == (expected, {expected}, expected), words
+        said = " ".join(result.output.split())
+        replaces = f"This replaces what was recommended in {directory / 'report'} before: {before}, chosen by "
+        assert (replaces in said) == (before not in (None, expected)), words
+        if words[0] == "recommend":
+            assert f" Recommended: {expected} " in said
+
+
+def test_recommend_writes_the_page_again_beside_what_it_was_asked_for(tmp_path):
+    make(tmp_path / "s")
+    write_report(tmp_path / "s", [make(tmp_path / "other")])
+    assert lead(tmp_path / "s").startswith("Best composition: ")
+    confirm(tmp_path / "s")
+    publish(advice.recommend(tmp_path / "s"))
+    assert lead(tmp_path / "s").startswith("Recommended: ")
+    assert f"Minus {tmp_path / 'other'}" in (tmp_path / "s" / "report" / "index.html").read_text()
+    shutil.rmtree(tmp_path / "other")
+    publish(advice.recommend(tmp_path / "s"))
+    assert f"Minus {tmp_path / 'other'}" not in (tmp_path / "s" / "report" / "index.html").read_text()
+
+
+def test_what_is_withdrawn_is_said_and_the_page_no_longer_recommends_it(tmp_path):
+    make(tmp_path, branches="two")
+    write_report(tmp_path)
+    publish(advice.recommend(tmp_path))
+    save_experiment(tmp_path, load_experiment(tmp_path).model_copy(update={"seeds": (0, 1, 2, 3)}))
+    missing = [trial for trial in plan(load_experiment(tmp_path)) if not record_path(tmp_path, trial.id).exists()]
+    console = Console(width=200, record=True, file=io.StringIO())
+    take_back(tmp_path, missing, console)
+    assert "withdrawn: the recommendation in" in console.export_text()
+    assert not {"recommendation.json", KORNIA_FILE, TORCHVISION_FILE} & names_in(tmp_path / "report")
+    assert lead(tmp_path).startswith("Best composition so far, after 15 of 20 trials: ")
+    take_back(tmp_path, missing, console)
+    assert console.export_text() == ""  # said once
+
+
+def test_a_confirmation_that_goes_on_withdraws_what_the_earlier_one_said(tmp_path):
+    confirm(make(tmp_path))
+    write_report(tmp_path)
+    publish(advice.recommend(tmp_path))
+    assert lead(tmp_path).startswith("Recommended: ")
+    fresh = load_experiment(tmp_path / CONFIRMATION)
+    save_experiment(tmp_path / CONFIRMATION, fresh.model_copy(update={"seeds": (*fresh.seeds, 9)}))
+    console = Console(width=200, record=True, file=io.StringIO())
+    take_back(
+        tmp_path / CONFIRMATION, [t for t in plan(load_experiment(tmp_path / CONFIRMATION)) if t.seed == 9], console
+    )
+    assert f"withdrawn: the recommendation in {tmp_path / 'report'}" in console.export_text()
+    assert lead(tmp_path).startswith("Best composition: ")
+    assert not {"recommendation.json", KORNIA_FILE, TORCHVISION_FILE} & names_in(tmp_path / "report")

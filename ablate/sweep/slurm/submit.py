@@ -42,7 +42,8 @@ from ablate.sweep.slurm.past import Past, home, over, past, submissions
 from ablate.sweep.slurm.resources import side_by_side
 from ablate.sweep.slurm.script import batch_script, hand_over, job_folder
 from ablate.sweep.slurm.submission import Array, Submission, submission_path, write_submission
-from ablate.sweep.workspace import sole_user, withdraw
+from ablate.sweep.withdrawal import take_back
+from ablate.sweep.workspace import sole_user
 
 
 def submit_sweep(
@@ -80,7 +81,6 @@ def submit_sweep(
         state = survey(directory, trials, prunes=bool(experiment.prune))
         state = replace(state, failed=[result for result in state.failed if result.id not in now.busy])
         undone = make_way(directory, trials, state, retry_failed, console)
-        withdraw(directory, undone)
         to_run = [trial.id for trial in short_of(directory, undone, until)]
         waiting = [trial_id for trial_id in to_run if trial_id not in now.busy]
         say(console, summary(trials, state, retry_failed) + (f"; now up to epoch {until}" if until else ""))
@@ -89,10 +89,12 @@ def submit_sweep(
         if not waiting:
             say(console, "nothing to submit")
             save_experiment(directory, experiment)
+            take_back(directory, undone, console)
             return 1 if state.failed and not undone else 0
         packing = arrange(waiting, experiment, limits_for(experiment.slurm, now.mine, now.tell))
         submission = draw_up(directory, experiment.slurm, cache, packing, until)
         save_experiment(directory, experiment)
+        take_back(directory, undone, console)
         try:
             return _submit(directory, submission, packing, now.tell, console)
         except UsageError:

@@ -1,0 +1,53 @@
+"""Taking back a recommendation that trials which are to run could change: its files, the page, and a word about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ablate.config import Trial
+from ablate.console import command, counted, say
+from ablate.sweep.confirm import CONFIRMATION
+from ablate.sweep.plan import is_sweep
+from ablate.sweep.workspace import withdraw
+
+
+def concerned(directory: Path) -> list[Path]:
+    """The sweeps whose recommendation changes with the records in ``directory``: it, and the one that it confirms."""
+    confirms = directory.name == CONFIRMATION and is_sweep(directory.parent)
+    return [directory, directory.parent] if confirms else [directory]
+
+
+def take_back(directory: Path, to_run: Sequence[Trial], console: Console) -> None:
+    """Withdraw what ``to_run`` could change, say so, and let the pages say what holds now.
+
+    ``sweep.toml`` holds the new plan already, and what is to run again has no record.
+
+    Raises:
+        DiskTrouble: the directory may not be written to.
+    """
+    for place in concerned(directory):
+        if withdraw(place, to_run):
+            again = command("ablate", "recommend", place)
+            say(
+                console,
+                f"withdrawn: the recommendation in {place / 'report'} and its pipeline files, since "
+                f"{counted(len(to_run), 'trial')} will run that could change it; {again} after that",
+                "yellow",
+            )
+        if to_run:
+            correct_page(place)
+
+
+def correct_page(directory: Path) -> None:
+    """Write the page again if it recommends something."""
+    from ablate.report.asked import asked_for
+
+    page = asked_for(directory)
+    if page and page.recommends:
+        from ablate.report.sweep import read_sweep
+        from ablate.report.write import write_again  # Matplotlib: not before the first trial, unless it has to be
+
+        write_again(read_sweep(directory, page.measure))
