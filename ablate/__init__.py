@@ -5,27 +5,28 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ablate._version import __version__
+
 if TYPE_CHECKING:
     from ablate.api import grid
-    from ablate.composition import Composition, TransformPair
-    from ablate.config import TrialConfig
+    from ablate.config.trial import TrialConfig
     from ablate.data import prepare
     from ablate.ops import Op, op, param, register
+    from ablate.ops.composition import Composition
+    from ablate.ops.pair import TransformPair
     from ablate.report import write_report
     from ablate.report.heatmap import heatmap
     from ablate.report.recommend import recommend
-    from ablate.results import TrialResult
     from ablate.simclr.lars import LARS
     from ablate.simclr.loss import nt_xent
+    from ablate.sweep.record import TrialResult
     from ablate.table import load_results
-    from ablate.trial import run_trial
-
-__version__ = "0.1.0"
+    from ablate.trial.run import run_trial
 
 _HOME = {
-    "Composition": "ablate.composition",
-    "TransformPair": "ablate.composition",
-    "TrialConfig": "ablate.config",
+    "Composition": "ablate.ops.composition",
+    "TransformPair": "ablate.ops.pair",
+    "TrialConfig": "ablate.config.trial",
     "grid": "ablate.api",
     "Op": "ablate.ops",
     "op": "ablate.ops",
@@ -36,10 +37,10 @@ _HOME = {
     "recommend": "ablate.report.recommend",
     "write_report": "ablate.report",
     "LARS": "ablate.simclr.lars",
-    "TrialResult": "ablate.results",
+    "TrialResult": "ablate.sweep.record",
     "load_results": "ablate.table",
     "nt_xent": "ablate.simclr.loss",
-    "run_trial": "ablate.trial",
+    "run_trial": "ablate.trial.run",
 }
 
 __all__ = [

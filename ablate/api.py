@@ -45,14 +45,15 @@ def grid(
         UsageError: an unknown op, field or setting, or a value that is not allowed; nothing has run then.
         KeyboardInterrupt: it was interrupted; the same call resumes.
     """
+    from ablate.config.experiment import ExperimentFile, validated
     from ablate.data import cache_dir
-    from ablate.experiment_file import ExperimentFile, validated
-    from ablate.inputs import default_out, described, prepare_images, sized_as_before
+    from ablate.launch.local import INTERRUPTED, check_out
+    from ablate.launch.start import run_here
     from ablate.ops import split_list
-    from ablate.resolve import request_of, understand
-    from ablate.settings import SETTABLE
-    from ablate.sweep.launch import run_here
-    from ablate.sweep.run import INTERRUPTED, check_out
+    from ablate.planning.images import described, prepare_images
+    from ablate.planning.request import default_out, sized_as_before
+    from ablate.planning.settings import SETTABLE
+    from ablate.planning.understand import request_of, understand
 
     names = split_list(ops, ",") if isinstance(ops, str) else list(ops)
     fields = ExperimentFile.model_fields

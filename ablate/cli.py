@@ -15,24 +15,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from ablate import __version__, options
-from ablate.config import LARGEST_SEED
+from ablate import options
+from ablate._version import __version__
+from ablate.config.base import LARGEST_SEED
 from ablate.console import counted, is_main, make_console, replace_unknown_characters, say, say_each, say_text
 from ablate.errors import UsageError
 from ablate.exits import P, refused_writes, with_exit_code
+from ablate.files import DiskTrouble
 from ablate.help import WIDTH, Command, Commands
-from ablate.results import DiskTrouble
-from ablate.sweep.slurm import cluster
+from ablate.launch.slurm import cluster
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablate.config import Slurm, Trial
+    from ablate.config.experiment import ExperimentFile
+    from ablate.config.slurm import Slurm
+    from ablate.config.sweep import Trial
     from ablate.data import DataSet
-    from ablate.experiment_file import ExperimentFile
+    from ablate.planning.settings import Request
     from ablate.report.recommend import Choice
-    from ablate.results import TrialResult
-    from ablate.settings import Request
+    from ablate.sweep.record import TrialResult
 
 app = typer.Typer(
     cls=Commands,
@@ -141,9 +143,9 @@ def grid(
 
     It is `ablate run` for the commonest experiment, and leaves that as a file in DIR/experiment.toml.
     """
-    from ablate.inputs import default_out, make_request, with_data
     from ablate.ops import split_list
-    from ablate.settings import acting, validate
+    from ablate.planning.request import default_out, make_request, with_data
+    from ablate.planning.settings import acting, validate
 
     flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
     flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
@@ -203,8 +205,8 @@ def run(
     launcher: options.Launcher = "local",
 ) -> int:
     """Run the experiment of a file: ops, compositions and any settings as axes. The same command again resumes."""
-    from ablate.experiment_file import read
-    from ablate.settings import SETTABLE
+    from ablate.config.experiment import read
+    from ablate.planning.settings import SETTABLE
 
     asked = read(file, settings or [], sorted(SETTABLE))
     directory = out or Path("results") / file.stem
@@ -274,19 +276,20 @@ def search(
     With --launcher slurm it submits every batch and waits for it; stopped, the same command goes on there too.
     """
     from ablate.data import cache_dir
-    from ablate.inputs import default_out, described, make_request, prepare_images, with_data
+    from ablate.launch.local import INTERRUPTED, check_out
+    from ablate.launch.pool import default_devices
+    from ablate.launch.start import training_here, training_there
     from ablate.ops import split_list
-    from ablate.outline import outline
+    from ablate.planning.images import described, prepare_images
+    from ablate.planning.outline import outline
+    from ablate.planning.request import default_out, make_request, with_data
+    from ablate.planning.settings import op_defaults, validate
+    from ablate.planning.understand import search_of, understand
     from ablate.report import write_report
     from ablate.report.study import add_to_storage, check_storage
-    from ablate.resolve import search_of, understand
     from ablate.search.budget import Budget
     from ablate.search.dry_run import show_search
     from ablate.search.run import run_search
-    from ablate.settings import op_defaults, validate
-    from ablate.sweep.launch import training_here, training_there
-    from ablate.sweep.local import default_devices
-    from ablate.sweep.run import INTERRUPTED, check_out
 
     far, names = launcher == "slurm", split_list(ops, ",")
     flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size}
@@ -340,16 +343,16 @@ def search(
 @command
 def schema() -> None:
     """Print the JSON schema of experiment files, with which editors complete and check them."""
-    from ablate.experiment_file import json_schema
-    from ablate.settings import SETTABLE
+    from ablate.config.experiment import json_schema
+    from ablate.planning.settings import SETTABLE
 
     typer.echo(json_schema(sorted(SETTABLE)), nl=False)
 
 
 def _file(command: str, request: Request, protocol: str | None, **asked: Any) -> ExperimentFile:
     """The experiment file that the flags of ``command`` amount to: what ``request`` has understood, and ``asked``."""
+    from ablate.config.experiment import validated
     from ablate.evaluation.protocols import parse_protocols
-    from ablate.experiment_file import validated
 
     understood = {"data": request.data, "eval_data": request.eval_data, "set": dict(request.values)}
     protocols = list(parse_protocols(protocol)) if protocol else []
@@ -369,10 +372,10 @@ def _sweep(
 ) -> int:
     """Run ``file`` in ``directory``, here or, if ``far``, on the cluster; everything is checked before any work."""
     from ablate.data import cache_dir
-    from ablate.inputs import described, prepare_images
-    from ablate.resolve import understand
-    from ablate.sweep.launch import run_here, submit
-    from ablate.sweep.run import check_out
+    from ablate.launch.local import check_out
+    from ablate.launch.start import run_here, submit
+    from ablate.planning.images import described, prepare_images
+    from ablate.planning.understand import understand
 
     request, slurm = _where(file, directory, {**jobs, "workers": workers}, far=far, submits=not dry_run)
     asked = understand(file, request)
@@ -392,10 +395,10 @@ def _where(
 ) -> tuple[Request, Slurm | None]:
     """What ``file`` asks of every trial, on the device that it will have, and what its jobs ask of the cluster."""
     from ablate.distributed import asked_for
-    from ablate.inputs import sized_as_before
-    from ablate.resolve import request_of
-    from ablate.settings import validate
-    from ablate.sweep.slurm.resources import gather, refuse_without_slurm, resources, with_device
+    from ablate.launch.slurm.resources import gather, refuse_without_slurm, resources, with_device
+    from ablate.planning.request import sized_as_before
+    from ablate.planning.settings import validate
+    from ablate.planning.understand import request_of
 
     if (size := asked_for()) > 1:
         raise UsageError(
@@ -450,16 +453,17 @@ def train(
 
     Under torchrun, all its processes train together: torchrun --nproc-per-node 2 -m ablate train crop+color
     """
-    from ablate.config import Trial
+    from ablate.config.sweep import Trial
     from ablate.data import cache_dir
     from ablate.distributed import asked_for
     from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
-    from ablate.inputs import described, make_request, prepare_images, with_data
+    from ablate.files import check_writable
+    from ablate.launch.dry_run import show_trial
     from ablate.ops import parse_op, spec
-    from ablate.outline import outline_of
-    from ablate.settings import op_defaults, parse_assignments, parse_one, trial_config, validate
-    from ablate.sweep.dry_run import show_trial
-    from ablate.sweep.run import check_writable
+    from ablate.planning.images import described, prepare_images
+    from ablate.planning.outline import outline_of
+    from ablate.planning.request import make_request, with_data
+    from ablate.planning.settings import op_defaults, parse_assignments, parse_one, trial_config, validate
 
     flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
     flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
@@ -498,9 +502,10 @@ def _train(
     keep_encoder: bool,
 ) -> int:
     """Train and evaluate ``trial`` in this process, or in those that torchrun started; returns the exit code."""
-    from ablate.sweep.room import refuse_without_room, room_for
-    from ablate.sweep.workspace import log_path, logging_to
-    from ablate.trial import Context, Interrupted, run_trial, taking_part
+    from ablate.launch.room import refuse_without_room, room_for
+    from ablate.sweep.progress import log_path, logging_to
+    from ablate.trial.context import Context, Interrupted, taking_part
+    from ablate.trial.run import run_trial
 
     config = trial.config
     count = len(images.train.labels) + len(images.test.labels)
@@ -566,10 +571,10 @@ def status(
     every: options.Every = None,
 ) -> None:
     """Say what is done, running, queued, failed and missing: from the disk, and from Slurm where there is one."""
+    from ablate.launch.slurm.past import look_up
+    from ablate.launch.status import sweep_status
+    from ablate.launch.watch import EVERY
     from ablate.report.live import print_status, watch_status
-    from ablate.sweep.slurm.past import look_up
-    from ablate.sweep.status import sweep_status
-    from ablate.sweep.watch import EVERY
 
     if watch:
         watch_status(directory, make_console(), every or EVERY)
@@ -585,7 +590,7 @@ def cancel(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first")] = False,
 ) -> int:
     """Cancel the sweep's Slurm jobs. Records and checkpoints stay; the sweep's command goes on from there."""
-    from ablate.sweep.slurm.cancel import cancel_sweep
+    from ablate.launch.slurm.cancel import cancel_sweep
 
     console = make_console()
 
@@ -610,7 +615,7 @@ def logs(
     lines: Annotated[int | None, typer.Option(help="Only the last so many lines", min=1)] = None,
 ) -> int:
     """Print what a trial said; of one without a result, also what its Slurm job said."""
-    from ablate.sweep.logs import print_log
+    from ablate.launch.logs import print_log
 
     return print_log(directory, cell, seed, lines, make_console())
 
@@ -632,9 +637,9 @@ def report(
     Further directories are compared with the first: another data set, other branches, another budget. With --watch the
     page refreshes itself in the browser until the sweep has ended.
     """
+    from ablate.launch.watch import EVERY, changes
     from ablate.report import write_report
     from ablate.report.live import headline
-    from ablate.sweep.watch import EVERY, changes
 
     first, *others = directories
     console, pause = make_console(), every or EVERY
@@ -712,10 +717,10 @@ def _confirm(
     choice: Choice, seeds: int, workers: int | None, cache: str | None, retry_failed: bool, dry_run: bool
 ) -> int:
     from ablate.data import cache_dir
-    from ablate.inputs import images_of
+    from ablate.launch.start import run_here, submit
+    from ablate.planning.images import images_of
     from ablate.report.recommend import to_confirm
     from ablate.sweep.confirm import CONFIRMATION, confirmation
-    from ablate.sweep.launch import run_here, submit
 
     directory, experiment = choice.sweep.directory, choice.sweep.experiment
     if experiment.shared.branches == "two":
@@ -786,8 +791,8 @@ def evaluate(
     """Run further evaluation protocols on the encoders that DIR keeps, and add them to the records."""
     from ablate.data import cache_dir
     from ablate.evaluation.protocols import parse_protocols
-    from ablate.settings import resolve_device
-    from ablate.sweep.reevaluate import reevaluate
+    from ablate.planning.settings import resolve_device
+    from ablate.trial.reevaluate import reevaluate
 
     specs = parse_protocols(protocol)
     where = resolve_device(device) if device else None
@@ -824,9 +829,10 @@ def preview(
 ) -> None:
     """Draw what an encoder will see: a contact sheet of compositions, or the transform pairs of a whole grid."""
     from ablate.data import cache_dir
-    from ablate.inputs import make_request, prepare_images
+    from ablate.planning.images import prepare_images
+    from ablate.planning.request import make_request
+    from ablate.planning.settings import named_ops, parse_one, validate
     from ablate.preview import check_target, draw_grid, draw_sheet, save
-    from ablate.settings import named_ops, parse_one, validate
 
     if bool(compositions) == bool(ops):
         raise UsageError("name either compositions (ablate preview crop+color) or a grid's ops (--ops crop,color)")

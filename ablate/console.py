@@ -123,3 +123,15 @@ def _broken(text: str, indent: str, width: int, end: str = "") -> list[str]:
         break_on_hyphens=False,
     )
     return [line.replace(GLUE, " ") + end * (number < len(found)) for number, line in enumerate(found, start=1)]
+
+
+def clock(seconds: float) -> str:
+    """``42 s``, ``3 min 05 s``, ``2 h 10 min``, ``2 days 03 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole >= 2 * 86400:
+        return f"{whole // 86400} days {whole % 86400 // 3600:02d} h"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

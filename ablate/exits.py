@@ -14,9 +14,9 @@ import typer
 
 from ablate.console import make_console, say
 from ablate.errors import UsageError
-from ablate.lease import Held, LostLease
-from ablate.results import DiskTrouble
-from ablate.sweep.slurm.cluster import ClusterTrouble
+from ablate.files import DiskTrouble
+from ablate.launch.slurm.cluster import ClusterTrouble
+from ablate.sweep.lease import Held, LostLease
 
 P = ParamSpec("P")
 

@@ -10,12 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-from ablate.config import Trial
+from ablate.config.sweep import Trial
 from ablate.errors import UsageError
+from ablate.files import check_file, write_atomically
 from ablate.report.study import write_study
 from ablate.report.sweep import Sweep
-from ablate.results import TrialResult, write_atomically
-from ablate.sweep.run import check_file
+from ablate.sweep.record import TrialResult
 
 Format = Literal["csv", "parquet", "optuna"]
 SUFFIX: dict[Format, str] = {"csv": "trials.csv", "parquet": "trials.parquet", "optuna": "study.db"}

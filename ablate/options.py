@@ -221,7 +221,7 @@ JOBS: dict[str, Any] = {
     "container": Container,
     "extra": Sbatch,
 }
-"""What a job asks of the cluster, by field of :class:`~ablate.config.Slurm`."""
+"""What a job asks of the cluster, by field of :class:`~ablate.config.slurm.Slurm`."""
 
 
 def with_jobs(function: Callable[..., int]) -> Callable[..., int]:

@@ -16,19 +16,20 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
 from torch import Tensor
 
-from ablate.composition import Composition, Streams, TransformPair, Words
-from ablate.config import NamedOp, TrialConfig
+from ablate.config.sweep import NamedOp
+from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident
 from ablate.errors import UsageError, unknown
+from ablate.files import check_file, write_atomically
 from ablate.ops import center_crop
-from ablate.outline import outline_of
-from ablate.previews import GAP, mosaic
+from ablate.ops.composition import Composition
+from ablate.ops.pair import Streams, TransformPair, Words
+from ablate.planning.outline import outline_of
+from ablate.planning.settings import Request, shared_config
 from ablate.report.heatmap import short_names, spelled_out
-from ablate.results import write_atomically
 from ablate.rng import derive_seed
-from ablate.settings import Request, shared_config
 from ablate.sweep.plan import cell_label
-from ablate.sweep.run import check_file
+from ablate.trial.thumbnail import GAP, mosaic
 
 FORMATS = ("png", "webp", "svg", "pdf")
 DPI = 150

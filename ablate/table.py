@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.results import read_records
 from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan
+from ablate.sweep.record import read_records
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.functional import to_pil_image
 
-from ablate.composition import Streams, TransformPair
+from ablate.ops.pair import Streams, TransformPair
 from benchmarks.harness import measure, save
 from benchmarks.with_kornia import kernel_size, kornia_views
 

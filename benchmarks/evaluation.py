@@ -17,9 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from ablate.data import DataSet, cache_dir, prepare
 from ablate.evaluation.frozen import BATCH, Frozen
 from ablate.evaluation.linear import L2_SWEEP, fit, standardise
-from ablate.results import read_records
-from ablate.settings import Request, shared_config
+from ablate.planning.settings import Request, shared_config
 from ablate.simclr.trainer import Trainer
+from ablate.sweep.record import read_records
 from benchmarks.harness import measure, quartiles, save
 
 CPU = torch.device("cpu")

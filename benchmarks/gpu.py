@@ -19,14 +19,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ablate.composition import Composition, Streams, TransformPair
-from ablate.config import Encoder, Head, Optimiser, TrialConfig
+from ablate.config.trial import Encoder, Head, Optimiser, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.linear import linear_evaluation
-from ablate.provenance import host, versions
+from ablate.ops.composition import Composition
+from ablate.ops.pair import Streams, TransformPair
 from ablate.simclr.graph import Graph, aside
 from ablate.simclr.trainer import Trainer
+from ablate.trial.provenance import host, versions
 from benchmarks.harness import RESULTS, quartiles
 from benchmarks.with_kornia import kornia_views
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ablate.provenance import host, versions
+from ablate.trial.provenance import host, versions
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -28,8 +28,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ablate.composition import PairParams, TransformPair
 from ablate.ops import Crop, Op, Params, resized_crop
+from ablate.ops.pair import PairParams, TransformPair
 from benchmarks.harness import save
 from benchmarks.with_kornia import kornia_views
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 
-from ablate.composition import Composition
-from ablate.config import Encoder, Head, TrialConfig
+from ablate.config.trial import Encoder, Head, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.distributed import ALONE
+from ablate.ops.composition import Composition
 from ablate.simclr import loss
 from ablate.simclr.trainer import Trainer
 from benchmarks.harness import save

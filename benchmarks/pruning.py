@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from ablate.config import Rung
+from ablate.config.sweep import Rung
 from ablate.inference.model import estimate
-from ablate.results import read_records
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.prune import RUNGS, go_on, knn_at
+from ablate.sweep.record import read_records
 
 TUNED_ON, TRIED_ON = Path("results/fig5-glyphs-5-seeds"), Path("results/fig5-glyphs")
 Array = NDArray[np.float64]

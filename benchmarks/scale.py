@@ -27,19 +27,21 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from ablate.config import DataIdentity, Experiment, NamedOp, OpSpec, Trial, TrialConfig
-from ablate.provenance import versions
+from ablate.config.base import OpSpec
+from ablate.config.sweep import Experiment, NamedOp, Trial
+from ablate.config.trial import DataIdentity, TrialConfig
+from ablate.launch import dry_run
+from ablate.launch.display import Progress
+from ablate.launch.estimate import Estimate
+from ablate.launch.status import sweep_status
 from ablate.report import write_report
 from ablate.report.live import print_status
-from ablate.results import record_path
-from ablate.sweep import dry_run
-from ablate.sweep.estimate import Estimate
 from ablate.sweep.plan import load_experiment, plan, save_experiment
-from ablate.sweep.progress import Progress
-from ablate.sweep.run import survey
-from ablate.sweep.status import sweep_status
-from ablate.sweep.workspace import running_directory
+from ablate.sweep.progress import running_directory
+from ablate.sweep.record import record_path
+from ablate.sweep.survey import survey
 from ablate.table import load_results
+from ablate.trial.provenance import versions
 from benchmarks.harness import save
 
 SHAPES = {  # by name: (ops, seeds) of each size

@@ -17,10 +17,11 @@ from collections.abc import Callable
 
 import torch
 
-from ablate.composition import Composition, Streams, TransformPair
-from ablate.config import Encoder, Head, TrialConfig
+from ablate.config.trial import Encoder, Head, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.distributed import ALONE
+from ablate.ops.composition import Composition
+from ablate.ops.pair import Streams, TransformPair
 from ablate.simclr.loss import nt_xent_with_top1
 from ablate.simclr.trainer import Trainer
 from benchmarks.harness import exponent, save

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ablate.config import Experiment, NamedComposition, Rung, Search
+from ablate.config.sweep import Experiment, NamedComposition, Rung, Search
 from ablate.search.propose import Known, propose
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.prune import RUNGS, go_on

@@ -21,12 +21,12 @@ from unittest import mock
 
 import torch
 
-from ablate.composition import Composition
 from ablate.data import cache_dir, prepare
+from ablate.ops.composition import Composition
 from ablate.ops.cpu import kernel
-from ablate.settings import Request, shared_config
+from ablate.planning.settings import Request, shared_config
 from ablate.simclr.trainer import Trainer
-from ablate.trial import run_trial
+from ablate.trial.run import run_trial
 from benchmarks.harness import quartiles, save
 
 ROUNDS = 5

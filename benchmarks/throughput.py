@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, replace_all_batch_norm_modules_, stack_module_state, vmap
 
-from ablate.config import TrialConfig
+from ablate.config.trial import TrialConfig
 from ablate.data import cache_dir, prepare
 from ablate.distributed import ALONE
-from ablate.settings import Request, shared_config
+from ablate.planning.settings import Request, shared_config
 from ablate.simclr.loss import nt_xent_with_top1
 from ablate.simclr.trainer import build_model
 from benchmarks.harness import measure, save

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_pil_image
 
-from ablate.composition import Composition
-from ablate.config import Encoder, Optimiser, TrialConfig
+from ablate.config.trial import Encoder, Optimiser, TrialConfig
 from ablate.data import DataSet, cache_dir, prepare
-from ablate.settings import Request, shared_config
+from ablate.ops.composition import Composition
+from ablate.planning.settings import Request, shared_config
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.trainer import Trainer
 from benchmarks.harness import measure, save

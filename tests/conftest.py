@@ -7,7 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ablate.config import DataIdentity, Experiment, NamedOp, OpSpec, TrialConfig
+from ablate.config.base import OpSpec
+from ablate.config.sweep import Experiment, NamedOp
+from ablate.config.trial import DataIdentity, TrialConfig
 
 torch.set_num_threads(1)
 

@@ -290,9 +290,9 @@ def test_preview_is_a_contact_sheet_of_compositions(tmp_path):
 
 def test_a_contact_sheet_shows_once_what_always_draws_the_same(cache):
     from ablate.data import prepare
-    from ablate.inputs import make_request
+    from ablate.planning.request import make_request
+    from ablate.planning.settings import parse_one
     from ablate.preview import draw_sheet
-    from ablate.settings import parse_one
 
     request = make_request("glyphs", "two", "cpu", None, None)
     compositions = [parse_one(request, text) for text in ("solarize", "color")]
@@ -329,7 +329,8 @@ def test_ops_lists_every_op():
 
 def test_what_runs_before_the_first_trial_imports_torch_and_little_else():
     unneeded = "{'torchvision', 'torch._dynamo', 'sklearn', 'scipy.stats', 'pandas', 'matplotlib'}"
-    script = f"import sys, ablate.inputs, ablate.settings, ablate.sweep.launch; print({unneeded} & set(sys.modules))"
+    modules = "ablate.planning.request, ablate.planning.settings, ablate.launch.start"
+    script = f"import sys, {modules}; print({unneeded} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -344,7 +345,7 @@ def test_what_runs_before_the_first_trial_imports_torch_and_little_else():
 )
 def test_what_reads_the_disk_imports_no_torch(args, unneeded, experiment, tmp_path):
     from ablate.sweep.plan import plan, save_experiment
-    from ablate.sweep.workspace import log_path
+    from ablate.sweep.progress import log_path
 
     save_experiment(tmp_path, experiment)
     log = log_path(tmp_path, plan(experiment)[0].id)
@@ -364,8 +365,8 @@ def test_what_reads_the_disk_imports_no_torch(args, unneeded, experiment, tmp_pa
 
 
 def test_report_watch_refreshes_the_page_until_the_sweep_has_ended(experiment, tmp_path):
-    from ablate.results import write_record
     from ablate.sweep.plan import plan, save_experiment
+    from ablate.sweep.record import write_record
     from tests.report.test_report import record
     from tests.sweep.test_status import begin
 

@@ -13,8 +13,8 @@ from ablate.report.paper import beside_the_paper
 from ablate.report.statistics import paired_difference, summary
 from ablate.report.sweep import read_sweep
 from ablate.report.tables import write_csv
-from ablate.results import read_records
 from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.record import read_records
 
 RESULTS = Path(__file__).parents[1] / "results"
 SEVEN, FIVE_SEEDS = RESULTS / "fig5-glyphs", RESULTS / "fig5-glyphs-5-seeds"

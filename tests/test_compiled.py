@@ -10,11 +10,12 @@ import torch
 from torch._dynamo.utils import counters
 from torch.testing import assert_close
 
-from ablate.composition import Composition, Streams, TransformPair
-from ablate.config import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
+from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.errors import UsageError
-from ablate.settings import Request, shared_config, trial_config
+from ablate.ops.composition import Composition
+from ablate.ops.pair import Streams, TransformPair
+from ablate.planning.settings import Request, shared_config, trial_config
 from ablate.simclr.trainer import Trainer
 
 

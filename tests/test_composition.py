@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.composition import Composition, Streams, TransformPair
-from ablate.config import Base
+from ablate.config.trial import Base
 from ablate.errors import UsageError
 from ablate.ops import Crop, center_crop, resized_crop
+from ablate.ops.composition import Composition
+from ablate.ops.pair import Streams, TransformPair
 from ablate.rng import stream
 
 

@@ -6,7 +6,8 @@ import pickle
 import pytest
 from pydantic import ValidationError
 
-from ablate.config import RECORDED, Base, DataIdentity, Encoder, Head, OpSpec, TrialConfig
+from ablate.config.base import RECORDED, OpSpec
+from ablate.config.trial import Base, DataIdentity, Encoder, Head, TrialConfig
 
 DATA = DataIdentity(name="glyphs", fingerprint="0123", classes=10)
 CROP = OpSpec(name="crop", version=1, params={"area": [0.5, 1.0], "p": 1.0})

@@ -11,15 +11,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-import ablate.trial
-from ablate import encoders
-from ablate.config import Base, DataIdentity, Encoder, Head, Optimiser, Trial, TrialConfig
+import ablate.trial.run
+from ablate.config.sweep import Trial
+from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.errors import UsageError
-from ablate.results import DiskTrouble
+from ablate.files import DiskTrouble
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.head import ProjectionHead
-from ablate.trial import run_trial
+from ablate.trial import encoders
+from ablate.trial.run import run_trial
 
 
 def trial_of(name="resnet8", size=16, seed=0, reference=None, **changes):
@@ -188,9 +189,9 @@ def config(data):
 
 def test_a_trial_keeps_its_encoder_before_its_record(data, config, tmp_path, monkeypatch):
     written = []
-    write = ablate.trial.write_record
+    write = ablate.trial.run.write_record
     monkeypatch.setattr(
-        ablate.trial, "write_record", lambda *args: written.append(encoders.kept(tmp_path)) or write(*args)
+        ablate.trial.run, "write_record", lambda *args: written.append(encoders.kept(tmp_path)) or write(*args)
     )
     result = run_trial(config, tmp_path, data=data, keep_encoders="all")
     assert written == [[result.id]]

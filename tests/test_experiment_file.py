@@ -12,13 +12,13 @@ import jsonschema
 import pytest
 import torch
 
-from ablate import settings
+from ablate.config.experiment import json_schema, points, read, to_toml, validated
 from ablate.data import DataSet
 from ablate.errors import UsageError
-from ablate.experiment_file import json_schema, points, read, to_toml, validated
-from ablate.resolve import request_of, understand
-from ablate.settings import SETTABLE, trial_config
-from ablate.sweep import worker
+from ablate.launch import worker
+from ablate.planning import settings
+from ablate.planning.settings import SETTABLE, trial_config
+from ablate.planning.understand import request_of, understand
 from ablate.sweep.plan import EXPERIMENT_FILE, load_experiment, plan, save_experiment
 from tests.support import commands
 from tests.sweep.test_local import SETTINGS, results

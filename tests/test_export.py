@@ -11,8 +11,8 @@ import pytest
 from ablate import export
 from ablate.report.study import ALONE
 from ablate.report.sweep import read_sweep
-from ablate.results import write_record
 from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.record import write_record
 from tests.report.test_figures import strengths
 from tests.report.test_report import by_position, record, sweep
 from tests.test_cli import ablate, one_sentence

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from ablate.config import Encoder, Optimiser, TrialConfig
+from ablate.config.trial import Encoder, Optimiser, TrialConfig
 from ablate.errors import UsageError
-from ablate.footprint import BASE, dimensions, kept_per_view, peak, training_peak, weights
+from ablate.launch import oom as memory
+from ablate.launch.room import Room, refuse_without_room
+from ablate.planning.footprint import BASE, dimensions, kept_per_view, peak, training_peak, weights
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.head import ProjectionHead
-from ablate.sweep import memory
-from ablate.sweep.room import Room, refuse_without_room
 
 ENCODERS = [
     ("resnet8", 16, 30),

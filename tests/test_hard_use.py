@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from ablate.config import LARGEST_SEED, DataIdentity, NamedComposition, Optimiser, TrialConfig
+from ablate.config.base import LARGEST_SEED
+from ablate.config.sweep import NamedComposition
+from ablate.config.trial import DataIdentity, Optimiser, TrialConfig
 from ablate.report import write_report
-from ablate.results import write_record
 from ablate.simclr.trainer import _remedy
 from ablate.sweep.confirm import confirmation
 from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
+from ablate.sweep.record import write_record
 from tests.report.test_report import make_experiment, record
 from tests.sweep.test_local import SETTINGS, command, results
 from tests.test_cli import ablate, one_sentence

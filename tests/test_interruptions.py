@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-import ablate.trial
-from ablate.composition import Composition
-from ablate.config import Base, Optimiser
+import ablate.trial.run
+from ablate.config.trial import Base, Optimiser
 from ablate.distributed import ALONE, World
 from ablate.evaluation.protocols import PROTOCOLS
-from ablate.lease import Attempt, running_directory
-from ablate.results import read_record, read_records
+from ablate.ops.composition import Composition
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Trainer
-from ablate.trial import Context, Interrupted, run_trial
+from ablate.sweep.lease import Attempt, running_directory
+from ablate.sweep.record import read_record, read_records
+from ablate.trial.context import Context, Interrupted
+from ablate.trial.run import run_trial
 from tests.simclr import ranks
 from tests.simclr.test_processes import config, data
 from tests.sweep.test_local import SETTINGS
@@ -142,7 +143,7 @@ def test_checkpoints_within_an_epoch_change_nothing(made, saved, tmp_path, monke
     whole = run(tmp_path / "whole")
     assert saved == [STEPS, 2 * STEPS]  # this trial takes less than five minutes
     saved.clear(), made.clear()
-    monkeypatch.setattr(ablate.trial, "CHECKPOINT_EVERY", 0)
+    monkeypatch.setattr(ablate.trial.run, "CHECKPOINT_EVERY", 0)
     assert comparable(run(tmp_path / "part")) == comparable(whole)
     assert saved == [*range(STEPS + 1), *range(STEPS, 2 * STEPS + 1)]
     assert made == EVERY_STEP
@@ -152,7 +153,7 @@ def test_killed_after_a_checkpoint_within_an_epoch(made, saved, tmp_path, monkey
     """Without a warning, so that the step under way is lost, and no more."""
     whole = run(tmp_path / "whole")
     made.clear()
-    monkeypatch.setattr(ablate.trial, "CHECKPOINT_EVERY", 0)
+    monkeypatch.setattr(ablate.trial.run, "CHECKPOINT_EVERY", 0)
     step = Trainer._step
 
     def killed(self, number, *rest):
@@ -176,7 +177,7 @@ import ablate.trial
 from ablate.simclr.trainer import Trainer
 from tests.test_interruptions import run
 
-ablate.trial.CHECKPOINT_EVERY = 0
+ablate.trial.attempt.CHECKPOINT_EVERY = 0
 step = Trainer._step
 Trainer._step = lambda self, number, *rest: os._exit(9) if number == 3 else step(self, number, *rest)
 run(sys.argv[1])
@@ -212,7 +213,7 @@ def in_processes(world: World) -> dict:
 def test_processes_stopped_within_an_epoch_and_in_evaluation(tmp_path, monkeypatch):
     monkeypatch.setenv("ABLATE_TEST_OUT", str(tmp_path))
     for found in ranks.run("tests.test_interruptions:in_processes", (2,), tmp_path)[2]:
-        whole, resumed = map(ablate.results.TrialResult.model_validate_json, found["records"])
+        whole, resumed = map(ablate.sweep.record.TrialResult.model_validate_json, found["records"])
         assert found["counts"] == [10, 12, 20, 20]
         assert resumed.attempts == 3
         assert comparable(resumed) == comparable(whole)

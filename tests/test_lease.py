@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ablate import lease
-from ablate.lease import Attempt, Held, Lease, LostLease, claim, holder, last_attempt, release, running_directory
+from ablate.sweep import lease
+from ablate.sweep.lease import Attempt, Held, Lease, LostLease, claim, holder, last_attempt, release, running_directory
 
 TRIAL = "0123456789abcdef-s0"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.measure import measure_for, measured_by, on_validation
+from ablate.config.measure import measure_for, measured_by, on_validation
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ablate.failure import is_out_of_memory
-from ablate.results import MEMORY_ADVICE, OUT_OF_MEMORY
-from ablate.trial import run_trial
+from ablate.sweep.record import MEMORY_ADVICE, OUT_OF_MEMORY
+from ablate.trial.failure import is_out_of_memory
+from ablate.trial.run import run_trial
 from tests.simclr.test_processes import config, data
 
 CPU = (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.config import Encoder, Optimiser, Variant
-from ablate.outline import outline, outline_of
-from ablate.sweep.dry_run import cell_names
+from ablate.config.sweep import Variant
+from ablate.config.trial import Encoder, Optimiser
+from ablate.launch.dry_run import cell_names
+from ablate.planning.outline import outline, outline_of
 from ablate.sweep.plan import plan
 
 

@@ -7,13 +7,14 @@ import itertools
 import pytest
 import torch
 
-from ablate.composition import Composition, Streams, TransformPair
 from ablate.data import prepare
-from ablate.inputs import make_request
 from ablate.ops import Op, names, op
+from ablate.ops.composition import Composition
 from ablate.ops.op import short
+from ablate.ops.pair import Streams, TransformPair
+from ablate.planning.request import make_request
+from ablate.planning.settings import named_ops, parse_one
 from ablate.preview import draw_grid, draw_sheet
-from ablate.settings import named_ops, parse_one
 
 SIZES = [(32, 32)] * 8
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ablate.composition import Composition
-from ablate.previews import GAP, LARGEST, PAIRS, mosaic, pairs, write_preview
-from ablate.results import preview_path
-from ablate.trial import run_trial
+from ablate.ops.composition import Composition
+from ablate.sweep.record import preview_path
+from ablate.trial.run import run_trial
+from ablate.trial.thumbnail import GAP, LARGEST, PAIRS, mosaic, pairs, write_preview
 from tests.test_trial import comparable, config, data  # noqa: F401
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def test_a_trial_leaves_a_picture_of_its_pairs_and_the_same_record(data, small, 
     result = run_trial(small, tmp_path / "a", data=data)
     with Image.open(preview_path(tmp_path / "a", small.key)) as picture:
         assert picture.size == (PAIRS * (16 + GAP) - GAP, 2 * (16 + GAP) - GAP)
-    monkeypatch.setattr("ablate.trial.write_preview", lambda *args: None)
+    monkeypatch.setattr("ablate.trial.run.write_preview", lambda *args: None)
     assert comparable(run_trial(small, tmp_path / "b", data=data)) == comparable(result)
     assert not (tmp_path / "b" / "previews").exists()
 

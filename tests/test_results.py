@@ -5,19 +5,9 @@ import json
 import pytest
 
 from ablate import load_results
-from ablate.config import DataIdentity, TrialConfig
-from ablate.results import (
-    BadRecord,
-    Failure,
-    TrialResult,
-    names_in,
-    read_record,
-    read_records,
-    record_path,
-    set_aside,
-    write_atomically,
-    write_record,
-)
+from ablate.config.trial import DataIdentity, TrialConfig
+from ablate.files import names_in, set_aside, write_atomically
+from ablate.sweep.record import BadRecord, Failure, TrialResult, read_record, read_records, record_path, write_record
 
 CONFIG = TrialConfig(composition=(), data=DataIdentity(name="glyphs", fingerprint="0123", classes=10))
 

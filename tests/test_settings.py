@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.config import DataIdentity, Encoder, Head
+from ablate.config.presets import NAMED
+from ablate.config.trial import DataIdentity, Encoder, Head
 from ablate.errors import UsageError
-from ablate.presets import NAMED
-from ablate.settings import Request, parse_assignments, parse_one, shared_config
+from ablate.planning.settings import Request, parse_assignments, parse_one, shared_config
 
 DATA = DataIdentity(name="x", fingerprint="f", classes=2)
 

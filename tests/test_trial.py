@@ -5,16 +5,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-import ablate.trial
-from ablate.config import Base, DataIdentity, Encoder, Head, OpSpec, Optimiser, Trial, TrialConfig
+import ablate.trial.run
+from ablate.config.base import OpSpec
+from ablate.config.sweep import Trial
+from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.distributed import LostRank
 from ablate.errors import UsageError
 from ablate.evaluation import frozen
-from ablate.lease import Attempt, Held, LostLease, running_directory
-from ablate.results import BadRecord, DiskTrouble, read_record, record_path
-from ablate.sweep.workspace import PROGRESS, write_progress
-from ablate.trial import Context, Interrupted, run_trial
+from ablate.files import DiskTrouble
+from ablate.sweep.lease import Attempt, Held, LostLease, running_directory
+from ablate.sweep.progress import PROGRESS, write_progress
+from ablate.sweep.record import BadRecord, read_record, record_path
+from ablate.trial.context import Context, Interrupted
+from ablate.trial.run import run_trial
 
 TIMING = {"timings", "attempts", "when", "host"}
 
@@ -97,7 +101,7 @@ def test_a_damaged_checkpoint_means_starting_over_with_the_same_result(data, con
 
 def test_a_finished_trial_is_not_run_again(data, config, tmp_path, monkeypatch):
     first = run_trial(config, tmp_path, data=data)
-    monkeypatch.setattr(ablate.trial, "Trainer", None)  # would fail if touched
+    monkeypatch.setattr(ablate.trial.run, "Trainer", None)  # would fail if touched
     assert run_trial(config, tmp_path, data=data) == first
 
 
@@ -196,7 +200,7 @@ def test_without_data_the_default_cache_is_read(data, config, cache, tmp_path, m
 
 def test_linear_evaluation_leaves_the_encoder_alone(data, config, tmp_path, monkeypatch):
     """No gradient reaches the encoder, and neither weights nor statistics move, once training is over."""
-    from ablate.trial import _Run
+    from ablate.trial.attempt import _Run
 
     evaluate, seen = _Run.evaluate, {}
 

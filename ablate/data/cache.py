@@ -23,7 +23,7 @@ from ablate.data.dataset import DataSet
 from ablate.data.digest import digest_of
 from ablate.data.entry import LAYOUT, META, Progress, Writer, is_whole, read
 from ablate.errors import UsageError, expanded
-from ablate.results import write_atomically
+from ablate.files import write_atomically
 
 
 class Source(Protocol):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ablate.config import ClassCounts, DataIdentity
-from ablate.measure import Measure, measure_for, reason
+from ablate.config.measure import Measure, measure_for, reason
+from ablate.config.sweep import ClassCounts
+from ablate.config.trial import DataIdentity
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,7 +103,7 @@ class DataSet:
 
     @property
     def measure(self) -> Measure:
-        """The accuracy that chooses on these images, by :func:`ablate.measure.measure_for`."""
+        """The accuracy that chooses on these images, by :func:`ablate.config.measure.measure_for`."""
         return measure_for(self.class_counts)
 
     @property

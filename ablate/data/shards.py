@@ -21,7 +21,7 @@ import numpy as np
 
 from ablate.data.decode import Corrupt, Levels, decode
 from ablate.data.kinds import Refused
-from ablate.results import write_atomically
+from ablate.files import write_atomically
 
 UNREADABLE = "unreadable: "
 BLOCK = 1 << 22  # bytes read at once

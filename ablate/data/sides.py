@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ablate.config import SMALL_IMAGE
+from ablate.config.trial import SMALL_IMAGE
 from ablate.data.scan import scan
 
 SAMPLE = 500  # training images whose headers are read

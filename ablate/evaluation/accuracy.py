@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ablate.measure import SUFFIXES, Measure
+from ablate.config.measure import SUFFIXES, Measure
 
 SCORED = "top-1 and balanced accuracy (the mean of the classes' recalls)"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ablate.config import SMALL_IMAGE
+from ablate.config.trial import SMALL_IMAGE
 from ablate.data import Split
 from ablate.ops import center_crop
 from ablate.rng import stream

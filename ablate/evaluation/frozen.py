@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ablate.config import TrialConfig
+from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident, Split
 from ablate.evaluation.features import unaugmented
 from ablate.simclr.probe import OnlineProbe

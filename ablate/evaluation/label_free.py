@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ablate.composition import Streams, TransformPair
 from ablate.evaluation.features import drawn
 from ablate.evaluation.frozen import BATCH, At, Frozen, Outcome
+from ablate.ops.pair import Streams, TransformPair
 from ablate.rng import derive_seed
 
 RANKME_IMAGES = 25_600  # as in the paper

@@ -15,7 +15,7 @@ from ablate.evaluation.linear import L2_AT_EDGE, linear
 from ablate.evaluation.rotation import rotation
 from ablate.evaluation.sgd import sgd
 from ablate.evaluation.trained import classifier, online
-from ablate.results import ROTATION_NOT_APPLICABLE
+from ablate.sweep.record import ROTATION_NOT_APPLICABLE
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ablate.config import OpSpec, TrialConfig
+from ablate.config.base import OpSpec
+from ablate.config.trial import TrialConfig
 from ablate.data import Split
 from ablate.evaluation.accuracy import accuracy
 from ablate.evaluation.features import drawn
 from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.evaluation.linear import linear_evaluation
-from ablate.results import ROTATION_NOT_APPLICABLE
+from ablate.sweep.record import ROTATION_NOT_APPLICABLE
 
 IMAGES = 5000  # of each split, drawn once per data set; each is evaluated four times
 TURNING = {"rotate", "kornia.RandomRotation90", "kornia.RandomVerticalFlip"}

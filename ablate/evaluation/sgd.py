@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ablate.composition import Streams, TransformPair
 from ablate.evaluation.accuracy import SCORED, scores
 from ablate.evaluation.frozen import At, Frozen, Outcome
+from ablate.ops.pair import Streams, TransformPair
 from ablate.rng import derive_seed, stream
 from ablate.simclr.schedule import learning_rate
 

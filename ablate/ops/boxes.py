@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ablate.config import COVERED
+from ablate.config.trial import COVERED
 
 TORCHVISION_ATTEMPTS = 10  # boxes that do not fit are drawn again this often
 TENSORFLOW_ATTEMPTS = 100  # google-research/simclr, data_util.py: max_attempts

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ablate.config import COVERED
+from ablate.config.trial import COVERED
 from ablate.errors import UsageError
 from ablate.ops import boxes
 from ablate.ops.op import Op, Params, param, short

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ablate.config import OpSpec
+from ablate.config.base import OpSpec
 from ablate.errors import UsageError
 from ablate.ops.kornia_adapter import PREFIX, adapt
 from ablate.ops.op import Op, build

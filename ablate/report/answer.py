@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ablate.console import clock
 from ablate.report.grid import MAJORITY, Cell
 from ablate.report.noise import noise
 from ablate.report.order import Order, order
@@ -11,7 +12,6 @@ from ablate.report.recommend import Choice, Recommendation, advise, conclusion, 
 from ablate.report.sections import Section
 from ablate.report.statistics import judge, over_untrained, percent, points, so_far, summary, verdict
 from ablate.report.sweep import Sweep
-from ablate.sweep.eta import clock
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ablate.measure import Measure
+from ablate.config.measure import Measure
 
 PAGE = "index.html"
 NOTE = re.compile(r'<meta name="ablate" content="([^"]*)">')

@@ -11,8 +11,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablate.config import OpSpec, Trial
-from ablate.measure import measured_by
+from ablate.config.base import OpSpec
+from ablate.config.measure import measured_by
+from ablate.config.sweep import Trial
 from ablate.report.grid import Cell, Grid
 from ablate.report.heatmap import NAMES, STYLE, as_svg
 from ablate.report.sections import Section

@@ -14,11 +14,11 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Span, Text
 
+from ablate.launch.status import Place, Status
 from ablate.report.grid import Cell, Grid
 from ablate.report.order import best_first
 from ablate.report.scale import Scale, scale
-from ablate.sweep.status import Place, Status
-from ablate.sweep.workspace import TrialProgress
+from ablate.sweep.progress import TrialProgress
 
 MARKS: dict[Place, str] = {
     "running": "►",

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ablate.measure import KNN, Measure, measured_by
-from ablate.results import TrialResult
+from ablate.config.measure import KNN, Measure, measured_by
+from ablate.sweep.record import TrialResult
 
 WIDTH, HEIGHT = 240, 72  # units of the figure's own coordinates
 MOST = 5  # seeds that are drawn: more lie over one another

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ablate.results import ROTATION_NOT_APPLICABLE
+from ablate.sweep.record import ROTATION_NOT_APPLICABLE
 
 EXPLAINED = {
     "collapsed": "All representations are equal: training has failed, whatever the accuracy.",

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ablate.measure import Measure, measured_by, on_validation
-from ablate.results import ROTATION_NOT_APPLICABLE, TrialResult
+from ablate.config.measure import Measure, measured_by, on_validation
+from ablate.sweep.record import ROTATION_NOT_APPLICABLE, TrialResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablate.config import ClassCounts, Trial
+    from ablate.config.sweep import ClassCounts, Trial
 
 LINEAR, ROTATION = "linear_top1", "rotation_top1"
 METRICS = (LINEAR, "linear_val_top1", "knn_top1", "linear_balanced_accuracy")

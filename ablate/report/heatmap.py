@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
+from ablate.files import write_atomically
 from ablate.report.grid import Cell, Grid, grid_of
 from ablate.report.order import order
 from ablate.report.palette import UNSIGNED, colour, ink_on
@@ -23,7 +24,6 @@ from ablate.report.picture import Picture
 from ablate.report.scale import BELOW, Scale, scale
 from ablate.report.statistics import percent
 from ablate.report.sweep import read_sweep
-from ablate.results import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

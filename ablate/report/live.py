@@ -13,15 +13,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ablate.config import Trial
-from ablate.console import MOST, counted, first_lines, say_text
-from ablate.lease import STALE
+from ablate.config.sweep import Trial
+from ablate.console import MOST, clock, counted, first_lines, say_text
+from ablate.launch.pace import seconds_left, trials_per_hour
+from ablate.launch.status import Place, Status, failure_line
+from ablate.launch.watch import changes, looks
 from ablate.report.cells import MARKS, PLAIN, STYLES, View, coloured, draw, one_line, view
 from ablate.report.grid import grid_of, sweep_rows
-from ablate.sweep.eta import clock
-from ablate.sweep.pace import seconds_left, trials_per_hour
-from ablate.sweep.status import Place, Status, failure_line
-from ablate.sweep.watch import changes, looks
+from ablate.sweep.lease import STALE
 
 FEW = 5  # failures and further cells of a screen, which has little room
 LEAST_GRID = 6  # lines that the cells get at least

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from ablate.measure import KNN, measured_by
+from ablate.config.measure import KNN, measured_by
 from ablate.report.heatmap import DENSE, STYLE, UPRIGHT, heading_height, short_names
 from ablate.report.sweep import Sweep
-from ablate.results import TrialResult
+from ablate.sweep.record import TrialResult
 
 CELL = 0.62  # inches
 MARGIN = 0.07  # of a cell, around its curves

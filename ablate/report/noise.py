@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ablate.console import counted
+from ablate.console import clock, counted
 from ablate.inference.model import MOST_SEEDS
 from ablate.report.model import Model
 from ablate.report.order import Order, order
 from ablate.report.statistics import judge, named
 from ablate.report.sweep import Sweep
-from ablate.sweep.eta import clock
 
 SEEDS = 3  # that a sweep of one seed is advised to have
 DOUBTFUL = 0.05  # p value below which noise is said to change with accuracy

@@ -12,8 +12,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ablate.config import Trial
-from ablate.console import counted
+from ablate.config.sweep import Trial
+from ablate.console import clock, counted
+from ablate.files import names_in
 from ablate.report.answer import answer
 from ablate.report.asked import Asked
 from ablate.report.axes import composition, in_words
@@ -30,8 +31,7 @@ from ablate.report.scale import Scale, scale
 from ablate.report.sections import Section
 from ablate.report.statistics import percent, summary
 from ablate.report.sweep import Sweep
-from ablate.results import TrialResult, names_in, preview_path
-from ablate.sweep.eta import clock
+from ablate.sweep.record import TrialResult, preview_path
 
 MOST_PICTURED = 400
 """Cells: a page of more shows neither curves nor previews, or it would be too large to open."""

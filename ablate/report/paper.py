@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from importlib.resources import files
 
-from ablate.config import TrialConfig
+from ablate.config.trial import TrialConfig
 from ablate.report.comparison import Comparison, compare
 from ablate.report.grid import Cell, Grid
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ablate.config import OpSpec
+from ablate.config.base import OpSpec
 from ablate.errors import UsageError
 
 Library = Literal["kornia", "torchvision"]

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
 
-from ablate.config import Base, Branches, OpSpec
+from ablate.config.base import Branches, OpSpec
+from ablate.config.trial import Base
 from ablate.report.pipeline_steps import Library, NotExportable, call, crop_steps, steps
 
 __all__ = ["NotExportable", "kornia_code", "torchvision_code"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from ablate.config import Rung
+from ablate.config.sweep import Rung
 from ablate.report.grid import Cell
 from ablate.report.ranks import FEWEST, ops_of, told
 from ablate.report.sections import Section

@@ -13,21 +13,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ablate.config import NamedComposition, OpSpec
-from ablate.console import command, counted, say, say_as_it_is
+from ablate.config.base import OpSpec
+from ablate.config.measure import Measure
+from ablate.config.sweep import NamedComposition
+from ablate.console import clock, command, counted, say, say_as_it_is
 from ablate.errors import UsageError
-from ablate.measure import Measure
+from ablate.files import write_atomically
 from ablate.report.grid import Cell
 from ablate.report.noise import chance, noise
 from ablate.report.order import Order, order
 from ablate.report.pipelines import NotExportable, kornia_code, torchvision_code
 from ablate.report.statistics import beats_untrained, failures, is_useful, named, percent, summary, verdict
 from ablate.report.sweep import Sweep, read_sweep
-from ablate.results import write_atomically
 from ablate.sweep.confirm import CONFIRMATION, shares_no_crop
-from ablate.sweep.eta import clock
 from ablate.sweep.plan import SWEEP_FILE
-from ablate.sweep.workspace import KORNIA_FILE, RECOMMENDATION, TORCHVISION_FILE, withdraw
+from ablate.sweep.progress import KORNIA_FILE, RECOMMENDATION, TORCHVISION_FILE, withdraw
 
 MOST = 5  # compositions that a confirmation runs, and candidates where nobody knows the noise
 

@@ -9,13 +9,13 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ablate.config import NamedComposition
+from ablate.config.space import place
+from ablate.config.sweep import NamedComposition
 from ablate.report.heatmap import NAMES, STYLE, short_names
 from ablate.report.order import order
 from ablate.report.sections import Section
 from ablate.report.study import study_of
 from ablate.report.sweep import Sweep
-from ablate.space import place
 
 FEWEST = 8  # compositions below which importances say nothing
 TREES_SEED = 0  # of fANOVA's forest: the same records, the same numbers

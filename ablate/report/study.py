@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ablate.config import NamedComposition, Trial
+from ablate.config.measure import KNN, Measure, measured_by
+from ablate.config.space import place
+from ablate.config.sweep import NamedComposition, Trial
 from ablate.errors import UsageError, first_line
-from ablate.measure import KNN, Measure, measured_by
 from ablate.report.axes import composition
 from ablate.report.sweep import Sweep
-from ablate.results import TrialResult
-from ablate.space import place
+from ablate.sweep.record import TrialResult
 
 ALONE = "(alone)"
 """The second op of a cell on the diagonal."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablate.config import Experiment, Trial
+from ablate.config.measure import Measure, reason
+from ablate.config.sweep import Experiment, Trial
 from ablate.console import command, counted
-from ablate.measure import Measure, reason
 from ablate.report.grid import Grid, grid_of, lacking, sweep_rows
-from ablate.results import TrialResult, read_records
 from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.record import TrialResult, read_records
 
 POINTS = 40  # of a training curve: as many as a small plot can show
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from jinja2 import Environment
 
+from ablate.files import write_atomically
 from ablate.report.grid import Cell, Grid
 from ablate.report.model import fit
 from ablate.report.order import order
-from ablate.results import write_atomically
 
 
 def write_csv(grid: Grid, path: Path) -> None:

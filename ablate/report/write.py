@@ -8,9 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ablate.config.measure import Measure
 from ablate.console import say, say_each
 from ablate.errors import UsageError
-from ablate.measure import Measure
+from ablate.files import write_atomically
+from ablate.launch.status import failure_line
 from ablate.report import axes, label_free, pruning, search
 from ablate.report import recommend as advice
 from ablate.report.asked import PAGE, Asked, asked_for
@@ -28,10 +30,8 @@ from ablate.report.statistics import summary
 from ablate.report.sweep import Sweep, read_sweep
 from ablate.report.tables import write_csv, write_tex
 from ablate.report.terminal import render
-from ablate.results import write_atomically
 from ablate.sweep.confirm import CONFIRMATION
 from ablate.sweep.plan import is_sweep
-from ablate.sweep.status import failure_line
 
 COLUMNS = {"1col": 3.25, "2col": 6.75}  # inches: one column of a paper's page, and both
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ablate.errors import UsageError
-from ablate.results import TrialResult
+from ablate.sweep.record import TrialResult
 
 Unit = Literal["trials", "h", "gpuh"]
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ablate.config import Experiment, NamedComposition
-from ablate.console import counted, say
+from ablate.config.space import compositions, tuned
+from ablate.config.sweep import Experiment, NamedComposition
+from ablate.console import clock, counted, say
+from ablate.launch.dry_run import measured, show_memory
 from ablate.report.sweep import read_sweep
 from ablate.search.budget import Budget
 from ablate.search.propose import Defaults
 from ablate.search.run import cells, next_batch
-from ablate.space import compositions, tuned
-from ablate.sweep.dry_run import measured, show_memory
-from ablate.sweep.eta import clock
-from ablate.sweep.run import merge_with_existing, survey
+from ablate.sweep.extend import merge_with_existing
+from ablate.sweep.survey import survey
 
 
 def show_search(

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ablate.config import NamedComposition, Search
+from ablate.config.space import STEP, compositions, place, tuned
+from ablate.config.sweep import NamedComposition, Search
 from ablate.ops import Op, from_spec, spec, to_string
 from ablate.rng import derive_seed
-from ablate.space import STEP, compositions, place, tuned
 
 if TYPE_CHECKING:
     import optuna

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ablate.config import Experiment, NamedComposition, Search
+from ablate.config.sweep import Experiment, NamedComposition, Search
 from ablate.console import counted, say
+from ablate.launch.local import INTERRUPTED
 from ablate.report.sweep import Sweep, read_sweep
-from ablate.results import TrialResult
 from ablate.search.budget import Budget
 from ablate.search.propose import Defaults, Known, propose
+from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.prune import knn_at
-from ablate.sweep.run import INTERRUPTED, merge_with_existing, survey
+from ablate.sweep.record import TrialResult
+from ablate.sweep.survey import survey
 
 Train = Callable[[Experiment], int]
 """Runs all that an experiment lacks, and returns an exit code: ``ablate grid``'s own way, here or on a cluster."""

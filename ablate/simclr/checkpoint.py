@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ablate.results import set_aside, write_atomically
+from ablate.files import set_aside, write_atomically
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

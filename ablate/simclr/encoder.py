@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ablate.config import SMALL_IMAGE, Encoder
+from ablate.config.trial import SMALL_IMAGE, Encoder
 from ablate.simclr.foreign import ForeignEncoder
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import itertools
 
 from torch import Tensor, nn
 
-from ablate.config import Head
+from ablate.config.trial import Head
 
 
 class ProjectionHead(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ablate.config import Optimiser
+from ablate.config.trial import Optimiser
 from ablate.simclr.lars import LARS
 
 

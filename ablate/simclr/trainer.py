@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ablate.compiled import compiled
-from ablate.composition import PairParams, Streams, TransformPair
-from ablate.config import TrialConfig
+from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident
 from ablate.data.resident import Batch
 from ablate.distributed import ALONE, World, gather
 from ablate.ops import center_crop
+from ablate.ops.pair import PairParams, Streams, TransformPair
 from ablate.rng import derive_seed, stream
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.foreign import ForeignEncoder
@@ -67,7 +67,7 @@ class Pause:
         seconds: that the epoch has taken so far.
         totals: float ``[world.size, 2]``: every process's sums of loss and top-1, apart, since another order of
             summation would change the last bits of the epoch's means.
-        places: of the epoch's generators, see :class:`~ablate.composition.Streams`.
+        places: of the epoch's generators, see :class:`~ablate.ops.pair.Streams`.
     """
 
     step: int

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from ablate.config import LARGEST_SEED, Experiment, NamedComposition
+from ablate.config.base import LARGEST_SEED
+from ablate.config.sweep import Experiment, NamedComposition
 
 CONFIRMATION = "confirmation"
 """``DIR/confirmation`` is a sweep's directory of its own."""
@@ -25,7 +26,7 @@ def shares_no_crop(compositions: Sequence[NamedComposition]) -> str:
 
 
 def _crops_first(composition: NamedComposition) -> bool:
-    """As :class:`~ablate.composition.TransformPair` on two branches: the crop is taken from the stored image."""
+    """As :class:`~ablate.ops.pair.TransformPair` on two branches: the crop is taken from the stored image."""
     first = composition.ops[0] if composition.ops else None
     return first is not None and first.name == "crop" and first.params.get("p", 1) == 1
 

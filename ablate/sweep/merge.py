@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ablate.config import Experiment, Trial
+from ablate.config.sweep import Experiment, Trial
 from ablate.errors import UsageError
-from ablate.results import TrialResult, names_in, preview_path, read_records, record_path, write_atomically
-from ablate.sweep.plan import SWEEP_FILE, differences, load_experiment, plan, save_experiment, union
+from ablate.files import names_in, write_atomically
+from ablate.sweep.extend import differences, union
+from ablate.sweep.lock import sole_user
+from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
+from ablate.sweep.progress import log_path, withdraw
+from ablate.sweep.record import TrialResult, preview_path, read_records, record_path
 from ablate.sweep.withdrawal import concerned, correct_page
-from ablate.sweep.workspace import log_path, sole_user, withdraw
 
 WORTH = ("failed", "pruned", "done")
 """Of two records of one trial the one further right is taken."""

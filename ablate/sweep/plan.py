@@ -9,21 +9,12 @@ from typing import Any
 
 import tomli_w
 
-from ablate.config import (
-    RECORDED,
-    Experiment,
-    NamedComposition,
-    NamedOp,
-    OpSpec,
-    Reference,
-    Search,
-    Trial,
-    TrialConfig,
-    Variant,
-)
+from ablate.config.base import RECORDED, OpSpec
+from ablate.config.sweep import Experiment, NamedComposition, NamedOp, Trial, Variant
+from ablate.config.trial import Reference, TrialConfig
 from ablate.console import counted
 from ablate.errors import UsageError, nearest
-from ablate.results import write_atomically
+from ablate.files import write_atomically
 
 SWEEP_FILE = "sweep.toml"
 NAMED = 8  # sweeps that a sentence names
@@ -154,139 +145,3 @@ def _not_a_sweep(directory: Path) -> str:
             f'from Python: ablate.load_results("{directory}")'
         )
     return f"{directory} is not a sweep directory: it has no {SWEEP_FILE}"
-
-
-def extend(old: Experiment, new: Experiment, directory: Path) -> Experiment:
-    """The experiment that ``directory`` holds after ``new`` is asked for there: more seeds and more ops extend it.
-
-    Raises:
-        UsageError: a shared setting changed; the sentence names every difference.
-    """
-    found = differences(old, new)
-    if found:
-        raise UsageError(
-            f"{directory} holds another sweep ({'; '.join(found)}); choose another --out or the same settings"
-        )
-    return union(old, new)
-
-
-def differences(old: Experiment, new: Experiment) -> list[str]:
-    """Every setting in which two experiments differ that trials of one directory share, in words."""
-    found = [
-        "the images are others" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"
-        for name, before, after in _differences(_flat(_frame(old)), _flat(_frame(new)))
-    ]
-    found += _changed_axes(old, new)
-    before, after = {op.label: op.op for op in old.ops}, {op.label: op.op for op in new.ops}
-    return found + [
-        f"{label} was {_changed(before[label], after[label])}"
-        for label in before
-        if label in after and before[label] != after[label]
-    ]
-
-
-def _changed_axes(old: Experiment, new: Experiment) -> list[str]:
-    """Other axes, or a point of both that means something else in the two; further points extend a sweep."""
-    if list(old.axes) != list(new.axes):
-        names = [", ".join(experiment.axes) or "none" for experiment in (old, new)]
-        return [f"its axes were {names[0]}, are {names[1]}"]
-    known = {str(variant): variant.shared for variant in old.variants}
-    return [
-        f"{name} at {variant} was {before!r}, is {after!r}"
-        for variant in new.variants
-        if str(variant) in known
-        for name, before, after in _differences(
-            _flat(known[str(variant)].model_dump(mode="json")), _flat(variant.shared.model_dump(mode="json"))
-        )
-        if name != "data.name"
-    ]
-
-
-def union(old: Experiment, new: Experiment) -> Experiment:
-    """``new``, with the ops, compositions, points, seeds and references of ``old`` before its own."""
-    ops = tuple({op.label: op for op in (*old.ops, *new.ops)}.values())  # in their old order, as they are known now
-    beside = (*old.compositions, *(item for item in new.compositions if item not in old.compositions))
-    seeds = (*old.seeds, *(seed for seed in new.seeds if seed not in old.seeds))
-    references = (*old.references, *(name for name in new.references if name not in old.references))
-    return new.model_copy(
-        update={
-            "ops": ops,
-            "unordered": old.unordered and new.unordered,
-            "pairs_with": tuple(dict.fromkeys((*old.pairs_with, *new.pairs_with)))
-            if old.pairs_with and new.pairs_with
-            else (),
-            "compositions": beside,
-            "search": _proposed_by_both(old.search, new.search),
-            "variants": _all_variants(old.variants, new.variants),
-            "seeds": seeds,
-            "references": references,
-            "measure": old.measure,
-            "slurm": new.slurm or old.slurm,
-        }
-    )
-
-
-def _proposed_by_both(old: Search | None, new: Search | None) -> Search | None:
-    """The same search in both, with every version of Optuna that has proposed some of it."""
-    if old is None or new is None:
-        return new
-    return new.model_copy(update={"optuna": tuple(dict.fromkeys((*old.optuna, *new.optuna)))})
-
-
-def _all_variants(old: tuple[Variant, ...], new: tuple[Variant, ...]) -> tuple[Variant, ...]:
-    """What both exclude stays excluded; a new point stands behind the old ones."""
-    there = {str(variant): variant for variant in new}
-    kept = [
-        variant.model_copy(update={"excluded": tuple(x for x in variant.excluded if x in there[str(variant)].excluded)})
-        if str(variant) in there
-        else variant
-        for variant in old
-    ]
-    known = {str(variant) for variant in old}
-    return (*kept, *(variant for variant in new if str(variant) not in known))
-
-
-def _frame(experiment: Experiment) -> dict[str, Any]:
-    """What must not change in one directory: everything but the axes, the seeds and where the data lies."""
-    free = (
-        "ops",
-        "unordered",
-        "pairs_with",
-        "compositions",
-        "variants",
-        "prune",
-        "seeds",
-        "references",
-        "command",
-        "data",
-        "eval_data",
-        "levels",
-        "protocols",
-        "keep_encoders",
-        "rank_timeout",
-        "measure",
-        "class_counts",
-        "slurm",
-    )
-    derived: Any = {"shared": {"data": {"name"}}, "search": {"optuna": True, "ops": {"__all__": {"acts"}}}}
-    return experiment.model_dump(mode="json", exclude={**dict.fromkeys(free, True), **derived})
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {k: v for name, item in value.items() for k, v in _flat(item, f"{prefix}{name}.").items()}
-    return {prefix.rstrip(".").removeprefix("shared."): value}
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    names = sorted({*old, *new})
-    return [(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
-
-
-def _changed(old: OpSpec, new: OpSpec) -> str:
-    return ", ".join(
-        f"{name}={before!r} and is {after!r}"
-        for name, before, after in _differences(
-            {"version": old.version, **old.params}, {"version": new.version, **new.params}
-        )
-    )

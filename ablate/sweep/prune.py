@@ -15,14 +15,14 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ablate.config import Experiment, Rung, Trial
+from ablate.config.measure import KNN, Measure, measured_by
+from ablate.config.sweep import Experiment, Rung, Trial
 from ablate.console import counted
 from ablate.errors import UsageError
 from ablate.inference.model import estimate
-from ablate.lease import running_directory
-from ablate.measure import KNN, Measure, measured_by
-from ablate.results import BadRecord, TrialResult, read_parked, read_record, record_path, write_record
+from ablate.sweep.lease import running_directory
 from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan
+from ablate.sweep.record import BadRecord, TrialResult, read_parked, read_record, record_path, write_record
 
 Train = Callable[[list[Trial], int | None], int]
 """Trains trials to the end of an epoch, or (None) to their records; returns an exit code, 0 to go on."""

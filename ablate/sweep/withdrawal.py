@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ablate.config import Trial
+from ablate.config.sweep import Trial
 from ablate.console import command, counted, say
 from ablate.sweep.confirm import CONFIRMATION
 from ablate.sweep.plan import is_sweep
-from ablate.sweep.workspace import withdraw
+from ablate.sweep.progress import withdraw
 
 
 def concerned(directory: Path) -> list[Path]:

@@ -249,9 +249,9 @@ def test_failures_and_names_that_look_like_markup(page, tmp_path):
 
 
 def test_a_sweep_of_compositions_alone(page, tmp_path):
-    from ablate.config import NamedComposition
-    from ablate.results import write_record
+    from ablate.config.sweep import NamedComposition
     from ablate.sweep.plan import load_experiment, plan, save_experiment
+    from ablate.sweep.record import write_record
     from tests.report.test_report import record
 
     experiment = load_experiment(sweep(tmp_path, ["a"], value=by_position))
@@ -267,8 +267,8 @@ def test_a_sweep_of_compositions_alone(page, tmp_path):
 
 
 def test_the_arrow_keys_pass_over_cells_that_are_left_out(page, tmp_path):
-    from ablate.results import write_record
     from ablate.sweep.plan import load_experiment, plan, save_experiment
+    from ablate.sweep.record import write_record
     from tests.report.test_report import record
 
     experiment = load_experiment(sweep(tmp_path, ["a", "b", "c"]))

@@ -14,7 +14,7 @@ import ablate.data.workers
 from ablate.data import prepare
 from ablate.data.folder import named
 from ablate.errors import UsageError
-from ablate.inputs import default_out
+from ablate.planning.request import default_out
 
 Y, X = np.mgrid[0:20, 0:20]
 

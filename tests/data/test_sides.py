@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablate.config import SMALL_IMAGE
+from ablate.config.trial import SMALL_IMAGE
 from ablate.data import native_size
 from ablate.data.sides import default_size, median_side, stored_side
-from ablate.inputs import about_size, sized_as_before
-from ablate.settings import Request, validate
+from ablate.planning.images import about_size
+from ablate.planning.request import sized_as_before
+from ablate.planning.settings import Request, validate
 from ablate.sweep.plan import save_experiment
 
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.composition import Composition
-from ablate.config import DataIdentity, Encoder, Head, TrialConfig
+from ablate.config.trial import DataIdentity, Encoder, Head, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.evaluation.frozen import Frozen
+from ablate.ops.composition import Composition
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.head import ProjectionHead
 

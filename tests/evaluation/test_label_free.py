@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablate.composition import Streams, TransformPair
 from ablate.evaluation import label_free as module
 from ablate.evaluation.label_free import align, alignment, rank, rankme, uniform
 from ablate.evaluation.protocols import default_protocols, evaluate
+from ablate.ops.pair import Streams, TransformPair
 from ablate.rng import derive_seed
 from tests.evaluation.conftest import freeze
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.config import OpSpec
+from ablate.config.base import OpSpec
 from ablate.evaluation import rotation as module
 from ablate.evaluation.accuracy import accuracy
 from ablate.evaluation.features import drawn

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 
-from ablate.composition import Streams, TransformPair
 from ablate.evaluation import sgd as module
 from ablate.evaluation.accuracy import scores
 from ablate.evaluation.linear import linear
 from ablate.evaluation.sgd import sgd
+from ablate.ops.pair import Streams, TransformPair
 from ablate.rng import derive_seed, stream
 from tests.evaluation.conftest import data_set, freeze, pixels
 

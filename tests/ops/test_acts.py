@@ -7,9 +7,9 @@ import math
 import pytest
 
 from ablate.errors import UsageError
-from ablate.inputs import make_request
 from ablate.ops import get, names, parse_composition, parse_op, to_string
-from ablate.settings import acting, named_ops
+from ablate.planning.request import make_request
+from ablate.planning.settings import acting, named_ops
 from tests.ops.test_contract import generator, pictures
 
 N = 400

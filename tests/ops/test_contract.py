@@ -176,7 +176,7 @@ def test_no_wait_for_the_device_on_cuda(name, p):
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("text", ["none", "crop+color", "color+blur"])
 def test_transform_pairs_do_not_wait_either(text, padded, monkeypatch):
-    from ablate.composition import Streams, TransformPair
+    from ablate.ops.pair import Streams, TransformPair
 
     monkeypatch.setattr(Streams, "__getitem__", lambda self, purpose: torch.Generator())
     for op in ("crop", "color", "blur"):  # fake mode takes a CPU generator, but only with the device named

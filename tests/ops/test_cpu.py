@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.composition import Streams, TransformPair
 from ablate.ops import Crop, center_crop, get, resized_crop
+from ablate.ops.pair import Streams, TransformPair
 
 SIZES = [(32, 32), (96, 64), (7, 5), (224, 224)]
 

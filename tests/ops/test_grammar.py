@@ -8,7 +8,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import ablate
-from ablate.config import OpSpec
+from ablate.config.base import OpSpec
 from ablate.errors import UsageError
 from ablate.ops import from_spec, get, names, parse_composition, parse_op, rehearse, spec, split_list, to_string
 from ablate.ops.kornia_adapter import classes

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 import ablate
-from ablate.config import DataIdentity, OpSpec, TrialConfig
+from ablate.config.base import OpSpec
+from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.ops import Op, from_spec, get, names, parse_composition, parse_op, registry, spec, to_string
 from ablate.ops.op import parameter_fields
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 import torchvision.transforms.v2.functional as V
 
-from ablate.composition import Streams, TransformPair
-from ablate.config import Base
+from ablate.config.trial import Base
 from ablate.errors import UsageError
 from ablate.ops import Crop, get, parse_op, resized_crop
 from ablate.ops.boxes import TENSORFLOW_ATTEMPTS, tensorflow_boxes
+from ablate.ops.pair import Streams, TransformPair
 from tests.ops.fake_cuda import fake_cuda
 from tests.ops.test_contract import CUDA_BUILD, generator, pictures
 

@@ -11,14 +11,14 @@ from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 from scipy import stats
 
-from ablate.config import NamedComposition, Variant
+from ablate.config.sweep import NamedComposition, Variant
 from ablate.report import axes, label_free, write_report
 from ablate.report.heatmap import MARK, contenders, heatmap, save
 from ablate.report.multiples import multiples
 from ablate.report.scale import BELOW
 from ablate.report.sweep import read_sweep
-from ablate.results import write_record
 from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.record import write_record
 from tests.conftest import op_spec
 from tests.report.test_recommend import make
 from tests.report.test_report import HUGE, by_position, extents, make_experiment, record, sweep

@@ -11,12 +11,14 @@ from matplotlib.text import Text
 from rich.console import Console
 
 import ablate
-from ablate.config import ClassCounts, Rung
+from ablate.config.experiment import validated
+from ablate.config.measure import reason
+from ablate.config.sweep import ClassCounts, Rung
 from ablate.data import prepare
-from ablate.encoders import _best
 from ablate.errors import UsageError
-from ablate.experiment_file import validated
-from ablate.measure import reason
+from ablate.files import write_atomically
+from ablate.planning.settings import trial_config
+from ablate.planning.understand import request_of, understand
 from ablate.report import recommend as advice
 from ablate.report import write_report
 from ablate.report.heatmap import heatmap
@@ -24,14 +26,14 @@ from ablate.report.order import order
 from ablate.report.study import study_of
 from ablate.report.sweep import read_sweep
 from ablate.report.write import _with_sweep
-from ablate.resolve import request_of, understand
-from ablate.results import parked_path, read_record, record_path, write_atomically, write_record
-from ablate.results import to_json as as_json
 from ablate.search.run import values
-from ablate.settings import trial_config
-from ablate.sweep.plan import extend, load_experiment, plan, save_experiment
+from ablate.sweep.extend import extend
+from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.prune import prune
-from ablate.trial import run_trial
+from ablate.sweep.record import parked_path, read_record, record_path, write_record
+from ablate.sweep.record import to_json as as_json
+from ablate.trial.encoders import _best
+from ablate.trial.run import run_trial
 from tests.report.test_report import make_experiment, record
 from tests.test_cli import ablate as command
 

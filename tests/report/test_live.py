@@ -11,16 +11,16 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from ablate.errors import UsageError
+from ablate.launch.pace import trials_per_hour
+from ablate.launch.status import sweep_status
 from ablate.report.cells import draw, view
 from ablate.report.grid import grid_of, sweep_rows
 from ablate.report.live import print_status, watch_status
 from ablate.report.palette import colour
 from ablate.report.scale import scale
 from ablate.report.sweep import read_sweep
-from ablate.results import record_path, write_record
-from ablate.sweep.pace import trials_per_hour
 from ablate.sweep.plan import load_experiment, plan, save_experiment
-from ablate.sweep.status import sweep_status
+from ablate.sweep.record import record_path, write_record
 from tests.report.test_report import by_position, failure, make_experiment, record, sweep
 from tests.sweep.test_status import begin
 
@@ -154,7 +154,7 @@ def test_a_directory_that_goes_is_said(underway):
 
 
 def test_a_record_is_read_once_until_it_changes(tmp_path, monkeypatch):
-    from ablate.sweep import reader
+    from ablate.launch import reader
 
     directory = sweep(tmp_path, ["a", "b"])
     read, original = [], reader.read_record

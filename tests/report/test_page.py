@@ -11,9 +11,9 @@ from ablate.report.comparison import compare
 from ablate.report.layers import layers
 from ablate.report.page import MOST_PICTURED, NBSP, address, commands, tight
 from ablate.report.sweep import read_sweep
-from ablate.results import preview_path, record_path, write_record
 from ablate.sweep.plan import load_experiment, plan
-from ablate.sweep.workspace import log_path
+from ablate.sweep.progress import log_path
+from ablate.sweep.record import preview_path, record_path, write_record
 from tests.report.test_figures import noisy
 from tests.report.test_recommend import confirm, make
 from tests.report.test_report import by_position, record, sweep

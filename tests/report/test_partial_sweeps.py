@@ -28,7 +28,7 @@ from ablate.report.grid import grid_of, sweep_rows
 from ablate.report.noise import noise
 from ablate.report.statistics import summary
 from ablate.report.sweep import read_sweep
-from ablate.results import Failure
+from ablate.sweep.record import Failure
 
 RESULTS = Path(__file__).parents[2] / "results"
 SWEEPS = sorted(path.parent.name for path in RESULTS.glob("*/sweep.toml"))

@@ -12,16 +12,17 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ablate.cli import app
-from ablate.composition import Composition
-from ablate.config import NamedComposition
+from ablate.config.sweep import NamedComposition
 from ablate.errors import UsageError
+from ablate.files import names_in
+from ablate.ops.composition import Composition
 from ablate.report import recommend as advice
 from ablate.report.write import publish, write_report
-from ablate.results import names_in, read_record, record_path, write_record
 from ablate.sweep.confirm import CONFIRMATION, confirmation
 from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.progress import KORNIA_FILE, TORCHVISION_FILE, withdraw
+from ablate.sweep.record import read_record, record_path, write_record
 from ablate.sweep.withdrawal import take_back
-from ablate.sweep.workspace import KORNIA_FILE, TORCHVISION_FILE, withdraw
 from tests.report.test_report import failure, make_experiment, record
 
 MEANS = {"crop": 0.3, "color": 0.5, "crop+color": 0.8, "color+crop": 0.79}

@@ -16,7 +16,8 @@ from rich.console import Console
 from scipy import stats
 
 import ablate
-from ablate.config import DataIdentity, Experiment, NamedOp, TrialConfig
+from ablate.config.sweep import Experiment, NamedOp
+from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.errors import UsageError
 from ablate.report import write_report
 from ablate.report.comparison import draw
@@ -28,8 +29,8 @@ from ablate.report.paper import TITLE, beside_the_paper, published
 from ablate.report.statistics import paired_difference, summary
 from ablate.report.sweep import read_sweep
 from ablate.report.terminal import render
-from ablate.results import Failure, TrialResult, record_path, write_record
 from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.record import Failure, TrialResult, record_path, write_record
 from tests.conftest import op_spec
 
 MANY = [f"color(strength={i / 50})" for i in range(31)]

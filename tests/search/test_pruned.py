@@ -10,16 +10,17 @@ import time
 
 import pytest
 
-from ablate.config import NamedComposition
+from ablate.config.sweep import NamedComposition
+from ablate.files import write_atomically
 from ablate.report import search as searched
 from ablate.report import write_report
 from ablate.report.sweep import read_sweep
-from ablate.results import parked_path, read_record, record_path, write_atomically, write_record
-from ablate.results import to_json as as_json
 from ablate.search.propose import Known
 from ablate.search.run import values
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.prune import RUNGS, knn_at, run_rungs
+from ablate.sweep.record import parked_path, read_record, record_path, write_record
+from ablate.sweep.record import to_json as as_json
 from benchmarks import pruning, searching
 from tests.report.test_report import record
 from tests.search import test_search as plain

@@ -14,23 +14,24 @@ import pytest
 from rich.console import Console
 from scipy.stats import chisquare
 
-from ablate.config import NamedComposition, NamedOp, Search
+from ablate.config.space import check, compositions, place
+from ablate.config.sweep import NamedComposition, NamedOp, Search
 from ablate.errors import UsageError
+from ablate.files import write_atomically
+from ablate.launch import start as launch
+from ablate.launch.estimate import Estimate
 from ablate.ops import parse_op, spec
 from ablate.report import search as searched
 from ablate.report import write_report
 from ablate.report.recommend import recommend
 from ablate.report.study import add_to_storage, check_storage
 from ablate.report.sweep import read_sweep
-from ablate.results import write_atomically, write_record
 from ablate.search import dry_run
 from ablate.search.budget import Budget
 from ablate.search.propose import TPE, Known, at_random, propose
 from ablate.search.run import run_search
-from ablate.space import check, compositions, place
-from ablate.sweep import launch
-from ablate.sweep.estimate import Estimate
 from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.record import write_record
 from tests.report.test_report import failure, make_experiment, record
 from tests.test_cli import ablate, one_sentence
 

@@ -8,14 +8,16 @@ import sys
 import pytest
 import torch
 
-from ablate import encoders, settings
-from ablate.config import Encoder, Trial, TrialConfig
+from ablate.config.sweep import Trial
+from ablate.config.trial import Encoder, TrialConfig
 from ablate.errors import UsageError
-from ablate.results import read_records
-from ablate.settings import Request, shared_config
+from ablate.planning import settings
+from ablate.planning.settings import Request, shared_config
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.foreign import code_version
 from ablate.simclr.head import ProjectionHead
+from ablate.sweep.record import read_records
+from ablate.trial import encoders
 from tests.sweep.test_local import command
 from tests.test_cli import ablate
 from tests.test_settings import DATA

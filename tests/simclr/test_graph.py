@@ -7,10 +7,10 @@ import contextlib
 import pytest
 import torch
 
-from ablate.composition import Composition
-from ablate.config import Encoder, Head, Optimiser, TrialConfig
+from ablate.config.trial import Encoder, Head, Optimiser, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.ops import registry
+from ablate.ops.composition import Composition
 from ablate.simclr import trainer as module
 from ablate.simclr.trainer import Trainer
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from ablate.config import Optimiser
+from ablate.config.trial import Optimiser
 from ablate.simclr.lars import LARS
 from ablate.simclr.optim import build_optimiser
 from ablate.simclr.schedule import learning_rate

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from ablate.composition import Streams
-from ablate.config import Head, Optimiser
+from ablate.config.trial import Head, Optimiser
 from ablate.distributed import ALONE
+from ablate.ops.pair import Streams
 from ablate.simclr.loss import nt_xent_with_top1
 from ablate.simclr.trainer import Trainer
 from tests.simclr.test_processes import CPU, config, data

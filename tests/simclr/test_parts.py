@@ -11,7 +11,7 @@ import torchvision
 from pydantic import ValidationError
 from torch import nn
 
-from ablate.config import Encoder, Head, Optimiser
+from ablate.config.trial import Encoder, Head, Optimiser
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.head import ProjectionHead
 from ablate.simclr.optim import build_optimiser

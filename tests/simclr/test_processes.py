@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from ablate.composition import Composition, Streams, TransformPair
-from ablate.config import Encoder, Head, Optimiser, TrialConfig
+from ablate.config.trial import Encoder, Head, Optimiser, TrialConfig
 from ablate.data.dataset import DataSet, Images, Split
 from ablate.distributed import World
 from ablate.errors import UsageError
 from ablate.ops import describe
+from ablate.ops.composition import Composition
+from ablate.ops.pair import Streams, TransformPair
 from ablate.simclr.global_bn import GlobalBatchNorm, frozen_statistics, make_global
 from ablate.simclr.loss import nt_xent_with_top1
 from ablate.simclr.trainer import Trainer

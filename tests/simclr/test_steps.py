@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from ablate.composition import Composition
-from ablate.config import Base, Optimiser
+from ablate.config.trial import Base, Optimiser
 from ablate.data.dataset import DataSet, Images, Split
 from ablate.distributed import ALONE, World
+from ablate.ops.composition import Composition
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Trainer
 from tests.simclr import ranks

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.config import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
+from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Diverged, Trainer
@@ -50,7 +50,7 @@ def test_same_seed_same_weights_bit_for_bit(data):
 
 
 def test_initial_weights_do_not_depend_on_the_composition(data):
-    from ablate.composition import Composition
+    from ablate.ops.composition import Composition
 
     specs = Composition.parse("crop+color").specs()
     assert equal(

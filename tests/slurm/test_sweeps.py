@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ablate.lease import last_attempt
-from ablate.results import TrialResult, read_record
+from ablate.sweep.lease import last_attempt
+from ablate.sweep.record import TrialResult, read_record
 from tests.slurm.cluster import Cluster
 from tests.sweep.test_local import SETTINGS
 from tests.test_trial import comparable

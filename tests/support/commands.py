@@ -17,11 +17,11 @@ from pathlib import Path
 
 PRELOADED = [
     "ablate.cli",
-    "ablate.inputs",
+    "ablate.planning.request",
     "ablate.report.study",
     "ablate.report.write",
     "ablate.search.run",
-    "ablate.sweep.launch",
+    "ablate.launch.start",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_pdf",
     "matplotlib.backends.backend_svg",

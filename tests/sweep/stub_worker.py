@@ -13,7 +13,7 @@ PRELUDE = """
 import os, signal, sys, time
 from pathlib import Path
 
-directory = Path(sys.argv[3])  # -m ablate.sweep.worker DIR DEVICE CACHE
+directory = Path(sys.argv[3])  # -m ablate.launch.worker DIR DEVICE CACHE
 
 def say(*words):
     print(*words, flush=True)
@@ -41,7 +41,7 @@ def stub_worker(tmp_path, monkeypatch):
         script.write_text(PRELUDE + source)
         start.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-S", "-E", str(script)])} "$@"\n')
         start.chmod(0o755)
-        monkeypatch.setattr("ablate.sweep.local.sys", SimpleNamespace(executable=str(start)))
+        monkeypatch.setattr("ablate.launch.pool.sys", SimpleNamespace(executable=str(start)))
 
     return install
 

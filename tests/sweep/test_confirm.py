@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
-from ablate.composition import Composition, TransformPair
-from ablate.config import NamedComposition, NamedOp, Search
+from ablate.config.sweep import NamedComposition, NamedOp, Search
 from ablate.ops import parse_op, spec
+from ablate.ops.composition import Composition
+from ablate.ops.pair import TransformPair
 from ablate.sweep.confirm import CONFIRMATION, confirmation, shares_no_crop
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.prune import RUNGS

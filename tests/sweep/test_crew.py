@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ablate.sweep import crew
-from ablate.sweep.crew import ADDRESS, NODES, Crew, Order, follow
+from ablate.launch import nodes as crew
+from ablate.launch.nodes import ADDRESS, NODES, Crew, Order, follow
 
 
 @pytest.fixture

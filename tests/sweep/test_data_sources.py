@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablate.results import read_record, read_records
+from ablate.sweep.record import read_record, read_records
 from tests.support import commands
 from tests.sweep.test_local import SETTINGS, command
 from tests.test_cli import ablate

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from ablate.config import Encoder, Variant
-from ablate.sweep.estimate import Sample, _at, chosen_cells, conclude, listen, measure, trial_seconds
+from ablate.config.sweep import Variant
+from ablate.config.trial import Encoder
+from ablate.launch.estimate import Sample, _at, chosen_cells, conclude, listen, measure, trial_seconds
 
 
 class Machine:

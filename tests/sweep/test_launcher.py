@@ -8,12 +8,14 @@ import time
 
 import pytest
 
-from ablate import lease
-from ablate.lease import Attempt, last_attempt, running_directory
-from ablate.results import OUT_OF_MEMORY, DiskTrouble, read_record, record_path
-from ablate.sweep import local, memory
-from ablate.sweep.local import LocalLauncher, WorkerTrouble
+from ablate.files import DiskTrouble
+from ablate.launch import oom as memory
+from ablate.launch import pool as local
+from ablate.launch.pool import LocalLauncher, WorkerTrouble
+from ablate.sweep import lease
+from ablate.sweep.lease import Attempt, last_attempt, running_directory
 from ablate.sweep.plan import plan
+from ablate.sweep.record import OUT_OF_MEMORY, read_record, record_path
 from tests.sweep.stub_worker import given
 
 

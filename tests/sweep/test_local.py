@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ablate.results import read_record, read_records, record_path
 from ablate.sweep.plan import load_experiment
+from ablate.sweep.record import read_record, read_records, record_path
 from tests.support import commands
 from tests.test_trial import comparable
 

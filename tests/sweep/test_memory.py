@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.sweep import memory
-from ablate.sweep.memory import oom_kills
+from ablate.launch import oom as memory
+from ablate.launch.oom import oom_kills
 
 
 @pytest.fixture

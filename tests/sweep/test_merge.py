@@ -6,11 +6,12 @@ import pytest
 
 from ablate.errors import UsageError
 from ablate.report import write_report
-from ablate.results import preview_path, read_record, read_records, record_path, write_record
+from ablate.sweep.lock import sole_user
 from ablate.sweep.merge import merge
 from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.progress import log_path
 from ablate.sweep.prune import RUNGS
-from ablate.sweep.workspace import log_path, sole_user
+from ablate.sweep.record import preview_path, read_record, read_records, record_path, write_record
 from tests.report.test_report import by_position, failure, make_experiment, record, sweep
 from tests.sweep.test_local import command
 from tests.sweep.test_status import begin

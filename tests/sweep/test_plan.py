@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.config import NamedOp, OpSpec, Search, Slurm, Variant
+from ablate.config.base import OpSpec
+from ablate.config.slurm import Slurm
+from ablate.config.sweep import NamedOp, Search, Variant
+from ablate.console import clock
 from ablate.errors import UsageError
-from ablate.sweep.eta import clock, remaining_seconds
-from ablate.sweep.plan import extend, load_experiment, plan, save_experiment
+from ablate.sweep.extend import extend
+from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.timing import remaining_seconds
 from tests.conftest import op_spec
 
 

@@ -8,10 +8,10 @@ import time
 import pytest
 from rich.console import Console
 
-from ablate.results import write_record
+from ablate.launch.display import Progress
 from ablate.sweep.plan import plan
-from ablate.sweep.progress import Progress
-from ablate.sweep.workspace import TrialProgress
+from ablate.sweep.progress import TrialProgress
+from ablate.sweep.record import write_record
 from tests.report.test_report import make_experiment, record
 
 WORKERS = 2

@@ -10,17 +10,18 @@ from dataclasses import replace
 
 import pytest
 
-from ablate.config import Rung
+from ablate.config.sweep import Rung
 from ablate.errors import UsageError
-from ablate.lease import Attempt, claim, running_directory
+from ablate.files import write_atomically
+from ablate.launch.pace import seconds_left
+from ablate.launch.status import sweep_status
 from ablate.report import write_report
 from ablate.report.sweep import read_sweep
-from ablate.results import parked_path, read_record, record_path, write_atomically, write_record
-from ablate.results import to_json as as_json
-from ablate.sweep.pace import seconds_left
+from ablate.sweep.lease import Attempt, claim, running_directory
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.prune import RUNGS, check_seeds, cost, go_on, kept, on_plateau, prune, short_of, told
-from ablate.sweep.status import sweep_status
+from ablate.sweep.record import parked_path, read_record, record_path, write_record
+from ablate.sweep.record import to_json as as_json
 from tests.report.test_report import failure, make_experiment, record
 from tests.sweep.test_local import command, results, run
 from tests.test_cli import ablate, one_sentence

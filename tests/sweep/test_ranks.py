@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.results import read_records
+from ablate.sweep.record import read_records
 from tests.support import commands
 from tests.sweep.test_local import SETTINGS, alive, command, results, wait_for, worker_pids
 from tests.test_cli import ablate

@@ -9,16 +9,16 @@ import pytest
 import torch
 from rich.console import Console
 
-from ablate import encoders
-from ablate.composition import Composition
-from ablate.config import Base, Encoder, Head, Optimiser, TrialConfig
+from ablate.config.trial import Base, Encoder, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.errors import UsageError
 from ablate.evaluation import sgd
 from ablate.evaluation.protocols import PROTOCOLS, Protocol
-from ablate.results import read_record, record_path, write_record
-from ablate.sweep.reevaluate import reevaluate
-from ablate.trial import run_trial
+from ablate.ops.composition import Composition
+from ablate.sweep.record import read_record, record_path, write_record
+from ablate.trial import encoders
+from ablate.trial.reevaluate import reevaluate
+from ablate.trial.run import run_trial
 
 EVERYTHING = ("linear", "sgd", "knn", "rotation", "rankme", "alignment", "linear@z", "knn@z", "rankme@z")
 
@@ -155,7 +155,7 @@ def test_what_cannot_be_done_is_said(data, cache, tmp_path, monkeypatch):
         run(tmp_path, ("online",), cache)
     with pytest.raises(UsageError, match=f"does not hold the images of .*{data.fingerprint}.* --cache"):
         run(tmp_path, ("rankme",), tmp_path / "empty")
-    monkeypatch.setattr("ablate.sweep.reevaluate.read_entry", lambda *_: replace(data, classes=()))
+    monkeypatch.setattr("ablate.trial.reevaluate.read_entry", lambda *_: replace(data, classes=()))
     with pytest.raises(UsageError, match="'sgd' needs labels"):
         run(tmp_path, ("sgd",), cache)
     monkeypatch.undo()

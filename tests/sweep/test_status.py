@@ -6,17 +6,17 @@ import time
 
 from rich.console import Console
 
-from ablate.config import Slurm
-from ablate.lease import _born, claim, running_directory
+from ablate.config.slurm import Slurm
+from ablate.launch import watch
+from ablate.launch.slurm.cluster import QueuedJob
+from ablate.launch.slurm.past import past
+from ablate.launch.slurm.submission import Array, Submission
+from ablate.launch.status import sweep_status
 from ablate.report import write_report
 from ablate.report.live import print_status, watch_status
-from ablate.results import write_record
-from ablate.sweep import watch
+from ablate.sweep.lease import _born, claim, running_directory
 from ablate.sweep.plan import plan, save_experiment
-from ablate.sweep.slurm.cluster import QueuedJob
-from ablate.sweep.slurm.past import past
-from ablate.sweep.slurm.submission import Array, Submission
-from ablate.sweep.status import sweep_status
+from ablate.sweep.record import write_record
 from tests.report.test_report import failure, make_experiment, record
 
 NOBODY = 2**22 + 1  # above the largest process id

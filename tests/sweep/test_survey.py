@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ablate.results import record_path, write_record
-from ablate.sweep import run
+from ablate.launch import local as run
+from ablate.launch.status import sweep_status
 from ablate.sweep.plan import plan, save_experiment
-from ablate.sweep.run import survey
-from ablate.sweep.status import sweep_status
-from ablate.sweep.workspace import running_directory
+from ablate.sweep.progress import running_directory
+from ablate.sweep.record import record_path, write_record
+from ablate.sweep.survey import survey
 from tests.report.test_report import failure, make_experiment, record
 
 

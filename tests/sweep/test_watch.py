@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablate.lease import LostLease, claim
-from ablate.results import DiskTrouble, Failure, failed_from_outside, read_record, record_path, write_record
-from ablate.sweep import ranks
-from ablate.sweep.crew import Crew
+from ablate.files import DiskTrouble
+from ablate.launch import ranks
+from ablate.launch.nodes import Crew
+from ablate.launch.ranks import LostNode, run_ranks, watch
+from ablate.sweep.lease import LostLease, claim
 from ablate.sweep.plan import plan
-from ablate.sweep.ranks import LostNode, run_ranks, watch
-from ablate.trial import Interrupted
+from ablate.sweep.record import Failure, failed_from_outside, read_record, record_path, write_record
+from ablate.trial.context import Interrupted
 
 
 @pytest.fixture(autouse=True)

@@ -10,14 +10,14 @@ import threading
 import pytest
 import torch
 
-from ablate.config import Experiment, NamedOp
+from ablate.config.sweep import Experiment, NamedOp
 from ablate.data import prepare
-from ablate.lease import Attempt, last_attempt, running_directory
+from ablate.launch import worker
 from ablate.ops import parse_op, spec
-from ablate.results import read_record, record_path
 from ablate.simclr.trainer import Trainer
-from ablate.sweep import worker
+from ablate.sweep.lease import Attempt, last_attempt, running_directory
 from ablate.sweep.plan import plan, save_experiment
+from ablate.sweep.record import read_record, record_path
 from tests.sweep.test_reevaluate import config
 
 

@@ -1,1 +1,1 @@
-"""Sweeps on a Slurm cluster: how trials become jobs, what runs inside one, and what the scheduler is asked."""
+"""Where jobs that were submitted before the move to ``ablate.launch`` look for their code."""

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ablate.config import Experiment, Slurm
-from ablate.results import Failure, TrialResult, failed_from_outside, write_record
+from ablate.config.slurm import Slurm
+from ablate.config.sweep import Experiment
+from ablate.launch.slurm import cluster
+from ablate.launch.slurm.past import submissions
+from ablate.launch.slurm.submit import submit_sweep
 from ablate.sweep.plan import plan
-from ablate.sweep.slurm import cluster
-from ablate.sweep.slurm.past import submissions
-from ablate.sweep.slurm.submit import submit_sweep
+from ablate.sweep.record import Failure, TrialResult, failed_from_outside, write_record
 from tests.sweep.fake_slurm import fake_slurm  # noqa: F401  # a fixture
 
 

@@ -6,16 +6,16 @@ import json
 
 import pytest
 
-from ablate.config import Slurm
+from ablate.config.slurm import Slurm
 from ablate.errors import UsageError
-from ablate.sweep.estimate import Estimate
-from ablate.sweep.logs import print_log
+from ablate.launch.estimate import Estimate
+from ablate.launch.logs import print_log
+from ablate.launch.slurm import cluster
+from ablate.launch.slurm.cancel import cancel_sweep
+from ablate.launch.slurm.dry_run import show_submission
+from ablate.launch.slurm.submission import was_cancelled
 from ablate.sweep.plan import load_experiment, plan
-from ablate.sweep.slurm import cluster
-from ablate.sweep.slurm.cancel import cancel_sweep
-from ablate.sweep.slurm.dry_run import show_submission
-from ablate.sweep.slurm.submission import was_cancelled
-from ablate.sweep.workspace import log_path
+from ablate.sweep.progress import log_path
 from tests.sweep.test_local import SETTINGS
 from tests.test_cli import ablate, one_sentence
 
@@ -101,7 +101,7 @@ def dry_run(sweep, **slurm):
 
 @pytest.fixture
 def quick_measurement(monkeypatch):
-    monkeypatch.setattr("ablate.sweep.slurm.dry_run.measured", lambda *_: Estimate(1800.0, "measured"))
+    monkeypatch.setattr("ablate.launch.slurm.dry_run.measured", lambda *_: Estimate(1800.0, "measured"))
 
 
 def test_a_dry_run_shows_the_very_script_and_the_cost(sweep, fake_slurm, quick_measurement):

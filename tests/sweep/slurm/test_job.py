@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablate.config import Slurm
+from ablate.config.slurm import Slurm
 from ablate.data import read_entry
-from ablate.lease import STALE, Attempt, claim, last_attempt, running_directory
-from ablate.results import read_record, read_records, record_path
-from ablate.sweep.crew import ADDRESS, NODES
+from ablate.launch.nodes import ADDRESS, NODES
+from ablate.launch.slurm import cluster, job
+from ablate.launch.slurm.job import BEGAN, HURRY, LEAST, Ended, Job, Watchman
+from ablate.sweep.lease import STALE, Attempt, claim, last_attempt, running_directory
 from ablate.sweep.plan import load_experiment, plan
-from ablate.sweep.slurm import cluster, job
-from ablate.sweep.slurm.job import BEGAN, HURRY, LEAST, Ended, Job, Watchman
-from ablate.trial import Context, execute
+from ablate.sweep.record import read_record, read_records, record_path
+from ablate.trial.context import Context
+from ablate.trial.run import execute
 from tests.sweep.stub_worker import given
 from tests.sweep.test_local import SETTINGS, mid_trial, results, wait_for
 from tests.test_cli import ablate

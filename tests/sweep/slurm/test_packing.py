@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablate.sweep.slurm.packing import Limits, pack
+from ablate.launch.slurm.packing import Limits, pack
 
 
 def ids(number):

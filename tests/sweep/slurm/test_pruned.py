@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from ablate.config import Slurm
-from ablate.lease import running_directory
-from ablate.results import read_record, record_path, write_atomically, write_record
-from ablate.sweep import launch
-from ablate.sweep.estimate import Estimate
+from ablate.config.slurm import Slurm
+from ablate.files import write_atomically
+from ablate.launch import start as launch
+from ablate.launch.estimate import Estimate
+from ablate.launch.slurm.dry_run import show_submission
+from ablate.launch.slurm.submission import note_cancelling
+from ablate.launch.status import sweep_status
+from ablate.sweep.lease import running_directory
 from ablate.sweep.plan import plan, save_experiment
 from ablate.sweep.prune import RUNGS
-from ablate.sweep.slurm.dry_run import show_submission
-from ablate.sweep.slurm.submission import note_cancelling
-from ablate.sweep.status import sweep_status
+from ablate.sweep.record import read_record, record_path, write_record
 from tests.report.test_report import failure, make_experiment, record
 from tests.sweep.slurm.test_job import in_job  # noqa: F401  # a fixture
 from tests.sweep.test_prune import park
@@ -50,7 +51,7 @@ def test_a_job_tells_its_workers_how_far(in_job, sweep, stub_worker):  # noqa: F
 
 
 def test_a_dry_run_shows_the_jobs_up_to_the_first_rung_and_what_all_costs(sweep, fake_slurm, monkeypatch):
-    monkeypatch.setattr("ablate.sweep.slurm.dry_run.measured", lambda *_: Estimate(3600.0, "measured"))
+    monkeypatch.setattr("ablate.launch.slurm.dry_run.measured", lambda *_: Estimate(3600.0, "measured"))
     with sweep.listening() as console:
         experiment = sweep.experiment.model_copy(update={"slurm": Slurm()})
         show_submission(sweep.directory, experiment, sweep.directory, False, console)
@@ -183,7 +184,7 @@ def test_without_sweep_the_same_command_trains_the_rest(tmp_path, experiment, mo
 
 
 def test_a_dry_run_counts_what_is_retried_and_what_was_pruned(sweep, fake_slurm, monkeypatch):
-    monkeypatch.setattr("ablate.sweep.slurm.dry_run.measured", lambda *_: Estimate(3600.0, "measured"))
+    monkeypatch.setattr("ablate.launch.slurm.dry_run.measured", lambda *_: Estimate(3600.0, "measured"))
     trials = plan(sweep.experiment)
     save_experiment(sweep.directory, sweep.experiment)
     for trial in trials[:-2]:

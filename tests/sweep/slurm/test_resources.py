@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.config import DataIdentity, Slurm, TrialConfig
+from ablate.config.slurm import Slurm
+from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.errors import UsageError
+from ablate.launch.slurm.resources import gather, refuse_without_slurm, resources, side_by_side
 from ablate.sweep.plan import load_experiment, save_experiment
-from ablate.sweep.slurm.resources import gather, refuse_without_slurm, resources, side_by_side
 
 
 @pytest.fixture(autouse=True)

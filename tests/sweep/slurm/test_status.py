@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from ablate.lease import claim, release
+from ablate.launch.slurm.past import look_up
+from ablate.launch.status import sweep_status
 from ablate.report.live import print_status, watch_status
-from ablate.sweep.slurm.past import look_up
-from ablate.sweep.status import sweep_status
+from ablate.sweep.lease import claim, release
 
 
 @pytest.fixture

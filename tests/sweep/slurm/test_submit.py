@@ -10,11 +10,11 @@ import time
 import pytest
 
 from ablate.errors import UsageError
-from ablate.lease import Attempt, claim
+from ablate.launch.slurm import cluster, submit
+from ablate.launch.slurm.cluster import ClusterTrouble
+from ablate.sweep.lease import Attempt, claim
 from ablate.sweep.plan import load_experiment
-from ablate.sweep.slurm import cluster, submit
-from ablate.sweep.slurm.cluster import ClusterTrouble
-from ablate.sweep.workspace import running_directory
+from ablate.sweep.progress import running_directory
 
 COMMANDS = ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sacctmgr", "srun", "sinfo")
 
@@ -77,7 +77,7 @@ def test_what_sbatch_is_given(sweep, fake_slurm):
 
 
 def test_a_signal_before_python_listens_does_not_end_it():
-    from ablate.sweep.slurm.script import DEAF
+    from ablate.launch.slurm.script import DEAF
 
     python = "import os, signal; os.kill(os.getpid(), signal.SIGUSR2); print('alive')"
     done = subprocess.run(["sh", "-c", DEAF, "python3", "-c", python], capture_output=True, text=True, check=False)
@@ -405,7 +405,7 @@ def test_a_directory_that_slurm_would_take_for_a_pattern(sweep):
 
 
 def test_two_commands_at_once(sweep, fake_slurm):
-    from ablate.sweep.workspace import sole_user
+    from ablate.sweep.lock import sole_user
 
     sweep.directory.mkdir()
     with sole_user(sweep.directory), pytest.raises(UsageError, match="another ablate command is at work"):
@@ -423,8 +423,8 @@ def test_what_narrows_a_users_own_squeue_does_not_narrow_ours(sweep, fake_slurm,
 
 
 def test_a_disk_that_is_full_is_one_sentence(sweep, fake_slurm, monkeypatch):
-    from ablate.results import DiskTrouble
-    from ablate.sweep.slurm import script
+    from ablate.files import DiskTrouble
+    from ablate.launch.slurm import script
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -1,0 +1,317 @@
+"""Experiment files: what a sweep is asked for in, as TOML. ``ablate grid`` is a shorthand for one. Needs no torch."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from ablate.config.base import LARGEST_SEED, Branches, Model
+from ablate.config.trial import Reference
+from ablate.errors import UsageError, nearest, unknown
+
+Scalar = bool | int | float | str | list[float]
+Values = list[Scalar] | dict[str, Scalar | dict[str, Scalar]]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
+MOST_SEEDS = 1000
+WHOLE = {"image_size", "threads", "world_size"}
+"""Settings that all trials of a sweep share: they decide how images are stored and what a worker of it is."""
+
+
+class ExperimentFile(Model):
+    """What a sweep trains, and on what; everything but where it is run.
+
+    Trained is every op of ``ops``, every ordered pair of them (``order`` 3: and every triple) and every one of
+    ``compositions``, at every point of the axes, with every seed, and the ``references`` once per seed.
+    """
+
+    data: Annotated[str, Field(description="glyphs, cifar10:PATH, cifar100:PATH, stl10:PATH or folder:PATH")] = "glyphs"
+    eval_data: Annotated[str | None, Field(description="a labelled set to evaluate on instead")] = None
+    labels: Annotated[float | None, Field(description="fraction of the training images that keep their label")] = None
+    short_side: Annotated[int | None, Field(description="pixels at which a folder's images are stored")] = None
+    skip_corrupt: Annotated[bool, Field(description="leave out files that are unreadable or would be damaged")] = False
+    preset: Annotated[str | None, Field(description="the default values; by data set and image size if absent")] = None
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="what trials run on")] = "auto"
+    compile: Annotated[Literal["auto", "on", "off"], Field(description="torch.compile")] = "auto"
+    branches: Annotated[Branches, Field(description="one: only one view is augmented, as in Figure 5")] = "one"
+    ops: Annotated[list[str], Field(description="the ops of the grid, as in color(strength=0.5)")] = []
+    order: Annotated[Literal[2, 3], Field(description="3: also every triple of different ops")] = 2
+    unordered: Annotated[bool, Field(description="only one order of every pair and triple")] = False
+    pairs_with: Annotated[list[str], Field(description="only pairs and triples with one of these ops")] = []
+    compositions: Annotated[
+        list[str] | dict[str, str],
+        Field(description="compositions beside the grid, as in crop+color+blur; a table names them"),
+    ] = []
+    prune: Annotated[bool, Field(description="train only the best cells to the end, by validation kNN at rungs")] = (
+        False
+    )
+    references: Annotated[list[Reference], Field(description="trained and evaluated beside the cells")] = ["untrained"]
+    seeds: Annotated[
+        Annotated[int, Field(ge=1, le=MOST_SEEDS, strict=True)] | Annotated[list[Seed], Field(min_length=1)],
+        Field(description="how many, from 0, or a list"),
+    ] = 1
+    protocol: Annotated[list[str], Field(description="how encoders are evaluated: linear, knn, linear@z, ...")] = []
+    keep_encoders: Annotated[Literal["all", "best", "none"], Field(description="trained encoders to keep")] = "none"
+    rank_timeout: Annotated[
+        float, Field(gt=0, description="seconds until a silent process of a trial counts as dead")
+    ] = 600.0
+    set: Annotated[dict[str, Scalar], Field(description="settings of all trials, as --set takes them")] = {}
+    axes: Annotated[
+        dict[str, Values],
+        Field(
+            description="by setting, the values that are tried, a list or a table that names them; a table under any "
+            "other name gives several settings per value"
+        ),
+    ] = {}
+    zip: Annotated[list[list[str]], Field(description="axes that go hand in hand instead of multiplying")] = []
+    exclude: Annotated[
+        list[dict[str, Scalar]], Field(description="points that are left out: by axis, or composition, a value")
+    ] = []
+
+    @field_validator("axes")
+    @classmethod
+    def _not_empty(cls, axes: dict[str, Values]) -> dict[str, Values]:
+        for name, values in axes.items():
+            if not values:
+                raise ValueError(f"axis {name!r} has no values")
+        return axes
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.ops and not self.compositions:
+            raise ValueError("nothing to train: ops or compositions must be given")
+        if len(set(self.seed_list)) < len(self.seed_list):
+            raise ValueError("seeds: one is listed twice")
+        for name in itertools.chain.from_iterable(self.zip):
+            if name not in self.axes:
+                raise ValueError(f"zip: there is no axis {name!r}{nearest(name, self.axes)}")
+        for group in self.zip:
+            lengths = {name: len(self.axes[name]) for name in group}
+            if len(set(lengths.values())) > 1:
+                told = " and ".join(f"{name} {length}" for name, length in lengths.items())
+                raise ValueError(f"zip: axes that go hand in hand have equally many values, not {told}")
+        flat = list(itertools.chain.from_iterable(self.zip))
+        if len(set(flat)) < len(flat):
+            raise ValueError("zip: an axis is named twice")
+        return self
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds themselves."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point on the axes: by axis what it is called there, and the settings (or branches) that this means.
+
+    ``excluded``: the compositions that are not trained here, as they are written in the file.
+    """
+
+    values: dict[str, str]
+    settings: dict[str, Scalar]
+    excluded: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """``temperature=0.1, batch_size=64``."""
+        return ", ".join(f"{name}={value}" for name, value in self.values.items())
+
+
+def points(file: ExperimentFile, settable: Sequence[str]) -> list[Point]:
+    """Every combination of the axes' values, the first axis outermost; none where there are no axes.
+
+    Args:
+        file: the experiment.
+        settable: the settings that there are.
+
+    Raises:
+        UsageError: an unknown setting, one that is set twice, one that a whole sweep shares, an exclusion of what there
+            is not, or everything excluded.
+    """
+    if not file.axes:
+        _check_exclusions(file, {})
+        return []
+    choices = {name: _choices(name, values, settable) for name, values in file.axes.items()}
+    _check_set_once(file, choices)
+    _check_exclusions(file, choices)
+    zipped = {name: group for group in file.zip for name in group}
+    groups = [zipped.get(name, [name]) for name in choices if zipped.get(name, [name])[0] == name]
+    rows = [
+        list(zip(*([(name, *choice) for choice in choices[name].items()] for name in group), strict=True))
+        for group in groups
+    ]
+    found = [_point(file, list(itertools.chain.from_iterable(row))) for row in itertools.product(*rows)]
+    kept = [point for point in found if point is not None]
+    if not kept:
+        raise UsageError("exclude leaves no point of the axes")
+    return kept
+
+
+def _choices(name: str, values: Values, settable: Sequence[str]) -> dict[str, dict[str, Scalar]]:
+    """By what a value is called, the settings that it means."""
+    if name in WHOLE or name in {"data", "eval_data", "labels", "preset", "device", "seeds", "seed"}:
+        raise UsageError(
+            f"axes.{name}: all trials of a sweep share it; run one sweep for each and compare them with ablate report"
+        )
+    if name in {"composition", "compositions", "ops"}:
+        raise UsageError(f"axes.{name}: compositions multiply with the axes by themselves; list them as compositions")
+    is_setting = name in settable or name == "branches"
+    if isinstance(values, list):
+        if not is_setting:
+            raise unknown("axis", name, [*sorted({*settable} - WHOLE), "branches"])
+        named = {shown(value): {name: value} for value in values}
+        if len(named) < len(values):
+            raise UsageError(f"axes.{name}: a value is listed twice")
+        return named
+    found: dict[str, dict[str, Scalar]] = {}
+    for called, value in values.items():
+        if not isinstance(value, dict):
+            if not is_setting:
+                raise unknown("axis", name, [*sorted({*settable} - WHOLE), "branches"])
+            found[called] = {name: value}
+            continue
+        for setting in value:
+            if setting in WHOLE:
+                raise UsageError(f"axes.{name}.{called}: all trials of a sweep share {setting}; set it under [set]")
+            if setting not in settable and setting != "branches":
+                raise UsageError(
+                    f"axes.{name}.{called}: unknown setting {setting!r}{nearest(setting, [*settable, 'branches'])}"
+                )
+        found[called] = value
+    return found
+
+
+def shown(value: Scalar) -> str:
+    """A value as labels have it: ``0.1``, ``lars``, ``(0.08, 1)``."""
+    if isinstance(value, list):
+        return f"({', '.join(map(shown, value))})"
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check_set_once(file: ExperimentFile, choices: Mapping[str, dict[str, dict[str, Scalar]]]) -> None:
+    """Every setting has one place: an axis or ``[set]``."""
+    owner: dict[str, str] = dict.fromkeys(file.set, "[set]")
+    for axis, values in choices.items():
+        for setting in {name for settings in values.values() for name in settings}:
+            if setting in owner:
+                raise UsageError(f"{setting} is set by axes.{axis} and by {owner[setting]}; once is enough")
+            owner[setting] = f"axes.{axis}"
+
+
+def _check_exclusions(file: ExperimentFile, choices: Mapping[str, Mapping[str, Any]]) -> None:
+    for exclusion in file.exclude:
+        for name, value in exclusion.items():
+            if name == "composition":
+                continue  # compared with what the compositions resolve to, later
+            if name not in choices:
+                raise UsageError(f"exclude: there is no axis {name!r}{nearest(name, [*choices, 'composition'])}")
+            if shown(value) not in choices[name]:
+                raise UsageError(
+                    f"exclude: axis {name} has no value {shown(value)!r}; it has {', '.join(choices[name])}"
+                )
+
+
+def _point(file: ExperimentFile, row: Sequence[tuple[str, str, dict[str, Scalar]]]) -> Point | None:
+    values = {name: called for name, called, _ in row}
+    settings = {name: value for _, _, chosen in row for name, value in chosen.items()}
+    matching = [
+        exclusion
+        for exclusion in file.exclude
+        if all(name == "composition" or values[name] == shown(value) for name, value in exclusion.items())
+    ]
+    if any("composition" not in exclusion for exclusion in matching):
+        return None
+    return Point(values, settings, tuple(str(exclusion["composition"]) for exclusion in matching))
+
+
+def read(path: Path, changes: Sequence[str] = (), settable: Sequence[str] = ()) -> ExperimentFile:
+    """The experiment in a TOML file, with ``changes``: ``epochs=5`` (a setting), ``seeds=3``, ``axes.temperature=[1]``.
+
+    Raises:
+        UsageError: no such file, not TOML, an unknown key or a value that is not allowed; the sentence names both.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a directory; ablate run takes an experiment file (.toml)") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not TOML: {error}") from None
+    for change in changes:
+        _change(content, change, settable)
+    return validated(content, str(path))
+
+
+def _change(content: dict[str, Any], change: str, settable: Sequence[str]) -> None:
+    name, equals, text = change.partition("=")
+    name, text = name.strip(), text.strip()
+    if not equals:
+        raise UsageError(f"--set takes NAME=VALUE, not {change!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        value = text  # a bare word
+    group, _, axis = name.partition(".")
+    if name in settable:
+        if name in content.get("axes", {}):
+            raise UsageError(f"--set {name}: it is an axis of the experiment; --set axes.{name}=[...] gives its values")
+        content.setdefault("set", {})[name] = value
+    elif group == "axes" and axis:
+        content.setdefault("axes", {})[axis] = value
+    elif name in ExperimentFile.model_fields:
+        content[name] = value
+    else:
+        raise unknown("setting", name, sorted({*settable, *ExperimentFile.model_fields}))
+
+
+def validated(content: Mapping[str, Any], place: str) -> ExperimentFile:
+    """``content`` as an experiment; UsageError with ``place`` and the key for what is not allowed."""
+    try:
+        return ExperimentFile.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(f"{place}: {_sentence(error)}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    parts = [str(part) for part in problem["loc"]]
+    name = parts[0] if parts else ""
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        allowed = list(ExperimentFile.model_fields)
+        return f"unknown key {name!r}; allowed: {', '.join(allowed)}{nearest(name, allowed)}"
+    if problem["type"] == "value_error":
+        return message
+    where = ".".join(part for part in parts if part.isidentifier() and part not in {"list", "dict", "int"}) or name
+    value = problem["input"]
+    if problem["type"] == "literal_error":
+        near = nearest(str(value), problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "))
+        return f"{where} must be {problem['ctx']['expected']}, not {value!r}{near}"
+    return f"{where}: {message[0].lower()}{message[1:]}, not {value!r}"
+
+
+HEADER = "# {command}\n# The last command in this directory, as an experiment file: ablate run FILE\n\n"
+
+
+def to_toml(file: ExperimentFile, command: str) -> str:
+    """``file`` as TOML, without what has its default value; below the command that it came from."""
+    content = file.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    return HEADER.format(command=command.replace("\n", " ")) + tomli_w.dumps(content)
+
+
+def json_schema(settable: Sequence[str]) -> str:
+    """The JSON schema of experiment files, for editors: all keys, and the settings that ``[set]`` and axes can name."""
+    schema = ExperimentFile.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "ablate experiment"
+    known = schema["properties"]
+    known["set"]["propertyNames"] = {"enum": sorted(settable)}
+    return json.dumps(schema, indent=1) + "\n"

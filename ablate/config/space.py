@@ -1,0 +1,60 @@
+"""The space that a search is over, and where a composition stands in it. Needs no torch.
+
+A point's parameters, as Optuna has them: ``length``, ``op1``, ``op2``, ... and, where they are searched,
+``<op>.strength`` and ``<op>.p``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from ablate.config.sweep import NamedComposition, NamedOp, Search
+from ablate.errors import UsageError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+STEP = 0.05
+"""Strengths and probabilities are multiples of it: finer ones no trial can tell apart."""
+
+
+def check(search: Search) -> None:
+    """Raise UsageError for a space that there is not, or whose points could not be told apart."""
+    names = [op.op.name for op in search.ops]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"a search tells ops apart by their names, and two are called {twice!r}")
+    if search.max_length > len(names):
+        raise UsageError(f"--max-length {search.max_length}: compositions of different ops have at most {len(names)}")
+    for name, bounds in (("strength", search.strength), ("p", search.p)):
+        for value in bounds or ():
+            if abs(value / STEP - round(value / STEP)) > 1e-9:
+                raise UsageError(f"--{name}: {value:g} is no multiple of {STEP:g}, in which steps it is searched")
+
+
+def compositions(search: Search) -> list[int]:
+    """How many compositions of different ops the space has, by length, from one op on."""
+    return [math.perm(len(search.ops), length) for length in range(1, search.max_length + 1)]
+
+
+def tuned(search: Search, op: NamedOp) -> dict[str, tuple[float, float]]:
+    """What of ``op`` is searched, and between which values."""
+    ranges = {"strength": search.strength, "p": search.p}
+    return {name: bounds for name, bounds in ranges.items() if bounds and name in op.op.params}
+
+
+def place(search: Search, composition: NamedComposition) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+    """The parameters of a composition of the space, and what each is drawn from."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    by_name = {op.op.name: op for op in search.ops}
+    params: dict[str, Any] = {"length": len(composition.ops)}
+    drawn: dict[str, BaseDistribution] = {"length": IntDistribution(1, search.max_length)}
+    for number, spec in enumerate(composition.ops, start=1):
+        op = by_name[spec.name]
+        params[f"op{number}"] = op.label
+        drawn[f"op{number}"] = CategoricalDistribution([op.label for op in search.ops])
+        for name, (low, high) in tuned(search, op).items():
+            params[f"{spec.name}.{name}"] = spec.params[name]
+            drawn[f"{spec.name}.{name}"] = FloatDistribution(low, high, step=STEP)
+    return params, drawn

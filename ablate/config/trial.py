@@ -1,0 +1,237 @@
+"""What a trial and a sweep are, as validated, immutable, hashable data; needs no torch.
+
+A :class:`TrialConfig` is fully resolved: nothing in it is ``auto``, and every op parameter is written out. Its
+:attr:`~TrialConfig.key` is the content hash that names the trial's record everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationInfo,
+    model_validator,
+)
+
+from ablate.config.base import LATER, RECORDED, Area, Branches, Count, Fraction, Model, OpSpec, Ratio
+from ablate.errors import nearest
+
+SMALL_IMAGE = 64
+"""Pixels. Up to here encoders have the small-image stem and images are stored and evaluated whole."""
+
+COVERED = 0.1
+"""Share of the image that a crop of the official code has at least (its ``min_object_covered``)."""
+
+
+Objective = Literal["simclr", "supervised", "untrained"]
+
+
+class Base(Model):
+    """The base crop of one-branch pairs, shared by both views: ``crop`` without flip, with that op's parameters."""
+
+    area: tuple[Area, Area] = (0.08, 1.0)
+    ratio: tuple[Ratio, Ratio] = (3 / 4, 4 / 3)
+    sampling: Annotated[Literal["torchvision", "tf"], LATER] = "torchvision"
+    resize: Annotated[Literal["bilinear", "bicubic"], LATER] = "bilinear"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Base:
+        if self.area[0] > self.area[1] or self.ratio[0] > self.ratio[1]:
+            raise ValueError("area and ratio are ordered pairs (low, high)")
+        if self.sampling == "tf" and self.area[1] < COVERED:
+            raise ValueError(f"with sampling tf no crop is below {COVERED:g} of the image, so area must reach that far")
+        return self
+
+
+RESNETS = ("resnet8", "resnet18", "resnet34", "resnet50", "resnet101")
+WIDTHS = {1: 64, 2: 128, 4: 256}
+"""Channels of the first stage by the paper's width multiplier (section 5.1)."""
+
+
+class Encoder(Model):
+    """``f(x)``: a ResNet, ``timm:NAME``, or ``module:function`` (one's own: called without arguments).
+
+    ``width`` is the first stage's channels: any number for ``resnet8``, 64, 128 or 256 for the other ResNets.
+    ``zero_init_residual``: the last batch norm of every residual block starts with a scale of 0, as in the official
+    code, so that every block starts as the identity. ``code`` names the version of the code behind an encoder that is
+    not ours, ``weights`` the weights that a ``module:function`` loads (:func:`ablate.simclr.foreign.loaded_weights`).
+    """
+
+    name: str = "resnet18"
+    width: Count = 64
+    code: Annotated[str, LATER] = ""
+    zero_init_residual: Annotated[bool, LATER] = False
+    weights: Annotated[str, LATER] = ""
+
+    @property
+    def is_foreign(self) -> bool:
+        """True for ``timm:NAME`` and ``module:function``."""
+        return ":" in self.name
+
+    @model_validator(mode="after")
+    def _known(self) -> Encoder:
+        if self.is_foreign:
+            if not re.fullmatch(r"timm:[\w.@/-]+|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", self.name):
+                raise ValueError(f"name must be timm:NAME or module:function, not {self.name!r}")
+            if self.zero_init_residual:
+                raise ValueError(f"zero_init_residual is for {', '.join(RESNETS)}, not {self.name}")
+            allowed: tuple[int, ...] = (64,)
+        elif self.name not in RESNETS:
+            known = f"{', '.join(RESNETS)}, timm:NAME or module:function"
+            raise ValueError(f"name must be {known}, not {self.name!r}{nearest(self.name, RESNETS)}")
+        elif self.name == "resnet8":
+            return self
+        else:
+            allowed = tuple(WIDTHS.values())
+        if self.width not in allowed:
+            raise ValueError(f"width of {self.name} must be {' or '.join(map(str, allowed))}, not {self.width}")
+        return self
+
+
+class Head(Model):
+    """``g(h)`` (paper, section 4.2): ``none`` (z = h), ``linear``, or ``mlp`` of two or three ``layers``.
+
+    ``hidden`` is the size of an mlp's inner layers, ``output`` that of z. ``batch_norm`` puts a batch norm behind every
+    linear layer, as the official code does; the paper's text does not mention it.
+    """
+
+    hidden: Count = 512
+    output: Count = 128
+    kind: Annotated[Literal["none", "linear", "mlp"], LATER] = "mlp"
+    layers: Annotated[Literal[2, 3], LATER] = 2
+    batch_norm: Annotated[bool, LATER] = False
+
+    @model_validator(mode="after")
+    def _only_an_mlp_has_layers(self) -> Head:
+        if self.kind != "mlp" and self.layers != 2:
+            raise ValueError(f"layers is for heads of kind mlp, not {self.kind}")
+        return self
+
+
+class Optimiser(Model):
+    """``lr`` is the peak learning rate itself, already scaled to the batch size; adamw has no ``momentum``."""
+
+    name: Literal["sgd", "adamw", "lars"] = "sgd"
+    lr: Annotated[float, Field(ge=1e-30, le=1e30)] = 0.03
+    momentum: Fraction = 0.9
+    weight_decay: Annotated[float, Field(ge=0, le=1e3)] = 5e-4
+
+
+class DataIdentity(Model):
+    """Which images: a fingerprint of their content, split and preparation. Where they lie is not part of it.
+
+    ``classes`` is 0 where there are no labels.
+    """
+
+    name: str
+    fingerprint: str
+    classes: int
+
+
+class TrialConfig(Model):
+    """Everything that a trial's result depends on, but for the seed.
+
+    ``batch_size`` is global: all processes' images. ``micro_batch``: that many images at a time go through the encoder,
+    and make one batch-norm batch; None: all at once. ``world_size`` processes train together. ``loss_scale`` multiplies
+    NT-Xent: 2 in the official code, which sums the two directions' means; it is 1 for supervised training. ``compile``:
+    encoder and, on CUDA, ops go through torch.compile, which changes the last bits. ``base`` is the crop that the views
+    of a one-branch pair share; two-branch pairs have none.
+    """
+
+    composition: tuple[OpSpec, ...]
+    branches: Branches = "one"
+    base: Base | None = Base()
+    data: DataIdentity
+    image_size: Count = 32
+    objective: Objective = "simclr"
+    encoder: Encoder = Encoder()
+    head: Head = Head()
+    epochs: Annotated[int, Field(ge=0, strict=True)] = 100
+    warmup_epochs: Annotated[float, Field(ge=0)] = 10
+    batch_size: Annotated[int, Field(ge=2, strict=True)] = 256
+    temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 0.5
+    optimiser: Optimiser = Optimiser()
+    device: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    memory_format: Literal["channels_last", "contiguous"] = "channels_last"
+    threads: Count = 1
+    loss_scale: Annotated[float, Field(ge=1e-6, le=1e6), LATER] = 1.0
+    micro_batch: Annotated[Count | None, LATER] = None
+    world_size: Annotated[Count, LATER] = 1
+    compile: Annotated[bool, LATER] = False
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _agrees(cls, data: Any, handler: ModelWrapValidatorHandler[TrialConfig], info: ValidationInfo) -> TrialConfig:
+        """Refuse what earlier versions did not; what they wrote is read and shown, and not trained any more."""
+        made = handler(data)
+        if isinstance(data, TrialConfig) or info.context == RECORDED:
+            return made
+        if made.branches == "two" and made.base is not None:
+            raise ValueError("two-branch pairs have no base crop: base must be None")
+        if made.objective == "supervised" and made.loss_scale != 1:
+            raise ValueError(f"loss_scale multiplies NT-Xent: for supervised training it is 1, not {made.loss_scale:g}")
+        return made
+
+    @model_validator(mode="after")
+    def _divides(self) -> TrialConfig:
+        step = self.micro_batch or self.batch_size
+        if self.batch_size % step:
+            raise ValueError(f"micro_batch ({step}) must divide batch_size ({self.batch_size})")
+        if step % self.world_size:
+            name = "micro_batch" if self.micro_batch else "batch_size"
+            raise ValueError(f"{name} ({step}) must be a multiple of world_size ({self.world_size})")
+        return self
+
+    @model_validator(mode="after")
+    def _compiles_alone(self) -> TrialConfig:
+        if self.compile and self.world_size > 1:
+            raise ValueError("compile is for trials of one process: their sums over all ranks cannot be compiled")
+        return self
+
+    @model_validator(mode="after")
+    def _is_trained(self) -> TrialConfig:
+        if self.objective != "untrained":
+            if self.epochs < 1:
+                raise ValueError("epochs must be at least 1")
+            if self.warmup_epochs > self.epochs:
+                raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must not exceed epochs ({self.epochs})")
+        return self
+
+    @cached_property
+    def key(self) -> str:
+        """The first 16 hex digits of SHA-256 of the canonical JSON: equal key, equal trial.
+
+        The data set's name, a folder's name for instance, is not in it; its fingerprint is. Computed once: what reads a
+        sweep asks for it many times per trial.
+        """
+        content = _hashed(self, self.model_dump(mode="json", exclude={"data": {"name"}}))
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, which would hand this configuration's key to a copy that differs."""
+        copied = super().model_copy(update=update, deep=deep)
+        vars(copied).pop("key", None)
+        return copied
+
+
+def _hashed(model: Model, content: dict[str, Any]) -> dict[str, Any]:
+    """``content``, the dump of ``model``, without the later fields that have their defaults."""
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if LATER in field.metadata and value == field.default:
+            del content[name]
+        elif isinstance(value, Model):
+            content[name] = _hashed(value, content[name])
+    return content
+
+
+Reference = Literal["untrained", "no-op", "supervised"]

@@ -1,0 +1,102 @@
+"""Write files so that nobody ever reads half of one, and look at what directories hold."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from ablate.errors import UsageError, expanded
+
+
+class DiskTrouble(OSError):
+    """The disk refused a write; what was written before is intact."""
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write ``content`` to a unique temporary name beside ``path`` and rename: a reader sees all of it or none.
+
+    Raises:
+        DiskTrouble: no room, no permission, a file where a directory is meant.
+    """
+    try:
+        _write_and_rename(path, content)
+    except OSError as error:
+        raise DiskTrouble(error.errno, error.strerror, str(path)) from error
+
+
+def _write_and_rename(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")  # a name may have 255 bytes
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def set_aside(path: Path, why: str = "damaged") -> Path:
+    """Rename ``path`` to ``<name>.<why>`` (numbered when that is taken) and return the new path."""
+    target, number = path.with_name(f"{path.name}.{why}"), 0
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}.{why}{number}")
+    path.replace(target)
+    return target
+
+
+def names_in(directory: Path) -> set[str]:
+    """The names in ``directory``, none where there is no such directory.
+
+    Asking for thousands of names one by one is slow on a network file system, and most of them may not be there.
+    """
+    try:
+        return {path.name for path in directory.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def check_writable(directory: Path) -> None:
+    """Raise UsageError unless files can be made in ``directory``, or where it would be made; leaves nothing behind."""
+    expanded(str(directory))  # refuses names that sweep.toml cannot hold
+    try:
+        existing = directory
+        while not existing.exists():
+            if existing.is_symlink():
+                raise UsageError(f"--out {directory}: {existing} is a link that leads nowhere; choose a directory")
+            existing = existing.parent
+        if not existing.is_dir():
+            raise UsageError(f"--out {directory}: {existing} is a file; choose a directory")
+        with tempfile.TemporaryDirectory(dir=existing, prefix=".ablate-"):
+            pass
+    except OSError as error:
+        raise UsageError(f"--out {directory} is not writable ({error.strerror}); choose another directory") from None
+
+
+def check_file(path: Path) -> None:
+    """Raise UsageError unless a file can be written to ``path``: in a directory that is there and writable."""
+    if path.is_dir():
+        raise UsageError(f"--out {path} is a directory; name a file")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--out {path}: there is no directory {path.absolute().parent}")
+    check_writable(path.absolute().parent)
+
+
+def tail(log: Path, lines: int = 20) -> str:
+    """The last lines of a log; empty where it cannot be read."""
+    with contextlib.suppress(OSError):
+        return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    return ""

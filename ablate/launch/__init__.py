@@ -1,0 +1,1 @@
+"""Who runs trials: worker processes of this machine, or jobs on a Slurm cluster."""

@@ -1,0 +1,120 @@
+"""What a sweep would do and cost, said before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ablate.config.base import OpSpec
+from ablate.config.sweep import Experiment, NamedComposition, Trial
+from ablate.console import clock, counted, say
+from ablate.launch.estimate import Estimate, estimate
+from ablate.launch.room import room_of
+from ablate.sweep.plan import plan
+from ablate.sweep.prune import cost, told
+from ablate.sweep.record import record_path
+from ablate.sweep.survey import State, summary, survey
+from ablate.sweep.timing import remaining_seconds
+
+MOST_NAMES = 60
+"""Cells that are named; a sweep of triples has thousands."""
+
+
+def print_plan(directory: Path, experiment: Experiment, retry_failed: bool, console: Console) -> State:
+    """Print the counts and the names of the cells; returns what the disk says of the trials."""
+    trials = plan(experiment)
+    state = survey(directory, trials, prunes=bool(experiment.prune))
+    say(console, f"sweep directory: {directory}")
+    say(console, summary(trials, state, retry_failed))
+    if experiment.prune:
+        say(console, f"pruned after epoch {told(experiment)}: {cost(experiment):.0%} of the cells' training is left")
+    names = cell_names(trials)
+    listed = [*names[:MOST_NAMES], f"... and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else names
+    say(console, f"cells: {', '.join(listed)}")
+    return state
+
+
+def cell_names(trials: Sequence[Trial]) -> list[str]:
+    """What is trained, each once, whatever the seed and the point on further axes; without references."""
+    cells = (trial for trial in trials if trial.reference is None)
+    return list(dict.fromkeys(trial.label.removesuffix(_point(trial)) for trial in cells))
+
+
+def _point(trial: Trial) -> str:
+    return ", " + ", ".join(f"{name}={value}" for name, value in trial.point.items()) if trial.point else ""
+
+
+def show_plan(
+    directory: Path, experiment: Experiment, devices: list[str], cache: Path, retry_failed: bool, console: Console
+) -> None:
+    """Print the plan and, measured here, the time that it takes; write nothing."""
+    state = print_plan(directory, experiment, retry_failed, console)
+    show_cost(experiment, state, devices, cache, retry_failed, console)
+
+
+def show_cost(
+    experiment: Experiment, state: State, devices: list[str], cache: Path, retry_failed: bool, console: Console
+) -> None:
+    """Print the time and memory that what is left takes; nothing where nothing is left."""
+    waiting = sum(trial.reference != "untrained" for trial in state.missing) + len(state.failed) * retry_failed
+    if not waiting:
+        return
+    at_once = devices[:waiting]
+    found = measured(experiment, at_once[0], cache, console)
+    if found.seconds is not None:
+        left = remaining_seconds(found.seconds, waiting, (), len(at_once))
+        left *= cost(experiment) if experiment.prune else 1
+        beside = ", taken to be as fast side by side as alone" if len(at_once) > 1 else ""
+        say(
+            console,
+            f"estimated: {clock(found.seconds)} per trial ({found.how}), {clock(left)} in all "
+            f"with {counted(len(at_once), 'worker')}{beside}",
+        )
+    show_memory(experiment, len(at_once), cache, console)
+
+
+def measured(experiment: Experiment, device: str, cache: Path, console: Console) -> Estimate:
+    """What a trial takes here; printed are that it is being measured, and what speaks against waiting for it."""
+    say(console, "measuring a few steps ...")
+    found = estimate(experiment, device, cache)
+    if found.seconds is None:
+        least = f", so a trial takes more than about {clock(found.at_least)}" if found.at_least else ""
+        say(console, f"estimated: nothing; {found.how}{least}", "yellow")
+    elif found.laptop is not None and found.laptop < found.seconds / 2:
+        long, short = clock(found.seconds), clock(found.laptop)
+        say(console, f"this takes {long} per trial on this CPU; --preset laptop: about {short}", "yellow")
+    return found
+
+
+def show_memory(experiment: Experiment, workers: int, cache: Path, console: Console) -> None:
+    """Print what workers take at their peak, and whether that fits; nothing where it is not known."""
+    if room := room_of(experiment, workers, cache):
+        say(console, str(room))
+        if room.warning:
+            say(console, room.warning, "yellow")
+
+
+def show_trial(trial: Trial, data: str, crop: OpSpec, cache: Path, directory: Path, console: Console) -> None:
+    """What ``ablate train --dry-run`` says: whether the trial is done, else what it takes here. Writes nothing.
+
+    ``crop`` is the op of that name, which an experiment holds for its references.
+    """
+    path = record_path(directory, trial.id)
+    if path.exists():
+        say(console, f"done already: {path}")
+        return
+    shared = trial.config.model_copy(update={"composition": ()})
+    experiment = Experiment(
+        data=data,
+        seeds=(trial.seed,),
+        references=(),
+        reference_crop=crop,
+        compositions=(NamedComposition(label=trial.label, ops=trial.config.composition),),
+        shared=shared,
+    )
+    found = measured(experiment, shared.device, cache, console)
+    if found.seconds is not None:
+        say(console, f"estimated: {clock(found.seconds)} ({found.how})")
+    show_memory(experiment, 1, cache, console)

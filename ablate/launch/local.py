@@ -1,0 +1,133 @@
+"""Running a sweep on this machine: what is missing, the workers, the display."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from ablate.config.sweep import Experiment, Trial
+from ablate.console import say
+from ablate.errors import UsageError
+from ablate.files import DiskTrouble, check_writable, names_in, set_aside
+from ablate.launch.display import Progress
+from ablate.launch.pool import LocalLauncher, WorkerTrouble
+from ablate.sweep.extend import merge_with_existing
+from ablate.sweep.lease import Attempt, running_directory
+from ablate.sweep.lock import LOCK, WAITING, sole_user
+from ablate.sweep.plan import SWEEP_FILE, is_sweep, load_experiment, plan, save_experiment
+from ablate.sweep.prune import check_seeds, run_rungs
+from ablate.sweep.record import record_path
+from ablate.sweep.survey import State, summary, survey
+from ablate.sweep.withdrawal import take_back
+
+INTERRUPTED = 130
+
+
+def check_out(directory: Path) -> None:
+    """Raise UsageError unless ``directory`` can hold a sweep: writable, and empty, new or a sweep's already."""
+    check_writable(directory)
+    if directory.is_dir() and not is_sweep(directory):
+        strangers = [p.name for p in directory.iterdir() if p.name not in (LOCK, WAITING)]
+        if "trials" in strangers:
+            raise UsageError(
+                f"--out {directory} holds records but no {SWEEP_FILE}: put that file back if it was moved, or choose "
+                "another directory"
+            )
+        if strangers:
+            raise UsageError(
+                f"--out {directory} holds other files ({sorted(strangers)[0]}, ...) and is not a sweep directory; "
+                "choose a new or empty one"
+            )
+
+
+def run_sweep(
+    directory: Path, experiment: Experiment, cache: Path, devices: list[str], retry_failed: bool, console: Console
+) -> int:
+    """Run what is missing. Returns the exit code: 0 all done, 1 some failed or the sweep stopped, 130 interrupted.
+
+    Raises:
+        UsageError: another command is at work in ``directory``.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with sole_user(directory):
+        experiment = merge_with_existing(directory, experiment)
+        check_seeds(directory, experiment)
+        trials = plan(experiment)
+        save_experiment(directory, experiment)
+        state = survey(directory, trials, prunes=bool(experiment.prune))
+        to_run = make_way(directory, trials, state, retry_failed, console)
+        take_back(directory, to_run, console)
+        say(console, summary(trials, state, retry_failed))
+        launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads, waits_for=_telling(console))
+        finished = len(trials) - len(to_run)
+        try:
+            at_once = max(1, min(len(devices), len(to_run)))
+            with Progress(
+                console, directory, to_run, finished, at_once, prunes=bool(experiment.prune), measure=experiment.measure
+            ) as progress:
+
+                def train(waiting: list[Trial], until: int | None) -> int:
+                    progress.head_for(waiting, until)
+                    launcher.run(waiting, progress.update, until=until)
+                    return 0
+
+                run_rungs(directory, experiment, trials, to_run, train)
+                progress.end()
+            _keep_plan(directory, experiment, console)
+        except KeyboardInterrupt:
+            say(console, f"interrupted; finished trials and checkpoints are in {directory}: the same command resumes")
+            return INTERRUPTED
+        except DiskTrouble as error:
+            advice = "free some room and run the same command again"
+            say(console, f"stopped: the disk refused a write ({error}); finished trials are intact; {advice}", "red")
+            return 1
+        except WorkerTrouble as error:
+            say(console, f"stopped: {error}", "red")
+            return 1
+        return 1 if survey(directory, trials).failed else 0
+
+
+def _keep_plan(directory: Path, experiment: Experiment, console: Console) -> None:
+    """Write ``sweep.toml`` again if it was removed or damaged while the trials ran: without it they are no sweep."""
+    try:
+        load_experiment(directory)
+    except UsageError as error:
+        say(console, f"{error}; it is written again, since the sweep was running", "yellow")
+        save_experiment(directory, experiment)
+
+
+def _telling(console: Console) -> Callable[[Attempt], bool]:
+    """Wait for whoever is at work on a trial, and say so once."""
+    told: set[tuple[str, str, int]] = set()
+
+    def wait(holder: Attempt) -> bool:
+        who = (holder.job, holder.machine, holder.pid)
+        if who not in told:
+            say(console, f"waiting for a trial that is at work elsewhere: {holder}", "yellow")
+        told.add(who)
+        return True
+
+    return wait
+
+
+def make_way(directory: Path, trials: list[Trial], state: State, retry_failed: bool, console: Console) -> list[Trial]:
+    """Set damaged records (and failed or pruned ones that are to run) aside; the trials to run, in plan order."""
+    for path in state.damaged:
+        aside = set_aside(path)
+        say(console, f"damaged record set aside as {aside}; its trial runs again", "yellow")
+    left = names_in(directory / "running")
+    for result in state.finished:
+        if result.id in left:  # by a worker killed between record and clean-up
+            shutil.rmtree(running_directory(directory, result.id), ignore_errors=True)
+    wanted = {trial.id for trial in state.missing}
+    for result in state.pruned:
+        if result.id in wanted:
+            set_aside(record_path(directory, result.id), "pruned")
+    if retry_failed:
+        wanted |= {result.id for result in state.failed}
+        for result in state.failed:
+            set_aside(record_path(directory, result.id), "failed")
+    return list({trial.id: trial for trial in trials if trial.id in wanted}.values())

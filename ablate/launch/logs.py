@@ -1,0 +1,80 @@
+"""What one trial said, and, where it came to nothing, what its job said. Needs neither torch nor pandas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from ablate.config.sweep import Trial
+from ablate.console import say, say_as_it_is
+from ablate.errors import UsageError, unknown
+from ablate.files import tail
+from ablate.launch.slurm.past import home, submissions, task_id
+from ablate.launch.slurm.submission import JOBS
+from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.progress import log_path
+from ablate.sweep.survey import survey
+
+JOB_LINES = 20
+
+
+def print_log(directory: Path, cell: str, seed: int | None, lines: int | None, console: Console) -> int:
+    """Print the log of a trial, or its last ``lines``; of one without a result, also the end of its job's.
+
+    ``cell`` is a label (``crop+color``), the name of a reference, or a trial's id. Returns the exit code: 1 if there is
+    nothing to print.
+
+    Raises:
+        UsageError: there is no such cell or seed.
+    """
+    trial = find(plan(load_experiment(directory)), cell, seed)
+    path = log_path(directory, trial.id)
+    has_log = path.is_file() and path.stat().st_size > 0
+    if has_log:
+        say(console, f"{trial.label} seed {trial.seed}: {path}", "dim")
+        _print(path, lines, console)
+    done = bool(survey(directory, [trial]).finished)
+    job_log = None if done else _job_log(directory, trial.id)
+    if job_log:
+        say(console, f"its job: {job_log}", "dim")
+        _print(job_log, lines or JOB_LINES, console)
+    if not has_log and not job_log:
+        say(console, f"{trial.label} seed {trial.seed} has no log yet")
+        return 1
+    return 0
+
+
+def find(trials: list[Trial], cell: str, seed: int | None) -> Trial:
+    """The trial that ``cell`` and ``seed`` name; without a seed, the first of that name.
+
+    Raises:
+        UsageError: there is none; the sentence has the nearest match.
+    """
+    for trial in trials:
+        if trial.id == cell:
+            return trial
+    named = [trial for trial in trials if trial.label == cell.replace(" ", "")] or [
+        trial for trial in trials if trial.label == cell
+    ]
+    if not named:
+        raise unknown("cell", cell, list(dict.fromkeys(trial.label for trial in trials)))
+    chosen = [trial for trial in named if seed is None or trial.seed == seed]
+    if not chosen:
+        raise UsageError(f"{cell} has no seed {seed}; there are {', '.join(str(trial.seed) for trial in named)}")
+    return chosen[0]
+
+
+def _job_log(directory: Path, trial_id: str) -> Path | None:
+    """What the trial's last job printed on standard error, if it came to that."""
+    found = home(submissions(directory), trial_id)
+    if found is None:
+        return None
+    submission, array, task = found
+    path = directory / JOBS / submission.token / f"{task_id(array, task)}_0_log.err"
+    return path if path.is_file() and path.stat().st_size else None
+
+
+def _print(path: Path, lines: int | None, console: Console) -> None:
+    text = tail(path, lines) if lines else path.read_text(encoding="utf-8", errors="replace").rstrip("\n")
+    say_as_it_is(console, text)

@@ -1,0 +1,120 @@
+"""The process that measures steps: ``python -m ablate.launch.measuring DIR DEVICE CACHE SECONDS``.
+
+It prints what :func:`ablate.launch.estimate.conclude` reads: small steps first, then larger ones and further cells
+while time is left. Memory beyond half of what is free is refused to it, so that it cannot take the machine down.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ablate.config.sweep import Experiment, Trial
+from ablate.config.trial import TrialConfig
+from ablate.data import DataSet, Images, Split, read_entry
+from ablate.launch.estimate import chosen_cells, conclude, costly, measure, trial_seconds
+from ablate.launch.oom import limit_own
+from ablate.launch.worker import own_stdout
+from ablate.ops.pair import TransformPair
+from ablate.planning.settings import Request, shared_config
+from ablate.simclr.trainer import Trainer
+from ablate.sweep.plan import load_experiment
+
+MARGIN = 1.0  # seconds before the end after which no step is begun
+LONG = 1800.0  # seconds of a trial from which on the preset for laptops is measured beside it
+
+
+class _Bench:
+    """Takes steps of single cells; cells that differ in their composition alone share a trainer."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.trainers: dict[TrialConfig, Trainer] = {}
+
+    def build(self, cell: Trial, data: DataSet) -> None:
+        """Make the trainer of ``cell`` and of all cells of its configuration."""
+        alone = {"micro_batch": None, "world_size": 1}
+        self.trainers[costly(cell.config)] = Trainer(cell.config.model_copy(update=alone), cell.seed, data, self.device)
+
+    def step(self, cell: Trial, images: int) -> float:
+        """Seconds of one step of ``cell`` with ``images`` images."""
+        trainer = self.trainers[costly(cell.config)]
+        trainer.pair = TransformPair.from_config(cell.config)
+        self._wait()
+        begun = time.perf_counter()
+        trainer.train_steps(1, images)
+        self._wait()
+        return time.perf_counter() - begun
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def _main(directory: Path, device: torch.device, cache: Path, box: float) -> None:
+    answers = own_stdout()
+    said: list[dict[str, Any]] = []
+
+    def tell(line: dict[str, Any]) -> None:
+        said.append(line)
+        print(json.dumps(line), file=answers, flush=True)
+
+    def clock() -> float:
+        return time.monotonic() - ready
+
+    experiment = load_experiment(directory)
+    torch.set_num_threads(experiment.shared.threads)
+    data = read_entry(cache, experiment.shared.data.fingerprint)
+    limit_own()
+    bench, cells = _Bench(device), chosen_cells(experiment)
+    _warm_up(cells[0].config)
+    ready = time.monotonic()
+    tell({"ready": True})
+    measure(
+        cells,
+        lambda cell: bench.build(cells[cell], data),
+        lambda cell, images: bench.step(cells[cell], images),
+        tell,
+        clock,
+        box - MARGIN,
+    )
+    images = len(data.pretrain.labels)
+    seconds = conclude(cells, said, images).seconds
+    if device.type == "cpu" and seconds and seconds > LONG:
+        config = _laptop(experiment)
+        small = cells[0].model_copy(
+            update={"config": config.model_copy(update={"composition": cells[0].config.composition})}
+        )
+        bench.build(small, _noise(config))
+        step = [bench.step(small, config.batch_size) for _ in range(2)][-1]
+        tell({"laptop": trial_seconds(config, step, images)})
+
+
+def _warm_up(config: TrialConfig) -> None:
+    """Load what the first step would: torchvision's blocks, and the kernels of a cell's ops."""
+    import ablate.simclr.resnets  # noqa: F401
+
+    TransformPair.from_config(config)(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.Generator())
+
+
+def _laptop(experiment: Experiment) -> TrialConfig:
+    shared = experiment.shared
+    request = Request(data=experiment.data, branches=shared.branches, device="cpu", preset="laptop")
+    return shared_config(request, shared.data)
+
+
+def _noise(config: TrialConfig) -> DataSet:
+    count, size = config.batch_size, config.image_size
+    pixels = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
+    labels = torch.zeros(count, dtype=torch.long)
+    split = Split(Images(pixels), labels, torch.arange(count))
+    return DataSet("noise", "", ("a", "b"), split, split, torch.zeros(count, dtype=torch.bool), split)
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), torch.device(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]))

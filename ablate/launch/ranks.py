@@ -1,0 +1,238 @@
+"""A trial of several processes: the worker starts them, watches them and sees to it that there is a record.
+
+``python -m ablate.launch.ranks DIR TRIAL ATTEMPT DEVICE CACHE`` is one of them, in torchrun's environment. It ends at
+once when its standard input does: whoever started it is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ablate.config.sweep import Trial
+from ablate.data import read_entry
+from ablate.distributed import GRACE, LostRank, join, leave
+from ablate.files import DiskTrouble, set_aside, tail
+from ablate.launch.nodes import Crew, Order
+from ablate.launch.pool import ending
+from ablate.sweep.lease import Lease, LostLease
+from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.progress import log_path, logging_to, reporter
+from ablate.sweep.record import (
+    BadRecord,
+    Failure,
+    TrialResult,
+    failed_from_outside,
+    read_record,
+    record_path,
+    write_record,
+)
+from ablate.trial.context import Context, Interrupted
+from ablate.trial.run import execute
+
+POLL = 0.2
+LOOK = 5.0  # seconds between looks at the lease
+FAILED = 1  # the exit code of a process whose trial failed, for its own fault or for another's
+INTERRUPTED = 130
+DISK_TROUBLE = 74  # EX_IOERR: the exit code of a process that could not write
+
+
+def run_ranks(
+    trial: Trial,
+    lease: Lease,
+    device: torch.device,
+    cache: Path,
+    crew: Crew,
+    should_stop: Callable[[], bool],
+) -> TrialResult:
+    """Run ``trial`` in as many processes as it says, shared evenly among the crew's nodes; its record.
+
+    On a node, they use neighbouring GPUs from ``device`` on. A process that dies takes the others with it, after a
+    moment in which they write what happened.
+
+    Raises:
+        DiskTrouble: the disk refused a write.
+        Interrupted: ``should_stop`` said so; whatever is trained is in the last checkpoint.
+        LostLease: another process has taken the trial over.
+        LostNode: the processes of another node are gone, which is not the trial's fault.
+    """
+    directory = lease.directory
+    order = Order(trial_id=trial.id, number=lease.number, address=crew.address, port=_free_port())
+    crew.give(order)
+    ranks = start_ranks(order, trial.config.world_size, directory, device, cache, node=0, nodes=crew.nodes)
+    first, codes = watch(ranks, should_stop, lease.held)
+    log = log_path(directory, trial.id)
+    if DISK_TROUBLE in codes:
+        raise DiskTrouble(f"a process of {trial.label}; see {log}")
+    try:
+        result = read_record(record_path(directory, trial.id))
+    except (FileNotFoundError, BadRecord):
+        lease.check()
+        if should_stop():  # before they could do so in order, perhaps
+            raise Interrupted from None
+        if crew.nodes > 1 and _nobody_died(codes):
+            raise LostNode("the processes of this trial did not meet those of the other nodes") from None
+        return _record_death(trial, lease, first)
+    if result.error is None or result.error.type != "LostRank":
+        return result
+    if should_stop():  # one of them was not yet up to it, and the others missed it
+        set_aside(record_path(directory, trial.id), "lost")
+        raise Interrupted
+    if crew.nodes > 1 and _nobody_died(codes):  # they only noticed
+        set_aside(record_path(directory, trial.id), "lost")
+        raise LostNode(result.error.message)
+    if not first:
+        return result
+    error = result.error.model_copy(update={"message": f"{first} ended; {result.error.message}"})
+    result = result.model_copy(update={"error": error})
+    write_record(directory, result)
+    return result
+
+
+def _nobody_died(codes: list[int | None]) -> bool:
+    """True when this node's processes all ended by their own decision, or had to be ended."""
+    return set(codes) <= {0, FAILED, INTERRUPTED, None}
+
+
+class LostNode(RuntimeError):
+    """The processes that another node ran are gone."""
+
+
+def start_ranks(
+    order: Order, size: int, directory: Path, device: torch.device, cache: Path, node: int, nodes: int
+) -> list[subprocess.Popen[bytes]]:
+    """Start this node's share of a trial's ``size`` processes."""
+    here = size // nodes
+    return [_start(order, size, directory, device, cache, node * here + local, local) for local in range(here)]
+
+
+def watch(
+    ranks: list[subprocess.Popen[bytes]],
+    should_stop: Callable[[], bool] = lambda: False,
+    held: Callable[[], bool] = lambda: True,
+) -> tuple[str, list[int | None]]:
+    """Wait until all have ended; when one fails, or the lease is lost, the others do not last long.
+
+    Returns:
+        Which failed first, in words; and every exit code, None for those that had to be killed.
+    """
+    asked, looked = False, time.monotonic()
+    try:
+        while any(rank.poll() is None for rank in ranks) and not _dead(ranks):
+            time.sleep(POLL)
+            if should_stop() and not asked:
+                asked = True
+                for rank in ranks:
+                    rank.terminate()
+            if time.monotonic() - looked > LOOK:
+                looked = time.monotonic()
+                if not held():
+                    break
+        first = _dead(ranks)
+        deadline = time.monotonic() + (0 if _disk_trouble(ranks) or not held() else 2 * GRACE)
+        while any(rank.poll() is None for rank in ranks) and time.monotonic() < deadline:
+            time.sleep(POLL)
+    finally:
+        codes = [rank.poll() for rank in ranks]
+        for rank in ranks:
+            rank.kill()
+            rank.communicate()
+    return first, codes
+
+
+def _start(
+    order: Order, size: int, directory: Path, device: torch.device, cache: Path, rank: int, local: int
+) -> subprocess.Popen[bytes]:
+    where = f"cuda:{(device.index or 0) + local}" if device.type == "cuda" else str(device)
+    address = {"MASTER_ADDR": order.address, "MASTER_PORT": str(order.port)}
+    place = {"RANK": str(rank), "LOCAL_RANK": str(local), "WORLD_SIZE": str(size)}
+    what = [str(directory), order.trial_id, str(order.number), where, str(cache)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "ablate.launch.ranks", *what],
+        stdin=subprocess.PIPE,
+        stdout=sys.stderr,
+        env={**os.environ, **address, **place},
+    )
+
+
+def _disk_trouble(ranks: list[subprocess.Popen[bytes]]) -> bool:
+    return any(rank.poll() == DISK_TROUBLE for rank in ranks)
+
+
+def _dead(ranks: list[subprocess.Popen[bytes]]) -> str:
+    """Which processes have failed, and how: ``process 1 of 2 (signal SIGKILL)``; empty where none has."""
+    codes = [rank.poll() for rank in ranks]
+    dead = {rank: code for rank, code in enumerate(codes) if code and code != INTERRUPTED}
+    return ", ".join(f"process {rank} of {len(codes)} ({ending(code)})" for rank, code in dead.items())
+
+
+def _record_death(trial: Trial, lease: Lease, dead: str) -> TrialResult:
+    failure = Failure(
+        type="ProcessDied",
+        message=f"no process of the trial left a record; first to end: {dead or 'all of them, with exit code 0'}",
+        traceback=tail(log_path(lease.directory, trial.id)),
+    )
+    result = failed_from_outside(trial, failure, lease.number)
+    write_record(lease.directory, result)
+    return result
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def main(directory: Path, trial_id: str, number: int, device: torch.device, cache: Path) -> int:
+    """One process of a trial; 1 if it failed, 130 if it was asked to stop (SIGTERM) and did, in order."""
+    asked: list[int] = []  # a list: an Event's lock must not be taken in a signal handler
+    signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    experiment = load_experiment(directory)
+    trial = next(trial for trial in plan(experiment) if trial.id == trial_id)
+    world = join(device, experiment.rank_timeout)
+    on_first_node = os.environ["LOCAL_RANK"] == os.environ["RANK"]  # whose worker sees to it that there is a record
+    context = Context(stop_requested=lambda: bool(asked), records_loss=on_first_node)
+    if world.rank == 0:
+        context.report = reporter(directory, trial)
+    lease = Lease(directory, trial_id, number)
+    level = logging.INFO if world.rank == 0 else logging.ERROR
+    data = read_entry(cache, experiment.shared.data.fingerprint)
+    protocols, keep = experiment.protocols or None, experiment.keep_encoders
+    try:
+        with logging_to(log_path(directory, trial.id), level):
+            result = execute(trial, directory, data, device, lease, context, protocols, keep, world)
+    except DiskTrouble:
+        traceback.print_exc()  # to the worker's log
+        os._exit(DISK_TROUBLE)
+    except (Interrupted, LostLease):
+        os._exit(INTERRUPTED)
+    except LostRank:
+        os._exit(FAILED)
+    if result.status == "failed":
+        os._exit(FAILED)  # leaving in order would wait for processes that may be gone
+    leave()
+    return 0
+
+
+def _follow_parent() -> None:
+    while os.read(0, 1):  # not sys.stdin, whose lock would be held when the interpreter wants to end
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    where, trial_id, attempt, device, cache = sys.argv[1:]
+    sys.exit(main(Path(where), trial_id, int(attempt), torch.device(device), Path(cache)))

@@ -1,0 +1,127 @@
+"""Whether the workers of a sweep fit into this machine's memory, and what would; needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablate.config.sweep import Experiment
+from ablate.config.trial import Encoder, TrialConfig
+from ablate.console import counted
+from ablate.errors import UsageError
+from ablate.launch.oom import available
+from ablate.planning.footprint import peak
+
+CLEARLY = 1.2  # times the free memory: beyond it, a sweep is refused
+CLOSE = 0.8  # of the free memory: from there on it is told that it is close
+SMALLER = (Encoder(name="resnet18"), Encoder(name="resnet8"), Encoder(name="resnet8", width=16))
+LEAST_BATCH, LEAST_SIZE = 16, 32
+
+
+@dataclass(frozen=True)
+class Room:
+    """The memory that ``workers`` of ``config``, the largest of a sweep, take beside what is ``free``, in bytes."""
+
+    config: TrialConfig
+    each: int
+    workers: int
+    free: int
+    images: int
+
+    @property
+    def fitting(self) -> int:
+        """How many such workers fit."""
+        return self.free // self.each
+
+    def __str__(self) -> str:
+        """``memory: about 4.9 GiB per worker, 9.8 GiB for 2 workers; 22 GiB are free``."""
+        several = f", {gib(self.each * self.workers)} for {self.workers} workers" if self.workers > 1 else ""
+        return f"memory: about {gib(self.each)} per worker{several} (reckoned); {gib(self.free)} are free"
+
+    @property
+    def warning(self) -> str | None:
+        """What is said where it is close, or too much; None where there is room."""
+        if self.each * self.workers <= CLOSE * self.free:
+            return None
+        if self.each * self.workers <= self.free:
+            return "that is close: fewer --workers or a smaller batch are safer"
+        return f"that will not fit: {self.advice()}"
+
+    def advice(self) -> str:
+        """What would fit: fewer workers, smaller parts or batches, smaller images, a smaller encoder."""
+        found = [f"--workers {self.fitting}"] if 0 < self.fitting < self.workers else []
+        found += _changes(self)
+        return (
+            f"{', '.join(found[:-1])}{' or ' if found[1:] else ''}{found[-1]} would fit"
+            if found
+            else "a machine with more memory would"
+        )
+
+
+def _changes(room: Room) -> list[str]:
+    config, batch = room.config, room.config.batch_size
+
+    def fits(**changes: object) -> bool:
+        need = peak(config.model_copy(update=changes), room.images)
+        return need is not None and need * room.workers <= CLOSE * room.free
+
+    parts = (batch // n for n in range(2, batch // LEAST_BATCH + 1) if batch % n == 0)
+    found = []
+    if config.world_size == 1 and (part := next((m for m in parts if fits(micro_batch=m)), None)):
+        found.append(f"--micro-batch {part}")
+    halves = (batch >> n for n in range(1, batch.bit_length()))
+    if smaller := next((b for b in halves if b >= LEAST_BATCH and fits(batch_size=b, micro_batch=None)), None):
+        found.append(f"--batch-size {smaller}")
+    if size := next((s for s in range(config.image_size // 4 * 4, LEAST_SIZE - 1, -4) if fits(image_size=s)), None):
+        found.append(f"--size {size}")
+    if encoder := next((e for e in SMALLER if e != config.encoder and fits(encoder=e)), None):
+        width = f" --set encoder.width={encoder.width}" if encoder.name == "resnet8" else ""
+        found.append(f"--encoder {encoder.name}{width}")
+    return found
+
+
+def room_of(experiment: Experiment, workers: int, cache: Path) -> Room | None:
+    """:func:`room_for` the cells of a sweep, whose images are in ``cache``."""
+    from ablate.data import read_entry
+
+    try:
+        data = read_entry(cache, experiment.shared.data.fingerprint)
+    except FileNotFoundError:
+        return None
+    configs = [variant.shared for variant in experiment.variants] or [experiment.shared]
+    return room_for(configs, workers, len(data.train.labels) + len(data.test.labels))
+
+
+def room_for(configs: Sequence[TrialConfig], workers: int, images: int) -> Room | None:
+    """The room for the largest of ``configs`` on this machine's CPUs; None where it is not known.
+
+    ``images``: training and test images, of which evaluation keeps features.
+    """
+    free = available()
+    needs = [(need, config) for config in configs if (need := peak(config, images)) is not None]
+    if free is None or not needs or configs[0].device != "cpu":
+        return None
+    each, config = max(needs, key=lambda pair: pair[0])
+    return Room(config, each, workers, free, images)
+
+
+def refuse_without_room(room: Room | None) -> str | None:
+    """What is to be said before work begins, if anything.
+
+    Raises:
+        UsageError: the workers clearly do not fit.
+    """
+    if room is None or room.warning is None:
+        return None
+    if room.each * room.workers > CLEARLY * room.free:
+        who = "one worker" if room.workers == 1 else counted(room.workers, "worker")
+        needs = f"{who} would take about {gib(room.each * room.workers)} of memory"
+        raise UsageError(f"{needs}, and {gib(room.free)} are free; {room.advice()}")
+    return f"{room}; {room.warning}"
+
+
+def gib(number: int) -> str:
+    """``0.6 GiB``, ``22 GiB``."""
+    value = number / 2**30
+    return f"{value:.0f} GiB" if value >= 10 else f"{value:.1f} GiB"

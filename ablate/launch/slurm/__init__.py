@@ -1,0 +1,1 @@
+"""Sweeps on a Slurm cluster: how trials become jobs, what runs inside one, and what the scheduler is asked."""

@@ -1,0 +1,60 @@
+"""Taking a sweep's jobs out of the queue. Needs no torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from ablate.console import counted, say
+from ablate.errors import UsageError
+from ablate.launch.slurm import cluster
+from ablate.launch.slurm.past import past, submissions
+from ablate.launch.slurm.submission import forget_cancelling, note_cancelling
+from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.survey import survey
+
+
+def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console: Console) -> int:
+    """Cancel the jobs of ``directory``'s sweep that are waiting or at work; trials keep their records and checkpoints.
+
+    ``confirm`` is asked first; None: no terminal to ask on.
+
+    Raises:
+        UsageError: it is not a sweep's directory; it would have to be confirmed, and nobody can be asked.
+        ClusterTrouble: the scheduler does not do it.
+    """
+    experiment = load_experiment(directory)
+    earlier = submissions(directory)
+    users = {cluster.me(), *(submission.user for submission in earlier)}
+    jobs = past(earlier, cluster.queue(users, tell=lambda s: say(console, s, "yellow"))).jobs if earlier else []
+    mine = [job for job in jobs if job.user == cluster.me()]
+    if len(mine) < len(jobs):
+        say(console, f"{counted(len(jobs) - len(mine), 'job')} of other users can be cancelled by them alone", "yellow")
+    if not mine:
+        say(console, f"nothing to cancel: no job of {directory} is queued")
+        return 0
+    states = ", ".join(
+        f"{number} {state.lower()}" for state, number in Counter(job.state for job in mine).most_common()
+    )
+    what = f"{counted(len(mine), 'job')} of {directory} ({states})"
+    if confirm is None:
+        raise UsageError(f"cancel {what}? Nobody is there to answer: add --yes")
+    if not confirm(what):
+        say(console, "nothing was cancelled")
+        return 0
+    note_cancelling(directory)  # first: whoever waits for the jobs must not submit others in between
+    try:
+        cluster.cancel({job.array for job in mine})
+    except cluster.ClusterTrouble:
+        forget_cancelling(directory)
+        raise
+    state = survey(directory, plan(experiment))
+    say(
+        console,
+        f"cancelled {counted(len(mine), 'job')}; {counted(len(state.finished), 'trial')} done, "
+        f"{len(state.missing)} missing; to go on: `{experiment.command}`",
+    )
+    return 0

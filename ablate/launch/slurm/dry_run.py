@@ -1,0 +1,102 @@
+"""What ``--launcher slurm`` would submit and cost, said without writing or submitting anything."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+from rich.console import Console
+
+from ablate.config.slurm import Slurm
+from ablate.config.sweep import Experiment
+from ablate.console import clock, counted, say, say_as_it_is
+from ablate.launch.dry_run import measured, print_plan
+from ablate.launch.slurm import cluster
+from ablate.launch.slurm.packing import Limits
+from ablate.launch.slurm.script import batch_script
+from ablate.launch.slurm.submit import arrange, check_name, describe, draw_up, left_over, limits_for, look
+from ablate.sweep.plan import plan
+from ablate.sweep.prune import cost, stage
+from ablate.sweep.record import TrialResult
+from ablate.sweep.survey import State
+from ablate.sweep.timing import REPRESENTATIVE
+
+
+def show_submission(directory: Path, experiment: Experiment, cache: Path, retry_failed: bool, console: Console) -> None:
+    """Print the plan, the jobs, the batch script of the first array, and what it all costs.
+
+    Raises:
+        UsageError: the cluster would refuse the jobs, as far as it says so.
+    """
+    assert experiment.slurm is not None
+    slurm = experiment.slurm
+    check_name(directory)
+    state = print_plan(directory, experiment, retry_failed, console)
+    busy, limits = _cluster(directory, experiment, console)
+    wanted = {trial.id for trial in state.missing} | {result.id for result in state.failed if retry_failed}
+    waiting = [trial for trial in plan(experiment) if trial.id in wanted - busy]
+    if not waiting:
+        say(console, "nothing to submit")
+        return
+    first, until = stage(directory, experiment, waiting)
+    packing = arrange([trial.id for trial in first], experiment, limits)
+    submission = draw_up(directory, slurm, cache, packing)
+    jobs = counted(len(packing.packs), "job") + (f" up to epoch {until}" if until else "")
+    arrays = counted(len(packing.arrays), "array")
+    most = max(map(len, packing.packs))
+    say(console, f"{jobs} in {arrays}, each of up to {counted(most, 'trial')}, on {describe(slurm)}")
+    if packing.left:
+        say(console, left_over(packing), "yellow")
+    say(console, "the batch script of the first (its token is drawn when it is submitted):")
+    at_once = packing.arrays[0][2]
+    say_as_it_is(console, batch_script(directory, submission.token, submission.arrays[0], slurm, at_once).rstrip())
+    _show_cost(experiment, slurm, state, len(waiting), len(packing.packs), cache, console)
+
+
+def _cluster(directory: Path, experiment: Experiment, console: Console) -> tuple[set[str], Limits]:
+    """The trials that are queued or at work, and the limits; without a scheduler, neither."""
+    assert experiment.slurm is not None
+    if not cluster.is_here():
+        say(console, "there is no Slurm on this machine: its limits, and what is queued, are left out of account")
+        return set(), Limits()
+    try:
+        now = look(directory, plan(experiment), lambda _: None, patience=0)
+        return now.busy, limits_for(experiment.slurm, now.mine, now.tell, patience=0)
+    except cluster.ClusterTrouble as trouble:
+        say(console, f"{trouble}: its limits, and what is queued, are left out of account", "yellow")
+        return set(), Limits()
+
+
+def _show_cost(
+    experiment: Experiment, slurm: Slurm, state: State, waiting: int, jobs: int, cache: Path, console: Console
+) -> None:
+    """Hours of GPUs, or of cores where there are none: what is to be expected, and what is asked for."""
+    shared = experiment.shared
+    on_gpus = shared.device == "cuda"
+    unit = "GPU" if on_gpus else "core"
+    known = _on_record(state.finished)
+    each, whence = statistics.fmean(known) if known else None, f"from {counted(len(known), 'trial')} on record"
+    if each is None and not on_gpus:
+        found = measured(experiment, "cpu", cache, console)
+        each, whence = found.seconds, found.how
+    if each is None and on_gpus:
+        say(console, "estimated: nothing yet, as no trial is on record and this is not the machine to measure on")
+    elif each is not None:
+        share = shared.world_size / slurm.per_gpu if on_gpus else shared.threads * shared.world_size
+        hours = each * share * waiting / 3600 * (cost(experiment) if experiment.prune else 1)
+        say(console, f"estimated: {_plain(hours)} {unit} hours, {clock(each)} per trial ({whence})")
+    units = slurm.nodes * (slurm.gpus if on_gpus else slurm.cpus)
+    say(
+        console,
+        f"asked for: {_plain(jobs * units * slurm.time / 60)} {unit} hours, if all of {counted(jobs, 'job')} x "
+        f"{counted(units, unit)} x {clock(60 * slurm.time)} is used",
+    )
+
+
+def _plain(hours: float) -> str:
+    """Three digits, but whole from 100 on: ``0.08``, ``2.5``, ``2880``."""
+    return f"{hours:.0f}" if hours >= 100 else f"{hours:.3g}" if hours >= 0.1 else f"{hours:.2f}"
+
+
+def _on_record(finished: list[TrialResult]) -> list[float]:
+    return [r.timings["total"] for r in finished if r.reference in REPRESENTATIVE and "total" in r.timings]

@@ -1,0 +1,228 @@
+"""What runs inside a Slurm job: workers for its pack of trials, and what to do when Slurm wants the machine back.
+
+Slurm warns with SIGUSR2 (the time limit is near, or somebody else needs the nodes) and ends with SIGTERM and, a moment
+later, SIGKILL. On a warning the workers stop at their next step with a checkpoint, and the job requeues itself; the
+time limit is also watched here, since its warning can come a minute early, or before there is anybody to hear it. On
+SIGTERM the workers stop in the same way and nothing is requeued: Slurm does that itself, or somebody has cancelled the
+job. All that a requeued job goes on from is on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import submitit
+import torch
+
+from ablate.config.base import Model
+from ablate.config.slurm import Slurm
+from ablate.config.sweep import Experiment, Trial
+from ablate.files import write_atomically
+from ablate.launch.nodes import ADDRESS, NODES, Order, follow
+from ablate.launch.pool import LocalLauncher
+from ablate.launch.ranks import start_ranks, watch
+from ablate.launch.slurm import cluster
+from ablate.launch.slurm.resources import side_by_side
+from ablate.launch.slurm.submission import JOBS, Submission, read_submission
+from ablate.sweep.lease import STALE, Attempt, is_alive, job_id, last_attempt
+from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.prune import short_of
+from ablate.sweep.record import Failure, failed_from_outside, write_record
+
+EARLY = 75.0  # seconds by which Slurm's warning of the time limit may be early (its manual says 60)
+HURRY = 20.0  # seconds that workers have once SIGTERM has come: SIGKILL follows after KillWait, by default 30
+LEAST = 3.0  # seconds that they have at any rate
+MARGIN = 10.0  # seconds of the grace that are kept for requeueing
+FEW_STARTS = 2  # that come to nothing, before the next one gives up
+GAVE_UP = 1  # the exit code of a job that has failed its trials; Slurm then ends it on its other nodes, too
+ORDERED = 128 + signal.SIGTERM  # the exit code of a job that was told to go
+BEGAN = "ABLATE_JOB_BEGAN"
+"""Where the batch script says when the job began, in unix seconds: its setup lines count against the time limit."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Pack ``number`` of submission ``token``: a directory and keys, nothing that could grow old in a pickle."""
+
+    directory: str
+    token: str
+    number: int
+
+    def __call__(self) -> None:
+        """Run the pack's trials to records."""
+        directory = Path(self.directory)
+        submission = read_submission(directory, self.token)
+        experiment = load_experiment(directory)
+        watchman = Watchman(submission.slurm)
+        wanted = set(submission.packs[self.number])
+        trials = [trial for trial in plan(experiment) if trial.id in wanted]
+        missing = short_of(directory, trials, submission.until)
+        if not missing:
+            return
+        if int(os.environ.get("SLURM_PROCID", "0")) > 0:
+            _follow(directory, submission, experiment)
+            return
+        if self._never_begins(directory, missing):
+            sys.exit(GAVE_UP)
+        try:
+            launcher = _launcher(directory, submission, experiment, self.number, watchman)
+            launcher.run(missing, watchman.look, until=submission.until)
+        except Ended:
+            # whoever is cancelled, perhaps only while the workers save or Slurm does not answer, must not come back
+            sys.exit(0 if cluster.requeue(job_id(), unless=lambda: watchman.ordered) else ORDERED)
+
+    def _never_begins(self, directory: Path, missing: list[Trial]) -> bool:
+        """Record ``missing`` as failed if the job came to nothing twice in a row: no record, nor the attempt at one.
+
+        Starts are counted on disk, not by Slurm, which also counts those that a broken node did not let come to this.
+        """
+        attempts = {trial.id: last_attempt(directory, trial.id) for trial in missing}
+        mark = {trial_id: attempt.number if attempt else 0 for trial_id, attempt in attempts.items()}
+        path = directory / JOBS / self.token / f"{self.number}.starts.json"
+        before = _read_starts(path)
+        starts = Starts(mark=mark, count=before.count + 1 if before.mark == mark else 1)
+        write_atomically(path, starts.model_dump_json())
+        if starts.count <= FEW_STARTS or any(a and is_alive(directory, t, a) for t, a in attempts.items()):
+            return False
+        message = (
+            f"the job was started {FEW_STARTS} times without a trial beginning; a longer --time, or a smaller --grace, "
+            "may help"
+        )
+        for trial in missing:
+            failure = Failure(type="NoProgress", message=message, traceback=f"job {job_id()}")
+            write_record(directory, failed_from_outside(trial, failure, max(1, mark[trial.id])))
+        return True
+
+    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
+        """What submitit requeues when the warning comes before :meth:`__call__` has begun: the same again."""
+        return submitit.helpers.DelayedSubmission(self)
+
+
+class Starts(Model):
+    """How often a job has started since the last time that it came to something.
+
+    ``mark``: the trials without a record then, and the number of attempts at each.
+    """
+
+    mark: dict[str, int] = {}
+    count: int = 0
+
+
+class Ended(Exception):
+    """Slurm wants the job to end; it is to requeue itself unless the watchman has been ordered off."""
+
+
+@dataclass
+class Watchman:
+    """Hears Slurm's signals and watches the clock. A second signal changes nothing but the hurry."""
+
+    slurm: Slurm
+    began: float = field(default_factory=lambda: float(os.environ.get(BEGAN, time.time())))
+    warned: bool = False
+    ordered: bool = False
+
+    def __post_init__(self) -> None:
+        signal.signal(signal.SIGUSR2, self._warn)
+        signal.signal(signal.SIGTERM, self._order)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the time limit."""
+        return self.slurm.time * 60 - (time.time() - self.began)
+
+    def patience(self) -> float:
+        """Seconds that workers have to stop."""
+        return HURRY if self.ordered else max(LEAST, self.slurm.warning - MARGIN)
+
+    def look(self, running: list[Trial]) -> None:
+        """Raise Ended when it is time to."""
+        if self.ordered:
+            raise Ended
+        if self.left < self.slurm.warning or (self.warned and not self._is_early()):
+            _say(f"stopping with a checkpoint, {self.left:.0f} s before the time limit")
+            raise Ended
+
+    def _is_early(self) -> bool:
+        """True for a warning of the time limit that came before it had to; then the clock here decides."""
+        return self.left - self.slurm.warning < EARLY
+
+    def _warn(self, number: int, frame: object) -> None:
+        self.warned = True
+
+    def _order(self, number: int, frame: object) -> None:
+        self.ordered = True
+
+
+def _launcher(
+    directory: Path, submission: Submission, experiment: Experiment, number: int, watchman: Watchman
+) -> LocalLauncher:
+    slurm, shared = submission.slurm, experiment.shared
+    count = side_by_side(slurm, shared)
+    here = max(1, shared.world_size // slurm.nodes)
+    gpus = max(1, slurm.gpus // here)
+    cuda = [f"cuda:{worker % gpus * here}" for worker in range(count)]
+    if slurm.nodes > 1:
+        os.environ[ADDRESS], os.environ[NODES] = _address(), str(slurm.nodes)
+    return LocalLauncher(
+        directory,
+        Path(submission.cache),
+        cuda if shared.device == "cuda" else ["cpu"] * count,
+        shared.threads,
+        prefix=f"job-{submission.token}-{number}",
+        grace=watchman.patience,
+        waits_for=_waiting(job_id()),
+    )
+
+
+def _waiting(mine: str) -> Callable[[Attempt], bool]:
+    """Wait for the job's own first copy; other jobs' trials are theirs, if they are still alive.
+
+    A job that was killed on another machine a moment ago looks alive until it has been silent for long enough.
+    """
+    seen: dict[Attempt, float] = {}
+
+    def wait(holder: Attempt) -> bool:
+        since = seen.setdefault(holder, time.monotonic())
+        return holder.job == mine or time.monotonic() - since <= STALE
+
+    return wait
+
+
+def _read_starts(path: Path) -> Starts:
+    try:
+        return Starts.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return Starts()
+
+
+def _address() -> str:
+    """The first node, and a port that all nodes can tell from the job's number."""
+    return f"{submitit.JobEnvironment().hostnames[0]}:{20000 + int(os.environ['SLURM_JOB_ID']) % 20000}"
+
+
+def _follow(directory: Path, submission: Submission, experiment: Experiment) -> None:
+    """A further node of a job: start processes of trials as the first node says."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # the first node acts upon it
+    ended = []
+    signal.signal(signal.SIGTERM, lambda number, frame: ended.append(True))
+    node, nodes = int(os.environ["SLURM_PROCID"]), submission.slurm.nodes
+    device, size = torch.device(experiment.shared.device), experiment.shared.world_size
+    address, _, port = _address().rpartition(":")
+
+    def carry_out(order: Order) -> None:
+        _say(f"starting processes of {order.trial_id}, attempt {order.number}")
+        ranks = start_ranks(order, size, directory, device, Path(submission.cache), node, nodes)
+        failed, _ = watch(ranks, lambda: bool(ended))
+        _say(f"they have ended{f': {failed}' if failed else ''}")
+
+    follow(address, int(port), carry_out, lambda: bool(ended))
+
+
+def _say(sentence: str) -> None:
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} job {job_id()}: {sentence}", file=sys.stderr, flush=True)

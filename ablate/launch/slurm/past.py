@@ -1,0 +1,124 @@
+"""What became of earlier submissions: which of their jobs are still queued, and which trials they hold."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ablate.console import counted
+from ablate.launch.slurm import cluster
+from ablate.launch.slurm.cluster import QueuedJob
+from ablate.launch.slurm.submission import JOBS, Array, Submission, read_submission
+
+
+@dataclass(frozen=True)
+class Past:
+    """Earlier submissions, oldest first, and those of the scheduler's jobs that are theirs.
+
+    ``unfinished``: the tokens of those whose files lack a job id.
+    """
+
+    submissions: list[Submission]
+    jobs: list[QueuedJob]
+    unfinished: set[str]
+
+    @cached_property
+    def queued(self) -> dict[str, QueuedJob]:
+        """The trials that queued jobs are to run, by id."""
+        return {
+            trial_id: job
+            for submission in self.submissions
+            for array in submission.arrays
+            for job in self.of(array)
+            if job.task < array.count
+            for trial_id in submission.packs[array.first + job.task]
+        }
+
+    def of(self, array: Array) -> list[QueuedJob]:
+        """The queued jobs of ``array``: those of its name. An id alone may have been given to another job since."""
+        return [job for job in self._by_name[array.name] if array.job_id in {None, job.array}]
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[QueuedJob]]:
+        named: dict[str, list[QueuedJob]] = defaultdict(list)
+        for job in self.jobs:
+            named[job.name].append(job)
+        return named
+
+
+def submissions(directory: Path) -> list[Submission]:
+    """All of ``DIR/jobs``, oldest first; damaged files are left out."""
+    found = []
+    for path in (directory / JOBS).glob("[!.]*.json"):
+        try:
+            found.append(read_submission(directory, path.stem))
+        except (OSError, ValueError):
+            continue
+    return sorted(found, key=lambda submission: (submission.created, submission.token))
+
+
+def past(earlier: list[Submission], queue: Iterable[QueuedJob]) -> Past:
+    """Find the jobs of ``earlier`` in what the scheduler has; a submission learns the job ids that it lacks."""
+    names = {array.name for submission in earlier for array in submission.arrays}
+    jobs = [job for job in queue if job.name in names]
+    ids = {job.name: job.array for job in jobs}
+
+    def adopted(array: Array) -> Array:
+        return array if array.job_id else array.model_copy(update={"job_id": ids.get(array.name)})
+
+    complete = [s.model_copy(update={"arrays": tuple(map(adopted, s.arrays))}) for s in earlier]
+    return Past(complete, jobs, {s.token for s in earlier if any(array.job_id is None for array in s.arrays)})
+
+
+def look_up(directory: Path) -> tuple[Past | None, str]:
+    """What became of the sweep's submissions, by one question to the scheduler; and a sentence where nobody answers.
+
+    None where nothing was ever submitted, or nobody can be asked.
+    """
+    earlier = submissions(directory)
+    if not earlier:
+        return None, ""
+    if not cluster.is_here():
+        jobs = sum(array.count for submission in earlier for array in submission.arrays)
+        return None, f"{counted(jobs, 'job')} were submitted; whether they are still queued, a machine with squeue says"
+    try:
+        return past(earlier, cluster.queue({submission.user for submission in earlier}, patience=0)), ""
+    except cluster.ClusterTrouble as trouble:
+        return None, f"this is what the disk says; {trouble}"
+
+
+def over(then: Past, directory: Path) -> list[tuple[str, set[str], Path]]:
+    """The tasks that are no longer queued: id, the trials that no later submission has taken over, and the log."""
+    queued = {job.id for job in then.jobs}
+    taken: set[str] = set()
+    found: list[tuple[str, set[str], Path]] = []
+    for submission in reversed(then.submissions):
+        mine = []
+        for array in submission.arrays:
+            for task in range(array.count if array.job_id else 0):
+                trials = set(submission.packs[array.first + task]) - taken
+                name = task_id(array, task)
+                if name not in queued:
+                    mine.append((name, trials, directory / JOBS / submission.token / f"{name}_0_log.err"))
+        found[:0] = mine
+        taken.update(trial_id for pack in submission.packs for trial_id in pack)
+    return found
+
+
+def home(earlier: Iterable[Submission], trial_id: str) -> tuple[Submission, Array, int] | None:
+    """The last submission of a trial with a job id, the array that it was in, and its task there."""
+    for submission in reversed(list(earlier)):
+        for number, pack in enumerate(submission.packs):
+            if trial_id in pack:
+                for array in submission.arrays:
+                    if array.job_id and array.first <= number < array.first + array.count:
+                        return submission, array, number - array.first
+    return None
+
+
+def task_id(array: Array, task: int) -> str:
+    """What Slurm and submitit call a task: ``17_3``, or ``17`` of an array of one, which is a plain job."""
+    return f"{array.job_id}_{task}" if array.count > 1 else str(array.job_id)

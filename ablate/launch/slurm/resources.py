@@ -1,0 +1,231 @@
+"""What jobs ask of the cluster: flags, the sweep's own settings, the user's file, defaults, in that precedence.
+
+Needs no torch and no scheduler; every mistake is one sentence that says where it was made.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from ablate.config.slurm import Slurm
+from ablate.config.sweep import Experiment
+from ablate.config.trial import TrialConfig
+from ablate.errors import UsageError, expanded, unknown
+from ablate.sweep.plan import SWEEP_FILE, load_experiment
+
+if TYPE_CHECKING:
+    from ablate.planning.settings import Request
+
+FLAGS = {"memory": "--mem", "extra": "--sbatch"}
+"""The flags that are not called as their field is."""
+OWN = {
+    **{name: flag for name in ("partition", "account", "qos", "time", "constraint", "nodes") for flag in [f"--{name}"]},
+    **dict.fromkeys(("mem", "mem-per-cpu", "mem-per-gpu"), "--mem"),
+    **dict.fromkeys(("gpus", "gpus-per-node", "gpus-per-task", "gres"), "--gpus"),
+    **dict.fromkeys(("cpus-per-task", "cpus-per-gpu"), "--cpus"),
+    **dict.fromkeys(("signal", "time-min"), "--grace and --time"),
+}
+"""sbatch options that ablate has a flag of its own for."""
+TAKEN = {"array", "chdir", "error", "input", "job-name", "no-requeue", "ntasks", "ntasks-per-node", "open-mode"} | {
+    *("output", "parsable", "requeue", "wait", "wrap", "test-only")
+}
+"""sbatch options that are ablate's to set."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for, by field of :class:`~ablate.config.slurm.Slurm`, and what a sentence calls its place.
+
+    ``device`` is what the sweep in the directory trains on; None where there is none yet.
+    """
+
+    values: dict[str, Any]
+    places: dict[str, str]
+    device: Literal["cpu", "cuda"] | None = None
+
+
+def flag(name: str) -> str:
+    """The command line's name of a field: ``--per-gpu`` of ``per_gpu``."""
+    return FLAGS.get(name, f"--{name.replace('_', '-')}")
+
+
+def parse_extra(items: Sequence[str]) -> dict[str, str | int | bool]:
+    """``["reservation=lab", "exclusive"]`` -> ``{"reservation": "lab", "exclusive": True}``."""
+    values: dict[str, str | int | bool] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        values[name.strip().removeprefix("--")] = value.strip() if equals else True
+    return values
+
+
+def gather(flags: Mapping[str, Any], directory: Path) -> Asked:
+    """Gather what ``flags`` (by field; None or empty: not given), ``DIR/sweep.toml`` and the user's file ask for.
+
+    Raises:
+        UsageError: a file that is not TOML, or a key that there is not.
+    """
+    sources = [_user_file()]
+    device = None
+    if (directory / SWEEP_FILE).is_file():
+        experiment = load_experiment(directory)
+        device = experiment.shared.device
+        if experiment.slurm:
+            sources.append((f"in {directory / SWEEP_FILE}", _chosen(experiment.slurm, experiment)))
+    given = {name: value for name, value in flags.items() if value not in (None, [])}
+    if "extra" in given:
+        given["extra"] = parse_extra(given["extra"])
+    values: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    for place, source in sources:
+        values |= source
+        places |= {name: f"{name} {place}" for name in source}
+    extra = {**values.get("extra", {}), **given.get("extra", {})}
+    values |= given | ({"extra": extra} if extra else {})
+    places |= {name: flag(name) for name in given}
+    return Asked(values, places, device)
+
+
+def _user_file() -> tuple[str, dict[str, Any]]:
+    """``$XDG_CONFIG_HOME/ablate/slurm.toml``: keys at its top or in a table ``[slurm]``."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    path = (expanded(base) if base else Path.home() / ".config") / "ablate" / "slurm.toml"
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return str(path), {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    table = content.pop("slurm", {})
+    content |= table if isinstance(table, dict) else {"slurm": table}
+    for name in content:
+        if name not in Slurm.model_fields:
+            raise unknown(f"key in {path}:", name, Slurm.model_fields)
+    return f"in {path}", content
+
+
+def _chosen(slurm: Slurm, experiment: Experiment) -> dict[str, Any]:
+    """``slurm`` without defaults, so that the user's file counts, and without numbers that follow from others."""
+    followed = {name: getattr(_completed(slurm, {}, experiment.shared), name) for name in DERIVED}
+    unchosen = Slurm().model_dump() | followed
+    return {name: value for name, value in slurm.model_dump().items() if value != unchosen[name]}
+
+
+def with_device(request: Request, asked: Asked) -> Request:
+    """``request`` with what its trials train on where that is ``auto``; the login node's hardware does not tell.
+
+    GPUs where some are asked for; else what the sweep trains on already; else, where nothing is said of GPUs, a trial
+    of several processes is taken to mean several GPUs; else the CPU.
+    """
+    if request.device != "auto":
+        return request
+    gpus = asked.values.get("gpus")
+    if gpus is not None:
+        device = "cpu" if gpus == 0 else "cuda"
+    else:
+        device = asked.device or ("cpu" if request.values.get("world_size", 1) == 1 else "cuda")
+    return replace(request, device=device)
+
+
+def resources(asked: Asked, config: TrialConfig) -> Slurm:
+    """What jobs of trials like ``config`` ask for, complete and free of contradictions.
+
+    Raises:
+        UsageError: a value that is out of range, or that contradicts another.
+    """
+    try:
+        slurm = Slurm.model_validate(asked.values)
+    except ValidationError as error:
+        raise UsageError(_sentence(error, asked)) from None
+    slurm = slurm.model_copy(update={"extra": _checked_extra(slurm.extra)})
+    if config.world_size % slurm.nodes:
+        processes = "process" if config.world_size == 1 else "processes"
+        raise UsageError(
+            f"--nodes {slurm.nodes} must divide the {config.world_size} {processes} of a trial (--gpus-per-trial)"
+        )
+    slurm = _completed(slurm, asked.values, config)
+    _check_gpus(slurm, config)
+    _check_side_by_side(slurm, config)
+    return slurm
+
+
+DERIVED = ("gpus", "cpus")
+
+
+def _completed(slurm: Slurm, given: Mapping[str, Any], config: TrialConfig) -> Slurm:
+    """With the GPUs that one trial needs, and a core for every thread, unless they were given."""
+    if "gpus" not in given:
+        gpus = config.world_size // slurm.nodes if config.device == "cuda" else 0
+        slurm = slurm.model_copy(update={"gpus": gpus})
+    if "cpus" not in given:
+        processes = config.world_size // slurm.nodes
+        cpus = max(1, config.threads * processes * side_by_side(slurm, config))
+        slurm = slurm.model_copy(update={"cpus": cpus})
+    return slurm
+
+
+def side_by_side(slurm: Slurm, config: TrialConfig) -> int:
+    """How many trials like ``config`` run at the same time in one job."""
+    if slurm.nodes > 1:
+        return 1
+    if config.device == "cpu":
+        return slurm.workers if config.world_size == 1 else 1
+    return slurm.gpus * slurm.per_gpu if config.world_size == 1 else slurm.gpus // config.world_size
+
+
+def _check_gpus(slurm: Slurm, config: TrialConfig) -> None:
+    needed = config.world_size // slurm.nodes
+    if config.device == "cpu":
+        if slurm.gpus:
+            raise UsageError(f"--gpus {slurm.gpus}: the trials run on CPUs, so GPUs would idle; add --device cuda")
+    elif slurm.nodes > 1 and slurm.gpus != needed:
+        raise UsageError(f"--gpus {slurm.gpus}: a trial on {slurm.nodes} nodes uses {needed} on each")
+    elif not slurm.gpus or slurm.gpus % needed:
+        raise UsageError(
+            f"--gpus {slurm.gpus}: a trial uses {needed}, so a job has {needed} or a multiple of it; on CPUs: "
+            "--device cpu"
+        )
+
+
+def _check_side_by_side(slurm: Slurm, config: TrialConfig) -> None:
+    if slurm.per_gpu > 1 and (config.device == "cpu" or config.world_size > 1):
+        raise UsageError("--per-gpu is for trials of one process on a GPU")
+    if slurm.workers > 1 and config.device == "cuda":
+        raise UsageError("--workers is for trials on CPUs; trials side by side on GPUs: --gpus and --per-gpu")
+    if slurm.workers > 1 and config.world_size > 1:
+        raise UsageError(f"--workers is for trials of one process; these have {config.world_size}")
+
+
+def _checked_extra(extra: Mapping[str, str | int | bool]) -> dict[str, str | int | bool]:
+    for name in extra:
+        if name in OWN:
+            raise UsageError(f"--sbatch {name}: use {OWN[name]}")
+        if name in TAKEN:
+            raise UsageError(f"--sbatch {name}: ablate sets it itself")
+        if not re.fullmatch(r"[a-z][a-z0-9-]+", name):
+            raise UsageError(f"--sbatch takes NAME=VALUE with sbatch's long option names, not {name!r}")
+    return dict(extra)
+
+
+def _sentence(error: ValidationError, asked: Asked) -> str:
+    problem = error.errors()[0]
+    name = str(problem["loc"][0])
+    message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    place = asked.places.get(name, name)
+    if name == "extra":
+        return f"{place}: {problem['loc'][1]} must be one line of text, a whole number, or true where it has no value"
+    return f"{place}: {message[0].lower()}{message[1:]}, not {problem['input']!r}"
+
+
+def refuse_without_slurm(flags: Mapping[str, Any]) -> None:
+    """Raise UsageError if a flag was given that only ``--launcher slurm`` knows."""
+    for name, value in flags.items():
+        if name != "workers" and value not in (None, []):
+            raise UsageError(f"{flag(name)} needs --launcher slurm")

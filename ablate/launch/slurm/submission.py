@@ -1,0 +1,74 @@
+"""What was submitted: one file per submission under ``DIR/jobs``, written before sbatch is called. Needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ablate.config.base import Model
+from ablate.config.slurm import Slurm
+from ablate.files import write_atomically
+
+JOBS = "jobs"
+
+
+class Array(Model):
+    """One Slurm job array (a plain job where ``count`` is 1): packs ``first`` to ``first + count - 1``.
+
+    ``name`` is the job's, unique to this array; ``job_id`` is None until sbatch has answered.
+    """
+
+    name: str
+    first: int
+    count: int
+    job_id: str | None = None
+
+
+class Submission(Model):
+    """What one command hands to Slurm. ``token`` names it; ``packs`` holds each job's trial ids, by pack number.
+
+    ``created`` is in unix seconds; ``cache`` is where the jobs find the decoded images; ``until`` is the epoch after
+    which trials are parked, to be compared with the others (None: they are trained to the end).
+    """
+
+    token: str
+    created: float
+    user: str
+    host: str
+    cache: str
+    slurm: Slurm
+    until: int | None = None
+    packs: tuple[tuple[str, ...], ...]
+    arrays: tuple[Array, ...]
+
+
+CANCELLED = ".cancelled"  # in DIR/jobs: whoever waits for the jobs is to submit no others
+
+
+def note_cancelling(directory: Path) -> None:
+    """Tell the command that waits for the jobs, if there is one, that they were cancelled."""
+    write_atomically(directory / JOBS / CANCELLED, "")
+
+
+def was_cancelled(directory: Path) -> bool:
+    """Whether somebody has cancelled the jobs since :func:`forget_cancelling`."""
+    return (directory / JOBS / CANCELLED).exists()
+
+
+def forget_cancelling(directory: Path) -> None:
+    """Begin anew: the same command after ``ablate cancel`` goes on."""
+    (directory / JOBS / CANCELLED).unlink(missing_ok=True)
+
+
+def submission_path(directory: Path, token: str) -> Path:
+    """``DIR/jobs/<token>.json``; what its jobs print goes to ``DIR/jobs/<token>/``."""
+    return directory / JOBS / f"{token}.json"
+
+
+def write_submission(directory: Path, submission: Submission) -> None:
+    """Write the file, atomically; raises DiskTrouble."""
+    write_atomically(submission_path(directory, submission.token), submission.model_dump_json(indent=1))
+
+
+def read_submission(directory: Path, token: str) -> Submission:
+    """Raises FileNotFoundError, or ValueError for a damaged file."""
+    return Submission.model_validate_json(submission_path(directory, token).read_bytes())

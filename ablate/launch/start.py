@@ -1,0 +1,197 @@
+"""The launchers, as ``ablate grid`` uses them: run here, or submit jobs, and report; or say what it would be."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from ablate.config.sweep import Experiment, Trial
+from ablate.config.trial import TrialConfig
+from ablate.console import counted, make_console, say
+from ablate.files import names_in
+from ablate.launch.dry_run import show_cost, show_plan
+from ablate.launch.local import INTERRUPTED, run_sweep
+from ablate.launch.pool import default_devices
+from ablate.launch.room import refuse_without_room, room_for, room_of
+from ablate.launch.slurm.dry_run import show_submission
+from ablate.launch.slurm.submission import JOBS, forget_cancelling, was_cancelled
+from ablate.launch.slurm.submit import submit_sweep
+from ablate.launch.watch import EVERY, looks
+from ablate.planning.outline import outline
+from ablate.sweep.extend import merge_with_existing
+from ablate.sweep.lock import WAITING, sole_user
+from ablate.sweep.plan import plan
+from ablate.sweep.prune import run_rungs, short_of
+from ablate.sweep.record import record_path
+from ablate.sweep.survey import summary, survey
+
+
+def run_here(
+    directory: Path,
+    experiment: Experiment,
+    images: str,
+    cache: Path,
+    workers: int | None,
+    retry_failed: bool,
+    dry_run: bool,
+    *,
+    cost_first: bool = False,
+) -> int:
+    """Run what is missing on this machine, and report; returns the exit code. ``images`` says what they are.
+
+    With ``cost_first`` what it takes is measured and said before it begins.
+    """
+    shared, console = experiment.shared, make_console()
+    devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
+    whole = merge_with_existing(directory, experiment)
+    say(console, images)
+    say(console, outline(whole))
+    if dry_run:
+        show_plan(directory, whole, devices, cache, retry_failed, console)
+        return 0
+    if cost_first:
+        trials = plan(whole)
+        state = survey(directory, trials, prunes=bool(whole.prune))
+        say(console, summary(trials, state, retry_failed))
+        show_cost(whole, state, devices, cache, retry_failed, console)
+    _check_room(directory, whole, len(devices), cache, console)
+    code = run_sweep(directory, experiment, cache, devices, retry_failed, console)
+    if code != INTERRUPTED:
+        from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
+
+        write_report(directory).show(console)
+    return code
+
+
+def _check_room(directory: Path, experiment: Experiment, workers: int, cache: Path, console: Console) -> None:
+    """Say that memory is short, where it is.
+
+    Raises:
+        UsageError: there is clearly not enough for what is left to train.
+    """
+    room = room_of(experiment, workers, cache)
+    if room is None or room.warning is None:
+        return
+    missing = survey(directory, plan(experiment), prunes=bool(experiment.prune)).missing
+    at_once = min(workers, sum(trial.reference != "untrained" for trial in missing))
+    if at_once and (warning := refuse_without_room(dataclasses.replace(room, workers=at_once))):
+        say(console, warning, "yellow")
+
+
+@contextlib.contextmanager
+def training_here(
+    directory: Path, shared: TrialConfig, cache: Path, workers: int | None, retry_failed: bool, console: Console
+) -> Iterator[Callable[[Experiment], int]]:
+    """What runs all that an experiment lacks on this machine; failed trials are retried the first time only."""
+    devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
+    retry = [retry_failed]
+    if warning := refuse_without_room(room_for([shared], len(devices), 0)):
+        say(console, warning, "yellow")
+
+    def train(experiment: Experiment) -> int:
+        return run_sweep(directory, experiment, cache, devices, bool(retry and retry.pop()), console)
+
+    yield train
+
+
+@contextlib.contextmanager
+def training_there(directory: Path, cache: Path, retry_failed: bool, console: Console) -> Iterator[Cluster]:
+    """The same on the cluster, waiting for the jobs; ``ablate status`` knows that somebody does.
+
+    Raises:
+        UsageError: another command waits for the directory's jobs.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with sole_user(directory, WAITING):
+        yield Cluster(directory, cache, retry_failed, console)
+
+
+@dataclass
+class Cluster:
+    """Submits all that an experiment lacks, and waits for the jobs; at a rung all have ended.
+
+    What jobs left undone is submitted again, as long as something gets done, and nobody has cancelled them. Failed
+    trials are retried the first time only.
+    """
+
+    directory: Path
+    cache: Path
+    retry_failed: bool
+    console: Console
+
+    def __call__(self, experiment: Experiment) -> int:
+        """Returns the exit code: 0 all done, 1 some failed, or it stopped and said why."""
+        whole = merge_with_existing(self.directory, experiment)
+        trials = plan(whole)
+        forget_cancelling(self.directory)
+        retry, self.retry_failed = self.retry_failed, False
+        state = survey(self.directory, trials, prunes=bool(whole.prune))
+        in_the_way = [trial for trial in state.missing if record_path(self.directory, trial.id).exists()]
+        if not state.missing or in_the_way or (retry and state.failed):  # what short_of does not know of
+            first = whole.prune[0].epoch(whole.shared.epochs) if whole.prune else None
+            if code := self._submit(experiment, first, retry=retry):
+                return code
+
+        def train(waiting: list[Trial], until: int | None) -> int:
+            return self._train(experiment, waiting, until)
+
+        code = run_rungs(self.directory, whole, trials, trials, train)
+        return code or (1 if survey(self.directory, trials).failed else 0)
+
+    def _train(self, experiment: Experiment, waiting: list[Trial], until: int | None) -> int:
+        left = None
+        while missing := len(short_of(self.directory, waiting, until)):
+            if left is not None and missing >= left:
+                self._stop(f"{counted(missing, 'trial')} left, and the last jobs did none of them")
+                return 1
+            before = names_in(self.directory / JOBS)
+            if code := self._submit(experiment, until):
+                return code
+            new = names_in(self.directory / JOBS) - before
+            left = missing if new else None  # jobs that were there before did what they were to do
+        return 0
+
+    def _submit(self, experiment: Experiment, until: int | None, *, retry: bool = False) -> int:
+        code = submit_sweep(self.directory, experiment, self.cache, retry, self.console, until=until)
+        if code:
+            return code
+        for status in looks(self.directory, EVERY):
+            if status.is_idle:
+                break
+        if was_cancelled(self.directory):
+            self._stop("the jobs were cancelled; the same command goes on")
+            return 1
+        return 0
+
+    def _stop(self, why: str) -> None:
+        say(self.console, f"stopped: {why}", "red")
+
+
+def submit(directory: Path, experiment: Experiment, images: str, cache: Path, retry_failed: bool, dry_run: bool) -> int:
+    """Submit what is missing to the cluster, and report on what is there; returns the exit code.
+
+    Where cells are pruned it waits: for the jobs up to a rung, and for those of the cells that go on.
+    """
+    console = make_console()
+    whole = merge_with_existing(directory, experiment)
+    say(console, images)
+    say(console, outline(whole))
+    if dry_run:
+        show_submission(directory, whole, cache, retry_failed, console)
+        return 0
+    if experiment.prune:
+        say(console, "trials wait for each other at rungs, and this command for their jobs; the same again goes on")
+        with training_there(directory, cache, retry_failed, console) as train:
+            code = train(experiment)
+    else:
+        code = submit_sweep(directory, experiment, cache, retry_failed, console)
+    if any((directory / "trials").glob("[!.]*.json")):
+        from ablate.report import write_report
+
+        write_report(directory).show(console)
+    return code

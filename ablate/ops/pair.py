@@ -1,0 +1,247 @@
+"""Compositions of ops and the transform pairs that they make: what turns a uint8 batch into two float views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ablate.compiled import compiled
+from ablate.config.trial import Base, TrialConfig
+from ablate.errors import UsageError
+from ablate.ops import (
+    Crop,
+    Op,
+    Params,
+    center_crop,
+    resized_crop,
+)
+from ablate.ops.composition import Composition, _composition
+from ablate.rng import derive_seed, stream
+
+CHANNELS = (1, 3)  # of the images that a pair takes
+
+Words = list[tuple[str, str]]
+"""What was drawn for one view of one image: the name of every op, and its words."""
+
+
+class Streams:
+    """The generators of one epoch, by purpose; each keeps its place from batch to batch (see :mod:`ablate.rng`)."""
+
+    def __init__(self, seed: int, epoch: int, device: torch.device | str) -> None:
+        self.seed, self.epoch, self.device = seed, epoch, torch.device(device)
+        self.generators: dict[str, torch.Generator] = {}
+
+    def restart(self, epoch: int, places: Mapping[str, Tensor]) -> None:
+        """Be what new ones of that epoch are, but with these generators, which a CUDA graph may hold on to.
+
+        ``places``, which :meth:`places` returned for the same seed, epoch and kind of device, is where they go on from.
+        """
+        self.epoch = epoch
+        for purpose, generator in self.generators.items():
+            generator.manual_seed(derive_seed(self.seed, purpose, epoch))
+        for purpose, place in places.items():
+            self[purpose].set_state(place)
+
+    def places(self) -> dict[str, Tensor]:
+        """Where every generator is, by purpose: its state, uint8 on the CPU (5 KB; of a CUDA generator 16 bytes)."""
+        return {purpose: generator.get_state() for purpose, generator in self.generators.items()}
+
+    @classmethod
+    def fork(cls, generator: torch.Generator) -> Streams:
+        """Streams seeded by one draw from ``generator``, on its device (on CUDA this waits for the draw)."""
+        drawn = torch.randint(2**62, (), generator=generator, device=generator.device)
+        return cls(int(drawn), 0, generator.device)
+
+    def __getitem__(self, purpose: str) -> torch.Generator:
+        if purpose not in self.generators:
+            self.generators[purpose] = stream(self.seed, purpose, self.epoch, self.device)
+        return self.generators[purpose]
+
+
+@dataclass(frozen=True)
+class PairParams:
+    """All that was drawn for one batch: the base crop's boxes (one-branch) and, per branch, one entry per op."""
+
+    base: Params | None
+    branches: tuple[tuple[Params, ...], ...]
+
+    def part(self, rows: slice) -> PairParams:
+        """What was drawn for some of the images: views are the same pixels whoever makes them, alone or in a batch."""
+
+        def cut(params: Params) -> Params:
+            return {name: value[rows] for name, value in params.items()}
+
+        base = None if self.base is None else cut(self.base)
+        return PairParams(base, tuple(tuple(cut(params) for params in branch) for branch in self.branches))
+
+
+@dataclass(frozen=True)
+class TransformPair:
+    """Base, then what branch 1 and branch 2 do (DESIGN: one-branch, two-branch).
+
+    One-branch: one random resized crop per image, *shared by both views*; branch 1 applies the composition, branch 2
+    is the identity. Two-branch: no base; both branches apply the composition with independent draws. A leading crop is
+    then taken straight from the stored image in one interpolation, any other composition starts from the centre square.
+    With ``compile``, each crop and op goes through torch.compile, those that wait for the device excepted.
+    """
+
+    composition: Composition
+    branches: Literal["one", "two"]
+    size: int
+    base: Crop | None
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.base is None) != (self.branches == "two"):
+            raise UsageError("one-branch pairs need a base crop, two-branch pairs have none")
+        if self.size < 1:
+            raise UsageError(f"views have at least one pixel a side, not {self.size}")
+
+    @classmethod
+    def one_branch(cls, composition: str | Composition, size: int, base: Base | None = None) -> TransformPair:
+        """Figure 5's pair: both views share ``base`` (default: area 0.08-1), only the first is augmented."""
+        return cls(_composition(composition), "one", size, _base_crop(base or Base()))
+
+    @classmethod
+    def two_branch(cls, composition: str | Composition, size: int) -> TransformPair:
+        """Ordinary SimCLR: both views go through the composition, independently."""
+        return cls(_composition(composition), "two", size, None)
+
+    @classmethod
+    def from_config(cls, config: TrialConfig) -> TransformPair:
+        """The pair that a trial trains with."""
+        base = None if config.base is None else _base_crop(config.base)
+        compile = config.compile and config.device == "cuda"  # on a CPU the ops are compiled already
+        return cls(Composition.from_specs(config.composition), config.branches, config.image_size, base, compile)
+
+    def sample(
+        self, n: int, stored: tuple[int, int] | Tensor, streams: Streams, *, first_only: bool = False
+    ) -> PairParams:
+        """Draw everything for ``n`` images of ``stored`` size: (h, w), or int ``[n, 2]`` where images are padded.
+
+        With ``first_only`` the second view's draws are left out; they come from other streams than the first's.
+        """
+        base = None if self.base is None else self.base.sample_boxes(n, stored, streams["base"])
+        active = (1,) if self.branches == "one" or first_only else (1, 2)
+        return PairParams(base, tuple(self._sample_branch(n, stored, streams, b) for b in active))
+
+    def apply(self, images: Tensor, params: PairParams, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The two views, float32 ``[n, c, size, size]`` in [0, 1], for uint8 ``[n, c, h, w]`` and drawn parameters.
+
+        Raises:
+            ValueError: ``images`` are not uint8 ``[n, c, h, w]``.
+        """
+        _check_stored(images)
+        if self.base is not None:
+            shared = self._base(images, params)
+            return self._run(shared, params.branches[0]), shared
+        first, second = (self._from_stored(images, branch, sizes) for branch in params.branches)
+        return first, second
+
+    def apply_first(self, images: Tensor, params: PairParams, sizes: Tensor | None = None) -> Tensor:
+        """The first of :meth:`apply`'s views alone, for supervised training."""
+        _check_stored(images)
+        if self.base is None:
+            return self._from_stored(images, params.branches[0], sizes)
+        return self._run(self._base(images, params), params.branches[0])
+
+    def in_words(self, params: PairParams, view: int, stored: Sequence[tuple[int, int]]) -> list[Words]:
+        """What was drawn for view 0 or 1 of images of these ``stored`` sizes, (h, w): per image, the words of every op.
+
+        One-branch, view 1 has those of the ``base`` crop, which both share.
+        """
+        if view == 1 and self.base is not None:
+            return [[("base", words)] for words in self.base.each_in_words(_drawn(params.base), stored)]
+        said = []
+        for slot, drawn in enumerate(params.branches[view]):
+            op = self.composition.ops[slot]
+            sizes = stored if slot == 0 and self._stored_crop is not None else [(self.size, self.size)] * len(stored)
+            said.append((op.name, op.each_in_words(drawn, sizes)))
+        return [[(name, words[image]) for name, words in said] for image in range(len(stored))]
+
+    def first_view(self, images: Tensor, streams: Streams, sizes: Tensor | None = None) -> Tensor:
+        """Branch 1 alone: the same draws as ``__call__`` makes for its first view."""
+        params = self.sample(len(images), _stored(images, sizes), streams, first_only=True)
+        return self.apply_first(images, params, sizes)
+
+    def __call__(
+        self, images: Tensor, generator: torch.Generator | Streams, sizes: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Two views of a batch.
+
+        Args:
+            images: uint8 ``[n, 3, h, w]``; padded to a common size if ``sizes`` is given.
+            generator: on the images' device; or the epoch's streams.
+            sizes: int ``[n, 2]``, each image's real height and width.
+
+        Returns:
+            Two float32 ``[n, 3, size, size]`` in [0, 1] on the same device.
+        """
+        streams = generator if isinstance(generator, Streams) else Streams.fork(generator)
+        return self.apply(images, self.sample(len(images), _stored(images, sizes), streams), sizes)
+
+    @property
+    def _stored_crop(self) -> Crop | None:
+        """Branch 1's first op where that is a crop, which then takes the stored image itself."""
+        first = self.composition.ops[0] if self.composition.ops and self.base is None else None
+        return first if isinstance(first, Crop) and first.p == 1 else None
+
+    def _sample_branch(
+        self, n: int, stored: tuple[int, int] | Tensor, streams: Streams, branch: int
+    ) -> tuple[Params, ...]:
+        drawn = []
+        for slot, op in enumerate(self.composition.ops):
+            generator = streams[f"branch{branch}/slot{slot}"]
+            if slot == 0 and (crop := self._stored_crop) is not None:
+                drawn.append(crop.sample_boxes(n, stored, generator))
+            else:
+                drawn.append(op.sample(n, (self.size, self.size), generator))
+        return tuple(drawn)
+
+    def _from_stored(self, images: Tensor, branch: tuple[Params, ...], sizes: Tensor | None) -> Tensor:
+        out = (self.size, self.size)
+        if (crop := self._stored_crop) is not None:
+            return self._run(self._stage(resized_crop)(images, branch[0], out, crop.resize), branch[1:], start=1)
+        return self._run(self._stage(center_crop)(images, out, 1.0, sizes), branch)
+
+    def _base(self, images: Tensor, params: PairParams) -> Tensor:
+        assert self.base is not None
+        return self._stage(resized_crop)(images, _drawn(params.base), (self.size, self.size), self.base.resize)
+
+    def _run(self, images: Tensor, branch: tuple[Params, ...], start: int = 0) -> Tensor:
+        for op, params in zip(self.composition.ops[start:], branch, strict=True):
+            images = op.apply(images, params) if op.syncs else self._stage(_apply)(op, images, params)
+        return images
+
+    def _stage(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return compiled(function) if self.compile else function
+
+
+def _apply(op: Op, images: Tensor, params: Params) -> Tensor:
+    return op.apply(images, params)
+
+
+def _check_stored(images: Tensor) -> None:
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise ValueError(f"images must be uint8 [n, c, h, w], not {images.dtype} {list(images.shape)}")
+    if images.shape[1] not in CHANNELS:
+        last = "; for images [n, h, w, c]: images.permute(0, 3, 1, 2)" if images.shape[3] in CHANNELS else ""
+        raise ValueError(f"images must have 1 or 3 channels, [n, c, h, w], not {list(images.shape)}{last}")
+
+
+def _base_crop(base: Base) -> Crop:
+    return Crop(area=base.area, ratio=base.ratio, flip_p=0.0, sampling=base.sampling, resize=base.resize)
+
+
+def _stored(images: Tensor, sizes: Tensor | None) -> tuple[int, int] | Tensor:
+    return sizes if sizes is not None else (images.shape[-2], images.shape[-1])
+
+
+def _drawn(params: Params | None) -> Params:
+    if params is None:
+        raise ValueError("these parameters were drawn for a pair without a base crop")
+    return params

@@ -1,0 +1,131 @@
+"""How much memory a trial takes at its peak, reckoned from its configuration alone; needs no torch.
+
+What grows with the batch is what autograd keeps of both views for the backward pass: of every convolution its output
+(batch norm's input) and, behind batch norm and ReLU, the next one's input. That is counted exactly. What the backward
+pass, the ops and the allocator add to it is a factor that was measured, see :data:`KEPT` and :data:`VIEWS`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ablate.config.trial import SMALL_IMAGE, Encoder, TrialConfig
+
+BASE = 450 << 20
+"""Bytes of a worker's own before its first step: interpreter, torch, compiled kernels. Measured: 430 MiB."""
+KEPT = 1.55
+"""Peak of a step over what autograd keeps: gradients of activations, workspaces, what the allocator cannot reuse."""
+VIEWS = 10
+"""Copies of a batch's views as floats while they are made: the images, the ops' steps, both memory layouts."""
+ENCODED = 256
+"""Images that evaluation encodes at once."""
+STATES = {"sgd": 1, "lars": 1, "adamw": 2}
+"""Numbers that an optimiser keeps per weight."""
+BOTTLENECKS = ("resnet50", "resnet101")
+BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
+FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One convolution of an encoder.
+
+    Args:
+        outputs: numbers that it gives per view.
+        weights: its weights, and the two numbers per channel of the batch norm behind it.
+        kept: how often autograd keeps as many numbers: 2, as batch norm's input and behind the ReLU; 1 on a shortcut.
+    """
+
+    outputs: int
+    weights: int
+    kept: int = 2
+
+
+def convolutions(encoder: Encoder, size: int) -> list[Convolution]:
+    """Those of one of our ResNets for views of ``size`` pixels, in order; none of a foreign encoder."""
+    return [] if encoder.is_foreign else list(_convolutions(encoder, size))
+
+
+def _convolutions(encoder: Encoder, size: int) -> Iterator[Convolution]:
+    width, large = encoder.width, encoder.name != "resnet8" and size > SMALL_IMAGE
+    side = size if encoder.name != "resnet8" and not large else _half(size)
+    kernel = 7 if large else 3
+    yield _convolution(3, width, kernel, side)
+    if large:  # max pooling keeps its output for the next convolution, and 64-bit places of the maxima
+        side = _half(side)
+        yield Convolution(width * side**2, 0, kept=3)
+    channels = width
+    stages = (1, 1, 1) if encoder.name == "resnet8" else BLOCKS[encoder.name]
+    for stage, blocks in enumerate(stages):
+        inner = width << stage
+        outer = inner * 4 if encoder.name in BOTTLENECKS else inner
+        for block in range(blocks):
+            before, stride = side, 2 if stage and not block else 1
+            side = _half(side) if stride == 2 else side
+            if encoder.name in BOTTLENECKS:
+                yield _convolution(channels, inner, 1, before)
+                yield _convolution(inner, inner, 3, side)
+                yield _convolution(inner, outer, 1, side)
+            else:
+                yield _convolution(channels, inner, 3, side)
+                yield _convolution(inner, outer, 3, side)
+            if stride == 2 or channels != outer:
+                yield _convolution(channels, outer, 1, side, kept=1)
+            channels = outer
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, side: int, kept: int = 2) -> Convolution:
+    return Convolution(outputs * side**2, inputs * outputs * kernel**2 + 2 * outputs, kept)
+
+
+def _half(side: int) -> int:
+    return (side + 1) // 2
+
+
+def dimensions(encoder: Encoder) -> int:
+    """The length of ``h``; of a foreign encoder 0: it is not known here."""
+    if encoder.is_foreign:
+        return 0
+    return encoder.width * (4 if encoder.name == "resnet8" else 32 if encoder.name in BOTTLENECKS else 8)
+
+
+def kept_per_view(encoder: Encoder, size: int) -> int:
+    """Numbers that autograd keeps of one view of ``size`` pixels, the view itself among them."""
+    return 3 * size**2 + sum(layer.kept * layer.outputs for layer in convolutions(encoder, size))
+
+
+def weights(config: TrialConfig) -> int:
+    """Weights of encoder and head (of an mlp or a linear one)."""
+    dim, head = dimensions(config.encoder), config.head
+    inner = [dim] + [head.hidden] * (head.layers - 1 if head.kind == "mlp" else 0)
+    sizes = [] if head.kind == "none" else [*inner, head.output]
+    projection = sum(a * b for a, b in itertools.pairwise(sizes))
+    return projection + sum(layer.weights for layer in convolutions(config.encoder, config.image_size))
+
+
+def peak(config: TrialConfig, images: int = 0) -> int | None:
+    """Bytes that a trial of ``config`` takes on a CPU at its peak, all its processes together; None: it is not known.
+
+    ``images``: training and test images, of which evaluation keeps features.
+    """
+    if config.encoder.is_foreign:
+        return None
+    size, layers = config.image_size, convolutions(config.encoder, config.image_size)
+    passing = 3 * max(layer.outputs for layer in layers) + 3 * size**2
+    features = 4 * images * dimensions(config.encoder)
+    return max(training_peak(config), _owned(config) + FLOAT * (ENCODED * passing + features))
+
+
+def training_peak(config: TrialConfig) -> int:
+    """Bytes at the peak of a training step, for one of our encoders; up to a quarter above what real workers took."""
+    size, number = config.image_size, FLOAT / 2 if config.precision == "bfloat16" else FLOAT
+    views = (config.micro_batch or config.batch_size) * (1 if config.objective == "supervised" else 2)
+    each = KEPT * number * kept_per_view(config.encoder, size) + VIEWS * FLOAT * 3 * size**2
+    return _owned(config) + int(views * each)
+
+
+def _owned(config: TrialConfig) -> int:
+    """What every process holds whatever the batch: the libraries, weights, gradients, the optimiser's numbers."""
+    return config.world_size * (BASE + FLOAT * weights(config) * (2 + STATES[config.optimiser.name]))

@@ -1,0 +1,98 @@
+"""Prepare the images of a sweep, and say what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+
+from ablate.config.base import OpSpec
+from ablate.config.sweep import Experiment
+from ablate.console import make_console, say
+from ablate.data import DataSet, Resident, native_size, prepare, read_entry, side_of_files
+from ablate.data.findings import describe
+from ablate.data.sides import stored_side
+from ablate.errors import UsageError
+from ablate.evaluation.features import unaugmented
+from ablate.ops import from_spec, without_effect
+from ablate.planning.request import with_data
+from ablate.planning.settings import Request, image_size
+
+SAMPLE = 8  # images on which ops are tried
+
+
+def about_size(request: Request) -> str | None:
+    """What the training size does to the images: it enlarges them, or leaves much of large files away; else None."""
+    size, side, is_folder = image_size(request), side_of_files(request.data), request.data.startswith("folder:")
+    if side is None:
+        return None
+    stored = request.short_side or (stored_side(size) if is_folder else size)
+    if stored > side:
+        best = f"; --size {native_size(request.data)} would not enlarge them" if is_folder else ""
+        return f"images of {side} px are enlarged to {stored} px{best}"
+    if is_folder and request.short_side is None and side >= 2 * stored:
+        return (
+            f"images of {side} px are stored at {stored} px, from which crops are taken: small crops are blurred; "
+            f"--short-side {min(side, 2 * stored)} keeps more of them"
+        )
+    return None
+
+
+def prepare_images(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:
+    """The data set, decoded into the cache with a progress bar if that takes work.
+
+    What was left out, and what was done to images beyond resizing, is said.
+    """
+    console = make_console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("decoding images", total=None, visible=False)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=True)
+
+        data = prepare(
+            request.data,
+            cache=cache,
+            image_size=image_size(request),
+            short_side=request.short_side,
+            skip_corrupt=skip_corrupt,
+            eval_data=request.eval_data,
+            labels=request.labels,
+            progress=show,
+        )
+    if about := about_size(request):
+        say(console, about)
+    if data.corrupt or data.refused:
+        say(console, f"skipped {describe(data.corrupt, data.refused)}")
+    for note in data.notes:
+        say(console, note, "yellow" if "warning" in note else "dim")
+    return data
+
+
+def described(images: DataSet, image_size: int, ops: Iterable[OpSpec]) -> str:
+    """What ``images`` are, and in a further line which of ``ops`` change nothing on them, tried on a few of them."""
+    count = len(images.pretrain.labels)
+    index = torch.arange(min(count, SAMPLE)) * count // min(count, SAMPLE)
+    pixels, sizes = Resident(images.pretrain.images, torch.device("cpu")).batch(index)
+    sample = unaugmented(pixels, sizes, image_size)
+    return "\n".join([str(images), *without_effect([from_spec(op) for op in ops], sample)])
+
+
+def images_of(experiment: Experiment, cache: Path) -> DataSet:
+    """The images that a sweep was planned for, from the cache, or decoded again from where they lay.
+
+    Raises:
+        UsageError: they are not there any more, or are others by now.
+    """
+    identity = experiment.shared.data
+    try:
+        return read_entry(cache, identity.fingerprint)
+    except FileNotFoundError:
+        request = Request(experiment.data, experiment.shared.branches, {"image_size": experiment.shared.image_size})
+        request = with_data(request, experiment.eval_data, experiment.labels, experiment.short_side)
+        data = prepare_images(request, cache, skip_corrupt=True)
+    if data.identity.fingerprint != identity.fingerprint:
+        raise UsageError(f"the images of {experiment.data} have changed since the sweep: run the sweep again")
+    return data

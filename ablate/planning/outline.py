@@ -1,0 +1,77 @@
+"""What will be trained, in one line, from the configuration alone; needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ablate.config.sweep import Experiment
+from ablate.config.trial import TrialConfig
+
+OPTIMISERS = {"sgd": "SGD", "adamw": "AdamW", "lars": "LARS"}
+
+
+def outline(experiment: Experiment) -> str:
+    """:func:`outline_of` the cells of a sweep; where an axis varies a setting, its values."""
+    configs = [variant.shared for variant in experiment.variants] or [experiment.shared]
+    further = [f"{name} {_either(values)}" for name, values in experiment.axes.items() if name not in SHOWN]
+    return "; ".join([outline_of(configs), *further])
+
+
+def outline_of(configs: Sequence[TrialConfig]) -> str:
+    """``training: resnet18 (width 64), 64 px, batch 64, 50 epochs, SGD 0.0075, temperature 0.5; one branch``.
+
+    The number behind the optimiser is its peak learning rate. Where ``configs`` differ, all their values are listed.
+    """
+    parts = [_part(configs, before, value, after) for before, value, after in PARTS]
+    branches = _part(configs, "", lambda config: config.branches, " branch") + "es" * (configs[0].branches == "two")
+    return f"training: {', '.join(part for part in parts if part)}; {branches}"
+
+
+def _part(configs: Sequence[TrialConfig], before: str, value: Callable[[TrialConfig], str], after: str) -> str:
+    values = [text for text in dict.fromkeys(map(value, configs)) if text]
+    plural = after.removesuffix("s") if values == ["1"] else after
+    return f"{before}{_either(values)}{plural}" if values else ""
+
+
+def _either(values: Sequence[str]) -> str:
+    *others, last = values
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _encoder(config: TrialConfig) -> str:
+    encoder = config.encoder
+    return encoder.name if encoder.is_foreign else f"{encoder.name} (width {encoder.width})"
+
+
+def _batch(config: TrialConfig) -> str:
+    parts = f" (parts of {config.micro_batch})" if config.micro_batch else ""
+    return f"{config.batch_size}{parts}" + (f" over {config.world_size} processes" if config.world_size > 1 else "")
+
+
+def _optimiser(config: TrialConfig) -> str:
+    return f"{OPTIMISERS[config.optimiser.name]} {config.optimiser.lr:.4g}"
+
+
+def _temperature(config: TrialConfig) -> str:
+    return f"{config.temperature:g}" if config.objective == "simclr" else ""
+
+
+def _labels(config: TrialConfig) -> str:
+    return "with labels" if config.objective == "supervised" else ""
+
+
+PARTS: tuple[tuple[str, Callable[[TrialConfig], str], str], ...] = (
+    ("", _encoder, ""),
+    ("", lambda config: str(config.image_size), " px"),
+    ("batch ", _batch, ""),
+    ("", lambda config: str(config.epochs), " epochs"),
+    ("", _optimiser, ""),
+    ("temperature ", _temperature, ""),
+    ("", _labels, ""),
+)
+"""What the line says: the words before a value, the value, the words behind it."""
+SHOWN = {
+    *("encoder.name", "encoder.width", "image_size", "batch_size", "micro_batch", "world_size", "epochs"),
+    *("optimiser.name", "optimiser.lr", "lr_base", "lr_scaling", "temperature", "objective", "branches"),
+}
+"""The axes that the line's own words already cover."""

@@ -1,0 +1,411 @@
+"""From what a user asked for to a resolved experiment: preset, then ``--set``, then flags; every error one sentence."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import dataclasses
+import functools
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import torch
+from pydantic import BaseModel, ValidationError
+
+from ablate.compiled import check_compiler, has_compiler
+from ablate.config.base import Branches
+from ablate.config.presets import LARS_BASES, LARS_VALUES, NAMED, REPLACED, Preset, Scaling, preset_for, scaled
+from ablate.config.sweep import NamedOp
+from ablate.config.trial import WIDTHS, Base, DataIdentity, Encoder, Head, Objective, Optimiser, TrialConfig
+from ablate.data import DataSet, native_size
+from ablate.distributed import World
+from ablate.errors import UsageError, nearest, unknown
+from ablate.ops import Op, parse_composition, parse_op, rehearse, spec, split_list, to_string
+from ablate.ops.composition import Composition
+from ablate.ops.kornia_adapter import KorniaOp
+from ablate.simclr.foreign import ForeignEncoder, code_version, loaded_weights
+from ablate.simclr.global_bn import make_global
+
+SETTABLE = {
+    *("epochs", "warmup_epochs", "batch_size", "temperature", "image_size", "objective"),
+    *("precision", "memory_format", "threads", "loss_scale", "micro_batch", "world_size", "lr_base", "lr_scaling"),
+    *(f"encoder.{name}" for name in Encoder.model_fields if name not in {"code", "weights"}),
+    *(f"head.{name}" for name in Head.model_fields),
+    *(f"optimiser.{name}" for name in Optimiser.model_fields),
+    *(f"base.{name}" for name in Base.model_fields),
+}
+"""What ``--set`` takes: the fields of a trial, and by which rule its learning rate follows from the batch size."""
+MIN_SIZE, MAX_SIZE = 8, 2048  # pixels
+COMPILED_FROM = 2000  # optimiser steps of a CUDA trial: above some ten seconds, what compiling takes
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for; ``values`` maps settable names to values, flags already over ``--set``.
+
+    ``eval_data``, ``labels`` and ``short_side`` are those of :func:`ablate.data.prepare`. ``elsewhere``: trials run on
+    other machines, about which this one's hardware says nothing; ``device`` is then not ``auto``. ``compile``: ``on``,
+    ``off`` or ``auto``, see :func:`trial_config`.
+    """
+
+    data: str
+    branches: Branches
+    values: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    preset: str | None = None
+    eval_data: str | None = None
+    labels: float | None = None
+    short_side: int | None = None
+    elsewhere: bool = False
+    compile: Literal["auto", "on", "off"] = "auto"
+
+
+def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
+    """``["optimiser.lr=0.1"]`` -> ``{"optimiser.lr": 0.1}``; values are Python literals or bare words."""
+    values: dict[str, Any] = {}
+    for item in items:
+        name, equals, text = item.partition("=")
+        name = name.strip()
+        if not equals:
+            raise UsageError(f"--set takes NAME=VALUE, not {item!r}")
+        check_settable([name])
+        try:
+            values[name] = ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            values[name] = text.strip()
+    return values
+
+
+def check_settable(names: Iterable[str]) -> None:
+    """Raise UsageError for a name that is no setting."""
+    for name in names:
+        if name not in SETTABLE:
+            raise unknown("setting", name, sorted(SETTABLE))
+
+
+def check_device(device: str, elsewhere: bool = False) -> None:
+    """Raise UsageError for an unknown device, or for ``cuda`` without a GPU here, unless it is meant for elsewhere."""
+    if device not in {"auto", "cpu", "cuda"}:
+        raise unknown("device", device, ["auto", "cpu", "cuda"])
+    if device == "cuda" and not elsewhere and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no CUDA device here; allowed here: cpu")
+
+
+def resolve_device(device: str) -> str:
+    """``auto`` is CUDA where torch sees a GPU, else the CPU.
+
+    Raises:
+        UsageError: an unknown device, or ``cuda`` without a GPU.
+    """
+    check_device(device)
+    return "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
+
+
+def image_size(request: Request) -> int:
+    """The training size in pixels: asked for, else the data set's own; no larger than the preset has it."""
+    size = request.values.get("image_size")
+    if size is None:
+        own, named = native_size(request.data), NAMED.get(request.preset or "")
+        return min(own, named.largest) if named and named.largest else own
+    if not isinstance(size, int) or isinstance(size, bool) or not MIN_SIZE <= size <= MAX_SIZE:
+        raise UsageError(f"the image size must be a whole number of pixels from {MIN_SIZE} to {MAX_SIZE}, not {size!r}")
+    return size
+
+
+def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
+    """The resolved configuration that all cells share, with an empty composition.
+
+    Raises:
+        UsageError: an out-of-range or contradictory value.
+    """
+    size = image_size(request)
+    preset = _preset(request)
+    device = request.device if request.elsewhere else resolve_device(request.device)
+    content = copy.deepcopy(dict(preset.values))
+    values = {name: value for name, value in request.values.items() if name not in {"lr_base", "lr_scaling"}}
+    if values.get("encoder.name", content["encoder"]["name"]) != content["encoder"]["name"]:
+        ours = ":" not in str(values["encoder.name"])  # the preset's width is its own encoder's, how it starts is not
+        content["encoder"] = {k: v for k, v in content["encoder"].items() if ours and k == "zero_init_residual"}
+    epochs = request.values.get("epochs")
+    if isinstance(epochs, int):  # below the preset's own, or 100, the warm-up is shorter by as much
+        content["warmup_epochs"] *= min(1, epochs / min(content["epochs"], 100))
+    if values.get("optimiser.name") == "lars" != content["optimiser"]["name"]:
+        content["optimiser"] = dict(LARS_VALUES)
+    for name, value in values.items():
+        _assign(content, name, value)
+    _name_width(content["encoder"], chosen="encoder.width" in values)
+    _simplify_head(content["head"], request)
+    _leave_out(content, request)
+    content["image_size"] = size
+    batch_size, micro_batch = content["batch_size"], content.get("micro_batch")
+    if "optimiser.lr" not in request.values:
+        content["optimiser"]["lr"] = _learning_rate(request, preset, content["optimiser"]["name"], batch_size)
+    elif "lr_base" in request.values or "lr_scaling" in request.values:
+        raise UsageError("optimiser.lr is the rate itself: it cannot be set together with lr_base or lr_scaling")
+    if isinstance(batch_size, int) and isinstance(micro_batch, int) and micro_batch >= batch_size:
+        content["micro_batch"] = None  # the whole batch at once
+    content.setdefault("precision", _precision(device, request.elsewhere))
+    if content.get("objective") == "untrained":
+        raise UsageError("objective 'untrained' is a reference, not a sweep; allowed: simclr, supervised")
+    try:
+        config = TrialConfig(
+            composition=(),
+            branches=request.branches,
+            data=data,
+            device="cuda" if device == "cuda" else "cpu",
+            compile=request.compile == "on",
+            **content,
+        )
+    except ValidationError as error:
+        raise UsageError(explain(error)) from None
+    if not request.elsewhere:
+        _check_hardware(config)
+    return _with_code(config)
+
+
+def _with_code(config: TrialConfig) -> TrialConfig:
+    """With the code and the weights behind an encoder that is not ours, which is built to see that it can be."""
+    if not config.encoder.is_foreign:
+        return config
+    encoder = _built(config.encoder, config.image_size, config.world_size)
+    return config.model_copy(update={"encoder": encoder})
+
+
+@functools.cache
+def _built(encoder: Encoder, image_size: int, world_size: int) -> Encoder:
+    with torch.random.fork_rng(devices=[]):
+        made = ForeignEncoder(encoder, image_size)
+    weights = loaded_weights(made.net, encoder.name, image_size)
+    make_global(made, World(0, world_size), torch.device("cpu"))  # refuses what cannot span processes
+    return encoder.model_copy(update={"code": code_version(encoder.name), "weights": weights})
+
+
+def _name_width(encoder: dict[str, Any], *, chosen: bool) -> None:
+    """``resnet50x2`` is resnet50 with the width multiplier 2."""
+    match = re.fullmatch(r"(resnet\d+)x(\d+)", str(encoder.get("name")))
+    if not match:
+        return
+    if chosen:
+        raise UsageError(f"encoder {encoder['name']} says its width: encoder.width cannot be set too")
+    if int(match[2]) not in WIDTHS:
+        raise UsageError(f"encoder {encoder['name']}: the width multiplier must be {_or(WIDTHS)}, not {match[2]}")
+    encoder |= {"name": match[1], "width": WIDTHS[int(match[2])]}
+
+
+def _simplify_head(head: dict[str, Any], request: Request) -> None:
+    """Take out of a preset's head what a simpler kind has not; asked for with it, it is an error."""
+    kind = head.get("kind", "mlp")
+    absent = {"linear": ("hidden", "layers"), "none": ("hidden", "layers", "output", "batch_norm")}.get(kind, ())
+    for name in absent:
+        if f"head.{name}" in request.values:
+            raise UsageError(f"head.{name} cannot be set for a head of kind {kind}, which has none")
+        if name in {"layers", "batch_norm"}:
+            head.pop(name, None)
+
+
+def _leave_out(content: dict[str, Any], request: Request) -> None:
+    """Take out of a preset what two branches, or supervised training, have not."""
+    if request.branches == "two":
+        if any(name.startswith("base.") for name in request.values):
+            raise UsageError("two-branch pairs have no base crop: base.* can be set with --branches one only")
+        content["base"] = None
+    if content.get("objective") == "supervised" and "loss_scale" not in request.values:
+        content.pop("loss_scale", None)
+
+
+def _learning_rate(request: Request, preset: Preset, optimiser: str, batch_size: Any) -> Any:
+    """The preset's base rate, LARS's own, or the one that was asked for, scaled to the batch size."""
+    own = optimiser == preset.values["optimiser"]["name"]
+    scaling = request.values.get("lr_scaling", preset.lr_scaling if own else "linear")
+    if scaling not in get_args(Scaling):
+        raise unknown("lr_scaling", str(scaling), get_args(Scaling))
+    base = request.values.get("lr_base")
+    if base is None and own and scaling == preset.lr_scaling:
+        base = preset.lr_base
+    elif base is None and optimiser == "lars" and not own:
+        base = LARS_BASES[scaling]
+    elif base is None and not own and optimiser in get_args(Optimiser.model_fields["name"].annotation):
+        raise UsageError(
+            f"the preset's learning rate is for {preset.values['optimiser']['name']}: with {optimiser} give one too, "
+            "as in --set optimiser.lr=0.01"
+        )
+    elif base is None and own:
+        raise UsageError(f"lr_scaling={scaling} needs a base rate of its own: give --set lr_base=... too")
+    if isinstance(base, bool) or not isinstance(base, int | float | None) or (base is not None and not base > 0):
+        raise UsageError(f"lr_base must be a positive number, not {base!r}")
+    if base is None or not isinstance(batch_size, int) or batch_size < 1:
+        return preset.lr_base  # an unknown optimiser or a bad batch size, which validation names
+    return scaled(base, batch_size, scaling)
+
+
+def _or(numbers: Iterable[int]) -> str:
+    return " or ".join(map(str, numbers))
+
+
+def validate(request: Request) -> TrialConfig:
+    """What :func:`shared_config` would return or raise, before any data is touched: for images without identity."""
+    return shared_config(request, DataIdentity(name="", fingerprint="", classes=2))
+
+
+def trial_config(request: Request, data: DataSet) -> TrialConfig:
+    """:func:`shared_config` for ``data``, with ``compile`` resolved.
+
+    ``auto`` compiles on CUDA where a trial of one process has at least 2000 steps (and a C++ compiler is here, if the
+    trial is to run here), never on the CPU, where half a minute per worker buys 12 % (docs/performance.md).
+
+    Raises:
+        UsageError: as :func:`shared_config` and :func:`check_data`.
+    """
+    config = shared_config(request, data.identity)
+    check_data(config, data)
+    steps = len(data.pretrain.labels) // config.batch_size * config.epochs
+    pays = config.device == "cuda" and config.world_size == 1 and steps >= COMPILED_FROM
+    if request.compile == "auto" and pays and (request.elsewhere or has_compiler()):
+        return config.model_copy(update={"compile": True})
+    return config
+
+
+def check_data(config: TrialConfig, data: DataSet) -> None:
+    """Raise UsageError when one batch needs more images than there are to train on, or the objective needs labels."""
+    if config.objective == "supervised" and not data.classes:
+        raise UsageError(f"{data.name} has no labels: supervised training needs them; allowed objective: simclr")
+    available = len(data.pretrain.labels)
+    if config.batch_size > available:
+        raise UsageError(
+            f"the batch size {config.batch_size} is larger than the {available} training images of {data.name}; "
+            f"allowed: 2 to {available}"
+        )
+
+
+def named_ops(request: Request, text: str) -> tuple[NamedOp, ...]:
+    """``crop,color(strength=0.5)`` resolved: one named op per item, in order, each tried once.
+
+    Raises:
+        UsageError: malformed text, a composition where an op is meant, an op listed twice, one that fails.
+    """
+    defaults = op_defaults(request)
+    named: list[NamedOp] = []
+    for item in split_list(text, ","):
+        if len(split_list(item, "+")) > 1:
+            raise UsageError(f"--ops lists single ops, a grid composes them itself; {item!r} is a composition")
+        op = parse_op(item, defaults)
+        label = to_string(op, defaults)
+        if any(label == other.label for other in named):
+            raise UsageError(f"op {label!r} is listed twice in --ops {text!r}")
+        rehearse(op, image_size(request))
+        named.append(NamedOp(label=label, op=spec(op), acts=round(op.acts, 6)))
+    return tuple(named)
+
+
+def acting(request: Request, text: str, share: float) -> str:
+    """A composition as text, every op of which acts on that ``share`` of images (``--act-on``).
+
+    Raises:
+        UsageError: malformed text, a share that is none, an op that itself says how often it acts.
+    """
+    if not 0 < share <= 1:
+        raise UsageError(
+            f"--act-on is the share of images on which every op acts, above 0 and at most 1, not {share:g}"
+        )
+    defaults, found = op_defaults(request), []
+    for op in parse_composition(text, defaults):
+        if op.acts not in (_usual(op, defaults).acts, share):
+            raise UsageError(
+                f"--act-on {share:g} says how often every op acts, and {to_string(op, defaults)} says it itself: leave "
+                "one of the two out"
+            )
+        found.append(to_string(op.acting(share), defaults))
+    return "+".join(found) or "none"
+
+
+def _usual(op: Op, defaults: Mapping[str, Mapping[str, Any]]) -> Op:
+    """The op as it is where nothing says how often it acts."""
+    if isinstance(op, KorniaOp):
+        return dataclasses.replace(op, arguments=tuple(item for item in op.arguments if item[0] != "p"))
+    return parse_op(op.name, defaults)
+
+
+def parse_one(request: Request, text: str) -> Composition:
+    """One composition, with the preset's op defaults, each op tried once."""
+    composition = Composition(parse_composition(text, op_defaults(request)))
+    for op in composition.ops:
+        rehearse(op, image_size(request))
+    return composition
+
+
+def op_defaults(request: Request) -> Mapping[str, Mapping[str, Any]]:
+    """The op parameters that the data set's preset replaces."""
+    return _preset(request).ops
+
+
+def _preset(request: Request) -> Preset:
+    if request.preset is None:
+        return preset_for(request.data.partition(":")[0], image_size(request))
+    if request.preset in REPLACED:
+        name, earlier = REPLACED[request.preset]
+        settings = " ".join(f"--set {setting}={value}" for setting, value in earlier.items())
+        raise UsageError(
+            f"preset {request.preset} has been replaced by {name}, which has the official code's "
+            f"{' and '.join(earlier)}; to go on with a sweep that began with it: --preset {name} {settings}"
+        )
+    if request.preset not in NAMED:
+        raise unknown("preset", request.preset, NAMED)
+    return NAMED[request.preset]
+
+
+def _assign(content: dict[str, Any], name: str, value: Any) -> None:
+    group, dot, leaf = name.partition(".")
+    if dot:
+        content.setdefault(group, {})[leaf] = value
+    else:
+        content[name] = value
+
+
+def _precision(device: str, elsewhere: bool) -> str:
+    """bfloat16 on CUDA devices that have it (those elsewhere are taken to), else float32: a fixed rule."""
+    if device != "cuda":
+        return "float32"
+    return "bfloat16" if elsewhere or torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+
+
+def _check_hardware(config: TrialConfig) -> None:
+    cores = os.cpu_count() or 1
+    if config.threads > cores:
+        raise UsageError(f"threads must be at most {cores}, the processor cores of this machine, not {config.threads}")
+    if config.compile:
+        check_compiler()
+    if config.precision != "bfloat16":
+        return
+    if config.device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UsageError("this GPU has no bfloat16 arithmetic; allowed precision here: float32")
+    if config.device == "cpu" and not torch.backends.mkldnn.is_available():
+        raise UsageError("this CPU build has no bfloat16 kernels; allowed precision here: float32")
+    if config.device == "cpu" and not torch.cpu._is_avx512_bf16_supported():
+        raise UsageError("this CPU has no bfloat16 instructions (it would be slower); allowed precision here: float32")
+
+
+def explain(error: ValidationError) -> str:
+    """The first problem of a validation error in one sentence, with what is allowed and the nearest match."""
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    value, message = problem["input"], problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "literal_error":
+        allowed = problem["ctx"]["expected"]
+        words = re.findall("'(.+?)'", allowed)
+        return f"{name} must be {allowed}, not {value!r}{nearest(str(value), words)}"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}{nearest(name, SETTABLE)}"
+    shown = "" if isinstance(value, dict | BaseModel) else f", not {value!r}"
+    return f"{name or 'configuration'}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def objective_name(value: str) -> Objective:
+    """``simclr`` or ``supervised``; UsageError otherwise."""
+    if value == "simclr":
+        return "simclr"
+    if value == "supervised":
+        return "supervised"
+    raise unknown("objective", value, ["simclr", "supervised"])

@@ -1,0 +1,340 @@
+"""Who is at work on a trial: leases that hold across hosts and on NFS, by files alone. Needs no torch.
+
+Every attempt at a trial is a file, ``DIR/running/<id>/attempt-<n>.json``. Whoever creates number n + 1, exclusively,
+has the trial, and everybody before has lost it. A holder touches its file every :data:`BEAT` seconds; one whose process
+is gone, or which has not touched its file for :data:`STALE` seconds by the file server's clock, may be succeeded. One
+that was believed dead and is not (a node cut off, a daemon killed alone) finds a higher number than its own, and must
+write nothing more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import getpass
+import os
+import re
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablate.config.base import Model
+from ablate.files import DiskTrouble, write_atomically
+
+BEAT = 20.0  # seconds between signs of life
+STALE = 120.0  # seconds without one after which a holder on another machine counts as dead
+TRIES = 3  # at making an attempt while the folder for it is being removed
+UNBEGUN = -1  # the step of an attempt whose training has not begun: images and model are being loaded
+FRUITLESS = 2  # attempts of one job that began at the same step, before the next one is refused
+
+
+def running_directory(directory: Path, trial_id: str) -> Path:
+    """``DIR/running/<id>``: attempts, checkpoint and progress of a trial that has begun and has no record yet."""
+    return directory / "running" / trial_id
+
+
+class Attempt(Model):
+    """One attempt at a trial, as its file says.
+
+    ``machine`` (boot and pid namespace) and ``born`` (in clock ticks after boot) tell the process ``pid`` from every
+    other; ``host`` is for people. ``job`` is Slurm's id of the job, empty outside Slurm. ``step``: optimiser steps that
+    were done when its training began. ``began`` is in unix seconds. ``released``: the holder left the trial in order.
+    """
+
+    number: int
+    host: str = ""
+    user: str = ""
+    machine: str = ""
+    pid: int = 0
+    born: int = 0
+    job: str = ""
+    step: int = UNBEGUN
+    began: float = 0.0
+    released: bool = False
+
+    def __str__(self) -> str:
+        """``job 17_3 on node4 (process 4711 of ann)``."""
+        host = self.host or "an unknown host"
+        place = f"job {self.job} on {host}" if self.job else host
+        return f"{place} (process {self.pid} of {self.user})"
+
+
+class Held(Exception):
+    """Somebody else is at work on the trial; ``holder`` says who."""
+
+    def __init__(self, holder: Attempt) -> None:
+        super().__init__(f"at work elsewhere: {holder}")
+        self.holder = holder
+
+
+class LostLease(RuntimeError):
+    """Another process has taken the trial over: this one must write nothing more."""
+
+
+@dataclass
+class Lease:
+    """The right to write what concerns a trial, as long as no attempt has a higher ``number``.
+
+    Every process of a trial may have one; the one that :func:`claim` gave also keeps it alive.
+    """
+
+    directory: Path
+    trial_id: str
+    number: int
+
+    @property
+    def path(self) -> Path:
+        """The attempt's file."""
+        return _path(running_directory(self.directory, self.trial_id), self.number)
+
+    def held(self) -> bool:
+        """False once another process has taken the trial over, or finished it."""
+        return max(_numbers(running_directory(self.directory, self.trial_id)), default=0) == self.number
+
+    def check(self) -> None:
+        """Raise LostLease unless :meth:`held`: to be called before anything is written."""
+        if not self.held():
+            other = last_attempt(self.directory, self.trial_id) or "it has finished"
+            raise LostLease(f"another process has taken this trial over ({other}); nothing more was written")
+
+    def begin(self, step: int) -> None:
+        """Note that this attempt goes on from optimiser step ``step``."""
+        self.check()
+        attempt = _read(self.path)
+        if attempt is not None:
+            write_atomically(self.path, attempt.model_copy(update={"step": step}).model_dump_json())
+
+    def is_fruitless(self, step: int) -> bool:
+        """True when the job's last two attempts at the trial also began at ``step``: another would be the same."""
+        folder = running_directory(self.directory, self.trial_id)
+        earlier = sorted(number for number in _numbers(folder) if number < self.number)
+        last = [_read(_path(folder, number)) or Attempt(number=number) for number in earlier[-FRUITLESS:]]
+        job = job_id()
+        return bool(job) and len(last) == FRUITLESS and all(a.job == job and a.step == step for a in last)
+
+
+@contextlib.contextmanager
+def claim(directory: Path, trial_id: str) -> Iterator[Lease]:
+    """Have the trial for oneself, and say so every :data:`BEAT` seconds, until the end of the block.
+
+    Raises:
+        Held: somebody else is at work on it.
+        DiskTrouble: the disk refused the file.
+    """
+    with _claiming:
+        lease = _take(directory, trial_id)
+        mine = lease.path.resolve()
+        _mine.add(mine)
+    over = threading.Event()
+    heart = threading.Thread(target=_beat, args=(lease.path, over), daemon=True)
+    heart.start()
+    try:
+        yield lease
+    finally:
+        over.set()
+        _mine.discard(mine)
+        with contextlib.suppress(OSError):  # a full disk: the process's end says the same
+            release(directory, trial_id, lease.number)
+
+
+def release(directory: Path, trial_id: str, number: int) -> None:
+    """Say that attempt ``number``'s holder has left the trial; nothing happens where the attempt is not the last."""
+    lease = Lease(directory, trial_id, number)
+    if lease.held() and (attempt := _read(lease.path)) is not None:
+        write_atomically(lease.path, attempt.model_copy(update={"released": True}).model_dump_json())
+
+
+def last_attempt(directory: Path, trial_id: str) -> Attempt | None:
+    """The last attempt at the trial, alive or not; None before the first."""
+    folder = running_directory(directory, trial_id)
+    number = max(_numbers(folder), default=0)
+    return (_read(_path(folder, number)) or Attempt(number=number)) if number else None
+
+
+def holder(directory: Path, trial_id: str, now: float | None = None) -> Attempt | None:
+    """Who is at work on the trial, or None.
+
+    Args:
+        directory: the sweep's.
+        trial_id: the trial's.
+        now: unix seconds by the clock that the file server stamps files with; None: this machine's.
+    """
+    attempt = last_attempt(directory, trial_id)
+    return attempt if attempt and is_alive(directory, trial_id, attempt, now) else None
+
+
+def is_alive(directory: Path, trial_id: str, attempt: Attempt, now: float | None = None) -> bool:
+    """Whether ``attempt``, the trial's last, is being made: its process lives, or its last sign of life is recent."""
+    if attempt.released:
+        return False
+    if attempt.machine == _machine():
+        if attempt.pid == os.getpid():
+            return _path(running_directory(directory, trial_id), attempt.number).resolve() in _mine
+        if (born := _born(attempt.pid)) != UNTOLD:
+            return born == attempt.born
+    return (time.time() if now is None else now) - last_beat(directory, trial_id, attempt) < STALE
+
+
+def last_beat(directory: Path, trial_id: str, attempt: Attempt) -> float:
+    """When ``attempt``'s holder last gave a sign of life, in unix seconds by the file server's clock; 0 if untold."""
+    try:
+        with _path(running_directory(directory, trial_id), attempt.number).open(
+            encoding="utf-8"
+        ) as file:  # makes NFS ask the server
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return 0.0
+
+
+def is_made_by(attempt: Attempt, pid: int) -> bool:
+    """Whether ``attempt`` was made by process ``pid`` of this machine; other machines' have the same numbers."""
+    return (attempt.machine, attempt.pid) == (_machine(), pid)
+
+
+def job_id() -> str:
+    """This process's Slurm job, as ``17`` or ``17_3``; empty outside Slurm."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
+
+
+UNTOLD = 0  # when a process began that exists, and of which the system says no more
+_mine: set[Path] = set()  # the attempts that this process is making
+_claiming = threading.Lock()  # of this process's threads, one looks for a holder at a time, until it is one itself
+
+
+def _take(directory: Path, trial_id: str) -> Lease:
+    folder = running_directory(directory, trial_id)
+    try:
+        for _ in range(TRIES):
+            with contextlib.suppress(FileNotFoundError):  # whoever finished the trial has just removed the folder
+                return _succeed(directory, trial_id)
+        return _succeed(directory, trial_id)
+    except OSError as error:
+        raise DiskTrouble(error.errno, error.strerror, str(folder)) from error
+
+
+def _succeed(directory: Path, trial_id: str) -> Lease:
+    """Make the attempt that comes after the last, if nobody is making that."""
+    folder = running_directory(directory, trial_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    last = last_attempt(directory, trial_id)
+    if last and is_alive(directory, trial_id, last, _server_time(folder)):
+        raise Held(last)
+    number = last.number + 1 if last else 1
+    attempt = Attempt(
+        number=number,
+        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+        user=_user(),
+        machine=_machine(),
+        pid=os.getpid(),
+        born=_born(os.getpid()),
+        job=job_id(),
+        began=time.time(),
+    )
+    if not _create(_path(folder, number), attempt.model_dump_json()):
+        raise Held(last_attempt(directory, trial_id) or attempt)
+    return Lease(directory, trial_id, number)
+
+
+def _beat(path: Path, over: threading.Event) -> None:
+    while not over.wait(BEAT):
+        with contextlib.suppress(OSError):  # taken away, or a file server that hangs: the next beat will tell
+            os.utime(path)
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"attempt-{number}.json"
+
+
+def _numbers(folder: Path) -> list[int]:
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return []
+    return [int(match[1]) for name in names if (match := re.fullmatch(r"attempt-(\d+)\.json", name))]
+
+
+def _read(path: Path) -> Attempt | None:
+    try:
+        return Attempt.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _create(path: Path, content: str) -> bool:
+    """Create ``path`` with all of ``content``; False if it is there already. Atomic on NFS, too."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            return draft.stat().st_nlink == 2  # NFS: the answer to a link that succeeded was lost, and it was repeated
+        except OSError as error:
+            if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}:
+                raise
+            return _create_in_place(path, content)  # a file system without hard links
+        return True
+    finally:
+        draft.unlink()
+
+
+def _create_in_place(path: Path, content: str) -> bool:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(content)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _server_time(folder: Path) -> float:
+    """The time by which the file server stamps files; hosts' own clocks may differ."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b".")
+        file.flush()
+        return os.fstat(file.fileno()).st_mtime
+
+
+def _machine() -> str:
+    """What tells this kernel, and this container's process numbers, from every other."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # not Linux
+        return socket.gethostname()
+
+
+def _born(pid: int) -> int:
+    """When a process on this machine began, in clock ticks after boot; -1 if there is none, 0 if that is not told.
+
+    Systems that are not Linux do not tell; nor does one that hides other users' processes (``hidepid``).
+    """
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return UNTOLD if _exists(pid) else -1
+    return -1 if state == "Z" else int(rest[18])
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without an entry for the user
+        return str(os.getuid())

@@ -1,0 +1,58 @@
+"""Lock a sweep's directory, so that one command at a time plans, runs or submits."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ablate.errors import UsageError
+
+LOCK = ".lock"
+
+WAITING = ".waiting"  # the lock of a command that waits for jobs, to go on from what they come to
+
+GLANCE = 0.2  # seconds for which a lock is asked for: whoever only looks has it for a moment
+
+
+@contextlib.contextmanager
+def sole_user(directory: Path, name: str = LOCK) -> Iterator[None]:
+    """Hold the directory for one command at a time; the lock goes when the process does, however it ends.
+
+    ``name``: the lock's file there; one that waits for jobs leaves the directory to others, but not :data:`WAITING`.
+
+    Raises:
+        UsageError: another command is at work there.
+    """
+    lock = FileLock(directory / name)
+    try:
+        lock.acquire(timeout=GLANCE, poll_interval=GLANCE / 10)
+    except Timeout:
+        raise UsageError(
+            f"another ablate command is at work in {directory}; wait for it, or choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def in_use(directory: Path, name: str = LOCK) -> bool:
+    """True while a command is :func:`sole_user`; False also where that cannot be told, as on some file servers."""
+    try:
+        handle = os.open(directory / name, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False

@@ -1,0 +1,182 @@
+"""Trial records: one JSON file per trial, written atomically. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, ValidationError
+
+from ablate.config.base import RECORDED, Model
+from ablate.config.sweep import Trial
+from ablate.config.trial import Reference, TrialConfig
+from ablate.files import write_atomically
+
+SCHEMA = 1
+OUT_OF_MEMORY = "OutOfMemory"
+"""The error type of a trial that needed more memory, of the GPU or the machine, than there was."""
+MEMORY_ADVICE = "--micro-batch, a smaller --batch-size or fewer trials side by side would need less"
+SHOWN = ("linear_top1", "rotation_top1")
+"""The metrics that a record's ``repr`` names."""
+ROTATION_NOT_APPLICABLE = "rotation-not-applicable"
+"""The flag of a composition that turns images, which rotation prediction cannot judge."""
+
+
+class Failure(Model):
+    """Why a trial has no result: the exception's type and message, and the full traceback."""
+
+    type: str
+    message: str
+    traceback: str
+
+
+class TrialResult(Model):
+    """One trial's record.
+
+    ``metrics`` are fractions, but for ``linear_l2``, ``rankme`` (a number of dimensions), ``common_alignment`` and
+    ``common_uniformity`` (in earlier versions ``alignment`` and ``uniformity``, of the trial's own pairs); a name that
+    starts with ``z_`` was measured at ``z``, every other at ``h``. ``protocols`` says in a sentence what each protocol
+    did, by its name. ``timings`` are seconds of wall time (``cpu``: of processor time);
+    ``history`` has one entry per epoch.
+
+    Two runs of one trial agree in everything but ``timings``, ``attempts``, ``host``, ``when`` and the
+    ``images_per_second`` of ``history``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
+
+    schema_version: Literal[1] = 1
+    key: str
+    seed: int
+    label: str
+    row: str | None = None
+    column: str | None = None
+    reference: Reference | None = None
+    config: TrialConfig
+    status: Literal["done", "failed", "pruned"]
+    flags: tuple[str, ...] = ()
+    metrics: dict[str, float] = {}
+    protocols: dict[str, str] = {}
+    history: tuple[dict[str, float | None], ...] = ()
+    timings: dict[str, float] = {}
+    attempts: int = 1
+    versions: dict[str, str] = {}
+    host: dict[str, str] = {}
+    when: str = ""
+    error: Failure | None = None
+
+    def __repr__(self) -> str:
+        accuracy = "".join(f", {name} {self.metrics[name]:.3f}" for name in SHOWN if name in self.metrics)
+        return f"<TrialResult {self.label}, seed {self.seed}: {self.status}{accuracy}>"
+
+    @property
+    def id(self) -> str:
+        """``<key>-s<seed>``."""
+        return f"{self.key}-s{self.seed}"
+
+
+def failed_from_outside(trial: Trial, failure: Failure, attempts: int) -> TrialResult:
+    """The record of a trial whose own process could not write one."""
+    return TrialResult(
+        key=trial.config.key,
+        status="failed",
+        error=failure,
+        attempts=attempts,
+        when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **{name: getattr(trial, name) for name in ("seed", "label", "row", "column", "reference", "config")},
+    )
+
+
+def record_path(directory: Path, trial_id: str) -> Path:
+    """``DIR/trials/<key>-s<seed>.json``."""
+    return directory / "trials" / f"{trial_id}.json"
+
+
+def write_record(directory: Path, result: TrialResult) -> Path:
+    """Write ``result`` as ``DIR/trials/<key>-s<seed>.json``, atomically; returns the path."""
+    path = record_path(directory, result.id)
+    write_atomically(path, to_json(result))
+    return path
+
+
+def to_json(result: TrialResult) -> str:
+    """What a record file holds; NaN stays NaN."""
+    return json.dumps(result.model_dump(mode="json"), indent=1) + "\n"
+
+
+def parked_path(directory: Path, trial_id: str) -> Path:
+    """``DIR/running/<id>/parked.json``: of a trial that waits at a rung, what is its record if it is pruned there."""
+    return directory / "running" / trial_id / "parked.json"
+
+
+def read_parked(directory: Path, trial_id: str) -> TrialResult | None:
+    """What is at :func:`parked_path`; None where nothing readable is."""
+    try:
+        return TrialResult.model_validate_json(parked_path(directory, trial_id).read_bytes(), context=RECORDED)
+    except (OSError, ValueError):
+        return None
+
+
+class BadRecord(ValueError):
+    """A record file that is truncated or is not a record."""
+
+
+def preview_path(directory: Path, key: str) -> Path:
+    """``DIR/previews/<key>.webp``: one picture for all seeds of a configuration."""
+    return directory / "previews" / f"{key}.webp"
+
+
+def read_record(path: Path, *, points: int | None = None) -> TrialResult:
+    """Read one record, with at most ``points`` entries of its history (default: all), which is checked whole.
+
+    Where thousands are held at once, histories take a gigabyte. Entries with a validation kNN, and the last, are kept.
+
+    Raises:
+        FileNotFoundError: there is none.
+        BadRecord: it is truncated, a directory, or not what its name says.
+    """
+    try:
+        content = path.read_bytes()
+    except IsADirectoryError as error:
+        raise BadRecord(f"{path}: a directory") from error
+    try:
+        result = TrialResult.model_validate_json(content, context=RECORDED)
+    except ValidationError as error:
+        raise BadRecord(f"{path}: not a whole trial record ({error.errors()[0]['msg']})") from error
+    if result.id != path.stem or result.config.key != result.key:
+        raise BadRecord(f"{path}: holds the record of {result.config.key}-s{result.seed}")
+    return result if points is None else result.model_copy(update={"history": _thinned(result.history, points)})
+
+
+def _thinned(history: tuple[dict[str, float | None], ...], points: int) -> tuple[dict[str, float | None], ...]:
+    """Every so-manieth entry, those with a kNN and the last."""
+    if not points:
+        return ()
+    step = max(1, -(-len(history) // points))
+    last = len(history) - 1
+    return tuple(
+        entry for i, entry in enumerate(history) if i % step == 0 or i == last or entry.get("knn_val_top1") is not None
+    )
+
+
+def read_records(
+    directory: Path, trials: Iterable[Trial] | None = None, *, points: int = 0
+) -> tuple[dict[str, TrialResult], list[Path]]:
+    """All readable records under ``DIR/trials`` by trial id (only those of ``trials`` if given), and the bad files.
+
+    With about ``points`` entries of their histories, as :func:`read_record` thins them.
+    """
+    wanted = None if trials is None else {trial.id for trial in trials}
+    records: dict[str, TrialResult] = {}
+    bad: list[Path] = []
+    for path in sorted((directory / "trials").glob("[!.]*.json")):
+        if wanted is not None and path.stem not in wanted:
+            continue
+        try:
+            records[path.stem] = read_record(path, points=points)
+        except BadRecord:
+            bad.append(path)
+    return records, bad

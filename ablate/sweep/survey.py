@@ -1,0 +1,91 @@
+"""Survey a sweep's records: which trials are done, failed, missing, pruned or damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablate.config.sweep import Trial
+from ablate.console import counted
+from ablate.files import names_in
+from ablate.sweep.record import BadRecord, TrialResult, read_record, record_path
+
+
+@dataclass(frozen=True)
+class State:
+    """What the disk says about a sweep's trials; records are without their histories.
+
+    ``pruned`` trials count as finished in a sweep that prunes; in one that does not, they are missing.
+    """
+
+    finished: list[TrialResult]
+    failed: list[TrialResult]
+    missing: list[Trial]
+    damaged: list[Path]
+    begun: int
+    pruned: list[TrialResult]
+
+
+def without_history(path: Path) -> TrialResult:
+    """As :func:`read_record`; see there."""
+    return read_record(path, points=0)
+
+
+def survey(
+    directory: Path,
+    trials: list[Trial],
+    read: Callable[[Path], TrialResult] = without_history,
+    *,
+    prunes: bool = True,
+) -> State:
+    """Sort ``trials`` by their records, as ``read`` reads them; a damaged one counts as missing. Changes nothing.
+
+    ``prunes``: whether a trial that was pruned is done with.
+    """
+    finished: list[TrialResult] = []
+    failed: list[TrialResult] = []
+    missing: list[Trial] = []
+    damaged: list[Path] = []
+    pruned: list[TrialResult] = []
+    recorded = names_in(directory / "trials")
+    for trial in trials:
+        path = record_path(directory, trial.id)
+        if path.name not in recorded:
+            missing.append(trial)
+            continue
+        try:
+            result = read(path)
+        except FileNotFoundError:
+            missing.append(trial)
+        except BadRecord:
+            damaged.append(path)
+            missing.append(trial)
+        else:
+            if result.status == "pruned":
+                pruned.append(result)
+                if not prunes:
+                    missing.append(trial)
+                    continue
+            (failed if result.status == "failed" else finished).append(result)
+    begun = len({trial.id for trial in missing} & names_in(directory / "running"))
+    return State(finished, failed, missing, damaged, begun, pruned)
+
+
+def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
+    """One line: how many trials there are, are done, have failed, and will run."""
+    cells = len({trial.label for trial in trials if trial.reference is None})
+    seeds = len({trial.seed for trial in trials})
+    references = sum(trial.reference is not None for trial in trials)
+    parts = [
+        f"{counted(cells, 'cell')} x {counted(seeds, 'seed')} + {counted(references, 'reference')} "
+        f"= {counted(len(trials), 'trial')}"
+    ]
+    again = len({trial.id for trial in state.missing} & {result.id for result in state.pruned})
+    done = len(state.finished) - (0 if again else len(state.pruned))
+    parts += [f"{done} done"] if done else []
+    parts += [f"{len(state.pruned)} pruned{' (to train to the end)' * bool(again)}"] if state.pruned else []
+    if state.failed:
+        parts += [f"{len(state.failed)} failed ({'to rerun' if retry_failed else 'kept; --retry-failed reruns them'})"]
+    parts += [f"{state.begun} begun"] if state.begun else []
+    return "; ".join([*parts, f"{len(state.missing) + len(state.failed) * retry_failed} to run"])

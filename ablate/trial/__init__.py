@@ -1,0 +1,1 @@
+"""One trial, from its configuration to its record."""

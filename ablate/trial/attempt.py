@@ -1,0 +1,220 @@
+"""One attempt at a trial: train, pause, resume, evaluate."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ablate.config.sweep import KNN_POINTS, Trial
+from ablate.data import DataSet
+from ablate.distributed import World
+from ablate.evaluation.features import collapsed
+from ablate.evaluation.frozen import Frozen
+from ablate.evaluation.knn import knn_on_validation
+from ablate.evaluation.protocols import evaluate
+from ablate.files import write_atomically
+from ablate.simclr import checkpoint
+from ablate.simclr.trainer import Trainer
+from ablate.sweep.lease import UNBEGUN, Lease, running_directory
+from ablate.sweep.record import TrialResult, parked_path, to_json
+from ablate.trial import encoders
+from ablate.trial.context import STOPPED, Context, Interrupted, NoProgress, Parked
+from ablate.trial.encoders import Keep
+from ablate.trial.provenance import host, versions
+
+logger = logging.getLogger("ablate")
+
+CHECKPOINT_EVERY = 300.0  # seconds of training after which a checkpoint is written within an epoch
+
+
+class TrialAttempt:
+    """The state of one attempt at a trial."""
+
+    def __init__(
+        self,
+        trial: Trial,
+        directory: Path,
+        data: DataSet,
+        device: torch.device,
+        lease: Lease,
+        context: Context,
+        world: World,
+        *,
+        online: bool,
+    ) -> None:
+        self.trial, self.data, self.device = trial, data, device
+        self.lease, self.context = lease, context
+        self.world, self.online = world, online
+        self.config = trial.config
+        self.directory = directory
+        self.running = running_directory(directory, trial.id)
+        self.path = self.running / "checkpoint.pt"
+        self.history: list[dict[str, Any]] = []
+        self.timings: dict[str, float] = {"train": 0.0, "evaluate": 0.0, "cpu": 0.0}
+        self.frozen: Frozen | None = None
+        self.asked_to_stop = False
+        self.saved = time.monotonic()
+
+    def train(self) -> None:
+        """Train to the end of the last epoch; a checkpoint at every epoch's end, every five minutes and on stopping.
+
+        Raises:
+            Interrupted: a process of the trial was asked to stop; the checkpoint is written.
+            Parked: it has reached the epoch until which it was to train; the checkpoint is written.
+        """
+        self._refuse_without_progress(UNBEGUN, "end before its first step")
+        trained = self.config.objective != "untrained"
+        online = self.online and trained
+        trainer = Trainer(self.config, self.trial.seed, self.data, self.device, self.world, online=online)
+        frozen = self.frozen = Frozen(
+            trainer.encoder,
+            trainer.head,
+            self.config,
+            self.trial.seed,
+            self.data,
+            self.device,
+            trained_on=trainer.images,
+        )
+        self._resume(trainer)
+        frozen.probe = trainer.probe
+        if not trained:
+            trainer.calibrate()
+            return
+        knn_epochs = {round(self.config.epochs * i / KNN_POINTS) for i in range(1, KNN_POINTS + 1)}
+        while trainer.epoch < self.config.epochs:
+            self._park_if_due(trainer)
+            with self._timed("train"):
+                entry = trainer.train_epoch(self._should_pause)
+                if entry and trainer.epoch in knn_epochs and self.data.classes and self.world.rank == 0:
+                    entry |= knn_on_validation(frozen)
+            if entry:
+                self.history.append(entry)
+            self._save(trainer)
+            if entry:
+                self._report(entry)
+            elif self.world.any(self.asked_to_stop):
+                raise Interrupted
+
+    def _park_if_due(self, trainer: Trainer) -> None:
+        if self.context.until is None or trainer.epoch < self.context.until:
+            return
+        self.lease.check()
+        write_atomically(parked_path(self.directory, self.trial.id), to_json(self.result({"status": "pruned"})))
+        raise Parked
+
+    def _should_pause(self) -> bool:
+        """Asked between steps: True to stop, or on process 0 to write a checkpoint that is due.
+
+        One answer serves for both, and so does the one message that the processes exchange per step; which of the two
+        it was is agreed on afterwards, once the epoch is paused.
+        """
+        self.asked_to_stop = self.asked_to_stop or self.context.stop_requested()
+        return self.asked_to_stop or (self.world.rank == 0 and time.monotonic() - self.saved >= CHECKPOINT_EVERY)
+
+    def _save(self, trainer: Trainer) -> None:
+        if self.world.rank == 0:
+            self.lease.check()
+            checkpoint.save(self.path, self._state(trainer))
+            self.saved = time.monotonic()
+
+    def _report(self, entry: dict[str, Any]) -> None:
+        if self.world.rank == 0:
+            logger.info("%s", " ".join(f"{k}={v:.6g}" for k, v in entry.items()))
+            self.context.report(entry["epoch"], entry)
+
+    @contextlib.contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        """Add the wall time of what is inside to ``part``, and the processor time of all threads to ``cpu``."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.timings[part] += time.perf_counter() - wall
+        self.timings["cpu"] += time.process_time() - cpu
+
+    def _state(self, trainer: Trainer) -> dict[str, Any]:
+        mine = {"history": self.history, "timings": self.timings}
+        return {"trial": self.trial.id, **trainer.state(), **mine}
+
+    def _resume(self, trainer: Trainer) -> None:
+        state = self.world.broadcast(self._checkpoint(trainer) if self.world.rank == 0 else None)
+        if state is not None:
+            trainer.restore(state)
+            self.history, self.timings = state["history"], state["timings"]
+            done = (trainer.epoch, trainer.step, self.lease.number)
+            logger.info("resumed after epoch %d, step %d, attempt %d", *done)
+        steps = trainer.epoch * trainer.steps_per_epoch + trainer.step
+        self._refuse_without_progress(steps, f"begin at step {steps}")
+        if self.world.rank == 0:
+            self.lease.begin(steps)
+
+    def _refuse_without_progress(self, step: int, what: str) -> None:
+        """Process 0 judges, for all: a Slurm job's attempts that all begin at ``step`` lead nowhere."""
+        if self.world.broadcast(self.lease.is_fruitless(step) if self.world.rank == 0 else None):
+            raise NoProgress(
+                f"no progress between two requeues: attempt {self.lease.number} would be the third to {what}; "
+                "a longer --time may help; --retry-failed goes on from there"
+            )
+
+    def _checkpoint(self, trainer: Trainer) -> dict[str, Any] | None:
+        state, damaged = checkpoint.load(self.path, self._state(trainer))
+        if damaged is not None:
+            logger.warning("the checkpoint of %s was damaged; set aside as %s, starting over", self.trial.id, damaged)
+            self.context.report(0, {"damaged_checkpoint": str(damaged)})
+        return state
+
+    def evaluate(self, protocols: Sequence[str]) -> dict[str, Any]:
+        """What ``protocols`` say of the frozen encoder, for the record; on process 0 alone, the others wait for it.
+
+        Raises:
+            Interrupted: this process was asked to stop; the others are told.
+        """
+        assert self.frozen is not None
+        self._check_stop()
+        with self._timed("evaluate"):
+            flags = ("collapsed",) if collapsed(self.frozen.test()[0]) else ()
+            possible = [name for name in protocols if name != "online" or self.frozen.probe]
+            found = evaluate(self.frozen, possible, self._check_stop)
+        return {
+            "status": "done",
+            "metrics": found.metrics,
+            "flags": (*flags, *found.flags),
+            "protocols": found.protocols,
+        }
+
+    def _check_stop(self) -> None:
+        if self.context.stop_requested():
+            self.world.tell(STOPPED)
+            raise Interrupted
+
+    def keep(self, choice: Keep, metrics: dict[str, float]) -> None:
+        """Write the encoder to disk if it is to be kept."""
+        assert self.frozen is not None
+        self.lease.check()
+        parts = self.frozen.encoder, self.frozen.head
+        encoders.save(self.directory, self.trial, *parts, metrics, choice, self.data.measure)
+
+    def result(self, outcome: dict[str, Any]) -> TrialResult:
+        """The record of this attempt."""
+        trial = self.trial
+        timings = {**self.timings, "total": self.timings["train"] + self.timings["evaluate"]}
+        return TrialResult(
+            key=trial.config.key,
+            seed=trial.seed,
+            label=trial.label,
+            row=trial.row,
+            column=trial.column,
+            reference=trial.reference,
+            config=trial.config,
+            history=tuple(self.history),
+            timings=timings,
+            attempts=self.lease.number,
+            versions=versions(),
+            host=host(self.device),
+            when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **outcome,
+        )

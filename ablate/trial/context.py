@@ -1,0 +1,80 @@
+"""What a trial is told by whoever runs it, and how its processes find one another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ablate.config.trial import TrialConfig
+from ablate.distributed import ALONE, World, join, leave
+
+STOPPED = "stopped"  # what process 0 tells the others instead of a record
+
+
+class Interrupted(Exception):
+    """The trial was asked to stop; a checkpoint of all that it has trained is on disk."""
+
+
+class Parked(Exception):
+    """The trial has reached the epoch that it was to reach; its checkpoint and ``parked.json`` are on disk."""
+
+
+class NoProgress(RuntimeError):
+    """A Slurm job was requeued twice without a step forward in this trial."""
+
+
+@dataclass
+class Context:
+    """What a trial tells whoever runs it, and asks of them; the defaults are those of a trial run by hand.
+
+    ``records_loss``: whether a process that finds another one gone writes the record of it. Otherwise LostRank is
+    raised: whoever runs the other one knows better whether that was the trial's fault, or may be gone with it.
+    ``until``: the epoch after which a trial of one process is parked, to go on later; None: it goes on to its end.
+    """
+
+    report: Callable[[int, dict[str, Any]], None] = field(default=lambda epoch, metrics: None)
+    stop_requested: Callable[[], bool] = field(default=lambda: False)
+    records_loss: bool = True
+    until: int | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """This process's part in a trial: the world it belongs to, its device, and whether it was asked to stop."""
+
+    world: World
+    device: torch.device
+    stop_requested: Callable[[], bool]
+
+
+@contextlib.contextmanager
+def taking_part(config: TrialConfig, timeout: float) -> Iterator[Part]:
+    """Join the processes that torchrun started, if it did, for one trial; each has the GPU of its number on its host.
+
+    SIGINT (Ctrl-C) and SIGTERM ask to stop. A process alone raises KeyboardInterrupt at the second. Of several, all
+    stop at the same step, and one that left before the others would be a lost one: they take further signals for the
+    same request, which may well reach them twice, from the terminal or the scheduler and from torchrun.
+    """
+    alone = config.world_size == 1
+    asked: list[int] = []  # a list: an Event's lock must not be taken in a signal handler
+
+    def ask(number: int, frame: object) -> None:
+        if asked and alone:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    own_gpu = config.device == "cuda" and not alone
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if own_gpu else torch.device(config.device)
+    try:
+        yield Part(ALONE if alone else join(device, timeout), device, lambda: bool(asked))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        leave()

@@ -1,0 +1,118 @@
+"""Further protocols for the encoders that a directory keeps, added to their trials' records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from ablate.console import counted, say
+from ablate.data import DataSet, read_entry
+from ablate.errors import UsageError
+from ablate.evaluation.frozen import Frozen
+from ablate.evaluation.protocols import check_protocols, evaluate, flags_of, outdated
+from ablate.sweep.lock import sole_user
+from ablate.sweep.record import BadRecord, TrialResult, read_record, record_path, write_record
+from ablate.trial import encoders
+
+
+def reevaluate(
+    directory: Path, specs: Sequence[str], cache: Path, device: str | None, again: bool, console: Console
+) -> None:
+    """Run ``specs`` on every kept encoder in ``directory`` whose record is done; one line per trial.
+
+    A protocol that the record holds already is skipped unless ``again``, or unless its definition has changed since:
+    then what it gave before is taken out. Metrics, flags and protocols are added to the
+    record; nothing else in it changes.
+
+    Args:
+        directory: of a sweep or of ``ablate train``.
+        specs: what :func:`ablate.evaluation.protocols.parse_protocols` returned.
+        cache: where the images are found, by their fingerprint.
+        device: ``cpu`` or ``cuda``; None: the trial's own.
+        again: evaluate anew what is on record.
+        console: where the lines go.
+
+    Raises:
+        UsageError: no encoder is kept, the images are not in the cache, or a protocol cannot be run on them.
+    """
+    if not directory.is_dir():
+        raise UsageError(f"there is no directory {directory}")
+    names = encoders.kept(directory)
+    if not names:
+        raise UsageError(
+            f"{directory} keeps no encoders: train with --keep-encoders all (or best), then evaluate further protocols"
+        )
+    if "online" in specs:
+        raise UsageError(
+            "protocol 'online' is trained along with the encoder and cannot be added afterwards; linear can be"
+        )
+    say(console, f"{directory} keeps {counted(len(names), 'encoder')}")
+    images: dict[str, DataSet] = {}
+    with sole_user(directory):
+        for name in names:
+            record = _finished(directory, name, console)
+            if record is None:
+                continue
+            missing = [
+                spec for spec in specs if again or spec not in record.protocols or outdated(spec, record.metrics)
+            ]
+            told = f"{record.label} seed {record.seed}"
+            if not missing:
+                say(console, f"{told}: on record already")
+                continue
+            fingerprint = record.config.data.fingerprint
+            if fingerprint not in images:
+                images[fingerprint] = _images(record, cache)
+            check_protocols(missing, images[fingerprint])
+            added = _add(directory, record, images[fingerprint], missing, device, again)
+            say(console, f"{told}: {added}")
+
+
+def _finished(directory: Path, name: str, console: Console) -> TrialResult | None:
+    try:
+        record = read_record(record_path(directory, name))
+    except (FileNotFoundError, BadRecord):
+        say(console, f"{name}: left out, its trial has no readable record", "yellow")
+        return None
+    if record.status != "done":
+        say(console, f"{record.label} seed {record.seed}: left out, its trial is {record.status}", "yellow")
+        return None
+    return record
+
+
+def _images(record: TrialResult, cache: Path) -> DataSet:
+    data = record.config.data
+    try:
+        return read_entry(cache, data.fingerprint)
+    except FileNotFoundError:
+        raise UsageError(
+            f"the cache {cache} does not hold the images of {data.name} (fingerprint {data.fingerprint}): name the "
+            "cache that training used with --cache, or repeat the training command, which decodes them again"
+        ) from None
+
+
+def _add(
+    directory: Path, record: TrialResult, data: DataSet, specs: Sequence[str], device: str | None, again: bool
+) -> str:
+    """Evaluate, rewrite the record, and say what was found."""
+    device = device or record.config.device
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("these encoders were trained on CUDA and torch sees no GPU here; --device cpu evaluates them")
+    torch.set_num_threads(record.config.threads)
+    encoder, head = (module.to(device) for module in encoders.rebuild(directory, record.id, record.config))
+    old = {spec: outdated(spec, record.metrics) for spec in specs}
+    past = {spec: said for spec, said in record.protocols.items() if not old.get(spec)}
+    known = {name: value for name, value in record.metrics.items() if name not in set().union(*old.values())}
+    found = evaluate(Frozen(encoder, head, record.config, record.seed, data, torch.device(device)), specs)
+    stale = {flag for spec in specs for flag in flags_of(spec)}
+    changes = {  # what is on record stands, unless asked for again
+        "metrics": known | found.metrics if again else found.metrics | known,
+        "flags": tuple(dict.fromkeys((*(flag for flag in record.flags if flag not in stale), *found.flags))),
+        "protocols": past | found.protocols if again else found.protocols | past,
+    }
+    write_record(directory, record.model_copy(update=changes))
+    new = {name: value for name, value in found.metrics.items() if again or name not in known}
+    return ", ".join([*(f"{name} {value:.6g}" for name, value in new.items()), *found.flags])

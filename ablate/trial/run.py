@@ -1,0 +1,193 @@
+"""One trial, start to record: train, evaluate, write what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from ablate.config.sweep import Trial
+from ablate.config.trial import TrialConfig
+from ablate.data import DataSet, cache_dir, read_entry
+from ablate.distributed import ALONE, GRACE, World, is_communication_error, lost
+from ablate.evaluation.protocols import check_protocols, default_protocols
+from ablate.files import DiskTrouble, set_aside
+from ablate.ops.composition import Composition
+from ablate.sweep.lease import Held, Lease, LostLease, claim, running_directory
+from ablate.sweep.record import BadRecord, TrialResult, read_record, record_path, to_json, write_record
+from ablate.trial.attempt import TrialAttempt
+from ablate.trial.context import STOPPED, Context, Interrupted, NoProgress, Parked
+from ablate.trial.encoders import Keep, check_keep
+from ablate.trial.failure import describe
+from ablate.trial.thumbnail import write_preview
+
+logger = logging.getLogger("ablate")
+
+
+def run_trial(
+    config: TrialConfig,
+    directory: str | Path,
+    context: Context | None = None,
+    *,
+    data: DataSet | None = None,
+    seed: int = 0,
+    label: str = "",
+    device: str | torch.device | None = None,
+    retry_failed: bool = False,
+    protocols: Sequence[str] | None = None,
+    keep_encoders: Keep = "none",
+    world: World = ALONE,
+) -> TrialResult:
+    """Train and evaluate ``config`` with ``seed``; write ``directory/trials/<key>-s<seed>.json`` and return it.
+
+    A trial whose record is there is returned without work; one with a checkpoint under ``directory/running`` goes on
+    from it. An exception inside the trial becomes a record with status ``failed`` and the traceback, which stands until
+    ``retry_failed``. A damaged record is set aside, and reported as ``{"damaged_record": path}``.
+
+    Without ``data``, the images are those that the default cache holds under the fingerprint in ``config``.
+    ``protocols`` are the evaluations to record, as :func:`ablate.evaluation.protocols.parse_protocols` returns them; by
+    default linear evaluation and kNN, or what can be had without labels. ``keep_encoders`` says whether the trained
+    encoder is written to ``directory/encoders``, see :func:`ablate.trial.encoders.save`.
+
+    With ``world`` (:func:`ablate.distributed.join`), several processes make the same call with the same ``directory``
+    and train together; the first evaluates and writes, and all return the record.
+
+    Raises:
+        FileNotFoundError: the default cache does not hold them.
+        UsageError: ``config`` names an op that there is not, or not in that version; a protocol needs labels; nothing
+            says which encoder is the best.
+        ValueError: ``data`` is not the data that ``config`` names, or ``world`` not as large as it says.
+        Held: another process is at work on this trial.
+        Interrupted: ``context.stop_requested()`` said so; the same call resumes.
+        DiskTrouble: the disk refused the checkpoint or the record.
+    """
+    if data is None:
+        data = read_entry(cache_dir(None), config.data.fingerprint)
+    if data.fingerprint != config.data.fingerprint:
+        raise ValueError(f"the configuration is for data {config.data.fingerprint}, not {data.fingerprint}")
+    if world.size != config.world_size:
+        raise ValueError(f"the configuration is for {config.world_size} processes, not {world.size}")
+    trial = Trial(config=config, seed=seed, label=label or "+".join(op.name for op in config.composition) or "none")
+    Composition.from_specs(config.composition)
+    protocols = default_protocols(data) if protocols is None else protocols
+    check_protocols(protocols, data)
+    check_keep(keep_encoders, protocols)
+    context, place = context or Context(), Path(directory)
+    with _shared_claim(place, trial.id, world) as lease:
+        path = record_path(place, trial.id)
+        found: TrialResult | None = world.broadcast(
+            _on_record(path, context, retry_failed) if world.rank == 0 else None
+        )
+        if found is not None:
+            shutil.rmtree(running_directory(place, trial.id), ignore_errors=True)
+            return found
+        where = torch.device(device or config.device)
+        return execute(trial, place, data, where, lease, context, protocols, keep_encoders, world)
+
+
+@contextlib.contextmanager
+def _shared_claim(directory: Path, trial_id: str, world: World) -> Iterator[Lease]:
+    """The first process claims the trial, for all of them."""
+    with contextlib.ExitStack() as stack:
+        answer: Lease | Held | None = None
+        if world.rank == 0:
+            try:
+                answer = stack.enter_context(claim(directory, trial_id))
+            except Held as held:
+                answer = held
+        answer = world.broadcast(answer)
+        if isinstance(answer, Held):
+            raise answer
+        assert answer is not None
+        yield answer
+
+
+def _on_record(path: Path, context: Context, retry_failed: bool) -> TrialResult | None:
+    """The record at ``path``; a damaged one, or a failed one that is to be retried, is set aside."""
+    try:
+        result = read_record(path)
+    except FileNotFoundError:
+        return None
+    except BadRecord:
+        context.report(0, {"damaged_record": str(set_aside(path))})
+        return None
+    if retry_failed and result.status == "failed":
+        set_aside(path, "failed")
+        return None
+    return result
+
+
+def execute(
+    trial: Trial,
+    directory: Path,
+    data: DataSet,
+    device: torch.device,
+    lease: Lease,
+    context: Context,
+    protocols: Sequence[str] | None = None,
+    keep_encoders: Keep = "none",
+    world: World = ALONE,
+) -> TrialResult:
+    """Run ``trial`` whatever is on record, resuming from its checkpoint if there is one; see :func:`run_trial`.
+
+    Raises:
+        LostLease: ``lease`` was lost to another process; nothing was written since.
+        LostRank: another process is gone, which ``context`` says is not for this one to record.
+        Interrupted, DiskTrouble: as :func:`run_trial`.
+        Parked: it has reached ``context.until``.
+    """
+    torch.set_num_threads(trial.config.threads)
+    protocols = default_protocols(data) if protocols is None else protocols
+    run = TrialAttempt(trial, directory, data, device, lease, context, world, online="online" in protocols)
+    if world.rank == 0:
+        write_preview(directory, trial.config, data, device)
+    resumable = False  # where another process was lost, the checkpoint is as good as ever
+    try:
+        run.train()
+        if world.rank > 0:
+            return _heard(world)
+        outcome = run.evaluate(protocols)
+        run.keep(keep_encoders, outcome["metrics"])
+    except (Interrupted, Parked, KeyboardInterrupt, DiskTrouble, LostLease):
+        raise
+    except Exception as error:  # a record, so that the sweep goes on
+        logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
+        if (told := _told_by_another(record_path(directory, trial.id), error, world)) is not None:
+            return told
+        if is_communication_error(error) and not context.records_loss:
+            raise lost(error) from error
+        outcome = {"status": "failed", "error": describe(error, world)}
+        resumable = is_communication_error(error) or isinstance(error, NoProgress)
+    result = run.result(outcome)
+    lease.check()
+    write_record(directory, result)
+    if not resumable:
+        shutil.rmtree(run.running, ignore_errors=True)
+    if world.rank == 0:
+        world.tell(to_json(result))
+    return result
+
+
+def _heard(world: World) -> TrialResult:
+    """The record that process 0 tells; Interrupted if it was asked to stop before there was one."""
+    message = world.hear()
+    if message == STOPPED:
+        raise Interrupted
+    return TrialResult.model_validate_json(message)
+
+
+def _told_by_another(path: Path, error: Exception, world: World) -> TrialResult | None:
+    """The failed record that the process at fault has written; the others know only that it is gone."""
+    if world.size == 1:
+        return None
+    if is_communication_error(error):
+        time.sleep(GRACE)
+    try:
+        return read_record(path)
+    except (FileNotFoundError, BadRecord):
+        return None
