@@ -188,7 +188,7 @@ def test_out_without_permission(tmp_path):
 def test_out_that_cannot_hold_a_sweep(tmp_path):
     (tmp_path / "file").write_text("x")
     assert "is a file" in one_sentence(grid("--ops", "crop", "--out", "file", cwd=tmp_path))
-    assert "not writable" in one_sentence(grid("--ops", "crop", "--out", "file/below", cwd=tmp_path))
+    assert "file is a file" in one_sentence(grid("--ops", "crop", "--out", "file/below", cwd=tmp_path))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     assert "thesis.tex" in one_sentence(grid("--ops", "crop", "--out", "mine", cwd=tmp_path))
