@@ -1,10 +1,15 @@
-"""The one exception that is the user's to mend, and the sentence that helps them mend it."""
+"""The one exception that is the user's to mend, and the sentences that help them mend it."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class UsageError(ValueError):
@@ -23,7 +28,52 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
 def unknown(kind: str, word: str, allowed: Iterable[str]) -> UsageError:
     """The error for a word outside a closed set, with that set and the nearest match."""
     names = list(allowed)
-    return UsageError(f"unknown {kind} {word!r}; allowed: {', '.join(names)}{nearest(word, names)}")
+    choices = f"; allowed: {', '.join(names)}" if names else ""
+    return UsageError(f"unknown {kind} {word!r}{choices}{nearest(word, names)}")
+
+
+def sentence(
+    error: ValidationError,
+    *,
+    kind: str = "setting",
+    allowed: Collection[str] = (),
+    places: Mapping[str, str] | None = None,
+) -> str:
+    """Return the first problem of ``error`` as one sentence: where, what is allowed, what was given, the nearest match.
+
+    Args:
+        error: from pydantic, which words it for programmers and names fields, not flags.
+        kind: what the names are to the user: ``setting``, ``key``.
+        allowed: the names to choose from where one is unknown.
+        places: where the user wrote the value of a field, by the field's name: ``{"memory": "--mem"}``; a field that is
+            not in it goes by its own name.
+
+    Returns:
+        ``epochs must be greater than or equal to 1, not 0``. It has no full stop. A problem of the whole, of which no
+        field is to blame, begins with what is wrong.
+    """
+    problems = [p for p in error.errors(include_url=False) if p["loc"][:1] == error.errors()[0]["loc"][:1]]
+    # of a union's members, each of which refuses the value, one that we worded says most
+    problem = next((p for p in problems if p["type"] == "value_error"), problems[0])
+    first, *rest = [str(part) for part in problem["loc"]] or [""]
+    # which member refused ("list[int]", "constrained-str") is in the place, too, and is not what a user wrote
+    inner = [part for part in rest if not UNION_MEMBER.match(part)]
+    if problem["type"] == "extra_forbidden":
+        return str(unknown(kind, ".".join([first, *inner]), allowed))
+    where = " ".join([places[first], *inner]) if places and first in places else ".".join([first, *inner])
+    value, message = problem["input"], problem["msg"].removeprefix("Value error, ")
+    shown = f", not {value!r}" if isinstance(value, SHOWN) else ""
+    if problem["type"] == "literal_error":
+        expected = problem["ctx"]["expected"]
+        words = re.findall("'(.+?)'", expected)
+        return f"{where} must be {expected}{shown}{nearest(str(value), words)}"
+    if message.startswith("Input should "):
+        return f"{where or 'it'} must {message.removeprefix('Input should ')}{shown}"
+    return f"{where}: {message[:1].lower()}{message[1:]}{shown}" if where else f"{message}{shown}"
+
+
+UNION_MEMBER = re.compile(r"(constrained-)?(str|int|float|bool|list|dict|tuple|none)(\[.*)?$|\w+(-\w+)*\[")
+SHOWN = (str, int, float, bool, list, tuple, type(None))  # what is repeated to the user; a whole table is too long
 
 
 def expanded(path: str) -> Path:

@@ -1,0 +1,69 @@
+"""What a validation error is to a user: one sentence with the place, the range, the value and the nearest match."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from ablate.config.experiment import ExperimentFile
+from ablate.config.slurm import Slurm
+from ablate.config.trial import TrialConfig
+from ablate.errors import sentence
+
+DATA = {"name": "x", "fingerprint": "beef", "classes": 3}
+KEYS = ("ops", "seeds", "branches")
+
+
+def said(model, content, **how):
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(content)
+    return sentence(caught.value, **how)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"epochs": -1}, "epochs must be greater than or equal to 0, not -1"),
+        ({"epochs": "many"}, "epochs must be a valid integer, not 'many'"),
+        ({"temperature": float("nan")}, "temperature must be a finite number, not nan"),
+        (
+            {"objective": "simcrl"},
+            "must be 'simclr', 'supervised' or 'untrained', not 'simcrl'; did you mean 'simclr'?",
+        ),
+        ({"head": {"kind": "mpl"}}, "head.kind must be 'none', 'linear' or 'mlp', not 'mpl'; did you mean 'mlp'?"),
+        ({"head": {"kind": "linear", "layers": 3}}, "head: layers is for heads of kind mlp, not linear"),
+        ({"branches": "two"}, "two-branch pairs have no base crop: base must be None"),
+        ({"base": {"area": [0.5, 2]}}, "base.area.1 must be less than or equal to 1, not 2"),
+        ({"temprature": 1}, "unknown setting 'temprature'"),
+        ({"head": {"kid": 1}}, "unknown setting 'head.kid'"),
+    ],
+)
+def test_settings(content, expected):
+    found = said(TrialConfig, {"composition": (), "data": DATA} | content)
+    assert expected in found
+    assert "Input should" not in found
+    assert "\n" not in found
+
+
+def test_the_unknown_names_what_there_is():
+    found = said(ExperimentFile, {"opps": 1, "ops": ["crop"]}, kind="key", allowed=KEYS)
+    assert found == "unknown key 'opps'; allowed: ops, seeds, branches; did you mean 'ops'?"
+
+
+def test_members_of_a_union_are_no_places():
+    found = said(ExperimentFile, {"ops": ["crop"], "seeds": 0}, kind="key", allowed=KEYS)
+    assert found == "seeds must be greater than or equal to 1, not 0"
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "expected"),
+    [
+        ({"gpus": -1}, {"gpus": "--gpus"}, "--gpus must be greater than or equal to 0, not -1"),
+        ({"memory": "lots"}, {"memory": "--mem"}, "--mem: memory is a number with K, M, G or T"),
+        ({"extra": {"reservation": ""}}, {"extra": "--sbatch"}, "--sbatch reservation: one line of text is needed"),
+        ({"gpus": -1}, {"cpus": "--cpus"}, "gpus must be"),
+    ],
+)
+def test_a_field_goes_by_where_it_was_written(content, place, expected):
+    assert said(Slurm, content, places=place).startswith(expected)
