@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from ablate.cli import app
+from ablate.cli.app import app
 
 
 def ablate(*args, cwd=".", **env):
@@ -289,10 +289,10 @@ def test_preview_is_a_contact_sheet_of_compositions(tmp_path):
 
 
 def test_a_contact_sheet_shows_once_what_always_draws_the_same(cache):
+    from ablate.cli.contact_sheet import draw_sheet
     from ablate.data import prepare
     from ablate.planning.request import make_request
     from ablate.planning.settings import parse_one
-    from ablate.preview import draw_sheet
 
     request = make_request("glyphs", "two", "cpu", None, None)
     compositions = [parse_one(request, text) for text in ("solarize", "color")]

@@ -10,8 +10,8 @@ import pytest
 import typer
 from typer.main import get_command
 
-from ablate.cli import app
-from ablate.help import GROUPS
+from ablate.cli.app import app
+from ablate.cli.help import GROUPS
 from tests.test_cli import ablate, one_sentence
 
 COMMITTED = Path(__file__).parents[1] / "results" / "temperature-glyphs"

@@ -7,6 +7,7 @@ import itertools
 import pytest
 import torch
 
+from ablate.cli.contact_sheet import draw_grid, draw_sheet
 from ablate.data import prepare
 from ablate.ops import Op, names, op
 from ablate.ops.composition import Composition
@@ -14,7 +15,6 @@ from ablate.ops.op import short
 from ablate.ops.pair import Streams, TransformPair
 from ablate.planning.request import make_request
 from ablate.planning.settings import named_ops, parse_one
-from ablate.preview import draw_grid, draw_sheet
 
 SIZES = [(32, 32)] * 8
 

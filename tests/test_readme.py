@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from ablate.cli import app
+from ablate.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ablate.cli import app
+from ablate.cli.app import app
 from ablate.config.sweep import NamedComposition
 from ablate.errors import UsageError
 from ablate.files import names_in

@@ -1,0 +1,5 @@
+"""The command line: one thin function per command."""
+
+from ablate.cli.app import main
+
+__all__ = ["main"]

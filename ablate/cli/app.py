@@ -1,0 +1,57 @@
+"""The command line: every command, in the order in which help lists them. ``--help`` imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ablate._version import __version__
+from ablate.cli.exits import refused_writes, with_exit_code
+from ablate.cli.help import WIDTH, Command, Commands
+from ablate.cli.preview import preview
+from ablate.cli.search import search
+from ablate.cli.sweep import grid, run, schema
+from ablate.cli.train import evaluate, train
+from ablate.cli.view import cancel, export, logs, merge, ops, recommend, report, show_help, status
+from ablate.console import replace_unknown_characters
+
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
+    help="Which data augmentations, alone and composed, make contrastive learning work on your images?",
+)
+
+COMMANDS = (
+    *(grid, run, search, schema, train, status, cancel, logs),
+    *(report, recommend, export, merge, evaluate, preview, ops),
+)
+for function in COMMANDS:
+    app.command(cls=Command)(with_exit_code(function))
+app.command(name="help", cls=Command)(show_help)
+
+
+def main() -> None:
+    """The console script's entry point."""
+    replace_unknown_characters()
+    with refused_writes():
+        app(prog_name="ablate")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What comes before a command."""

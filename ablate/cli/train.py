@@ -1,0 +1,196 @@
+"""The commands for single trials: ``train``, and ``evaluate`` for what was trained."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ablate.cli import options
+from ablate.config.base import LARGEST_SEED
+from ablate.console import is_main, make_console, say
+from ablate.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ablate.config.sweep import Trial
+    from ablate.data import DataSet
+    from ablate.sweep.record import TrialResult
+
+
+def train(
+    composition: Annotated[str, typer.Argument(help="crop+color(strength=0.5), or none")],
+    data: options.Data = "glyphs",
+    branches: options.Branches = "two",
+    seed: Annotated[int, typer.Option(help="The trial's seed", min=0, max=LARGEST_SEED)] = 0,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    size: options.Size = None,
+    preset: options.Preset = None,
+    encoder: options.Encoder = None,
+    optimizer: options.Optimizer = None,
+    objective: options.Objective = None,
+    micro_batch: options.MicroBatch = None,
+    settings: options.Settings = None,
+    protocol: options.Protocols = None,
+    keep_encoder: Annotated[bool, typer.Option(help="Keep the trained encoder in OUT/encoders, as safetensors")] = True,
+    out: Annotated[Path, typer.Option(help="Directory for the record")] = Path("results/train"),
+    device: options.Device = "auto",
+    compile: options.Compile = "auto",
+    cache: options.Cache = None,
+    eval_data: options.EvalData = None,
+    labels: options.Labels = None,
+    short_side: options.ShortSide = None,
+    skip_corrupt: options.SkipCorrupt = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run it again if it failed")] = False,
+    rank_timeout: options.RankTimeout = 600.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be trained and its cost; run nothing")
+    ] = False,
+) -> int:
+    """Train and evaluate one composition here and now. The same command again resumes.
+
+    Ctrl-C saves and stops after the current step, a second one at once.
+
+    Under torchrun, all its processes train together: torchrun --nproc-per-node 2 -m ablate train crop+color
+    """
+    from ablate.config.sweep import Trial
+    from ablate.data import cache_dir
+    from ablate.distributed import asked_for
+    from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
+    from ablate.files import check_writable
+    from ablate.launch.dry_run import show_trial
+    from ablate.ops import parse_op, spec
+    from ablate.planning.images import described, prepare_images
+    from ablate.planning.outline import outline_of
+    from ablate.planning.request import make_request, with_data
+    from ablate.planning.settings import op_defaults, parse_assignments, parse_one, trial_config, validate
+
+    flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
+    flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
+    request = make_request(data, branches, device, settings, preset, compile=compile, **flags, world_size=asked_for())
+    if parse_assignments(settings or []).get("world_size", 1) not in {1, asked_for()}:
+        raise UsageError("a trial has the processes that torchrun starts: torchrun --nproc-per-node N -m ablate train")
+    request = with_data(request, eval_data, labels, short_side)
+    parsed = parse_one(request, composition)
+    validate(request)
+    specs = parse_protocols(protocol) if protocol else ()
+    check_writable(out)
+    images = prepare_images(request, cache_dir(cache), skip_corrupt)
+    config = trial_config(request, images).model_copy(update={"composition": parsed.specs()})
+    specs = specs or default_protocols(images)
+    check_protocols(specs, images)
+    console = make_console()
+    say(console, described(images, config.image_size, config.composition))
+    say(console, outline_of([config]))
+    trial = Trial(config=config, seed=seed, label=str(parsed))
+    if dry_run:
+        crop = spec(parse_op("crop", op_defaults(request)))
+        show_trial(trial, request.data, crop, cache_dir(cache), out, console)
+        return 0
+    return _train(trial, images, specs, out, console, retry_failed, rank_timeout, keep_encoder=keep_encoder)
+
+
+def _train(
+    trial: Trial,
+    images: DataSet,
+    protocols: Sequence[str],
+    out: Path,
+    console: Console,
+    retry_failed: bool,
+    rank_timeout: float,
+    *,
+    keep_encoder: bool,
+) -> int:
+    """Train and evaluate ``trial`` in this process, or in those that torchrun started; returns the exit code."""
+    from ablate.launch.room import refuse_without_room, room_for
+    from ablate.sweep.progress import log_path, logging_to
+    from ablate.trial.context import Context, Interrupted, taking_part
+    from ablate.trial.run import run_trial
+
+    config = trial.config
+    count = len(images.train.labels) + len(images.test.labels)
+    if config.world_size == 1 and (warning := refuse_without_room(room_for([config], 1, count))):
+        say(console, warning, "yellow")
+
+    def report(epoch: int, metrics: dict[str, Any]) -> None:
+        values = {name: value for name, value in metrics.items() if name != "epoch"}
+        shown = [
+            f"{name} {value}" if isinstance(value, str) else f"{name} {value:.4g}" for name, value in values.items()
+        ]
+        say(console, f"epoch {epoch}/{config.epochs}: {', '.join(shown)}")
+
+    log = log_path(out, trial.id)
+    if config.world_size > 1:
+        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        say(console, f"WORLD_SIZE is {config.world_size}: waiting for that many processes at {place}")
+    try:
+        with logging_to(log, logging.INFO if is_main() else logging.ERROR), taking_part(config, rank_timeout) as part:
+            result = run_trial(
+                config,
+                out,
+                Context(report=report, stop_requested=part.stop_requested),
+                data=images,
+                seed=trial.seed,
+                label=trial.label,
+                device=part.device,
+                retry_failed=retry_failed,
+                protocols=protocols,
+                keep_encoders="all" if keep_encoder else "none",
+                world=part.world,
+            )
+            if result.error and part.world.size > 1:
+                say(console, _failed(result, log), "red")
+                sys.stdout.flush()
+                os._exit(1)  # leaving in order would wait for processes that may be gone
+    except Interrupted:
+        say(console, f"stopped; a checkpoint of what is trained is in {out}: the same command resumes")
+        return 130
+    except KeyboardInterrupt:
+        say(console, f"interrupted; the same command resumes from the last checkpoint in {out}")
+        return 130
+    if result.error:
+        say(console, _failed(result, log), "red")
+        return 1
+    for name, value in result.metrics.items():
+        say(console, f"{name}: {value:.6g}")
+    say(console, f"record: {out}/trials/{result.id}.json")
+    if keep_encoder:
+        say(console, f"encoder: {out}/encoders/{result.id}.safetensors")
+    return 0
+
+
+def _failed(result: TrialResult, log: Path) -> str:
+    reason = result.error.message if result.error else "no reason recorded"
+    return f"failed: {reason} (log: {log}); --retry-failed runs it again"
+
+
+def evaluate(
+    directory: Annotated[Path, typer.Argument(help="The directory of a sweep or of `ablate train`", metavar="DIR")],
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: linear, sgd, knn, rotation, rankme, alignment; of the projection as in linear@z"
+        ),
+    ],
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu or cuda", show_default="what each encoder was trained on")
+    ] = None,
+    cache: options.Cache = None,
+    again: Annotated[bool, typer.Option("--again", help="Also evaluate anew what is on record")] = False,
+) -> None:
+    """Run further evaluation protocols on the encoders that DIR keeps, and add them to the records."""
+    from ablate.data import cache_dir
+    from ablate.evaluation.protocols import parse_protocols
+    from ablate.planning.settings import resolve_device
+    from ablate.trial.reevaluate import reevaluate
+
+    specs = parse_protocols(protocol)
+    where = resolve_device(device) if device else None
+    reevaluate(directory, specs, cache_dir(cache), where, again, make_console())

@@ -1,0 +1,268 @@
+"""The commands that read what is there: ``status``, ``logs``, ``report``, ``recommend``, ... They import no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.markup import escape
+
+from ablate.cli import options
+from ablate.cli.command import command_line
+from ablate.cli.help import Commands
+from ablate.config.base import LARGEST_SEED
+from ablate.console import counted, make_console, say, say_each, say_text
+from ablate.errors import UsageError
+from ablate.files import DiskTrouble
+
+if TYPE_CHECKING:
+    from ablate.report.recommend import Choice
+
+
+def status(
+    directory: options.Directory,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until it has ended")] = False,
+    every: options.Every = None,
+) -> None:
+    """Say what is done, running, queued, failed and missing: from the disk, and from Slurm where there is one."""
+    from ablate.launch.slurm.past import look_up
+    from ablate.launch.status import sweep_status
+    from ablate.launch.watch import EVERY
+    from ablate.report.live import print_status, watch_status
+
+    if watch:
+        watch_status(directory, make_console(), every or EVERY)
+    elif every:
+        raise UsageError("--every is for --watch")
+    else:
+        print_status(sweep_status(directory, *look_up(directory)), make_console())
+
+
+def cancel(
+    directory: options.Directory,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first")] = False,
+) -> int:
+    """Cancel the sweep's Slurm jobs. Records and checkpoints stay; the sweep's command goes on from there."""
+    from ablate.launch.slurm.cancel import cancel_sweep
+
+    console = make_console()
+
+    def announce(what: str) -> bool:
+        say(console, f"cancelling {what}")
+        return True
+
+    def ask(what: str) -> bool:
+        return typer.confirm(f"cancel {what}?")
+
+    confirm = announce if yes else ask if sys.stdin.isatty() else None
+    return cancel_sweep(directory, confirm, console)
+
+
+def logs(
+    directory: options.Directory,
+    cell: Annotated[str, typer.Argument(help="crop+color, crop, a reference, or a trial's id")],
+    seed: Annotated[
+        int | None, typer.Option(help="Which of the cell's trials", show_default="the first", min=0, max=LARGEST_SEED)
+    ] = None,
+    lines: Annotated[int | None, typer.Option(help="Only the last so many lines", min=1)] = None,
+) -> int:
+    """Print what a trial said; of one without a result, also what its Slurm job said."""
+    from ablate.launch.logs import print_log
+
+    return print_log(directory, cell, seed, lines, make_console())
+
+
+def report(
+    directories: Annotated[
+        list[Path], typer.Argument(help="A sweep's directory, and others to compare it with", metavar="DIR...")
+    ],
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Also draw it side by side with Figure 5 of the SimCLR paper")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Write it again whenever the sweep has changed")] = False,
+    every: options.Every = None,
+    metric: options.Metric = None,
+) -> None:
+    """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex to DIR/report; works at any time.
+
+    Further directories are compared with the first: another data set, other branches, another budget. With --watch the
+    page refreshes itself in the browser until the sweep has ended.
+    """
+    from ablate.launch.watch import EVERY, changes
+    from ablate.report import write_report
+    from ablate.report.live import headline
+
+    first, *others = directories
+    console, pause = make_console(), every or EVERY
+    if every and not watch:
+        raise UsageError("--every is for --watch")
+    try:
+        for state in changes(first, pause) if watch else ():
+            if not state.is_over:
+                write_report(first, others, paper=paper, refresh=pause, metric=metric)
+                say_text(console, headline(state))
+    finally:  # also after Ctrl-C: a page that nobody writes any more must not say that it refreshes
+        written = write_report(first, others, paper=paper, metric=metric)
+    written.show(console)
+
+
+def recommend(
+    directory: options.Directory,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="First run the best compositions on both branches with fresh seeds")
+    ] = False,
+    seeds: Annotated[
+        int | None, typer.Option(help="Fresh seeds of a confirmation", show_default="3", min=1, max=1000)
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Worker processes of a confirmation", show_default="one per GPU or CPU core", min=1),
+    ] = None,
+    cache: options.Cache = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run its failed trials again")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print a confirmation's plan and cost")] = False,
+    metric: options.Metric = None,
+    print_code: Annotated[bool, typer.Option("--print", help="Print the code too, not only where it is")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the recommendation as JSON, and nothing else")] = False,
+) -> int:
+    """Say what to use: the best composition, what cannot be told from it, and code that runs without ablate.
+
+    Nothing is recommended while trials are missing that could change the choice.
+
+    A one-branch sweep says which augmentations matter; what it chose is confirmed on both branches first.
+
+    The confirmation is a sweep in DIR/confirmation, run as DIR was: here, or on Slurm.
+    """
+    from ablate.report import recommend as advice
+    from ablate.report.write import publish
+
+    found = advice.recommend(directory, metric)
+    if confirm:
+        code = _confirm(found.choice, seeds or 3, workers, cache, retry_failed, dry_run)
+        if dry_run:
+            return code
+        found = advice.recommend(directory, metric)
+        if code:
+            publish(found)
+            return code
+    elif seeds or workers or retry_failed or dry_run:
+        raise UsageError("--seeds, --workers, --retry-failed and --dry-run are a confirmation's: add --confirm")
+    trouble, replaced = None, ""
+    try:
+        replaced = publish(found)
+    except DiskTrouble as error:  # somebody else's directory can be read all the same
+        trouble = error
+    if as_json:
+        typer.echo(json.dumps(advice.as_json(found), indent=1))
+    else:
+        if replaced:
+            say(make_console(), replaced, "yellow")
+        advice.show(found, make_console(), print_code)
+    if trouble:
+        raise trouble
+    return 0
+
+
+def _confirm(
+    choice: Choice, seeds: int, workers: int | None, cache: str | None, retry_failed: bool, dry_run: bool
+) -> int:
+    from ablate.data import cache_dir
+    from ablate.launch.start import run_here, submit
+    from ablate.planning.images import images_of
+    from ablate.report.recommend import to_confirm
+    from ablate.sweep.confirm import CONFIRMATION, confirmation
+
+    directory, experiment = choice.sweep.directory, choice.sweep.experiment
+    if experiment.shared.branches == "two":
+        raise UsageError(f"{directory} is a two-branch sweep already: there is nothing to confirm")
+    experiment = experiment.model_copy(update={"measure": choice.sweep.grid.measure})
+    planned = confirmation(experiment, to_confirm(choice), seeds, command_line())
+    where = cache_dir(cache)
+    images = str(images_of(experiment, where))
+    if experiment.slurm:
+        return submit(directory / CONFIRMATION, planned, images, where, retry_failed, dry_run)
+    return run_here(directory / CONFIRMATION, planned, images, where, workers, retry_failed, dry_run)
+
+
+def export(
+    directory: options.Directory,
+    to: Annotated[
+        Literal["csv", "parquet", "optuna"],
+        typer.Option("--to", help="A table of all trials, or an Optuna study that optuna-dashboard opens"),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write", show_default="DIR/report/trials.csv, .parquet or study.db")
+    ] = None,
+) -> None:
+    """Write every trial, with its whole configuration and all that was measured, for other tools."""
+    from ablate.export import export as write
+    from ablate.report.sweep import read_sweep
+
+    say(make_console(), f"wrote {write(read_sweep(directory), to, out)}")
+
+
+def merge(
+    directories: Annotated[list[Path], typer.Argument(help="The shards' directories", metavar="DIR...")],
+    out: Annotated[Path, typer.Option(help="The merged directory: a new one, or one that was merged before")],
+) -> None:
+    """Bring shards of one sweep together, run on two clusters, say: other seeds, other ops, other trials."""
+    from ablate.sweep.merge import merge as bring_together
+
+    console, merged = make_console(), bring_together(directories, out)
+    say(console, f"{out}: {merged.copied} records copied, {merged.there} there, {merged.missing} trials to run")
+    for directory, count in merged.begun.items():
+        say(console, f"{counted(count, 'trial')} of {directory} begun and without a record: not copied", "yellow")
+    say_each(console, [f"damaged record, left out: {path}" for path in merged.damaged], "yellow")
+    for place in merged.withdrawn:
+        say(
+            console,
+            f"withdrawn: what was recommended in {place / 'report'}, which the new records could change",
+            "yellow",
+        )
+
+
+def ops(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Show these ops only: crop color", metavar="[OP]...")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ops as JSON, and nothing else")] = False,
+) -> None:
+    """List every op with its parameters, defaults, ranges and units."""
+    from rich.table import Table
+
+    from ablate.ops import describe
+    from ablate.ops.kornia_adapter import classes
+
+    entries = describe(names)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=1))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("op", "what it does", "acts on", r"parameter=default unit \[range]: meaning"):
+        table.add_column(heading, overflow="fold")
+    for entry in entries:
+        parameters = "\n".join(escape(parameter.text) for parameter in entry.parameters)
+        table.add_row(entry.name, escape(entry.summary), f"{100 * entry.acts:.0f} %", parameters)
+    console = make_console()
+    console.print(table)
+    if names:
+        return
+    known = f"any of kornia's {len(classes())} 2-D augmentation classes; they wait for the GPU and draw per batch"
+    say(console, f"\nkornia.CLASS(argument=value): {known}: {', '.join(classes())}")
+
+
+def show_help(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="A command", metavar="[COMMAND]")] = None,
+) -> None:
+    """Print the help of a command, or the list of commands."""
+    group = context.parent
+    if group is None or name is None or not isinstance(group.command, Commands):
+        typer.echo((group or context).get_help())
+        return
+    _, command, _ = group.command.resolve_command(group, [name])
+    typer.echo(command.get_help(typer.Context(command, info_name=name, parent=group)))
