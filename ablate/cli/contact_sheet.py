@@ -24,6 +24,7 @@ from ablate.files import check_file, write_atomically
 from ablate.ops import center_crop
 from ablate.ops.composition import Composition
 from ablate.ops.pair import Streams, TransformPair, Words
+from ablate.planning.images import SQUARE
 from ablate.planning.outline import outline_of
 from ablate.planning.settings import Request, shared_config
 from ablate.report.heatmap import short_names, spelled_out
@@ -63,7 +64,7 @@ def draw_grid(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: 
     """
     config = shared_config(request, data.identity)
     images, sizes = _some(data, count, seed)
-    original = _Column("original", _original(images, sizes, config))
+    original = _Column(_called(data), _original(images, sizes, config))
     k, tile = len(ops), _tile(config)
     names = short_names([op.label for op in ops])
     one = config.branches == "one"
@@ -111,7 +112,7 @@ def draw_sheet(
     config = shared_config(request, data.identity)
     images, sizes = _some(data, count, seed)
     tile, margin = _tile(config), 0.5 * BETWEEN[0]
-    original = _Column("original", _original(images, sizes, config))
+    original = _Column(_called(data), _original(images, sizes, config))
     width = (1 + draws) * tile + 2 * margin
     labels = [_spelled(composition, int(width * 17)) for composition in compositions]
     shown = [[original, *_draws(_pair(config, c), images, sizes, draws, seed, tile)] for c in compositions]
@@ -236,6 +237,11 @@ def _height(columns: Sequence[_Column], tile: float) -> float:
 
 def _original(images: Tensor, sizes: Tensor | None, config: TrialConfig) -> Tensor:
     return center_crop(images, (config.image_size, config.image_size), 1.0, sizes)
+
+
+def _called(data: DataSet) -> str:
+    """What stands above the originals: of images that are not square their centre square is shown."""
+    return "original" if data.pretrain.images.square >= SQUARE else "centre square"
 
 
 def _pair(config: TrialConfig, composition: Composition) -> TransformPair:

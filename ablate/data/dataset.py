@@ -32,6 +32,15 @@ class Images:
         return f"<{len(self)} images, {shape}>"
 
     @property
+    def square(self) -> float:
+        """Which share of an image its largest square is, above 0 and at most 1; the median."""
+        if self.sizes is None:
+            assert isinstance(self.pixels, Tensor)
+            height, width = self.pixels.shape[2:]
+            return min(height, width) / max(height, width)
+        return float((self.sizes.amin(1) / self.sizes.amax(1)).median())
+
+    @property
     def nbytes(self) -> int:
         """Bytes of pixels."""
         shards = (self.pixels,) if isinstance(self.pixels, Tensor) else self.pixels

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from ablate.config.base import OpSpec
 from ablate.config.sweep import Experiment
 from ablate.console import make_console, say
-from ablate.data import DataSet, Resident, native_size, prepare, read_entry, side_of_files
+from ablate.data import DataSet, Images, Resident, native_size, prepare, read_entry, side_of_files
 from ablate.data.findings import describe
 from ablate.data.sides import stored_side
 from ablate.errors import UsageError
@@ -21,6 +21,8 @@ from ablate.planning.request import with_data
 from ablate.planning.settings import Request, image_size
 
 SAMPLE = 8  # images on which ops are tried
+SQUARE = 0.9  # of an image's area: where its centre square is less, that is said
+THIRD = 0.334  # of the area: files that are longer than 3 : 1 are stored without their ends, so it may be less
 
 
 def about_size(request: Request) -> str | None:
@@ -38,6 +40,19 @@ def about_size(request: Request) -> str | None:
             f"--short-side {min(side, 2 * stored)} keeps more of them"
         )
     return None
+
+
+def about_shape(images: Images) -> str | None:
+    """What is seen of ``images`` that are clearly not square; None where they are."""
+    share = images.square
+    if share >= SQUARE:
+        return None
+    cut = "at most " if share <= THIRD else ""
+    return (
+        f"these images are not square: evaluation sees their centre square, {cut}{100 * share:.0f} % of an image "
+        "(median). Only crops reach the rest: the one that one-branch views share, and one that a two-branch "
+        "composition begins with"
+    )
 
 
 def prepare_images(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:
@@ -63,6 +78,8 @@ def prepare_images(request: Request, cache: Path, skip_corrupt: bool) -> DataSet
             progress=show,
         )
     if about := about_size(request):
+        say(console, about)
+    if about := about_shape(data.train.images):
         say(console, about)
     if data.corrupt or data.refused:
         say(console, f"skipped {describe(data.corrupt, data.refused)}")

@@ -6,12 +6,16 @@ import os
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from typer.testing import CliRunner
 
+import ablate.launch.dry_run
+from ablate.cli.app import app
 from ablate.config.trial import SMALL_IMAGE
-from ablate.data import native_size
+from ablate.data import Images, native_size
 from ablate.data.sides import default_size, median_side, stored_side
-from ablate.planning.images import about_size
+from ablate.planning.images import about_shape, about_size
 from ablate.planning.request import sized_as_before
 from ablate.planning.settings import Request, validate
 from ablate.sweep.plan import save_experiment
@@ -71,6 +75,42 @@ def test_what_a_size_does_to_the_images_is_said(tmp_path, side, values, short, w
     data = images(tmp_path / "set", [side] * 3, extent=1)
     said = about_size(Request(data=data, branches="one", values=values, device="cpu", short_side=short))
     assert said is None if words is None else words in said
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        ([(16, 16)] * 5, None),
+        ([(16, 17)] * 5, None),
+        ([(16, 32)] * 5, "centre square, 50 % of an image"),
+        ([(32, 16)] * 3 + [(16, 16)] * 2, "centre square, 50 % of an image"),
+        ([(16, 48)] * 5, "at most 33 % of an image"),  # stored without what is beyond 3 : 1
+    ],
+)
+def test_what_evaluation_does_not_see_of_images_that_are_not_square_is_said(shapes, words):
+    ragged = Images((torch.zeros(0, dtype=torch.uint8),), torch.tensor(shapes), torch.zeros(len(shapes), 2))
+    said = about_shape(ragged)
+    assert said is None if words is None else words in said
+
+
+def test_images_of_one_size_are_judged_by_their_pixels():
+    assert about_shape(Images(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))) is None
+    assert "64 %" in about_shape(Images(torch.zeros(2, 3, 64, 41, dtype=torch.uint8)))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("preview", "crop", "--draws", "1", "--images", "1"),
+        ("grid", "--ops", "crop,color", "--batch-size", "8", "--device", "cpu", "--dry-run"),
+    ],
+)
+def test_plan_and_preview_say_it_of_wide_images(tmp_path, monkeypatch, words):
+    monkeypatch.setattr(ablate.launch.dry_run, "show_cost", lambda *args: None)
+    data = images(tmp_path / "wide", [8] * 12)
+    out = ["--out", str(tmp_path / ("views.png" if words[0] == "preview" else "sweep"))]
+    ended = CliRunner().invoke(app, [*words, "--data", data, *out, "--cache", str(tmp_path / "cache")])
+    assert "evaluation sees their centre square, 50 % of an image" in " ".join(ended.output.split())
 
 
 def test_official_sets_are_enlarged_with_a_word_too():
