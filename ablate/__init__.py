@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from ablate.ops.composition import Composition
     from ablate.ops.pair import TransformPair
     from ablate.report import write_report
-    from ablate.report.heatmap import heatmap
+    from ablate.report.data.load import load_results
+    from ablate.report.figures.heatmap import heatmap
     from ablate.report.recommend import recommend
     from ablate.simclr.lars import LARS
     from ablate.simclr.loss import nt_xent
     from ablate.sweep.record import TrialResult
-    from ablate.table import load_results
     from ablate.trial.run import run_trial
 
 _HOME = {
@@ -33,12 +33,12 @@ _HOME = {
     "prepare": "ablate.data",
     "param": "ablate.ops",
     "register": "ablate.ops",
-    "heatmap": "ablate.report.heatmap",
+    "heatmap": "ablate.report.figures.heatmap",
     "recommend": "ablate.report.recommend",
     "write_report": "ablate.report",
     "LARS": "ablate.simclr.lars",
     "TrialResult": "ablate.sweep.record",
-    "load_results": "ablate.table",
+    "load_results": "ablate.report.data.load",
     "nt_xent": "ablate.simclr.loss",
     "run_trial": "ablate.trial.run",
 }

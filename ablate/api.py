@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import UsageError, unknown
-from ablate.table import load_results
+from ablate.report.data.load import load_results
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from ablate.inference.model import estimate
-from ablate.report.grid import LINEAR, on_validation
-from ablate.report.sweep import read_sweep
+from ablate.report.data.grid import LINEAR, on_validation
+from ablate.report.data.results import read_sweep
 
 DIRECTORY = Path("results/aa-glyphs")
 CELLS, SEEDS, CUTS = 4, 3, 5000

@@ -19,7 +19,7 @@ from scipy.special import stdtrit
 
 from ablate.inference import model as inference
 from ablate.inference.model import Model, estimate
-from ablate.report.paper import published
+from ablate.report.figures.paper import published
 
 RESULTS = Path("benchmarks/results/coverage.json")
 SWEEPS, ADVISED = 500, 100  # sweeps of a row; those whose advice is tried

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ablate.report.ranks import interval
+from ablate.report.stats.ranks import interval
 
 RESULTS = Path("benchmarks/results/related.json")
 DRAWS = 400

@@ -35,12 +35,12 @@ from ablate.launch.display import Progress
 from ablate.launch.estimate import Estimate
 from ablate.launch.status import sweep_status
 from ablate.report import write_report
-from ablate.report.live import print_status
+from ablate.report.data.load import load_results
+from ablate.report.text.live import print_status
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.progress import running_directory
 from ablate.sweep.record import record_path
 from ablate.sweep.survey import survey
-from ablate.table import load_results
 from ablate.trial.provenance import versions
 from benchmarks.harness import save
 

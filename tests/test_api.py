@@ -10,7 +10,7 @@ import torch
 
 import ablate
 from ablate.errors import UsageError
-from ablate.report.sweep import read_sweep
+from ablate.report.data.results import read_sweep
 from tests.support import commands
 
 COMMITTED = Path(__file__).parents[1] / "results" / "fig5-glyphs-5-seeds"

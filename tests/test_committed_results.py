@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 from ablate.report import recommend as advice
-from ablate.report.paper import beside_the_paper
-from ablate.report.statistics import paired_difference, summary
-from ablate.report.sweep import read_sweep
-from ablate.report.tables import write_csv
+from ablate.report.data.results import read_sweep
+from ablate.report.figures.paper import beside_the_paper
+from ablate.report.stats.summary import paired_difference, summary
+from ablate.report.text.tables import write_csv
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.record import read_records
 

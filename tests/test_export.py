@@ -8,9 +8,9 @@ import optuna
 import pandas as pd
 import pytest
 
-from ablate import export
-from ablate.report.study import ALONE
-from ablate.report.sweep import read_sweep
+from ablate.report.data import export
+from ablate.report.data.results import read_sweep
+from ablate.report.data.study import ALONE
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.record import write_record
 from tests.report.test_figures import strengths
@@ -98,7 +98,7 @@ def test_errors_are_sentences(directory, tmp_path, monkeypatch):
 
 def test_neither_export_nor_merge_imports_torch(directory):
     script = (
-        "import sys; from ablate.report.sweep import read_sweep; from ablate.export import export\n"
+        "import sys; from ablate.report.data.results import read_sweep; from ablate.report.data.export import export\n"
         "import ablate.sweep.merge\n"
         f"[export(read_sweep({str(directory)!r}), to) for to in ('csv', 'parquet', 'optuna')]\n"
         "assert 'torch' not in sys.modules"

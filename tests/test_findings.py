@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ablate.report.grid import LINEAR
-from ablate.report.statistics import paired_difference, percent
-from ablate.report.sweep import read_sweep
+from ablate.report.data.grid import LINEAR
+from ablate.report.data.results import read_sweep
+from ablate.report.stats.summary import paired_difference, percent
 
 PAGE = Path("docs/findings.md").read_text()
 RESULTS = Path("results")

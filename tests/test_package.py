@@ -20,7 +20,7 @@ def test_the_wheel_installs_and_runs_outside_the_source_tree(tmp_path):
     (wheel,) = (tmp_path / "dist").glob("ablate-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "ablate/py.typed" in names
-    assert {"ablate/report/fig5.csv", "ablate/report/snippets/per_image.py"} <= set(names)
+    assert {"ablate/report/figures/fig5.csv", "ablate/pipelines/snippets/per_image.py"} <= set(names)
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "results"))]
 
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.report.sweep import read_sweep
+from ablate.report.data.results import read_sweep
 from benchmarks import pruning
 
 PAGE = Path("docs/pruning.md")

@@ -83,7 +83,7 @@ def search(
     from ablate.planning.settings import op_defaults, validate
     from ablate.planning.understand import search_of, understand
     from ablate.report import write_report
-    from ablate.report.study import add_to_storage, check_storage
+    from ablate.report.data.study import add_to_storage, check_storage
     from ablate.search.budget import Budget
     from ablate.search.dry_run import show_search
     from ablate.search.run import run_search

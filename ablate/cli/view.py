@@ -32,7 +32,7 @@ def status(
     from ablate.launch.slurm.past import look_up
     from ablate.launch.status import sweep_status
     from ablate.launch.watch import EVERY
-    from ablate.report.live import print_status, watch_status
+    from ablate.report.text.live import print_status, watch_status
 
     if watch:
         watch_status(directory, make_console(), every or EVERY)
@@ -94,7 +94,7 @@ def report(
     """
     from ablate.launch.watch import EVERY, changes
     from ablate.report import write_report
-    from ablate.report.live import headline
+    from ablate.report.text.live import headline
 
     first, *others = directories
     console, pause = make_console(), every or EVERY
@@ -199,8 +199,8 @@ def export(
     ] = None,
 ) -> None:
     """Write every trial, with its whole configuration and all that was measured, for other tools."""
-    from ablate.export import export as write
-    from ablate.report.sweep import read_sweep
+    from ablate.report.data.export import export as write
+    from ablate.report.data.results import read_sweep
 
     say(make_console(), f"wrote {write(read_sweep(directory), to, out)}")
 

@@ -19,12 +19,12 @@ from ablate.config.sweep import NamedComposition
 from ablate.console import clock, command, counted, say, say_as_it_is
 from ablate.errors import UsageError
 from ablate.files import write_atomically
-from ablate.report.grid import Cell
-from ablate.report.noise import chance, noise
-from ablate.report.order import Order, order
-from ablate.report.pipelines import NotExportable, kornia_code, torchvision_code
-from ablate.report.statistics import beats_untrained, failures, is_useful, named, percent, summary, verdict
-from ablate.report.sweep import Sweep, read_sweep
+from ablate.pipelines.code import NotExportable, kornia_code, torchvision_code
+from ablate.report.data.grid import Cell
+from ablate.report.data.results import Sweep, read_sweep
+from ablate.report.stats.noise import chance, noise
+from ablate.report.stats.order import Order, order
+from ablate.report.stats.summary import beats_untrained, failures, is_useful, named, percent, summary, verdict
 from ablate.sweep.confirm import CONFIRMATION, shares_no_crop
 from ablate.sweep.plan import SWEEP_FILE
 from ablate.sweep.progress import KORNIA_FILE, RECOMMENDATION, TORCHVISION_FILE, withdraw

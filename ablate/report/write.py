@@ -13,23 +13,23 @@ from ablate.console import say, say_each
 from ablate.errors import UsageError
 from ablate.files import write_atomically
 from ablate.launch.status import failure_line
-from ablate.report import axes, label_free, pruning, search
 from ablate.report import recommend as advice
-from ablate.report.asked import PAGE, Asked, asked_for
-from ablate.report.caption import caption
-from ablate.report.comparison import Comparison, compare, draw
-from ablate.report.grid import Grid
-from ablate.report.heatmap import DENSE, heatmap, save
-from ablate.report.multiples import multiples
-from ablate.report.noise import noise
-from ablate.report.page import page
-from ablate.report.paper import TITLE, beside_the_paper, is_its_setting, published
+from ablate.report.data.grid import Grid
+from ablate.report.data.results import Sweep, read_sweep
+from ablate.report.figures import axes, label_free, pruning, search
+from ablate.report.figures.comparison import Comparison, compare, draw
+from ablate.report.figures.heatmap import DENSE, heatmap, save
+from ablate.report.figures.multiples import multiples
+from ablate.report.figures.paper import TITLE, beside_the_paper, is_its_setting, published
+from ablate.report.page.page import page
+from ablate.report.page.sections import effects
 from ablate.report.recommend import Recommendation
-from ablate.report.sections import effects
-from ablate.report.statistics import summary
-from ablate.report.sweep import Sweep, read_sweep
-from ablate.report.tables import write_csv, write_tex
-from ablate.report.terminal import render
+from ablate.report.stats.noise import noise
+from ablate.report.stats.summary import summary
+from ablate.report.text.caption import caption
+from ablate.report.text.tables import write_csv, write_tex
+from ablate.report.text.terminal import render
+from ablate.sweep.asked import PAGE, Asked, asked_for
 from ablate.sweep.confirm import CONFIRMATION
 from ablate.sweep.plan import is_sweep
 

@@ -11,7 +11,7 @@ from ablate.config.space import compositions, tuned
 from ablate.config.sweep import Experiment, NamedComposition
 from ablate.console import clock, counted, say
 from ablate.launch.dry_run import measured, show_memory
-from ablate.report.sweep import read_sweep
+from ablate.report.data.results import read_sweep
 from ablate.search.budget import Budget
 from ablate.search.propose import Defaults
 from ablate.search.run import cells, next_batch

@@ -11,7 +11,7 @@ from rich.console import Console
 from ablate.config.sweep import Experiment, NamedComposition, Search
 from ablate.console import counted, say
 from ablate.launch.local import INTERRUPTED
-from ablate.report.sweep import Sweep, read_sweep
+from ablate.report.data.results import Sweep, read_sweep
 from ablate.search.budget import Budget
 from ablate.search.propose import Defaults, Known, propose
 from ablate.sweep.extend import merge_with_existing

@@ -43,11 +43,11 @@ def take_back(directory: Path, to_run: Sequence[Trial], console: Console) -> Non
 
 def correct_page(directory: Path) -> None:
     """Write the page again if it recommends something."""
-    from ablate.report.asked import asked_for
+    from ablate.sweep.asked import asked_for
 
     page = asked_for(directory)
     if page and page.recommends:
-        from ablate.report.sweep import read_sweep
+        from ablate.report.data.results import read_sweep
         from ablate.report.write import write_again  # Matplotlib: not before the first trial, unless it has to be
 
         write_again(read_sweep(directory, page.measure))

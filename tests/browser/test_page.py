@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ablate.report import write_report
-from ablate.report.sweep import read_sweep
+from ablate.report.data.results import read_sweep
 from tests.browser.chromium import Page, executable
 from tests.report.test_report import by_position, sweep
 

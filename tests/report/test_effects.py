@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from ablate.report.effects import interactions, main_effects
-from ablate.report.grid import Cell, Grid
+from ablate.report.data.grid import Cell, Grid
+from ablate.report.stats.effects import interactions, main_effects
 
 
 def grid_of_values(values, seeds=3, noise=0.01):

@@ -12,11 +12,12 @@ from matplotlib.text import Text
 from scipy import stats
 
 from ablate.config.sweep import NamedComposition, Variant
-from ablate.report import axes, label_free, write_report
-from ablate.report.heatmap import MARK, contenders, heatmap, save
-from ablate.report.multiples import multiples
-from ablate.report.scale import BELOW
-from ablate.report.sweep import read_sweep
+from ablate.report import write_report
+from ablate.report.data.results import read_sweep
+from ablate.report.figures import axes, label_free
+from ablate.report.figures.heatmap import MARK, contenders, heatmap, save
+from ablate.report.figures.multiples import multiples
+from ablate.report.figures.scale import BELOW
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.record import write_record
 from tests.conftest import op_spec

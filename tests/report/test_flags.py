@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from ablate.evaluation.protocols import PROTOCOLS
-from ablate.report.flags import explained
+from ablate.report.data.flags import explained
 
 
 def test_every_flag_is_explained():

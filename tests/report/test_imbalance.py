@@ -21,10 +21,10 @@ from ablate.planning.settings import trial_config
 from ablate.planning.understand import request_of, understand
 from ablate.report import recommend as advice
 from ablate.report import write_report
-from ablate.report.heatmap import heatmap
-from ablate.report.order import order
-from ablate.report.study import study_of
-from ablate.report.sweep import read_sweep
+from ablate.report.data.results import read_sweep
+from ablate.report.data.study import study_of
+from ablate.report.figures.heatmap import heatmap
+from ablate.report.stats.order import order
 from ablate.report.write import _with_sweep
 from ablate.search.run import values
 from ablate.sweep.extend import extend

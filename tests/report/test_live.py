@@ -13,12 +13,12 @@ from rich.console import Console
 from ablate.errors import UsageError
 from ablate.launch.pace import trials_per_hour
 from ablate.launch.status import sweep_status
-from ablate.report.cells import draw, view
-from ablate.report.grid import grid_of, sweep_rows
-from ablate.report.live import print_status, watch_status
-from ablate.report.palette import colour
-from ablate.report.scale import scale
-from ablate.report.sweep import read_sweep
+from ablate.report.data.grid import grid_of, sweep_rows
+from ablate.report.data.results import read_sweep
+from ablate.report.figures.palette import colour
+from ablate.report.figures.scale import scale
+from ablate.report.text.cells import draw, view
+from ablate.report.text.live import print_status, watch_status
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.record import record_path, write_record
 from tests.report.test_report import by_position, failure, make_experiment, record, sweep

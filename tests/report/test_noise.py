@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ablate.report import noise as told
-from ablate.report.sweep import read_sweep
+from ablate.report.data.results import read_sweep
+from ablate.report.stats import noise as told
 from ablate.sweep.prune import RUNGS
 from tests.report.test_recommend import MEANS, make, value
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ablate.inference.adjusted import adjusted, connected
-from ablate.report.grid import Cell, Grid
-from ablate.report.layers import order_effect, synergy
-from ablate.report.model import fit
-from ablate.report.order import ordered, scores
+from ablate.report.data.grid import Cell, Grid
+from ablate.report.page.layers import order_effect, synergy
+from ablate.report.stats.model import fit
+from ablate.report.stats.order import ordered, scores
 
 METRIC = "linear_val_top1"
 

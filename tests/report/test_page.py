@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 import pytest
 
 from ablate.report import write_report
-from ablate.report.comparison import compare
-from ablate.report.layers import layers
-from ablate.report.page import MOST_PICTURED, NBSP, address, commands, tight
-from ablate.report.sweep import read_sweep
+from ablate.report.data.results import read_sweep
+from ablate.report.figures.comparison import compare
+from ablate.report.page.layers import layers
+from ablate.report.page.page import MOST_PICTURED, NBSP, address, commands, tight
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.progress import log_path
 from ablate.sweep.record import preview_path, record_path, write_record
@@ -174,7 +174,7 @@ def test_damaged_records_and_previews_do_no_harm(tmp_path):
 
 
 def test_a_large_grid_goes_without_pictures_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("ablate.report.page.MOST_PICTURED", 3)
+    monkeypatch.setattr("ablate.report.page.page.MOST_PICTURED", 3)
     assert MOST_PICTURED > 3
     assert "too many cells for one page" in Parsed(page_in(sweep(tmp_path, ["a", "b"]))).text
 

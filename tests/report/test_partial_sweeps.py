@@ -22,12 +22,12 @@ from pathlib import Path
 
 import pytest
 
-from ablate.report import order
 from ablate.report import recommend as advice
-from ablate.report.grid import grid_of, sweep_rows
-from ablate.report.noise import noise
-from ablate.report.statistics import summary
-from ablate.report.sweep import read_sweep
+from ablate.report.data.grid import grid_of, sweep_rows
+from ablate.report.data.results import read_sweep
+from ablate.report.stats import order
+from ablate.report.stats.noise import noise
+from ablate.report.stats.summary import summary
 from ablate.sweep.record import Failure
 
 RESULTS = Path(__file__).parents[2] / "results"

@@ -25,8 +25,8 @@ from ablate.errors import UsageError
 from ablate.ops import get, names, parse_op, spec
 from ablate.ops.kornia_adapter import classes
 from ablate.ops.op import parameter_fields
-from ablate.report.pipeline_steps import TENSORS, exportable
-from ablate.report.pipelines import NotExportable, kornia_code, torchvision_code
+from ablate.pipelines.code import NotExportable, kornia_code, torchvision_code
+from ablate.pipelines.steps import TENSORS, exportable
 from tests.data.test_kinds import HEIGHT, REFUSED, RIGHT
 from tests.ops.test_contract import generator, pictures
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablate.report.comparison import compare
-from ablate.report.grid import Cell, Grid
-from ablate.report.ranks import _weighted, interval, ops_of, reliability, spearman, told
+from ablate.report.data.grid import Cell, Grid
+from ablate.report.figures.comparison import compare
+from ablate.report.stats.ranks import _weighted, interval, ops_of, reliability, spearman, told
 
 
 @pytest.mark.parametrize("seed", range(5))

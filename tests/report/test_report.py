@@ -20,15 +20,15 @@ from ablate.config.sweep import Experiment, NamedOp
 from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.errors import UsageError
 from ablate.report import write_report
-from ablate.report.comparison import draw
-from ablate.report.grid import grid_of, sweep_rows
-from ablate.report.heatmap import fix_layout, heatmap, save
-from ablate.report.order import order
-from ablate.report.palette import SIGNED, UNSIGNED, colour, ink_on
-from ablate.report.paper import TITLE, beside_the_paper, published
-from ablate.report.statistics import paired_difference, summary
-from ablate.report.sweep import read_sweep
-from ablate.report.terminal import render
+from ablate.report.data.grid import grid_of, sweep_rows
+from ablate.report.data.results import read_sweep
+from ablate.report.figures.comparison import draw
+from ablate.report.figures.heatmap import fix_layout, heatmap, save
+from ablate.report.figures.palette import SIGNED, UNSIGNED, colour, ink_on
+from ablate.report.figures.paper import TITLE, beside_the_paper, published
+from ablate.report.stats.order import order
+from ablate.report.stats.summary import paired_difference, summary
+from ablate.report.text.terminal import render
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.record import Failure, TrialResult, record_path, write_record
 from tests.conftest import op_spec
@@ -444,7 +444,7 @@ def test_collapse_is_shown(tmp_path):
 
 
 def test_importing_the_report_imports_no_torch():
-    code = "import sys, ablate.report.write, ablate.report.live; assert 'torch' not in sys.modules"
+    code = "import sys, ablate.report.write, ablate.report.text.live; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from ablate.report.comparison import compare, draw
-from ablate.report.grid import Cell, Grid
-from ablate.report.heatmap import heatmap
-from ablate.report.layers import layers
-from ablate.report.scale import BELOW, UNKNOWN, scale
+from ablate.report.data.grid import Cell, Grid
+from ablate.report.figures.comparison import compare, draw
+from ablate.report.figures.heatmap import heatmap
+from ablate.report.figures.scale import BELOW, UNKNOWN, scale
+from ablate.report.page.layers import layers
 
 OPS = tuple("abcdefg")
 METRICS = ("linear_top1", "linear_val_top1")

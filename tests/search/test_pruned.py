@@ -12,9 +12,9 @@ import pytest
 
 from ablate.config.sweep import NamedComposition
 from ablate.files import write_atomically
-from ablate.report import search as searched
 from ablate.report import write_report
-from ablate.report.sweep import read_sweep
+from ablate.report.data.results import read_sweep
+from ablate.report.figures import search as searched
 from ablate.search.propose import Known
 from ablate.search.run import values
 from ablate.sweep.plan import load_experiment, plan, save_experiment

@@ -21,11 +21,11 @@ from ablate.files import write_atomically
 from ablate.launch import start as launch
 from ablate.launch.estimate import Estimate
 from ablate.ops import parse_op, spec
-from ablate.report import search as searched
 from ablate.report import write_report
+from ablate.report.data.results import read_sweep
+from ablate.report.data.study import add_to_storage, check_storage
+from ablate.report.figures import search as searched
 from ablate.report.recommend import recommend
-from ablate.report.study import add_to_storage, check_storage
-from ablate.report.sweep import read_sweep
 from ablate.search import dry_run
 from ablate.search.budget import Budget
 from ablate.search.propose import TPE, Known, at_random, propose

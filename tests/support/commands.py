@@ -18,7 +18,7 @@ from pathlib import Path
 PRELOADED = [
     "ablate.cli",
     "ablate.planning.request",
-    "ablate.report.study",
+    "ablate.report.data.study",
     "ablate.report.write",
     "ablate.search.run",
     "ablate.launch.start",

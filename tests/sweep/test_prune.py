@@ -16,7 +16,7 @@ from ablate.files import write_atomically
 from ablate.launch.pace import seconds_left
 from ablate.launch.status import sweep_status
 from ablate.report import write_report
-from ablate.report.sweep import read_sweep
+from ablate.report.data.results import read_sweep
 from ablate.sweep.lease import Attempt, claim, running_directory
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.prune import RUNGS, check_seeds, cost, go_on, kept, on_plateau, prune, short_of, told

@@ -13,7 +13,7 @@ from ablate.launch.slurm.past import past
 from ablate.launch.slurm.submission import Array, Submission
 from ablate.launch.status import sweep_status
 from ablate.report import write_report
-from ablate.report.live import print_status, watch_status
+from ablate.report.text.live import print_status, watch_status
 from ablate.sweep.lease import _born, claim, running_directory
 from ablate.sweep.plan import plan, save_experiment
 from ablate.sweep.record import write_record

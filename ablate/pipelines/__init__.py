@@ -1,0 +1,1 @@
+"""A composition as code that runs without ``ablate``."""

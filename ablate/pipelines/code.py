@@ -1,0 +1,246 @@
+"""A composition as code that runs without ablate: a file for kornia, a file for torchvision; needs no torch.
+
+Only text is put together here, of the calls that :mod:`ablate.pipelines.steps` writes and of the classes in
+:mod:`ablate.pipelines.snippets` that they name. ``tests/report/test_pipelines.py`` runs the files and holds what they
+do against :class:`ablate.TransformPair`.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+
+from ablate.config.base import Branches, OpSpec
+from ablate.config.trial import Base
+from ablate.pipelines.steps import Library, NotExportable, call, crop_steps, steps
+
+__all__ = ["NotExportable", "kornia_code", "torchvision_code"]
+
+SNIPPETS = "ablate.pipelines.snippets"
+IMPORTS = {
+    "K": "import kornia.augmentation as K",
+    "v2": "from torchvision.transforms import v2",
+    "torch": "import torch",
+    "nn": "from torch import nn",
+}
+TO_FLOAT = ("v2.ToImage()", "v2.ToDtype(torch.float32, scale=True)", "v2.ToPureTensor()")
+WIDTH = 120
+Levels = tuple[int, int] | None
+Group = tuple[str, tuple[str, ...]]  # a comment and the steps below it
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A file of :mod:`ablate.pipelines.snippets`: its imports, what it defines and names, and the definitions' text."""
+
+    imports: tuple[ast.stmt, ...]
+    defines: frozenset[str]
+    uses: frozenset[str]
+    text: str
+
+
+def kornia_code(
+    specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None, levels: Levels = None
+) -> str:
+    """A file whose ``views`` makes two views of a float batch ``[N, 3, H, W]`` in [0, 1], with kornia.
+
+    Its ``load`` reads a file as the images were read that were judged.
+
+    Args:
+        specs: the composition, first op first, resolved.
+        image_size: side of the views in pixels.
+        branches: "one": only the first view is augmented, and both share one base crop; "two": both are augmented.
+        base: the base crop of one-branch pairs, None for two-branch ones.
+        levels: the values of 16-bit grey that became 0 and 255; None for images of 8 bits.
+
+    Raises:
+        NotExportable: a user's own op, one whose version is not the one that the code is for, or a variant of the
+            official code's.
+    """
+    return _file("kornia", specs, image_size, branches, base, levels)
+
+
+def torchvision_code(
+    specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None, levels: Levels = None
+) -> str:
+    """A file whose ``views`` makes two views of one RGB image, with torchvision's transforms v2.
+
+    The arguments are those of :func:`kornia_code`.
+
+    Raises:
+        NotExportable: as there; and a kornia class.
+    """
+    return _file("torchvision", specs, image_size, branches, base, levels)
+
+
+def _file(
+    library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, base: Base | None, levels: Levels
+) -> str:
+    loader = call("Load", levels=levels) if levels else "Load()"
+    body = f"load = {loader}\n\n{_body(library, specs, size, branches, base)}"
+    snippets = _needed(body)
+    used = _names(body)
+    imports = [statement for name, line in IMPORTS.items() if name in used for statement in ast.parse(line).body]
+    imports += [statement for snippet in snippets for statement in snippet.imports]
+    header = "\n".join(f"# {line}".rstrip() for line in _header(library, specs, size, branches))
+    head = f"{header}\n\n{_import_lines(imports)}\n"
+    return "\n\n".join([head, *(f"{snippet.text}\n" for snippet in snippets), body])
+
+
+def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Branches) -> list[str]:
+    """What the file is, for what it was written, how it is used."""
+    packages = ", ".join(f"{name} {version(name)}" for name in dict.fromkeys((library, "torch")))
+    if branches == "one":
+        applied = "Only the first of two views is augmented; the second is the base crop that both share."
+    elif _crops_stored(specs, branches):
+        applied = "Both views are augmented, each with its own draws; the crop takes the stored image itself."
+    else:
+        applied = "Both views are augmented, each with its own draws, from the same centre square."
+    if library == "kornia":
+        use = [
+            'image = load("image.png")  # PIL, RGB, as the images that were judged',
+            f"first, second = views(images)  # float [N, 3, H, W] in [0, 1] -> two of [N, 3, {size}, {size}]",
+        ]
+    else:
+        use = [
+            f'first, second = views(load("image.png"))  # PIL RGB, uint8 [3, H, W] -> two of float [3, {size}, {size}]',
+            'data = torchvision.datasets.ImageFolder("images", transform=views, loader=load)',
+        ]
+    return [
+        f"{'+'.join(spec.name for spec in specs) or 'none'}: augmentation for contrastive learning with {library},",
+        "written by ablate; it does not need ablate.",
+        "",
+        "The ops, first to last:" if specs else "There are no ops.",
+        *(f"  {call(spec.name, **spec.params)}" for spec in specs),
+        "",
+        applied,
+        "",
+        *(f"    {line}" for line in use),
+        "",
+        f"Written for {packages}.",
+        "The classes below do what the library lacks or does otherwise.",
+    ]
+
+
+def _body(library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, base: Base | None) -> str:
+    """The pipelines ``start`` and ``augment``, and ``views``."""
+    groups = [(spec.name, steps(spec, size, library)) for spec in specs]
+    argument = "images" if library == "kornia" else "image"
+    if branches == "one":
+        assert base is not None  # a configuration with one branch has a base
+        crop = crop_steps(base.model_dump(), size)
+        start = ("the crop that both views share", crop.kornia if library == "kornia" else crop.torchvision)
+        said = "The augmented crop, and the same crop as it is."
+        views = [f"shared = start({argument})", "return augment(shared), shared"]
+    else:
+        start = ("the stored image's centre", (call("CenterSquare", size),))
+        if _crops_stored(specs, branches):
+            box, *flip = groups[0][1]
+            start, groups[0] = ("crop", (box,)), ("crop's flip", tuple(flip))
+        said = "Two views, augmented independently."
+        views = [f"return augment(start({argument})), augment(start({argument}))"]
+    function = "\n    ".join([f"def views({argument}):", f'"""{said}"""', *views])
+    return f"{_start(library, *start)}\n\n{_sequence(library, 'augment', groups)}\n\n\n{function}\n"
+
+
+def _start(library: Library, comment: str, first: tuple[str, ...]) -> str:
+    """From the stored image to the size of the views.
+
+    With kornia it is not part of the sequence, which draws every step's parameters for the size that it is given.
+    """
+    if library == "torchvision":
+        return _sequence(library, "start", [("values in [0, 1]", TO_FLOAT), (comment, first)])
+    (step,) = first
+    return f"# {comment}: before the sequence, which draws for images of the size that it is given\nstart = {step}"
+
+
+def _crops_stored(specs: Sequence[OpSpec], branches: Branches) -> bool:
+    """True when the first op is a crop that takes the stored image itself (TransformPair)."""
+    return branches == "two" and bool(specs) and specs[0].name == "crop" and specs[0].params["p"] == 1
+
+
+def _sequence(library: Library, name: str, groups: Iterable[Group]) -> str:
+    """The assignment of a pipeline, one step a line."""
+    start, end = ("K.AugmentationSequential(", ")") if library == "kornia" else ("v2.Compose(\n    [", "    ]\n)")
+    indent = "    " if library == "kornia" else "        "
+    lines = []
+    for comment, group in groups:
+        if group:
+            lines += [f"{indent}# {comment}", *(_wrapped(step, indent) for step in group)]
+    return "\n".join([f"{name} = {start}", *lines, end]) if lines else f"{name} = nn.Identity()"
+
+
+def _wrapped(argument: str, indent: str) -> str:
+    """An argument and its comma; those of a call or a list go to lines of their own where one line is too short."""
+    line = f"{indent}{argument},"
+    if len(line) <= WIDTH:
+        return line
+    outer = ast.parse(f"_({argument})", mode="eval").body
+    assert isinstance(outer, ast.Call)
+    name = f"{outer.keywords[0].arg}=" if outer.keywords else ""
+    node = outer.keywords[0].value if outer.keywords else outer.args[0]
+    inside: list[ast.expr | ast.keyword]
+    if isinstance(node, ast.List):
+        opening, inside, closing = "[", [*node.elts], "]"
+    elif isinstance(node, ast.Call):
+        opening, inside, closing = f"{ast.unparse(node.func)}(", [*node.args, *node.keywords], ")"
+    else:
+        return line
+    lines = [_wrapped(ast.unparse(item), f"{indent}    ") for item in inside]
+    return "\n".join([f"{indent}{name}{opening}", *lines, f"{indent}{closing},"])
+
+
+def _needed(body: str) -> list[Snippet]:
+    """The snippets that ``body`` names and those that they build on, these before those."""
+    ordered: list[Snippet] = []
+
+    def add(names: frozenset[str]) -> None:
+        for snippet in _snippets():
+            if snippet.defines & names and snippet not in ordered:
+                add(snippet.uses - snippet.defines)
+                ordered.append(snippet)
+
+    add(_names(body))
+    return ordered
+
+
+@functools.cache
+def _snippets() -> tuple[Snippet, ...]:
+    sources = sorted((path for path in files(SNIPPETS).iterdir() if path.name.endswith(".py")), key=lambda p: p.name)
+    return tuple(_snippet(path.read_text(encoding="utf-8")) for path in sources if path.name != "__init__.py")
+
+
+def _snippet(source: str) -> Snippet:
+    statements = ast.parse(source).body
+    imports = [s for s in statements if isinstance(s, ast.Import | ast.ImportFrom)]
+    defined = [s for s in statements if isinstance(s, ast.ClassDef | ast.FunctionDef)]
+    text = "\n".join(source.splitlines()[defined[0].lineno - 1 :])
+    outside = tuple(s for s in imports if not (isinstance(s, ast.ImportFrom) and (s.module or "").startswith(SNIPPETS)))
+    return Snippet(outside, frozenset(s.name for s in defined), _names(text), text)
+
+
+def _names(code: str) -> frozenset[str]:
+    return frozenset(node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name))
+
+
+def _import_lines(statements: Iterable[ast.stmt]) -> str:
+    """The imports, each once, the standard library's first."""
+    plain, members = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    for statement in statements:
+        if isinstance(statement, ast.ImportFrom):
+            members[statement.module or ""].update(ast.unparse(alias) for alias in statement.names)
+        elif isinstance(statement, ast.Import):
+            for alias in statement.names:
+                plain[alias.name].add(ast.unparse(alias))
+    sections: dict[bool, list[str]] = {True: [], False: []}
+    for module in sorted(plain, key=str.lower):
+        sections[module in sys.stdlib_module_names] += [f"import {name}" for name in sorted(plain[module])]
+    for module in sorted(members, key=str.lower):
+        sections[module in sys.stdlib_module_names].append(f"from {module} import {', '.join(sorted(members[module]))}")
+    return "\n\n".join("\n".join(lines) for lines in sections.values() if lines)

@@ -1,0 +1,284 @@
+"""What each op is called in kornia and in torchvision, its parameters resolved to numbers; needs no torch.
+
+A step is a constructor call as text. Calls that begin with ``K.`` or ``v2.`` are the library's own; the others are
+classes of :mod:`ablate.pipelines.snippets`, for what the library lacks or does otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ablate.config.base import OpSpec
+from ablate.errors import UsageError
+
+Library = Literal["kornia", "torchvision"]
+Values = Mapping[str, Any]
+KORNIA = "kornia."
+TENSORS = {"RandomFisheye": ("center_x", "center_y", "gamma")}  # arguments that kornia takes as tensors only
+
+
+class NotExportable(UsageError):
+    """An op that a library's pipeline cannot hold."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """One op as steps, first to last, by library."""
+
+    kornia: tuple[str, ...] = ()
+    torchvision: tuple[str, ...] = ()
+
+
+Writer = Callable[[Values, int], Steps]
+_WRITERS: dict[str, tuple[int, Writer]] = {}
+
+
+def exportable() -> dict[str, int]:
+    """The ops that can be written as code, and the version of each that the code is for."""
+    return {name: version for name, (version, _) in _WRITERS.items()}
+
+
+def steps(spec: OpSpec, size: int, library: Library) -> tuple[str, ...]:
+    """The op as calls, for images of ``size`` pixels a side; none if it is switched off.
+
+    Raises:
+        NotExportable: a user's own op, one of another version, a parameter's value that pipelines do not have, a
+            kornia class for torchvision.
+    """
+    words = (*spec.name.split("."), *spec.params)
+    if not all(word.isidentifier() for word in words):  # it came from a file, and becomes code
+        raise NotExportable(
+            f"{spec.name!r} with the parameters {', '.join(map(repr, spec.params))} is not an op's call"
+        )
+    if spec.name.startswith(KORNIA):
+        if library != "kornia":
+            raise NotExportable(f"torchvision has no equal of {spec.name}: only the kornia pipeline can hold it")
+        return _adapted(spec)
+    if spec.name not in _WRITERS:
+        raise NotExportable(
+            f"there is no {library} pipeline with the op {spec.name!r}, whose code is its author's: "
+            "ablate's own ops and kornia's classes can be exported"
+        )
+    version, write = _WRITERS[spec.name]
+    if spec.version != version:
+        raise NotExportable(
+            f"the op {spec.name!r} has version {spec.version} in these records, and the {library} pipeline would be "
+            f"that of version {version}: its pixels have changed"
+        )
+    if spec.params["p"] == 0 or spec.params.get("strength") == 0:
+        return ()
+    written = write(spec.params, size)
+    return written.kornia if library == "kornia" else written.torchvision
+
+
+def literal(value: Any) -> str:
+    """``value`` as Python; lists are tuples, floats are without the last digits, where rounding errors live."""
+    if isinstance(value, list | tuple):
+        inside = ", ".join(literal(item) for item in value)
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    if isinstance(value, str):
+        return json.dumps(value)
+    return repr(float(f"{value:.12g}")) if isinstance(value, float) else repr(value)
+
+
+def call(name: str, /, *positional: Any, **named: Any) -> str:
+    """The text of a call with literal arguments."""
+    arguments = [literal(value) for value in positional] + [f"{key}={literal(value)}" for key, value in named.items()]
+    return f"{name}({', '.join(arguments)})"
+
+
+def writes(name: str, version: int = 1) -> Callable[[Writer], Writer]:
+    """Decorator: this function writes version ``version`` of the op ``name``."""
+
+    def decorate(writer: Writer) -> Writer:
+        _WRITERS[name] = (version, writer)
+        return writer
+
+    return decorate
+
+
+def _all_or_none(p: float, kornia: list[str], torchvision: list[str]) -> Steps:
+    """Steps that act with probability ``p``, together."""
+    if p == 1:
+        return Steps(tuple(kornia), tuple(torchvision))
+    return Steps((f"Sometimes({', '.join(kornia)}, p={literal(p)})",) if kornia else (), _apply(p, *torchvision))
+
+
+def _apply(p: float, *transforms: str) -> tuple[str, ...]:
+    """The transforms with probability ``p``, together."""
+    return transforms if p == 1 or not transforms else (f"v2.RandomApply([{', '.join(transforms)}], p={literal(p)})",)
+
+
+def _only(name: str, op: Values, **held: str) -> None:
+    """Raise NotExportable where a parameter has another value than the one that pipelines hold; records may lack it."""
+    for parameter, value in held.items():
+        if op.get(parameter, value) != value:
+            raise NotExportable(
+                f"there is no pipeline with {call(name, **{parameter: op[parameter]})}: kornia and torchvision have no "
+                f"equal; allowed: {parameter}={value!r}"
+            )
+
+
+def crop_steps(op: Values, size: int) -> Steps:
+    """The box alone, without flip, of an op ``crop`` or of a base crop.
+
+    Raises:
+        NotExportable: boxes or pixels as in the official code.
+    """
+    _only("crop", op, sampling="torchvision", resize="bilinear")
+    area, ratio = op["area"], op["ratio"]
+    return Steps(
+        (call("RandomResizedCrop", size, area=area, ratio=ratio),),
+        (call("v2.RandomResizedCrop", size, scale=area, ratio=ratio, antialias=True),),
+    )
+
+
+@writes("crop", version=2)
+def _crop(op: Values, size: int) -> Steps:
+    crop, flips = crop_steps(op, size), op["flip_p"] > 0
+    return _all_or_none(
+        op["p"],
+        [*crop.kornia, *[call("K.RandomHorizontalFlip", p=op["flip_p"])] * flips],
+        [*crop.torchvision, *[call("v2.RandomHorizontalFlip", p=op["flip_p"])] * flips],
+    )
+
+
+@writes("flip")
+def _flip(op: Values, size: int) -> Steps:
+    return Steps((call("K.RandomHorizontalFlip", p=op["p"]),), (call("v2.RandomHorizontalFlip", p=op["p"]),))
+
+
+@writes("jitter", version=2)
+def _jitter(op: Values, size: int) -> Steps:
+    _only("jitter", op, impl="torchvision")
+    ranges = {}
+    for name in ("brightness", "contrast", "saturation"):
+        reach = op[name] * op["strength"]
+        ranges[name] = (max(0.0, 1 - reach), 1 + reach)
+    turn = min(op["hue"] * op["strength"], 0.5)
+    ranges["hue"] = (-turn, turn)
+    return Steps((call("ColorJitter", **ranges, p=op["p"]),), _apply(op["p"], call("v2.ColorJitter", **ranges)))
+
+
+@writes("gray")
+def _gray(op: Values, size: int) -> Steps:
+    return Steps((call("K.RandomGrayscale", p=op["p"]),), (call("v2.RandomGrayscale", p=op["p"]),))
+
+
+@writes("color", version=2)
+def _color(op: Values, size: int) -> Steps:
+    _only("color", op, impl="torchvision")
+    parts = []
+    if op["jitter_p"] > 0:
+        parts.append(_jitter({**op, "p": op["jitter_p"]}, size))
+    if op["gray_p"] > 0:
+        parts.append(_gray({"p": op["gray_p"]}, size))
+    kornia, torchvision = [s for part in parts for s in part.kornia], [s for part in parts for s in part.torchvision]
+    return _all_or_none(op["p"], kornia, torchvision)
+
+
+@writes("blur", version=2)
+def _blur(op: Values, size: int) -> Steps:
+    taps = min(max(int(size * op["kernel"]) // 2 * 2 + 1, 5), 2 * size - 1)
+    sigma = [value * op["strength"] for value in op["sigma"]]
+    return Steps(
+        (call("K.RandomGaussianBlur", (taps, taps), sigma, border_type="reflect", p=op["p"]),),
+        _apply(op["p"], call("v2.GaussianBlur", taps, sigma)),
+    )
+
+
+@writes("sharpen")
+def _sharpen(op: Values, size: int) -> Steps:
+    amount = op["amount"] * op["strength"]
+    own = call("Sharpen", amount, p=op["p"])
+    kornia = call("K.RandomSharpness", (1 - amount, 1 + amount), p=op["p"]) if amount <= 1 and size >= 3 else own
+    return Steps((kornia,), (own,))
+
+
+@writes("sobel")
+def _sobel(op: Values, size: int) -> Steps:
+    signed = {"signed": True} if op.get("signed") else {}
+    return _same(call("Sobel", p=op["p"], **signed))
+
+
+@writes("cutout")
+def _cutout(op: Values, size: int) -> Steps:
+    side, fill = min(round(size * op["size"] * op["strength"]), size), op.get("fill", 0.0)
+    return _same(call("Cutout", side, p=op["p"], **({"fill": fill} if fill else {})))
+
+
+@writes("noise")
+def _noise(op: Values, size: int) -> Steps:
+    return _same(call("Noise", [value * op["strength"] for value in op["sigma"]], p=op["p"]))
+
+
+@writes("rotate")
+def _rotate(op: Values, size: int) -> Steps:
+    turns = "v2.RandomChoice([v2.RandomRotation((angle, angle)) for angle in (90, 180, 270)])"
+    return Steps((call("QuarterTurns", p=op["p"]),), _apply(op["p"], turns))
+
+
+@writes("affine")
+def _affine(op: Values, size: int) -> Steps:
+    degrees, translate, scale, shear = (
+        op[name] * op["strength"] for name in ("degrees", "translate", "scale", "shear")
+    )
+    ranges = {"translate": (translate, translate), "scale": (1 - scale, 1 + scale), "shear": (-shear, shear)}
+    return Steps(
+        (call("K.RandomAffine", degrees, **ranges, p=op["p"]),),
+        (call("Affine", degrees, translate=translate, scale=scale, shear=shear, p=op["p"]),),
+    )
+
+
+@writes("perspective")
+def _perspective(op: Values, size: int) -> Steps:
+    return _same(call("Perspective", op["distortion"] * op["strength"], p=op["p"]))
+
+
+@writes("elastic")
+def _elastic(op: Values, size: int) -> Steps:
+    return _same(call("Elastic", alpha=op["alpha"] * op["strength"], sigma=op["sigma"], p=op["p"]))
+
+
+@writes("solarize")
+def _solarize(op: Values, size: int) -> Steps:
+    threshold = op["threshold"]
+    return Steps(
+        (call("K.RandomSolarize", (threshold, threshold), additions=(0.0, 0.0), p=op["p"]),),
+        (call("v2.RandomSolarize", threshold, p=op["p"]),),
+    )
+
+
+@writes("invert")
+def _invert(op: Values, size: int) -> Steps:
+    return Steps((call("K.RandomInvert", p=op["p"]),), (call("v2.RandomInvert", p=op["p"]),))
+
+
+@writes("posterize")
+def _posterize(op: Values, size: int) -> Steps:
+    low, high = op["bits"]
+    each = f"v2.RandomChoice([v2.RandomPosterize(bits, p=1.0) for bits in range({low}, {high + 1})])"
+    return Steps((call("Posterize", (low, high), p=op["p"]),), _apply(op["p"], each))
+
+
+@writes("equalize")
+def _equalize(op: Values, size: int) -> Steps:
+    return Steps((call("K.RandomEqualize", p=op["p"]),), (call("Equalize", p=op["p"]),))
+
+
+def _same(step: str) -> Steps:
+    """A class of ours in both pipelines."""
+    return Steps((step,), (step,))
+
+
+def _adapted(spec: OpSpec) -> tuple[str, ...]:
+    """A kornia class with the arguments that were given; its result is clipped, as the adapter does."""
+    name = spec.name.removeprefix(KORNIA)
+    arguments = [
+        f"{key}=torch.tensor({literal(value)})" if key in TENSORS.get(name, ()) else f"{key}={literal(value)}"
+        for key, value in spec.params.items()
+    ]
+    return (f"K.{name}({', '.join(arguments)})", "Clip()")

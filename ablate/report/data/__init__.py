@@ -1,0 +1,1 @@
+"""What a sweep's directory holds, read for reports and other tools."""

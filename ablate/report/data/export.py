@@ -1,0 +1,112 @@
+"""The trials of a sweep for other tools: a CSV or Parquet table, or an Optuna study. Needs no torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from ablate.config.sweep import Trial
+from ablate.errors import UsageError
+from ablate.files import check_file, write_atomically
+from ablate.report.data.results import Sweep
+from ablate.report.data.study import write_study
+from ablate.sweep.record import TrialResult
+
+Format = Literal["csv", "parquet", "optuna"]
+SUFFIX: dict[Format, str] = {"csv": "trials.csv", "parquet": "trials.parquet", "optuna": "study.db"}
+
+
+def export(sweep: Sweep, to: Format, out: Path | None = None) -> Path:
+    """Write every planned trial to ``out`` (default: ``DIR/report/trials.csv``, ``trials.parquet`` or ``study.db``).
+
+    What is there is replaced, as a whole.
+
+    Raises:
+        UsageError: the Parquet library is not installed; ``out`` is a directory, or lies in none that can be written.
+        DiskTrouble: the disk refused.
+    """
+    path = out or sweep.directory / "report" / SUFFIX[to]
+    if out:
+        check_file(out)
+    if to == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise UsageError("Parquet files need pyarrow: pip install 'ablate[parquet]'")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if to == "optuna":
+        _replace(path, sweep)
+    else:
+        _write_table(path, to, rows(sweep))
+    return path
+
+
+def rows(sweep: Sweep) -> list[dict[str, Any]]:
+    """One row per planned trial, in the order of the plan.
+
+    Where it stands, what became of it (``missing`` without a record), every metric (fractions), ``seconds.*``, the
+    whole configuration as ``config.*`` (the composition as JSON, and every op's parameters as ``op1.*``, ``op2.*``),
+    ``version.*`` and ``host.*``.
+    """
+    return [_row(trial, sweep.records.get(trial.id)) for trial in sweep.trials]
+
+
+def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": trial.id, "key": trial.config.key, "seed": trial.seed, "label": trial.label}
+    row |= {"row": trial.row, "column": trial.column, "reference": trial.reference}
+    row |= {"status": record.status if record else "missing", "flags": " ".join(record.flags) if record else ""}
+    if record:
+        row |= {"attempts": record.attempts, "when": record.when}
+        row |= {"error": f"{record.error.type}: {record.error.message}" if record.error else None}
+        row |= record.metrics | {f"seconds.{name}": value for name, value in record.timings.items()}
+    config = trial.config.model_dump(mode="json")
+    row["composition"] = json.dumps(config.pop("composition"))
+    for number, spec in enumerate(trial.config.composition, start=1):
+        row |= {f"op{number}": spec.name, f"op{number}.version": spec.version}
+        row |= {f"op{number}.{name}": _plain(value) for name, value in spec.params.items()}
+    row |= _flat(config, "config")
+    if record:
+        row |= _flat(record.versions, "version") | _flat(record.host, "host")
+    return row
+
+
+def _flat(value: dict[str, Any], prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, item in value.items():
+        nested = _flat(item, f"{prefix}.{name}") if isinstance(item, dict) else {f"{prefix}.{name}": _plain(item)}
+        found |= nested
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A column has one type: lists become JSON."""
+    return json.dumps(value) if isinstance(value, list | tuple) else value
+
+
+def _write_table(path: Path, to: Format, content: list[dict[str, Any]]) -> None:
+    import pandas as pd
+
+    table, buffer = pd.DataFrame(content), io.BytesIO()
+    if to == "csv":
+        table.to_csv(buffer, index=False)
+    else:
+        mixed = [name for name in table.columns if table[name].dropna().map(type).nunique() > 1]
+        table = table.astype(
+            dict.fromkeys(mixed, "string")
+        )  # a parameter that is a number for one op, a text for another
+        table.to_parquet(buffer, index=False, engine="pyarrow")
+    write_atomically(path, buffer.getvalue())
+
+
+def _replace(path: Path, sweep: Sweep) -> None:
+    """Build the study beside ``path`` and rename it: SQLite writes a file in many steps."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
+    os.close(handle)
+    try:
+        write_study(sweep, Path(name))
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -1,0 +1,296 @@
+"""The grid as its readers see it: cells with their seeds, row averages, references. Built from a table of trials."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from ablate.config.measure import Measure, measured_by, on_validation
+from ablate.config.sweep import Trial
+from ablate.sweep.record import ROTATION_NOT_APPLICABLE, TrialResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablate.config.sweep import ClassCounts
+
+LINEAR, ROTATION = "linear_top1", "rotation_top1"
+METRICS = (LINEAR, "linear_val_top1", "knn_top1", "linear_balanced_accuracy")
+FURTHER = (
+    *("sgd_top1", "online_top1", "classifier_top1", "z_linear_top1"),
+    *("linear_val_balanced_accuracy", "knn_balanced_accuracy", "sgd_balanced_accuracy", "online_balanced_accuracy"),
+    *("classifier_balanced_accuracy", "z_linear_balanced_accuracy"),
+    *(ROTATION, "rotation_val_top1", "rankme", "common_alignment", "common_uniformity", "alignment", "uniformity"),
+)
+MAJORITY = "majority class"
+"""The reference that always predicts the largest class of the training images."""
+Status = Literal["done", "partial", "failed", "missing", "not judged", "left out", "pruned"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One composition (or reference): by metric, the value of every seed that has one, as a fraction.
+
+    ``metric`` is what the grid is about: linear evaluation (top-1 or balanced accuracy) or, without labels, rotation
+    prediction. ``ops`` are the names of its composition's, where they are known; in a grid its row's and its column's.
+    What was never ``trained`` has its values under seed 0.
+    """
+
+    label: str
+    values: dict[str, dict[int, float]] = field(default_factory=dict)
+    planned: int = 0
+    failed: int = 0
+    pruned: int = 0
+    flags: tuple[str, ...] = ()
+    metric: str = LINEAR
+    ops: tuple[str, ...] = ()
+    trained: bool = True
+
+    def seeds(self, metric: str | None = None) -> dict[int, float]:
+        """Seed -> value, of ``metric`` or the grid's own."""
+        return self.values.get(metric or self.metric, {})
+
+    @property
+    def n(self) -> int:
+        """Seeds with a result."""
+        return len(self.seeds())
+
+    @property
+    def status(self) -> Status:
+        """Done: every planned seed has a result; partial: some; failed: none, and one failed; missing: none yet.
+
+        Not judged: the composition turns images, which rotation prediction cannot judge. Left out: not planned.
+        Pruned: it fell behind, and was not trained to the end.
+        """
+        if self.n:
+            return "done" if self.n == self.planned else "partial"
+        if self.metric == ROTATION and ROTATION_NOT_APPLICABLE in self.flags:
+            return "not judged"
+        if not self.planned:
+            return "left out"
+        if self.pruned:
+            return "pruned"
+        return "failed" if self.failed else "missing"
+
+    @property
+    def validation(self) -> float | None:
+        """The mean over seeds of the metric on the validation split, by which winners are chosen."""
+        return self.mean(on_validation(self.metric))
+
+    def mean(self, metric: str | None = None) -> float | None:
+        """The mean over seeds, or None without any."""
+        values = self.seeds(metric).values()
+        return statistics.fmean(values) if values else None
+
+    def std(self, metric: str | None = None) -> float | None:
+        """The sample standard deviation over seeds (n - 1), or None below two."""
+        values = list(self.seeds(metric).values())
+        return statistics.stdev(values) if len(values) > 1 else None
+
+
+@dataclass(frozen=True, repr=False)
+class Grid:
+    """``cells[row, column]`` for every ordered pair of ``ops``, left out or not; the diagonal is the op alone.
+
+    ``further`` are compositions that have no place among them, by their labels. ``acts`` says on which share of images
+    an op acts; ops of which that is not known are not in it.
+    """
+
+    ops: tuple[str, ...]
+    cells: dict[tuple[str, str], Cell]
+    references: dict[str, Cell]
+    metric: str = LINEAR
+    further: dict[str, Cell] = field(default_factory=dict)
+    acts: dict[str, float] = field(default_factory=dict)
+
+    def acts_on(self, op: str) -> str:
+        """``84 %``, the share of images on which the op acts; nothing where it is all of them, or not known."""
+        share = self.acts.get(op, 1.0)
+        return f"{100 * share:.0f} %" if share < 1 else ""
+
+    @property
+    def seldom(self) -> list[str]:
+        """The ops that act on fewer than all images, in a sentence; without it row averages are taken for too much."""
+        shares = [f"{op} {share}" for op in self.ops if (share := self.acts_on(op))]
+        return [f"Share of images on which an op acts, where not all: {', '.join(shares)}."] if shares else []
+
+    def __repr__(self) -> str:
+        return (
+            f"<Grid of {', '.join(self.ops) or 'no ops'}: {len(self.with_results)} of {len(self.compositions)} cells>"
+        )
+
+    @property
+    def compositions(self) -> list[Cell]:
+        """The grid's cells that are planned, row by row, and the further compositions."""
+        return [cell for cell in (*self.cells.values(), *self.further.values()) if cell.status != "left out"]
+
+    @property
+    def measure(self) -> Measure:
+        """Top-1 or balanced accuracy: by which cells are chosen and shown."""
+        return "balanced" if self.metric == measured_by(LINEAR, "balanced") else "top1"
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is about linear evaluation, not rotation prediction."""
+        return self.metric != ROTATION
+
+    @property
+    def knn(self) -> str:
+        """The metric of kNN on the test set, by the grid's measure."""
+        return measured_by("knn_top1", self.measure)
+
+    @property
+    def validation_metric(self) -> str:
+        """The grid's metric on the validation split, by which winners are chosen."""
+        return on_validation(self.metric)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What its tables show: linear evaluation and kNN (if there are labels), and whatever else is known."""
+        known = {metric for cell in (*self.compositions, *self.references.values()) for metric in cell.values}
+        usual = METRICS if self.is_linear else ()
+        return (*usual, *(metric for metric in FURTHER if metric in known))
+
+    def average(self, row: str, metric: str | None = None) -> float | None:
+        """The mean over all k cells of a row, the diagonal included, as in Figure 5; None while a result is missing."""
+        means = [self.cells[row, column].mean(metric) for column in self.ops]
+        known = [mean for mean in means if mean is not None]
+        return statistics.fmean(known) if len(known) == len(means) else None
+
+    @property
+    def singles(self) -> list[Cell]:
+        """The diagonal's cells that have a result."""
+        return [self.cells[op, op] for op in self.ops if self.cells[op, op].n]
+
+    @property
+    def with_results(self) -> list[Cell]:
+        """All compositions that have a result."""
+        return [cell for cell in self.compositions if cell.n]
+
+
+def sweep_rows(trials: Sequence[Trial], records: dict[str, TrialResult]) -> list[dict[str, Any]]:
+    """One row per planned trial, under the labels of this sweep's plan; status ``missing`` where there is no record."""
+    return [_row(trial, records.get(trial.id)) for trial in trials]
+
+
+def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
+    return {
+        "key": trial.config.key,
+        "seed": trial.seed,
+        "label": trial.label,
+        "row": None if trial.point else trial.row,  # on further axes a grid is one of many
+        "column": None if trial.point else trial.column,
+        "ops": "+".join(spec.name for spec in trial.config.composition),
+        "reference": trial.reference,
+        "status": record.status if record else "missing",
+        "flags": ",".join(record.flags) if record else "",
+        **(record.metrics if record else {}),
+    }
+
+
+def grid_of(
+    table: pd.DataFrame | list[dict[str, Any]],
+    measure: Measure = "top1",
+    counts: ClassCounts | None = None,
+    acts: Mapping[str, float | None] | None = None,
+) -> Grid:
+    """The grid of a table as :func:`ablate.load_results` or :func:`sweep_rows` give it.
+
+    Ops stand in the order in which they first occur as a row, then as a column.
+
+    Args:
+        table: a row per trial.
+        measure: by which cells are chosen and shown; top-1 all the same where a trial lacks what the other needs.
+        counts: of the images' classes; where they are known, the majority class stands among the references.
+        acts: by op, on which share of images it acts.
+    """
+    if isinstance(table, list):
+        rows = table
+    else:
+        rows = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
+        measure = table.attrs.get("measure", measure)
+    in_grid = [row for row in rows if _text(row["row"])]
+    ops = tuple(dict.fromkeys([*(row["row"] for row in in_grid), *(row["column"] for row in in_grid)]))
+    by_cell: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in in_grid:
+        by_cell.setdefault((row["row"], row["column"]), []).append(row)
+    metric = _metric(rows, measure)
+    labels = {(a, b): a if a == b else f"{a}+{b}" for a in ops for b in ops}
+    cells = {place: _cell(label, by_cell.get(place, []), metric, place) for place, label in labels.items()}
+    names = dict.fromkeys(row["reference"] for row in rows if _text(row["reference"]))
+    references = {name: _cell(name, [row for row in rows if row["reference"] == name], metric) for name in names}
+    beside = dict.fromkeys(row["label"] for row in rows if not _text(row["row"]) and not _text(row["reference"]))
+    further = {name: _cell(name, [row for row in rows if row["label"] == name], metric) for name in beside}
+    if counts and metric != ROTATION:
+        known = {name for cell in (*cells.values(), *references.values(), *further.values()) for name in cell.values}
+        references[MAJORITY] = _majority(counts, known, metric)
+    return Grid(ops, cells, references, metric, further, {op: p for op, p in (acts or {}).items() if p is not None})
+
+
+def lacking(rows: list[dict[str, Any]], measure: Measure) -> tuple[int, int]:
+    """How many trials with linear evaluation lack what is needed to choose by ``measure``, and of how many."""
+    known = [row for row in rows if _number(row.get(LINEAR))]
+    needed = on_validation(measured_by(LINEAR, measure))
+    return sum(not _number(row.get(needed)) for row in known), len(known)
+
+
+def _majority(counts: ClassCounts, known: set[str], metric: str) -> Cell:
+    """Always predicting the largest class: of the ``known`` accuracies, those that need labels."""
+    largest = counts.train.index(max(counts.train))
+    values: dict[str, dict[int, float]] = {}
+    for name in known | {metric, on_validation(metric)}:
+        images = counts.validation if "_val_" in name else counts.test
+        present = sum(count > 0 for count in images)
+        if name.endswith("_top1") and not name.startswith("rotation_") and present:
+            values[name] = {0: images[largest] / sum(images)}
+        elif name.endswith("_balanced_accuracy") and present:
+            values[name] = {0: (images[largest] > 0) / present}
+    return Cell(MAJORITY, values, planned=1, metric=metric, trained=False)
+
+
+def _metric(rows: list[dict[str, Any]], measure: Measure) -> str:
+    """Linear evaluation, unless no trial has it and rotation prediction was made."""
+    if any(_number(row.get(LINEAR)) for row in rows):
+        return LINEAR if lacking(rows, measure)[0] else measured_by(LINEAR, measure)
+    rotation = any(_number(row.get(ROTATION)) or ROTATION_NOT_APPLICABLE in _flags(row) for row in rows)
+    return ROTATION if rotation else measured_by(LINEAR, measure)
+
+
+def _flags(row: dict[str, Any]) -> list[str]:
+    return [flag for flag in str(row.get("flags") or "").split(",") if flag]
+
+
+def _cell(label: str, rows: list[dict[str, Any]], metric: str, ops: tuple[str, ...] = ()) -> Cell:
+    done = [row for row in rows if row["status"] == "done"]
+    by_metric = {
+        name: {int(row["seed"]): float(row[name]) for row in done if _number(row.get(name))}
+        for name in (*METRICS, *FURTHER)
+    }
+    values = {name: seeds for name, seeds in by_metric.items() if seeds}
+    flags = sorted({flag for row in done for flag in _flags(row)})
+    failed = sum(row["status"] == "failed" for row in rows)
+    pruned = sum(row["status"] == "pruned" for row in rows)
+    return Cell(label, values, len(rows), failed, pruned, tuple(flags), metric, ops or _ops(rows))
+
+
+def _ops(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The names of a composition's ops, where the table has them."""
+    known = next((row["ops"] for row in rows if _text(row.get("ops"))), "")
+    return tuple(known.split("+")) if known else ()
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, float | int) and not math.isnan(value)
+
+
+def composition(trial: Trial) -> str:
+    """What a cell is called without its point on the axes."""
+    point = ", ".join(f"{name}={value}" for name, value in trial.point.items())
+    return trial.label.removesuffix(f", {point}") if point else trial.label

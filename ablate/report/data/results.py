@@ -1,0 +1,141 @@
+"""A sweep as its reports read it: the plan, the records, the grid that they make."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablate.config.measure import Measure, reason
+from ablate.config.sweep import Experiment, Trial
+from ablate.console import command, counted
+from ablate.report.data.grid import Grid, grid_of, lacking, sweep_rows
+from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.record import TrialResult, read_records
+
+POINTS = 40  # of a training curve: as many as a small plot can show
+
+
+@dataclass(frozen=True, repr=False)
+class Sweep:
+    """What a directory holds; ``records`` by trial id, with thinned histories; ``damaged`` are unreadable files.
+
+    ``measured`` says in sentences which accuracy chooses, where that needs saying.
+    """
+
+    directory: Path
+    experiment: Experiment
+    trials: list[Trial]
+    records: dict[str, TrialResult]
+    damaged: list[Path]
+    grid: Grid
+    measured: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Sweep {self.directory}: {self}, {len(self.records)} of {len(self.trials)} trials>"
+
+    @property
+    def failed(self) -> list[TrialResult]:
+        """The records of failed trials, in plan order."""
+        known = (self.records.get(trial.id) for trial in self.trials)
+        return [record for record in known if record and record.status == "failed"]
+
+    @property
+    def ended(self) -> int:
+        """How many trials have a readable record."""
+        return sum(trial.id in self.records for trial in self.trials)
+
+    @property
+    def pending(self) -> list[Trial]:
+        """The trials without a readable record that can change which composition is the best, or whether it is good.
+
+        Those of compositions and of the untrained encoder; no other reference has a say.
+        """
+        return [t for t in self.trials if t.id not in self.records and t.reference in (None, "untrained")]
+
+    def seconds(self, label: str) -> float:
+        """What a trial of a cell or reference took, in seconds of :attr:`unit`: the median over seeds; 0 if unknown."""
+        name = "cpu" if self.experiment.shared.device == "cpu" else "total"
+        records = (self.records.get(trial.id) for trial in self.trials if trial.label == label)
+        known = [record.timings[name] for record in records if record and name in record.timings]
+        return statistics.median(known) if known else 0.0
+
+    @property
+    def unit(self) -> str:
+        """What its time is counted in: ``CPU time``, of all cores, or ``GPU time``."""
+        return "CPU time" if self.experiment.shared.device == "cpu" else "GPU time"
+
+    def __str__(self) -> str:
+        """``glyphs, one-branch simclr, resnet8, 15 epochs, 3 seeds``."""
+        shared, seeds = self.experiment.shared, len(self.experiment.seeds)
+        return ", ".join([shared.data.name, self.setting, counted(seeds, "seed")])
+
+    @property
+    def setting(self) -> str:
+        """``one-branch simclr, resnet8, 15 epochs``; where an axis varies it, every value: ``6 or 12 epochs``."""
+        configs = [v.shared for v in self.experiment.variants] or [self.experiment.shared]
+
+        def each(values: Iterable[object]) -> str:
+            return " or ".join(dict.fromkeys(map(str, values)))
+
+        epochs = list(dict.fromkeys(config.epochs for config in configs))
+        length = counted(epochs[0], "epoch") if len(epochs) == 1 else f"{each(epochs)} epochs"
+        branches, objective = each(c.branches for c in configs), each(c.objective for c in configs)
+        return f"{branches}-branch {objective}, {each(c.encoder.name for c in configs)}, {length}"
+
+    @property
+    def by_variant(self) -> dict[str, Grid]:
+        """The grid of ops at every point of the axes, by the point's name; empty without ops or axes."""
+        if not self.experiment.ops:
+            return {}
+        found: dict[str, list[Trial]] = {}
+        for trial in self.trials:
+            name = ", ".join(f"{axis}={value}" for axis, value in trial.point.items())
+            found.setdefault(name, []).append(trial.model_copy(update={"point": {}}))
+        references = found.pop("", [])
+        return (
+            {
+                name: _grid(sweep_rows([*references, *trials], self.records), self.grid.measure, self.experiment)
+                for name, trials in found.items()
+            }
+            if self.experiment.variants
+            else {}
+        )
+
+
+def read_sweep(directory: str | Path, measure: Measure | None = None) -> Sweep:
+    """Read a sweep's directory; ``measure`` is the accuracy that chooses, by default what the sweep was planned with.
+
+    Raises:
+        UsageError: it is not a sweep's.
+    """
+    directory = Path(directory)
+    experiment = load_experiment(directory)
+    trials = plan(experiment)
+    records, damaged = read_records(directory, trials, points=POINTS)
+    rows = sweep_rows(trials, records)
+    grid = _grid(rows, measure or experiment.measure, experiment)
+    told = _measured(directory, experiment, measure, rows) if grid.is_linear else ()
+    return Sweep(directory, experiment, trials, records, damaged, grid, told)
+
+
+def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: Experiment) -> Grid:
+    return grid_of(rows, measure, experiment.class_counts, {op.label: op.acts for op in experiment.ops})
+
+
+def _measured(
+    directory: Path, experiment: Experiment, asked: Measure | None, rows: list[dict[str, Any]]
+) -> tuple[str, ...]:
+    """Which accuracy chooses, and why; empty for top-1 by the rule, or by a sweep that knows no other."""
+    measure = asked or experiment.measure
+    short, of = lacking(rows, measure)
+    if short:
+        again = command("ablate", "evaluate", directory, "--protocol", "linear", "--again")
+        return (
+            f"Top-1 chooses: {short} of {counted(of, 'trial')} have no balanced accuracy on validation, which earlier "
+            f"versions did not record; {again} adds it to trials whose encoders were kept.",
+        )
+    sentence = reason(measure, experiment.class_counts.train if experiment.class_counts else ())
+    return (sentence,) if sentence else ()

@@ -1,0 +1,1 @@
+"""Figures: heatmaps and what stands beside them."""

@@ -1,0 +1,263 @@
+"""Accuracy along an axis: a setting that varies, or one number of one op (Table 1, Figures 8 and 9 of the paper)."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ablate.config.base import OpSpec
+from ablate.config.measure import measured_by
+from ablate.config.sweep import Trial
+from ablate.report.data.grid import Cell, Grid, composition
+from ablate.report.data.results import Sweep
+from ablate.report.figures.heatmap import NAMES, STYLE, as_svg
+from ablate.report.section import Section
+from ablate.report.stats.summary import percent
+
+FEWEST = 3  # strengths that make an axis: two compositions may differ in one number by chance
+MOST = 12  # lines that can be told apart in one figure
+WIDE = 8  # highest by lowest value, from which an axis is logarithmic
+STEP = 0.012  # of the axis, between the points of neighbouring lines
+CLOSE = 0.05  # of the axis: references that are closer share a label
+ABOVE = 4  # lines whose legend has room above the axes
+COLOURS = ("#31688e", "#b2182b", "#35b779", "#8a6d00", "#7b3294", "#000000")
+MARKERS = "os^D"
+BESIDE = {"z_linear_top1": ("--", " at z"), "classifier_top1": (":", ", its classifier")}
+"""Metrics that stand beside linear evaluation at h: how their lines are drawn, and what is added to their names."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """The cells along an axis that have everything else in common; by what their value is called."""
+
+    name: str
+    cells: dict[str, Cell]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """``values`` in their order, as they are called; every cell of the sweep with a result is on one of ``lines``."""
+
+    name: str
+    values: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+def axis(sweep: Sweep) -> Axis | None:
+    """The axis along which a sweep is best shown: a strength, else a setting with numbers, else the longest.
+
+    None without any, and where one would take more than twelve lines.
+    """
+    if sweep.experiment.search:
+        return None  # a search has no design: what else varies along an axis is where it looked
+    trials = {trial.label: trial for trial in sweep.trials if trial.reference is None}
+    found = _strength(sweep, trials) or _setting(sweep, trials)
+    return found if found and 0 < len(found.lines) <= MOST else None
+
+
+def _setting(sweep: Sweep, trials: Mapping[str, Trial]) -> Axis | None:
+    axes = {name: values for name, values in sweep.experiment.axes.items() if len(values) > 1}
+    if not axes:
+        return None
+    name = max(axes, key=lambda name: (numbers(axes[name]) is not None, len(axes[name])))
+    points = [variant.values for variant in sweep.experiment.variants]
+    # An axis that goes hand in hand with the chosen one says nothing more.
+    tied = {other for other in axes if len({(point[name], point[other]) for point in points}) == len(axes[name])}
+    lines: dict[tuple[str, ...], dict[str, Cell]] = defaultdict(dict)
+    for cell in sweep.grid.with_results:
+        point = trials[cell.label].point
+        rest = [_called(other, value) for other, value in point.items() if other in axes and other not in tied]
+        lines[composition(trials[cell.label]), *rest][point[name]] = cell
+    values = sorted(axes[name], key=float) if numbers(axes[name]) else axes[name]
+    return Axis(name, tuple(values), _named(lines))
+
+
+def _strength(sweep: Sweep, trials: Mapping[str, Trial]) -> Axis | None:
+    """The number of an op that takes most values among compositions that are equal otherwise."""
+    groups: dict[tuple[str, str], dict[tuple[str, ...], dict[str, Cell]]] = defaultdict(lambda: defaultdict(dict))
+    for cell in sweep.grid.with_results:
+        trial = trials[cell.label]
+        rest = [_called(name, value) for name, value in trial.point.items()]
+        ops = "+".join(spec.name for spec in trial.config.composition)
+        for place, spec in enumerate(trial.config.composition):
+            for name, value in spec.params.items():
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    line = ops, *rest, _others(trial.config.composition, place, name)
+                    groups[spec.name, name][line].setdefault(f"{value:g}", cell)
+    longest = {key: max(map(len, lines.values())) for key, lines in groups.items()}
+    if max(longest.values(), default=0) < FEWEST:
+        return None
+    (op, parameter), lines = max(groups.items(), key=lambda item: longest[item[0]])
+    values = sorted({value for cells in lines.values() for value in cells}, key=float)
+    return Axis(f"{parameter} of {op}", tuple(values), _named({key[:-1]: cells for key, cells in lines.items()}))
+
+
+def _named(lines: Mapping[tuple[str, ...], dict[str, Cell]]) -> tuple[Line, ...]:
+    """Lines under what tells them apart."""
+    telling = [len(set(parts)) > 1 for parts in zip(*lines, strict=True)]
+    return tuple(
+        Line(", ".join(part for part, tells in zip(key, telling, strict=True) if tells), cells)
+        for key, cells in lines.items()
+    )
+
+
+def _called(name: str, value: str) -> str:
+    return value if numbers([value]) is None else f"{in_words(name)} = {value}"
+
+
+def in_words(name: str) -> str:
+    """``batch size`` of the setting ``batch_size``."""
+    return name.replace("_", " ").replace(".", " ")
+
+
+def numbers(values: Sequence[str]) -> list[float] | None:
+    """``values`` as numbers, if all of them are."""
+    try:
+        return [float(value) for value in values]
+    except ValueError:
+        return None
+
+
+def _others(composition: Sequence[OpSpec], place: int, name: str) -> str:
+    """The composition without that one number."""
+    plain = [spec.model_dump(mode="json") for spec in composition]
+    plain[place]["params"] = {key: value for key, value in plain[place]["params"].items() if key != name}
+    return json.dumps([place, plain], sort_keys=True)
+
+
+def section(sweep: Sweep) -> list[Section]:
+    """The axis as a figure of the page, and a table per metric; none without an axis."""
+    found = axis(sweep)
+    if found is None:
+        return []
+    name = in_words(found.name)
+    made = [Section(f"Accuracy by {name}", figure=as_svg(draw([(sweep, found)])))]
+    for metric in _known(sweep.grid, found):
+        rows = tuple((line.name, *(_percent(line, value, metric) for value in found.values)) for line in found.lines)
+        made.append(Section(f"{title(metric)} by {name}", (), (name, *found.values), rows))
+    return made
+
+
+def _percent(line: Line, value: str, metric: str) -> str:
+    """In percent, which the title says; empty where the line has no cell, or the cell no such metric."""
+    cell = line.cells.get(value)
+    return percent(cell, metric).removesuffix(" %") if cell and cell.seeds(metric) else ""
+
+
+def title(metric: str) -> str:
+    """``Linear evaluation top-1 (%)``."""
+    return NAMES[metric][0].upper() + NAMES[metric][1:]
+
+
+def _known(grid: Grid, found: Axis) -> list[str]:
+    cells = [cell for line in found.lines for cell in line.cells.values()]
+    beside = [measured_by(metric, grid.measure) for metric in BESIDE]
+    return [grid.metric, *(metric for metric in beside if any(cell.seeds(metric) for cell in cells))]
+
+
+def draw(sweeps: Sequence[tuple[Sweep, Axis]]) -> Figure:
+    """Means with standard deviations over seeds; the first sweep's references are dashed lines across.
+
+    Solid lines are linear evaluation of h, dashed ones of z, dotted ones a supervised encoder's own classifier.
+    """
+    first, along = sweeps[0]
+    values = list(dict.fromkeys(value for _, found in sweeps for value in found.values))
+    known = numbers(values)
+    at = dict(zip(values, known or range(len(values)), strict=True))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.6, 2.7), layout="constrained")
+        axes = figure.subplots()
+        logarithmic = _ticks(axes, at, numeric=known is not None)
+        drawn = [(sweep, found, line) for sweep, found in sweeps for line in found.lines]
+        for number, (sweep, found, line) in enumerate(drawn):
+            name = ", ".join(filter(None, [_sweep_name(sweep, sweeps), line.name]))
+            places = _apart(at, number - (len(drawn) - 1) / 2, logarithmic=logarithmic)
+            _draw_line(axes, sweep.grid, found, line, places, name, number)
+        _references(axes, first)
+        axes.set_xlabel(in_words(along.name), fontsize=7.5, parse_math=False)
+        axes.set_ylabel(NAMES[first.grid.metric], fontsize=7.5)
+        axes.tick_params(labelsize=6.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        names = axes.get_legend_handles_labels()[1]
+        if len(names) > ABOVE:
+            figure.set_figwidth(3.7 + 0.06 * max(map(len, names)))
+            figure.legend(loc="outside right upper", fontsize=6.5, frameon=False)
+        else:
+            figure.legend(loc="outside upper center", ncols=2, fontsize=6.5, frameon=False)
+    return figure
+
+
+def _sweep_name(sweep: Sweep, sweeps: Sequence[tuple[Sweep, Axis]]) -> str:
+    """What tells sweeps apart: their objectives, else their directories; of a single line, its objective."""
+    objectives = [other.experiment.shared.objective for other, _ in sweeps]
+    if len(sweeps) == 1:
+        return "" if len(sweeps[0][1].lines) > 1 else objectives[0]
+    return sweep.experiment.shared.objective if len(set(objectives)) == len(sweeps) else sweep.directory.name
+
+
+def _draw_line(
+    axes: Axes, grid: Grid, found: Axis, line: Line, at: Mapping[str, float], name: str, number: int
+) -> None:
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number // len(COLOURS) % len(MARKERS)]
+    for metric in _known(grid, found):
+        cells = [(at[v], line.cells[v]) for v in found.values if v in line.cells and line.cells[v].seeds(metric)]
+        if cells:
+            means = [100 * (cell.mean(metric) or 0.0) for _, cell in cells]
+            spread = [100 * (cell.std(metric) or 0.0) for _, cell in cells]
+            x = [value for value, _ in cells]
+            style, beside = BESIDE.get(measured_by(metric, "top1"), ("-", ""))
+            axes.errorbar(
+                x, means, spread, label=name + beside, color=colour, marker=marker, ms=3, lw=1, ls=style, capsize=2
+            )
+
+
+def _apart(at: Mapping[str, float], steps: float, *, logarithmic: bool) -> dict[str, float]:
+    """The places of a line's points, ``steps`` small steps to the right, so that error bars do not cover each other."""
+    low, high = min(at.values()), max(at.values())
+    if logarithmic:
+        return {name: x * (high / low) ** (STEP * steps) for name, x in at.items()}
+    return {name: x + (high - low) * STEP * steps for name, x in at.items()}
+
+
+def _ticks(axes: Axes, at: Mapping[str, float], *, numeric: bool) -> bool:
+    """Name the values; whether their axis is logarithmic."""
+    places = list(at.values())
+    logarithmic = numeric and min(places) > 0 and max(places) / min(places) >= WIDE
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    if not numeric or len(places) <= WIDE:
+        axes.set_xticks(places, list(at), parse_math=False)
+    return logarithmic
+
+
+def _references(axes: Axes, sweep: Sweep) -> None:
+    """A line across for each, named at its right end, outside; those too close to be named apart share a label."""
+    means = {name: mean for name, cell in sweep.grid.references.items() if (mean := cell.mean()) is not None}
+    known = sorted((100 * mean, name) for name, mean in means.items())
+    for mean, _ in known:
+        axes.axhline(mean, color="#999999", ls="--", lw=0.8)
+    low, high = axes.get_ylim()
+    labels: list[tuple[float, str]] = []
+    for mean, name in known:
+        if labels and mean - labels[-1][0] < CLOSE * (high - low):
+            labels[-1] = labels[-1][0], f"{labels[-1][1]}, {name}"
+        else:
+            labels.append((mean, name))
+    for mean, name in labels:
+        axes.annotate(
+            name,
+            (1, mean),
+            xytext=(3, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            fontsize=6,
+            annotation_clip=False,
+        )

@@ -1,0 +1,129 @@
+"""Two grids side by side: another data set, another mode or budget, or the paper's Figure 5."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from ablate.console import counted
+from ablate.report.data.grid import Grid
+from ablate.report.figures.heatmap import CELL, NAMES, STYLE, draw_panel, heading_height, notes, short_names
+from ablate.report.figures.scale import scale
+from ablate.report.stats.order import scores
+from ablate.report.stats.ranks import FEWEST, FEWEST_OPS, reliability, spearman, told
+
+WIDEST = 10.0  # inches of a figure whose text is still legible on a page
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two grids, cut to the ops that both have: Spearman's rank correlation over the cells with results in both."""
+
+    name: str
+    ours: Grid
+    other: Grid
+
+    @cached_property
+    def _places(self) -> list[tuple[str, str]]:
+        """Where both have a result; the two grids have their cells in the same order."""
+        both = zip(self.ours.cells, self.ours.cells.values(), self.other.cells.values(), strict=True)
+        return [place for place, a, b in both if a.n and b.n]
+
+    @property
+    def n(self) -> int:
+        """Cells with results in both."""
+        return len(self._places)
+
+    @cached_property
+    def _means(self) -> tuple[list[float], list[float]]:
+        there = dict(zip(self.ours.cells, self.other.cells.values(), strict=True))
+        sides = [self.ours.cells[p] for p in self._places], [there[p] for p in self._places]
+        ours, other = (scores(cells, grid.metric) for cells, grid in zip(sides, (self.ours, self.other), strict=True))
+        return ours, other
+
+    @cached_property
+    def rho(self) -> float:
+        """NaN below four cells, where one of the two grids is constant, and where cells were pruned.
+
+        What is left of a pruned grid was selected by what is to be ranked.
+        """
+        return spearman(*self._means) if self.n >= FEWEST and not self.pruned else math.nan
+
+    @property
+    def pruned(self) -> int:
+        """Cells that one of the two did not train to the end."""
+        both = zip(self.ours.cells.values(), self.other.cells.values(), strict=True)
+        return sum("pruned" in (a.status, b.status) for a, b in both)
+
+    @cached_property
+    def ceiling(self) -> float:
+        """The most that our grid's noise leaves room for, if the other had none; NaN below two seeds."""
+        return math.sqrt(reliability([self.ours.cells[place] for place in self._places]))
+
+    @property
+    def ranks(self) -> bool:
+        """Whether there is a rank correlation."""
+        return not math.isnan(self.rho)
+
+    def __str__(self) -> str:
+        if not self.ranks:
+            why = "too few for a rank correlation" if self.n < FEWEST else "which one of the two does not rank"
+            if self.pruned:
+                why = f"no rank correlation, since {counted(self.pruned, 'cell')} were not trained to the end"
+            return f"{self.name}: {counted(self.n, 'cell')} in common, {why}."
+        by = " (95 %, resampling ops)" if len(self.ours.ops) >= FEWEST_OPS else ""
+        room = f"; the noise of its seeds leaves room for {self.ceiling:.2f}" if not math.isnan(self.ceiling) else ""
+        return (
+            f"Spearman rank correlation with {self.name}: {told(*self._means, self._places)}{by} "
+            f"over {self.n} cells{room}."
+        )
+
+
+def compare(grid: Grid, other: Grid, name: str, names: Mapping[str, str] | None = None) -> Comparison | None:
+    """Rank the cells of ``grid`` against those of ``other``; None without a common op.
+
+    ``names``: what ops of ``grid`` are called in ``other``, where that differs.
+    """
+    called = {op: (names or {}).get(op, op) for op in grid.ops}
+    ops = tuple(op for op in grid.ops if called[op] in other.ops)
+    if not ops:
+        return None
+    places = {(a, b): (called[a], called[b]) for a in ops for b in ops}
+    ours = Grid(ops, {place: grid.cells[place] for place in places}, grid.references, grid.metric)
+    theirs = Grid(ops, {place: other.cells[there] for place, there in places.items()}, other.references, other.metric)
+    return Comparison(name, ours, theirs)
+
+
+def draw(comparison: Comparison, titles: tuple[str, str]) -> Figure:
+    """Both grids, each on its own colour scale: ranks are compared, not accuracies.
+
+    They stand side by side where that is not too wide for a page, else one above the other.
+    """
+    ours = comparison.ours
+    k = len(ours.ops)
+    label = 0.065 * max(len(op) for op in short_names(ours.ops)) + 0.45
+    width = max(label + (k + 1.25) * CELL[0] + 0.9, 4.2)  # inches of each half
+    across = 2 if 2 * width <= WIDEST else 1
+    down = 3 - across
+    columns = int(across * width * 16)
+    sentence = f"{NAMES[ours.metric].capitalize()}; each grid has a colour scale of its own. {comparison}"
+    lines = textwrap.wrap(sentence, columns) + notes(ours, ours.metric, scale(ours), columns)
+    headings = [textwrap.wrap(title, int(width * 15)) for title in titles]
+    longest = max(map(len, headings))
+    height = down * (k * CELL[1] + heading_height(ours.ops) + 0.6 + 0.13 * longest) + 0.13 * len(lines)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(across * width, height), layout="constrained")
+        halves = figure.subfigures(down, across, wspace=0.04, squeeze=False).flat
+        for half, grid, heading in zip(halves, (ours, comparison.other), headings, strict=True):
+            main, side = half.subplots(1, 2, width_ratios=[k, 1])
+            draw_panel(main, side, grid, grid.metric, scale(grid))
+            padding = [""] * (longest - len(heading))  # both grids at one height
+            half.suptitle("\n".join([*heading, *padding]), fontsize=8, parse_math=False)
+        figure.supxlabel("\n".join(lines), fontsize=7, parse_math=False)
+    return figure

@@ -1,0 +1,373 @@
+"""The heatmap, in the manner of Figure 5: rows are first ops, columns second ops, the row averages set apart."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
+
+from ablate.files import write_atomically
+from ablate.report.data.grid import Cell, Grid, grid_of
+from ablate.report.data.results import read_sweep
+from ablate.report.figures.palette import UNSIGNED, colour, ink_on
+from ablate.report.figures.picture import Picture
+from ablate.report.figures.scale import BELOW, Scale, scale
+from ablate.report.stats.order import order
+from ablate.report.stats.summary import percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CELL = (0.66, 0.52)  # inches
+MARK = "●"  # of the cells that cannot be told from the best
+DPI = 200
+SMALLEST = 5.0  # points that a number must have to be printed
+NARROW = 0.4  # inches of a cell: below, all column labels stand on end
+DENSE = 20  # ops: beyond, cells show their mean alone
+LONGEST, UPRIGHT = 20, 8  # characters of a label: beyond, it is shortened; beyond, it stands on end
+NAMES = {
+    "linear_top1": "linear evaluation top-1 (%)",
+    "linear_val_top1": "linear evaluation top-1 on validation (%)",
+    "knn_top1": "kNN top-1 (%)",
+    "linear_balanced_accuracy": "linear evaluation balanced accuracy (%)",
+    "linear_val_balanced_accuracy": "linear evaluation balanced accuracy on validation (%)",
+    "knn_balanced_accuracy": "kNN balanced accuracy (%)",
+    "sgd_balanced_accuracy": "linear evaluation balanced accuracy by the paper's SGD (%)",
+    "online_balanced_accuracy": "online probe balanced accuracy (%)",
+    "classifier_balanced_accuracy": "supervised classifier balanced accuracy (%)",
+    "z_linear_balanced_accuracy": "linear evaluation of z balanced accuracy (%)",
+    "sgd_top1": "linear evaluation top-1 by the paper's SGD (%)",
+    "online_top1": "online probe top-1 (%)",
+    "classifier_top1": "supervised classifier top-1 (%)",
+    "z_linear_top1": "linear evaluation of z top-1 (%)",
+    "rotation_top1": "rotation prediction top-1 (%)",
+    "rotation_val_top1": "rotation prediction top-1 on validation (%)",
+}
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "ablate",
+    "hatch.linewidth": 0.4,
+}
+TIMELESS = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}  # same records, same bytes
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of a cell in inches, and of what is written in points: means, what stands below them (0: nothing), labels."""
+
+    cell: tuple[float, float] = CELL
+    mean: float = 8.0
+    below: float = 6.0
+    label: float = 7.5
+    decimals: int = 1
+
+    @classmethod
+    def fitting(cls, k: int, width: float, label: float) -> Sizes:
+        """For ``k`` ops, whose row labels take ``label`` inches, in a figure ``width`` inches wide.
+
+        Cells that are too narrow go without deviations, then without the decimal, then without numbers.
+        """
+        across = (width - label - 0.75) / (k + 1.25)
+        points = 72 * across - 1
+        decimals = 1 if points >= SMALLEST * 2.4 else 0
+        mean = min(8.0, points / (2.4 if decimals else 1.3))
+        below = 0.75 * mean if 0.75 * mean >= SMALLEST and points >= 0.75 * mean * 3.2 else 0.0
+        height = min(CELL[1], across * (0.8 if below else 0.7) + 0.04)
+        return cls((across, height), mean if mean >= SMALLEST else 0.0, below, 7.0, decimals)
+
+
+def contenders(grid: Grid) -> frozenset[str]:
+    """The labels that are marked: by validation accuracy they cannot be told from the best (Hsu, 95 %)."""
+    return frozenset(order(grid).contenders)
+
+
+def heatmap(
+    data: pd.DataFrame | Grid | str | Path,
+    *,
+    metric: str | None = None,
+    title: str = "",
+    limits: tuple[float, float] | None = None,
+    width: float | None = None,
+) -> Figure:
+    """Draw a grid.
+
+    Args:
+        data: a sweep's directory, the table of :func:`ablate.load_results`, or a Grid.
+        metric: ``linear_top1``, ``linear_val_top1``, ``linear_balanced_accuracy``, ``knn_top1``, ``sgd_top1``,
+            ``online_top1``, ``classifier_top1``, ``z_linear_top1``, ``rotation_top1`` or ``rotation_val_top1``;
+            default: ``linear_top1``, or ``rotation_top1`` where there is no linear evaluation.
+        title: above the figure; wrapped to its width.
+        limits: of the colour scale, as fractions; default: the lowest and highest cell, but wide enough that noise
+            alone does not look like a result (:mod:`ablate.report.figures.scale`).
+        width: of the figure in inches, to which cells and text are fitted, for a column of a paper; without title and
+            notes, which are a caption's there. Default: what cells of a readable size take.
+
+    Returns:
+        A matplotlib figure, which a notebook shows: means in percent, ± standard deviation over seeds, a dot in the
+        cells that cannot be told from the best, a triangle in those below the untrained encoder, whose place is marked
+        on the colour bar, and a mark in cells without a result.
+
+    Raises:
+        UsageError: the directory is not a sweep's.
+        ValueError: the table holds no grid, or an unknown metric.
+    """
+    if metric is not None and metric not in NAMES:
+        raise ValueError(f"unknown metric {metric!r}; allowed: {', '.join(NAMES)}")
+    grid = _grid(data)
+    if not grid.ops:
+        raise ValueError("the table holds no grid: no trial has a row and a column")
+    with mpl.rc_context(STYLE):
+        shown = metric or grid.metric
+        colours = scale(grid, shown)
+        if limits:
+            colours = Scale(*limits, colours.untrained)
+        if width is not None:
+            return _draw_column(grid, shown, colours, width)
+        return _draw(grid, shown, title, colours)
+
+
+def _grid(data: pd.DataFrame | Grid | str | Path) -> Grid:
+    if isinstance(data, Grid):
+        return data
+    return read_sweep(data).grid if isinstance(data, str | Path) else grid_of(data)
+
+
+def save(figure: Figure, paths: Sequence[Path]) -> None:
+    """Write ``figure`` to every path, atomically, in the format of its suffix; that fixes its layout."""
+    with mpl.rc_context(STYLE):
+        fix_layout(figure)
+        for path in paths:
+            kind = path.suffix.removeprefix(".")
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, dpi=DPI, metadata=TIMELESS[kind])
+            write_atomically(path, buffer.getvalue())
+
+
+def as_svg(figure: Figure) -> str:
+    """``figure`` as the text of an SVG."""
+    with mpl.rc_context(STYLE):
+        fix_layout(figure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata=TIMELESS["svg"])
+    return buffer.getvalue().decode()
+
+
+def fix_layout(figure: Figure) -> None:
+    """Solve the layout here, where every format would solve it anew; the second pass settles what the first moved."""
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        figure.set_dpi(DPI)  # text is not equally wide at every resolution
+        engine.set(w_pad=0.08)  # inches: nor in every format
+        engine.execute(figure)
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
+def _draw(grid: Grid, metric: str, title: str, colours: Scale) -> Figure:
+    k = len(grid.ops)
+    names = short_names(grid.ops)
+    label = 0.065 * max(len(name) for name in names) + 0.45  # inches that the row labels take
+    width = max(label + (k + 1.25) * CELL[0] + 0.9, 4.2)
+    columns = int(width * 16)  # characters of a line of text
+    below = notes(grid, metric, colours, columns)
+    height = k * CELL[1] + heading_height(grid.ops) + 0.75 + 0.13 * max(0, len(below) - 1)
+    figure = Picture(figsize=(width, height), layout="constrained")
+    main, side = figure.subplots(1, 2, width_ratios=[k, 1], squeeze=False)[0]
+    draw_panel(main, side, grid, metric, colours)
+    heading = "\n".join([*textwrap.wrap(title, columns), NAMES[metric]])
+    figure.suptitle(heading, fontsize=8, parse_math=False)
+    figure.supxlabel("\n".join(below), fontsize=7, parse_math=False)
+    return figure
+
+
+def _draw_column(grid: Grid, metric: str, colours: Scale, width: float) -> Figure:
+    """The panel alone, ``width`` inches wide."""
+    label = 0.055 * max(len(name) for name in short_names(grid.ops)) + 0.3
+    sizes = Sizes.fitting(len(grid.ops), width, label)
+    height = len(grid.ops) * sizes.cell[1] + heading_height(grid.ops) + 0.1
+    figure = Picture(figsize=(width, height), layout="constrained")
+    main, side = figure.subplots(1, 2, width_ratios=[len(grid.ops), 1], squeeze=False)[0]
+    draw_panel(main, side, grid, metric, colours, sizes)
+    return figure
+
+
+def notes(grid: Grid, metric: str, colours: Scale, columns: int) -> list[str]:
+    """The lines below a figure: the references, what its marks mean, and what shortened labels stand for."""
+    known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
+    lines = textwrap.wrap(f"References: {', '.join(known)}", columns) if known else []
+    if len(grid.ops) > DENSE and any(cell.std(metric) is not None for cell in grid.cells.values()):
+        lines += textwrap.wrap("Cells show means; their standard deviations are in table.csv.", columns)
+    if contenders(grid):
+        lines += textwrap.wrap(f"{MARK} cannot be told from the best by validation accuracy (Hsu, 95 %).", columns)
+    if any(colours.is_below_untrained(cell, metric) for cell in grid.cells.values()):
+        lines += textwrap.wrap(f"{BELOW} below the untrained encoder.", columns)
+    if colours.why:
+        lines += textwrap.wrap(colours.why, columns)
+    lines += [line for sentence in grid.seldom for line in textwrap.wrap(sentence, columns)]
+    return lines + spelled_out(grid.ops, columns)
+
+
+def spelled_out(ops: Sequence[str], columns: int) -> list[str]:
+    """What shortened labels stand for, in lines of at most ``columns`` characters."""
+    pairs = zip(short_names(ops), ops, strict=True)
+    return [line for name, op in pairs if name != op for line in textwrap.wrap(f"{name}: {op}", columns)]
+
+
+def short_names(ops: Sequence[str]) -> list[str]:
+    """The labels of rows and columns: names over 20 characters are cut to the op's own, with a number."""
+    names = []
+    for number, op in enumerate(ops, start=1):
+        own = op.partition("(")[0].removeprefix("kornia.")
+        names.append(op if len(op) <= LONGEST else f"{own if len(own) <= 15 else own[:14] + '…'} [{number}]")
+    return names
+
+
+def heading_height(ops: Sequence[str]) -> float:
+    """Inches that the column labels and the title take."""
+    longest = max(len(name) for name in short_names(ops))
+    return 0.5 + 0.062 * longest if longest > UPRIGHT else 0.55
+
+
+def draw_panel(main: Axes, side: Axes, grid: Grid, metric: str, colours: Scale, sizes: Sizes | None = None) -> None:
+    """The cells into ``main``, row averages and colour scale into ``side``; long column labels stand on end."""
+    k = len(grid.ops)
+    sizes = sizes or Sizes(below=6.0 if k <= DENSE else 0.0)
+    marked = contenders(grid)
+    for i, row in enumerate(grid.ops):
+        for j, column in enumerate(grid.ops):
+            _draw_cell(main, j, i, grid.cells[row, column], metric, colours, sizes, marked)
+        _draw_average(side, i, grid.average(row, metric), colours, sizes, grid.acts_on(row))
+    names = short_names(grid.ops)
+    _frame(main, names, names, sizes, upright=max(len(name) for name in names) > UPRIGHT or sizes.cell[0] < NARROW)
+    _frame(side, ("average",), (), sizes, upright=sizes.cell[0] < NARROW)
+    side.sharey(main)
+    main.set_xlabel("second op")
+    main.set_ylabel("first op")
+    _draw_scale(side, k, colours, sizes)
+
+
+def _draw_scale(side: Axes, k: int, colours: Scale, sizes: Sizes) -> None:
+    """The colour bar, as tall as the grid, with a line where the untrained encoder is."""
+    beside = side.inset_axes((1.15, 0.0, 0.3, 1.0))
+    low, high = 100 * colours.low, 100 * colours.high
+    bar = side.figure.colorbar(mpl.cm.ScalarMappable(Normalize(low, high), UNSIGNED), cax=beside)
+    bar.ax.tick_params(labelsize=6)
+    bar.outline.set_visible(False)
+    letter = (high - low) * 8 / (72 * sizes.cell[1] * k)  # what a tick's label takes
+    ticks = [tick for tick in bar.get_ticks() if low + letter / 2 <= tick <= high - letter / 2]
+    named = sizes.cell == CELL  # elsewhere it is a caption's
+    if colours.untrained is None:
+        bar.set_ticks(ticks)
+        return
+    at = 100 * colours.untrained
+    if low <= at <= high:
+        bar.ax.axhline(at, color="white", lw=2.2)
+        bar.ax.axhline(at, color="black", lw=0.9)
+        ticks = [tick for tick in ticks if abs(tick - at) > letter * named]
+        bar.set_ticks([*ticks, at], labels=[*(f"{tick:g}" for tick in ticks), "untrained" if named else ""])
+        return
+    bar.set_ticks(ticks)
+    if named:
+        above = at > high
+        place, arrow, side_of = ((0.0, 1.02), "↑", "bottom") if above else ((0.0, -0.02), "↓", "top")
+        bar.ax.annotate(f"untrained {at:.1f} {arrow}", place, xycoords="axes fraction", va=side_of, fontsize=6)
+
+
+def _draw_cell(
+    axes: Axes, x: int, y: int, cell: Cell, metric: str, colours: Scale, sizes: Sizes, marked: Collection[str]
+) -> None:
+    mean, std = cell.mean(metric), cell.std(metric)
+    if cell.status == "left out":
+        return
+    if mean is None:
+        _draw_without(axes, x, y, cell.status, sizes)
+        return
+    ink = _paint(axes, x, y, mean, colours)
+    notes = [f"± {100 * std:.1f}"] if std is not None and sizes.below else []
+    if sizes.cell == CELL:  # elsewhere they are a caption's
+        notes += [f"n = {cell.n} of {cell.planned}"] if cell.status == "partial" else []
+        notes += ["collapsed"] if "collapsed" in cell.flags else []
+    if sizes.mean:
+        _write(axes, x, y + (0.36 if notes else 0.5), f"{100 * mean:.{sizes.decimals}f}", sizes.mean, ink)
+    if notes:
+        _write(axes, x, y + 0.73, "\n".join(notes), sizes.below if len(notes) == 1 else 4.5, ink)
+    if cell.label in marked:
+        _mark(axes, x + 0.97, y, MARK, sizes, ink)
+    if colours.is_below_untrained(cell, metric):
+        _mark(axes, x + 0.03, y, BELOW, sizes, ink)
+
+
+def _mark(axes: Axes, x: float, y: int, sign: str, sizes: Sizes, ink: str) -> None:
+    """A small sign in a cell's upper corner, at its right or left."""
+    side, size = "right" if x % 1 > 0.5 else "left", max(3.0, 0.5 * sizes.mean)
+    axes.text(x, y + 0.03, sign, ha=side, va="top", fontsize=size, color=ink).set_in_layout(False)
+
+
+def _draw_without(axes: Axes, x: int, y: int, status: str, sizes: Sizes) -> None:
+    """A cell that has no result."""
+    failed = status == "failed"
+    colour = "#b2182b" if failed else "#999999"
+    axes.add_patch(Rectangle((x, y), 1, 1, facecolor="white", edgecolor=colour, hatch="xx" if failed else "//", lw=0))
+    if sizes.cell[0] >= NARROW:
+        white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        _write(axes, x, y + 0.5, status, min(6.0, 13 * sizes.cell[0]), colour, bbox=white)
+
+
+def _draw_average(axes: Axes, y: int, average: float | None, colours: Scale, sizes: Sizes, acts_on: str) -> None:
+    """A row's average and, where its op acts on fewer than all images, on how many."""
+    below = f"on {acts_on}" if acts_on and sizes.below else ""
+    if average is None:
+        _write(axes, 0, y + (0.36 if below else 0.5), "-", 8, "#666666")
+        ink = "#666666"
+    else:
+        ink = _paint(axes, 0, y, average, colours)
+    if average is not None and sizes.mean:
+        _write(axes, 0, y + (0.36 if below else 0.5), f"{100 * average:.{sizes.decimals}f}", sizes.mean, ink)
+    if below:
+        _write(axes, 0, y + 0.73, below, sizes.below, ink)
+
+
+def _write(axes: Axes, x: int, y: float, words: str, size: float, colour: str, **box: Any) -> None:
+    """Write into a cell. The layout need not measure it: a number stays in its cell, and there may be thousands."""
+    text = axes.text(x + 0.5, y, words, ha="center", va="center", fontsize=size, color=colour, **box)
+    text.set_in_layout(False)
+
+
+def _paint(axes: Axes, x: int, y: int, value: float, colours: Scale) -> str:
+    """Fill a cell; the ink that reads on it, by relative luminance."""
+    background = colour(colours.share(value))
+    axes.add_artist(Rectangle((x, y), 1, 1, facecolor=background, edgecolor="white", lw=0.8))
+    return ink_on(background)
+
+
+def _frame(axes: Axes, columns: Sequence[str], rows: Sequence[str], sizes: Sizes, *, upright: bool) -> None:
+    axes.set_xlim(0, len(columns))
+    axes.set_ylim(max(len(rows), 1), 0)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xticks(
+        [i + 0.5 for i in range(len(columns))],
+        columns,
+        fontsize=sizes.label,
+        rotation=90 if upright else 0,
+        parse_math=False,
+    )
+    if rows:
+        axes.set_yticks([i + 0.5 for i in range(len(rows))], rows, fontsize=sizes.label, parse_math=False)
+    else:
+        axes.tick_params(labelleft=False)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

@@ -1,0 +1,118 @@
+"""Whether what needs no labels would have chosen as linear evaluation does: rank correlations, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from ablate.report.data.grid import Cell, Grid
+from ablate.report.figures.heatmap import NAMES, STYLE
+from ablate.report.section import Section
+from ablate.report.stats.order import scores
+from ablate.report.stats.ranks import FEWEST, ops_of, spearman, told
+
+METRICS = {
+    "rotation_val_top1": ("rotation prediction on validation", 1),
+    "rankme": ("RankMe", 1),
+    "common_alignment": ("alignment", -1),
+    "common_uniformity": ("uniformity", -1),
+    "alignment": ("alignment, own pairs", -1),
+    "uniformity": ("uniformity, own views", -1),
+}
+"""What each is called, and whether more of it is taken for better (1) or less (-1), as its authors do."""
+OWN = ("alignment", "uniformity")
+"""Measured by earlier versions, on every composition's own augmentations; not to be mixed with the two above."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A label-free metric against linear accuracy over ``n`` cells.
+
+    ``rho`` is Spearman's, of the metric in the direction that is taken for better, as ``told`` with its 95 % interval
+    by resampling ops; ``chosen`` is the cell that the metric would have chosen, ``regret`` the linear accuracy (a
+    fraction) that this would have cost.
+    """
+
+    metric: str
+    rho: float
+    told: str
+    n: int
+    chosen: str
+    regret: float
+
+
+def agreements(grid: Grid) -> list[Agreement]:
+    """Of every label-free metric that at least four cells have, beside linear evaluation."""
+    if not grid.is_linear:
+        return []
+    return [_agreement(metric, cells) for metric in METRICS if len(cells := _judged(grid, metric)) >= FEWEST]
+
+
+def section(grid: Grid) -> list[Section]:
+    """The agreements as a part of the page; none without such metrics."""
+    found = agreements(grid)
+    if not found:
+        return []
+    text = (
+        "Spearman's rank correlation with linear accuracy over the cells, with a 95 % interval by resampling ops, and "
+        "what it would have cost to choose without labels."
+    )
+    texts = [text]
+    if any(a.metric in OWN for a in found):
+        texts.append(
+            "Alignment and uniformity of own pairs were measured by an earlier version on every composition's own "
+            "augmentations, where a weaker composition is better by construction: their correlations mean little. "
+            "Kept encoders can be evaluated anew with ablate evaluate --protocol alignment."
+        )
+    rows = tuple(
+        (
+            METRICS[a.metric][0],
+            a.told,
+            str(a.n),
+            a.chosen,
+            f"{100 * a.regret:.1f} points",
+        )
+        for a in found
+    )
+    return [
+        Section(
+            "Choosing without labels", tuple(texts), ("metric", "correlation", "cells", "would choose", "cost"), rows
+        )
+    ]
+
+
+def scatter(grid: Grid, found: Sequence[Agreement]) -> Figure:
+    """Linear accuracy against every metric, one panel each; the cell that the metric would choose is ringed."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(2.3 * len(found) + 0.6, 2.5), layout="constrained")
+        for axes, a in zip(figure.subplots(1, len(found), sharey=True, squeeze=False)[0], found, strict=True):
+            cells = _judged(grid, a.metric)
+            x, y = [cell.mean(a.metric) or 0.0 for cell in cells], [100 * (cell.mean() or 0.0) for cell in cells]
+            axes.scatter(x, y, s=10, color="#31688e", linewidths=0)
+            at = [cell.label for cell in cells].index(a.chosen)
+            axes.scatter([x[at]], [y[at]], s=45, facecolors="none", edgecolors="#b2182b", linewidths=1)
+            better = "" if METRICS[a.metric][1] > 0 else ", less is better"
+            axes.set_xlabel(f"{METRICS[a.metric][0]}{better}", fontsize=7)
+            axes.set_title(f"rho = {a.told}", fontsize=7)
+            axes.tick_params(labelsize=6)
+            axes.spines[["top", "right"]].set_visible(False)
+        figure.axes[0].set_ylabel(NAMES[grid.metric], fontsize=7)
+    return figure
+
+
+def _judged(grid: Grid, metric: str) -> list[Cell]:
+    return [cell for cell in grid.with_results if cell.seeds(metric)]
+
+
+def _agreement(metric: str, cells: Sequence[Cell]) -> Agreement:
+    sign = METRICS[metric][1]
+    judged = sign * np.array(scores(cells, metric))
+    linear = np.array(scores(cells, cells[0].metric))
+    chosen = int(judged.argmax())
+    ranks = judged.tolist(), linear.tolist()
+    rho, text = spearman(*ranks), told(*ranks, [ops_of(cell) for cell in cells])
+    return Agreement(metric, rho, text, len(cells), cells[chosen].label, float(linear.max() - linear[chosen]))

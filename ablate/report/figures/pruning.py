@@ -1,0 +1,61 @@
+"""What pruning went by: how well the validation kNN at a rung ranks cells as their accuracy does in the end."""
+
+from __future__ import annotations
+
+import statistics
+
+from ablate.config.sweep import Rung
+from ablate.report.data.grid import Cell
+from ablate.report.data.results import Sweep
+from ablate.report.section import Section
+from ablate.report.stats.ranks import FEWEST, ops_of, told
+from ablate.sweep.prune import knn_at
+
+
+def section(sweep: Sweep) -> list[Section]:
+    """Every rung with its cells and, over those that were trained to the end, its rank correlation; for the page."""
+    rungs = sweep.experiment.prune
+    if not rungs:
+        return []
+    epochs = sweep.experiment.shared.epochs
+    cohort = ", batch by batch among all until then," if sweep.experiment.search else ""
+    text = (
+        f"What falls behind by validation kNN{cohort} is not trained to the end; kNN is the mean over all seeds. The "
+        "correlation is over what was: the best, among which ranks are closest."
+    )
+    rows = tuple((str(rung.epoch(epochs)), went_on(sweep, rung), agreement(sweep, rung)) for rung in rungs)
+    return [Section("Pruning", (text,), ("after epoch", "go on", "Spearman with validation accuracy"), rows)]
+
+
+def went_on(sweep: Sweep, rung: Rung) -> str:
+    """``20 of 49``: how many cells were trained beyond ``rung``, of all with a result there."""
+    epoch = rung.epoch(sweep.experiment.shared.epochs)
+    last: dict[str, float] = {}
+    for trial in sweep.trials:
+        record = sweep.records.get(trial.id)
+        if record and record.history and trial.reference is None:
+            last[trial.label] = max(last.get(trial.label, 0.0), record.history[-1]["epoch"] or 0.0)
+    return f"{sum(end > epoch for end in last.values())} of {sum(end >= epoch for end in last.values())}"
+
+
+def agreement(sweep: Sweep, rung: Rung) -> str:
+    """``+0.91 [+0.84, +0.95] over 49 cells`` (95 %, by resampling ops), or why there is none."""
+    epoch = rung.epoch(sweep.experiment.shared.epochs)
+    pairs = [
+        (knn, cell.validation, ops_of(cell))
+        for cell in sweep.grid.with_results
+        if (knn := _knn(sweep, cell, epoch)) is not None and cell.validation is not None
+    ]
+    if len(pairs) < FEWEST:
+        return f"too few cells ({len(pairs)})"
+    early, late, ops = zip(*pairs, strict=True)
+    if min(len(set(early)), len(set(late))) == 1:
+        return f"all {len(pairs)} are equal"
+    return f"{told(early, late, ops)} over {len(pairs)} cells"
+
+
+def _knn(sweep: Sweep, cell: Cell, epoch: int) -> float | None:
+    """The cell's mean validation kNN over its seeds after ``epoch``."""
+    records = (sweep.records.get(t.id) for t in sweep.trials if t.label == cell.label and t.reference is None)
+    values = [value for record in records if (value := knn_at(record, epoch, sweep.experiment.measure)) is not None]
+    return statistics.fmean(values) if values else None

@@ -1,0 +1,62 @@
+"""The colour scale of a grid: wide enough that noise alone never looks like a result, with the untrained encoder on it.
+
+The scale runs from the lowest to the highest cell. It is widened to both sides alike where that is less than ten times
+half the 95 % interval of a cell's mean, about twenty standard errors. The means of 49 equal cells spread over some 4.5
+standard errors, so noise alone takes a quarter of the colours or less. One seed does not tell the noise: its scale
+spans at least 20 points.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+from ablate.report.data.grid import Cell, Grid
+from ablate.report.stats.model import fit
+
+INTERVALS = 10  # halves of a mean's 95 % interval that a scale spans at least
+UNKNOWN = 0.2  # what it spans at least where the noise is unknown, as a fraction
+LEAST = 0.01  # what it spans in any case
+BELOW = "▼"  # of a cell that lies below the untrained encoder
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The ends of a colour scale and the untrained encoder's accuracy, as fractions. ``why`` it is that wide."""
+
+    low: float
+    high: float
+    untrained: float | None = None
+    why: str = ""
+
+    def share(self, value: float) -> float:
+        """Where a value lies between the ends, 0 to 1."""
+        return max(0.0, min(1.0, (value - self.low) / (self.high - self.low)))
+
+    def is_below_untrained(self, cell: Cell, metric: str | None = None) -> bool:
+        """Whether a cell's mean lies below the untrained encoder's."""
+        mean = cell.mean(metric)
+        return mean is not None and self.untrained is not None and mean < self.untrained
+
+
+def scale(grid: Grid, metric: str | None = None) -> Scale:
+    """The scale on which the cells' means of ``metric`` (default: the grid's own) are coloured."""
+    means = [mean for cell in grid.compositions if (mean := cell.mean(metric)) is not None]
+    low, high = min(means, default=0.0), max(means, default=1.0)
+    least, why = least_span(grid, metric)
+    wider = max(0.0, least - (high - low)) / 2
+    low, high = low - wider, high + wider
+    shift = max(0.0, -low) - max(0.0, high - 1.0)  # an accuracy lies between 0 and 1
+    reference = grid.references.get("untrained")
+    untrained = reference.mean(metric) if reference else None
+    return Scale(max(0.0, low + shift), min(1.0, high + shift), untrained, why if wider else "")
+
+
+def least_span(grid: Grid, metric: str | None = None) -> tuple[float, str]:
+    """What a scale must span, as a fraction, and the sentence that says why."""
+    model = fit(grid.with_results, metric)
+    if model is None:
+        return UNKNOWN, f"The colours span {100 * UNKNOWN:.0f} points, since the noise is unknown."
+    half = statistics.median(model.half_width(label) for label in model.labels)
+    span = max(LEAST, min(1.0, INTERVALS * half))
+    return span, f"The colours span {100 * span:.1f} points, ten times the uncertainty of a cell (95 %)."

@@ -1,0 +1,125 @@
+"""What a search found on its way: how the best came up, what matters, accuracy along every parameter."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ablate.config.space import place
+from ablate.config.sweep import NamedComposition
+from ablate.report.data.results import Sweep
+from ablate.report.data.study import study_of
+from ablate.report.figures.heatmap import NAMES, STYLE, short_names
+from ablate.report.section import Section
+from ablate.report.stats.order import order
+
+FEWEST = 8  # compositions below which importances say nothing
+TREES_SEED = 0  # of fANOVA's forest: the same records, the same numbers
+ACROSS = 4  # panels of a row
+
+
+def proposed(sweep: Sweep) -> list[tuple[NamedComposition, float]]:
+    """Every composition that can be compared, and the validation accuracy it is chosen by, in the order of proposal."""
+    scores = order(sweep.grid).scores
+    return [(item, scores[item.label]) for item in sweep.experiment.compositions if item.label in scores]
+
+
+def importances(sweep: Sweep) -> dict[str, float]:
+    """The share of the variance of validation accuracy that each parameter explains (fANOVA), the largest first.
+
+    Of parameters that every composition has; empty below eight results, or where all are equal. Deterministic.
+    """
+    import optuna
+
+    found = proposed(sweep)
+    if len(found) < FEWEST or len({score for _, score in found}) < 2:
+        return {}
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=TREES_SEED)
+    return {
+        k: float(v) for k, v in optuna.importance.get_param_importances(study_of(sweep), evaluator=evaluator).items()
+    }
+
+
+def section(sweep: Sweep) -> list[Section]:
+    """The importances as a part of the page; nothing of a sweep that is no search."""
+    if not sweep.experiment.search:
+        return []
+    found = importances(sweep)
+    if not found:
+        text = f"Which parameters matter is said from {FEWEST} different results on."
+        return [Section("What matters", (text,))]
+    text = (
+        "The share of the variance of validation accuracy over what was tried that a parameter explains (fANOVA), of "
+        "those that every composition has. A search looks more where it is good: these are no effects of a design."
+    )
+    rows = tuple((name, f"{100 * share:.0f} %") for name, share in found.items())
+    return [Section("What matters", (text,), ("parameter", "importance"), rows)]
+
+
+def history(sweep: Sweep) -> Figure:
+    """Validation accuracy in the order of the proposals, and the best so far; what was pruned is a mark below."""
+    turn = {item.label: number for number, item in enumerate(sweep.experiment.compositions, start=1)}
+    found = [(turn[item.label], 100 * score) for item, score in proposed(sweep)]
+    numbers, values = [number for number, _ in found], [value for _, value in found]
+    best = list(itertools.accumulate(values, max))
+    pruned = [number for label, number in turn.items() if sweep.grid.further[label].status == "pruned"]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.8, 2.5), layout="constrained")
+        axes = figure.subplots()
+        axes.scatter(numbers, values, s=9, color="#31688e", linewidths=0, label="a composition")
+        axes.step([*numbers, len(turn)], [*best, *best[-1:]], where="post", color="#b2182b", lw=1, label="best so far")
+        if pruned:
+            low, at = [0.02] * len(pruned), axes.get_xaxis_transform()
+            axes.scatter(pruned, low, s=9, c="#888888", marker="|", transform=at, label="pruned")
+        axes.set_xlabel("composition, as proposed", fontsize=7.5)
+        axes.set_ylabel(NAMES[sweep.grid.validation_metric].replace(" evaluation", ""), fontsize=7.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.tick_params(labelsize=6.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(fontsize=6.5, frameon=False, loc="lower right")
+    return figure
+
+
+def slices(sweep: Sweep) -> Figure:
+    """Validation accuracy against every parameter, one panel each; darker points were proposed later."""
+    search = sweep.experiment.search
+    assert search is not None
+    found = [(place(search, item)[0], 100 * score) for item, score in proposed(sweep)]
+    names = sorted({name for params, _ in found for name in params}, key=_in_order)
+    labels = [op.label for op in search.ops]
+    rows = -(-len(names) // ACROSS)
+    with mpl.rc_context(STYLE):
+        across = min(ACROSS, len(names))
+        figure = Figure(figsize=(1.75 * across + 0.5, 1.7 * rows + 0.3), layout="constrained")
+        panels = figure.subplots(rows, across, sharey=True, squeeze=False).flat
+        for name, axes in itertools.zip_longest(names, panels):
+            if name is None:
+                axes.set_visible(False)
+                continue
+            points = [(params[name], value, i) for i, (params, value) in enumerate(found) if name in params]
+            x = [labels.index(value) if isinstance(value, str) else value for value, _, _ in points]
+            y, turns = [value for _, value, _ in points], [i for _, _, i in points]
+            axes.scatter(x, y, s=9, c=turns, cmap="Blues", vmin=-0.3 * len(found), vmax=len(found), linewidths=0)
+            axes.set_title(name, fontsize=7, parse_math=False)
+            axes.tick_params(labelsize=6)
+            axes.spines[["top", "right"]].set_visible(False)
+            _ticks(axes, name, labels, search.max_length)
+        figure.supylabel(NAMES[sweep.grid.validation_metric].replace(" evaluation", ""), fontsize=7.5)
+    return figure
+
+
+def _in_order(name: str) -> tuple[bool, bool, str]:
+    """``length``, then the places, then what ops have."""
+    return name != "length", "." in name, name
+
+
+def _ticks(axes: mpl.axes.Axes, name: str, labels: Sequence[str], longest: int) -> None:
+    if name == "length":
+        axes.set_xticks(range(1, longest + 1))
+    elif "." not in name:
+        axes.set_xticks(range(len(labels)), short_names(labels), rotation=90, parse_math=False)
+        axes.set_xlim(-0.5, len(labels) - 0.5)

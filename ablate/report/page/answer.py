@@ -1,0 +1,100 @@
+"""What stands first on the page: what to use, how sure that is, whether it is worth anything, and what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ablate.console import clock
+from ablate.report.data.grid import MAJORITY, Cell
+from ablate.report.data.results import Sweep
+from ablate.report.recommend import Choice, Recommendation, advise, conclusion, doubt
+from ablate.report.section import Section
+from ablate.report.stats.noise import noise
+from ablate.report.stats.order import Order, order
+from ablate.report.stats.summary import judge, over_untrained, percent, points, so_far, summary, verdict
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``lead`` says what is best or recommended; ``told`` are further sentences, under a word each.
+
+    ``sections`` are the candidates' tables, ``pipelines`` the recommended composition's code by file name;
+    ``recommends``: whether there is a composition to use.
+    """
+
+    lead: str
+    told: list[tuple[str, list[str]]] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+    pipelines: dict[str, str] = field(default_factory=dict)
+    recommends: bool = False
+
+
+def answer(sweep: Sweep) -> Answer:
+    """What the sweep, and its confirmation if there is one, say; of a sweep with axes only what is best."""
+    found = order(sweep.grid)
+    if found.best is None:
+        return Answer(summary(sweep)[0], [("Next", [f"To run it: `{sweep.experiment.command}`"])])
+    if sweep.experiment.variants:
+        return Answer(_best(sweep, found), [("How sure", noise(sweep)[:1]), *_worth(sweep, found, found.best)])
+    advice = advise(sweep)
+    decided = advice.decided
+    next_step = [conclusion(advice), *advice.unexported]
+    if advice.final:
+        lead = f"Recommended{', provisionally' if decided.provisional else ''}: {advice.final.cell.label}"
+        lead = f"{lead}. {_accuracy(decided.sweep, decided.order, advice.final.cell)}."
+        next_step = ["Use the pipeline below, which makes both views.", *advice.unexported]
+    else:
+        lead = _best(sweep, found)
+    told = [("How sure", [f"{doubt(decided)}{_chance(decided)}"])]
+    told += _worth(decided.sweep, decided.order, decided.best.cell)
+    return Answer(lead, [*told, ("Next", next_step)], _tables(advice), advice.pipelines, advice.final is not None)
+
+
+def _best(sweep: Sweep, found: Order) -> str:
+    assert found.best is not None
+    return f"Best composition{so_far(sweep)}: {found.best.label}. {_accuracy(sweep, found, found.best)}."
+
+
+def _accuracy(sweep: Sweep, found: Order, cell: Cell) -> str:
+    return f"{found.percent(cell)} {judge(sweep.grid)}, {percent(cell)} on the test set, n = {cell.n}"
+
+
+def _chance(choice: Choice) -> str:
+    p = choice.best.p_best
+    return "" if p is None else f" It is the best with a probability of {100 * p:.0f} %."
+
+
+def _worth(sweep: Sweep, found: Order, best: Cell) -> list[tuple[str, list[str]]]:
+    """The best composition against untrained encoder and majority class; whether images or training fall short."""
+    difference = over_untrained(sweep.grid, found, best)
+    told = [*sweep.measured]
+    told += [f"{points(difference, judge(sweep.grid))} over the untrained encoder."] if difference else []
+    majority, score = sweep.grid.references.get(MAJORITY), found.score(best)
+    floor = majority.mean(found.metric) if majority else None
+    if floor is not None and score is not None:
+        told.append(
+            f"{100 * (score - floor):+.1f} points ({judge(sweep.grid)}) over always predicting the largest class."
+        )
+    told += verdict(sweep, found)
+    return [("Gain", told)] if told else []
+
+
+def _tables(advice: Recommendation) -> list[Section]:
+    """The confirmation's candidates, where there is one."""
+    if advice.confirmed is None:
+        return []
+    choice = advice.confirmed
+    rows = tuple(
+        (
+            item.cell.label,
+            choice.order.percent(item.cell),
+            percent(item.cell),
+            str(item.cell.n),
+            "" if item.p_best is None else f"{100 * item.p_best:.0f} %",
+            clock(item.seconds),
+        )
+        for item in choice.candidates
+    )
+    headings = ("candidate", "validation", "test", "n", "P(best)", "time of a trial")
+    text = f"Both branches, fresh seeds, in {choice.sweep.directory.name}: {choice.sweep}."
+    return [Section("Confirmation", (text, *choice.evidence), headings, rows)]

@@ -1,0 +1,160 @@
+"""What a grid can be coloured by: accuracy, standard error, synergy, order effect, difference to another grid."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ablate.report.data.grid import Grid
+from ablate.report.figures.comparison import Comparison
+from ablate.report.figures.palette import SIGNED, UNSIGNED, as_hex, colour, ink_on
+from ablate.report.figures.scale import LEAST, least_span, scale
+from ablate.report.stats.order import ordered
+
+STOPS = 11  # of a legend's gradient
+Place = tuple[str, str]
+Values = dict[Place, float | None]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Values of a grid's cells as fractions, None where there is none; ``averages`` by row.
+
+    ``signed`` ones are coloured around 0. ``small`` is what stands below a cell's number. ``limits`` are the ends of
+    the colour scale, as fractions.
+    """
+
+    key: str
+    title: str
+    about: str
+    values: Values
+    averages: dict[str, float | None]
+    limits: tuple[float, float]
+    signed: bool = False
+    small: dict[Place, str] = field(default_factory=dict)
+
+    def text(self, value: float | None) -> str:
+        """In percent, with one decimal, and with its sign if it has one."""
+        if value is None:
+            return ""
+        return f"{100 * value:+z.1f}" if self.signed else f"{100 * value:.1f}"
+
+    def colours(self, value: float | None) -> tuple[str, str]:
+        """Background and ink as CSS colours; empty without a value."""
+        if value is None:
+            return "", ""
+        low, high = self.limits
+        background = colour((value - low) / (high - low), self._name)
+        return as_hex(background), ink_on(background)
+
+    @property
+    def gradient(self) -> str:
+        """The scale as stops of a CSS gradient, from its low end."""
+        return ", ".join(as_hex(colour(i / (STOPS - 1), self._name)) for i in range(STOPS))
+
+    @property
+    def _name(self) -> str:
+        return SIGNED if self.signed else UNSIGNED
+
+
+def layers(grid: Grid, comparisons: Sequence[Comparison] = ()) -> list[Layer]:
+    """All that ``grid`` can show; what no cell has a value for is left out, but for accuracy."""
+    found = [accuracy(grid), standard_error(grid), synergy(grid), order_effect(grid)]
+    found += [difference(grid, comparison, number) for number, comparison in enumerate(comparisons, start=1)]
+    return [layer for layer in found if layer.key == "accuracy" or any(v is not None for v in layer.values.values())]
+
+
+def accuracy(grid: Grid) -> Layer:
+    """The cells' means over seeds."""
+    means = {place: cell.mean() for place, cell in grid.cells.items()}
+    spread = {place: f"± {100 * std:.1f}" for place, cell in grid.cells.items() if (std := cell.std()) is not None}
+    averages = {op: grid.average(op) for op in grid.ops}
+    mean = "Mean over seeds on the test set, in percent, ± standard deviation." if spread else "Test set, in percent."
+    colours = scale(grid)
+    about = f"{mean} {colours.why}".strip()
+    return Layer("accuracy", "Accuracy", about, means, averages, (colours.low, colours.high), small=spread)
+
+
+def standard_error(grid: Grid) -> Layer:
+    """Of the cells' means; none of a single seed."""
+
+    def error(place: Place) -> float | None:
+        cell = grid.cells[place]
+        std = cell.std()
+        return None if std is None else std / math.sqrt(cell.n)
+
+    about = "Standard deviation over seeds by the square root of their number, in points."
+    return _layer(grid, "error", "Standard error", about, error)
+
+
+def synergy(grid: Grid) -> Layer:
+    """A composition beyond the better of its two single ops."""
+    known = _comparable(grid)
+
+    def beyond(place: Place) -> float | None:
+        first, second = place
+        return None if first == second else _minus(known[place], _better(known[first, first], known[second, second]))
+
+    about = "A composition minus the better of its two single ops, in points."
+    return _layer(grid, "synergy", "Synergy", about, beyond, signed=True)
+
+
+def order_effect(grid: Grid) -> Layer:
+    """A composition beyond the same two ops in the other order."""
+    known = _comparable(grid)
+
+    def beyond(place: Place) -> float | None:
+        first, second = place
+        return None if first == second else _minus(known[place], known[second, first])
+
+    about = "First op then second, minus the other order, in points."
+    return _layer(grid, "order", "Order effect", about, beyond, signed=True)
+
+
+def difference(grid: Grid, comparison: Comparison, number: int) -> Layer:
+    """This grid minus another one."""
+
+    def beyond(place: Place) -> float | None:
+        if place not in comparison.ours.cells:
+            return None
+        return _minus(comparison.ours.cells[place].mean(), comparison.other.cells[place].mean())
+
+    about = f"This sweep minus {comparison.name}, in points. {comparison}"
+    return _layer(grid, f"difference-{number}", f"Minus {comparison.name}", about, beyond, signed=True)
+
+
+def _comparable(grid: Grid) -> Values:
+    """Means that are adjusted for the seeds that a cell lacks; None where it cannot be compared."""
+    found = ordered(list(grid.cells.values()), grid.metric)
+    return {place: found.scores.get(cell.label) for place, cell in grid.cells.items()}
+
+
+def _layer(
+    grid: Grid, key: str, title: str, about: str, value: Callable[[Place], float | None], *, signed: bool = False
+) -> Layer:
+    values = {place: value(place) for place in grid.cells}
+
+    def average(row: str) -> float | None:
+        known = [value for column in grid.ops if (value := values[row, column]) is not None]
+        return statistics.fmean(known) if known and grid.average(row) is not None else None
+
+    return Layer(key, title, about, values, {op: average(op) for op in grid.ops}, _limits(grid, values, signed), signed)
+
+
+def _limits(grid: Grid, values: Values, signed: bool) -> tuple[float, float]:
+    """From 0, and as far below it as above it where values have a sign; at least what a scale of accuracies spans."""
+    highest = max((abs(value) for value in values.values() if value is not None), default=0.0)
+    if not signed:
+        return 0.0, max(highest, LEAST)
+    high = max(highest, least_span(grid)[0] / 2)
+    return -high, high
+
+
+def _minus(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a - b
+
+
+def _better(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else max(a, b)

@@ -1,0 +1,387 @@
+"""``report/index.html``: the sweep as one self-contained page, opened from the disk. Needs no torch, no network."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from ablate.config.sweep import Trial
+from ablate.console import clock, counted
+from ablate.files import names_in
+from ablate.report.data.flags import explained
+from ablate.report.data.grid import Cell, Grid, composition
+from ablate.report.data.results import Sweep
+from ablate.report.figures.axes import in_words
+from ablate.report.figures.comparison import Comparison
+from ablate.report.figures.heatmap import NAMES, short_names
+from ablate.report.figures.scale import Scale, scale
+from ablate.report.page.answer import answer
+from ablate.report.page.curves import Curve, curves
+from ablate.report.page.layers import Layer, Place, layers
+from ablate.report.section import Section
+from ablate.report.stats.model import Model, fit
+from ablate.report.stats.noise import noise
+from ablate.report.stats.order import Order, order
+from ablate.report.stats.summary import percent, summary
+from ablate.sweep.asked import Asked
+from ablate.sweep.record import TrialResult, preview_path
+
+MOST_PICTURED = 400
+"""Cells: a page of more shows neither curves nor previews, or it would be too large to open."""
+NBSP = "\N{NO-BREAK SPACE}"
+TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=±) (?=\d)| (?=± )|(?<=\bn) (?== \d)|(?<=\bn =) (?=\d)|(?<=\d) (?=points)")
+WORDS = {"missing": "no result yet", "not judged": "n/a", "pruned": "pruned", "partial": "some seeds are missing"}
+
+
+@dataclass(frozen=True)
+class SeedRow:
+    """One trial of a cell, as text."""
+
+    seed: int
+    status: str
+    test: str
+    validation: str
+    knn: str
+    time: str
+    attempts: int
+    reason: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A composition or reference, with all that the page says of it; ``sort`` are its columns as numbers.
+
+    ``name`` is its address on the page, ``title`` what it is called there.
+    """
+
+    number: int
+    name: str
+    title: str
+    kind: str
+    cell: Cell
+    mean: str
+    test: str
+    interval: str
+    validation: str
+    knn: str
+    chance: str
+    contends: bool
+    best: bool
+    below: bool
+    ops: list[str]
+    seeds: list[SeedRow]
+    time: str
+    curves: list[Curve]
+    picture: str
+    sort: dict[str, float]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why trials failed, each once."""
+        return list(dict.fromkeys(row.reason for row in self.seeds if row.reason))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What every entry is made of: ``logs`` are the names of files, ``alone``: a single composition along axes."""
+
+    sweep: Sweep
+    model: Model | None
+    ranking: Order
+    colours: Scale
+    logs: set[str]
+    alone: bool
+
+
+def page(
+    sweep: Sweep,
+    comparisons: Sequence[Comparison] = (),
+    sections: Sequence[Section] = (),
+    refresh: float | None = None,
+    asked: Asked | None = None,
+) -> str:
+    """The page's HTML; everything that a user typed is escaped.
+
+    Args:
+        sweep: what it is about.
+        comparisons: other grids, each a way to colour this one.
+        sections: further tables and figures, below the cells.
+        refresh: seconds after which the browser reads it again, while the sweep runs.
+        asked: what else was asked for; the page notes it.
+    """
+    grid, model, told = sweep.grid, fit(sweep.grid.with_results), answer(sweep)
+    shown = layers(grid, comparisons)
+    ranking = order(grid)
+    colours = scale(grid)
+    compositions = {composition(trial) for trial in sweep.trials if trial.reference is None}
+    logs = names_in(sweep.directory / "logs")
+    found = _entries(Known(sweep, model, ranking, colours, logs, len(compositions) == 1))
+    intervals = {entry.interval for entry in found if entry.interval}
+    columns = [("name", "composition"), ("validation", "validation %"), ("mean", "test %"), ("interval", "± 95 %")]
+    columns += [("chance", "P(best) %")] if any(entry.chance for entry in found) else []
+    columns += [("knn", "kNN %"), ("n", "n"), ("time", "time of a trial")]
+    places = {entry.cell.label: entry for entry in found if entry.kind != "reference"}
+    environment = Environment(
+        loader=PackageLoader("ablate.report.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        extensions=["jinja2.ext.loopcontrols"],
+    )
+    environment.filters |= {"tight": tight, "commands": commands, "as_picture": as_picture}
+    template = environment.get_template("page.html.j2")
+    return template.render(
+        sweep=sweep,
+        grid=grid,
+        short=dict(zip(grid.ops, short_names(grid.ops), strict=True)),
+        layers=shown,
+        metric=NAMES[grid.metric].removesuffix(" (%)"),
+        colour_data=_colour_data(grid, shown, colours),
+        answer=told,
+        asked=replace(asked or Asked(), metric=grid.metric, recommends=told.recommends),
+        entries=_ranked(found, ranking),
+        intervals=len(intervals) > 1,
+        chances=any(entry.chance for entry in found),
+        pooled=f"Every test mean is uncertain by ± {min(intervals)} points (95 %)." if len(intervals) == 1 else "",
+        columns=[(key, heading) for key, heading in columns if key != "interval" or len(intervals) > 1],
+        troubled=any(entry.cell.status != "done" for entry in found),
+        at=lambda row, column: places.get(grid.cells[row, column].label),
+        lead=next((entry.name for entry in found if entry.cell is ranking.best), ""),
+        words=WORDS,
+        explained=explained,
+        lines=[*sweep.measured, *summary(sweep), *noise(sweep), *map(str, comparisons)],
+        facts=_facts(sweep),
+        sections=sections,
+        pictured=len(found) <= MOST_PICTURED,
+        refresh=refresh,
+        css=_text("page.css"),
+        js=_text("page.js"),
+    )
+
+
+def _text(name: str) -> str:
+    return files("ablate.report.page").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def tight(text: str) -> str:
+    """``text`` with spaces that no line breaks at where a number would lose its unit or name: ``n = 5``, ``95 %``."""
+    return TOGETHER.sub(NBSP, text)
+
+
+def commands(text: str) -> Markup:
+    """``text``, escaped, with what stands in backticks as code."""
+    parts = re.split(r"`([^`]*)`", text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
+    )
+
+
+def as_picture(svg: str) -> str:
+    """A figure of our own making as the address of an image, so that nothing in it is part of the page."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
+def address(label: str, taken: set[str]) -> str:
+    """The address of a cell on the page, which is then ``taken``: ``cell-crop+color``, safe in a URL as it is."""
+    base = "cell-" + re.sub(r"[^A-Za-z0-9+=._-]+", "-", label).strip("-")
+    number, name = 1, base
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    taken.add(name)
+    return name
+
+
+def _ranked(entries: list[Entry], ranking: Order) -> list[Entry]:
+    """The best by validation accuracy first, then what is not compared or has no result; references last."""
+    place = {cell.label: number for number, cell in enumerate(ranking.cells)}
+    last = len(place)
+    return sorted(entries, key=lambda e: (e.kind == "reference", place.get(e.cell.label, last), e.number))
+
+
+def _colour_data(grid: Grid, shown: Sequence[Layer], colours: Scale) -> list[dict[str, Any]]:
+    """What the switch needs, in the order of the table's cells: text, small text, background and ink."""
+
+    def face(layer: Layer, place: Place) -> list[str]:
+        value = layer.values[place]
+        return [layer.text(value), layer.small.get(place, ""), *layer.colours(value)]
+
+    def average(layer: Layer, op: str) -> list[str]:
+        value, share = layer.averages.get(op), grid.acts_on(op)
+        return [layer.text(value), f"on {share}" if share else "", *layer.colours(value)]
+
+    return [
+        {
+            "key": layer.key,
+            "about": layer.about,
+            "low": layer.text(layer.limits[0]),
+            "high": layer.text(layer.limits[1]),
+            "gradient": layer.gradient,
+            "mark": _mark(layer, colours),
+            "cells": [face(layer, (row, column)) for row in grid.ops for column in grid.ops],
+            "averages": [average(layer, op) for op in grid.ops],
+        }
+        for layer in shown
+    ]
+
+
+def _mark(layer: Layer, colours: Scale) -> dict[str, Any]:
+    """Where the untrained encoder is on the scale of accuracies, in percent from its low end, and what says so."""
+    if layer.key != "accuracy" or colours.untrained is None:
+        return {"at": 0, "text": ""}
+    beyond = " (below the scale)" if colours.untrained < colours.low else ""
+    beyond = " (above the scale)" if colours.untrained > colours.high else beyond
+    text = f"line: the untrained encoder, {100 * colours.untrained:.1f}{NBSP}%{beyond}"
+    return {"at": round(100 * colours.share(colours.untrained), 1), "text": text}
+
+
+def _entries(known: Known) -> list[Entry]:
+    """Every composition, row by row, then the references."""
+    grid, by_label = known.sweep.grid, dict[tuple[bool, str], list[Trial]]()
+    for trial in known.sweep.trials:
+        by_label.setdefault((trial.reference is not None, trial.label), []).append(trial)
+    cells = [("composition", cell) for cell in grid.compositions]
+    cells += [("reference", cell) for cell in grid.references.values()]
+    taken = set[str]()
+    return [
+        _entry(
+            known, number, address(cell.label, taken), kind, cell, by_label.get((kind == "reference", cell.label), [])
+        )
+        for number, (kind, cell) in enumerate(cells)
+    ]
+
+
+def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: list[Trial]) -> Entry:
+    sweep, ranking, is_cell = known.sweep, known.ranking, kind == "composition"
+    small = len(sweep.grid.compositions) <= MOST_PICTURED
+    half = known.model.half_width(cell.label) if known.model and is_cell and cell.label in known.model.place else None
+    records = [record for trial in trials if (record := sweep.records.get(trial.id))]
+    mean, validation, knn, seconds = (
+        cell.mean(),
+        ranking.score(cell),
+        cell.mean(sweep.grid.knn),
+        sweep.seconds(cell.label),
+    )
+    p = ranking.model.p_best.get(cell.label) if ranking.model and is_cell else None
+    numbers = {
+        "mean": mean,
+        "chance": p,
+        "interval": half,
+        "validation": validation,
+        "knn": knn,
+        "n": cell.n,
+        "time": seconds,
+    }
+    return Entry(
+        number=number,
+        name=name,
+        title=_title(known, cell, trials),
+        kind=kind,
+        cell=cell,
+        mean="" if mean is None else f"{100 * mean:.1f}",
+        test="" if mean is None else _bare(percent(cell)),
+        interval="" if half is None else f"{100 * half:.1f}",
+        validation=_bare(ranking.percent(cell)),
+        knn="" if knn is None else _bare(percent(cell, sweep.grid.knn)),
+        chance="" if p is None else f"{100 * p:.0f}",
+        contends=is_cell and cell.label in ranking.contenders,
+        best=cell is ranking.best,
+        below=is_cell and known.colours.is_below_untrained(cell),
+        ops=[str(spec) for trial in trials[:1] for spec in trial.config.composition],
+        seeds=[_seed_row(sweep, trial, known.logs) for trial in trials],
+        time=clock(seconds) if seconds else "",
+        curves=curves(records, sweep.grid.measure) if small else [],
+        picture=_picture(sweep, trials[0]) if small and trials else "",
+        sort={name: float(value) for name, value in numbers.items() if value is not None},
+    )
+
+
+def _title(known: Known, cell: Cell, trials: list[Trial]) -> str:
+    """Its label; along the axes of a single composition what differs, in words: ``batch size = 64, epochs = 6``."""
+    point = trials[0].point if trials else {}
+    if not point or not known.alone:
+        return cell.label
+    return ", ".join(f"{in_words(name)} = {value}" for name, value in point.items())
+
+
+def _bare(text: str) -> str:
+    """An accuracy without its unit, which is in the table's heading."""
+    return text.removesuffix(" %")
+
+
+def _seed_row(sweep: Sweep, trial: Trial, logs: set[str]) -> SeedRow:
+    record, grid = sweep.records.get(trial.id), sweep.grid
+    log = f"{trial.id}.log"
+
+    def value(name: str) -> str:
+        found = record.metrics.get(name) if record else None
+        return "" if found is None else f"{100 * found:.1f}"
+
+    return SeedRow(
+        seed=trial.seed,
+        status=record.status if record else "missing",
+        test=value(grid.metric),
+        validation=value(grid.validation_metric),
+        knn=value(grid.knn),
+        time=_took(sweep, record),
+        attempts=_attempts(sweep, record) if record else 0,
+        reason=_reason(record),
+        log=f"../logs/{log}" if log in logs else "",
+    )
+
+
+def _attempts(sweep: Sweep, record: TrialResult) -> int:
+    """How often it was begun; to go on from a rung is no new beginning."""
+    last = record.history[-1]["epoch"] or 0 if record.history and record.reference is None else 0
+    epochs = sweep.experiment.shared.epochs
+    return max(1, record.attempts - sum(rung.epoch(epochs) < last for rung in sweep.experiment.prune))
+
+
+def _took(sweep: Sweep, record: TrialResult | None) -> str:
+    name = "cpu" if sweep.experiment.shared.device == "cpu" else "total"
+    return clock(record.timings[name]) if record and name in record.timings else ""
+
+
+def _reason(record: TrialResult | None) -> str:
+    return f"{record.error.type}: {record.error.message}" if record and record.error else ""
+
+
+def _picture(sweep: Sweep, trial: Trial) -> str:
+    """Its example pairs as a data URI; empty where the worker wrote none."""
+    try:
+        content = preview_path(sweep.directory, trial.config.key).read_bytes()
+    except OSError:
+        return ""
+    return f"data:image/webp;base64,{base64.b64encode(content).decode()}"
+
+
+def _facts(sweep: Sweep) -> list[tuple[str, str]]:
+    """How the numbers came about."""
+    experiment, shared, records = sweep.experiment, sweep.experiment.shared, list(sweep.records.values())
+    hosts = dict.fromkeys(_host(record) for record in records if record.host)
+    versions = dict.fromkeys(", ".join(f"{k} {v}" for k, v in record.versions.items()) for record in records)
+    when = sorted(record.when for record in records if record.when)
+    name = "cpu" if shared.device == "cpu" else "total"
+    spent = sum(record.timings.get(name, 0.0) for record in records)
+    size = f"{shared.image_size} px, {counted(shared.data.classes, 'class').replace('classs', 'classes')}"
+    return [
+        ("command", experiment.command),
+        ("data", f"{shared.data.name} ({experiment.data}), {size}, fingerprint {shared.data.fingerprint}"),
+        ("training", sweep.setting),
+        ("trials", f"{len(records)} of {len(sweep.trials)} recorded, {clock(spent)} of {sweep.unit}"),
+        *([("run", f"{when[0]} to {when[-1]}")] if when else []),
+        *([("on", "; ".join(hosts))] if hosts else []),
+        *([("versions", "; ".join(filter(None, versions)))] if any(versions) else []),
+    ]
+
+
+def _host(record: TrialResult) -> str:
+    return ", ".join(value for key, value in record.host.items() if key not in ("name", "hostname") and value)

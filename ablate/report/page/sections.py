@@ -1,0 +1,37 @@
+"""Parts of the web page below its cells: a title, sentences, a table, a figure. The effects of ops are such parts."""
+
+from __future__ import annotations
+
+from ablate.report.data.grid import Grid
+from ablate.report.section import Section
+from ablate.report.stats.effects import Interaction, interactions, main_effects
+from ablate.report.stats.model import Difference
+
+MOST = 20  # interactions that are listed
+
+
+def effects(grid: Grid) -> list[Section]:
+    """Main effects and pair interactions; none while a cell of the grid has no result."""
+    found = main_effects(grid)
+    if not found:
+        return []
+    joint = () if found[0].first.low is None else ("The 95 % intervals hold all true values at once.",)
+    text = "An op's row and its column against the mean of all cells: what it does as the first op, and as the second."
+    rows = tuple((effect.op, _points(effect.first), _points(effect.second)) for effect in found)
+    main = Section("Main effects", (text, *joint), ("op", "first", "second"), rows)
+    pairs = interactions(grid)
+    text = "Two ops together, mean of both orders, beyond the sum of their main effects; the strongest first."
+    more = (f"The {MOST} strongest of {len(pairs)}.",) if len(pairs) > MOST else ()
+    return [main, Section("Interactions", (text, *joint, *more), ("ops", "points"), tuple(map(_pair, pairs[:MOST])))]
+
+
+def _pair(interaction: Interaction) -> tuple[str, str]:
+    return f"{interaction.a}, {interaction.b}", _points(interaction.difference)
+
+
+def _points(difference: Difference) -> str:
+    """``+3.1 [+1.0, +5.2]``, in points, with the 95 % interval where there is one."""
+    mean = f"{100 * difference.mean:+z.1f}"
+    if difference.low is None or difference.high is None:
+        return mean
+    return f"{mean} [{100 * difference.low:+z.1f}, {100 * difference.high:+z.1f}]"

@@ -1,0 +1,84 @@
+"""What can be told apart, in sentences: contenders for the best, seeds that would separate two, what is not known."""
+
+from __future__ import annotations
+
+from ablate.console import clock, counted
+from ablate.inference.model import MOST_SEEDS
+from ablate.report.data.results import Sweep
+from ablate.report.stats.model import Model
+from ablate.report.stats.order import Order, order
+from ablate.report.stats.summary import judge, named
+
+SEEDS = 3  # that a sweep of one seed is advised to have
+DOUBTFUL = 0.05  # p value below which noise is said to change with accuracy
+
+
+def noise(sweep: Sweep) -> list[str]:
+    """What the seeds say of the cells, by validation accuracy; empty without results."""
+    found = order(sweep.grid)
+    if len(found.cells) < 2:
+        return []
+    if found.model is None:
+        return [one_seed(sweep)]
+    told = [contenders(sweep, found), separation(sweep, found)]
+    return [*filter(None, told), *unequal(found.model)]
+
+
+def one_seed(sweep: Sweep) -> str:
+    """That one seed says nothing of the noise, and what more would cost. What was pruned takes no further seeds."""
+    if len(sweep.experiment.seeds) > 1:
+        so_far = "so far " if sweep.pending else ""
+        return f"Real differences and noise cannot be separated: {so_far}no two compositions share two seeds."
+    return f"With one seed, real differences and noise cannot be separated. {more_seeds(sweep)}"
+
+
+def more_seeds(sweep: Sweep) -> str:
+    """What further seeds would cost."""
+    seed = sweep.experiment.seeds[0]
+    once = [trial.label for trial in sweep.trials if trial.seed == seed]
+    where, times = (" in another --out", SEEDS) if sweep.experiment.prune else ("", SEEDS - 1)
+    return (
+        f"Run --seeds {SEEDS}{where} ({counted(len(once) * times, 'more trial')}, about "
+        f"{clock(sum(map(sweep.seconds, once)) * times)} of {sweep.unit})."
+    )
+
+
+def contenders(sweep: Sweep, found: Order) -> str:
+    """Which cells cannot be told from the best, how likely the best is it, and by what."""
+    best, model = found.cells[0], found.model
+    assert model is not None
+    others = [label for label in found.contenders if label != best.label]
+    among = " that was trained to the end" if sweep.experiment.prune else ""
+    by = f"({judge(sweep.grid)}, Hsu's multiple comparisons with the best, 95 %)"
+    if not others:
+        return f"Every other composition{among} is worse than {best.label} {by}."
+    listed = named([f"{label} ({chance(model, label)})" for label in others])
+    return f"Not distinguishable from {best.label}, P(best) {chance(model, best.label)}: {listed} {by}."
+
+
+def chance(model: Model, label: str) -> str:
+    """The probability that a cell is the best: ``81 %``."""
+    p = 100 * model.p_best[label]
+    return "< 1 %" if 0 < p < 1 else f"{p:.0f} %"
+
+
+def separation(sweep: Sweep, found: Order) -> str:
+    """How many seeds would tell the two best apart; empty where nothing has to be."""
+    best, model = found.cells[0].label, found.model
+    assert model is not None
+    second = next((label for label in found.contenders if label != best), None)
+    if second is None:
+        return ""
+    seeds = model.seeds_to_separate(best, second)
+    told = counted(seeds, "seed") if seeds else f"More than {MOST_SEEDS} seeds"
+    return f"{told} would tell {best} from {second} by the same comparisons, in four of five sweeps."
+
+
+def unequal(model: Model) -> list[str]:
+    """That the noise is not the same everywhere, where it is not."""
+    if model.spread_p >= DOUBTFUL:
+        return []
+    return [
+        f"The noise changes with accuracy (Breusch and Pagan's test, p = {model.spread_p:.2g}): every cell's "
+        "interval goes by its own noise, moderated by that of all."
+    ]

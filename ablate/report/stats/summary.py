@@ -1,0 +1,227 @@
+"""What can be said of the best composition, in sentences: chosen by validation accuracy, shown with test accuracy."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes half a second to import
+
+from ablate.console import counted
+from ablate.report.data.grid import ROTATION, Cell, Grid
+from ablate.report.data.results import Sweep
+from ablate.report.stats.model import CONFIDENCE, Difference
+from ablate.report.stats.order import Order, order
+
+CEILING = 0.99  # accuracy from which nothing is left to tell cells apart by
+GUESSING = 1.1  # times the accuracy of guessing: what is not above it has learned next to nothing
+NAMED = 6  # cells that a sentence names
+
+
+def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
+    """``a`` minus ``b`` over the seeds that both have; None if they share none."""
+    differences = [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
+    n = len(differences)
+    if not n:
+        return None
+    mean = statistics.fmean(differences)
+    if n == 1:
+        return Difference(mean, None, None, 1)
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * statistics.stdev(differences) / math.sqrt(n)
+    return Difference(mean, mean - half, mean + half, n)
+
+
+def summary(sweep: Sweep) -> list[str]:
+    """What the sweep says of its best composition, and what stands in the way of saying it."""
+    grid, found = sweep.grid, order(sweep.grid)
+    if found.best is None:
+        return ["No composition has a result yet.", *failures(sweep), *_not_judged(grid)]
+    return [
+        *lead(sweep, found),
+        *against(sweep, found),
+        *verdict(sweep, found),
+        *failures(sweep),
+        *_collapsed(grid),
+        *_not_judged(grid),
+    ]
+
+
+def lead(sweep: Sweep, found: Order) -> list[str]:
+    """Which composition is the best, of how much of the sweep, and what could not be compared with it."""
+    best = found.best
+    assert best is not None
+    grid, by = sweep.grid, judge(sweep.grid)
+    after = so_far(sweep)
+    shown = f"test {percent(best)}, n = {best.n}"
+    if len(found.cells) == 1:
+        alone = f"Only one composition has a result{after}"
+        alone = f"No two compositions share a seed{after}: they cannot be compared" if found.apart else alone
+        return [f"{alone}. {best.label}: {found.percent(best)} {by} ({shown})."]
+    equals = found.equals
+    tied = f", tied with {named([cell.label for cell in equals[1:]])}" if len(equals) > 1 else ""
+    among = f" of the {len(grid.with_results)} trained to the end" if sweep.experiment.prune else ""
+    told = [
+        f"Best composition{f'{after},' if after else ''}{among} by {by}: {best.label}, {found.percent(best)} ({shown})"
+        f"{tied}. It was selected by this number, which is therefore a little high."
+    ]
+    if found.is_adjusted:
+        told.append(f"Not all compositions have the same seeds: {by} is adjusted for those that each of them lacks.")
+    if found.apart:
+        labels = [cell.label for cell in found.apart]
+        share = "shares no seed with the others and is" if len(labels) == 1 else "share no seed with the others and are"
+        told.append(f"Not compared: {named(labels)}, which {share} on another scale.")
+    return told
+
+
+def against(sweep: Sweep, found: Order) -> list[str]:
+    """How far the best composition is above the best single op and the untrained encoder, and what a pair does."""
+    best, grid = found.best, sweep.grid
+    assert best is not None
+    told, by = [], judge(grid)
+    single = found.best_of(grid.singles)
+    if single is not None and single is not best:
+        told.append(
+            f"{best.label} against the best single op, {single.label}: {points(found.difference(best, single), by)}."
+        )
+    difference = over_untrained(grid, found, best)
+    if difference:
+        told.append(f"{best.label} against the untrained encoder: {points(difference, by)}.")
+    pair = _best_pair(grid, found)
+    if pair is not None and single is not None:
+        a, b = pair
+        both = found.contrast({a.label: 0.5, b.label: 0.5, single.label: -1.0})
+        if both.mean > 0:
+            first, second = next(place for place, cell in grid.cells.items() if cell is a)
+            told.append(
+                f"{first} with {second}, mean of both orders, against {single.label} alone: {points(both, by)}."
+            )
+    return told
+
+
+def over_untrained(grid: Grid, found: Order, cell: Cell) -> Difference | None:
+    """A cell minus the untrained encoder, paired by seed; None where they share no seed."""
+    untrained = grid.references.get("untrained")
+    return paired_difference(cell.seeds(found.metric), untrained.seeds(found.metric)) if untrained else None
+
+
+def beats_untrained(grid: Grid, found: Order, cell: Cell) -> bool | None:
+    """Whether a cell's validation accuracy is above the untrained encoder's; None where nobody knows."""
+    difference = over_untrained(grid, found, cell)
+    return None if difference is None else difference.mean > 0
+
+
+def verdict(sweep: Sweep, found: Order) -> list[str]:
+    """What is to be said where accuracies are too high or too low to choose by; empty where they are not."""
+    grid, by = sweep.grid, judge(sweep.grid)
+    untrained = grid.references.get("untrained")
+    floor = (untrained.mean(found.metric) if untrained else None) or 0.0
+    top = sum(score >= CEILING for score in found.scores.values())
+    if floor >= CEILING or top > 1:
+        told = [f"{top} of {counted(len(found.cells), 'composition')} reach {100 * CEILING:.0f} % {by}"] * (top > 0)
+        told += [f"the untrained encoder reaches {100 * floor:.1f} %"] * (floor >= CEILING)
+        sentence = f"{'; '.join(told)}: these images are too easy to tell augmentations apart."
+        return [sentence[0].upper() + sentence[1:]]
+    if is_guessing(sweep, found):
+        classes = _classes(sweep)
+        return [
+            f"No composition is clearly better than guessing one of {classes} classes ({100 / classes:.1f} %): train "
+            "longer, or look for a fault."
+        ]
+    if untrained and found.best and beats_untrained(grid, found, found.best) is False:
+        return [
+            f"No composition is better than the untrained encoder ({percent(untrained, found.metric)} {by}): train "
+            "longer, or look for a fault."
+        ]
+    return []
+
+
+def is_useful(sweep: Sweep, found: Order) -> bool:
+    """Whether the best composition can be recommended: better than the untrained encoder, if known, and guessing."""
+    useless = found.best is None or beats_untrained(sweep.grid, found, found.best) is False
+    return not useless and not is_guessing(sweep, found)
+
+
+def is_guessing(sweep: Sweep, found: Order) -> bool:
+    """Whether the best composition has learned next to nothing."""
+    classes = _classes(sweep)
+    return bool(classes) and max(found.scores.values(), default=0.0) <= GUESSING / classes
+
+
+def _classes(sweep: Sweep) -> int:
+    """What is told apart: the data's classes, or four turns; 0 where there are none."""
+    return 4 if sweep.grid.metric == ROTATION else sweep.experiment.shared.data.classes
+
+
+def failures(sweep: Sweep) -> list[str]:
+    """Which failed trials leave a gap in the comparison, and what that means for it."""
+    known = {cell.label: cell for cell in sweep.grid.compositions}
+    untrained = sweep.grid.references.get("untrained")
+    seeds: dict[tuple[bool, str], list[int]] = {}
+    for record in sweep.failed:
+        if record.reference in (None, "untrained"):
+            seeds.setdefault((record.reference is not None, record.label), []).append(record.seed)
+    told = []
+    for (reference, label), failed in seeds.items():
+        cell = untrained if reference else known.get(label)
+        which = f"{label} failed with seed{'s' if len(failed) > 1 else ''} {named(list(map(str, failed)))}"
+        if cell is not None and cell.n:
+            told.append(f"{which} and is compared by its other {'seed' if cell.n == 1 else f'{cell.n} seeds'}")
+        else:
+            told.append(f"{which} and {'cannot be compared' if reference else 'cannot be chosen'}")
+    more = [f"and {len(told) - NAMED} more compositions lack trials that failed"] if len(told) > NAMED else []
+    return [f"{'; '.join([*told[:NAMED], *more])}."] if told else []
+
+
+def so_far(sweep: Sweep) -> str:
+    """`` so far, after 33 of 83 trials`` while trials that could change the choice are missing; else empty."""
+    if not sweep.pending:
+        return ""
+    return f" so far, after {sweep.ended} of {counted(len(sweep.trials), 'trial')}"
+
+
+def judge(grid: Grid) -> str:
+    """What cells are chosen by: ``validation accuracy``, or ``balanced validation accuracy``."""
+    balanced = "balanced " if grid.measure == "balanced" else ""
+    return f"{balanced}validation accuracy{' of rotation prediction' if grid.metric == ROTATION else ''}"
+
+
+def points(difference: Difference, of: str) -> str:
+    """``+16.0 points [+11.7, +20.3] (validation accuracy, 95 %, two-way model, n = 3)``."""
+    return str(difference).replace(" (", f" ({of}, ", 1)
+
+
+def named(labels: Sequence[str]) -> str:
+    """``a, b, c and 3 more``."""
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return ", ".join(labels[:NAMED]) + more
+
+
+def percent(cell: Cell, metric: str | None = None) -> str:
+    """``63.1 ± 0.7 %`` (mean, standard deviation over seeds), without the deviation for one seed."""
+    mean, std = cell.mean(metric), cell.std(metric)
+    if mean is None:
+        return cell.status
+    return f"{100 * mean:.1f} %" if std is None else f"{100 * mean:.1f} ± {100 * std:.1f} %"
+
+
+def _best_pair(grid: Grid, found: Order) -> tuple[Cell, Cell] | None:
+    """Both orders of the pair of ops that has the highest mean score over both; None without such a pair."""
+    pairs = [
+        (grid.cells[a, b], grid.cells[b, a])
+        for i, a in enumerate(grid.ops)
+        for b in grid.ops[i + 1 :]
+        if {grid.cells[a, b].label, grid.cells[b, a].label} <= found.scores.keys()
+    ]
+    return max(pairs, key=lambda pair: sum(found.scores[cell.label] for cell in pair), default=None)
+
+
+def _collapsed(grid: Grid) -> list[str]:
+    labels = [cell.label for cell in grid.with_results if "collapsed" in cell.flags]
+    return [f"Collapsed (all representations equal): {', '.join(labels)}."] if labels else []
+
+
+def _not_judged(grid: Grid) -> list[str]:
+    labels = [cell.label for cell in grid.cells.values() if cell.status == "not judged"]
+    told = f"Not judged, since rotation prediction cannot judge what turns images: {', '.join(labels)}."
+    return [told] if labels else []

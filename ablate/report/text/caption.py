@@ -1,0 +1,63 @@
+"""``report/caption.txt``: what stands under the heatmap in a paper, in sentences."""
+
+from __future__ import annotations
+
+from ablate.console import counted
+from ablate.report.data.grid import Grid
+from ablate.report.data.results import Sweep
+from ablate.report.figures.heatmap import MARK, spelled_out
+from ablate.report.figures.scale import BELOW, scale
+from ablate.report.stats.model import CONFIDENCE
+from ablate.report.stats.noise import unequal
+from ablate.report.stats.order import order
+from ablate.report.stats.summary import judge, percent
+
+LONG = 10_000  # columns: one line per label
+
+
+def caption(sweep: Sweep) -> str:
+    """Data, setting, n, what the cells and the dots are, what the intervals are conditional on; a sentence a line."""
+    grid, shared = sweep.grid, sweep.experiment.shared
+    judged = "linear evaluation" if grid.is_linear else "rotation prediction"
+    accuracy = (
+        "Balanced accuracy (the mean of the classes' recalls)" if grid.measure == "balanced" else "Top-1 accuracy"
+    )
+    lines = [
+        f"{accuracy} of {judged} (%) on {shared.data.name} for {shared.branches}-branch compositions of "
+        f"augmentations ({shared.encoder.name}, {shared.objective}, {counted(shared.epochs, 'epoch')}).",
+        "Rows are the first op, columns the second, the diagonal is the op alone; the last column is a row average.",
+        *sweep.measured,
+        _seeds(grid),
+        *grid.seldom,
+    ]
+    known = [f"{name} {percent(cell)}" for name, cell in grid.references.items() if cell.n]
+    lines += [f"References: {', '.join(known)}."] if known else []
+    model = order(grid).model
+    if model:
+        lines.append(
+            f"A dot ({MARK}) marks the cells that cannot be told from the best by {judge(grid)}: Hsu's multiple "
+            f"comparisons with the best at {100 * CONFIDENCE:.0f} % on a two-way cell and seed model, since "
+            "cells share seeds, with a moderated variance for each cell (residual over all: "
+            f"{100 * model.sigma:.1f} points, {model.df} degrees of freedom); "
+            "conditional on this data set and its split."
+        )
+        lines += unequal(model)
+    colours = scale(grid)
+    if colours.untrained is not None:
+        lines.append("The line on the colour bar is the untrained encoder.")
+    if any(colours.is_below_untrained(cell) for cell in grid.cells.values()):
+        lines.append(f"A triangle ({BELOW}) marks the cells below it.")
+    lines += [colours.why] if colours.why else []
+    lines += [f"{line}." for line in spelled_out(grid.ops, LONG)]
+    return "\n".join(lines) + "\n"
+
+
+def _seeds(grid: Grid) -> str:
+    counts = {cell.n for cell in grid.with_results}
+    if not counts:
+        return "No composition has a result yet."
+    if counts == {1}:
+        return "n = 1 seed: the noise is unknown."
+    low, high = min(counts), max(counts)
+    n = f"n = {high} seeds" if low == high else f"n = {low} to {high} seeds"
+    return f"Means ± standard deviations over {n}; where cells are small, the deviations are in table.csv."

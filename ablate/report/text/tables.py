@@ -1,0 +1,120 @@
+"""The grid as ``table.csv`` (one row per cell) and ``table.tex`` (the matrix, booktabs)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+
+from ablate.files import write_atomically
+from ablate.report.data.grid import Cell, Grid
+from ablate.report.stats.model import fit
+from ablate.report.stats.order import order
+
+
+def write_csv(grid: Grid, path: Path) -> None:
+    """One row per cell, row average, further composition and reference.
+
+    Columns: ``kind`` (cell, average, composition, reference), ``first``, ``second``, ``label``, ``status``, ``n``,
+    ``flags``, ``contender`` (1: cannot be told from the best by validation accuracy), ``half_width`` (half the 95 %
+    interval of the grid's metric, by the two-way model), ``acts`` (of a row average: the share of images on which its
+    op acts), mean and standard deviation of every metric (fractions), and
+    ``seeds``: ``seed=value`` pairs of the grid's metric, ``linear_top1``, where balanced accuracy chooses
+    ``linear_balanced_accuracy``, without labels ``rotation_top1``. The majority class was not trained and has no seeds.
+    """
+    metrics = grid.metrics
+    planned = [(place, cell) for place, cell in grid.cells.items() if cell.status != "left out"]
+    rows = [_row("cell", first, second, cell, metrics) for (first, second), cell in planned]
+    rows += [_average(grid, op, metrics) for op in grid.ops]
+    rows += [_row("composition", "", "", cell, metrics) for cell in grid.further.values()]
+    _add_noise(rows, grid)
+    rows += [_row("reference", "", "", cell, metrics) for cell in grid.references.values()]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    write_atomically(path, text.getvalue())
+
+
+TEX = r"""\begin{tabular}{l<% for op in grid.ops %>c<% endfor %>|c}
+\toprule
+<% for op in grid.ops %> & << op | tex >><% endfor %> & average \\
+\midrule
+<% for row in grid.ops %>
+<< row | tex >><% for column in grid.ops %> & << cell(grid.cells[row, column]) >><% endfor %> & << average(row) >> \\
+<% endfor %>
+\bottomrule
+\multicolumn{<< grid.ops | length + 2 >>}{l}{\footnotesize << seeds >>} \\
+<% for sentence in grid.seldom %>
+\multicolumn{<< grid.ops | length + 2 >>}{l}{\footnotesize << sentence | tex >>} \\
+<% endfor %>
+\end{tabular}
+"""
+SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
+
+
+def write_tex(grid: Grid, path: Path) -> None:
+    """The matrix in percent, mean ± standard deviation, with the row averages and n; ``*``: seeds are missing.
+
+    Needs ``booktabs``.
+    """
+
+    def average(row: str) -> str:
+        value = grid.average(row)
+        return "--" if value is None else f"{100 * value:.1f}"
+
+    counts = sorted({cell.n for cell in grid.cells.values() if cell.status != "left out"})
+    seeds = f"$n = {counts[0]}$" if len(counts) == 1 else f"$n = {counts[0]}$ to ${counts[-1]}$"
+    environment = Environment(
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # the filter below is TeX's
+    )
+    environment.filters["tex"] = lambda text: "".join(SPECIAL.get(character, character) for character in text)
+    write_atomically(path, environment.from_string(TEX).render(grid=grid, cell=_tex, average=average, seeds=seeds))
+
+
+def _row(kind: str, first: str, second: str, cell: Cell, metrics: tuple[str, ...]) -> dict[str, Any]:
+    row: dict[str, Any] = {"kind": kind, "first": first, "second": second, "label": cell.label}
+    row |= {"status": cell.status, "n": cell.n, "flags": " ".join(cell.flags), "contender": "", "half_width": ""}
+    row["acts"] = ""
+    for metric in metrics:
+        row |= {f"{metric}_mean": cell.mean(metric), f"{metric}_std": cell.std(metric)}
+    if not cell.trained:
+        return {**row, "n": "", "seeds": ""}
+    row["seeds"] = " ".join(f"{seed}={value:.6g}" for seed, value in sorted(cell.seeds().items()))
+    return row
+
+
+def _add_noise(rows: list[dict[str, Any]], grid: Grid) -> None:
+    """Which compositions cannot be told from the best, and the intervals of their means, where seeds tell."""
+    chosen, shown = order(grid).model, fit(grid.with_results)
+    for row in rows:
+        if row["kind"] == "average":
+            continue
+        if chosen and row["label"] in chosen.place:
+            row["contender"] = int(row["label"] in chosen.contenders)
+        if shown and row["label"] in shown.place:
+            row["half_width"] = shown.half_width(row["label"])
+
+
+def _average(grid: Grid, op: str, metrics: tuple[str, ...]) -> dict[str, Any]:
+    means = {f"{metric}_mean": grid.average(op, metric) for metric in metrics}
+    row = {"kind": "average", "first": op, "second": "", "label": f"average of {op}", "acts": grid.acts.get(op, "")}
+    return row | means
+
+
+def _tex(cell: Cell) -> str:
+    mean, std = cell.mean(), cell.std()
+    if mean is None:
+        return "" if cell.status == "left out" else cell.status
+    mark = "$^{*}$" if cell.status == "partial" else ""
+    return (f"{100 * mean:.1f}" if std is None else rf"{100 * mean:.1f} $\pm$ {100 * std:.1f}") + mark

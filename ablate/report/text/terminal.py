@@ -1,0 +1,82 @@
+"""The heatmap in the terminal, within 80 columns for seven ops."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ablate.console import say
+from ablate.report.data.grid import Cell, Grid
+from ablate.report.figures.palette import as_hex, colour, ink_on
+from ablate.report.figures.scale import Scale, scale
+from ablate.report.stats.order import Order, order
+from ablate.report.stats.summary import percent
+
+ROW_LABEL = 16  # columns at most
+LEAST_LABEL, LEAST_CELL = 4, 6  # columns of a row's label and of a number, below which nothing can be read
+LISTED = 20  # compositions of a ranking
+MARKS = {"failed": "failed", "missing": "-", "not judged": "n/a", "left out": "", "pruned": "pruned"}
+
+
+def render(grid: Grid, console: Console) -> None:
+    """Print means in percent, coloured as the figure is, with row averages, deviations where known, and references.
+
+    With compositions beside the grid, the best of all are listed below it, ranked by validation accuracy; so they are
+    where the grid is too wide for the terminal.
+    """
+    fits = LEAST_LABEL + LEAST_CELL * (len(grid.ops) + 1) <= console.width
+    if grid.ops and fits:
+        console.print(_matrix(grid, console.width))
+        for sentence in grid.seldom:
+            say(console, sentence)
+    elif grid.ops:
+        say(console, f"The grid of {len(grid.ops)} ops needs a wider terminal; it is in the report. The best:")
+    if any(cell.status == "partial" for cell in grid.compositions):
+        say(console, "* not all seeds are done")
+    if grid.further or not fits:
+        found = order(grid)
+        for place, cell in enumerate(found.cells[:LISTED], start=1):
+            say(console, f"{place}. {_listed(cell, found)}")
+        for cell in found.apart[: LISTED - len(found.cells)] if len(found.cells) < LISTED else ():
+            say(console, f"not compared: {_listed(cell, found)}")
+        if (more := len(found.cells) + len(found.apart) - LISTED) > 0:
+            say(console, f"... and {more} more, in the report")
+    if grid.references:
+        known = ", ".join(f"{name} {percent(cell)}" for name, cell in grid.references.items())
+        say(console, f"references: {known}")
+
+
+def _listed(cell: Cell, found: Order) -> str:
+    mark = "*" if cell.status == "partial" else ""
+    return f"{cell.label}: {percent(cell)}{mark} (validation {found.percent(cell)})"
+
+
+def _matrix(grid: Grid, width: int) -> Table:
+    deviations = any(cell.std() is not None for cell in grid.cells.values())
+    table = Table(box=None, pad_edge=False, padding=(0, 0), collapse_padding=True)
+    columns = len(grid.ops) + 1
+    label = max(LEAST_LABEL, min(ROW_LABEL, width - LEAST_CELL * columns))
+    table.add_column("first \\ second", no_wrap=True, overflow="ellipsis", max_width=label)
+    width = max(LEAST_CELL, min(14, (width - label) // columns))
+    for op in (*grid.ops, "average"):
+        heading = Text(op)
+        heading.truncate(width - 1, overflow="ellipsis")
+        table.add_column(heading, justify="center", no_wrap=True, min_width=width, max_width=width)
+    colours = scale(grid)
+    show = deviations and width >= 10
+    for row in grid.ops:
+        cells = [_text(grid.cells[row, column], colours, show) for column in grid.ops]
+        average = grid.average(row)
+        table.add_row(Text(row), *cells, Text("-" if average is None else f"{100 * average:.1f}", style="bold"))
+    return table
+
+
+def _text(cell: Cell, colours: Scale, deviation: bool) -> Text:
+    mean, std = cell.mean(), cell.std()
+    if mean is None:
+        return Text(MARKS[cell.status], style="red" if cell.status == "failed" else "dim")
+    text = f"{100 * mean:.1f}" + (f"±{100 * std:.1f}" if deviation and std is not None else "")
+    text += "*" if cell.status == "partial" else ""
+    background = colour(colours.share(mean))
+    return Text(text, style=f"{ink_on(background)} on {as_hex(background)}")
