@@ -1,0 +1,67 @@
+"""Imports run one way: every package of ablate stands above what it imports, and no modules import in a circle."""
+
+from __future__ import annotations
+
+import graphlib
+
+import pytest
+
+from tests.support.modules import ROOT, imports, modules, table
+
+ORDER = (
+    {"ablate", "__main__"},
+    {"cli"},
+    {"api", "testing"},
+    {"search"},
+    {"report"},
+    {"launch"},
+    {"planning"},
+    {"trial"},
+    {"evaluation"},
+    {"simclr"},
+    {"ops", "data", "sweep", "pipelines"},
+    {"inference"},
+    {"config"},
+    {"files", "distributed", "compiled"},
+    {"errors", "console", "rng", "_version"},
+)
+"""The packages and loose modules of ablate, top to bottom; those of one line do not import each other."""
+REPORT = ({"write"}, {"page"}, {"recommend"}, {"text"}, {"figures"}, {"stats"}, {"section"}, {"data"})
+"""The same within ``ablate.report``."""
+EXEMPT = {"ablate.sweep.slurm.job", "ablate.launch.start", "ablate.sweep.withdrawal"}
+"""Jobs of an earlier version look for the first. The others write reports, which a command should do for them."""
+
+
+def room(module: str, depth: int) -> str:
+    """The package of ``module`` below ``ablate``, or below ``ablate.report`` with ``depth`` 2."""
+    parts = module.split(".")
+    return parts[depth] if len(parts) > depth else "ablate"
+
+
+@pytest.mark.parametrize(("order", "depth"), [(ORDER, 1), (REPORT, 2)])
+def test_no_import_points_up(order, depth):
+    floor = {name: number for number, names in enumerate(order) for name in names}
+    upward = [
+        f"{module} imports {other}"
+        for module, others in imports().items()
+        for other in others
+        if module not in EXEMPT
+        and (depth == 1 or (module.startswith("ablate.report.") and other.startswith("ablate.report.")))
+        and room(module, depth) != room(other, depth)
+        and floor[room(module, depth)] >= floor[room(other, depth)]
+    ]
+    assert not upward
+
+
+def test_no_modules_import_in_a_circle():
+    graphlib.TopologicalSorter(imports()).prepare()  # raises CycleError
+
+
+def test_few_modules_stand_loose():
+    loose = [module for module, path in modules().items() if module.count(".") == 1 and path.name != "__init__.py"]
+    assert len(loose) <= 12
+
+
+def test_the_table_of_modules_is_what_they_say_of_themselves():
+    """``python -m tests.support.modules`` writes it."""
+    assert table() in (ROOT / "docs" / "architecture.md").read_text()
