@@ -131,7 +131,7 @@ def steps(device: torch.device, small: bool) -> Rows:
 def step_of(trainer: Trainer, count: int) -> Rows:
     device, batch = trainer.device, trainer.config.batch_size
     per_step = [s / count for s in seconds(lambda: trainer.train_steps(count), device, 1)]
-    views = captured(trainer.pair, trainer.images.batch(torch.arange(batch))[0])
+    views = captured(trainer.step.pair, trainer.images.batch(torch.arange(batch))[0])
     pair = statistics.median(seconds(views, device, 3))
     step = statistics.median(per_step)
     peak = next((p for name, p in PEAK.items() if name in host(device)["device"]), None)

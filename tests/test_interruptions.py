@@ -56,13 +56,13 @@ def run(directory, context=None, world=ALONE, **changes):
 @pytest.fixture
 def made(monkeypatch):
     """The steps that any trainer makes, as (epoch, step)."""
-    steps, step = [], Trainer._step
+    steps, step = [], Trainer._update
 
     def noted(self, number, *rest):
         steps.append((self.epoch, number))
         return step(self, number, *rest)
 
-    monkeypatch.setattr(Trainer, "_step", noted)
+    monkeypatch.setattr(Trainer, "_update", noted)
     return steps
 
 
@@ -154,7 +154,7 @@ def test_killed_after_a_checkpoint_within_an_epoch(made, saved, tmp_path, monkey
     whole = run(tmp_path / "whole")
     made.clear()
     monkeypatch.setattr(ablate.trial.run, "CHECKPOINT_EVERY", 0)
-    step = Trainer._step
+    step = Trainer._update
 
     def killed(self, number, *rest):
         if (self.epoch, number) == (1, 2):
@@ -162,7 +162,7 @@ def test_killed_after_a_checkpoint_within_an_epoch(made, saved, tmp_path, monkey
         return step(self, number, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", killed)
+        patch.setattr(Trainer, "_update", killed)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "part")
     assert made == EVERY_STEP[:7]
@@ -178,8 +178,8 @@ from ablate.simclr.trainer import Trainer
 from tests.test_interruptions import run
 
 ablate.trial.attempt.CHECKPOINT_EVERY = 0
-step = Trainer._step
-Trainer._step = lambda self, number, *rest: os._exit(9) if number == 3 else step(self, number, *rest)
+step = Trainer._update
+Trainer._update = lambda self, number, *rest: os._exit(9) if number == 3 else step(self, number, *rest)
 run(sys.argv[1])
 """
 
@@ -196,8 +196,8 @@ def test_a_killed_process_loses_the_step_under_way(made, tmp_path):
 
 def in_processes(world: World) -> dict:
     """A trial left alone, and one that the second process is asked to stop, then the first in evaluation."""
-    out, made, step = Path(os.environ["ABLATE_TEST_OUT"]), [], Trainer._step
-    Trainer._step = lambda self, *rest: (made.append(1), step(self, *rest))[1]
+    out, made, step = Path(os.environ["ABLATE_TEST_OUT"]), [], Trainer._update
+    Trainer._update = lambda self, *rest: (made.append(1), step(self, *rest))[1]
     changes = {**VARIANTS["lars"], "micro_batch": 16}
     whole = run(out / "whole", world=world, **changes)
     counts = [len(made)]
@@ -257,7 +257,7 @@ def test_the_second_signal_does_not_wait(tiny_folder, cache, made, tmp_path, mon
 
 def signalled(monkeypatch, number, step, times):
     """This process gets a signal when it comes to ``step``, (epoch, number), for the first time."""
-    left, make = [step], Trainer._step
+    left, make = [step], Trainer._update
 
     def with_signal(self, which, *rest):
         result = make(self, which, *rest)
@@ -267,7 +267,7 @@ def signalled(monkeypatch, number, step, times):
                 os.kill(os.getpid(), number)
         return result
 
-    monkeypatch.setattr(Trainer, "_step", with_signal)
+    monkeypatch.setattr(Trainer, "_update", with_signal)
 
 
 def elsewhere(directory, trial_id, number):
@@ -280,14 +280,14 @@ def elsewhere(directory, trial_id, number):
 
 def test_the_command_says_who_is_at_work_on_its_trial(tiny_folder, cache, tmp_path, monkeypatch):
     """Before it has begun, and where it is taken over in the middle."""
-    step = Trainer._step
+    step = Trainer._update
 
     def overtaken(self, *rest):
         (running,) = tmp_path.glob("running/*")
         elsewhere(tmp_path, running.name, 2)
         return step(self, *rest)
 
-    monkeypatch.setattr(Trainer, "_step", overtaken)
+    monkeypatch.setattr(Trainer, "_update", overtaken)
     holder = "job 17_3 on node4 (process 4711 of ann)"
     lost = train(tiny_folder, cache, tmp_path)
     assert lost.returncode == 1

@@ -151,7 +151,7 @@ def test_an_os_error_of_an_op_is_the_trials_fault(data, config, tmp_path, monkey
     def missing(*_):
         raise FileNotFoundError(2, "No such file", "palette.png")
 
-    monkeypatch.setattr("ablate.simclr.trainer.TransformPair.apply", missing)
+    monkeypatch.setattr("ablate.simclr.step.TransformPair.apply", missing)
     result = run_trial(config, tmp_path, data=data)
     assert result.status == "failed"
     assert "palette.png" in result.error.message

@@ -44,7 +44,7 @@ class _Bench:
     def step(self, cell: Trial, images: int) -> float:
         """Seconds of one step of ``cell`` with ``images`` images."""
         trainer = self.trainers[costly(cell.config)]
-        trainer.pair = TransformPair.from_config(cell.config)
+        trainer.step.pair = TransformPair.from_config(cell.config)
         self._wait()
         begun = time.perf_counter()
         trainer.train_steps(1, images)

@@ -145,9 +145,9 @@ class TrialAttempt:
         if state is not None:
             trainer.restore(state)
             self.history, self.timings = state["history"], state["timings"]
-            done = (trainer.epoch, trainer.step, self.lease.number)
+            done = (trainer.epoch, trainer.steps_done % trainer.steps_per_epoch, self.lease.number)
             logger.info("resumed after epoch %d, step %d, attempt %d", *done)
-        steps = trainer.epoch * trainer.steps_per_epoch + trainer.step
+        steps = trainer.steps_done
         self._refuse_without_progress(steps, f"begin at step {steps}")
         if self.world.rank == 0:
             self.lease.begin(steps)

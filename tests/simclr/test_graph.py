@@ -11,7 +11,8 @@ from ablate.config.trial import Encoder, Head, Optimiser, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.ops import registry
 from ablate.ops.composition import Composition
-from ablate.simclr import trainer as module
+from ablate.simclr import step as module
+from ablate.simclr.step import EagerStep, GraphStep
 from ablate.simclr.trainer import Trainer
 
 CUDA = torch.device("cuda")
@@ -90,7 +91,7 @@ def test_the_loop_around_a_graph(images, monkeypatch):
     cpu = torch.device("cpu")
     cfg = config(images, "crop+color", cpu)
     plain = trained(cfg, images, cpu)
-    monkeypatch.setattr(Trainer, "_can_capture", True)
+    monkeypatch.setattr(module, "can_capture", lambda *trial: True)
     monkeypatch.setattr(module, "Graph", Again)
     monkeypatch.setattr(module, "aside", lambda device: contextlib.nullcontext())
     for pause_at in (None, 0, 1, 2, 3, 7, 14):
@@ -100,7 +101,7 @@ def test_the_loop_around_a_graph(images, monkeypatch):
 
 
 def test_nothing_is_captured_on_a_cpu(images):
-    assert not Trainer(config(images, "crop", torch.device("cpu")), 0, images, torch.device("cpu"))._can_capture
+    assert type(Trainer(config(images, "crop", torch.device("cpu")), 0, images, torch.device("cpu")).step) is EagerStep
 
 
 @needs_gpu
@@ -110,9 +111,10 @@ def test_a_captured_step_is_the_step(images, monkeypatch, deterministic, objecti
     base = {} if branches == "two" else {"branches": "one", "base": {}}
     cfg = config(images, "crop+color+blur", CUDA, objective=objective, **base)
     captured = trained(cfg, images, CUDA)
-    assert captured._graph is not None
+    assert isinstance(captured.step, GraphStep)
+    assert captured.step.graph is not None
     paused = trained(cfg, images, CUDA, pause_at=7)
-    monkeypatch.setattr(Trainer, "_can_capture", False)
+    monkeypatch.setattr(module, "can_capture", lambda *trial: False)
     plain = trained(cfg, images, CUDA)
     assert equal(captured, plain)
     assert equal(paused, plain)
@@ -126,8 +128,9 @@ def test_a_captured_step_is_the_step(images, monkeypatch, deterministic, objecti
 def test_every_op_can_be_captured(images, monkeypatch, deterministic, name):
     cfg = config(images, f"crop+{name}" if name != "crop" else "color+crop", CUDA)
     captured = trained(cfg, images, CUDA)
-    assert captured._graph is not None
-    monkeypatch.setattr(Trainer, "_can_capture", False)
+    assert isinstance(captured.step, GraphStep)
+    assert captured.step.graph is not None
+    monkeypatch.setattr(module, "can_capture", lambda *trial: False)
     assert equal(captured, trained(cfg, images, CUDA))
 
 
@@ -135,4 +138,4 @@ def test_every_op_can_be_captured(images, monkeypatch, deterministic, name):
 def test_what_is_not_ours_is_not_captured(images):
     cfg = config(images, "crop+kornia.RandomPlanckianJitter(p=0.5)", CUDA)
     trainer = trained(cfg, images, CUDA)
-    assert trainer._graph is None
+    assert type(trainer.step) is EagerStep

@@ -35,11 +35,11 @@ def plain_step(trainer):
     index, size = trainer._batches()[0], trainer.config.micro_batch
     views = 1 if trainer.is_supervised else 2
     images, sizes = trainer.images.batch(index)
-    params = trainer.pair.sample(len(index), trainer.images.extents(index), Streams(7, 0, CPU))
+    params = trainer.step.pair.sample(len(index), trainer.images.extents(index), Streams(7, 0, CPU))
     chunks = []
     for start in range(0, len(index), size):
         rows = slice(start, start + size)
-        made = trainer.pair.apply(images[rows], params.part(rows), sizes)
+        made = trainer.step.pair.apply(images[rows], params.part(rows), sizes)
         chunks.append(trainer.encoder(torch.cat(made[:views]).double()).unflatten(0, (views, size)))
     z = trainer.head(torch.cat(chunks, 1).flatten(0, 1))
     if trainer.is_supervised:

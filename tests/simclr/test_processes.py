@@ -166,7 +166,7 @@ def test_views_are_the_same_bits_whoever_makes_them(composition, branches, size,
 
 def test_a_share_of_every_micro_batch():
     trainer = Trainer(config(4, micro_batch=8, batch_size=32), 0, data(), CPU, World(1, 4))
-    assert trainer._parts == [slice(2, 4), slice(10, 12), slice(18, 20), slice(26, 28)]
+    assert trainer.step.parts == [slice(2, 4), slice(10, 12), slice(18, 20), slice(26, 28)]
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3, 3)])

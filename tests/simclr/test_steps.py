@@ -68,8 +68,8 @@ def trainer_of(name, world=ALONE):
 
 def counted(trainer, steps):
     """``trainer``, which writes down in ``steps`` which step of which epoch it makes."""
-    step = trainer._step
-    trainer._step = lambda number, *rest: (steps.append((trainer.epoch, number)), step(number, *rest))[1]
+    update = trainer._update
+    trainer._update = lambda number, *rest: (steps.append((trainer.epoch, number)), update(number, *rest))[1]
     return trainer
 
 

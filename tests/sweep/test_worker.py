@@ -86,14 +86,14 @@ def test_a_trial_that_somebody_else_has_is_held_and_the_next_one_is_run(trials, 
 
 def test_a_trial_that_is_taken_over_is_given_up_for_the_next_one(trials, serve, tmp_path, monkeypatch):
     first, second = (trial.id for trial in trials)
-    running, step = running_directory(tmp_path, first), Trainer._step
+    running, step = running_directory(tmp_path, first), Trainer._update
 
     def overtaken(self, *rest):
         if running.exists():
             (running / "attempt-2.json").write_text(Attempt(number=2, machine="another").model_dump_json())
         return step(self, *rest)
 
-    monkeypatch.setattr(Trainer, "_step", overtaken)
+    monkeypatch.setattr(Trainer, "_update", overtaken)
     assert serve(first, second) == (0, ["ready", f"held {first}", f"done {second}"])
     assert not record_path(tmp_path, first).exists()
     assert not (running / "checkpoint.pt").exists()
@@ -102,7 +102,7 @@ def test_a_trial_that_is_taken_over_is_given_up_for_the_next_one(trials, serve, 
 @pytest.mark.parametrize("times", [1, 2])
 def test_asked_to_end_it_saves_and_leaves_the_trial(trials, serve, tmp_path, monkeypatch, times):
     first, second = (trial.id for trial in trials)
-    made, step = [], Trainer._step
+    made, step = [], Trainer._update
 
     def asked(self, *rest):
         result = step(self, *rest)
@@ -111,7 +111,7 @@ def test_asked_to_end_it_saves_and_leaves_the_trial(trials, serve, tmp_path, mon
             os.kill(os.getpid(), signal.SIGTERM)
         return result
 
-    monkeypatch.setattr(Trainer, "_step", asked)
+    monkeypatch.setattr(Trainer, "_update", asked)
     assert serve(first, second) == (0, ["ready"])
     assert len(made) == 1
     assert last_attempt(tmp_path, first).released

@@ -1,0 +1,252 @@
+"""One training step up to its gradients: views, representations, loss, backward.
+
+There are three kinds of step: a batch at once, a batch in parts that fit into memory, and a batch as one CUDA graph.
+All three compute the same gradients. :func:`choose_step` takes one of them when a trainer is made, so nothing is
+decided within the loop over batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ablate.compiled import compiled
+from ablate.config.trial import TrialConfig
+from ablate.data import Resident
+from ablate.data.resident import Batch
+from ablate.distributed import World
+from ablate.ops.pair import PairParams, Streams, TransformPair
+from ablate.rng import derive_seed
+from ablate.simclr.foreign import ForeignEncoder
+from ablate.simclr.global_bn import frozen_statistics
+from ablate.simclr.graph import Graph, aside, is_captured
+from ablate.simclr.loss import nt_xent_with_top1
+
+WARM_STEPS = 3  # before a step is captured: what is initialised or compiled by then stays out of the graph
+
+
+class Result(NamedTuple):
+    """What a step leaves beside the gradients.
+
+    Args:
+        h: float ``[views * n, d]``, detached: the representations of this process's ``n`` images, all first views
+            before all second ones.
+        labels: int64 ``[n]``; -1 where the label is hidden.
+        share: float ``[2]``: this process's share of loss and top-1. The sum over the processes is the whole batch's.
+    """
+
+    h: Tensor
+    labels: Tensor
+    share: Tensor
+
+
+class EagerStep:
+    """The step on a batch that fits into memory, and what the other kinds of step have in common.
+
+    The pixels of a batch are read ahead by a background thread, so the order in which they will be needed must be
+    known before. It is written down once, in :attr:`visits`: :meth:`pixels` reads along it, and :meth:`_encoded`,
+    which alone takes what was read, walks along it too. The two cannot drift apart.
+
+    Args:
+        config: what to train.
+        model: ``encoder`` and ``head``, on the device of ``images``.
+        images: what batches are taken from.
+        labels: int64, one per image, on the same device.
+        streams: the epoch's random streams. Whoever owns them restarts them for every epoch.
+        world: the processes that train together.
+    """
+
+    passes = 1  # how often every part of a batch is encoded
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        model: nn.ModuleDict,
+        images: Resident,
+        labels: Tensor,
+        streams: Streams,
+        world: World,
+    ) -> None:
+        self.config, self.model, self.images, self.labels = config, model, images, labels
+        self.streams, self.world, self.device = streams, world, images.device
+        self.pair = TransformPair.from_config(config)
+        self.encode = compiled(_encode) if config.compile else _encode
+        size = config.micro_batch or config.batch_size
+        # A micro-batch is one batch-norm batch of all processes together, hence each takes its share of every one
+        # instead of some of them whole.
+        self.parts = [world.share(size, start) for start in range(0, config.batch_size, size)]
+        self.visits = [*enumerate(self.parts)] * self.passes
+
+    def pixels(self, batches: Sequence[Tensor]) -> contextlib.closing[Generator[Batch]]:
+        """Open the images of ``batches`` (int64 ``[batch_size]`` each), in the order in which the step takes them."""
+        return contextlib.closing(self.images.stream(index[part] for index in batches for _, part in self.visits))
+
+    def gradients(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Result:
+        """Set ``.grad`` of all parameters to this process's share of the gradient.
+
+        Args:
+            number: of the step within its epoch, from 0; it names what the encoder draws.
+            index: int64 ``[batch_size]``: the images of the whole batch, on every process.
+            pixels: from :meth:`pixels`, opened for batches of which ``index`` is the next.
+        """
+        labels, encoded = self._labels(index), self._encoded(number, index, pixels)
+        self.model.zero_grad(set_to_none=True)
+        (h,) = encoded
+        loss, top1 = self._loss(h, labels)
+        (self.config.loss_scale * loss).backward()
+        return Result(h.detach(), labels, torch.stack([loss.detach(), top1]))
+
+    def forget(self) -> None:
+        """Give up what is kept from step to step to be faster; it is made again when it is needed."""
+
+    def _labels(self, index: Tensor) -> Tensor:
+        own = torch.cat([index[part] for part in self.parts])
+        return self.labels[own.to(self.device, non_blocking=True)]
+
+    def _encoded(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Iterator[Tensor]:
+        """Yield ``h`` of every visit, with a gradient or without as the caller has it at that moment."""
+        # Every process draws for the whole batch and then keeps the rows of its own part. So views do not depend on
+        # how many processes or micro-batches there are, and the streams are in the same place on all of them.
+        supervised = self.config.objective == "supervised"
+        params = self.pair.sample(len(index), self.images.extents(index), self.streams, first_only=supervised)
+        for part_number, part in self.visits:
+            yield self._h(number, part_number, params.part(part), next(pixels))
+
+    def _h(self, number: int, part_number: int, params: PairParams, pixels: Batch) -> Tensor:
+        """``h`` of one part: of all first views, then of all second ones. Twice the same, whatever happens between."""
+        images, sizes = pixels
+        if self.config.objective == "supervised":
+            views = self.pair.apply_first(images, params, sizes)
+        else:
+            # One batch of both views, as in the official code, so that batch norm normalises them together.
+            views = torch.cat(self.pair.apply(images, params, sizes))
+        if not is_captured(self.device):  # seeding happens on the host; encoders that are captured draw nothing
+            # An encoder with dropout draws from torch's global generator. Seeded by step and part, its second pass is
+            # the first one again, and a trial that is resumed goes on as if it had not been stopped. By rank, since
+            # every process has other images.
+            purpose = f"encoder/rank{self.world.rank}/step{number}/part{part_number}"
+            torch.manual_seed(derive_seed(self.streams.seed, purpose, self.streams.epoch))
+        with autocast(self.config, self.device):
+            views = views.to(next(self.model.parameters()).dtype).contiguous(memory_format=memory_format(self.config))
+            return self.encode(self.model["encoder"], views)
+
+    def _loss(self, h: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """This process's share of the loss and of its top-1, for all its representations of the batch.
+
+        Shares, because their gradients are then summed over the processes, whatever the loss divides by.
+        """
+        with autocast(self.config, self.device):
+            z = self.model["head"](h)
+        if self.config.objective != "supervised":
+            return nt_xent_with_top1(z, self.config.temperature, self.world)
+        logits = z if z.dtype == torch.float64 else z.float()  # a softmax in bfloat16 has three digits
+        top1 = (logits.detach().argmax(1) == labels).float().mean()
+        return F.cross_entropy(logits, labels) / self.world.size, top1 / self.world.size
+
+
+class CachedStep(EagerStep):
+    """The step on a batch whose activations do not fit: representations first, then each part's gradient.
+
+    The loss of the whole batch needs every ``h``, but its gradient reaches the encoder through ``h`` alone: encode
+    without gradient, differentiate the loss with respect to ``h``, encode each part again and pull its share of that
+    gradient back (Gao et al. 2021, there cached at z). Exact; the encoder's memory is that of one part.
+    """
+
+    passes = 2
+
+    def gradients(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Result:
+        """As :meth:`EagerStep.gradients`, in two passes over the parts."""
+        views = 1 if self.config.objective == "supervised" else 2
+        labels, encoded = self._labels(index), self._encoded(number, index, pixels)
+        self.model.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            parts = [h.unflatten(0, (views, -1)) for h in islice(encoded, len(self.parts))]
+        # The loss pairs row i with row i + N, so all first views come before all second ones, as without parts.
+        h = torch.cat(parts, dim=1).flatten(0, 1).requires_grad_()
+        loss, top1 = self._loss(h, labels)
+        (self.config.loss_scale * loss).backward()
+        assert h.grad is not None
+        gradients = h.grad.unflatten(0, (views, -1)).split([part.shape[1] for part in parts], dim=1)
+        with frozen_statistics(self.model["encoder"]):  # the first pass has updated them: once per step is right
+            for gradient, part in zip(gradients, encoded, strict=True):
+                part.backward(gradient.flatten(0, 1))
+        return Result(h.detach(), labels, torch.stack([loss.detach(), top1]))
+
+
+class GraphStep(EagerStep):
+    """The step of a small network on a GPU, as one CUDA graph: launching its kernels takes longer than they do.
+
+    The optimiser stands outside of the graph, since its learning rate changes from step to step.
+    """
+
+    warm_steps = 0
+    graph: Graph[Result] | None = None
+
+    def gradients(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Result:
+        """As :meth:`EagerStep.gradients`; the result lies in memory that the next step overwrites."""
+        if self.graph is None and self.warm_steps < WARM_STEPS:
+            self.warm_steps += 1
+            with aside(self.device):
+                return super().gradients(number, index, pixels)
+        if self.graph is None:
+            # Gradients are captured as new tensors in the graph's own memory, so old ones must be gone before.
+            self.model.zero_grad(set_to_none=True)
+            self.graph = Graph(self._captured, index.to(self.device), self.streams.generators.values())
+        return self.graph(index)  # ``pixels`` stays where it is: the graph gathers the images itself
+
+    def forget(self) -> None:
+        """Give up the graph and its memory. It holds one size of batch and one pair."""
+        self.graph = None
+
+    def _captured(self, index: Tensor) -> Result:
+        return super().gradients(0, index, iter([self.images.batch(index)]))
+
+
+def choose_step(
+    config: TrialConfig, model: nn.ModuleDict, images: Resident, labels: Tensor, streams: Streams, world: World
+) -> EagerStep:
+    """Make the kind of step that suits the trial; the arguments are those of :class:`EagerStep`."""
+    kind = EagerStep
+    if config.micro_batch not in {None, config.batch_size}:
+        kind = CachedStep
+    elif can_capture(config, model, images, world):
+        kind = GraphStep
+    return kind(config, model, images, labels, streams, world)
+
+
+def can_capture(config: TrialConfig, model: nn.ModuleDict, images: Resident, world: World) -> bool:
+    """Whether a step waits for nothing and does nothing on the host that the next one would do differently.
+
+    That is known of our encoders and ops, not of foreign encoders, kornia's ops or a user's.
+    """
+    ops = TransformPair.from_config(config).composition.ops
+    return (
+        images.device.type == "cuda"
+        and world.size == 1  # sums over processes wait for each other
+        and images.fits  # else batches are gathered by the host
+        and images.images.sizes is None  # else their padding, a shape, changes from batch to batch
+        and not isinstance(model["encoder"], ForeignEncoder)
+        and all(type(op).__module__.startswith("ablate.") and not op.syncs for op in ops)
+    )
+
+
+def autocast(config: TrialConfig, device: torch.device) -> torch.autocast:
+    """Return bfloat16 autocast where the configuration asks for it, else one that does nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+
+
+def memory_format(config: TrialConfig) -> torch.memory_format:
+    """The configured layout of activations and weights."""
+    return torch.channels_last if config.memory_format == "channels_last" else torch.contiguous_format
+
+
+def _encode(encoder: nn.Module, views: Tensor) -> Tensor:
+    """Call the encoder; it is an argument, so that what is compiled for one trial serves the others."""
+    h: Tensor = encoder(views)
+    return h
