@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import ablate.trial.run
+import ablate.trial.attempt
 from ablate.config.trial import Base, Optimiser
 from ablate.distributed import ALONE, World
 from ablate.evaluation.protocols import PROTOCOLS
@@ -143,7 +143,7 @@ def test_checkpoints_within_an_epoch_change_nothing(made, saved, tmp_path, monke
     whole = run(tmp_path / "whole")
     assert saved == [STEPS, 2 * STEPS]  # this trial takes less than five minutes
     saved.clear(), made.clear()
-    monkeypatch.setattr(ablate.trial.run, "CHECKPOINT_EVERY", 0)
+    monkeypatch.setattr(ablate.trial.attempt, "CHECKPOINT_EVERY", 0)
     assert comparable(run(tmp_path / "part")) == comparable(whole)
     assert saved == [*range(STEPS + 1), *range(STEPS, 2 * STEPS + 1)]
     assert made == EVERY_STEP
@@ -153,7 +153,7 @@ def test_killed_after_a_checkpoint_within_an_epoch(made, saved, tmp_path, monkey
     """Without a warning, so that the step under way is lost, and no more."""
     whole = run(tmp_path / "whole")
     made.clear()
-    monkeypatch.setattr(ablate.trial.run, "CHECKPOINT_EVERY", 0)
+    monkeypatch.setattr(ablate.trial.attempt, "CHECKPOINT_EVERY", 0)
     step = Trainer._update
 
     def killed(self, number, *rest):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-import ablate.trial.run
+import ablate.trial.attempt
 from ablate.config.base import OpSpec
 from ablate.config.sweep import Trial
 from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
@@ -101,7 +101,7 @@ def test_a_damaged_checkpoint_means_starting_over_with_the_same_result(data, con
 
 def test_a_finished_trial_is_not_run_again(data, config, tmp_path, monkeypatch):
     first = run_trial(config, tmp_path, data=data)
-    monkeypatch.setattr(ablate.trial.run, "Trainer", None)  # would fail if touched
+    monkeypatch.setattr(ablate.trial.attempt, "Trainer", None)  # would fail if touched
     assert run_trial(config, tmp_path, data=data) == first
 
 
@@ -200,9 +200,9 @@ def test_without_data_the_default_cache_is_read(data, config, cache, tmp_path, m
 
 def test_linear_evaluation_leaves_the_encoder_alone(data, config, tmp_path, monkeypatch):
     """No gradient reaches the encoder, and neither weights nor statistics move, once training is over."""
-    from ablate.trial.attempt import _Run
+    from ablate.trial.attempt import TrialAttempt
 
-    evaluate, seen = _Run.evaluate, {}
+    evaluate, seen = TrialAttempt.evaluate, {}
 
     def watched(self, protocols):
         encoder = self.frozen.encoder
@@ -213,7 +213,7 @@ def test_linear_evaluation_leaves_the_encoder_alone(data, config, tmp_path, monk
         seen["gradients"] = [p.grad for p in encoder.parameters() if p.grad is not None]
         return outcome
 
-    monkeypatch.setattr(_Run, "evaluate", watched)
+    monkeypatch.setattr(TrialAttempt, "evaluate", watched)
     run_trial(config, tmp_path, data=data)
     assert seen == {"equal": True, "gradients": []}
 
