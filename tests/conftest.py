@@ -10,6 +10,7 @@ from PIL import Image
 from ablate.config.base import OpSpec
 from ablate.config.sweep import Experiment, NamedOp
 from ablate.config.trial import DataIdentity, TrialConfig
+from ablate.ops import registry
 
 torch.set_num_threads(1)
 
@@ -36,6 +37,13 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make registrations of a test end with it."""
+    registry.names()
+    monkeypatch.setattr(registry, "_OPS", dict(registry._OPS))
 
 
 def op_spec(name: str, **params: object) -> OpSpec:

@@ -13,16 +13,15 @@ from torch import Tensor
 from ablate.config.base import OpSpec
 from ablate.config.trial import TrialConfig
 from ablate.data import Split
+from ablate.errors import UsageError
 from ablate.evaluation.accuracy import accuracy
 from ablate.evaluation.features import drawn
 from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.evaluation.linear import linear_evaluation
+from ablate.ops.grammar import from_any_version
 from ablate.sweep.record import ROTATION_NOT_APPLICABLE
 
 IMAGES = 5000  # of each split, drawn once per data set; each is evaluated four times
-TURNING = {"rotate", "kornia.RandomRotation90", "kornia.RandomVerticalFlip"}
-TURNING_BY_DEGREES = {"affine", "kornia.RandomAffine", "kornia.RandomRotation"}
-FARTHEST = 45.0  # degrees: turned further, an image is nearer to another quarter turn than to its own
 
 
 def rotation(frozen: Frozen, at: At) -> Outcome:
@@ -60,19 +59,15 @@ def rotation(frozen: Frozen, at: At) -> Outcome:
 
 
 def turning_ops(config: TrialConfig) -> list[str]:
-    """The names of the ops that turn images by 45 degrees or more, or upside down."""
+    """The names of the ops that turn images by 45 degrees or more, or upside down, as they say themselves."""
     return [op.name for op in config.composition if _turns(op)]
 
 
 def _turns(op: OpSpec) -> bool:
-    strength = op.params.get("strength", 1.0)
-    if op.params.get("p", 1.0) == 0 or strength == 0:
+    try:
+        return from_any_version(op).is_turning
+    except UsageError:  # an old record is evaluated again, and its op is gone or has other parameters now
         return False
-    if op.name not in TURNING_BY_DEGREES:
-        return op.name in TURNING
-    degrees = op.params["degrees"]
-    widest = max(map(abs, degrees)) if isinstance(degrees, list | tuple) else abs(degrees)
-    return bool(widest * strength >= FARTHEST)
 
 
 def _turned(frozen: Frozen, split: Split, index: Tensor, at: At) -> tuple[Tensor, Tensor]:

@@ -45,6 +45,7 @@ class Color(Op):
     those of the official code (:mod:`ablate.ops.color_math`); hue and grayscale are the same in all.
     """
 
+    capturable = True
     version = 2
     channels = (3,)
     chromatic = ("saturation", "hue", "gray_p")
@@ -91,6 +92,7 @@ class Color(Op):
 class Jitter(Op):
     """Brightness, contrast, saturation and hue in random order, per image (paper, app. A, without the grayscale)."""
 
+    capturable = True
     version = 2
     channels = (3,)
     chromatic = ("saturation", "hue")
@@ -125,6 +127,7 @@ class Jitter(Op):
 class Gray(Op):
     """Grayscale with torchvision's luma weights, kept at three channels (paper, app. A)."""
 
+    capturable = True
     channels = (3,)
     p: float = param(0.2, "probability that an image loses its colour", low=0.0, high=1.0)
 

@@ -24,6 +24,7 @@ class Crop(Op):
     ``sampling="tf"`` and ``resize="bicubic"``, as the official code's. It has no ``strength``: ``area`` is the knob.
     """
 
+    capturable = True
     version = 2
     area: tuple[float, float] = param((0.08, 1.0), "area of the crop", low=1e-4, high=1.0, unit="of the image")
     ratio: tuple[float, float] = param((3 / 4, 4 / 3), "width / height of the crop", low=0.01, high=100.0)

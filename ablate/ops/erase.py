@@ -18,6 +18,8 @@ class Cutout(Op):
     ``cutout(fill=0.584)``. Own mask arithmetic; kornia's ``RandomErasing`` waits for the device.
     """
 
+    capturable = True
+
     size: float = param(0.5, "side of the square", low=0.0, high=1.0, unit="of the shorter side")
     strength: float = param(1.0, "scales the side, up to the whole image", low=0.0, high=10.0)
     fill: float = param(0.0, "value inside the square: black, or 0.584 as in figure 4g", low=0.0, high=1.0, later=True)
@@ -48,6 +50,8 @@ class Noise(Op):
     The noise is one 64-bit seed per image, expanded by a counter hash; kornia's ``RandomGaussianNoise`` draws whole
     images from the global generator and does not clip.
     """
+
+    capturable = True
 
     sigma: tuple[float, float] = param((0.0, 0.2), "standard deviation, drawn uniformly", low=0.0, high=2.0)
     strength: float = param(1.0, "scales sigma", low=0.0, high=10.0)

@@ -21,6 +21,7 @@ class Blur(Op):
     waits for the device and, with one sigma per image, is a grouped convolution of n * c groups.
     """
 
+    capturable = True
     version = 2
     p: float = param(0.5, "probability that an image is blurred", low=0.0, high=1.0)
     kernel: float = param(0.1, "side of the kernel", low=0.01, high=1.0, unit="of the image's side")
@@ -82,6 +83,8 @@ class Sobel(Op):
     measured on a copy of it, gx + gy of the original's luma correlates with it at 0.83, the magnitude at 0.07.
     """
 
+    capturable = True
+
     signed: bool = param(
         False,
         "a signed relief of the luma on mid-grey, as in the figure, not the magnitude of each channel",
@@ -110,6 +113,8 @@ class Sharpen(Op):
     Below 1 the factor smooths, above it sharpens. kornia's ``sharpness`` has the same formula as a grouped convolution,
     which takes three to eleven times as long on a CPU (``benchmarks/ops.py``).
     """
+
+    capturable = True
 
     amount: float = param(0.9, "factor in 1 +- this", low=0.0, high=10.0)
     strength: float = param(1.0, "scales the range", low=0.0, high=10.0)

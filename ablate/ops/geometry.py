@@ -13,13 +13,15 @@ from torch import Tensor
 
 from ablate.ops.counter import normal
 from ablate.ops.filters import blur_matrix, separable
-from ablate.ops.op import Op, Params, param, short
+from ablate.ops.op import FAR, Op, Params, param, short
 from ablate.ops.registry import register
 
 
 @register("flip")
 class Flip(Op):
     """Horizontal flip (paper, app. A, where it follows the crop), by kornia's ``hflip``."""
+
+    capturable = True
 
     p: float = param(0.5, "probability that an image is flipped", low=0.0, high=1.0)
 
@@ -33,7 +35,9 @@ class Flip(Op):
 class Rotate(Op):
     """By 90, 180 or 270 degrees, uniformly (paper, figure 4f). Exact: pixels move, none is interpolated."""
 
+    capturable = True
     square_only = True
+    turns = True
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """``turns``: quarter turns counter-clockwise, int64 ``[n]`` in 1 to 3."""
@@ -72,11 +76,19 @@ class Affine(Op):
     ``affine_grid`` and ``grid_sample`` of torch; kornia's ``affine`` inverts a 3 x 3 matrix per image for the same.
     """
 
+    capturable = True
+    turns = True
+
     degrees: float = param(15.0, "rotation in +- this", low=0.0, high=180.0, unit="degrees")
     translate: float = param(0.1, "shift in +- this, each way", low=0.0, high=1.0, unit="of the side")
     scale: float = param(0.1, "scale factor in 1 +- this", low=0.0, high=0.9)
     shear: float = param(10.0, "shear in +- this", low=0.0, high=60.0, unit="degrees")
     strength: float = param(1.0, "scales the four ranges", low=0.0, high=1.0)
+
+    @property
+    def is_turning(self) -> bool:
+        """Where the rotation reaches 45 degrees."""
+        return super().is_turning and self.degrees * self.strength >= FAR
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """``angle, shear`` (radians), ``dx, dy`` (of width and height), ``scale``: float ``[n]``."""
@@ -118,6 +130,8 @@ class Perspective(Op):
     not wait for the device to check the result.
     """
 
+    capturable = True
+
     distortion: float = param(0.5, "largest inward move of a corner", low=0.0, high=1.0, unit="of half the side")
     strength: float = param(1.0, "scales the distortion", low=0.0, high=1.0)
 
@@ -152,6 +166,8 @@ class Elastic(Op):
     Displacement noise is one 64-bit seed per image, expanded by a counter hash; kornia's ``elastic_transform2d`` wants
     the noise as pixels and normalises it by another rule.
     """
+
+    capturable = True
 
     alpha: float = param(0.05, "root mean square displacement", low=0.0, high=0.5, unit="of the side")
     sigma: float = param(0.1, "width of the smoothing", low=0.02, high=0.5, unit="of the side")

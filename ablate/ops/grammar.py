@@ -86,13 +86,17 @@ def spec(op: Op) -> OpSpec:
 
 def from_spec(data: OpSpec) -> Op:
     """The op that ``data`` describes; UsageError if the installed op has another version."""
-    if data.name.startswith(PREFIX):
-        op: Op = adapt(data.name.removeprefix(PREFIX), data.params)
-    else:
-        op = build(get(data.name), data.params)
+    op = from_any_version(data)
     if op.version != data.version:
         raise UsageError(f"op {data.name!r} is version {op.version} here, not {data.version}: its pixels have changed")
     return op
+
+
+def from_any_version(data: OpSpec) -> Op:
+    """The installed op with the name and the parameters of ``data``; UsageError if there is none or it refuses them."""
+    if data.name.startswith(PREFIX):
+        return adapt(data.name.removeprefix(PREFIX), data.params)
+    return build(get(data.name), data.params)
 
 
 def _split_call(text: str) -> tuple[str, dict[str, Any]]:

@@ -14,9 +14,11 @@ from kornia.augmentation._2d.base import AugmentationBase2D
 from torch import Tensor
 
 from ablate.errors import UsageError, first_line, unknown
-from ablate.ops.op import Op, Params
+from ablate.ops.op import FAR, Op, Params
 
 PREFIX = "kornia."
+TURNING = ("RandomRotation90", "RandomVerticalFlip")
+TURNING_BY_DEGREES = ("RandomAffine", "RandomRotation")
 PROBE = 64  # pixels: every adapted op is run once on images of this size when it is made
 
 
@@ -44,6 +46,13 @@ class KorniaOp(Op):
         """By kornia's own ``p``, of the batch and of the images in it."""
         augment = _instance(self.name.removeprefix(PREFIX), self.arguments)
         return float(augment.p * augment.p_batch)
+
+    @property
+    def is_turning(self) -> bool:
+        """By kornia's ``p`` and, for a class that has them, by its ``degrees``."""
+        degrees = dict(self.arguments).get("degrees", FAR)
+        widest = max(map(abs, degrees)) if isinstance(degrees, tuple) else abs(degrees)
+        return self.turns and self.acts > 0 and widest >= FAR
 
     def acting(self, share: float) -> Self:
         """With kornia's ``p``."""
@@ -113,7 +122,8 @@ def classes() -> tuple[str, ...]:
 @functools.cache
 def _adapter(name: str) -> type[KorniaOp]:
     """One subclass per kornia class, so that an op's name is its class's, here too."""
-    return dataclasses.dataclass(frozen=True)(type(f"Kornia{name}", (KorniaOp,), {"name": PREFIX + name}))
+    declared = {"name": PREFIX + name, "turns": name in (*TURNING, *TURNING_BY_DEGREES)}
+    return dataclasses.dataclass(frozen=True)(type(f"Kornia{name}", (KorniaOp,), declared))
 
 
 @functools.lru_cache(maxsize=64)

@@ -17,6 +17,7 @@ from ablate.errors import UsageError, nearest, unknown
 
 Params = dict[str, Tensor]
 
+FAR = 45.0  # degrees: turned further, an image is nearer to another quarter turn than to its own
 SPOKEN = 4  # numbers of one drawn parameter that are written out; a larger one is left out
 
 
@@ -46,21 +47,39 @@ class Op:
 
     A subclass writes only ``draw`` (what is drawn per image) and ``transform`` (how it is applied), sets ``name`` by
     registering itself, and raises ``version`` whenever equal parameters stop giving equal pixels. ``register`` refuses
-    a class without ``transform``.
+    a class without ``transform``. What the rest of the package must know of an op it declares here, too, so that a new
+    op is one class and nothing else changes.
+
+    Attributes:
+        channels: the numbers of channels that it takes.
+        square_only: it takes square images alone.
+        chromatic: the parameters that change nothing where an image's channels are equal.
+        turns: it turns images by 45 degrees or more, or upside down: rotation prediction cannot judge it. An op that
+            does so with some parameters alone overrides :attr:`is_turning`.
+        capturable: on CUDA it waits for nothing and its code does nothing on the host that the next call would do
+            differently, so that a CUDA graph may hold it. A subclass of the op says so again: it may override methods.
+        syncs: True only for the kornia adapter: it may wait for the device.
     """
 
     name: ClassVar[str] = ""
     version: ClassVar[int] = 1
     channels: ClassVar[tuple[int, ...]] = (1, 3)
     square_only: ClassVar[bool] = False
-    chromatic: ClassVar[tuple[str, ...]] = ()  # the parameters that change nothing where the channels are equal
-    syncs: ClassVar[bool] = False  # True only for the kornia adapter: it may wait for the device
+    chromatic: ClassVar[tuple[str, ...]] = ()
+    turns: ClassVar[bool] = False
+    capturable: ClassVar[bool] = False
+    syncs: ClassVar[bool] = False
 
     p: float = dataclasses.field(
         default=1.0,
         kw_only=True,
         metadata={"doc": "probability that an image is changed", "low": 0.0, "high": 1.0, "unit": ""},
     )
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let no class inherit ``capturable``, which is a promise about its own code."""
+        super().__init_subclass__(**kwargs)
+        cls.capturable = bool(vars(cls).get("capturable", False))
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -91,6 +110,11 @@ class Op:
     def is_identity(self) -> bool:
         """True when the op is switched off: ``p`` = 0 or ``strength`` = 0."""
         return self.p == 0 or getattr(self, "strength", 1.0) == 0
+
+    @property
+    def is_turning(self) -> bool:
+        """True when it turns images as ``turns`` says, with the parameters that it has."""
+        return self.turns and not self.is_identity
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw parameters for a batch and apply them: ``apply(images, sample(...))``.

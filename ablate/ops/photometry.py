@@ -17,6 +17,8 @@ class Solarize(Op):
     The threshold goes to kornia as a tensor of the images' device: a Python float would be copied there.
     """
 
+    capturable = True
+
     threshold: float = param(0.5, "pixels from here on are inverted", low=0.0, high=1.0)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
@@ -29,6 +31,8 @@ class Solarize(Op):
 class Invert(Op):
     """``1 - x`` (AutoAugment's Invert); kornia's ``invert`` holds its 1 on the host and copies it to the device."""
 
+    capturable = True
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """The negative."""
         return 1 - images
@@ -40,6 +44,8 @@ class Posterize(Op):
 
     kornia's ``posterize`` goes through bytes and agrees on them only up to the value of the highest level.
     """
+
+    capturable = True
 
     bits: tuple[int, int] = param((4, 8), "bits kept, drawn uniformly", low=1, high=8, unit="bits")
 
@@ -60,6 +66,8 @@ class Equalize(Op):
     Pixels between two levels count as the lower one. kornia does the whole batch at once and does not wait for the
     device.
     """
+
+    capturable = True
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Every level becomes its rank; a channel with one level stays as it is."""

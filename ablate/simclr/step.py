@@ -223,7 +223,7 @@ def choose_step(
 def can_capture(config: TrialConfig, model: nn.ModuleDict, images: Resident, world: World) -> bool:
     """Whether a step waits for nothing and does nothing on the host that the next one would do differently.
 
-    That is known of our encoders and ops, not of foreign encoders, kornia's ops or a user's.
+    That is known of our encoders, not of foreign ones, and of the ops that declare it (``Op.capturable``).
     """
     ops = TransformPair.from_config(config).composition.ops
     return (
@@ -232,7 +232,7 @@ def can_capture(config: TrialConfig, model: nn.ModuleDict, images: Resident, wor
         and images.fits  # else batches are gathered by the host
         and images.images.sizes is None  # else their padding, a shape, changes from batch to batch
         and not isinstance(model["encoder"], ForeignEncoder)
-        and all(type(op).__module__.startswith("ablate.") and not op.syncs for op in ops)
+        and all(op.capturable and not op.syncs for op in ops)
     )
 
 

@@ -9,7 +9,7 @@ from ablate.evaluation.accuracy import accuracy
 from ablate.evaluation.features import drawn
 from ablate.evaluation.linear import linear_evaluation
 from ablate.evaluation.rotation import rotation, turning_ops
-from ablate.ops import center_crop
+from ablate.ops import Op, center_crop, param, register
 from tests.evaluation.conftest import data_set, freeze, pixels
 from tests.evaluation.test_sgd import digits
 
@@ -92,6 +92,50 @@ def test_which_compositions_it_cannot_judge(composition, turning, stripes):
     assert bool(outcome.metrics) == (not turning)
     assert (outcome.flags == ("rotation-not-applicable",)) == bool(turning)
     assert all(name in outcome.description for name in turning)
+
+
+def test_a_users_op_says_itself_that_it_turns(stripes, own_registry):
+    @register("upside_down")
+    class UpsideDown(Op):
+        """Turn every image by half a turn."""
+
+        turns = True
+
+        def transform(self, images, params):
+            return images.rot90(2, (2, 3))
+
+    @register("mirror")
+    class Mirror(Op):
+        """Mirror every image, which is no turn."""
+
+        def transform(self, images, params):
+            return images.flip(3)
+
+    @register("leaning")
+    class Leaning(UpsideDown):
+        """An op that turns far with some parameters alone."""
+
+        degrees: float = param(10.0, "how far", low=0.0, high=180.0)
+
+        @property
+        def is_turning(self):
+            return super().is_turning and self.degrees > 45
+
+    for text, turning in {
+        "upside_down": ["upside_down"],
+        "upside_down(p=0.0)+mirror": [],
+        "leaning+crop": [],
+        "leaning(degrees=90.0)": ["leaning"],
+    }.items():
+        frozen = freeze(stripes, composition=text)
+        assert turning_ops(frozen.config) == turning
+        assert bool(rotation(frozen, "h").metrics) == (not turning)
+
+
+def test_ops_of_old_records_are_known_by_their_names(stripes):
+    """Also those that are gone: what was trained with them can still be evaluated."""
+    ops = (OpSpec(name="rotate", version=0, params={"p": 1.0}), OpSpec(name="gone", version=1, params={}))
+    assert turning_ops(freeze(stripes).config.model_copy(update={"composition": ops})) == ["rotate"]
 
 
 def test_degrees_as_a_record_holds_them(stripes):

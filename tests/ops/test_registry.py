@@ -20,13 +20,6 @@ OTHERS = ["flip", "jitter", "gray", "solarize", "invert", "posterize", "equalize
 OTHERS += ["sharpen", "affine", "perspective", "elastic"]
 
 
-@pytest.fixture
-def own_registry(monkeypatch):
-    """Registrations of a test end with it."""
-    names()
-    monkeypatch.setattr(registry, "_OPS", dict(registry._OPS))
-
-
 def test_all_promised_ops_are_there():
     assert set(FIGURE_5 + OTHERS) <= set(names())
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from ablate.config.trial import Encoder, Head, Optimiser, TrialConfig
 from ablate.data import DataSet, Images, Split
-from ablate.ops import registry
+from ablate.distributed import ALONE
+from ablate.ops import Op, register, registry
 from ablate.ops.composition import Composition
 from ablate.simclr import step as module
 from ablate.simclr.step import EagerStep, GraphStep
-from ablate.simclr.trainer import Trainer
+from ablate.simclr.trainer import Trainer, build_model
 
 CUDA = torch.device("cuda")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
@@ -102,6 +104,46 @@ def test_the_loop_around_a_graph(images, monkeypatch):
 
 def test_nothing_is_captured_on_a_cpu(images):
     assert type(Trainer(config(images, "crop", torch.device("cpu")), 0, images, torch.device("cpu")).step) is EagerStep
+
+
+def capturable(images, op, **changes):
+    """Whether a step with ``op`` would be captured, were there a GPU with all images on it."""
+    cfg = config(images, op, torch.device("cpu"), **changes)
+    held = SimpleNamespace(device=CUDA, fits=True, images=images.train.images)
+    return module.can_capture(cfg, build_model(cfg, 0, 3), held, ALONE)
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_an_op_says_itself_that_it_can_be_captured(images):
+    class Halved(Op):
+        """Half as bright."""
+
+        def transform(self, images, params):
+            return images / 2
+
+    @register("silent")
+    class Silent(Halved):
+        """Says nothing of it."""
+
+    @register("promising")
+    class Promising(Halved):
+        """Says so."""
+
+        capturable = True
+
+    @register("inheriting")
+    class Inheriting(Promising):
+        """Of a class that says so; its own code may be another."""
+
+    found = {name: capturable(images, f"crop+{name}") for name in ("silent", "promising", "inheriting")}
+    assert found == {"silent": False, "promising": True, "inheriting": False}
+
+
+def test_which_trials_can_be_captured(images):
+    ours = [name for name in registry.names() if type(registry.get(name)()).__module__.startswith("ablate.")]
+    assert all(capturable(images, name) for name in ours)
+    assert not capturable(images, "kornia.RandomGrayscale(p=0.5)")
+    assert not capturable(images, "crop", encoder=Encoder(name="torchvision.models:resnet18"))
 
 
 @needs_gpu
