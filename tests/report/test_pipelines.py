@@ -369,7 +369,7 @@ def test_the_files_are_clean_code(tmp_path):
 
 def test_code_is_written_without_torch():
     script = (
-        "import sys; from ablate.config.trial import OpSpec; from ablate.report import pipelines as p;"
+        "import sys; from ablate.config.base import OpSpec; from ablate.pipelines import code as p;"
         "op = OpSpec(name='flip', version=1, params={'p': 0.5});"
         "assert 'RandomHorizontalFlip' in p.kornia_code([op], 32, 'two', None);"
         "assert 'RandomHorizontalFlip' in p.torchvision_code([op], 32, 'two', None);"
