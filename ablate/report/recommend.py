@@ -24,7 +24,17 @@ from ablate.report.data.grid import Cell
 from ablate.report.data.results import Sweep, read_sweep
 from ablate.report.stats.noise import chance, noise
 from ablate.report.stats.order import Order, order
-from ablate.report.stats.summary import beats_untrained, failures, is_useful, named, percent, summary, verdict
+from ablate.report.stats.summary import (
+    beats_untrained,
+    failures,
+    is_useful,
+    named,
+    percent,
+    summary,
+    verdict,
+    without_results,
+)
+from ablate.sweep.again import completing
 from ablate.sweep.confirm import CONFIRMATION, shares_no_crop
 from ablate.sweep.plan import SWEEP_FILE
 from ablate.sweep.progress import KORNIA_FILE, RECOMMENDATION, TORCHVISION_FILE, withdraw
@@ -134,7 +144,7 @@ def choose(sweep: Sweep) -> Choice:
     """The best composition by validation accuracy, and those that cannot be told from it."""
     found = order(sweep.grid)
     if found.best is None:
-        raise UsageError(f"{sweep.directory} has no results yet; to run it: `{sweep.experiment.command}`")
+        raise UsageError(f"{sweep.directory} has no results yet{without_results(sweep)}")
     labels = found.contenders or [cell.label for cell in found.cells[:MOST]]
     specs = {trial.label: trial.config.composition for trial in sweep.trials if trial.reference is None}
     chances = found.model.p_best if found.model else {}
@@ -161,7 +171,7 @@ def to_confirm(choice: Choice) -> list[NamedComposition]:
     if choice.sweep.pending:
         raise UsageError(
             f"{_missing(choice.sweep)} and could change which compositions are confirmed; to complete it: "
-            f"`{choice.sweep.experiment.command}`"
+            f"`{completing(choice.sweep.directory, choice.sweep.experiment)}`"
         )
     return [NamedComposition(label=item.cell.label, ops=item.specs) for item in choice.candidates[:MOST]]
 
@@ -251,7 +261,7 @@ def conclusion(found: Recommendation) -> str:
     if choice.sweep.pending:
         return (
             f"Nothing is recommended yet: {_missing(choice.sweep)} and could change the choice. To complete it: "
-            f"`{choice.sweep.experiment.command}`"
+            f"`{completing(choice.sweep.directory, choice.sweep.experiment)}`"
         )
     if found.final:
         label, model = found.final.cell.label, decided.order.model
@@ -306,10 +316,8 @@ def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
     fresh = read_sweep(directory, choice.sweep.grid.measure)
     if fresh.pending:
         told = f"The confirmation has {fresh.ended} of {counted(len(fresh.trials), 'trial')}"
-        return (
-            None,
-            f"{told}: see {command('ablate', 'status', directory)}; to complete it: `{fresh.experiment.command}`",
-        )
+        see = command("ablate", "status", directory)
+        return None, f"{told}: see {see}; to complete it: `{completing(directory, fresh.experiment)}`"
     if not fresh.grid.with_results:
         return None, f"Every trial of the confirmation failed: see {command('ablate', 'status', directory)}"
     best = choice.best.cell.label

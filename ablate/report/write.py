@@ -29,6 +29,7 @@ from ablate.report.stats.summary import summary
 from ablate.report.text.caption import caption
 from ablate.report.text.tables import write_csv, write_tex
 from ablate.report.text.terminal import render
+from ablate.sweep.again import completing
 from ablate.sweep.asked import PAGE, Asked, asked_for
 from ablate.sweep.confirm import CONFIRMATION
 from ablate.sweep.plan import is_sweep
@@ -57,7 +58,8 @@ class Report:
             say(console, line)
         say_each(console, [failure_line(directory, result) for result in failed], "red")
         if failed:
-            say(console, "the same command with --retry-failed runs failed trials again")
+            again_with = completing(directory, self.sweep.experiment, retry_failed=True)
+            say(console, f"to run {'it' if len(failed) == 1 else 'them'} again: `{again_with}`")
         say_each(console, [f"damaged record, left out: {path}" for path in self.sweep.damaged], "yellow")
         if self.replaced:
             say(console, self.replaced, "yellow")

@@ -12,7 +12,7 @@ from ablate.errors import UsageError
 from ablate.files import names_in, write_atomically
 from ablate.sweep.extend import differences, union
 from ablate.sweep.lock import sole_user
-from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
+from ablate.sweep.plan import EXPERIMENT_FILE, SWEEP_FILE, load_experiment, plan, save_experiment
 from ablate.sweep.progress import log_path, withdraw
 from ablate.sweep.record import TrialResult, preview_path, read_records, record_path
 from ablate.sweep.withdrawal import concerned, correct_page
@@ -75,6 +75,7 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
     out.mkdir(parents=True, exist_ok=True)
     with sole_user(out):
         save_experiment(out, experiment)
+        _keep_file(shards, out)
         new = [trial for trial in trials if chosen.get(trial.id, out) != out]
         merged.withdrawn = [place for place in concerned(out) if withdraw(place, new)]
         for trial in trials:
@@ -167,6 +168,13 @@ def _check_equal(a: TrialResult, where: Path, b: TrialResult, there: Path) -> No
             f"trial {a.id} ({a.label}, seed {a.seed}) has different results in {where} and {there}: {told}; "
             "remove one of the two records"
         )
+
+
+def _keep_file(shards: Sequence[Shard], out: Path) -> None:
+    """The experiment file of the first shard whose command is kept, so that ``out`` does not depend on that shard."""
+    file = shards[0].directory / EXPERIMENT_FILE
+    if file.is_file() and shards[0].directory != out:
+        write_atomically(out / EXPERIMENT_FILE, file.read_bytes())
 
 
 def _copy(trial: Trial, source: Path, out: Path) -> None:

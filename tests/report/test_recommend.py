@@ -311,7 +311,7 @@ def test_one_cell(tmp_path):
 
 
 def test_no_results_yet(tmp_path):
-    with pytest.raises(UsageError, match="has no results yet; to run it: `ablate grid --ops x`"):
+    with pytest.raises(UsageError, match=r"has no results yet; to run it: `ablate grid --ops x --out .*`"):
         advice.recommend(make(tmp_path, skip=(*MEANS, "untrained")))
 
 

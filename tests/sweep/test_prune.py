@@ -211,7 +211,7 @@ def test_status_says_who_waits_at_a_rung_and_promises_no_time(tmp_path):
         assert seconds_left(replace(found, experiment=experiment.model_copy(update={"prune": ()}))) is not None
     said = ablate("status", tmp_path, cwd=tmp_path).stdout
     assert "1 parked" in said
-    assert f"to complete it: `{experiment.command}`" in said
+    assert f"to complete it: `{experiment.command} --out {tmp_path}`" in said.replace("\n", "")
 
 
 def start(*args):

@@ -103,7 +103,7 @@ def test_a_fresh_sweep_says_how_to_run_it(tmp_path):
     print_status(sweep_status(tmp_path), console)
     text = console.export_text()
     assert "2 trials: 0 done, 2 missing" in text
-    assert "to complete it: `ablate grid --ops x`" in text
+    assert f"to complete it: `ablate grid --ops x --out {tmp_path}`" in text.replace("\n", "")
 
 
 def test_unreadable_progress_counts_as_none(tmp_path):

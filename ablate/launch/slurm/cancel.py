@@ -13,6 +13,7 @@ from ablate.errors import UsageError
 from ablate.launch.slurm import cluster
 from ablate.launch.slurm.past import past, submissions
 from ablate.launch.slurm.submission import forget_cancelling, note_cancelling
+from ablate.sweep.again import completing
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.survey import survey
 
@@ -55,6 +56,6 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     say(
         console,
         f"cancelled {counted(len(mine), 'job')}; {counted(len(state.finished), 'trial')} done, "
-        f"{len(state.missing)} missing; to go on: `{experiment.command}`",
+        f"{len(state.missing)} missing; to go on: `{completing(directory, experiment)}`",
     )
     return 0

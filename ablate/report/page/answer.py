@@ -11,7 +11,16 @@ from ablate.report.recommend import Choice, Recommendation, advise, conclusion, 
 from ablate.report.section import Section
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import Order, order
-from ablate.report.stats.summary import judge, over_untrained, percent, points, so_far, summary, verdict
+from ablate.report.stats.summary import (
+    judge,
+    over_untrained,
+    percent,
+    points,
+    so_far,
+    summary,
+    verdict,
+    without_results,
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,8 @@ def answer(sweep: Sweep) -> Answer:
     """What the sweep, and its confirmation if there is one, say; of a sweep with axes only what is best."""
     found = order(sweep.grid)
     if found.best is None:
-        return Answer(summary(sweep)[0], [("Next", [f"To run it: `{sweep.experiment.command}`"])])
+        why = f"{sweep.directory.name} has no results yet{without_results(sweep)}."
+        return Answer(summary(sweep)[0], [("Next", [why])])
     if sweep.experiment.variants:
         return Answer(_best(sweep, found), [("How sure", noise(sweep)[:1]), *_worth(sweep, found, found.best)])
     advice = advise(sweep)

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes half a second to import
 
 from ablate.console import counted
+from ablate.launch.status import reason
 from ablate.report.data.grid import ROTATION, Cell, Grid
 from ablate.report.data.results import Sweep
 from ablate.report.stats.model import CONFIDENCE, Difference
 from ablate.report.stats.order import Order, order
+from ablate.sweep.again import completing
 
 CEILING = 0.99  # accuracy from which nothing is left to tell cells apart by
 GUESSING = 1.1  # times the accuracy of guessing: what is not above it has learned next to nothing
@@ -151,6 +153,17 @@ def is_guessing(sweep: Sweep, found: Order) -> bool:
 def _classes(sweep: Sweep) -> int:
     """What is told apart: the data's classes, or four turns; 0 where there are none."""
     return 4 if sweep.grid.metric == ROTATION else sweep.experiment.shared.data.classes
+
+
+def without_results(sweep: Sweep) -> str:
+    """What follows "has no results yet": why, where trials have failed, and the command that changes it."""
+    failed = sweep.failed
+    told = f": {counted(len(failed), 'trial')} failed (the first: {reason(failed[0])})" if failed else ""
+    what = "the others" if failed else "it"
+    if failed and not sweep.pending:
+        what = "it" if len(failed) == 1 else "them"
+        return f"{told}; to run {what} again: `{completing(sweep.directory, sweep.experiment, retry_failed=True)}`"
+    return f"{told}; to run {what}: `{completing(sweep.directory, sweep.experiment)}`"
 
 
 def failures(sweep: Sweep) -> list[str]:

@@ -20,6 +20,7 @@ from ablate.launch.status import Place, Status, failure_line
 from ablate.launch.watch import changes, looks
 from ablate.report.data.grid import grid_of, sweep_rows
 from ablate.report.text.cells import MARKS, PLAIN, STYLES, View, coloured, draw, one_line, view
+from ablate.sweep.again import completing
 from ablate.sweep.lease import STALE
 
 FEW = 5  # failures and further cells of a screen, which has little room
@@ -102,9 +103,11 @@ def _parts(status: Status, console: Console, most: int, height: int | None) -> l
     if status.note:
         parts.append(Text(status.note, style="yellow"))
     if status.is_over and status.count("interrupted", "lost", "missing", "parked"):
-        parts.append(Text(f"to complete it: `{status.experiment.command}`"))
+        parts.append(Text(f"to complete it: `{completing(status.directory, status.experiment)}`"))
     if status.failed:
-        parts.append(Text(f"to rerun what failed: `{status.experiment.command} --retry-failed`"))
+        parts.append(
+            Text(f"to rerun what failed: `{completing(status.directory, status.experiment, retry_failed=True)}`")
+        )
     return parts
 
 
