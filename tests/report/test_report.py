@@ -402,6 +402,24 @@ def test_long_labels_beside_the_paper(recwarn):
     assert not recwarn.list
 
 
+def test_the_papers_half_has_the_papers_names_and_ours_the_scale_and_marks_of_its_own_heatmap(tmp_path):
+    """Whatever the ops of the rest of the grid do, which the paper lacks: here one lies far below all others."""
+    labels = ["crop", "color(strength=0.5)", "flip"]
+    sweep(tmp_path, labels, seeds=3, value=lambda t: 0.1 if "flip" in t.label else 0.5 + 0.03 * len(t.label) / 9)
+    found = grid_in(tmp_path)
+    both, alone = draw(beside_the_paper(found), ("ours", TITLE)), heatmap(found)
+    names = [[tick.get_text() for tick in axes.get_yticklabels()] for axes in both.axes]
+    assert names[0] == ["crop", "color(strength=0.5)"]
+    assert names[2] == ["crop", "color"]
+
+    def ends(figure):
+        return [text.get_text() for text in figure.axes[1].child_axes[0].get_yticklabels()]
+
+    assert ends(both) == ends(alone)
+    dots = [sum(text.get_text() == "●" for text in figure.axes[0].texts) for figure in (both, alone)]
+    assert dots[0] == dots[1]
+
+
 def test_ties_and_unfinished_cells_win_nothing_silently(tmp_path):
     sweep(tmp_path, ["a", "b"], seeds=2, value=lambda trial: 0.5 if trial.reference is None else 0.6)
     lines = summary(write_report(tmp_path).sweep)

@@ -13,21 +13,28 @@ from matplotlib.figure import Figure
 
 from ablate.console import counted
 from ablate.report.data.grid import Grid
-from ablate.report.figures.heatmap import CELL, NAMES, STYLE, draw_panel, heading_height, notes, short_names
+from ablate.report.figures.heatmap import CELL, NAMES, STYLE, contenders, draw_panel, heading_height, notes, short_names
 from ablate.report.figures.scale import scale
 from ablate.report.stats.order import scores
 from ablate.report.stats.ranks import FEWEST, FEWEST_OPS, reliability, spearman, told
 
 WIDEST = 10.0  # inches of a figure whose text is still legible on a page
+NO_AGREEMENT = 0.1  # a ceiling below which seeds agree no more than by chance
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two grids, cut to the ops that both have: Spearman's rank correlation over the cells with results in both."""
+    """Two grids, cut to the ops that both have: Spearman's rank correlation over the cells with results in both.
+
+    ``called``: what the other grid itself calls these ops. ``whole``: both grids before they were cut, by which cells
+    are coloured and marked, as in their own heatmaps.
+    """
 
     name: str
     ours: Grid
     other: Grid
+    called: tuple[str, ...]
+    whole: tuple[Grid, Grid]
 
     @cached_property
     def _places(self) -> list[tuple[str, str]]:
@@ -78,11 +85,18 @@ class Comparison:
                 why = f"no rank correlation, since {counted(self.pruned, 'cell')} were not trained to the end"
             return f"{self.name}: {counted(self.n, 'cell')} in common, {why}."
         by = " (95 %, resampling ops)" if len(self.ours.ops) >= FEWEST_OPS else ""
-        room = f"; the noise of its seeds leaves room for {self.ceiling:.2f}" if not math.isnan(self.ceiling) else ""
         return (
             f"Spearman rank correlation with {self.name}: {told(*self._means, self._places)}{by} "
-            f"over {self.n} cells{room}."
+            f"over {self.n} cells{self._limit()}."
         )
+
+    def _limit(self) -> str:
+        """What the noise of our seeds allows, in words; empty where nobody knows."""
+        if math.isnan(self.ceiling):
+            return ""
+        if self.ceiling < NO_AGREEMENT:
+            return ". It says little: the seeds of this sweep do not rank the cells alike among themselves"
+        return f"; with the noise of this sweep's seeds, two grids that truly rank alike would reach {self.ceiling:.2f}"
 
 
 def compare(grid: Grid, other: Grid, name: str, names: Mapping[str, str] | None = None) -> Comparison | None:
@@ -97,7 +111,7 @@ def compare(grid: Grid, other: Grid, name: str, names: Mapping[str, str] | None 
     places = {(a, b): (called[a], called[b]) for a in ops for b in ops}
     ours = Grid(ops, {place: grid.cells[place] for place in places}, grid.references, grid.metric)
     theirs = Grid(ops, {place: other.cells[there] for place, there in places.items()}, other.references, other.metric)
-    return Comparison(name, ours, theirs)
+    return Comparison(name, ours, theirs, tuple(called[op] for op in ops), (grid, other))
 
 
 def draw(comparison: Comparison, titles: tuple[str, str]) -> Figure:
@@ -105,7 +119,7 @@ def draw(comparison: Comparison, titles: tuple[str, str]) -> Figure:
 
     They stand side by side where that is not too wide for a page, else one above the other.
     """
-    ours = comparison.ours
+    ours, colours = comparison.ours, [scale(grid) for grid in comparison.whole]
     k = len(ours.ops)
     label = 0.065 * max(len(op) for op in short_names(ours.ops)) + 0.45
     width = max(label + (k + 1.25) * CELL[0] + 0.9, 4.2)  # inches of each half
@@ -113,17 +127,20 @@ def draw(comparison: Comparison, titles: tuple[str, str]) -> Figure:
     down = 3 - across
     columns = int(across * width * 16)
     sentence = f"{NAMES[ours.metric].capitalize()}; each grid has a colour scale of its own. {comparison}"
-    lines = textwrap.wrap(sentence, columns) + notes(ours, ours.metric, scale(ours), columns)
+    marked = [contenders(grid) for grid in comparison.whole]
+    lines = textwrap.wrap(sentence, columns) + notes(ours, ours.metric, colours[0], columns, marked[0])
     headings = [textwrap.wrap(title, int(width * 15)) for title in titles]
     longest = max(map(len, headings))
     height = down * (k * CELL[1] + heading_height(ours.ops) + 0.6 + 0.13 * longest) + 0.13 * len(lines)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(across * width, height), layout="constrained")
         halves = figure.subfigures(down, across, wspace=0.04, squeeze=False).flat
-        for half, grid, heading in zip(halves, (ours, comparison.other), headings, strict=True):
+        called = ours.ops, comparison.called
+        for number, (half, grid) in enumerate(zip(halves, (ours, comparison.other), strict=True)):
             main, side = half.subplots(1, 2, width_ratios=[k, 1])
-            draw_panel(main, side, grid, grid.metric, scale(grid))
-            padding = [""] * (longest - len(heading))  # both grids at one height
-            half.suptitle("\n".join([*heading, *padding]), fontsize=8, parse_math=False)
+            names = short_names(called[number])
+            draw_panel(main, side, grid, grid.metric, colours[number], marked=marked[number], names=names)
+            padding = [""] * (longest - len(headings[number]))  # both grids at one height
+            half.suptitle("\n".join([*headings[number], *padding]), fontsize=8, parse_math=False)
         figure.supxlabel("\n".join(lines), fontsize=7, parse_math=False)
     return figure

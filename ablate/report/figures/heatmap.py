@@ -203,13 +203,17 @@ def _draw_column(grid: Grid, metric: str, colours: Scale, width: float) -> Figur
     return figure
 
 
-def notes(grid: Grid, metric: str, colours: Scale, columns: int) -> list[str]:
-    """The lines below a figure: the references, what its marks mean, and what shortened labels stand for."""
+def notes(grid: Grid, metric: str, colours: Scale, columns: int, marked: Collection[str] | None = None) -> list[str]:
+    """The lines below a figure: the references, what its marks mean, and what shortened labels stand for.
+
+    ``marked``: the labels of cells with a dot; default: :func:`contenders`.
+    """
+    marked = contenders(grid) if marked is None else marked
     known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
     lines = textwrap.wrap(f"References: {', '.join(known)}", columns) if known else []
     if len(grid.ops) > DENSE and any(cell.std(metric) is not None for cell in grid.cells.values()):
         lines += textwrap.wrap("Cells show means; their standard deviations are in table.csv.", columns)
-    if contenders(grid):
+    if any(cell.label in marked for cell in grid.cells.values()):
         lines += textwrap.wrap(f"{MARK} cannot be told from the best by validation accuracy (Hsu, 95 %).", columns)
     if any(colours.is_below_untrained(cell, metric) for cell in grid.cells.values()):
         lines += textwrap.wrap(f"{BELOW} below the untrained encoder.", columns)
@@ -240,16 +244,30 @@ def heading_height(ops: Sequence[str]) -> float:
     return 0.5 + 0.062 * longest if longest > UPRIGHT else 0.55
 
 
-def draw_panel(main: Axes, side: Axes, grid: Grid, metric: str, colours: Scale, sizes: Sizes | None = None) -> None:
-    """The cells into ``main``, row averages and colour scale into ``side``; long column labels stand on end."""
+def draw_panel(
+    main: Axes,
+    side: Axes,
+    grid: Grid,
+    metric: str,
+    colours: Scale,
+    sizes: Sizes | None = None,
+    *,
+    marked: Collection[str] | None = None,
+    names: Sequence[str] | None = None,
+) -> None:
+    """The cells into ``main``, row averages and colour scale into ``side``; long column labels stand on end.
+
+    ``marked``: the labels of cells with a dot; default: :func:`contenders`. ``names``: of rows and columns; default:
+    those of the ops.
+    """
     k = len(grid.ops)
     sizes = sizes or Sizes(below=6.0 if k <= DENSE else 0.0)
-    marked = contenders(grid)
+    marked = contenders(grid) if marked is None else marked
     for i, row in enumerate(grid.ops):
         for j, column in enumerate(grid.ops):
             _draw_cell(main, j, i, grid.cells[row, column], metric, colours, sizes, marked)
         _draw_average(side, i, grid.average(row, metric), colours, sizes, grid.acts_on(row))
-    names = short_names(grid.ops)
+    names = names or short_names(grid.ops)
     _frame(main, names, names, sizes, upright=max(len(name) for name in names) > UPRIGHT or sizes.cell[0] < NARROW)
     _frame(side, ("average",), (), sizes, upright=sizes.cell[0] < NARROW)
     side.sharey(main)
