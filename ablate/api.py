@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,9 +59,10 @@ def grid(
     names = split_list(ops, ",") if isinstance(ops, str) else list(ops)
     fields = ExperimentFile.model_fields
     further = {name: value for name, value in settings.items() if name not in fields}
+    own = [name for name in inspect.signature(grid).parameters if name not in {"settings", *fields}]
     for name in further:
         if name not in SETTABLE:
-            raise unknown("argument of ablate.grid", name, [*fields, *sorted(SETTABLE)])
+            raise unknown("argument of ablate.grid", name, [*own, *fields, *sorted(SETTABLE)])
     asked = {name: value for name, value in settings.items() if name in fields}
     asked["set"] = {**asked.get("set", {}), **further}
     file = validated({**asked, "ops": names}, "ablate.grid")

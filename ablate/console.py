@@ -19,6 +19,7 @@ MOST = 20
 GLUE = "\N{NO-BREAK SPACE}"
 CONTINUED = " \\"  # how a shell is told that a command goes on in the next line
 COMMAND = re.compile(r"(`[^`]+`\S*)")
+TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=±) (?=\d)| (?=± )|(?<=\bn) (?== \d)|(?<=\bn =) (?=\d)|(?<=\d) (?=points)")
 QUOTED = re.compile(r"'[^']*'")  # where a backslash would be one
 
 
@@ -91,6 +92,16 @@ def wrapped(text: str, width: int) -> str:
     return "\n".join("\n".join(_lines(line, width)) for line in text.split("\n"))
 
 
+def tight(text: str) -> str:
+    """``text`` with spaces that no line breaks at where a number would lose its unit or name: ``n = 5``, ``95 %``."""
+    return TOGETHER.sub(GLUE, text)
+
+
+def filled(text: str, columns: int) -> list[str]:
+    """A figure's ``text`` in lines of at most ``columns`` characters; numbers keep their units."""
+    return [line.replace(GLUE, " ") for line in textwrap.wrap(tight(text), columns)]
+
+
 def _lines(line: str, width: int) -> list[str]:
     if cell_len(line) <= width:
         return [line]
@@ -115,7 +126,7 @@ def _glued(words: str) -> str:
 def _broken(text: str, indent: str, width: int, end: str = "") -> list[str]:
     """Lines of whole words, all but the last with ``end`` behind them."""
     found = textwrap.wrap(
-        text.strip(),
+        tight(text.strip()),
         max(1, width - len(end)),
         initial_indent=indent,
         subsequent_indent=indent,

@@ -104,6 +104,7 @@ def test_a_heatmap_is_drawn_from_a_directory_and_shows_in_a_notebook():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
+        ({"epoch": 1}, "allowed: out, workers, cache, retry_failed, data"),
         ({"seed": 3}, "unknown argument of ablate.grid 'seed'.*did you mean 'seeds'"),
         ({"branches": "three"}, "branches must be 'one' or 'two'"),
         ({"epochs": -1}, "epochs"),

@@ -157,6 +157,8 @@ class Progress:
         parts += [f"{failed} failed"] if failed else []
         if self.pending:
             parts += [f"{len(self.running)} running" if self.began else "starting workers"]
+            if self.began and not self.running:
+                parts += [f"{len(self.pending)} still to train"]
         parts += [f"elapsed {clock(time.monotonic() - self.started)}"]
         if self.pending:
             unknown = "time left: depends on what is pruned" if self.prunes else "time left: after the first epochs"
@@ -180,7 +182,7 @@ class Progress:
         ]
         accuracy = self.about + ", ".join(known) if known else "done"
         flags = f" [{', '.join(result.flags)}]" if result.flags else ""
-        return f"{head}{accuracy}{flags} in {clock(result.timings['total'])}", ""
+        return f"{head}{accuracy}{flags} in {clock(result.timings['total'])} of wall time", ""
 
     def _screen(self) -> Group:
         table = Table(box=None, pad_edge=False, show_header=bool(self.running), header_style="dim")

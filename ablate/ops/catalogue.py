@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ablate.ops.grammar import parse_op
 from ablate.ops.op import parameter_fields
 from ablate.ops.registry import get, names
 
@@ -53,12 +54,12 @@ class OpEntry:
 
 
 def describe(only: Sequence[str] | None = None) -> list[OpEntry]:
-    """Every registered op in alphabetical order, or those of ``only``.
+    """Every registered op in alphabetical order, or those of ``only``: names, or ops with parameters.
 
     Raises:
-        UsageError: an op that is not registered.
+        UsageError: an op that is not registered, or parameters that it does not take.
     """
-    return [_entry(name) for name in only or names()]
+    return [_entry(parse_op(text).name if "(" in text else text) for text in only or names()]
 
 
 def _entry(name: str) -> OpEntry:

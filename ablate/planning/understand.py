@@ -15,6 +15,7 @@ from ablate.config.experiment import ExperimentFile, Point, points, to_toml
 from ablate.config.space import check, tuned
 from ablate.config.sweep import Experiment, NamedComposition, NamedOp, Rung, Search, Variant
 from ablate.config.trial import TrialConfig
+from ablate.console import counted
 from ablate.data import DataSet
 from ablate.errors import UsageError, nearest
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
@@ -245,7 +246,8 @@ def _rungs(file: ExperimentFile, shared: TrialConfig, data: DataSet) -> tuple[Ru
         "is for one setting: this experiment has axes": bool(file.axes),
         f"goes by validation kNN: {data.name} has no labels": not data.classes,
         "is for trials of one process": shared.world_size > 1,
-        f"needs more than {shared.epochs} epochs, to have something to go by": RUNGS[0].epoch(shared.epochs) < 1,
+        f"needs more than {counted(shared.epochs, 'epoch')}, to have something to go by": RUNGS[0].epoch(shared.epochs)
+        < 1,
     }
     for reason, holds in reasons.items():
         if holds:

@@ -30,6 +30,7 @@ from ablate.report.stats.summary import (
     is_useful,
     named,
     percent,
+    pruned,
     summary,
     verdict,
     without_results,
@@ -279,7 +280,8 @@ def doubt(choice: Choice) -> str:
     """How many compositions may be as good as the best."""
     others = [candidate.cell.label for candidate in choice.candidates[1:]]
     if len(choice.order.cells) == 1:
-        return "No other composition was compared."
+        alone = pruned(choice.sweep.grid)
+        return f"{alone}." if alone else "No other composition was compared."
     if choice.provisional and len(choice.sweep.experiment.seeds) == 1:
         return f"With one seed, none of {counted(len(choice.order.cells), 'composition')} can be told from the others."
     if choice.provisional:
@@ -346,7 +348,7 @@ def _show_choice(choice: Choice, console: Console) -> None:
         "test",
         "n",
         *["P(best)"] * (model is not None),
-        "time of a trial",
+        choice.sweep.unit,
     ):
         table.add_column(heading, overflow="fold", justify="left" if "candidate" in heading else "right")
     for candidate in choice.candidates:

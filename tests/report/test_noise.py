@@ -34,6 +34,14 @@ def test_one_seed_says_what_more_would_cost(tmp_path):
     assert "Run --seeds 3 (10 more trials, about 3 min 22 s of CPU time)." in sentence  # 2 * (10+20+40+30+1)
 
 
+def test_trials_that_have_not_run_yet_cost_what_the_others_did(tmp_path):
+    """3 of 5 trials are known, of 60 s in all: 5 take 100 s, and two more seeds twice that."""
+    sweep = read_sweep(make(tmp_path, seeds=1, skip=("crop", "untrained")))
+    assert told.more_seeds(sweep) == "Run --seeds 3 (10 more trials, about 5 min 00 s of CPU time)."
+    nothing = read_sweep(make(tmp_path / "b", seeds=1, skip=("crop", "color", "crop+color", "color+crop", "untrained")))
+    assert told.more_seeds(nothing) == "Run --seeds 3 (10 more trials)."
+
+
 def test_more_seeds_of_a_pruned_sweep_are_another_one(tmp_path):
     sweep = read_sweep(make(tmp_path, seeds=1))
     sweep = replace(sweep, experiment=sweep.experiment.model_copy(update={"prune": RUNGS}))

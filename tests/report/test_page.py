@@ -6,11 +6,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from ablate.console import GLUE, tight
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.comparison import compare
 from ablate.report.page.layers import layers
-from ablate.report.page.page import MOST_PICTURED, NBSP, address, commands, tight
+from ablate.report.page.page import MOST_PICTURED, address, commands
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.progress import log_path
 from ablate.sweep.record import preview_path, record_path, write_record
@@ -220,7 +221,7 @@ def test_addresses_are_safe_and_unique():
 
 def test_numbers_keep_their_units_and_names():
     text = tight("n = 5, 95 % of 78.1 ± 2.0 % and 3 points in = 5")
-    assert text.replace(NBSP, "~") == "n~=~5, 95~% of 78.1~±~2.0~% and 3~points in = 5"
+    assert text.replace(GLUE, "~") == "n~=~5, 95~% of 78.1~±~2.0~% and 3~points in = 5"
 
 
 def test_commands_are_code_and_escaped():

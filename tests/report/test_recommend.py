@@ -15,12 +15,15 @@ from ablate.cli.app import app
 from ablate.config.sweep import NamedComposition
 from ablate.errors import UsageError
 from ablate.files import names_in
+from ablate.launch.status import sweep_status
 from ablate.ops.composition import Composition
 from ablate.report import recommend as advice
+from ablate.report.text.live import headline
 from ablate.report.write import publish, write_report
 from ablate.sweep.confirm import CONFIRMATION, confirmation
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.progress import KORNIA_FILE, TORCHVISION_FILE, withdraw
+from ablate.sweep.prune import RUNGS
 from ablate.sweep.record import read_record, record_path, write_record
 from ablate.sweep.withdrawal import take_back
 from tests.report.test_report import failure, make_experiment, record
@@ -114,6 +117,19 @@ def test_what_is_not_above_the_untrained_encoder_is_marked(tmp_path):
     above = {candidate.cell.label: candidate.above for candidate in found.choice.candidates}
     assert above == {"crop+color": True, "color+crop": True, "color": True, "crop": False}
     assert shown(found).count("(not above untrained)") == 1
+
+
+def test_one_that_was_trained_to_the_end_was_compared_with_those_that_were_pruned(tmp_path):
+    make(tmp_path)
+    for trial in plan(load_experiment(tmp_path)):
+        if not trial.reference and trial.label != "crop+color":
+            write_record(tmp_path, record(trial, status="pruned", metrics={}, flags=[]))
+    save_experiment(tmp_path, load_experiment(tmp_path).model_copy(update={"prune": RUNGS}))
+    told = "Only one composition was trained to the end: 3 others were pruned, by validation kNN at a rung."
+    found = advice.recommend(tmp_path)
+    assert found.choice.evidence[0].startswith(told)
+    assert advice.doubt(found.choice) == told
+    assert "15 done (9 of them pruned)" in str(headline(sweep_status(tmp_path)))
 
 
 def test_the_best_is_chosen_by_validation_accuracy(tmp_path):

@@ -81,9 +81,9 @@ def test_the_line_of_a_finished_trial(tmp_path, capsys):
     finished(progress, trials[1], 2.0, metrics={"rotation_top1": 0.25, "rankme": 3.0})
     finished(progress, trials[2], 2.0, metrics={"rankme": 3.0}, flags=("rotation-not-applicable",))
     assert [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines()] == [
-        "linear 50.0%, kNN 40.0% in 2 s",
-        "rotation 25.0% in 2 s",
-        "done [rotation-not-applicable] in 2 s",
+        "linear 50.0%, kNN 40.0% in 2 s of wall time",
+        "rotation 25.0% in 2 s of wall time",
+        "done [rotation-not-applicable] in 2 s of wall time",
     ]
 
 
@@ -103,6 +103,9 @@ def test_at_a_rung_it_says_how_many_are_there(tmp_path):
     for trial in trials[1:]:
         write_record(tmp_path, record(trial, status="pruned", metrics={}, history=({"epoch": 2.0},)))
     progress.head_for(trials[:1], None)
+    progress.finish(trials[1:])
+    progress.running = []
+    assert "3/4 trials done · 0 running · 1 still to train" in progress._headline()
     said = runs(trials[0])
     assert "3/4 trials done · 1 running" in said
     assert "rung" not in said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,11 @@ class Sweep:
         records = (self.records.get(trial.id) for trial in self.trials if trial.label == label)
         known = [record.timings[name] for record in records if record and name in record.timings]
         return statistics.median(known) if known else 0.0
+
+    def seconds_in_all(self, labels: Sequence[str]) -> float:
+        """What a trial of each of them takes together; those that nobody knows count as the mean of the others."""
+        known = list(filter(None, map(self.seconds, labels)))
+        return statistics.fmean(known) * len(labels) if known else 0.0
 
     @property
     def unit(self) -> str:

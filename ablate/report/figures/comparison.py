@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from functools import cached_property
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from ablate.console import counted
+from ablate.console import counted, filled
 from ablate.report.data.grid import Grid
 from ablate.report.figures.heatmap import CELL, NAMES, STYLE, contenders, draw_panel, heading_height, notes, short_names
 from ablate.report.figures.scale import scale
@@ -128,8 +127,8 @@ def draw(comparison: Comparison, titles: tuple[str, str]) -> Figure:
     columns = int(across * width * 16)
     sentence = f"{NAMES[ours.metric].capitalize()}; each grid has a colour scale of its own. {comparison}"
     marked = [contenders(grid) for grid in comparison.whole]
-    lines = textwrap.wrap(sentence, columns) + notes(ours, ours.metric, colours[0], columns, marked[0])
-    headings = [textwrap.wrap(title, int(width * 15)) for title in titles]
+    lines = filled(sentence, columns) + notes(ours, ours.metric, colours[0], columns, marked[0])
+    headings = [filled(title, int(width * 15)) for title in titles]
     longest = max(map(len, headings))
     height = down * (k * CELL[1] + heading_height(ours.ops) + 0.6 + 0.13 * longest) + 0.13 * len(lines)
     with mpl.rc_context(STYLE):

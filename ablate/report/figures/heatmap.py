@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
+from ablate.console import filled
 from ablate.files import write_atomically
 from ablate.report.data.grid import Cell, Grid, grid_of
 from ablate.report.data.results import read_sweep
@@ -186,7 +186,7 @@ def _draw(grid: Grid, metric: str, title: str, colours: Scale) -> Figure:
     figure = Picture(figsize=(width, height), layout="constrained")
     main, side = figure.subplots(1, 2, width_ratios=[k, 1], squeeze=False)[0]
     draw_panel(main, side, grid, metric, colours)
-    heading = "\n".join([*textwrap.wrap(title, columns), NAMES[metric]])
+    heading = "\n".join([*filled(title, columns), NAMES[metric]])
     figure.suptitle(heading, fontsize=8, parse_math=False)
     figure.supxlabel("\n".join(below), fontsize=7, parse_math=False)
     return figure
@@ -210,23 +210,23 @@ def notes(grid: Grid, metric: str, colours: Scale, columns: int, marked: Collect
     """
     marked = contenders(grid) if marked is None else marked
     known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
-    lines = textwrap.wrap(f"References: {', '.join(known)}", columns) if known else []
+    lines = filled(f"References: {', '.join(known)}", columns) if known else []
     if len(grid.ops) > DENSE and any(cell.std(metric) is not None for cell in grid.cells.values()):
-        lines += textwrap.wrap("Cells show means; their standard deviations are in table.csv.", columns)
+        lines += filled("Cells show means; their standard deviations are in table.csv.", columns)
     if any(cell.label in marked for cell in grid.cells.values()):
-        lines += textwrap.wrap(f"{MARK} cannot be told from the best by validation accuracy (Hsu, 95 %).", columns)
+        lines += filled(f"{MARK} cannot be told from the best by validation accuracy (Hsu, 95 %).", columns)
     if any(colours.is_below_untrained(cell, metric) for cell in grid.cells.values()):
-        lines += textwrap.wrap(f"{BELOW} below the untrained encoder.", columns)
+        lines += filled(f"{BELOW} below the untrained encoder.", columns)
     if colours.why:
-        lines += textwrap.wrap(colours.why, columns)
-    lines += [line for sentence in grid.seldom for line in textwrap.wrap(sentence, columns)]
+        lines += filled(colours.why, columns)
+    lines += [line for sentence in grid.seldom for line in filled(sentence, columns)]
     return lines + spelled_out(grid.ops, columns)
 
 
 def spelled_out(ops: Sequence[str], columns: int) -> list[str]:
     """What shortened labels stand for, in lines of at most ``columns`` characters."""
     pairs = zip(short_names(ops), ops, strict=True)
-    return [line for name, op in pairs if name != op for line in textwrap.wrap(f"{name}: {op}", columns)]
+    return [line for name, op in pairs if name != op for line in filled(f"{name}: {op}", columns)]
 
 
 def short_names(ops: Sequence[str]) -> list[str]:

@@ -105,6 +105,6 @@ def _tables(advice: Recommendation) -> list[Section]:
         )
         for item in choice.candidates
     )
-    headings = ("candidate", "validation", "test", "n", "P(best)", "time of a trial")
+    headings = ("candidate", "validation", "test", "n", "P(best)", f"{choice.sweep.unit} of a trial")
     text = f"Both branches, fresh seeds, in {choice.sweep.directory.name}: {choice.sweep}."
     return [Section("Confirmation", (text, *choice.evidence), headings, rows)]

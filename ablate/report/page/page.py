@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from ablate.config.sweep import Trial
-from ablate.console import clock, counted
+from ablate.console import GLUE, clock, counted, tight
 from ablate.files import names_in
 from ablate.report.data.flags import explained
 from ablate.report.data.grid import Cell, Grid, composition
@@ -35,8 +35,6 @@ from ablate.sweep.record import TrialResult, preview_path
 
 MOST_PICTURED = 400
 """Cells: a page of more shows neither curves nor previews, or it would be too large to open."""
-NBSP = "\N{NO-BREAK SPACE}"
-TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=±) (?=\d)| (?=± )|(?<=\bn) (?== \d)|(?<=\bn =) (?=\d)|(?<=\d) (?=points)")
 WORDS = {"missing": "no result yet", "not judged": "n/a", "pruned": "pruned", "partial": "some seeds are missing"}
 
 
@@ -127,7 +125,7 @@ def page(
     intervals = {entry.interval for entry in found if entry.interval}
     columns = [("name", "composition"), ("validation", "validation %"), ("mean", "test %"), ("interval", "± 95 %")]
     columns += [("chance", "P(best) %")] if any(entry.chance for entry in found) else []
-    columns += [("knn", "kNN %"), ("n", "n"), ("time", "time of a trial")]
+    columns += [("knn", "kNN %"), ("n", "n"), ("time", f"{sweep.unit} of a trial")]
     places = {entry.cell.label: entry for entry in found if entry.kind != "reference"}
     environment = Environment(
         loader=PackageLoader("ablate.report.page"),
@@ -169,11 +167,6 @@ def page(
 
 def _text(name: str) -> str:
     return files("ablate.report.page").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def tight(text: str) -> str:
-    """``text`` with spaces that no line breaks at where a number would lose its unit or name: ``n = 5``, ``95 %``."""
-    return TOGETHER.sub(NBSP, text)
 
 
 def commands(text: str) -> Markup:
@@ -239,7 +232,7 @@ def _mark(layer: Layer, colours: Scale) -> dict[str, Any]:
         return {"at": 0, "text": ""}
     beyond = " (below the scale)" if colours.untrained < colours.low else ""
     beyond = " (above the scale)" if colours.untrained > colours.high else beyond
-    text = f"line: the untrained encoder, {100 * colours.untrained:.1f}{NBSP}%{beyond}"
+    text = f"line: the untrained encoder, {100 * colours.untrained:.1f}{GLUE}%{beyond}"
     return {"at": round(100 * colours.share(colours.untrained), 1), "text": text}
 
 

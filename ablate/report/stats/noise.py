@@ -36,11 +36,10 @@ def more_seeds(sweep: Sweep) -> str:
     """What further seeds would cost."""
     seed = sweep.experiment.seeds[0]
     once = [trial.label for trial in sweep.trials if trial.seed == seed]
+    seconds = sweep.seconds_in_all(once)
     where, times = (" in another --out", SEEDS) if sweep.experiment.prune else ("", SEEDS - 1)
-    return (
-        f"Run --seeds {SEEDS}{where} ({counted(len(once) * times, 'more trial')}, about "
-        f"{clock(sum(map(sweep.seconds, once)) * times)} of {sweep.unit})."
-    )
+    cost = f", about {clock(seconds * times)} of {sweep.unit}" if seconds else ""
+    return f"Run --seeds {SEEDS}{where} ({counted(len(once) * times, 'more trial')}{cost})."
 
 
 def contenders(sweep: Sweep, found: Order) -> str:

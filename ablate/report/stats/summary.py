@@ -57,7 +57,7 @@ def lead(sweep: Sweep, found: Order) -> list[str]:
     after = so_far(sweep)
     shown = f"test {percent(best)}, n = {best.n}"
     if len(found.cells) == 1:
-        alone = f"Only one composition has a result{after}"
+        alone = pruned(grid, after) or f"Only one composition has a result{after}"
         alone = f"No two compositions share a seed{after}: they cannot be compared" if found.apart else alone
         return [f"{alone}. {best.label}: {found.percent(best)} {by} ({shown})."]
     equals = found.equals
@@ -99,6 +99,15 @@ def against(sweep: Sweep, found: Order) -> list[str]:
                 f"{first} with {second}, mean of both orders, against {single.label} alone: {points(both, by)}."
             )
     return told
+
+
+def pruned(grid: Grid, after: str = "") -> str:
+    """That only one composition was trained to the end, and how many others were pruned; empty without pruning."""
+    others = sum(cell.status == "pruned" for cell in grid.compositions)
+    if not others:
+        return ""
+    were = "1 other was" if others == 1 else f"{others} others were"
+    return f"Only one composition was trained to the end{after}: {were} pruned, by validation kNN at a rung"
 
 
 def over_untrained(grid: Grid, found: Order, cell: Cell) -> Difference | None:

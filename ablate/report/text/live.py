@@ -63,8 +63,12 @@ def watch_status(directory: Path, console: Console, every: float) -> None:
 
 def headline(status: Status) -> Text:
     """How many trials are where, and the jobs that are queued."""
+    pruned = sum(record.status == "pruned" for record in status.records.values())
+    of_them = {"done": f" ({pruned} of them pruned)"} if pruned else {}
     counts = ", ".join(
-        f"{status.count(place)} {place}" for place in get_args(Place) if status.count(place) or place == "done"
+        f"{status.count(place)} {place}{of_them.get(place, '')}"
+        for place in get_args(Place)
+        if status.count(place) or place == "done"
     )
     sentence = f"{status.directory}: {len(status.trials)} trials: {counts}"
     if status.jobs and status.jobs.jobs:

@@ -12,6 +12,7 @@ from ablate.report.figures.palette import as_hex, colour, ink_on
 from ablate.report.figures.scale import Scale, scale
 from ablate.report.stats.order import Order, order
 from ablate.report.stats.summary import percent
+from ablate.report.text.cells import shortened
 
 ROW_LABEL = 16  # columns at most
 LEAST_LABEL, LEAST_CELL = 4, 6  # columns of a row's label and of a number, below which nothing can be read
@@ -59,16 +60,15 @@ def _matrix(grid: Grid, width: int) -> Table:
     label = max(LEAST_LABEL, min(ROW_LABEL, width - LEAST_CELL * columns))
     table.add_column("first \\ second", no_wrap=True, overflow="ellipsis", max_width=label)
     width = max(LEAST_CELL, min(14, (width - label) // columns))
-    for op in (*grid.ops, "average"):
-        heading = Text(op)
-        heading.truncate(width - 1, overflow="ellipsis")
-        table.add_column(heading, justify="center", no_wrap=True, min_width=width, max_width=width)
+    names = [shortened(op, min(label, width - 1)) for op in grid.ops]  # a row is called what its column is
+    for name in (*names, shortened("average", width - 1)):
+        table.add_column(Text(name), justify="center", no_wrap=True, min_width=width, max_width=width)
     colours = scale(grid)
     show = deviations and width >= 10
-    for row in grid.ops:
+    for row, name in zip(grid.ops, names, strict=True):
         cells = [_text(grid.cells[row, column], colours, show) for column in grid.ops]
         average = grid.average(row)
-        table.add_row(Text(row), *cells, Text("-" if average is None else f"{100 * average:.1f}", style="bold"))
+        table.add_row(Text(name), *cells, Text("-" if average is None else f"{100 * average:.1f}", style="bold"))
     return table
 
 
