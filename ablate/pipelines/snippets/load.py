@@ -1,5 +1,7 @@
 """A file as ablate reads it; see the package."""
 
+from typing import Any
+
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
@@ -18,6 +20,7 @@ class Load:
         with Image.open(path) as file:
             if problem := self.dropped(file):
                 raise ValueError(f"{path}: {problem}")
+            tiff = file.format == "TIFF"
             image = ImageOps.exif_transpose(file)
         if image.mode[0] == "I" and self.levels:
             low, high = self.levels
@@ -27,6 +30,11 @@ class Load:
             raise ValueError(f"{path}: its depth is not that of the images that were judged")
         elif image.has_transparency_data:
             layer = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+            counts = layer.getchannel("A").histogram()
+            if not any(counts[1:]):
+                raise ValueError(f"{path}: every pixel is transparent")
+            if tiff and any(counts[1:-1]):
+                raise ValueError(f"{path}: a fourth channel that may be no transparency")
             image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
         width, height = image.size
         wide, high = min(width, 3 * height), min(height, 3 * width)
@@ -34,16 +42,42 @@ class Load:
         return image.convert("RGB").crop((left, top, left + wide, top + high))
 
     def dropped(self, file: ImageFile.ImageFile) -> str:
-        """What Pillow would drop of an opened file, if anything."""
+        """What Pillow would drop or misread of an opened file, if anything."""
+        if file.format not in {"JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF"}:
+            return f"the format {file.format}"
         frames = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)  # MPO: the first is the photograph
         if isinstance(file, TiffImagePlugin.TiffImageFile):
             if frames > 1:  # the further pages may be smaller versions of the first
                 file.seek(1)
                 frames = 1 if file.tag_v2.get(254, 0) & 1 else frames
                 file.seek(0)
-            if file.tag_v2.get(277, 1) != len(file.getbands()):
-                return f"{file.tag_v2[277]} channels"
+            if problem := self.misread(dict(file.tag_v2), len(file.getbands())):
+                return problem
         if frames > 1:
             return f"{frames} pages or frames"
+        if "transparency" in file.info and ("L;2" in str(file.tile) or "L;4" in str(file.tile)):
+            return "grey of 2 or 4 bits with a transparent value"
         deep = file.format in {"PNG", "TIFF"} and ";16" in str(file.tile)
-        return "16 bits per channel" if deep and file.mode[0] != "I" else ""
+        return "16 bits per channel" if deep and (file.mode[0] != "I" or "transparency" in file.info) else ""
+
+    def misread(self, tags: dict[int, Any], bands: int) -> str:
+        """What of a TIFF file's first page, by its tags, would not be read as RGB or grey, if anything."""
+        colours = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}.get(tags.get(262, 0))  # channels of a photometric interpretation
+        channels, extra = tags.get(277, 1), tags.get(338, 0)
+        if tags.get(254, 0) & 1:
+            return "a thumbnail on its first page"
+        if (text := str(tags.get(270, ""))).startswith("ImageJ=") and "\nimages=" in text.replace("\nimages=1\n", "\n"):
+            return "a stack of images behind its only page"
+        if colours is None or (tags.get(262) == 6 and tags.get(259, 1) != 7):
+            return "colours that are not grey, RGB or CMYK"
+        called = self.several(extra) in ({1}, {2})  # transparency, by what it says
+        if channels != bands or channels - colours not in ({0, 1} if called else {0}):
+            return f"{channels} channels"
+        bits, kinds = (self.several(tags.get(tag, 1)) for tag in (258, 339))
+        if bits == {16} and tags.get(262, 0) == 0:
+            return "16-bit grey whose 0 is white"
+        return "" if bits <= {1, 2, 4, 8, 16} and kinds <= {1, 4} else "signed, fractional or deeper pixels"
+
+    def several(self, value: Any) -> set[int]:
+        """A tag's value or values."""
+        return set(value) if isinstance(value, tuple) else {value}
