@@ -118,7 +118,10 @@ def _split_call(text: str) -> tuple[str, dict[str, Any]]:
         try:
             arguments[keyword.arg] = ast.literal_eval(keyword.value)
         except (ValueError, TypeError, MemoryError, RecursionError):
-            raise UsageError(f"parameter {keyword.arg!r} in {text!r} must be a number, a string or a tuple") from None
+            word = keyword.value.id if isinstance(keyword.value, ast.Name) else ""
+            hint = f'; a string stands in quotes: {keyword.arg}="{word}"' * bool(word)
+            allowed = "must be a number, a string or a tuple"
+            raise UsageError(f"parameter {keyword.arg!r} in {text!r} {allowed}{hint}") from None
     return _dotted(tree.func, text, example), arguments
 
 

@@ -189,3 +189,10 @@ def test_a_kornia_op_that_changes_the_size_is_found_at_the_size_it_meets():
 def test_a_kornia_op_with_pairs_survives_json():
     op = parse_op("kornia.RandomGaussianBlur(kernel_size=(3, 3), sigma=(0.1, 2.0), p=1.0)")
     assert from_spec(OpSpec.model_validate_json(spec(op).model_dump_json())) == op
+
+
+@pytest.mark.parametrize("text", ["crop(sampling=tf)", "color(impl=tf)"])
+def test_a_word_without_quotes_is_told_to_stand_in_quotes(text):
+    name = text.split("(")[1].split("=")[0]
+    with pytest.raises(UsageError, match=f'a string stands in quotes: {name}="tf"'):
+        parse_op(text)

@@ -331,6 +331,13 @@ def test_no_results_yet(tmp_path):
         advice.recommend(make(tmp_path, skip=(*MEANS, "untrained")))
 
 
+@pytest.mark.parametrize("metric", ["foo", "Balanced", "top-1", "", 3])
+@pytest.mark.parametrize("function", [advice.recommend, write_report])
+def test_an_unknown_metric_is_refused_in_a_sentence(function, metric, tmp_path):
+    with pytest.raises(UsageError, match=r"unknown metric .*top1"):
+        function(make(tmp_path), metric=metric)
+
+
 def test_what_cannot_be_written_as_code_is_said(tmp_path, monkeypatch):
     def refuse(*args):
         raise advice.NotExportable("mine.Tint is not an op of ablate's")

@@ -6,11 +6,12 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ablate.config.measure import Measure, reason
 from ablate.config.sweep import Experiment, Trial
 from ablate.console import command, counted
+from ablate.errors import unknown
 from ablate.report.data.grid import Grid, grid_of, lacking, sweep_rows
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.record import TrialResult, read_records
@@ -114,9 +115,11 @@ def read_sweep(directory: str | Path, measure: Measure | None = None) -> Sweep:
     """Read a sweep's directory; ``measure`` is the accuracy that chooses, by default what the sweep was planned with.
 
     Raises:
-        UsageError: it is not a sweep's.
+        UsageError: it is not a sweep's, or there is no such measure.
     """
     directory = Path(directory)
+    if measure is not None and measure not in get_args(Measure):
+        raise unknown("metric", str(measure), get_args(Measure))
     experiment = load_experiment(directory)
     trials = plan(experiment)
     records, damaged = read_records(directory, trials, points=POINTS)
