@@ -116,3 +116,45 @@ def test_what_is_refused_today_is_read_from_records_under_its_key(before):
     assert read.key == TrialConfig(composition=(), data=DATA).model_copy(update=before).key
     with pytest.raises(ValidationError):
         TrialConfig.model_validate(content)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": "many"},
+        {"epochs": 0},
+        {"eopchs": 3},
+        {"branches": "two"},
+        {"warmup_epochs": 200},
+        {"head": {"kind": "mpl"}},
+        {"temperature": float("nan")},
+    ],
+)
+def test_nonsense_is_refused_in_copies_too(change):
+    config = TrialConfig(composition=(CROP,), data=DATA)
+    with pytest.raises(ValidationError):
+        config.replace(**change)
+
+
+def test_copies_are_like_what_is_constructed():
+    config = TrialConfig(composition=(CROP,), data=DATA)
+    key = config.key
+    copied = config.replace(branches="two", base=None)
+    made = TrialConfig(composition=(CROP,), data=DATA, branches="two", base=None)
+    assert copied == made
+    assert copied.key == made.key != key
+    assert copied.model_fields_set == made.model_fields_set
+    assert copied.composition[0] is CROP
+    assert config.replace() == config
+
+
+def test_copies_of_what_an_earlier_version_wrote_may_stay_as_it_was():
+    """It is planned and shown, not trained; and whatever else is nonsense is still refused."""
+    content = TrialConfig(composition=(), data=DATA).model_dump() | {"branches": "two"}
+    old = TrialConfig.model_validate(content, context=RECORDED)
+    assert old.replace(composition=(CROP,)).base is not None
+    with pytest.raises(ValidationError):
+        old.replace(epochs="many")
+    mended = old.replace(base=None)
+    with pytest.raises(ValidationError, match="two-branch pairs have no base crop"):
+        mended.replace(base=Base())

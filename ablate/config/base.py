@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -36,6 +36,22 @@ class Model(BaseModel):
     """Frozen, and refuses unknown fields and non-finite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with ``changes``, validated as a whole; pydantic's own copies hold whatever they are given.
+
+        Fields that were never set stay so. Parts that are models are shared, not copied: ten thousand trials hold few
+        configurations.
+
+        Raises:
+            ValidationError: what comes out could not have been constructed, or there is no such field.
+        """
+        values = {name: getattr(self, name) for name in self.model_fields_set} | changes
+        return type(self).model_validate(values, context=self._held_to())
+
+    def _held_to(self) -> dict[str, bool] | None:
+        """The validation context of this object's copies."""
+        return None
 
 
 class OpSpec(Model):

@@ -174,11 +174,21 @@ class TrialConfig(Model):
         made = handler(data)
         if isinstance(data, TrialConfig) or info.context == RECORDED:
             return made
-        if made.branches == "two" and made.base is not None:
-            raise ValueError("two-branch pairs have no base crop: base must be None")
-        if made.objective == "supervised" and made.loss_scale != 1:
-            raise ValueError(f"loss_scale multiplies NT-Xent: for supervised training it is 1, not {made.loss_scale:g}")
+        if objection := made._outdated():
+            raise ValueError(objection)
         return made
+
+    def _outdated(self) -> str:
+        """What speaks against a configuration that an earlier version took; empty where nothing does."""
+        if self.branches == "two" and self.base is not None:
+            return "two-branch pairs have no base crop: base must be None"
+        if self.objective == "supervised" and self.loss_scale != 1:
+            return f"loss_scale multiplies NT-Xent: for supervised training it is 1, not {self.loss_scale:g}"
+        return ""
+
+    def _held_to(self) -> dict[str, bool] | None:
+        """A copy may hold what its original was allowed to, so that old sweeps are planned and shown as they were."""
+        return RECORDED if self._outdated() else None
 
     @model_validator(mode="after")
     def _divides(self) -> TrialConfig:

@@ -105,7 +105,7 @@ def show_trial(trial: Trial, data: str, crop: OpSpec, cache: Path, directory: Pa
     if path.exists():
         say(console, f"done already: {path}")
         return
-    shared = trial.config.model_copy(update={"composition": ()})
+    shared = trial.config.replace(composition=())
     experiment = Experiment(
         data=data,
         seeds=(trial.seed,),

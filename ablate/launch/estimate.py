@@ -133,8 +133,9 @@ def chosen_cells(experiment: Experiment) -> list[Trial]:
 
 def costly(config: TrialConfig) -> TrialConfig:
     """``config`` without what does not change what one image costs."""
-    same = {"composition": (), "epochs": 100, "warmup_epochs": 0, "temperature": 1.0, "batch_size": _whole(config)}
-    return config.model_copy(update={**same, "loss_scale": 1.0, "micro_batch": None})
+    size = max(2, _whole(config))  # no batch has fewer images, though a micro-batch may
+    same = config.replace(composition=(), epochs=100, warmup_epochs=0, temperature=1.0, loss_scale=1.0)
+    return same.replace(batch_size=size, micro_batch=None)
 
 
 def _whole(config: TrialConfig) -> int:

@@ -94,8 +94,8 @@ def run_ranks(
         raise LostNode(result.error.message)
     if not first:
         return result
-    error = result.error.model_copy(update={"message": f"{first} ended; {result.error.message}"})
-    result = result.model_copy(update={"error": error})
+    error = result.error.replace(message=f"{first} ended; {result.error.message}")
+    result = result.replace(error=error)
     write_record(directory, result)
     return result
 

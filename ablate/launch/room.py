@@ -63,15 +63,16 @@ def _changes(room: Room) -> list[str]:
     config, batch = room.config, room.config.batch_size
 
     def fits(**changes: object) -> bool:
-        need = peak(config.model_copy(update=changes), room.images)
+        need = peak(config.replace(**changes), room.images)
         return need is not None and need * room.workers <= CLOSE * room.free
 
     parts = (batch // n for n in range(2, batch // LEAST_BATCH + 1) if batch % n == 0)
     found = []
     if config.world_size == 1 and (part := next((m for m in parts if fits(micro_batch=m)), None)):
         found.append(f"--micro-batch {part}")
-    halves = (batch >> n for n in range(1, batch.bit_length()))
-    if smaller := next((b for b in halves if b >= LEAST_BATCH and fits(batch_size=b, micro_batch=None)), None):
+    halves = (b for n in range(1, batch.bit_length()) if (b := batch >> n) % config.world_size == 0)
+    smaller = next((b for b in halves if b >= LEAST_BATCH and fits(batch_size=b, micro_batch=None)), None)
+    if smaller:
         found.append(f"--batch-size {smaller}")
     if size := next((s for s in range(config.image_size // 4 * 4, LEAST_SIZE - 1, -4) if fits(image_size=s)), None):
         found.append(f"--size {size}")

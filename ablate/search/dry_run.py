@@ -73,7 +73,7 @@ def _show_worth(
     console: Console,
 ) -> None:
     at_once = devices[: len(batch) * len(whole.seeds)]
-    proposed = whole.model_copy(update={"compositions": tuple(batch)})
+    proposed = whole.replace(compositions=tuple(batch))
     found = measured(proposed, at_once[0], cache, console)
     show_memory(proposed, len(at_once), cache, console)
     if (each := found.seconds) is None:

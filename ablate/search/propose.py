@@ -97,7 +97,7 @@ def _new(study: optuna.Study, search: Search, known: Sequence[Known], defaults: 
     """Points that are not ``known``; they stay running in the study, so that TPE looks elsewhere for the next."""
     from optuna.trial import TrialState
 
-    chosen, by_chance = study.sampler, _sampler(search.model_copy(update={"sampler": "random"}), len(known))
+    chosen, by_chance = study.sampler, _sampler(search.replace(sampler="random"), len(known))
     generator = random.Random(derive_seed(search.seed, "compositions", len(known)))
     taken = {item.composition.label for item in known}
     learns = search.sampler == "tpe" and sum(item.value is not None or bool(item.pruned) for item in known) >= STARTUP

@@ -52,16 +52,14 @@ def run_search(
         if not batch:
             return 1 if sweep and sweep.failed else 0
         say(console, f"next: {', '.join(composition.label for composition in batch)}")
-        experiment = whole.model_copy(
-            update={"compositions": (*whole.compositions, *batch), "search": _proposed_here(whole.search)}
-        )
+        experiment = whole.replace(compositions=(*whole.compositions, *batch), search=_proposed_here(whole.search))
 
 
 def _proposed_here(search: Search | None) -> Search | None:
     """``search``, with the version of Optuna that has just proposed a batch of it."""
     if search is None:
         return None
-    return search.model_copy(update={"optuna": tuple(dict.fromkeys((*search.optuna, metadata.version("optuna"))))})
+    return search.replace(optuna=tuple(dict.fromkeys((*search.optuna, metadata.version("optuna")))))
 
 
 def next_batch(

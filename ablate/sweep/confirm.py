@@ -37,15 +37,13 @@ def confirmation(
     """The two-branch experiment on ``compositions``, with the ``seeds`` seeds that follow the last one of the grid."""
     following = (seed % (LARGEST_SEED + 1) for seed in itertools.count(max(experiment.seeds) + 1))
     fresh = itertools.islice((seed for seed in following if seed not in experiment.seeds), seeds)
-    return experiment.model_copy(
-        update={
-            "command": command,
-            "ops": (),
-            "search": None,
-            "prune": (),  # all of the few are compared in the end
-            "compositions": tuple(compositions),
-            "seeds": tuple(fresh),
-            "references": ("untrained",),
-            "shared": experiment.shared.model_copy(update={"branches": "two", "base": None}),
-        }
+    return experiment.replace(
+        command=command,
+        ops=(),
+        search=None,
+        prune=(),  # all of the few are compared in the end
+        compositions=tuple(compositions),
+        seeds=tuple(fresh),
+        references=("untrained",),
+        shared=experiment.shared.replace(branches="two", base=None),
     )

@@ -70,21 +70,18 @@ def union(old: Experiment, new: Experiment) -> Experiment:
     beside = (*old.compositions, *(item for item in new.compositions if item not in old.compositions))
     seeds = (*old.seeds, *(seed for seed in new.seeds if seed not in old.seeds))
     references = (*old.references, *(name for name in new.references if name not in old.references))
-    return new.model_copy(
-        update={
-            "ops": ops,
-            "unordered": old.unordered and new.unordered,
-            "pairs_with": tuple(dict.fromkeys((*old.pairs_with, *new.pairs_with)))
-            if old.pairs_with and new.pairs_with
-            else (),
-            "compositions": beside,
-            "search": _proposed_by_both(old.search, new.search),
-            "variants": _all_variants(old.variants, new.variants),
-            "seeds": seeds,
-            "references": references,
-            "measure": old.measure,
-            "slurm": new.slurm or old.slurm,
-        }
+    partners = (*old.pairs_with, *new.pairs_with) if old.pairs_with and new.pairs_with else ()
+    return new.replace(
+        ops=ops,
+        unordered=old.unordered and new.unordered,
+        pairs_with=tuple(dict.fromkeys(partners)),
+        compositions=beside,
+        search=_proposed_by_both(old.search, new.search),
+        variants=_all_variants(old.variants, new.variants),
+        seeds=seeds,
+        references=references,
+        measure=old.measure,
+        slurm=new.slurm or old.slurm,
     )
 
 
@@ -92,14 +89,14 @@ def _proposed_by_both(old: Search | None, new: Search | None) -> Search | None:
     """The same search in both, with every version of Optuna that has proposed some of it."""
     if old is None or new is None:
         return new
-    return new.model_copy(update={"optuna": tuple(dict.fromkeys((*old.optuna, *new.optuna)))})
+    return new.replace(optuna=tuple(dict.fromkeys((*old.optuna, *new.optuna))))
 
 
 def _all_variants(old: tuple[Variant, ...], new: tuple[Variant, ...]) -> tuple[Variant, ...]:
     """What both exclude stays excluded; a new point stands behind the old ones."""
     there = {str(variant): variant for variant in new}
     kept = [
-        variant.model_copy(update={"excluded": tuple(x for x in variant.excluded if x in there[str(variant)].excluded)})
+        variant.replace(excluded=tuple(x for x in variant.excluded if x in there[str(variant)].excluded))
         if str(variant) in there
         else variant
         for variant in old

@@ -106,7 +106,7 @@ class Lease:
         self.check()
         attempt = _read(self.path)
         if attempt is not None:
-            write_atomically(self.path, attempt.model_copy(update={"step": step}).model_dump_json())
+            write_atomically(self.path, attempt.replace(step=step).model_dump_json())
 
     def is_fruitless(self, step: int) -> bool:
         """True when the job's last two attempts at the trial also began at ``step``: another would be the same."""
@@ -145,7 +145,7 @@ def release(directory: Path, trial_id: str, number: int) -> None:
     """Say that attempt ``number``'s holder has left the trial; nothing happens where the attempt is not the last."""
     lease = Lease(directory, trial_id, number)
     if lease.held() and (attempt := _read(lease.path)) is not None:
-        write_atomically(lease.path, attempt.model_copy(update={"released": True}).model_dump_json())
+        write_atomically(lease.path, attempt.replace(released=True).model_dump_json())
 
 
 def last_attempt(directory: Path, trial_id: str) -> Attempt | None:

@@ -134,9 +134,8 @@ def _common(shards: Sequence[Shard]) -> Experiment:
                 f"({'; '.join(found)}, in the second)"
             )
         both = union(whole, shard.experiment)
-        kept = {"command": whole.command, "data": whole.data, "eval_data": whole.eval_data}
         prune = whole.prune and shard.experiment.prune  # a shard that has all of its cells is to have all of them here
-        whole = both.model_copy(update={**kept, "prune": prune})
+        whole = both.replace(command=whole.command, data=whole.data, eval_data=whole.eval_data, prune=prune)
     return whole
 
 

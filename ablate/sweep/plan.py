@@ -11,7 +11,7 @@ import tomli_w
 
 from ablate.config.base import RECORDED, OpSpec
 from ablate.config.sweep import Experiment, NamedComposition, NamedOp, Trial, Variant
-from ablate.config.trial import Reference, TrialConfig
+from ablate.config.trial import Reference
 from ablate.console import counted
 from ablate.errors import UsageError, nearest
 from ablate.files import write_atomically
@@ -71,7 +71,7 @@ def _placed(variant: Variant, name: str, ops: tuple[OpSpec, ...]) -> dict[str, A
     return {
         "name": name,
         "label": f"{name}, {variant}" if variant.values else name,
-        "config": _with(variant.shared, composition=ops),
+        "config": variant.shared.replace(composition=ops),
         "point": variant.values,
     }
 
@@ -81,15 +81,11 @@ def _reference(experiment: Experiment, name: Reference) -> dict[str, Any]:
     shared = experiment.shared
     supervised = {"objective": "supervised", "composition": (experiment.reference_crop,), "loss_scale": 1.0}
     config = {
-        "untrained": lambda: _with(shared, objective="untrained", epochs=0),
+        "untrained": lambda: shared.replace(objective="untrained", epochs=0),
         "no-op": lambda: shared,
-        "supervised": lambda: _with(shared, **supervised),
+        "supervised": lambda: shared.replace(**supervised),
     }[name]()
     return {"config": config, "label": name, "reference": name}
-
-
-def _with(config: TrialConfig, **changes: Any) -> TrialConfig:
-    return config.model_copy(update=changes)
 
 
 def save_experiment(directory: Path, experiment: Experiment) -> None:

@@ -132,7 +132,7 @@ def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int, meas
             parked = read_parked(directory, trial.id)
             if parked and not _has_record(directory, trial):
                 history = tuple(entry for entry in parked.history if (entry["epoch"] or 0) <= epoch)
-                write_record(directory, parked.model_copy(update={"history": history}))
+                write_record(directory, parked.replace(history=history))
                 shutil.rmtree(running_directory(directory, trial.id), ignore_errors=True)
 
 

@@ -148,7 +148,7 @@ def read_record(path: Path, *, points: int | None = None) -> TrialResult:
         raise BadRecord(f"{path}: not a whole trial record ({error.errors()[0]['msg']})") from error
     if result.id != path.stem or result.config.key != result.key:
         raise BadRecord(f"{path}: holds the record of {result.config.key}-s{result.seed}")
-    return result if points is None else result.model_copy(update={"history": _thinned(result.history, points)})
+    return result if points is None else result.replace(history=_thinned(result.history, points))
 
 
 def _thinned(history: tuple[dict[str, float | None], ...], points: int) -> tuple[dict[str, float | None], ...]:

@@ -104,8 +104,8 @@ def load(directory: Path, trial_id: str) -> tuple[State, State]:
 def rebuild(directory: Path, trial_id: str, config: TrialConfig) -> tuple[nn.Module, nn.Module]:
     """The encoder and head of a trial as modules, on the CPU, in evaluation mode and the trial's memory format."""
     states = load(directory, trial_id)
-    any_weights = config.encoder.model_copy(update={"weights": ""})  # what it starts from is overwritten at once
-    model = build_model(config.model_copy(update={"encoder": any_weights}), 0, config.data.classes)
+    any_weights = config.encoder.replace(weights="")  # what it starts from is overwritten at once
+    model = build_model(config.replace(encoder=any_weights), 0, config.data.classes)
     encoder, head = model["encoder"], model["head"]
     layout = torch.channels_last if config.memory_format == "channels_last" else torch.contiguous_format
     for module, state in zip((encoder, head), states, strict=True):

@@ -113,6 +113,6 @@ def _add(
         "flags": tuple(dict.fromkeys((*(flag for flag in record.flags if flag not in stale), *found.flags))),
         "protocols": past | found.protocols if again else found.protocols | past,
     }
-    write_record(directory, record.model_copy(update=changes))
+    write_record(directory, record.replace(**changes))
     new = {name: value for name, value in found.metrics.items() if again or name not in known}
     return ", ".join([*(f"{name} {value:.6g}" for name, value in new.items()), *found.flags])

@@ -67,9 +67,9 @@ def past(earlier: list[Submission], queue: Iterable[QueuedJob]) -> Past:
     ids = {job.name: job.array for job in jobs}
 
     def adopted(array: Array) -> Array:
-        return array if array.job_id else array.model_copy(update={"job_id": ids.get(array.name)})
+        return array if array.job_id else array.replace(job_id=ids.get(array.name))
 
-    complete = [s.model_copy(update={"arrays": tuple(map(adopted, s.arrays))}) for s in earlier]
+    complete = [s.replace(arrays=tuple(map(adopted, s.arrays))) for s in earlier]
     return Past(complete, jobs, {s.token for s in earlier if any(array.job_id is None for array in s.arrays)})
 
 

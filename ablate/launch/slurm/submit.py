@@ -92,7 +92,7 @@ def submit_sweep(
         try:
             return _submit(directory, submission, packing, now.tell, console)
         except UsageError:
-            save_experiment(directory, experiment.model_copy(update={"slurm": before}))
+            save_experiment(directory, experiment.replace(slurm=before))
             raise
 
 
@@ -181,7 +181,7 @@ def _keep_submitted(directory: Path, submission: Submission) -> None:
     """Write ``submission`` without the arrays that sbatch did not take; nothing is left of one without any."""
     arrays = tuple(array for array in submission.arrays if array.job_id)
     if arrays:
-        write_submission(directory, submission.model_copy(update={"arrays": arrays}))
+        write_submission(directory, submission.replace(arrays=arrays))
     elif submission.user == cluster.me():
         submission_path(directory, submission.token).unlink(missing_ok=True)
         folder = job_folder(directory, submission.token)
@@ -272,11 +272,8 @@ def _submit(directory: Path, submission: Submission, packing: Packing, tell: clu
 
 
 def _with_id(submission: Submission, number: int, job_id: str) -> Submission:
-    arrays = [
-        array.model_copy(update={"job_id": job_id}) if n == number else array
-        for n, array in enumerate(submission.arrays)
-    ]
-    return submission.model_copy(update={"arrays": tuple(arrays)})
+    arrays = [array.replace(job_id=job_id) if n == number else array for n, array in enumerate(submission.arrays)]
+    return submission.replace(arrays=tuple(arrays))
 
 
 def _announce(directory: Path, submission: Submission, console: Console) -> None:

@@ -99,7 +99,7 @@ class Sweep:
         found: dict[str, list[Trial]] = {}
         for trial in self.trials:
             name = ", ".join(f"{axis}={value}" for axis, value in trial.point.items())
-            found.setdefault(name, []).append(trial.model_copy(update={"point": {}}))
+            found.setdefault(name, []).append(trial.replace(point={}))
         references = found.pop("", [])
         return (
             {
