@@ -10,7 +10,6 @@ from PIL import Image
 from ablate.config.base import OpSpec
 from ablate.config.sweep import Experiment, NamedOp
 from ablate.config.trial import DataIdentity, TrialConfig
-from ablate.ops import registry
 
 torch.set_num_threads(1)
 
@@ -42,6 +41,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make registrations of a test end with it."""
+    from ablate.ops import registry
+
     registry.names()
     monkeypatch.setattr(registry, "_OPS", dict(registry._OPS))
 
