@@ -13,7 +13,9 @@ from ablate.config.measure import measure_for, measured_by, on_validation
         ((), "top1"),
         ((7,), "top1"),
         ((1, 1, 1), "top1"),
-        ((999, 1), "top1"),  # of two classes none can have more than twice its share
+        ((75, 25), "top1"),  # of two classes, exactly three quarters
+        ((76, 24), "balanced"),
+        ((999, 1), "balanced"),
         ((20, 5, 5), "top1"),  # exactly twice its share
         ((21, 5, 5), "balanced"),
         ((20, 5, 5, 0), "balanced"),
@@ -23,7 +25,7 @@ from ablate.config.measure import measure_for, measured_by, on_validation
     ],
     ids=str,
 )
-def test_balanced_accuracy_chooses_above_twice_the_share_of_the_largest_class(counts, expected):
+def test_balanced_accuracy_chooses_above_twice_the_share_of_the_largest_class_or_three_quarters(counts, expected):
     assert measure_for(counts) == expected
     assert measure_for([10**6 * count for count in counts]) == expected
 

@@ -14,13 +14,18 @@ KNN = "knn_val_top1"
 
 
 def measure_for(counts: Sequence[int]) -> Measure:
-    """Balanced accuracy where the largest class has more than twice its share of the images, else top-1.
+    """Balanced accuracy where the largest of several classes has too many of the images, else top-1.
+
+    That is more than twice its share, which is one by the number of classes, or more than three quarters of all: of two
+    classes neither can have more than twice its share.
 
     Args:
-        counts: labelled training images of every class. The share of a class is one by the number of classes, so of
-            two classes neither can have more than twice its share. Empty where there are no labels.
+        counts: labelled training images of every class. Empty where there are no labels.
     """
-    return "balanced" if counts and max(counts) * len(counts) > 2 * sum(counts) else "top1"
+    if len(counts) < 2:
+        return "top1"
+    most, total = max(counts), sum(counts)
+    return "balanced" if most * len(counts) > 2 * total or 4 * most > 3 * total else "top1"
 
 
 def reason(measure: Measure, counts: Sequence[int]) -> str:

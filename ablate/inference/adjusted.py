@@ -27,11 +27,24 @@ def connected(values: Values) -> list[list[str]]:
     return [sorted(labels, key=position.__getitem__) for _, labels in groups]
 
 
+def largest(values: Values) -> list[str]:
+    """Of the groups of :func:`connected`, the one with most labels, then that with most values; empty without any."""
+    groups = connected({label: known for label, known in values.items() if known})
+    return max(groups, key=lambda group: (len(group), sum(len(values[label]) for label in group)), default=[])
+
+
+def paired_mean(a: Mapping[int, float], b: Mapping[int, float]) -> float | None:
+    """The mean of ``a`` minus ``b`` over the seeds that both have; None where they share none."""
+    shared = a.keys() & b.keys()
+    return statistics.fmean(a[seed] - b[seed] for seed in sorted(shared)) if shared else None
+
+
 def adjusted(values: Values) -> dict[str, float]:
     """Means over seeds of a connected group, adjusted for the seeds that a label lacks.
 
-    Least squares of ``value = label + seed``, the seeds' effects summing to 0 over all values: so a label that has
-    every seed keeps its plain mean, as long as all have the same seeds.
+    Least squares of ``value = label + seed``, the seeds' effects summing to 0 over the seeds: a label that has every
+    seed keeps its plain mean, and each other gets what it would have had with every seed. They are the means of
+    :func:`ablate.inference.model.estimate`.
     """
     if _complete(values.values()):
         return {label: statistics.fmean(known.values()) for label, known in values.items()}
@@ -42,8 +55,8 @@ def adjusted(values: Values) -> dict[str, float]:
     share = has / n[:, None]
     # Labels are eliminated first (their block is diagonal), which leaves one equation per seed.
     equations = np.diag(has.sum(axis=0).astype(float)) - has.T @ share
+    # Of all solutions, which differ by a constant, the pseudoinverse gives the one that sums to 0.
     effects = np.linalg.pinv(equations, hermitian=True) @ (np.nansum(y, axis=0) - has.T @ means)
-    effects -= (has.sum(axis=0) @ effects) / has.sum()
     return dict(zip(values, (means - share @ effects).tolist(), strict=True))
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ablate.config.measure import KNN, Measure, measured_by
 from ablate.config.sweep import Experiment, Rung, Trial
 from ablate.console import counted
 from ablate.errors import UsageError
+from ablate.inference.adjusted import adjusted, largest, paired_mean
 from ablate.inference.model import estimate
 from ablate.sweep.lease import running_directory
 from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan
@@ -139,20 +139,22 @@ def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int, meas
 def go_on(knn: Mapping[str, Mapping[int, float]], rung: Rung) -> set[str]:
     """The cells that go on: the rung's share of all, the best by mean, and what cannot be told from the best.
 
-    ``knn[cell][seed]`` is the validation kNN at the rung, of no seed for cells that are not there any more. What cannot
-    be told is Hsu's set (:attr:`ablate.inference.model.Model.contenders`), which takes two seeds; with one, the share
-    alone goes on.
+    ``knn[cell][seed]`` is the validation kNN at the rung, of no seed for cells that are not there any more. Means are
+    adjusted for the seeds that a cell lacks, as in reports. What cannot be told is Hsu's set
+    (:attr:`ablate.inference.model.Model.contenders`), which takes two seeds; with one, the share alone goes on. A cell
+    that shares no seed with the others goes on, too, since nothing is known against it.
     """
-    there = {label: values for label, values in knn.items() if values}
-    ranked = sorted(there, key=lambda label: -statistics.fmean(there[label].values()))
-    model = estimate(there)
-    return {*ranked[: kept(rung, len(knn))], *(model.contenders if model else ())}
+    compared = {label: knn[label] for label in largest(knn)}
+    means, model = adjusted(compared), estimate(compared)
+    ranked = sorted(compared, key=lambda label: -round(means[label], 9))
+    apart = {label for label, values in knn.items() if values and label not in compared}
+    return {*ranked[: kept(rung, len(knn))], *(model.contenders if model else ()), *apart}
 
 
-def on_plateau(knn: Mapping[str, Mapping[int, float]], untrained: float | None) -> bool:
-    """Whether no cell's mean is above the untrained encoder's kNN; False where that is not known."""
-    means = [statistics.fmean(values.values()) for values in knn.values() if values]
-    return untrained is not None and bool(means) and max(means) <= untrained
+def on_plateau(knn: Mapping[str, Mapping[int, float]], untrained: Mapping[int, float]) -> bool:
+    """Whether no cell is above the untrained encoder's kNN, over the seeds that both have; False where none has any."""
+    gains = [gain for values in knn.values() if (gain := paired_mean(values, untrained)) is not None]
+    return bool(gains) and max(gains) <= 0
 
 
 def knn_at(result: TrialResult | None, epoch: int, measure: Measure = "top1") -> float | None:
@@ -170,12 +172,11 @@ def _scores(directory: Path, members: Sequence[Trial], epoch: int, measure: Meas
     return {seed: value for seed, value in known.items() if value is not None}
 
 
-def _untrained(directory: Path, trials: Sequence[Trial], measure: Measure) -> float | None:
-    """The untrained encoder's mean kNN accuracy, on the test set: its records have no other. It chooses nothing."""
+def _untrained(directory: Path, trials: Sequence[Trial], measure: Measure) -> dict[int, float]:
+    """The untrained encoder's kNN accuracy by seed, on the test set: its records have no other. It chooses nothing."""
     name = measured_by("knn_top1", measure)
     results = [_result(directory, trial) for trial in trials if trial.reference == "untrained"]
-    values = [value for result in results if result and (value := result.metrics.get(name)) is not None]
-    return statistics.fmean(values) if values else None
+    return {result.seed: value for result in results if result and (value := result.metrics.get(name)) is not None}
 
 
 def _result(directory: Path, trial: Trial) -> TrialResult | None:

@@ -49,12 +49,21 @@ def test_adjusted_means_are_those_of_the_two_way_model(seed):
         for c in range(6)
     }
     found, model = order_of(values), fit(cells(values), METRIC)
-    differences = np.array([found.scores[label] for label in model.labels]) - model.means
-    assert np.ptp(differences) < 1e-12
-    observations = [value for known in values.values() for value in known.values()]
-    weighted = [len(known) * found.scores[label] for label, known in values.items()]
-    assert sum(weighted) == pytest.approx(sum(observations))  # the scale is that of what was measured
+    assert [found.scores[label] for label in model.labels] == pytest.approx(model.means.tolist(), abs=1e-12)
     assert found.contenders[0] == found.best.label
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_cell_with_every_seed_keeps_its_plain_mean(seed):
+    """So numbers can be compared with fixed ones: guessing, 99 %, the largest class."""
+    rng = np.random.default_rng(seed)
+    y = 0.4 + 0.1 * np.arange(4)[:, None] + 0.2 * rng.standard_normal(5)
+    values = {
+        f"c{c}": {s: float(y[c, s]) for s in range(5) if s == 0 or c == 2 or rng.random() < 0.5} for c in range(4)
+    }
+    found = adjusted(values)
+    assert found["c2"] == pytest.approx(np.mean(y[2]))
+    assert list(found.values()) == pytest.approx(y.mean(axis=1).tolist())  # what each would have had with every seed
 
 
 def test_a_chain_of_shared_seeds_compares_cells_that_share_none():

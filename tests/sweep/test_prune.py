@@ -81,8 +81,30 @@ def test_nothing_is_pruned_while_no_cell_is_above_the_untrained_encoder(tmp_path
         park(tmp_path, trial, knn)
     prune(tmp_path, trials, Rung(eighth=1, keep=0.25), 1)
     assert not any(record_path(tmp_path, t.id).exists() for t in cells)
-    assert not on_plateau({"a": {0: 0.21}, "b": {}}, 0.2)
-    assert not on_plateau({"a": {0: 0.1}}, None)
+    assert not on_plateau({"a": {0: 0.21}, "b": {}}, {0: 0.2})
+    assert not on_plateau({"a": {0: 0.1}}, {})
+
+
+def test_who_goes_on_does_not_depend_on_which_seeds_have_failed():
+    """Seed 1 is good to every cell, and the third best cell lacks it: its plain mean is that of the fifth best."""
+    rung = Rung(eighth=1, keep=0.3)
+    knn = {
+        f"c{c}": {s: 0.5 - 0.02 * c + 0.1 * (s == 1) + 1e-4 * ((7 * c + s) % 3) for s in range(3)} for c in range(10)
+    }
+    assert go_on(knn, rung) == {"c0", "c1", "c2"}
+    for label in knn:
+        assert go_on({**knn, label: {0: knn[label][0], 2: knn[label][2]}}, rung) == {"c0", "c1", "c2"}
+
+
+def test_a_cell_that_shares_no_seed_goes_on_and_leaves_the_others_their_comparison():
+    knn = {"a": {0: 0.5, 1: 0.7}, "b": {0: 0.7, 1: 0.45}, "c": {0: 0.52, 1: 0.55}, "d": {5: 0.1}}
+    assert go_on(knn, Rung(eighth=1, keep=0.25)) == {"a", "b", "c", "d"}
+
+
+def test_the_untrained_encoder_is_compared_over_the_seeds_that_both_have():
+    """Seed 1 is better by 0.3 for all."""
+    assert not on_plateau({"a": {0: 0.25}}, {0: 0.2, 1: 0.5})
+    assert on_plateau({"a": {0: 0.2, 1: 0.5}, "b": {2: 0.9}}, {0: 0.3})
 
 
 def test_the_untrained_encoder_is_there_before_the_first_rung(tmp_path):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
-
 from ablate.config.sweep import Rung
+from ablate.inference.adjusted import adjusted, largest
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Sweep
 from ablate.report.section import Section
+from ablate.report.stats.order import order
 from ablate.report.stats.ranks import FEWEST, ops_of, told
 from ablate.sweep.prune import knn_at
 
@@ -41,21 +41,20 @@ def went_on(sweep: Sweep, rung: Rung) -> str:
 def agreement(sweep: Sweep, rung: Rung) -> str:
     """``+0.91 [+0.84, +0.95] over 49 cells`` (95 %, by resampling ops), or why there is none."""
     epoch = rung.epoch(sweep.experiment.shared.epochs)
-    pairs = [
-        (knn, cell.validation, ops_of(cell))
-        for cell in sweep.grid.with_results
-        if (knn := _knn(sweep, cell, epoch)) is not None and cell.validation is not None
-    ]
-    if len(pairs) < FEWEST:
-        return f"too few cells ({len(pairs)})"
-    early, late, ops = zip(*pairs, strict=True)
+    final = order(sweep.grid).scores
+    known = {cell.label: _knn(sweep, cell, epoch) for cell in sweep.grid.with_results if cell.label in final}
+    knn = adjusted({label: known[label] for label in largest(known)})
+    cells = [cell for cell in sweep.grid.with_results if cell.label in knn]
+    if len(cells) < FEWEST:
+        return f"too few cells ({len(cells)})"
+    early, late = ([scores[cell.label] for cell in cells] for scores in (knn, final))
     if min(len(set(early)), len(set(late))) == 1:
-        return f"all {len(pairs)} are equal"
-    return f"{told(early, late, ops)} over {len(pairs)} cells"
+        return f"all {len(cells)} are equal"
+    return f"{told(early, late, [ops_of(cell) for cell in cells])} over {len(cells)} cells"
 
 
-def _knn(sweep: Sweep, cell: Cell, epoch: int) -> float | None:
-    """The cell's mean validation kNN over its seeds after ``epoch``."""
-    records = (sweep.records.get(t.id) for t in sweep.trials if t.label == cell.label and t.reference is None)
-    values = [value for record in records if (value := knn_at(record, epoch, sweep.experiment.measure)) is not None]
-    return statistics.fmean(values) if values else None
+def _knn(sweep: Sweep, cell: Cell, epoch: int) -> dict[int, float]:
+    """The cell's validation kNN after ``epoch``, by seed."""
+    records = [sweep.records.get(t.id) for t in sweep.trials if t.label == cell.label and t.reference is None]
+    values = {record.seed: knn_at(record, epoch, sweep.experiment.measure) for record in records if record}
+    return {seed: value for seed, value in values.items() if value is not None}

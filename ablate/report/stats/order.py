@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ablate.inference.adjusted import adjusted, connected
+from ablate.inference.adjusted import adjusted, largest
 from ablate.inference.model import EQUAL
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.stats.model import Difference, Model, fit
@@ -21,8 +21,8 @@ from ablate.report.stats.model import Difference, Model, fit
 class Order:
     """The cells that can be compared, the best first; equal ones in the order of the plan.
 
-    ``scores`` by label: fractions, means over seeds that are adjusted for the seeds a cell lacks. Where all cells have
-    the same seeds they are the plain means. ``apart``: cells with results that share no seed with those, not even
+    ``scores`` by label: fractions, means over seeds that are adjusted for the seeds a cell lacks; that of a cell which
+    has every seed is its plain mean. ``apart``: cells with results that share no seed with those, not even
     through others, and so cannot be compared with them. ``metric`` is what all of it is about.
     """
 
@@ -77,10 +77,13 @@ class Order:
         return self.scores.get(cell.label, cell.mean(self.metric))
 
     def percent(self, cell: Cell) -> str:
-        """``78.1 ± 2.0 %``: the score and the standard deviation over seeds; empty without a value."""
+        """``78.1 ± 2.0 %``: the score and the standard deviation over seeds; empty without a value.
+
+        What an adjusted mean has beyond 0 or 100 % is not shown.
+        """
         score, std = self.score(cell), cell.std(self.metric)
         spread = "" if std is None else f" ± {100 * std:.1f}"
-        return "" if score is None else f"{100 * score:.1f}{spread} %"
+        return "" if score is None else f"{100 * min(1.0, max(0.0, score)):.1f}{spread} %"
 
 
 def order(grid: Grid) -> Order:
@@ -106,9 +109,7 @@ def scores(cells: Sequence[Cell], metric: str) -> list[float]:
 def ordered(cells: Sequence[Cell], metric: str) -> Order:
     """As :func:`order`, of any cells by any metric."""
     known = {cell.label: cell.seeds(metric) for cell in cells if cell.seeds(metric)}
-    groups = connected(known)
-    compared = max(groups, key=lambda group: (len(group), sum(len(known[label]) for label in group)), default=())
-    scores = adjusted({label: known[label] for label in compared})
+    scores = adjusted({label: known[label] for label in largest(known)})
     first = sorted((cell for cell in cells if cell.label in scores), key=lambda cell: -round(scores[cell.label], 9))
     apart = tuple(cell for cell in cells if cell.label in known and cell.label not in scores)
     return Order(tuple(first), scores, apart, metric)

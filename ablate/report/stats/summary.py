@@ -10,7 +10,7 @@ from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats ta
 
 from ablate.console import counted
 from ablate.launch.status import reason
-from ablate.report.data.grid import ROTATION, Cell, Grid
+from ablate.report.data.grid import MAJORITY, ROTATION, Cell, Grid
 from ablate.report.data.results import Sweep
 from ablate.report.stats.model import CONFIDENCE, Difference
 from ablate.report.stats.order import Order, order
@@ -18,6 +18,7 @@ from ablate.sweep.again import completing
 
 CEILING = 0.99  # accuracy from which nothing is left to tell cells apart by
 GUESSING = 1.1  # times the accuracy of guessing: what is not above it has learned next to nothing
+LUCK = 1.64  # standard errors that an accuracy of guesses exceeds in one of twenty cases
 NAMED = 6  # cells that a sentence names
 
 
@@ -124,6 +125,8 @@ def beats_untrained(grid: Grid, found: Order, cell: Cell) -> bool | None:
 
 def verdict(sweep: Sweep, found: Order) -> list[str]:
     """What is to be said where accuracies are too high or too low to choose by; empty where they are not."""
+    if is_majority(sweep, found) and not is_guessing(sweep, found):
+        return [_like_the_majority(sweep, found)]
     grid, by = sweep.grid, judge(sweep.grid)
     untrained = grid.references.get("untrained")
     floor = (untrained.mean(found.metric) if untrained else None) or 0.0
@@ -148,15 +151,56 @@ def verdict(sweep: Sweep, found: Order) -> list[str]:
 
 
 def is_useful(sweep: Sweep, found: Order) -> bool:
-    """Whether the best composition can be recommended: better than the untrained encoder, if known, and guessing."""
+    """Whether the best composition can be recommended.
+
+    It is better than the untrained encoder, if that is known, than guessing, and than always predicting the largest
+    class.
+    """
     useless = found.best is None or beats_untrained(sweep.grid, found, found.best) is False
-    return not useless and not is_guessing(sweep, found)
+    return not useless and not is_guessing(sweep, found) and not is_majority(sweep, found)
 
 
 def is_guessing(sweep: Sweep, found: Order) -> bool:
     """Whether the best composition has learned next to nothing."""
     classes = _classes(sweep)
     return bool(classes) and max(found.scores.values(), default=0.0) <= GUESSING / classes
+
+
+def is_majority(sweep: Sweep, found: Order) -> bool:
+    """Whether no composition is clearly better than always predicting the largest class; False where nobody knows."""
+    bar = majority_bar(sweep)
+    return bar is not None and max(found.scores.values(), default=0.0) <= bar
+
+
+def majority_bar(sweep: Sweep) -> float | None:
+    """Above which validation accuracy a composition is clearly better than always predicting the largest class.
+
+    What guesses of that accuracy reach on so many validation images in one of twenty cases; None where it is not known.
+    It may lie above 1: then the images are too few to show it.
+    """
+    grid, counts = sweep.grid, sweep.experiment.class_counts
+    majority = grid.references.get(MAJORITY)
+    floor = majority.mean(grid.validation_metric) if majority else None
+    if floor is None or counts is None:
+        return None
+    present = [count for count in counts.validation if count]
+    # Balanced accuracy is the mean of a share for each class, top-1 one share of all images.
+    each = [1 / count / len(present) ** 2 for count in present] if grid.measure == "balanced" else [1 / sum(present)]
+    return floor + LUCK * math.sqrt(floor * (1 - floor) * sum(each))
+
+
+def _like_the_majority(sweep: Sweep, found: Order) -> str:
+    bar, counts, majority = majority_bar(sweep), sweep.experiment.class_counts, sweep.grid.references[MAJORITY]
+    assert bar is not None and counts is not None
+    images = counted(sum(counts.validation), "validation image")
+    if bar >= 1:
+        rest = f"{images} are too few to show it. Take more images, of the smaller classes above all"
+    else:
+        rest = f"with {images} that takes more than {100 * bar:.1f} %. Train longer, or take more images"
+    return (
+        "No composition is clearly better than always predicting the largest class "
+        f"({percent(majority, found.metric)} {judge(sweep.grid)}); {rest}."
+    )
 
 
 def _classes(sweep: Sweep) -> int:

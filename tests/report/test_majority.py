@@ -1,0 +1,88 @@
+"""What is said of compositions that do no better than always predicting the largest class."""
+
+from __future__ import annotations
+
+import pytest
+
+from ablate.config.measure import measure_for
+from ablate.config.sweep import ClassCounts
+from ablate.report import recommend as advice
+from ablate.report.data.results import read_sweep
+from ablate.report.stats.order import order
+from ablate.report.stats.summary import is_useful, majority_bar, verdict
+from ablate.report.write import write_report
+from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.record import write_record
+from tests.report.test_recommend import make, record, shown
+
+
+def sweep(directory, accuracy, validation, measure="top1", branches="two", classes=2):
+    """Two seeds of four compositions; the best has ``accuracy`` (validation, by ``measure``), untrained 0.2 less."""
+    make(directory, seeds=2, branches=branches)
+    experiment = load_experiment(directory)
+    data = experiment.shared.data.model_copy(update={"classes": classes})
+    counts = ClassCounts(train=tuple(10 * n for n in validation), validation=validation, test=validation)
+    changes = {
+        "class_counts": counts,
+        "measure": measure,
+        "shared": experiment.shared.model_copy(update={"data": data}),
+    }
+    save_experiment(directory, experiment.model_copy(update=changes))
+    for trial in plan(load_experiment(directory)):
+        mean = {"crop+color": accuracy, "untrained": accuracy - 0.2}.get(trial.label, accuracy - 0.05)
+        value = mean + 0.001 * (-1) ** trial.seed
+        names = ("linear_val_balanced_accuracy", "linear_balanced_accuracy", "knn_balanced_accuracy")
+        names = (*names, "linear_val_top1", "linear_top1", "knn_top1")
+        write_record(directory, record(trial, metrics=dict.fromkeys(names, value)))
+    return read_sweep(directory)
+
+
+CASES = [  # accuracy, validation images, measure, whether it is clearly better
+    (0.99, (99, 1), "top1", False),  # the same
+    (1.0, (59, 1), "top1", False),  # the one image of the other class cannot show it
+    (0.72, (84, 16), "top1", False),  # below
+    (0.89, (84, 16), "top1", False),  # by five images, which chance gives
+    (0.91, (84, 16), "top1", True),
+    (0.52, (297, 3), "balanced", False),  # half is what predicting one class of two has
+    (0.80, (297, 3), "balanced", True),
+    (0.60, (50, 50), "top1", True),
+]
+
+
+@pytest.mark.parametrize(("accuracy", "validation", "measure", "useful"), CASES)
+def test_nothing_is_recommended_that_is_not_clearly_better_than_the_largest_class(
+    accuracy, validation, measure, useful, tmp_path
+):
+    found = sweep(tmp_path, accuracy, validation, measure)
+    assert is_useful(found, order(found.grid)) == useful
+    advised = advice.advise(found)
+    assert (advised.final is not None) == useful
+    said = "always predicting the largest class (" in " ".join(verdict(found, order(found.grid)))
+    assert said == (not useful and "guessing" not in advice.conclusion(advised))
+    write_report(tmp_path)
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert ("Recommended: " in page) == useful
+    assert ("too easy" in shown(advised)) is False
+    if not useful:
+        assert advice.conclusion(advised).startswith("No recommendation. No composition is clearly better than ")
+
+
+def test_the_bar_is_what_guesses_reach_in_one_of_twenty_cases(tmp_path):
+    found = sweep(tmp_path, 0.9, (84, 16))
+    assert majority_bar(found) == pytest.approx(0.84 + 1.64 * (0.84 * 0.16 / 100) ** 0.5)
+    balanced = sweep(tmp_path, 0.9, (84, 16), "balanced")
+    assert majority_bar(balanced) == pytest.approx(0.5 + 1.64 / 2 * (0.25 / 84 + 0.25 / 16) ** 0.5)
+
+
+def test_a_one_branch_sweep_says_it_too(tmp_path):
+    found = sweep(tmp_path, 0.72, (84, 16), branches="one")
+    (sentence,) = verdict(found, order(found.grid))
+    assert sentence == (
+        "No composition is clearly better than always predicting the largest class (84.0 % validation accuracy); "
+        "with 100 validation images that takes more than 90.0 %. Train longer, or take more images."
+    )
+
+
+def test_two_classes_are_judged_by_balanced_accuracy_where_one_has_most_images():
+    assert measure_for((297, 3)) == "balanced"
+    assert measure_for((60, 40)) == "top1"
