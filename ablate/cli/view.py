@@ -179,7 +179,6 @@ def _confirm(
     directory, experiment = choice.sweep.directory, choice.sweep.experiment
     if experiment.shared.branches == "two":
         raise UsageError(f"{directory} is a two-branch sweep already: there is nothing to confirm")
-    experiment = experiment.model_copy(update={"measure": choice.sweep.grid.measure})
     planned = confirmation(experiment, to_confirm(choice), seeds, command_line())
     where = cache_dir(cache)
     images = str(images_of(experiment, where))

@@ -22,7 +22,7 @@ from ablate.files import write_atomically
 from ablate.pipelines.code import NotExportable, kornia_code, torchvision_code
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Sweep, read_sweep
-from ablate.report.stats.noise import chance, noise
+from ablate.report.stats.noise import among, chance, noise
 from ablate.report.stats.order import Order, order
 from ablate.report.stats.summary import (
     beats_untrained,
@@ -31,6 +31,7 @@ from ablate.report.stats.summary import (
     named,
     percent,
     pruned,
+    so_far,
     summary,
     verdict,
     without_results,
@@ -288,7 +289,7 @@ def doubt(choice: Choice) -> str:
         which = counted(len(choice.order.cells), "composition")
         return f"No two compositions share two seeds: none of {which} can be told from the others."
     if not others:
-        return "Every other composition is worse (95 %)."
+        return f"Every other composition{among(choice.sweep, choice.order)} is worse{so_far(choice.sweep)} (95 %)."
     return f"{counted(len(others), 'other composition')} cannot be told from it: {named(others)}."
 
 

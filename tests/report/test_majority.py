@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from typer.testing import CliRunner
 
+from ablate.cli.app import app
 from ablate.config.measure import measure_for
 from ablate.config.sweep import ClassCounts
 from ablate.report import recommend as advice
@@ -86,3 +88,13 @@ def test_a_one_branch_sweep_says_it_too(tmp_path):
 def test_two_classes_are_judged_by_balanced_accuracy_where_one_has_most_images():
     assert measure_for((297, 3)) == "balanced"
     assert measure_for((60, 40)) == "top1"
+
+
+def test_a_confirmation_keeps_what_the_sweep_was_planned_with(tmp_path, monkeypatch):
+    """``--metric`` asks for once; without it sweep and confirmation are judged alike, by every command."""
+    sweep(tmp_path, 0.8, (297, 3), "balanced", branches="one")
+    planned = []
+    monkeypatch.setattr("ablate.planning.images.images_of", lambda *_: "images")
+    monkeypatch.setattr("ablate.launch.start.run_here", lambda _, experiment, *__: planned.append(experiment) or 1)
+    CliRunner().invoke(app, ["recommend", str(tmp_path), "--metric", "top1", "--confirm"])
+    assert [experiment.measure for experiment in planned] == ["balanced"]

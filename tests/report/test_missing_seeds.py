@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+
 import pytest
 
 from ablate.report import recommend as advice
 from ablate.report.data.results import read_sweep
+from ablate.report.figures.scale import scale
+from ablate.report.stats.effects import interactions, main_effects
+from ablate.report.stats.noise import noise
 from ablate.report.stats.order import order
 from ablate.report.stats.summary import summary, verdict
+from ablate.report.write import write_report
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.record import write_record
 from tests.report.test_recommend import make
@@ -52,3 +58,49 @@ def test_a_seed_that_is_missing_makes_no_composition_a_guess(tmp_path):
 def test_no_percentage_is_beyond_100(tmp_path):
     found = lopsided(tmp_path, {"crop": 0.9, "color": 0.5}, {("crop", 1), *((p, s) for p in PAIRS for s in (0, 1))})
     assert order(found.grid).percent(order(found.grid).best) == "100.0 %"
+
+
+def test_what_has_no_result_is_not_called_worse(tmp_path):
+    """Neither where trials have failed nor while some are missing."""
+    means = {"crop": 0.8, "color": 0.5}
+    found = lopsided(tmp_path / "failed", means, {(label, seed) for label in PAIRS for seed in (0, 1)})
+    said = "Every other composition that could be compared is worse"
+    assert advice.conclusion(advice.advise(found)).split(". ")[1].startswith(f"{said} (95 %)")
+    assert noise(found)[0].startswith(f"{said} than crop (")
+    make(tmp_path / "missing", seeds=2, value=lambda t: means.get(t.label, 0.1), skip=PAIRS)
+    sweep = read_sweep(tmp_path / "missing")
+    assert noise(sweep)[0].startswith(f"{said} than crop so far, after 6 of 10 trials (")
+    assert f"{said} so far, after 6 of 10 trials (95 %)." in advice.doubt(advice.choose(sweep))
+    make(tmp_path / "whole", seeds=2, value=lambda t: 0.8 if t.label == "crop" else 0.1)
+    assert noise(read_sweep(tmp_path / "whole"))[0].startswith("Every other composition is worse than crop (")
+
+
+def test_a_composition_that_shares_no_seed_takes_no_intervals_from_the_others(tmp_path):
+    """color has only seed 2, which all others lack."""
+    labels = ("crop", "color", *PAIRS)
+    gone = {(label, seed) for label in labels for seed in range(3) if (seed == 2) != (label == "color")}
+    means = {"crop": 0.5, "color": 0.9, "crop+color": 0.4, "color+crop": 0.45}
+    found = lopsided(tmp_path, means, gone, seeds=3)
+    assert order(found.grid).contenders
+    (told,) = [line for line in summary(found) if "failed" in line]
+    assert "color failed with seeds 0, 1 and is not compared" in told
+    written = write_report(tmp_path)
+    rows = {row["label"]: row for row in csv.DictReader((tmp_path / "report" / "table.csv").read_text().splitlines())}
+    assert [bool(rows[label]["half_width"]) for label in labels] == [True, False, True, True]
+    assert "the noise is unknown" not in scale(written.grid).why
+    assert main_effects(written.grid) == interactions(written.grid) == []
+
+
+def test_a_triangle_is_by_the_seeds_that_both_have(tmp_path):
+    """crop lacks seed 1; over seed 0 it is above the untrained encoder, whose mean over both is higher."""
+    gone = {(label, seed) for label in PAIRS for seed in (0, 1)} | {("crop", 1)}
+    grid = lopsided(tmp_path, {"crop": 0.4, "color": 0.2}, gone).grid
+    assert grid.cells["crop", "crop"].mean() < grid.references["untrained"].mean()
+    below = {cell.label for cell in grid.cells.values() if scale(grid).is_below_untrained(cell)}
+    assert below == {"color"}
+
+
+def test_no_number_of_seeds_is_promised_for_equal_compositions(tmp_path):
+    make(tmp_path, seeds=2, value=lambda t: {"crop": 0.9, "color": 0.9, "untrained": 0.1}.get(t.label, 0.5))
+    said = "crop and color are equal so far: no number of seeds can be promised to tell them apart."
+    assert said in noise(read_sweep(tmp_path))

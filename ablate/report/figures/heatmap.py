@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +132,7 @@ def heatmap(
         shown = metric or grid.metric
         colours = scale(grid, shown)
         if limits:
-            colours = Scale(*limits, colours.untrained)
+            colours = replace(colours, low=limits[0], high=limits[1], why="")
         if width is not None:
             return _draw_column(grid, shown, colours, width)
         return _draw(grid, shown, title, colours)

@@ -9,10 +9,12 @@ spans at least 20 points.
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from ablate.inference.adjusted import paired_mean
 from ablate.report.data.grid import Cell, Grid
-from ablate.report.stats.model import fit
+from ablate.report.stats.order import ordered
 
 INTERVALS = 10  # halves of a mean's 95 % interval that a scale spans at least
 UNKNOWN = 0.2  # what it spans at least where the noise is unknown, as a fraction
@@ -22,21 +24,25 @@ BELOW = "▼"  # of a cell that lies below the untrained encoder
 
 @dataclass(frozen=True)
 class Scale:
-    """The ends of a colour scale and the untrained encoder's accuracy, as fractions. ``why`` it is that wide."""
+    """The ends of a colour scale and the untrained encoder's accuracy, as fractions, its mean and ``by_seed``.
+
+    ``why`` it is that wide.
+    """
 
     low: float
     high: float
     untrained: float | None = None
     why: str = ""
+    by_seed: Mapping[int, float] = field(default_factory=dict)
 
     def share(self, value: float) -> float:
         """Where a value lies between the ends, 0 to 1."""
         return max(0.0, min(1.0, (value - self.low) / (self.high - self.low)))
 
     def is_below_untrained(self, cell: Cell, metric: str | None = None) -> bool:
-        """Whether a cell's mean lies below the untrained encoder's."""
-        mean = cell.mean(metric)
-        return mean is not None and self.untrained is not None and mean < self.untrained
+        """Whether a cell lies below the untrained encoder, over the seeds that both have."""
+        difference = paired_mean(cell.seeds(metric), self.by_seed)
+        return difference is not None and difference < 0
 
 
 def scale(grid: Grid, metric: str | None = None) -> Scale:
@@ -48,13 +54,13 @@ def scale(grid: Grid, metric: str | None = None) -> Scale:
     low, high = low - wider, high + wider
     shift = max(0.0, -low) - max(0.0, high - 1.0)  # an accuracy lies between 0 and 1
     reference = grid.references.get("untrained")
-    untrained = reference.mean(metric) if reference else None
-    return Scale(max(0.0, low + shift), min(1.0, high + shift), untrained, why if wider else "")
+    untrained, by_seed = (reference.mean(metric), reference.seeds(metric)) if reference else (None, {})
+    return Scale(max(0.0, low + shift), min(1.0, high + shift), untrained, why if wider else "", by_seed)
 
 
 def least_span(grid: Grid, metric: str | None = None) -> tuple[float, str]:
     """What a scale must span, as a fraction, and the sentence that says why."""
-    model = fit(grid.with_results, metric)
+    model = ordered(grid.with_results, metric or grid.metric).model
     if model is None:
         return UNKNOWN, f"The colours span {100 * UNKNOWN:.0f} points, since the noise is unknown."
     half = statistics.median(model.half_width(label) for label in model.labels)

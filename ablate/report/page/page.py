@@ -26,9 +26,9 @@ from ablate.report.page.answer import answer
 from ablate.report.page.curves import Curve, curves
 from ablate.report.page.layers import Layer, Place, layers
 from ablate.report.section import Section
-from ablate.report.stats.model import Model, fit
+from ablate.report.stats.model import Model
 from ablate.report.stats.noise import noise
-from ablate.report.stats.order import Order, order
+from ablate.report.stats.order import Order, order, ordered
 from ablate.report.stats.summary import percent, summary
 from ablate.sweep.asked import Asked
 from ablate.sweep.record import TrialResult, preview_path
@@ -115,7 +115,7 @@ def page(
         refresh: seconds after which the browser reads it again, while the sweep runs.
         asked: what else was asked for; the page notes it.
     """
-    grid, model, told = sweep.grid, fit(sweep.grid.with_results), answer(sweep)
+    grid, model, told = sweep.grid, ordered(sweep.grid.with_results, sweep.grid.metric).model, answer(sweep)
     shown = layers(grid, comparisons)
     ranking = order(grid)
     colours = scale(grid)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ablate.report.data.grid import Grid
-from ablate.report.stats.model import Difference, fit
-from ablate.report.stats.order import scores
+from ablate.report.stats.model import Difference
+from ablate.report.stats.order import Order, ordered
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Interaction:
 
 
 def main_effects(grid: Grid) -> list[MainEffect]:
-    """Of every op; empty while a cell of the grid has no result."""
+    """Of every op; empty while a cell of the grid cannot be compared, as without a result."""
     ops = grid.ops if _is_whole(grid) else ()
     found = _estimates(grid, [_row(grid, op, side) for op in ops for side in (0, 1)])
     return [MainEffect(op, *found[2 * i : 2 * i + 2]) for i, op in enumerate(ops)]
 
 
 def interactions(grid: Grid) -> list[Interaction]:
-    """Of every pair of ops, the strongest first; empty while a cell of the grid has no result."""
+    """Of every pair of ops, the strongest first; empty while a cell of the grid cannot be compared."""
     pairs = list(combinations(grid.ops, 2)) if _is_whole(grid) else []
     estimates = _estimates(grid, [_together(grid, a, b) for a, b in pairs])
     found = [Interaction(a, b, estimate) for (a, b), estimate in zip(pairs, estimates, strict=True)]
@@ -46,7 +46,11 @@ def interactions(grid: Grid) -> list[Interaction]:
 
 
 def _is_whole(grid: Grid) -> bool:
-    return len(grid.ops) > 1 and all(cell.n for cell in grid.cells.values())
+    return len(grid.ops) > 1 and len(_compared(grid).cells) == len(grid.cells)
+
+
+def _compared(grid: Grid) -> Order:
+    return ordered(list(grid.cells.values()), grid.metric)
 
 
 def _row(grid: Grid, op: str, side: int) -> dict[str, float]:
@@ -70,10 +74,8 @@ def _together(grid: Grid, a: str, b: str) -> dict[str, float]:
 
 def _estimates(grid: Grid, contrasts: Sequence[Mapping[str, float]]) -> list[Difference]:
     """Contrasts of cell means with joint intervals; without any where one seed leaves the noise unknown."""
-    model = fit(list(grid.cells.values()))
-    if model is not None:
-        return model.contrasts(contrasts)
-    cells = list(grid.cells.values())
-    means = dict(zip((cell.label for cell in cells), scores(cells, grid.metric), strict=True))
-    sums = [sum(weight * means[label] for label, weight in weights.items()) for weights in contrasts]
+    found = _compared(grid)
+    if found.model is not None:
+        return found.model.contrasts(contrasts)
+    sums = [sum(weight * found.scores[label] for label, weight in weights.items()) for weights in contrasts]
     return [Difference(total, None, None, 1) for total in sums]

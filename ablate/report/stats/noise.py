@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ablate.console import clock, counted
-from ablate.inference.model import MOST_SEEDS
+from ablate.inference.model import EQUAL, MOST_SEEDS
 from ablate.report.data.results import Sweep
 from ablate.report.stats.model import Model
 from ablate.report.stats.order import Order, order
-from ablate.report.stats.summary import judge, named
+from ablate.report.stats.summary import judge, named, so_far
 
 SEEDS = 3  # that a sweep of one seed is advised to have
 DOUBTFUL = 0.05  # p value below which noise is said to change with accuracy
@@ -47,12 +47,18 @@ def contenders(sweep: Sweep, found: Order) -> str:
     best, model = found.cells[0], found.model
     assert model is not None
     others = [label for label in found.contenders if label != best.label]
-    among = " that was trained to the end" if sweep.experiment.prune else ""
     by = f"({judge(sweep.grid)}, Hsu's multiple comparisons with the best, 95 %)"
     if not others:
-        return f"Every other composition{among} is worse than {best.label} {by}."
+        return f"Every other composition{among(sweep, found)} is worse than {best.label}{so_far(sweep)} {by}."
     listed = named([f"{label} ({chance(model, label)})" for label in others])
     return f"Not distinguishable from {best.label}, P(best) {chance(model, best.label)}: {listed} {by}."
+
+
+def among(sweep: Sweep, found: Order) -> str:
+    """Of which compositions a comparison with all others is, where that is not all that were planned."""
+    if len(found.cells) == len(sweep.grid.compositions):
+        return ""
+    return " that was trained to the end" if sweep.experiment.prune else " that could be compared"
 
 
 def chance(model: Model, label: str) -> str:
@@ -68,6 +74,8 @@ def separation(sweep: Sweep, found: Order) -> str:
     second = next((label for label in found.contenders if label != best), None)
     if second is None:
         return ""
+    if abs(model.difference(best, second).mean) < EQUAL:
+        return f"{best} and {second} are equal so far: no number of seeds can be promised to tell them apart."
     seeds = model.seeds_to_separate(best, second)
     told = counted(seeds, "seed") if seeds else f"More than {MOST_SEEDS} seeds"
     return f"{told} would tell {best} from {second} by the same comparisons, in four of five sweeps."

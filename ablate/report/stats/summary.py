@@ -58,7 +58,8 @@ def lead(sweep: Sweep, found: Order) -> list[str]:
     after = so_far(sweep)
     shown = f"test {percent(best)}, n = {best.n}"
     if len(found.cells) == 1:
-        alone = pruned(grid, after) or f"Only one composition has a result{after}"
+        only = "was compared" if len(grid.compositions) == 1 else "has a result"
+        alone = pruned(grid, after) or f"Only one composition {only}{after}"
         alone = f"No two compositions share a seed{after}: they cannot be compared" if found.apart else alone
         return [f"{alone}. {best.label}: {found.percent(best)} {by} ({shown})."]
     equals = found.equals
@@ -222,6 +223,7 @@ def without_results(sweep: Sweep) -> str:
 def failures(sweep: Sweep) -> list[str]:
     """Which failed trials leave a gap in the comparison, and what that means for it."""
     known = {cell.label: cell for cell in sweep.grid.compositions}
+    apart = {cell.label for cell in order(sweep.grid).apart}
     untrained = sweep.grid.references.get("untrained")
     seeds: dict[tuple[bool, str], list[int]] = {}
     for record in sweep.failed:
@@ -231,7 +233,9 @@ def failures(sweep: Sweep) -> list[str]:
     for (reference, label), failed in seeds.items():
         cell = untrained if reference else known.get(label)
         which = f"{label} failed with seed{'s' if len(failed) > 1 else ''} {named(list(map(str, failed)))}"
-        if cell is not None and cell.n:
+        if not reference and label in apart:
+            told.append(f"{which} and is not compared")
+        elif cell is not None and cell.n:
             told.append(f"{which} and is compared by its other {'seed' if cell.n == 1 else f'{cell.n} seeds'}")
         else:
             told.append(f"{which} and {'cannot be compared' if reference else 'cannot be chosen'}")

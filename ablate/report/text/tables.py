@@ -11,8 +11,7 @@ from jinja2 import Environment
 
 from ablate.files import write_atomically
 from ablate.report.data.grid import Cell, Grid
-from ablate.report.stats.model import fit
-from ablate.report.stats.order import order
+from ablate.report.stats.order import order, ordered
 
 
 def write_csv(grid: Grid, path: Path) -> None:
@@ -96,7 +95,7 @@ def _row(kind: str, first: str, second: str, cell: Cell, metrics: tuple[str, ...
 
 def _add_noise(rows: list[dict[str, Any]], grid: Grid) -> None:
     """Which compositions cannot be told from the best, and the intervals of their means, where seeds tell."""
-    chosen, shown = order(grid).model, fit(grid.with_results)
+    chosen, shown = order(grid).model, ordered(grid.with_results, grid.metric).model
     for row in rows:
         if row["kind"] == "average":
             continue
