@@ -298,6 +298,10 @@ def test_public_heatmap_takes_the_table_of_results(tmp_path):
     assert {"0.0", "10.0", "20.0", "30.0"} <= texts
     with pytest.raises(ValueError, match="no grid"):
         ablate.heatmap(frame[frame["reference"].notna()])
+    with pytest.raises(ValueError, match="a table without the column 'row'"):
+        ablate.heatmap(frame.drop(columns=["row"]))
+    with pytest.raises(ValueError, match=r"draws a sweep's directory or the table of .*, not \['g1'\]"):
+        ablate.heatmap(["g1"])
 
 
 @pytest.mark.parametrize("width", [80, 120])

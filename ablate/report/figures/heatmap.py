@@ -121,7 +121,7 @@ def heatmap(
 
     Raises:
         UsageError: the directory is not a sweep's.
-        ValueError: the table holds no grid, or an unknown metric.
+        ValueError: ``data`` is neither, the table lacks a column or holds no grid, or an unknown metric.
     """
     if metric is not None and metric not in NAMES:
         raise ValueError(f"unknown metric {metric!r}; allowed: {', '.join(NAMES)}")
@@ -138,10 +138,20 @@ def heatmap(
         return _draw(grid, shown, title, colours)
 
 
+PLACED = ("label", "seed", "row", "column", "reference", "status")
+"""The columns of a table without which its trials cannot be placed in a grid."""
+
+
 def _grid(data: pd.DataFrame | Grid | str | Path) -> Grid:
     if isinstance(data, Grid):
         return data
-    return read_sweep(data).grid if isinstance(data, str | Path) else grid_of(data)
+    if isinstance(data, str | Path):
+        return read_sweep(data).grid
+    missing = [name for name in PLACED if name not in getattr(data, "columns", ())]
+    if missing:
+        what = f"a table without the column {missing[0]!r}" if hasattr(data, "columns") else repr(data)
+        raise ValueError(f"heatmap draws a sweep's directory or the table of ablate.load_results, not {what}")
+    return grid_of(data)
 
 
 def save(figure: Figure, paths: Sequence[Path]) -> None:

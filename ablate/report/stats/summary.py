@@ -133,7 +133,10 @@ def verdict(sweep: Sweep, found: Order) -> list[str]:
     floor = (untrained.mean(found.metric) if untrained else None) or 0.0
     top = sum(score >= CEILING for score in found.scores.values())
     if floor >= CEILING or top > 1:
-        told = [f"{top} of {counted(len(found.cells), 'composition')} reach {100 * CEILING:.0f} % {by}"] * (top > 0)
+        told = [
+            f"{top} of {counted(len(found.cells), 'composition')} {'reaches' if len(found.cells) == 1 else 'reach'} "
+            f"{100 * CEILING:.0f} % {by}"
+        ] * (top > 0)
         told += [f"the untrained encoder reaches {100 * floor:.1f} %"] * (floor >= CEILING)
         sentence = f"{'; '.join(told)}: these images are too easy to tell augmentations apart."
         return [sentence[0].upper() + sentence[1:]]
