@@ -194,7 +194,7 @@ def test_out_that_cannot_hold_a_sweep(tmp_path):
     assert "thesis.tex" in one_sentence(grid("--ops", "crop", "--out", "mine", cwd=tmp_path))
     assert "not writable" in one_sentence(grid("--ops", "crop", "--out", "/proc/nothing", cwd=tmp_path))
     (tmp_path / "dangling").symlink_to("nowhere")
-    assert "is a file" in one_sentence(grid("--ops", "crop", "--out", "dangling", cwd=tmp_path))
+    assert "leads nowhere" in one_sentence(grid("--ops", "crop", "--out", "dangling", cwd=tmp_path))
 
 
 @pytest.mark.parametrize("name", ["status", "report"])
