@@ -47,14 +47,15 @@ def grid(
         KeyboardInterrupt: it was interrupted; the same call resumes.
     """
     from ablate.config.experiment import ExperimentFile, validated
+    from ablate.config.settable import SETTABLE
+    from ablate.console import make_console
     from ablate.data import cache_dir
     from ablate.launch.local import INTERRUPTED, check_out
     from ablate.launch.start import run_here
     from ablate.ops import split_list
     from ablate.planning.images import described, prepare_images
-    from ablate.planning.request import default_out, sized_as_before
-    from ablate.planning.settings import SETTABLE
-    from ablate.planning.understand import request_of, understand
+    from ablate.planning.request import default_out
+    from ablate.planning.understand import plan_sweep
 
     names = split_list(ops, ",") if isinstance(ops, str) else list(ops)
     fields = ExperimentFile.model_fields
@@ -65,19 +66,18 @@ def grid(
             raise unknown("argument of ablate.grid", name, [*own, *fields, *sorted(SETTABLE)])
     asked = {name: value for name, value in settings.items() if name in fields}
     asked["set"] = {**asked.get("set", {}), **further}
-    file = validated({**asked, "ops": names}, "ablate.grid")
-    if file.axes:
+    wish = validated({**asked, "ops": names}, "ablate.grid")
+    if wish.axes:
         raise UsageError("ablate.grid holds all settings fixed; axes are for an experiment file: ablate run FILE")
-    request = request_of(file)
-    directory = Path(out) if out else default_out(request.data, names)
-    request = sized_as_before(request, directory)
-    wish = understand(file, request)
+    directory = Path(out) if out else default_out(wish.data, names)
     check_out(directory)
     where = cache_dir(str(cache) if cache else None)
-    images = prepare_images(request, where, file.skip_corrupt)
     again = shlex.join(["ablate", "run", str(directory / "experiment.toml"), "--out", str(directory)])
-    experiment = wish.experiment(images, again)
-    told = described(images, experiment.shared.image_size, experiment.every_op)
-    if run_here(directory, experiment, told, where, workers, retry_failed, dry_run=False) == INTERRUPTED:
+    planned, images = plan_sweep(wish, directory, lambda sized: prepare_images(sized, where), again)
+    about = described(images, planned.shared.image_size, planned.every_op)
+    if run_here(directory, planned, about, where, workers, retry_failed, dry_run=False) == INTERRUPTED:
         raise KeyboardInterrupt(f"interrupted; the same call resumes, or: {again}")
+    from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
+
+    write_report(directory).show(make_console())
     return load_results(directory)

@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from ablate.config.experiment import ExperimentFile
 from ablate.data import DataSet, cache_dir, prepare
 from ablate.evaluation.frozen import BATCH, Frozen
 from ablate.evaluation.linear import L2_SWEEP, fit, standardise
-from ablate.planning.settings import Request, shared_config
+from ablate.planning.settings import shared_config
 from ablate.simclr.trainer import Trainer
 from ablate.sweep.record import read_records
 from benchmarks.harness import measure, quartiles, save
@@ -37,7 +38,7 @@ def shares() -> dict[str, object]:
 
 
 def frozen(data: DataSet) -> Frozen:
-    config = shared_config(Request(data="glyphs", branches="one", device="cpu"), data.identity)
+    config = shared_config(ExperimentFile(device="cpu", compositions=["none"]), data.identity)
     trainer = Trainer(config, 0, data, CPU)
     trainer.train_steps(64)
     return Frozen(trainer.encoder, trainer.head, config, 0, data, CPU)

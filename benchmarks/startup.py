@@ -21,10 +21,11 @@ from unittest import mock
 
 import torch
 
+from ablate.config.experiment import ExperimentFile
 from ablate.data import cache_dir, prepare
 from ablate.ops.composition import Composition
 from ablate.ops.cpu import kernel
-from ablate.planning.settings import Request, shared_config
+from ablate.planning.settings import shared_config
 from ablate.simclr.step import EagerStep
 from ablate.trial.run import run_trial
 from benchmarks.harness import quartiles, save
@@ -75,7 +76,7 @@ def has_begun(attempt: Path) -> bool:
 
 def warm_trial() -> dict[str, float]:
     data = prepare("glyphs", cache=cache_dir(None), image_size=32)
-    config = shared_config(Request(data="glyphs", branches="one", device="cpu"), data.identity)
+    config = shared_config(ExperimentFile(device="cpu", compositions=["none"]), data.identity)
     config = config.model_copy(update={"composition": Composition.parse("crop+color+blur").specs(), "epochs": 1})
 
     class Begun(BaseException):

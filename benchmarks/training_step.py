@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_pil_image
 
+from ablate.config.experiment import ExperimentFile
 from ablate.config.trial import Encoder, Optimiser, TrialConfig
 from ablate.data import DataSet, cache_dir, prepare
 from ablate.ops.composition import Composition
-from ablate.planning.settings import Request, shared_config
+from ablate.planning.settings import shared_config
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.trainer import Trainer
 from benchmarks.harness import measure, save
@@ -98,7 +99,7 @@ class Lightly:
 
 def main(cache: Path) -> None:
     data = prepare("glyphs", cache=cache, image_size=32)
-    small = shared_config(Request(data="glyphs", branches="one", device="cpu"), data.identity)
+    small = shared_config(ExperimentFile(device="cpu", compositions=["none"]), data.identity)
     rows: dict[str, object] = {"by composition": measure(by_composition(data, small, 10), 10 * small.batch_size)}
     for name, (encoder, width, batch, steps) in SIZES.items():
         config = small.model_copy(

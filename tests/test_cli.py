@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ablate.cli.app import app
+from tests.support.wishes import wish
 
 
 def ablate(*args, cwd=".", **env):
@@ -118,6 +119,7 @@ def test_bad_ops(ops, expected, tmp_path):
         (["--set", "base.area=(0, 1)"], ["base.area", "0.0001"]),
         (["--set", "objective=supervized"], ["supervized"]),
         (["--set", "temperature={[]: 1}"], ["temperature"]),
+        (["--set", "temperature={}"], ["temperature: a setting is a number, a word", "not {}"]),
         (["--set", f"temperature={'-' * 20000}1"], ["temperature"]),
         (["--optimizer", "sgd"], ["learning rate", "adamw"]),
         (["--optimizer", "adam"], ["'sgd', 'adamw' or 'lars'", "did you mean 'adamw'"]),
@@ -291,12 +293,11 @@ def test_preview_is_a_contact_sheet_of_compositions(tmp_path):
 def test_a_contact_sheet_shows_once_what_always_draws_the_same(cache):
     from ablate.cli.contact_sheet import draw_sheet
     from ablate.data import prepare
-    from ablate.planning.request import make_request
     from ablate.planning.settings import parse_one
 
-    request = make_request("glyphs", "two", "cpu", None, None)
-    compositions = [parse_one(request, text) for text in ("solarize", "color")]
-    figure = draw_sheet(request, compositions, prepare("glyphs", cache=cache), 2, 8, 0)
+    asked = wish(branches="two")
+    compositions = [parse_one(asked, text) for text in ("solarize", "color")]
+    figure = draw_sheet(asked, compositions, prepare("glyphs", cache=cache), 2, 8, 0)
     once, many = (figure.axes[row].images[0].get_size()[1] for row in (0, 2))  # two rows of images each
     assert 4 * once < many
     assert [text.get_text() for text in figure.axes[0].texts if text.get_text()] == [

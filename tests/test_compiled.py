@@ -15,8 +15,9 @@ from ablate.data import prepare
 from ablate.errors import UsageError
 from ablate.ops.composition import Composition
 from ablate.ops.pair import Streams, TransformPair
-from ablate.planning.settings import Request, shared_config, trial_config
+from ablate.planning.settings import shared_config, trial_config
 from ablate.simclr.trainer import Trainer
+from tests.support.wishes import wish
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +25,9 @@ def data(tiny_folder, cache):
     return prepare(f"folder:{tiny_folder}", cache=cache, image_size=16)
 
 
-def request(mode, device, **values):
+def asked(mode, device, **values):
     small = {"image_size": 16, "encoder.name": "resnet8", "encoder.width": 4, "batch_size": 24, "warmup_epochs": 0}
-    return Request("folder:/x", "one", {**small, **values}, device, compile=mode)
+    return wish(data="folder:/x", set={**small, **values}, device=device, compile=mode)
 
 
 @pytest.fixture
@@ -37,16 +38,16 @@ def gpu(monkeypatch):
 
 def test_auto_is_a_fixed_rule(data, gpu):
     long, short = 700, 600  # epochs of three steps
-    assert trial_config(request("auto", "cuda", epochs=long), data).compile
-    assert not trial_config(request("auto", "cuda", epochs=short), data).compile
-    assert not trial_config(request("auto", "cpu", epochs=long), data).compile
-    assert not trial_config(request("auto", "cuda", epochs=long, world_size=2), data).compile
-    assert trial_config(request("on", "cpu", epochs=short), data).compile
-    assert not trial_config(request("off", "cuda", epochs=long), data).compile
+    assert trial_config(asked("auto", "cuda", epochs=long), data).compile
+    assert not trial_config(asked("auto", "cuda", epochs=short), data).compile
+    assert not trial_config(asked("auto", "cpu", epochs=long), data).compile
+    assert not trial_config(asked("auto", "cuda", epochs=long, world_size=2), data).compile
+    assert trial_config(asked("on", "cpu", epochs=short), data).compile
+    assert not trial_config(asked("off", "cuda", epochs=long), data).compile
 
 
 def test_it_is_part_of_the_key(data):
-    off, on = (trial_config(request(mode, "cpu", epochs=1), data) for mode in ("off", "on"))
+    off, on = (trial_config(asked(mode, "cpu", epochs=1), data) for mode in ("off", "on"))
     assert off.key != on.key
     assert "compile" not in off.model_dump(exclude_defaults=True)
 
@@ -54,15 +55,15 @@ def test_it_is_part_of_the_key(data):
 def test_without_a_compiler(data, gpu, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(UsageError, match="needs a C\\+\\+ compiler, no-such-compiler"):
-        shared_config(request("on", "cpu"), data.identity)
-    auto = request("auto", "cuda", epochs=700)
+        shared_config(asked("on", "cpu"), data.identity)
+    auto = asked("auto", "cuda", epochs=700)
     assert not trial_config(auto, data).compile
-    assert trial_config(dataclasses.replace(auto, elsewhere=True), data).compile
+    assert trial_config(auto, data, elsewhere="cuda").compile
 
 
 def test_several_processes_are_refused(data):
     with pytest.raises(UsageError, match="one process"):
-        shared_config(request("on", "cpu", world_size=2), data.identity)
+        shared_config(asked("on", "cpu", world_size=2), data.identity)
 
 
 def config(data, **changes):

@@ -17,8 +17,8 @@ from ablate.data import DataSet
 from ablate.errors import UsageError
 from ablate.launch import worker
 from ablate.planning import settings
-from ablate.planning.settings import SETTABLE, trial_config
-from ablate.planning.understand import request_of, understand
+from ablate.planning.settings import shared_config, trial_config
+from ablate.planning.understand import plan_sweep
 from ablate.sweep.plan import EXPERIMENT_FILE, load_experiment, plan, save_experiment
 from tests.support import commands
 from tests.sweep.test_local import SETTINGS, results
@@ -42,7 +42,8 @@ def resolved(images: DataSet, **content):
     small = {} if "batch_size" in content.get("axes", {}) else {"batch_size": 16}
     content["set"] = {**small, "image_size": 16, **content["set"]}
     file = validated({"data": "glyphs", "device": "cpu", **content}, "test")
-    return understand(file, request_of(file)).experiment(images, "ablate run test")
+    planned, _ = plan_sweep(file, Path("nowhere"), lambda wish: images, "ablate run test")
+    return planned
 
 
 def test_the_levels_of_the_images_are_kept_for_exported_pipelines(images, tmp_path):
@@ -187,18 +188,16 @@ def test_mistakes_in_a_file_name_the_file(tmp_path, text, expected):
 
 def test_changes_on_the_command_line_win(tmp_path):
     (tmp_path / "x.toml").write_text('ops = ["crop"]\n[axes]\ntemperature = [0.1]\n')
-    file = read(
-        tmp_path / "x.toml", ["epochs=5", "seeds=[2, 3]", "axes.temperature=[0.3]", "branches=two"], sorted(SETTABLE)
-    )
+    file = read(tmp_path / "x.toml", ["epochs=5", "seeds=[2, 3]", "axes.temperature=[0.3]", "branches=two"])
     assert (file.set, file.seeds, file.branches) == ({"epochs": 5}, [2, 3], "two")
-    assert [str(point) for point in points(file, sorted(SETTABLE))] == ["temperature=0.3"]
+    assert [str(point) for point in points(file)] == ["temperature=0.3"]
     for change, expected in (
         ("temperature=1", "is an axis"),
         ("epohcs=1", "did you mean 'epochs'"),
         ("x", "NAME=VALUE"),
     ):
         with pytest.raises(UsageError, match=expected):
-            read(tmp_path / "x.toml", [change], sorted(SETTABLE))
+            read(tmp_path / "x.toml", [change])
 
 
 def test_triples_unordered_pairs_and_pairs_with_an_op(images):
@@ -212,12 +211,21 @@ def test_triples_unordered_pairs_and_pairs_with_an_op(images):
     assert beside[16:] == ["crop+color+blur", "crop+crop"]  # crop+color is in the grid
 
 
+class Checked(Exception):
+    """Everything that needs no images has been found right."""
+
+
+def checked(wish):
+    raise Checked
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_what_ships_is_valid_and_says_what_it_is(path):
     file = read(path)
     small = {**file.set} | {"image_size": 32} if file.set.get("image_size", 0) > 32 else file.set
-    understand(file, request_of(file.model_copy(update={"set": small}), elsewhere=True))
-    jsonschema.validate(tomllib.loads(path.read_text()), json.loads(json_schema(sorted(SETTABLE))))
+    with pytest.raises(Checked):
+        plan_sweep(file.model_copy(update={"set": small}), Path("nowhere"), checked, "", elsewhere="cpu")
+    jsonschema.validate(tomllib.loads(path.read_text()), json.loads(json_schema()))
     header = path.read_text().split("\n\n")[0]
     for heading in ("command:", "data:", "hardware:", "wall time:", "result:"):
         assert heading in header, heading
@@ -225,7 +233,7 @@ def test_what_ships_is_valid_and_says_what_it_is(path):
 
 def test_the_schema_that_ships_is_the_one_that_is_printed(tmp_path):
     assert ablate("schema", cwd=tmp_path).stdout == Path("experiments/schema.json").read_text()
-    schema = json.loads(json_schema(sorted(SETTABLE)))
+    schema = json.loads(json_schema())
     jsonschema.Draft202012Validator.check_schema(schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"ops": ["crop"], "sedes": 1}, schema)
@@ -286,6 +294,13 @@ def test_a_file_with_axes_runs_resumes_extends_and_refuses_what_changed(tiny_fol
     assert "varies temperature too" in one_sentence(refused)
 
 
+def test_every_point_is_resolved_once_without_images_and_once_with_them(images, monkeypatch):
+    calls = []
+    monkeypatch.setattr(settings, "shared_config", lambda *args: calls.append(args[1].name) or shared_config(*args))
+    resolved(images, compositions=["crop"], axes={"epochs": [10, 20]})
+    assert calls == [""] * 3 + [images.name] * 3  # the bare setting, of references, and two points
+
+
 def test_trial_config_is_the_points_own(images):
     experiment = resolved(images, compositions=["crop"], axes={"epochs": [10, 20]})
     for variant in experiment.variants:
@@ -294,4 +309,4 @@ def test_trial_config_is_the_points_own(images):
             | {"set": {"batch_size": 16, "image_size": 16, "epochs": int(variant.values["epochs"])}},
             "test",
         )
-        assert variant.shared == trial_config(request_of(file), images)
+        assert variant.shared == trial_config(file, images)

@@ -28,8 +28,8 @@ ORDER = (
 """The packages and loose modules of ablate, top to bottom; those of one line do not import each other."""
 REPORT = ({"write"}, {"page"}, {"recommend"}, {"text"}, {"figures"}, {"stats"}, {"section"}, {"data"})
 """The same within ``ablate.report``."""
-EXEMPT = {"ablate.sweep.slurm.job", "ablate.launch.start", "ablate.sweep.withdrawal"}
-"""Jobs of an earlier version look for the first. The others write reports, which a command should do for them."""
+EXEMPT = {"ablate.sweep.slurm.job", "ablate.sweep.withdrawal"}
+"""Jobs of an earlier version look for the first. The other takes back what a report recommends."""
 
 
 def room(module: str, depth: int) -> str:

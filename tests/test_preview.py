@@ -13,8 +13,8 @@ from ablate.ops import Op, names, op
 from ablate.ops.composition import Composition
 from ablate.ops.op import short
 from ablate.ops.pair import Streams, TransformPair
-from ablate.planning.request import make_request
 from ablate.planning.settings import named_ops, parse_one
+from tests.support.wishes import wish
 
 SIZES = [(32, 32)] * 8
 
@@ -104,12 +104,12 @@ def test_what_is_said_not_to_be_applied_has_changed_nothing(name, branches):
 def test_no_text_of_a_sheet_touches_another_or_the_edge(cache, size, branches, what):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    request = make_request("glyphs", branches, "cpu", None, None, image_size=size)
+    asked = wish(branches=branches, set={"image_size": size}, ops=["crop", "color", "affine"])
     data = prepare("glyphs", cache=cache)
     if what:
-        figure = draw_sheet(request, [parse_one(request, text) for text in what], data, 2, 4, 0)
+        figure = draw_sheet(asked, [parse_one(asked, text) for text in what], data, 2, 4, 0)
     else:
-        figure = draw_grid(request, named_ops(request, "crop,color,affine"), data, 2, 0)
+        figure = draw_grid(asked, named_ops(asked), data, 2, 0)
     renderer = FigureCanvasAgg(figure).get_renderer()
     texts = list(figure.texts)
     for axes in figure.axes:

@@ -8,14 +8,15 @@ import torch
 from ablate.config.presets import NAMED
 from ablate.config.trial import DataIdentity, Encoder, Head
 from ablate.errors import UsageError
-from ablate.planning.settings import Request, parse_assignments, parse_one, shared_config
+from ablate.planning.settings import parse_assignments, parse_one, shared_config
+from tests.support.wishes import wish
 
 DATA = DataIdentity(name="x", fingerprint="f", classes=2)
 
 
 def resolved(*assignments, data="glyphs", branches="one", device="cpu"):
     values = parse_assignments(assignments)
-    return shared_config(Request(data=data, branches=branches, values=values, device=device), DATA)
+    return shared_config(wish(data=data, branches=branches, set=values, device=device), DATA)
 
 
 def test_presets_by_data_set_and_size():
@@ -62,7 +63,7 @@ def test_a_gpu_without_bfloat16_arithmetic_trains_in_float32(monkeypatch):
 
 def preset(name, *assignments, data="cifar10:/x", branches="two"):
     values = parse_assignments(assignments)
-    return shared_config(Request(data=data, branches=branches, values=values, device="cpu", preset=name), DATA)
+    return shared_config(wish(data=data, branches=branches, set=values, preset=name), DATA)
 
 
 def test_the_papers_imagenet_configuration():
@@ -143,8 +144,8 @@ def test_the_public_one_gpu_recipe():
     config = preset("cifar10-fast")
     assert config.optimiser.model_dump() == {"name": "sgd", "lr": 0.12, "momentum": 0.9, "weight_decay": 5e-4}
     assert (config.batch_size, config.epochs, config.warmup_epochs, config.loss_scale) == (512, 100, 0, 1)
-    request = Request(data="cifar10:/x", branches="two", preset="cifar10-fast")
-    crop, color = parse_one(request, "crop+color").ops
+    asked = wish(data="cifar10:/x", branches="two", preset="cifar10-fast")
+    crop, color = parse_one(asked, "crop+color").ops
     assert (crop.area, color.strength, color.gray_p) == ((0.2, 1.0), 0.5, 0.1)
 
 
@@ -152,7 +153,7 @@ def test_presets_differ_from_each_other_and_set_no_colour_on_imagenet():
     keys = {preset(name).key for name in NAMED}
     assert len(keys) == len(NAMED)
     for name in ("imagenet-paper@2", "imagenet-readme@2"):
-        (color,) = parse_one(Request(data="folder:/x", branches="two", preset=name), "color").ops
+        (color,) = parse_one(wish(data="folder:/x", branches="two", preset=name), "color").ops
         assert (color.strength, color.gray_p) == (1.0, 0.2)
 
 

@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
 from torch import Tensor
 
+from ablate.config.experiment import ExperimentFile
 from ablate.config.sweep import NamedOp
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident
@@ -26,7 +27,7 @@ from ablate.ops.composition import Composition
 from ablate.ops.pair import Streams, TransformPair, Words
 from ablate.planning.images import SQUARE
 from ablate.planning.outline import outline_of
-from ablate.planning.settings import Request, shared_config
+from ablate.planning.settings import shared_config
 from ablate.report.figures.heatmap import short_names, spelled_out
 from ablate.rng import derive_seed
 from ablate.sweep.plan import cell_label
@@ -53,7 +54,7 @@ def check_target(path: Path) -> None:
     check_file(path)
 
 
-def draw_grid(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: int, seed: int) -> Figure:
+def draw_grid(wish: ExperimentFile, ops: tuple[NamedOp, ...], data: DataSet, count: int, seed: int) -> Figure:
     """The original of ``count`` training images once per row of a grid, and the views of every cell.
 
     All cells show the same images and, one-branch, the same base crops: as in a sweep, cells of one seed are paired.
@@ -62,7 +63,7 @@ def draw_grid(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: 
     Raises:
         UsageError: the picture would be too large.
     """
-    config = shared_config(request, data.identity)
+    config = shared_config(wish, data.identity)
     images, sizes = _some(data, count, seed)
     original = _Column(_called(data), _original(images, sizes, config))
     k, tile = len(ops), _tile(config)
@@ -99,7 +100,7 @@ def draw_grid(request: Request, ops: tuple[NamedOp, ...], data: DataSet, count: 
 
 
 def draw_sheet(
-    request: Request, compositions: Sequence[Composition], data: DataSet, count: int, draws: int, seed: int
+    wish: ExperimentFile, compositions: Sequence[Composition], data: DataSet, count: int, draws: int, seed: int
 ) -> Figure:
     """A contact sheet: for every composition ``count`` training images, the original and ``draws`` draws of view 1.
 
@@ -109,7 +110,7 @@ def draw_sheet(
     Raises:
         UsageError: the picture would be too large.
     """
-    config = shared_config(request, data.identity)
+    config = shared_config(wish, data.identity)
     images, sizes = _some(data, count, seed)
     tile, margin = _tile(config), 0.5 * BETWEEN[0]
     original = _Column(_called(data), _original(images, sizes, config))

@@ -20,43 +20,22 @@ Mistake: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__nam
 
 GROUPS = {
     "What is compared": (
-        *(
-            "ops",
-            "branches",
-            "seeds",
-            "first_seed",
-            "seed",
-            "order",
-            "unordered",
-            "pairs_with",
-            "include",
-            "p",
-            "act_on",
-        ),
-        *(
-            "prune",
-            "references",
-            "budget",
-            "max_length",
-            "strength",
-            "sampler",
-            "sampler_seed",
-            "batch",
-            "compositions",
-        ),
+        *("seeds", "first_seed", "seed", "act_on", "references"),
+        *("budget", "max_length", "strength", "p", "sampler", "sampler_seed", "batch"),
     ),
-    "Images": ("data", "size", "short_side", "skip_corrupt", "eval_data", "labels", "cache", "images", "draws"),
-    "Training": (
-        *("preset", "epochs", "batch_size", "encoder", "optimizer", "objective", "micro_batch", "compile", "settings"),
-    ),
-    "Evaluation": ("protocol", "metric", "keep_encoders", "keep_encoder", "again", "paper"),
+    "Images": ("cache", "images", "draws"),
+    "Training": ("settings",),
+    "Evaluation": ("protocol", "metric", "keep_encoder", "again", "paper"),
     "Running": (
-        *("out", "dry_run", "workers", "device", "world_size", "rank_timeout", "retry_failed", "launcher", "storage"),
+        *("out", "dry_run", "workers", "device", "retry_failed", "launcher", "storage"),
         *("confirm", "yes"),
     ),
     "Output": ("to", "watch", "every", "lines", "as_json", "print_code", "version", "help"),
 }
-"""The group of every option's help, by the option's name in the code; options that name a panel are listed below it."""
+"""The group of every option's help that is no field of a model, by its name in the code; fields name their own group.
+
+Groups that are not listed, such as that of Slurm's options, stand below these.
+"""
 
 
 VALUES = (
@@ -163,7 +142,7 @@ def _stood(given: Sequence[str], names: Sequence[str]) -> str:
 
 def _about_spaces(command: Command, error: Exception) -> str:
     """A hint for lists that a shell has cut at their spaces, such as ``--ops crop, color``."""
-    takes_lists = any(param.name in {"ops", "include", "pairs_with", "protocol"} for param in command.params)
+    takes_lists = any((getattr(param, "help", None) or "").endswith("comma-separated") for param in command.params)
     if takes_lists and "unexpected extra argument" in str(error).lower():
         return '; a list has no spaces after its commas, or stands in quotes: --ops "crop, color(strength=0.5)"'
     return ""
@@ -183,12 +162,10 @@ def _placeholder(param: Any) -> str:
 
 
 def _grouped(options: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
-    own = [option for option in options if not option.rich_help_panel]
-    for title, names in GROUPS.items():
-        yield title, [option for option in own if option.name in names]
-    yield "Further options", [option for option in own if not any(option.name in names for names in GROUPS.values())]
-    for panel in dict.fromkeys(option.rich_help_panel for option in options if option.rich_help_panel):
-        yield panel, [option for option in options if option.rich_help_panel == panel]
+    by_name = {name: title for title, names in GROUPS.items() for name in names}
+    titles = [option.rich_help_panel or by_name.get(option.name, "Further options") for option in options]
+    for title in dict.fromkeys((*GROUPS, *titles)):
+        yield title, [option for option, own in zip(options, titles, strict=True) if own == title]
 
 
 def _row(param: Any, ctx: Any) -> tuple[str, str]:

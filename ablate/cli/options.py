@@ -1,115 +1,36 @@
-"""The options that commands share: names, types and help, each written once."""
+"""The options of commands: those that a model's fields declare, and those that several commands share."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from pydantic.fields import FieldInfo
 
-Ops = Annotated[str, typer.Option(help="Ops to compose, comma-separated: crop,color(strength=0.5),blur")]
-Data = Annotated[str, typer.Option(help="glyphs, cifar10:PATH, cifar100:PATH, stl10:PATH or folder:PATH")]
-Branches = Annotated[Literal["one", "two"], typer.Option(help="one: only one view is augmented, as in Figure 5")]
-Epochs = Annotated[int | None, typer.Option(help="Training epochs", show_default="the preset's")]
-BatchSize = Annotated[
-    int | None, typer.Option(help="Images per batch, over all processes", show_default="the preset's")
-]
-Size = Annotated[
-    int | None, typer.Option(help="Training image size in pixels", show_default="the images' own, at most 224")
-]
-EvalData = Annotated[
-    str | None, typer.Option(help="A labelled set to evaluate on instead", show_default="the same as --data")
-]
-Labels = Annotated[
-    float | None, typer.Option(help="Fraction of the training images that keep their label", show_default="1")
-]
-ShortSide = Annotated[
-    int | None,
-    typer.Option(
-        help="Pixels of the short side at which a folder's images are stored",
-        show_default="the training size, above 64 px divided by 0.875",
-    ),
-]
-Preset = Annotated[
-    str | None,
-    typer.Option(
-        help="laptop (for CPUs), cifar10-fast, cifar10-readme@2 or -paper@2, imagenet-readme@2 or -paper@2, glyphs",
-        show_default="by data set and image size",
-    ),
-]
-Encoder = Annotated[
-    str | None,
-    typer.Option(
-        help="resnet8, 18, 34, 50 or 101, wider as in resnet50x2; timm:NAME; module:function for your own",
-        show_default="the preset's",
-    ),
-]
-MicroBatch = Annotated[
-    int | None,
-    typer.Option(help="Encode at most so many images at once: batches beyond memory", show_default="the batch size"),
-]
-Protocols = Annotated[
-    str | None,
-    typer.Option(
-        "--protocol",
-        help="linear, sgd, knn, online, rotation, rankme, alignment, comma-separated; of z as in linear@z",
-        show_default="linear,knn; without labels rotation,rankme,alignment",
-    ),
-]
-Prune = Annotated[
-    bool,
-    typer.Option(
-        "--prune", help="Stop what falls behind early, by validation kNN: 38 % of the training or more; docs/pruning.md"
-    ),
-]
-RankTimeout = Annotated[float, typer.Option(help="Seconds until a silent process of a trial counts as dead", min=1)]
-Optimizer = Annotated[
-    str | None,
-    typer.Option(help="sgd, adamw or lars; a change to sgd or adamw needs --set lr_base", show_default="the preset's"),
-]
-Objective = Annotated[
-    str | None,
-    typer.Option(help="simclr, or supervised: cross-entropy, same everything else", show_default="simclr"),
-]
+from ablate.config.experiment import ExperimentFile
+from ablate.config.option import Option, bounds, option_of, options_of, plain_type
+from ablate.config.settable import SETTABLE
+from ablate.config.slurm import Slurm
+
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. optimiser.lr=0.1, base.area=(0.3,1)"),
 ]
-Compile = Annotated[
-    Literal["auto", "on", "off"],
-    typer.Option(help="torch.compile; auto: for trials of 2000 steps and more on a GPU"),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Cache = Annotated[
     str | None,
     typer.Option(
         help="Where decoded images are kept; Slurm's nodes must see it", show_default="$ABLATE_CACHE, XDG cache"
     ),
 ]
-SkipCorrupt = Annotated[
-    bool, typer.Option("--skip-corrupt", help="Leave out files that are unreadable or would be damaged")
-]
-Out = Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<data>-<ops>")]
 Every = Annotated[
     float | None, typer.Option(help="With --watch: seconds between looks at the disk", show_default="5", min=0.1)
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        help="Worker processes; with slurm: trials side by side in a job on CPUs",
-        show_default="one per GPU or CPU core; with slurm 1",
-        min=1,
-    ),
-]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the plan and its cost, with slurm also the batch script; run nothing")
-]
-Launcher = Annotated[
-    Literal["local", "slurm"], typer.Option(help="Run here, or submit jobs to a Slurm cluster and return")
 ]
 Metric = Annotated[
     Literal["top1", "balanced"] | None,
@@ -120,122 +41,178 @@ Metric = Annotated[
 ]
 Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="DIR")]
 
-SLURM = "With --launcher slurm (your own defaults: ~/.config/ablate/slurm.toml)"
-Partition = Annotated[
-    str | None, typer.Option(help="Where jobs run", show_default="the cluster's", rich_help_panel=SLURM)
-]
-Account = Annotated[str | None, typer.Option(help="Who is charged", show_default="yours", rich_help_panel=SLURM)]
-Qos = Annotated[str | None, typer.Option(help="Quality of service", show_default="yours", rich_help_panel=SLURM)]
-TimeLimit = Annotated[
-    str | None,
-    typer.Option(
-        help="Of a job: 90 (minutes), 2:30:00, 1-12:00:00; a job that reaches it goes on in the queue",
-        show_default="4:00:00",
-        rich_help_panel=SLURM,
-    ),
-]
-Gpus = Annotated[
-    int | None,
-    typer.Option(
-        help="GPUs of a job, on each node; its trials run on them",
-        show_default="those of a trial",
-        min=0,
-        rich_help_panel=SLURM,
-    ),
-]
-Cpus = Annotated[
-    int | None,
-    typer.Option(help="Cores of a job, on each node", show_default="one per thread", min=1, rich_help_panel=SLURM),
-]
-Memory = Annotated[
-    str | None,
-    typer.Option(
-        "--mem", help="Memory of a job, on each node: 32G", show_default="the cluster's", rich_help_panel=SLURM
-    ),
-]
-Nodes = Annotated[
-    int | None, typer.Option(help="Nodes that one trial spans", show_default="1", min=1, rich_help_panel=SLURM)
-]
-Constraint = Annotated[str | None, typer.Option(help="Features of nodes, as sbatch takes them", rich_help_panel=SLURM)]
-TrialsPerJob = Annotated[
-    int | None,
-    typer.Option(
-        help="Trials that a job runs, one after the other or side by side",
-        show_default="as few as the cluster's limits allow",
-        min=1,
-        rich_help_panel=SLURM,
-    ),
-]
-PerGpu = Annotated[
-    int | None, typer.Option(help="Trials side by side on one GPU", show_default="1", min=1, rich_help_panel=SLURM)
-]
-MaxParallel = Annotated[
-    int | None, typer.Option(help="Jobs at a time", show_default="no limit", min=1, rich_help_panel=SLURM)
-]
-Grace = Annotated[
-    int | None,
-    typer.Option(
-        help="Seconds before the time limit at which a job saves and goes back into the queue",
-        show_default="90",
-        min=10,
-        rich_help_panel=SLURM,
-    ),
-]
-Setup = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="LINE",
-        help="Shell line before Python starts: module load cuda; may be repeated",
-        rich_help_panel=SLURM,
-    ),
-]
-Container = Annotated[
-    str | None,
-    typer.Option(help="Command that runs Python: apptainer exec --nv image.sif [python3]", rich_help_panel=SLURM),
-]
-Sbatch = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--sbatch",
-        metavar="NAME=VALUE",
-        help="Any other option of sbatch: reservation=lab; may be repeated",
-        rich_help_panel=SLURM,
-    ),
-]
 
-JOBS: dict[str, Any] = {
-    "partition": Partition,
-    "account": Account,
-    "qos": Qos,
-    "time": TimeLimit,
-    "gpus": Gpus,
-    "cpus": Cpus,
-    "memory": Memory,
-    "nodes": Nodes,
-    "constraint": Constraint,
-    "trials_per_job": TrialsPerJob,
-    "per_gpu": PerGpu,
-    "max_parallel": MaxParallel,
-    "grace": Grace,
-    "setup": Setup,
-    "container": Container,
-    "extra": Sbatch,
-}
-"""What a job asks of the cluster, by field of :class:`~ablate.config.slurm.Slurm`."""
+@dataclass(frozen=True)
+class Running:
+    """Where a sweep is run and how: what changes none of its results. The fields are options of the commands that run.
+
+    ``jobs`` is what jobs are asked to ask of the cluster, by field of :class:`~ablate.config.slurm.Slurm`.
+    """
+
+    out: Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<data>-<ops>")] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Worker processes; with slurm: trials side by side in a job on CPUs",
+            show_default="one per GPU or CPU core; with slurm 1",
+            min=1,
+        ),
+    ] = None
+    cache: Cache = None
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")] = False
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the plan and its cost, with slurm also the batch script; run nothing"),
+    ] = False
+    launcher: Annotated[
+        Literal["local", "slurm"], typer.Option(help="Run here, or submit jobs to a Slurm cluster and return")
+    ] = "local"
+    jobs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def far(self) -> bool:
+        """True where trials run on a cluster."""
+        return self.launcher == "slurm"
 
 
-def with_jobs(function: Callable[..., int]) -> Callable[..., int]:
-    """A command that takes all of :data:`JOBS` as options, in place of its parameter ``jobs``, a dictionary of them."""
+Run = Callable[..., int]
 
-    @functools.wraps(function)
-    def run(**options: Any) -> int:
-        jobs = {name: options.pop(name) for name in JOBS}
-        return function(**options, jobs=jobs)
 
-    own = inspect.signature(function, eval_str=True)
-    kept = [parameter for name, parameter in own.parameters.items() if name != "jobs"]
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    added = [inspect.Parameter(name, keyword, default=None, annotation=option) for name, option in JOBS.items()]
-    run.__dict__["__signature__"] = own.replace(parameters=[*kept, *added])
-    run.__annotations__ = {**{p.name: p.annotation for p in [*kept, *added]}, "return": int}
-    return run
+def described(command: str, *, required: Iterable[str] = (), **defaults: str) -> Callable[[Run], Run]:
+    """Make a command take a description's fields and a trial's settings as options, in place of its ``flags``.
+
+    ``flags`` is a dictionary of those that were given, by field; ``flags["set"]`` has the settings.
+
+    Args:
+        command: the command, whose options those are that name it.
+        required: those that must be given.
+        defaults: by field, the command's own default where it is not the description's; in brackets it is only shown.
+    """
+    fields = {**options_of(ExperimentFile), **{name: field for name, field in SETTABLE.items() if option_of(field)}}
+    chosen = {name: fields[name] for name in (*required, *fields) if command in _option(fields[name]).commands}
+    parameters = {
+        name: _parameter(name, field, name in required, defaults.get(name, ""), checked=name not in SETTABLE)
+        for name, field in chosen.items()
+    }
+    implied = {name: value for name, value in defaults.items() if not value.startswith("(")}
+
+    def is_given(name: str, value: Any) -> bool:
+        is_empty_list = value == "" and _option(chosen[name]).listed and name not in required
+        return value is not None and value is not False and not is_empty_list
+
+    def collect(values: dict[str, Any]) -> dict[str, Any]:
+        given = {name: value for name in chosen if is_given(name, value := values[_word(name)])}
+        flags = implied | {name: value for name, value in given.items() if name not in SETTABLE}
+        return {**flags, "set": {name: value for name, value in given.items() if name in SETTABLE}}
+
+    return _in_place_of("flags", parameters.values(), collect)
+
+
+def running(only: Iterable[str] = (), **own: Any) -> Callable[[Run], Run]:
+    """Make a command take the fields of :class:`Running` as options, in place of its parameter ``how``.
+
+    Args:
+        only: those that it takes; without it all, and what a job asks of the cluster.
+        own: by field, what the option is in this command, where it has a help of its own.
+    """
+    hints = typing.get_type_hints(Running, include_extras=True) | own
+    parameters = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in dataclasses.fields(Running)
+        if field.name != "jobs" and field.name in (only or hints)
+    ]
+    jobs = {} if only else {name: _parameter(name, field) for name, field in options_of(Slurm).items()}
+
+    def collect(values: dict[str, Any]) -> Running:
+        asked = {name: values.pop(name) for name in jobs}
+        return Running(**values, jobs=asked)
+
+    return _in_place_of("how", [*parameters, *jobs.values()], collect)
+
+
+def _in_place_of(
+    name: str, parameters: Iterable[inspect.Parameter], collect: Callable[[dict[str, Any]], Any]
+) -> Callable[[Run], Run]:
+    """Make a command take ``parameters`` in place of the one called ``name``; ``collect`` makes that one of them."""
+    added = {parameter.name: parameter for parameter in parameters}
+
+    def decorate(function: Run) -> Run:
+        @functools.wraps(function)
+        def run(**options: Any) -> int:
+            values = {word: options.pop(word) for word in added}
+            return function(**options, **{name: collect(values)})
+
+        own = inspect.signature(function, eval_str=True)
+        taken: list[inspect.Parameter] = []
+        for word, parameter in own.parameters.items():
+            taken += added.values() if word == name else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        run.__dict__["__signature__"] = own.replace(parameters=taken)
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in taken} | {"return": int}
+        return run
+
+    return decorate
+
+
+def _option(field: FieldInfo) -> Option:
+    option = option_of(field)
+    assert option is not None
+    return option
+
+
+def _word(name: str) -> str:
+    """A field's name as a parameter's: ``encoder_name`` of ``encoder.name``."""
+    return name.replace(".", "_")
+
+
+def _parameter(
+    name: str, field: FieldInfo, required: bool = False, default: str = "", *, checked: bool = True
+) -> inspect.Parameter:
+    """The option that a field declares.
+
+    Args:
+        name: the field's, or the setting's.
+        field: the field.
+        required: True where it must be given.
+        default: shown instead of the field's own.
+        checked: False where the range is only shown, as one sentence about all settings refuses what is beyond it.
+    """
+    option = _option(field)
+    low, high = bounds(field)
+    kind = _kind(field)
+    shown = default.strip("()") or option.default or _shown(field.default)
+    if shown and not checked and low is not None:
+        shown = f"{shown}; at least {low:g}"
+    flags = option.flags or (f"--{name.replace('_', '-')}",)
+    info = typer.Option(
+        *flags,
+        help=f"{field.description}{'; comma-separated' if option.listed else ''}",
+        metavar=option.metavar,
+        show_default=shown if shown and not required else False,
+        rich_help_panel=option.group,
+        min=low if checked and kind in {int, float} else None,
+        max=high if checked and kind in {int, float} else None,
+    )
+    unset: Any = inspect.Parameter.empty if required else False if kind is bool else None
+    annotation = kind if kind is bool or required else kind | None
+    return inspect.Parameter(
+        _word(name), inspect.Parameter.KEYWORD_ONLY, default=unset, annotation=Annotated[annotation, info]
+    )
+
+
+def _kind(field: FieldInfo) -> Any:
+    """The type of an option's value: a word where it is read later, or stands for a list."""
+    kind, option = plain_type(field), _option(field)
+    if option.text or option.listed:
+        return str
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        return int if all(isinstance(value, int) for value in typing.get_args(kind)) else kind
+    return list[str] if origin in {list, tuple, dict} else kind
+
+
+def _shown(value: Any) -> str:
+    if value is None or value is False or value in ((), [], {}):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)

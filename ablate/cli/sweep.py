@@ -2,157 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
 from ablate.cli import options
 from ablate.cli.command import command_line
+from ablate.cli.exits import INTERRUPTED
 from ablate.config.base import LARGEST_SEED
+from ablate.console import make_console
 from ablate.errors import UsageError
 from ablate.launch.slurm import cluster
 
 if TYPE_CHECKING:
     from ablate.config.experiment import ExperimentFile
     from ablate.config.slurm import Slurm
-    from ablate.planning.settings import Request
+    from ablate.config.sweep import Experiment
+    from ablate.config.trial import TrialConfig
+    from ablate.data import DataSet
+    from ablate.planning.settings import Device
 
 
-@options.with_jobs
+Seeds = Annotated[int, typer.Option(help="Trials per cell, each with its own seed", min=1, max=1000)]
+FirstSeed = Annotated[int, typer.Option(help="Seeds are this and the following", min=0, max=LARGEST_SEED - 999)]
+ActOn = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="Let every op act on this share of images; with 1, ops are comparable"),
+]
+References = Annotated[bool, typer.Option("--references", help="Also train the no-op pair and the supervised encoder")]
+File = Annotated[Path, typer.Argument(help="An experiment file (TOML); see docs/experiments.md", metavar="FILE")]
+FileOut = Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<the file's name>")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="In place of the file's: epochs=5, seeds=3, axes.temperature=[0.1, 0.5]"
+    ),
+]
+
+
+@options.described("grid", required=("ops",))
+@options.running()
 def grid(
-    ops: options.Ops,
-    jobs: dict[str, Any],
-    data: options.Data = "glyphs",
-    branches: options.Branches = "one",
-    seeds: Annotated[int, typer.Option(help="Trials per cell, each with its own seed", min=1, max=1000)] = 1,
-    first_seed: Annotated[
-        int, typer.Option(help="Seeds are this and the following", min=0, max=LARGEST_SEED - 999)
-    ] = 0,
-    order: Annotated[
-        int, typer.Option(help="3: also every ordered triple of different ops, k(k-1)(k-2) of them", min=2, max=3)
-    ] = 2,
-    unordered: Annotated[
-        bool, typer.Option("--unordered", help="Only one order of every pair and triple: half the pairs")
-    ] = False,
-    pairs_with: Annotated[
-        str | None, typer.Option(metavar="OPS", help="Only pairs and triples with one of these ops, comma-separated")
-    ] = None,
-    include: Annotated[
-        str | None,
-        typer.Option(metavar="COMPOSITIONS", help="Compositions beside the grid, comma-separated: crop+color+blur"),
-    ] = None,
-    act_on: Annotated[
-        float | None,
-        typer.Option(metavar="SHARE", help="Let every op act on this share of images; with 1, ops are comparable"),
-    ] = None,
-    prune: options.Prune = False,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    size: options.Size = None,
-    preset: options.Preset = None,
-    encoder: options.Encoder = None,
-    optimizer: options.Optimizer = None,
-    objective: options.Objective = None,
-    micro_batch: options.MicroBatch = None,
-    world_size: Annotated[
-        int | None,
-        typer.Option("--world-size", "--gpus-per-trial", help="Processes, or GPUs, per trial", show_default="1", min=1),
-    ] = None,
+    flags: dict[str, Any],
+    how: options.Running,
+    seeds: Seeds = 1,
+    first_seed: FirstSeed = 0,
+    act_on: ActOn = None,
+    references: References = False,
     settings: options.Settings = None,
-    protocol: options.Protocols = None,
-    keep_encoders: Annotated[
-        Literal["all", "best", "none"], typer.Option(help="Keep trained encoders in DIR/encoders, as safetensors")
-    ] = "none",
-    references: Annotated[
-        bool, typer.Option("--references", help="Also train the no-op pair and the supervised encoder")
-    ] = False,
-    out: options.Out = None,
-    workers: options.Workers = None,
-    device: options.Device = "auto",
-    compile: options.Compile = "auto",
-    cache: options.Cache = None,
-    eval_data: options.EvalData = None,
-    labels: options.Labels = None,
-    short_side: options.ShortSide = None,
-    skip_corrupt: options.SkipCorrupt = False,
-    retry_failed: options.RetryFailed = False,
-    rank_timeout: options.RankTimeout = 600.0,
-    dry_run: options.DryRun = False,
-    launcher: options.Launcher = "local",
 ) -> int:
     """Train every single op and every ordered pair, and draw the heatmap. The same command again resumes.
 
     It is `ablate run` for the commonest experiment, and leaves that as a file in DIR/experiment.toml.
     """
-    from ablate.ops import split_list
-    from ablate.planning.request import default_out, make_request, with_data
-    from ablate.planning.settings import acting, validate
+    from ablate.planning.request import default_out, wish_of
+    from ablate.planning.settings import acting_on
 
-    flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
-    flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
-    far, names = launcher == "slurm", split_list(ops, ",")
-    lists = {"ops": names, "pairs_with": split_list(pairs_with or "", ",") if pairs_with else []}
-    lists |= {"compositions": split_list(include, ",") if include else []}
-    request = make_request(
-        data, branches, device, settings, preset, elsewhere=far, compile=compile, **flags, world_size=world_size
-    )
-    request = with_data(request, eval_data, labels, short_side)
-    validate(request)
-    directory = out or default_out(request.data, names)
+    further = {"references": ["untrained", "no-op", "supervised"]} if references else {}
+    seed_list = seeds if first_seed == 0 else list(range(first_seed, first_seed + seeds))
+    wish = wish_of(flags, settings, **further, seeds=seed_list)
+    directory = how.out or default_out(wish.data, wish.ops)
     if act_on is not None:
-        lists = {key: [acting(request, item, act_on) for item in items] for key, items in lists.items()}
-        directory = out or directory.with_name(f"{directory.name}-acting-on-{act_on:g}")
-    file = _file(
-        "ablate grid",
-        request,
-        protocol,
-        labels=labels,
-        short_side=short_side,
-        skip_corrupt=skip_corrupt,
-        preset=preset,
-        device=device,
-        compile=compile,
-        branches=branches,
-        prune=prune,
-        order=order,
-        unordered=unordered,
-        references=["untrained", "no-op", "supervised"] if references else ["untrained"],
-        seeds=seeds if first_seed == 0 else list(range(first_seed, first_seed + seeds)),
-        keep_encoders=keep_encoders,
-        rank_timeout=rank_timeout,
-        **lists,
-    )
-    return _sweep(file, directory, jobs, workers, cache, retry_failed, dry_run, far=far)
+        wish = acting_on(wish, act_on)
+        directory = how.out or directory.with_name(f"{directory.name}-acting-on-{act_on:g}")
+    return run_sweep(wish, directory, how)
 
 
-@options.with_jobs
-def run(
-    file: Annotated[Path, typer.Argument(help="An experiment file (TOML); see docs/experiments.md", metavar="FILE")],
-    jobs: dict[str, Any],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="In place of the file's: epochs=5, seeds=3, axes.temperature=[0.1, 0.5]"
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The sweep's directory", show_default="results/<the file's name>")
-    ] = None,
-    workers: options.Workers = None,
-    cache: options.Cache = None,
-    retry_failed: options.RetryFailed = False,
-    dry_run: options.DryRun = False,
-    launcher: options.Launcher = "local",
-) -> int:
+@options.running(out=FileOut)
+def run(file: File, how: options.Running, settings: Changes = None) -> int:
     """Run the experiment of a file: ops, compositions and any settings as axes. The same command again resumes."""
     from ablate.config.experiment import read
-    from ablate.planning.settings import SETTABLE
 
-    asked = read(file, settings or [], sorted(SETTABLE))
-    directory = out or Path("results") / file.stem
+    wish = read(file, settings or [])
     try:
-        return _sweep(asked, directory, jobs, workers, cache, retry_failed, dry_run, far=launcher == "slurm")
+        return run_sweep(wish, how.out or Path("results") / file.stem, how)
     except UsageError as error:
         raise UsageError(f"{file}: {error}") from None
 
@@ -160,73 +85,85 @@ def run(
 def schema() -> None:
     """Print the JSON schema of experiment files, with which editors complete and check them."""
     from ablate.config.experiment import json_schema
-    from ablate.planning.settings import SETTABLE
 
-    typer.echo(json_schema(sorted(SETTABLE)), nl=False)
-
-
-def _file(command: str, request: Request, protocol: str | None, **asked: Any) -> ExperimentFile:
-    """The experiment file that the flags of ``command`` amount to: what ``request`` has understood, and ``asked``."""
-    from ablate.config.experiment import validated
-    from ablate.evaluation.protocols import parse_protocols
-
-    understood = {"data": request.data, "eval_data": request.eval_data, "set": dict(request.values)}
-    protocols = list(parse_protocols(protocol)) if protocol else []
-    return validated({**understood, "protocol": protocols, **asked}, command)
+    typer.echo(json_schema(), nl=False)
 
 
-def _sweep(
-    file: ExperimentFile,
-    directory: Path,
-    jobs: dict[str, Any],
-    workers: int | None,
-    cache: str | None,
-    retry_failed: bool,
-    dry_run: bool,
-    *,
-    far: bool,
-) -> int:
-    """Run ``file`` in ``directory``, here or, if ``far``, on the cluster; everything is checked before any work."""
-    from ablate.data import cache_dir
-    from ablate.launch.local import check_out
-    from ablate.launch.start import run_here, submit
-    from ablate.planning.images import described, prepare_images
-    from ablate.planning.understand import understand
+def run_sweep(wish: ExperimentFile, directory: Path, how: options.Running) -> int:
+    """Run what ``wish`` describes, here or on the cluster, and report; everything is checked before any work."""
+    from ablate.planning.images import described
+    from ablate.planning.understand import plan_sweep
 
-    request, slurm = _where(file, directory, {**jobs, "workers": workers}, far=far, submits=not dry_run)
-    asked = understand(file, request)
-    check_out(directory)
-    where = cache_dir(cache)
-    images = prepare_images(request, where, file.skip_corrupt)
-    experiment = asked.experiment(images, command_line()).model_copy(update={"slurm": slurm})
-    told = described(images, experiment.shared.image_size, experiment.every_op)
-    if far:
-        return submit(directory, experiment, told, where, retry_failed, dry_run)
-    triples = file.order == 3  # of which there are many: what they cost is said before they are begun
-    return run_here(directory, experiment, told, where, workers, retry_failed, dry_run, cost_first=triples)
+    where = where_to_run(wish, directory, how)
+    planned, images = plan_sweep(wish, directory, images_for(how), command_line(), **where)
+    about = described(images, planned.shared.image_size, planned.every_op)
+    # triples are many: what they cost is said before they are begun
+    return launch(directory, planned, about, how, cost_first=wish.order == 3)
 
 
-def _where(
-    file: ExperimentFile, directory: Path, jobs: dict[str, Any], *, far: bool, submits: bool
-) -> tuple[Request, Slurm | None]:
-    """What ``file`` asks of every trial, on the device that it will have, and what its jobs ask of the cluster."""
+class Where(TypedDict):
+    """Where trials run, as :func:`~ablate.planning.understand.plan_sweep` takes it."""
+
+    elsewhere: Device | None
+    slurm: Callable[[TrialConfig], Slurm] | None
+
+
+def where_to_run(wish: ExperimentFile, directory: Path, how: options.Running) -> Where:
+    """Where ``how`` lets the trials of ``wish`` run.
+
+    Raises:
+        UsageError: a directory that can hold no sweep, options that do not go together, no cluster.
+    """
     from ablate.distributed import asked_for
-    from ablate.launch.slurm.resources import gather, refuse_without_slurm, resources, with_device
-    from ablate.planning.request import sized_as_before
-    from ablate.planning.settings import validate
-    from ablate.planning.understand import request_of
+    from ablate.launch.local import check_out
+    from ablate.launch.slurm.resources import device_there, gather, refuse_without_slurm, resources
 
     if (size := asked_for()) > 1:
         raise UsageError(
             "a sweep starts the processes of its trials itself: use --world-size, not torchrun "
             f"(WORLD_SIZE is {size} here; unset it where no torchrun is meant)"
         )
-    request = sized_as_before(request_of(file, elsewhere=far), directory)
-    if not far:
-        refuse_without_slurm(jobs)
-        return request, None
-    if submits:
+    check_out(directory)
+    asked = {**how.jobs, "workers": how.workers}
+    if not how.far:
+        refuse_without_slurm(asked)
+        return {"elsewhere": None, "slurm": None}
+    if not how.dry_run:
         cluster.check_here()
-    gathered = gather(jobs, directory)
-    request = with_device(request, gathered)
-    return request, resources(gathered, validate(request))
+    jobs = gather(asked, directory)
+    return {"elsewhere": device_there(wish, jobs), "slurm": lambda config: resources(jobs, config)}
+
+
+def images_for(how: options.Running) -> Callable[[ExperimentFile], DataSet]:
+    """What prepares the images of a description, in the cache that ``how`` names."""
+    from ablate.data import cache_dir
+    from ablate.planning.images import prepare_images
+
+    cache = cache_dir(how.cache)
+    return lambda wish: prepare_images(wish, cache)
+
+
+def launch(directory: Path, planned: Experiment, images: str, how: options.Running, *, cost_first: bool = False) -> int:
+    """Run what ``planned`` lacks, here or on the cluster that it asks for, and report; returns the exit code.
+
+    ``images`` says what they are.
+    """
+    from ablate.data import cache_dir
+    from ablate.launch.start import run_here, submit
+
+    cache = cache_dir(how.cache)
+    if planned.slurm:
+        code = submit(directory, planned, images, cache, how.retry_failed, how.dry_run)
+    else:
+        code = run_here(
+            directory, planned, images, cache, how.workers, how.retry_failed, how.dry_run, cost_first=cost_first
+        )
+    if not how.dry_run and code != INTERRUPTED and (not planned.slurm or _has_records(directory)):
+        from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
+
+        write_report(directory).show(make_console())
+    return code
+
+
+def _has_records(directory: Path) -> bool:
+    return any((directory / "trials").glob("[!.]*.json"))

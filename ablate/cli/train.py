@@ -14,7 +14,6 @@ import typer
 from ablate.cli import options
 from ablate.config.base import LARGEST_SEED
 from ablate.console import is_main, make_console, say
-from ablate.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,35 +23,23 @@ if TYPE_CHECKING:
     from ablate.sweep.record import TrialResult
 
 
+Composition = Annotated[str, typer.Argument(help="crop+color(strength=0.5), or none")]
+Seed = Annotated[int, typer.Option(help="The trial's seed", min=0, max=LARGEST_SEED)]
+KeepEncoder = Annotated[bool, typer.Option(help="Keep the trained encoder in OUT/encoders, as safetensors")]
+Out = Annotated[Path | None, typer.Option(help="Directory for the record", show_default="results/train")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run it again if it failed")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be trained and its cost; run nothing")]
+
+
+@options.described("train", branches="two")
+@options.running(("out", "cache", "retry_failed", "dry_run"), out=Out, retry_failed=RetryFailed, dry_run=DryRun)
 def train(
-    composition: Annotated[str, typer.Argument(help="crop+color(strength=0.5), or none")],
-    data: options.Data = "glyphs",
-    branches: options.Branches = "two",
-    seed: Annotated[int, typer.Option(help="The trial's seed", min=0, max=LARGEST_SEED)] = 0,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    size: options.Size = None,
-    preset: options.Preset = None,
-    encoder: options.Encoder = None,
-    optimizer: options.Optimizer = None,
-    objective: options.Objective = None,
-    micro_batch: options.MicroBatch = None,
+    composition: Composition,
+    flags: dict[str, Any],
+    how: options.Running,
+    seed: Seed = 0,
     settings: options.Settings = None,
-    protocol: options.Protocols = None,
-    keep_encoder: Annotated[bool, typer.Option(help="Keep the trained encoder in OUT/encoders, as safetensors")] = True,
-    out: Annotated[Path, typer.Option(help="Directory for the record")] = Path("results/train"),
-    device: options.Device = "auto",
-    compile: options.Compile = "auto",
-    cache: options.Cache = None,
-    eval_data: options.EvalData = None,
-    labels: options.Labels = None,
-    short_side: options.ShortSide = None,
-    skip_corrupt: options.SkipCorrupt = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run it again if it failed")] = False,
-    rank_timeout: options.RankTimeout = 600.0,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be trained and its cost; run nothing")
-    ] = False,
+    keep_encoder: KeepEncoder = True,
 ) -> int:
     """Train and evaluate one composition here and now. The same command again resumes.
 
@@ -60,41 +47,26 @@ def train(
 
     Under torchrun, all its processes train together: torchrun --nproc-per-node 2 -m ablate train crop+color
     """
-    from ablate.config.sweep import Trial
     from ablate.data import cache_dir
-    from ablate.distributed import asked_for
-    from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
     from ablate.files import check_writable
     from ablate.launch.dry_run import show_trial
     from ablate.ops import parse_op, spec
     from ablate.planning.images import described, prepare_images
     from ablate.planning.outline import outline_of
-    from ablate.planning.request import make_request, with_data
-    from ablate.planning.settings import op_defaults, parse_assignments, parse_one, trial_config, validate
+    from ablate.planning.request import wish_of
+    from ablate.planning.settings import op_defaults
+    from ablate.planning.trial import plan_trial
 
-    flags: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "image_size": size, "objective": objective}
-    flags |= {"optimiser.name": optimizer, "encoder.name": encoder, "micro_batch": micro_batch}
-    request = make_request(data, branches, device, settings, preset, compile=compile, **flags, world_size=asked_for())
-    if parse_assignments(settings or []).get("world_size", 1) not in {1, asked_for()}:
-        raise UsageError("a trial has the processes that torchrun starts: torchrun --nproc-per-node N -m ablate train")
-    request = with_data(request, eval_data, labels, short_side)
-    parsed = parse_one(request, composition)
-    validate(request)
-    specs = parse_protocols(protocol) if protocol else ()
+    wish = wish_of(flags, settings, compositions=[composition])
+    out, cache, console = how.out or Path("results/train"), cache_dir(how.cache), make_console()
     check_writable(out)
-    images = prepare_images(request, cache_dir(cache), skip_corrupt)
-    config = trial_config(request, images).model_copy(update={"composition": parsed.specs()})
-    specs = specs or default_protocols(images)
-    check_protocols(specs, images)
-    console = make_console()
-    say(console, described(images, config.image_size, config.composition))
-    say(console, outline_of([config]))
-    trial = Trial(config=config, seed=seed, label=str(parsed))
-    if dry_run:
-        crop = spec(parse_op("crop", op_defaults(request)))
-        show_trial(trial, request.data, crop, cache_dir(cache), out, console)
+    trial, images, specs = plan_trial(wish, seed, lambda: prepare_images(wish, cache))
+    say(console, described(images, trial.config.image_size, trial.config.composition))
+    say(console, outline_of([trial.config]))
+    if how.dry_run:
+        show_trial(trial, wish.data, spec(parse_op("crop", op_defaults(wish))), cache, out, console)
         return 0
-    return _train(trial, images, specs, out, console, retry_failed, rank_timeout, keep_encoder=keep_encoder)
+    return _train(trial, images, specs, out, console, how.retry_failed, wish.rank_timeout, keep_encoder=keep_encoder)
 
 
 def _train(
@@ -175,9 +147,7 @@ def evaluate(
     directory: Annotated[Path, typer.Argument(help="The directory of a sweep or of `ablate train`", metavar="DIR")],
     protocol: Annotated[
         str,
-        typer.Option(
-            help="Comma-separated: linear, sgd, knn, rotation, rankme, alignment; of the projection as in linear@z"
-        ),
+        typer.Option(help="linear, sgd, knn, rotation, rankme, alignment; of z as in linear@z; comma-separated"),
     ],
     device: Annotated[
         str | None, typer.Option(help="auto, cpu or cuda", show_default="what each encoder was trained on")

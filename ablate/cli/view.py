@@ -142,7 +142,7 @@ def recommend(
 
     found = advice.recommend(directory, metric)
     if confirm:
-        code = _confirm(found.choice, seeds or 3, workers, cache, retry_failed, dry_run)
+        code = _confirm(found.choice, seeds or 3, options.Running(None, workers, cache, retry_failed, dry_run))
         if dry_run:
             return code
         found = advice.recommend(directory, metric)
@@ -167,11 +167,9 @@ def recommend(
     return 0
 
 
-def _confirm(
-    choice: Choice, seeds: int, workers: int | None, cache: str | None, retry_failed: bool, dry_run: bool
-) -> int:
+def _confirm(choice: Choice, seeds: int, how: options.Running) -> int:
+    from ablate.cli.sweep import launch
     from ablate.data import cache_dir
-    from ablate.launch.start import run_here, submit
     from ablate.planning.images import images_of
     from ablate.report.recommend import to_confirm
     from ablate.sweep.confirm import CONFIRMATION, confirmation
@@ -180,11 +178,8 @@ def _confirm(
     if experiment.shared.branches == "two":
         raise UsageError(f"{directory} is a two-branch sweep already: there is nothing to confirm")
     planned = confirmation(experiment, to_confirm(choice), seeds, command_line())
-    where = cache_dir(cache)
-    images = str(images_of(experiment, where))
-    if experiment.slurm:
-        return submit(directory / CONFIRMATION, planned, images, where, retry_failed, dry_run)
-    return run_here(directory / CONFIRMATION, planned, images, where, workers, retry_failed, dry_run)
+    images = str(images_of(experiment, cache_dir(how.cache)))
+    return launch(directory / CONFIRMATION, planned, images, how)
 
 
 def export(

@@ -26,6 +26,9 @@ Ratio = Annotated[float, Field(ge=0.01, le=100)]
 LATER = "later"
 """Marks a field that earlier records lack: its default is what they had, and it is hashed only when it differs."""
 
+GIVEN = "given"
+"""Marks a field of a trial that is no setting: it is given by other words of the description, or found out."""
+
 RECORDED = {"recorded": True}
 """The validation context of what is read from a sweep's directory: it may hold what was allowed when it was written."""
 

@@ -8,21 +8,36 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import tomli_w
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from ablate.config.base import LARGEST_SEED, Branches, Model
+from ablate.config.option import GRID, PREVIEW, SEARCH, TRAIN, Option
+from ablate.config.settable import SETTABLE, schema_of
 from ablate.config.trial import Reference
-from ablate.errors import UsageError, nearest, unknown
+from ablate.errors import UsageError, expanded, nearest, unknown
 
 Scalar = bool | int | float | str | list[float]
 Values = list[Scalar] | dict[str, Scalar | dict[str, Scalar]]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 MOST_SEEDS = 1000
+DEVICES = ("auto", "cpu", "cuda")
 WHOLE = {"image_size", "threads", "world_size"}
 """Settings that all trials of a sweep share: they decide how images are stored and what a worker of it is."""
+
+
+def _absolute(data: str) -> str:
+    """A data set's name with its path written out, so that it holds from any directory."""
+    name, _, path = data.partition(":")
+    return f"{name}:{expanded(path).absolute()}" if path and name != "glyphs" else data
+
+
+def _device(name: object) -> object:
+    if name not in DEVICES:
+        raise unknown("device", str(name), DEVICES)
+    return name
 
 
 class ExperimentFile(Model):
@@ -32,48 +47,129 @@ class ExperimentFile(Model):
     ``compositions``, at every point of the axes, with every seed, and the ``references`` once per seed.
     """
 
-    data: Annotated[str, Field(description="glyphs, cifar10:PATH, cifar100:PATH, stl10:PATH or folder:PATH")] = "glyphs"
-    eval_data: Annotated[str | None, Field(description="a labelled set to evaluate on instead")] = None
-    labels: Annotated[float | None, Field(description="fraction of the training images that keep their label")] = None
-    short_side: Annotated[int | None, Field(description="pixels at which a folder's images are stored")] = None
-    skip_corrupt: Annotated[bool, Field(description="leave out files that are unreadable or would be damaged")] = False
-    preset: Annotated[str | None, Field(description="the default values; by data set and image size if absent")] = None
-    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="what trials run on")] = "auto"
-    compile: Annotated[Literal["auto", "on", "off"], Field(description="torch.compile")] = "auto"
-    branches: Annotated[Branches, Field(description="one: only one view is augmented, as in Figure 5")] = "one"
-    ops: Annotated[list[str], Field(description="the ops of the grid, as in color(strength=0.5)")] = []
-    order: Annotated[Literal[2, 3], Field(description="3: also every triple of different ops")] = 2
-    unordered: Annotated[bool, Field(description="only one order of every pair and triple")] = False
-    pairs_with: Annotated[list[str], Field(description="only pairs and triples with one of these ops")] = []
+    data: Annotated[
+        str,
+        Option("Images", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
+        Field(description="glyphs, cifar10:PATH, cifar100:PATH, stl10:PATH or folder:PATH"),
+        AfterValidator(_absolute),
+    ] = "glyphs"
+    eval_data: Annotated[
+        str | None,
+        Option("Images", default="the same as --data"),
+        Field(description="A labelled set to evaluate on instead"),
+        AfterValidator(lambda data: _absolute(data) if data else None),
+    ] = None
+    labels: Annotated[
+        float | None,
+        Option("Images", default="1"),
+        Field(description="Fraction of the training images that keep their label"),
+    ] = None
+    short_side: Annotated[
+        int | None,
+        Option("Images", default="the training size, above 64 px divided by 0.875"),
+        Field(description="Pixels of the short side at which a folder's images are stored"),
+    ] = None
+    skip_corrupt: Annotated[
+        bool,
+        Option("Images", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
+        Field(description="Leave out files that are unreadable or would be damaged"),
+    ] = False
+    preset: Annotated[
+        str | None,
+        Option("Training", default="by data set and image size", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
+        Field(
+            description="Default values: laptop (for CPUs), cifar10-fast, cifar10-readme@2 or -paper@2, "
+            "imagenet-readme@2 or -paper@2, glyphs"
+        ),
+    ] = None
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        BeforeValidator(_device),
+        Option("Running", text=True),
+        Field(description="What trials run on: auto, cpu or cuda"),
+    ] = "auto"
+    compile: Annotated[
+        Literal["auto", "on", "off"],
+        Option("Training"),
+        Field(description="torch.compile; auto: for trials of 2000 steps and more on a GPU"),
+    ] = "auto"
+    branches: Annotated[
+        Branches,
+        Option("What is compared", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
+        Field(description="one: only one view is augmented, as in Figure 5"),
+    ] = "one"
+    ops: Annotated[
+        list[str],
+        Option("What is compared", listed=True, commands=(GRID, SEARCH, PREVIEW)),
+        Field(description="Ops to compose, such as crop or color(strength=0.5)"),
+    ] = []
+    order: Annotated[
+        Literal[2, 3],
+        Option("What is compared", commands=(GRID,)),
+        Field(description="3: also every ordered triple of different ops, k(k-1)(k-2) of them"),
+    ] = 2
+    unordered: Annotated[
+        bool,
+        Option("What is compared", commands=(GRID,)),
+        Field(description="Only one order of every pair and triple: half the pairs"),
+    ] = False
+    pairs_with: Annotated[
+        list[str],
+        Option("What is compared", metavar="OPS", listed=True, commands=(GRID,)),
+        Field(description="Only pairs and triples with one of these ops"),
+    ] = []
     compositions: Annotated[
         list[str] | dict[str, str],
-        Field(description="compositions beside the grid, as in crop+color+blur; a table names them"),
+        Option("What is compared", ("--include",), metavar="COMPOSITIONS", listed=True, commands=(GRID,)),
+        Field(description="Compositions beside the grid, as in crop+color+blur"),
     ] = []
-    prune: Annotated[bool, Field(description="train only the best cells to the end, by validation kNN at rungs")] = (
-        False
-    )
-    references: Annotated[list[Reference], Field(description="trained and evaluated beside the cells")] = ["untrained"]
+    prune: Annotated[
+        bool,
+        Option("What is compared", commands=(GRID, SEARCH)),
+        Field(
+            description="Stop what falls behind early, by validation kNN: 38 % of the training or more; docs/pruning.md"
+        ),
+    ] = False
+    references: Annotated[list[Reference], Field(description="Trained and evaluated beside the cells")] = ["untrained"]
     seeds: Annotated[
         Annotated[int, Field(ge=1, le=MOST_SEEDS, strict=True)] | Annotated[list[Seed], Field(min_length=1)],
-        Field(description="how many, from 0, or a list"),
+        Field(description="How many, from 0, or a list"),
     ] = 1
-    protocol: Annotated[list[str], Field(description="how encoders are evaluated: linear, knn, linear@z, ...")] = []
-    keep_encoders: Annotated[Literal["all", "best", "none"], Field(description="trained encoders to keep")] = "none"
+    protocol: Annotated[
+        list[str],
+        Option("Evaluation", default="linear,knn; without labels rotation,rankme,alignment", listed=True),
+        Field(description="linear, sgd, knn, online, rotation, rankme, alignment; of z as in linear@z"),
+    ] = []
+    keep_encoders: Annotated[
+        Literal["all", "best", "none"],
+        Option("Evaluation", commands=(GRID,)),
+        Field(description="Keep trained encoders in DIR/encoders, as safetensors"),
+    ] = "none"
     rank_timeout: Annotated[
-        float, Field(gt=0, description="seconds until a silent process of a trial counts as dead")
+        float,
+        Option("Running", least=1, commands=(GRID, TRAIN)),
+        Field(gt=0, description="Seconds until a silent process of a trial counts as dead"),
     ] = 600.0
-    set: Annotated[dict[str, Scalar], Field(description="settings of all trials, as --set takes them")] = {}
+    set: Annotated[dict[str, Scalar], Field(description="Settings of all trials, as --set takes them")] = {}
     axes: Annotated[
         dict[str, Values],
         Field(
-            description="by setting, the values that are tried, a list or a table that names them; a table under any "
+            description="By setting, the values that are tried, a list or a table that names them; a table under any "
             "other name gives several settings per value"
         ),
     ] = {}
-    zip: Annotated[list[list[str]], Field(description="axes that go hand in hand instead of multiplying")] = []
+    zip: Annotated[list[list[str]], Field(description="Axes that go hand in hand instead of multiplying")] = []
     exclude: Annotated[
-        list[dict[str, Scalar]], Field(description="points that are left out: by axis, or composition, a value")
+        list[dict[str, Scalar]], Field(description="Points that are left out: by axis, or composition, a value")
     ] = []
+
+    @field_validator("set")
+    @classmethod
+    def _known(cls, settings: dict[str, Scalar]) -> dict[str, Scalar]:
+        for name in settings:
+            if name not in SETTABLE:
+                raise unknown("setting", name, sorted(SETTABLE))
+        return settings
 
     @field_validator("axes")
     @classmethod
@@ -102,6 +198,14 @@ class ExperimentFile(Model):
             raise ValueError("zip: an axis is named twice")
         return self
 
+    def at(self, settings: Mapping[str, Any]) -> ExperimentFile:
+        """The same with ``settings`` of all trials, ``branches`` among them, in place of those of these names."""
+        further = {name: value for name, value in settings.items() if name != "branches"}
+        branches = settings.get("branches", self.branches)
+        if branches not in get_args(Branches):
+            raise UsageError(f"axes.branches: branches must be one or two, not {branches!r}")
+        return self.model_copy(update={"set": {**self.set, **further}, "branches": branches})
+
     @property
     def seed_list(self) -> list[int]:
         """The seeds themselves."""
@@ -124,12 +228,8 @@ class Point:
         return ", ".join(f"{name}={value}" for name, value in self.values.items())
 
 
-def points(file: ExperimentFile, settable: Sequence[str]) -> list[Point]:
+def points(file: ExperimentFile) -> list[Point]:
     """Every combination of the axes' values, the first axis outermost; none where there are no axes.
-
-    Args:
-        file: the experiment.
-        settable: the settings that there are.
 
     Raises:
         UsageError: an unknown setting, one that is set twice, one that a whole sweep shares, an exclusion of what there
@@ -138,7 +238,7 @@ def points(file: ExperimentFile, settable: Sequence[str]) -> list[Point]:
     if not file.axes:
         _check_exclusions(file, {})
         return []
-    choices = {name: _choices(name, values, settable) for name, values in file.axes.items()}
+    choices = {name: _choices(name, values) for name, values in file.axes.items()}
     _check_set_once(file, choices)
     _check_exclusions(file, choices)
     zipped = {name: group for group in file.zip for name in group}
@@ -154,7 +254,7 @@ def points(file: ExperimentFile, settable: Sequence[str]) -> list[Point]:
     return kept
 
 
-def _choices(name: str, values: Values, settable: Sequence[str]) -> dict[str, dict[str, Scalar]]:
+def _choices(name: str, values: Values) -> dict[str, dict[str, Scalar]]:
     """By what a value is called, the settings that it means."""
     if name in WHOLE or name in {"data", "eval_data", "labels", "preset", "device", "seeds", "seed"}:
         raise UsageError(
@@ -162,10 +262,10 @@ def _choices(name: str, values: Values, settable: Sequence[str]) -> dict[str, di
         )
     if name in {"composition", "compositions", "ops"}:
         raise UsageError(f"axes.{name}: compositions multiply with the axes by themselves; list them as compositions")
-    is_setting = name in settable or name == "branches"
+    is_setting = name in SETTABLE or name == "branches"
     if isinstance(values, list):
         if not is_setting:
-            raise unknown("axis", name, [*sorted({*settable} - WHOLE), "branches"])
+            raise unknown("axis", name, [*sorted({*SETTABLE} - WHOLE), "branches"])
         named = {shown(value): {name: value} for value in values}
         if len(named) < len(values):
             raise UsageError(f"axes.{name}: a value is listed twice")
@@ -174,15 +274,15 @@ def _choices(name: str, values: Values, settable: Sequence[str]) -> dict[str, di
     for called, value in values.items():
         if not isinstance(value, dict):
             if not is_setting:
-                raise unknown("axis", name, [*sorted({*settable} - WHOLE), "branches"])
+                raise unknown("axis", name, [*sorted({*SETTABLE} - WHOLE), "branches"])
             found[called] = {name: value}
             continue
         for setting in value:
             if setting in WHOLE:
                 raise UsageError(f"axes.{name}.{called}: all trials of a sweep share {setting}; set it under [set]")
-            if setting not in settable and setting != "branches":
+            if setting not in SETTABLE and setting != "branches":
                 raise UsageError(
-                    f"axes.{name}.{called}: unknown setting {setting!r}{nearest(setting, [*settable, 'branches'])}"
+                    f"axes.{name}.{called}: unknown setting {setting!r}{nearest(setting, [*SETTABLE, 'branches'])}"
                 )
         found[called] = value
     return found
@@ -231,7 +331,7 @@ def _point(file: ExperimentFile, row: Sequence[tuple[str, str, dict[str, Scalar]
     return Point(values, settings, tuple(str(exclusion["composition"]) for exclusion in matching))
 
 
-def read(path: Path, changes: Sequence[str] = (), settable: Sequence[str] = ()) -> ExperimentFile:
+def read(path: Path, changes: Sequence[str] = ()) -> ExperimentFile:
     """The experiment in a TOML file, with ``changes``: ``epochs=5`` (a setting), ``seeds=3``, ``axes.temperature=[1]``.
 
     Raises:
@@ -246,11 +346,11 @@ def read(path: Path, changes: Sequence[str] = (), settable: Sequence[str] = ()) 
     except ValueError as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
     for change in changes:
-        _change(content, change, settable)
+        _change(content, change)
     return validated(content, str(path))
 
 
-def _change(content: dict[str, Any], change: str, settable: Sequence[str]) -> None:
+def _change(content: dict[str, Any], change: str) -> None:
     name, equals, text = change.partition("=")
     name, text = name.strip(), text.strip()
     if not equals:
@@ -260,7 +360,7 @@ def _change(content: dict[str, Any], change: str, settable: Sequence[str]) -> No
     except ValueError:
         value = text  # a bare word
     group, _, axis = name.partition(".")
-    if name in settable:
+    if name in SETTABLE:
         if name in content.get("axes", {}):
             raise UsageError(f"--set {name}: it is an axis of the experiment; --set axes.{name}=[...] gives its values")
         content.setdefault("set", {})[name] = value
@@ -269,15 +369,15 @@ def _change(content: dict[str, Any], change: str, settable: Sequence[str]) -> No
     elif name in ExperimentFile.model_fields:
         content[name] = value
     else:
-        raise unknown("setting", name, sorted({*settable, *ExperimentFile.model_fields}))
+        raise unknown("setting", name, sorted({*SETTABLE, *ExperimentFile.model_fields}))
 
 
-def validated(content: Mapping[str, Any], place: str) -> ExperimentFile:
-    """``content`` as an experiment; UsageError with ``place`` and the key for what is not allowed."""
+def validated(content: Mapping[str, Any], place: str = "") -> ExperimentFile:
+    """``content`` as an experiment; UsageError with ``place``, if any, and the key for what is not allowed."""
     try:
         return ExperimentFile.model_validate(content)
     except ValidationError as error:
-        raise UsageError(f"{place}: {_sentence(error)}") from None
+        raise UsageError(f"{place}: {_sentence(error)}" if place else _sentence(error)) from None
 
 
 def _sentence(error: ValidationError) -> str:
@@ -290,7 +390,11 @@ def _sentence(error: ValidationError) -> str:
         return f"unknown key {name!r}; allowed: {', '.join(allowed)}{nearest(name, allowed)}"
     if problem["type"] == "value_error":
         return message
-    where = ".".join(part for part in parts if part.isidentifier() and part not in {"list", "dict", "int"}) or name
+    if name == "set" and len(parts) > 1:
+        scalar = "a number, a word, true or false, or a list of numbers"
+        return f"{parts[1]}: a setting is {scalar}, not {problem['input']!r}"
+    kinds = {"list", "dict", "bool", "int", "float", "str"}  # of a union, which pydantic names too
+    where = ".".join(part for part in parts if part.replace(".", "").isidentifier() and part not in kinds) or name
     value = problem["input"]
     if problem["type"] == "literal_error":
         near = nearest(str(value), problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "))
@@ -307,11 +411,12 @@ def to_toml(file: ExperimentFile, command: str) -> str:
     return HEADER.format(command=command.replace("\n", " ")) + tomli_w.dumps(content)
 
 
-def json_schema(settable: Sequence[str]) -> str:
+def json_schema() -> str:
     """The JSON schema of experiment files, for editors: all keys, and the settings that ``[set]`` and axes can name."""
     schema = ExperimentFile.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "ablate experiment"
     known = schema["properties"]
-    known["set"]["propertyNames"] = {"enum": sorted(settable)}
+    known["set"]["properties"] = {name: schema_of(field) for name, field in sorted(SETTABLE.items())}
+    known["set"]["propertyNames"] = {"enum": sorted(SETTABLE)}
     return json.dumps(schema, indent=1) + "\n"

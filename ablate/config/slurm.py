@@ -12,6 +12,10 @@ from pydantic import (
 )
 
 from ablate.config.base import Count, Model
+from ablate.config.option import Option
+
+JOBS = "With --launcher slurm (your own defaults: ~/.config/ablate/slurm.toml)"
+"""The heading of help under which the options of jobs stand."""
 
 
 def minutes(value: Any) -> Any:
@@ -47,31 +51,73 @@ OneLine = Annotated[str, AfterValidator(_one_line)]
 class Slurm(Model):
     """How trials become jobs, and what each job asks of the cluster; none of it is part of a trial's key.
 
-    ``time`` is in minutes. ``nodes``: that one trial spans. ``gpus``: of a job on each of its nodes. ``per_gpu`` trials
-    run side by side on one GPU, ``workers`` in a job without GPUs. ``trials_per_job`` None: as few as the limits
-    allow, but one for every trial that runs side by side. ``max_parallel``: jobs of one submission at a time.
-    ``grace``: seconds before the time limit, at most a third of it, at which a job saves and requeues itself.
-    ``setup``: shell lines before Python starts. ``container``: a command that Python is run by. ``extra``: further
-    sbatch options, by their long names.
+    ``time`` is in minutes. ``workers`` trials run side by side in a job without GPUs. ``trials_per_job`` None: as few
+    as the limits allow, but one for every trial that runs side by side. ``max_parallel`` is that of one submission.
+    ``grace`` is at most a third of the time limit, see :attr:`warning`.
     """
 
-    partition: OneLine | None = None
-    account: OneLine | None = None
-    qos: OneLine | None = None
-    time: Annotated[Count, BeforeValidator(minutes)] = 240
-    nodes: Count = 1
-    gpus: Annotated[int, Field(ge=0, strict=True)] = 0
-    cpus: Count = 1
-    memory: Annotated[str, AfterValidator(_memory)] | None = None
-    constraint: OneLine | None = None
-    setup: tuple[OneLine, ...] = ()
-    container: OneLine | None = None
-    extra: dict[str, Annotated[int, Field(strict=True)] | Literal[True] | OneLine] = {}
-    trials_per_job: Count | None = None
-    per_gpu: Count = 1
+    partition: Annotated[OneLine | None, Option(JOBS, default="the cluster's"), Field(description="Where jobs run")] = (
+        None
+    )
+    account: Annotated[OneLine | None, Option(JOBS, default="yours"), Field(description="Who is charged")] = None
+    qos: Annotated[OneLine | None, Option(JOBS, default="yours"), Field(description="Quality of service")] = None
+    time: Annotated[
+        Count,
+        BeforeValidator(minutes),
+        Option(JOBS, default="4:00:00", text=True),
+        Field(
+            description="Of a job: 90 (minutes), 2:30:00, 1-12:00:00; a job that reaches it goes on in the queue",
+        ),
+    ] = 240
+    nodes: Annotated[Count, Option(JOBS), Field(description="Nodes that one trial spans")] = 1
+    gpus: Annotated[
+        int,
+        Option(JOBS, default="those of a trial"),
+        Field(ge=0, strict=True, description="GPUs of a job, on each node; its trials run on them"),
+    ] = 0
+    cpus: Annotated[
+        Count, Option(JOBS, default="one per thread"), Field(description="Cores of a job, on each node")
+    ] = 1
+    memory: Annotated[
+        Annotated[str, AfterValidator(_memory)] | None,
+        Option(JOBS, ("--mem",), default="the cluster's"),
+        Field(description="Memory of a job, on each node: 32G"),
+    ] = None
+    constraint: Annotated[
+        OneLine | None, Option(JOBS), Field(description="Features of nodes, as sbatch takes them")
+    ] = None
+    setup: Annotated[
+        tuple[OneLine, ...],
+        Option(JOBS, metavar="LINE"),
+        Field(description="Shell line before Python starts: module load cuda; may be repeated"),
+    ] = ()
+    container: Annotated[
+        OneLine | None,
+        Option(JOBS),
+        Field(description="Command that runs Python: apptainer exec --nv image.sif [python3]"),
+    ] = None
+    extra: Annotated[
+        dict[str, Annotated[int, Field(strict=True)] | Literal[True] | OneLine],
+        Option(JOBS, ("--sbatch",), metavar="NAME=VALUE"),
+        Field(description="Any other option of sbatch: reservation=lab; may be repeated"),
+    ] = {}
+    trials_per_job: Annotated[
+        Count | None,
+        Option(JOBS, default="as few as the cluster's limits allow"),
+        Field(description="Trials that a job runs, one after the other or side by side"),
+    ] = None
+    per_gpu: Annotated[Count, Option(JOBS), Field(description="Trials side by side on one GPU")] = 1
     workers: Count = 1
-    max_parallel: Count | None = None
-    grace: Annotated[int, Field(ge=10, strict=True)] = 90
+    max_parallel: Annotated[Count | None, Option(JOBS, default="no limit"), Field(description="Jobs at a time")] = None
+    grace: Annotated[
+        int,
+        Option(JOBS),
+        Field(
+            ge=10,
+            strict=True,
+            description="Seconds before the time limit at which a job saves and goes back into the queue",
+        ),
+    ] = 90
 
     @property
     def warning(self) -> int:

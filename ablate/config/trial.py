@@ -20,9 +20,12 @@ from pydantic import (
     model_validator,
 )
 
-from ablate.config.base import LATER, RECORDED, Area, Branches, Count, Fraction, Model, OpSpec, Ratio
+from ablate.config.base import GIVEN, LATER, RECORDED, Area, Branches, Count, Fraction, Model, OpSpec, Ratio
+from ablate.config.option import GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.errors import nearest
 
+MIN_SIZE, MAX_SIZE = 8, 2048
+"""Pixels of a training image."""
 SMALL_IMAGE = 64
 """Pixels. Up to here encoders have the small-image stem and images are stored and evaluated whole."""
 
@@ -64,11 +67,17 @@ class Encoder(Model):
     not ours, ``weights`` the weights that a ``module:function`` loads (:func:`ablate.simclr.foreign.loaded_weights`).
     """
 
-    name: str = "resnet18"
+    name: Annotated[
+        str,
+        Option("Training", ("--encoder",), default="the preset's"),
+        Field(
+            description="resnet8, 18, 34, 50 or 101, wider as in resnet50x2; timm:NAME; module:function for your own"
+        ),
+    ] = "resnet18"
     width: Count = 64
-    code: Annotated[str, LATER] = ""
+    code: Annotated[str, LATER, GIVEN] = ""
     zero_init_residual: Annotated[bool, LATER] = False
-    weights: Annotated[str, LATER] = ""
+    weights: Annotated[str, LATER, GIVEN] = ""
 
     @property
     def is_foreign(self) -> bool:
@@ -118,7 +127,11 @@ class Head(Model):
 class Optimiser(Model):
     """``lr`` is the peak learning rate itself, already scaled to the batch size; adamw has no ``momentum``."""
 
-    name: Literal["sgd", "adamw", "lars"] = "sgd"
+    name: Annotated[
+        Literal["sgd", "adamw", "lars"],
+        Option("Training", ("--optimizer",), default="the preset's", text=True),
+        Field(description="sgd, adamw or lars; a change to sgd or adamw needs --set lr_base"),
+    ] = "sgd"
     lr: Annotated[float, Field(ge=1e-30, le=1e30)] = 0.03
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Field(ge=0, le=1e3)] = 5e-4
@@ -145,27 +158,59 @@ class TrialConfig(Model):
     of a one-branch pair share; two-branch pairs have none.
     """
 
-    composition: tuple[OpSpec, ...]
-    branches: Branches = "one"
+    composition: Annotated[tuple[OpSpec, ...], GIVEN]
+    branches: Annotated[Branches, GIVEN] = "one"
     base: Base | None = Base()
-    data: DataIdentity
-    image_size: Count = 32
-    objective: Objective = "simclr"
+    data: Annotated[DataIdentity, GIVEN]
+    image_size: Annotated[
+        Count,
+        Option(
+            "Images",
+            ("--size",),
+            default="the images' own, at most 224",
+            least=MIN_SIZE,
+            commands=(GRID, SEARCH, TRAIN, PREVIEW),
+        ),
+        Field(description="Training image size in pixels"),
+    ] = 32
+    objective: Annotated[
+        Objective,
+        Option("Training", text=True, commands=(GRID, TRAIN)),
+        Field(description="simclr, or supervised: cross-entropy, same everything else"),
+    ] = "simclr"
     encoder: Encoder = Encoder()
     head: Head = Head()
-    epochs: Annotated[int, Field(ge=0, strict=True)] = 100
+    epochs: Annotated[
+        int,
+        Option("Training", default="the preset's", least=1),
+        Field(ge=0, strict=True, description="Training epochs"),
+    ] = 100
     warmup_epochs: Annotated[float, Field(ge=0)] = 10
-    batch_size: Annotated[int, Field(ge=2, strict=True)] = 256
+    batch_size: Annotated[
+        int,
+        Option("Training", default="the preset's"),
+        Field(ge=2, strict=True, description="Images per batch, over all processes"),
+    ] = 256
     temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 0.5
     optimiser: Optimiser = Optimiser()
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Annotated[Literal["cpu", "cuda"], GIVEN] = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
     memory_format: Literal["channels_last", "contiguous"] = "channels_last"
     threads: Count = 1
     loss_scale: Annotated[float, Field(ge=1e-6, le=1e6), LATER] = 1.0
-    micro_batch: Annotated[Count | None, LATER] = None
-    world_size: Annotated[Count, LATER] = 1
-    compile: Annotated[bool, LATER] = False
+    micro_batch: Annotated[
+        Count | None,
+        LATER,
+        Option("Training", default="the batch size", commands=(GRID, TRAIN)),
+        Field(description="Encode at most so many images at once: batches beyond memory"),
+    ] = None
+    world_size: Annotated[
+        Count,
+        LATER,
+        Option("Running", ("--world-size", "--gpus-per-trial"), commands=(GRID,)),
+        Field(description="Processes, or GPUs, per trial"),
+    ] = 1
+    compile: Annotated[bool, LATER, GIVEN] = False
 
     @model_validator(mode="wrap")
     @classmethod

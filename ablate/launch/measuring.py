@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ablate.config.experiment import ExperimentFile
 from ablate.config.sweep import Experiment, Trial
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Images, Split, read_entry
@@ -21,7 +22,7 @@ from ablate.launch.estimate import chosen_cells, conclude, costly, measure, tria
 from ablate.launch.oom import limit_own
 from ablate.launch.worker import own_stdout
 from ablate.ops.pair import TransformPair
-from ablate.planning.settings import Request, shared_config
+from ablate.planning.settings import shared_config
 from ablate.simclr.trainer import Trainer
 from ablate.sweep.plan import load_experiment
 
@@ -104,8 +105,10 @@ def _warm_up(config: TrialConfig) -> None:
 
 def _laptop(experiment: Experiment) -> TrialConfig:
     shared = experiment.shared
-    request = Request(data=experiment.data, branches=shared.branches, device="cpu", preset="laptop")
-    return shared_config(request, shared.data)
+    wish = ExperimentFile(
+        data=experiment.data, branches=shared.branches, device="cpu", preset="laptop", compositions=["none"]
+    )
+    return shared_config(wish, shared.data)
 
 
 def _noise(config: TrialConfig) -> DataSet:

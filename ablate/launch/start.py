@@ -1,4 +1,4 @@
-"""The launchers, as ``ablate grid`` uses them: run here, or submit jobs, and report; or say what it would be."""
+"""The launchers, as ``ablate grid`` uses them: run here, or submit jobs; or say what it would be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ablate.config.trial import TrialConfig
 from ablate.console import counted, make_console, say
 from ablate.files import names_in
 from ablate.launch.dry_run import show_cost, show_plan
-from ablate.launch.local import INTERRUPTED, run_sweep
+from ablate.launch.local import run_sweep
 from ablate.launch.pool import default_devices
 from ablate.launch.room import refuse_without_room, room_for, room_of
 from ablate.launch.slurm.dry_run import show_submission
@@ -42,7 +42,7 @@ def run_here(
     *,
     cost_first: bool = False,
 ) -> int:
-    """Run what is missing on this machine, and report; returns the exit code. ``images`` says what they are.
+    """Run what is missing on this machine; returns the exit code. ``images`` says what they are.
 
     With ``cost_first`` what it takes is measured and said before it begins.
     """
@@ -60,12 +60,7 @@ def run_here(
         say(console, summary(trials, state, retry_failed))
         show_cost(whole, state, devices, cache, retry_failed, console)
     _check_room(directory, whole, len(devices), cache, console)
-    code = run_sweep(directory, experiment, cache, devices, retry_failed, console)
-    if code != INTERRUPTED:
-        from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
-
-        write_report(directory).show(console)
-    return code
+    return run_sweep(directory, experiment, cache, devices, retry_failed, console)
 
 
 def _check_room(directory: Path, experiment: Experiment, workers: int, cache: Path, console: Console) -> None:
@@ -173,7 +168,7 @@ class Cluster:
 
 
 def submit(directory: Path, experiment: Experiment, images: str, cache: Path, retry_failed: bool, dry_run: bool) -> int:
-    """Submit what is missing to the cluster, and report on what is there; returns the exit code.
+    """Submit what is missing to the cluster; returns the exit code.
 
     Where cells are pruned it waits: for the jobs up to a rung, and for those of the cells that go on.
     """
@@ -187,11 +182,5 @@ def submit(directory: Path, experiment: Experiment, images: str, cache: Path, re
     if experiment.prune:
         say(console, "trials wait for each other at rungs, and this command for their jobs; the same again goes on")
         with training_there(directory, cache, retry_failed, console) as train:
-            code = train(experiment)
-    else:
-        code = submit_sweep(directory, experiment, cache, retry_failed, console)
-    if any((directory / "trials").glob("[!.]*.json")):
-        from ablate.report import write_report
-
-        write_report(directory).show(console)
-    return code
+            return train(experiment)
+    return submit_sweep(directory, experiment, cache, retry_failed, console)

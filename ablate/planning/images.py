@@ -9,6 +9,7 @@ import torch
 from rich.progress import Progress
 
 from ablate.config.base import OpSpec
+from ablate.config.experiment import ExperimentFile
 from ablate.config.sweep import Experiment
 from ablate.console import make_console, say
 from ablate.data import DataSet, Images, Resident, native_size, prepare, read_entry, side_of_files
@@ -17,24 +18,23 @@ from ablate.data.sides import stored_side
 from ablate.errors import UsageError
 from ablate.evaluation.features import unaugmented
 from ablate.ops import from_spec, without_effect
-from ablate.planning.request import with_data
-from ablate.planning.settings import Request, image_size
+from ablate.planning.settings import image_size
 
 SAMPLE = 8  # images on which ops are tried
 SQUARE = 0.9  # of an image's area: where its centre square is less, that is said
 THIRD = 0.334  # of the area: files that are longer than 3 : 1 are stored without their ends, so it may be less
 
 
-def about_size(request: Request) -> str | None:
+def about_size(wish: ExperimentFile) -> str | None:
     """What the training size does to the images: it enlarges them, or leaves much of large files away; else None."""
-    size, side, is_folder = image_size(request), side_of_files(request.data), request.data.startswith("folder:")
+    size, side, is_folder = image_size(wish), side_of_files(wish.data), wish.data.startswith("folder:")
     if side is None:
         return None
-    stored = request.short_side or (stored_side(size) if is_folder else size)
+    stored = wish.short_side or (stored_side(size) if is_folder else size)
     if stored > side:
-        best = f"; --size {native_size(request.data)} would not enlarge them" if is_folder else ""
+        best = f"; --size {native_size(wish.data)} would not enlarge them" if is_folder else ""
         return f"images of {side} px are enlarged to {stored} px{best}"
-    if is_folder and request.short_side is None and side >= 2 * stored:
+    if is_folder and wish.short_side is None and side >= 2 * stored:
         return (
             f"images of {side} px are stored at {stored} px, from which crops are taken: small crops are blurred; "
             f"--short-side {min(side, 2 * stored)} keeps more of them"
@@ -55,7 +55,7 @@ def about_shape(images: Images) -> str | None:
     )
 
 
-def prepare_images(request: Request, cache: Path, skip_corrupt: bool) -> DataSet:
+def prepare_images(wish: ExperimentFile, cache: Path) -> DataSet:
     """The data set, decoded into the cache with a progress bar if that takes work.
 
     What was left out, and what was done to images beyond resizing, is said.
@@ -68,16 +68,16 @@ def prepare_images(request: Request, cache: Path, skip_corrupt: bool) -> DataSet
             bar.update(task, completed=done, total=total, visible=True)
 
         data = prepare(
-            request.data,
+            wish.data,
             cache=cache,
-            image_size=image_size(request),
-            short_side=request.short_side,
-            skip_corrupt=skip_corrupt,
-            eval_data=request.eval_data,
-            labels=request.labels,
+            image_size=image_size(wish),
+            short_side=wish.short_side,
+            skip_corrupt=wish.skip_corrupt,
+            eval_data=wish.eval_data,
+            labels=wish.labels,
             progress=show,
         )
-    if about := about_size(request):
+    if about := about_size(wish):
         say(console, about)
     if about := about_shape(data.train.images):
         say(console, about)
@@ -107,9 +107,16 @@ def images_of(experiment: Experiment, cache: Path) -> DataSet:
     try:
         return read_entry(cache, identity.fingerprint)
     except FileNotFoundError:
-        request = Request(experiment.data, experiment.shared.branches, {"image_size": experiment.shared.image_size})
-        request = with_data(request, experiment.eval_data, experiment.labels, experiment.short_side)
-        data = prepare_images(request, cache, skip_corrupt=True)
+        wish = ExperimentFile(
+            data=experiment.data,
+            eval_data=experiment.eval_data,
+            labels=experiment.labels,
+            short_side=experiment.short_side,
+            skip_corrupt=True,
+            compositions=["none"],
+            set={"image_size": experiment.shared.image_size},
+        )
+        data = prepare_images(wish, cache)
     if data.identity.fingerprint != identity.fingerprint:
         raise UsageError(f"the images of {experiment.data} have changed since the sweep: run the sweep again")
     return data

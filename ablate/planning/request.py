@@ -1,69 +1,56 @@
-"""From the words of the command line to a request and a data set, for the commands that train or draw."""
+"""From the words of a command line to a description, and what a description means beside the sweep that is there."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from ablate.config.experiment import ExperimentFile, validated
+from ablate.config.option import option_of
 from ablate.data.folder import named
-from ablate.errors import expanded
-from ablate.planning.settings import Request, check_device, image_size, objective_name, parse_assignments
+from ablate.evaluation.protocols import parse_protocols
+from ablate.ops import split_list
+from ablate.planning.settings import image_size, parse_assignments
 from ablate.sweep.plan import is_sweep, load_experiment
 
 
-def make_request(
-    data: str,
-    branches: Literal["one", "two"],
-    device: str,
-    settings: list[str] | None,
-    preset: str | None = None,
-    *,
-    elsewhere: bool = False,
-    compile: Literal["auto", "on", "off"] = "auto",
-    **flags: Any,
-) -> Request:
-    """A request, with ``flags`` over ``settings``.
+def wish_of(flags: Mapping[str, Any], settings: Sequence[str] | None = None, **further: Any) -> ExperimentFile:
+    """The description that a command's options amount to.
+
+    Args:
+        flags: what was given, by field; lists as the words with commas that they were given as.
+        settings: those of ``--set``, which the flags among ``flags["set"]`` override.
+        further: fields that have no option.
 
     Raises:
-        UsageError: an unknown setting, device or objective.
+        UsageError: an unknown setting or protocol, a list with an empty item, a value that is not allowed.
     """
-    check_device(device, elsewhere)
-    if flags.get("objective"):
-        objective_name(flags["objective"])
-    values = {**parse_assignments(settings or []), **{k: v for k, v in flags.items() if v is not None}}
-    place = _absolute(data)
-    return Request(place, branches, values, device, preset, elsewhere=elsewhere, compile=compile)
+    values = {**parse_assignments(settings or []), **flags.get("set", {})}
+    content = {name: _listed(name, value) for name, value in flags.items()}
+    return validated({**content, **further, "set": values})
 
 
-def with_data(request: Request, eval_data: str | None, labels: float | None, short_side: int | None) -> Request:
-    """``request`` with what is evaluated on, how many labels are kept and how large images are stored."""
-    where = _absolute(eval_data) if eval_data else None
-    return dataclasses.replace(request, eval_data=where, labels=labels, short_side=short_side)
+def _listed(name: str, value: Any) -> Any:
+    """The list that an option's word with commas stands for; any other value as it is."""
+    option = option_of(ExperimentFile.model_fields[name])
+    if not (option and option.listed and isinstance(value, str)):
+        return value
+    return list(parse_protocols(value)) if name == "protocol" else split_list(value, ",")
 
 
-def sized_as_before(request: Request, directory: Path) -> Request:
-    """``request`` at the image size of the sweep in ``directory``, if there is one and no size is asked for.
+def sized_as_before(wish: ExperimentFile, directory: Path) -> ExperimentFile:
+    """``wish`` at the image size of the sweep in ``directory``, if there is one and no size is asked for.
 
     The default follows the images, and was 224 for every folder once: the same command again means the same size.
     """
-    if "image_size" in request.values or not is_sweep(directory):
-        return request
+    if "image_size" in wish.set or not is_sweep(directory):
+        return wish
     size = load_experiment(directory).shared.image_size
-    return request if size == image_size(request) else _with_size(request, size)
+    return wish if size == image_size(wish) else wish.at({"image_size": size})
 
 
-def _with_size(request: Request, size: int) -> Request:
-    return dataclasses.replace(request, values={**request.values, "image_size": size})
-
-
-def _absolute(data: str) -> str:
-    """A data set's name with its path written out, so that it holds from any directory."""
-    name, _, path = data.partition(":")
-    return f"{name}:{expanded(path).absolute()}" if path and name != "glyphs" else data
-
-
-def default_out(data: str, labels: list[str]) -> Path:
+def default_out(data: str, labels: Sequence[str]) -> Path:
     """``results/<data>-<ops>``."""
     kind, _, rest = data.partition(":")
     source = {"folder": named(Path(rest)), "glyphs": f"glyphs-{rest}" if rest else "glyphs"}.get(kind, kind)

@@ -1,4 +1,4 @@
-"""From what a user asked for to a resolved experiment: preset, then ``--set``, then flags; every error one sentence."""
+"""From a description to the configuration of its trials: preset, then its settings; every error one sentence."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import functools
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import torch
 from pydantic import BaseModel, ValidationError
 
 from ablate.compiled import check_compiler, has_compiler
-from ablate.config.base import Branches
+from ablate.config.experiment import DEVICES, ExperimentFile
 from ablate.config.presets import LARS_BASES, LARS_VALUES, NAMED, REPLACED, Preset, Scaling, preset_for, scaled
+from ablate.config.settable import SETTABLE
 from ablate.config.sweep import NamedOp
-from ablate.config.trial import WIDTHS, Base, DataIdentity, Encoder, Head, Objective, Optimiser, TrialConfig
+from ablate.config.trial import MAX_SIZE, MIN_SIZE, WIDTHS, DataIdentity, Encoder, Optimiser, TrialConfig
 from ablate.data import DataSet, native_size
 from ablate.distributed import World
 from ablate.errors import UsageError, nearest, unknown
@@ -29,38 +29,8 @@ from ablate.ops.kornia_adapter import KorniaOp
 from ablate.simclr.foreign import ForeignEncoder, code_version, loaded_weights
 from ablate.simclr.global_bn import make_global
 
-SETTABLE = {
-    *("epochs", "warmup_epochs", "batch_size", "temperature", "image_size", "objective"),
-    *("precision", "memory_format", "threads", "loss_scale", "micro_batch", "world_size", "lr_base", "lr_scaling"),
-    *(f"encoder.{name}" for name in Encoder.model_fields if name not in {"code", "weights"}),
-    *(f"head.{name}" for name in Head.model_fields),
-    *(f"optimiser.{name}" for name in Optimiser.model_fields),
-    *(f"base.{name}" for name in Base.model_fields),
-}
-"""What ``--set`` takes: the fields of a trial, and by which rule its learning rate follows from the batch size."""
-MIN_SIZE, MAX_SIZE = 8, 2048  # pixels
+Device = Literal["cpu", "cuda"]
 COMPILED_FROM = 2000  # optimiser steps of a CUDA trial: above some ten seconds, what compiling takes
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line asked for; ``values`` maps settable names to values, flags already over ``--set``.
-
-    ``eval_data``, ``labels`` and ``short_side`` are those of :func:`ablate.data.prepare`. ``elsewhere``: trials run on
-    other machines, about which this one's hardware says nothing; ``device`` is then not ``auto``. ``compile``: ``on``,
-    ``off`` or ``auto``, see :func:`trial_config`.
-    """
-
-    data: str
-    branches: Branches
-    values: Mapping[str, Any] = field(default_factory=dict)
-    device: str = "auto"
-    preset: str | None = None
-    eval_data: str | None = None
-    labels: float | None = None
-    short_side: int | None = None
-    elsewhere: bool = False
-    compile: Literal["auto", "on", "off"] = "auto"
 
 
 def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
@@ -71,7 +41,8 @@ def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
         name = name.strip()
         if not equals:
             raise UsageError(f"--set takes NAME=VALUE, not {item!r}")
-        check_settable([name])
+        if name not in SETTABLE:
+            raise unknown("setting", name, sorted(SETTABLE))
         try:
             values[name] = ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -79,57 +50,51 @@ def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def check_settable(names: Iterable[str]) -> None:
-    """Raise UsageError for a name that is no setting."""
-    for name in names:
-        if name not in SETTABLE:
-            raise unknown("setting", name, sorted(SETTABLE))
-
-
-def check_device(device: str, elsewhere: bool = False) -> None:
-    """Raise UsageError for an unknown device, or for ``cuda`` without a GPU here, unless it is meant for elsewhere."""
-    if device not in {"auto", "cpu", "cuda"}:
-        raise unknown("device", device, ["auto", "cpu", "cuda"])
-    if device == "cuda" and not elsewhere and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch sees no CUDA device here; allowed here: cpu")
-
-
-def resolve_device(device: str) -> str:
+def resolve_device(device: str) -> Device:
     """``auto`` is CUDA where torch sees a GPU, else the CPU.
 
     Raises:
         UsageError: an unknown device, or ``cuda`` without a GPU.
     """
-    check_device(device)
+    if device not in DEVICES:
+        raise unknown("device", device, DEVICES)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no CUDA device here; allowed here: cpu")
     return "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
 
 
-def image_size(request: Request) -> int:
+def image_size(wish: ExperimentFile) -> int:
     """The training size in pixels: asked for, else the data set's own; no larger than the preset has it."""
-    size = request.values.get("image_size")
+    size = wish.set.get("image_size")
     if size is None:
-        own, named = native_size(request.data), NAMED.get(request.preset or "")
+        own, named = native_size(wish.data), NAMED.get(wish.preset or "")
         return min(own, named.largest) if named and named.largest else own
     if not isinstance(size, int) or isinstance(size, bool) or not MIN_SIZE <= size <= MAX_SIZE:
         raise UsageError(f"the image size must be a whole number of pixels from {MIN_SIZE} to {MAX_SIZE}, not {size!r}")
     return size
 
 
-def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
+def shared_config(wish: ExperimentFile, data: DataIdentity, elsewhere: Device | None = None) -> TrialConfig:
     """The resolved configuration that all cells share, with an empty composition.
+
+    Args:
+        wish: the description; of its axes nothing is used.
+        data: the images.
+        elsewhere: what trials train on that run on other machines, about which this one's hardware says nothing; None:
+            they run here.
 
     Raises:
         UsageError: an out-of-range or contradictory value.
     """
-    size = image_size(request)
-    preset = _preset(request)
-    device = request.device if request.elsewhere else resolve_device(request.device)
+    size = image_size(wish)
+    preset = _preset(wish)
+    device = elsewhere or resolve_device(wish.device)
     content = copy.deepcopy(dict(preset.values))
-    values = {name: value for name, value in request.values.items() if name not in {"lr_base", "lr_scaling"}}
+    values = {name: value for name, value in wish.set.items() if name not in {"lr_base", "lr_scaling"}}
     if values.get("encoder.name", content["encoder"]["name"]) != content["encoder"]["name"]:
         ours = ":" not in str(values["encoder.name"])  # the preset's width is its own encoder's, how it starts is not
         content["encoder"] = {k: v for k, v in content["encoder"].items() if ours and k == "zero_init_residual"}
-    epochs = request.values.get("epochs")
+    epochs = wish.set.get("epochs")
     if isinstance(epochs, int):  # below the preset's own, or 100, the warm-up is shorter by as much
         content["warmup_epochs"] *= min(1, epochs / min(content["epochs"], 100))
     if values.get("optimiser.name") == "lars" != content["optimiser"]["name"]:
@@ -137,31 +102,30 @@ def shared_config(request: Request, data: DataIdentity) -> TrialConfig:
     for name, value in values.items():
         _assign(content, name, value)
     _name_width(content["encoder"], chosen="encoder.width" in values)
-    _simplify_head(content["head"], request)
-    _leave_out(content, request)
+    _simplify_head(content["head"], wish)
+    _leave_out(content, wish)
     content["image_size"] = size
     batch_size, micro_batch = content["batch_size"], content.get("micro_batch")
-    if "optimiser.lr" not in request.values:
-        content["optimiser"]["lr"] = _learning_rate(request, preset, content["optimiser"]["name"], batch_size)
-    elif "lr_base" in request.values or "lr_scaling" in request.values:
+    if "optimiser.lr" not in wish.set:
+        content["optimiser"]["lr"] = _learning_rate(wish, preset, content["optimiser"]["name"], batch_size)
+    elif "lr_base" in wish.set or "lr_scaling" in wish.set:
         raise UsageError("optimiser.lr is the rate itself: it cannot be set together with lr_base or lr_scaling")
     if isinstance(batch_size, int) and isinstance(micro_batch, int) and micro_batch >= batch_size:
         content["micro_batch"] = None  # the whole batch at once
-    content.setdefault("precision", _precision(device, request.elsewhere))
-    if content.get("objective") == "untrained":
-        raise UsageError("objective 'untrained' is a reference, not a sweep; allowed: simclr, supervised")
+    content.setdefault("precision", _precision(device, elsewhere))
+    _check_objective(content.get("objective", "simclr"))
     try:
         config = TrialConfig(
             composition=(),
-            branches=request.branches,
+            branches=wish.branches,
             data=data,
-            device="cuda" if device == "cuda" else "cpu",
-            compile=request.compile == "on",
+            device=device,
+            compile=wish.compile == "on",
             **content,
         )
     except ValidationError as error:
         raise UsageError(explain(error)) from None
-    if not request.elsewhere:
+    if elsewhere is None:
         _check_hardware(config)
     return _with_code(config)
 
@@ -195,34 +159,34 @@ def _name_width(encoder: dict[str, Any], *, chosen: bool) -> None:
     encoder |= {"name": match[1], "width": WIDTHS[int(match[2])]}
 
 
-def _simplify_head(head: dict[str, Any], request: Request) -> None:
+def _simplify_head(head: dict[str, Any], wish: ExperimentFile) -> None:
     """Take out of a preset's head what a simpler kind has not; asked for with it, it is an error."""
     kind = head.get("kind", "mlp")
     absent = {"linear": ("hidden", "layers"), "none": ("hidden", "layers", "output", "batch_norm")}.get(kind, ())
     for name in absent:
-        if f"head.{name}" in request.values:
+        if f"head.{name}" in wish.set:
             raise UsageError(f"head.{name} cannot be set for a head of kind {kind}, which has none")
         if name in {"layers", "batch_norm"}:
             head.pop(name, None)
 
 
-def _leave_out(content: dict[str, Any], request: Request) -> None:
+def _leave_out(content: dict[str, Any], wish: ExperimentFile) -> None:
     """Take out of a preset what two branches, or supervised training, have not."""
-    if request.branches == "two":
-        if any(name.startswith("base.") for name in request.values):
+    if wish.branches == "two":
+        if any(name.startswith("base.") for name in wish.set):
             raise UsageError("two-branch pairs have no base crop: base.* can be set with --branches one only")
         content["base"] = None
-    if content.get("objective") == "supervised" and "loss_scale" not in request.values:
+    if content.get("objective") == "supervised" and "loss_scale" not in wish.set:
         content.pop("loss_scale", None)
 
 
-def _learning_rate(request: Request, preset: Preset, optimiser: str, batch_size: Any) -> Any:
+def _learning_rate(wish: ExperimentFile, preset: Preset, optimiser: str, batch_size: Any) -> Any:
     """The preset's base rate, LARS's own, or the one that was asked for, scaled to the batch size."""
     own = optimiser == preset.values["optimiser"]["name"]
-    scaling = request.values.get("lr_scaling", preset.lr_scaling if own else "linear")
+    scaling: Any = wish.set.get("lr_scaling", preset.lr_scaling if own else "linear")
     if scaling not in get_args(Scaling):
         raise unknown("lr_scaling", str(scaling), get_args(Scaling))
-    base = request.values.get("lr_base")
+    base = wish.set.get("lr_base")
     if base is None and own and scaling == preset.lr_scaling:
         base = preset.lr_base
     elif base is None and optimiser == "lars" and not own:
@@ -245,12 +209,12 @@ def _or(numbers: Iterable[int]) -> str:
     return " or ".join(map(str, numbers))
 
 
-def validate(request: Request) -> TrialConfig:
+def validate(wish: ExperimentFile, elsewhere: Device | None = None) -> TrialConfig:
     """What :func:`shared_config` would return or raise, before any data is touched: for images without identity."""
-    return shared_config(request, DataIdentity(name="", fingerprint="", classes=2))
+    return shared_config(wish, DataIdentity(name="", fingerprint="", classes=2), elsewhere)
 
 
-def trial_config(request: Request, data: DataSet) -> TrialConfig:
+def trial_config(wish: ExperimentFile, data: DataSet, elsewhere: Device | None = None) -> TrialConfig:
     """:func:`shared_config` for ``data``, with ``compile`` resolved.
 
     ``auto`` compiles on CUDA where a trial of one process has at least 2000 steps (and a C++ compiler is here, if the
@@ -259,11 +223,11 @@ def trial_config(request: Request, data: DataSet) -> TrialConfig:
     Raises:
         UsageError: as :func:`shared_config` and :func:`check_data`.
     """
-    config = shared_config(request, data.identity)
+    config = shared_config(wish, data.identity, elsewhere)
     check_data(config, data)
     steps = len(data.pretrain.labels) // config.batch_size * config.epochs
     pays = config.device == "cuda" and config.world_size == 1 and steps >= COMPILED_FROM
-    if request.compile == "auto" and pays and (request.elsewhere or has_compiler()):
+    if wish.compile == "auto" and pays and (elsewhere or has_compiler()):
         return config.model_copy(update={"compile": True})
     return config
 
@@ -280,27 +244,43 @@ def check_data(config: TrialConfig, data: DataSet) -> None:
         )
 
 
-def named_ops(request: Request, text: str) -> tuple[NamedOp, ...]:
-    """``crop,color(strength=0.5)`` resolved: one named op per item, in order, each tried once.
+def named_ops(wish: ExperimentFile) -> tuple[NamedOp, ...]:
+    """The ops of the grid resolved: one named op per item, in order, each tried once.
 
     Raises:
         UsageError: malformed text, a composition where an op is meant, an op listed twice, one that fails.
     """
-    defaults = op_defaults(request)
+    defaults = op_defaults(wish)
     named: list[NamedOp] = []
-    for item in split_list(text, ","):
+    for item in (part for text in wish.ops for part in split_list(text, ",")):
         if len(split_list(item, "+")) > 1:
             raise UsageError(f"--ops lists single ops, a grid composes them itself; {item!r} is a composition")
         op = parse_op(item, defaults)
         label = to_string(op, defaults)
         if any(label == other.label for other in named):
-            raise UsageError(f"op {label!r} is listed twice in --ops {text!r}")
-        rehearse(op, image_size(request))
+            raise UsageError(f"op {label!r} is listed twice in --ops {','.join(wish.ops)!r}")
+        rehearse(op, image_size(wish))
         named.append(NamedOp(label=label, op=spec(op), acts=round(op.acts, 6)))
     return tuple(named)
 
 
-def acting(request: Request, text: str, share: float) -> str:
+def acting_on(wish: ExperimentFile, share: float) -> ExperimentFile:
+    """``wish`` with every op of its cells acting on that ``share`` of images (``--act-on``).
+
+    Raises:
+        UsageError: malformed text, a share that is none, an op that itself says how often it acts.
+    """
+
+    def act(text: str) -> str:
+        return acting(wish, text, share)
+
+    ops, partners, beside = wish.ops, wish.pairs_with, wish.compositions
+    acted = {name: act(text) for name, text in beside.items()} if isinstance(beside, dict) else list(map(act, beside))
+    lists = {"ops": list(map(act, ops)), "pairs_with": list(map(act, partners)), "compositions": acted}
+    return wish.model_copy(update=lists)
+
+
+def acting(wish: ExperimentFile, text: str, share: float) -> str:
     """A composition as text, every op of which acts on that ``share`` of images (``--act-on``).
 
     Raises:
@@ -310,7 +290,7 @@ def acting(request: Request, text: str, share: float) -> str:
         raise UsageError(
             f"--act-on is the share of images on which every op acts, above 0 and at most 1, not {share:g}"
         )
-    defaults, found = op_defaults(request), []
+    defaults, found = op_defaults(wish), []
     for op in parse_composition(text, defaults):
         if op.acts not in (_usual(op, defaults).acts, share):
             raise UsageError(
@@ -328,32 +308,32 @@ def _usual(op: Op, defaults: Mapping[str, Mapping[str, Any]]) -> Op:
     return parse_op(op.name, defaults)
 
 
-def parse_one(request: Request, text: str) -> Composition:
+def parse_one(wish: ExperimentFile, text: str) -> Composition:
     """One composition, with the preset's op defaults, each op tried once."""
-    composition = Composition(parse_composition(text, op_defaults(request)))
+    composition = Composition(parse_composition(text, op_defaults(wish)))
     for op in composition.ops:
-        rehearse(op, image_size(request))
+        rehearse(op, image_size(wish))
     return composition
 
 
-def op_defaults(request: Request) -> Mapping[str, Mapping[str, Any]]:
+def op_defaults(wish: ExperimentFile) -> Mapping[str, Mapping[str, Any]]:
     """The op parameters that the data set's preset replaces."""
-    return _preset(request).ops
+    return _preset(wish).ops
 
 
-def _preset(request: Request) -> Preset:
-    if request.preset is None:
-        return preset_for(request.data.partition(":")[0], image_size(request))
-    if request.preset in REPLACED:
-        name, earlier = REPLACED[request.preset]
+def _preset(wish: ExperimentFile) -> Preset:
+    if wish.preset is None:
+        return preset_for(wish.data.partition(":")[0], image_size(wish))
+    if wish.preset in REPLACED:
+        name, earlier = REPLACED[wish.preset]
         settings = " ".join(f"--set {setting}={value}" for setting, value in earlier.items())
         raise UsageError(
-            f"preset {request.preset} has been replaced by {name}, which has the official code's "
+            f"preset {wish.preset} has been replaced by {name}, which has the official code's "
             f"{' and '.join(earlier)}; to go on with a sweep that began with it: --preset {name} {settings}"
         )
-    if request.preset not in NAMED:
-        raise unknown("preset", request.preset, NAMED)
-    return NAMED[request.preset]
+    if wish.preset not in NAMED:
+        raise unknown("preset", wish.preset, NAMED)
+    return NAMED[wish.preset]
 
 
 def _assign(content: dict[str, Any], name: str, value: Any) -> None:
@@ -364,7 +344,14 @@ def _assign(content: dict[str, Any], name: str, value: Any) -> None:
         content[name] = value
 
 
-def _precision(device: str, elsewhere: bool) -> str:
+def _check_objective(objective: Any) -> None:
+    if objective == "untrained":
+        raise UsageError("objective 'untrained' is a reference, not a sweep; allowed: simclr, supervised")
+    if objective not in {"simclr", "supervised"}:
+        raise unknown("objective", str(objective), ["simclr", "supervised"])
+
+
+def _precision(device: Device, elsewhere: Device | None) -> str:
     """bfloat16 on CUDA devices that have it (those elsewhere are taken to), else float32: a fixed rule."""
     if device != "cuda":
         return "float32"
@@ -400,12 +387,3 @@ def explain(error: ValidationError) -> str:
         return f"unknown setting {name!r}{nearest(name, SETTABLE)}"
     shown = "" if isinstance(value, dict | BaseModel) else f", not {value!r}"
     return f"{name or 'configuration'}: {message[0].lower()}{message[1:]}{shown}"
-
-
-def objective_name(value: str) -> Objective:
-    """``simclr`` or ``supervised``; UsageError otherwise."""
-    if value == "simclr":
-        return "simclr"
-    if value == "supervised":
-        return "supervised"
-    raise unknown("objective", value, ["simclr", "supervised"])

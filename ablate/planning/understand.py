@@ -1,17 +1,17 @@
-"""From an experiment file to a resolved experiment: first all that can be refused without images, then with them."""
+"""From a description to the plan of a sweep: the only way."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ablate.config.base import Branches
 from ablate.config.experiment import ExperimentFile, Point, points, to_toml
+from ablate.config.slurm import Slurm
 from ablate.config.space import check, tuned
 from ablate.config.sweep import Experiment, NamedComposition, NamedOp, Rung, Search, Variant
 from ablate.config.trial import TrialConfig
@@ -20,139 +20,130 @@ from ablate.data import DataSet
 from ablate.errors import UsageError, nearest
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
 from ablate.ops import from_spec, parse_op, spec, to_string
-from ablate.planning.request import make_request, with_data
-from ablate.planning.settings import (
-    SETTABLE,
-    Request,
-    check_settable,
-    explain,
-    named_ops,
-    op_defaults,
-    parse_one,
-    trial_config,
-    validate,
-)
+from ablate.planning.request import sized_as_before
+from ablate.planning.settings import Device, explain, named_ops, op_defaults, parse_one, trial_config, validate
 from ablate.sweep.plan import cell_label, pairs
 from ablate.sweep.prune import RUNGS
 from ablate.trial.encoders import check_keep
 
 
-def request_of(file: ExperimentFile, *, elsewhere: bool = False) -> Request:
-    """What ``file`` asks of every trial, whatever its axes; ``elsewhere``: trials run on other machines.
+def plan_sweep(
+    wish: ExperimentFile,
+    directory: Path,
+    images: Callable[[ExperimentFile], DataSet],
+    command: str,
+    *,
+    elsewhere: Device | None = None,
+    slurm: Callable[[TrialConfig], Slurm] | None = None,
+    search: Search | None = None,
+) -> tuple[Experiment, DataSet]:
+    """Plan the sweep that ``wish`` describes: first all that can be refused without images, then with them.
+
+    Args:
+        wish: the user's description. In a directory that holds a sweep it means that sweep's image size.
+        directory: where the sweep is, or will be; nothing is written there.
+        images: gives the images of a description; called once everything else is known to be right.
+        command: the command that the plan came from.
+        elsewhere: as in :func:`~ablate.planning.settings.shared_config`.
+        slurm: what jobs of such trials ask of a cluster; None where there are no jobs.
+        search: the space of a search over the ops, in place of their grid.
+
+    Returns:
+        the plan, every setting of it resolved, and the images.
 
     Raises:
-        UsageError: an unknown setting or device.
+        UsageError: what is wrong, and at which point of the axes; a batch larger than the data set; a reference or a
+            protocol that the images do not allow; no way to compare cells or to tell the best encoder; two points that
+            are one configuration.
     """
-    check_settable(file.set)
-    request = make_request(
-        file.data, file.branches, file.device, None, file.preset, elsewhere=elsewhere, compile=file.compile, **file.set
+    sized = sized_as_before(wish, directory)
+    config = validate(sized, elsewhere)
+    jobs = slurm(config) if slurm else None
+    specs = parse_protocols(",".join(wish.protocol)) if wish.protocol else ()
+    ops = named_ops(sized)
+    partners = _partners(sized, ops)
+    grid = [cell_label(a.label, b.label) for a, b in pairs(ops, wish.unordered, partners)]
+    beside = {item.label: item for item in (*_triples(sized, ops, partners), *_named(sized)) if item.label not in grid}
+    at_points = _at_points(sized, [*grid, *beside], elsewhere)
+    data = images(sized)
+    shared = trial_config(sized, data, elsewhere)
+    if "supervised" in wish.references and not data.classes:
+        raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
+    planned = Experiment(
+        command=command,
+        data=wish.data,
+        eval_data=wish.eval_data,
+        labels=wish.labels,
+        short_side=wish.short_side,
+        levels=data.levels,
+        seeds=tuple(wish.seed_list),
+        references=tuple(name for name in wish.references if name != shared.objective),  # cells are their own
+        reference_crop=spec(parse_op("crop", op_defaults(sized))),
+        ops=() if search else ops,
+        unordered=wish.unordered,
+        pairs_with=partners,
+        compositions=tuple(beside.values()),
+        search=search,
+        prune=_rungs(wish, shared, data),
+        shared=shared,
+        variants=_variants(at_points, data, elsewhere),
+        protocols=_protocols(wish, specs, data),
+        keep_encoders=wish.keep_encoders,
+        rank_timeout=wish.rank_timeout,
+        measure=data.measure,
+        class_counts=data.all_class_counts,
+        slurm=jobs,
+        source="" if search else to_toml(wish, command),
     )
-    return with_data(request, file.eval_data, file.labels, file.short_side)
+    return planned, data
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A file whose every word has been understood; :meth:`experiment` needs the images too."""
-
-    file: ExperimentFile
-    request: Request
-    ops: tuple[NamedOp, ...]
-    partners: tuple[str, ...]
-    compositions: tuple[NamedComposition, ...]
-    points: tuple[tuple[Point, Request], ...]
-    protocols: tuple[str, ...]
-
-    def experiment(self, data: DataSet, command: str) -> Experiment:
-        """The experiment on ``data``.
-
-        Raises:
-            UsageError: a batch larger than the data set; a reference or protocol that ``data`` does not allow; no way
-                to compare cells or to tell the best encoder; two points that are one configuration.
-        """
-        file, shared = self.file, trial_config(self.request, data)
-        if "supervised" in file.references and not data.classes:
-            raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
-        place = {"data": self.request.data, "eval_data": self.request.eval_data}
-        return Experiment(
-            command=command,
-            data=self.request.data,
-            eval_data=file.eval_data and self.request.eval_data,
-            labels=file.labels,
-            short_side=file.short_side,
-            levels=data.levels,
-            seeds=tuple(file.seed_list),
-            references=tuple(name for name in file.references if name != shared.objective),  # cells are their own
-            reference_crop=spec(parse_op("crop", op_defaults(self.request))),
-            ops=self.ops,
-            unordered=file.unordered,
-            pairs_with=self.partners,
-            compositions=self.compositions,
-            prune=_rungs(file, shared, data),
-            shared=shared,
-            variants=_variants(self.points, data),
-            protocols=self._protocols(data),
-            keep_encoders=file.keep_encoders,
-            rank_timeout=file.rank_timeout,
-            measure=data.measure,
-            class_counts=data.all_class_counts,
-            source=to_toml(file.model_copy(update=place), command),
-        )
-
-    def _protocols(self, data: DataSet) -> tuple[str, ...]:
-        specs = self.protocols or default_protocols(data)
-        check_protocols(specs, data)
-        if not {"linear", "rotation"} & set(specs):
-            raise UsageError(
-                "a grid's cells are compared by the validation accuracy of linear evaluation or rotation prediction: "
-                f"add linear or rotation to --protocol {','.join(specs)}"
-            )
-        check_keep(self.file.keep_encoders, specs)
-        return specs
-
-
-def understand(file: ExperimentFile, request: Request) -> Asked:
-    """Check everything that can be checked without images: ops, compositions, settings at every point, protocols.
-
-    Raises:
-        UsageError: what is wrong, at which point.
-    """
-    specs = parse_protocols(",".join(file.protocol)) if file.protocol else ()
-    ops = named_ops(request, ",".join(file.ops)) if file.ops else ()
-    partners = _partners(file, request, ops)
-    grid = [cell_label(a.label, b.label) for a, b in pairs(ops, file.unordered, partners)]
-    beside = [*_triples(file, ops, partners), *_named(file, request)]
-    compositions = {item.label: item for item in beside if item.label not in grid}
-    labels = [*grid, *compositions]
-    validate(request)
+def _at_points(
+    wish: ExperimentFile, labels: Sequence[str], elsewhere: Device | None
+) -> list[tuple[Point, ExperimentFile]]:
+    """The points of the axes, with the cells that each leaves out, and the description at each, checked."""
     found = []
-    for point in points(file, sorted(SETTABLE)):
-        excluded = tuple(_excluded(text, request, labels) for text in point.excluded)
-        asked = _at(point, request)
+    for point in points(wish):
+        excluded = tuple(_excluded(text, wish, labels) for text in point.excluded)
+        there = wish.at(point.settings)
         try:
-            validate(asked)
+            validate(there, elsewhere)
         except UsageError as error:
             raise UsageError(f"at {point}: {error}") from None
-        found.append((dataclasses.replace(point, excluded=excluded), asked))
-    return Asked(file, request, ops, partners, tuple(compositions.values()), tuple(found), specs)
+        found.append((dataclasses.replace(point, excluded=excluded), there))
+    return found
+
+
+def _protocols(wish: ExperimentFile, asked: Sequence[str], data: DataSet) -> tuple[str, ...]:
+    specs = tuple(asked) or default_protocols(data)
+    check_protocols(specs, data)
+    if not {"linear", "rotation"} & set(specs):
+        raise UsageError(
+            "a grid's cells are compared by the validation accuracy of linear evaluation or rotation prediction: "
+            f"add linear or rotation to --protocol {','.join(specs)}"
+        )
+    check_keep(wish.keep_encoders, specs)
+    return specs
 
 
 def search_of(
-    asked: Asked,
-    max_length: int,
+    ops: tuple[NamedOp, ...],
+    max_length: int | None,
     strength: str | None,
     p: str | None,
     sampler: Literal["tpe", "random"],
     seed: int,
     batch: int,
 ) -> Search:
-    """The space of compositions of the ops of ``asked``; ``strength`` and ``p`` are ``LOW:HIGH``.
+    """The space of compositions of ``ops``, of up to three unless ``max_length`` says so; ranges are ``LOW:HIGH``.
 
     Raises:
         UsageError: a malformed range, one that an op cannot take, or a space that there is not.
     """
+    max_length = max_length or min(3, len(ops))
     ranges = {"strength": _range("--strength", strength), "p": _range("--p", p)}
     try:
-        found = Search(ops=asked.ops, max_length=max_length, sampler=sampler, seed=seed, batch=batch, **ranges)
+        found = Search(ops=ops, max_length=max_length, sampler=sampler, seed=seed, batch=batch, **ranges)
     except ValidationError as error:
         raise UsageError(f"--{explain(error)}") from None
     check(found)
@@ -173,20 +164,10 @@ def _range(flag: str, text: str | None) -> Any:
         raise UsageError(f"{flag} is LOW:HIGH, as in 0.25:1, not {text!r}") from None
 
 
-def _at(point: Point, request: Request) -> Request:
-    settings = dict(point.settings)
-    branches = settings.pop("branches", request.branches)
-    if branches not in get_args(Branches):
-        raise UsageError(f"axes.branches: branches must be one or two, not {branches!r}")
-    return dataclasses.replace(
-        request, values={**request.values, **settings}, branches="two" if branches == "two" else "one"
-    )
-
-
-def _partners(file: ExperimentFile, request: Request, ops: Sequence[NamedOp]) -> tuple[str, ...]:
+def _partners(wish: ExperimentFile, ops: Sequence[NamedOp]) -> tuple[str, ...]:
     """The labels of ``pairs_with``, each of them one of ``ops``."""
     labels = [op.label for op in ops]
-    found = [to_string(parse_op(text, op_defaults(request)), op_defaults(request)) for text in file.pairs_with]
+    found = [to_string(parse_op(text, op_defaults(wish)), op_defaults(wish)) for text in wish.pairs_with]
     for label in found:
         if label not in labels:
             raise UsageError(
@@ -196,13 +177,13 @@ def _partners(file: ExperimentFile, request: Request, ops: Sequence[NamedOp]) ->
     return tuple(found)
 
 
-def _triples(file: ExperimentFile, ops: Sequence[NamedOp], partners: Sequence[str]) -> list[NamedComposition]:
+def _triples(wish: ExperimentFile, ops: Sequence[NamedOp], partners: Sequence[str]) -> list[NamedComposition]:
     """Every ordered triple of different ops where ``order`` is 3: k(k-1)(k-2), a sixth of them where unordered."""
-    if file.order != 3:
+    if wish.order != 3:
         return []
     if len(ops) < 3:
         raise UsageError(f"order 3 needs at least three ops, not {len(ops)}")
-    arranged = itertools.combinations if file.unordered else itertools.permutations
+    arranged = itertools.combinations if wish.unordered else itertools.permutations
     return [
         NamedComposition(label="+".join(op.label for op in triple), ops=tuple(op.op for op in triple))
         for triple in arranged(ops, 3)
@@ -210,40 +191,40 @@ def _triples(file: ExperimentFile, ops: Sequence[NamedOp], partners: Sequence[st
     ]
 
 
-def _named(file: ExperimentFile, request: Request) -> list[NamedComposition]:
+def _named(wish: ExperimentFile) -> list[NamedComposition]:
     """The compositions that the file lists, under the names that it gives them or their own."""
-    if isinstance(file.compositions, dict):
-        named = [(name, parse_one(request, text)) for name, text in file.compositions.items()]
+    if isinstance(wish.compositions, dict):
+        named = [(name, parse_one(wish, text)) for name, text in wish.compositions.items()]
     else:
-        named = [(_label(request, text), parse_one(request, text)) for text in file.compositions]
+        named = [(_label(wish, text), parse_one(wish, text)) for text in wish.compositions]
     if len(dict(named)) < len(named):
         raise UsageError("compositions: one is listed twice")
     return [NamedComposition(label=name, ops=parsed.specs()) for name, parsed in named]
 
 
-def _label(request: Request, text: str) -> str:
+def _label(wish: ExperimentFile, text: str) -> str:
     """The canonical name of a composition, without the parameters that have their defaults."""
-    defaults = op_defaults(request)
-    return "+".join(to_string(op, defaults) for op in parse_one(request, text).ops) or "none"
+    defaults = op_defaults(wish)
+    return "+".join(to_string(op, defaults) for op in parse_one(wish, text).ops) or "none"
 
 
-def _excluded(text: str, request: Request, labels: Sequence[str]) -> str:
-    label = text if text in labels else _label(request, text)
+def _excluded(text: str, wish: ExperimentFile, labels: Sequence[str]) -> str:
+    label = text if text in labels else _label(wish, text)
     if label not in labels:
         raise UsageError(f"exclude: {label!r} is no cell of this sweep{nearest(label, labels)}")
     return label
 
 
-def _rungs(file: ExperimentFile, shared: TrialConfig, data: DataSet) -> tuple[Rung, ...]:
+def _rungs(wish: ExperimentFile, shared: TrialConfig, data: DataSet) -> tuple[Rung, ...]:
     """Where cells are pruned.
 
     Raises:
         UsageError: the sweep is not one that can be.
     """
-    if not file.prune:
+    if not wish.prune:
         return ()
     reasons = {
-        "is for one setting: this experiment has axes": bool(file.axes),
+        "is for one setting: this experiment has axes": bool(wish.axes),
         f"goes by validation kNN: {data.name} has no labels": not data.classes,
         "is for trials of one process": shared.world_size > 1,
         f"needs more than {counted(shared.epochs, 'epoch')}, to have something to go by": RUNGS[0].epoch(shared.epochs)
@@ -255,11 +236,13 @@ def _rungs(file: ExperimentFile, shared: TrialConfig, data: DataSet) -> tuple[Ru
     return RUNGS
 
 
-def _variants(asked: Sequence[tuple[Point, Request]], data: DataSet) -> tuple[Variant, ...]:
+def _variants(
+    at_points: Sequence[tuple[Point, ExperimentFile]], data: DataSet, elsewhere: Device | None
+) -> tuple[Variant, ...]:
     found: dict[str, Variant] = {}
-    for point, request in asked:
+    for point, wish in at_points:
         try:
-            shared = trial_config(request, data)
+            shared = trial_config(wish, data, elsewhere)
         except UsageError as error:
             raise UsageError(f"at {point}: {error}") from None
         if shared.key in found:

@@ -17,8 +17,9 @@ from ablate.data import Images, native_size
 from ablate.data.sides import default_size, median_side, stored_side
 from ablate.planning.images import about_shape, about_size
 from ablate.planning.request import sized_as_before
-from ablate.planning.settings import Request, validate
+from ablate.planning.settings import validate
 from ablate.sweep.plan import save_experiment
+from tests.support.wishes import wish
 
 
 def images(root, sides, extent=2.0):
@@ -47,7 +48,7 @@ def test_a_folder_is_trained_at_the_median_short_side_of_its_images(tmp_path):
     data = images(tmp_path / "set", [20, 28, 28, 28, 200])
     assert median_side(tmp_path / "set") == 28
     assert native_size(data) == 28
-    config = validate(Request(data=data, branches="one", device="cpu"))
+    config = validate(wish(data=data))
     assert (config.image_size, config.encoder.name) == (28, "resnet18")
 
 
@@ -73,7 +74,7 @@ def test_unreadable_files_are_left_to_decoding(tmp_path):
 )
 def test_what_a_size_does_to_the_images_is_said(tmp_path, side, values, short, words):
     data = images(tmp_path / "set", [side] * 3, extent=1)
-    said = about_size(Request(data=data, branches="one", values=values, device="cpu", short_side=short))
+    said = about_size(wish(data=data, set=values, short_side=short))
     assert said is None if words is None else words in said
 
 
@@ -114,17 +115,17 @@ def test_plan_and_preview_say_it_of_wide_images(tmp_path, monkeypatch, words):
 
 
 def test_official_sets_are_enlarged_with_a_word_too():
-    said = about_size(Request(data="cifar10:/x", branches="one", values={"image_size": 64}, device="cpu"))
+    said = about_size(wish(data="cifar10:/x", set={"image_size": 64}))
     assert said == "images of 32 px are enlarged to 64 px"
 
 
 def test_the_same_command_again_keeps_the_size_of_its_sweep(tmp_path, experiment):
     old = experiment.model_copy(update={"shared": experiment.shared.model_copy(update={"image_size": 224})})
     save_experiment(tmp_path / "out", old)
-    asked = Request(data=images(tmp_path / "set", [28] * 3), branches="one", device="cpu")
-    assert sized_as_before(asked, tmp_path / "out").values == {"image_size": 224}
-    assert sized_as_before(asked, tmp_path / "new").values == {}
-    named = Request(data=asked.data, branches="one", values={"image_size": 28}, device="cpu")
+    asked = wish(data=images(tmp_path / "set", [28] * 3))
+    assert sized_as_before(asked, tmp_path / "out").set == {"image_size": 224}
+    assert sized_as_before(asked, tmp_path / "new").set == {}
+    named = wish(data=asked.data, set={"image_size": 28})
     assert sized_as_before(named, tmp_path / "out") == named
 
 
@@ -132,7 +133,7 @@ def test_the_preset_for_laptops_takes_no_larger_size_by_itself(tmp_path):
     data = images(tmp_path / "set", [56] * 3)
 
     def size(**values):
-        return validate(Request(data=data, branches="two", values=values, device="cpu", preset="laptop")).image_size
+        return validate(wish(data=data, branches="two", set=values, preset="laptop")).image_size
 
     assert size() == 32
     assert size(image_size=56) == 56

@@ -8,9 +8,9 @@ import pytest
 
 from ablate.errors import UsageError
 from ablate.ops import get, names, parse_composition, parse_op, to_string
-from ablate.planning.request import make_request
 from ablate.planning.settings import acting, named_ops
 from tests.ops.test_contract import generator, pictures
+from tests.support.wishes import wish
 
 N = 400
 
@@ -56,24 +56,24 @@ def test_kornias_classes_have_their_own_p():
 
 
 def test_every_op_of_a_sweep_is_made_to_act_equally_often():
-    request = make_request("glyphs", "one", "cpu", None)
+    bare = wish()
     texts = ["crop", "color(strength=0.5)", "blur", "blur(p=1)", "none", "crop+blur+noise"]
-    made = [acting(request, text, 1.0) for text in texts]
+    made = [acting(bare, text, 1.0) for text in texts]
     assert made == [
         *("crop", "color(jitter_p=1.0, strength=0.5)", "blur(p=1.0)", "blur(p=1.0)", "none"),
         "crop+blur(p=1.0)+noise",
     ]
     assert {op.acts for text in made for op in parse_composition(text)} == {1.0}
-    assert {op.acts for op in named_ops(request, ",".join(made[:3]))} == {1.0}
-    assert named_ops(request, "blur")[0].acts == 0.5
+    assert {op.acts for op in named_ops(wish(ops=made[:3]))} == {1.0}
+    assert named_ops(wish(ops=["blur"]))[0].acts == 0.5
 
 
 def test_a_share_that_is_none_and_an_op_that_says_its_own():
-    request = make_request("glyphs", "one", "cpu", None)
+    bare = wish()
     for share in (0.0, -1.0, 1.5, float("nan")):
         with pytest.raises(UsageError, match="above 0 and at most 1"):
-            acting(request, "blur", share)
+            acting(bare, "blur", share)
     with pytest.raises(UsageError, match=r"blur\(p=0.3\) says it itself"):
-        acting(request, "crop+blur(p=0.3)", 1.0)
+        acting(bare, "crop+blur(p=0.3)", 1.0)
     with pytest.raises(UsageError, match="says it itself"):
-        acting(request, "kornia.RandomPlanckianJitter(p=0.3)", 1.0)
+        acting(bare, "kornia.RandomPlanckianJitter(p=0.3)", 1.0)

@@ -18,7 +18,7 @@ from ablate.data import prepare
 from ablate.errors import UsageError
 from ablate.files import write_atomically
 from ablate.planning.settings import trial_config
-from ablate.planning.understand import request_of, understand
+from ablate.planning.understand import plan_sweep
 from ablate.report import recommend as advice
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
@@ -230,11 +230,11 @@ def test_a_folder_with_one_large_class(tiny_folder, cache, tmp_path):
         "warmup_epochs": 0,
     }
     file = validated({"data": f"folder:{tmp_path / 'set'}", "ops": ["crop"], "set": small}, "a test")
-    experiment = understand(file, request_of(file)).experiment(data, "")
+    experiment, _ = plan_sweep(file, tmp_path / "out", lambda wish: data, "")
     assert experiment.measure == "balanced"
     assert experiment.class_counts.train == (24, 4, 4)
     assert experiment.class_counts.test == (6, 1, 1)
-    config = trial_config(request_of(file), data)
+    config = trial_config(file, data)
     result = run_trial(config, tmp_path / "out", data=data)
     assert "chosen on the validation split by balanced accuracy, then refitted" in result.protocols["linear"]
     assert set(NEW) < result.metrics.keys()

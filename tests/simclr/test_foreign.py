@@ -12,12 +12,13 @@ from ablate.config.sweep import Trial
 from ablate.config.trial import Encoder, TrialConfig
 from ablate.errors import UsageError
 from ablate.planning import settings
-from ablate.planning.settings import Request, shared_config
+from ablate.planning.settings import shared_config
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.foreign import code_version
 from ablate.simclr.head import ProjectionHead
 from ablate.sweep.record import read_records
 from ablate.trial import encoders
+from tests.support.wishes import wish
 from tests.sweep.test_local import command
 from tests.test_cli import ablate
 from tests.test_settings import DATA
@@ -128,8 +129,7 @@ def test_tied_weights_are_kept(own, tmp_path):
 
 
 def test_the_key_names_the_code_and_a_trial_refuses_other_code(own):
-    request = Request(data="glyphs", branches="one", values={"encoder.name": "myencoders:small"}, device="cpu")
-    config = shared_config(request, DATA)
+    config = shared_config(wish(set={"encoder.name": "myencoders:small"}), DATA)
     assert config.encoder.code == code_version("myencoders:small") != ""
     (own / "myencoders.py").write_text(OWN + "# another\n")
     assert code_version("myencoders:small") != config.encoder.code
@@ -145,7 +145,7 @@ def save_weights(directory, seed):
 
 def planned(name):
     settings._built.cache_clear()
-    return shared_config(Request("glyphs", "one", {"encoder.name": f"myencoders:{name}"}, device="cpu"), DATA)
+    return shared_config(wish(set={"encoder.name": f"myencoders:{name}"}), DATA)
 
 
 def test_weights_that_a_function_loads_are_in_the_key(own):

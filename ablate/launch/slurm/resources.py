@@ -9,23 +9,20 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from ablate.config.experiment import ExperimentFile
+from ablate.config.option import flag
 from ablate.config.slurm import Slurm
 from ablate.config.sweep import Experiment
 from ablate.config.trial import TrialConfig
 from ablate.errors import UsageError, expanded, unknown
 from ablate.sweep.plan import SWEEP_FILE, load_experiment
 
-if TYPE_CHECKING:
-    from ablate.planning.settings import Request
-
-FLAGS = {"memory": "--mem", "extra": "--sbatch"}
-"""The flags that are not called as their field is."""
 OWN = {
     **{name: flag for name in ("partition", "account", "qos", "time", "constraint", "nodes") for flag in [f"--{name}"]},
     **dict.fromkeys(("mem", "mem-per-cpu", "mem-per-gpu"), "--mem"),
@@ -41,7 +38,7 @@ TAKEN = {"array", "chdir", "error", "input", "job-name", "no-requeue", "ntasks",
 
 
 @dataclass(frozen=True)
-class Asked:
+class JobSettings:
     """What was asked for, by field of :class:`~ablate.config.slurm.Slurm`, and what a sentence calls its place.
 
     ``device`` is what the sweep in the directory trains on; None where there is none yet.
@@ -50,11 +47,6 @@ class Asked:
     values: dict[str, Any]
     places: dict[str, str]
     device: Literal["cpu", "cuda"] | None = None
-
-
-def flag(name: str) -> str:
-    """The command line's name of a field: ``--per-gpu`` of ``per_gpu``."""
-    return FLAGS.get(name, f"--{name.replace('_', '-')}")
 
 
 def parse_extra(items: Sequence[str]) -> dict[str, str | int | bool]:
@@ -66,7 +58,7 @@ def parse_extra(items: Sequence[str]) -> dict[str, str | int | bool]:
     return values
 
 
-def gather(flags: Mapping[str, Any], directory: Path) -> Asked:
+def gather(flags: Mapping[str, Any], directory: Path) -> JobSettings:
     """Gather what ``flags`` (by field; None or empty: not given), ``DIR/sweep.toml`` and the user's file ask for.
 
     Raises:
@@ -89,8 +81,8 @@ def gather(flags: Mapping[str, Any], directory: Path) -> Asked:
         places |= {name: f"{name} {place}" for name in source}
     extra = {**values.get("extra", {}), **given.get("extra", {})}
     values |= given | ({"extra": extra} if extra else {})
-    places |= {name: flag(name) for name in given}
-    return Asked(values, places, device)
+    places |= {name: flag(name, Slurm.model_fields[name]) for name in given}
+    return JobSettings(values, places, device)
 
 
 def _user_file() -> tuple[str, dict[str, Any]]:
@@ -118,23 +110,21 @@ def _chosen(slurm: Slurm, experiment: Experiment) -> dict[str, Any]:
     return {name: value for name, value in slurm.model_dump().items() if value != unchosen[name]}
 
 
-def with_device(request: Request, asked: Asked) -> Request:
-    """``request`` with what its trials train on where that is ``auto``; the login node's hardware does not tell.
+def device_there(wish: ExperimentFile, jobs: JobSettings) -> Literal["cpu", "cuda"]:
+    """What trials of jobs train on where ``wish`` leaves it open; the login node's hardware does not tell.
 
     GPUs where some are asked for; else what the sweep trains on already; else, where nothing is said of GPUs, a trial
     of several processes is taken to mean several GPUs; else the CPU.
     """
-    if request.device != "auto":
-        return request
-    gpus = asked.values.get("gpus")
+    if wish.device != "auto":
+        return wish.device
+    gpus = jobs.values.get("gpus")
     if gpus is not None:
-        device = "cpu" if gpus == 0 else "cuda"
-    else:
-        device = asked.device or ("cpu" if request.values.get("world_size", 1) == 1 else "cuda")
-    return replace(request, device=device)
+        return "cpu" if gpus == 0 else "cuda"
+    return jobs.device or ("cpu" if wish.set.get("world_size", 1) == 1 else "cuda")
 
 
-def resources(asked: Asked, config: TrialConfig) -> Slurm:
+def resources(asked: JobSettings, config: TrialConfig) -> Slurm:
     """What jobs of trials like ``config`` ask for, complete and free of contradictions.
 
     Raises:
@@ -214,7 +204,7 @@ def _checked_extra(extra: Mapping[str, str | int | bool]) -> dict[str, str | int
     return dict(extra)
 
 
-def _sentence(error: ValidationError, asked: Asked) -> str:
+def _sentence(error: ValidationError, asked: JobSettings) -> str:
     problem = error.errors()[0]
     name = str(problem["loc"][0])
     message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
@@ -228,4 +218,4 @@ def refuse_without_slurm(flags: Mapping[str, Any]) -> None:
     """Raise UsageError if a flag was given that only ``--launcher slurm`` knows."""
     for name, value in flags.items():
         if name != "workers" and value not in (None, []):
-            raise UsageError(f"{flag(name)} needs --launcher slurm")
+            raise UsageError(f"{flag(name, Slurm.model_fields[name])} needs --launcher slurm")

@@ -1,0 +1,44 @@
+"""From a description of one composition to its trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ablate.config.experiment import ExperimentFile
+from ablate.config.sweep import Trial
+from ablate.data import DataSet
+from ablate.distributed import asked_for
+from ablate.errors import UsageError
+from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
+from ablate.planning.settings import parse_one, trial_config, validate
+
+
+def plan_trial(
+    wish: ExperimentFile, seed: int, images: Callable[[], DataSet]
+) -> tuple[Trial, DataSet, tuple[str, ...]]:
+    """Plan the one composition of ``wish`` on the processes that torchrun started: what can be refused first, first.
+
+    Args:
+        wish: the description, with one composition.
+        seed: the trial's.
+        images: gives the images; called once everything else is known to be right.
+
+    Returns:
+        the trial, its images, and the protocols by which it is evaluated.
+
+    Raises:
+        UsageError: a value that is not allowed, another number of processes than torchrun started, or what
+            :func:`~ablate.planning.settings.trial_config` and the protocols refuse of the images.
+    """
+    if wish.set.get("world_size", 1) not in {1, asked_for()}:
+        raise UsageError("a trial has the processes that torchrun starts: torchrun --nproc-per-node N -m ablate train")
+    here = wish.at({"world_size": asked_for()})
+    (text,) = wish.compositions
+    composition = parse_one(here, text)
+    validate(here)
+    asked = parse_protocols(",".join(wish.protocol)) if wish.protocol else ()
+    data = images()
+    config = trial_config(here, data).model_copy(update={"composition": composition.specs()})
+    specs = asked or default_protocols(data)
+    check_protocols(specs, data)
+    return Trial(config=config, seed=seed, label=str(composition)), data, specs

@@ -1,0 +1,13 @@
+"""Descriptions of experiments, as short as a test can say them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ablate.config.experiment import ExperimentFile, validated
+
+
+def wish(**content: Any) -> ExperimentFile:
+    """The description with these fields, on the CPU and of the bare pair unless they say otherwise."""
+    cells = {} if "ops" in content else {"compositions": ["none"]}
+    return validated({"device": "cpu", **cells, **content}, "a test")

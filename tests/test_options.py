@@ -1,0 +1,82 @@
+"""A setting is described once, by its field: flags, help, the schema and sentences follow."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import typer
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from ablate.cli.app import app
+from ablate.cli.options import Running, described, running
+from ablate.config.experiment import ExperimentFile, json_schema
+from ablate.config.option import flag, option_of, options_of
+from ablate.config.settable import SETTABLE
+from ablate.config.slurm import Slurm
+from ablate.config.trial import MIN_SIZE
+from tests.test_cli import ablate, one_sentence
+
+COMMANDS = get_command(app).commands
+FIELDS = options_of(ExperimentFile) | {name: field for name, field in SETTABLE.items() if option_of(field)}
+
+
+def option(command, name, field):
+    return next((param for param in COMMANDS[command].params if flag(name, field) in param.opts), None)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_help_and_schema_say_what_the_field_says(name):
+    field = FIELDS[name]
+    content = json.loads(json_schema())["properties"]
+    schema = content[name] if name in content else content["set"]["properties"][name]
+    assert schema["description"] == field.description
+    for command in ("grid", "search", "train", "preview"):
+        param = option(command, name, field)
+        assert (param is not None) == (command in option_of(field).commands)
+        assert param is None or param.help.removesuffix("; comma-separated") == field.description
+
+
+@pytest.mark.parametrize("name", options_of(Slurm))
+def test_what_jobs_ask_for_is_said_by_its_field(name):
+    field = Slurm.model_fields[name]
+    for command in ("grid", "run", "search"):
+        assert option(command, name, field).help == field.description
+
+
+def test_the_range_of_a_flag_is_its_fields():
+    assert "--order must be at most 3, not '4'" in one_sentence(ablate("grid", "--ops", "crop", "--order", "4"))
+    assert "--grace must be at least 10" in one_sentence(ablate("run", "x.toml", "--grace", "9"))
+    shown = " ".join(ablate("grid", "--help").stdout.split())
+    assert "the preset's; at least 2]" in shown
+    assert f"at most 224; at least {MIN_SIZE}]" in shown
+
+
+def given(*line):
+    """What a command is handed that was called with ``line``."""
+    seen = []
+
+    @described("grid", required=("ops",), branches="two")
+    @running()
+    def command(flags, how: Running) -> int:
+        seen.append((flags, how))
+        return 0
+
+    small = typer.Typer()
+    small.command()(command)
+    done = CliRunner().invoke(small, list(line), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return seen[0]
+
+
+def test_what_is_not_given_is_left_to_the_model():
+    flags, how = given("--ops", "crop,color")
+    assert flags == {"ops": "crop,color", "branches": "two", "set": {}}
+    assert (how.far, how.workers) == (False, None)
+    assert set(how.jobs) == set(options_of(Slurm))
+
+
+def test_zero_is_given_and_an_empty_list_is_not():
+    flags, _ = given("--ops", "crop", "--labels", "0", "--epochs", "0", "--protocol", "", "--data", "")
+    assert flags == {"ops": "crop", "branches": "two", "labels": 0, "data": "", "set": {"epochs": 0}}
