@@ -11,11 +11,13 @@ from typer.testing import CliRunner
 
 from ablate.cli.app import app
 from ablate.cli.options import Running, described, running
-from ablate.config.experiment import ExperimentFile, json_schema
+from ablate.config.experiment import ExperimentFile, json_schema, read, to_toml
 from ablate.config.option import flag, option_of, options_of
 from ablate.config.settable import SETTABLE
 from ablate.config.slurm import Slurm
 from ablate.config.trial import MIN_SIZE
+from ablate.errors import UsageError
+from ablate.planning.request import wish_of
 from tests.test_cli import ablate, one_sentence
 
 COMMANDS = get_command(app).commands
@@ -80,3 +82,15 @@ def test_what_is_not_given_is_left_to_the_model():
 def test_zero_is_given_and_an_empty_list_is_not():
     flags, _ = given("--ops", "crop", "--labels", "0", "--epochs", "0", "--protocol", "", "--data", "")
     assert flags == {"ops": "crop", "branches": "two", "labels": 0, "data": "", "set": {"epochs": 0}}
+
+
+def test_a_note_is_kept_wherever_it_is_given(tmp_path):
+    """One field, and nothing else: its flag, help, schema, sentence and place in the file follow."""
+    assert "--note TEXT" in ablate("grid", "--help").stdout
+    flags, _ = given("--ops", "crop", "--note", "after the lamp was changed")
+    file = tmp_path / "x.toml"
+    file.write_text(to_toml(wish_of(flags), "ablate grid"))
+    assert read(file).note == "after the lamp was changed"
+    assert read(file, ["note=before"]).note == "before"
+    with pytest.raises(UsageError, match=r"x\.toml: note: input should be a valid string, not 3"):
+        read(file, ["note=3"])

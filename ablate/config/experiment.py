@@ -150,6 +150,11 @@ class ExperimentFile(Model):
         Option("Running", least=1, commands=(GRID, TRAIN)),
         Field(gt=0, description="Seconds until a silent process of a trial counts as dead"),
     ] = 600.0
+    note: Annotated[
+        str,
+        Option("Running", commands=(GRID,)),
+        Field(description="A line about it for later readers, kept in DIR/experiment.toml"),
+    ] = ""
     set: Annotated[dict[str, Scalar], Field(description="Settings of all trials, as --set takes them")] = {}
     axes: Annotated[
         dict[str, Values],
