@@ -10,7 +10,7 @@ from ablate.ops.grammar import from_spec, parse_composition, parse_op, spec, spl
 from ablate.ops.kornia_adapter import PREFIX, adapt
 from ablate.ops.op import Op, Params, as_unit_range, build, param
 from ablate.ops.registry import get, names, register
-from ablate.ops.rehearsal import rehearse, without_effect
+from ablate.ops.rehearsal import idle_on, rehearse, without_effect
 from ablate.ops.resample import center_crop, resized_crop
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "describe",
     "from_spec",
     "get",
+    "idle_on",
     "names",
     "op",
     "param",

@@ -47,7 +47,7 @@ def without_effect(ops: Sequence[Op], images: Tensor) -> list[str]:
     [0, 1] are a sample.
     """
     tried = [op for op in ops if not op.is_identity]
-    idle = [op for op in tried if _is_idle(op.acting(1.0), images)]
+    idle = idle_on(tried, images)
     sentences = []
     if idle:
         names = _listed([to_string(op) for op in idle])
@@ -61,6 +61,11 @@ def without_effect(ops: Sequence[Op], images: Tensor) -> list[str]:
         if parts:
             sentences.append(f"these images are grey, three equal channels, on which {_listed(parts)} change nothing")
     return sentences
+
+
+def idle_on(ops: Sequence[Op], images: Tensor) -> list[Op]:
+    """Those of ``ops`` that change nothing on ``images`` (float ``[n, 3, h, w]`` in [0, 1]), applied to every one."""
+    return [op for op in ops if op.is_identity or _is_idle(op.acting(1.0), images)]
 
 
 def _is_idle(op: Op, images: Tensor) -> bool:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 from rich.progress import Progress
+from torch import Tensor
 
 from ablate.config.base import OpSpec
 from ablate.config.experiment import ExperimentFile
-from ablate.config.sweep import Experiment
+from ablate.config.sweep import Experiment, NamedOp
 from ablate.console import make_console, say
 from ablate.data import DataSet, Images, Resident, native_size, prepare, read_entry, side_of_files
 from ablate.data.findings import describe
 from ablate.data.sides import stored_side
 from ablate.errors import UsageError
 from ablate.evaluation.features import unaugmented
-from ablate.ops import from_spec, without_effect
+from ablate.ops import from_spec, idle_on, without_effect
 from ablate.planning.settings import image_size
 
 SAMPLE = 8  # images on which ops are tried
@@ -90,11 +91,22 @@ def prepare_images(wish: ExperimentFile, cache: Path) -> DataSet:
 
 def described(images: DataSet, image_size: int, ops: Iterable[OpSpec]) -> str:
     """What ``images`` are, and in a further line which of ``ops`` change nothing on them, tried on a few of them."""
+    sample = _sample(images, image_size)
+    return "\n".join([str(images), *without_effect([from_spec(op) for op in ops], sample)])
+
+
+def as_they_act(ops: Sequence[NamedOp], images: DataSet, image_size: int) -> tuple[NamedOp, ...]:
+    """``ops`` as reports tell of them: what changes nothing on a few of ``images`` acts on none."""
+    sample = _sample(images, image_size)
+    return tuple(op.model_copy(update={"acts": 0.0}) if idle_on([from_spec(op.op)], sample) else op for op in ops)
+
+
+def _sample(images: DataSet, image_size: int) -> Tensor:
+    """A few images to pre-train on, as evaluation sees them, float ``[n, 3, image_size, image_size]``."""
     count = len(images.pretrain.labels)
     index = torch.arange(min(count, SAMPLE)) * count // min(count, SAMPLE)
     pixels, sizes = Resident(images.pretrain.images, torch.device("cpu")).batch(index)
-    sample = unaugmented(pixels, sizes, image_size)
-    return "\n".join([str(images), *without_effect([from_spec(op) for op in ops], sample)])
+    return unaugmented(pixels, sizes, image_size)
 
 
 def images_of(experiment: Experiment, cache: Path) -> DataSet:

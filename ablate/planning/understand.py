@@ -20,6 +20,7 @@ from ablate.data import DataSet
 from ablate.errors import UsageError, nearest
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
 from ablate.ops import from_spec, parse_op, spec, to_string
+from ablate.planning.images import as_they_act
 from ablate.planning.request import sized_as_before
 from ablate.planning.settings import Device, explain, named_ops, op_defaults, parse_one, trial_config, validate
 from ablate.sweep.plan import cell_label, pairs
@@ -79,7 +80,7 @@ def plan_sweep(
         seeds=tuple(wish.seed_list),
         references=tuple(name for name in wish.references if name != shared.objective),  # cells are their own
         reference_crop=spec(parse_op("crop", op_defaults(sized))),
-        ops=() if search else ops,
+        ops=() if search else as_they_act(ops, data, shared.image_size),
         unordered=wish.unordered,
         pairs_with=partners,
         compositions=tuple(beside.values()),

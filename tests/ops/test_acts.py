@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
+from ablate.data import DataSet, Images, Split
 from ablate.errors import UsageError
-from ablate.ops import get, names, parse_composition, parse_op, to_string
+from ablate.ops import describe, get, names, parse_composition, parse_op, to_string
+from ablate.planning.images import as_they_act
 from ablate.planning.settings import acting, named_ops
 from tests.ops.test_contract import generator, pictures
 from tests.support.wishes import wish
@@ -66,6 +69,21 @@ def test_every_op_of_a_sweep_is_made_to_act_equally_often():
     assert {op.acts for text in made for op in parse_composition(text)} == {1.0}
     assert {op.acts for op in named_ops(wish(ops=made[:3]))} == {1.0}
     assert named_ops(wish(ops=["blur"]))[0].acts == 0.5
+
+
+def test_what_changes_nothing_on_the_images_acts_on_none_of_them():
+    """As the plan says and so do the reports: ``gray`` on grey images."""
+    grey = torch.rand(4, 1, 8, 8).mul(255).byte().expand(4, 3, 8, 8)
+    split = Split(Images(grey), torch.zeros(4, dtype=torch.long), torch.arange(4))
+    data = DataSet("grey", "f00d", ("a",), split, split, torch.zeros(4, dtype=torch.bool), split)
+    found = as_they_act(named_ops(wish(ops=["gray", "color", "sharpen"])), data, 8)
+    assert [op.acts for op in found] == [0.0, 0.84, 1.0]
+
+
+def test_an_op_with_parameters_is_described_as_that_op():
+    assert describe(["crop(area=(0.2, 1.0))"]) == describe(["crop"])
+    with pytest.raises(UsageError, match="arae"):
+        describe(["crop(arae=(0.2, 1.0))"])
 
 
 def test_a_share_that_is_none_and_an_op_that_says_its_own():

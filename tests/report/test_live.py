@@ -10,14 +10,15 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from ablate.config.sweep import NamedComposition
 from ablate.errors import UsageError
 from ablate.launch.pace import trials_per_hour
 from ablate.launch.status import sweep_status
-from ablate.report.data.grid import grid_of, sweep_rows
+from ablate.report.data.grid import Grid, grid_of, sweep_rows
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.palette import colour
 from ablate.report.figures.scale import scale
-from ablate.report.text.cells import draw, view
+from ablate.report.text.cells import draw, numbers, view
 from ablate.report.text.live import print_status, watch_status
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.record import record_path, write_record
@@ -48,6 +49,22 @@ def test_every_cell_says_where_it_is(underway):
         assert said in text
 
 
+def test_it_says_what_the_numbers_are_and_how_many_seeds_they_have(underway):
+    text = lines(underway)[-1]
+    assert "numbers: test top-1 in %" in text
+    assert "1/2 = 1 of 2 seeds done" in text
+    assert numbers(Grid((), {}, {}, "linear_balanced_accuracy")) == "numbers: test balanced accuracy in %"
+
+
+def test_compositions_in_a_list_say_by_what_they_are_sorted(tmp_path):
+    experiment = make_experiment([])
+    named = (NamedComposition(label="a", ops=()),)
+    save_experiment(tmp_path, experiment.model_copy(update={"ops": (), "compositions": named}))
+    for trial in plan(load_experiment(tmp_path)):
+        write_record(tmp_path, record(trial, 0.3))
+    assert "numbers: test top-1 in %; the best by validation accuracy first" in status_text(tmp_path)
+
+
 def test_without_unicode_marks_are_plain(underway):
     text = "\n".join(lines(underway, ascii_only=True))
     assert text.isascii() or text.replace("±", "").isascii()
@@ -72,7 +89,8 @@ def test_a_terminal_that_is_too_narrow_is_told_so(tmp_path):
 def test_of_a_grid_that_is_too_tall_the_first_rows_are_shown(tmp_path):
     found = lines(sweep(tmp_path, [f"op{i}" for i in range(12)]), 80, height=8)
     assert len(found) <= 8
-    assert "more rows" in found[-1]
+    assert "more rows" in found[-2]
+    assert found[-1] == "numbers: test top-1 in %"
 
 
 def status_text(directory, **kwargs):

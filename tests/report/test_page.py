@@ -56,6 +56,17 @@ def test_every_number_stands_in_a_real_table(tmp_path):
     assert len(parsed.of("article")) == 5  # every cell and the reference
 
 
+def test_every_uncertainty_says_what_it_is_and_a_confirmations_numbers_that_they_are_its(tmp_path):
+    make(tmp_path)
+    before = Parsed(page_in(tmp_path)).text
+    assert "test; 95 % interval of this mean: ± 2.8; standard deviation over seeds: 3.1; n = 3" in before
+    assert "Behind ± stands the standard deviation over seeds; “test ± 95 %” is half the 95 % interval" in before
+    assert "CPU time of a trial" in before
+    assert "two-branch confirmation" not in before
+    confirm(tmp_path)
+    assert "These numbers are of the two-branch confirmation" in Parsed(page_in(tmp_path)).text
+
+
 def test_it_asks_for_nothing_and_is_small(tmp_path):
     labels = ["crop", "cutout", "color", "sobel", "noise", "blur", "rotate"]
     history = tuple({"epoch": e, "loss": 1 / e, "knn_val_top1": 0.5} for e in range(1, 101))

@@ -320,6 +320,16 @@ def test_the_terminal_never_cuts_a_number(width):
         assert re.findall(r"(?<![±\d])\d+\.\d", line)[-8:-1] == expected
 
 
+def test_a_row_is_called_in_the_terminal_what_its_column_is(tmp_path):
+    labels = ["crop", "color(strength=0.25)", "color(strength=0.5)"]
+    console = Console(width=70, record=True, file=io.StringIO())
+    render(grid_in(sweep(tmp_path, labels)), console)
+    head, *rows = console.export_text().splitlines()[:4]
+    names = [line.split()[0] for line in rows]
+    assert names[1] != names[2]
+    assert head.split() == ["first", "\\", "second", *names, "average"]
+
+
 def test_paired_difference_against_scipy():
     a, b = {0: 0.61, 1: 0.64, 2: 0.66, 9: 0.1}, {0: 0.50, 1: 0.55, 2: 0.51, 8: 0.9}
     ours = paired_difference(a, b)

@@ -278,6 +278,9 @@ def test_the_report_of_a_search(tmp_path):
     page = (tmp_path / "report" / "index.html").read_text()
     assert "What matters" in page
     assert page.index("All compositions") < page.index("What matters")
+    slices = searched.slices(read_sweep(tmp_path))
+    assert [text.get_text() for text in slices.legends[0].texts] == ["proposed first", "as number 10", "last"]
+    assert all(point.mean() < 0.75 for point in slices.axes[0].collections[0].get_facecolors()[:, :3])  # can be seen
     history = searched.history(read_sweep(tmp_path)).axes[0]
     assert len(history.collections[0].get_offsets()) == 20
     assert recommend(tmp_path).choice.best.cell.label.startswith("color")

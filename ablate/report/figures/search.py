@@ -6,7 +6,9 @@ import itertools
 from collections.abc import Sequence
 
 import matplotlib as mpl
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ablate.config.space import place
@@ -85,7 +87,7 @@ def history(sweep: Sweep) -> Figure:
 
 
 def slices(sweep: Sweep) -> Figure:
-    """Validation accuracy against every parameter, one panel each; darker points were proposed later."""
+    """Validation accuracy against every parameter, one panel each; later ones are darker, as a legend says."""
     search = sweep.experiment.search
     assert search is not None
     found = [(place(search, item)[0], 100 * score) for item, score in proposed(sweep)]
@@ -103,13 +105,23 @@ def slices(sweep: Sweep) -> Figure:
             points = [(params[name], value, i) for i, (params, value) in enumerate(found) if name in params]
             x = [labels.index(value) if isinstance(value, str) else value for value, _, _ in points]
             y, turns = [value for _, value, _ in points], [i for _, _, i in points]
-            axes.scatter(x, y, s=9, c=turns, cmap="Blues", vmin=-0.3 * len(found), vmax=len(found), linewidths=0)
+            axes.scatter(x, y, s=9, color=[_shade(turn, len(found)) for turn in turns], linewidths=0)
             axes.set_title(name, fontsize=7, parse_math=False)
             axes.tick_params(labelsize=6)
             axes.spines[["top", "right"]].set_visible(False)
             _ticks(axes, name, labels, search.max_length)
+        turns = sorted({1, (1 + len(found)) // 2, len(found)} - {0})
+        handles = [Line2D([], [], ls="", marker="o", ms=3, color=_shade(turn - 1, len(found))) for turn in turns]
+        named = {len(found): "last", 1: "proposed first"}
+        said = [named.get(turn, f"as number {turn}") for turn in turns]
+        figure.legend(handles, said, loc="outside lower center", ncols=3, fontsize=6.5, frameon=False)
         figure.supylabel(NAMES[sweep.grid.validation_metric].replace(" evaluation", ""), fontsize=7.5)
     return figure
+
+
+def _shade(turn: int, count: int) -> str:
+    """The colour of composition ``turn``, from 0, of ``count``: later ones are darker, and the first can be seen."""
+    return to_hex(mpl.colormaps["Blues"](0.4 + 0.6 * turn / max(1, count - 1)))
 
 
 def _in_order(name: str) -> tuple[bool, bool, str]:

@@ -52,6 +52,8 @@ def answer(sweep: Sweep) -> Answer:
     if advice.final:
         lead = f"Recommended{', provisionally' if decided.provisional else ''}: {advice.final.cell.label}"
         lead = f"{lead}. {_accuracy(decided.sweep, decided.order, advice.final.cell)}."
+        if advice.confirmed:
+            lead = f"{lead} These numbers are of the two-branch confirmation; those of the cells below are one-branch."
         next_step = ["Use the pipeline below, which makes both views.", *advice.unexported]
     else:
         lead = _best(sweep, found)

@@ -68,6 +68,7 @@ class Entry:
     mean: str
     test: str
     interval: str
+    spread: str
     validation: str
     knn: str
     chance: str
@@ -123,7 +124,12 @@ def page(
     logs = names_in(sweep.directory / "logs")
     found = _entries(Known(sweep, model, ranking, colours, logs, len(compositions) == 1))
     intervals = {entry.interval for entry in found if entry.interval}
-    columns = [("name", "composition"), ("validation", "validation %"), ("mean", "test %"), ("interval", "± 95 %")]
+    columns = [
+        ("name", "composition"),
+        ("validation", "validation %"),
+        ("mean", "test %"),
+        ("interval", "test ± 95 %"),
+    ]
     columns += [("chance", "P(best) %")] if any(entry.chance for entry in found) else []
     columns += [("knn", "kNN %"), ("n", "n"), ("time", f"{sweep.unit} of a trial")]
     places = {entry.cell.label: entry for entry in found if entry.kind != "reference"}
@@ -150,6 +156,7 @@ def page(
         chances=any(entry.chance for entry in found),
         pooled=f"Every test mean is uncertain by ± {min(intervals)} points (95 %)." if len(intervals) == 1 else "",
         columns=[(key, heading) for key, heading in columns if key != "interval" or len(intervals) > 1],
+        spread=any(entry.spread for entry in found),
         troubled=any(entry.cell.status != "done" for entry in found),
         at=lambda row, column: places.get(grid.cells[row, column].label),
         lead=next((entry.name for entry in found if entry.cell is ranking.best), ""),
@@ -282,6 +289,7 @@ def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: 
         mean="" if mean is None else f"{100 * mean:.1f}",
         test="" if mean is None else _bare(percent(cell)),
         interval="" if half is None else f"{100 * half:.1f}",
+        spread="" if (std := cell.std()) is None else f"{100 * std:.1f}",
         validation=_bare(ranking.percent(cell)),
         knn="" if knn is None else _bare(percent(cell, sweep.grid.knn)),
         chance="" if p is None else f"{100 * p:.0f}",

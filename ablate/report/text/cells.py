@@ -284,14 +284,24 @@ def _heading(ops: Sequence[str], fit: Layout, *, ascii_only: bool) -> list[Text]
     return [Text(corner + "".join(" " * fit.gap + name for name in centred), style="dim")]
 
 
+def numbers(grid: Grid) -> str:
+    """What the numbers of cells are: ``numbers: test top-1 in %``."""
+    accuracy = "balanced accuracy" if grid.measure == "balanced" else "top-1"
+    return f"numbers: test {accuracy}{'' if grid.is_linear else ' of rotation prediction'} in %"
+
+
 def legend(seen: View, fit: Layout, marks: dict[Place, str]) -> Text:
     """What the marks that are to be seen mean, and the ends of the scale where cells show their place on it."""
     spots = [*seen.cells.values(), *seen.references, *seen.further]
     said: list[tuple[str, str]] = []
     if fit.width < LEAST and any(spot.cell.n for spot in seen.cells.values()):
         said.append((f"0 to 9: {100 * seen.colours.low:.1f} to {100 * seen.colours.high:.1f} %", ""))
-    if any(spot.cell.status == "partial" for spot in spots):
-        said.append(("/ some seeds done" if fit.width < LEAST else "2/3 seeds done", ""))
+    if any(spot.cell.n for spot in spots):
+        said.append((numbers(seen.grid), ""))
+    if partial := [spot.cell for spot in spots if spot.cell.status == "partial"]:
+        example = f"{partial[0].n}/{partial[0].planned}"
+        of = f"{partial[0].n} of {partial[0].planned} seeds done"
+        said.append(("/ some seeds done" if fit.width < LEAST else f"{example} = {of}", ""))
     meanings: dict[Place, str] = {"running": "running: epoch, loss" if fit.tall else "running: epoch"}
     for place, mark in marks.items():
         if place != "done" and any(spot.places[place] for spot in spots):

@@ -19,7 +19,7 @@ from ablate.launch.pace import seconds_left, trials_per_hour
 from ablate.launch.status import Place, Status, failure_line
 from ablate.launch.watch import changes, looks
 from ablate.report.data.grid import grid_of, sweep_rows
-from ablate.report.text.cells import MARKS, PLAIN, STYLES, View, coloured, draw, one_line, view
+from ablate.report.text.cells import MARKS, PLAIN, STYLES, View, coloured, draw, numbers, one_line, view
 from ablate.sweep.again import completing
 from ablate.sweep.lease import STALE
 
@@ -141,6 +141,8 @@ def _beside(seen: View, most: int, *, ascii_only: bool) -> list[Text]:
     marks = PLAIN if ascii_only else MARKS
     spots = [*seen.further, *seen.references]
     lines = [Text(f"{spot.cell.label}: {one_line(spot, seen, marks)}") for spot in spots[:most]]
+    if any(spot.cell.n for spot in seen.further):
+        lines.insert(0, Text(f"{numbers(seen.grid)}; the best by validation accuracy first", style="dim"))
     return [*lines, Text(f"... and {len(spots) - most} more")] if len(spots) > most else lines
 
 
