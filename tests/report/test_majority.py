@@ -95,6 +95,11 @@ def test_a_confirmation_keeps_what_the_sweep_was_planned_with(tmp_path, monkeypa
     sweep(tmp_path, 0.8, (297, 3), "balanced", branches="one")
     planned = []
     monkeypatch.setattr("ablate.planning.images.images_of", lambda *_: "images")
-    monkeypatch.setattr("ablate.launch.start.run_here", lambda _, experiment, *__: planned.append(experiment) or 1)
+
+    def run(directory, experiment, *_, **__):
+        planned.append(experiment)
+        return 1
+
+    monkeypatch.setattr("ablate.launch.start.run_here", run)
     CliRunner().invoke(app, ["recommend", str(tmp_path), "--metric", "top1", "--confirm"])
     assert [experiment.measure for experiment in planned] == ["balanced"]
