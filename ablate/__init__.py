@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from ablate.api import grid
     from ablate.config.trial import TrialConfig
     from ablate.data import prepare
-    from ablate.ops import Op, op, param, register
+    from ablate.ops import Op, param, register
     from ablate.ops.composition import Composition
+    from ablate.ops.grammar import op
     from ablate.ops.pair import TransformPair
     from ablate.report import write_report
     from ablate.report.data.load import load_results
@@ -29,7 +30,7 @@ _HOME = {
     "TrialConfig": "ablate.config.trial",
     "grid": "ablate.api",
     "Op": "ablate.ops",
-    "op": "ablate.ops",
+    "op": "ablate.ops.grammar",
     "prepare": "ablate.data",
     "param": "ablate.ops",
     "register": "ablate.ops",

@@ -17,6 +17,17 @@ Defaults = Mapping[str, Mapping[str, Any]]
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
+def op(text: str, /, **parameters: Any) -> Op:
+    """``op("color", strength=0.5)``, or the string form: ``op("color(strength=0.5)")``.
+
+    Raises:
+        UsageError: an unknown op or parameter, a value out of range, or both forms at once.
+    """
+    if not parameters:
+        return parse_op(text)
+    return adapt(text.removeprefix(PREFIX), parameters) if text.startswith(PREFIX) else build(get(text), parameters)
+
+
 def parse_op(text: str, defaults: Defaults | None = None) -> Op:
     """One op from its string form.
 
