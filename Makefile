@@ -3,6 +3,7 @@
 # make check  what CI runs: lint, types, tests
 # make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (ten to twenty minutes)
 # make test-browser  the report's page in headless Chromium, which root can install on Debian (half a minute)
+# make docs   the site of these pages in build/site; a broken link or an undocumented public name fails (half a minute)
 # make bench  every benchmark and docs/performance.md (an hour); bench-gpu: the part for a GPU (eight minutes)
 # Nothing else here needs root.
 
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow test-browser test-slurm lint types check bench bench-gpu clean
+.PHONY: install demo test test-slow test-browser test-slurm lint types check docs bench bench-gpu clean
 
 install: $(STAMP)
 
@@ -48,6 +49,14 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 check: lint types test
+
+docs: $(VENV)/.docs
+	$(BIN)/python docs/site/pages.py build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
 
 BENCHMARKS := augmentation ops launches training_step evaluation throughput startup scaling memory data scale
 

@@ -81,7 +81,7 @@ class PairParams:
 
 @dataclass(frozen=True)
 class TransformPair:
-    """Base, then what branch 1 and branch 2 do (DESIGN: one-branch, two-branch).
+    """Base, then what branch 1 and branch 2 do.
 
     One-branch: one random resized crop per image, *shared by both views*; branch 1 applies the composition, branch 2
     is the identity. Two-branch: no base; both branches apply the composition with independent draws. A leading crop is
