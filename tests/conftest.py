@@ -10,6 +10,7 @@ from PIL import Image
 from ablate.config.base import OpSpec
 from ablate.config.sweep import Experiment, NamedOp
 from ablate.config.trial import DataIdentity, TrialConfig
+from tests.support.trials import config, data  # noqa: F401  # fixtures
 
 torch.set_num_threads(1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -11,34 +10,13 @@ import time
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from ablate.cli.app import app
+from tests.support.cli import ablate, one_sentence
 from tests.support.wishes import wish
-
-
-def ablate(*args, cwd=".", **env):
-    """The command line in this process (importing torch anew for every question would take minutes)."""
-    line = [str(arg) for arg in args]
-    with contextlib.chdir(cwd):
-        done = CliRunner().invoke(app, line, env=env)
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return subprocess.CompletedProcess(line, done.exit_code, done.stdout, done.stderr)
 
 
 def grid(*args, cwd):
     return ablate("grid", "--cache", cwd / "cache", "--device", "cpu", *args, cwd=cwd)
-
-
-def one_sentence(done):
-    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ")
-    return lines[0]
 
 
 @pytest.mark.parametrize(
@@ -368,8 +346,8 @@ def test_what_reads_the_disk_imports_no_torch(args, unneeded, experiment, tmp_pa
 def test_report_watch_refreshes_the_page_until_the_sweep_has_ended(experiment, tmp_path):
     from ablate.sweep.plan import plan, save_experiment
     from ablate.sweep.record import write_record
-    from tests.report.test_report import record
-    from tests.sweep.test_status import begin
+    from tests.support.running import begin
+    from tests.support.sweeps import record
 
     save_experiment(tmp_path, experiment)
     trials = plan(experiment)

@@ -18,7 +18,7 @@ from ablate.report.data.results import read_sweep
 from ablate.report.text.live import print_status
 from ablate.report.text.terminal import render
 from ablate.report.write import Report
-from tests.report.test_report import by_position, sweep
+from tests.support.sweeps import by_position, sweep
 
 RESULTS = Path(__file__).parents[1] / "results"
 COMMAND = "ablate grid crop,color --data 'folder:/a b/c' --set encoder.width=16 --out results/somewhere --epochs 10"

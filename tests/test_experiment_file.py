@@ -21,8 +21,8 @@ from ablate.planning.settings import shared_config, trial_config
 from ablate.planning.understand import plan_sweep
 from ablate.sweep.plan import EXPERIMENT_FILE, load_experiment, plan, save_experiment
 from tests.support import commands
-from tests.sweep.test_local import SETTINGS, results
-from tests.test_cli import ablate, one_sentence
+from tests.support.cli import ablate, one_sentence
+from tests.support.grids import SETTINGS, results
 
 SHIPPED = sorted(Path("experiments").glob("*.toml"))
 GRID = {"ops": ["crop", "color", "blur"]}

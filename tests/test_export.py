@@ -13,9 +13,9 @@ from ablate.report.data.results import read_sweep
 from ablate.report.data.study import ALONE
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.record import write_record
-from tests.report.test_figures import strengths
-from tests.report.test_report import by_position, record, sweep
-from tests.test_cli import ablate, one_sentence
+from tests.support.cli import ablate, one_sentence
+from tests.support.noisy import strengths
+from tests.support.sweeps import by_position, record, sweep
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ from ablate.simclr.trainer import _remedy
 from ablate.sweep.confirm import confirmation
 from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
 from ablate.sweep.record import write_record
-from tests.report.test_report import make_experiment, record
-from tests.sweep.test_local import SETTINGS, command, results
-from tests.test_cli import ablate, one_sentence
+from tests.support.cli import ablate, one_sentence
+from tests.support.grids import SETTINGS, command, results
+from tests.support.sweeps import make_experiment, record
 
 TOO_LARGE = [LARGEST_SEED + 1, 2**63, 10**30]
 

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from ablate.cli.app import app
 from ablate.cli.help import GROUPS
-from tests.test_cli import ablate, one_sentence
+from tests.support.cli import ablate, one_sentence
 
 COMMITTED = Path(__file__).parents[1] / "results" / "temperature-glyphs"
 COMMANDS = get_command(app).commands

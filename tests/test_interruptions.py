@@ -13,7 +13,7 @@ import pytest
 
 import ablate.trial.attempt
 from ablate.config.trial import Base, Optimiser
-from ablate.distributed import ALONE, World
+from ablate.distributed import World
 from ablate.evaluation.protocols import PROTOCOLS
 from ablate.ops.composition import Composition
 from ablate.simclr import checkpoint
@@ -21,16 +21,12 @@ from ablate.simclr.trainer import Trainer
 from ablate.sweep.lease import Attempt, running_directory
 from ablate.sweep.record import read_record, read_records
 from ablate.trial.context import Context, Interrupted
-from ablate.trial.run import run_trial
 from tests.simclr import ranks
-from tests.simclr.test_processes import config, data
-from tests.sweep.test_local import SETTINGS
-from tests.test_cli import ablate as command
-from tests.test_trial import comparable
+from tests.support.cli import ablate as command
+from tests.support.grids import SETTINGS
+from tests.support.interruptions import EPOCHS, PROTOCOLS_ASKED, SGD, STEPS, run
+from tests.support.trials import comparable
 
-EPOCHS, STEPS = 2, 5
-SGD = {"optimiser": Optimiser(name="sgd", lr=0.05)}
-PROTOCOLS_ASKED = ("online", "linear", "knn")
 VARIANTS = {
     "sgd": SGD,
     "adamw": {"optimiser": Optimiser(name="adamw", lr=0.01)},
@@ -44,13 +40,6 @@ VARIANTS = {
         "base": Base(area=(0.5, 1.0)),
     },
 }
-
-
-def run(directory, context=None, world=ALONE, **changes):
-    changes = {**SGD, "epochs": EPOCHS, **changes}
-    return run_trial(
-        config(world.size, **changes), directory, context, data=data(), protocols=PROTOCOLS_ASKED, world=world
-    )
 
 
 @pytest.fixture
@@ -175,7 +164,7 @@ KILLED = """
 import os, sys
 import ablate.trial
 from ablate.simclr.trainer import Trainer
-from tests.test_interruptions import run
+from tests.support.interruptions import run
 
 ablate.trial.attempt.CHECKPOINT_EVERY = 0
 step = Trainer._update

@@ -18,7 +18,7 @@ from ablate.config.slurm import Slurm
 from ablate.config.trial import MIN_SIZE
 from ablate.errors import UsageError
 from ablate.planning.request import wish_of
-from tests.test_cli import ablate, one_sentence
+from tests.support.cli import ablate, one_sentence
 
 COMMANDS = get_command(app).commands
 FIELDS = options_of(ExperimentFile) | {name: field for name, field in SETTABLE.items() if option_of(field)}

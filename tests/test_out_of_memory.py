@@ -9,7 +9,7 @@ import torch
 from ablate.sweep.record import MEMORY_ADVICE, OUT_OF_MEMORY
 from ablate.trial.failure import is_out_of_memory
 from ablate.trial.run import run_trial
-from tests.simclr.test_processes import config, data
+from tests.support.processes import config, data
 
 CPU = (
     "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried to allocate "

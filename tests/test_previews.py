@@ -11,17 +11,17 @@ from ablate.ops.composition import Composition
 from ablate.sweep.record import preview_path
 from ablate.trial.run import run_trial
 from ablate.trial.thumbnail import GAP, LARGEST, PAIRS, mosaic, pairs, write_preview
-from tests.test_trial import comparable, config, data  # noqa: F401
+from tests.support.trials import comparable
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def small(config):  # noqa: F811
+def small(config):
     return config.model_copy(update={"epochs": 1, "warmup_epochs": 0})
 
 
-def test_a_trial_leaves_a_picture_of_its_pairs_and_the_same_record(data, small, tmp_path, monkeypatch):  # noqa: F811
+def test_a_trial_leaves_a_picture_of_its_pairs_and_the_same_record(data, small, tmp_path, monkeypatch):
     result = run_trial(small, tmp_path / "a", data=data)
     with Image.open(preview_path(tmp_path / "a", small.key)) as picture:
         assert picture.size == (PAIRS * (16 + GAP) - GAP, 2 * (16 + GAP) - GAP)
@@ -30,7 +30,7 @@ def test_a_trial_leaves_a_picture_of_its_pairs_and_the_same_record(data, small, 
     assert not (tmp_path / "b" / "previews").exists()
 
 
-def test_all_cells_show_the_same_images_and_base_crops(data, small):  # noqa: F811
+def test_all_cells_show_the_same_images_and_base_crops(data, small):
     none, color = (
         small.model_copy(update={"composition": Composition.parse(name).specs()}) for name in ("none", "color")
     )
@@ -40,7 +40,7 @@ def test_all_cells_show_the_same_images_and_base_crops(data, small):  # noqa: F8
     assert not torch.allclose(plain, coloured)
 
 
-def test_it_is_written_once_for_all_seeds(data, small, tmp_path):  # noqa: F811
+def test_it_is_written_once_for_all_seeds(data, small, tmp_path):
     write_preview(tmp_path, small, data, CPU)
     path = preview_path(tmp_path, small.key)
     path.write_bytes(b"there already")
@@ -48,12 +48,12 @@ def test_it_is_written_once_for_all_seeds(data, small, tmp_path):  # noqa: F811
     assert path.read_bytes() == b"there already"
 
 
-def test_the_untrained_reference_has_none(data, small, tmp_path):  # noqa: F811
+def test_the_untrained_reference_has_none(data, small, tmp_path):
     write_preview(tmp_path, small.model_copy(update={"objective": "untrained"}), data, CPU)
     assert not (tmp_path / "previews").exists()
 
 
-def test_a_picture_that_cannot_be_written_costs_no_trial(data, small, tmp_path, caplog):  # noqa: F811
+def test_a_picture_that_cannot_be_written_costs_no_trial(data, small, tmp_path, caplog):
     (tmp_path / "previews").write_text("in the way")
     with caplog.at_level(logging.WARNING, logger="ablate"):
         logging.getLogger("ablate").propagate = True
@@ -61,7 +61,7 @@ def test_a_picture_that_cannot_be_written_costs_no_trial(data, small, tmp_path, 
     assert f"no preview of {small.key} was written" in caplog.text
 
 
-def test_large_views_are_shown_smaller(data, small):  # noqa: F811
+def test_large_views_are_shown_smaller(data, small):
     large = small.model_copy(update={"image_size": 96})
     first, _ = pairs(large, data, CPU)
     assert first.shape == (PAIRS, 3, LARGEST, LARGEST)

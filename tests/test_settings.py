@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from ablate.config.presets import NAMED
-from ablate.config.trial import DataIdentity, Encoder, Head
+from ablate.config.trial import Encoder, Head
 from ablate.errors import UsageError
 from ablate.planning.settings import parse_assignments, parse_one, shared_config
+from tests.support.settings import DATA
 from tests.support.wishes import wish
-
-DATA = DataIdentity(name="x", fingerprint="f", classes=2)
 
 
 def resolved(*assignments, data="glyphs", branches="one", device="cpu"):

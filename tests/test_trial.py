@@ -8,8 +8,7 @@ import torch
 import ablate.trial.attempt
 from ablate.config.base import OpSpec
 from ablate.config.sweep import Trial
-from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
-from ablate.data import prepare
+from ablate.config.trial import DataIdentity, Optimiser
 from ablate.distributed import LostRank
 from ablate.errors import UsageError
 from ablate.evaluation import frozen
@@ -19,35 +18,7 @@ from ablate.sweep.progress import PROGRESS, write_progress
 from ablate.sweep.record import BadRecord, read_record, record_path
 from ablate.trial.context import Context, Interrupted
 from ablate.trial.run import run_trial
-
-TIMING = {"timings", "attempts", "when", "host"}
-
-
-@pytest.fixture(scope="module")
-def data(tiny_folder, cache):
-    return prepare(f"folder:{tiny_folder}", cache=cache, image_size=16)
-
-
-@pytest.fixture
-def config(data):
-    return TrialConfig(
-        composition=ablate.Composition.parse("crop+color").specs(),
-        base=Base(area=(0.5, 1.0)),
-        data=DataIdentity(name=data.name, fingerprint=data.fingerprint, classes=3),
-        image_size=16,
-        encoder=Encoder(name="resnet8", width=4),
-        head=Head(hidden=8, output=4),
-        epochs=4,
-        warmup_epochs=1,
-        batch_size=16,
-        optimiser=Optimiser(name="adamw", lr=0.01),
-    )
-
-
-def comparable(result):
-    content = result.model_dump(exclude=TIMING)
-    content["history"] = [{k: v for k, v in h.items() if k != "images_per_second"} for h in content["history"]]
-    return content
+from tests.support.trials import comparable
 
 
 def test_the_record_says_how_it_came_about(data, config, tmp_path):

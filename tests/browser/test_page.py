@@ -15,7 +15,7 @@ from PIL import Image
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
 from tests.browser.chromium import Page, executable
-from tests.report.test_report import by_position, sweep
+from tests.support.sweeps import by_position, sweep
 
 COMMITTED = Path(__file__).parents[2] / "results" / "fig5-glyphs-5-seeds"
 SHOTS = os.environ.get("ABLATE_SCREENSHOTS")  # a folder, for whoever wants to look
@@ -252,7 +252,7 @@ def test_a_sweep_of_compositions_alone(page, tmp_path):
     from ablate.config.sweep import NamedComposition
     from ablate.sweep.plan import load_experiment, plan, save_experiment
     from ablate.sweep.record import write_record
-    from tests.report.test_report import record
+    from tests.support.sweeps import record
 
     experiment = load_experiment(sweep(tmp_path, ["a"], value=by_position))
     alone = {"ops": (), "compositions": (NamedComposition(label="a+b+c", ops=(experiment.ops[0].op,)),)}
@@ -269,7 +269,7 @@ def test_a_sweep_of_compositions_alone(page, tmp_path):
 def test_the_arrow_keys_pass_over_cells_that_are_left_out(page, tmp_path):
     from ablate.sweep.plan import load_experiment, plan, save_experiment
     from ablate.sweep.record import write_record
-    from tests.report.test_report import record
+    from tests.support.sweeps import record
 
     experiment = load_experiment(sweep(tmp_path, ["a", "b", "c"]))
     experiment = experiment.model_copy(update={"pairs_with": ("c",)})  # a+b and b+a are not there

@@ -11,7 +11,7 @@ from ablate.evaluation.linear import linear_evaluation
 from ablate.evaluation.rotation import rotation, turning_ops
 from ablate.ops import Op, center_crop, param, register
 from tests.evaluation.conftest import data_set, freeze, pixels
-from tests.evaluation.test_sgd import digits
+from tests.support.digits import digits
 
 
 def test_digits_stand_upright():

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 
 from ablate.evaluation import sgd as module
 from ablate.evaluation.accuracy import scores
@@ -16,7 +15,8 @@ from ablate.evaluation.linear import linear
 from ablate.evaluation.sgd import sgd
 from ablate.ops.pair import Streams, TransformPair
 from ablate.rng import derive_seed, stream
-from tests.evaluation.conftest import data_set, freeze, pixels
+from tests.evaluation.conftest import freeze, pixels
+from tests.support.digits import digits
 
 
 @pytest.fixture
@@ -62,17 +62,6 @@ def test_against_a_plain_loop(stripes, monkeypatch, short, batch):
     torch.testing.assert_close(made[0](frozen.test()[0]).double(), logits, rtol=1e-4, atol=1e-5)
     assert outcome.metrics == scores("sgd", logits.argmax(1), stripes.test.labels, 3)
     assert f"batch {min(batch, 120)}" in outcome.description
-
-
-def digits():
-    """Scikit-learn's digits as 16 px images."""
-    source = load_digits()
-    images = torch.from_numpy(source.images * 255 / 16).round().to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
-    images = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    labels = torch.from_numpy(source.target).long()
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    images, labels = images[order].contiguous(), labels[order]
-    return data_set((images[:800], labels[:800]), (images[800:1200], labels[800:1200]), torch.arange(800) % 5 == 0, 10)
 
 
 def test_it_comes_near_l_bfgs_where_crops_do_no_harm(monkeypatch):

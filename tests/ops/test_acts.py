@@ -12,7 +12,7 @@ from ablate.errors import UsageError
 from ablate.ops import describe, get, names, parse_composition, parse_op, to_string
 from ablate.planning.images import as_they_act
 from ablate.planning.settings import acting, named_ops
-from tests.ops.test_contract import generator, pictures
+from tests.support.pictures import generator, pictures
 from tests.support.wishes import wish
 
 N = 400

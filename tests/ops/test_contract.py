@@ -10,25 +10,13 @@ import torch
 from ablate.errors import UsageError
 from ablate.ops import from_spec, get, names, parse_op, spec, to_string
 from tests.ops.fake_cuda import DeviceMix, fake_cuda
+from tests.support.pictures import CUDA_BUILD, generator, pictures
 
 SIZES = [(32, 32), (96, 96), (224, 224), (32, 48)]
-CUDA_BUILD = torch.version.cuda is not None or torch.version.hip is not None
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def make(name, **parameters):
     return get(name)(**{"p": 1.0, **parameters})
-
-
-def pictures(n, channels, size, seed=1):
-    """Smooth noise in [0, 1] that uses the whole range: neighbouring pixels are alike, as in images."""
-    coarse = torch.rand(n, channels, 7, 7, generator=generator(seed))
-    fine = torch.rand(n, channels, *size, generator=generator(seed + 1))
-    smooth = torch.nn.functional.interpolate(coarse, size, mode="bilinear", align_corners=False)
-    return (0.8 * smooth + 0.2 * fine).clamp(0, 1)
 
 
 def has_strength(name):

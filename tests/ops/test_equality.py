@@ -15,7 +15,7 @@ from ablate.ops import Crop, center_crop, get, resized_crop
 from ablate.ops.color_math import grayscale, shift_hue
 from ablate.ops.counter import normal
 from ablate.ops.geometry import turn_gathered, turn_selected
-from tests.ops.test_contract import generator, pictures
+from tests.support.pictures import generator, pictures
 
 BILINEAR = InterpolationMode.BILINEAR
 

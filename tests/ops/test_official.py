@@ -21,7 +21,7 @@ from ablate.ops import Crop, get, parse_op, resized_crop
 from ablate.ops.boxes import TENSORFLOW_ATTEMPTS, tensorflow_boxes
 from ablate.ops.pair import Streams, TransformPair
 from tests.ops.fake_cuda import fake_cuda
-from tests.ops.test_contract import CUDA_BUILD, generator, pictures
+from tests.support.pictures import CUDA_BUILD, generator, pictures
 
 VARIANTS = [
     *("crop(sampling='tf')", "crop(resize='bicubic')", "crop(sampling='tf', resize='bicubic', p=0.5)"),

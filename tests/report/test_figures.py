@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
@@ -21,20 +20,15 @@ from ablate.report.figures.scale import BELOW
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.record import write_record
 from tests.conftest import op_spec
-from tests.report.test_recommend import make
-from tests.report.test_report import HUGE, by_position, extents, make_experiment, record, sweep
+from tests.support.noisy import noisy, strengths
+from tests.support.recommendations import make
+from tests.support.sweeps import HUGE, by_position, extents, make_experiment, record, sweep
 
 TWELVE = [f"kornia.RandomMotionBlur(kernel_size={3 + 2 * i}, angle=35.0)" for i in range(8)] + HUGE
 
 
 def texts(figure):
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
-
-
-def noisy(trial):
-    return (
-        0.3 + 0.1 * (len(trial.label) % 4) + 0.01 * np.random.default_rng([trial.seed, *trial.label.encode()]).normal()
-    )
 
 
 @pytest.mark.parametrize("width", [3.25, 6.75])
@@ -107,19 +101,6 @@ def test_curves_of_every_cell(tmp_path):
     assert "loss (1.33 to 4.00)" in texts(figure)
     write_report(tmp_path)
     assert (tmp_path / "report" / "curves.pdf").stat().st_size > 0
-
-
-def strengths(directory, objective="simclr"):
-    experiment = make_experiment(["crop"], 2, references=("untrained", "supervised"))
-    specs = {s: (op_spec("crop"), op_spec("color", strength=s)) for s in (1.0, 0.25, 0.5)}
-    cells = tuple(NamedComposition(label=f"crop+color(strength={s})", ops=ops) for s, ops in specs.items())
-    shared = experiment.shared.model_copy(update={"objective": objective})
-    experiment = experiment.model_copy(update={"ops": (), "compositions": cells, "shared": shared})
-    save_experiment(directory, experiment)
-    for trial in plan(experiment):
-        value = 0.9 if trial.reference == "supervised" else 0.1 if trial.reference else float(trial.label[20:-1]) / 2
-        write_record(directory, record(trial, value + 0.01 * trial.seed))
-    return directory
 
 
 def test_accuracy_against_strength(tmp_path):

@@ -34,8 +34,8 @@ from ablate.sweep.record import parked_path, read_record, record_path, write_rec
 from ablate.sweep.record import to_json as as_json
 from ablate.trial.encoders import _best
 from ablate.trial.run import run_trial
-from tests.report.test_report import make_experiment, record
-from tests.test_cli import ablate as command
+from tests.support.cli import ablate as command
+from tests.support.sweeps import make_experiment, record
 
 COUNTS = ClassCounts(train=(30, 5, 5, 10), validation=(3, 1, 0, 1), test=(12, 3, 3, 2))
 TOP1 = {"crop": 0.70, "crop+color": 0.68, "color+crop": 0.66, "color": 0.62, "untrained": 0.69}

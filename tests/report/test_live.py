@@ -22,8 +22,8 @@ from ablate.report.text.cells import draw, numbers, view
 from ablate.report.text.live import print_status, watch_status
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.record import record_path, write_record
-from tests.report.test_report import by_position, failure, make_experiment, record, sweep
-from tests.sweep.test_status import begin
+from tests.support.running import begin
+from tests.support.sweeps import by_position, failure, make_experiment, record, sweep
 
 
 def lines(directory, width=80, height=None, *, ascii_only=False):

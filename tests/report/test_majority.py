@@ -15,7 +15,8 @@ from ablate.report.stats.summary import is_useful, majority_bar, verdict
 from ablate.report.write import write_report
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.record import write_record
-from tests.report.test_recommend import make, record, shown
+from tests.support.recommendations import make, shown
+from tests.support.sweeps import record
 
 
 def sweep(directory, accuracy, validation, measure="top1", branches="two", classes=2):

@@ -16,8 +16,8 @@ from ablate.report.stats.summary import summary, verdict
 from ablate.report.write import write_report
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.record import write_record
-from tests.report.test_recommend import make
-from tests.report.test_report import failure
+from tests.support.recommendations import make
+from tests.support.sweeps import failure
 
 
 def lopsided(directory, means, gone, seeds=2, branches="two"):

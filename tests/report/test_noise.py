@@ -7,7 +7,7 @@ import numpy as np
 from ablate.report.data.results import read_sweep
 from ablate.report.stats import noise as told
 from ablate.sweep.prune import RUNGS
-from tests.report.test_recommend import MEANS, make, value
+from tests.support.recommendations import MEANS, make, value
 
 
 def sentences(directory, **kwargs):

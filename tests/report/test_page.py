@@ -15,9 +15,9 @@ from ablate.report.page.page import MOST_PICTURED, address, commands
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.progress import log_path
 from ablate.sweep.record import preview_path, record_path, write_record
-from tests.report.test_figures import noisy
-from tests.report.test_recommend import confirm, make
-from tests.report.test_report import by_position, record, sweep
+from tests.support.noisy import noisy
+from tests.support.recommendations import confirm, make
+from tests.support.sweeps import by_position, record, sweep
 
 NASTY = '<img src=x onerror="boom()">&'
 

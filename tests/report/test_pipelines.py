@@ -27,8 +27,8 @@ from ablate.ops.kornia_adapter import classes
 from ablate.ops.op import parameter_fields
 from ablate.pipelines.code import NotExportable, kornia_code, torchvision_code
 from ablate.pipelines.steps import TENSORS, exportable
-from tests.data.test_kinds import HEIGHT, REFUSED, RIGHT
-from tests.ops.test_contract import generator, pictures
+from tests.support.kinds import HEIGHT, REFUSED, RIGHT
+from tests.support.pictures import generator, pictures
 
 SIZE = 16
 STORED = (28, 22)  # neither square nor as large as the views: the crop both shrinks and enlarges

@@ -16,7 +16,6 @@ from ablate.config.sweep import NamedComposition
 from ablate.errors import UsageError
 from ablate.files import names_in
 from ablate.launch.status import sweep_status
-from ablate.ops.composition import Composition
 from ablate.report import recommend as advice
 from ablate.report.text.live import headline
 from ablate.report.write import publish, write_report
@@ -26,54 +25,12 @@ from ablate.sweep.progress import KORNIA_FILE, TORCHVISION_FILE, withdraw
 from ablate.sweep.prune import RUNGS
 from ablate.sweep.record import read_record, record_path, write_record
 from ablate.sweep.withdrawal import take_back
-from tests.report.test_report import failure, make_experiment, record
-
-MEANS = {"crop": 0.3, "color": 0.5, "crop+color": 0.8, "color+crop": 0.79}
-NOISE = {"crop": 0.01, "color": -0.01, "crop+color": 0.02, "color+crop": -0.015}
-SECONDS = {"crop": 10.0, "color": 20.0, "crop+color": 40.0, "color+crop": 30.0}
-
-
-def value(trial):
-    """A cell's mean, a seed's own offset, and residuals that alternate in sign."""
-    mean = MEANS.get(trial.label, 0.1)
-    return mean + 0.02 * trial.seed + NOISE.get(trial.label, 0.0) * (-1) ** trial.seed
-
-
-def make(directory, seeds=3, branches="one", value=value, skip=()):
-    """A 2x2 sweep of crop and color with timings."""
-    experiment = make_experiment(["crop", "color"], seeds)
-    ops = tuple(named.model_copy(update={"op": Composition.parse(named.label).specs()[0]}) for named in experiment.ops)
-    base = {} if branches == "one" else {"branches": "two", "base": None}
-    shared = experiment.shared.model_copy(update=base)
-    experiment = experiment.model_copy(update={"ops": ops, "shared": shared})
-    save_experiment(directory, experiment)
-    for trial in plan(experiment):
-        if trial.label not in skip:
-            timings = {"cpu": SECONDS.get(trial.label, 1.0), "total": 1.0}
-            write_record(directory, record(trial, value(trial), timings=timings))
-    return directory
-
-
-def shown(found, code=False):
-    console = Console(width=200, record=True, file=io.StringIO())
-    advice.show(found, console, code)
-    return console.export_text()
+from tests.support.recommendations import MEANS, confirm, make, shown, value
+from tests.support.sweeps import failure, record
 
 
 def trial_of(directory, label, seed):
     return next(t for t in plan(load_experiment(directory)) if (t.label, t.seed) == (label, seed))
-
-
-def confirm(directory, value=lambda trial: 0.9 - 0.1 * bool(trial.reference), fail=(), skip=(), seeds=3):
-    """What ``--confirm`` leaves behind."""
-    choice = advice.recommend(directory).choice
-    planned = confirmation(choice.sweep.experiment, advice.to_confirm(choice), seeds, f"ablate recommend {directory}")
-    save_experiment(directory / CONFIRMATION, planned)
-    for trial in plan(planned):
-        if trial.label not in skip:
-            write_record(
-                directory / CONFIRMATION, failure(trial) if trial.label in fail else record(trial, value(trial))
-            )
 
 
 def test_the_candidates_are_those_that_cannot_be_told_from_the_best_best_first(tmp_path):

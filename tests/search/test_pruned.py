@@ -22,11 +22,11 @@ from ablate.sweep.prune import RUNGS, knn_at, run_rungs
 from ablate.sweep.record import parked_path, read_record, record_path, write_record
 from ablate.sweep.record import to_json as as_json
 from benchmarks import pruning, searching
-from tests.report.test_report import record
 from tests.search import test_search as plain
-from tests.search.test_search import begun, labels, space, value_of, walk
 from tests.support import commands
-from tests.sweep.test_local import SETTINGS, results
+from tests.support.grids import SETTINGS, results
+from tests.support.searches import begun, labels, space, value_of, walk
+from tests.support.sweeps import record
 
 EPOCHS = 8  # rungs after 1 and 4
 

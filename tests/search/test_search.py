@@ -32,29 +32,9 @@ from ablate.search.propose import TPE, Known, at_random, propose
 from ablate.search.run import run_search
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.record import write_record
-from tests.report.test_report import failure, make_experiment, record
-from tests.test_cli import ablate, one_sentence
-
-OPS = ("crop", "color", "blur", "sobel")
-
-
-def space(**changes):
-    ops = tuple(NamedOp(label=name, op=spec(parse_op(name))) for name in OPS)
-    return Search(ops=ops, **changes)
-
-
-def value_of(composition):
-    """Made up: color is good, and best first; more ops are a little worse."""
-    names = [op.name for op in composition.ops]
-    return 0.3 + 0.4 * ("color" in names) + 0.1 * (names[0] == "color") - 0.05 * len(names)
-
-
-def walk(search, batches, become=lambda item: Known(item, value_of(item))):
-    """The compositions that are proposed in so many batches, where each becomes ``become(composition)``."""
-    known = []
-    for _ in range(batches):
-        known += [become(item) for item in propose(search, known, {})]
-    return [item.composition for item in known]
+from tests.support.cli import ablate, one_sentence
+from tests.support.searches import OPS, begun, labels, space, value_of, walk
+from tests.support.sweeps import failure, make_experiment, record
 
 
 def test_the_same_results_propose_the_same_and_nothing_twice():
@@ -172,18 +152,10 @@ class Machine:
         return 0
 
 
-def begun(seeds=2, **changes):
-    return make_experiment([], seeds).model_copy(update={"search": space(**changes)})
-
-
 def go(directory, budget, machine=None, experiment=None, **changes):
     console, machine = Console(quiet=True), machine or Machine(directory)
     experiment = experiment or begun(**changes)
     return run_search(directory, experiment, Budget(budget, "trials"), {}, machine, lambda sweep: None, console)
-
-
-def labels(directory):
-    return [item.label for item in load_experiment(directory).compositions]
 
 
 def test_however_often_it_is_interrupted_a_search_is_the_same(tmp_path):

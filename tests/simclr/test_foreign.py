@@ -18,10 +18,10 @@ from ablate.simclr.foreign import code_version
 from ablate.simclr.head import ProjectionHead
 from ablate.sweep.record import read_records
 from ablate.trial import encoders
+from tests.support.cli import ablate
+from tests.support.grids import command
+from tests.support.settings import DATA
 from tests.support.wishes import wish
-from tests.sweep.test_local import command
-from tests.test_cli import ablate
-from tests.test_settings import DATA
 
 OWN = """
 import torch

@@ -11,7 +11,7 @@ from ablate.distributed import ALONE
 from ablate.ops.pair import Streams
 from ablate.simclr.loss import nt_xent_with_top1
 from ablate.simclr.trainer import Trainer
-from tests.simclr.test_processes import CPU, config, data
+from tests.support.processes import CPU, config, data
 
 VARIANTS = {
     "simclr": {},

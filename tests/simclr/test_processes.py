@@ -6,20 +6,18 @@ import pytest
 import torch
 from torch import nn
 
-from ablate.config.trial import Encoder, Head, Optimiser, TrialConfig
-from ablate.data.dataset import DataSet, Images, Split
+from ablate.config.trial import Head, Optimiser
 from ablate.distributed import World
 from ablate.errors import UsageError
 from ablate.ops import describe
-from ablate.ops.composition import Composition
 from ablate.ops.pair import Streams, TransformPair
 from ablate.simclr.global_bn import GlobalBatchNorm, frozen_statistics, make_global
 from ablate.simclr.loss import nt_xent_with_top1
 from ablate.simclr.trainer import Trainer
 from tests.simclr import ranks
+from tests.support.processes import CPU, config, data
 
 SIZES = (1, 2, 4)
-CPU = torch.device("cpu")
 VARIANTS = {
     "lars, micro-batches": {
         "optimiser": Optimiser(name="lars", lr=0.5, weight_decay=1e-4),
@@ -34,33 +32,6 @@ VARIANTS = {
     "supervised": {"optimiser": Optimiser(name="sgd", lr=0.05), "objective": "supervised"},
 }
 LONG = ("lars, micro-batches", "adamw, probe")  # trained for 20 steps
-
-
-def data() -> DataSet:
-    generator = torch.Generator().manual_seed(3)
-    pixels = torch.randint(0, 256, (160, 3, 20, 20), generator=generator, dtype=torch.uint8)
-    labels = torch.arange(160) % 3
-    split = Split(Images(pixels), labels, torch.arange(160))
-    return DataSet("noise", "f00d", ("a", "b", "c"), split, split, torch.arange(160) % 10 == 0, split)
-
-
-def config(world_size: int, **changes) -> TrialConfig:
-    content = {
-        "composition": Composition.parse("crop(area=(0.5,1))+color+blur+noise").specs(),
-        "branches": "two",
-        "base": None,
-        "data": data().identity,
-        "image_size": 16,
-        "encoder": Encoder(name="resnet8", width=4),
-        "head": Head(hidden=8, output=4),
-        "epochs": 4,
-        "warmup_epochs": 1,
-        "batch_size": 32,
-        "memory_format": "contiguous",
-        "world_size": world_size,
-        **changes,
-    }
-    return TrialConfig(**content)
 
 
 def train(world: World) -> dict:

@@ -17,7 +17,7 @@ from ablate.ops.composition import Composition
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Trainer
 from tests.simclr import ranks
-from tests.simclr.test_processes import CPU, config, data
+from tests.support.processes import CPU, config, data
 
 EPOCHS, STEPS = 2, 5
 SGD = {"optimiser": Optimiser(name="sgd", lr=0.05)}

@@ -15,8 +15,8 @@ import pytest
 from ablate.sweep.lease import last_attempt
 from ablate.sweep.record import TrialResult, read_record
 from tests.slurm.cluster import Cluster
-from tests.sweep.test_local import SETTINGS
-from tests.test_trial import comparable
+from tests.support.grids import SETTINGS
+from tests.support.trials import comparable
 
 LONG = ("--epochs", "600")  # half a minute: long enough to be interrupted
 

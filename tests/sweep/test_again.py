@@ -14,7 +14,7 @@ from ablate.report.text.live import print_status
 from ablate.sweep.again import completing
 from ablate.sweep.merge import merge
 from ablate.sweep.plan import EXPERIMENT_FILE, load_experiment, save_experiment
-from tests.report.test_report import make_experiment, sweep
+from tests.support.sweeps import make_experiment, sweep
 
 GRID = "ablate grid --ops a,b"
 

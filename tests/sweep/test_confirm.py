@@ -14,10 +14,10 @@ from ablate.ops.pair import TransformPair
 from ablate.sweep.confirm import CONFIRMATION, confirmation, shares_no_crop
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.prune import RUNGS
-from tests.report.test_report import make_experiment
 from tests.support import commands
-from tests.sweep.test_local import results, run
-from tests.test_cli import ablate, one_sentence
+from tests.support.cli import ablate, one_sentence
+from tests.support.grids import results, run
+from tests.support.sweeps import make_experiment
 
 
 def recommend(directory, *args):

@@ -12,8 +12,8 @@ from PIL import Image
 
 from ablate.sweep.record import read_record, read_records
 from tests.support import commands
-from tests.sweep.test_local import SETTINGS, command
-from tests.test_cli import ablate
+from tests.support.cli import ablate
+from tests.support.grids import SETTINGS, command
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PRESET = ("--preset", "cifar10-fast", "--epochs", "1", "--batch-size", "16", "--device", "cpu", "--set", "lr_base=0.1")

@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from tests.sweep.fake_slurm import fake_slurm  # noqa: F401 (a fixture)
 from tests.sweep.fake_slurm_commands import user
 
 SCRIPT = """#!/bin/bash
@@ -33,13 +32,13 @@ def lines(*words):
 
 
 @pytest.fixture
-def array(fake_slurm, tmp_path, monkeypatch):  # noqa: F811
+def array(fake_slurm, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "array.sh").write_text(SCRIPT)
     return call("sbatch", "--parsable", "array.sh").stdout.strip()
 
 
-def test_an_array_waits_runs_and_ends(fake_slurm, array, tmp_path):  # noqa: F811
+def test_an_array_waits_runs_and_ends(fake_slurm, array, tmp_path):
     assert fake_slurm.job(array)["options"]["partition"] == "urgent"
     assert lines("squeue", "-h", "-o", "%i|%F|%K|%j|%T|%P") == [f"{array}_[0-3%2]|{array}|0-3%2|trial|PENDING|urgent"]
     assert lines("squeue", "-h", "-r", "-o", "%i %K") == [f"{array}_{k} {k}" for k in range(4)]
@@ -56,7 +55,7 @@ def test_an_array_waits_runs_and_ends(fake_slurm, array, tmp_path):  # noqa: F81
     assert lines("sacct", "-n", "-P", "-X", "-o", "State", "-j", f"{array}_2") == [f"CANCELLED by {os.getuid()}"]
 
 
-def test_a_requeued_job_counts_its_restarts(fake_slurm, tmp_path, monkeypatch):  # noqa: F811
+def test_a_requeued_job_counts_its_restarts(fake_slurm, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = call("sbatch", "--parsable", "--wrap", 'echo "run $SLURM_RESTART_COUNT"; exit 3').stdout.strip()
     running = fake_slurm.start(job)
@@ -68,7 +67,7 @@ def test_a_requeued_job_counts_its_restarts(fake_slurm, tmp_path, monkeypatch): 
     assert lines("sacct", "-nPX", "-o", "State,ExitCode", "-j", job) == ["FAILED|3:0"]
 
 
-def test_faults(fake_slurm, array):  # noqa: F811
+def test_faults(fake_slurm, array):
     fake_slurm.fail("squeue", times=1)
     broken = call("squeue", "-h", check=False)
     assert (broken.returncode, "Unable to contact slurm controller" in broken.stderr) == (1, True)
@@ -87,7 +86,7 @@ def test_faults(fake_slurm, array):  # noqa: F811
     assert shutil.which("squeue") == str(fake_slurm.bin / "squeue")
 
 
-def test_it_refuses_what_slurm_refuses(fake_slurm, array):  # noqa: F811
+def test_it_refuses_what_slurm_refuses(fake_slurm, array):
     for wrong in (["-p", "nowhere"], ["--arrray=1"], ["--array=0-1001"], ["--qos=gold"]):
         assert call("sbatch", *wrong, "array.sh", check=False).returncode != 0
     with fake_slurm.state() as state:

@@ -12,10 +12,10 @@ from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.progress import log_path
 from ablate.sweep.prune import RUNGS
 from ablate.sweep.record import preview_path, read_record, read_records, record_path, write_record
-from tests.report.test_report import by_position, failure, make_experiment, record, sweep
-from tests.sweep.test_local import command
-from tests.sweep.test_status import begin
-from tests.test_cli import ablate, one_sentence
+from tests.support.cli import ablate, one_sentence
+from tests.support.grids import command
+from tests.support.running import begin
+from tests.support.sweeps import by_position, failure, make_experiment, record, sweep
 
 
 def value(trial):

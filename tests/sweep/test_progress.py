@@ -12,7 +12,7 @@ from ablate.launch.display import Progress
 from ablate.sweep.plan import plan
 from ablate.sweep.progress import TrialProgress
 from ablate.sweep.record import write_record
-from tests.report.test_report import make_experiment, record
+from tests.support.sweeps import make_experiment, record
 
 WORKERS = 2
 

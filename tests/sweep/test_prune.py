@@ -22,18 +22,12 @@ from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.prune import RUNGS, check_seeds, cost, go_on, kept, on_plateau, prune, short_of, told
 from ablate.sweep.record import parked_path, read_record, record_path, write_record
 from ablate.sweep.record import to_json as as_json
-from tests.report.test_report import failure, make_experiment, record
-from tests.sweep.test_local import command, results, run
-from tests.test_cli import ablate, one_sentence
+from tests.support.cli import ablate, one_sentence
+from tests.support.grids import command, results, run
+from tests.support.parking import park
+from tests.support.sweeps import failure, make_experiment, record
 
 OPS = "crop,color,blur"
-
-
-def park(directory, trial, knn, epoch=1):
-    history = ({"epoch": float(epoch), "loss": 1.0, "knn_val_top1": knn},)
-    parked = record(trial, status="pruned", metrics={}, history=history)
-    write_atomically(parked_path(directory, trial.id), as_json(parked))
-    return parked
 
 
 def test_how_many_go_on_and_what_is_left_of_the_training():

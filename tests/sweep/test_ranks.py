@@ -14,8 +14,8 @@ import pytest
 
 from ablate.sweep.record import read_records
 from tests.support import commands
-from tests.sweep.test_local import SETTINGS, alive, command, results, wait_for, worker_pids
-from tests.test_cli import ablate
+from tests.support.cli import ablate
+from tests.support.grids import SETTINGS, alive, command, results, wait_for, worker_pids
 
 TWO = ("--world-size", "2", "--workers", "1")
 

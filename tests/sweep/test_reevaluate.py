@@ -9,16 +9,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from ablate.config.trial import Base, Encoder, Head, Optimiser, TrialConfig
-from ablate.data import prepare
 from ablate.errors import UsageError
 from ablate.evaluation import sgd
 from ablate.evaluation.protocols import PROTOCOLS, Protocol
-from ablate.ops.composition import Composition
 from ablate.sweep.record import read_record, record_path, write_record
 from ablate.trial import encoders
 from ablate.trial.reevaluate import reevaluate
 from ablate.trial.run import run_trial
+from tests.support.reevaluation import config
 
 EVERYTHING = ("linear", "sgd", "knn", "rotation", "rankme", "alignment", "linear@z", "knn@z", "rankme@z")
 
@@ -26,24 +24,6 @@ EVERYTHING = ("linear", "sgd", "knn", "rotation", "rankme", "alignment", "linear
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(sgd, "EPOCHS", 2)
-
-
-@pytest.fixture(scope="module")
-def data(tiny_folder, cache):
-    return prepare(f"folder:{tiny_folder}", cache=cache, image_size=16)
-
-
-def config(data, composition="crop+color", **changes):
-    content = {"epochs": 1, "warmup_epochs": 0, "batch_size": 16, "optimiser": Optimiser(name="adamw", lr=0.01)}
-    return TrialConfig(
-        composition=Composition.parse(composition).specs(),
-        base=Base(area=(0.5, 1.0)),
-        data=data.identity,
-        image_size=16,
-        encoder=Encoder(name="resnet8", width=4),
-        head=Head(hidden=8, output=4),
-        **(content | changes),
-    )
 
 
 def run(directory, specs, cache, device=None, again=False):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-import os
 import time
 
 from rich.console import Console
@@ -14,34 +12,13 @@ from ablate.launch.slurm.submission import Array, Submission
 from ablate.launch.status import sweep_status
 from ablate.report import write_report
 from ablate.report.text.live import print_status, watch_status
-from ablate.sweep.lease import _born, claim, running_directory
+from ablate.sweep.lease import running_directory
 from ablate.sweep.plan import plan, save_experiment
 from ablate.sweep.record import write_record
-from tests.report.test_report import failure, make_experiment, record
+from tests.support.running import begin
+from tests.support.sweeps import failure, make_experiment, record
 
 NOBODY = 2**22 + 1  # above the largest process id
-
-
-def the_attempt_of_a_live_process(folder):
-    """This process's parent's, which outlives the test."""
-    with claim(folder, "any") as lease:
-        attempt = json.loads(lease.path.read_text())
-    return json.dumps({**attempt, "pid": os.getppid(), "born": _born(os.getppid())})
-
-
-def begin(directory, trial, touched=None, **changes):
-    folder = running_directory(directory, trial.id)
-    folder.mkdir(parents=True)
-    now = time.time()
-    progress = {
-        "label": trial.label, "seed": 0, "epoch": 2, "epochs": 3, "metrics": {"loss": 1.25}, "started": now,
-        "updated": now,
-    }  # fmt: skip
-    (folder / "progress.json").write_text(json.dumps(progress))
-    attempt = json.loads(the_attempt_of_a_live_process(folder))
-    (folder / "attempt-1.json").write_text(json.dumps({**attempt, **changes}))
-    if touched is not None:
-        os.utime(folder / "attempt-1.json", (touched, touched))
 
 
 def test_every_place(tmp_path):

@@ -8,7 +8,7 @@ from ablate.sweep.plan import plan, save_experiment
 from ablate.sweep.progress import running_directory
 from ablate.sweep.record import record_path, write_record
 from ablate.sweep.survey import survey
-from tests.report.test_report import failure, make_experiment, record
+from tests.support.sweeps import failure, make_experiment, record
 
 
 def test_the_seeds_of_a_cell_share_one_configuration():

@@ -18,7 +18,7 @@ from ablate.simclr.trainer import Trainer
 from ablate.sweep.lease import Attempt, last_attempt, running_directory
 from ablate.sweep.plan import plan, save_experiment
 from ablate.sweep.record import read_record, record_path
-from tests.sweep.test_reevaluate import config
+from tests.support.reevaluation import config
 
 
 @pytest.fixture

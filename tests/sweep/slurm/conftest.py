@@ -10,11 +10,16 @@ from rich.console import Console
 from ablate.config.slurm import Slurm
 from ablate.config.sweep import Experiment
 from ablate.launch.slurm import cluster
+from ablate.launch.slurm.job import Job
 from ablate.launch.slurm.past import submissions
 from ablate.launch.slurm.submit import submit_sweep
 from ablate.sweep.plan import plan
-from ablate.sweep.record import Failure, TrialResult, failed_from_outside, write_record
-from tests.sweep.fake_slurm import fake_slurm  # noqa: F401  # a fixture
+from ablate.sweep.record import (
+    Failure,
+    TrialResult,
+    failed_from_outside,
+    write_record,
+)
 
 
 @dataclass
@@ -73,7 +78,7 @@ class Sweep:
 
 
 @pytest.fixture
-def sweep(tmp_path, experiment, fake_slurm, monkeypatch):  # noqa: F811
+def sweep(tmp_path, experiment, fake_slurm, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return Sweep(tmp_path / "my sweep", experiment)
 
@@ -85,6 +90,22 @@ def hasty(monkeypatch):
 
 
 @pytest.fixture
-def no_slurm(tmp_path, fake_slurm, monkeypatch):  # noqa: F811
+def no_slurm(tmp_path, fake_slurm, monkeypatch):
     """A machine without Slurm's commands, once called."""
     return lambda: monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+
+
+@pytest.fixture
+def in_job(sweep, fake_slurm, monkeypatch):
+    """Once called, this process is a job with the sweep's first so many trials."""
+
+    def begin(trials=1, until=None, **slurm) -> Job:
+        sweep.submit(trials_per_job=trials, until=until, **slurm)
+        fake_slurm.set_state("4001", "RUNNING", 0)
+        variables = {"SLURM_ARRAY_JOB_ID": "4001", "SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "4002"}
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        (submission,) = sweep.submissions()
+        return Job(str(sweep.directory), submission.token, 0)
+
+    return begin

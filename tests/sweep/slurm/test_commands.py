@@ -16,8 +16,8 @@ from ablate.launch.slurm.dry_run import show_submission
 from ablate.launch.slurm.submission import was_cancelled
 from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.progress import log_path
-from tests.sweep.test_local import SETTINGS
-from tests.test_cli import ablate, one_sentence
+from tests.support.cli import ablate, one_sentence
+from tests.support.grids import SETTINGS
 
 
 @pytest.fixture

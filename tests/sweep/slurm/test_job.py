@@ -21,9 +21,9 @@ from ablate.sweep.plan import load_experiment, plan
 from ablate.sweep.record import read_record, read_records, record_path
 from ablate.trial.context import Context
 from ablate.trial.run import execute
+from tests.support.cli import ablate
+from tests.support.grids import SETTINGS, mid_trial, results, wait_for
 from tests.sweep.stub_worker import given
-from tests.sweep.test_local import SETTINGS, mid_trial, results, wait_for
-from tests.test_cli import ablate
 
 NOW = 1_000_000.0
 REQUEUE, CANCELLED = "requeue", "cancelled"
@@ -137,22 +137,6 @@ def test_the_time_of_setup_lines_counts(monkeypatch):
     assert 98 <= Watchman(Slurm(time=5)).left <= 100
     monkeypatch.delenv(BEGAN)
     assert 298 <= Watchman(Slurm(time=5)).left <= 300
-
-
-@pytest.fixture
-def in_job(sweep, fake_slurm, monkeypatch):
-    """Once called, this process is a job with the sweep's first so many trials."""
-
-    def begin(trials=1, until=None, **slurm) -> Job:
-        sweep.submit(trials_per_job=trials, until=until, **slurm)
-        fake_slurm.set_state("4001", "RUNNING", 0)
-        variables = {"SLURM_ARRAY_JOB_ID": "4001", "SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": "4002"}
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        (submission,) = sweep.submissions()
-        return Job(str(sweep.directory), submission.token, 0)
-
-    return begin
 
 
 def requeues(fake_slurm):

@@ -16,9 +16,8 @@ from ablate.sweep.lease import running_directory
 from ablate.sweep.plan import plan, save_experiment
 from ablate.sweep.prune import RUNGS
 from ablate.sweep.record import read_record, record_path, write_record
-from tests.report.test_report import failure, make_experiment, record
-from tests.sweep.slurm.test_job import in_job  # noqa: F401  # a fixture
-from tests.sweep.test_prune import park
+from tests.support.parking import park
+from tests.support.sweeps import failure, make_experiment, record
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def test_up_to_a_rung_only_cells_that_are_not_there_are_submitted(sweep, fake_sl
     assert "now up to epoch 1" in sweep.said
 
 
-def test_a_job_tells_its_workers_how_far(in_job, sweep, stub_worker):  # noqa: F811
+def test_a_job_tells_its_workers_how_far(in_job, sweep, stub_worker):
     stub_worker('say("ready")\nfor line in given():\n    say("done", line.split()[0])\n')
     in_job(trials=3, until=1)()
     ids = [trial.id for trial in plan(sweep.experiment)[:3]]

@@ -1,0 +1,55 @@
+"""Real grids on tiny images: their command lines, their results, and their processes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from ablate.sweep.record import read_record, read_records, record_path
+from tests.support import commands
+from tests.support.trials import comparable
+
+SETTINGS = [
+    *("--size", "16", "--epochs", "2", "--batch-size", "16", "--device", "cpu"),
+    *("--set", "encoder.name=resnet8", "--set", "encoder.width=4", "--set", "head.hidden=8", "--set", "head.output=4"),
+    *("--set", "optimiser.name=adamw", "--set", "optimiser.lr=0.01", "--set", "warmup_epochs=1"),
+]
+
+
+def command(tiny_folder, cache, out, *extra, ops="crop,color"):
+    data = ["--data", f"folder:{tiny_folder}", "--cache", str(cache), "--out", str(out)]
+    return [sys.executable, "-m", "ablate", "grid", "--ops", ops, *data, *SETTINGS, *extra]
+
+
+def run(*args, **kwargs):
+    return commands.run(command(*args, **kwargs))
+
+
+def results(out):
+    records, bad = read_records(out)
+    assert not bad
+    return {name: comparable(read_record(record_path(out, name))) for name in records}  # with the history
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def mid_trial(out):
+    return lambda: any((path.parent / "checkpoint.pt").exists() for path in out.glob("running/*/progress.json"))
+
+
+def worker_pids(out):
+    return {json.loads(path.read_text())["pid"] for path in out.glob("running/*/attempt-*.json")}
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False

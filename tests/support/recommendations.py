@@ -1,0 +1,59 @@
+"""Sweeps with a recommendation."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from ablate.ops.composition import Composition
+from ablate.report import recommend as advice
+from ablate.sweep.confirm import CONFIRMATION, confirmation
+from ablate.sweep.plan import plan, save_experiment
+from ablate.sweep.record import write_record
+from tests.support.sweeps import failure, make_experiment, record
+
+MEANS = {"crop": 0.3, "color": 0.5, "crop+color": 0.8, "color+crop": 0.79}
+
+NOISE = {"crop": 0.01, "color": -0.01, "crop+color": 0.02, "color+crop": -0.015}
+
+SECONDS = {"crop": 10.0, "color": 20.0, "crop+color": 40.0, "color+crop": 30.0}
+
+
+def value(trial):
+    """A cell's mean, a seed's own offset, and residuals that alternate in sign."""
+    mean = MEANS.get(trial.label, 0.1)
+    return mean + 0.02 * trial.seed + NOISE.get(trial.label, 0.0) * (-1) ** trial.seed
+
+
+def make(directory, seeds=3, branches="one", value=value, skip=()):
+    """A 2x2 sweep of crop and color with timings."""
+    experiment = make_experiment(["crop", "color"], seeds)
+    ops = tuple(named.model_copy(update={"op": Composition.parse(named.label).specs()[0]}) for named in experiment.ops)
+    base = {} if branches == "one" else {"branches": "two", "base": None}
+    shared = experiment.shared.model_copy(update=base)
+    experiment = experiment.model_copy(update={"ops": ops, "shared": shared})
+    save_experiment(directory, experiment)
+    for trial in plan(experiment):
+        if trial.label not in skip:
+            timings = {"cpu": SECONDS.get(trial.label, 1.0), "total": 1.0}
+            write_record(directory, record(trial, value(trial), timings=timings))
+    return directory
+
+
+def shown(found, code=False):
+    console = Console(width=200, record=True, file=io.StringIO())
+    advice.show(found, console, code)
+    return console.export_text()
+
+
+def confirm(directory, value=lambda trial: 0.9 - 0.1 * bool(trial.reference), fail=(), skip=(), seeds=3):
+    """What ``--confirm`` leaves behind."""
+    choice = advice.recommend(directory).choice
+    planned = confirmation(choice.sweep.experiment, advice.to_confirm(choice), seeds, f"ablate recommend {directory}")
+    save_experiment(directory / CONFIRMATION, planned)
+    for trial in plan(planned):
+        if trial.label not in skip:
+            write_record(
+                directory / CONFIRMATION, failure(trial) if trial.label in fail else record(trial, value(trial))
+            )
