@@ -18,7 +18,6 @@ from ablate.console import replace_unknown_characters
 
 app = typer.Typer(
     cls=Commands,
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

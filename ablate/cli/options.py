@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import typer
 from pydantic.fields import FieldInfo
 
+from ablate.cli import completion
 from ablate.config.experiment import ExperimentFile
 from ablate.config.option import Option, bounds, option_of, options_of, plain_type
 from ablate.config.settable import SETTABLE
@@ -191,6 +192,7 @@ def _parameter(
         metavar=option.metavar,
         show_default=shown if shown and not required else False,
         rich_help_panel=option.group,
+        autocompletion=completion.OF_FIELDS.get(name),
         min=low if checked and kind in {int, float} else None,
         max=high if checked and kind in {int, float} else None,
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ablate.cli import options
+from ablate.cli import completion, options
 from ablate.config.base import LARGEST_SEED
 from ablate.console import make_console, say
 from ablate.errors import UsageError
@@ -15,7 +15,9 @@ from ablate.errors import UsageError
 Compositions = Annotated[
     list[str] | None,
     typer.Argument(
-        help="crop+color(strength=0.5), ...: a contact sheet, many draws of each", metavar="[COMPOSITION]..."
+        help="crop+color(strength=0.5), ...: a contact sheet, many draws of each",
+        metavar="[COMPOSITION]...",
+        autocompletion=completion.ops,
     ),
 ]
 Out = Annotated[Path, typer.Option(help="The picture to write (.png, .webp, .svg or .pdf)")]

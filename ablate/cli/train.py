@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ablate.cli import options
+from ablate.cli import completion, options
 from ablate.config.base import LARGEST_SEED
 from ablate.console import is_main, make_console, say
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ablate.sweep.record import TrialResult
 
 
-Composition = Annotated[str, typer.Argument(help="crop+color(strength=0.5), or none")]
+Composition = Annotated[str, typer.Argument(help="crop+color(strength=0.5), or none", autocompletion=completion.ops)]
 Seed = Annotated[int, typer.Option(help="The trial's seed", min=0, max=LARGEST_SEED)]
 KeepEncoder = Annotated[bool, typer.Option(help="Keep the trained encoder in OUT/encoders, as safetensors")]
 Out = Annotated[Path | None, typer.Option(help="Directory for the record", show_default="results/train")]

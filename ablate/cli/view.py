@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.markup import escape
 
-from ablate.cli import options
+from ablate.cli import completion, options
 from ablate.cli.command import command_line
 from ablate.cli.help import Commands
 from ablate.config.base import LARGEST_SEED
@@ -64,7 +64,9 @@ def cancel(
 
 def logs(
     directory: options.Directory,
-    cell: Annotated[str, typer.Argument(help="crop+color, crop, a reference, or a trial's id")],
+    cell: Annotated[
+        str, typer.Argument(help="crop+color, crop, a reference, or a trial's id", autocompletion=completion.cells)
+    ],
     seed: Annotated[
         int | None, typer.Option(help="Which of the cell's trials", show_default="the first", min=0, max=LARGEST_SEED)
     ] = None,
@@ -221,7 +223,8 @@ def merge(
 
 def ops(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Show these ops only: crop color", metavar="[OP]...")
+        list[str] | None,
+        typer.Argument(help="Show these ops only: crop color", metavar="[OP]...", autocompletion=completion.ops),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ops as JSON, and nothing else")] = False,
 ) -> None:
