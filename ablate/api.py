@@ -40,7 +40,7 @@ def grid(
             their name as ``set={"encoder.width": 8}``.
 
     Returns:
-        The table of :func:`ablate.load_results`: one row per trial, accuracies as fractions.
+        The table of :func:`ablate.load_results` with one row per trial and accuracies as fractions.
 
     Raises:
         UsageError: an unknown op, field or setting, or a value that is not allowed; nothing has run then.

@@ -22,7 +22,7 @@ def nt_xent(z: Tensor, temperature: float) -> Tensor:
         temperature: tau > 0.
 
     Returns:
-        float32 (float64 for float64 input) scalar: the mean over all 2N views of
+        A scalar, float32 (float64 for float64 input), the mean over all 2N views of
         ``-log(exp(s_ij / tau) / sum over k != i of exp(s_ik / tau))``, s the cosine similarity. The official code sums
         the two directions' means, which is twice this.
 

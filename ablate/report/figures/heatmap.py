@@ -115,9 +115,9 @@ def heatmap(
             notes, which are a caption's there. Default: what cells of a readable size take.
 
     Returns:
-        A matplotlib figure, which a notebook shows: means in percent, ± standard deviation over seeds, a dot in the
-        cells that cannot be told from the best, a triangle in those below the untrained encoder, whose place is marked
-        on the colour bar, and a mark in cells without a result.
+        A matplotlib figure, which a notebook shows. It has means in percent, ± standard deviation over seeds, a dot in
+        the cells that cannot be told from the best, a triangle in those below the untrained encoder, whose place is
+        marked on the colour bar, and a mark in cells without a result.
 
     Raises:
         UsageError: the directory is not a sweep's.
