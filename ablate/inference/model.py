@@ -38,11 +38,30 @@ class Difference:
     n: int
     how: str = "paired by seed"
 
+    def bounds(self, most: float = 1.0) -> tuple[float, float] | None:
+        """The interval, cut at ``most`` to both sides: accuracies do not differ by more than 1.
+
+        None where there is none: with one seed, where nothing varies over seeds, and where seeds are so few that it
+        would hold all that is possible.
+        """
+        if self.low is None or self.high is None or self.is_constant or (self.low <= -most and self.high >= most):
+            return None
+        return max(-most, self.low), min(most, self.high)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is the same with every seed, of which there are several: that does not make it certain."""
+        return self.low is not None and self.high is not None and self.high - self.low < EQUAL
+
     def __str__(self) -> str:
-        text = f"{100 * self.mean:+z.1f} points"
-        if self.low is None or self.high is None:
+        text, found = f"{100 * self.mean:+z.1f} points", self.bounds()
+        if found:
+            return f"{text} [{100 * found[0]:+z.1f}, {100 * found[1]:+z.1f}] (95 %, {self.how}, n = {self.n})"
+        if self.low is None:
             return f"{text} (one seed)"
-        return f"{text} [{100 * self.low:+z.1f}, {100 * self.high:+z.1f}] (95 %, {self.how}, n = {self.n})"
+        if self.is_constant:
+            return f"{text} (no interval: the same with all {self.n} seeds)"
+        return f"{text} ({self.n} seeds are too few for an interval)"
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,12 @@ from ablate.files import write_atomically
 from ablate.pipelines.code import NotExportable, kornia_code, torchvision_code
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Sweep, read_sweep
-from ablate.report.stats.noise import among, chance, noise
+from ablate.report.stats.noise import SEEDS, among, chance, more_seeds, noise
 from ablate.report.stats.order import Order, order
 from ablate.report.stats.summary import (
     beats_untrained,
     failures,
+    is_unclear,
     is_useful,
     named,
     percent,
@@ -78,8 +79,13 @@ class Choice:
 
     @property
     def provisional(self) -> bool:
-        """Whether the noise is unknown."""
-        return self.order.model is None
+        """Whether the noise is unknown, or as large as what training has gained."""
+        return self.order.model is None or is_unclear(self.sweep.grid, self.order)
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether more compositions may be the best than are listed."""
+        return self.order.model is None and len(self.order.cells) > len(self.candidates)
 
 
 @dataclass(frozen=True, repr=False)
@@ -268,13 +274,38 @@ def conclusion(found: Recommendation) -> str:
     if found.final:
         label, model = found.final.cell.label, decided.order.model
         sure = f" (P(best) {chance(model, label)})" if model else ""
-        told = f"Recommended{'' if model else ', provisionally'}: {label}{sure}."
-        return " ".join([told, doubt(decided), *failures(decided.sweep)])
+        told = f"Recommended{', provisionally' * decided.provisional}: {label}{sure}."
+        caveats = [*verdict(decided.sweep, decided.order), *failures(decided.sweep)]
+        return " ".join([told, doubt(decided), *caveats])
     if found.confirming:
         return found.confirming
     if found.confirmed or choice.sweep.experiment.shared.branches == "two":
         return " ".join(["No recommendation.", *verdict(decided.sweep, decided.order)])
-    return offer(choice)
+    caveats = verdict(choice.sweep, choice.order)
+    if not is_useful(choice.sweep, choice.order):
+        return " ".join(["There is nothing to confirm.", *caveats])
+    return " ".join([*caveats, offer(choice)])
+
+
+def next_steps(found: Recommendation) -> list[str]:
+    """What to do, where something is recommended: use it, or first more seeds; else what :func:`conclusion` says."""
+    if not found.final:
+        return [conclusion(found)]
+    if not found.decided.provisional:
+        return ["Use the pipeline below, which makes both views."]
+    return [_surer(found), "Until then the pipeline below, which makes both views, is the best guess."]
+
+
+def _surer(found: Recommendation) -> str:
+    """The command that gives a provisional recommendation more seeds."""
+    sweep = found.decided.sweep
+    seeds = max(SEEDS, 2 * len(sweep.experiment.seeds))
+    if found.confirmed:
+        again = command("ablate", "recommend", found.choice.sweep.directory, "--confirm", "--seeds", seeds)
+        return f"Take more seeds: run {again}."
+    if len(sweep.experiment.seeds) == 1:
+        return f"Take more seeds. {more_seeds(sweep)}"
+    return f"Take more seeds: run `{completing(sweep.directory, sweep.experiment)}` with --seeds {seeds}."
 
 
 def doubt(choice: Choice) -> str:
@@ -283,9 +314,10 @@ def doubt(choice: Choice) -> str:
     if len(choice.order.cells) == 1:
         alone = pruned(choice.sweep.grid)
         return f"{alone}." if alone else "No other composition was compared."
-    if choice.provisional and len(choice.sweep.experiment.seeds) == 1:
+    unknown = choice.order.model is None
+    if unknown and len(choice.sweep.experiment.seeds) == 1:
         return f"With one seed, none of {counted(len(choice.order.cells), 'composition')} can be told from the others."
-    if choice.provisional:
+    if unknown:
         which = counted(len(choice.order.cells), "composition")
         return f"No two compositions share two seeds: none of {which} can be told from the others."
     if not others:
@@ -295,15 +327,23 @@ def doubt(choice: Choice) -> str:
 
 def offer(choice: Choice, seeds: int = 3) -> str:
     """How a one-branch choice is confirmed, and what that costs."""
-    count = min(MOST, len(choice.candidates))
+    count, others = len(choice.candidates[:MOST]), _compared(choice)
+    limit = (
+        f", the best of {others} by validation accuracy, since a confirmation takes {MOST}," if others > count else ""
+    )
     each = statistics.fmean(candidate.seconds for candidate in choice.candidates)
     confirm = command("ablate", "recommend", choice.sweep.directory, "--confirm")
     return (
         "These numbers are from one-branch training. To check the candidates as they will be used, with both views "
-        f"augmented, run {confirm}: {counted(count, 'composition')} with "
+        f"augmented, run {confirm}: {counted(count, 'composition')}{limit} with "
         f"{counted(seeds, 'fresh seed')}, about {clock(each * count * seeds)} of {choice.sweep.unit}. It then writes a "
         f"pipeline.{shares_no_crop(to_confirm(choice))}"
     )
+
+
+def _compared(choice: Choice) -> int:
+    """How many compositions may be the best: all, where the noise is unknown."""
+    return len(choice.order.cells) if choice.is_shortened else len(choice.candidates)
 
 
 def _missing(sweep: Sweep) -> str:
@@ -356,11 +396,14 @@ def _show_choice(choice: Choice, console: Console) -> None:
         cell = candidate.cell
         label = Text(cell.label, style="bold" if candidate is choice.best else "")
         if candidate.above is False:
-            label.append(" (not above untrained)", style="yellow")
+            label.append(" (validation not above untrained)", style="yellow")
         n = f"{cell.n}{f' of {cell.planned}' if cell.n < cell.planned else ''}"
         chances = [chance(model, cell.label)] if model else []
         table.add_row(label, choice.order.percent(cell), percent(cell), n, *chances, clock(candidate.seconds))
     console.print(table)
+    if choice.is_shortened:
+        more = len(choice.order.cells) - len(choice.candidates)
+        say(console, f"and {more} more, which cannot be told from these either; they are in the report")
 
 
 def _choice_as_json(choice: Choice) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from ablate.config.measure import Measure
 from ablate.console import say, say_each
 from ablate.errors import UsageError
-from ablate.files import write_atomically
+from ablate.files import names_in, write_atomically
 from ablate.launch.status import failure_line
 from ablate.report import recommend as advice
 from ablate.report.data.grid import Grid
@@ -63,7 +63,13 @@ class Report:
         say_each(console, [f"damaged record, left out: {path}" for path in self.sweep.damaged], "yellow")
         if self.replaced:
             say(console, self.replaced, "yellow")
-        say(console, f"report: {directory / 'report' / PAGE}, and the figures and tables beside it")
+        say(console, f"report: {directory / 'report' / PAGE}, and {_beside(directory / 'report')} beside it")
+
+
+def _beside(out: Path) -> str:
+    """What stands beside the page."""
+    kinds = {Path(name).suffix for name in names_in(out)}
+    return f"{'the figures and ' * ('.png' in kinds)}{'the tables' if '.tex' in kinds else 'table.csv'}"
 
 
 def write_report(

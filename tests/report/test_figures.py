@@ -14,8 +14,10 @@ from ablate.config.sweep import NamedComposition, Variant
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
 from ablate.report.figures import axes, label_free
+from ablate.report.figures.comparison import draw
 from ablate.report.figures.heatmap import MARK, contenders, heatmap, save
 from ablate.report.figures.multiples import multiples
+from ablate.report.figures.paper import beside_the_paper
 from ablate.report.figures.scale import BELOW
 from ablate.sweep.plan import load_experiment, plan, save_experiment
 from ablate.sweep.record import write_record
@@ -221,3 +223,24 @@ def test_the_correlation_is_scipys_and_three_ops_leave_no_interval(tmp_path):
 def test_without_such_metrics_nothing_is_said(tmp_path):
     assert label_free.agreements(read_sweep(sweep(tmp_path, ["a", "b"])).grid) == []
     assert label_free.section(read_sweep(tmp_path).grid) == []
+
+
+def test_the_papers_half_has_the_papers_names_and_marks_name_their_images(tmp_path):
+    labels = ["color(strength=0.5)", "color(strength=1.0)", "crop"]
+    grid = read_sweep(sweep(tmp_path, labels, value=lambda t: 0.9 if t.reference else by_position_of(labels, t))).grid
+    paper = beside_the_paper(grid)
+    assert paper.called == ("color", "color", "crop")
+    figure = draw(paper, ("ours", "theirs"))
+    halves = [{text.get_text() for text in half.findobj(Text)} for half in figure.subfigs]
+    assert "color(strength=0.5)" in halves[0] and "color(strength=0.5)" not in halves[1]
+    assert {"color", "crop"} <= halves[1]
+    notes = " ".join(text.get_text() for text in heatmap(grid).findobj(Text))
+    assert "below the untrained encoder on the test set." in notes
+    notes = " ".join(text.get_text() for text in heatmap(grid, metric="linear_val_top1").findobj(Text))
+    assert "below the untrained encoder on validation." in notes
+    write_report(tmp_path)
+    assert "marks the cells below it on the test set." in (tmp_path / "report" / "caption.txt").read_text()
+
+
+def by_position_of(labels, trial):
+    return 0.1 * labels.index(trial.row) + 0.03 * labels.index(trial.column)

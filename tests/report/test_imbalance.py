@@ -91,6 +91,7 @@ def test_every_output_follows_what_chooses(tmp_path, asked):
     page = page.replace("\N{NO-BREAK SPACE}", " ")
     for text in (terminal, page, caption):
         assert why in text
+    assert f"<dt>Chosen by</dt><dd><p>{why}</p>" in page  # which is no gain
     for text in (terminal, page):
         assert mean in text
     for text in (terminal, caption):

@@ -3,9 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from ablate.report.data.results import read_sweep
 from ablate.report.stats import noise as told
+from ablate.report.stats.model import Difference
 from ablate.sweep.prune import RUNGS
 from tests.support.recommendations import MEANS, make, value
 
@@ -59,3 +61,16 @@ def test_noise_that_changes_with_accuracy(tmp_path):
 
 def test_nothing_is_said_of_nothing(tmp_path):
     assert sentences(tmp_path, skip=("crop", "color", "crop+color", "color+crop")) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (-2.366, 2.692, "(2 seeds are too few for an interval)"),
+        (-0.5, 1.7, "[-50.0, +100.0] (95 %, paired by seed, n = 2)"),
+        (0.163, 0.163, "(no interval: the same with all 2 seeds)"),
+        (None, None, "(one seed)"),
+    ],
+)
+def test_an_interval_of_accuracies_says_only_what_is_possible(low, high, said):
+    assert str(Difference(0.163, low, high, 2)) == f"+16.3 points {said}"

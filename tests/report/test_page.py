@@ -163,8 +163,14 @@ def test_the_switch_has_a_colour_for_every_cell(tmp_path):
     assert data[0]["averages"][0] == ["", "", "", ""]
 
 
+def evenly_noisy(trial):
+    """As by_position, with residuals that are as large in every cell, and sum to 0 over cells and over seeds."""
+    sign = 0 if trial.reference else (-1) ** (trial.row == trial.column)
+    return by_position(trial) + 0.002 * sign * (trial.seed - 1)
+
+
 def test_effects_stand_on_the_page_of_a_whole_grid(tmp_path):
-    parsed = Parsed(page_in(sweep(tmp_path, ["a", "b"], seeds=3, value=by_position)))
+    parsed = Parsed(page_in(sweep(tmp_path, ["a", "b"], seeds=3, value=evenly_noisy)))
     assert "Main effects" in parsed.text
     assert "-10.0 [" in parsed.text  # of a, as the first op
     assert "Main effects" not in Parsed(page_in(sweep(tmp_path / "part", ["a", "b"], skip=("a",)))).text
@@ -208,12 +214,28 @@ def test_the_table_is_ranked_and_references_stand_apart(tmp_path):
 
 def test_the_best_says_so_of_itself_alone(tmp_path):
     text = Parsed(page_in(sweep(tmp_path, ["a", "b"], seeds=3, value=lambda t: 0.5 + 0.01 * t.seed))).text
+    assert text.count("The best by validation accuracy, tied with a+b, b+a, b.") == 1
+    assert len(re.findall(r"Tied with a, .* for the best by validation accuracy\.", text)) == 3
+    apart = lambda t: 0.5 - 0.001 * (t.label != "a") + 0.01 * t.seed + 0.01 * (t.label == "b") * (-1) ** t.seed  # noqa: E731
+    text = Parsed(page_in(sweep(tmp_path / "apart", ["a", "b"], seeds=4, value=apart))).text
     assert text.count("The best by validation accuracy.") == 1
     assert text.count("Not distinguishable from the best by validation accuracy.") == 3
 
 
+def test_with_one_seed_the_panel_says_that_it_does_not_tell_the_best(tmp_path):
+    text = Parsed(page_in(sweep(tmp_path, ["a", "b"], value=by_position))).text
+    assert "The best by validation accuracy; one seed does not tell it from the others." in text
+    assert "●" not in text
+
+
+def test_an_interval_without_width_is_not_shown(tmp_path):
+    html = page_in(sweep(tmp_path, ["a", "b"], seeds=3, value=by_position))
+    assert "uncertain by" not in html and 'data-key="interval"' not in html
+    assert re.search(r"\[([-+][\d.]+), \1\]", html) is None
+
+
 def test_one_interval_is_said_once_and_several_in_their_rows(tmp_path):
-    html = page_in(sweep(tmp_path / "one", ["a", "b"], seeds=3, value=by_position))
+    html = page_in(sweep(tmp_path / "one", ["a", "b"], seeds=3, value=evenly_noisy))
     assert Parsed(html).text.count("Every test mean is uncertain by ±") == 1
     assert 'data-key="interval"' not in html
     html = page_in(sweep(tmp_path / "several", ["a", "b"], seeds=3, value=noisy))

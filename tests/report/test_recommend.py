@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ablate.cli.app import app
-from ablate.config.sweep import NamedComposition
+from ablate.config.sweep import ClassCounts, NamedComposition
 from ablate.errors import UsageError
 from ablate.files import names_in
 from ablate.launch.status import sweep_status
@@ -25,7 +25,7 @@ from ablate.sweep.progress import KORNIA_FILE, TORCHVISION_FILE, withdraw
 from ablate.sweep.prune import RUNGS
 from ablate.sweep.record import read_record, record_path, write_record
 from ablate.sweep.withdrawal import take_back
-from tests.support.recommendations import MEANS, confirm, make, shown, value
+from tests.support.recommendations import MEANS, NOISE, confirm, make, shown, value
 from tests.support.sweeps import failure, record
 
 
@@ -73,7 +73,7 @@ def test_what_is_not_above_the_untrained_encoder_is_marked(tmp_path):
     found = advice.recommend(tmp_path)
     above = {candidate.cell.label: candidate.above for candidate in found.choice.candidates}
     assert above == {"crop+color": True, "color+crop": True, "color": True, "crop": False}
-    assert shown(found).count("(not above untrained)") == 1
+    assert shown(found).count("(validation not above untrained)") == 1
 
 
 def test_one_that_was_trained_to_the_end_was_compared_with_those_that_were_pruned(tmp_path):
@@ -423,3 +423,94 @@ def test_a_confirmation_that_goes_on_withdraws_what_the_earlier_one_said(tmp_pat
     assert f"withdrawn: the recommendation in {tmp_path / 'report'}" in console.export_text()
     assert lead(tmp_path).startswith("Best composition: ")
     assert not {"recommendation.json", KORNIA_FILE, TORCHVISION_FILE} & names_in(tmp_path / "report")
+
+
+def untrained_at(value, noise):
+    """The 2x2 sweep's values, with the untrained encoder at ``value`` and noise that alternates over seeds."""
+    return lambda trial: value + noise * (-1) ** trial.seed if trial.reference else 0.7 + 0.01 * NOISE[trial.label]
+
+
+@pytest.mark.parametrize("branches", ["one", "two"])
+def test_what_is_not_clearly_better_than_the_untrained_encoder_is_provisional_and_says_so(branches, tmp_path):
+    make(tmp_path, seeds=2, branches=branches, value=untrained_at(0.66, 0.05))
+    if branches == "one":
+        confirm(tmp_path, value=untrained_at(0.66, 0.05), seeds=2)
+    decided = advice.recommend(tmp_path).decided.sweep
+    for trial in plan(decided.experiment):
+        if trial.reference:  # on the test set it is better
+            old = read_record(record_path(decided.directory, trial.id))
+            write_record(decided.directory, old.model_copy(update={"metrics": {**old.metrics, "linear_top1": 0.75}}))
+    found = advice.recommend(tmp_path)
+    said = (
+        "crop+color is not clearly better than the untrained encoder by validation accuracy (95 %), and on the test "
+        "set it is below it: add seeds, or train longer."
+    )
+    last = advice.conclusion(found)
+    assert last.startswith("Recommended, provisionally: crop+color")
+    assert said in last
+    assert said in found.decided.evidence
+    assert advice.as_json(found)["recommended"]["provisional"] is True
+    write_report(tmp_path)
+    text = (tmp_path / "report" / "index.html").read_text()
+    assert "Recommended, provisionally: crop+color." in text
+    assert "Take more seeds" in text and "Use the pipeline below" not in text
+
+
+def test_where_nothing_is_better_than_the_untrained_encoder_there_is_nothing_to_confirm(tmp_path):
+    make(tmp_path, value=lambda trial: 0.9 if trial.reference else value(trial))
+    for trial in plan(load_experiment(tmp_path)):
+        if trial.reference:
+            old = read_record(record_path(tmp_path, trial.id))
+            write_record(tmp_path, old.model_copy(update={"metrics": {**old.metrics, "linear_top1": 0.6}}))
+    last = advice.conclusion(advice.recommend(tmp_path))
+    assert last.startswith("There is nothing to confirm. No composition is better than the untrained encoder (91.0")
+    assert ", though 2 of 4 are on the test set (60.0 ± 0.0 %): train longer" in last
+    write_report(tmp_path)
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert lead(tmp_path).startswith("No composition to recommend; the highest: crop+color. ")
+    assert html.partition("<main>")[0].count("No composition is better than") == 1
+    assert "--confirm" not in html.partition("<main>")[0]
+
+
+def with_images(directory, validation):
+    counts = ClassCounts(train=(50, 50, 50), validation=validation, test=(20, 20, 20))
+    save_experiment(directory, load_experiment(directory).model_copy(update={"class_counts": counts}))
+    return directory
+
+
+def test_few_validation_images_are_named_and_are_not_easy_ones(tmp_path):
+    make(tmp_path, branches="two", value=lambda trial: 0.5 if trial.reference else 0.985)
+    few = advice.recommend(with_images(tmp_path, (6, 5, 5)))
+    text = shown(few)
+    assert "Only 16 validation images choose: one is worth 6.2 points" in text
+    assert "too easy" not in text and "validation cannot tell them apart" in text
+    text = shown(advice.recommend(with_images(tmp_path, (60, 50, 50))))
+    assert "validation images choose" not in text and "too easy" in text
+
+
+def test_a_confirmation_says_how_many_it_takes_of_how_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(advice, "MOST", 2)
+    found = advice.recommend(make(tmp_path, seeds=1))
+    said = "2 compositions, the best of 4 by validation accuracy, since a confirmation takes 2, with 3 fresh seeds"
+    assert said in advice.conclusion(found)
+    assert "and 2 more, which cannot be told from these either" in shown(found)
+    assert advice.recommend(make(tmp_path / "few")).choice.is_shortened is False
+
+
+def test_one_seed_is_advised_more_before_its_pipeline_is_used(tmp_path):
+    found = advice.recommend(make(tmp_path, seeds=1, branches="two"))
+    first, then = advice.next_steps(found)
+    assert first.startswith("Take more seeds. Run --seeds 3 (")
+    assert then.startswith("Until then the pipeline below")
+    assert advice.next_steps(advice.recommend(make(tmp_path / "sure", branches="two")))[0].startswith("Use the")
+
+
+def test_the_report_names_what_stands_beside_the_page(tmp_path):
+    def last(directory):
+        console = Console(width=200, record=True, file=io.StringIO())
+        write_report(directory).show(console)
+        return console.export_text().strip().splitlines()[-1]
+
+    confirm(make(tmp_path))
+    assert last(tmp_path).endswith("index.html, and the figures and the tables beside it")
+    assert last(tmp_path / CONFIRMATION).endswith("index.html, and table.csv beside it")

@@ -226,7 +226,8 @@ def notes(grid: Grid, metric: str, colours: Scale, columns: int, marked: Collect
     if any(cell.label in marked for cell in grid.cells.values()):
         lines += filled(f"{MARK} cannot be told from the best by validation accuracy (Hsu, 95 %).", columns)
     if any(colours.is_below_untrained(cell, metric) for cell in grid.cells.values()):
-        lines += filled(f"{BELOW} below the untrained encoder.", columns)
+        images = "validation" if "_val_" in metric else "the test set"
+        lines += filled(f"{BELOW} below the untrained encoder on {images}.", columns)
     if colours.why:
         lines += filled(colours.why, columns)
     lines += [line for sentence in grid.seldom for line in filled(sentence, columns)]

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from ablate.console import clock
 from ablate.report.data.grid import MAJORITY, Cell
 from ablate.report.data.results import Sweep
-from ablate.report.recommend import Choice, Recommendation, advise, conclusion, doubt
+from ablate.report.recommend import Choice, Recommendation, advise, doubt, next_steps
 from ablate.report.section import Section
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import Order, order
 from ablate.report.stats.summary import (
+    few_images,
+    is_useful,
     judge,
+    named,
     over_untrained,
     percent,
     points,
@@ -48,23 +51,24 @@ def answer(sweep: Sweep) -> Answer:
         return Answer(_best(sweep, found), [("How sure", noise(sweep)[:1]), *_worth(sweep, found, found.best)])
     advice = advise(sweep)
     decided = advice.decided
-    next_step = [conclusion(advice), *advice.unexported]
+    next_step = [*next_steps(advice), *advice.unexported]
     if advice.final:
         lead = f"Recommended{', provisionally' if decided.provisional else ''}: {advice.final.cell.label}"
         lead = f"{lead}. {_accuracy(decided.sweep, decided.order, advice.final.cell)}."
         if advice.confirmed:
             lead = f"{lead} These numbers are of the two-branch confirmation; those of the cells below are one-branch."
-        next_step = ["Use the pipeline below, which makes both views.", *advice.unexported]
     else:
         lead = _best(sweep, found)
     told = [("How sure", [f"{doubt(decided)}{_chance(decided)}"])]
-    told += _worth(decided.sweep, decided.order, decided.best.cell)
+    told += _worth(decided.sweep, decided.order, decided.best.cell, " ".join(next_step))
     return Answer(lead, [*told, ("Next", next_step)], _tables(advice), advice.pipelines, advice.final is not None)
 
 
 def _best(sweep: Sweep, found: Order) -> str:
     assert found.best is not None
-    return f"Best composition{so_far(sweep)}: {found.best.label}. {_accuracy(sweep, found, found.best)}."
+    tied = f", tied with {named([cell.label for cell in found.equals[1:]])}" if len(found.equals) > 1 else ""
+    best = "Best composition" if is_useful(sweep, found) else "No composition to recommend; the highest"
+    return f"{best}{so_far(sweep)}: {found.best.label}{tied}. {_accuracy(sweep, found, found.best)}."
 
 
 def _accuracy(sweep: Sweep, found: Order, cell: Cell) -> str:
@@ -76,19 +80,22 @@ def _chance(choice: Choice) -> str:
     return "" if p is None else f" It is the best with a probability of {100 * p:.0f} %."
 
 
-def _worth(sweep: Sweep, found: Order, best: Cell) -> list[tuple[str, list[str]]]:
-    """The best composition against untrained encoder and majority class; whether images or training fall short."""
+def _worth(sweep: Sweep, found: Order, best: Cell, already: str = "") -> list[tuple[str, list[str]]]:
+    """What chooses; the best composition against untrained encoder and majority class; what falls short.
+
+    Left out is what is ``already`` said.
+    """
     difference = over_untrained(sweep.grid, found, best)
-    told = [*sweep.measured]
-    told += [f"{points(difference, judge(sweep.grid))} over the untrained encoder."] if difference else []
+    chosen = [*sweep.measured, *few_images(sweep)]
+    told = [f"{points(difference, judge(sweep.grid))} over the untrained encoder."] if difference else []
     majority, score = sweep.grid.references.get(MAJORITY), found.score(best)
     floor = majority.mean(found.metric) if majority else None
     if floor is not None and score is not None:
         told.append(
             f"{100 * (score - floor):+.1f} points ({judge(sweep.grid)}) over always predicting the largest class."
         )
-    told += verdict(sweep, found)
-    return [("Gain", told)] if told else []
+    told += [sentence for sentence in verdict(sweep, found) if sentence not in already]
+    return [(term, sentences) for term, sentences in (("Gain", told), ("Chosen by", chosen)) if sentences]
 
 
 def _tables(advice: Recommendation) -> list[Section]:

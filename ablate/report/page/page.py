@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from ablate.config.sweep import Trial
 from ablate.console import GLUE, clock, counted, tight
 from ablate.files import names_in
+from ablate.inference.model import EQUAL
 from ablate.report.data.flags import explained
 from ablate.report.data.grid import Cell, Grid, composition
 from ablate.report.data.results import Sweep
@@ -29,7 +30,7 @@ from ablate.report.section import Section
 from ablate.report.stats.model import Model
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import Order, order, ordered
-from ablate.report.stats.summary import percent, summary
+from ablate.report.stats.summary import named, percent, summary
 from ablate.sweep.asked import Asked
 from ablate.sweep.record import TrialResult, preview_path
 
@@ -74,6 +75,7 @@ class Entry:
     chance: str
     contends: bool
     best: bool
+    standing: str
     below: bool
     ops: list[str]
     seeds: list[SeedRow]
@@ -288,13 +290,14 @@ def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: 
         cell=cell,
         mean="" if mean is None else f"{100 * mean:.1f}",
         test="" if mean is None else _bare(percent(cell)),
-        interval="" if half is None else f"{100 * half:.1f}",
+        interval="" if half is None or half < EQUAL else f"{100 * min(half, 1.0):.1f}",
         spread="" if (std := cell.std()) is None else f"{100 * std:.1f}",
         validation=_bare(ranking.percent(cell)),
         knn="" if knn is None else _bare(percent(cell, sweep.grid.knn)),
         chance="" if p is None else f"{100 * p:.0f}",
         contends=is_cell and cell.label in ranking.contenders,
         best=cell is ranking.best,
+        standing=_standing(ranking, cell) if is_cell else "",
         below=is_cell and known.colours.is_below_untrained(cell),
         ops=[str(spec) for trial in trials[:1] for spec in trial.config.composition],
         seeds=[_seed_row(sweep, trial, known.logs) for trial in trials],
@@ -303,6 +306,19 @@ def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: 
         picture=_picture(sweep, trials[0]) if small and trials else "",
         sort={name: float(value) for name, value in numbers.items() if value is not None},
     )
+
+
+def _standing(ranking: Order, cell: Cell) -> str:
+    """Where the cell is among all: the best, tied with it, or not to be told from it; else empty."""
+    equals = [other.label for other in ranking.equals if other is not cell] if ranking.best else []
+    if cell is not ranking.best and cell in ranking.equals:
+        return f"Tied with {named(equals)} for the best by validation accuracy."
+    if cell is not ranking.best:
+        told = cell.label in ranking.contenders
+        return "Not distinguishable from the best by validation accuracy." if told else ""
+    tied = f", tied with {named(equals)}" if equals else ""
+    seeds = "; one seed does not tell it from the others" if not ranking.model and len(ranking.cells) > 1 else ""
+    return f"The best by validation accuracy{tied}{seeds}."
 
 
 def _title(known: Known, cell: Cell, trials: list[Trial]) -> str:

@@ -8,6 +8,7 @@ from ablate.report.stats.effects import Interaction, interactions, main_effects
 from ablate.report.stats.model import Difference
 
 MOST = 20  # interactions that are listed
+WIDEST = 2.0  # what differences of differences of accuracies can be
 
 
 def effects(grid: Grid) -> list[Section]:
@@ -15,7 +16,7 @@ def effects(grid: Grid) -> list[Section]:
     found = main_effects(grid)
     if not found:
         return []
-    joint = () if found[0].first.low is None else ("The 95 % intervals hold all true values at once.",)
+    joint = () if found[0].first.bounds(WIDEST) is None else ("The 95 % intervals hold all true values at once.",)
     text = "An op's row and its column against the mean of all cells: what it does as the first op, and as the second."
     rows = tuple((effect.op, _points(effect.first), _points(effect.second)) for effect in found)
     main = Section("Main effects", (text, *joint), ("op", "first", "second"), rows)
@@ -32,6 +33,7 @@ def _pair(interaction: Interaction) -> tuple[str, str]:
 def _points(difference: Difference) -> str:
     """``+3.1 [+1.0, +5.2]``, in points, with the 95 % interval where there is one."""
     mean = f"{100 * difference.mean:+z.1f}"
-    if difference.low is None or difference.high is None:
+    bounds = difference.bounds(WIDEST)
+    if bounds is None:
         return mean
-    return f"{mean} [{100 * difference.low:+z.1f}, {100 * difference.high:+z.1f}]"
+    return f"{mean} [{100 * bounds[0]:+z.1f}, {100 * bounds[1]:+z.1f}]"

@@ -17,9 +17,11 @@ from ablate.report.stats.order import Order, order
 from ablate.sweep.again import completing
 
 CEILING = 0.99  # accuracy from which nothing is left to tell cells apart by
+EASY = 0.97  # on the test set: below, images are not easy, whatever a few validation images say
 GUESSING = 1.1  # times the accuracy of guessing: what is not above it has learned next to nothing
 LUCK = 1.64  # standard errors that an accuracy of guesses exceeds in one of twenty cases
 NAMED = 6  # cells that a sentence names
+MOST_OF_ONE = 0.01  # what one validation image may be worth; of more, chance and ties decide
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
@@ -45,6 +47,7 @@ def summary(sweep: Sweep) -> list[str]:
         *against(sweep, found),
         *verdict(sweep, found),
         *failures(sweep),
+        *few_images(sweep),
         *_collapsed(grid),
         *_not_judged(grid),
     ]
@@ -124,6 +127,32 @@ def beats_untrained(grid: Grid, found: Order, cell: Cell) -> bool | None:
     return None if difference is None else difference.mean > 0
 
 
+def is_unclear(grid: Grid, found: Order) -> bool:
+    """Whether the best composition is above the untrained encoder, but by no more than noise: the interval holds 0."""
+    difference = over_untrained(grid, found, found.best) if found.best else None
+    if difference is None or difference.low is None or difference.is_constant:
+        return False
+    return difference.mean > 0 >= difference.low
+
+
+def few_images(sweep: Sweep) -> list[str]:
+    """That the validation images are few, where one of them is worth more than a point."""
+    counts = sweep.experiment.class_counts
+    known = [count for count in counts.validation if count] if counts and sweep.grid.is_linear else []
+    if not known:
+        return []
+    if sweep.grid.measure == "balanced":
+        worth, which = 1 / (len(known) * min(known)), f": one of the smallest class's {min(known)}"
+    else:
+        worth, which = 1 / sum(known), ": one"
+    if worth <= MOST_OF_ONE:
+        return []
+    return [
+        f"Only {counted(sum(known), 'validation image')} choose{which} is worth {100 * worth:.1f} points, so ties and "
+        "chance decide. More training images give more of them."
+    ]
+
+
 def verdict(sweep: Sweep, found: Order) -> list[str]:
     """What is to be said where accuracies are too high or too low to choose by; empty where they are not."""
     if is_majority(sweep, found) and not is_guessing(sweep, found):
@@ -138,8 +167,8 @@ def verdict(sweep: Sweep, found: Order) -> list[str]:
             f"{100 * CEILING:.0f} % {by}"
         ] * (top > 0)
         told += [f"the untrained encoder reaches {100 * floor:.1f} %"] * (floor >= CEILING)
-        sentence = f"{'; '.join(told)}: these images are too easy to tell augmentations apart."
-        return [sentence[0].upper() + sentence[1:]]
+        told = [f"{'; '.join(told)}: {_ceiling(sweep, found)}."]
+        return [told[0][0].upper() + told[0][1:]]
     if is_guessing(sweep, found):
         classes = _classes(sweep)
         return [
@@ -148,10 +177,33 @@ def verdict(sweep: Sweep, found: Order) -> list[str]:
         ]
     if untrained and found.best and beats_untrained(grid, found, found.best) is False:
         return [
-            f"No composition is better than the untrained encoder ({percent(untrained, found.metric)} {by}): train "
-            "longer, or look for a fault."
+            f"No composition is better than the untrained encoder ({percent(untrained, found.metric)} {by})"
+            f"{_above_on_test(found, untrained)}: train longer, or look for a fault."
+        ]
+    if untrained and found.best and is_unclear(grid, found):
+        test, there = found.best.mean(), untrained.mean()
+        is_below = test is not None and there is not None and test < there
+        below = ", and on the test set it is below it" if is_below else ""
+        return [
+            f"{found.best.label} is not clearly better than the untrained encoder by {by} (95 %){below}: add seeds, or "
+            "train longer."
         ]
     return []
+
+
+def _ceiling(sweep: Sweep, found: Order) -> str:
+    """What follows where accuracies are too high to choose by: easy images, or too few of validation."""
+    test = max((mean for cell in found.cells if (mean := cell.mean()) is not None), default=1.0)
+    if few_images(sweep) or test < EASY:
+        return f"validation cannot tell them apart (the best on the test set has {100 * test:.1f} %), more images can"
+    return "these images are too easy to tell augmentations apart; take harder ones"
+
+
+def _above_on_test(found: Order, untrained: Cell) -> str:
+    """What the test set says otherwise, where it does."""
+    floor = untrained.mean()
+    above = sum(floor is not None and (cell.mean() or 0.0) > floor for cell in found.cells)
+    return f", though {above} of {len(found.cells)} are on the test set ({percent(untrained)})" if above else ""
 
 
 def is_useful(sweep: Sweep, found: Order) -> bool:

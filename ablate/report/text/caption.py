@@ -46,7 +46,7 @@ def caption(sweep: Sweep) -> str:
     if colours.untrained is not None:
         lines.append("The line on the colour bar is the untrained encoder.")
     if any(colours.is_below_untrained(cell) for cell in grid.cells.values()):
-        lines.append(f"A triangle ({BELOW}) marks the cells below it.")
+        lines.append(f"A triangle ({BELOW}) marks the cells below it on the test set.")
     lines += [colours.why] if colours.why else []
     lines += [f"{line}." for line in spelled_out(grid.ops, LONG)]
     return "\n".join(lines) + "\n"
