@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,11 @@ def grid(
         if name not in SETTABLE:
             raise unknown("argument of ablate.grid", name, [*own, *fields, *sorted(SETTABLE)])
     asked = {name: value for name, value in settings.items() if name in fields}
-    asked["set"] = {**asked.get("set", {}), **further}
+    if not isinstance(own_set := asked.get("set", {}), Mapping):
+        raise UsageError(f"set of ablate.grid is a table of settings, as in {{'encoder.width': 8}}, not {own_set!r}")
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers of ablate.grid must be at least 1, not {workers}")
+    asked["set"] = {**own_set, **further}
     wish = validated({**asked, "ops": names}, "ablate.grid")
     if wish.axes:
         raise UsageError("ablate.grid holds all settings fixed; axes are for an experiment file: ablate run FILE")

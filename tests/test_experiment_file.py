@@ -100,6 +100,18 @@ def test_exclusions_of_points_and_of_cells_at_points(images):
     assert [label for label in found if label.startswith("color+crop")] == ["color+crop, temperature=0.5, head=mlp"]
 
 
+def test_only_batch_sizes_that_are_trained_must_fit_the_images(images):
+    default = resolved(images, compositions=["crop"], set={"batch_size": 16}).shared
+    too_large = len(images.pretrain.labels) + 1
+    with pytest.raises(UsageError, match="is larger than"):
+        resolved(images, compositions=["crop"], set={"batch_size": too_large})
+    planned = resolved(images, compositions=["crop"], axes={"batch_size": [8, 16]}, set={})
+    assert {trial.config.batch_size for trial in plan(planned)} <= {8, 16, planned.shared.batch_size}
+    assert default.batch_size == 16
+    with pytest.raises(UsageError, match=r"at batch_size=.*is larger than"):
+        resolved(images, compositions=["crop"], axes={"batch_size": [8, too_large]}, set={})
+
+
 def test_branches_and_the_objective_can_be_axes(images):
     experiment = resolved(images, compositions=["crop"], axes={"branches": ["one", "two"], "objective": ["supervised"]})
     assert [t.config.base is None for t in plan(experiment) if not t.reference] == [False, True]

@@ -33,7 +33,8 @@ def about_size(wish: ExperimentFile) -> str | None:
         return None
     stored = wish.short_side or (stored_side(size) if is_folder else size)
     if stored > side:
-        best = f"; --size {native_size(wish.data)} would not enlarge them" if is_folder else ""
+        own = native_size(wish.data)
+        best = f"; --size {own} would not enlarge them" if is_folder and own < size else ""
         return f"images of {side} px are enlarged to {stored} px{best}"
     if is_folder and wish.short_side is None and side >= 2 * stored:
         return (

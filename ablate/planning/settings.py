@@ -214,8 +214,13 @@ def validate(wish: ExperimentFile, elsewhere: Device | None = None) -> TrialConf
     return shared_config(wish, DataIdentity(name="", fingerprint="", classes=2), elsewhere)
 
 
-def trial_config(wish: ExperimentFile, data: DataSet, elsewhere: Device | None = None) -> TrialConfig:
+def trial_config(
+    wish: ExperimentFile, data: DataSet, elsewhere: Device | None = None, *, is_trained: bool = True
+) -> TrialConfig:
     """:func:`shared_config` for ``data``, with ``compile`` resolved.
+
+    Pass ``is_trained=False`` for the settings that an experiment with axes starts from: a default batch size that no
+    trial has need not fit the data set.
 
     ``auto`` compiles on CUDA where a trial of one process has at least 2000 steps (and a C++ compiler is here, if the
     trial is to run here), never on the CPU, where half a minute per worker buys 12 % (docs/performance.md).
@@ -224,7 +229,8 @@ def trial_config(wish: ExperimentFile, data: DataSet, elsewhere: Device | None =
         UsageError: as :func:`shared_config` and :func:`check_data`.
     """
     config = shared_config(wish, data.identity, elsewhere)
-    check_data(config, data)
+    if is_trained:
+        check_data(config, data)
     steps = len(data.pretrain.labels) // config.batch_size * config.epochs
     pays = config.device == "cuda" and config.world_size == 1 and steps >= COMPILED_FROM
     if wish.compile == "auto" and pays and (elsewhere or has_compiler()):

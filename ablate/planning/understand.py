@@ -67,7 +67,7 @@ def plan_sweep(
     beside = {item.label: item for item in (*_triples(sized, ops, partners), *_named(sized)) if item.label not in grid}
     at_points = _at_points(sized, [*grid, *beside], elsewhere)
     data = images(sized)
-    shared = trial_config(sized, data, elsewhere)
+    shared = trial_config(sized, data, elsewhere, is_trained=not at_points or wish.references != ["untrained"])
     if "supervised" in wish.references and not data.classes:
         raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
     planned = Experiment(

@@ -66,6 +66,7 @@ def test_unreadable_files_are_left_to_decoding(tmp_path):
     [
         (28, {}, None, None),
         (28, {"image_size": 64}, None, "images of 28 px are enlarged to 64 px; --size 28 would not"),
+        (1, {}, None, "images of 1 px are enlarged to 8 px"),
         (96, {"image_size": 96}, None, "images of 96 px are enlarged to 110 px; --size 84 would not"),
         (96, {"image_size": 84}, None, None),
         (300, {"image_size": 64}, None, "images of 300 px are stored at 64 px"),
