@@ -46,7 +46,7 @@ def grid(
         UsageError: an unknown op, field or setting, or a value that is not allowed; nothing has run then.
         KeyboardInterrupt: it was interrupted; the same call resumes.
     """
-    from ablate.config.experiment import ExperimentFile, validated
+    from ablate.config.experiment import Experiment, validated
     from ablate.config.settable import SETTABLE
     from ablate.console import make_console
     from ablate.data import cache_dir
@@ -58,7 +58,7 @@ def grid(
     from ablate.planning.understand import plan_sweep
 
     names = split_list(ops, ",") if isinstance(ops, str) else list(ops)
-    fields = ExperimentFile.model_fields
+    fields = Experiment.model_fields
     further = {name: value for name, value in settings.items() if name not in fields}
     own = [name for name in inspect.signature(grid).parameters if name not in {"settings", *fields}]
     for name in further:

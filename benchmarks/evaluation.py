@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from ablate.config.experiment import ExperimentFile
+from ablate.config.experiment import Experiment
 from ablate.data import DataSet, cache_dir, prepare
 from ablate.evaluation.frozen import BATCH, Frozen
 from ablate.evaluation.linear import L2_SWEEP, fit, standardise
@@ -38,7 +38,7 @@ def shares() -> dict[str, object]:
 
 
 def frozen(data: DataSet) -> Frozen:
-    config = shared_config(ExperimentFile(device="cpu", compositions=["none"]), data.identity)
+    config = shared_config(Experiment(device="cpu", compositions=["none"]), data.identity)
     trainer = Trainer(config, 0, data, CPU)
     trainer.train_steps(64)
     return Frozen(trainer.encoder, trainer.head, config, 0, data, CPU)

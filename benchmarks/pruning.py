@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 
 from ablate.config.sweep import Rung
 from ablate.inference.model import estimate
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.prune import RUNGS, go_on, knn_at
 from ablate.sweep.record import read_records
 
@@ -47,7 +47,7 @@ class Outcome:
 
 def read(directory: Path) -> Histories:
     """A committed grid's histories, whole."""
-    experiment = load_experiment(directory)
+    experiment = load_plan(directory)
     trials = [trial for trial in plan(experiment) if trial.reference is None]
     records, _ = read_records(directory, trials, points=10_000)
     labels, seeds = list(dict.fromkeys(t.label for t in trials)), list(experiment.seeds)

@@ -28,7 +28,7 @@ import numpy as np
 from rich.console import Console
 
 from ablate.config.base import OpSpec
-from ablate.config.sweep import Experiment, NamedOp, Trial
+from ablate.config.sweep import NamedOp, SweepPlan, Trial
 from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.launch import dry_run
 from ablate.launch.display import Progress
@@ -37,7 +37,7 @@ from ablate.launch.status import sweep_status
 from ablate.report import write_report
 from ablate.report.data.load import load_results
 from ablate.report.text.live import print_status
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.progress import running_directory
 from ablate.sweep.record import record_path
 from ablate.sweep.survey import survey
@@ -56,13 +56,13 @@ TRACEBACK = "Traceback (most recent call last):\n" + '  File "trainer.py", line 
 Run = dict[str, float]
 
 
-def experiment(ops: int, seeds: int) -> Experiment:
+def experiment(ops: int, seeds: int) -> SweepPlan:
     """``ops`` strengths of color distortion, as a grid's axis."""
     strengths = [i / 50 for i in range(1, ops + 1)]
     specs = {s: OpSpec(name="color", version=1, params={"strength": s, "p": 1.0}) for s in strengths}
     named = [NamedOp(label=f"color(strength={s:g})", op=spec) for s, spec in specs.items()]
     data = DataIdentity(name="made-up", fingerprint="f00d", classes=10)
-    return Experiment(
+    return SweepPlan(
         command="ablate grid --ops ...",
         data="folder:/images",
         seeds=tuple(range(seeds)),
@@ -72,9 +72,9 @@ def experiment(ops: int, seeds: int) -> Experiment:
     )
 
 
-def synthesize(directory: Path, content: Experiment) -> None:
+def synthesize(directory: Path, content: SweepPlan) -> None:
     """A sweep's directory in the middle of its run."""
-    save_experiment(directory, content)
+    save_plan(directory, content)
     (directory / "trials").mkdir()
     rng, known = random.Random(0), versions()
     for number, trial in enumerate(plan(content)):
@@ -126,7 +126,7 @@ def attempt(*, alive: bool) -> dict[str, object]:
 
 
 def functions(directory: Path) -> dict[str, Callable[[], object]]:
-    content = load_experiment(directory)
+    content = load_plan(directory)
     dry_run.estimate = lambda *_: Estimate(
         1.0, "untimed"
     )  # the measurement of a trial's steps, which is not what grows
@@ -140,7 +140,7 @@ def functions(directory: Path) -> dict[str, Callable[[], object]]:
         shown.seconds_left()
 
     return {
-        "plan, with every id": lambda: {trial.id: trial for trial in plan(load_experiment(directory))},
+        "plan, with every id": lambda: {trial.id: trial for trial in plan(load_plan(directory))},
         "survey": lambda: survey(directory, plan(content)),
         "dry run, untimed": lambda: dry_run.show_plan(directory, content, ["cpu"], directory, False, quiet()),
         "status": lambda: print_status(sweep_status(directory), quiet()),

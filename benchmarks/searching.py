@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ablate.config.sweep import Experiment, NamedComposition, Rung, Search
+from ablate.config.sweep import NamedComposition, Rung, Search, SweepPlan
 from ablate.search.propose import Known, propose
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.prune import RUNGS, go_on
 from benchmarks.pruning import TRIED_ON, Array, Histories, read
 
@@ -53,7 +53,7 @@ class Replay:
 
     @classmethod
     def of(
-        cls, experiment: Experiment, histories: Histories, number: int, sampler: Sampler, rungs: tuple[Rung, ...]
+        cls, experiment: SweepPlan, histories: Histories, number: int, sampler: Sampler, rungs: tuple[Rung, ...]
     ) -> Replay:
         """Replay ``number``; the same draws whatever the sampler and the rungs."""
         n = histories.final.shape[1]
@@ -96,7 +96,7 @@ class Replay:
 
 def replays(sampler: Sampler, rungs: tuple[Rung, ...]) -> Array:
     """``[replays, costs]``: the regret at every cost."""
-    experiment, histories = load_experiment(TRIED_ON), read(TRIED_ON)
+    experiment, histories = load_plan(TRIED_ON), read(TRIED_ON)
     regrets = np.empty((REPLAYS, len(COSTS)))
     for number in range(REPLAYS):
         replay = Replay.of(experiment, histories, number, sampler, rungs)

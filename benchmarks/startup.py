@@ -21,7 +21,7 @@ from unittest import mock
 
 import torch
 
-from ablate.config.experiment import ExperimentFile
+from ablate.config.experiment import Experiment
 from ablate.data import cache_dir, prepare
 from ablate.ops.composition import Composition
 from ablate.ops.cpu import kernel
@@ -76,7 +76,7 @@ def has_begun(attempt: Path) -> bool:
 
 def warm_trial() -> dict[str, float]:
     data = prepare("glyphs", cache=cache_dir(None), image_size=32)
-    config = shared_config(ExperimentFile(device="cpu", compositions=["none"]), data.identity)
+    config = shared_config(Experiment(device="cpu", compositions=["none"]), data.identity)
     config = config.model_copy(update={"composition": Composition.parse("crop+color+blur").specs(), "epochs": 1})
 
     class Begun(BaseException):

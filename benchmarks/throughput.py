@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, replace_all_batch_norm_modules_, stack_module_state, vmap
 
-from ablate.config.experiment import ExperimentFile
+from ablate.config.experiment import Experiment
 from ablate.config.trial import TrialConfig
 from ablate.data import cache_dir, prepare
 from ablate.distributed import ALONE
@@ -120,7 +120,7 @@ class Stacked:
 
 def main(cache: Path) -> None:
     data = prepare("glyphs", cache=cache, image_size=32)
-    config = shared_config(ExperimentFile(device="cpu", compositions=["none"]), data.identity)
+    config = shared_config(Experiment(device="cpu", compositions=["none"]), data.identity)
     rows: dict[str, object] = {"grid": grids()}
     for k in STACKED:
         rows[f"{k} stacked"] = measure(steps(config, k), k * config.batch_size)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_pil_image
 
-from ablate.config.experiment import ExperimentFile
+from ablate.config.experiment import Experiment
 from ablate.config.trial import Encoder, Optimiser, TrialConfig
 from ablate.data import DataSet, cache_dir, prepare
 from ablate.ops.composition import Composition
@@ -99,7 +99,7 @@ class Lightly:
 
 def main(cache: Path) -> None:
     data = prepare("glyphs", cache=cache, image_size=32)
-    small = shared_config(ExperimentFile(device="cpu", compositions=["none"]), data.identity)
+    small = shared_config(Experiment(device="cpu", compositions=["none"]), data.identity)
     rows: dict[str, object] = {"by composition": measure(by_composition(data, small, 10), 10 * small.batch_size)}
     for name, (encoder, width, batch, steps) in SIZES.items():
         config = small.model_copy(

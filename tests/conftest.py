@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ablate.config.base import OpSpec
-from ablate.config.sweep import Experiment, NamedOp
+from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.config.trial import DataIdentity, TrialConfig
 from tests.support.trials import config, data  # noqa: F401  # fixtures
 
@@ -53,8 +53,8 @@ def op_spec(name: str, **params: object) -> OpSpec:
 
 
 @pytest.fixture
-def experiment() -> Experiment:
+def experiment() -> SweepPlan:
     """A plan over made-up data, for what needs no images and no torch."""
     shared = TrialConfig(composition=(), data=DataIdentity(name="made-up", fingerprint="f00d", classes=3))
     named = tuple(NamedOp(label=name, op=op_spec(name)) for name in ("crop", "color"))
-    return Experiment(data="folder:/images", seeds=(0, 1), ops=named, reference_crop=op_spec("crop"), shared=shared)
+    return SweepPlan(data="folder:/images", seeds=(0, 1), ops=named, reference_crop=op_spec("crop"), shared=shared)

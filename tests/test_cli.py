@@ -190,9 +190,9 @@ def test_a_damaged_sweep_file(content, tmp_path):
 
 
 def test_a_report_that_cannot_be_written(experiment, tmp_path):
-    from ablate.sweep.plan import save_experiment
+    from ablate.sweep.plan import save_plan
 
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     (tmp_path / "report").write_text("in the way")
     done = ablate("report", tmp_path)
     assert done.returncode == 1
@@ -323,10 +323,10 @@ def test_what_runs_before_the_first_trial_imports_torch_and_little_else():
     ],
 )
 def test_what_reads_the_disk_imports_no_torch(args, unneeded, experiment, tmp_path):
-    from ablate.sweep.plan import plan, save_experiment
+    from ablate.sweep.plan import plan, save_plan
     from ablate.sweep.progress import log_path
 
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     log = log_path(tmp_path, plan(experiment)[0].id)
     log.parent.mkdir()
     log.write_text("a line\n")
@@ -344,12 +344,12 @@ def test_what_reads_the_disk_imports_no_torch(args, unneeded, experiment, tmp_pa
 
 
 def test_report_watch_refreshes_the_page_until_the_sweep_has_ended(experiment, tmp_path):
-    from ablate.sweep.plan import plan, save_experiment
+    from ablate.sweep.plan import plan, save_plan
     from ablate.sweep.record import write_record
     from tests.support.running import begin
     from tests.support.sweeps import record
 
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     trials = plan(experiment)
     for trial in trials[1:]:
         write_record(tmp_path, record(trial))

@@ -16,7 +16,7 @@ from ablate.report.data.results import read_sweep
 from ablate.report.figures.paper import beside_the_paper
 from ablate.report.stats.summary import paired_difference, summary
 from ablate.report.text.tables import write_csv
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import read_records
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -35,7 +35,7 @@ def grid(directory):
 
 @EACH
 def test_every_trial_has_its_record_under_the_key_of_its_configuration(directory):
-    trials = plan(load_experiment(directory))
+    trials = plan(load_plan(directory))
     records, bad = read_records(directory)
     assert not bad
     assert records.keys() == {trial.id for trial in trials}

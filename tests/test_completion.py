@@ -15,7 +15,7 @@ from ablate.cli.app import app
 from ablate.config.presets import NAMED
 from ablate.data.preparation import KINDS
 from ablate.ops import get, names
-from ablate.sweep.plan import plan, save_experiment
+from ablate.sweep.plan import plan, save_plan
 
 
 def asked(line):
@@ -60,7 +60,7 @@ def test_a_line_is_completed(line, found):
 
 
 def test_the_trials_of_a_sweep_are_completed(experiment, tmp_path):
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     labels = {trial.label for trial in plan(experiment)}
     assert set(complete(f"ablate logs {tmp_path} ")) == labels
     assert set(complete(f"ablate logs {tmp_path} untr")) == {"untrained"} & labels
@@ -74,7 +74,7 @@ def test_where_no_sweep_is_nothing_is_completed(tmp_path):
 
 @pytest.mark.parametrize("line", ["ablate grid --ops crop,col", "ablate logs . untr"])
 def test_completion_imports_no_torch(line, experiment, tmp_path):
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     script = (
         "import sys\nfrom ablate.cli import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"

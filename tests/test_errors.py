@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from ablate.config.experiment import ExperimentFile
+from ablate.config.experiment import Experiment
 from ablate.config.slurm import Slurm
 from ablate.config.trial import TrialConfig
 from ablate.errors import sentence
@@ -47,12 +47,12 @@ def test_settings(content, expected):
 
 
 def test_the_unknown_names_what_there_is():
-    found = said(ExperimentFile, {"opps": 1, "ops": ["crop"]}, kind="key", allowed=KEYS)
+    found = said(Experiment, {"opps": 1, "ops": ["crop"]}, kind="key", allowed=KEYS)
     assert found == "unknown key 'opps'; allowed: ops, seeds, branches; did you mean 'ops'?"
 
 
 def test_members_of_a_union_are_no_places():
-    found = said(ExperimentFile, {"ops": ["crop"], "seeds": 0}, kind="key", allowed=KEYS)
+    found = said(Experiment, {"ops": ["crop"], "seeds": 0}, kind="key", allowed=KEYS)
     assert found == "seeds must be greater than or equal to 1, not 0"
 
 

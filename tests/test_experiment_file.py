@@ -19,7 +19,7 @@ from ablate.launch import worker
 from ablate.planning import settings
 from ablate.planning.settings import shared_config, trial_config
 from ablate.planning.understand import plan_sweep
-from ablate.sweep.plan import EXPERIMENT_FILE, load_experiment, plan, save_experiment
+from ablate.sweep.plan import EXPERIMENT_FILE, load_plan, plan, save_plan
 from tests.support import commands
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS, results
@@ -49,8 +49,8 @@ def resolved(images: DataSet, **content):
 def test_the_levels_of_the_images_are_kept_for_exported_pipelines(images, tmp_path):
     assert resolved(images, **GRID).levels is None
     planned = resolved(dataclasses.replace(images, levels=(96, 3871)), **GRID)
-    save_experiment(tmp_path, planned)
-    assert load_experiment(tmp_path).levels == (96, 3871)
+    save_plan(tmp_path, planned)
+    assert load_plan(tmp_path).levels == (96, 3871)
 
 
 def labels(experiment):
@@ -272,7 +272,7 @@ def test_a_grid_is_a_shorthand_for_the_file_that_it_leaves(tiny_folder, cache, t
     again = on_tiny(tiny_folder, cache, tmp_path / "again", "run", tmp_path / "grid" / EXPERIMENT_FILE)
     assert again.returncode == 0, again.stdout + again.stderr
     assert results(tmp_path / "grid") == results(tmp_path / "again")
-    one, other = (load_experiment(tmp_path / name) for name in ("grid", "again"))
+    one, other = (load_plan(tmp_path / name) for name in ("grid", "again"))
     assert one.model_copy(update={"command": ""}) == other.model_copy(update={"command": ""})
 
 

@@ -11,7 +11,7 @@ import pytest
 from ablate.report.data import export
 from ablate.report.data.results import read_sweep
 from ablate.report.data.study import ALONE
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import write_record
 from tests.support.cli import ablate, one_sentence
 from tests.support.noisy import strengths
@@ -21,7 +21,7 @@ from tests.support.sweeps import by_position, record, sweep
 @pytest.fixture
 def directory(tmp_path):
     made = sweep(tmp_path / "leaves", ["a", "b"], seeds=2, value=by_position, skip=("a+b",), fail=("b",))
-    trial = next(trial for trial in plan(load_experiment(made)) if trial.label == "b+a")
+    trial = next(trial for trial in plan(load_plan(made)) if trial.label == "b+a")
     history = tuple({"epoch": float(e), "loss": 1.0, "knn_val_top1": 0.1 * e} for e in (1, 2))
     timed = {"when": "2026-11-01T10:00:00Z", "timings": {"total": 60.0}}
     write_record(made, record(trial, by_position(trial), history=history, versions={"torch": "2.11.0"}, **timed))
@@ -40,7 +40,7 @@ def test_a_table_has_every_planned_trial_and_its_whole_configuration(directory, 
     path = directory / "report" / f"trials.{to}"
     assert done.stdout == f"wrote {path}\n"
     table = read(path).set_index("id")
-    trials = plan(load_experiment(directory))
+    trials = plan(load_plan(directory))
     assert table.index.tolist() == [trial.id for trial in trials]
     assert table.status.value_counts().to_dict() == {"done": 6, "failed": 2, "missing": 2}
     row = table.loc[next(trial.id for trial in trials if trial.label == "b+a")]

@@ -21,7 +21,7 @@ from ablate.config.trial import DataIdentity, Optimiser, TrialConfig
 from ablate.report import write_report
 from ablate.simclr.trainer import _remedy
 from ablate.sweep.confirm import confirmation
-from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
+from ablate.sweep.plan import SWEEP_FILE, load_plan, plan, save_plan
 from ablate.sweep.record import write_record
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS, command, results
@@ -56,7 +56,7 @@ def test_a_seed_of_a_file_that_no_table_can_hold_is_refused(tmp_path, seed):
 
 def test_the_largest_seed_gets_through_report_and_every_export(tmp_path):
     experiment = make_experiment(["a"]).model_copy(update={"seeds": (0, LARGEST_SEED)})
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     for trial in plan(experiment):
         write_record(tmp_path, record(trial))
     write_report(tmp_path)
@@ -117,7 +117,7 @@ def test_a_plan_that_is_moved_away_while_the_sweep_runs_is_written_again(tmp_pat
     assert running.returncode == 0, told
     assert "written again" in told
     assert (out / SWEEP_FILE).read_bytes() == (tmp_path / "moved.toml").read_bytes()
-    assert len(results(out)) == len(plan(load_experiment(out)))
+    assert len(results(out)) == len(plan(load_plan(out)))
 
 
 def test_records_without_their_plan_are_not_called_strangers(tmp_path):
@@ -129,7 +129,7 @@ def test_records_without_their_plan_are_not_called_strangers(tmp_path):
 def test_a_terminal_that_lacks_a_character_gets_another(tmp_path, encoding):
     """Also what is read back from the disk does not depend on the locale."""
     experiment = make_experiment(["a", "b"], seeds=2).model_copy(update={"data": "folder:/Bilder/blätter"})
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     for trial in plan(experiment):
         write_record(tmp_path, record(trial, 0.5 + 0.01 * trial.seed))
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C"}
@@ -144,7 +144,7 @@ def test_a_terminal_that_lacks_a_character_gets_another(tmp_path, encoding):
 def made(directory):
     """A finished sweep of two ops and one seed; its trials' records."""
     experiment = make_experiment(["a", "b"])
-    save_experiment(directory, experiment)
+    save_plan(directory, experiment)
     return [write_record(directory, record(trial)) for trial in plan(experiment)]
 
 

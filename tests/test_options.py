@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from ablate.cli.app import app
 from ablate.cli.options import Running, described, running
-from ablate.config.experiment import ExperimentFile, json_schema, read, to_toml
+from ablate.config.experiment import Experiment, json_schema, read, to_toml
 from ablate.config.option import flag, option_of, options_of
 from ablate.config.settable import SETTABLE
 from ablate.config.slurm import Slurm
@@ -21,7 +21,7 @@ from ablate.planning.request import wish_of
 from tests.support.cli import ablate, one_sentence
 
 COMMANDS = get_command(app).commands
-FIELDS = options_of(ExperimentFile) | {name: field for name, field in SETTABLE.items() if option_of(field)}
+FIELDS = options_of(Experiment) | {name: field for name, field in SETTABLE.items() if option_of(field)}
 
 
 def option(command, name, field):

@@ -42,10 +42,10 @@ def presets(incomplete: str) -> list[str]:
 def cells(context: typer.Context, incomplete: str) -> list[str]:
     """Complete what the trials of the sweep in DIR are called; nothing where DIR holds no sweep that can be read."""
     from ablate.errors import UsageError
-    from ablate.sweep.plan import load_experiment, plan
+    from ablate.sweep.plan import load_plan, plan
 
     try:
-        trials = plan(load_experiment(Path(context.params["directory"])))
+        trials = plan(load_plan(Path(context.params["directory"])))
     except (KeyError, TypeError, ValueError, OSError, UsageError):
         return []
     return _beginning(dict.fromkeys(trial.label for trial in trials), incomplete)

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
 from torch import Tensor
 
-from ablate.config.experiment import ExperimentFile
+from ablate.config.experiment import Experiment
 from ablate.config.sweep import NamedOp
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident
@@ -54,7 +54,7 @@ def check_target(path: Path) -> None:
     check_file(path)
 
 
-def draw_grid(wish: ExperimentFile, ops: tuple[NamedOp, ...], data: DataSet, count: int, seed: int) -> Figure:
+def draw_grid(wish: Experiment, ops: tuple[NamedOp, ...], data: DataSet, count: int, seed: int) -> Figure:
     """The original of ``count`` training images once per row of a grid, and the views of every cell.
 
     All cells show the same images and, one-branch, the same base crops: as in a sweep, cells of one seed are paired.
@@ -100,7 +100,7 @@ def draw_grid(wish: ExperimentFile, ops: tuple[NamedOp, ...], data: DataSet, cou
 
 
 def draw_sheet(
-    wish: ExperimentFile, compositions: Sequence[Composition], data: DataSet, count: int, draws: int, seed: int
+    wish: Experiment, compositions: Sequence[Composition], data: DataSet, count: int, draws: int, seed: int
 ) -> Figure:
     """A contact sheet: for every composition ``count`` training images, the original and ``draws`` draws of view 1.
 

@@ -15,7 +15,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from ablate.cli import completion
-from ablate.config.experiment import ExperimentFile
+from ablate.config.experiment import Experiment
 from ablate.config.option import Option, bounds, option_of, options_of, plain_type
 from ablate.config.settable import SETTABLE
 from ablate.config.slurm import Slurm
@@ -89,7 +89,7 @@ def described(command: str, *, required: Iterable[str] = (), **defaults: str) ->
         required: those that must be given.
         defaults: by field, the command's own default where it is not the description's; in brackets it is only shown.
     """
-    fields = {**options_of(ExperimentFile), **{name: field for name, field in SETTABLE.items() if option_of(field)}}
+    fields = {**options_of(Experiment), **{name: field for name, field in SETTABLE.items() if option_of(field)}}
     chosen = {name: fields[name] for name in (*required, *fields) if command in _option(fields[name]).commands}
     parameters = {
         name: _parameter(name, field, name in required, defaults.get(name, ""), checked=name not in SETTABLE)

@@ -15,7 +15,7 @@ from ablate.config.base import LARGEST_SEED
 from ablate.console import make_console, say
 
 if TYPE_CHECKING:
-    from ablate.config.sweep import Experiment
+    from ablate.config.sweep import SweepPlan
     from ablate.search.budget import Budget
     from ablate.search.propose import Defaults
 
@@ -85,7 +85,7 @@ def search(
 
 
 def _search(
-    directory: Path, planned: Experiment, budget: Budget, defaults: Defaults, how: options.Running, storage: str | None
+    directory: Path, planned: SweepPlan, budget: Budget, defaults: Defaults, how: options.Running, storage: str | None
 ) -> int:
     """Search as ``planned``, here or on the cluster, and report; or say what would be done."""
     from ablate.data import cache_dir

@@ -17,9 +17,9 @@ from ablate.errors import UsageError
 from ablate.launch.slurm import cluster
 
 if TYPE_CHECKING:
-    from ablate.config.experiment import ExperimentFile
+    from ablate.config.experiment import Experiment
     from ablate.config.slurm import Slurm
-    from ablate.config.sweep import Experiment
+    from ablate.config.sweep import SweepPlan
     from ablate.config.trial import TrialConfig
     from ablate.data import DataSet
     from ablate.planning.settings import Device
@@ -89,7 +89,7 @@ def schema() -> None:
     typer.echo(json_schema(), nl=False)
 
 
-def run_sweep(wish: ExperimentFile, directory: Path, how: options.Running) -> int:
+def run_sweep(wish: Experiment, directory: Path, how: options.Running) -> int:
     """Run what ``wish`` describes, here or on the cluster, and report; everything is checked before any work."""
     from ablate.planning.images import described
     from ablate.planning.understand import plan_sweep
@@ -108,7 +108,7 @@ class Where(TypedDict):
     slurm: Callable[[TrialConfig], Slurm] | None
 
 
-def where_to_run(wish: ExperimentFile, directory: Path, how: options.Running) -> Where:
+def where_to_run(wish: Experiment, directory: Path, how: options.Running) -> Where:
     """Where ``how`` lets the trials of ``wish`` run.
 
     Raises:
@@ -134,7 +134,7 @@ def where_to_run(wish: ExperimentFile, directory: Path, how: options.Running) ->
     return {"elsewhere": device_there(wish, jobs), "slurm": lambda config: resources(jobs, config)}
 
 
-def images_for(how: options.Running) -> Callable[[ExperimentFile], DataSet]:
+def images_for(how: options.Running) -> Callable[[Experiment], DataSet]:
     """What prepares the images of a description, in the cache that ``how`` names."""
     from ablate.data import cache_dir
     from ablate.planning.images import prepare_images
@@ -143,7 +143,7 @@ def images_for(how: options.Running) -> Callable[[ExperimentFile], DataSet]:
     return lambda wish: prepare_images(wish, cache)
 
 
-def launch(directory: Path, planned: Experiment, images: str, how: options.Running, *, cost_first: bool = False) -> int:
+def launch(directory: Path, planned: SweepPlan, images: str, how: options.Running, *, cost_first: bool = False) -> int:
     """Run what ``planned`` lacks, here or on the cluster that it asks for, and report; returns the exit code.
 
     ``images`` says what they are.

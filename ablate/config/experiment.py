@@ -40,7 +40,7 @@ def _device(name: object) -> object:
     return name
 
 
-class ExperimentFile(Model):
+class Experiment(Model):
     """What a sweep trains, and on what; everything but where it is run.
 
     Trained is every op of ``ops``, every ordered pair of them (``order`` 3: and every triple) and every one of
@@ -203,7 +203,7 @@ class ExperimentFile(Model):
             raise ValueError("zip: an axis is named twice")
         return self
 
-    def at(self, settings: Mapping[str, Any]) -> ExperimentFile:
+    def at(self, settings: Mapping[str, Any]) -> Experiment:
         """The same with ``settings`` of all trials, ``branches`` among them, in place of those of these names."""
         further = {name: value for name, value in settings.items() if name != "branches"}
         branches = settings.get("branches", self.branches)
@@ -233,7 +233,7 @@ class Point:
         return ", ".join(f"{name}={value}" for name, value in self.values.items())
 
 
-def points(file: ExperimentFile) -> list[Point]:
+def points(file: Experiment) -> list[Point]:
     """Every combination of the axes' values, the first axis outermost; none where there are no axes.
 
     Raises:
@@ -300,7 +300,7 @@ def shown(value: Scalar) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _check_set_once(file: ExperimentFile, choices: Mapping[str, dict[str, dict[str, Scalar]]]) -> None:
+def _check_set_once(file: Experiment, choices: Mapping[str, dict[str, dict[str, Scalar]]]) -> None:
     """Every setting has one place: an axis or ``[set]``."""
     owner: dict[str, str] = dict.fromkeys(file.set, "[set]")
     for axis, values in choices.items():
@@ -310,7 +310,7 @@ def _check_set_once(file: ExperimentFile, choices: Mapping[str, dict[str, dict[s
             owner[setting] = f"axes.{axis}"
 
 
-def _check_exclusions(file: ExperimentFile, choices: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_exclusions(file: Experiment, choices: Mapping[str, Mapping[str, Any]]) -> None:
     for exclusion in file.exclude:
         for name, value in exclusion.items():
             if name == "composition":
@@ -323,7 +323,7 @@ def _check_exclusions(file: ExperimentFile, choices: Mapping[str, Mapping[str, A
                 )
 
 
-def _point(file: ExperimentFile, row: Sequence[tuple[str, str, dict[str, Scalar]]]) -> Point | None:
+def _point(file: Experiment, row: Sequence[tuple[str, str, dict[str, Scalar]]]) -> Point | None:
     values = {name: called for name, called, _ in row}
     settings = {name: value for _, _, chosen in row for name, value in chosen.items()}
     matching = [
@@ -336,7 +336,7 @@ def _point(file: ExperimentFile, row: Sequence[tuple[str, str, dict[str, Scalar]
     return Point(values, settings, tuple(str(exclusion["composition"]) for exclusion in matching))
 
 
-def read(path: Path, changes: Sequence[str] = ()) -> ExperimentFile:
+def read(path: Path, changes: Sequence[str] = ()) -> Experiment:
     """The experiment in a TOML file, with ``changes``: ``epochs=5`` (a setting), ``seeds=3``, ``axes.temperature=[1]``.
 
     Raises:
@@ -371,16 +371,16 @@ def _change(content: dict[str, Any], change: str) -> None:
         content.setdefault("set", {})[name] = value
     elif group == "axes" and axis:
         content.setdefault("axes", {})[axis] = value
-    elif name in ExperimentFile.model_fields:
+    elif name in Experiment.model_fields:
         content[name] = value
     else:
-        raise unknown("setting", name, sorted({*SETTABLE, *ExperimentFile.model_fields}))
+        raise unknown("setting", name, sorted({*SETTABLE, *Experiment.model_fields}))
 
 
-def validated(content: Mapping[str, Any], place: str = "") -> ExperimentFile:
+def validated(content: Mapping[str, Any], place: str = "") -> Experiment:
     """``content`` as an experiment; UsageError with ``place``, if any, and the key for what is not allowed."""
     try:
-        return ExperimentFile.model_validate(content)
+        return Experiment.model_validate(content)
     except ValidationError as error:
         raise UsageError(f"{place}: {_sentence(error)}" if place else _sentence(error)) from None
 
@@ -391,7 +391,7 @@ def _sentence(error: ValidationError) -> str:
     name = parts[0] if parts else ""
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        allowed = list(ExperimentFile.model_fields)
+        allowed = list(Experiment.model_fields)
         return f"unknown key {name!r}; allowed: {', '.join(allowed)}{nearest(name, allowed)}"
     if problem["type"] == "value_error":
         return message
@@ -410,7 +410,7 @@ def _sentence(error: ValidationError) -> str:
 HEADER = "# {command}\n# The last command in this directory, as an experiment file: ablate run FILE\n\n"
 
 
-def to_toml(file: ExperimentFile, command: str) -> str:
+def to_toml(file: Experiment, command: str) -> str:
     """``file`` as TOML, without what has its default value; below the command that it came from."""
     content = file.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     return HEADER.format(command=command.replace("\n", " ")) + tomli_w.dumps(content)
@@ -418,7 +418,7 @@ def to_toml(file: ExperimentFile, command: str) -> str:
 
 def json_schema() -> str:
     """The JSON schema of experiment files, for editors: all keys, and the settings that ``[set]`` and axes can name."""
-    schema = ExperimentFile.model_json_schema()
+    schema = Experiment.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "ablate experiment"
     known = schema["properties"]

@@ -95,7 +95,7 @@ class ClassCounts(Model):
     test: tuple[int, ...]
 
 
-class Experiment(Model):
+class SweepPlan(Model):
     """What ``sweep.toml`` holds: the axes, the fixed values and the seeds.
 
     Every ordered pair of ``ops`` is a cell: where ``unordered``, only that in the order of ``ops``; where

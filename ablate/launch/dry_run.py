@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.config.base import OpSpec
-from ablate.config.sweep import Experiment, NamedComposition, Trial
+from ablate.config.sweep import NamedComposition, SweepPlan, Trial
 from ablate.console import clock, counted, say
 from ablate.launch.estimate import Estimate, estimate
 from ablate.launch.room import room_of
@@ -22,7 +22,7 @@ MOST_NAMES = 60
 """Cells that are named; a sweep of triples has thousands."""
 
 
-def print_plan(directory: Path, experiment: Experiment, retry_failed: bool, console: Console) -> State:
+def print_plan(directory: Path, experiment: SweepPlan, retry_failed: bool, console: Console) -> State:
     """Print the counts and the names of the cells; returns what the disk says of the trials."""
     trials = plan(experiment)
     state = survey(directory, trials, prunes=bool(experiment.prune))
@@ -47,7 +47,7 @@ def _point(trial: Trial) -> str:
 
 
 def show_plan(
-    directory: Path, experiment: Experiment, devices: list[str], cache: Path, retry_failed: bool, console: Console
+    directory: Path, experiment: SweepPlan, devices: list[str], cache: Path, retry_failed: bool, console: Console
 ) -> None:
     """Print the plan and, measured here, the time that it takes; write nothing."""
     state = print_plan(directory, experiment, retry_failed, console)
@@ -55,7 +55,7 @@ def show_plan(
 
 
 def show_cost(
-    experiment: Experiment, state: State, devices: list[str], cache: Path, retry_failed: bool, console: Console
+    experiment: SweepPlan, state: State, devices: list[str], cache: Path, retry_failed: bool, console: Console
 ) -> None:
     """Print the time and memory that what is left takes; nothing where nothing is left."""
     waiting = sum(trial.reference != "untrained" for trial in state.missing) + len(state.failed) * retry_failed
@@ -75,7 +75,7 @@ def show_cost(
     show_memory(experiment, len(at_once), cache, console)
 
 
-def measured(experiment: Experiment, device: str, cache: Path, console: Console) -> Estimate:
+def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) -> Estimate:
     """What a trial takes here; printed are that it is being measured, and what speaks against waiting for it."""
     say(console, "measuring a few steps ...")
     found = estimate(experiment, device, cache)
@@ -88,7 +88,7 @@ def measured(experiment: Experiment, device: str, cache: Path, console: Console)
     return found
 
 
-def show_memory(experiment: Experiment, workers: int, cache: Path, console: Console) -> None:
+def show_memory(experiment: SweepPlan, workers: int, cache: Path, console: Console) -> None:
     """Print what workers take at their peak, and whether that fits; nothing where it is not known."""
     if room := room_of(experiment, workers, cache):
         say(console, str(room))
@@ -106,7 +106,7 @@ def show_trial(trial: Trial, data: str, crop: OpSpec, cache: Path, directory: Pa
         say(console, f"done already: {path}")
         return
     shared = trial.config.replace(composition=())
-    experiment = Experiment(
+    experiment = SweepPlan(
         data=data,
         seeds=(trial.seed,),
         references=(),

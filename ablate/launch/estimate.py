@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablate.config.sweep import KNN_POINTS, Experiment, Trial
+from ablate.config.sweep import KNN_POINTS, SweepPlan, Trial
 from ablate.config.trial import TrialConfig
 from ablate.console import counted
 from ablate.files import tail
 from ablate.launch.pool import worker_environment
 from ablate.planning.footprint import dimensions
-from ablate.sweep.plan import plan, save_experiment
+from ablate.sweep.plan import plan, save_plan
 
 BOX = 6.0
 """Seconds that measuring may take once its process has started, which takes three: a dry run answers within 15."""
@@ -64,13 +64,13 @@ class Estimate:
     laptop: float | None = None
 
 
-def estimate(experiment: Experiment, device: str, cache: Path) -> Estimate:
+def estimate(experiment: SweepPlan, device: str, cache: Path) -> Estimate:
     """Measure for some seconds, with one process. The images must be in ``cache``."""
     from ablate.data import read_entry
 
     cells, images = chosen_cells(experiment), len(read_entry(cache, experiment.shared.data.fingerprint).pretrain.labels)
     with tempfile.TemporaryDirectory() as directory:
-        save_experiment(Path(directory), experiment)
+        save_plan(Path(directory), experiment)
         command = [sys.executable, "-m", "ablate.launch.measuring", directory, device, str(cache), str(BOX)]
         log = Path(directory) / "errors"
         said = listen(command, worker_environment(experiment.shared.threads), log, START, BOX)
@@ -120,7 +120,7 @@ def _last_words(log: Path) -> str:
     return (tail(log).strip().splitlines() or [""])[-1]
 
 
-def chosen_cells(experiment: Experiment) -> list[Trial]:
+def chosen_cells(experiment: SweepPlan) -> list[Trial]:
     """The cells that are measured, in this order: one of each configuration, then others, drawn by a fixed seed."""
     cells = [t for t in plan(experiment) if t.reference is None and t.seed == experiment.seeds[0]]
     random.Random(0).shuffle(cells)

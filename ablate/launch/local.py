@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ablate.config.sweep import Experiment, Trial
+from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import say
 from ablate.errors import UsageError
 from ablate.files import DiskTrouble, check_writable, names_in, set_aside
@@ -17,7 +17,7 @@ from ablate.launch.pool import LocalLauncher, WorkerTrouble
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.lease import Attempt, running_directory
 from ablate.sweep.lock import LOCK, WAITING, sole_user
-from ablate.sweep.plan import SWEEP_FILE, is_sweep, load_experiment, plan, save_experiment
+from ablate.sweep.plan import SWEEP_FILE, is_sweep, load_plan, plan, save_plan
 from ablate.sweep.prune import check_seeds, run_rungs
 from ablate.sweep.record import record_path
 from ablate.sweep.survey import State, summary, survey
@@ -44,7 +44,7 @@ def check_out(directory: Path) -> None:
 
 
 def run_sweep(
-    directory: Path, experiment: Experiment, cache: Path, devices: list[str], retry_failed: bool, console: Console
+    directory: Path, experiment: SweepPlan, cache: Path, devices: list[str], retry_failed: bool, console: Console
 ) -> int:
     """Run what is missing. Returns the exit code: 0 all done, 1 some failed or the sweep stopped, 130 interrupted.
 
@@ -56,7 +56,7 @@ def run_sweep(
         experiment = merge_with_existing(directory, experiment)
         check_seeds(directory, experiment)
         trials = plan(experiment)
-        save_experiment(directory, experiment)
+        save_plan(directory, experiment)
         state = survey(directory, trials, prunes=bool(experiment.prune))
         to_run = make_way(directory, trials, state, retry_failed, console)
         take_back(directory, to_run, console)
@@ -90,13 +90,13 @@ def run_sweep(
         return 1 if survey(directory, trials).failed else 0
 
 
-def _keep_plan(directory: Path, experiment: Experiment, console: Console) -> None:
+def _keep_plan(directory: Path, experiment: SweepPlan, console: Console) -> None:
     """Write ``sweep.toml`` again if it was removed or damaged while the trials ran: without it they are no sweep."""
     try:
-        load_experiment(directory)
+        load_plan(directory)
     except UsageError as error:
         say(console, f"{error}; it is written again, since the sweep was running", "yellow")
-        save_experiment(directory, experiment)
+        save_plan(directory, experiment)
 
 
 def _telling(console: Console) -> Callable[[Attempt], bool]:

@@ -12,7 +12,7 @@ from ablate.errors import UsageError, unknown
 from ablate.files import tail
 from ablate.launch.slurm.past import home, submissions, task_id
 from ablate.launch.slurm.submission import JOBS
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.progress import log_path
 from ablate.sweep.survey import survey
 
@@ -28,7 +28,7 @@ def print_log(directory: Path, cell: str, seed: int | None, lines: int | None, c
     Raises:
         UsageError: there is no such cell or seed.
     """
-    trial = find(plan(load_experiment(directory)), cell, seed)
+    trial = find(plan(load_plan(directory)), cell, seed)
     path = log_path(directory, trial.id)
     has_log = path.is_file() and path.stat().st_size > 0
     if has_log:

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from ablate.config.experiment import ExperimentFile
-from ablate.config.sweep import Experiment, Trial
+from ablate.config.experiment import Experiment
+from ablate.config.sweep import SweepPlan, Trial
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Images, Split, read_entry
 from ablate.launch.estimate import chosen_cells, conclude, costly, measure, trial_seconds
@@ -24,7 +24,7 @@ from ablate.launch.worker import own_stdout
 from ablate.ops.pair import TransformPair
 from ablate.planning.settings import shared_config
 from ablate.simclr.trainer import Trainer
-from ablate.sweep.plan import load_experiment
+from ablate.sweep.plan import load_plan
 
 MARGIN = 1.0  # seconds before the end after which no step is begun
 LONG = 1800.0  # seconds of a trial from which on the preset for laptops is measured beside it
@@ -68,7 +68,7 @@ def _main(directory: Path, device: torch.device, cache: Path, box: float) -> Non
     def clock() -> float:
         return time.monotonic() - ready
 
-    experiment = load_experiment(directory)
+    experiment = load_plan(directory)
     torch.set_num_threads(experiment.shared.threads)
     data = read_entry(cache, experiment.shared.data.fingerprint)
     limit_own()
@@ -103,9 +103,9 @@ def _warm_up(config: TrialConfig) -> None:
     TransformPair.from_config(config)(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.Generator())
 
 
-def _laptop(experiment: Experiment) -> TrialConfig:
+def _laptop(experiment: SweepPlan) -> TrialConfig:
     shared = experiment.shared
-    wish = ExperimentFile(
+    wish = Experiment(
         data=experiment.data, branches=shared.branches, device="cpu", preset="laptop", compositions=["none"]
     )
     return shared_config(wish, shared.data)

@@ -27,7 +27,7 @@ from ablate.files import DiskTrouble, set_aside, tail
 from ablate.launch.nodes import Crew, Order
 from ablate.launch.pool import ending
 from ablate.sweep.lease import Lease, LostLease
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.progress import log_path, logging_to, reporter
 from ablate.sweep.record import (
     BadRecord,
@@ -200,7 +200,7 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
     asked: list[int] = []  # a list: an Event's lock must not be taken in a signal handler
     signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
     threading.Thread(target=_follow_parent, daemon=True).start()
-    experiment = load_experiment(directory)
+    experiment = load_plan(directory)
     trial = next(trial for trial in plan(experiment) if trial.id == trial_id)
     world = join(device, experiment.rank_timeout)
     on_first_node = os.environ["LOCAL_RANK"] == os.environ["RANK"]  # whose worker sees to it that there is a record

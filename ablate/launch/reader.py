@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ablate.config.sweep import Experiment, Trial
-from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan
+from ablate.config.sweep import SweepPlan, Trial
+from ablate.sweep.plan import SWEEP_FILE, load_plan, plan
 from ablate.sweep.record import TrialResult, read_record
 
 Signature = tuple[int, int, int]
@@ -20,10 +20,10 @@ class Reader:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._plan: tuple[Signature | None, Experiment, list[Trial]] | None = None
+        self._plan: tuple[Signature | None, SweepPlan, list[Trial]] | None = None
         self._records: dict[Path, tuple[Signature, TrialResult]] = {}
 
-    def plan(self) -> tuple[Experiment, list[Trial]]:
+    def plan(self) -> tuple[SweepPlan, list[Trial]]:
         """What ``sweep.toml`` plans.
 
         Raises:
@@ -33,7 +33,7 @@ class Reader:
         signature = _signature(path) if path.is_file() else None
         known = self._plan
         if known is None or known[0] != signature:
-            experiment = load_experiment(self.directory)
+            experiment = load_plan(self.directory)
             known = self._plan = signature, experiment, plan(experiment)
         return known[1:]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablate.config.sweep import Experiment
+from ablate.config.sweep import SweepPlan
 from ablate.config.trial import Encoder, TrialConfig
 from ablate.console import counted
 from ablate.errors import UsageError
@@ -82,7 +82,7 @@ def _changes(room: Room) -> list[str]:
     return found
 
 
-def room_of(experiment: Experiment, workers: int, cache: Path) -> Room | None:
+def room_of(experiment: SweepPlan, workers: int, cache: Path) -> Room | None:
     """:func:`room_for` the cells of a sweep, whose images are in ``cache``."""
     from ablate.data import read_entry
 

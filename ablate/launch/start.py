@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ablate.config.sweep import Experiment, Trial
+from ablate.config.sweep import SweepPlan, Trial
 from ablate.config.trial import TrialConfig
 from ablate.console import counted, make_console, say
 from ablate.files import names_in
@@ -33,7 +33,7 @@ from ablate.sweep.survey import summary, survey
 
 def run_here(
     directory: Path,
-    experiment: Experiment,
+    experiment: SweepPlan,
     images: str,
     cache: Path,
     workers: int | None,
@@ -63,7 +63,7 @@ def run_here(
     return run_sweep(directory, experiment, cache, devices, retry_failed, console)
 
 
-def _check_room(directory: Path, experiment: Experiment, workers: int, cache: Path, console: Console) -> None:
+def _check_room(directory: Path, experiment: SweepPlan, workers: int, cache: Path, console: Console) -> None:
     """Say that memory is short, where it is.
 
     Raises:
@@ -81,14 +81,14 @@ def _check_room(directory: Path, experiment: Experiment, workers: int, cache: Pa
 @contextlib.contextmanager
 def training_here(
     directory: Path, shared: TrialConfig, cache: Path, workers: int | None, retry_failed: bool, console: Console
-) -> Iterator[Callable[[Experiment], int]]:
+) -> Iterator[Callable[[SweepPlan], int]]:
     """What runs all that an experiment lacks on this machine; failed trials are retried the first time only."""
     devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
     retry = [retry_failed]
     if warning := refuse_without_room(room_for([shared], len(devices), 0)):
         say(console, warning, "yellow")
 
-    def train(experiment: Experiment) -> int:
+    def train(experiment: SweepPlan) -> int:
         return run_sweep(directory, experiment, cache, devices, bool(retry and retry.pop()), console)
 
     yield train
@@ -119,7 +119,7 @@ class Cluster:
     retry_failed: bool
     console: Console
 
-    def __call__(self, experiment: Experiment) -> int:
+    def __call__(self, experiment: SweepPlan) -> int:
         """Returns the exit code: 0 all done, 1 some failed, or it stopped and said why."""
         whole = merge_with_existing(self.directory, experiment)
         trials = plan(whole)
@@ -138,7 +138,7 @@ class Cluster:
         code = run_rungs(self.directory, whole, trials, trials, train)
         return code or (1 if survey(self.directory, trials).failed else 0)
 
-    def _train(self, experiment: Experiment, waiting: list[Trial], until: int | None) -> int:
+    def _train(self, experiment: SweepPlan, waiting: list[Trial], until: int | None) -> int:
         left = None
         while missing := len(short_of(self.directory, waiting, until)):
             if left is not None and missing >= left:
@@ -151,7 +151,7 @@ class Cluster:
             left = missing if new else None  # jobs that were there before did what they were to do
         return 0
 
-    def _submit(self, experiment: Experiment, until: int | None, *, retry: bool = False) -> int:
+    def _submit(self, experiment: SweepPlan, until: int | None, *, retry: bool = False) -> int:
         code = submit_sweep(self.directory, experiment, self.cache, retry, self.console, until=until)
         if code:
             return code
@@ -167,7 +167,7 @@ class Cluster:
         say(self.console, f"stopped: {why}", "red")
 
 
-def submit(directory: Path, experiment: Experiment, images: str, cache: Path, retry_failed: bool, dry_run: bool) -> int:
+def submit(directory: Path, experiment: SweepPlan, images: str, cache: Path, retry_failed: bool, dry_run: bool) -> int:
     """Submit what is missing to the cluster; returns the exit code.
 
     Where cells are pruned it waits: for the jobs up to a rung, and for those of the cells that go on.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ablate.config.sweep import Experiment, Trial
+from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import command, counted
 from ablate.files import names_in
 from ablate.launch.reader import Reader
@@ -43,7 +43,7 @@ class Status:
     """
 
     directory: Path
-    experiment: Experiment
+    experiment: SweepPlan
     places: dict[str, Place]
     trials: list[Trial]
     records: dict[str, TrialResult]

@@ -23,12 +23,12 @@ from typing import TextIO
 
 import torch
 
-from ablate.config.sweep import Experiment, Trial
+from ablate.config.sweep import SweepPlan, Trial
 from ablate.data import DataSet, read_entry
 from ablate.launch.nodes import Crew
 from ablate.launch.ranks import DISK_TROUBLE, run_ranks
 from ablate.sweep.lease import Held, LostLease, claim, running_directory
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.progress import log_path, logging_to, reporter
 from ablate.sweep.record import TrialResult, read_record, record_path
 from ablate.trial.context import Context, Interrupted, Parked
@@ -44,7 +44,7 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
     busy, asked = threading.Event(), list[int]()
     _end_in_order(asked, inbox)
     threading.Thread(target=_listen, args=(inbox, busy), daemon=True).start()
-    experiment = load_experiment(directory)
+    experiment = load_plan(directory)
     trials = {trial.id: trial for trial in plan(experiment)}
     _check_hardware(device, {trial.config.precision for trial in trials.values()})
     data = read_entry(cache, experiment.shared.data.fingerprint)
@@ -120,7 +120,7 @@ class _Place:
     directory: Path
     device: torch.device
     cache: Path
-    experiment: Experiment
+    experiment: SweepPlan
     data: DataSet
     should_stop: Callable[[], bool]
     crew: Crew

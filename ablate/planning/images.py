@@ -10,8 +10,8 @@ from rich.progress import Progress
 from torch import Tensor
 
 from ablate.config.base import OpSpec
-from ablate.config.experiment import ExperimentFile
-from ablate.config.sweep import Experiment, NamedOp
+from ablate.config.experiment import Experiment
+from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.console import make_console, say
 from ablate.data import DataSet, Images, Resident, native_size, prepare, read_entry, side_of_files
 from ablate.data.findings import describe
@@ -26,7 +26,7 @@ SQUARE = 0.9  # of an image's area: where its centre square is less, that is sai
 THIRD = 0.334  # of the area: files that are longer than 3 : 1 are stored without their ends, so it may be less
 
 
-def about_size(wish: ExperimentFile) -> str | None:
+def about_size(wish: Experiment) -> str | None:
     """What the training size does to the images: it enlarges them, or leaves much of large files away; else None."""
     size, side, is_folder = image_size(wish), side_of_files(wish.data), wish.data.startswith("folder:")
     if side is None:
@@ -57,7 +57,7 @@ def about_shape(images: Images) -> str | None:
     )
 
 
-def prepare_images(wish: ExperimentFile, cache: Path) -> DataSet:
+def prepare_images(wish: Experiment, cache: Path) -> DataSet:
     """The data set, decoded into the cache with a progress bar if that takes work.
 
     What was left out, and what was done to images beyond resizing, is said.
@@ -110,7 +110,7 @@ def _sample(images: DataSet, image_size: int) -> Tensor:
     return unaugmented(pixels, sizes, image_size)
 
 
-def images_of(experiment: Experiment, cache: Path) -> DataSet:
+def images_of(experiment: SweepPlan, cache: Path) -> DataSet:
     """The images that a sweep was planned for, from the cache, or decoded again from where they lay.
 
     Raises:
@@ -120,7 +120,7 @@ def images_of(experiment: Experiment, cache: Path) -> DataSet:
     try:
         return read_entry(cache, identity.fingerprint)
     except FileNotFoundError:
-        wish = ExperimentFile(
+        wish = Experiment(
             data=experiment.data,
             eval_data=experiment.eval_data,
             labels=experiment.labels,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ablate.config.sweep import Experiment
+from ablate.config.sweep import SweepPlan
 from ablate.config.trial import TrialConfig
 
 OPTIMISERS = {"sgd": "SGD", "adamw": "AdamW", "lars": "LARS"}
 
 
-def outline(experiment: Experiment) -> str:
+def outline(experiment: SweepPlan) -> str:
     """:func:`outline_of` the cells of a sweep; where an axis varies a setting, its values."""
     configs = [variant.shared for variant in experiment.variants] or [experiment.shared]
     further = [f"{name} {_either(values)}" for name, values in experiment.axes.items() if name not in SHOWN]

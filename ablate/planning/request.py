@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablate.config.experiment import ExperimentFile, validated
+from ablate.config.experiment import Experiment, validated
 from ablate.config.option import option_of
 from ablate.data.folder import named
 from ablate.evaluation.protocols import parse_protocols
 from ablate.ops import split_list
 from ablate.planning.settings import image_size, parse_assignments
-from ablate.sweep.plan import is_sweep, load_experiment
+from ablate.sweep.plan import is_sweep, load_plan
 
 
-def wish_of(flags: Mapping[str, Any], settings: Sequence[str] | None = None, **further: Any) -> ExperimentFile:
+def wish_of(flags: Mapping[str, Any], settings: Sequence[str] | None = None, **further: Any) -> Experiment:
     """The description that a command's options amount to.
 
     Args:
@@ -33,20 +33,20 @@ def wish_of(flags: Mapping[str, Any], settings: Sequence[str] | None = None, **f
 
 def _listed(name: str, value: Any) -> Any:
     """The list that an option's word with commas stands for; any other value as it is."""
-    option = option_of(ExperimentFile.model_fields[name])
+    option = option_of(Experiment.model_fields[name])
     if not (option and option.listed and isinstance(value, str)):
         return value
     return list(parse_protocols(value)) if name == "protocol" else split_list(value, ",")
 
 
-def sized_as_before(wish: ExperimentFile, directory: Path) -> ExperimentFile:
+def sized_as_before(wish: Experiment, directory: Path) -> Experiment:
     """``wish`` at the image size of the sweep in ``directory``, if there is one and no size is asked for.
 
     The default follows the images, and was 224 for every folder once: the same command again means the same size.
     """
     if "image_size" in wish.set or not is_sweep(directory):
         return wish
-    size = load_experiment(directory).shared.image_size
+    size = load_plan(directory).shared.image_size
     return wish if size == image_size(wish) else wish.at({"image_size": size})
 
 

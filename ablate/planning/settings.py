@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from ablate.compiled import check_compiler, has_compiler
-from ablate.config.experiment import DEVICES, ExperimentFile
+from ablate.config.experiment import DEVICES, Experiment
 from ablate.config.presets import LARS_BASES, LARS_VALUES, NAMED, REPLACED, Preset, Scaling, preset_for, scaled
 from ablate.config.settable import SETTABLE
 from ablate.config.sweep import NamedOp
@@ -63,7 +63,7 @@ def resolve_device(device: str) -> Device:
     return "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
 
 
-def image_size(wish: ExperimentFile) -> int:
+def image_size(wish: Experiment) -> int:
     """The training size in pixels: asked for, else the data set's own; no larger than the preset has it."""
     size = wish.set.get("image_size")
     if size is None:
@@ -74,7 +74,7 @@ def image_size(wish: ExperimentFile) -> int:
     return size
 
 
-def shared_config(wish: ExperimentFile, data: DataIdentity, elsewhere: Device | None = None) -> TrialConfig:
+def shared_config(wish: Experiment, data: DataIdentity, elsewhere: Device | None = None) -> TrialConfig:
     """The resolved configuration that all cells share, with an empty composition.
 
     Args:
@@ -159,7 +159,7 @@ def _name_width(encoder: dict[str, Any], *, chosen: bool) -> None:
     encoder |= {"name": match[1], "width": WIDTHS[int(match[2])]}
 
 
-def _simplify_head(head: dict[str, Any], wish: ExperimentFile) -> None:
+def _simplify_head(head: dict[str, Any], wish: Experiment) -> None:
     """Take out of a preset's head what a simpler kind has not; asked for with it, it is an error."""
     kind = head.get("kind", "mlp")
     absent = {"linear": ("hidden", "layers"), "none": ("hidden", "layers", "output", "batch_norm")}.get(kind, ())
@@ -170,7 +170,7 @@ def _simplify_head(head: dict[str, Any], wish: ExperimentFile) -> None:
             head.pop(name, None)
 
 
-def _leave_out(content: dict[str, Any], wish: ExperimentFile) -> None:
+def _leave_out(content: dict[str, Any], wish: Experiment) -> None:
     """Take out of a preset what two branches, or supervised training, have not."""
     if wish.branches == "two":
         if any(name.startswith("base.") for name in wish.set):
@@ -180,7 +180,7 @@ def _leave_out(content: dict[str, Any], wish: ExperimentFile) -> None:
         content.pop("loss_scale", None)
 
 
-def _learning_rate(wish: ExperimentFile, preset: Preset, optimiser: str, batch_size: Any) -> Any:
+def _learning_rate(wish: Experiment, preset: Preset, optimiser: str, batch_size: Any) -> Any:
     """The preset's base rate, LARS's own, or the one that was asked for, scaled to the batch size."""
     own = optimiser == preset.values["optimiser"]["name"]
     scaling: Any = wish.set.get("lr_scaling", preset.lr_scaling if own else "linear")
@@ -209,13 +209,13 @@ def _or(numbers: Iterable[int]) -> str:
     return " or ".join(map(str, numbers))
 
 
-def validate(wish: ExperimentFile, elsewhere: Device | None = None) -> TrialConfig:
+def validate(wish: Experiment, elsewhere: Device | None = None) -> TrialConfig:
     """What :func:`shared_config` would return or raise, before any data is touched: for images without identity."""
     return shared_config(wish, DataIdentity(name="", fingerprint="", classes=2), elsewhere)
 
 
 def trial_config(
-    wish: ExperimentFile, data: DataSet, elsewhere: Device | None = None, *, is_trained: bool = True
+    wish: Experiment, data: DataSet, elsewhere: Device | None = None, *, is_trained: bool = True
 ) -> TrialConfig:
     """:func:`shared_config` for ``data``, with ``compile`` resolved.
 
@@ -250,7 +250,7 @@ def check_data(config: TrialConfig, data: DataSet) -> None:
         )
 
 
-def named_ops(wish: ExperimentFile) -> tuple[NamedOp, ...]:
+def named_ops(wish: Experiment) -> tuple[NamedOp, ...]:
     """The ops of the grid resolved: one named op per item, in order, each tried once.
 
     Raises:
@@ -270,7 +270,7 @@ def named_ops(wish: ExperimentFile) -> tuple[NamedOp, ...]:
     return tuple(named)
 
 
-def acting_on(wish: ExperimentFile, share: float) -> ExperimentFile:
+def acting_on(wish: Experiment, share: float) -> Experiment:
     """``wish`` with every op of its cells acting on that ``share`` of images (``--act-on``).
 
     Raises:
@@ -286,7 +286,7 @@ def acting_on(wish: ExperimentFile, share: float) -> ExperimentFile:
     return wish.model_copy(update=lists)
 
 
-def acting(wish: ExperimentFile, text: str, share: float) -> str:
+def acting(wish: Experiment, text: str, share: float) -> str:
     """A composition as text, every op of which acts on that ``share`` of images (``--act-on``).
 
     Raises:
@@ -314,7 +314,7 @@ def _usual(op: Op, defaults: Mapping[str, Mapping[str, Any]]) -> Op:
     return parse_op(op.name, defaults)
 
 
-def parse_one(wish: ExperimentFile, text: str) -> Composition:
+def parse_one(wish: Experiment, text: str) -> Composition:
     """One composition, with the preset's op defaults, each op tried once."""
     composition = Composition(parse_composition(text, op_defaults(wish)))
     for op in composition.ops:
@@ -322,12 +322,12 @@ def parse_one(wish: ExperimentFile, text: str) -> Composition:
     return composition
 
 
-def op_defaults(wish: ExperimentFile) -> Mapping[str, Mapping[str, Any]]:
+def op_defaults(wish: Experiment) -> Mapping[str, Mapping[str, Any]]:
     """The op parameters that the data set's preset replaces."""
     return _preset(wish).ops
 
 
-def _preset(wish: ExperimentFile) -> Preset:
+def _preset(wish: Experiment) -> Preset:
     if wish.preset is None:
         return preset_for(wish.data.partition(":")[0], image_size(wish))
     if wish.preset in REPLACED:

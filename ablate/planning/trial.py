@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ablate.config.experiment import ExperimentFile
+from ablate.config.experiment import Experiment
 from ablate.config.sweep import Trial
 from ablate.data import DataSet
 from ablate.distributed import asked_for
@@ -13,9 +13,7 @@ from ablate.evaluation.protocols import check_protocols, default_protocols, pars
 from ablate.planning.settings import parse_one, trial_config, validate
 
 
-def plan_trial(
-    wish: ExperimentFile, seed: int, images: Callable[[], DataSet]
-) -> tuple[Trial, DataSet, tuple[str, ...]]:
+def plan_trial(wish: Experiment, seed: int, images: Callable[[], DataSet]) -> tuple[Trial, DataSet, tuple[str, ...]]:
     """Plan the one composition of ``wish`` on the processes that torchrun started: what can be refused first, first.
 
     Args:

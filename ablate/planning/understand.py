@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ablate.config.experiment import ExperimentFile, Point, points, to_toml
+from ablate.config.experiment import Experiment, Point, points, to_toml
 from ablate.config.slurm import Slurm
 from ablate.config.space import check, tuned
-from ablate.config.sweep import Experiment, NamedComposition, NamedOp, Rung, Search, Variant
+from ablate.config.sweep import NamedComposition, NamedOp, Rung, Search, SweepPlan, Variant
 from ablate.config.trial import TrialConfig
 from ablate.console import counted
 from ablate.data import DataSet
@@ -29,15 +29,15 @@ from ablate.trial.encoders import check_keep
 
 
 def plan_sweep(
-    wish: ExperimentFile,
+    wish: Experiment,
     directory: Path,
-    images: Callable[[ExperimentFile], DataSet],
+    images: Callable[[Experiment], DataSet],
     command: str,
     *,
     elsewhere: Device | None = None,
     slurm: Callable[[TrialConfig], Slurm] | None = None,
     search: Search | None = None,
-) -> tuple[Experiment, DataSet]:
+) -> tuple[SweepPlan, DataSet]:
     """Plan the sweep that ``wish`` describes: first all that can be refused without images, then with them.
 
     Args:
@@ -70,7 +70,7 @@ def plan_sweep(
     shared = trial_config(sized, data, elsewhere, is_trained=not at_points or wish.references != ["untrained"])
     if "supervised" in wish.references and not data.classes:
         raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
-    planned = Experiment(
+    planned = SweepPlan(
         command=command,
         data=wish.data,
         eval_data=wish.eval_data,
@@ -99,9 +99,7 @@ def plan_sweep(
     return planned, data
 
 
-def _at_points(
-    wish: ExperimentFile, labels: Sequence[str], elsewhere: Device | None
-) -> list[tuple[Point, ExperimentFile]]:
+def _at_points(wish: Experiment, labels: Sequence[str], elsewhere: Device | None) -> list[tuple[Point, Experiment]]:
     """The points of the axes, with the cells that each leaves out, and the description at each, checked."""
     found = []
     for point in points(wish):
@@ -115,7 +113,7 @@ def _at_points(
     return found
 
 
-def _protocols(wish: ExperimentFile, asked: Sequence[str], data: DataSet) -> tuple[str, ...]:
+def _protocols(wish: Experiment, asked: Sequence[str], data: DataSet) -> tuple[str, ...]:
     specs = tuple(asked) or default_protocols(data)
     check_protocols(specs, data)
     if not {"linear", "rotation"} & set(specs):
@@ -165,7 +163,7 @@ def _range(flag: str, text: str | None) -> Any:
         raise UsageError(f"{flag} is LOW:HIGH, as in 0.25:1, not {text!r}") from None
 
 
-def _partners(wish: ExperimentFile, ops: Sequence[NamedOp]) -> tuple[str, ...]:
+def _partners(wish: Experiment, ops: Sequence[NamedOp]) -> tuple[str, ...]:
     """The labels of ``pairs_with``, each of them one of ``ops``."""
     labels = [op.label for op in ops]
     found = [to_string(parse_op(text, op_defaults(wish)), op_defaults(wish)) for text in wish.pairs_with]
@@ -178,7 +176,7 @@ def _partners(wish: ExperimentFile, ops: Sequence[NamedOp]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _triples(wish: ExperimentFile, ops: Sequence[NamedOp], partners: Sequence[str]) -> list[NamedComposition]:
+def _triples(wish: Experiment, ops: Sequence[NamedOp], partners: Sequence[str]) -> list[NamedComposition]:
     """Every ordered triple of different ops where ``order`` is 3: k(k-1)(k-2), a sixth of them where unordered."""
     if wish.order != 3:
         return []
@@ -192,7 +190,7 @@ def _triples(wish: ExperimentFile, ops: Sequence[NamedOp], partners: Sequence[st
     ]
 
 
-def _named(wish: ExperimentFile) -> list[NamedComposition]:
+def _named(wish: Experiment) -> list[NamedComposition]:
     """The compositions that the file lists, under the names that it gives them or their own."""
     if isinstance(wish.compositions, dict):
         named = [(name, parse_one(wish, text)) for name, text in wish.compositions.items()]
@@ -203,20 +201,20 @@ def _named(wish: ExperimentFile) -> list[NamedComposition]:
     return [NamedComposition(label=name, ops=parsed.specs()) for name, parsed in named]
 
 
-def _label(wish: ExperimentFile, text: str) -> str:
+def _label(wish: Experiment, text: str) -> str:
     """The canonical name of a composition, without the parameters that have their defaults."""
     defaults = op_defaults(wish)
     return "+".join(to_string(op, defaults) for op in parse_one(wish, text).ops) or "none"
 
 
-def _excluded(text: str, wish: ExperimentFile, labels: Sequence[str]) -> str:
+def _excluded(text: str, wish: Experiment, labels: Sequence[str]) -> str:
     label = text if text in labels else _label(wish, text)
     if label not in labels:
         raise UsageError(f"exclude: {label!r} is no cell of this sweep{nearest(label, labels)}")
     return label
 
 
-def _rungs(wish: ExperimentFile, shared: TrialConfig, data: DataSet) -> tuple[Rung, ...]:
+def _rungs(wish: Experiment, shared: TrialConfig, data: DataSet) -> tuple[Rung, ...]:
     """Where cells are pruned.
 
     Raises:
@@ -238,7 +236,7 @@ def _rungs(wish: ExperimentFile, shared: TrialConfig, data: DataSet) -> tuple[Ru
 
 
 def _variants(
-    at_points: Sequence[tuple[Point, ExperimentFile]], data: DataSet, elsewhere: Device | None
+    at_points: Sequence[tuple[Point, Experiment]], data: DataSet, elsewhere: Device | None
 ) -> tuple[Variant, ...]:
     found: dict[str, Variant] = {}
     for point, wish in at_points:

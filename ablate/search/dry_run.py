@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.config.space import compositions, tuned
-from ablate.config.sweep import Experiment, NamedComposition
+from ablate.config.sweep import NamedComposition, SweepPlan
 from ablate.console import clock, counted, say
 from ablate.launch.dry_run import measured, show_memory
 from ablate.report.data.results import read_sweep
@@ -21,7 +21,7 @@ from ablate.sweep.survey import survey
 
 def show_search(
     directory: Path,
-    experiment: Experiment,
+    experiment: SweepPlan,
     budget: Budget,
     defaults: Defaults,
     devices: list[str],
@@ -48,7 +48,7 @@ def show_search(
         say(console, "estimated: nothing, as this is not the machine to measure on")
 
 
-def _show_space(whole: Experiment, console: Console) -> None:
+def _show_space(whole: SweepPlan, console: Console) -> None:
     search = whole.search
     assert search is not None
     ops, count = len(search.ops), sum(compositions(search))
@@ -64,7 +64,7 @@ def _show_space(whole: Experiment, console: Console) -> None:
 
 
 def _show_worth(
-    whole: Experiment,
+    whole: SweepPlan,
     batch: list[NamedComposition],
     budget: Budget,
     spent: float,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ablate.config.sweep import Experiment, NamedComposition, Search
+from ablate.config.sweep import NamedComposition, Search, SweepPlan
 from ablate.console import counted, say
 from ablate.launch.local import INTERRUPTED
 from ablate.report.data.results import Sweep, read_sweep
@@ -19,13 +19,13 @@ from ablate.sweep.prune import knn_at
 from ablate.sweep.record import TrialResult
 from ablate.sweep.survey import survey
 
-Train = Callable[[Experiment], int]
+Train = Callable[[SweepPlan], int]
 """Runs all that an experiment lacks, and returns an exit code: ``ablate grid``'s own way, here or on a cluster."""
 
 
 def run_search(
     directory: Path,
-    experiment: Experiment,
+    experiment: SweepPlan,
     budget: Budget,
     defaults: Defaults,
     train: Train,
@@ -63,7 +63,7 @@ def _proposed_here(search: Search | None) -> Search | None:
 
 
 def next_batch(
-    whole: Experiment, sweep: Sweep | None, budget: Budget, defaults: Defaults, console: Console
+    whole: SweepPlan, sweep: Sweep | None, budget: Budget, defaults: Defaults, console: Console
 ) -> list[NamedComposition]:
     """What is to be trained next; nothing where the budget is spent or the space exhausted, and says which."""
     assert whole.search is not None

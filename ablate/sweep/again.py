@@ -8,14 +8,14 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ablate.config.sweep import Experiment
+from ablate.config.sweep import SweepPlan
 from ablate.sweep.confirm import CONFIRMATION
 from ablate.sweep.plan import EXPERIMENT_FILE
 
 RETRY = "--retry-failed"
 
 
-def completing(directory: Path, experiment: Experiment, *, retry_failed: bool = False) -> str:
+def completing(directory: Path, experiment: SweepPlan, *, retry_failed: bool = False) -> str:
     """The command that goes on with ``directory``, to be pasted into a shell; ``retry_failed``: with what failed.
 
     It is the last one that was given there. Where that names another directory, it names this one instead, and the

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from ablate.config.base import LARGEST_SEED
-from ablate.config.sweep import Experiment, NamedComposition
+from ablate.config.sweep import NamedComposition, SweepPlan
 
 CONFIRMATION = "confirmation"
 """``DIR/confirmation`` is a sweep's directory of its own."""
@@ -32,8 +32,8 @@ def _crops_first(composition: NamedComposition) -> bool:
 
 
 def confirmation(
-    experiment: Experiment, compositions: Sequence[NamedComposition], seeds: int, command: str
-) -> Experiment:
+    experiment: SweepPlan, compositions: Sequence[NamedComposition], seeds: int, command: str
+) -> SweepPlan:
     """The two-branch experiment on ``compositions``, with the ``seeds`` seeds that follow the last one of the grid."""
     following = (seed % (LARGEST_SEED + 1) for seed in itertools.count(max(experiment.seeds) + 1))
     fresh = itertools.islice((seed for seed in following if seed not in experiment.seeds), seeds)

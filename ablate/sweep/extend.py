@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from ablate.config.base import OpSpec
-from ablate.config.sweep import Experiment, Search, Variant
+from ablate.config.sweep import Search, SweepPlan, Variant
 from ablate.errors import UsageError
-from ablate.sweep.plan import is_sweep, load_experiment
+from ablate.sweep.plan import is_sweep, load_plan
 
 
-def merge_with_existing(directory: Path, experiment: Experiment) -> Experiment:
+def merge_with_existing(directory: Path, experiment: SweepPlan) -> SweepPlan:
     """``experiment``, extended by what ``directory`` already holds; UsageError if that is another sweep."""
     if is_sweep(directory):
-        return extend(load_experiment(directory), experiment, directory)
+        return extend(load_plan(directory), experiment, directory)
     return experiment
 
 
-def extend(old: Experiment, new: Experiment, directory: Path) -> Experiment:
+def extend(old: SweepPlan, new: SweepPlan, directory: Path) -> SweepPlan:
     """The experiment that ``directory`` holds after ``new`` is asked for there: more seeds and more ops extend it.
 
     Raises:
@@ -32,7 +32,7 @@ def extend(old: Experiment, new: Experiment, directory: Path) -> Experiment:
     return union(old, new)
 
 
-def differences(old: Experiment, new: Experiment) -> list[str]:
+def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
     """Every setting in which two experiments differ that trials of one directory share, in words."""
     found = [
         "the images are others" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"
@@ -47,7 +47,7 @@ def differences(old: Experiment, new: Experiment) -> list[str]:
     ]
 
 
-def _changed_axes(old: Experiment, new: Experiment) -> list[str]:
+def _changed_axes(old: SweepPlan, new: SweepPlan) -> list[str]:
     """Other axes, or a point of both that means something else in the two; further points extend a sweep."""
     if list(old.axes) != list(new.axes):
         names = [", ".join(experiment.axes) or "none" for experiment in (old, new)]
@@ -64,7 +64,7 @@ def _changed_axes(old: Experiment, new: Experiment) -> list[str]:
     ]
 
 
-def union(old: Experiment, new: Experiment) -> Experiment:
+def union(old: SweepPlan, new: SweepPlan) -> SweepPlan:
     """``new``, with the ops, compositions, points, seeds and references of ``old`` before its own."""
     ops = tuple({op.label: op for op in (*old.ops, *new.ops)}.values())  # in their old order, as they are known now
     beside = (*old.compositions, *(item for item in new.compositions if item not in old.compositions))
@@ -105,7 +105,7 @@ def _all_variants(old: tuple[Variant, ...], new: tuple[Variant, ...]) -> tuple[V
     return (*kept, *(variant for variant in new if str(variant) not in known))
 
 
-def _frame(experiment: Experiment) -> dict[str, Any]:
+def _frame(experiment: SweepPlan) -> dict[str, Any]:
     """What must not change in one directory: everything but the axes, the seeds and where the data lies."""
     free = (
         "ops",

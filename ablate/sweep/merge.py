@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ablate.config.sweep import Experiment, Trial
+from ablate.config.sweep import SweepPlan, Trial
 from ablate.errors import UsageError
 from ablate.files import names_in, write_atomically
 from ablate.sweep.extend import differences, union
 from ablate.sweep.lock import sole_user
-from ablate.sweep.plan import EXPERIMENT_FILE, SWEEP_FILE, load_experiment, plan, save_experiment
+from ablate.sweep.plan import EXPERIMENT_FILE, SWEEP_FILE, load_plan, plan, save_plan
 from ablate.sweep.progress import log_path, withdraw
 from ablate.sweep.record import TrialResult, preview_path, read_records, record_path
 from ablate.sweep.withdrawal import concerned, correct_page
@@ -26,7 +26,7 @@ class Shard:
     """A directory and what it holds of the merged plan; ``begun`` counts trials without a record that were begun."""
 
     directory: Path
-    experiment: Experiment
+    experiment: SweepPlan
     records: dict[str, TrialResult]
     damaged: list[Path]
     begun: int
@@ -39,7 +39,7 @@ class Merged:
     ``withdrawn``: the sweeps whose recommendation the new records could change.
     """
 
-    experiment: Experiment
+    experiment: SweepPlan
     trials: list[Trial]
     copied: int = 0
     there: int = 0
@@ -74,7 +74,7 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
     merged = Merged(experiment, trials)
     out.mkdir(parents=True, exist_ok=True)
     with sole_user(out):
-        save_experiment(out, experiment)
+        save_plan(out, experiment)
         _keep_file(shards, out)
         new = [trial for trial in trials if chosen.get(trial.id, out) != out]
         merged.withdrawn = [place for place in concerned(out) if withdraw(place, new)]
@@ -111,14 +111,14 @@ def _check_places(directories: Sequence[Path], out: Path) -> None:
 def _shards(directories: Iterable[Path]) -> list[Shard]:
     found = []
     for directory in directories:
-        experiment = load_experiment(directory)
+        experiment = load_plan(directory)
         records, damaged = read_records(directory, plan(experiment))
         begun = names_in(directory / "running") - records.keys()
         found.append(Shard(directory, experiment, records, damaged, len(begun)))
     return found
 
 
-def _common(shards: Sequence[Shard]) -> Experiment:
+def _common(shards: Sequence[Shard]) -> SweepPlan:
     """The union of their plans.
 
     Raises:

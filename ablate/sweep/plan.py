@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 
 from ablate.config.base import RECORDED, OpSpec
-from ablate.config.sweep import Experiment, NamedComposition, NamedOp, Trial, Variant
+from ablate.config.sweep import NamedComposition, NamedOp, SweepPlan, Trial, Variant
 from ablate.config.trial import Reference
 from ablate.console import counted
 from ablate.errors import UsageError, nearest
@@ -27,7 +27,7 @@ def cell_label(row: str, column: str) -> str:
     return row if row == column else f"{row}+{column}"
 
 
-def plan(experiment: Experiment) -> list[Trial]:
+def plan(experiment: SweepPlan) -> list[Trial]:
     """Every trial of the sweep: for each seed the references, the cells row by row, the compositions beside the grid.
 
     A grid of k ops has k² cells: k single ops and k(k-1) ordered pairs, fewer where the experiment says so. All of them
@@ -45,7 +45,7 @@ def plan(experiment: Experiment) -> list[Trial]:
 
 
 def pairs(ops: Sequence[NamedOp], unordered: bool, pairs_with: Collection[str]) -> list[tuple[NamedOp, NamedOp]]:
-    """The cells of a grid, row by row; the diagonal is the op alone. See :class:`Experiment`."""
+    """The cells of a grid, row by row; the diagonal is the op alone. See :class:`SweepPlan`."""
     return [
         (row, column)
         for i, row in enumerate(ops)
@@ -76,7 +76,7 @@ def _placed(variant: Variant, name: str, ops: tuple[OpSpec, ...]) -> dict[str, A
     }
 
 
-def _reference(experiment: Experiment, name: Reference) -> dict[str, Any]:
+def _reference(experiment: SweepPlan, name: Reference) -> dict[str, Any]:
     """The untrained encoder, the pair without augmentation, or the encoder trained with labels and crops."""
     shared = experiment.shared
     supervised = {"objective": "supervised", "composition": (experiment.reference_crop,), "loss_scale": 1.0}
@@ -88,7 +88,7 @@ def _reference(experiment: Experiment, name: Reference) -> dict[str, Any]:
     return {"config": config, "label": name, "reference": name}
 
 
-def save_experiment(directory: Path, experiment: Experiment) -> None:
+def save_plan(directory: Path, experiment: SweepPlan) -> None:
     """Write ``DIR/sweep.toml`` and, where there is one, the experiment file it came from; each atomically."""
     content = experiment.model_dump(mode="json", exclude_none=True)
     write_atomically(directory / SWEEP_FILE, tomli_w.dumps(content))
@@ -104,7 +104,7 @@ def is_sweep(directory: Path) -> bool:
         return False
 
 
-def load_experiment(directory: str | Path) -> Experiment:
+def load_plan(directory: str | Path) -> SweepPlan:
     """Read ``DIR/sweep.toml``.
 
     Raises:
@@ -117,7 +117,7 @@ def load_experiment(directory: str | Path) -> Experiment:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         for config in (content["shared"], *(variant["shared"] for variant in content.get("variants", ()))):
             config.setdefault("base", None)  # TOML has no null: an absent base is none
-        return Experiment.model_validate(content, context=RECORDED)
+        return SweepPlan.model_validate(content, context=RECORDED)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 

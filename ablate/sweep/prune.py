@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ablate.config.measure import KNN, Measure, measured_by
-from ablate.config.sweep import Experiment, Rung, Trial
+from ablate.config.sweep import Rung, SweepPlan, Trial
 from ablate.console import counted
 from ablate.errors import UsageError
 from ablate.inference.adjusted import adjusted, largest, paired_mean
 from ablate.inference.model import estimate
 from ablate.sweep.lease import running_directory
-from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan
+from ablate.sweep.plan import SWEEP_FILE, load_plan, plan
 from ablate.sweep.record import BadRecord, TrialResult, read_parked, read_record, record_path, write_record
 
 Train = Callable[[list[Trial], int | None], int]
@@ -33,7 +33,7 @@ is best: at least 38 % of the training.
 Tuned on one grid and tried on another, see docs/pruning.md."""
 
 
-def cost(experiment: Experiment) -> float:
+def cost(experiment: SweepPlan) -> float:
     """The least share of the cells' training that is left: where seeds tell all that go on from those that do not."""
     cells = _count(experiment)
     epochs, alive, last, spent = experiment.shared.epochs, cells, 0, 0.0
@@ -44,7 +44,7 @@ def cost(experiment: Experiment) -> float:
     return (spent + alive * (epochs - last)) / (cells * epochs)
 
 
-def told(experiment: Experiment) -> str:
+def told(experiment: SweepPlan) -> str:
     """``2 to 7 cells, and after epoch 6 to 2``: what goes on from where."""
     cells, epochs = _count(experiment), experiment.shared.epochs
     return ", and after epoch ".join(
@@ -52,7 +52,7 @@ def told(experiment: Experiment) -> str:
     )
 
 
-def _count(experiment: Experiment) -> int:
+def _count(experiment: SweepPlan) -> int:
     return len({trial.label for trial in plan(experiment) if trial.reference is None})
 
 
@@ -62,7 +62,7 @@ def kept(rung: Rung, cells: int) -> int:
 
 
 def run_rungs(
-    directory: Path, experiment: Experiment, trials: Sequence[Trial], to_run: Sequence[Trial], train: Train
+    directory: Path, experiment: SweepPlan, trials: Sequence[Trial], to_run: Sequence[Trial], train: Train
 ) -> int:
     """Train ``to_run`` to records, those of pruned cells among them; what was done before is not done again.
 
@@ -78,7 +78,7 @@ def run_rungs(
     return train(rest, None) if rest else 0
 
 
-def stage(directory: Path, experiment: Experiment, trials: Sequence[Trial]) -> tuple[list[Trial], int | None]:
+def stage(directory: Path, experiment: SweepPlan, trials: Sequence[Trial]) -> tuple[list[Trial], int | None]:
     """Which of ``trials`` come first if all of them are to be trained, and to the end of which epoch."""
     for rung in experiment.prune:
         epoch = rung.epoch(experiment.shared.epochs)
@@ -99,11 +99,11 @@ def short_of(directory: Path, trials: Sequence[Trial], until: int | None) -> lis
     return [trial for trial in _at_rungs(missing) if _reached(directory, trial) < until]
 
 
-def check_seeds(directory: Path, experiment: Experiment) -> None:
+def check_seeds(directory: Path, experiment: SweepPlan) -> None:
     """Raise UsageError if ``experiment`` has seeds that cells were pruned without: they cannot compete any more."""
     if not experiment.prune or not (directory / SWEEP_FILE).is_file():
         return
-    before = load_experiment(directory)
+    before = load_plan(directory)
     new = [seed for seed in experiment.seeds if seed not in before.seeds]
     gone = next((trial.label for trial in _cells(plan(before)) if _is_pruned(directory, trial)), None) if new else None
     if gone:

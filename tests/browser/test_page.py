@@ -250,14 +250,14 @@ def test_failures_and_names_that_look_like_markup(page, tmp_path):
 
 def test_a_sweep_of_compositions_alone(page, tmp_path):
     from ablate.config.sweep import NamedComposition
-    from ablate.sweep.plan import load_experiment, plan, save_experiment
+    from ablate.sweep.plan import load_plan, plan, save_plan
     from ablate.sweep.record import write_record
     from tests.support.sweeps import record
 
-    experiment = load_experiment(sweep(tmp_path, ["a"], value=by_position))
+    experiment = load_plan(sweep(tmp_path, ["a"], value=by_position))
     alone = {"ops": (), "compositions": (NamedComposition(label="a+b+c", ops=(experiment.ops[0].op,)),)}
     experiment = experiment.model_copy(update=alone)
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     for trial in plan(experiment):
         write_record(tmp_path, record(trial, 0.5))
     write_report(tmp_path)
@@ -267,13 +267,13 @@ def test_a_sweep_of_compositions_alone(page, tmp_path):
 
 
 def test_the_arrow_keys_pass_over_cells_that_are_left_out(page, tmp_path):
-    from ablate.sweep.plan import load_experiment, plan, save_experiment
+    from ablate.sweep.plan import load_plan, plan, save_plan
     from ablate.sweep.record import write_record
     from tests.support.sweeps import record
 
-    experiment = load_experiment(sweep(tmp_path, ["a", "b", "c"]))
+    experiment = load_plan(sweep(tmp_path, ["a", "b", "c"]))
     experiment = experiment.model_copy(update={"pairs_with": ("c",)})  # a+b and b+a are not there
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     for trial in plan(experiment):
         write_record(tmp_path, record(trial, 0.5))
     write_report(tmp_path)

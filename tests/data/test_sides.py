@@ -18,7 +18,7 @@ from ablate.data.sides import default_size, median_side, stored_side
 from ablate.planning.images import about_shape, about_size
 from ablate.planning.request import sized_as_before
 from ablate.planning.settings import validate
-from ablate.sweep.plan import save_experiment
+from ablate.sweep.plan import save_plan
 from tests.support.wishes import wish
 
 
@@ -122,7 +122,7 @@ def test_official_sets_are_enlarged_with_a_word_too():
 
 def test_the_same_command_again_keeps_the_size_of_its_sweep(tmp_path, experiment):
     old = experiment.model_copy(update={"shared": experiment.shared.model_copy(update={"image_size": 224})})
-    save_experiment(tmp_path / "out", old)
+    save_plan(tmp_path / "out", old)
     asked = wish(data=images(tmp_path / "set", [28] * 3))
     assert sized_as_before(asked, tmp_path / "out").set == {"image_size": 224}
     assert sized_as_before(asked, tmp_path / "new").set == {}

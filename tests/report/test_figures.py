@@ -19,7 +19,7 @@ from ablate.report.figures.heatmap import MARK, contenders, heatmap, save
 from ablate.report.figures.multiples import multiples
 from ablate.report.figures.paper import beside_the_paper
 from ablate.report.figures.scale import BELOW
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.record import write_record
 from tests.conftest import op_spec
 from tests.support.noisy import noisy, strengths
@@ -90,7 +90,7 @@ def test_with_one_seed_nothing_is_marked(tmp_path):
 
 def test_curves_of_every_cell(tmp_path):
     assert multiples(read_sweep(sweep(tmp_path, ["a", "b"], value=by_position))) is None
-    for trial in plan(load_experiment(tmp_path)):
+    for trial in plan(load_plan(tmp_path)):
         history = tuple({"epoch": float(e), "loss": 4.0 / e, "knn_val_top1": 0.1 * e} for e in (1, 2, 3))
         write_record(tmp_path, record(trial, 0.5, history=history))
     figure = multiples(read_sweep(tmp_path))
@@ -128,7 +128,7 @@ def on_axes(directory, points, ops=(), value=lambda trial: 0.5):
     )
     beside = () if ops else (NamedComposition(label="crop", ops=(op_spec("crop"),)),)
     experiment = experiment.model_copy(update={"compositions": beside, "variants": variants})
-    save_experiment(directory, experiment)
+    save_plan(directory, experiment)
     for trial in plan(experiment):
         write_record(directory, record(trial, value(trial)))
     return directory
@@ -178,7 +178,7 @@ def test_a_grid_at_every_point_has_a_heatmap_at_every_point(tmp_path):
 def judged(directory, metrics):
     """A 3x3 sweep with metrics that need no labels: functions of the accuracy."""
     sweep(directory, ["a", "b", "c"])
-    for number, trial in enumerate(plan(load_experiment(directory))):
+    for number, trial in enumerate(plan(load_plan(directory))):
         value = 0.3 + 0.05 * ((7 * number) % 10)
         known = {"linear_top1": value, "linear_val_top1": value, "knn_top1": value}
         write_record(directory, record(trial, metrics={**known, **{name: f(value) for name, f in metrics.items()}}))

@@ -28,7 +28,7 @@ from ablate.report.stats.order import order
 from ablate.report.write import _with_sweep
 from ablate.search.run import values
 from ablate.sweep.extend import extend
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import prune
 from ablate.sweep.record import parked_path, read_record, record_path, write_record
 from ablate.sweep.record import to_json as as_json
@@ -60,7 +60,7 @@ def made(directory, *, measure="balanced", counts=COUNTS, balanced=True, **chang
     experiment = make_experiment(["crop", "color"], 2).model_copy(
         update={"measure": measure, "class_counts": counts, **changes}
     )
-    save_experiment(directory, experiment)
+    save_plan(directory, experiment)
     for trial in plan(experiment):
         history = ({"epoch": 3.0, "loss": 1.0, "knn_val_top1": 0.123, "knn_val_balanced_accuracy": 0.456},)
         write_record(
@@ -152,7 +152,7 @@ def test_records_without_balanced_accuracy_on_validation_are_judged_by_top1(tmp_
     assert f"`ablate evaluate {tmp_path} --protocol linear --again`" in sentence
     written = write_report(tmp_path, metric="balanced")
     assert "Best composition by validation accuracy: crop," in shown(written.show)
-    trial = plan(load_experiment(tmp_path))[0]
+    trial = plan(load_plan(tmp_path))[0]
     write_record(tmp_path, record(trial, metrics=measured(trial.label, trial.seed)))
     assert "Top-1 chooses: 9 of 10 trials" in read_sweep(tmp_path, "balanced").measured[0]
 
@@ -185,7 +185,7 @@ def test_a_search_goes_by_what_chooses(tmp_path):
     searched = type(experiment).model_validate(
         {**experiment.model_dump(), "ops": (), "compositions": items, "measure": "balanced"}
     )
-    save_experiment(tmp_path, searched)
+    save_plan(tmp_path, searched)
     for trial in plan(searched):
         write_record(tmp_path, record(trial, metrics=measured(trial.label, trial.seed)))
     (known,) = values(read_sweep(tmp_path))

@@ -20,7 +20,7 @@ from ablate.report.figures.palette import colour
 from ablate.report.figures.scale import scale
 from ablate.report.text.cells import draw, numbers, view
 from ablate.report.text.live import print_status, watch_status
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.record import record_path, write_record
 from tests.support.running import begin
 from tests.support.sweeps import by_position, failure, make_experiment, record, sweep
@@ -36,7 +36,7 @@ def lines(directory, width=80, height=None, *, ascii_only=False):
 def underway(tmp_path):
     """a: done; a+b: one of two seeds done; b+a: running; b: failed."""
     directory = sweep(tmp_path, ["a", "b"], seeds=2, value=by_position, skip=("a+b", "b+a"), fail=("b",))
-    trials = {(trial.label, trial.seed): trial for trial in plan(load_experiment(directory))}
+    trials = {(trial.label, trial.seed): trial for trial in plan(load_plan(directory))}
     write_record(directory, record(trials["a+b", 0], 0.2))
     begin(directory, trials["b+a", 0])
     return directory
@@ -59,8 +59,8 @@ def test_it_says_what_the_numbers_are_and_how_many_seeds_they_have(underway):
 def test_compositions_in_a_list_say_by_what_they_are_sorted(tmp_path):
     experiment = make_experiment([])
     named = (NamedComposition(label="a", ops=()),)
-    save_experiment(tmp_path, experiment.model_copy(update={"ops": (), "compositions": named}))
-    for trial in plan(load_experiment(tmp_path)):
+    save_plan(tmp_path, experiment.model_copy(update={"ops": (), "compositions": named}))
+    for trial in plan(load_plan(tmp_path)):
         write_record(tmp_path, record(trial, 0.3))
     assert "numbers: test top-1 in %; the best by validation accuracy first" in status_text(tmp_path)
 
@@ -116,7 +116,7 @@ def test_the_table_has_speed_and_silence(underway):
 
 def test_throughput_counts_the_last_hour(tmp_path):
     experiment = make_experiment(["a", "b"])
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     now = 1_800_000_000.0
     ended = [now - 600, now - 1800, now - 2 * 3600]
     for trial, when in zip([t for t in plan(experiment) if not t.reference], ended, strict=False):
@@ -128,7 +128,7 @@ def test_throughput_counts_the_last_hour(tmp_path):
 
 def test_watching_ends_with_the_sweep_and_leaves_its_last_state(tmp_path):
     experiment = make_experiment(["a"])
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     first, second = plan(experiment)
     begin(tmp_path, second)
     steps = [lambda: write_record(tmp_path, record(first)), lambda: write_record(tmp_path, failure(second))]
@@ -151,7 +151,7 @@ def test_watching_ends_with_the_sweep_and_leaves_its_last_state(tmp_path):
 
 
 def test_on_a_terminal_too(underway):
-    for trial in plan(load_experiment(underway)):
+    for trial in plan(load_plan(underway)):
         if not record_path(underway, trial.id).exists():
             write_record(underway, record(trial))
     console = Console(force_terminal=True, width=100, height=20, file=io.StringIO())
@@ -181,7 +181,7 @@ def test_a_record_is_read_once_until_it_changes(tmp_path, monkeypatch):
     for _ in range(3):
         sweep_status(directory, reader=keeper)
     assert len(read) == 5
-    trial = plan(load_experiment(directory))[0]
+    trial = plan(load_plan(directory))[0]
     write_record(directory, record(trial, 0.9))
     assert sweep_status(directory, reader=keeper).records[trial.id].metrics["linear_top1"] == 0.9
     assert len(read) == 6

@@ -13,7 +13,7 @@ from ablate.report.data.results import read_sweep
 from ablate.report.stats.order import order
 from ablate.report.stats.summary import is_useful, majority_bar, verdict
 from ablate.report.write import write_report
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.record import write_record
 from tests.support.recommendations import make, shown
 from tests.support.sweeps import record
@@ -22,7 +22,7 @@ from tests.support.sweeps import record
 def sweep(directory, accuracy, validation, measure="top1", branches="two", classes=2):
     """Two seeds of four compositions; the best has ``accuracy`` (validation, by ``measure``), untrained 0.2 less."""
     make(directory, seeds=2, branches=branches)
-    experiment = load_experiment(directory)
+    experiment = load_plan(directory)
     data = experiment.shared.data.model_copy(update={"classes": classes})
     counts = ClassCounts(train=tuple(10 * n for n in validation), validation=validation, test=validation)
     changes = {
@@ -30,8 +30,8 @@ def sweep(directory, accuracy, validation, measure="top1", branches="two", class
         "measure": measure,
         "shared": experiment.shared.model_copy(update={"data": data}),
     }
-    save_experiment(directory, experiment.model_copy(update=changes))
-    for trial in plan(load_experiment(directory)):
+    save_plan(directory, experiment.model_copy(update=changes))
+    for trial in plan(load_plan(directory)):
         mean = {"crop+color": accuracy, "untrained": accuracy - 0.2}.get(trial.label, accuracy - 0.05)
         value = mean + 0.001 * (-1) ** trial.seed
         names = ("linear_val_balanced_accuracy", "linear_balanced_accuracy", "knn_balanced_accuracy")

@@ -14,7 +14,7 @@ from ablate.report.stats.noise import noise
 from ablate.report.stats.order import order
 from ablate.report.stats.summary import summary, verdict
 from ablate.report.write import write_report
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import write_record
 from tests.support.recommendations import make
 from tests.support.sweeps import failure
@@ -25,7 +25,7 @@ def lopsided(directory, means, gone, seeds=2, branches="two"):
     make(
         directory, seeds=seeds, branches=branches, value=lambda t: means.get(t.label, 0.3) - 0.01 + 0.4 * (t.seed == 1)
     )
-    for trial in plan(load_experiment(directory)):
+    for trial in plan(load_plan(directory)):
         if (trial.label, trial.seed) in gone:
             write_record(directory, failure(trial))
     return read_sweep(directory)

@@ -12,7 +12,7 @@ from ablate.report.data.results import read_sweep
 from ablate.report.figures.comparison import compare
 from ablate.report.page.layers import layers
 from ablate.report.page.page import MOST_PICTURED, address, commands
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.progress import log_path
 from ablate.sweep.record import preview_path, record_path, write_record
 from tests.support.noisy import noisy
@@ -71,7 +71,7 @@ def test_it_asks_for_nothing_and_is_small(tmp_path):
     labels = ["crop", "cutout", "color", "sobel", "noise", "blur", "rotate"]
     history = tuple({"epoch": e, "loss": 1 / e, "knn_val_top1": 0.5} for e in range(1, 101))
     directory = sweep(tmp_path, labels, seeds=3)
-    for trial in plan(load_experiment(directory)):
+    for trial in plan(load_plan(directory)):
         write_record(directory, record(trial, 0.5, history=history))
         path = preview_path(directory, trial.config.key)
         path.parent.mkdir(exist_ok=True)
@@ -104,7 +104,7 @@ def test_failed_and_missing_cells_say_so(tmp_path):
 
 def test_trials_link_to_their_logs(tmp_path):
     directory = sweep(tmp_path, ["a"])
-    trial = next(trial for trial in plan(load_experiment(directory)) if not trial.reference)
+    trial = next(trial for trial in plan(load_plan(directory)) if not trial.reference)
     assert "../logs/" not in page_in(directory)
     log_path(directory, trial.id).parent.mkdir()
     log_path(directory, trial.id).write_text("a line\n")
@@ -129,7 +129,7 @@ def test_nothing_yet_one_cell_and_many_seeds(tmp_path):
 
 def test_curves_stand_for_the_record(tmp_path):
     directory = sweep(tmp_path, ["a"])
-    for trial in plan(load_experiment(directory)):
+    for trial in plan(load_plan(directory)):
         history = tuple({"epoch": float(e), "loss": 4.0 / e} for e in (1, 2, 4))
         write_record(directory, record(trial, 0.5, history=history))
     parsed = Parsed(page_in(directory))
@@ -185,7 +185,7 @@ def test_a_page_that_refreshes_says_so(tmp_path):
 
 def test_damaged_records_and_previews_do_no_harm(tmp_path):
     directory = sweep(tmp_path, ["a"])
-    trial = plan(load_experiment(directory))[-1]
+    trial = plan(load_plan(directory))[-1]
     record_path(directory, trial.id).write_text("{")
     preview_path(directory, trial.config.key).mkdir(parents=True)
     assert "no result yet" in Parsed(page_in(directory)).text
@@ -287,7 +287,7 @@ def test_a_confirmation_is_on_the_page(tmp_path):
 
 def test_an_unfinished_sweep_recommends_nothing(tmp_path):
     directory = make(tmp_path, branches="two")
-    trial = next(t for t in plan(load_experiment(directory)) if t.label == "crop" and t.seed == 2)
+    trial = next(t for t in plan(load_plan(directory)) if t.label == "crop" and t.seed == 2)
     record_path(directory, trial.id).unlink()
     text = Parsed(page_in(directory)).text
     assert "Best composition so far, after 14 of 15 trials: " in text

@@ -20,7 +20,7 @@ from ablate.report import recommend as advice
 from ablate.report.text.live import headline
 from ablate.report.write import publish, write_report
 from ablate.sweep.confirm import CONFIRMATION, confirmation
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.progress import KORNIA_FILE, TORCHVISION_FILE, withdraw
 from ablate.sweep.prune import RUNGS
 from ablate.sweep.record import read_record, record_path, write_record
@@ -30,7 +30,7 @@ from tests.support.sweeps import failure, record
 
 
 def trial_of(directory, label, seed):
-    return next(t for t in plan(load_experiment(directory)) if (t.label, t.seed) == (label, seed))
+    return next(t for t in plan(load_plan(directory)) if (t.label, t.seed) == (label, seed))
 
 
 def test_the_candidates_are_those_that_cannot_be_told_from_the_best_best_first(tmp_path):
@@ -78,10 +78,10 @@ def test_what_is_not_above_the_untrained_encoder_is_marked(tmp_path):
 
 def test_one_that_was_trained_to_the_end_was_compared_with_those_that_were_pruned(tmp_path):
     make(tmp_path)
-    for trial in plan(load_experiment(tmp_path)):
+    for trial in plan(load_plan(tmp_path)):
         if not trial.reference and trial.label != "crop+color":
             write_record(tmp_path, record(trial, status="pruned", metrics={}, flags=[]))
-    save_experiment(tmp_path, load_experiment(tmp_path).model_copy(update={"prune": RUNGS}))
+    save_plan(tmp_path, load_plan(tmp_path).model_copy(update={"prune": RUNGS}))
     told = "Only one composition was trained to the end: 3 others were pruned, by validation kNN at a rung."
     found = advice.recommend(tmp_path)
     assert found.choice.evidence[0].startswith(told)
@@ -91,7 +91,7 @@ def test_one_that_was_trained_to_the_end_was_compared_with_those_that_were_prune
 
 def test_the_best_is_chosen_by_validation_accuracy(tmp_path):
     make(tmp_path)
-    for trial in plan(load_experiment(tmp_path)):
+    for trial in plan(load_plan(tmp_path)):
         if trial.label == "color+crop":  # the better test accuracy
             found = read_record(record_path(tmp_path, trial.id))
             write_record(tmp_path, found.model_copy(update={"metrics": {**found.metrics, "linear_top1": 0.99}}))
@@ -208,7 +208,7 @@ def test_a_report_takes_back_what_holds_no_longer(tmp_path):
 
 def test_trials_that_are_to_run_withdraw_what_they_could_change(tmp_path):
     make(tmp_path, branches="two")
-    trials = plan(load_experiment(tmp_path))
+    trials = plan(load_plan(tmp_path))
     advice.write(advice.recommend(tmp_path))
     withdraw(tmp_path, [trials[0].model_copy(update={"reference": "supervised"})])
     assert (tmp_path / "report" / "recommendation.json").exists()
@@ -219,8 +219,8 @@ def test_trials_that_are_to_run_withdraw_what_they_could_change(tmp_path):
 @pytest.mark.parametrize("reference", ["supervised", "no-op"])
 def test_a_reference_that_changes_no_choice_is_not_waited_for(reference, tmp_path):
     make(tmp_path, branches="two")
-    experiment = load_experiment(tmp_path)
-    save_experiment(tmp_path, experiment.model_copy(update={"references": ("untrained", reference)}))
+    experiment = load_plan(tmp_path)
+    save_plan(tmp_path, experiment.model_copy(update={"references": ("untrained", reference)}))
     assert advice.recommend(tmp_path).final is not None
     record_path(tmp_path, trial_of(tmp_path, "untrained", 0).id).unlink()
     assert advice.recommend(tmp_path).final is None
@@ -307,7 +307,7 @@ def test_what_cannot_be_written_as_code_is_said(tmp_path, monkeypatch):
 
 
 def test_a_confirmation_is_the_same_experiment_but_for_branches_seeds_and_cells(tmp_path):
-    experiment = load_experiment(make(tmp_path))
+    experiment = load_plan(make(tmp_path))
     chosen = [NamedComposition(label="crop+color", ops=tuple(op.op for op in experiment.ops))]
     planned = confirmation(experiment, chosen, seeds=2, command="ablate recommend DIR --confirm")
     assert sorted(trial.label for trial in plan(planned)) == ["crop+color", "crop+color", "untrained", "untrained"]
@@ -330,7 +330,7 @@ def test_recommend_imports_no_torch(tmp_path):
 def test_pipelines_read_files_by_the_levels_of_the_sweeps_images(tmp_path):
     assert "load = Load()" in advice.recommend(make(tmp_path / "8", branches="two")).pipelines[advice.KORNIA_FILE]
     directory = make(tmp_path / "16", branches="two")
-    save_experiment(directory, load_experiment(directory).model_copy(update={"levels": (96, 3871)}))
+    save_plan(directory, load_plan(directory).model_copy(update={"levels": (96, 3871)}))
     assert advice.recommend(directory).pipelines.keys() == {advice.KORNIA_FILE, advice.TORCHVISION_FILE}
     for code in advice.recommend(directory).pipelines.values():
         assert "load = Load(levels=(96, 3871))" in code
@@ -354,7 +354,7 @@ def as_recommended(directory):
 def two_metrics(directory):
     """A two-branch sweep whose best composition is another one by balanced accuracy than by top-1."""
     make(directory, branches="two")
-    for trial in plan(load_experiment(directory)):
+    for trial in plan(load_plan(directory)):
         found = read_record(record_path(directory, trial.id))
         swapped = {"crop+color": 0.7, "color+crop": 0.8}.get(trial.label, 0.1) + 0.01 * trial.seed
         names = ("linear_val_balanced_accuracy", "linear_balanced_accuracy", "knn_balanced_accuracy")
@@ -398,8 +398,8 @@ def test_what_is_withdrawn_is_said_and_the_page_no_longer_recommends_it(tmp_path
     make(tmp_path, branches="two")
     write_report(tmp_path)
     publish(advice.recommend(tmp_path))
-    save_experiment(tmp_path, load_experiment(tmp_path).model_copy(update={"seeds": (0, 1, 2, 3)}))
-    missing = [trial for trial in plan(load_experiment(tmp_path)) if not record_path(tmp_path, trial.id).exists()]
+    save_plan(tmp_path, load_plan(tmp_path).model_copy(update={"seeds": (0, 1, 2, 3)}))
+    missing = [trial for trial in plan(load_plan(tmp_path)) if not record_path(tmp_path, trial.id).exists()]
     console = Console(width=200, record=True, file=io.StringIO())
     take_back(tmp_path, missing, console)
     assert "withdrawn: the recommendation in" in console.export_text()
@@ -414,12 +414,10 @@ def test_a_confirmation_that_goes_on_withdraws_what_the_earlier_one_said(tmp_pat
     write_report(tmp_path)
     publish(advice.recommend(tmp_path))
     assert lead(tmp_path).startswith("Recommended: ")
-    fresh = load_experiment(tmp_path / CONFIRMATION)
-    save_experiment(tmp_path / CONFIRMATION, fresh.model_copy(update={"seeds": (*fresh.seeds, 9)}))
+    fresh = load_plan(tmp_path / CONFIRMATION)
+    save_plan(tmp_path / CONFIRMATION, fresh.model_copy(update={"seeds": (*fresh.seeds, 9)}))
     console = Console(width=200, record=True, file=io.StringIO())
-    take_back(
-        tmp_path / CONFIRMATION, [t for t in plan(load_experiment(tmp_path / CONFIRMATION)) if t.seed == 9], console
-    )
+    take_back(tmp_path / CONFIRMATION, [t for t in plan(load_plan(tmp_path / CONFIRMATION)) if t.seed == 9], console)
     assert f"withdrawn: the recommendation in {tmp_path / 'report'}" in console.export_text()
     assert lead(tmp_path).startswith("Best composition: ")
     assert not {"recommendation.json", KORNIA_FILE, TORCHVISION_FILE} & names_in(tmp_path / "report")
@@ -458,7 +456,7 @@ def test_what_is_not_clearly_better_than_the_untrained_encoder_is_provisional_an
 
 def test_where_nothing_is_better_than_the_untrained_encoder_there_is_nothing_to_confirm(tmp_path):
     make(tmp_path, value=lambda trial: 0.9 if trial.reference else value(trial))
-    for trial in plan(load_experiment(tmp_path)):
+    for trial in plan(load_plan(tmp_path)):
         if trial.reference:
             old = read_record(record_path(tmp_path, trial.id))
             write_record(tmp_path, old.model_copy(update={"metrics": {**old.metrics, "linear_top1": 0.6}}))
@@ -474,7 +472,7 @@ def test_where_nothing_is_better_than_the_untrained_encoder_there_is_nothing_to_
 
 def with_images(directory, validation):
     counts = ClassCounts(train=(50, 50, 50), validation=validation, test=(20, 20, 20))
-    save_experiment(directory, load_experiment(directory).model_copy(update={"class_counts": counts}))
+    save_plan(directory, load_plan(directory).model_copy(update={"class_counts": counts}))
     return directory
 
 

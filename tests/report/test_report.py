@@ -26,7 +26,7 @@ from ablate.report.figures.paper import TITLE, beside_the_paper, published
 from ablate.report.stats.order import order
 from ablate.report.stats.summary import paired_difference, summary
 from ablate.report.text.terminal import render
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.record import record_path, write_record
 from tests.support.sweeps import HUGE, by_position, extents, failure, make_experiment, record, sweep
 
@@ -50,9 +50,9 @@ def test_means_deviations_and_row_averages(tmp_path):
 def acting_sweep(directory, shares):
     """Two by two cells whose ops act on these shares of images; None: not known."""
     sweep(directory, list(shares), seeds=2, value=by_position)
-    experiment = load_experiment(directory)
+    experiment = load_plan(directory)
     ops = tuple(op.model_copy(update={"acts": shares[op.label]}) for op in experiment.ops)
-    save_experiment(directory, experiment.model_copy(update={"ops": ops}))
+    save_plan(directory, experiment.model_copy(update={"ops": ops}))
     return read_sweep(directory).grid
 
 
@@ -99,7 +99,7 @@ def test_row_average_is_the_papers():
 
 def test_failed_missing_and_partial_cells_are_told_apart(tmp_path):
     experiment = make_experiment(["a", "b"], seeds=2)
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     for trial in plan(experiment):
         if trial.label == "a" or (trial.label == "a+b" and trial.seed == 0):
             write_record(tmp_path, record(trial))
@@ -278,7 +278,7 @@ def test_paired_difference_against_scipy():
 
 def test_the_best_is_chosen_by_validation_not_by_test(tmp_path):
     experiment = make_experiment(["a", "b"])
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     for trial in plan(experiment):
         lucky = trial.label == "a+b"
         metrics = {"linear_top1": 0.9 if lucky else 0.5, "linear_val_top1": 0.3 if lucky else 0.4, "knn_top1": 0.1}
@@ -313,9 +313,9 @@ def test_comparison_with_figure_5_needs_common_cells(tmp_path):
     assert beside_the_paper(grid_in(other)) is None
     with pytest.raises(UsageError, match="an op of Figure 5's: crop, cutout"):
         write_report(other, paper=True)
-    experiment = load_experiment(tmp_path)
+    experiment = load_plan(tmp_path)
     two = experiment.shared.model_copy(update={"branches": "two", "base": None})
-    save_experiment(tmp_path, experiment.model_copy(update={"shared": two}))
+    save_plan(tmp_path, experiment.model_copy(update={"shared": two}))
     with pytest.raises(UsageError, match="one-branch"):
         write_report(tmp_path, paper=True)
 
@@ -374,7 +374,7 @@ def test_ties_and_unfinished_cells_win_nothing_silently(tmp_path):
     best = "Best composition by validation accuracy: a, 51.0 ± 0.0 % (test 50.0 ± 0.0 %, n = 2), tied with a+b, b+a, b."
     assert lines[0].startswith(best)
     assert any("No composition is better than the untrained encoder (61.0 ± 0.0 %" in line for line in lines)
-    for trial in plan(load_experiment(tmp_path)):
+    for trial in plan(load_plan(tmp_path)):
         if trial.label == "b" and trial.seed == 0:
             write_record(tmp_path, record(trial, 0.9))
         if trial.label == "b" and trial.seed == 1:
@@ -401,7 +401,7 @@ def test_an_unknown_metric(tmp_path):
 
 def test_collapse_is_shown(tmp_path):
     experiment = make_experiment(["a"])
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     for trial in plan(experiment):
         write_record(tmp_path, record(trial, flags=("collapsed",)))
     report = write_report(tmp_path)
@@ -416,11 +416,9 @@ def test_importing_the_report_imports_no_torch():
 
 def test_dollars_in_names_are_not_mathematics(tmp_path):
     sweep(tmp_path, ["mine(name='$a_{$b')", "b"])
-    experiment = load_experiment(tmp_path)
+    experiment = load_plan(tmp_path)
     data = experiment.shared.data.model_copy(update={"name": "a$b_{$c"})
-    save_experiment(
-        tmp_path, experiment.model_copy(update={"shared": experiment.shared.model_copy(update={"data": data})})
-    )
+    save_plan(tmp_path, experiment.model_copy(update={"shared": experiment.shared.model_copy(update={"data": data})}))
     write_report(tmp_path)
 
 
@@ -431,7 +429,7 @@ def test_means_are_not_of_nothing():
 def unlabelled(directory):
     """A grid of crop and rotate that was evaluated by rotation prediction; what turns images was not judged."""
     experiment = make_experiment(["crop", "color", "rotate"])
-    save_experiment(directory, experiment)
+    save_plan(directory, experiment)
     for place, trial in enumerate(plan(experiment)):
         turns = "rotate" in trial.label
         metrics = {"rankme": 5.0 + place}
@@ -478,7 +476,7 @@ def test_what_is_drawn_and_written_without_labels(tmp_path):
 
 def test_one_linear_evaluation_makes_it_a_grid_of_linear_evaluations(tmp_path):
     unlabelled(tmp_path)
-    trial = plan(load_experiment(tmp_path))[1]
+    trial = plan(load_plan(tmp_path))[1]
     write_record(tmp_path, record(trial))
     grid = write_report(tmp_path).grid
     assert grid.metric == "linear_top1"
@@ -487,7 +485,7 @@ def test_one_linear_evaluation_makes_it_a_grid_of_linear_evaluations(tmp_path):
 
 def test_further_protocols_are_in_the_table_and_can_be_drawn(tmp_path):
     sweep(tmp_path, ["a", "b"])
-    trial = plan(load_experiment(tmp_path))[1]
+    trial = plan(load_plan(tmp_path))[1]
     write_record(tmp_path, record(trial, metrics={"linear_top1": 0.5, "linear_val_top1": 0.5, "sgd_top1": 0.75}))
     grid = write_report(tmp_path).grid
     columns = pd.read_csv(tmp_path / "report" / "table.csv").columns

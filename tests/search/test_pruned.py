@@ -17,7 +17,7 @@ from ablate.report.data.results import read_sweep
 from ablate.report.figures import search as searched
 from ablate.search.propose import Known
 from ablate.search.run import values
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import RUNGS, knn_at, run_rungs
 from ablate.sweep.record import parked_path, read_record, record_path, write_record
 from ablate.sweep.record import to_json as as_json
@@ -58,7 +58,7 @@ class Rungs:
 
     def __call__(self, experiment):
         self.directory.mkdir(parents=True, exist_ok=True)
-        save_experiment(self.directory, experiment)
+        save_plan(self.directory, experiment)
         trials = plan(experiment)
         return run_rungs(self.directory, experiment, trials, trials, self.train)
 
@@ -92,7 +92,7 @@ def go(directory, budget, stop_after=None, **changes):
 
 def outcomes(directory):
     """Of every composition, in order, after how many epochs it was over."""
-    experiment = load_experiment(directory)
+    experiment = load_plan(directory)
     ends: dict[str, set[int]] = {}
     for trial in plan(experiment):
         if trial.reference is None:
@@ -107,12 +107,12 @@ def test_a_batch_competes_with_all_before_it(tmp_path):
     assert len(found) == 16
     # 40 % of four, rounded up, and of the two that are left, which are equal, both
     assert sorted(end for _, end in found[:4]) == [1, 1, 8, 8]
-    worth = {item.label: value_of(item) for item in load_experiment(tmp_path).compositions}
+    worth = {item.label: value_of(item) for item in load_plan(tmp_path).compositions}
     whole = {label for label, end in found if end == EPOCHS}
     for until in (4, 8, 12, 16):  # after every batch: the best so far has been trained to the end
         assert max([label for label, _ in found[:until]], key=worth.__getitem__) in whole
     assert 1 <= sum(end == EPOCHS for _, end in found) <= 5
-    pruned = {t.id for t in plan(load_experiment(tmp_path)) if t.label in dict(found) and t.label not in whole}
+    pruned = {t.id for t in plan(load_plan(tmp_path)) if t.label in dict(found) and t.label not in whole}
     assert not pruned & {path.name for path in tmp_path.glob("running/*")}
 
 
@@ -165,7 +165,7 @@ def test_the_report_says_what_was_pruned(tmp_path):
 
 
 def test_the_replay_of_the_docs_is_the_search_itself(tmp_path):
-    experiment, histories = load_experiment(searching.TRIED_ON), pruning.read(searching.TRIED_ON)
+    experiment, histories = load_plan(searching.TRIED_ON), pruning.read(searching.TRIED_ON)
     replay = searching.Replay.of(experiment, histories, number=0, sampler="tpe", rungs=RUNGS)
     records = read_sweep(searching.TRIED_ON).records
     by_names = {

@@ -30,7 +30,7 @@ from ablate.search import dry_run
 from ablate.search.budget import Budget
 from ablate.search.propose import TPE, Known, at_random, propose
 from ablate.search.run import run_search
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.record import write_record
 from tests.support.cli import ablate, one_sentence
 from tests.support.searches import OPS, begun, labels, space, value_of, walk
@@ -137,7 +137,7 @@ class Machine:
 
     def __call__(self, experiment):
         self.directory.mkdir(parents=True, exist_ok=True)
-        save_experiment(self.directory, experiment)
+        save_plan(self.directory, experiment)
         for trial in plan(experiment):
             if (self.directory / "trials" / f"{trial.id}.json").exists():
                 continue
@@ -181,7 +181,7 @@ def test_a_larger_budget_goes_on_as_if_it_had_been_that_large(tmp_path):
 def test_a_batch_that_another_version_has_begun_is_completed_without_repeating_it(tmp_path):
     """What is on disk of it are other compositions than this version would propose."""
     go(tmp_path / "now", 20)
-    found = load_experiment(tmp_path / "now").compositions
+    found = load_plan(tmp_path / "now").compositions
     foreign = [found[1], found[-1]]  # the second that this version proposes, and one that it does not
     started = begun().model_copy(update={"compositions": tuple(foreign)})
     go(tmp_path / "begun", 8, experiment=started)
@@ -193,13 +193,13 @@ def test_a_batch_that_another_version_has_begun_is_completed_without_repeating_i
 def test_the_sweep_file_says_which_optuna_has_proposed_and_another_goes_on(tmp_path, monkeypatch):
     version = optuna.__version__
     go(tmp_path, 8)
-    assert load_experiment(tmp_path).search.optuna == (version,)
+    assert load_plan(tmp_path).search.optuna == (version,)
     go(tmp_path, 8)  # nothing is left to propose
     monkeypatch.setattr(metadata, "version", lambda name: "99.0")
     go(tmp_path, 8)
-    assert load_experiment(tmp_path).search.optuna == (version,)
+    assert load_plan(tmp_path).search.optuna == (version,)
     go(tmp_path, 24)
-    assert load_experiment(tmp_path).search.optuna == (version, "99.0")
+    assert load_plan(tmp_path).search.optuna == (version, "99.0")
 
 
 def test_every_choice_that_optuna_offers_is_made_here():
@@ -304,7 +304,7 @@ def test_jobs_that_leave_trials_undone_are_submitted_again_while_something_gets_
     write_record(tmp_path, failure(trials[0]))
 
     def submit(directory, experiment, cache, retry_failed, console, *, until):
-        save_experiment(directory, experiment)
+        save_plan(directory, experiment)
         write_atomically(directory / "jobs" / f"{len(retried)}.json", "")
         retried.append(retry_failed)
         if retry_failed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ablate.config.sweep import NamedComposition
-from ablate.sweep.plan import plan, save_experiment
+from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.record import write_record
 from tests.conftest import op_spec
 from tests.support.sweeps import make_experiment, record
@@ -23,7 +23,7 @@ def strengths(directory, objective="simclr"):
     cells = tuple(NamedComposition(label=f"crop+color(strength={s})", ops=ops) for s, ops in specs.items())
     shared = experiment.shared.model_copy(update={"objective": objective})
     experiment = experiment.model_copy(update={"ops": (), "compositions": cells, "shared": shared})
-    save_experiment(directory, experiment)
+    save_plan(directory, experiment)
     for trial in plan(experiment):
         value = 0.9 if trial.reference == "supervised" else 0.1 if trial.reference else float(trial.label[20:-1]) / 2
         write_record(directory, record(trial, value + 0.01 * trial.seed))

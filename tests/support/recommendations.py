@@ -9,7 +9,7 @@ from rich.console import Console
 from ablate.ops.composition import Composition
 from ablate.report import recommend as advice
 from ablate.sweep.confirm import CONFIRMATION, confirmation
-from ablate.sweep.plan import plan, save_experiment
+from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.record import write_record
 from tests.support.sweeps import failure, make_experiment, record
 
@@ -33,7 +33,7 @@ def make(directory, seeds=3, branches="one", value=value, skip=()):
     base = {} if branches == "one" else {"branches": "two", "base": None}
     shared = experiment.shared.model_copy(update=base)
     experiment = experiment.model_copy(update={"ops": ops, "shared": shared})
-    save_experiment(directory, experiment)
+    save_plan(directory, experiment)
     for trial in plan(experiment):
         if trial.label not in skip:
             timings = {"cpu": SECONDS.get(trial.label, 1.0), "total": 1.0}
@@ -51,7 +51,7 @@ def confirm(directory, value=lambda trial: 0.9 - 0.1 * bool(trial.reference), fa
     """What ``--confirm`` leaves behind."""
     choice = advice.recommend(directory).choice
     planned = confirmation(choice.sweep.experiment, advice.to_confirm(choice), seeds, f"ablate recommend {directory}")
-    save_experiment(directory / CONFIRMATION, planned)
+    save_plan(directory / CONFIRMATION, planned)
     for trial in plan(planned):
         if trial.label not in skip:
             write_record(

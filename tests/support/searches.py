@@ -5,7 +5,7 @@ from __future__ import annotations
 from ablate.config.sweep import NamedOp, Search
 from ablate.ops import parse_op, spec
 from ablate.search.propose import Known, propose
-from ablate.sweep.plan import load_experiment
+from ablate.sweep.plan import load_plan
 from tests.support.sweeps import make_experiment
 
 OPS = ("crop", "color", "blur", "sobel")
@@ -35,4 +35,4 @@ def begun(seeds=2, **changes):
 
 
 def labels(directory):
-    return [item.label for item in load_experiment(directory).compositions]
+    return [item.label for item in load_plan(directory).compositions]

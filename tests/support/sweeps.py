@@ -5,10 +5,10 @@ from __future__ import annotations
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from ablate.config.sweep import Experiment, NamedOp
+from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.report.figures.heatmap import fix_layout
-from ablate.sweep.plan import plan, save_experiment
+from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.record import Failure, TrialResult, write_record
 from tests.conftest import op_spec
 
@@ -17,7 +17,7 @@ def make_experiment(labels, seeds=1, references=("untrained",)):
     data = DataIdentity(name="made-up", fingerprint="f00d", classes=3)
     shared = TrialConfig(composition=(), data=data, epochs=3, warmup_epochs=1)
     ops = tuple(NamedOp(label=label, op=op_spec(label)) for label in labels)
-    return Experiment(
+    return SweepPlan(
         command="ablate grid --ops x",
         data="folder:/images",
         seeds=tuple(range(seeds)),
@@ -43,7 +43,7 @@ def failure(trial):
 def sweep(directory, labels, seeds=1, value=lambda trial: 0.5, skip=(), fail=(), **kwargs):
     """A sweep directory with a record for every trial but those of the cells in ``skip``."""
     experiment = make_experiment(labels, seeds, **kwargs)
-    save_experiment(directory, experiment)
+    save_plan(directory, experiment)
     for trial in plan(experiment):
         if trial.label not in skip:
             write_record(directory, failure(trial) if trial.label in fail else record(trial, value(trial)))

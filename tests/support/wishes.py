@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ablate.config.experiment import ExperimentFile, validated
+from ablate.config.experiment import Experiment, validated
 
 
-def wish(**content: Any) -> ExperimentFile:
+def wish(**content: Any) -> Experiment:
     """The description with these fields, on the CPU and of the bare pair unless they say otherwise."""
     cells = {} if "ops" in content else {"compositions": ["none"]}
     return validated({"device": "cpu", **cells, **content}, "a test")

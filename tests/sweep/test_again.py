@@ -13,7 +13,7 @@ from ablate.report import recommend, write_report
 from ablate.report.text.live import print_status
 from ablate.sweep.again import completing
 from ablate.sweep.merge import merge
-from ablate.sweep.plan import EXPERIMENT_FILE, load_experiment, save_experiment
+from ablate.sweep.plan import EXPERIMENT_FILE, load_plan, save_plan
 from tests.support.sweeps import make_experiment, sweep
 
 GRID = "ablate grid --ops a,b"
@@ -38,7 +38,7 @@ GRID = "ablate grid --ops a,b"
 def test_the_command_names_the_directory_at_hand(given, told, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     experiment = make_experiment(["a"]).model_copy(update={"command": given, "source": "# as asked\n"})
-    save_experiment(tmp_path / "new", experiment)
+    save_plan(tmp_path / "new", experiment)
     relative = (tmp_path / "new").relative_to(tmp_path)
     assert completing(relative, experiment) == told
     assert completing(relative, experiment, retry_failed=True) == f"{told} --retry-failed"
@@ -56,13 +56,13 @@ def test_a_confirmation_goes_on_from_the_sweep_above_it(given, told, tmp_path, m
     monkeypatch.chdir(tmp_path)
     place = tmp_path / "new" / "confirmation"
     experiment = make_experiment(["a"]).model_copy(update={"command": given})
-    save_experiment(place, experiment)
+    save_plan(place, experiment)
     assert completing(place.relative_to(tmp_path), experiment) == told
 
 
 def test_a_merged_directory_is_completed_where_it_lies(tmp_path):
     shards = [sweep(tmp_path / name, ["a", "b"], skip=("b",)) for name in "AB"]
-    save_experiment(shards[0], load_experiment(shards[0]).model_copy(update={"command": f"{GRID} --out A"}))
+    save_plan(shards[0], load_plan(shards[0]).model_copy(update={"command": f"{GRID} --out A"}))
     (shards[0] / EXPERIMENT_FILE).write_text("# as asked of A\n")
     out = tmp_path / "C"
     merge(shards, out)
@@ -75,7 +75,7 @@ def test_a_merged_directory_is_completed_where_it_lies(tmp_path):
 
 def test_a_sweep_whose_trials_all_failed_is_run_with_retry_failed(tmp_path):
     sweep(tmp_path, ["a"], fail=("a", "untrained"))
-    retry = completing(tmp_path, load_experiment(tmp_path), retry_failed=True)
+    retry = completing(tmp_path, load_plan(tmp_path), retry_failed=True)
     told = f"2 trials failed (the first: the loss became nan <b>); to run them again: `{retry}`"
     with pytest.raises(UsageError) as error:
         recommend.recommend(tmp_path)

@@ -12,7 +12,7 @@ from ablate.ops import parse_op, spec
 from ablate.ops.composition import Composition
 from ablate.ops.pair import TransformPair
 from ablate.sweep.confirm import CONFIRMATION, confirmation, shares_no_crop
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.prune import RUNGS
 from tests.support import commands
 from tests.support.cli import ablate, one_sentence
@@ -70,7 +70,7 @@ def test_a_confirmation_runs_and_the_same_command_runs_what_is_missing(sweep, ca
     done = recommend(out, *line)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Confirmation, both branches, fresh seeds" in done.stdout
-    fresh = load_experiment(out / CONFIRMATION)
+    fresh = load_plan(out / CONFIRMATION)
     assert fresh.shared.branches == "two"
     assert {trial.seed for trial in plan(fresh)} == {1}
     first = results(out / CONFIRMATION)

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ablate.sweep.plan import load_experiment
+from ablate.sweep.plan import load_plan
 from ablate.sweep.record import read_records
 from tests.support import commands
 from tests.support.grids import alive, command, mid_trial, results, run, wait_for, worker_pids
@@ -55,7 +55,7 @@ def test_the_same_command_again_runs_nothing_and_extension_runs_the_rest(sweep, 
     assert more.returncode == 0, more.stderr
     assert "9 cells x 2 seeds + 6 references = 24 trials; 7 done; 17 to run" in more.stdout
     assert before.items() <= {path: path.stat().st_mtime_ns for path in out.glob("trials/*.json")}.items()
-    assert load_experiment(out).seeds == (0, 1)
+    assert load_plan(out).seeds == (0, 1)
 
 
 def test_a_disk_that_refuses_stops_the_sweep_and_keeps_what_is_done(sweep, tiny_folder, cache, tmp_path):

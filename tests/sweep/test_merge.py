@@ -8,7 +8,7 @@ from ablate.errors import UsageError
 from ablate.report import write_report
 from ablate.sweep.lock import sole_user
 from ablate.sweep.merge import merge
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.progress import log_path
 from ablate.sweep.prune import RUNGS
 from ablate.sweep.record import preview_path, read_record, read_records, record_path, write_record
@@ -25,7 +25,7 @@ def value(trial):
 def shard(directory, seeds, labels=("a", "b"), **changes):
     """A sweep of these seeds alone."""
     experiment = make_experiment(list(labels)).model_copy(update={"seeds": tuple(seeds), **changes})
-    save_experiment(directory, experiment)
+    save_plan(directory, experiment)
     for trial in plan(experiment):
         write_record(directory, record(trial, value(trial)))
     return directory
@@ -64,11 +64,11 @@ def test_again_changes_nothing_and_adds_what_is_new(pair, tmp_path):
     assert contents(out) == before
     more = merge([shard(tmp_path / "D", [0], ("a", "c"))], out)
     assert (more.copied, more.there, more.missing) == (3, 15, 3 * 10 - 18)
-    assert [op.label for op in load_experiment(out).ops] == ["a", "b", "c"]
+    assert [op.label for op in load_plan(out).ops] == ["a", "b", "c"]
 
 
 def test_logs_previews_and_encoders_come_along(pair, tmp_path):
-    trial = plan(load_experiment(pair[0]))[0]
+    trial = plan(load_plan(pair[0]))[0]
     encoder = pair[0] / "encoders" / f"{trial.id}.safetensors"
     for path in (log_path(pair[0], trial.id), preview_path(pair[0], trial.config.key), encoder):
         path.parent.mkdir(exist_ok=True)
@@ -81,7 +81,7 @@ def test_logs_previews_and_encoders_come_along(pair, tmp_path):
 def test_done_wins_over_failed(pair, tmp_path):
     other = tmp_path / "again"
     shutil.copytree(pair[0], other)
-    first, second = plan(load_experiment(other))[:2]
+    first, second = plan(load_plan(other))[:2]
     write_record(other, failure(first))
     write_record(pair[0], failure(second))
     merge([pair[0], other], tmp_path / "C")
@@ -92,7 +92,7 @@ def test_done_wins_over_failed(pair, tmp_path):
 def test_done_wins_over_pruned_and_pruned_over_failed(pair, tmp_path):
     other = tmp_path / "again"
     shutil.copytree(pair[0], other)
-    first, second, third = plan(load_experiment(other))[-3:]
+    first, second, third = plan(load_plan(other))[-3:]
     for directory, trial in ((pair[0], first), (other, second), (other, third)):
         write_record(directory, record(trial, status="pruned", metrics={}))
     write_record(pair[0], failure(third))
@@ -103,13 +103,13 @@ def test_done_wins_over_pruned_and_pruned_over_failed(pair, tmp_path):
 
 def test_a_pruned_shard_and_a_whole_one_are_to_be_whole(pair, tmp_path):
     for directory, prune in ((pair[0], RUNGS), (pair[1], ())):
-        save_experiment(directory, load_experiment(directory).model_copy(update={"prune": prune}))
+        save_plan(directory, load_plan(directory).model_copy(update={"prune": prune}))
     assert merge(pair, tmp_path / "C").experiment.prune == ()
     assert merge(pair[:1], tmp_path / "D").experiment.prune == RUNGS
 
 
 def test_a_failed_record_that_is_done_elsewhere_by_now_is_replaced(pair, tmp_path):
-    trial = plan(load_experiment(pair[0]))[0]
+    trial = plan(load_plan(pair[0]))[0]
     good = read_record(record_path(pair[0], trial.id))
     write_record(pair[0], failure(trial))
     merge(pair, tmp_path / "C")
@@ -121,7 +121,7 @@ def test_a_failed_record_that_is_done_elsewhere_by_now_is_replaced(pair, tmp_pat
 def test_one_trial_with_two_results_is_refused(pair, tmp_path):
     other = tmp_path / "again"
     shutil.copytree(pair[0], other)
-    trial = plan(load_experiment(other))[1]
+    trial = plan(load_plan(other))[1]
     write_record(other, record(trial, 0.99))
     with pytest.raises(
         UsageError, match=rf"trial {trial.id} \(a, seed 0\) has different results .*linear_top1 0.1 and 0.99"
@@ -131,10 +131,8 @@ def test_one_trial_with_two_results_is_refused(pair, tmp_path):
 
 
 def test_other_settings_are_refused_by_name(pair, tmp_path):
-    experiment = load_experiment(pair[1])
-    save_experiment(
-        pair[1], experiment.model_copy(update={"shared": experiment.shared.model_copy(update={"epochs": 9})})
-    )
+    experiment = load_plan(pair[1])
+    save_plan(pair[1], experiment.model_copy(update={"shared": experiment.shared.model_copy(update={"epochs": 9})}))
     with pytest.raises(UsageError, match=r"no shards of one sweep .*epochs was 3, is 9"):
         merge(pair, tmp_path / "C")
     assert not (tmp_path / "C").exists()
@@ -143,11 +141,11 @@ def test_other_settings_are_refused_by_name(pair, tmp_path):
 def test_the_same_images_may_lie_elsewhere(tmp_path):
     pair = shard(tmp_path / "A", [0], data="folder:/here"), shard(tmp_path / "B", [1], data="folder:/there")
     merge(pair, tmp_path / "C")
-    assert load_experiment(tmp_path / "C").data == "folder:/here"
+    assert load_plan(tmp_path / "C").data == "folder:/here"
 
 
 def test_what_is_left_behind_is_said(pair, tmp_path):
-    first, second = plan(load_experiment(pair[0]))[:2]
+    first, second = plan(load_plan(pair[0]))[:2]
     record_path(pair[0], first.id).unlink()
     begin(pair[0], first)
     record_path(pair[0], second.id).write_text("{")

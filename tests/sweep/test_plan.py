@@ -8,7 +8,7 @@ from ablate.config.sweep import NamedOp, Search, Variant
 from ablate.console import clock
 from ablate.errors import UsageError
 from ablate.sweep.extend import extend
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.timing import remaining_seconds
 from tests.conftest import op_spec
 
@@ -51,8 +51,8 @@ def test_a_sweep_that_is_refused_today_can_still_be_read(experiment, tmp_path):
     """A supervised variant with a loss_scale: its keys are what they were, and asking for it anew is another sweep."""
     scaled = experiment.shared.model_copy(update={"objective": "supervised", "loss_scale": 2.0})
     variant = Variant(values={"objective": "supervised"}, shared=scaled)
-    save_experiment(tmp_path, experiment.model_copy(update={"variants": (variant,)}))
-    old = load_experiment(tmp_path)
+    save_plan(tmp_path, experiment.model_copy(update={"variants": (variant,)}))
+    old = load_plan(tmp_path)
     cells = [t.config for t in plan(old) if not t.reference]
     assert cells
     assert all(cell.key == scaled.model_copy(update={"composition": cell.composition}).key for cell in cells)
@@ -66,8 +66,8 @@ def test_sweep_file_round_trip_keeps_every_key(experiment, tmp_path, branches):
     if branches == "two":
         shared = experiment.shared.model_copy(update={"branches": "two", "base": None})
         experiment = experiment.model_copy(update={"shared": shared})
-    save_experiment(tmp_path, experiment)
-    loaded = load_experiment(tmp_path)
+    save_plan(tmp_path, experiment)
+    loaded = load_plan(tmp_path)
     assert loaded == experiment
     assert [t.id for t in plan(loaded)] == [t.id for t in plan(experiment)]
 
@@ -88,8 +88,8 @@ def test_a_sweep_planned_before_learns_how_often_its_ops_act(experiment, tmp_pat
     whole = extend(experiment, new, tmp_path)
     assert [op.acts for op in whole.ops] == [0.5, 0.5]
     assert [trial.id for trial in plan(whole)] == [trial.id for trial in plan(experiment)]
-    save_experiment(tmp_path, whole)
-    assert load_experiment(tmp_path) == whole
+    save_plan(tmp_path, whole)
+    assert load_plan(tmp_path) == whole
     before, after = (
         experiment.model_copy(update={"ops": (), "search": Search(ops=ops)}) for ops in (experiment.ops, named)
     )
@@ -107,10 +107,10 @@ def test_a_changed_setting_is_refused_with_the_difference(experiment, tmp_path):
 
 def test_not_a_sweep_directory(tmp_path):
     with pytest.raises(UsageError, match=r"has no sweep\.toml"):
-        load_experiment(tmp_path)
+        load_plan(tmp_path)
     (tmp_path / "sweep.toml").write_text("seeds = [")
     with pytest.raises(UsageError, match="is damaged"):
-        load_experiment(tmp_path)
+        load_plan(tmp_path)
 
 
 def test_remaining_seconds_lays_trials_out_over_workers():

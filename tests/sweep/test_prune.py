@@ -18,7 +18,7 @@ from ablate.launch.status import sweep_status
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
 from ablate.sweep.lease import Attempt, claim, running_directory
-from ablate.sweep.plan import load_experiment, plan, save_experiment
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import RUNGS, check_seeds, cost, go_on, kept, on_plateau, prune, short_of, told
 from ablate.sweep.record import parked_path, read_record, record_path, write_record
 from ablate.sweep.record import to_json as as_json
@@ -121,7 +121,7 @@ def test_a_cell_that_is_done_already_competes_and_keeps_its_record(tmp_path):
 def test_a_seed_that_is_new_to_a_pruned_cell_is_refused(tmp_path):
     two, three = (make_experiment(["a", "b"], n).model_copy(update={"prune": RUNGS}) for n in (2, 3))
     check_seeds(tmp_path, three)  # nothing there
-    save_experiment(tmp_path, two)
+    save_plan(tmp_path, two)
     trials = [t for t in plan(two) if not t.reference]
     for trial in trials:
         park(tmp_path, trial, 0.1 * (trial.label == "a"))
@@ -177,7 +177,7 @@ def test_a_trial_that_fails_in_the_end_takes_nobodys_place(tmp_path):
 
 def test_pruned_cells_show_no_accuracy_and_blank_their_rows_average(tmp_path):
     experiment = make_experiment(["a", "b"]).model_copy(update={"prune": RUNGS})
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     for trial in plan(experiment):
         pruned = trial.label == "b+a"
         history = ({"epoch": 1.0, "loss": 1.0, "knn_val_top1": 0.3},)
@@ -196,7 +196,7 @@ def test_pruned_cells_show_no_accuracy_and_blank_their_rows_average(tmp_path):
 def test_to_go_on_from_a_rung_is_no_interruption_to_the_page(tmp_path):
     experiment = make_experiment(["a", "b"]).model_copy(update={"prune": RUNGS})
     experiment = experiment.model_copy(update={"shared": experiment.shared.model_copy(update={"epochs": 8})})
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     for trial in plan(experiment):
         attempts = {"a": 3, "b": 4}.get(trial.label, 1)  # b was interrupted once, besides the two rungs
         history = tuple({"epoch": float(e), "loss": 1.0, "knn_val_top1": 0.3} for e in range(1, 9))
@@ -209,7 +209,7 @@ def test_to_go_on_from_a_rung_is_no_interruption_to_the_page(tmp_path):
 
 def test_status_says_who_waits_at_a_rung_and_promises_no_time(tmp_path):
     experiment = make_experiment(["a", "b"]).model_copy(update={"prune": RUNGS})
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     first, second, third, _ = (t for t in plan(experiment) if not t.reference)
     write_record(tmp_path, record(third, when="2026-01-01T00:00:00Z", timings={"total": 60.0}))
     park(tmp_path, first, 0.5)
@@ -245,7 +245,7 @@ def pruned(tiny_folder, cache, tmp_path_factory):
 @pytest.mark.slow
 def test_a_real_grid_is_pruned_at_both_rungs(pruned):
     out, done = pruned
-    found = {t.label: read_record(record_path(out, t.id)) for t in plan(load_experiment(out))}
+    found = {t.label: read_record(record_path(out, t.id)) for t in plan(load_plan(out))}
     lengths = sorted(len(r.history) for r in found.values() if r.reference is None)
     assert lengths == [1] * 5 + [4] * 3 + [8]
     assert sum(r.status == "pruned" for r in found.values()) == 8

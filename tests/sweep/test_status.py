@@ -13,7 +13,7 @@ from ablate.launch.status import sweep_status
 from ablate.report import write_report
 from ablate.report.text.live import print_status, watch_status
 from ablate.sweep.lease import running_directory
-from ablate.sweep.plan import plan, save_experiment
+from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.record import write_record
 from tests.support.running import begin
 from tests.support.sweeps import failure, make_experiment, record
@@ -23,7 +23,7 @@ NOBODY = 2**22 + 1  # above the largest process id
 
 def test_every_place(tmp_path):
     experiment = make_experiment(["a", "b", "c"])
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     trials = plan(experiment)
     write_record(tmp_path, record(trials[0]))
     write_record(tmp_path, failure(trials[1]))
@@ -53,7 +53,7 @@ def test_every_place(tmp_path):
 
 def test_of_many_failures_the_first_are_told(tmp_path):
     experiment = make_experiment(["a", "b", "c", "d", "e"])
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     for trial in plan(experiment):
         write_record(tmp_path, failure(trial))
     for text in (shown(tmp_path), reported(tmp_path)):
@@ -75,7 +75,7 @@ def reported(directory):
 
 
 def test_a_fresh_sweep_says_how_to_run_it(tmp_path):
-    save_experiment(tmp_path, make_experiment(["a"]))
+    save_plan(tmp_path, make_experiment(["a"]))
     console = Console(record=True, width=120)
     print_status(sweep_status(tmp_path), console)
     text = console.export_text()
@@ -85,7 +85,7 @@ def test_a_fresh_sweep_says_how_to_run_it(tmp_path):
 
 def test_unreadable_progress_counts_as_none(tmp_path):
     experiment = make_experiment(["a"])
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     trial = plan(experiment)[0]
     begin(tmp_path, trial)
     (running_directory(tmp_path, trial.id) / "progress.json").write_text("{")
@@ -96,7 +96,7 @@ def test_unreadable_progress_counts_as_none(tmp_path):
 
 def test_watching_goes_on_while_the_scheduler_does_not_answer(tmp_path, monkeypatch):
     experiment = make_experiment(["a"])
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     ids = tuple((trial.id,) for trial in plan(experiment))
     array = Array(name="ablate-x", first=0, count=2, job_id="17")
     submission = Submission(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ablate.launch import local as run
 from ablate.launch.status import sweep_status
-from ablate.sweep.plan import plan, save_experiment
+from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.progress import running_directory
 from ablate.sweep.record import record_path, write_record
 from ablate.sweep.survey import survey
@@ -41,7 +41,7 @@ def test_every_record_has_its_place(tmp_path):
 
 def test_what_is_not_there_is_not_asked_for_one_by_one(tmp_path, monkeypatch):
     experiment = make_experiment(["a", "b"], seeds=4)
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     write_record(tmp_path, record(plan(experiment)[0]))
     opened: list[Path] = []
     read_bytes = Path.read_bytes

@@ -10,13 +10,13 @@ import threading
 import pytest
 import torch
 
-from ablate.config.sweep import Experiment, NamedOp
+from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.data import prepare
 from ablate.launch import worker
 from ablate.ops import parse_op, spec
 from ablate.simclr.trainer import Trainer
 from ablate.sweep.lease import Attempt, last_attempt, running_directory
-from ablate.sweep.plan import plan, save_experiment
+from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.record import read_record, record_path
 from tests.support.reevaluation import config
 
@@ -27,7 +27,7 @@ def trials(tiny_folder, cache, tmp_path):
     images = prepare(f"folder:{tiny_folder}", cache=cache, image_size=16)
     shared = config(images).model_copy(update={"composition": ()})
     crop = NamedOp(label="crop", op=spec(parse_op("crop")))
-    experiment = Experiment(
+    experiment = SweepPlan(
         data=f"folder:{tiny_folder}",
         seeds=(0, 1),
         ops=(crop,),
@@ -35,7 +35,7 @@ def trials(tiny_folder, cache, tmp_path):
         references=(),
         shared=shared,
     )
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     return plan(experiment)
 
 

@@ -14,7 +14,7 @@ from ablate.launch.slurm import cluster
 from ablate.launch.slurm.past import past, submissions
 from ablate.launch.slurm.submission import forget_cancelling, note_cancelling
 from ablate.sweep.again import completing
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.survey import survey
 
 
@@ -27,7 +27,7 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
         UsageError: it is not a sweep's directory; it would have to be confirmed, and nobody can be asked.
         ClusterTrouble: the scheduler does not do it.
     """
-    experiment = load_experiment(directory)
+    experiment = load_plan(directory)
     earlier = submissions(directory)
     users = {cluster.me(), *(submission.user for submission in earlier)}
     jobs = past(earlier, cluster.queue(users, tell=lambda s: say(console, s, "yellow"))).jobs if earlier else []

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.config.slurm import Slurm
-from ablate.config.sweep import Experiment
+from ablate.config.sweep import SweepPlan
 from ablate.console import clock, counted, say, say_as_it_is
 from ablate.launch.dry_run import measured, print_plan
 from ablate.launch.slurm import cluster
@@ -22,7 +22,7 @@ from ablate.sweep.survey import State
 from ablate.sweep.timing import REPRESENTATIVE
 
 
-def show_submission(directory: Path, experiment: Experiment, cache: Path, retry_failed: bool, console: Console) -> None:
+def show_submission(directory: Path, experiment: SweepPlan, cache: Path, retry_failed: bool, console: Console) -> None:
     """Print the plan, the jobs, the batch script of the first array, and what it all costs.
 
     Raises:
@@ -53,7 +53,7 @@ def show_submission(directory: Path, experiment: Experiment, cache: Path, retry_
     _show_cost(experiment, slurm, state, len(waiting), len(packing.packs), cache, console)
 
 
-def _cluster(directory: Path, experiment: Experiment, console: Console) -> tuple[set[str], Limits]:
+def _cluster(directory: Path, experiment: SweepPlan, console: Console) -> tuple[set[str], Limits]:
     """The trials that are queued or at work, and the limits; without a scheduler, neither."""
     assert experiment.slurm is not None
     if not cluster.is_here():
@@ -68,7 +68,7 @@ def _cluster(directory: Path, experiment: Experiment, console: Console) -> tuple
 
 
 def _show_cost(
-    experiment: Experiment, slurm: Slurm, state: State, waiting: int, jobs: int, cache: Path, console: Console
+    experiment: SweepPlan, slurm: Slurm, state: State, waiting: int, jobs: int, cache: Path, console: Console
 ) -> None:
     """Hours of GPUs, or of cores where there are none: what is to be expected, and what is asked for."""
     shared = experiment.shared

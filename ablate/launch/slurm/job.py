@@ -22,7 +22,7 @@ import torch
 
 from ablate.config.base import Model
 from ablate.config.slurm import Slurm
-from ablate.config.sweep import Experiment, Trial
+from ablate.config.sweep import SweepPlan, Trial
 from ablate.files import write_atomically
 from ablate.launch.nodes import ADDRESS, NODES, Order, follow
 from ablate.launch.pool import LocalLauncher
@@ -31,7 +31,7 @@ from ablate.launch.slurm import cluster
 from ablate.launch.slurm.resources import side_by_side
 from ablate.launch.slurm.submission import JOBS, Submission, read_submission
 from ablate.sweep.lease import STALE, Attempt, is_alive, job_id, last_attempt
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.prune import short_of
 from ablate.sweep.record import Failure, failed_from_outside, write_record
 
@@ -58,7 +58,7 @@ class Job:
         """Run the pack's trials to records."""
         directory = Path(self.directory)
         submission = read_submission(directory, self.token)
-        experiment = load_experiment(directory)
+        experiment = load_plan(directory)
         watchman = Watchman(submission.slurm)
         wanted = set(submission.packs[self.number])
         trials = [trial for trial in plan(experiment) if trial.id in wanted]
@@ -160,7 +160,7 @@ class Watchman:
 
 
 def _launcher(
-    directory: Path, submission: Submission, experiment: Experiment, number: int, watchman: Watchman
+    directory: Path, submission: Submission, experiment: SweepPlan, number: int, watchman: Watchman
 ) -> LocalLauncher:
     slurm, shared = submission.slurm, experiment.shared
     count = side_by_side(slurm, shared)
@@ -206,7 +206,7 @@ def _address() -> str:
     return f"{submitit.JobEnvironment().hostnames[0]}:{20000 + int(os.environ['SLURM_JOB_ID']) % 20000}"
 
 
-def _follow(directory: Path, submission: Submission, experiment: Experiment) -> None:
+def _follow(directory: Path, submission: Submission, experiment: SweepPlan) -> None:
     """A further node of a job: start processes of trials as the first node says."""
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # the first node acts upon it
     ended = []

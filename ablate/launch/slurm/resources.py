@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ablate.config.experiment import ExperimentFile
+from ablate.config.experiment import Experiment
 from ablate.config.option import flag
 from ablate.config.slurm import Slurm
-from ablate.config.sweep import Experiment
+from ablate.config.sweep import SweepPlan
 from ablate.config.trial import TrialConfig
 from ablate.errors import UsageError, expanded, unknown
-from ablate.sweep.plan import SWEEP_FILE, load_experiment
+from ablate.sweep.plan import SWEEP_FILE, load_plan
 
 OWN = {
     **{name: flag for name in ("partition", "account", "qos", "time", "constraint", "nodes") for flag in [f"--{name}"]},
@@ -67,7 +67,7 @@ def gather(flags: Mapping[str, Any], directory: Path) -> JobSettings:
     sources = [_user_file()]
     device = None
     if (directory / SWEEP_FILE).is_file():
-        experiment = load_experiment(directory)
+        experiment = load_plan(directory)
         device = experiment.shared.device
         if experiment.slurm:
             sources.append((f"in {directory / SWEEP_FILE}", _chosen(experiment.slurm, experiment)))
@@ -103,14 +103,14 @@ def _user_file() -> tuple[str, dict[str, Any]]:
     return f"in {path}", content
 
 
-def _chosen(slurm: Slurm, experiment: Experiment) -> dict[str, Any]:
+def _chosen(slurm: Slurm, experiment: SweepPlan) -> dict[str, Any]:
     """``slurm`` without defaults, so that the user's file counts, and without numbers that follow from others."""
     followed = {name: getattr(_completed(slurm, {}, experiment.shared), name) for name in DERIVED}
     unchosen = Slurm().model_dump() | followed
     return {name: value for name, value in slurm.model_dump().items() if value != unchosen[name]}
 
 
-def device_there(wish: ExperimentFile, jobs: JobSettings) -> Literal["cpu", "cuda"]:
+def device_there(wish: Experiment, jobs: JobSettings) -> Literal["cpu", "cuda"]:
     """What trials of jobs train on where ``wish`` leaves it open; the login node's hardware does not tell.
 
     GPUs where some are asked for; else what the sweep trains on already; else, where nothing is said of GPUs, a trial

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.config.slurm import Slurm
-from ablate.config.sweep import Experiment, Trial
+from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import clock, command, counted, say
 from ablate.errors import UsageError
 from ablate.files import names_in, tail, write_atomically
@@ -33,7 +33,7 @@ from ablate.launch.slurm.submission import Array, Submission, submission_path, w
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.lease import Attempt, holder, last_attempt
 from ablate.sweep.lock import sole_user
-from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan, save_experiment
+from ablate.sweep.plan import SWEEP_FILE, load_plan, plan, save_plan
 from ablate.sweep.prune import check_seeds, short_of
 from ablate.sweep.record import MEMORY_ADVICE, OUT_OF_MEMORY, Failure, failed_from_outside, write_record
 from ablate.sweep.survey import summary, survey
@@ -42,7 +42,7 @@ from ablate.sweep.withdrawal import take_back
 
 def submit_sweep(
     directory: Path,
-    experiment: Experiment,
+    experiment: SweepPlan,
     cache: Path,
     retry_failed: bool,
     console: Console,
@@ -63,7 +63,7 @@ def submit_sweep(
     check_name(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with sole_user(directory):
-        before = load_experiment(directory).slurm if (directory / SWEEP_FILE).is_file() else None
+        before = load_plan(directory).slurm if (directory / SWEEP_FILE).is_file() else None
         experiment = merge_with_existing(directory, experiment)
         assert experiment.slurm is not None
         check_seeds(directory, experiment)
@@ -82,17 +82,17 @@ def submit_sweep(
             say(console, f"of these, {len(to_run) - len(waiting)} queued or running already")
         if not waiting:
             say(console, "nothing to submit")
-            save_experiment(directory, experiment)
+            save_plan(directory, experiment)
             take_back(directory, undone, console)
             return 1 if state.failed and not undone else 0
         packing = arrange(waiting, experiment, limits_for(experiment.slurm, now.mine, now.tell))
         submission = draw_up(directory, experiment.slurm, cache, packing, until)
-        save_experiment(directory, experiment)
+        save_plan(directory, experiment)
         take_back(directory, undone, console)
         try:
             return _submit(directory, submission, packing, now.tell, console)
         except UsageError:
-            save_experiment(directory, experiment.replace(slurm=before))
+            save_plan(directory, experiment.replace(slurm=before))
             raise
 
 
@@ -206,7 +206,7 @@ def limits_for(slurm: Slurm, mine: int, tell: cluster.Tell, patience: float | No
     return Limits(Limits.array_size if site.array_size is None else site.array_size, room)
 
 
-def arrange(waiting: list[str], experiment: Experiment, limits: Limits) -> Packing:
+def arrange(waiting: list[str], experiment: SweepPlan, limits: Limits) -> Packing:
     """Which trials go into which jobs."""
     assert experiment.slurm is not None
     slurm = experiment.slurm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.sweep.plan import SWEEP_FILE, load_experiment, plan
+from ablate.sweep.plan import SWEEP_FILE, load_plan, plan
 from ablate.sweep.record import read_records
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def load_results(directory: str | Path) -> pd.DataFrame:
     if not any((directory / name).exists() for name in (SWEEP_FILE, "trials")):
         raise FileNotFoundError(f"{directory} holds neither {SWEEP_FILE} nor trials/")
     records, _ = read_records(directory)
-    experiment = load_experiment(directory) if (directory / SWEEP_FILE).exists() else None
+    experiment = load_plan(directory) if (directory / SWEEP_FILE).exists() else None
     planned = [trial.id for trial in plan(experiment)] if experiment else []
     place = {name: number for number, name in enumerate(dict.fromkeys(planned))}
     ordered = sorted(records.values(), key=lambda record: (place.get(record.id, len(place)), record.id))

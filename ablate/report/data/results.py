@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ablate.config.measure import Measure, reason
-from ablate.config.sweep import Experiment, Trial
+from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import command, counted
 from ablate.errors import unknown
 from ablate.report.data.grid import Grid, grid_of, lacking, sweep_rows
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import TrialResult, read_records
 
 POINTS = 40  # of a training curve: as many as a small plot can show
@@ -27,7 +27,7 @@ class Sweep:
     """
 
     directory: Path
-    experiment: Experiment
+    experiment: SweepPlan
     trials: list[Trial]
     records: dict[str, TrialResult]
     damaged: list[Path]
@@ -120,7 +120,7 @@ def read_sweep(directory: str | Path, measure: Measure | None = None) -> Sweep:
     directory = Path(directory)
     if measure is not None and measure not in get_args(Measure):
         raise unknown("metric", str(measure), get_args(Measure))
-    experiment = load_experiment(directory)
+    experiment = load_plan(directory)
     trials = plan(experiment)
     records, damaged = read_records(directory, trials, points=POINTS)
     rows = sweep_rows(trials, records)
@@ -129,12 +129,12 @@ def read_sweep(directory: str | Path, measure: Measure | None = None) -> Sweep:
     return Sweep(directory, experiment, trials, records, damaged, grid, told)
 
 
-def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: Experiment) -> Grid:
+def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: SweepPlan) -> Grid:
     return grid_of(rows, measure, experiment.class_counts, {op.label: op.acts for op in experiment.ops})
 
 
 def _measured(
-    directory: Path, experiment: Experiment, asked: Measure | None, rows: list[dict[str, Any]]
+    directory: Path, experiment: SweepPlan, asked: Measure | None, rows: list[dict[str, Any]]
 ) -> tuple[str, ...]:
     """Which accuracy chooses, and why; empty for top-1 by the rule, or by a sweep that knows no other."""
     measure = asked or experiment.measure

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from ablate.config.slurm import Slurm
-from ablate.config.sweep import Experiment
+from ablate.config.sweep import SweepPlan
 from ablate.launch.slurm import cluster
 from ablate.launch.slurm.job import Job
 from ablate.launch.slurm.past import submissions
@@ -27,7 +27,7 @@ class Sweep:
     """A sweep that is submitted from this process; ``said`` is what the last command printed."""
 
     directory: Path
-    experiment: Experiment
+    experiment: SweepPlan
     said: str = ""
     trials: list[str] = field(default_factory=list)
 

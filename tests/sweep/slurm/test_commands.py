@@ -14,7 +14,7 @@ from ablate.launch.slurm import cluster
 from ablate.launch.slurm.cancel import cancel_sweep
 from ablate.launch.slurm.dry_run import show_submission
 from ablate.launch.slurm.submission import was_cancelled
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.progress import log_path
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS
@@ -35,7 +35,7 @@ def test_a_sweep_is_submitted_and_left(grid, fake_slurm, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "2 trials; 2 to run" in done.stdout
     assert "submitted 2 jobs for 2 trials: 4001 (partition main, CPUs only, 1 core, up to 1 h 00 min)" in done.stdout
-    experiment = load_experiment(tmp_path / "out")
+    experiment = load_plan(tmp_path / "out")
     assert (experiment.shared.device, experiment.slurm.setup) == ("cpu", ("module load x",))
     assert not (tmp_path / "out" / "report").exists()
     assert "nothing to submit" in grid("--launcher", "slurm").stdout
@@ -45,7 +45,7 @@ def test_the_login_node_needs_no_gpu(grid, fake_slurm, tmp_path):
     done = grid("--launcher", "slurm", "--gpus", "2", "--per-gpu", "2")
     assert done.returncode == 0, done.stderr
     assert "(the default partition, 2 GPUs, 4 cores" in done.stdout
-    experiment = load_experiment(tmp_path / "out")
+    experiment = load_plan(tmp_path / "out")
     assert (experiment.shared.device, experiment.shared.precision) == ("cuda", "bfloat16")
     assert "#SBATCH --gpus-per-node=2\n" in fake_slurm.jobs()[0]["script"]
     assert "nothing to submit" in grid("--launcher", "slurm").stdout, "it trains on what it trained on before"
@@ -63,7 +63,7 @@ def test_the_login_node_needs_no_gpu(grid, fake_slurm, tmp_path):
 def test_what_trials_train_on(grid, tmp_path, flags, device, gpus):
     done = grid("--launcher", "slurm", *flags)
     assert done.returncode == 0, done.stderr
-    experiment = load_experiment(tmp_path / "out")
+    experiment = load_plan(tmp_path / "out")
     assert (experiment.shared.device, experiment.slurm.gpus) == (device, gpus)
 
 
@@ -246,5 +246,5 @@ def test_the_settings_are_in_the_sweeps_file(sweep, fake_slurm):
     sweep.submit(partition="main", extra={"nice": 5})
     content = (sweep.directory / "sweep.toml").read_text()
     assert "[slurm]" in content
-    assert load_experiment(sweep.directory).slurm.extra == {"nice": 5}
+    assert load_plan(sweep.directory).slurm.extra == {"nice": 5}
     assert json.loads(next(sweep.directory.glob("jobs/*.json")).read_text())["slurm"]["partition"] == "main"

@@ -17,7 +17,7 @@ from ablate.launch.nodes import ADDRESS, NODES
 from ablate.launch.slurm import cluster, job
 from ablate.launch.slurm.job import BEGAN, HURRY, LEAST, Ended, Job, Watchman
 from ablate.sweep.lease import STALE, Attempt, claim, last_attempt, running_directory
-from ablate.sweep.plan import load_experiment, plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import read_record, read_records, record_path
 from ablate.trial.context import Context
 from ablate.trial.run import execute
@@ -349,7 +349,7 @@ def trained_here(cache, tmp_path):
     """Trains a sweep's trials in this process, one after the other: the results that Slurm's are to equal."""
 
     def run(out):
-        experiment, directory = load_experiment(out), tmp_path / "here"
+        experiment, directory = load_plan(out), tmp_path / "here"
         data = read_entry(cache, experiment.shared.data.fingerprint)
         for trial in plan(experiment):
             with claim(directory, trial.id) as lease:

@@ -13,7 +13,7 @@ from ablate.launch.slurm.dry_run import show_submission
 from ablate.launch.slurm.submission import note_cancelling
 from ablate.launch.status import sweep_status
 from ablate.sweep.lease import running_directory
-from ablate.sweep.plan import plan, save_experiment
+from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.prune import RUNGS
 from ablate.sweep.record import read_record, record_path, write_record
 from tests.support.parking import park
@@ -73,7 +73,7 @@ class Jobs:
         monkeypatch.setattr(launch, "looks", lambda directory, every: iter(()))
 
     def submit(self, directory, experiment, cache, retry_failed, console, *, until):
-        save_experiment(directory, experiment)
+        save_plan(directory, experiment)
         for trial in plan(experiment):
             path = record_path(directory, trial.id)
             aside = {"failed": retry_failed, "pruned": not experiment.prune, "done": False}
@@ -185,7 +185,7 @@ def test_without_sweep_the_same_command_trains_the_rest(tmp_path, experiment, mo
 def test_a_dry_run_counts_what_is_retried_and_what_was_pruned(sweep, fake_slurm, monkeypatch):
     monkeypatch.setattr("ablate.launch.slurm.dry_run.measured", lambda *_: Estimate(3600.0, "measured"))
     trials = plan(sweep.experiment)
-    save_experiment(sweep.directory, sweep.experiment)
+    save_plan(sweep.directory, sweep.experiment)
     for trial in trials[:-2]:
         write_record(sweep.directory, record(trial))
     write_record(sweep.directory, failure(trials[-2]))
@@ -197,7 +197,7 @@ def test_a_dry_run_counts_what_is_retried_and_what_was_pruned(sweep, fake_slurm,
 
 
 def test_whoever_watches_knows_that_somebody_waits_for_the_jobs(tmp_path, experiment):
-    save_experiment(tmp_path, experiment)
+    save_plan(tmp_path, experiment)
     with launch.training_there(tmp_path, tmp_path, False, Console(quiet=True)):
         status = sweep_status(tmp_path)
         assert status.is_idle

@@ -8,7 +8,7 @@ from ablate.config.slurm import Slurm
 from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.errors import UsageError
 from ablate.launch.slurm.resources import gather, refuse_without_slurm, resources, side_by_side
-from ablate.sweep.plan import load_experiment, save_experiment
+from ablate.sweep.plan import load_plan, save_plan
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_flags_come_before_the_sweep_before_the_users_file(resolved, experiment,
     user_file.write_text('partition = "mine"\nqos = "low"\n[slurm]\naccount = "lab"\ntime = "2:00:00"\n')
     assert resolved(config()).partition == "mine"
     (tmp_path / "sweep").mkdir()
-    save_experiment(tmp_path / "sweep", experiment.model_copy(update={"slurm": Slurm(partition="theirs", qos="high")}))
+    save_plan(tmp_path / "sweep", experiment.model_copy(update={"slurm": Slurm(partition="theirs", qos="high")}))
     slurm = resolved(config(), partition="now", memory="4GB")
     assert (slurm.partition, slurm.qos, slurm.account, slurm.memory) == ("now", "high", "lab", "4G")
     assert slurm.time == 120, "not the default that the sweep was submitted with"
@@ -73,10 +73,10 @@ def test_what_follows_from_other_numbers_goes_on_following(resolved, experiment,
     for workers, cpus in ((2, 2), (4, 4)):
         slurm = resolved(config(), workers=workers)
         assert slurm.cpus == cpus
-        save_experiment(tmp_path / "sweep", experiment.model_copy(update={"slurm": slurm}))
-    assert load_experiment(tmp_path / "sweep").slurm == slurm
+        save_plan(tmp_path / "sweep", experiment.model_copy(update={"slurm": slurm}))
+    assert load_plan(tmp_path / "sweep").slurm == slurm
     slurm = resolved(config(), cpus=7)
-    save_experiment(tmp_path / "sweep", experiment.model_copy(update={"slurm": slurm}))
+    save_plan(tmp_path / "sweep", experiment.model_copy(update={"slurm": slurm}))
     assert resolved(config(), workers=2).cpus == 7
 
 

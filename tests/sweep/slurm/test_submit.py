@@ -13,7 +13,7 @@ from ablate.errors import UsageError
 from ablate.launch.slurm import cluster, submit
 from ablate.launch.slurm.cluster import ClusterTrouble
 from ablate.sweep.lease import Attempt, claim
-from ablate.sweep.plan import load_experiment
+from ablate.sweep.plan import load_plan
 from ablate.sweep.progress import running_directory
 
 COMMANDS = ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sacctmgr", "srun", "sinfo")
@@ -32,7 +32,7 @@ def test_one_array_holds_every_trial_and_says_so(sweep, fake_slurm):
     assert [trial for pack in submission.packs for trial in pack] == sweep.trials
     assert [(array.first, array.count, array.job_id) for array in submission.arrays] == [(0, 10, "4001")]
     assert job["name"] == submission.arrays[0].name == f"ablate-my_sweep-{submission.token}-0"
-    assert load_experiment(sweep.directory).slurm == sweep.experiment.slurm
+    assert load_plan(sweep.directory).slurm == sweep.experiment.slurm
     assert sweep.pickles() == sorted(f"4001_{n}_submitted.pkl" for n in range(10))
 
 
@@ -342,7 +342,7 @@ def test_what_sbatch_refuses_is_said_in_its_words_and_leaves_nothing(sweep, fake
     for word in [*words, "nothing was submitted"]:
         assert word in str(error.value)
     assert not list(sweep.directory.glob("jobs/*"))
-    assert load_experiment(sweep.directory).slurm is None
+    assert load_plan(sweep.directory).slurm is None
 
 
 def test_a_partition_that_there_is_not_and_a_time_that_it_does_not_allow(sweep, fake_slurm):
