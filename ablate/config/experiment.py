@@ -17,7 +17,7 @@ from ablate.config.base import LARGEST_SEED, Branches, Model
 from ablate.config.option import GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.config.settable import SETTABLE, schema_of
 from ablate.config.trial import Reference
-from ablate.errors import UsageError, expanded, nearest, unknown
+from ablate.errors import UsageError, expanded, nearest, sentence, unknown
 
 Scalar = bool | int | float | str | list[float]
 Values = list[Scalar] | dict[str, Scalar | dict[str, Scalar]]
@@ -382,29 +382,8 @@ def validated(content: Mapping[str, Any], place: str = "") -> Experiment:
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
-        raise UsageError(f"{place}: {_sentence(error)}" if place else _sentence(error)) from None
-
-
-def _sentence(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    parts = [str(part) for part in problem["loc"]]
-    name = parts[0] if parts else ""
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        allowed = list(Experiment.model_fields)
-        return f"unknown key {name!r}; allowed: {', '.join(allowed)}{nearest(name, allowed)}"
-    if problem["type"] == "value_error":
-        return message
-    if name == "set" and len(parts) > 1:
-        scalar = "a number, a word, true or false, or a list of numbers"
-        return f"{parts[1]}: a setting is {scalar}, not {problem['input']!r}"
-    kinds = {"list", "dict", "bool", "int", "float", "str"}  # of a union, which pydantic names too
-    where = ".".join(part for part in parts if part.replace(".", "").isidentifier() and part not in kinds) or name
-    value = problem["input"]
-    if problem["type"] == "literal_error":
-        near = nearest(str(value), problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "))
-        return f"{where} must be {problem['ctx']['expected']}, not {value!r}{near}"
-    return f"{where}: {message[0].lower()}{message[1:]}, not {value!r}"
+        told = sentence(error, kind="key", allowed=list(Experiment.model_fields))
+        raise UsageError(f"{place}: {told}" if place else told) from None
 
 
 HEADER = "# {command}\n# The last command in this directory, as an experiment file: ablate run FILE\n\n"

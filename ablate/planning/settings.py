@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from ablate.compiled import check_compiler, has_compiler
 from ablate.config.experiment import DEVICES, Experiment
@@ -22,7 +22,7 @@ from ablate.config.sweep import NamedOp
 from ablate.config.trial import MAX_SIZE, MIN_SIZE, WIDTHS, DataIdentity, Encoder, Optimiser, TrialConfig
 from ablate.data import DataSet, native_size
 from ablate.distributed import World
-from ablate.errors import UsageError, nearest, unknown
+from ablate.errors import UsageError, sentence, unknown
 from ablate.ops import Op, parse_composition, parse_op, rehearse, spec, split_list, to_string
 from ablate.ops.composition import Composition
 from ablate.ops.kornia_adapter import KorniaOp
@@ -124,7 +124,7 @@ def shared_config(wish: Experiment, data: DataIdentity, elsewhere: Device | None
             **content,
         )
     except ValidationError as error:
-        raise UsageError(explain(error)) from None
+        raise UsageError(sentence(error, allowed=sorted(SETTABLE))) from None
     if elsewhere is None:
         _check_hardware(config)
     return _with_code(config)
@@ -378,18 +378,3 @@ def _check_hardware(config: TrialConfig) -> None:
         raise UsageError("this CPU build has no bfloat16 kernels; allowed precision here: float32")
     if config.device == "cpu" and not torch.cpu._is_avx512_bf16_supported():
         raise UsageError("this CPU has no bfloat16 instructions (it would be slower); allowed precision here: float32")
-
-
-def explain(error: ValidationError) -> str:
-    """The first problem of a validation error in one sentence, with what is allowed and the nearest match."""
-    problem = error.errors()[0]
-    name = ".".join(str(part) for part in problem["loc"])
-    value, message = problem["input"], problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "literal_error":
-        allowed = problem["ctx"]["expected"]
-        words = re.findall("'(.+?)'", allowed)
-        return f"{name} must be {allowed}, not {value!r}{nearest(str(value), words)}"
-    if problem["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}{nearest(name, SETTABLE)}"
-    shown = "" if isinstance(value, dict | BaseModel) else f", not {value!r}"
-    return f"{name or 'configuration'}: {message[0].lower()}{message[1:]}{shown}"

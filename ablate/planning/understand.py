@@ -17,12 +17,12 @@ from ablate.config.sweep import NamedComposition, NamedOp, Rung, Search, SweepPl
 from ablate.config.trial import TrialConfig
 from ablate.console import counted
 from ablate.data import DataSet
-from ablate.errors import UsageError, nearest
+from ablate.errors import UsageError, nearest, sentence
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
 from ablate.ops import from_spec, parse_op, spec, to_string
 from ablate.planning.images import as_they_act
 from ablate.planning.request import sized_as_before
-from ablate.planning.settings import Device, explain, named_ops, op_defaults, parse_one, trial_config, validate
+from ablate.planning.settings import Device, named_ops, op_defaults, parse_one, trial_config, validate
 from ablate.sweep.plan import cell_label, pairs
 from ablate.sweep.prune import RUNGS
 from ablate.trial.encoders import check_keep
@@ -144,7 +144,7 @@ def search_of(
     try:
         found = Search(ops=ops, max_length=max_length, sampler=sampler, seed=seed, batch=batch, **ranges)
     except ValidationError as error:
-        raise UsageError(f"--{explain(error)}") from None
+        raise UsageError(f"--{sentence(error)}") from None
     check(found)
     for op in found.ops:
         for name, bounds in tuned(found, op).items():

@@ -20,7 +20,7 @@ from ablate.config.option import flag
 from ablate.config.slurm import Slurm
 from ablate.config.sweep import SweepPlan
 from ablate.config.trial import TrialConfig
-from ablate.errors import UsageError, expanded, unknown
+from ablate.errors import UsageError, expanded, sentence, unknown
 from ablate.sweep.plan import SWEEP_FILE, load_plan
 
 OWN = {
@@ -133,7 +133,7 @@ def resources(asked: JobSettings, config: TrialConfig) -> Slurm:
     try:
         slurm = Slurm.model_validate(asked.values)
     except ValidationError as error:
-        raise UsageError(_sentence(error, asked)) from None
+        raise UsageError(sentence(error, places=asked.places)) from None
     slurm = slurm.model_copy(update={"extra": _checked_extra(slurm.extra)})
     if config.world_size % slurm.nodes:
         processes = "process" if config.world_size == 1 else "processes"
@@ -202,16 +202,6 @@ def _checked_extra(extra: Mapping[str, str | int | bool]) -> dict[str, str | int
         if not re.fullmatch(r"[a-z][a-z0-9-]+", name):
             raise UsageError(f"--sbatch takes NAME=VALUE with sbatch's long option names, not {name!r}")
     return dict(extra)
-
-
-def _sentence(error: ValidationError, asked: JobSettings) -> str:
-    problem = error.errors()[0]
-    name = str(problem["loc"][0])
-    message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    place = asked.places.get(name, name)
-    if name == "extra":
-        return f"{place}: {problem['loc'][1]} must be one line of text, a whole number, or true where it has no value"
-    return f"{place}: {message[0].lower()}{message[1:]}, not {problem['input']!r}"
 
 
 def refuse_without_slurm(flags: Mapping[str, Any]) -> None:
