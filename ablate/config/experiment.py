@@ -382,7 +382,12 @@ def validated(content: Mapping[str, Any], place: str = "") -> Experiment:
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
-        told = sentence(error, kind="key", allowed=list(Experiment.model_fields))
+        problem = error.errors()[0]
+        if problem["loc"][:1] == ("set",) and len(problem["loc"]) > 1:  # a union, of which pydantic would name a member
+            scalar = "a number, a word, true or false, or a list of numbers"
+            told = f"{problem['loc'][1]}: a setting is {scalar}, not {problem['input']!r}"
+        else:
+            told = sentence(error, kind="key", allowed=list(Experiment.model_fields))
         raise UsageError(f"{place}: {told}" if place else told) from None
 
 
