@@ -28,10 +28,10 @@ demo: $(STAMP)
 	@echo "heatmap: results/demo/report/heatmap.png"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow and not browser and not slurm" -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow and not browser and not slurm" -n 4 --dist loadscope --no-loadscope-reorder
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -m slow -n 4 --dist loadscope --no-loadscope-reorder
 
 test-browser: $(STAMP)
 	tests/browser/install
@@ -39,7 +39,7 @@ test-browser: $(STAMP)
 
 test-slurm: $(STAMP)
 	tests/slurm/install
-	$(BIN)/python -m pytest -m slurm tests/slurm -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m slurm tests/slurm -n 3 --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -162,7 +162,7 @@ def test_killed_after_a_checkpoint_within_an_epoch(made, saved, tmp_path, monkey
 
 KILLED = """
 import os, sys
-import ablate.trial
+import ablate.trial.attempt
 from ablate.simclr.trainer import Trainer
 from tests.support.interruptions import run
 

@@ -48,7 +48,7 @@ def test_one_at_a_time_and_the_holder_is_named(tmp_path, monkeypatch):
 RACE = """
 import sys
 from pathlib import Path
-from ablate.lease import Held, claim
+from ablate.sweep.lease import Held, claim
 print("ready", flush=True)
 sys.stdin.readline()
 try:
