@@ -1,4 +1,4 @@
-"""Data sets: the embedded glyphs, the official formats of CIFAR and STL-10, folders of one's own images."""
+"""Data sets: the embedded glyphs, CIFAR and STL-10 in their official formats, and folders of your own images."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: the processes that decode need no torch, whose import costs each of them seconds."""
+    """Import a public name on its first use.
+
+    The processes that decode images do not need torch, and importing torch would cost each of them seconds.
+    """
     if name not in _HOME:
         raise AttributeError(f"module 'ablate.data' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)

@@ -1,9 +1,10 @@
-"""The cache of decoded images: whether a source's entry is there, and how it comes to be, once, under a lock.
+"""The cache of decoded images: find the entry of a source, or build it once, under a lock.
 
-``<cache>/sets/<fingerprint>/`` holds an entry. ``<cache>/staging/<signature>/`` is an entry in the making; an
-interrupted one goes on from there. ``<cache>/index/`` remembers which entry a source had, with the manifest (names,
-sizes, times) that it had then, and which entry images of such names and sizes had: contents are hashed again only where
-the manifest changed, and decoded again only where the hashes did.
+``<cache>/sets/<fingerprint>/`` holds a finished entry. ``<cache>/staging/<signature>/`` holds an entry that is being
+built; after an interruption, building continues from there. ``<cache>/index/`` records two things: the entry that each
+source had, with the manifest (names, sizes, times) of its files at that time, and the entry that images with the same
+names and sizes had. Contents are hashed again only if the manifest changed, and decoded again only if the hashes
+changed.
 """
 
 from __future__ import annotations
@@ -27,28 +28,39 @@ from ablate.files import write_atomically
 
 
 class Source(Protocol):
-    """Where a data set comes from."""
+    """The place that a data set comes from."""
 
     identity: str
-    """What the user named and how it is prepared."""
+    """The name that the user gave, and how the data is prepared."""
     notes: tuple[str, ...]
-    """Sentences about what was left out, told by names alone."""
+    """Sentences about files that were left out because of their names."""
 
     def signature(self) -> str:
-        """Equal for equal images, by all that can be told without reading them."""
+        """Return a name that is equal for equal images, as far as this can be told without reading them."""
 
     def manifest(self) -> str:
-        """Changes whenever the files may have changed; cheap."""
+        """Return a text that changes whenever the files may have changed; this is cheap."""
 
     def fingerprint(self, like: Mapping[str, Any]) -> str:
-        """Names content, split and preparation; may read everything. ``like``: what an entry of equal images says."""
+        """Return the name of the content, the split and the preparation; this may read every file.
+
+        Args:
+            like: the metadata of an entry that was made from equal images.
+        """
 
     def write(self, writer: Writer, progress: Progress) -> str:
-        """Decode into ``writer``, going on from what is there; returns the fingerprint of what was read."""
+        """Decode the images into ``writer``, continuing from any parts that are already there.
+
+        Returns:
+            The fingerprint of the files that were read.
+        """
 
 
 def cache_dir(flag: str | Path | None) -> Path:
-    """``flag``, else ``$ABLATE_CACHE``, else ``$XDG_CACHE_HOME/ablate``, else ``~/.cache/ablate``; absolute."""
+    """Return the absolute path of the cache directory.
+
+    It is ``flag`` if given, else ``$ABLATE_CACHE``, else ``$XDG_CACHE_HOME/ablate``, else ``~/.cache/ablate``.
+    """
     if flag or (flag := os.environ.get("ABLATE_CACHE")):
         return expanded(str(flag)).absolute()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -56,7 +68,12 @@ def cache_dir(flag: str | Path | None) -> Path:
 
 
 def obtain(source: Source, cache: Path, progress: Progress) -> DataSet:
-    """The data set of ``source``, decoded now if its entry is not there, whole, already.
+    """Return the data set of ``source``, decoding it now unless the cache already has its whole entry.
+
+    Args:
+        source: the source of the images.
+        cache: the cache directory.
+        progress: called with (done, total) while decoding.
 
     Raises:
         UsageError: the cache is not writable or the disk is full.
@@ -81,10 +98,10 @@ def obtain(source: Source, cache: Path, progress: Progress) -> DataSet:
 
 
 def read_entry(cache: Path, fingerprint: str) -> DataSet:
-    """The data set of a whole entry, memory-mapped.
+    """Return the memory-mapped data set of a whole entry.
 
     Raises:
-        FileNotFoundError: there is no such entry, or none of today's layout.
+        FileNotFoundError: there is no such entry, or it has another layout than the current one.
     """
     meta = _meta(cache / "sets" / fingerprint)
     if meta.get("layout") != LAYOUT:
@@ -96,7 +113,9 @@ def read_entry(cache: Path, fingerprint: str) -> DataSet:
 
 
 def compose(cache: Path, recipe: Recipe) -> DataSet:
-    """The data set that ``recipe`` makes of two entries, to be had by :meth:`read_entry` from now on.
+    """Return the data set that ``recipe`` makes of two entries.
+
+    The recipe is written to the cache, so :meth:`read_entry` can read the set from now on.
 
     Raises:
         UsageError: the cache is not writable or the disk is full.
@@ -110,7 +129,7 @@ def compose(cache: Path, recipe: Recipe) -> DataSet:
 
 
 def _build(source: Source, cache: Path, staging: Path, damaged: str | None, progress: Progress) -> str:
-    """Write the entry; one that is damaged gives what is left of it. Returns the fingerprint."""
+    """Write the entry and return its fingerprint; whatever is left of a ``damaged`` entry is reused."""
     sets = _made(cache / "sets")
     if damaged and not staging.exists() and _meta(sets / damaged).get("layout") == LAYOUT:
         (sets / damaged).rename(_made(staging.parent) / staging.name)
@@ -120,10 +139,10 @@ def _build(source: Source, cache: Path, staging: Path, damaged: str | None, prog
         writer.close()
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            shutil.rmtree(staging, ignore_errors=True)  # a full disk helps nobody
+            shutil.rmtree(staging, ignore_errors=True)  # make room on the full disk
         raise
     with FileLock(sets / f"{fingerprint}.lock"):
-        if is_whole(sets / fingerprint):  # the same images, in other files
+        if is_whole(sets / fingerprint):  # other files with the same images have made it
             shutil.rmtree(staging)
         else:
             shutil.rmtree(sets / fingerprint, ignore_errors=True)

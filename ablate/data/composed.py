@@ -1,4 +1,4 @@
-"""A data set made of others: pre-trained on one, evaluated on another, or with only a fraction of the labels."""
+"""Composed data sets: pre-training on one set and evaluation on another, or only a fraction of the labels."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ablate.data.dataset import DataSet, Images, Split, whole_groups
 from ablate.data.digest import digest_of
 from ablate.rng import stream
 
-VERSION = "1"  # of this file's rules; raise it when the same parts give another set
+VERSION = "1"  # version of this file's rules; raise it when the same parts give another set
 LABELS_SEED = 0
 
 
 class Recipe(NamedTuple):
-    """Fingerprints of the set to pre-train on and of the labelled set (it may be the same), and how many labels stay.
+    """The fingerprints of the set to pre-train on and of the labelled set, and the fraction of labels to keep.
 
-    ``labels`` is a fraction in (0, 1].
+    Both fingerprints may be the same. ``labels`` is a fraction in (0, 1].
     """
 
     pretrain: str
@@ -28,14 +28,21 @@ class Recipe(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """Of the set that this makes."""
+        """The fingerprint of the composed set."""
         return digest_of(f"composed {VERSION}", self.pretrain, self.labelled, repr(self.labels))
 
 
 def composed(recipe: Recipe, pretrain: DataSet, labelled: DataSet) -> DataSet:
-    """The data set that ``recipe`` makes of its two parts; a pure function of them. Pixels are not copied.
+    """Return the data set that ``recipe`` makes of its two parts.
 
-    Of another set to pre-train on, all images are used whose test split is not given by hand, without their labels.
+    The result depends on the arguments only. Pixels are not copied. If the set to pre-train on is another one than the
+    labelled set, its images are used without their labels; its test images are used too, unless its test split was
+    given by hand.
+
+    Args:
+        recipe: the fingerprints of both sets and the fraction of labels to keep.
+        pretrain: the set to pre-train on.
+        labelled: the set to evaluate on.
     """
     data = labelled
     if recipe.labels < 1:
@@ -59,10 +66,11 @@ def composed(recipe: Recipe, pretrain: DataSet, labelled: DataSet) -> DataSet:
 
 
 def labels_kept(data: DataSet, fraction: float) -> Tensor:
-    """Which training images keep their label: about ``fraction`` of every class, in whole groups, bool ``[N]``.
+    """Draw the training images that keep their label, as a bool mask ``[N]``.
 
-    Drawn apart inside and outside the validation split, at least one group each, so that both have every class that
-    they had. The seed is the draw's own: every trial sees the same labels.
+    The mask holds about ``fraction`` of every class, in whole groups. Images inside and outside the validation split
+    are drawn separately, at least one group each, so both keep every class that they had. The draw has its own fixed
+    seed, so every trial sees the same labels.
     """
     kept = torch.zeros_like(data.val_mask)
     generator = stream(LABELS_SEED, "labels")
@@ -75,7 +83,7 @@ def labels_kept(data: DataSet, fraction: float) -> Tensor:
 
 
 def joined(a: Split, b: Split) -> Split:
-    """Both splits of one ragged set, ``a`` first. Their groups are apart."""
+    """Join two splits of one ragged set, ``a`` first; no group contains images of both."""
     assert isinstance(a.images.pixels, tuple)
     assert isinstance(b.images.pixels, tuple)
     assert a.images.sizes is not None

@@ -1,4 +1,4 @@
-"""What a data set is in memory: splits of uint8 images, labels and groups, over memory-mapped arrays."""
+"""Data sets in memory: splits of uint8 images, labels and groups, over memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ablate.config.trial import DataIdentity
 
 @dataclass(frozen=True, repr=False)
 class Images:
-    """uint8 images, all of one size (uniform) or of several (ragged).
+    """uint8 images, either all of one size (uniform) or of several sizes (ragged).
 
-    Uniform: ``pixels [N, 3, h, w]``. Ragged: ``pixels`` are flat shards; image i is ``[3, h, w]`` with ``(h, w) =
-    sizes[i]`` at byte ``places[i, 1]`` of shard ``places[i, 0]``.
+    Uniform: ``pixels`` has shape ``[N, 3, h, w]``. Ragged: ``pixels`` are flat shards; image i has shape ``[3, h, w]``
+    with ``(h, w) = sizes[i]`` and starts at byte ``places[i, 1]`` of shard ``places[i, 0]``.
     """
 
     pixels: Tensor | tuple[Tensor, ...]
@@ -33,7 +33,7 @@ class Images:
 
     @property
     def square(self) -> float:
-        """Which share of an image its largest square is, above 0 and at most 1; the median."""
+        """The median share of an image that its largest square covers, above 0 and at most 1."""
         if self.sizes is None:
             assert isinstance(self.pixels, Tensor)
             height, width = self.pixels.shape[2:]
@@ -42,14 +42,17 @@ class Images:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of pixels."""
+        """The number of bytes that the pixels take."""
         shards = (self.pixels,) if isinstance(self.pixels, Tensor) else self.pixels
         return sum(shard.numel() for shard in shards)
 
 
 @dataclass(frozen=True, repr=False)
 class Split:
-    """Images with ``labels`` int64 ``[N]`` (-1 where there is none) and ``groups`` int64 ``[N]``: shared sources."""
+    """Images with their ``labels`` and ``groups``, each int64 ``[N]``.
+
+    A label is -1 where an image has none. Images of one group come from the same source.
+    """
 
     images: Images
     labels: Tensor
@@ -63,12 +66,12 @@ class Split:
 class DataSet:
     """Images to pre-train on, training images with labels and their validation part, and test images.
 
-    ``fingerprint`` names content, split and preparation, not where the files lie. ``classes`` is empty where images
-    have no labels: they are all -1 then. ``val_mask`` is bool ``[len(train)]``; no group is on both sides of it.
-    ``corrupt`` and ``refused`` (with reasons) name the files that were left out: the damaged, and those of kinds that
-    decoding would damage. ``carved``: the test split was drawn by seed, not given. ``notes`` are sentences about what
-    was done to the images beyond resizing, and what was left out. ``levels``: the values of 16-bit grey that became 0
-    and 255 in the images to pre-train on.
+    ``fingerprint`` identifies the content, the split and the preparation, not the location of the files. ``classes``
+    is empty if the images have no labels; then all labels are -1. ``val_mask`` is bool ``[len(train)]``; no group is on
+    both sides of it. ``corrupt`` and ``refused`` (with reasons) name the files that were left out: damaged files, and
+    files of kinds that decoding would damage. ``carved`` is True if the test split was drawn by seed rather than given.
+    ``notes`` are sentences about the processing of the images beyond resizing, and about files that were left out.
+    ``levels`` are the values of 16-bit grey that became 0 and 255 in the images to pre-train on.
     """
 
     name: str
@@ -86,12 +89,12 @@ class DataSet:
 
     @property
     def identity(self) -> DataIdentity:
-        """What a trial's configuration says of the data."""
+        """The description of the data in a trial's configuration."""
         return DataIdentity(name=self.name, fingerprint=self.fingerprint, classes=len(self.classes))
 
     @property
     def labelled(self) -> Tensor:
-        """The training images that have a label, int64, ascending; the validation part is among them."""
+        """The indices of the training images that have a label, int64, ascending; they include the validation part."""
         return (self.train.labels >= 0).nonzero()[:, 0]
 
     @property
@@ -101,7 +104,7 @@ class DataSet:
 
     @property
     def all_class_counts(self) -> ClassCounts | None:
-        """The same of validation and test images too; None without classes."""
+        """The numbers of labelled training, validation and test images of every class; None without classes."""
         if not self.classes:
             return None
         labels = (self.train.labels, self.train.labels[self.val_mask], self.test.labels)
@@ -112,12 +115,12 @@ class DataSet:
 
     @property
     def measure(self) -> Measure:
-        """The accuracy that chooses on these images, by :func:`ablate.config.measure.measure_for`."""
+        """The accuracy used for choices on these images, given by :func:`ablate.config.measure.measure_for`."""
         return measure_for(self.class_counts)
 
     @property
     def class_sizes(self) -> str:
-        """``9 classes of 40 to 3640 images (60 % in the largest)``; ``no classes`` where there are no labels."""
+        """The classes in words, like ``9 classes of 40 to 3640 images (60 % in the largest)`` or ``no classes``."""
         counts = self.class_counts
         if not counts:
             return "no classes"
@@ -143,9 +146,16 @@ class DataSet:
 
 
 def split_by_group(labels: Tensor, groups: Tensor, fraction: float, seed: int) -> Tensor:
-    """A bool mask of about ``fraction`` of every class, made of whole groups, at least one and never all of a class.
+    """Draw a bool mask ``[N]`` of about ``fraction`` of every class, in whole groups.
 
-    A class with a single group stays outside the mask.
+    At least one group of a class is inside the mask and at least one is outside. A class with a single group stays
+    outside.
+
+    Args:
+        labels: int64 ``[N]``.
+        groups: int64 ``[N]``.
+        fraction: the share of images wanted inside the mask.
+        seed: the seed of the draw.
     """
     generator = torch.Generator().manual_seed(seed)
     mask = torch.zeros(len(labels), dtype=torch.bool)
@@ -158,7 +168,14 @@ def split_by_group(labels: Tensor, groups: Tensor, fraction: float, seed: int) -
 
 
 def whole_groups(groups: Tensor, fraction: float, generator: torch.Generator, at_most: int | None = None) -> Tensor:
-    """A bool mask of about ``fraction`` of ``groups`` (int64 ``[n]``, n > 0), made of whole groups: at least one."""
+    """Draw a bool mask ``[n]`` of about ``fraction`` of the images, in whole groups, at least one.
+
+    Args:
+        groups: the group of each image, int64 ``[n]``, n > 0.
+        fraction: the share of images wanted inside the mask.
+        generator: the generator to draw from.
+        at_most: the largest number of groups to choose; no limit by default.
+    """
     names, inverse, counts = groups.unique(return_inverse=True, return_counts=True)
     order = torch.randperm(len(names), generator=generator)
     reached = counts[order].cumsum(0)

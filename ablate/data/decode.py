@@ -1,4 +1,4 @@
-"""From an image file's bytes, of any common kind, to uint8 RGB with a given short side. Needs no torch."""
+"""Decode the bytes of image files of all common kinds to uint8 RGB with a given short side; no torch is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ablate.data.kinds import Kind, Refused
 
 MAX_ASPECT = 3  # longer images lose their ends, so that one panorama does not pad a whole batch
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-OUTSIDE = 1000  # of as many pixels of a 16-bit image, one may lie below its span, and one above
+OUTSIDE = 1000  # one in so many pixels of a 16-bit image may lie below its span, and one above
 Levels = tuple[int, int]
 
 
@@ -23,11 +23,11 @@ class Corrupt(ValueError):
 
 
 class Decoded(NamedTuple):
-    """An image as it is stored, and what there is to say of it.
+    """An image in the form in which it is stored, with its properties.
 
-    ``pixels``: uint8 ``[3, h, w]``; None for 16-bit grey whose ``levels`` were not given. ``span``: of 16-bit grey, the
-    values between which all pixels lie but one in a thousand at either end. ``traits``: of transparent, profile, cmyk,
-    several.
+    ``pixels`` is uint8 ``[3, h, w]``, or None for 16-bit grey whose ``levels`` were not given. ``span`` is set for
+    16-bit grey only: all pixels but one in a thousand at either end lie between its two values. ``traits`` may contain
+    transparent, profile, cmyk and several.
     """
 
     pixels: np.ndarray[Any, Any] | None
@@ -36,19 +36,24 @@ class Decoded(NamedTuple):
 
 
 def decode(content: bytes, short: int, levels: Levels | None = None) -> Decoded:
-    """The image in ``content`` with min(h, w) = ``short``, the aspect kept (up to 3).
+    """Decode the image in ``content`` to min(h, w) = ``short``, keeping the aspect ratio (up to 3).
 
-    EXIF orientation is applied, transparency laid over white; grey, palettes and CMYK become RGB by Pillow's formulas,
-    colour profiles are not applied; 16-bit grey is mapped from ``levels`` to 0..255. Resizing is bilinear with
-    antialiasing. docs/images.md lists every kind.
+    EXIF orientation is applied, and transparent images are laid over white. Grey, palettes and CMYK become RGB by
+    Pillow's formulas; colour profiles are not applied; 16-bit grey is mapped from ``levels`` to 0..255. Resizing is
+    bilinear with antialiasing. docs/images.md lists every kind.
+
+    Args:
+        content: the bytes of the file.
+        short: the short side to store, in pixels.
+        levels: the values of 16-bit grey that become 0 and 255.
 
     Raises:
-        Corrupt: truncated, or not an image.
-        Refused: of a kind that would be damaged.
+        Corrupt: the content is truncated or not an image.
+        Refused: the image is of a kind that would be damaged.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow's, about metadata and large images
+            warnings.simplefilter("ignore")  # Pillow warns of metadata and large images
             return _decode(content, short, levels)
     except (Corrupt, Refused, MemoryError):
         raise
@@ -82,7 +87,7 @@ def _decode(content: bytes, short: int, levels: Levels | None) -> Decoded:
 
 
 def span_of(values: np.ndarray[Any, Any]) -> Levels:
-    """The lowest and highest value once the outermost thousandth of the pixels is left out at either end."""
+    """Return the lowest and highest value after leaving out the outermost thousandth of the pixels at either end."""
     beyond = values.size // OUTSIDE
     ordered = np.partition(values, (beyond, values.size - 1 - beyond), axis=None)
     return int(ordered[beyond]), int(ordered[-1 - beyond])
@@ -105,7 +110,7 @@ def _scaled(values: np.ndarray[Any, Any], levels: Levels) -> Image.Image:
 
 
 def _over_white(image: Image.Image, kind: Kind) -> tuple[Image.Image, bool]:
-    """The image over white, and whether anything of it is transparent."""
+    """Return the image laid over white, and True if any part of it is transparent."""
     layer = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
     alpha = layer.getchannel("A")
     lowest, highest = alpha.getextrema()

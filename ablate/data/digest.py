@@ -1,4 +1,4 @@
-"""Names made of content: digests, and what a directory says of its files without their being read."""
+"""Digests of content, and what the file system tells about files without reading them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def digest_of(*parts: str | bytes) -> str:
-    """24 hex digits of SHA-256 of the parts, each delimited by its length."""
+    """Return 24 hex digits of SHA-256 of the parts, each delimited by its length."""
     state = hashlib.sha256()
     for part in parts:
         content = os.fsencode(part) if isinstance(part, str) else part
@@ -19,7 +19,10 @@ def digest_of(*parts: str | bytes) -> str:
 
 
 def stat_of(path: Path) -> tuple[str, str]:
-    """Size in bytes and modification time in nanoseconds, as text; of an unreadable file the reason, and nothing."""
+    """Return the size in bytes and the modification time in nanoseconds, as text.
+
+    For an unreadable file, return the reason and an empty text.
+    """
     try:
         stat = path.stat()
         return str(stat.st_size), str(stat.st_mtime_ns)
@@ -28,5 +31,5 @@ def stat_of(path: Path) -> tuple[str, str]:
 
 
 def listing_of(places: Iterable[str], *columns: Iterable[str]) -> str:
-    """One line per file: its place and what else is said of it."""
+    """Return one line per file: its place, and its value in each of ``columns``."""
     return "\n".join("\0".join(row) for row in zip(places, *columns, strict=True))

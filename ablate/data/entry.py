@@ -1,7 +1,7 @@
-"""An entry: a decoded data set on disk, in ``<cache>/sets/<fingerprint>/``, written once and memory-mapped by everyone.
+"""Entries: a decoded data set on disk, in ``<cache>/sets/<fingerprint>/``, written once and memory-mapped by readers.
 
-``<split>.pixels`` or, of images of several sizes, shards ``<split>.00000.pixels``, ... are raw bytes; ``.npy`` files
-hold sizes, places, labels and groups; ``meta.json`` is written last.
+The files ``<split>.pixels`` hold raw bytes; images of several sizes lie in shards, ``<split>.00000.pixels`` and so on.
+``.npy`` files hold sizes, places, labels and groups; ``meta.json`` is written last.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ablate.data.dataset import DataSet, Images, Split
 
 Progress = Callable[[int, int], None]
 META = "meta.json"
-LAYOUT = 3  # of entries; one with another is decoded again
+LAYOUT = 3  # version of the entries' layout; an entry with another one is decoded again
 
 
 @dataclass
 class Writer:
-    """Writes an entry into ``directory``, where parts of it may lie from an interrupted time before."""
+    """A writer of an entry into ``directory``, which may hold parts of it from an earlier, interrupted run."""
 
     directory: Path
     meta: dict[str, Any] = field(default_factory=lambda: {"layout": LAYOUT, "splits": {}})
@@ -40,16 +40,29 @@ class Writer:
         carved: bool = False,
         found: Mapping[str, Any] | None = None,
     ) -> None:
-        """Name the set, its classes, its validation part and the split to pre-train on.
+        """Record the set's name, its classes, its validation part and the split to pre-train on.
 
-        ``found``: what decoding found, if anything, under the names that :class:`ablate.data.DataSet` has for it.
+        Args:
+            name: the name of the set.
+            classes: the names of the classes.
+            val_mask: bool, True for the training images that are for validation.
+            pretrain: the name of the split to pre-train on.
+            carved: True if the test split was drawn by seed.
+            found: what decoding found, if anything, under the field names of :class:`ablate.data.DataSet`.
         """
         self.meta |= {"name": name, "classes": list(classes), "pretrain": pretrain, "carved": carved}
         self.meta |= {"corrupt": [], "refused": [], "notes": [], "levels": None, **(found or {})}
         np.save(self.directory / "val_mask.npy", val_mask.numpy())
 
     def uniform(self, split: str, pixels: np.ndarray[Any, Any], labels: Tensor, groups: Tensor | None = None) -> None:
-        """A split of uint8 ``[N, 3, h, w]``; without ``groups`` every image is its own."""
+        """Write a split of images of one size.
+
+        Args:
+            split: the name of the split.
+            pixels: uint8 ``[N, 3, h, w]``.
+            labels: int64 ``[N]``.
+            groups: int64 ``[N]``; without them every image is a group of its own.
+        """
         path = self.directory / f"{split}.pixels"
         path.unlink(missing_ok=True)  # never overwritten in place: a running trial may have mapped it
         np.ascontiguousarray(pixels).tofile(path)
@@ -57,7 +70,14 @@ class Writer:
         self._labels(split, labels, torch.arange(len(labels)) if groups is None else groups)
 
     def ragged(self, split: str, sizes: Sequence[Sequence[Sequence[int]]], labels: Tensor, groups: Tensor) -> None:
-        """A split whose pixels lie in :meth:`shard` files: per shard the (height, width) of its images, in order."""
+        """Describe a split whose pixels lie in :meth:`shard` files.
+
+        Args:
+            split: the name of the split.
+            sizes: for each shard the (height, width) of its images, in order.
+            labels: int64 ``[N]``.
+            groups: int64 ``[N]``.
+        """
         every = [np.asarray(shard, dtype=np.int64).reshape(-1, 2) for shard in sizes]
         places = []
         for number, shard in enumerate(every):
@@ -69,7 +89,7 @@ class Writer:
         self._labels(split, labels, groups)
 
     def shard(self, split: str, number: int) -> Path:
-        """Where a shard goes, without suffix."""
+        """Return the path of a shard, without suffix."""
         return self.directory / _shard(split, number)
 
     def _labels(self, split: str, labels: Tensor, groups: Tensor) -> None:
@@ -77,14 +97,14 @@ class Writer:
         np.save(self.directory / f"{split}.groups.npy", groups.numpy())
 
     def close(self) -> None:
-        """Write ``meta.json``: the entry is whole."""
+        """Write ``meta.json``, which marks the entry as whole."""
         data = (path for suffix in ("pixels", "npy") for path in self.directory.glob(f"*.{suffix}"))
         self.meta["files"] = {path.name: path.stat().st_size for path in sorted(data)}
         (self.directory / META).write_text(json.dumps(self.meta), encoding="utf-8")
 
 
 def is_whole(entry: Path) -> bool:
-    """True when the entry was finished, in today's layout, and every file still has the size that it had then."""
+    """Return True if the entry is finished, has the current layout, and no file has changed its size since."""
     try:
         meta = json.loads((entry / META).read_text(encoding="utf-8"))
         sizes = ((entry / name).stat().st_size == size for name, size in meta["files"].items())
@@ -94,7 +114,7 @@ def is_whole(entry: Path) -> bool:
 
 
 def read(entry: Path, meta: dict[str, Any]) -> DataSet:
-    """The data set of a whole entry with that ``meta.json``, memory-mapped."""
+    """Return the memory-mapped data set of a whole entry with the content ``meta`` of its ``meta.json``."""
     splits = {name: _split(entry, name, pixels) for name, pixels in meta["splits"].items()}
     return DataSet(
         name=meta["name"],
@@ -123,7 +143,10 @@ def _split(entry: Path, name: str, pixels: dict[str, list[int]]) -> Split:
 
 
 def _mapped(path: Path, size: int) -> Tensor:
-    """The file's ``size`` bytes, copied on write, which torch wants. Unlike NumPy's, torch's map keeps no file open."""
+    """Map the ``size`` bytes of the file into memory, copied on write.
+
+    torch requires a writable map. Unlike NumPy's, torch's map keeps no file open.
+    """
     if size == 0:
         return torch.empty(0, dtype=torch.uint8)
     return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)

@@ -1,6 +1,6 @@
-"""What decoding found out about a folder as a whole: the levels of 16-bit grey, what is left out, what is worth a word.
+"""What decoding found in a folder as a whole: levels of 16-bit grey, files left out, and things to report to the user.
 
-A record is what :mod:`ablate.data.shards` writes of a shard.
+A record is the JSON that :mod:`ablate.data.shards` writes for a shard.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from ablate.data.decode import Levels
 from ablate.data.shards import Task
 from ablate.errors import UsageError, printable
 
-SHOWN = 5  # files, or reasons
-NARROW = 16  # of a range, less than one part in as many is too little
-Shard = tuple[Task, dict[str, Any]]  # and its record
+SHOWN = 5  # files, or reasons, that a message names
+NARROW = 16  # an image that uses less than 1/16 of a range will look flat
+Shard = tuple[Task, dict[str, Any]]  # a task and its record
 TRAITS = {
     "transparent": "transparent images are laid over white",
     "cmyk": "CMYK images are converted to RGB by the simple formula",
@@ -25,10 +25,12 @@ TRAITS = {
 
 
 def levels_of(train: Sequence[Shard], test: Sequence[Shard]) -> Levels | None:
-    """The values of 16-bit grey that become 0 and 255: all training images' spans lie between them. None if 8 bit.
+    """Return the values of 16-bit grey that become 0 and 255; None if the images have 8 bits.
+
+    The spans of all training images lie between these values.
 
     Raises:
-        UsageError: images of 8 bits are among those of 16.
+        UsageError: some images have 8 bits and others 16.
     """
     deep: list[str] = []
     shallow: list[str] = []
@@ -48,7 +50,13 @@ def levels_of(train: Sequence[Shard], test: Sequence[Shard]) -> Levels | None:
 
 
 def notes(train: Sequence[Shard], test: Sequence[Shard], levels: Levels | None) -> list[str]:
-    """A sentence for everything that was done to images beyond resizing, and for ranges that look wrong."""
+    """Return a sentence for each kind of processing beyond resizing, and for ranges that look wrong.
+
+    Args:
+        train: the shards of the training images.
+        test: the shards of the test images.
+        levels: the values of 16-bit grey that become 0 and 255; None if the images have 8 bits.
+    """
     told = [_levels_told(levels, train)] if levels else _darkness(train)
     total = sum(not isinstance(image, str) for _, record in (*train, *test) for image in record["images"])
     for trait, what in TRAITS.items():
@@ -63,7 +71,11 @@ def notes(train: Sequence[Shard], test: Sequence[Shard], levels: Levels | None) 
 
 
 def left_out(shards: Sequence[Shard]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Corrupt files, with their reasons in parentheses; and the places of refused ones and the reasons."""
+    """Return the corrupt files and the refused files.
+
+    Returns:
+        The places of corrupt files with their reasons in parentheses, and (place, reason) of each refused file.
+    """
     corrupt, refused = [], []
     for task, record in shards:
         unfit = set(record["refused"])
@@ -78,7 +90,7 @@ def left_out(shards: Sequence[Shard]) -> tuple[list[str], list[tuple[str, str]]]
 
 
 def describe(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
-    """Names and counts files that are left out: corrupt ones one by one, refused ones by their reasons."""
+    """Name and count the files that are left out: corrupt ones one by one, refused ones by their reasons."""
     parts = []
     if corrupt:
         names = ", ".join(corrupt[:SHOWN]) + (", ..." if len(corrupt) > SHOWN else "")
@@ -98,7 +110,7 @@ def describe(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
 
 
 def refusal(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
-    """The sentence by which a folder with such files is refused."""
+    """Return the message that refuses a folder with such files."""
     return f"{describe(corrupt, refused)}; --skip-corrupt goes on without"
 
 
@@ -118,7 +130,7 @@ def _levels_told(levels: Levels, train: Sequence[Shard]) -> str:
 
 
 def _darkness(train: Sequence[Shard]) -> list[str]:
-    """A warning if all images of 8 bits use the same few levels."""
+    """Return a warning if all images of 8 bits lie within the same few levels."""
     extremes = [record["extremes"] for _, record in train]
     low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
     if high - low >= 256 // NARROW:

@@ -1,4 +1,4 @@
-"""One's own images: ``folder:PATH``, decoded in parallel into shards, each file read once."""
+"""The user's own images: ``folder:PATH``, decoded in parallel into shards; each file is read once."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from ablate.data.shards import Task, digest
 from ablate.data.workers import finish_all
 from ablate.errors import UsageError
 
-VERSION = "1"  # of scanning, decoding and splitting; raise it when the same files give other pixels or splits
-RECORDS = "2"  # version of what shards say of their files
+VERSION = "1"  # version of scanning, decoding and splitting; raise it when the same files give other pixels or splits
+RECORDS = "2"  # version of the records of shards
 VALIDATION = 0.1
-CHUNK = 4096  # files whose hashes are asked for at once
+CHUNK = 4096  # files that are given to the hashing threads at once
 SHARD_BYTES = 1 << 28
 SHARD_FILES = (64, 1024)
 GENERIC = {"data", "dataset", "images", "imgs", "pictures", "train"}
-SHARDS = 64  # at least, where that leaves a shard its smallest number of files: work for as many cores
+SHARDS = 64  # least number of shards, to occupy as many cores; fewer if a shard would have too few files
 
 
 class Folder:
-    """The source of ``folder:PATH``; :func:`ablate.data.scan.scan` says how images may lie there.
+    """The source of ``folder:PATH``; see :func:`ablate.data.scan.scan` for how images may lie there.
 
     Args:
-        path: where the images are.
-        short: what the images' short side is stored at, in pixels.
+        path: the directory of the images.
+        short: the short side at which the images are stored, in pixels.
         skip_corrupt: leave out files that are unreadable or would be damaged, instead of refusing the set.
 
     Raises:
-        UsageError: no such directory, no images, an empty test set.
+        UsageError: there is no such directory, it has no images, or the test set is empty.
     """
 
     def __init__(self, path: Path, short: int, *, skip_corrupt: bool) -> None:
@@ -62,17 +62,17 @@ class Folder:
         return [stat_of(self.root / place) for place in self.places]
 
     def signature(self) -> str:
-        """Of names and sizes: folders of equal content have the same."""
+        """Return a digest of names and sizes, equal for folders of equal content."""
         return digest_of(self.preparation, listing_of(self.places, (size for size, _ in self._stats)))
 
     def manifest(self) -> str:
-        """Of names, sizes and times: unless that changes, no content did."""
+        """Return a digest of names, sizes and times; while it is the same, no content has changed."""
         return _manifest(self.places, self._stats)
 
     def fingerprint(self, like: Mapping[str, Any]) -> str:
-        """Of every file's place and content, and of how they are prepared and split; reads everything.
+        """Return a digest of every file's place and content and of the preparation and split; this reads every file.
 
-        The levels of 16-bit grey are those of ``like``: equal files have equal levels.
+        The levels of 16-bit grey are taken from ``like``, since equal files have equal levels.
         """
         return self._fingerprint(self._digests(), like.get("levels"))
 
@@ -87,11 +87,11 @@ class Folder:
         return digest_of(self.preparation, listing_of(self.places, digests), *scaled)
 
     def write(self, writer: Writer, progress: Progress) -> str:
-        """Decode every file that is not decoded in ``writer``'s directory yet; returns the fingerprint.
+        """Decode every file that is not decoded in ``writer``'s directory yet, and return the fingerprint.
 
         Raises:
-            UsageError: corrupt or refused files that are not to be skipped, named and counted; images of 8 bits among
-                those of 16; too few images are left.
+            UsageError: there are corrupt or refused files that are not to be skipped (the message names and counts
+                them), some images have 8 bits and others 16, or too few images are left.
         """
         split, end = len(self.listing.train), len(self.files)
         first = self._tasks(writer, "train", 0, split)
@@ -117,7 +117,7 @@ class Folder:
         return self._fingerprint((name for _, record in shards for name in record["digests"]), levels)
 
     def _tasks(self, writer: Writer, split: str, first: int, end: int) -> list[Task]:
-        """The shards of files ``first`` to ``end``. How many one takes depends on the folder, not on the machine."""
+        """Return the shards of files ``first`` to ``end``; their size depends on the folder, not on the machine."""
         least, most = SHARD_FILES
         most = min(most, max(1, SHARD_BYTES // (4 * self.short**2)))  # three channels, 4:3
         size = min(most, max(least, math.ceil(len(self.files) / SHARDS)))
@@ -129,7 +129,7 @@ class Folder:
         return tasks
 
     def _split(self, writer: Writer, split: str, files: list[File], shards: list[Shard]) -> Tensor:
-        """Describe a split to ``writer``; returns which of its images would be for validation."""
+        """Describe a split to ``writer``, and return the mask of its images that would be for validation."""
         images = [image for _, record in shards for image in record["images"]]
         kept = [file for file, image in zip(files, images, strict=True) if not isinstance(image, str)]
         if not kept:
@@ -142,7 +142,10 @@ class Folder:
 
 
 def named(path: Path) -> str:
-    """What a folder's images are called: its name or, of one that is called ``data`` and the like, that of the next."""
+    """Return the name of a folder's images.
+
+    It is the folder's own name, or that of the nearest folder above it if its own is generic, like ``data``.
+    """
     path = path.absolute()
     names = (part.name for part in (path, *path.parents) if part.name and part.name.lower() not in GENERIC)
     return next(names, path.name)

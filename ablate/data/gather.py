@@ -1,4 +1,4 @@
-"""Images by index as one batch: copied on the CPU, or gathered where they lie on a device."""
+"""Gather images by index into one batch: copied on the CPU, or gathered on the device that holds them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ CHUNK = 64  # images whose pixels' addresses are computed at once on a device: 8
 
 
 def gather(images: Images, index: Tensor, *, pin: bool = False) -> Tensor:
-    """The images of ``index`` (int64 ``[n]``, on the CPU): uint8 ``[n, 3, h, w]``, smaller ones padded with zeros.
+    """Return the images of ``index`` as one uint8 batch ``[n, 3, h, w]``, smaller ones padded with zeros.
 
-    They are on the CPU, in pinned memory if ``pin``, unless :func:`on_device` has put the images elsewhere.
+    The batch is on the CPU unless :func:`on_device` has moved the images elsewhere.
+
+    Args:
+        images: the images to choose from.
+        index: int64 ``[n]``, on the CPU.
+        pin: use pinned memory for a batch on the CPU.
     """
     if isinstance(images.pixels, Tensor):
         if images.pixels.device.type != "cpu":
@@ -40,7 +45,7 @@ def gather(images: Images, index: Tensor, *, pin: bool = False) -> Tensor:
 
 
 def on_device(images: Images, device: torch.device) -> Images:
-    """The same images with their pixels on ``device``, shards joined; sizes and places stay on the CPU."""
+    """Return the same images with their pixels on ``device``, shards joined; sizes and places stay on the CPU."""
     if isinstance(images.pixels, Tensor):
         return Images(images.pixels.to(device))
     assert images.places is not None
@@ -57,7 +62,7 @@ def _copy(shards: tuple[Tensor, ...], places: Tensor, sizes: Tensor, batch: Tens
     images = list(zip(places.tolist(), sizes.tolist(), strict=True))
     for (shard, offset), (h, w) in images:
         _will_need(shards[shard].data_ptr() + offset, 3 * h * w)
-    # NumPy, whose slices cost a tenth of torch's: what is left per image is the copying
+    # NumPy's slices cost a tenth of torch's, so little more than the copying is left per image
     for row, ((shard, offset), (h, w)) in zip(batch.numpy(), images, strict=True):
         row[:, :h, :w] = shards[shard].numpy()[offset : offset + 3 * h * w].reshape(3, h, w)
         if h < row.shape[1]:
@@ -67,13 +72,16 @@ def _copy(shards: tuple[Tensor, ...], places: Tensor, sizes: Tensor, batch: Tens
 
 
 def _will_need(address: int, count: int) -> None:
-    """Ask the kernel for mapped bytes: a cold disk reads a batch asked for at once 3 to 5 times as fast as in turn."""
+    """Ask the kernel to load mapped bytes.
+
+    A cold disk reads a batch that is requested at once 3 to 5 times as fast as one image after the other.
+    """
     before = address % mmap.PAGESIZE
-    _madvise(address - before, before + count, mmap.MADV_WILLNEED)  # advice: whatever it returns, copying works
+    _madvise(address - before, before + count, mmap.MADV_WILLNEED)  # only advice: copying works even if it fails
 
 
 def _by_address(flat: Tensor, offsets: Tensor, sizes: Tensor, height: int, width: int) -> Tensor:
-    """Every pixel from its address in ``flat``, all on its device, without waiting for it."""
+    """Gather every pixel by its address in ``flat``, on the device and without waiting for it."""
     batch = torch.empty(len(offsets), 3, height, width, dtype=torch.uint8, device=flat.device)
     y = torch.arange(height, device=flat.device)[:, None]
     x = torch.arange(width, device=flat.device)

@@ -1,9 +1,10 @@
 """The embedded data set: real handwritten digits, rendered in colour.
 
-Made so that SimCLR's point can be seen on a laptop. Each image takes one of scikit-learn's 1797 real digits (8 x 8 px)
-and draws it at a random scale and place, in a random bright colour, over a smooth random background. Colour is random
-per image and independent of the label, but all crops of one image share it: an encoder trained with crops alone can
-tell images apart by their colour histogram and learns nothing of the digit; take that away, and it must.
+It shows on a laptop why SimCLR needs colour augmentation. Each image takes one of scikit-learn's 1797 real digits (8 x
+8 px) and draws it at a random scale and place, in a random bright colour, over a smooth random background. Colour is
+random per image and independent of the label, but all crops of one image share it: an encoder trained with crops alone
+can tell images apart by their colour histogram and learns nothing about the digit. When colours are distorted, it has
+to learn the digit.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ from ablate.rng import stream
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = "1"  # of the procedure below; raise it when a pixel changes
+VERSION = "1"  # version of the procedure below; raise it when a pixel changes
 SIZE = 32  # pixels
 TRAIN_IMAGES, TEST_IMAGES = 4096, 2000
-TEST_DIGITS = 397  # of the 1797; the split is by digit, the same for every rendering seed
+TEST_DIGITS = 397  # of 1797; the split is by digit, the same for every rendering seed
 SPLIT_SEED = 20
 VALIDATION = 0.15
-SCALE = (0.5, 1.0)  # side of the digit's box, of the image's side, uniform; its place is uniform inside the image
-INK = (0.25, 0.65)  # grey values of the enlarged digit between which ink goes from none to full
+SCALE = (0.5, 1.0)  # side of the digit's box relative to the image's, uniform; its place is uniform inside the image
+INK = (0.25, 0.65)  # grey values of the enlarged digit where ink begins and where it is full
 FOREGROUND = {"saturation": (0.3, 1.0), "value": (0.75, 1.0)}  # hue uniform
 BACKGROUND = {"saturation": (0.3, 1.0), "value": (0.15, 0.55)}  # hue uniform
 PATCHES = 3  # the background varies as a bicubic surface through 3 x 3 random values per channel
-VARIATION = 0.15  # those values are in +- this
+VARIATION = 0.15  # the random values lie between -0.15 and 0.15
 
 
 class Glyphs:
-    """The source of ``glyphs`` and ``glyphs:SEED``; the seed is the rendering's, 0 by default."""
+    """The source of ``glyphs`` and ``glyphs:SEED``; the seed is that of the rendering, 0 by default."""
 
     notes: tuple[str, ...] = ()
 
@@ -47,19 +48,25 @@ class Glyphs:
         self.identity = f"glyphs {VERSION} {seed}"
 
     def signature(self) -> str:
-        """Of the procedure's version and seed: there are no files. Another name than the identity's own digest."""
+        """Return a digest of the procedure's version and the seed, since there are no files.
+
+        It differs from the digest of the identity alone.
+        """
         return digest_of("glyphs", self.identity)
 
     def manifest(self) -> str:
-        """The procedure's version and seed."""
+        """Return the procedure's version and the seed."""
         return self.identity
 
     def fingerprint(self, like: Mapping[str, Any] | None = None) -> str:
-        """Of the source digits, the procedure and the seed. Rendering is in float64, so machines agree on the bytes."""
+        """Return a digest of the source digits, the procedure and the seed.
+
+        Rendering uses float64, so all machines agree on the bytes.
+        """
         return digest_of(self.identity, _digits()[0].tobytes())
 
     def write(self, writer: Writer, progress: Progress) -> str:
-        """Render both splits; test digits and training digits are disjoint. Returns the fingerprint."""
+        """Render both splits, from disjoint sets of digits, and return the fingerprint."""
         images, targets = _digits()
         digits, labels = torch.from_numpy(images / 16.0), torch.from_numpy(targets).long()
         order = torch.randperm(len(digits), generator=stream(SPLIT_SEED, "glyphs/split"))
@@ -76,7 +83,10 @@ class Glyphs:
 
 
 def _digits() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """scikit-learn's digits, ``[1797, 8, 8]`` in 0 to 16, and labels; it takes more than a second to import."""
+    """Return scikit-learn's digits, ``[1797, 8, 8]`` in 0 to 16, and their labels.
+
+    The import takes more than a second, so it happens here.
+    """
     from sklearn.datasets import load_digits
 
     source = load_digits()
@@ -84,7 +94,7 @@ def _digits() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
 
 def render(digits: Tensor, generator: torch.Generator) -> Tensor:
-    """Colour images of ``digits``, float64 ``[n, 8, 8]`` in [0, 1]: uint8 ``[n, 3, 32, 32]``."""
+    """Render ``digits``, float64 ``[n, 8, 8]`` in [0, 1], as colour images, uint8 ``[n, 3, 32, 32]``."""
     n = len(digits)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
@@ -101,7 +111,10 @@ def render(digits: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _ink(digits: Tensor, scale: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """How much ink each pixel has, float64 ``[n, 1, 32, 32]`` in [0, 1]; ``x``, ``y`` in [-1, 1] span the free room."""
+    """Return the amount of ink of each pixel, float64 ``[n, 1, 32, 32]`` in [0, 1].
+
+    ``x`` and ``y`` in [-1, 1] place the digit within the free room.
+    """
     large = F.interpolate(digits[:, None], (SIZE, SIZE), mode="bicubic", align_corners=False).clamp(0, 1)
     room = (1 - scale) / scale
     theta = torch.zeros(len(digits), 2, 3, dtype=torch.float64)
@@ -113,7 +126,7 @@ def _ink(digits: Tensor, scale: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
-    """RGB ``[n, 3]`` of HSV in [0, 1] (the hexcone model)."""
+    """Convert HSV in [0, 1] to RGB ``[n, 3]`` (the hexcone model)."""
     k = (hue[:, None] * 6 + torch.tensor([5.0, 3.0, 1.0], dtype=torch.float64)) % 6
     chroma = (value * saturation)[:, None]
     return value[:, None] - chroma * torch.minimum(k, 4 - k).clamp(0, 1)

@@ -1,7 +1,7 @@
-"""Which kinds of image files are read rightly as 8-bit RGB or as 16-bit grey; every other one is refused by name.
+"""The kinds of image files that can be read correctly as 8-bit RGB or 16-bit grey; all others are refused by name.
 
-Pillow opens more than that, and drops channels, pages and bits without a word. What a file holds is therefore read from
-its header first: of TIFF, the tags of every page. Needs no torch.
+Pillow opens more kinds, but drops channels, pages and bits silently. The header of a file is therefore read first; for
+TIFF, these are the tags of every page. No torch is needed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-FORMATS = {"JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF"}  # whatever a file's name ends in
+FORMATS = {"JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF"}  # by content, not by the file's name
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEIC = {b"heic", b"heix", b"hevc", b"mif1", b"msf1"}
 SUBFILE, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION, CHANNELS = 254, 258, 259, 262, 270, 277  # TIFF tags
@@ -34,21 +34,25 @@ CONVERT = "convert it to RGB and save it as PNG"
 
 
 class Refused(ValueError):
-    """A sound image file of a kind that would be damaged; the message is what was found, and what to do."""
+    """An intact image file of a kind that would be damaged; the message says what was found and what to do."""
 
 
 class Kind(NamedTuple):
-    """``deep``: 16-bit grey. ``hard_alpha``: a fourth channel is transparency only if it is all or nothing."""
+    """The kind of an image: ``deep`` means 16-bit grey.
+
+    With ``hard_alpha``, a fourth channel counts as transparency only if each pixel is fully transparent or fully
+    opaque.
+    """
 
     deep: bool = False
     hard_alpha: bool = False
 
 
 def of_header(content: bytes) -> Kind:
-    """The kind by what the first bytes say, before Pillow opens the file; 8 bit unless something else is said.
+    """Return the kind that the header states, before Pillow opens the file; 8 bit by default.
 
     Raises:
-        Refused: see :class:`Refused`.
+        Refused: the kind would be damaged; see :class:`Refused`.
     """
     if content[:4] in TIFF:
         pages = _pages(content)
@@ -59,10 +63,15 @@ def of_header(content: bytes) -> Kind:
 
 
 def of_opened(content: bytes, image: Image.Image, kind: Kind) -> Kind:
-    """The kind of an opened, not yet loaded image, of which the header said ``kind``.
+    """Return the kind of an image that is opened but not yet loaded.
+
+    Args:
+        content: the bytes of the file.
+        image: the opened image.
+        kind: the kind that the header states.
 
     Raises:
-        Refused: see :class:`Refused`.
+        Refused: the kind would be damaged; see :class:`Refused`.
     """
     if image.format not in FORMATS:
         raise Refused(f"the format is {image.format}, which is not read: {CONVERT}")
@@ -73,7 +82,10 @@ def of_opened(content: bytes, image: Image.Image, kind: Kind) -> Kind:
 
 
 def _png(bits: int, colours: int, one_transparent: bool) -> Kind:
-    """By the PNG header's bit depth and colour type, and whether a grey value or colour is declared transparent."""
+    """Return the kind for a PNG header's bit depth and colour type.
+
+    ``one_transparent`` is True if a grey value or colour is declared transparent.
+    """
     if bits == 16 and (colours or one_transparent):
         found = {0: "grey with a transparent value", 2: "RGB", 4: "grey with transparency", 6: "RGB with transparency"}
         raise Refused(f"{found[colours]}, of 16 bits per channel: {EIGHT}")
@@ -116,7 +128,10 @@ def _tiff(pages: list[dict[int, Any]]) -> Kind:
 
 
 def _channels(extra: int, meanings: tuple[int, ...], channels: int, bits: set[int]) -> Kind:
-    """With so many channels beside the colours, whose meanings are those; transparency is one that is called so."""
+    """Return the kind for ``extra`` channels beside the colours, with the given ``meanings``.
+
+    A channel counts as transparency only if the file calls it so.
+    """
     if extra == 0:
         return Kind()
     if extra != 1 or meanings not in {(1,), (2,)} or bits != {8}:
@@ -125,7 +140,7 @@ def _channels(extra: int, meanings: tuple[int, ...], channels: int, bits: set[in
 
 
 def _pages(content: bytes) -> list[dict[int, Any]]:
-    """The tags of every page of a TIFF file."""
+    """Return the tags of every page of a TIFF file."""
     file = io.BytesIO(content)
     directory = ImageFileDirectory_v2(content[:16] if 43 in content[2:4] else content[:8])  # 43: more than 4 GB
     found: dict[int, dict[int, Any]] = {}
@@ -138,7 +153,7 @@ def _pages(content: bytes) -> list[dict[int, Any]]:
 
 
 def _stacked(page: dict[int, Any]) -> int:
-    """How many images lie behind the only page of a file by ImageJ, which says so in its description."""
+    """Return the number of images behind the only page of an ImageJ file, as its description states it."""
     text = str(page.get(DESCRIPTION, ""))
     told = re.search(r"^images=(\d+)", text, re.MULTILINE) if text.startswith("ImageJ=") else None
     return int(told[1]) if told else 1

@@ -1,4 +1,4 @@
-"""Work done ahead of its consumer."""
+"""Make items in a background thread before the consumer asks for them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ Result = TypeVar("Result")
 
 
 def ahead(make: Callable[[Item], Result], items: Iterable[Item], depth: int = 2) -> Generator[Result]:
-    """``make(item)`` of every item, in order, up to ``depth`` of them made ahead by one background thread.
+    """Yield ``make(item)`` for every item, in order, making up to ``depth`` ahead in one background thread.
 
-    What ``make`` raises is raised here, in its place in the order. Closing the generator early ends the thread.
-    ``items`` are drawn in the consumer's thread.
+    An exception that ``make`` raises is raised here, at its place in the order. Closing the generator early ends the
+    thread. ``items`` are drawn in the consumer's thread.
+
+    Args:
+        make: the function to call.
+        items: its arguments, one by one.
+        depth: the number of results made ahead.
     """
     pool = ThreadPoolExecutor(1, thread_name_prefix="ablate-prefetch")
     waiting: deque[Future[Result]] = deque()

@@ -1,4 +1,4 @@
-"""From what the user names to a data set that is ready to train on."""
+"""Turn the name of a data set, as the user gives it, into a data set that is ready to train on."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ def prepare(
     skip_corrupt: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> DataSet:
-    """The data set that ``spec`` names, decoded into ``cache`` (once, under a lock) if it is not there yet.
+    """Return the data set that ``spec`` names, decoding it into ``cache`` (once, under a lock) if it is not there yet.
 
     Args:
         spec: ``glyphs``, ``glyphs:SEED``, ``cifar10:PATH``, ``cifar100:PATH``, ``stl10:PATH`` or ``folder:PATH``.
-        cache: where decoded images live; default: :func:`cache_dir`.
+        cache: the directory of decoded images; default: :func:`cache_dir`.
         image_size: training size in pixels, by default the data set's own.
-        short_side: at what short side a folder's images are stored, in pixels; by default the training size or, above
-            64 px, 1/0.875 of it, so that evaluation's centre crop has its pixels.
-        eval_data: names, as ``spec`` does, the labelled set that evaluation trains and tests on; then all images of a
+        short_side: the short side at which a folder's images are stored, in pixels; by default the training size or,
+            above 64 px, 1/0.875 of it, so that evaluation's centre crop has the training size.
+        eval_data: the labelled set that evaluation trains and tests on, named as in ``spec``; with it, all images of a
             folder that is split by seed are for pre-training.
         labels: the fraction of training images that keep their label, in (0, 1].
         skip_corrupt: leave out files that are unreadable or would be damaged; the result names them.
-        progress: told (done, total) while decoding.
+        progress: called with (done, total) while decoding.
 
     Raises:
         UsageError: an unknown kind, a missing or unfit path, corrupt or refused files, an unwritable cache, a short
-            side below the training size or for what is no folder, a fraction out of range, labels asked of images
-            without classes.
+            side that is below the training size or is given without a folder, a fraction out of range, or labels needed
+            from images without classes.
     """
     specs = [spec] if eval_data is None else [spec, eval_data]
     size, where = image_size or native_size(spec), cache or cache_dir(None)
@@ -70,12 +70,13 @@ def prepare(
 
 
 def native_size(spec: str) -> int:
-    """The size in pixels at which a data set is trained unless another is asked for.
+    """Return the size in pixels at which a data set is trained by default.
 
-    A folder's follows its images, see :func:`ablate.data.sides.default_size`; 224 where none of them can be read.
+    The size of a folder depends on its images, see :func:`ablate.data.sides.default_size`; it is 224 if none of them
+    can be read.
 
     Raises:
-        UsageError: an unknown kind, a folder without images.
+        UsageError: an unknown kind, or a folder without images.
     """
     kind, side = _kind(spec), side_of_files(spec)
     if kind == "folder":
@@ -84,10 +85,12 @@ def native_size(spec: str) -> int:
 
 
 def side_of_files(spec: str) -> int | None:
-    """The short side of the images as they come, in pixels; of a folder the median, None where no image can be read.
+    """Return the short side of the original images, in pixels.
+
+    For a folder it is the median, or None if no image can be read.
 
     Raises:
-        UsageError: an unknown kind, a folder without images.
+        UsageError: an unknown kind, or a folder without images.
     """
     kind, _, path = _kind(spec), *spec.partition(":")[1:]
     return NATIVE[kind] if kind != "folder" else median_side(expanded(path)) if path else None

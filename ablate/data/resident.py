@@ -1,4 +1,4 @@
-"""Batches by index, from the device's own memory when the images fit there, else streamed to it."""
+"""Batches by index, from the device's own memory if the images fit there, else streamed to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ablate.data.dataset import Images
 from ablate.data.gather import gather, on_device
 from ablate.data.prefetch import ahead
 
-SHARE = 0.5  # of the device's free memory that images may take
+SHARE = 0.5  # the share of the device's free memory that images may take
 
 Batch = tuple[Tensor, Tensor | None]
 
@@ -26,24 +26,24 @@ class Resident:
         self.stored = on_device(images, device) if self.fits else images
 
     def batch(self, index: Tensor) -> Batch:
-        """The images of ``index`` (int64 ``[n]``, on the CPU): uint8 ``[n, 3, h, w]`` on the device.
+        """Return the images of ``index`` (int64 ``[n]``, on the CPU) as uint8 ``[n, 3, h, w]`` on the device.
 
-        Images of several sizes are padded with zeros below and to the right, and come with ``sizes``, int64 ``[n, 2]``,
-        on the device; otherwise the second value is None.
+        Images of several sizes are padded with zeros below and to the right, and the second value is their ``sizes``,
+        int64 ``[n, 2]``, on the device; otherwise it is None.
         """
         pixels = gather(self.stored, index, pin=self.device.type != "cpu" and not self.fits)
         return pixels.to(self.device, non_blocking=True), self.sizes(index)
 
     def sizes(self, index: Tensor) -> Tensor | None:
-        """Height and width of the images of ``index``, int64 ``[n, 2]`` on the device; None if all have one size.
+        """Return the height and width of the images of ``index``, int64 ``[n, 2]`` on the device.
 
-        No pixel is touched.
+        The result is None if all images have one size. No pixels are read.
         """
         sizes = self.images.sizes
         return None if sizes is None else sizes[index].to(self.device, non_blocking=True)
 
     def extents(self, index: Tensor) -> tuple[int, int] | Tensor:
-        """:meth:`sizes`, or the one (height, width) that all images have."""
+        """Return :meth:`sizes`, or the one (height, width) that all images have."""
         sizes, pixels = self.sizes(index), self.images.pixels
         if sizes is not None:
             return sizes
@@ -51,16 +51,17 @@ class Resident:
         return pixels.shape[-2], pixels.shape[-1]
 
     def stream(self, indices: Iterable[Tensor]) -> Generator[Batch]:
-        """:meth:`batch` of every index, in order; what must be gathered or copied is so ahead, by a background thread.
+        """Return an iterator over :meth:`batch` of every index, in order.
 
-        Closing the iterator early ends the thread.
+        If batches must be gathered or copied, a background thread does so ahead of the consumer. Closing the iterator
+        early ends the thread.
         """
         if self.fits or (self.device.type == "cpu" and self.images.sizes is None):
             return (self.batch(index) for index in indices)
         return ahead(self.batch, indices) if self.device.type == "cpu" else self._copied_ahead(indices)
 
     def _copied_ahead(self, indices: Iterable[Tensor]) -> Generator[Batch]:
-        """Copies run on a CUDA stream of their own, beside the consumer's work on its current one."""
+        """Yield batches that are copied on a separate CUDA stream, while the consumer works on its current one."""
         side = torch.cuda.Stream(self.device)
 
         def copy(index: Tensor) -> tuple[Batch, torch.cuda.Event]:
@@ -73,5 +74,5 @@ class Resident:
                 current.wait_event(copied)
                 for tensor in batch:
                     if tensor is not None:
-                        tensor.record_stream(current)  # its memory is the side stream's: not to be reused too early
+                        tensor.record_stream(current)  # keeps the side stream from reusing it too early
                 yield batch

@@ -1,4 +1,4 @@
-"""Which images a folder holds: their classes, groups and splits, from names alone."""
+"""The images of a folder with their classes, groups and splits, found from names alone."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ ALL = ""  # the pseudo-class of images that lie directly in the folder
 class File(NamedTuple):
     """One image file: its place below the root, its class, and its group.
 
-    The group is the folder of its class folder that it lies in, at any depth, if any; else the file is its own. The
-    same folder name under two classes is two groups.
+    The group is the topmost folder inside the class folder that contains the file, at any depth. A file that lies
+    directly in the class folder is a group of its own. The same folder name under two classes makes two groups.
     """
 
     place: str
@@ -39,7 +39,8 @@ class File(NamedTuple):
 class Listing:
     """The files of a folder in a fixed order; without ``classes`` every label is 0.
 
-    ``carved``: the test split was drawn by seed. ``left_out``: sentences about files that are no part of it.
+    ``carved`` is True if the test split was drawn by seed. ``left_out`` are sentences about files that are not part of
+    it.
     """
 
     classes: list[str]
@@ -50,12 +51,12 @@ class Listing:
 
 
 def scan(root: Path) -> Listing:
-    """What lies in ``root``: ``train/CLASS/*`` with ``test/CLASS/*`` (or val/), or ``CLASS/*``.
+    """List the images in ``root``: ``train/CLASS/*`` with ``test/CLASS/*`` (or val/), or ``CLASS/*``.
 
-    With one class folder only, or with images in place of class folders, there are no classes.
+    There are no classes if there is only one class folder, or if images lie in place of class folders.
 
     Raises:
-        UsageError: no images, an empty test set, a class that cannot be split, a folder that cannot be read.
+        UsageError: there are no images, the test set is empty, a class cannot be split, or a folder cannot be read.
     """
     try:
         return _split_by_hand(root) if (root / "train").is_dir() else _split_by_seed(root)
@@ -64,7 +65,7 @@ def scan(root: Path) -> Listing:
 
 
 def groups_of(files: list[File]) -> Tensor:
-    """The files' groups, numbered by first appearance, int64 ``[N]``."""
+    """Return the files' groups, numbered by first appearance, int64 ``[N]``."""
     numbers: dict[str, int] = {}
     return torch.tensor([numbers.setdefault(file.group, len(numbers)) for file in files], dtype=torch.long)
 
@@ -118,7 +119,10 @@ def _meaningful(classes: list[str]) -> list[str]:
 
 
 def _told(root: Path, classes: list[str], others: Counter[str]) -> tuple[str, ...]:
-    """What is left out: images beside class folders, and files in and below them by what their names end in."""
+    """Return sentences about the files that are left out.
+
+    They tell of images beside the class folders, and of other files in and below these folders, by extension.
+    """
     told = []
     beside = [path.name for path in root.iterdir() if _is_image(path.name)] if classes != [ALL] else []
     if beside:
@@ -138,7 +142,11 @@ def _told(root: Path, classes: list[str], others: Counter[str]) -> tuple[str, ..
 
 
 def _class_names(root: Path, others: Counter[str]) -> list[str]:
-    """The class folders of ``root``, or ``[ALL]`` where its images lie in no folder. UsageError if there are none."""
+    """Return the class folders of ``root``, or ``[ALL]`` if its images lie in no folder.
+
+    Raises:
+        UsageError: there are no images, or there are images beside the only folder.
+    """
     classes = _class_folders(root, others)
     if len(classes) > 1:
         return classes
@@ -160,7 +168,10 @@ def _class_names(root: Path, others: Counter[str]) -> list[str]:
 
 
 def _class_folders(root: Path, others: Counter[str]) -> list[str]:
-    """The folders of ``root`` that hold an image; hidden ones do not count. ``others`` counts the files of the rest."""
+    """Return the folders of ``root`` that hold an image, without hidden ones.
+
+    ``others`` counts the files of the remaining folders.
+    """
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     classes = []
     for folder in folders:
@@ -173,7 +184,10 @@ def _class_folders(root: Path, others: Counter[str]) -> list[str]:
 
 
 def _files(root: Path, split_root: Path, classes: list[str], others: Counter[str]) -> list[File]:
-    """The images of each class folder of ``split_root``, sorted folder by folder; ``others`` counts the other files."""
+    """Return the images of each class folder of ``split_root``, sorted within the folder.
+
+    ``others`` counts the other files.
+    """
     found: list[File] = []
     above = split_root.relative_to(root).parts
     for label, name in enumerate(classes):
@@ -186,9 +200,9 @@ def _files(root: Path, split_root: Path, classes: list[str], others: Counter[str
 
 
 def _images(folder: Path, others: Counter[str]) -> Iterator[tuple[str, ...]]:
-    """Where below ``folder`` every image file lies; a folder that links lead to again is entered once.
+    """Yield the place below ``folder`` of every image file; a folder that links lead to again is entered once.
 
-    ``others`` counts the other files by what their names end in, but for hidden ones and those of file managers.
+    ``others`` counts the other files by extension, without hidden files and those of file managers.
     """
     seen: set[tuple[int, int]] = set()
     for directory, inner, names in os.walk(folder, followlinks=True, onerror=_refuse):

@@ -1,7 +1,8 @@
-"""A shard: some hundred image files, decoded into one file of raw bytes, with a record that is written last.
+"""Shards: some hundred image files, decoded into one file of raw bytes, with a record that is written last.
 
-Shards are what decoding shares out, and what an interrupted decoding goes on from. ``python -m ablate.data.shards`` is
-a process that makes them: a task per line of standard input, an answer per line of standard output. No torch needed.
+A shard is the unit in which decoding is shared out and continued after an interruption. ``python -m
+ablate.data.shards`` is a process that makes shards: it reads one task per line of standard input and writes one answer
+per line of standard output. No torch is needed.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ BLOCK = 1 << 22  # bytes read at once
 class Task:
     """The files ``places`` below ``root``, to be stored with the short side ``short`` as ``target``.pixels.
 
-    ``key`` changes whenever the files may have changed: a shard with another key is made anew. ``levels`` are the
-    values of 16-bit grey that become 0 and 255; without them no pixels of such images are stored, only their spans.
+    ``key`` changes whenever the files may have changed; a shard with another key is made again. ``levels`` are the
+    values of 16-bit grey that become 0 and 255; without them, only the spans of such images are stored, not their
+    pixels.
     """
 
     key: str
@@ -44,21 +46,24 @@ class Task:
 
     @property
     def pixels(self) -> Path:
-        """The images that could be decoded, ``[3, h, w]`` each, one after the other."""
+        """The path of the images that could be decoded, ``[3, h, w]`` each, one after the other."""
         return Path(f"{self.target}.pixels")
 
     @property
     def record(self) -> Path:
-        """JSON: key, levels, bytes, crc32, least and greatest of the pixels and, per file, SHA-256 and [h, w].
+        """The path of the JSON record.
 
-        Of a file without pixels it has the reason, or null for 16-bit grey without levels. By the number of a file
-        ``refused`` has those that are sound, ``spans`` those of 16-bit grey; ``traits`` has how many, and the first.
+        The record holds the key, the levels, the number of bytes, their crc32, the least and the greatest pixel value
+        and, for each file, its SHA-256 and [h, w]. In place of [h, w], a file without pixels has the reason, or null
+        for 16-bit grey without levels. ``refused`` lists the numbers of refused files, which are intact; ``spans`` maps
+        the numbers of 16-bit grey files to their spans; ``traits`` maps each trait to the count of its files and the
+        number of the first.
         """
         return Path(f"{self.target}.json")
 
 
 def finish(task: Task) -> None:
-    """Make the shard, unless it is there, whole.
+    """Make the shard unless it already exists and is whole.
 
     Raises:
         OSError: the disk refused it.
@@ -68,7 +73,7 @@ def finish(task: Task) -> None:
 
 
 def digest(path: Path) -> tuple[str, bytes | None]:
-    """SHA-256 of a file and its content; of an unreadable one the reason, and None."""
+    """Return the SHA-256 of a file and its content; for an unreadable file, the reason and None."""
     try:
         content = path.read_bytes()
     except OSError as error:  # a dangling link, for instance
@@ -124,7 +129,7 @@ def _make(task: Task) -> None:
 
 
 def _is_whole(task: Task) -> bool:
-    """True when the shard was made of these files, has all its bytes, and no file was unreadable at the time."""
+    """Return True if the shard was made of these files, has all its bytes, and every file could be read."""
     try:
         record = json.loads(task.record.read_bytes())
         if record["key"] != task.key or any(name.startswith(UNREADABLE) for name in record["digests"]):
@@ -145,7 +150,7 @@ def _crc32(path: Path) -> int:
 
 
 def line_of(task: Task) -> str:
-    """``task`` as a process of this module reads it."""
+    """Return ``task`` as the line that a process of this module reads."""
     return json.dumps(asdict(task)) + "\n"
 
 
@@ -159,7 +164,7 @@ def _serve() -> None:
 def _listen(tasks: queue.SimpleQueue[str]) -> None:
     for line in sys.stdin:
         tasks.put(line)
-    os._exit(0)  # whoever started this process has died; it must not go on writing beside their successor
+    os._exit(0)  # the parent has died; do not go on writing beside its successor
 
 
 def _attempt(task: Task) -> dict[str, Any]:

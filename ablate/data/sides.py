@@ -1,4 +1,4 @@
-"""How large a folder's images are, by the headers of some of them, and at which size they are trained by default."""
+"""The size of a folder's images, from the headers of some of them, and the default size for training on them."""
 
 from __future__ import annotations
 
@@ -15,33 +15,32 @@ from ablate.data.scan import scan
 
 SAMPLE = 500  # training images whose headers are read
 LARGEST, SMALLEST, STEP = 224, 8, 4  # pixels of a default size
-EVALUATED = 0.875  # of the stored short side, above SMALL_IMAGE: evaluation looks at the centre
+EVALUATED = 0.875  # the share of the stored short side that evaluation's centre crop keeps, above SMALL_IMAGE
 
 
 def default_size(side: int) -> int:
-    """The size at which images with the short side ``side`` are trained unless another is asked for; in pixels.
+    """Return the size in pixels at which images with the short side ``side`` are trained by default.
 
-    The largest multiple of 4 for which no image is enlarged: up to 64 px that is the side itself; above, images are
-    stored at 1/0.875 of the training size. At most 224, at least 8.
+    It is the largest multiple of 4 for which no image is enlarged, at most 224 and at least 8. Up to 64 px that is the
+    side itself; above, images are stored at 1/0.875 of the training size.
     """
     size = side if side <= SMALL_IMAGE else max(SMALL_IMAGE, int(side * EVALUATED))
     return max(SMALLEST, min(LARGEST, size - size % STEP))
 
 
 def stored_side(size: int) -> int:
-    """The short side at which a folder's images are stored for training at ``size``, in pixels."""
+    """Return the short side, in pixels, at which a folder's images are stored for training at ``size``."""
     return size if size <= SMALL_IMAGE else round(size / EVALUATED)
 
 
 def median_side(root: Path) -> int | None:
-    """The median short side, in pixels, of up to 500 training images of a folder; None where none can be read.
+    """Return the median short side, in pixels, of up to 500 training images of a folder; None if none can be read.
 
-    A folder that is not there has none either: whoever decodes it says so.
-
-    They are taken at even distances from the folder's fixed order, so that the answer is the same every time.
+    A missing folder gives None too; decoding it reports the error. The images are taken at even distances from the
+    folder's fixed order, so the answer is the same every time.
 
     Raises:
-        UsageError: as :func:`~ablate.data.scan.scan`.
+        UsageError: as in :func:`~ablate.data.scan.scan`.
     """
     return _median_side(root, root.stat().st_mtime_ns) if root.is_dir() else None
 
@@ -57,8 +56,8 @@ def _sides(root: Path, places: list[str]) -> Iterator[int]:
     for place in places:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a very large image; decoding judges it
+                warnings.simplefilter("ignore")  # Pillow warns of a very large image; decoding judges it
                 with Image.open(root / place) as image:
                     yield min(image.size)
-        except Exception:  # not an image: decoding will name it
+        except Exception:  # not an image; decoding will report it
             continue

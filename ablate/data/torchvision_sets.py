@@ -1,7 +1,7 @@
 """CIFAR-10, CIFAR-100 and STL-10 in their official files.
 
-torchvision reads them. It unpickles CIFAR's Python files only after their MD5 agrees with the official one; the binary
-version of CIFAR, which needs no pickle, is read here.
+torchvision reads them. It unpickles CIFAR's Python files only after checking that their MD5 is the official one. The
+binary version of CIFAR, which needs no pickle, is read here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Part = tuple["np.ndarray[Any, Any]", Tensor]  # uint8 [N, 3, h, w], labels
 
 @dataclass(frozen=True)
 class Format:
-    """One way a data set lies on disk: the folder inside the root, files that must be there, and how to read it."""
+    """One official layout on disk: its folder inside the root, its required files, and the functions that read it."""
 
     folder: str
     files: tuple[str, ...]
@@ -35,7 +35,7 @@ class Format:
 
 
 def _reader(name: str) -> type[Any]:
-    """The class of torchvision, which takes a second to import: when it is needed."""
+    """Return the class of torchvision; the import takes a second, so it happens only when needed."""
     import torchvision
 
     cls: type[Any] = getattr(torchvision.datasets, name)
@@ -56,7 +56,10 @@ def _cifar_python(name: str) -> Callable[[Path], dict[str, Part]]:
 def _cifar_binary(
     folder: str, train: tuple[str, ...], test: str, label_bytes: int
 ) -> Callable[[Path], dict[str, Part]]:
-    """Records of ``label_bytes`` labels (the last is the fine one) and 3072 bytes, channel by channel."""
+    """Return a reader of CIFAR's binary files.
+
+    A record is ``label_bytes`` labels (the last is the fine one) and 3072 bytes of pixels, channel by channel.
+    """
 
     def read_file(path: Path) -> Part:
         raw = np.fromfile(path, dtype=np.uint8)
@@ -119,12 +122,12 @@ FORMATS: dict[str, tuple[Format, ...]] = {
 
 
 class TorchvisionSet:
-    """The source of ``cifar10:PATH``, ``cifar100:PATH`` and ``stl10:PATH``; STL-10 pre-trains on its unlabelled split.
+    """The source of ``cifar10:PATH``, ``cifar100:PATH`` and ``stl10:PATH``.
 
-    ``PATH`` holds the official folder, or is it.
+    STL-10 pre-trains on its unlabelled split. ``PATH`` contains the official folder, or is that folder.
 
     Raises:
-        UsageError: no such path, or no complete official folder there.
+        UsageError: there is no such path, or no complete official folder there.
     """
 
     notes: tuple[str, ...] = ()
@@ -135,18 +138,18 @@ class TorchvisionSet:
         self.identity = f"{name} {self.folder.absolute()}"
 
     def signature(self) -> str:
-        """Of names and sizes of the official files."""
+        """Return a digest of names and sizes of the official files."""
         return digest_of(self.name, listing_of(self.format.files, (size for size, _ in self._stats())))
 
     def manifest(self) -> str:
-        """Of names, sizes and times of the official files."""
+        """Return a digest of names, sizes and times of the official files."""
         return digest_of(listing_of(self.format.files, *zip(*self._stats(), strict=True)))
 
     def _stats(self) -> list[tuple[str, str]]:
         return [stat_of(self.folder / file) for file in self.format.files]
 
     def fingerprint(self, like: Mapping[str, Any] | None = None) -> str:
-        """Of pixels and labels, whichever of the official formats they came in."""
+        """Return a digest of pixels and labels, the same for all official formats of the set."""
         return self._fingerprint(self._parts())
 
     def _fingerprint(self, parts: dict[str, Part]) -> str:
@@ -156,7 +159,7 @@ class TorchvisionSet:
         return digest_of(*pieces)
 
     def write(self, writer: Writer, progress: Progress) -> str:
-        """Every split as one uniform array; returns the fingerprint."""
+        """Write every split as one uniform array, and return the fingerprint."""
         parts = self._parts()
         for done, (split, (pixels, labels)) in enumerate(parts.items(), start=1):
             writer.uniform(split, pixels, labels)

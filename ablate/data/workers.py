@@ -1,7 +1,7 @@
-"""Shards decoded in parallel: by worker processes for a large folder, in this process for a small one.
+"""Decode shards in parallel: with worker processes for a large folder, in this process for a small one.
 
-Processes and not threads, since Python holds its lock for a part of every image and 64 cores would wait for it. Not
-multiprocessing's, which import the caller's script again, and outlive a caller that is killed.
+Processes are used rather than threads, since Python holds its lock for a part of every image, and 64 cores would wait
+for it. They are not those of multiprocessing, which import the caller's script again and survive a killed caller.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from contextlib import ExitStack
 from ablate.data.shards import Task, finish, line_of
 from ablate.errors import UsageError
 
-SMALL = 256  # files that are decoded sooner than processes have started
+SMALL = 256  # up to so many files are decoded in less time than processes take to start
 
 Worker = subprocess.Popen[str]
 
 
 def finish_all(tasks: Sequence[Task], progress: Callable[[int, int], None], processes: int | None = None) -> None:
-    """Make every shard that is not there yet; ``progress`` is told (files done, files in all).
+    """Make every shard that does not exist yet.
 
     Args:
-        tasks: with targets of their own.
-        progress: called after each shard.
-        processes: by default as many as there are cores, none for up to 256 files; 0 decodes here.
+        tasks: the shards to make, each with its own target.
+        progress: called after each shard with (files done, files in all).
+        processes: the number of processes; 0 decodes here; by default the number of cores, or 0 for up to 256 files.
 
     Raises:
         UsageError: a process died.
@@ -44,7 +44,7 @@ def finish_all(tasks: Sequence[Task], progress: Callable[[int, int], None], proc
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -55,14 +55,17 @@ def _here(tasks: Sequence[Task]) -> Iterator[Task]:
 
 
 def _in_processes(tasks: Sequence[Task], count: int) -> Iterator[Task]:
-    """The tasks as they are finished. One thread per process hands tasks down and waits for the answers."""
+    """Yield the tasks as they are finished.
+
+    One thread per process hands tasks down and waits for the answers.
+    """
     workers = [_start() for _ in range(count)]
     idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     for worker in workers:
         idle.put(worker)
     with ExitStack() as stack:
         for worker in workers:
-            stack.callback(worker.communicate)  # waits for its end and closes its pipes
+            stack.callback(worker.communicate)  # waits for the worker to end and closes its pipes
         pool = stack.enter_context(ThreadPoolExecutor(count))
         try:
             for future in as_completed([pool.submit(_hand, idle, task) for task in tasks]):
@@ -70,7 +73,7 @@ def _in_processes(tasks: Sequence[Task], count: int) -> Iterator[Task]:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in workers:
-                worker.kill()  # idle by now, unless something went wrong
+                worker.kill()  # it is idle by now, unless something went wrong
 
 
 def _start() -> Worker:
