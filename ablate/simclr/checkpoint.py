@@ -1,4 +1,4 @@
-"""Checkpoints: written to a temporary name and renamed; a damaged one is set aside, never trusted."""
+"""Checkpoints: written to a temporary name and then renamed; a damaged one is set aside and never used."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path, expected: dict[str, Any]) -> tuple[dict[str, Any] | None, Path | None]:
-    """The state in ``path``, on the CPU, and None; None and where a damaged file was put; without a file, None twice.
+    """Read the state in ``path`` onto the CPU, and set a damaged file aside.
 
     Args:
-        path: what :func:`save` wrote.
-        expected: a state of the same trial: a file with other keys, or another ``trial``, counts as damaged.
+        path: the file that :func:`save` wrote.
+        expected: a state of the same trial; a file with other keys, or another ``trial``, counts as damaged.
+
+    Returns:
+        The state and None; for a damaged file, None and its new path; without a file, None twice.
     """
     if not path.exists():
         return None, None
@@ -37,11 +40,11 @@ def load(path: Path, expected: dict[str, Any]) -> tuple[dict[str, Any] | None, P
 
 
 def steps_done(path: Path) -> int:
-    """The number of optimiser steps that the checkpoint at ``path`` holds; 0 without a readable one.
+    """Return the number of optimiser steps that the checkpoint at ``path`` holds; 0 without a readable one.
 
-    Cheap: tensors are mapped into memory, not read.
+    This is cheap: tensors are mapped into memory, not read.
     """
     try:
         return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["steps"])
-    except Exception:  # as in load
+    except Exception:  # as in load, any exception is possible
         return 0

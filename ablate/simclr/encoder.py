@@ -1,4 +1,4 @@
-"""Encoders f(x), by their configuration."""
+"""Build encoders f(x) from their configuration."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 def build_encoder(config: Encoder, image_size: int) -> ResNet8 | TorchvisionResNet | ForeignEncoder:
-    """The encoder: float ``[N, 3, image_size, image_size]`` -> ``h [N, dim]``, pooled.
+    """Build the encoder, which maps float ``[N, 3, image_size, image_size]`` to pooled ``h [N, dim]``.
 
     Initial weights come from the global generator; torchvision's ResNets have He's initialisation (fan out).
 
     Raises:
-        UsageError: a ``timm:`` or ``module:function`` encoder that cannot be built; see :mod:`ablate.simclr.foreign`.
+        UsageError: a ``timm:`` or ``module:function`` encoder cannot be built; see :mod:`ablate.simclr.foreign`.
     """
     if config.is_foreign:
         return ForeignEncoder(config, image_size)
-    from ablate.simclr import resnets  # torchvision takes a second: when it is needed
+    from ablate.simclr import resnets  # importing torchvision takes a second, so only when needed
 
     if config.name == "resnet8":
         encoder: ResNet8 | TorchvisionResNet = resnets.ResNet8(config.width)

@@ -1,7 +1,7 @@
-"""Encoders that are not ours: ``timm:NAME``, and ``module:function`` for one's own.
+"""Foreign encoders: ``timm:NAME``, and ``module:function`` for the user's own.
 
-A trial's key holds a name only, so what is behind it is named too: the code (:func:`code_version`), and the weights
-that the code loads (:func:`loaded_weights`).
+A trial's key contains only the encoder's name, so the code (:func:`code_version`) and the weights that the code loads
+(:func:`loaded_weights`) are recorded too.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class ForeignEncoder(nn.Module):
     """A module that maps float ``[N, 3, s, s]`` to ``h [N, dim]``; ``dim`` is found by running it once.
 
     Raises:
-        UsageError: it cannot be made, does not take images of this size or gives something else; or its code, or the
-            weights that it loads, are not what they were when the trial was planned.
+        UsageError: the encoder cannot be made, does not take images of this size or gives something else; or its code,
+            or the weights that it loads, are not the same as when the trial was planned.
     """
 
     def __init__(self, config: Encoder, image_size: int) -> None:
@@ -42,13 +42,16 @@ class ForeignEncoder(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``h = f(x)``."""
+        """Return ``h = f(x)``."""
         h: Tensor = self.net(x)
         return h
 
 
 def code_version(name: str) -> str:
-    """``timm 1.0.19``, or the first 16 hex digits of SHA-256 of the file of ``module:function``'s module.
+    """Return the version of the encoder's code.
+
+    It is ``timm 1.0.19``, for example, or ``sha256`` and the first 16 hex digits of SHA-256 of the file of the module
+    in ``module:function``.
 
     Raises:
         UsageError: there is no such code, or it has no file.
@@ -62,15 +65,21 @@ def code_version(name: str) -> str:
 
 
 def loaded_weights(net: nn.Module, name: str, image_size: int) -> str:
-    """``sha256 `` and 16 hex digits of what the encoder ``name`` loads into ``net``; nothing where it loads nothing.
+    """Return a hash of the weights that the encoder's code loads; an empty text if it loads none.
 
-    What is drawn differs between two seeds: ``net`` is compared with a second one, made with another. Weights count as
-    loaded where a parameter is equal in both and is not one number throughout, as a batch norm's scale is; the hash is
-    then of everything in ``state_dict`` that is equal. Buffers alone do not count: those that code computes, a mean to
-    subtract or a table of positions, are equal too, and the code's hash covers them. timm's are made without weights.
+    The hash is ``sha256 `` and 16 hex digits. Weights that are drawn differ between two seeds, so ``net`` is compared
+    with a second module, made with another seed. Weights count as loaded if a parameter is equal in both and is not one
+    constant throughout, like a batch norm's scale; the hash then covers everything in ``state_dict`` that is equal.
+    Equal buffers alone do not count: the code may compute them, like a mean to subtract or a table of positions, and
+    then the code's hash covers them. timm's encoders are made without weights.
+
+    Args:
+        net: the encoder's module.
+        name: the encoder's name, ``timm:NAME`` or ``module:function``.
+        image_size: the side of its images in pixels.
 
     Raises:
-        UsageError: the second one cannot be made, or is the first one again.
+        UsageError: the second module cannot be made, or is the same object as the first.
     """
     if name.startswith("timm:"):
         return ""
@@ -96,7 +105,7 @@ def loaded_weights(net: nn.Module, name: str, image_size: int) -> str:
 
 
 def _made(name: str, image_size: int) -> tuple[nn.Module, int]:
-    """The module, and the dimension of what it gives."""
+    """Return the module and the dimension of its output."""
     try:
         net = _timm(name, image_size) if name.startswith("timm:") else _own(name)()
         if not isinstance(net, nn.Module):
@@ -122,14 +131,14 @@ def _timm(name: str, image_size: int) -> nn.Module:
         raise UsageError(f"timm has no model {model!r}{nearest(model, timm.list_models())}")
     make = functools.partial(timm.create_model, model, pretrained=False, num_classes=0)
     try:
-        made: nn.Module = make(img_size=image_size)  # transformers are made for a size
+        made: nn.Module = make(img_size=image_size)  # transformers are made for one image size
     except TypeError:
-        made = make()  # convolutional networks take any
+        made = make()  # convolutional networks take any image size
     return made
 
 
 def _own(name: str) -> Any:
-    """The function that ``module:function`` names, from the working directory too, whatever command runs."""
+    """Return the function that ``module:function`` names; the module may also lie in the working directory."""
     attribute, module = name.partition(":")[2], _import_own(name)
     function = getattr(module, attribute, None)
     if not callable(function):

@@ -16,9 +16,10 @@ PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class GlobalBatchNorm(_BatchNorm):
-    """What ``SyncBatchNorm`` is on CUDA, for any device: moments by two differentiable sums over the ranks.
+    """A ``SyncBatchNorm`` for any device, not only CUDA: the moments come from two differentiable sums over the ranks.
 
-    Every rank holds equally many values per channel. Same parameters, buffers and names as the batch norm it replaces.
+    Every rank must hold equally many values per channel. Parameters, buffers and names are those of the batch norm that
+    it replaces.
     """
 
     world: World
@@ -28,7 +29,7 @@ class GlobalBatchNorm(_BatchNorm):
             raise ValueError(f"expected [N, C, ...], not {list(input.shape)}")
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalised by the moments of all ranks' ``input`` when training, by the running ones otherwise."""
+        """Normalise by the moments of all ranks' ``input`` in training, and by the running moments otherwise."""
         if not self.training:
             return super().forward(input)
         x = input.float() if input.dtype in {torch.float16, torch.bfloat16} else input
@@ -55,10 +56,15 @@ class GlobalBatchNorm(_BatchNorm):
 
 
 def make_global(module: nn.Module, world: World, device: torch.device) -> None:
-    """Put batch norms over all ranks in the place of those inside ``module``: SyncBatchNorm on CUDA, ours elsewhere.
+    """Replace the batch norms inside ``module`` by ones over all ranks: SyncBatchNorm on CUDA, ours elsewhere.
+
+    Args:
+        module: the module to change in place.
+        world: the processes that train together; nothing changes if there is only one.
+        device: the device of the module.
 
     Raises:
-        UsageError: one is a subclass that does more than normalise (timm's hold activations).
+        UsageError: a batch norm is of a subclass that does more than normalise (timm's contain activations).
     """
     if world.size == 1:
         return
@@ -87,7 +93,10 @@ def _converted(norm: _BatchNorm, world: World) -> GlobalBatchNorm:
 
 @contextmanager
 def frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """Inside, batch norms in training mode normalise as ever and leave their running statistics alone."""
+    """Keep the running statistics of all batch norms in ``module`` unchanged while the context is open.
+
+    In training mode they still normalise as usual.
+    """
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     for norm in norms:
         norm.track_running_stats = False

@@ -1,7 +1,7 @@
-"""A function of image indices as one CUDA graph: its kernels are launched once and replayed as a whole.
+"""Capture a function of image indices as one CUDA graph, whose kernels are replayed as a whole.
 
-A training step of a small network is hundreds of kernels of a few microseconds each, whose launches take longer than
-they do. A replay makes the same kernels with the same draws, so nothing that is trained changes.
+A training step of a small network consists of hundreds of kernels that run for a few microseconds each; launching them
+takes longer than running them. A replay runs the same kernels with the same draws, so training does not change.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ class Graph(Generic[T]):
     """``function``, captured for indices of one shape.
 
     Args:
-        function: of an index tensor on the device; it must not wait for the device, and what it does on the host
-            happens once, at the capture. It has run before, so that nothing is initialised or compiled in it.
+        function: takes an index tensor on the device. It must not wait for the device, and its work on the host happens
+            only once, at the capture. It must have run before, so that nothing is initialised or compiled during the
+            capture.
         index: an example.
-        generators: the CUDA generators that it draws from; between replays they may be seeded anew.
+        generators: the CUDA generators that the function draws from; between replays they may be seeded again.
     """
 
     def __init__(self, function: Callable[[Tensor], T], index: Tensor, generators: Iterable[torch.Generator]) -> None:
-        torch.cuda.empty_cache()  # what earlier steps left is in pools that the graph cannot use
+        torch.cuda.empty_cache()  # the graph cannot use the memory pools of earlier steps
         self._index = index.clone()
         self._graph = torch.cuda.CUDAGraph()
         for generator in generators:
@@ -37,7 +38,7 @@ class Graph(Generic[T]):
             self._result = function(self._index)
 
     def __call__(self, index: Tensor) -> T:
-        """What ``function`` gives, in memory that the next call overwrites."""
+        """Replay the graph for ``index``; the next call overwrites the memory of the result."""
         self._index.copy_(index, non_blocking=True)
         self._graph.replay()
         return self._result
@@ -45,9 +46,10 @@ class Graph(Generic[T]):
 
 @contextlib.contextmanager
 def aside(device: torch.device) -> Iterator[None]:
-    """On a stream beside the current one, after what that did before and before what it does next.
+    """Run the body on a second stream, ordered between the earlier and the later work of the current stream.
 
-    What is to be captured runs there first: autograd would otherwise remember the current stream, and wait for it.
+    A function runs this way before it is captured. Otherwise autograd would remember the current stream and wait for
+    it.
     """
     current, side = torch.cuda.current_stream(device), torch.cuda.Stream(device)
     side.wait_stream(current)
@@ -57,5 +59,5 @@ def aside(device: torch.device) -> Iterator[None]:
 
 
 def is_captured(device: torch.device) -> bool:
-    """Whether what runs now on ``device`` is being captured."""
+    """Return True if the work submitted now on ``device`` is being captured."""
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()

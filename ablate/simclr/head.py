@@ -10,10 +10,10 @@ from ablate.config.trial import Head
 
 
 class ProjectionHead(nn.Module):
-    """``h [N, dim]`` -> ``z [N, output]`` (``[N, dim]`` for kind ``none``).
+    """The head, from ``h [N, dim]`` to ``z [N, output]`` (``[N, dim]`` for kind ``none``).
 
-    Linear layers have biases and no batch norm, as in the paper's text; with ``batch_norm``, every one of them is
-    followed by a batch norm instead of a bias, the last without a shift, as in the official code.
+    Linear layers have biases and no batch norm, as in the paper's text. With ``batch_norm``, each of them is followed
+    by a batch norm instead of a bias, and the last batch norm has no shift, as in the official code.
     """
 
     def __init__(self, dim: int, config: Head) -> None:
@@ -34,6 +34,6 @@ class ProjectionHead(nn.Module):
         self.dim: int = sizes[-1] if sizes else dim
 
     def forward(self, h: Tensor) -> Tensor:
-        """``z = g(h)``."""
+        """Return ``z = g(h)``."""
         z: Tensor = self.layers(h)
         return z

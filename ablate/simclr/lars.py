@@ -19,10 +19,10 @@ class LARS(torch.optim.Optimizer):
         v = momentum * v + lr * ratio * g
         w = w - v
 
-    Vectors and scalars (biases, batch norm) are neither decayed nor adapted: ``g`` and ``ratio`` are the gradient and
-    1. The learning rate is inside the momentum buffer, so a change of it acts on later gradients only.
+    Vectors and scalars (biases, batch norm) are neither decayed nor adapted: ``g`` is the plain gradient and ``ratio``
+    is 1. The learning rate is inside the momentum buffer, so changing it affects later gradients only.
 
-    Multi-tensor: ``torch._foreach`` calls over a group, and nothing waits for the device.
+    The update uses multi-tensor ``torch._foreach`` calls over each group and never waits for the device.
 
     Args:
         params: parameters, or groups of them.
@@ -52,7 +52,7 @@ class LARS(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update of every parameter that has a gradient; returns what ``closure`` returned, if there is one."""
+        """Update every parameter that has a gradient, and return the result of ``closure`` if it is given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -87,6 +87,12 @@ class LARS(torch.optim.Optimizer):
 
 
 def trust_ratios(params: list[Tensor], grads: list[Tensor], eta: float) -> tuple[Tensor, ...]:
-    """``eta |w| / |g|`` of every tensor as a scalar on its device, 1 where either norm is 0."""
+    """Return ``eta |w| / |g|`` of every tensor as a scalar on its device, 1 where either norm is 0.
+
+    Args:
+        params: the tensors w.
+        grads: their gradients g.
+        eta: the trust coefficient > 0.
+    """
     w, g = torch.stack(torch._foreach_norm(params)), torch.stack(torch._foreach_norm(grads))
     return torch.where((w > 0) & (g > 0), eta * w / g, 1.0).unbind()

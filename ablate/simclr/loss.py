@@ -1,4 +1,4 @@
-"""NT-Xent (paper, equation 1) over all 2N views of all processes, a block of rows at a time."""
+"""NT-Xent (paper, equation 1) over all 2N views of all processes, computed a block of rows at a time."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ BLOCK = 1024  # rows of the similarity matrix that exist at once
 
 
 def nt_xent(z: Tensor, temperature: float) -> Tensor:
-    """The normalised temperature-scaled cross-entropy loss.
+    """Return the normalised temperature-scaled cross-entropy loss.
 
-    Memory is O(N d + BLOCK N): the [2N, 2N] matrix is never whole, its blocks are computed again for the gradient.
+    Memory is O(N d + BLOCK N): the [2N, 2N] matrix never exists as a whole, since its blocks are computed again for the
+    gradient.
 
     Args:
         z: ``[2N, d]`` projections, any float dtype, not normalised; rows i and i + N are a positive pair.
         temperature: tau > 0.
 
     Returns:
-        A scalar, float32 (float64 for float64 input), the mean over all 2N views of
-        ``-log(exp(s_ij / tau) / sum over k != i of exp(s_ik / tau))``, s the cosine similarity. The official code sums
-        the two directions' means, which is twice this.
-
-        Where a ``torch.distributed`` process group is at work, ``z`` is this rank's part (equally many rows on each),
-        every view is compared with those of all ranks, and the scalar is this rank's share: the loss is the sum over
-        the ranks, and its gradient the sum of their gradients.
+        A scalar, float32 (float64 for float64 input), the mean over all 2N views of ``-log(exp(s_ij / tau) / sum over k
+            != i of exp(s_ik / tau))``, where s is the cosine similarity. The official code sums the means of the two
+            directions, which is twice this value. With a ``torch.distributed`` process group, ``z`` is this rank's part
+            (equally many rows on each rank), every view is compared with the views of all ranks, and the scalar is this
+            rank's share: the loss is the sum over the ranks, and its gradient is the sum of their gradients.
 
     Raises:
         ValueError: the number of rows is odd, or below 4 over all ranks.
@@ -37,13 +36,24 @@ def nt_xent(z: Tensor, temperature: float) -> Tensor:
 
 
 def nt_xent_with_top1(z: Tensor, temperature: float, world: World) -> tuple[Tensor, Tensor]:
-    """:func:`nt_xent`, and the share of views whose most similar other view is their partner (no gradient)."""
+    """Return :func:`nt_xent` and its top-1, the share of views whose most similar other view is their partner.
+
+    The top-1 has no gradient.
+
+    Args:
+        z: ``[2N, d]`` projections, as in :func:`nt_xent`.
+        temperature: tau > 0.
+        world: the processes over which the loss is computed.
+
+    Raises:
+        ValueError: the number of rows is odd, or below 4 over all ranks.
+    """
     views = len(z) * world.size
     if len(z) % 2 or views < 4:
         raise ValueError(f"z needs an even number of rows, at least 4, not {len(z)}")
     z = F.normalize(z if z.dtype == torch.float64 else z.float(), dim=1)
     n = len(z) // 2
-    everyone = gather(z, world).unflatten(1, (2, n)).transpose(0, 1).flatten(0, 2)  # all first views, then all second
+    everyone = gather(z, world).unflatten(1, (2, n)).transpose(0, 1).flatten(0, 2)  # all first, then all second views
     own = torch.arange(n, device=z.device) + world.rank * n
     own = torch.cat([own, own + views // 2])
     if len(z) <= BLOCK:
@@ -58,7 +68,7 @@ def nt_xent_with_top1(z: Tensor, temperature: float, world: World) -> tuple[Tens
 
 
 def _rows(rows: Tensor, everyone: Tensor, own: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Sums over some rows of the similarity matrix, those of the views ``own``: their losses, and their hits."""
+    """Return the summed losses and the hits of the similarity matrix's rows that belong to the views ``own``."""
     logits = rows @ everyone.T / temperature
     logits.scatter_(1, own[:, None], float("-inf"))
     partner = (own + len(everyone) // 2) % len(everyone)

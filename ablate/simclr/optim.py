@@ -1,4 +1,4 @@
-"""Optimisers: LARS, SGD with momentum, AdamW; biases and batch norm are not decayed (as by the official LARS)."""
+"""Optimisers: LARS, SGD with momentum, AdamW; biases and batch norm are not decayed (as in the official LARS)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from ablate.simclr.lars import LARS
 
 
 def build_optimiser(config: Optimiser, module: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of all of ``module``'s trainable parameters; vectors (biases, batch norm) get no weight decay.
+    """Build the optimiser of all trainable parameters of ``module``.
 
-    Fused into one pass, on the CPU too (LARS: multi-tensor).
+    Vectors (biases, batch norm) get no weight decay. The update is fused into one pass, on the CPU too (LARS:
+    multi-tensor).
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     if config.name == "lars":

@@ -1,7 +1,8 @@
 """The online probe: a linear classifier trained along with the encoder, behind a stop-gradient.
 
-It sees what training sees, ``h`` of augmented views in training mode, and costs next to nothing; since ``h`` moves
-under it, linear evaluation is usually better. It touches neither the encoder's gradient nor the global random state.
+It sees the same ``h`` as training, that of augmented views in training mode, and costs very little. Since ``h`` changes
+during its training, linear evaluation is usually better. The probe affects neither the encoder's gradient nor the
+global random state.
 """
 
 from __future__ import annotations
@@ -18,25 +19,30 @@ LEARNING_RATE = 1e-3
 
 
 class OnlineProbe:
-    """``nn.Linear(dim, classes)``, zero-initialised, with AdamW of its own (lr 1e-3, no weight decay; ours).
+    """``nn.Linear(dim, classes)``, zero-initialised, with its own AdamW (lr 1e-3, no weight decay; our choice).
 
     Args:
         dim: dimensions of ``h``.
         classes: number of classes.
-        device: where ``h`` is.
+        device: the device of ``h``.
     """
 
     def __init__(self, dim: int, classes: int, device: torch.device) -> None:
-        self.linear = nn.utils.skip_init(nn.Linear, dim, classes, device=device)  # draws nothing
+        self.linear = nn.utils.skip_init(nn.Linear, dim, classes, device=device)  # draws no random numbers
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
         self.optimiser = torch.optim.AdamW(self.linear.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True)
 
     def update(self, h: Tensor, labels: Tensor, world: World = ALONE) -> None:
-        """One step on ``h [n, dim]`` (any float dtype; detached here) and ``labels`` int64 ``[n]``; -1 is ignored.
+        """Take one step on ``h [n, dim]`` (any float dtype; detached here) and ``labels`` int64 ``[n]``.
 
-        Both views of a batch go in at once: ``h [2N, dim]`` with ``labels.repeat(2)``. Does not wait for the device.
-        With several processes, each brings its part of the batch and all take the same step.
+        Rows with the label -1 are ignored. Both views of a batch go in at once: ``h [2N, dim]`` with
+        ``labels.repeat(2)``. The call does not wait for the device.
+
+        Args:
+            h: the representations.
+            labels: their labels.
+            world: the processes that train together; each brings its part of the batch, and all take the same step.
         """
         logits = self.linear(h.detach().float())
         # the mean over labelled rows, written so that a batch without any gives a gradient of 0, not NaN
@@ -50,15 +56,15 @@ class OnlineProbe:
 
     @torch.no_grad()
     def predict(self, h: Tensor) -> Tensor:
-        """The most probable class of each row of ``h [n, dim]``, int64 ``[n]``."""
+        """Return the most probable class of each row of ``h [n, dim]``, int64 ``[n]``."""
         classes: Tensor = self.linear(h.float()).argmax(1)
         return classes
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds; tensors and plain values only."""
+        """Return the state for a checkpoint, tensors and plain values only."""
         return {"linear": self.linear.state_dict(), "optimiser": self.optimiser.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what :meth:`state` returned."""
+        """Continue from a state that :meth:`state` returned."""
         self.linear.load_state_dict(state["linear"])
         self.optimiser.load_state_dict(state["optimiser"])

@@ -1,4 +1,4 @@
-"""ResNets from torchvision's blocks: its own at the paper's widths, and a small one for a CPU core."""
+"""ResNets made of torchvision's blocks: torchvision's own at the paper's widths, and a small one for a CPU core."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BLOCKS: dict[str, tuple[type[BasicBlock | Bottleneck], list[int]]] = {
     "resnet101": (Bottleneck, [3, 4, 23, 3]),
 }
 LAST_NORM = {BasicBlock: "bn2", Bottleneck: "bn3"}
-NARROW = 8  # channels, below which a strided 1x1 convolution may not be trusted
+NARROW = 8  # channels; below, a strided 1x1 convolution is unsafe on some CPUs, see _NarrowPointwise
 
 
 def zero_init_residual(net: nn.Module) -> None:
-    """Set the scale of the last batch norm of every residual block to 0: each block starts as its shortcut.
+    """Set the scale of the last batch norm of every residual block to 0, so each block starts as its shortcut.
 
-    As in the official code (``init_zero`` in its resnet.py) and Goyal et al. 2017. Draws nothing.
+    This follows the official code (``init_zero`` in its resnet.py) and Goyal et al. 2017. No random numbers are drawn.
     """
     for block in net.modules():
         if name := LAST_NORM.get(type(block)):
@@ -30,7 +30,10 @@ def zero_init_residual(net: nn.Module) -> None:
 
 
 class TorchvisionResNet(nn.Module):
-    """resnet18 to 101 without the classifier; for small images a 3x3 stem of stride 1, no pool (app. B.9)."""
+    """A resnet18, 34, 50 or 101 without the classifier.
+
+    For small images it has a 3x3 stem of stride 1 and no pooling (app. B.9).
+    """
 
     def __init__(self, config: Encoder, *, small_image: bool) -> None:
         super().__init__()
@@ -47,7 +50,7 @@ class TorchvisionResNet(nn.Module):
             self.net.maxpool = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """``h = f(x)``."""
+        """Return ``h = f(x)``."""
         h: Tensor = self.net(x)
         return h
 
@@ -55,7 +58,7 @@ class TorchvisionResNet(nn.Module):
 class WideResNet(ResNet):  # type: ignore[misc]
     """torchvision's ResNet with every layer's channels multiplied (paper, section 5.1: 2x and 4x).
 
-    Not torchvision's ``wide_resnet50_2``, which widens the inner 3x3 convolutions only.
+    It differs from torchvision's ``wide_resnet50_2``, which widens the inner 3x3 convolutions only.
     """
 
     def __init__(self, block: type[BasicBlock | Bottleneck], layers: list[int], width: int) -> None:
@@ -75,10 +78,10 @@ class WideResNet(ResNet):  # type: ignore[misc]
 
 
 class ResNet8(nn.Module):
-    """Ours, for one CPU core: a 3x3 stem of stride 2 and three basic blocks of w, 2w and 4w channels; dim = 4w.
+    """Our ResNet for one CPU core: a 3x3 stem of stride 2 and three basic blocks of w, 2w and 4w channels; dim = 4w.
 
-    Convolutions keep torch's default initialisation: with He's, crop+color reached 68 % instead of 80 % on glyphs
-    after 15 epochs (rendering seed 1, trial seed 100).
+    Convolutions keep torch's default initialisation: with He's, crop+color reached 68 % instead of 80 % on glyphs after
+    15 epochs (rendering seed 1, trial seed 100).
     """
 
     def __init__(self, width: int) -> None:
@@ -92,7 +95,7 @@ class ResNet8(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``h = f(x)``."""
+        """Return ``h = f(x)``."""
         h: Tensor = self.blocks(self.stem(x)).mean((2, 3))
         return h
 
@@ -110,13 +113,13 @@ def _pointwise(inputs: int, outputs: int, stride: int) -> nn.Conv2d:
 
 
 class _NarrowPointwise(nn.Conv2d):
-    """A strided 1x1 convolution as a plain one of every ``stride``-th pixel, which is the same function.
+    """A strided 1x1 convolution, computed as a plain one of every ``stride``-th pixel, which is the same function.
 
-    On CPUs with AVX2 and no AVX-512, oneDNN's strided one (torch 2.14.1, channels_last, its backward pass) writes
-    outside its memory below 8 input channels: the process dies of a corrupted heap.
+    On CPUs with AVX2 but without AVX-512, oneDNN's strided convolution (torch 2.14.1, channels_last, its backward pass)
+    writes outside its memory below 8 input channels, and the process dies of a corrupted heap.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` -> ``[N, outputs, ceil(H / stride), ceil(W / stride)]``."""
+        """Map ``[N, inputs, H, W]`` to ``[N, outputs, ceil(H / stride), ceil(W / stride)]``."""
         step_y, step_x = self.stride
         return nn.functional.conv2d(x[:, :, ::step_y, ::step_x], self.weight)

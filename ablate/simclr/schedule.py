@@ -6,7 +6,14 @@ import math
 
 
 def learning_rate(step: int, steps: int, warmup_steps: int, peak: float) -> float:
-    """The learning rate of ``step`` (from 0) of ``steps``: ``peak`` at the end of the warm-up, near 0 at the end."""
+    """Return the learning rate of one step: ``peak`` at the end of the warm-up, near 0 at the end of training.
+
+    Args:
+        step: the number of the step, from 0.
+        steps: the number of all steps.
+        warmup_steps: the number of steps in the warm-up.
+        peak: the highest learning rate.
+    """
     if step < warmup_steps:
         return peak * (step + 1) / warmup_steps
     done = (step - warmup_steps) / max(1, steps - warmup_steps)

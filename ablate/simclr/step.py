@@ -28,11 +28,11 @@ from ablate.simclr.global_bn import frozen_statistics
 from ablate.simclr.graph import Graph, aside, is_captured
 from ablate.simclr.loss import nt_xent_with_top1
 
-WARM_STEPS = 3  # before a step is captured: what is initialised or compiled by then stays out of the graph
+WARM_STEPS = 3  # steps before the capture; they initialise and compile everything outside of the graph
 
 
 class Result(NamedTuple):
-    """What a step leaves beside the gradients.
+    """The result of a step, beside the gradients.
 
     Args:
         h: float ``[views * n, d]``, detached: the representations of this process's ``n`` images, all first views
@@ -47,22 +47,22 @@ class Result(NamedTuple):
 
 
 class EagerStep:
-    """The step on a batch that fits into memory, and what the other kinds of step have in common.
+    """The step on a batch that fits into memory, and the base of the other kinds of step.
 
-    The pixels of a batch are read ahead by a background thread, so the order in which they will be needed must be
-    known before. It is written down once, in :attr:`visits`: :meth:`pixels` reads along it, and :meth:`_encoded`,
-    which alone takes what was read, walks along it too. The two cannot drift apart.
+    A background thread reads the pixels of batches ahead, so the order in which they will be needed must be known in
+    advance. This order is stored once, in :attr:`visits`: :meth:`pixels` reads in this order, and :meth:`_encoded`, the
+    only consumer of the pixels, follows the same order. So the two always agree.
 
     Args:
-        config: what to train.
+        config: the trial's configuration.
         model: ``encoder`` and ``head``, on the device of ``images``.
-        images: what batches are taken from.
+        images: the images that batches are taken from.
         labels: int64, one per image, on the same device.
-        streams: the epoch's random streams. Whoever owns them restarts them for every epoch.
+        streams: the epoch's random streams. Their owner restarts them for every epoch.
         world: the processes that train together.
     """
 
-    passes = 1  # how often every part of a batch is encoded
+    passes = 1  # number of times that every part of a batch is encoded
 
     def __init__(
         self,
@@ -78,8 +78,8 @@ class EagerStep:
         self.pair = TransformPair.from_config(config)
         self.encode = compiled(_encode) if config.compile else _encode
         size = config.micro_batch or config.batch_size
-        # A micro-batch is one batch-norm batch of all processes together, hence each takes its share of every one
-        # instead of some of them whole.
+        # Batch norm spans a micro-batch over all processes, so each process takes its share of every micro-batch
+        # instead of taking some of them whole.
         self.parts = [world.share(size, start) for start in range(0, config.batch_size, size)]
         self.visits = [*enumerate(self.parts)] * self.passes
 
@@ -91,9 +91,9 @@ class EagerStep:
         """Set ``.grad`` of all parameters to this process's share of the gradient.
 
         Args:
-            number: of the step within its epoch, from 0; it names what the encoder draws.
+            number: the number of the step within its epoch, from 0; it names the random draws of the encoder.
             index: int64 ``[batch_size]``: the images of the whole batch, on every process.
-            pixels: from :meth:`pixels`, opened for batches of which ``index`` is the next.
+            pixels: the iterator from :meth:`pixels`, opened for batches of which ``index`` is the next.
         """
         labels, encoded = self._labels(index), self._encoded(number, index, pixels)
         self.model.zero_grad(set_to_none=True)
@@ -103,23 +103,26 @@ class EagerStep:
         return Result(h.detach(), labels, torch.stack([loss.detach(), top1]))
 
     def forget(self) -> None:
-        """Give up what is kept from step to step to be faster; it is made again when it is needed."""
+        """Free the memory that is kept between steps for speed; it is built again when it is needed."""
 
     def _labels(self, index: Tensor) -> Tensor:
         own = torch.cat([index[part] for part in self.parts])
         return self.labels[own.to(self.device, non_blocking=True)]
 
     def _encoded(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Iterator[Tensor]:
-        """Yield ``h`` of every visit, with a gradient or without as the caller has it at that moment."""
+        """Yield ``h`` of every visit, with or without gradient, depending on the caller's mode at that moment."""
         # Every process draws for the whole batch and then keeps the rows of its own part. So views do not depend on
-        # how many processes or micro-batches there are, and the streams are in the same place on all of them.
+        # the number of processes or micro-batches, and the streams are in the same place on all processes.
         supervised = self.config.objective == "supervised"
         params = self.pair.sample(len(index), self.images.extents(index), self.streams, first_only=supervised)
         for part_number, part in self.visits:
             yield self._h(number, part_number, params.part(part), next(pixels))
 
     def _h(self, number: int, part_number: int, params: PairParams, pixels: Batch) -> Tensor:
-        """``h`` of one part: of all first views, then of all second ones. Twice the same, whatever happens between."""
+        """Return ``h`` of one part, all first views before all second ones.
+
+        Two calls for the same part give the same result, regardless of other calls in between.
+        """
         images, sizes = pixels
         if self.config.objective == "supervised":
             views = self.pair.apply_first(images, params, sizes)
@@ -127,9 +130,9 @@ class EagerStep:
             # One batch of both views, as in the official code, so that batch norm normalises them together.
             views = torch.cat(self.pair.apply(images, params, sizes))
         if not is_captured(self.device):  # seeding happens on the host; encoders that are captured draw nothing
-            # An encoder with dropout draws from torch's global generator. Seeded by step and part, its second pass is
-            # the first one again, and a trial that is resumed goes on as if it had not been stopped. By rank, since
-            # every process has other images.
+            # An encoder with dropout draws from torch's global generator. The seed depends on step and part, so a
+            # second pass repeats the first one, and a resumed trial continues as if it had not been stopped. It
+            # depends on the rank too, since every process has other images.
             purpose = f"encoder/rank{self.world.rank}/step{number}/part{part_number}"
             torch.manual_seed(derive_seed(self.streams.seed, purpose, self.streams.epoch))
         with autocast(self.config, self.device):
@@ -137,31 +140,32 @@ class EagerStep:
             return self.encode(self.model["encoder"], views)
 
     def _loss(self, h: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """This process's share of the loss and of its top-1, for all its representations of the batch.
+        """Return this process's share of the loss and of its top-1, for all its representations of the batch.
 
-        Shares, because their gradients are then summed over the processes, whatever the loss divides by.
+        The loss is a share, so gradients can be summed over the processes, whatever the loss divides by.
         """
         with autocast(self.config, self.device):
             z = self.model["head"](h)
         if self.config.objective != "supervised":
             return nt_xent_with_top1(z, self.config.temperature, self.world)
-        logits = z if z.dtype == torch.float64 else z.float()  # a softmax in bfloat16 has three digits
+        logits = z if z.dtype == torch.float64 else z.float()  # in bfloat16, a softmax has only three digits
         top1 = (logits.detach().argmax(1) == labels).float().mean()
         return F.cross_entropy(logits, labels) / self.world.size, top1 / self.world.size
 
 
 class CachedStep(EagerStep):
-    """The step on a batch whose activations do not fit: representations first, then each part's gradient.
+    """The step on a batch whose activations do not fit into memory: first representations, then each part's gradient.
 
-    The loss of the whole batch needs every ``h``, but its gradient reaches the encoder through ``h`` alone: encode
-    without gradient, differentiate the loss with respect to ``h``, encode each part again and pull its share of that
-    gradient back (Gao et al. 2021, there cached at z). Exact; the encoder's memory is that of one part.
+    The loss of the whole batch needs every ``h``, but its gradient reaches the encoder through ``h`` alone. So the step
+    encodes without gradient, differentiates the loss with respect to ``h``, encodes each part again, and propagates
+    that part's share of the gradient back (Gao et al. 2021, who cache at z). The gradient is exact; the encoder needs
+    memory for one part only.
     """
 
     passes = 2
 
     def gradients(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Result:
-        """As :meth:`EagerStep.gradients`, in two passes over the parts."""
+        """Set the gradients as :meth:`EagerStep.gradients` does, in two passes over the parts."""
         views = 1 if self.config.objective == "supervised" else 2
         labels, encoded = self._labels(index), self._encoded(number, index, pixels)
         self.model.zero_grad(set_to_none=True)
@@ -173,35 +177,36 @@ class CachedStep(EagerStep):
         (self.config.loss_scale * loss).backward()
         assert h.grad is not None
         gradients = h.grad.unflatten(0, (views, -1)).split([part.shape[1] for part in parts], dim=1)
-        with frozen_statistics(self.model["encoder"]):  # the first pass has updated them: once per step is right
+        with frozen_statistics(self.model["encoder"]):  # the first pass has updated them, and once per step is enough
             for gradient, part in zip(gradients, encoded, strict=True):
                 part.backward(gradient.flatten(0, 1))
         return Result(h.detach(), labels, torch.stack([loss.detach(), top1]))
 
 
 class GraphStep(EagerStep):
-    """The step of a small network on a GPU, as one CUDA graph: launching its kernels takes longer than they do.
+    """The step of a small network on a GPU, as one CUDA graph.
 
-    The optimiser stands outside of the graph, since its learning rate changes from step to step.
+    Launching the kernels of such a network one by one takes longer than running them. The optimiser is outside of the
+    graph, since its learning rate changes from step to step.
     """
 
     warm_steps = 0
     graph: Graph[Result] | None = None
 
     def gradients(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Result:
-        """As :meth:`EagerStep.gradients`; the result lies in memory that the next step overwrites."""
+        """Set the gradients as :meth:`EagerStep.gradients` does; the next step overwrites the memory of the result."""
         if self.graph is None and self.warm_steps < WARM_STEPS:
             self.warm_steps += 1
             with aside(self.device):
                 return super().gradients(number, index, pixels)
         if self.graph is None:
-            # Gradients are captured as new tensors in the graph's own memory, so old ones must be gone before.
+            # Gradients are captured as new tensors in the graph's own memory, so old ones must be freed first.
             self.model.zero_grad(set_to_none=True)
             self.graph = Graph(self._captured, index.to(self.device), self.streams.generators.values())
-        return self.graph(index)  # ``pixels`` stays where it is: the graph gathers the images itself
+        return self.graph(index)  # ``pixels`` is not used: the graph gathers the images itself
 
     def forget(self) -> None:
-        """Give up the graph and its memory. It holds one size of batch and one pair."""
+        """Free the graph and its memory; a graph holds one batch size and one pair."""
         self.graph = None
 
     def _captured(self, index: Tensor) -> Result:
@@ -221,32 +226,38 @@ def choose_step(
 
 
 def can_capture(config: TrialConfig, model: nn.ModuleDict, images: Resident, world: World) -> bool:
-    """Whether a step waits for nothing and does nothing on the host that the next one would do differently.
+    """Return True if a step never waits, and its work on the host is the same at every step.
 
-    That is known of our encoders, not of foreign ones, and of the ops that declare it (``Op.capturable``).
+    This is known only for our encoders, not for foreign ones, and for the ops that declare it (``Op.capturable``).
+
+    Args:
+        config: the trial's configuration.
+        model: ``encoder`` and ``head``.
+        images: the images to train on.
+        world: the processes that train together.
     """
     ops = TransformPair.from_config(config).composition.ops
     return (
         images.device.type == "cuda"
         and world.size == 1  # sums over processes wait for each other
-        and images.fits  # else batches are gathered by the host
-        and images.images.sizes is None  # else their padding, a shape, changes from batch to batch
+        and images.fits  # otherwise the host gathers batches
+        and images.images.sizes is None  # otherwise the padded shape changes from batch to batch
         and not isinstance(model["encoder"], ForeignEncoder)
         and all(op.capturable and not op.syncs for op in ops)
     )
 
 
 def autocast(config: TrialConfig, device: torch.device) -> torch.autocast:
-    """Return bfloat16 autocast where the configuration asks for it, else one that does nothing."""
+    """Return bfloat16 autocast if the configuration asks for it, else one that does nothing."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
 
 def memory_format(config: TrialConfig) -> torch.memory_format:
-    """The configured layout of activations and weights."""
+    """Return the configured layout of activations and weights."""
     return torch.channels_last if config.memory_format == "channels_last" else torch.contiguous_format
 
 
 def _encode(encoder: nn.Module, views: Tensor) -> Tensor:
-    """Call the encoder; it is an argument, so that what is compiled for one trial serves the others."""
+    """Call the encoder; it is an argument, so the code compiled for one trial serves the others."""
     h: Tensor = encoder(views)
     return h

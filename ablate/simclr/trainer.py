@@ -1,13 +1,13 @@
-"""The one trainer: contrastive (SimCLR) or supervised, on uint8 images, epoch by epoch, alone or with other processes.
+"""The trainer: contrastive (SimCLR) or supervised, on uint8 images, epoch by epoch, in one process or several.
 
-It owns what lasts: weights, optimiser, epochs, learning rate, and where training was paused. What one step computes is
-in :mod:`ablate.simclr.step`.
+It owns the lasting state: weights, optimiser, epochs, learning rate, and the point where training was paused. The
+computation of one step is in :mod:`ablate.simclr.step`.
 
 An epoch is a pure function of (configuration, seed, epoch, state before it): its order and every augmentation draw come
-from streams named by seed and epoch. Between two of its steps it can be paused: how far it is, its sums and the places
-of its streams are all that going on needs beside weights and optimiser, so training resumed from a checkpoint of any
-step is bit-identical on the CPU. Order and draws are those of the whole batch on every process, each of which then
-makes its own part of the views.
+from streams named by seed and epoch. An epoch can be paused between two of its steps. To continue, it needs only the
+number of the next step, its sums and the places of its streams, beside weights and optimiser; so training resumed from
+a checkpoint of any step is bit-identical on the CPU. Every process has the order and the draws of the whole batch, and
+then makes its own part of the views.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Diverged(FloatingPointError):
 
 
 def _remedy(config: TrialConfig) -> str:
-    """Say which setting is the likely reason for a loss that is not finite."""
+    """Name the setting that is the likely reason for a loss that is not finite."""
     optimiser = config.optimiser
     if config.objective == "simclr" and not 0.01 <= config.temperature <= 10:
         return f"the temperature is {config.temperature:g}; 0.05 to 1 are common"
@@ -55,14 +55,14 @@ def _remedy(config: TrialConfig) -> str:
 
 @dataclass
 class Pause:
-    """Where an epoch is interrupted, the same on every process; plain values and tensors.
+    """The point where an epoch is interrupted, the same on every process; plain values and tensors.
 
     Args:
-        step: the step of the epoch that comes next, from 0.
-        seconds: that the epoch has taken so far.
-        totals: float ``[world.size, 2]``: every process's sums of loss and top-1, apart, since another order of
+        step: the next step of the epoch, from 0.
+        seconds: the time that the epoch has taken so far.
+        totals: float ``[world.size, 2]``: every process's sums of loss and top-1, kept apart, since another order of
             summation would change the last bits of the epoch's means.
-        places: of the epoch's generators, see :class:`~ablate.ops.pair.Streams`.
+        places: the places of the epoch's generators, see :class:`~ablate.ops.pair.Streams`.
     """
 
     step: int
@@ -72,9 +72,12 @@ class Pause:
 
 
 def build_model(config: TrialConfig, seed: int, classes: int) -> nn.ModuleDict:
-    """``encoder`` and ``head`` with the initial weights of ``seed``, on the CPU.
+    """Build ``encoder`` and ``head`` with the initial weights of ``seed``, on the CPU.
 
-    The head of a supervised trial is the classifier of ``classes`` classes.
+    Args:
+        config: the trial's configuration.
+        seed: the trial's seed.
+        classes: the number of classes; the head of a supervised trial is their classifier.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
@@ -88,17 +91,18 @@ class Trainer:
     """Encoder, head and optimiser of one trial, and the loop over its epochs.
 
     Args:
-        config: what to train; ``objective`` chooses NT-Xent over both views or cross-entropy over the first.
+        config: the trial's configuration; ``objective`` chooses NT-Xent over both views or cross-entropy over the
+            first.
         seed: the trial's seed; names every random stream.
-        data: images. SimCLR trains on ``data.pretrain``; supervised training on the labelled training images outside
-            the validation split, for equally many steps.
-        device: where encoder, images and augmentation live.
+        data: the images. SimCLR trains on ``data.pretrain``. Supervised training uses the labelled training images
+            outside the validation split, for equally many steps.
+        device: the device of encoder, images and augmentation.
         world: the processes that train together; each has a trainer of its own.
         online: train an :class:`OnlineProbe` along, on the labels outside the validation split.
 
     Raises:
-        ValueError: a supervised trial with a ``loss_scale``, which is NT-Xent's: earlier versions applied it there too,
-            and what they began cannot be gone on with.
+        ValueError: a supervised trial has a ``loss_scale``, which is for NT-Xent. Earlier versions applied it to
+            supervised trials too, and trials that they began cannot be continued.
     """
 
     def __init__(
@@ -123,11 +127,11 @@ class Trainer:
             split = data.train
             self.pool = data.labelled[~data.val_mask[data.labelled]]
         self.images = Resident(split.images, device)
-        # Winners are chosen by accuracy on the validation split, so nothing that is trained may see its labels. The
-        # online probe leaves out what is -1.
+        # Winners are chosen by accuracy on the validation split, so training must never see its labels. The online
+        # probe ignores labels of -1.
         hidden = data.val_mask if split is data.train else torch.zeros_like(split.labels, dtype=torch.bool)
         self.labels = split.labels.masked_fill(hidden, -1).to(device)
-        # Also where fewer images have labels: supervised training is a reference only at the same number of steps.
+        # The same if fewer images have labels: supervised training is a reference only with equally many steps.
         self.steps_per_epoch = len(data.pretrain.labels) // config.batch_size
         self.model = build_model(config, seed, len(data.classes)).to(device=device)
         self.model = self.model.to(memory_format=memory_format(config))
@@ -135,7 +139,7 @@ class Trainer:
         self.encoder, self.head = self.model["encoder"], self.model["head"]
         self.optimiser = build_optimiser(config.optimiser, self.model)
         self.probe = OnlineProbe(int(self.encoder.dim), len(data.classes), device) if online else None  # type: ignore[arg-type]
-        # One object for all epochs, restarted by each: a CUDA graph holds on to the generators it was captured with.
+        # One object for all epochs, restarted by each: a CUDA graph keeps the generators that it was captured with.
         self.streams = Streams(seed, 0, device)
         self.step = choose_step(config, self.model, self.images, self.labels, self.streams, world)
         self.epoch = 0
@@ -143,7 +147,7 @@ class Trainer:
 
     @property
     def steps_done(self) -> int:
-        """How many optimiser steps are done; between epochs, or while one is paused."""
+        """The number of optimiser steps done; valid between epochs, or while one is paused."""
         return self.epoch * self.steps_per_epoch + (self.paused.step if self.paused else 0)
 
     @property
@@ -152,16 +156,17 @@ class Trainer:
         return self.config.objective == "supervised"
 
     def train_epoch(self, should_stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
-        """One pass over the images, or what is left of it.
+        """Train for one pass over the images, or finish a paused one.
 
-        ``should_stop`` is asked before every step, but not before the one that a paused epoch goes on with: however
-        often it is stopped, training advances.
+        Args:
+            should_stop: asked before every step, except before the first step after a pause, so that training advances
+                however often it is stopped.
 
         Returns:
-            ``epoch, loss, lr`` (of the last step), ``images_per_second`` and, by objective, ``contrastive_top1`` or
-            ``train_top1`` as fractions; None if ``should_stop`` said so on any of the processes. The epoch is then
-            paused on all of them: :meth:`state` is that of the steps done, and the next call, here or on a trainer that
-            has restored it, finishes the epoch with the same entry.
+            ``epoch, loss, lr`` (of the last step), ``images_per_second`` and, depending on the objective,
+                ``contrastive_top1`` or ``train_top1`` as fractions; None if ``should_stop`` returned True on any
+                process. The epoch is then paused on all processes: :meth:`state` is that of the steps done, and the
+                next call, here or on a trainer that has restored this state, finishes the epoch with the same result.
 
         Raises:
             Diverged: the mean loss is not finite.
@@ -174,13 +179,13 @@ class Trainer:
             self.paused.seconds = time.perf_counter() - started
             return None
         self.world.sum_([totals])
-        # The epoch's only wait for the device: to look at every step's loss would let the GPU run dry each time.
+        # The epoch's only wait for the device: reading the loss at every step would leave the GPU idle each time.
         loss, top1 = (totals / self.steps_per_epoch).tolist()
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {self.epoch + 1}; {_remedy(self.config)}")
         self.epoch += 1
         if self.epoch == self.config.epochs:
-            self.step.forget()  # the memory of a graph is evaluation's now
+            self.step.forget()  # frees the memory of a graph for evaluation
         seconds = time.perf_counter() - started
         return {
             "epoch": self.epoch,
@@ -191,32 +196,37 @@ class Trainer:
         }
 
     def train_steps(self, count: int, images: int | None = None) -> None:
-        """The current epoch's first ``count`` steps, with the first ``images`` of their batches, to measure their time.
+        """Train for the first steps of the current epoch, to measure their time.
 
-        ``images`` is for one process without micro-batches.
+        Args:
+            count: the number of steps.
+            images: use only so many images of each batch; for one process without micro-batches.
         """
         if images:
-            self.step.forget()  # a graph holds one size of batch
+            self.step.forget()  # a graph holds one batch size
         self._train([batch[:images] for batch in self._batches()[:count]], lambda: False)
 
     def _train(self, batches: Sequence[Tensor], should_stop: Callable[[], bool]) -> Tensor | None:
-        """This process's sums of loss and top-1 over ``batches``, float ``[2]`` on the device; None once paused."""
+        """Train on ``batches``, and return this process's sums of loss and top-1.
+
+        The sums are float ``[2]`` on the device. If the epoch was paused, return None.
+        """
         self.model.train()
         dtype = next(self.model.parameters()).dtype
         start = self.paused or Pause(0, 0.0, torch.zeros(self.world.size, 2, dtype=dtype), {})
         self.streams.restart(self.epoch, start.places)
         totals = start.totals[self.world.rank].to(self.device, copy=True)
         left, paused_at = batches[start.step :], self.paused.step if self.paused else None
-        # The encoder draws from torch's global generators, seeded at every step. Inside a fork, whoever calls finds
-        # them where they were: what is trained depends on nothing outside, and changes nothing there.
+        # The encoder draws from torch's global generators, seeded at every step. The fork restores them for the
+        # caller, so training neither depends on the state outside nor changes it.
         devices = [self.device] if self.device.type == "cuda" else []
         with self.step.pixels(left) as pixels, torch.random.fork_rng(devices=devices):
             for number, index in enumerate(left, start.step):
-                # All processes ask each other at every step, since the one that was told to stop may be any of them,
-                # and a process that left the loop alone would be waited for by the others.
+                # All processes ask each other at every step, since any of them may be told to stop, and the others
+                # would wait for a process that left the loop alone.
                 if number != paused_at and self.world.any(should_stop()):
-                    # Sums are kept by process: adding them up here would add floats in another order than an epoch
-                    # that is not paused, and the last bits of its means would tell.
+                    # Sums are kept per process: adding them up here would add floats in another order than in an
+                    # epoch without a pause, and the last bits of its means would differ.
                     self.paused = Pause(number, start.seconds, gather(totals, self.world), self.streams.places())
                     return None
                 self._set_learning_rate(self.epoch * self.steps_per_epoch + number)
@@ -225,7 +235,7 @@ class Trainer:
         return totals
 
     def _update(self, number: int, result: Result) -> Tensor:
-        """Step ``number`` of the epoch, once its gradients are there: move the weights; return ``result.share``."""
+        """Update the weights from the gradients of step ``number`` of the epoch, and return ``result.share``."""
         # Losses are shares, so gradients are summed, not averaged.
         self.world.sum_([p.grad for p in self.model.parameters() if p.grad is not None])
         self.optimiser.step()
@@ -234,13 +244,13 @@ class Trainer:
         return result.share
 
     def _batches(self) -> tuple[Tensor, ...]:
-        """The epoch's image indices: whole batches only, from as many permutations of the pool as they need.
+        """Return the epoch's image indices in whole batches, from as many permutations of the pool as they need.
 
-        Whole ones, since the number of negatives, and with it the loss, depends on the size of the batch.
+        Batches are whole, since the number of negatives, and with it the loss, depends on the size of the batch.
         """
         needed = self.steps_per_epoch * self.config.batch_size
-        # Named by seed and epoch alone: all cells of a seed see the images in the same order, which is what makes
-        # differences between cells paired.
+        # The stream depends on seed and epoch only, so all cells of a seed see the images in the same order, and
+        # differences between cells are paired.
         order = stream(self.seed, "order", self.epoch)
         rounds = math.ceil(needed / len(self.pool))
         shuffled = torch.cat([self.pool[torch.randperm(len(self.pool), generator=order)] for _ in range(rounds)])
@@ -256,12 +266,12 @@ class Trainer:
 
     @torch.no_grad()
     def calibrate(self) -> None:
-        """Set batch-norm statistics to their plain average over up to 2048 images (the untrained reference).
+        """Set batch-norm statistics to their plain average over up to 2048 images (for the untrained reference).
 
-        They are taken at even distances, since folders come sorted by class; whole batches only.
+        The images are taken at even distances, since folders come sorted by class, and in whole batches only.
         """
-        # Evaluation normalises by running statistics. An encoder that was never trained has those it was made with,
-        # mean 0 and variance 1, which are not those of its activations: no fair reference.
+        # Evaluation normalises by running statistics. In an untrained encoder these have their initial values, mean 0
+        # and variance 1, which do not fit its activations; it would be no fair reference.
         norms = [m for m in self.encoder.modules() if isinstance(m, _BatchNorm)]
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
@@ -278,9 +288,9 @@ class Trainer:
             norm.momentum = momentum
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds; tensors and plain values only, loadable with ``weights_only=True``.
+        """Return the state for a checkpoint, tensors and plain values only, loadable with ``weights_only=True``.
 
-        Every process's would do for all of them. ``steps`` is the number of optimiser steps done.
+        The state of any process can restore all of them. ``steps`` is the number of optimiser steps done.
         """
         return {
             "model": self.model.state_dict(),
@@ -292,7 +302,10 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what :meth:`state` returned; training that began without a probe goes on without."""
+        """Continue from a state that :meth:`state` returned.
+
+        Training that began without a probe continues without one.
+        """
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         if self.probe and state["probe"]:
