@@ -1,1 +1,1 @@
-"""Evaluation protocols: what a frozen encoder is worth, with labels and without."""
+"""Evaluation protocols: measure the quality of a frozen encoder, with labels and without."""

@@ -1,4 +1,4 @@
-"""What classifiers are scored by: top-1 and balanced accuracy, side by side."""
+"""The scores of classifiers: top-1 and balanced accuracy, side by side."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ SCORED = "top-1 and balanced accuracy (the mean of the classes' recalls)"
 
 
 def accuracy(predicted: Tensor, y: Tensor) -> float:
-    """The fraction of rows where ``predicted`` equals ``y``; NaN without rows."""
+    """Return the fraction of rows where ``predicted`` equals ``y``; NaN without rows."""
     return float((predicted == y).double().mean())
 
 
 def balanced_accuracy(predicted: Tensor, y: Tensor, classes: int) -> float:
-    """The mean over the classes that occur in ``y`` of their recall; NaN without rows."""
+    """Return the mean recall of the classes that occur in ``y``; NaN without rows.
+
+    Args:
+        predicted: int64 ``[n]``.
+        y: int64 ``[n]``, the labels, in [0, classes).
+        classes: number of classes.
+    """
     total = y.bincount(minlength=classes)
     correct = y[predicted == y].bincount(minlength=classes)
     present = total > 0
@@ -23,15 +29,22 @@ def balanced_accuracy(predicted: Tensor, y: Tensor, classes: int) -> float:
 
 
 def score(predicted: Tensor, y: Tensor, classes: int, measure: Measure) -> float:
-    """Top-1 or balanced accuracy of ``predicted``, a fraction."""
+    """Return the top-1 or balanced accuracy of ``predicted``, as a fraction.
+
+    Args:
+        predicted: int64 ``[n]``.
+        y: int64 ``[n]``, the labels, in [0, classes).
+        classes: number of classes.
+        measure: the accuracy to compute.
+    """
     return accuracy(predicted, y) if measure == "top1" else balanced_accuracy(predicted, y, classes)
 
 
 def scores(name: str, predicted: Tensor, y: Tensor, classes: int) -> dict[str, float]:
-    """Both, as metrics: ``<name>_top1`` and ``<name>_balanced_accuracy``.
+    """Return both accuracies as metrics, ``<name>_top1`` and ``<name>_balanced_accuracy``.
 
     Args:
-        name: what was evaluated, ``knn`` say; ``knn_val`` for the validation split.
+        name: the name of the evaluation, for example ``knn``, or ``knn_val`` for the validation split.
         predicted: int64 ``[n]``.
         y: int64 ``[n]``, the labels, in [0, classes).
         classes: number of classes.

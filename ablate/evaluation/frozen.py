@@ -1,4 +1,4 @@
-"""What an evaluation protocol is given, a frozen encoder with its images, and what it gives back."""
+"""The input of an evaluation protocol, a frozen encoder with its images, and the protocol's outcome."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ At = Literal["h", "z"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a protocol found: ``metrics`` by name, one sentence that says exactly what was done, and flags."""
+    """The result of a protocol: ``metrics`` by name, one sentence that describes the evaluation exactly, and flags."""
 
     metrics: dict[str, float]
     description: str
@@ -32,15 +32,15 @@ class Outcome:
 
 @dataclass
 class Frozen:
-    """An encoder and head, evaluated as they stand: in evaluation mode, without gradient, in the trial's precision.
+    """An encoder and head, evaluated in evaluation mode, without gradient and in the trial's precision.
 
     Args:
         encoder: views ``[n, 3, size, size]`` -> ``h [n, dim]``.
-        head: ``h`` -> ``z``; for supervised trials the classifier, whose logits then are ``z``.
+        head: ``h`` -> ``z``; for supervised trials it is the classifier, and ``z`` are its logits.
         config: the trial's configuration.
-        seed: the trial's; names the random streams of the protocols that draw.
+        seed: the trial's seed; names the random streams of the protocols that draw.
         data: the images that ``config`` names.
-        device: where encoder, head and images live.
+        device: the device of encoder, head and images.
         trained_on: the images that are on the device already, if any.
         probe: the online probe that was trained along with the encoder, if any.
     """
@@ -58,13 +58,16 @@ class Frozen:
 
     @property
     def labelled(self) -> Tensor:
-        """int64 index of the training images that have a label: the only ones that classifiers are fitted on."""
+        """The int64 index of the training images that have a label; classifiers are fitted on these only."""
         return self.data.labelled
 
     def train(self, at: At = "h") -> tuple[Tensor, Tensor, Tensor]:
-        """Features ``[N, d]``, labels int64 ``[N]`` and validation mask bool ``[N]`` of the labelled training images.
+        """Return features, labels and validation mask of the labelled training images.
 
-        Features are computed once, as those of :meth:`test` are, so training must be over.
+        Features are computed once and kept, like those of :meth:`test`, so training must be over.
+
+        Returns:
+            Features ``[N, d]``, labels int64 ``[N]`` and validation mask bool ``[N]``.
 
         Raises:
             Diverged: a feature is NaN or infinite.
@@ -74,7 +77,11 @@ class Frozen:
         return features, split.labels[index].to(features.device), self.data.val_mask[index].to(features.device)
 
     def test(self, at: At = "h") -> tuple[Tensor, Tensor]:
-        """Features ``[M, d]`` and labels int64 ``[M]`` (-1 where there is none) of the test images; raises Diverged."""
+        """Return features ``[M, d]`` and labels int64 ``[M]`` (-1 where there is none) of the test images.
+
+        Raises:
+            Diverged: a feature is NaN or infinite.
+        """
         split = self.data.test
         features = self._remembered("test", split, torch.arange(len(split.labels)), at)
         return features, split.labels.to(features.device)
@@ -89,13 +96,14 @@ class Frozen:
         return self._cached[name, at]
 
     def features(self, split: Split, index: Tensor, at: At = "h", quarter_turns: int = 0) -> Tensor:
-        """Features of un-augmented images, float32 ``[len(index), d]`` on the device; not remembered.
+        """Return features of un-augmented images, float32 ``[len(index), d]`` on the device, without keeping them.
 
         Args:
-            split: where the images are.
-            index: int64 ``[N]``, which of them.
+            split: the split that contains the images.
+            index: int64 ``[N]``, the images of ``split`` to use.
             at: ``h``, the encoder's pooled output, or ``z``, the head's.
-            quarter_turns: by how many times 90 degrees, counter-clockwise, they are turned: exact, pixels only move.
+            quarter_turns: turn the images so many times by 90 degrees, counter-clockwise; this is exact, since pixels
+                only move.
         """
         batch = self.resident(split).batch
         parts = []
@@ -106,20 +114,20 @@ class Frozen:
 
     @torch.no_grad()
     def encode(self, views: Tensor, at: At = "h") -> Tensor:
-        """Features of float ``views [n, 3, size, size]`` in [0, 1]: float32 ``[n, d]``, no gradient."""
+        """Return features of float ``views [n, 3, size, size]`` in [0, 1], float32 ``[n, d]``, no gradient."""
         with _evaluating(self.encoder), self.autocast():
             h: Tensor = self.encoder(views.contiguous(memory_format=self.memory_format)).float()
         return h if at == "h" else self.project(h)
 
     @torch.no_grad()
     def project(self, h: Tensor) -> Tensor:
-        """``z = g(h)``: float32 ``[n, output]``, no gradient."""
+        """Return ``z = g(h)``, float32 ``[n, output]``, no gradient."""
         with _evaluating(self.head), self.autocast():
             z: Tensor = torch.cat([self.head(part).float() for part in h.split(BATCH)])
         return z
 
     def resident(self, split: Split) -> Resident:
-        """The images of ``split``, put on the device once."""
+        """Return the images of ``split``, which are put on the device once."""
         if self.trained_on is not None and split.images is self.trained_on.images:
             return self.trained_on
         if id(split) not in self._residents:
@@ -127,7 +135,7 @@ class Frozen:
         return self._residents[id(split)]
 
     def autocast(self) -> torch.autocast:
-        """bfloat16 autocast when the configuration asks for it, else a no-op."""
+        """Return bfloat16 autocast if the configuration asks for it, else a no-op."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
     @property
@@ -136,7 +144,7 @@ class Frozen:
         return torch.channels_last if self.config.memory_format == "channels_last" else torch.contiguous_format
 
     def called(self, at: At) -> str:
-        """The representation's name in a protocol's description."""
+        """Return the representation's name for a protocol's description."""
         if at == "h":
             return "h"
         return "z (the classifier's logits)" if self.config.objective == "supervised" else "z (after the head)"
@@ -144,7 +152,7 @@ class Frozen:
 
 @contextlib.contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Inside, ``module`` is in evaluation mode; afterwards as it was."""
+    """Put ``module`` into evaluation mode while the context is open, and restore its mode afterwards."""
     was_training = module.training
     module.eval()
     try:

@@ -1,4 +1,4 @@
-"""k nearest neighbours by cosine similarity on frozen features."""
+"""Classification by the k nearest neighbours in cosine similarity, on frozen features."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ablate.evaluation.accuracy import SCORED, scores
 from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.rng import stream
 
-CHUNK = 1024  # test rows at once
+CHUNK = 1024  # test rows that are compared at once
 K = 20
-BANK, QUERIES = 2000, 1000  # images that training is watched on
+BANK, QUERIES = 2000, 1000  # images for the accuracy in a trial's history
 
 
 def knn(frozen: Frozen, at: At) -> Outcome:
-    """The protocol ``knn``: :func:`knn_predict` of the test images among all labelled training images."""
+    """Run the protocol ``knn``: :func:`knn_predict` of the test images among all labelled training images."""
     (train_h, train_y, _), (test_h, test_y) = frozen.train(at), frozen.test(at)
     classes = len(frozen.data.classes)
     return Outcome(
@@ -29,14 +29,16 @@ def knn(frozen: Frozen, at: At) -> Outcome:
 
 
 def knn_predict(train_h: Tensor, train_y: Tensor, test_h: Tensor, classes: int, k: int = K) -> Tensor:
-    """A plain majority vote of the ``k`` most similar training features; ties go to the smaller class.
+    """Predict classes by a plain majority vote of the ``k`` most similar training features.
+
+    Ties go to the class with the smaller number.
 
     Args:
-        train_h: ``[N, d]`` features of the bank; fewer than k all vote.
+        train_h: ``[N, d]`` features of the bank; if there are fewer than k, all of them vote.
         train_y: int64 ``[N]``, their labels.
         test_h: ``[M, d]`` features to classify.
         classes: number of classes; labels are in [0, classes).
-        k: neighbours that vote.
+        k: number of neighbours that vote.
 
     Returns:
         The predicted classes of the test rows, int64 ``[M]``.
@@ -50,13 +52,13 @@ def knn_predict(train_h: Tensor, train_y: Tensor, test_h: Tensor, classes: int, 
 
 
 def knn_on_validation(frozen: Frozen) -> dict[str, float]:
-    """``knn_val_top1`` and ``knn_val_balanced_accuracy``, for the history of a trial.
+    """Return ``knn_val_top1`` and ``knn_val_balanced_accuracy`` for the history of a trial.
 
-    On (up to 1000 of) the validation split against (up to 2000 of) the other labelled training images.
+    Up to 1000 images of the validation split are classified by up to 2000 of the other labelled training images.
     """
     split, labelled = frozen.data.train, frozen.labelled
     validates = frozen.data.val_mask[labelled]
-    draw = stream(0, "knn")  # the data set's, not the trial's: every trial is watched on the same images
+    draw = stream(0, "knn")  # not the trial's seed: every trial uses the same images
     bank, queries = labelled[~validates], labelled[validates]
     bank = bank[torch.randperm(len(bank), generator=draw)[:BANK]]
     queries = queries[torch.randperm(len(queries), generator=draw)[:QUERIES]]

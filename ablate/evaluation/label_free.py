@@ -1,4 +1,4 @@
-"""What can be said of representations without any label: RankMe, alignment and uniformity."""
+"""Measures of representations that need no labels: RankMe, alignment and uniformity."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ablate.rng import derive_seed
 RANKME_IMAGES = 25_600  # as in the paper
 EPSILON = 1e-7  # as in the paper, for float32
 PAIR_IMAGES = 5000
-PAIR_OPS = "crop+color"  # what makes positive pairs: one choice for every trial, whatever it was trained with
-CHUNK = 1024  # rows at once
+PAIR_OPS = "crop+color"  # makes the positive pairs of every trial, whatever it was trained with
+CHUNK = 1024  # rows that are computed at once
 
 
 def rankme(frozen: Frozen, at: At) -> Outcome:
-    """The protocol ``rankme``: :func:`rank` of the features of up to 25,600 un-augmented images trained on."""
+    """Run the protocol ``rankme``: :func:`rank` of the features of up to 25,600 un-augmented images trained on."""
     index = drawn(frozen.data.pretrain, "rankme", RANKME_IMAGES)
     return Outcome(
         metrics={"rankme": rank(frozen.features(frozen.data.pretrain, index, at))},
@@ -31,27 +31,27 @@ def rankme(frozen: Frozen, at: At) -> Outcome:
 
 
 def rank(features: Tensor) -> float:
-    """RankMe of ``features [N, d]``, between 1 and min(N, d) (Garrido et al. 2023, equation 1).
+    """Return RankMe of ``features [N, d]``, between 1 and min(N, d) (Garrido et al. 2023, equation 1).
 
-    ``exp(-sum_k p_k log p_k)`` with ``p_k = sigma_k / |sigma|_1 + 1e-7`` over the singular values. These come from the
-    float64 Gram matrix ``[d, d]``, summed in chunks: what squaring loses lies below the 1e-7.
+    It is ``exp(-sum_k p_k log p_k)`` with ``p_k = sigma_k / |sigma|_1 + 1e-7`` over the singular values. These come
+    from the float64 Gram matrix ``[d, d]``, summed in chunks; the precision lost by squaring lies below the 1e-7.
     """
     gram = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64, device=features.device)
     for part in features.split(CHUNK):
         gram.addmm_(part.double().T, part.double())
     values = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()[-min(features.shape) :]
-    p = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny) + EPSILON  # features that are all 0: rank 1
+    p = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny) + EPSILON  # features that are all 0 have rank 1
     return float((-(p * p.log()).sum()).exp())
 
 
 def alignment(frozen: Frozen, at: At) -> Outcome:
-    """The protocol ``alignment``: how close positive pairs are, and how evenly views spread (Wang & Isola 2020).
+    """Run the protocol ``alignment``: measure the closeness of positive pairs and the uniformity of views.
 
-    Positive pairs are two independent views of test images by crop and colour distortion with their default parameters,
-    at the trial's size: the same images and the same draws for every trial, so that encoders are compared and not
-    augmentations. (On a trial's own pairs a weaker composition is better by construction.) It rewards invariance to
-    these two ops, whatever the images need. Uniformity is over the views, the marginals of those pairs: the mean of
-    both.
+    The measures are those of Wang & Isola 2020. Positive pairs are two independent views of test images by crop and
+    colour distortion with their default parameters, at the trial's size. Images and draws are the same for every trial,
+    so that encoders are compared and not augmentations. (On a trial's own pairs, a weaker composition is better by
+    construction.) The measure rewards invariance to these two ops, even if the images need another one. Uniformity is
+    that of the views, the marginals of those pairs: the mean over both views.
     """
     split, device = frozen.data.test, frozen.device
     index = drawn(split, "alignment", PAIR_IMAGES)
@@ -74,17 +74,19 @@ def alignment(frozen: Frozen, at: At) -> Outcome:
 
 
 def align(x: Tensor, y: Tensor) -> float:
-    """``E |x - y|^2`` over positive pairs, rows of equal number of ``x, y [N, d]`` of unit length; from 0 to 4.
+    """Return ``E |x - y|^2`` over positive pairs, from 0 to 4.
 
-    Wang & Isola 2020, section 4.1, with alpha = 2.
+    Row i of ``x [N, d]`` and row i of ``y [N, d]`` are a pair; rows have unit length. See Wang & Isola 2020, section
+    4.1, with alpha = 2.
     """
     return float((x - y).square().sum(1).double().mean())
 
 
 def uniform(x: Tensor) -> float:
-    """``log E exp(-2 |x_i - x_j|^2)`` over pairs i < j of ``x [N, d]`` of unit length; 0 if all are equal, else below.
+    """Return ``log E exp(-2 |x_i - x_j|^2)`` over pairs i < j of ``x [N, d]`` of unit length.
 
-    Wang & Isola 2020, section 4.1, with t = 2. Distances come from inner products, a chunk of rows at a time.
+    It is 0 if all rows are equal, else below 0. See Wang & Isola 2020, section 4.1, with t = 2. Distances come from
+    inner products, a chunk of rows at a time.
     """
     total = torch.zeros((), dtype=torch.float64, device=x.device)
     for start in range(0, len(x), CHUNK):

@@ -1,4 +1,4 @@
-"""Linear evaluation: multinomial logistic regression on frozen, standardised features, by L-BFGS."""
+"""Linear evaluation: multinomial logistic regression on frozen, standardised features, fitted by L-BFGS."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from ablate.evaluation.accuracy import SCORED, score, scores
 from ablate.evaluation.frozen import At, Frozen, Outcome
 
 L2_SWEEP = tuple(10.0**e for e in (1, 0, -1, -2, -3, -4, -5, -6))  # strong to weak: each warm-starts the next
-STRONGER = tuple(10.0**e for e in (2, 3, 4, 5))  # tried in turn while the strongest alone is best; the paper ends there
-WEAKER = tuple(10.0**e for e in (-7, -8))  # while the weakest is; beyond, the solver's tolerance hides the penalty
+# Tried in turn while the strongest alone is best; the paper ends there.
+STRONGER = tuple(10.0**e for e in (2, 3, 4, 5))
+# Tried in turn while the weakest alone is best; below these, the solver's tolerance hides the penalty.
+WEAKER = tuple(10.0**e for e in (-7, -8))
 MAX_ITERATIONS = 500
 L2_AT_EDGE = "l2-at-edge"
-"""The flag of a sweep of l2 whose best is an end, although it was extended."""
+"""The flag of a sweep of l2 whose best value is at an end, although the sweep was extended."""
 
 
 @dataclass(frozen=True)
 class LinearResult:
-    """What :func:`linear_evaluation` found.
+    """The result of :func:`linear_evaluation`.
 
     Args:
         test: int64 ``[M]``, the predicted classes of the test images.
         val: int64, those of the validation split, at the chosen ``l2``.
         l2: the chosen strength.
-        choice: how it was chosen, and out of what.
-        flags: ``l2-at-edge`` where even the extended sweep has its best at an end.
+        choice: a phrase that says how ``l2`` was chosen, and from which values.
+        flags: ``l2-at-edge`` if even the extended sweep has its best value at an end.
     """
 
     test: Tensor
@@ -40,7 +42,7 @@ class LinearResult:
 
 
 def linear(frozen: Frozen, at: At) -> Outcome:
-    """The protocol ``linear``: :func:`linear_evaluation` on the labelled training images and the test images."""
+    """Run the protocol ``linear``: :func:`linear_evaluation` on the labelled training images and the test images."""
     (train_h, train_y, val_mask), (test_h, test_y) = frozen.train(at), frozen.test(at)
     classes = len(frozen.data.classes)
     result = linear_evaluation(train_h, train_y, val_mask, test_h, classes, frozen.data.measure)
@@ -60,10 +62,11 @@ def linear(frozen: Frozen, at: At) -> Outcome:
 def linear_evaluation(
     train_h: Tensor, train_y: Tensor, val_mask: Tensor, test_h: Tensor, classes: int, measure: Measure = "top1"
 ) -> LinearResult:
-    """Choose l2 on the validation split, refit on all training features, predict the test set once.
+    """Choose l2 on the validation split, refit on all training features, and predict the test set once.
 
     Eight strengths are tried, from 10 to 1e-6. While the strongest, or the weakest, scores better on validation than
-    every other, the sweep goes on beyond it: to 1e5 as in the paper, or to 1e-8. Of equals the strongest is taken.
+    all others, the sweep is extended beyond it: up to 1e5 as in the paper, or down to 1e-8. Among equals the strongest
+    is chosen.
 
     Args:
         train_h: ``[N, d]`` features of the training images.
@@ -71,7 +74,7 @@ def linear_evaluation(
         val_mask: bool ``[N]``, True for the validation split.
         test_h: ``[M, d]`` features of the test images.
         classes: number of classes.
-        measure: the accuracy on the validation split that chooses.
+        measure: the accuracy on the validation split by which l2 is chosen.
     """
     fit_h, val_h = standardise(train_h[~val_mask], train_h[val_mask])
     fit_y, val_y = train_y[~val_mask], train_y[val_mask]
@@ -110,16 +113,26 @@ def _is_alone_best(l2: float, scored: dict[float, float]) -> bool:
 
 
 def standardise(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-    """Zero mean and unit variance per dimension, by the statistics of ``train``; constant dimensions become 0."""
+    """Shift and scale all features to zero mean and unit variance per dimension, by the statistics of ``train``.
+
+    Constant dimensions become 0.
+    """
     mean, std = train.mean(0), train.std(0)
     scale = torch.where(std > 1e-8 * mean.abs().clamp_min(1e-12), 1 / std.clamp_min(1e-30), 0.0)
     return tuple((h - mean) * scale for h in (train, *others))
 
 
 def fit(h: Tensor, y: Tensor, classes: int, l2: float, start: Tensor | None = None) -> Tensor:
-    """The minimiser of mean cross-entropy + l2/2 |W|^2, bias unpenalised; ``[d + 1, classes]``, bias last.
+    """Return the minimiser of mean cross-entropy + l2/2 |W|^2 with unpenalised bias, ``[d + 1, classes]``, bias last.
 
     scikit-learn's ``LogisticRegression(C=1 / (n * l2))`` minimises the same function.
+
+    Args:
+        h: ``[n, d]`` features.
+        y: int64 ``[n]``, their labels.
+        classes: number of classes.
+        l2: the strength of the penalty.
+        start: ``[d + 1, classes]``, the weights to start from; zeros by default.
     """
     weights = torch.zeros(h.shape[1] + 1, classes, dtype=h.dtype, device=h.device) if start is None else start.clone()
     weights.requires_grad_()
@@ -144,7 +157,7 @@ def fit(h: Tensor, y: Tensor, classes: int, l2: float, start: Tensor | None = No
 
 
 def predict(weights: Tensor, h: Tensor) -> Tensor:
-    """The most probable class of each row of ``h``, int64."""
+    """Return the most probable class of each row of ``h``, int64."""
     return _logits(weights, h).argmax(1)
 
 

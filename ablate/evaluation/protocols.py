@@ -1,4 +1,4 @@
-"""The evaluation protocols by name, and how a user asks for them: ``linear``, ``knn@z``."""
+"""The evaluation protocols by name, and the syntax in which a user asks for them: ``linear``, ``knn@z``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from ablate.sweep.record import ROTATION_NOT_APPLICABLE
 
 @dataclass(frozen=True)
 class Protocol:
-    """``run`` evaluates a frozen encoder at ``h`` or at any other place that ``at`` lists; it may raise ``flags``.
+    """A protocol: ``run`` evaluates a frozen encoder at ``h`` or at any other place in ``at``.
 
-    ``earlier``: metrics that it gave under another definition; a record that has them can be evaluated anew.
+    ``flags`` are the flags that it may raise. ``earlier`` are metrics that it returned under an earlier definition; a
+    record with these can be evaluated again.
     """
 
     run: Callable[[Frozen, At], Outcome]
@@ -45,7 +46,7 @@ PROTOCOLS = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What several protocols found: their metrics and flags, and by protocol what it did."""
+    """The results of several protocols: their metrics and flags, and a description of each protocol's evaluation."""
 
     metrics: dict[str, float]
     flags: tuple[str, ...]
@@ -53,10 +54,12 @@ class Evaluation:
 
 
 def parse_protocols(text: str) -> tuple[str, ...]:
-    """``linear,knn@z`` -> ``("linear", "knn@z")``; ``linear@h`` is ``linear``; what is listed twice counts once.
+    """Split ``linear,knn@z`` into ``("linear", "knn@z")``.
+
+    ``linear@h`` becomes ``linear``, and repeated protocols count once.
 
     Raises:
-        UsageError: an unknown protocol or place, or nothing at all.
+        UsageError: there is an unknown protocol or place, or no protocol at all.
     """
     specs = tuple(dict.fromkeys(_canonical(item.strip()) for item in text.split(",") if item.strip()))
     if not specs:
@@ -75,18 +78,22 @@ def _canonical(spec: str) -> str:
 
 
 def flags_of(spec: str) -> tuple[str, ...]:
-    """The flags that a record may have from ``spec``: ``z-l2-at-edge`` from ``linear@z``."""
+    """Return the flags that ``spec`` may add to a record, for example ``z-l2-at-edge`` for ``linear@z``."""
     name, _, at = spec.partition("@")
     return tuple(f"z-{flag}" if at else flag for flag in PROTOCOLS[name].flags)
 
 
 def default_protocols(data: DataSet) -> tuple[str, ...]:
-    """What is run when nothing is asked for."""
+    """Return the protocols that are run if the user names none."""
     return ("linear", "knn") if data.classes else ("rotation", "rankme", "alignment")
 
 
 def check_protocols(specs: Sequence[str], data: DataSet) -> None:
-    """Raise UsageError for a protocol that needs labels where ``data`` has none."""
+    """Check that ``data`` has the labels that the protocols ``specs`` need.
+
+    Raises:
+        UsageError: a protocol needs labels, and ``data`` has none.
+    """
     if "online" in specs and not bool((data.pretrain.labels >= 0).any()):
         raise UsageError(f"protocol 'online' needs labels of the images that {data.name} pre-trains on; it has none")
     if data.classes:
@@ -98,7 +105,12 @@ def check_protocols(specs: Sequence[str], data: DataSet) -> None:
 
 
 def outdated(spec: str, metrics: Collection[str]) -> set[str]:
-    """Those of a record's ``metrics`` that ``spec`` (``knn``, ``alignment@z``) gave under an earlier definition."""
+    """Return the metrics of a record that ``spec`` gave under an earlier definition.
+
+    Args:
+        spec: a protocol, as ``knn`` or ``alignment@z``.
+        metrics: the names of the record's metrics.
+    """
     name, separator, _ = spec.partition("@")
     return {f"z_{metric}" if separator else metric for metric in PROTOCOLS[name].earlier} & set(metrics)
 
@@ -106,9 +118,12 @@ def outdated(spec: str, metrics: Collection[str]) -> set[str]:
 def evaluate(frozen: Frozen, specs: Sequence[str], before_each: Callable[[], None] = lambda: None) -> Evaluation:
     """Run ``specs`` in order, and for a supervised trial score its classifier too.
 
-    What ``before_each`` raises, before a protocol is run, ends the evaluation.
+    Metrics and flags of a protocol at ``z`` have a prefix: ``z_linear_top1``, ``z-l2-at-edge``.
 
-    Metrics and flags of a protocol at ``z`` are told apart by a prefix: ``z_linear_top1``, ``z-l2-at-edge``.
+    Args:
+        frozen: the encoder to evaluate.
+        specs: the protocols, as :func:`parse_protocols` returns them.
+        before_each: called before each protocol; an exception that it raises ends the evaluation.
     """
     metrics: dict[str, float] = {}
     flags: list[str] = []

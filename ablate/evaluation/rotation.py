@@ -1,8 +1,8 @@
-"""Rotation prediction, an evaluation without labels: a classifier says by how many quarter turns an image was turned.
+"""Rotation prediction, an evaluation without labels: a classifier predicts the number of quarter turns of an image.
 
-SelfAugment (Reed et al. 2021) found its accuracy to rank augmentation policies as supervised linear evaluation does
-(rank correlation above 0.94). It cannot judge a composition that turns images itself: an encoder that learned to ignore
-turns would be punished for what it was taught.
+SelfAugment (Reed et al. 2021) found that its accuracy ranks augmentation policies as supervised linear evaluation does
+(rank correlation above 0.94). It cannot judge a composition that turns images itself, since it would penalise an
+encoder for the invariance to turns that it was trained for.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ablate.evaluation.linear import linear_evaluation
 from ablate.ops.grammar import from_any_version
 from ablate.sweep.record import ROTATION_NOT_APPLICABLE
 
-IMAGES = 5000  # of each split, drawn once per data set; each is evaluated four times
+IMAGES = 5000  # images of each split, drawn once per data set; each is evaluated four times
 
 
 def rotation(frozen: Frozen, at: At) -> Outcome:
-    """The protocol ``rotation``: 4-way linear evaluation on images turned by 0, 90, 180 and 270 degrees.
+    """Run the protocol ``rotation``: 4-way linear evaluation on images turned by 0, 90, 180 and 270 degrees.
 
-    Un-augmented views are turned after the centre crop, so exactly. All four turns of an image, and all images of a
-    group, are on the same side of the validation split. A composition that turns images gets the flag
+    Un-augmented views are turned after the centre crop, so turns are exact. All four turns of an image, and all images
+    of a group, are on the same side of the validation split. A composition that turns images gets the flag
     ``rotation-not-applicable`` and no metric.
     """
     turning = turning_ops(frozen.config)
@@ -59,18 +59,18 @@ def rotation(frozen: Frozen, at: At) -> Outcome:
 
 
 def turning_ops(config: TrialConfig) -> list[str]:
-    """The names of the ops that turn images by 45 degrees or more, or upside down, as they say themselves."""
+    """Return the names of the ops that declare to turn images by 45 degrees or more, or upside down."""
     return [op.name for op in config.composition if _turns(op)]
 
 
 def _turns(op: OpSpec) -> bool:
     try:
         return from_any_version(op).is_turning
-    except UsageError:  # an old record is evaluated again, and its op is gone or has other parameters now
+    except UsageError:  # the op of an old record no longer exists or has other parameters now
         return False
 
 
 def _turned(frozen: Frozen, split: Split, index: Tensor, at: At) -> tuple[Tensor, Tensor]:
-    """Features ``[4 n, d]`` of the images of ``index`` at each of four turns, and the turns, int64 ``[4 n]``."""
+    """Return features ``[4 n, d]`` of the images of ``index`` at each of four turns, and the turns, int64 ``[4 n]``."""
     features = torch.cat([frozen.features(split, index, at, quarter_turns=turns) for turns in range(4)])
     return features, torch.arange(4, device=features.device).repeat_interleave(len(index))

@@ -19,11 +19,12 @@ MOMENTUM = 0.9
 
 
 def sgd(frozen: Frozen, at: At) -> Outcome:
-    """The protocol ``sgd``: Nesterov momentum 0.9, lr 0.1 B/256, 90 epochs, crop and flip only, no weight decay.
+    """Run the protocol ``sgd``: a linear classifier trained by SGD on cropped and flipped images.
 
-    The batch is 256, or all labelled training images where there are fewer; an epoch has whole batches only. The
-    paper's batch of 4096 has the same ratio of rate to batch. Not in its text, but in the official code: weights that
-    start at zero, and cosine decay to zero without warm-up.
+    Training uses Nesterov momentum 0.9, lr 0.1 B/256, 90 epochs, crop and flip only, and no weight decay. The batch is
+    256, or all labelled training images if there are fewer; an epoch has whole batches only. The paper's batch of 4096
+    has the same ratio of rate to batch. Two details come from the official code, not from the paper's text: weights
+    start at zero, and the rate decays by a cosine to zero without warm-up.
     """
     labelled, labels = frozen.labelled, frozen.data.train.labels.to(frozen.device)
     test_features, test_labels = frozen.test(at)
@@ -59,7 +60,7 @@ def sgd(frozen: Frozen, at: At) -> Outcome:
 
 
 def _zeros(dim: int, classes: int, device: torch.device) -> nn.Linear:
-    """A linear classifier of zeros; draws nothing from the global generator."""
+    """Return a linear classifier of zeros without drawing from the global generator."""
     classifier = nn.utils.skip_init(nn.Linear, dim, classes, device=device)
     assert isinstance(classifier, nn.Linear)
     nn.init.zeros_(classifier.weight)

@@ -1,4 +1,4 @@
-"""Protocols that score a classifier which was trained along with the encoder: the online probe, the supervised head."""
+"""Protocols that score a classifier trained along with the encoder: the online probe and the supervised head."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ablate.evaluation.frozen import At, Frozen, Outcome
 
 
 def online(frozen: Frozen, at: At) -> Outcome:
-    """The protocol ``online``: the probe of :mod:`ablate.simclr.probe`, on un-augmented images.
+    """Run the protocol ``online``: score the probe of :mod:`ablate.simclr.probe` on un-augmented images.
 
     Raises:
-        UsageError: the encoder was trained without one.
+        UsageError: the encoder was trained without a probe.
     """
     if frozen.probe is None:
         raise UsageError(
@@ -31,7 +31,7 @@ def online(frozen: Frozen, at: At) -> Outcome:
 
 
 def classifier(frozen: Frozen, at: At) -> Outcome:
-    """The accuracy of a supervised trial's own classifier."""
+    """Return the accuracy of a supervised trial's own classifier."""
     return _scored(
         "classifier",
         frozen,
@@ -41,7 +41,7 @@ def classifier(frozen: Frozen, at: At) -> Outcome:
 
 
 def _scored(name: str, frozen: Frozen, predict: Callable[[Tensor], Tensor], what: str) -> Outcome:
-    """The accuracies of ``predict`` on the test images and on the validation split."""
+    """Return the accuracies of ``predict`` on the test images and on the validation split."""
     (train_h, train_y, val_mask), (test_h, test_y) = frozen.train(), frozen.test()
     classes = len(frozen.data.classes)
     on_validation = scores(f"{name}_val", predict(train_h[val_mask]), train_y[val_mask], classes)
