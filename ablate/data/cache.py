@@ -142,7 +142,7 @@ def _build(source: Source, cache: Path, staging: Path, damaged: str | None, prog
             shutil.rmtree(staging, ignore_errors=True)  # make room on the full disk
         raise
     with FileLock(sets / f"{fingerprint}.lock"):
-        if is_whole(sets / fingerprint):  # other files with the same images have made it
+        if is_whole(sets / fingerprint):  # made from other files with the same images
             shutil.rmtree(staging)
         else:
             shutil.rmtree(sets / fingerprint, ignore_errors=True)

@@ -62,7 +62,7 @@ def decode(content: bytes, short: int, levels: Levels | None = None) -> Decoded:
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
         raise Refused(f"more than {most} million pixels: scale it down, or cut it into tiles") from error
-    except Exception as error:  # damaged files make Pillow's plugins raise all kinds
+    except Exception as error:  # damaged files make Pillow's plugins raise exceptions of all kinds
         raise Corrupt(str(error) or type(error).__name__) from error
 
 

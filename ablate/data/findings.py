@@ -1,4 +1,4 @@
-"""What decoding found in a folder as a whole: levels of 16-bit grey, files left out, and things to report to the user.
+"""The findings of decoding about a folder as a whole: levels of 16-bit grey, files left out, notes for the user.
 
 A record is the JSON that :mod:`ablate.data.shards` writes for a shard.
 """

@@ -34,7 +34,7 @@ def load(path: Path, expected: dict[str, Any]) -> tuple[dict[str, Any] | None, P
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state.keys() == expected.keys() and state["trial"] == expected["trial"]:
             return state, None
-    except Exception:  # what torch raises on a damaged file depends on where the damage is
+    except Exception:  # the exception that torch raises depends on the place of the damage
         pass
     return None, set_aside(path)
 

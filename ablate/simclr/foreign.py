@@ -113,7 +113,7 @@ def _made(name: str, image_size: int) -> tuple[nn.Module, int]:
         return net, _dim(net, image_size)
     except UsageError:
         raise
-    except Exception as error:  # whatever code that is not ours raises
+    except Exception as error:  # foreign code may raise anything
         raise UsageError(f"encoder {name} at {image_size} px: {first_line(error)}") from error
 
 
@@ -153,7 +153,7 @@ def _import_own(name: str) -> ModuleType:
         sys.path.append(str(Path.cwd()))
     try:
         return importlib.import_module(module)
-    except Exception as error:  # whatever code that is not ours raises
+    except Exception as error:  # foreign code may raise anything
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise UsageError(f"encoder {name}: cannot import {module} ({reason})") from error
 

@@ -23,11 +23,13 @@ def nt_xent(z: Tensor, temperature: float) -> Tensor:
         temperature: tau > 0.
 
     Returns:
-        A scalar, float32 (float64 for float64 input), the mean over all 2N views of ``-log(exp(s_ij / tau) / sum over k
-            != i of exp(s_ik / tau))``, where s is the cosine similarity. The official code sums the means of the two
-            directions, which is twice this value. With a ``torch.distributed`` process group, ``z`` is this rank's part
-            (equally many rows on each rank), every view is compared with the views of all ranks, and the scalar is this
-            rank's share: the loss is the sum over the ranks, and its gradient is the sum of their gradients.
+        A scalar, float32 (float64 for float64 input), the mean over all 2N views of
+        ``-log(exp(s_ij / tau) / sum over k != i of exp(s_ik / tau))``, where s is the cosine similarity. The official
+        code sums the means of the two directions, which is twice this value.
+
+        With a ``torch.distributed`` process group, ``z`` is this rank's part (equally many rows on each rank), every
+        view is compared with the views of all ranks, and the scalar is this rank's share: the loss is the sum over the
+        ranks, and its gradient is the sum of their gradients.
 
     Raises:
         ValueError: the number of rows is odd, or below 4 over all ranks.

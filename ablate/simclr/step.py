@@ -177,7 +177,7 @@ class CachedStep(EagerStep):
         (self.config.loss_scale * loss).backward()
         assert h.grad is not None
         gradients = h.grad.unflatten(0, (views, -1)).split([part.shape[1] for part in parts], dim=1)
-        with frozen_statistics(self.model["encoder"]):  # the first pass has updated them, and once per step is enough
+        with frozen_statistics(self.model["encoder"]):  # updated by the first pass; a second update would be wrong
             for gradient, part in zip(gradients, encoded, strict=True):
                 part.backward(gradient.flatten(0, 1))
         return Result(h.detach(), labels, torch.stack([loss.detach(), top1]))

@@ -164,9 +164,9 @@ class Trainer:
 
         Returns:
             ``epoch, loss, lr`` (of the last step), ``images_per_second`` and, depending on the objective,
-                ``contrastive_top1`` or ``train_top1`` as fractions; None if ``should_stop`` returned True on any
-                process. The epoch is then paused on all processes: :meth:`state` is that of the steps done, and the
-                next call, here or on a trainer that has restored this state, finishes the epoch with the same result.
+            ``contrastive_top1`` or ``train_top1`` as fractions; None if ``should_stop`` returned True on any process.
+            The epoch is then paused on all processes: :meth:`state` is that of the steps done, and the next call, here
+            or on a trainer that has restored this state, finishes the epoch with the same result.
 
         Raises:
             Diverged: the mean loss is not finite.
