@@ -1,1 +1,1 @@
-"""What a sweep's directory holds, read for reports and other tools."""
+"""Read a sweep's directory, for reports and other tools."""

@@ -22,9 +22,15 @@ SUFFIX: dict[Format, str] = {"csv": "trials.csv", "parquet": "trials.parquet", "
 
 
 def export(sweep: Sweep, to: Format, out: Path | None = None) -> Path:
-    """Write every planned trial to ``out`` (default: ``DIR/report/trials.csv``, ``trials.parquet`` or ``study.db``).
+    """Write every planned trial to ``out``, replacing the whole file.
 
-    What is there is replaced, as a whole.
+    Args:
+        sweep: the sweep to export.
+        to: the format.
+        out: the file; default: ``DIR/report/trials.csv``, ``trials.parquet`` or ``study.db``.
+
+    Returns:
+        The path that was written.
 
     Raises:
         UsageError: the Parquet library is not installed; ``out`` is a directory, or lies in none that can be written.
@@ -44,9 +50,9 @@ def export(sweep: Sweep, to: Format, out: Path | None = None) -> Path:
 
 
 def rows(sweep: Sweep) -> list[dict[str, Any]]:
-    """One row per planned trial, in the order of the plan.
+    """Return one row per planned trial, in the order of the plan.
 
-    Where it stands, what became of it (``missing`` without a record), every metric (fractions), ``seconds.*``, the
+    A row has the trial's place and status (``missing`` without a record), every metric (fractions), ``seconds.*``, the
     whole configuration as ``config.*`` (the composition as JSON, and every op's parameters as ``op1.*``, ``op2.*``),
     ``version.*`` and ``host.*``.
     """
@@ -81,7 +87,7 @@ def _flat(value: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A column has one type: lists become JSON."""
+    """Turn a list into JSON, so that a column has one type."""
     return json.dumps(value) if isinstance(value, list | tuple) else value
 
 
@@ -95,13 +101,13 @@ def _write_table(path: Path, to: Format, content: list[dict[str, Any]]) -> None:
         mixed = [name for name in table.columns if table[name].dropna().map(type).nunique() > 1]
         table = table.astype(
             dict.fromkeys(mixed, "string")
-        )  # a parameter that is a number for one op, a text for another
+        )  # for example a parameter that is a number for one op and a text for another
         table.to_parquet(buffer, index=False, engine="pyarrow")
     write_atomically(path, buffer.getvalue())
 
 
 def _replace(path: Path, sweep: Sweep) -> None:
-    """Build the study beside ``path`` and rename it: SQLite writes a file in many steps."""
+    """Build the study beside ``path`` and rename it, since SQLite writes a file in many steps."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
     os.close(handle)
     try:

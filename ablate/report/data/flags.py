@@ -1,4 +1,4 @@
-"""What the flags of a record mean, in sentences."""
+"""The meaning of a record's flags, in sentences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ EXPLAINED = {
 
 
 def explained(flag: str) -> str:
-    """What ``flag`` means; empty where it is unknown. ``z-l2-at-edge`` is ``l2-at-edge`` of the evaluation at z."""
+    """Return the meaning of ``flag``, or nothing if it is unknown.
+
+    ``z-l2-at-edge`` is ``l2-at-edge`` of the evaluation at z.
+    """
     for name, sentence in EXPLAINED.items():
         if flag == name or flag.endswith(f"-{name}"):
             return sentence

@@ -1,4 +1,4 @@
-"""The grid as its readers see it: cells with their seeds, row averages, references. Built from a table of trials."""
+"""The grid for readers: cells with their seeds, row averages and references, built from a table of trials."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ Status = Literal["done", "partial", "failed", "missing", "not judged", "left out
 
 @dataclass(frozen=True)
 class Cell:
-    """One composition (or reference): by metric, the value of every seed that has one, as a fraction.
+    """One composition or reference, with the values of every seed by metric, as fractions.
 
-    ``metric`` is what the grid is about: linear evaluation (top-1 or balanced accuracy) or, without labels, rotation
-    prediction. ``ops`` are the names of its composition's, where they are known; in a grid its row's and its column's.
-    What was never ``trained`` has its values under seed 0.
+    ``metric`` is the main metric of the grid: linear evaluation (top-1 or balanced accuracy) or, without labels,
+    rotation prediction. ``ops`` are the names of the composition's ops, if they are known; in a grid those of its row
+    and its column. A reference that was never ``trained`` has its values under seed 0.
     """
 
     label: str
@@ -50,20 +50,21 @@ class Cell:
     trained: bool = True
 
     def seeds(self, metric: str | None = None) -> dict[int, float]:
-        """Seed -> value, of ``metric`` or the grid's own."""
+        """Map each seed to its value of ``metric``, by default the grid's own."""
         return self.values.get(metric or self.metric, {})
 
     @property
     def n(self) -> int:
-        """Seeds with a result."""
+        """The number of seeds with a result."""
         return len(self.seeds())
 
     @property
     def status(self) -> Status:
-        """Done: every planned seed has a result; partial: some; failed: none, and one failed; missing: none yet.
+        """The state of the cell's seeds.
 
-        Not judged: the composition turns images, which rotation prediction cannot judge. Left out: not planned.
-        Pruned: it fell behind, and was not trained to the end.
+        Done: every planned seed has a result. Partial: some have one. Failed: none has one, and one failed. Missing:
+        none has one yet. Not judged: the composition turns images, which rotation prediction cannot judge. Left out:
+        not planned. Pruned: the composition fell behind and was not trained to the end.
         """
         if self.n:
             return "done" if self.n == self.planned else "partial"
@@ -81,12 +82,12 @@ class Cell:
         return self.mean(on_validation(self.metric))
 
     def mean(self, metric: str | None = None) -> float | None:
-        """The mean over seeds, or None without any."""
+        """Return the mean over seeds, or None without any."""
         values = self.seeds(metric).values()
         return statistics.fmean(values) if values else None
 
     def std(self, metric: str | None = None) -> float | None:
-        """The sample standard deviation over seeds (n - 1), or None below two."""
+        """Return the sample standard deviation over seeds (n - 1), or None with fewer than two."""
         values = list(self.seeds(metric).values())
         return statistics.stdev(values) if len(values) > 1 else None
 
@@ -95,8 +96,8 @@ class Cell:
 class Grid:
     """``cells[row, column]`` for every ordered pair of ``ops``, left out or not; the diagonal is the op alone.
 
-    ``further`` are compositions that have no place among them, by their labels. ``acts`` says on which share of images
-    an op acts; ops of which that is not known are not in it.
+    ``further`` are compositions that have no place in the grid, by their labels. ``acts`` maps an op to the share of
+    images on which it acts; it lacks the ops whose share is unknown.
     """
 
     ops: tuple[str, ...]
@@ -107,13 +108,13 @@ class Grid:
     acts: dict[str, float] = field(default_factory=dict)
 
     def acts_on(self, op: str) -> str:
-        """``84 %``, the share of images on which the op acts; nothing where it is all of them, or not known."""
+        """Return the share of images on which the op acts, as in ``84 %``; nothing if it is all of them or unknown."""
         share = self.acts.get(op, 1.0)
         return f"{100 * share:.0f} %" if share < 1 else ""
 
     @property
     def seldom(self) -> list[str]:
-        """The ops that act on fewer than all images, in a sentence; without it row averages are taken for too much."""
+        """A sentence on the ops that act on fewer than all images, which keeps readers from overrating row averages."""
         shares = [f"{op} {share}" for op in self.ops if (share := self.acts_on(op))]
         return [f"Share of images on which an op acts, where not all: {', '.join(shares)}."] if shares else []
 
@@ -124,22 +125,22 @@ class Grid:
 
     @property
     def compositions(self) -> list[Cell]:
-        """The grid's cells that are planned, row by row, and the further compositions."""
+        """The planned cells of the grid, row by row, and the further compositions."""
         return [cell for cell in (*self.cells.values(), *self.further.values()) if cell.status != "left out"]
 
     @property
     def measure(self) -> Measure:
-        """Top-1 or balanced accuracy: by which cells are chosen and shown."""
+        """The measure by which cells are chosen and shown: top-1 or balanced accuracy."""
         return "balanced" if self.metric == measured_by(LINEAR, "balanced") else "top1"
 
     @property
     def is_linear(self) -> bool:
-        """Whether it is about linear evaluation, not rotation prediction."""
+        """True if the grid shows linear evaluation, not rotation prediction."""
         return self.metric != ROTATION
 
     @property
     def knn(self) -> str:
-        """The metric of kNN on the test set, by the grid's measure."""
+        """The metric of kNN on the test set, for the grid's measure."""
         return measured_by("knn_top1", self.measure)
 
     @property
@@ -149,13 +150,16 @@ class Grid:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """What its tables show: linear evaluation and kNN (if there are labels), and whatever else is known."""
+        """The metrics that its tables show: linear evaluation and kNN (if there are labels), and other known ones."""
         known = {metric for cell in (*self.compositions, *self.references.values()) for metric in cell.values}
         usual = METRICS if self.is_linear else ()
         return (*usual, *(metric for metric in FURTHER if metric in known))
 
     def average(self, row: str, metric: str | None = None) -> float | None:
-        """The mean over all k cells of a row, the diagonal included, as in Figure 5; None while a result is missing."""
+        """Return the mean over all k cells of a row, or None if a result is missing.
+
+        The diagonal is included, as in Figure 5.
+        """
         means = [self.cells[row, column].mean(metric) for column in self.ops]
         known = [mean for mean in means if mean is not None]
         return statistics.fmean(known) if len(known) == len(means) else None
@@ -172,7 +176,10 @@ class Grid:
 
 
 def sweep_rows(trials: Sequence[Trial], records: dict[str, TrialResult]) -> list[dict[str, Any]]:
-    """One row per planned trial, under the labels of this sweep's plan; status ``missing`` where there is no record."""
+    """Return one row per planned trial, under the labels of this sweep's plan.
+
+    The status is ``missing`` if there is no record.
+    """
     return [_row(trial, records.get(trial.id)) for trial in trials]
 
 
@@ -181,7 +188,7 @@ def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
         "key": trial.config.key,
         "seed": trial.seed,
         "label": trial.label,
-        "row": None if trial.point else trial.row,  # on further axes a grid is one of many
+        "row": None if trial.point else trial.row,  # with further axes there are several grids
         "column": None if trial.point else trial.column,
         "ops": "+".join(spec.name for spec in trial.config.composition),
         "reference": trial.reference,
@@ -197,15 +204,16 @@ def grid_of(
     counts: ClassCounts | None = None,
     acts: Mapping[str, float | None] | None = None,
 ) -> Grid:
-    """The grid of a table as :func:`ablate.load_results` or :func:`sweep_rows` give it.
+    """Build the grid from a table of :func:`ablate.load_results` or :func:`sweep_rows`.
 
     Ops stand in the order in which they first occur as a row, then as a column.
 
     Args:
         table: a row per trial.
-        measure: by which cells are chosen and shown; top-1 all the same where a trial lacks what the other needs.
-        counts: of the images' classes; where they are known, the majority class stands among the references.
-        acts: by op, on which share of images it acts.
+        measure: the measure by which cells are chosen and shown; top-1 if a trial lacks the values that the other
+            needs.
+        counts: the numbers of images per class; if they are known, the majority class is one of the references.
+        acts: the share of images on which each op acts.
     """
     if isinstance(table, list):
         rows = table
@@ -231,14 +239,21 @@ def grid_of(
 
 
 def lacking(rows: list[dict[str, Any]], measure: Measure) -> tuple[int, int]:
-    """How many trials with linear evaluation lack what is needed to choose by ``measure``, and of how many."""
+    """Count the trials with linear evaluation that lack the value needed to choose by ``measure``.
+
+    Returns:
+        How many lack it, and the number of trials with linear evaluation.
+    """
     known = [row for row in rows if _number(row.get(LINEAR))]
     needed = on_validation(measured_by(LINEAR, measure))
     return sum(not _number(row.get(needed)) for row in known), len(known)
 
 
 def _majority(counts: ClassCounts, known: set[str], metric: str) -> Cell:
-    """Always predicting the largest class: of the ``known`` accuracies, those that need labels."""
+    """Return the reference that always predicts the largest class.
+
+    It has those of the ``known`` accuracies that need labels.
+    """
     largest = counts.train.index(max(counts.train))
     values: dict[str, dict[int, float]] = {}
     for name in known | {metric, on_validation(metric)}:
@@ -252,7 +267,7 @@ def _majority(counts: ClassCounts, known: set[str], metric: str) -> Cell:
 
 
 def _metric(rows: list[dict[str, Any]], measure: Measure) -> str:
-    """Linear evaluation, unless no trial has it and rotation prediction was made."""
+    """Return linear evaluation, unless no trial has it and rotation prediction was run."""
     if any(_number(row.get(LINEAR)) for row in rows):
         return LINEAR if lacking(rows, measure)[0] else measured_by(LINEAR, measure)
     rotation = any(_number(row.get(ROTATION)) or ROTATION_NOT_APPLICABLE in _flags(row) for row in rows)
@@ -277,7 +292,7 @@ def _cell(label: str, rows: list[dict[str, Any]], metric: str, ops: tuple[str, .
 
 
 def _ops(rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    """The names of a composition's ops, where the table has them."""
+    """Return the names of a composition's ops, if the table has them."""
     known = next((row["ops"] for row in rows if _text(row.get("ops"))), "")
     return tuple(known.split("+")) if known else ()
 
@@ -291,6 +306,6 @@ def _number(value: object) -> bool:
 
 
 def composition(trial: Trial) -> str:
-    """What a cell is called without its point on the axes."""
+    """Return the label of a trial without its point on the axes."""
     point = ", ".join(f"{name}={value}" for name, value in trial.point.items())
     return trial.label.removesuffix(f", {point}") if point else trial.label

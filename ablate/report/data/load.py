@@ -1,4 +1,4 @@
-"""The records of a directory as a table, for one's own analysis."""
+"""The records of a directory as a table, for your own analysis."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 def load_results(directory: str | Path) -> pd.DataFrame:
-    """One row per trial record of a sweep directory, in the order of its plan.
+    """Return one row per trial record of a sweep directory, in the order of its plan.
 
     Columns: ``key, seed, label, row, column, reference, status, flags``, every metric, ``seconds`` and ``error``.
     Accuracies are fractions; a failed trial's are NaN. Unreadable records are left out. The table of a sweep without
-    records has no rows. ``attrs["measure"]`` is the accuracy that chooses, ``top1`` or ``balanced``.
+    records has no rows. ``attrs["measure"]`` is the accuracy by which compositions are chosen, ``top1`` or
+    ``balanced``.
 
     Raises:
         FileNotFoundError: ``directory`` holds neither a sweep nor records.

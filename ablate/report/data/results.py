@@ -1,4 +1,4 @@
-"""A sweep as its reports read it: the plan, the records, the grid that they make."""
+"""A sweep as its reports read it: the plan, the records, and the grid built from them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from ablate.report.data.grid import Grid, grid_of, lacking, sweep_rows
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import TrialResult, read_records
 
-POINTS = 40  # of a training curve: as many as a small plot can show
+POINTS = 40  # points of a training curve: as many as a small plot can show
 
 
 @dataclass(frozen=True, repr=False)
 class Sweep:
-    """What a directory holds; ``records`` by trial id, with thinned histories; ``damaged`` are unreadable files.
+    """The contents of a sweep's directory.
 
-    ``measured`` says in sentences which accuracy chooses, where that needs saying.
+    ``records`` maps trial ids to records with thinned histories; ``damaged`` are unreadable files. ``measured`` says in
+    sentences which accuracy is used to choose, if that needs to be said.
     """
 
     directory: Path
@@ -45,42 +46,48 @@ class Sweep:
 
     @property
     def ended(self) -> int:
-        """How many trials have a readable record."""
+        """The number of trials with a readable record."""
         return sum(trial.id in self.records for trial in self.trials)
 
     @property
     def pending(self) -> list[Trial]:
         """The trials without a readable record that can change which composition is the best, or whether it is good.
 
-        Those of compositions and of the untrained encoder; no other reference has a say.
+        These are the trials of compositions and of the untrained encoder; no other reference has an influence.
         """
         return [t for t in self.trials if t.id not in self.records and t.reference in (None, "untrained")]
 
     def seconds(self, label: str) -> float:
-        """What a trial of a cell or reference took, in seconds of :attr:`unit`: the median over seeds; 0 if unknown."""
+        """Return the time of a trial of a cell or reference, in seconds of :attr:`unit`.
+
+        It is the median over seeds; 0 if unknown.
+        """
         name = "cpu" if self.experiment.shared.device == "cpu" else "total"
         records = (self.records.get(trial.id) for trial in self.trials if trial.label == label)
         known = [record.timings[name] for record in records if record and name in record.timings]
         return statistics.median(known) if known else 0.0
 
     def seconds_in_all(self, labels: Sequence[str]) -> float:
-        """What a trial of each of them takes together; those that nobody knows count as the mean of the others."""
+        """Return the time of one trial of each label together; an unknown time counts as the mean of the others."""
         known = list(filter(None, map(self.seconds, labels)))
         return statistics.fmean(known) * len(labels) if known else 0.0
 
     @property
     def unit(self) -> str:
-        """What its time is counted in: ``CPU time``, of all cores, or ``GPU time``."""
+        """The unit of its times: ``CPU time``, of all cores, or ``GPU time``."""
         return "CPU time" if self.experiment.shared.device == "cpu" else "GPU time"
 
     def __str__(self) -> str:
-        """``glyphs, one-branch simclr, resnet8, 15 epochs, 3 seeds``."""
+        """Return a text such as ``glyphs, one-branch simclr, resnet8, 15 epochs, 3 seeds``."""
         shared, seeds = self.experiment.shared, len(self.experiment.seeds)
         return ", ".join([shared.data.name, self.setting, counted(seeds, "seed")])
 
     @property
     def setting(self) -> str:
-        """``one-branch simclr, resnet8, 15 epochs``; where an axis varies it, every value: ``6 or 12 epochs``."""
+        """The training setting, as in ``one-branch simclr, resnet8, 15 epochs``.
+
+        A setting that varies along an axis is given with every value: ``6 or 12 epochs``.
+        """
         configs = [v.shared for v in self.experiment.variants] or [self.experiment.shared]
 
         def each(values: Iterable[object]) -> str:
@@ -112,10 +119,14 @@ class Sweep:
 
 
 def read_sweep(directory: str | Path, measure: Measure | None = None) -> Sweep:
-    """Read a sweep's directory; ``measure`` is the accuracy that chooses, by default what the sweep was planned with.
+    """Read a sweep's directory.
+
+    Args:
+        directory: the sweep's directory.
+        measure: the accuracy by which compositions are chosen; default: the one that the sweep was planned with.
 
     Raises:
-        UsageError: it is not a sweep's, or there is no such measure.
+        UsageError: it is not a sweep's directory, or there is no such measure.
     """
     directory = Path(directory)
     if measure is not None and measure not in get_args(Measure):
@@ -136,7 +147,10 @@ def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: SweepPlan) -
 def _measured(
     directory: Path, experiment: SweepPlan, asked: Measure | None, rows: list[dict[str, Any]]
 ) -> tuple[str, ...]:
-    """Which accuracy chooses, and why; empty for top-1 by the rule, or by a sweep that knows no other."""
+    """Return the sentence on which accuracy is used to choose, and why.
+
+    There is none for top-1 by the rule, or for a sweep that knows no other accuracy.
+    """
     measure = asked or experiment.measure
     short, of = lacking(rows, measure)
     if short:

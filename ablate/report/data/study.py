@@ -1,4 +1,4 @@
-"""A sweep as an Optuna study, which optuna-dashboard opens. Needs no torch."""
+"""A sweep as an Optuna study, for optuna-dashboard. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from ablate.report.data.results import Sweep
 from ablate.sweep.record import TrialResult
 
 ALONE = "(alone)"
-"""The second op of a cell on the diagonal."""
+"""The name of the second op for a cell on the diagonal."""
 
 
 def write_study(sweep: Sweep, path: Path) -> None:
-    """The trials on record as a study of the directory's name, in a new SQLite file at ``path``.
+    """Write the trials on record as a study with the directory's name to a new SQLite file at ``path``.
 
-    Parameters: ``first`` and ``second`` op (``composition`` for those beside the grid; of a search, what its space
-    has), any further axes, and ``seed``. The value is the validation accuracy, by which everything is chosen; what else
-    was measured are user attributes, test accuracy among them. Intermediate values are the validation kNN by epoch.
-    Failed trials are FAIL, pruned ones PRUNED; what has no record is left out, and references, which are points of no
-    search space, are the study's user attributes.
+    The parameters are the ``first`` and ``second`` op (``composition`` for compositions beside the grid; for a search,
+    the parameters of its space), any further axes, and ``seed``. The value is the validation accuracy, by which
+    everything is chosen. All other measurements are user attributes, among them the test accuracy. Intermediate values
+    are the validation kNN by epoch. Failed trials are FAIL, pruned ones PRUNED; trials without a record are left out.
+    References are not points of the search space, so they are the study's user attributes.
     """
     with _quietly():
         _fill(sweep, f"sqlite:///{path.absolute()}")
 
 
 def add_to_storage(sweep: Sweep, url: str) -> None:
-    """Add the trials on record that the study of the directory's name in a database does not have yet.
+    """Add the trials on record that are not yet in the database's study with the directory's name.
 
     Raises:
         UsageError: the database cannot be opened.
@@ -44,7 +44,7 @@ def add_to_storage(sweep: Sweep, url: str) -> None:
 
 
 def check_storage(url: str) -> None:
-    """Raise UsageError unless there is a database at ``url``, or one can be made."""
+    """Raise UsageError unless there is a database at ``url``, or one can be created."""
     import optuna
 
     with _quietly():
@@ -56,7 +56,7 @@ def check_storage(url: str) -> None:
 
 
 def study_of(sweep: Sweep) -> Any:
-    """The trials on record as a study in memory."""
+    """Return the trials on record as a study in memory."""
     import optuna
 
     with _quietly():

@@ -1,1 +1,1 @@
-"""Figures: heatmaps and what stands beside them."""
+"""Figures: heatmaps and the plots beside them."""

@@ -20,21 +20,21 @@ from ablate.report.figures.heatmap import NAMES, STYLE, as_svg
 from ablate.report.section import Section
 from ablate.report.stats.summary import percent
 
-FEWEST = 3  # strengths that make an axis: two compositions may differ in one number by chance
-MOST = 12  # lines that can be told apart in one figure
-WIDE = 8  # highest by lowest value, from which an axis is logarithmic
-STEP = 0.012  # of the axis, between the points of neighbouring lines
-CLOSE = 0.05  # of the axis: references that are closer share a label
-ABOVE = 4  # lines whose legend has room above the axes
+FEWEST = 3  # strengths needed for an axis: two compositions may differ in one number by chance
+MOST = 12  # lines at most that can be told apart in one figure
+WIDE = 8  # ratio of the highest to the lowest value from which on an axis is logarithmic
+STEP = 0.012  # distance between the points of neighbouring lines, as a fraction of the axis
+CLOSE = 0.05  # fraction of the axis: references that are closer share a label
+ABOVE = 4  # lines at most for which the legend has room above the axes
 COLOURS = ("#31688e", "#b2182b", "#35b779", "#8a6d00", "#7b3294", "#000000")
 MARKERS = "os^D"
 BESIDE = {"z_linear_top1": ("--", " at z"), "classifier_top1": (":", ", its classifier")}
-"""Metrics that stand beside linear evaluation at h: how their lines are drawn, and what is added to their names."""
+"""Metrics shown beside linear evaluation at h: the style of their lines, and the suffix of their names."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """The cells along an axis that have everything else in common; by what their value is called."""
+    """The cells along an axis that have everything else in common, keyed by the name of their value."""
 
     name: str
     cells: dict[str, Cell]
@@ -42,7 +42,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Axis:
-    """``values`` in their order, as they are called; every cell of the sweep with a result is on one of ``lines``."""
+    """An axis with the names of its ``values``, in their order.
+
+    Every cell of the sweep with a result is on one of ``lines``.
+    """
 
     name: str
     values: tuple[str, ...]
@@ -50,12 +53,12 @@ class Axis:
 
 
 def axis(sweep: Sweep) -> Axis | None:
-    """The axis along which a sweep is best shown: a strength, else a setting with numbers, else the longest.
+    """Return the axis that shows a sweep best: a strength, else a setting with numbers, else the longest axis.
 
-    None without any, and where one would take more than twelve lines.
+    Return None if there is none, or if its figure would need more than twelve lines.
     """
     if sweep.experiment.search:
-        return None  # a search has no design: what else varies along an axis is where it looked
+        return None  # a search has no design: along an axis other things vary too, depending on where it looked
     trials = {trial.label: trial for trial in sweep.trials if trial.reference is None}
     found = _strength(sweep, trials) or _setting(sweep, trials)
     return found if found and 0 < len(found.lines) <= MOST else None
@@ -79,7 +82,7 @@ def _setting(sweep: Sweep, trials: Mapping[str, Trial]) -> Axis | None:
 
 
 def _strength(sweep: Sweep, trials: Mapping[str, Trial]) -> Axis | None:
-    """The number of an op that takes most values among compositions that are equal otherwise."""
+    """Return the number of an op that takes the most values among compositions that are otherwise equal."""
     groups: dict[tuple[str, str], dict[tuple[str, ...], dict[str, Cell]]] = defaultdict(lambda: defaultdict(dict))
     for cell in sweep.grid.with_results:
         trial = trials[cell.label]
@@ -99,7 +102,7 @@ def _strength(sweep: Sweep, trials: Mapping[str, Trial]) -> Axis | None:
 
 
 def _named(lines: Mapping[tuple[str, ...], dict[str, Cell]]) -> tuple[Line, ...]:
-    """Lines under what tells them apart."""
+    """Name each line by the parts of its key in which the lines differ."""
     telling = [len(set(parts)) > 1 for parts in zip(*lines, strict=True)]
     return tuple(
         Line(", ".join(part for part, tells in zip(key, telling, strict=True) if tells), cells)
@@ -112,12 +115,12 @@ def _called(name: str, value: str) -> str:
 
 
 def in_words(name: str) -> str:
-    """``batch size`` of the setting ``batch_size``."""
+    """Turn the name of a setting into words: ``batch_size`` becomes ``batch size``."""
     return name.replace("_", " ").replace(".", " ")
 
 
 def numbers(values: Sequence[str]) -> list[float] | None:
-    """``values`` as numbers, if all of them are."""
+    """Return ``values`` as numbers, or None if one of them is not a number."""
     try:
         return [float(value) for value in values]
     except ValueError:
@@ -125,14 +128,14 @@ def numbers(values: Sequence[str]) -> list[float] | None:
 
 
 def _others(composition: Sequence[OpSpec], place: int, name: str) -> str:
-    """The composition without that one number."""
+    """Return the composition without that one number, as JSON."""
     plain = [spec.model_dump(mode="json") for spec in composition]
     plain[place]["params"] = {key: value for key, value in plain[place]["params"].items() if key != name}
     return json.dumps([place, plain], sort_keys=True)
 
 
 def section(sweep: Sweep) -> list[Section]:
-    """The axis as a figure of the page, and a table per metric; none without an axis."""
+    """Return the axis as a figure of the page, with a table per metric; nothing without an axis."""
     found = axis(sweep)
     if found is None:
         return []
@@ -145,13 +148,16 @@ def section(sweep: Sweep) -> list[Section]:
 
 
 def _percent(line: Line, value: str, metric: str) -> str:
-    """In percent, which the title says; empty where the line has no cell, or the cell no such metric."""
+    """Return the value in percent, without the unit, which is in the title.
+
+    The text is empty if the line has no such cell, or the cell no such metric.
+    """
     cell = line.cells.get(value)
     return percent(cell, metric).removesuffix(" %") if cell and cell.seeds(metric) else ""
 
 
 def title(metric: str) -> str:
-    """``Linear evaluation top-1 (%)``."""
+    """Return the metric as a title, such as ``Linear evaluation top-1 (%)``."""
     return NAMES[metric][0].upper() + NAMES[metric][1:]
 
 
@@ -162,7 +168,7 @@ def _known(grid: Grid, found: Axis) -> list[str]:
 
 
 def draw(sweeps: Sequence[tuple[Sweep, Axis]]) -> Figure:
-    """Means with standard deviations over seeds; the first sweep's references are dashed lines across.
+    """Draw means with standard deviations over seeds; the first sweep's references are dashed lines across the figure.
 
     Solid lines are linear evaluation of h, dashed ones of z, dotted ones a supervised encoder's own classifier.
     """
@@ -194,7 +200,10 @@ def draw(sweeps: Sequence[tuple[Sweep, Axis]]) -> Figure:
 
 
 def _sweep_name(sweep: Sweep, sweeps: Sequence[tuple[Sweep, Axis]]) -> str:
-    """What tells sweeps apart: their objectives, else their directories; of a single line, its objective."""
+    """Return the text that tells sweeps apart: the objective if all differ, else the directory.
+
+    For a single sweep with one line it is the objective; with several lines it is empty.
+    """
     objectives = [other.experiment.shared.objective for other, _ in sweeps]
     if len(sweeps) == 1:
         return "" if len(sweeps[0][1].lines) > 1 else objectives[0]
@@ -218,7 +227,7 @@ def _draw_line(
 
 
 def _apart(at: Mapping[str, float], steps: float, *, logarithmic: bool) -> dict[str, float]:
-    """The places of a line's points, ``steps`` small steps to the right, so that error bars do not cover each other."""
+    """Move a line's points ``steps`` small steps to the right, so that error bars do not cover each other."""
     low, high = min(at.values()), max(at.values())
     if logarithmic:
         return {name: x * (high / low) ** (STEP * steps) for name, x in at.items()}
@@ -226,7 +235,7 @@ def _apart(at: Mapping[str, float], steps: float, *, logarithmic: bool) -> dict[
 
 
 def _ticks(axes: Axes, at: Mapping[str, float], *, numeric: bool) -> bool:
-    """Name the values; whether their axis is logarithmic."""
+    """Name the values on their axis, and return True if the axis is logarithmic."""
     places = list(at.values())
     logarithmic = numeric and min(places) > 0 and max(places) / min(places) >= WIDE
     if logarithmic:
@@ -238,7 +247,10 @@ def _ticks(axes: Axes, at: Mapping[str, float], *, numeric: bool) -> bool:
 
 
 def _references(axes: Axes, sweep: Sweep) -> None:
-    """A line across for each, named at its right end, outside; those too close to be named apart share a label."""
+    """Draw a line across the figure for each reference, named outside at its right end.
+
+    References that are too close together share a label.
+    """
     means = {name: mean for name, cell in sweep.grid.references.items() if (mean := cell.mean()) is not None}
     known = sorted((100 * mean, name) for name, mean in means.items())
     for mean, _ in known:

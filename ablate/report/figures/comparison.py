@@ -17,16 +17,16 @@ from ablate.report.figures.scale import scale
 from ablate.report.stats.order import scores
 from ablate.report.stats.ranks import FEWEST, FEWEST_OPS, reliability, spearman, told
 
-WIDEST = 10.0  # inches of a figure whose text is still legible on a page
-NO_AGREEMENT = 0.1  # a ceiling below which seeds agree no more than by chance
+WIDEST = 10.0  # inches at most of a figure whose text is still legible on a page
+NO_AGREEMENT = 0.1  # ceiling below which the seeds agree no more than by chance
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two grids, cut to the ops that both have: Spearman's rank correlation over the cells with results in both.
+    """Two grids, cut to the ops that both have, with Spearman's rank correlation over the cells with results in both.
 
-    ``called``: what the other grid itself calls these ops. ``whole``: both grids before they were cut, by which cells
-    are coloured and marked, as in their own heatmaps.
+    ``called`` are the names of these ops in the other grid. ``whole`` holds both grids before they were cut; their
+    cells are coloured and marked by these, as in their own heatmaps.
     """
 
     name: str
@@ -37,13 +37,13 @@ class Comparison:
 
     @cached_property
     def _places(self) -> list[tuple[str, str]]:
-        """Where both have a result; the two grids have their cells in the same order."""
+        """The places where both have a result; the two grids have their cells in the same order."""
         both = zip(self.ours.cells, self.ours.cells.values(), self.other.cells.values(), strict=True)
         return [place for place, a, b in both if a.n and b.n]
 
     @property
     def n(self) -> int:
-        """Cells with results in both."""
+        """The number of cells with results in both."""
         return len(self._places)
 
     @cached_property
@@ -55,26 +55,30 @@ class Comparison:
 
     @cached_property
     def rho(self) -> float:
-        """NaN below four cells, where one of the two grids is constant, and where cells were pruned.
+        """Spearman's rank correlation.
 
-        What is left of a pruned grid was selected by what is to be ranked.
+        NaN with fewer than four cells, if one of the two grids is constant, and if cells were pruned: the cells that
+        are left were selected by the quantity that is to be ranked.
         """
         return spearman(*self._means) if self.n >= FEWEST and not self.pruned else math.nan
 
     @property
     def pruned(self) -> int:
-        """Cells that one of the two did not train to the end."""
+        """The number of cells that one of the two sweeps did not train to the end."""
         both = zip(self.ours.cells.values(), self.other.cells.values(), strict=True)
         return sum("pruned" in (a.status, b.status) for a, b in both)
 
     @cached_property
     def ceiling(self) -> float:
-        """The most that our grid's noise leaves room for, if the other had none; NaN below two seeds."""
+        """The highest correlation that our grid's noise allows if the other grid had none.
+
+        NaN with fewer than two seeds.
+        """
         return math.sqrt(reliability([self.ours.cells[place] for place in self._places]))
 
     @property
     def ranks(self) -> bool:
-        """Whether there is a rank correlation."""
+        """True if there is a rank correlation."""
         return not math.isnan(self.rho)
 
     def __str__(self) -> str:
@@ -90,7 +94,7 @@ class Comparison:
         )
 
     def _limit(self) -> str:
-        """What the noise of our seeds allows, in words; empty where nobody knows."""
+        """Describe the limit that the noise of our seeds sets; empty if it is unknown."""
         if math.isnan(self.ceiling):
             return ""
         if self.ceiling < NO_AGREEMENT:
@@ -99,9 +103,16 @@ class Comparison:
 
 
 def compare(grid: Grid, other: Grid, name: str, names: Mapping[str, str] | None = None) -> Comparison | None:
-    """Rank the cells of ``grid`` against those of ``other``; None without a common op.
+    """Rank the cells of ``grid`` against those of ``other``.
 
-    ``names``: what ops of ``grid`` are called in ``other``, where that differs.
+    Args:
+        grid: our grid.
+        other: the other grid.
+        name: the name of the other grid.
+        names: the names in ``other`` of ops of ``grid``, if they differ.
+
+    Returns:
+        The comparison, or None without a common op.
     """
     called = {op: (names or {}).get(op, op) for op in grid.ops}
     ops = tuple(op for op in grid.ops if called[op] in other.ops)
@@ -114,9 +125,9 @@ def compare(grid: Grid, other: Grid, name: str, names: Mapping[str, str] | None 
 
 
 def draw(comparison: Comparison, titles: tuple[str, str]) -> Figure:
-    """Both grids, each on its own colour scale: ranks are compared, not accuracies.
+    """Draw both grids, each on its own colour scale, since ranks are compared and not accuracies.
 
-    They stand side by side where that is not too wide for a page, else one above the other.
+    The grids are side by side if that is not too wide for a page, else one above the other.
     """
     ours, colours = comparison.ours, [scale(grid) for grid in comparison.whole]
     k = len(ours.ops)

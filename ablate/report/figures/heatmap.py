@@ -1,4 +1,4 @@
-"""The heatmap, in the manner of Figure 5: rows are first ops, columns second ops, the row averages set apart."""
+"""The heatmap, in the manner of Figure 5: rows are first ops, columns second ops, and row averages stand apart."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CELL = (0.66, 0.52)  # inches
-MARK = "●"  # of the cells that cannot be told from the best
+MARK = "●"  # the mark of cells that cannot be told from the best
 DPI = 200
-SMALLEST = 5.0  # points that a number must have to be printed
-NARROW = 0.4  # inches of a cell: below, all column labels stand on end
-DENSE = 20  # ops: beyond, cells show their mean alone
-LONGEST, UPRIGHT = 20, 8  # characters of a label: beyond, it is shortened; beyond, it stands on end
+SMALLEST = 5.0  # points: a number that would be smaller is not printed
+NARROW = 0.4  # inches of a cell below which all column labels are vertical
+DENSE = 20  # ops beyond which cells show their mean alone
+LONGEST, UPRIGHT = 20, 8  # characters of a label beyond which it is shortened, and beyond which it is vertical
 NAMES = {
     "linear_top1": "linear evaluation top-1 (%)",
     "linear_val_top1": "linear evaluation top-1 on validation (%)",
@@ -65,7 +65,7 @@ TIMELESS = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationD
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a cell in inches, and of what is written in points: means, what stands below them (0: nothing), labels."""
+    """Sizes of a cell in inches, and of its texts in points: the mean, the text below it (0: none), and the labels."""
 
     cell: tuple[float, float] = CELL
     mean: float = 8.0
@@ -75,9 +75,14 @@ class Sizes:
 
     @classmethod
     def fitting(cls, k: int, width: float, label: float) -> Sizes:
-        """For ``k`` ops, whose row labels take ``label`` inches, in a figure ``width`` inches wide.
+        """Fit the sizes to the width of a figure.
 
-        Cells that are too narrow go without deviations, then without the decimal, then without numbers.
+        Cells that are too narrow lose their deviations, then the decimal, then all numbers.
+
+        Args:
+            k: the number of ops.
+            width: the width of the figure in inches.
+            label: the inches that the row labels take.
         """
         across = (width - label - 0.75) / (k + 1.25)
         points = 72 * across - 1
@@ -89,7 +94,7 @@ class Sizes:
 
 
 def contenders(grid: Grid) -> frozenset[str]:
-    """The labels that are marked: by validation accuracy they cannot be told from the best (Hsu, 95 %)."""
+    """Return the labels of marked cells, which by validation accuracy cannot be told from the best (Hsu, 95 %)."""
     return frozenset(order(grid).contenders)
 
 
@@ -107,21 +112,21 @@ def heatmap(
         data: a sweep's directory, the table of :func:`ablate.load_results`, or a Grid.
         metric: ``linear_top1``, ``linear_val_top1``, ``linear_balanced_accuracy``, ``knn_top1``, ``sgd_top1``,
             ``online_top1``, ``classifier_top1``, ``z_linear_top1``, ``rotation_top1`` or ``rotation_val_top1``;
-            default: ``linear_top1``, or ``rotation_top1`` where there is no linear evaluation.
-        title: above the figure; wrapped to its width.
-        limits: of the colour scale, as fractions; default: the lowest and highest cell, but wide enough that noise
-            alone does not look like a result (:mod:`ablate.report.figures.scale`).
-        width: of the figure in inches, to which cells and text are fitted, for a column of a paper; without title and
-            notes, which are a caption's there. Default: what cells of a readable size take.
+            default: ``linear_top1``, or ``rotation_top1`` if there is no linear evaluation.
+        title: the text above the figure, wrapped to its width.
+        limits: the ends of the colour scale, as fractions; default: the lowest and highest cell, but wide enough that
+            noise alone does not look like a result (:mod:`ablate.report.figures.scale`).
+        width: the width of the figure in inches, for a column of a paper. Cells and text are fitted to it, and title
+            and notes are left out, since they belong in the caption. Default: the width of cells of a readable size.
 
     Returns:
-        A matplotlib figure, which a notebook shows. It has means in percent, ± standard deviation over seeds, a dot in
-        the cells that cannot be told from the best, a triangle in those below the untrained encoder, whose place is
-        marked on the colour bar, and a mark in cells without a result.
+        A matplotlib figure, which a notebook shows. It has means in percent, ± standard deviation over seeds, and a dot
+        in the cells that cannot be told from the best. Cells below the untrained encoder have a triangle, and its place
+        is marked on the colour bar. Cells without a result are marked too.
 
     Raises:
         UsageError: the directory is not a sweep's.
-        ValueError: ``data`` is neither, the table lacks a column or holds no grid, or an unknown metric.
+        ValueError: ``data`` is none of these, the table lacks a column or holds no grid, or the metric is unknown.
     """
     if metric is not None and metric not in NAMES:
         raise ValueError(f"unknown metric {metric!r}; allowed: {', '.join(NAMES)}")
@@ -139,7 +144,7 @@ def heatmap(
 
 
 PLACED = ("label", "seed", "row", "column", "reference", "status")
-"""The columns of a table without which its trials cannot be placed in a grid."""
+"""The columns that a table needs for its trials to be placed in a grid."""
 
 
 def _grid(data: pd.DataFrame | Grid | str | Path) -> Grid:
@@ -155,7 +160,10 @@ def _grid(data: pd.DataFrame | Grid | str | Path) -> Grid:
 
 
 def save(figure: Figure, paths: Sequence[Path]) -> None:
-    """Write ``figure`` to every path, atomically, in the format of its suffix; that fixes its layout."""
+    """Write ``figure`` to every path, atomically, in the format of its suffix.
+
+    This fixes the layout of the figure.
+    """
     with mpl.rc_context(STYLE):
         fix_layout(figure)
         for path in paths:
@@ -166,7 +174,7 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
 
 
 def as_svg(figure: Figure) -> str:
-    """``figure`` as the text of an SVG."""
+    """Return ``figure`` as the text of an SVG."""
     with mpl.rc_context(STYLE):
         fix_layout(figure)
         buffer = io.BytesIO()
@@ -175,11 +183,14 @@ def as_svg(figure: Figure) -> str:
 
 
 def fix_layout(figure: Figure) -> None:
-    """Solve the layout here, where every format would solve it anew; the second pass settles what the first moved."""
+    """Solve the layout once, since every format would solve it anew.
+
+    The second pass corrects for the moves of the first.
+    """
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
         figure.set_dpi(DPI)  # text is not equally wide at every resolution
-        engine.set(w_pad=0.08)  # inches: nor in every format
+        engine.set(w_pad=0.08)  # inches; text is not equally wide in every format either
         engine.execute(figure)
         engine.execute(figure)
         figure.set_layout_engine(None)
@@ -203,7 +214,7 @@ def _draw(grid: Grid, metric: str, title: str, colours: Scale) -> Figure:
 
 
 def _draw_column(grid: Grid, metric: str, colours: Scale, width: float) -> Figure:
-    """The panel alone, ``width`` inches wide."""
+    """Draw the panel alone, ``width`` inches wide."""
     label = 0.055 * max(len(name) for name in short_names(grid.ops)) + 0.3
     sizes = Sizes.fitting(len(grid.ops), width, label)
     height = len(grid.ops) * sizes.cell[1] + heading_height(grid.ops) + 0.1
@@ -214,9 +225,14 @@ def _draw_column(grid: Grid, metric: str, colours: Scale, width: float) -> Figur
 
 
 def notes(grid: Grid, metric: str, colours: Scale, columns: int, marked: Collection[str] | None = None) -> list[str]:
-    """The lines below a figure: the references, what its marks mean, and what shortened labels stand for.
+    """Return the lines below a figure: references, the meaning of its marks, and the full names of shortened labels.
 
-    ``marked``: the labels of cells with a dot; default: :func:`contenders`.
+    Args:
+        grid: the grid in the figure.
+        metric: the metric it shows.
+        colours: its colour scale.
+        columns: the highest number of characters of a line.
+        marked: the labels of cells with a dot; default: :func:`contenders`.
     """
     marked = contenders(grid) if marked is None else marked
     known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
@@ -235,13 +251,16 @@ def notes(grid: Grid, metric: str, colours: Scale, columns: int, marked: Collect
 
 
 def spelled_out(ops: Sequence[str], columns: int) -> list[str]:
-    """What shortened labels stand for, in lines of at most ``columns`` characters."""
+    """Return the full names of shortened labels, in lines of at most ``columns`` characters."""
     pairs = zip(short_names(ops), ops, strict=True)
     return [line for name, op in pairs if name != op for line in filled(f"{name}: {op}", columns)]
 
 
 def short_names(ops: Sequence[str]) -> list[str]:
-    """The labels of rows and columns: names over 20 characters are cut to the op's own, with a number."""
+    """Return the labels of rows and columns.
+
+    A name of more than 20 characters is cut to the op's own name, with a number.
+    """
     names = []
     for number, op in enumerate(ops, start=1):
         own = op.partition("(")[0].removeprefix("kornia.")
@@ -250,7 +269,7 @@ def short_names(ops: Sequence[str]) -> list[str]:
 
 
 def heading_height(ops: Sequence[str]) -> float:
-    """Inches that the column labels and the title take."""
+    """Return the inches that the column labels and the title take."""
     longest = max(len(name) for name in short_names(ops))
     return 0.5 + 0.062 * longest if longest > UPRIGHT else 0.55
 
@@ -266,10 +285,19 @@ def draw_panel(
     marked: Collection[str] | None = None,
     names: Sequence[str] | None = None,
 ) -> None:
-    """The cells into ``main``, row averages and colour scale into ``side``; long column labels stand on end.
+    """Draw the cells into ``main``, and the row averages and the colour scale into ``side``.
 
-    ``marked``: the labels of cells with a dot; default: :func:`contenders`. ``names``: of rows and columns; default:
-    those of the ops.
+    Long column labels are vertical.
+
+    Args:
+        main: the axes of the cells.
+        side: the axes of the row averages and the colour scale.
+        grid: the grid.
+        metric: the metric to show.
+        colours: the colour scale.
+        sizes: the sizes of cells and texts; default: those of a figure of its own.
+        marked: the labels of cells with a dot; default: :func:`contenders`.
+        names: the labels of rows and columns; default: those of the ops.
     """
     k = len(grid.ops)
     sizes = sizes or Sizes(below=6.0 if k <= DENSE else 0.0)
@@ -288,15 +316,15 @@ def draw_panel(
 
 
 def _draw_scale(side: Axes, k: int, colours: Scale, sizes: Sizes) -> None:
-    """The colour bar, as tall as the grid, with a line where the untrained encoder is."""
+    """Draw the colour bar, as tall as the grid, with a line at the accuracy of the untrained encoder."""
     beside = side.inset_axes((1.15, 0.0, 0.3, 1.0))
     low, high = 100 * colours.low, 100 * colours.high
     bar = side.figure.colorbar(mpl.cm.ScalarMappable(Normalize(low, high), UNSIGNED), cax=beside)
     bar.ax.tick_params(labelsize=6)
     bar.outline.set_visible(False)
-    letter = (high - low) * 8 / (72 * sizes.cell[1] * k)  # what a tick's label takes
+    letter = (high - low) * 8 / (72 * sizes.cell[1] * k)  # the height of a tick's label
     ticks = [tick for tick in bar.get_ticks() if low + letter / 2 <= tick <= high - letter / 2]
-    named = sizes.cell == CELL  # elsewhere it is a caption's
+    named = sizes.cell == CELL  # at other sizes the caption names it
     if colours.untrained is None:
         bar.set_ticks(ticks)
         return
@@ -325,7 +353,7 @@ def _draw_cell(
         return
     ink = _paint(axes, x, y, mean, colours)
     notes = [f"± {100 * std:.1f}"] if std is not None and sizes.below else []
-    if sizes.cell == CELL:  # elsewhere they are a caption's
+    if sizes.cell == CELL:  # at other sizes the caption has them
         notes += [f"n = {cell.n} of {cell.planned}"] if cell.status == "partial" else []
         notes += ["collapsed"] if "collapsed" in cell.flags else []
     if sizes.mean:
@@ -339,13 +367,13 @@ def _draw_cell(
 
 
 def _mark(axes: Axes, x: float, y: int, sign: str, sizes: Sizes, ink: str) -> None:
-    """A small sign in a cell's upper corner, at its right or left."""
+    """Draw a small sign in the upper corner of a cell, at its right or left."""
     side, size = "right" if x % 1 > 0.5 else "left", max(3.0, 0.5 * sizes.mean)
     axes.text(x, y + 0.03, sign, ha=side, va="top", fontsize=size, color=ink).set_in_layout(False)
 
 
 def _draw_without(axes: Axes, x: int, y: int, status: str, sizes: Sizes) -> None:
-    """A cell that has no result."""
+    """Draw a cell that has no result."""
     failed = status == "failed"
     colour = "#b2182b" if failed else "#999999"
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor="white", edgecolor=colour, hatch="xx" if failed else "//", lw=0))
@@ -355,7 +383,7 @@ def _draw_without(axes: Axes, x: int, y: int, status: str, sizes: Sizes) -> None
 
 
 def _draw_average(axes: Axes, y: int, average: float | None, colours: Scale, sizes: Sizes, acts_on: str) -> None:
-    """A row's average and, where its op acts on fewer than all images, on how many."""
+    """Draw a row's average and, if its op acts on fewer than all images, the share of images."""
     below = f"on {acts_on}" if acts_on and sizes.below else ""
     if average is None:
         _write(axes, 0, y + (0.36 if below else 0.5), "-", 8, "#666666")
@@ -369,13 +397,16 @@ def _draw_average(axes: Axes, y: int, average: float | None, colours: Scale, siz
 
 
 def _write(axes: Axes, x: int, y: float, words: str, size: float, colour: str, **box: Any) -> None:
-    """Write into a cell. The layout need not measure it: a number stays in its cell, and there may be thousands."""
+    """Write text into a cell.
+
+    The layout need not measure it: the text stays within its cell, and there may be thousands.
+    """
     text = axes.text(x + 0.5, y, words, ha="center", va="center", fontsize=size, color=colour, **box)
     text.set_in_layout(False)
 
 
 def _paint(axes: Axes, x: int, y: int, value: float, colours: Scale) -> str:
-    """Fill a cell; the ink that reads on it, by relative luminance."""
+    """Fill a cell, and return the ink that is legible on it, by relative luminance."""
     background = colour(colours.share(value))
     axes.add_artist(Rectangle((x, y), 1, 1, facecolor=background, edgecolor="white", lw=0.8))
     return ink_on(background)

@@ -1,4 +1,4 @@
-"""Whether what needs no labels would have chosen as linear evaluation does: rank correlations, and what it costs."""
+"""Rank correlations of label-free metrics with linear evaluation, and the accuracy lost by choosing with them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ METRICS = {
     "alignment": ("alignment, own pairs", -1),
     "uniformity": ("uniformity, own views", -1),
 }
-"""What each is called, and whether more of it is taken for better (1) or less (-1), as its authors do."""
+"""The name of each metric, and its better direction as its authors see it: more (1) or less (-1)."""
 OWN = ("alignment", "uniformity")
-"""Measured by earlier versions, on every composition's own augmentations; not to be mixed with the two above."""
+"""Metrics of earlier versions, on every composition's own augmentations; not to be mixed with the two above."""
 
 
 @dataclass(frozen=True)
 class Agreement:
     """A label-free metric against linear accuracy over ``n`` cells.
 
-    ``rho`` is Spearman's, of the metric in the direction that is taken for better, as ``told`` with its 95 % interval
-    by resampling ops; ``chosen`` is the cell that the metric would have chosen, ``regret`` the linear accuracy (a
-    fraction) that this would have cost.
+    ``rho`` is Spearman's correlation, with the metric in its better direction; ``told`` is the same as text, with its
+    95 % interval by resampling ops. ``chosen`` is the cell that the metric would have chosen, and ``regret`` the linear
+    accuracy (a fraction) that this choice would have cost.
     """
 
     metric: str
@@ -46,14 +46,14 @@ class Agreement:
 
 
 def agreements(grid: Grid) -> list[Agreement]:
-    """Of every label-free metric that at least four cells have, beside linear evaluation."""
+    """Return the agreement of every label-free metric that at least four cells have beside linear evaluation."""
     if not grid.is_linear:
         return []
     return [_agreement(metric, cells) for metric in METRICS if len(cells := _judged(grid, metric)) >= FEWEST]
 
 
 def section(grid: Grid) -> list[Section]:
-    """The agreements as a part of the page; none without such metrics."""
+    """Return the agreements as a section of the page; nothing without such metrics."""
     found = agreements(grid)
     if not found:
         return []
@@ -86,7 +86,10 @@ def section(grid: Grid) -> list[Section]:
 
 
 def scatter(grid: Grid, found: Sequence[Agreement]) -> Figure:
-    """Linear accuracy against every metric, one panel each; the cell that the metric would choose is ringed."""
+    """Draw linear accuracy against every metric, one panel each.
+
+    A ring marks the cell that the metric would choose.
+    """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2.3 * len(found) + 0.6, 2.5), layout="constrained")
         for axes, a in zip(figure.subplots(1, len(found), sharey=True, squeeze=False)[0], found, strict=True):

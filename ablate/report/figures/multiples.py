@@ -17,13 +17,16 @@ from ablate.report.figures.heatmap import DENSE, STYLE, UPRIGHT, heading_height,
 from ablate.sweep.record import TrialResult
 
 CELL = 0.62  # inches
-MARGIN = 0.07  # of a cell, around its curves
+MARGIN = 0.07  # fraction of a cell that is empty around its curves
 KINDS = {"loss": ("loss", "#999999"), KNN: ("kNN on validation", "#31688e")}
 Points = list[tuple[float, float]]
 
 
 def multiples(sweep: Sweep) -> Figure | None:
-    """One line per seed; each quantity on one scale for all cells. None without curves, or beyond twenty ops."""
+    """Draw the training curves of every cell, one line per seed; each quantity has one scale for all cells.
+
+    Return None without curves, or with more than twenty ops.
+    """
     ops = sweep.grid.ops
     if not ops or len(ops) > DENSE:
         return None
@@ -61,7 +64,7 @@ def multiples(sweep: Sweep) -> Figure | None:
 
 
 def _histories(sweep: Sweep, kind: str) -> list[tuple[tuple[str, str], Points]]:
-    """Where each trial of the grid stands, and its curve."""
+    """Return the place of each trial of the grid with its curve."""
     found = []
     for trial in sweep.trials:
         record = sweep.records.get(trial.id)
@@ -80,7 +83,7 @@ def _limits(curves: Sequence[Points]) -> tuple[float, float]:
 
 
 def _placed(points: Points, where: tuple[int, int], sweep: Sweep, low: float, high: float) -> list[tuple[float, float]]:
-    """The curve inside its cell."""
+    """Scale and move the curve into its cell."""
     (x, y), epochs, span = where, sweep.experiment.shared.epochs, (high - low) or 1.0
     inside = 1 - 2 * MARGIN
     return [

@@ -1,4 +1,4 @@
-"""Beside the paper: Figure 5 of Chen et al. 2020 (arXiv 2002.05709), ImageNet, ResNet-50, and this grid's cells."""
+"""The comparison of this grid's cells with Figure 5 of Chen et al. 2020 (arXiv 2002.05709): ImageNet, ResNet-50."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ TITLE = "Chen et al. 2020, Figure 5: ImageNet, ResNet-50"
 
 
 def published() -> dict[str, dict[str, float]]:
-    """Figure 5 as published, in percent: ``published()[first][second]``; ``second`` may be ``average``."""
+    """Read Figure 5 as published, in percent: ``published()[first][second]``; ``second`` may be ``average``."""
     with files("ablate.report.figures").joinpath("fig5.csv").open(encoding="utf-8") as file:
         return {row.pop("first"): {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)}
 
 
 def is_its_setting(shared: TrialConfig) -> bool:
-    """True for one-branch SimCLR."""
+    """Return True for one-branch SimCLR."""
     return (shared.branches, shared.objective) == ("one", "simclr")
 
 
 def beside_the_paper(grid: Grid) -> Comparison | None:
-    """Rank this grid's cells against the paper's; None without a common op or linear evaluation.
+    """Rank this grid's cells against the paper's; return None without a common op or linear evaluation.
 
-    An op is the paper's by its name, whatever its parameters.
+    An op is identified with the paper's by its name, whatever its parameters.
     """
     if not grid.is_linear:
         return None

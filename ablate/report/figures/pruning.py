@@ -1,4 +1,4 @@
-"""What pruning went by: how well the validation kNN at a rung ranks cells as their accuracy does in the end."""
+"""The basis of pruning: how well the validation kNN at a rung ranks cells, compared with their final accuracy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ablate.sweep.prune import knn_at
 
 
 def section(sweep: Sweep) -> list[Section]:
-    """Every rung with its cells and, over those that were trained to the end, its rank correlation; for the page."""
+    """Return a section of the page with every rung, its cells, and its rank correlation over the fully trained ones."""
     rungs = sweep.experiment.prune
     if not rungs:
         return []
@@ -28,7 +28,7 @@ def section(sweep: Sweep) -> list[Section]:
 
 
 def went_on(sweep: Sweep, rung: Rung) -> str:
-    """``20 of 49``: how many cells were trained beyond ``rung``, of all with a result there."""
+    """Return how many cells were trained beyond ``rung``, of all with a result there, as in ``20 of 49``."""
     epoch = rung.epoch(sweep.experiment.shared.epochs)
     last: dict[str, float] = {}
     for trial in sweep.trials:
@@ -39,7 +39,10 @@ def went_on(sweep: Sweep, rung: Rung) -> str:
 
 
 def agreement(sweep: Sweep, rung: Rung) -> str:
-    """``+0.91 [+0.84, +0.95] over 49 cells`` (95 %, by resampling ops), or why there is none."""
+    """Return the correlation, as in ``+0.91 [+0.84, +0.95] over 49 cells``, or the reason why there is none.
+
+    The interval is the 95 % interval by resampling ops.
+    """
     epoch = rung.epoch(sweep.experiment.shared.epochs)
     final = order(sweep.grid).scores
     known = {cell.label: _knn(sweep, cell, epoch) for cell in sweep.grid.with_results if cell.label in final}
@@ -54,7 +57,7 @@ def agreement(sweep: Sweep, rung: Rung) -> str:
 
 
 def _knn(sweep: Sweep, cell: Cell, epoch: int) -> dict[int, float]:
-    """The cell's validation kNN after ``epoch``, by seed."""
+    """Return the cell's validation kNN after ``epoch``, by seed."""
     records = [sweep.records.get(t.id) for t in sweep.trials if t.label == cell.label and t.reference is None]
     values = {record.seed: knn_at(record, epoch, sweep.experiment.measure) for record in records if record}
     return {seed: value for seed, value in values.items() if value is not None}

@@ -1,9 +1,9 @@
-"""The colour scale of a grid: wide enough that noise alone never looks like a result, with the untrained encoder on it.
+"""The colour scale of a grid, wide enough that noise alone does not look like a result, with the untrained encoder.
 
-The scale runs from the lowest to the highest cell. It is widened to both sides alike where that is less than ten times
-half the 95 % interval of a cell's mean, about twenty standard errors. The means of 49 equal cells spread over some 4.5
-standard errors, so noise alone takes a quarter of the colours or less. One seed does not tell the noise: its scale
-spans at least 20 points.
+The scale runs from the lowest to the highest cell. It is widened by the same amount on both sides if that is less than
+ten times half the 95 % interval of a cell's mean, about twenty standard errors. The means of 49 equal cells spread over
+some 4.5 standard errors, so noise alone takes a quarter of the colours or less. With one seed the noise is unknown, and
+the scale spans at least 20 points.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from ablate.inference.adjusted import paired_mean
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.stats.order import ordered
 
-INTERVALS = 10  # halves of a mean's 95 % interval that a scale spans at least
-UNKNOWN = 0.2  # what it spans at least where the noise is unknown, as a fraction
-LEAST = 0.01  # what it spans in any case
-BELOW = "▼"  # of a cell that lies below the untrained encoder
+INTERVALS = 10  # half-widths of a mean's 95 % interval that a scale spans at least
+UNKNOWN = 0.2  # the least span if the noise is unknown, as a fraction
+LEAST = 0.01  # the least span in any case
+BELOW = "▼"  # the mark of a cell that lies below the untrained encoder
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The ends of a colour scale and the untrained encoder's accuracy, as fractions, its mean and ``by_seed``.
+    """The ends of a colour scale, and the untrained encoder's accuracy, mean and ``by_seed``, all as fractions.
 
-    ``why`` it is that wide.
+    ``why`` is a sentence on the reason for its width.
     """
 
     low: float
@@ -36,17 +36,17 @@ class Scale:
     by_seed: Mapping[int, float] = field(default_factory=dict)
 
     def share(self, value: float) -> float:
-        """Where a value lies between the ends, 0 to 1."""
+        """Return the position of a value between the ends, 0 to 1."""
         return max(0.0, min(1.0, (value - self.low) / (self.high - self.low)))
 
     def is_below_untrained(self, cell: Cell, metric: str | None = None) -> bool:
-        """Whether a cell lies below the untrained encoder, over the seeds that both have."""
+        """Return True if a cell lies below the untrained encoder, over the seeds that both have."""
         difference = paired_mean(cell.seeds(metric), self.by_seed)
         return difference is not None and difference < 0
 
 
 def scale(grid: Grid, metric: str | None = None) -> Scale:
-    """The scale on which the cells' means of ``metric`` (default: the grid's own) are coloured."""
+    """Return the scale for colouring the cells' means of ``metric`` (default: the grid's own)."""
     means = [mean for cell in grid.compositions if (mean := cell.mean(metric)) is not None]
     low, high = min(means, default=0.0), max(means, default=1.0)
     least, why = least_span(grid, metric)
@@ -59,7 +59,7 @@ def scale(grid: Grid, metric: str | None = None) -> Scale:
 
 
 def least_span(grid: Grid, metric: str | None = None) -> tuple[float, str]:
-    """What a scale must span, as a fraction, and the sentence that says why."""
+    """Return the least span of a scale, as a fraction, and a sentence with the reason."""
     model = ordered(grid.with_results, metric or grid.metric).model
     if model is None:
         return UNKNOWN, f"The colours span {100 * UNKNOWN:.0f} points, since the noise is unknown."

@@ -1,4 +1,4 @@
-"""What a search found on its way: how the best came up, what matters, accuracy along every parameter."""
+"""The course of a search: how the best composition was found, which parameters matter, accuracy along each of them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from ablate.report.figures.heatmap import NAMES, STYLE, short_names
 from ablate.report.section import Section
 from ablate.report.stats.order import order
 
-FEWEST = 8  # compositions below which importances say nothing
-TREES_SEED = 0  # of fANOVA's forest: the same records, the same numbers
-ACROSS = 4  # panels of a row
+FEWEST = 8  # compositions needed for importances to be meaningful
+TREES_SEED = 0  # the seed of fANOVA's forest, so that the same records give the same numbers
+ACROSS = 4  # panels per row
 
 
 def proposed(sweep: Sweep) -> list[tuple[NamedComposition, float]]:
-    """Every composition that can be compared, and the validation accuracy it is chosen by, in the order of proposal."""
+    """Return the compositions that can be compared, with their validation accuracies, in the order of proposal."""
     scores = order(sweep.grid).scores
     return [(item, scores[item.label]) for item in sweep.experiment.compositions if item.label in scores]
 
 
 def importances(sweep: Sweep) -> dict[str, float]:
-    """The share of the variance of validation accuracy that each parameter explains (fANOVA), the largest first.
+    """Return the share of the variance of validation accuracy that each parameter explains (fANOVA), the largest first.
 
-    Of parameters that every composition has; empty below eight results, or where all are equal. Deterministic.
+    Only parameters that every composition has are included. The result is empty with fewer than eight results, or if
+    all are equal. It is deterministic.
     """
     import optuna
 
@@ -47,7 +48,7 @@ def importances(sweep: Sweep) -> dict[str, float]:
 
 
 def section(sweep: Sweep) -> list[Section]:
-    """The importances as a part of the page; nothing of a sweep that is no search."""
+    """Return the importances as a section of the page; nothing for a sweep that is not a search."""
     if not sweep.experiment.search:
         return []
     found = importances(sweep)
@@ -63,7 +64,7 @@ def section(sweep: Sweep) -> list[Section]:
 
 
 def history(sweep: Sweep) -> Figure:
-    """Validation accuracy in the order of the proposals, and the best so far; what was pruned is a mark below."""
+    """Draw validation accuracy in the order of the proposals, and the best so far; pruned ones are marks below."""
     turn = {item.label: number for number, item in enumerate(sweep.experiment.compositions, start=1)}
     found = [(turn[item.label], 100 * score) for item, score in proposed(sweep)]
     numbers, values = [number for number, _ in found], [value for _, value in found]
@@ -87,7 +88,7 @@ def history(sweep: Sweep) -> Figure:
 
 
 def slices(sweep: Sweep) -> Figure:
-    """Validation accuracy against every parameter, one panel each; later ones are darker, as a legend says."""
+    """Draw validation accuracy against every parameter, one panel each; later ones are darker, as a legend explains."""
     search = sweep.experiment.search
     assert search is not None
     found = [(place(search, item)[0], 100 * score) for item, score in proposed(sweep)]
@@ -120,12 +121,15 @@ def slices(sweep: Sweep) -> Figure:
 
 
 def _shade(turn: int, count: int) -> str:
-    """The colour of composition ``turn``, from 0, of ``count``: later ones are darker, and the first can be seen."""
+    """Return the colour of composition ``turn``, from 0, of ``count``.
+
+    Later ones are darker, and the first is light but visible.
+    """
     return to_hex(mpl.colormaps["Blues"](0.4 + 0.6 * turn / max(1, count - 1)))
 
 
 def _in_order(name: str) -> tuple[bool, bool, str]:
-    """``length``, then the places, then what ops have."""
+    """Return a key that sorts ``length`` first, then the places, then the parameters of ops."""
     return name != "length", "." in name, name
 
 

@@ -1,1 +1,1 @@
-"""What the numbers of a sweep allow to say."""
+"""Conclusions that the numbers of a sweep support."""

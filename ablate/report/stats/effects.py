@@ -1,4 +1,4 @@
-"""What an op does on average over a grid, and what two ops do together beyond that."""
+"""Average effects of single ops over a grid, and the interactions of pairs of ops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ablate.report.stats.order import Order, ordered
 
 @dataclass(frozen=True)
 class MainEffect:
-    """An op's row, and its column, against the mean of all cells: what it does as the first op, and as the second."""
+    """The effect of an op as the first and as the second: the mean of its row or column minus the mean of all cells."""
 
     op: str
     first: Difference
@@ -23,7 +23,7 @@ class MainEffect:
 
 @dataclass(frozen=True)
 class Interaction:
-    """Two ops together, mean of both orders, beyond the sum of their main effects."""
+    """The effect of two ops together beyond the sum of their main effects, as the mean of both orders."""
 
     a: str
     b: str
@@ -31,14 +31,20 @@ class Interaction:
 
 
 def main_effects(grid: Grid) -> list[MainEffect]:
-    """Of every op; empty while a cell of the grid cannot be compared, as without a result."""
+    """Return the main effect of every op.
+
+    The list is empty while a cell of the grid cannot be compared, for example because it has no result.
+    """
     ops = grid.ops if _is_whole(grid) else ()
     found = _estimates(grid, [_row(grid, op, side) for op in ops for side in (0, 1)])
     return [MainEffect(op, *found[2 * i : 2 * i + 2]) for i, op in enumerate(ops)]
 
 
 def interactions(grid: Grid) -> list[Interaction]:
-    """Of every pair of ops, the strongest first; empty while a cell of the grid cannot be compared."""
+    """Return the interaction of every pair of ops, the strongest first.
+
+    The list is empty while a cell of the grid cannot be compared.
+    """
     pairs = list(combinations(grid.ops, 2)) if _is_whole(grid) else []
     estimates = _estimates(grid, [_together(grid, a, b) for a, b in pairs])
     found = [Interaction(a, b, estimate) for (a, b), estimate in zip(pairs, estimates, strict=True)]
@@ -54,13 +60,16 @@ def _compared(grid: Grid) -> Order:
 
 
 def _row(grid: Grid, op: str, side: int) -> dict[str, float]:
-    """The mean of the cells with ``op`` on that side (0 first, 1 second), minus the mean of all."""
+    """Return weights for the mean of the cells with ``op`` on one side, minus the mean of all cells.
+
+    ``side`` is 0 for the first op and 1 for the second.
+    """
     k = len(grid.ops)
     return {cell.label: (place[side] == op) / k - 1 / k**2 for place, cell in grid.cells.items()}
 
 
 def _together(grid: Grid, a: str, b: str) -> dict[str, float]:
-    """Mean of both orders minus their rows' and columns' effects and the mean of all."""
+    """Return weights for the mean of both orders, minus their row and column effects and the mean of all cells."""
     weights: dict[str, float] = defaultdict(float)
     for first, second in ((a, b), (b, a)):
         weights[grid.cells[first, second].label] += 0.5
@@ -73,7 +82,10 @@ def _together(grid: Grid, a: str, b: str) -> dict[str, float]:
 
 
 def _estimates(grid: Grid, contrasts: Sequence[Mapping[str, float]]) -> list[Difference]:
-    """Contrasts of cell means with joint intervals; without any where one seed leaves the noise unknown."""
+    """Estimate contrasts of cell means with joint intervals.
+
+    The intervals are left out if there is only one seed, since the noise is then unknown.
+    """
     found = _compared(grid)
     if found.model is not None:
         return found.model.contrasts(contrasts)

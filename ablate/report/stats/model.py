@@ -12,8 +12,8 @@ __all__ = ["CONFIDENCE", "Difference", "Model", "fit"]
 
 
 def fit(cells: Sequence[Cell], metric: str | None = None) -> Model | None:
-    """The model of ``metric`` (default: the grid's own) over the cells with results.
+    """Fit the model of ``metric`` (default: the grid's own) to the cells with results.
 
-    None where it cannot say anything: fewer than two cells, fewer than two seeds, or cells that share no seeds.
+    Return None if the data are too few: fewer than two cells, fewer than two seeds, or cells that share no seeds.
     """
     return estimate({cell.label: cell.seeds(metric) for cell in cells})

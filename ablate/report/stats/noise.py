@@ -1,4 +1,4 @@
-"""What can be told apart, in sentences: contenders for the best, seeds that would separate two, what is not known."""
+"""Sentences on noise: contenders for the best, seeds needed to separate two compositions, and unknown noise."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ablate.report.stats.model import Model
 from ablate.report.stats.order import Order, order
 from ablate.report.stats.summary import judge, named, so_far
 
-SEEDS = 3  # that a sweep of one seed is advised to have
-DOUBTFUL = 0.05  # p value below which noise is said to change with accuracy
+SEEDS = 3  # seeds that a sweep of one seed is advised to use
+DOUBTFUL = 0.05  # p value below which the report says that the noise changes with accuracy
 
 
 def noise(sweep: Sweep) -> list[str]:
-    """What the seeds say of the cells, by validation accuracy; empty without results."""
+    """Return sentences on how far the seeds separate the cells by validation accuracy; empty without results."""
     found = order(sweep.grid)
     if len(found.cells) < 2:
         return []
@@ -25,7 +25,10 @@ def noise(sweep: Sweep) -> list[str]:
 
 
 def one_seed(sweep: Sweep) -> str:
-    """That one seed says nothing of the noise, and what more would cost. What was pruned takes no further seeds."""
+    """Return the sentence that the noise is unknown, and the cost of more seeds.
+
+    A pruned sweep takes no further seeds, so more of them need another directory.
+    """
     if len(sweep.experiment.seeds) > 1:
         so_far = "so far " if sweep.pending else ""
         return f"Real differences and noise cannot be separated: {so_far}no two compositions share two seeds."
@@ -33,7 +36,7 @@ def one_seed(sweep: Sweep) -> str:
 
 
 def more_seeds(sweep: Sweep) -> str:
-    """What further seeds would cost."""
+    """Return a sentence with the cost of further seeds."""
     seed = sweep.experiment.seeds[0]
     once = [trial.label for trial in sweep.trials if trial.seed == seed]
     seconds = sweep.seconds_in_all(once)
@@ -43,7 +46,10 @@ def more_seeds(sweep: Sweep) -> str:
 
 
 def contenders(sweep: Sweep, found: Order) -> str:
-    """Which cells cannot be told from the best, how likely the best is it, and by what."""
+    """Return a sentence on the cells that cannot be told from the best.
+
+    It names the probability that each is the best, the metric and the method.
+    """
     best, model = found.cells[0], found.model
     assert model is not None
     others = [label for label in found.contenders if label != best.label]
@@ -55,20 +61,20 @@ def contenders(sweep: Sweep, found: Order) -> str:
 
 
 def among(sweep: Sweep, found: Order) -> str:
-    """Of which compositions a comparison with all others is, where that is not all that were planned."""
+    """Return the words that limit a comparison to some compositions, or nothing if it covers all planned ones."""
     if len(found.cells) == len(sweep.grid.compositions):
         return ""
     return " that was trained to the end" if sweep.experiment.prune else " that could be compared"
 
 
 def chance(model: Model, label: str) -> str:
-    """The probability that a cell is the best: ``81 %``."""
+    """Return the probability that a cell is the best, as in ``81 %``."""
     p = 100 * model.p_best[label]
     return "< 1 %" if 0 < p < 1 else f"{p:.0f} %"
 
 
 def separation(sweep: Sweep, found: Order) -> str:
-    """How many seeds would tell the two best apart; empty where nothing has to be."""
+    """Return a sentence on how many seeds would separate the two best; empty if there is no second contender."""
     best, model = found.cells[0].label, found.model
     assert model is not None
     second = next((label for label in found.contenders if label != best), None)
@@ -82,7 +88,7 @@ def separation(sweep: Sweep, found: Order) -> str:
 
 
 def unequal(model: Model) -> list[str]:
-    """That the noise is not the same everywhere, where it is not."""
+    """Return the sentence that the noise changes with accuracy, or nothing if it does not."""
     if model.spread_p >= DOUBTFUL:
         return []
     return [

@@ -1,8 +1,9 @@
-"""Rank correlations: Spearman's, its interval by resampling ops, and the most that a grid's own noise leaves room for.
+"""Rank correlations: Spearman's, its interval by resampling ops, and the ceiling that a grid's own noise sets.
 
-Cells are no sample: 49 of them are made of seven ops, and share what these do. So ops are drawn, with replacement, and
-a cell counts as often as its ops were drawn together (the bootstrap of a two-way array by its labels; McCullagh 2000).
-With cells drawn instead, the interval of two unrelated grids excludes 0 half of the time, see docs/report.md.
+Cells are not an independent sample: 49 of them are made of seven ops and share the effects of these. Therefore ops are
+drawn, with replacement, and a cell counts as often as its ops were drawn together (the bootstrap of a two-way array by
+its labels; McCullagh 2000). If cells were drawn instead, the interval of two unrelated grids would exclude 0 half of
+the time; see docs/report.md.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from ablate.console import counted
 from ablate.inference.dunnett import CONFIDENCE
 from ablate.report.data.grid import Cell
 
-FEWEST = 4  # values that a rank correlation is worth reporting for
-FEWEST_OPS = 4  # that an interval takes
+FEWEST = 4  # values from which on a rank correlation is worth reporting
+FEWEST_OPS = 4  # ops from which on an interval is computed
 RESAMPLES = 2000
 EQUAL = 1e-9
 Array = NDArray[np.float64]
 
 
 def spearman(x: Sequence[float], y: Sequence[float]) -> float:
-    """Spearman's rank correlation: Pearson's of the ranks, equal values sharing their mean rank; NaN for constants."""
+    """Return Spearman's rank correlation, or NaN if either side is constant.
+
+    It is Pearson's correlation of the ranks; equal values share their mean rank.
+    """
 
     def ranks(values: Sequence[float]) -> list[float]:
         ordered = sorted(values)
@@ -41,10 +45,17 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 def interval(x: Sequence[float], y: Sequence[float], ops: Sequence[tuple[str, ...]]) -> tuple[float, float]:
-    """Of :func:`spearman`, 95 %: the percentile bootstrap over ops; resamples without a ranking are left out.
+    """Return the 95 % interval of :func:`spearman`, by the percentile bootstrap over ops.
 
-    ``ops`` are those of each value's composition, of an op alone that op twice, as on a grid's diagonal. NaN where
-    :func:`spearman` is, and below four ops.
+    Resamples without a ranking are left out.
+
+    Args:
+        x: the values on one side.
+        y: the values on the other side.
+        ops: the ops of each value's composition; for an op alone that op twice, as on a grid's diagonal.
+
+    Returns:
+        The lower and the upper end; NaN if :func:`spearman` is NaN, or with fewer than four ops.
     """
     names = sorted({op for several in ops for op in several})
     if len(names) < FEWEST_OPS or math.isnan(spearman(x, y)):
@@ -58,7 +69,16 @@ def interval(x: Sequence[float], y: Sequence[float], ops: Sequence[tuple[str, ..
 
 
 def told(x: Sequence[float], y: Sequence[float], ops: Sequence[tuple[str, ...]]) -> str:
-    """``+0.47 [-0.18, +0.76]`` and, below four ops, ``+0.47 (2 ops: no interval)``."""
+    """Describe the correlation, as in ``+0.47 [-0.18, +0.76]``.
+
+    Args:
+        x: the values on one side.
+        y: the values on the other side.
+        ops: the ops of each value's composition, as :func:`interval` takes them.
+
+    Returns:
+        The text; with fewer than four ops ``+0.47 (2 ops: no interval)``.
+    """
     low, high = interval(x, y, ops)
     if math.isnan(low):
         return f"{spearman(x, y):+.2f} ({counted(len({op for several in ops for op in several}), 'op')}: no interval)"
@@ -66,12 +86,18 @@ def told(x: Sequence[float], y: Sequence[float], ops: Sequence[tuple[str, ...]])
 
 
 def ops_of(cell: Cell) -> tuple[str, ...]:
-    """A cell's ops as :func:`interval` takes them; a cell whose ops are not known is one of its own."""
+    """Return a cell's ops in the form that :func:`interval` takes.
+
+    A cell whose ops are unknown counts as an op of its own.
+    """
     return 2 * (cell.ops or (cell.label,)) if len(cell.ops) < 2 else cell.ops
 
 
 def _weighted(x: Array, y: Array, weights: NDArray[np.int64]) -> Array:
-    """:func:`spearman` where each value counts as often as each row of ``weights`` [resamples, values] says."""
+    """Compute :func:`spearman` once for every row of ``weights`` [resamples, values].
+
+    A row says how often each value counts.
+    """
     ranks = []
     for values in (x, y):
         _, group = np.unique(values, return_inverse=True)
@@ -86,12 +112,16 @@ def _weighted(x: Array, y: Array, weights: NDArray[np.int64]) -> Array:
 
 
 def reliability(cells: Sequence[Cell]) -> float:
-    """What the ranking of the cells' means is worth: split-half, over all ways to take two seeds, stepped up to all.
+    """Estimate the reliability of the ranking of the cells' means.
 
-    The halves are single seeds, so that any number of seeds divides evenly: with their mean rank correlation ``r`` and
-    ``n`` seeds, Spearman and Brown's formula gives ``n r / (1 + (n - 1) r)``. Its square root is the most that the
-    means can correlate with anything free of noise (Spearman 1904). 0 where seeds agree no more than by chance; NaN
-    below two seeds or four cells that share them, and where a seed has equal values for all cells.
+    It is the split-half reliability over all ways to take two seeds, stepped up to all seeds. The halves are single
+    seeds, so that any number of seeds divides evenly: with their mean rank correlation ``r`` and ``n`` seeds, Spearman
+    and Brown's formula gives ``n r / (1 + (n - 1) r)``. Its square root is the highest correlation that the means can
+    have with anything free of noise (Spearman 1904).
+
+    Returns:
+        The reliability; 0 if the seeds agree no more than by chance; NaN with fewer than two seeds or fewer than four
+        cells that share them, and if a seed has equal values for all cells.
     """
     shared = set.intersection(*(set(cell.seeds()) for cell in cells)) if cells else set()
     n = len(shared)

@@ -1,4 +1,4 @@
-"""What can be said of the best composition, in sentences: chosen by validation accuracy, shown with test accuracy."""
+"""Sentences on the best composition, which is chosen by validation accuracy and shown with test accuracy."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ablate.report.stats.model import CONFIDENCE, Difference
 from ablate.report.stats.order import Order, order
 from ablate.sweep.again import completing
 
-CEILING = 0.99  # accuracy from which nothing is left to tell cells apart by
-EASY = 0.97  # on the test set: below, images are not easy, whatever a few validation images say
-GUESSING = 1.1  # times the accuracy of guessing: what is not above it has learned next to nothing
+CEILING = 0.99  # accuracy from which on cells can no longer be told apart
+EASY = 0.97  # test accuracy below which images are not called easy, whatever a few validation images say
+GUESSING = 1.1  # times the accuracy of guessing: an encoder that is not above it has learned next to nothing
 LUCK = 1.64  # standard errors that an accuracy of guesses exceeds in one of twenty cases
 NAMED = 6  # cells that a sentence names
-MOST_OF_ONE = 0.01  # what one validation image may be worth; of more, chance and ties decide
+MOST_OF_ONE = 0.01  # accuracy that one validation image may be worth; beyond it, chance and ties decide
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
-    """``a`` minus ``b`` over the seeds that both have; None if they share none."""
+    """Return ``a`` minus ``b`` over the seeds that both have, or None if they share none."""
     differences = [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
     n = len(differences)
     if not n:
@@ -38,7 +38,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Differe
 
 
 def summary(sweep: Sweep) -> list[str]:
-    """What the sweep says of its best composition, and what stands in the way of saying it."""
+    """Return sentences on the best composition of the sweep, and on anything that makes the choice doubtful."""
     grid, found = sweep.grid, order(sweep.grid)
     if found.best is None:
         return ["No composition has a result yet.", *failures(sweep), *_not_judged(grid)]
@@ -54,7 +54,7 @@ def summary(sweep: Sweep) -> list[str]:
 
 
 def lead(sweep: Sweep, found: Order) -> list[str]:
-    """Which composition is the best, of how much of the sweep, and what could not be compared with it."""
+    """Name the best composition, the part of the sweep that this is based on, and the cells not compared with it."""
     best = found.best
     assert best is not None
     grid, by = sweep.grid, judge(sweep.grid)
@@ -82,7 +82,7 @@ def lead(sweep: Sweep, found: Order) -> list[str]:
 
 
 def against(sweep: Sweep, found: Order) -> list[str]:
-    """How far the best composition is above the best single op and the untrained encoder, and what a pair does."""
+    """Compare the best composition with the best single op and the untrained encoder, and a pair with that op."""
     best, grid = found.best, sweep.grid
     assert best is not None
     told, by = [], judge(grid)
@@ -107,7 +107,10 @@ def against(sweep: Sweep, found: Order) -> list[str]:
 
 
 def pruned(grid: Grid, after: str = "") -> str:
-    """That only one composition was trained to the end, and how many others were pruned; empty without pruning."""
+    """Return words for a sweep in which only one composition was trained to the end, with the number of pruned ones.
+
+    The text is empty if nothing was pruned.
+    """
     others = sum(cell.status == "pruned" for cell in grid.compositions)
     if not others:
         return ""
@@ -116,19 +119,22 @@ def pruned(grid: Grid, after: str = "") -> str:
 
 
 def over_untrained(grid: Grid, found: Order, cell: Cell) -> Difference | None:
-    """A cell minus the untrained encoder, paired by seed; None where they share no seed."""
+    """Return a cell minus the untrained encoder, paired by seed, or None if they share no seed."""
     untrained = grid.references.get("untrained")
     return paired_difference(cell.seeds(found.metric), untrained.seeds(found.metric)) if untrained else None
 
 
 def beats_untrained(grid: Grid, found: Order, cell: Cell) -> bool | None:
-    """Whether a cell's validation accuracy is above the untrained encoder's; None where nobody knows."""
+    """Return True if a cell's validation accuracy is above the untrained encoder's, or None if that is unknown."""
     difference = over_untrained(grid, found, cell)
     return None if difference is None else difference.mean > 0
 
 
 def is_unclear(grid: Grid, found: Order) -> bool:
-    """Whether the best composition is above the untrained encoder, but by no more than noise: the interval holds 0."""
+    """Return True if the best composition is above the untrained encoder, but by no more than noise.
+
+    This is so if the interval of the difference contains 0.
+    """
     difference = over_untrained(grid, found, found.best) if found.best else None
     if difference is None or difference.low is None or difference.is_constant:
         return False
@@ -136,7 +142,7 @@ def is_unclear(grid: Grid, found: Order) -> bool:
 
 
 def few_images(sweep: Sweep) -> list[str]:
-    """That the validation images are few, where one of them is worth more than a point."""
+    """Return the sentence that there are few validation images, if one of them is worth more than a point."""
     counts = sweep.experiment.class_counts
     known = [count for count in counts.validation if count] if counts and sweep.grid.is_linear else []
     if not known:
@@ -154,7 +160,7 @@ def few_images(sweep: Sweep) -> list[str]:
 
 
 def verdict(sweep: Sweep, found: Order) -> list[str]:
-    """What is to be said where accuracies are too high or too low to choose by; empty where they are not."""
+    """Return the sentences for accuracies that are too high or too low to choose by; empty if they are neither."""
     if is_majority(sweep, found) and not is_guessing(sweep, found):
         return [_like_the_majority(sweep, found)]
     grid, by = sweep.grid, judge(sweep.grid)
@@ -192,7 +198,7 @@ def verdict(sweep: Sweep, found: Order) -> list[str]:
 
 
 def _ceiling(sweep: Sweep, found: Order) -> str:
-    """What follows where accuracies are too high to choose by: easy images, or too few of validation."""
+    """Explain accuracies that are too high to choose by: the images are easy, or the validation images too few."""
     test = max((mean for cell in found.cells if (mean := cell.mean()) is not None), default=1.0)
     if few_images(sweep) or test < EASY:
         return f"validation cannot tell them apart (the best on the test set has {100 * test:.1f} %), more images can"
@@ -200,39 +206,39 @@ def _ceiling(sweep: Sweep, found: Order) -> str:
 
 
 def _above_on_test(found: Order, untrained: Cell) -> str:
-    """What the test set says otherwise, where it does."""
+    """Return words for compositions that are above the untrained encoder on the test set; empty if there are none."""
     floor = untrained.mean()
     above = sum(floor is not None and (cell.mean() or 0.0) > floor for cell in found.cells)
     return f", though {above} of {len(found.cells)} are on the test set ({percent(untrained)})" if above else ""
 
 
 def is_useful(sweep: Sweep, found: Order) -> bool:
-    """Whether the best composition can be recommended.
+    """Return True if the best composition can be recommended.
 
-    It is better than the untrained encoder, if that is known, than guessing, and than always predicting the largest
-    class.
+    It must be better than the untrained encoder, if that is known, better than guessing, and better than always
+    predicting the largest class.
     """
     useless = found.best is None or beats_untrained(sweep.grid, found, found.best) is False
     return not useless and not is_guessing(sweep, found) and not is_majority(sweep, found)
 
 
 def is_guessing(sweep: Sweep, found: Order) -> bool:
-    """Whether the best composition has learned next to nothing."""
+    """Return True if the best composition has learned next to nothing."""
     classes = _classes(sweep)
     return bool(classes) and max(found.scores.values(), default=0.0) <= GUESSING / classes
 
 
 def is_majority(sweep: Sweep, found: Order) -> bool:
-    """Whether no composition is clearly better than always predicting the largest class; False where nobody knows."""
+    """Return True if no composition is clearly better than always predicting the largest class; False if unknown."""
     bar = majority_bar(sweep)
     return bar is not None and max(found.scores.values(), default=0.0) <= bar
 
 
 def majority_bar(sweep: Sweep) -> float | None:
-    """Above which validation accuracy a composition is clearly better than always predicting the largest class.
+    """Return the validation accuracy above which a composition clearly beats always predicting the largest class.
 
-    What guesses of that accuracy reach on so many validation images in one of twenty cases; None where it is not known.
-    It may lie above 1: then the images are too few to show it.
+    Guesses of the accuracy of that class exceed it, on so many validation images, in one of twenty cases. The bar may
+    lie above 1: then the images are too few to show a difference. None if it is unknown.
     """
     grid, counts = sweep.grid, sweep.experiment.class_counts
     majority = grid.references.get(MAJORITY)
@@ -260,12 +266,12 @@ def _like_the_majority(sweep: Sweep, found: Order) -> str:
 
 
 def _classes(sweep: Sweep) -> int:
-    """What is told apart: the data's classes, or four turns; 0 where there are none."""
+    """Return the number of classes to predict: the data's, four for rotation prediction, or 0 without labels."""
     return 4 if sweep.grid.metric == ROTATION else sweep.experiment.shared.data.classes
 
 
 def without_results(sweep: Sweep) -> str:
-    """What follows "has no results yet": why, where trials have failed, and the command that changes it."""
+    """Return the words that follow "has no results yet": the reason, if trials failed, and the command to run next."""
     failed = sweep.failed
     told = f": {counted(len(failed), 'trial')} failed (the first: {reason(failed[0])})" if failed else ""
     what = "the others" if failed else "it"
@@ -276,7 +282,7 @@ def without_results(sweep: Sweep) -> str:
 
 
 def failures(sweep: Sweep) -> list[str]:
-    """Which failed trials leave a gap in the comparison, and what that means for it."""
+    """Return a sentence on the failed trials that leave a gap in the comparison, and its effect."""
     known = {cell.label: cell for cell in sweep.grid.compositions}
     apart = {cell.label for cell in order(sweep.grid).apart}
     untrained = sweep.grid.references.get("untrained")
@@ -299,31 +305,31 @@ def failures(sweep: Sweep) -> list[str]:
 
 
 def so_far(sweep: Sweep) -> str:
-    """`` so far, after 33 of 83 trials`` while trials that could change the choice are missing; else empty."""
+    """Return `` so far, after 33 of 83 trials`` while trials that could change the choice are missing, else nothing."""
     if not sweep.pending:
         return ""
     return f" so far, after {sweep.ended} of {counted(len(sweep.trials), 'trial')}"
 
 
 def judge(grid: Grid) -> str:
-    """What cells are chosen by: ``validation accuracy``, or ``balanced validation accuracy``."""
+    """Name the metric by which cells are chosen: ``validation accuracy`` or ``balanced validation accuracy``."""
     balanced = "balanced " if grid.measure == "balanced" else ""
     return f"{balanced}validation accuracy{' of rotation prediction' if grid.metric == ROTATION else ''}"
 
 
 def points(difference: Difference, of: str) -> str:
-    """``+16.0 points [+11.7, +20.3] (validation accuracy, 95 %, two-way model, n = 3)``."""
+    """Return the text ``+16.0 points [+11.7, +20.3] (validation accuracy, 95 %, two-way model, n = 3)``."""
     return str(difference).replace(" (", f" ({of}, ", 1)
 
 
 def named(labels: Sequence[str]) -> str:
-    """``a, b, c and 3 more``."""
+    """Join labels into a text such as ``a, b, c and 3 more``."""
     more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
     return ", ".join(labels[:NAMED]) + more
 
 
 def percent(cell: Cell, metric: str | None = None) -> str:
-    """``63.1 ± 0.7 %`` (mean, standard deviation over seeds), without the deviation for one seed."""
+    """Return mean and standard deviation over seeds, as in ``63.1 ± 0.7 %``; for one seed the mean alone."""
     mean, std = cell.mean(metric), cell.std(metric)
     if mean is None:
         return cell.status
@@ -331,7 +337,7 @@ def percent(cell: Cell, metric: str | None = None) -> str:
 
 
 def _best_pair(grid: Grid, found: Order) -> tuple[Cell, Cell] | None:
-    """Both orders of the pair of ops that has the highest mean score over both; None without such a pair."""
+    """Return both orders of the pair of ops with the highest mean score over both, or None without such a pair."""
     pairs = [
         (grid.cells[a, b], grid.cells[b, a])
         for i, a in enumerate(grid.ops)
