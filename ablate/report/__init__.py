@@ -1,4 +1,4 @@
-"""From records to what people look at: heatmaps, tables, the terminal. Imports no torch, and nothing before its use."""
+"""Reports from records: heatmaps, tables and the terminal. Imports no torch, and every part only when it is used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Report", "write_report"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: ``ablate status`` draws its grid without matplotlib's figures and scipy."""
+    """Import on first use, so that ``ablate status`` draws its grid without matplotlib's figures and scipy."""
     if name not in __all__:
         raise AttributeError(f"module 'ablate.report' has no attribute {name!r}")
     from ablate.report import write

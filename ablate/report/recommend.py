@@ -1,4 +1,4 @@
-"""What to use: the best composition by validation accuracy, what cannot be told from it, and how sure that is."""
+"""The recommendation: the best composition by validation accuracy, its rivals, and how sure the choice is."""
 
 from __future__ import annotations
 
@@ -42,15 +42,16 @@ from ablate.sweep.confirm import CONFIRMATION, shares_no_crop
 from ablate.sweep.plan import SWEEP_FILE
 from ablate.sweep.progress import KORNIA_FILE, RECOMMENDATION, TORCHVISION_FILE, withdraw
 
-MOST = 5  # compositions that a confirmation runs, and candidates where nobody knows the noise
+MOST = 5  # compositions at most in a confirmation, and candidates at most if the noise is unknown
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A composition that may be the best one.
 
-    ``seconds`` is what a trial of it took (CPU time on a CPU); ``above`` whether its validation accuracy is above the
-    untrained encoder's, None where that is not known; ``p_best`` the probability that it is the best, if known.
+    ``seconds`` is the time of one of its trials (CPU time on a CPU). ``above`` is True if its validation accuracy is
+    above the untrained encoder's, and None if that is unknown. ``p_best`` is the probability that it is the best, if
+    known.
     """
 
     cell: Cell
@@ -62,7 +63,7 @@ class Candidate:
 
 @dataclass(frozen=True, repr=False)
 class Choice:
-    """What one sweep says: every candidate, the best first; its sentences are those of the report."""
+    """The result of one sweep: every candidate, the best first, with the sentences of the report."""
 
     sweep: Sweep
     order: Order
@@ -79,22 +80,22 @@ class Choice:
 
     @property
     def provisional(self) -> bool:
-        """Whether the noise is unknown, or as large as what training has gained."""
+        """True if the noise is unknown, or as large as the gain from training."""
         return self.order.model is None or is_unclear(self.sweep.grid, self.order)
 
     @property
     def is_shortened(self) -> bool:
-        """Whether more compositions may be the best than are listed."""
+        """True if more compositions may be the best than are listed."""
         return self.order.model is None and len(self.order.cells) > len(self.candidates)
 
 
 @dataclass(frozen=True, repr=False)
 class Recommendation:
-    """A sweep's choice and, of a one-branch sweep that was confirmed, what both branches with fresh seeds said.
+    """A sweep's choice and, if a one-branch sweep was confirmed, the result with both branches and fresh seeds.
 
-    ``confirming``: how far a confirmation is that has begun and not ended, or why it decides nothing. ``final``: what
-    to use, if that is known. ``pipelines``: by file name, code without ablate, of the composition to use;
-    ``unexported``: why one is missing.
+    ``confirming`` describes the progress of a confirmation that has not ended, or the reason why it decides nothing.
+    ``final`` is the composition to use, if it is known. ``pipelines`` holds, by file name, code for this composition
+    that runs without ablate; ``unexported`` gives the reasons for missing code.
     """
 
     choice: Choice
@@ -110,15 +111,19 @@ class Recommendation:
 
     @property
     def decided(self) -> Choice:
-        """The sweep that has the last word: the confirmation, where there is one."""
+        """The choice that decides: the confirmation's, if there is one."""
         return self.confirmed or self.choice
 
 
 def recommend(directory: str | Path, metric: Measure | None = None) -> Recommendation:
-    """What the sweep in ``directory``, and its confirmation if there is a finished one, say.
+    """Return the recommendation of the sweep in ``directory``, and of its confirmation if that has finished.
 
-    Nothing is final while trials are missing that could change the choice. ``metric`` is the accuracy that chooses,
-    ``top1`` or ``balanced``; by default what the sweep was planned with.
+    Nothing is final while trials are missing that could change the choice.
+
+    Args:
+        directory: the sweep's directory.
+        metric: the accuracy by which to choose, ``top1`` or ``balanced``; default: the one that the sweep was planned
+            with.
 
     Raises:
         UsageError: it is not a sweep's directory, or has no results yet.
@@ -127,7 +132,7 @@ def recommend(directory: str | Path, metric: Measure | None = None) -> Recommend
 
 
 def advise(sweep: Sweep) -> Recommendation:
-    """As :func:`recommend`, of a sweep that has been read."""
+    """Return the recommendation of a sweep that has been read, like :func:`recommend`."""
     if sweep.experiment.variants:
         raise UsageError(
             f"{sweep.directory} varies {', '.join(sweep.experiment.axes)} too: a composition is recommended from a "
@@ -149,7 +154,7 @@ def advise(sweep: Sweep) -> Recommendation:
 
 
 def choose(sweep: Sweep) -> Choice:
-    """The best composition by validation accuracy, and those that cannot be told from it."""
+    """Choose the best composition by validation accuracy, and those that cannot be told from it."""
     found = order(sweep.grid)
     if found.best is None:
         raise UsageError(f"{sweep.directory} has no results yet{without_results(sweep)}")
@@ -171,10 +176,10 @@ def choose(sweep: Sweep) -> Choice:
 
 
 def to_confirm(choice: Choice) -> list[NamedComposition]:
-    """The candidates with the highest validation accuracy, at most five.
+    """Return the candidates with the highest validation accuracy, at most five.
 
     Raises:
-        UsageError: trials are missing that could change which these are.
+        UsageError: trials are missing that could change this selection.
     """
     if choice.sweep.pending:
         raise UsageError(
@@ -185,11 +190,11 @@ def to_confirm(choice: Choice) -> list[NamedComposition]:
 
 
 def replaced(found: Recommendation) -> str:
-    """A sentence on what ``DIR/report`` recommends by now, where ``found`` is something else; else empty."""
+    """Return a sentence on the earlier recommendation in ``DIR/report``, or nothing if ``found`` agrees with it."""
     try:
         before = json.loads((found.choice.sweep.directory / "report" / RECOMMENDATION).read_bytes())
         label, metric = before["recommended"]["composition"], before["sweep"]["metric"]
-    except (OSError, ValueError, TypeError, KeyError):  # none, or not readable
+    except (OSError, ValueError, TypeError, KeyError):  # there is none, or it is unreadable
         return ""
     now = found.choice.sweep.grid.metric
     if found.final and (found.final.cell.label, now) == (label, metric):
@@ -200,7 +205,10 @@ def replaced(found: Recommendation) -> str:
 
 
 def write(found: Recommendation) -> list[Path]:
-    """``DIR/report/recommendation.json`` and the pipelines; the paths. What was recommended before is removed."""
+    """Write ``DIR/report/recommendation.json`` and the pipelines, and return their paths.
+
+    The previous recommendation is removed.
+    """
     withdraw(found.choice.sweep.directory)
     out = found.choice.sweep.directory / "report"
     files = {RECOMMENDATION: json.dumps(as_json(found), indent=1) + "\n", **found.pipelines}
@@ -210,7 +218,11 @@ def write(found: Recommendation) -> list[Path]:
 
 
 def refresh(sweep: Sweep) -> str:
-    """Write anew what was recommended of ``sweep``, if anything was; in a sentence what it replaces, if it does."""
+    """Write the recommendation of ``sweep`` anew, if there was one.
+
+    Returns:
+        A sentence on the recommendation that it replaces, or nothing.
+    """
     if not (sweep.directory / "report" / RECOMMENDATION).exists():
         return ""
     try:
@@ -224,7 +236,7 @@ def refresh(sweep: Sweep) -> str:
 
 
 def as_json(found: Recommendation) -> dict[str, Any]:
-    """The recommendation as plain data: fractions and seconds, ops with every parameter."""
+    """Return the recommendation as plain data: fractions and seconds, and ops with every parameter."""
     final, sweep = found.final, found.choice.sweep
     return {
         "recommended": final
@@ -246,7 +258,13 @@ def as_json(found: Recommendation) -> dict[str, Any]:
 
 
 def show(found: Recommendation, console: Console, code: bool = False) -> None:
-    """The evidence, the candidates, where the code is (with ``code`` all of it), and last of all what to do."""
+    """Print the evidence, the candidates, the place of the code, and last of all the conclusion.
+
+    Args:
+        found: the recommendation.
+        console: the console to print to.
+        code: print all of the code too.
+    """
     _show_choice(found.choice, console)
     if found.confirmed:
         say(console, "")
@@ -264,7 +282,7 @@ def show(found: Recommendation, console: Console, code: bool = False) -> None:
 
 
 def conclusion(found: Recommendation) -> str:
-    """What to use and how sure that is, or why nothing is recommended and what to do next."""
+    """Return the composition to use and its certainty, or the reason why there is none, and the next step."""
     choice, decided = found.choice, found.decided
     if choice.sweep.pending:
         return (
@@ -288,7 +306,10 @@ def conclusion(found: Recommendation) -> str:
 
 
 def next_steps(found: Recommendation) -> list[str]:
-    """What to do, where something is recommended: use it, or first more seeds; else what :func:`conclusion` says."""
+    """Return the next steps if a composition is recommended: use it, or first add seeds.
+
+    Without a recommendation, return :func:`conclusion`.
+    """
     if not found.final:
         return [conclusion(found)]
     if not found.decided.provisional:
@@ -297,7 +318,7 @@ def next_steps(found: Recommendation) -> list[str]:
 
 
 def _surer(found: Recommendation) -> str:
-    """The command that gives a provisional recommendation more seeds."""
+    """Return the command that gives a provisional recommendation more seeds."""
     sweep = found.decided.sweep
     seeds = max(SEEDS, 2 * len(sweep.experiment.seeds))
     if found.confirmed:
@@ -309,7 +330,7 @@ def _surer(found: Recommendation) -> str:
 
 
 def doubt(choice: Choice) -> str:
-    """How many compositions may be as good as the best."""
+    """Return a sentence on how many compositions may be as good as the best."""
     others = [candidate.cell.label for candidate in choice.candidates[1:]]
     if len(choice.order.cells) == 1:
         alone = pruned(choice.sweep.grid)
@@ -326,7 +347,7 @@ def doubt(choice: Choice) -> str:
 
 
 def offer(choice: Choice, seeds: int = 3) -> str:
-    """How a one-branch choice is confirmed, and what that costs."""
+    """Return a sentence on how to confirm a one-branch choice, and its cost."""
     count, others = len(choice.candidates[:MOST]), _compared(choice)
     limit = (
         f", the best of {others} by validation accuracy, since a confirmation takes {MOST}," if others > count else ""
@@ -342,7 +363,7 @@ def offer(choice: Choice, seeds: int = 3) -> str:
 
 
 def _compared(choice: Choice) -> int:
-    """How many compositions may be the best: all, where the noise is unknown."""
+    """Count the compositions that may be the best: all of them, if the noise is unknown."""
     return len(choice.order.cells) if choice.is_shortened else len(choice.candidates)
 
 
@@ -352,7 +373,7 @@ def _missing(sweep: Sweep) -> str:
 
 
 def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
-    """What the confirmation says, once every trial of it has ended, or how far it is."""
+    """Return the choice of the confirmation, if all its trials have ended, and a sentence if it cannot decide yet."""
     directory = choice.sweep.directory / CONFIRMATION
     if not (directory / SWEEP_FILE).is_file():
         return None, ""
@@ -371,7 +392,10 @@ def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
 
 
 def _final(choice: Choice, confirmed: Choice | None, confirming: str) -> Candidate | None:
-    """What to use: a two-branch sweep's own best, or the confirmation's; nothing that training did not improve."""
+    """Return the composition to use: the best of a two-branch sweep or of the confirmation.
+
+    Return None if nothing is decided, or if training did not improve the best.
+    """
     decided = confirmed or (choice if choice.sweep.experiment.shared.branches == "two" else None)
     if decided is None or confirming or choice.sweep.pending:
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Section:
-    """``rows`` are a table's, below ``headings``; ``figure`` is SVG."""
+    """A part of a report; ``rows`` are those of a table, below ``headings``, and ``figure`` is SVG."""
 
     title: str
     text: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""``DIR/report``: the figures and tables of a sweep, at any time, from its records alone."""
+"""Write ``DIR/report``: the figures and tables of a sweep, at any time, from its records alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ COLUMNS = {"1col": 3.25, "2col": 6.75}  # inches: one column of a paper's page, 
 
 @dataclass(frozen=True)
 class Report:
-    """What was written, and what there is to say; ``replaced``: which other recommendation was there before."""
+    """The report of a sweep, with its comparisons.
+
+    ``replaced`` is a sentence on the earlier recommendation that it replaces.
+    """
 
     sweep: Sweep
     comparisons: list[Comparison]
@@ -51,7 +54,10 @@ class Report:
         return self.sweep.grid
 
     def show(self, console: Console) -> None:
-        """The heatmap in the terminal, the summary, what failed and how to rerun it, and where the files are."""
+        """Print the report in the terminal.
+
+        It has the heatmap, the summary, the failed trials and how to rerun them, and the place of the files.
+        """
         directory, failed = self.sweep.directory, self.sweep.failed
         render(self.grid, console)
         for line in [*self.sweep.measured, *summary(self.sweep), *noise(self.sweep), *map(str, self.comparisons)]:
@@ -67,7 +73,7 @@ class Report:
 
 
 def _beside(out: Path) -> str:
-    """What stands beside the page."""
+    """Return words for the files beside the page."""
     kinds = {Path(name).suffix for name in names_in(out)}
     return f"{'the figures and ' * ('.png' in kinds)}{'the tables' if '.tex' in kinds else 'table.csv'}"
 
@@ -82,14 +88,20 @@ def write_report(
 ) -> Report:
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex; comparison-<n>.png per sweep in ``others``.
 
-    Also heatmap-1col.pdf and heatmap-2col.pdf with caption.txt, training curves and, where the sweep has what they
-    show, accuracy along an axis, a heatmap at every point of the axes, and accuracy against label-free metrics. For
-    ``paper`` also fig5-comparison.png. ``refresh``: seconds after which a browser reads the page again.
-    ``metric``: the accuracy by which cells are chosen and shown; default: by the rule, as the sweep was planned.
+    Also write heatmap-1col.pdf and heatmap-2col.pdf with caption.txt, and training curves. If the sweep has the data
+    for them, also write accuracy along an axis, a heatmap at every point of the axes, and accuracy against label-free
+    metrics.
+
+    Args:
+        directory: the sweep's directory.
+        others: the directories of sweeps to compare with.
+        paper: also write fig5-comparison.png.
+        refresh: the seconds after which a browser reads the page again.
+        metric: the accuracy by which cells are chosen and shown; default: by the rule, as the sweep was planned.
 
     Raises:
-        UsageError: a directory is not a sweep's; two share no op or are judged by different metrics; for
-            ``paper``, the sweep is not in Figure 5's setting or has none of its ops.
+        UsageError: a directory is not a sweep's; two share no op or are judged by different metrics; for ``paper``, the
+            sweep is not in Figure 5's setting or has none of its ops.
     """
     sweep = read_sweep(directory, metric)
     beside, compared = _compared(sweep, others, paper)
@@ -98,7 +110,7 @@ def write_report(
     write_csv(sweep.grid, out / "table.csv")
     for number, (comparison, title) in enumerate(compared, start=1):
         name = "fig5-comparison" if title == TITLE else f"comparison-{number}"
-        if len(comparison.ours.ops) > 1:  # one cell beside another is no picture; the sentence says all
+        if len(comparison.ours.ops) > 1:  # two single cells need no picture; the sentence says everything
             save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
     comparisons = [comparison for comparison, _ in compared]
     replaced = advice.refresh(sweep)
@@ -108,13 +120,16 @@ def write_report(
 
 
 def write_again(sweep: Sweep) -> None:
-    """Write the page of ``sweep`` again, if there is one, with what it was asked for; all files for another metric."""
+    """Write the page of ``sweep`` again with the options of the last time, if there is a page.
+
+    If the metric is another one, all files are written again.
+    """
     asked = asked_for(sweep.directory)
     if asked is None:
         return
     try:
         compared = _compared(sweep, asked.others, asked.paper)[1]
-    except UsageError:  # another sweep has moved, say
+    except UsageError:  # for example, another sweep has moved
         asked, compared = Asked(metric=asked.metric), []
     if asked.metric == sweep.grid.metric:
         _write_page(sweep, [comparison for comparison, _ in compared], asked)
@@ -123,7 +138,10 @@ def write_again(sweep: Sweep) -> None:
 
 
 def publish(found: Recommendation) -> str:
-    """Write what is recommended, and the pages with it, so that they agree; in a sentence what it replaces, if it does.
+    """Write the recommendation and the pages that show it, so that they agree.
+
+    Returns:
+        A sentence on the recommendation that it replaces, or nothing.
 
     Raises:
         DiskTrouble: the directory may not be written to.
@@ -148,7 +166,11 @@ def _agree(sweep: Sweep) -> None:
 def _compared(
     sweep: Sweep, others: Sequence[str | Path], paper: bool
 ) -> tuple[list[Sweep], list[tuple[Comparison, str]]]:
-    """The sweeps beside this one; the comparisons with them and, for ``paper``, with Figure 5, each with its title."""
+    """Compare the sweep with others and, for ``paper``, with Figure 5.
+
+    Returns:
+        The other sweeps, and the comparisons, each with its title.
+    """
     beside = [read_sweep(other, sweep.grid.measure) for other in others]
     compared = [_with_sweep(sweep, other) for other in beside]
     return beside, [*compared, *([_with_paper(sweep)] if paper else [])]
@@ -161,7 +183,7 @@ def _write_page(sweep: Sweep, comparisons: Sequence[Comparison], asked: Asked, r
 
 
 def _figures(sweep: Sweep, beside: Sequence[Sweep], out: Path) -> None:
-    """What the sweep's own results give."""
+    """Write the figures and tables that need only the sweep's own results."""
     grid = sweep.grid
     if grid.ops:
         save(heatmap(grid, title=str(sweep)), [out / f"heatmap.{kind}" for kind in ("png", "svg", "pdf")])

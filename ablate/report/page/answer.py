@@ -1,4 +1,4 @@
-"""What stands first on the page: what to use, how sure that is, whether it is worth anything, and what to do next."""
+"""The answer at the top of the page: the composition to use, how sure that is, its gain, and the next step."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ from ablate.report.stats.summary import (
 
 @dataclass(frozen=True)
 class Answer:
-    """``lead`` says what is best or recommended; ``told`` are further sentences, under a word each.
+    """The lead sentence on the best or recommended composition, and the sentences and tables that follow it.
 
-    ``sections`` are the candidates' tables, ``pipelines`` the recommended composition's code by file name;
-    ``recommends``: whether there is a composition to use.
+    ``lead`` names the best or recommended composition; ``told`` are further sentences, each group under one word.
+    ``sections`` are the candidates' tables, ``pipelines`` the recommended composition's code by file name.
+    ``recommends`` is True if there is a composition to use.
     """
 
     lead: str
@@ -42,7 +43,10 @@ class Answer:
 
 
 def answer(sweep: Sweep) -> Answer:
-    """What the sweep, and its confirmation if there is one, say; of a sweep with axes only what is best."""
+    """Return the answer of the sweep, and of its confirmation if there is one.
+
+    For a sweep with axes it only names the best composition.
+    """
     found = order(sweep.grid)
     if found.best is None:
         why = f"{sweep.directory.name} has no results yet{without_results(sweep)}."
@@ -81,9 +85,16 @@ def _chance(choice: Choice) -> str:
 
 
 def _worth(sweep: Sweep, found: Order, best: Cell, already: str = "") -> list[tuple[str, list[str]]]:
-    """What chooses; the best composition against untrained encoder and majority class; what falls short.
+    """Describe the metric for choosing, and the gain over the untrained encoder and the majority class.
 
-    Left out is what is ``already`` said.
+    Args:
+        sweep: the sweep.
+        found: its order.
+        best: the best composition.
+        already: text whose sentences are not repeated.
+
+    Returns:
+        Sentences by term, among them those of :func:`verdict`.
     """
     difference = over_untrained(sweep.grid, found, best)
     chosen = [*sweep.measured, *few_images(sweep)]
@@ -99,7 +110,7 @@ def _worth(sweep: Sweep, found: Order, best: Cell, already: str = "") -> list[tu
 
 
 def _tables(advice: Recommendation) -> list[Section]:
-    """The confirmation's candidates, where there is one."""
+    """Return the table of the confirmation's candidates, if there is a confirmation."""
     if advice.confirmed is None:
         return []
     choice = advice.confirmed

@@ -1,4 +1,4 @@
-"""Training curves as the web page draws them: points of small vector figures, computed without a plotting library."""
+"""Training curves for the web page: the points of small vector figures, computed without a plotting library."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ablate.config.measure import KNN, Measure, measured_by
 from ablate.sweep.record import TrialResult
 
 WIDTH, HEIGHT = 240, 72  # units of the figure's own coordinates
-MOST = 5  # seeds that are drawn: more lie over one another
+MOST = 5  # seeds that are drawn; more of them would hide one another
 CURVES = {"loss": ("loss", 1.0, "{:.2f}"), KNN: ("kNN on validation", 100.0, "{:.1f} %")}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One quantity by epoch, a line per seed: points as an SVG polyline takes them.
+    """One quantity by epoch, with a line per seed; its points are in the form of an SVG polyline.
 
     ``first`` and ``last`` are the means over seeds at both ends, as text.
     """
@@ -29,7 +29,10 @@ class Curve:
 
 
 def curves(records: Sequence[TrialResult], measure: Measure = "top1") -> list[Curve]:
-    """Loss and validation kNN (by ``measure``) of the first five trials; what nothing is known of is left out."""
+    """Return the curves of loss and validation kNN (by ``measure``) of the first five trials.
+
+    A quantity without values is left out.
+    """
     found = (_curve(records[:MOST], measured_by(name, measure), *told) for name, told in CURVES.items())
     return [curve for curve in found if curve]
 

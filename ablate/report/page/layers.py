@@ -1,4 +1,4 @@
-"""What a grid can be coloured by: accuracy, standard error, synergy, order effect, difference to another grid."""
+"""The values that can colour a grid: accuracy, standard error, synergy, order effect, difference from another grid."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ablate.report.figures.palette import SIGNED, UNSIGNED, as_hex, colour, ink_
 from ablate.report.figures.scale import LEAST, least_span, scale
 from ablate.report.stats.order import ordered
 
-STOPS = 11  # of a legend's gradient
+STOPS = 11  # stops of a legend's gradient
 Place = tuple[str, str]
 Values = dict[Place, float | None]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Values of a grid's cells as fractions, None where there is none; ``averages`` by row.
+    """Values of a grid's cells as fractions, or None for a cell without a value; ``averages`` by row.
 
-    ``signed`` ones are coloured around 0. ``small`` is what stands below a cell's number. ``limits`` are the ends of
-    the colour scale, as fractions.
+    ``signed`` layers are coloured around 0. ``small`` is the text below a cell's number. ``limits`` are the ends of the
+    colour scale, as fractions.
     """
 
     key: str
@@ -36,13 +36,13 @@ class Layer:
     small: dict[Place, str] = field(default_factory=dict)
 
     def text(self, value: float | None) -> str:
-        """In percent, with one decimal, and with its sign if it has one."""
+        """Return the value in percent, with one decimal, and with its sign if the layer is signed."""
         if value is None:
             return ""
         return f"{100 * value:+z.1f}" if self.signed else f"{100 * value:.1f}"
 
     def colours(self, value: float | None) -> tuple[str, str]:
-        """Background and ink as CSS colours; empty without a value."""
+        """Return background and ink as CSS colours, or empty texts without a value."""
         if value is None:
             return "", ""
         low, high = self.limits
@@ -51,7 +51,7 @@ class Layer:
 
     @property
     def gradient(self) -> str:
-        """The scale as stops of a CSS gradient, from its low end."""
+        """The colour scale as stops of a CSS gradient, from its low end."""
         return ", ".join(as_hex(colour(i / (STOPS - 1), self._name)) for i in range(STOPS))
 
     @property
@@ -60,14 +60,17 @@ class Layer:
 
 
 def layers(grid: Grid, comparisons: Sequence[Comparison] = ()) -> list[Layer]:
-    """All that ``grid`` can show; what no cell has a value for is left out, but for accuracy."""
+    """Return all layers that ``grid`` can show.
+
+    A layer without any value is left out, except accuracy.
+    """
     found = [accuracy(grid), standard_error(grid), synergy(grid), order_effect(grid)]
     found += [difference(grid, comparison, number) for number, comparison in enumerate(comparisons, start=1)]
     return [layer for layer in found if layer.key == "accuracy" or any(v is not None for v in layer.values.values())]
 
 
 def accuracy(grid: Grid) -> Layer:
-    """The cells' means over seeds."""
+    """Return the layer of the cells' means over seeds."""
     means = {place: cell.mean() for place, cell in grid.cells.items()}
     spread = {place: f"± {100 * std:.1f}" for place, cell in grid.cells.items() if (std := cell.std()) is not None}
     averages = {op: grid.average(op) for op in grid.ops}
@@ -78,7 +81,7 @@ def accuracy(grid: Grid) -> Layer:
 
 
 def standard_error(grid: Grid) -> Layer:
-    """Of the cells' means; none of a single seed."""
+    """Return the layer of the standard errors of the cells' means, which has no values with a single seed."""
 
     def error(place: Place) -> float | None:
         cell = grid.cells[place]
@@ -90,7 +93,7 @@ def standard_error(grid: Grid) -> Layer:
 
 
 def synergy(grid: Grid) -> Layer:
-    """A composition beyond the better of its two single ops."""
+    """Return the layer of each composition minus the better of its two single ops."""
     known = _comparable(grid)
 
     def beyond(place: Place) -> float | None:
@@ -102,7 +105,7 @@ def synergy(grid: Grid) -> Layer:
 
 
 def order_effect(grid: Grid) -> Layer:
-    """A composition beyond the same two ops in the other order."""
+    """Return the layer of each composition minus the same two ops in the other order."""
     known = _comparable(grid)
 
     def beyond(place: Place) -> float | None:
@@ -114,7 +117,7 @@ def order_effect(grid: Grid) -> Layer:
 
 
 def difference(grid: Grid, comparison: Comparison, number: int) -> Layer:
-    """This grid minus another one."""
+    """Return the layer of this grid minus another one."""
 
     def beyond(place: Place) -> float | None:
         if place not in comparison.ours.cells:
@@ -126,7 +129,7 @@ def difference(grid: Grid, comparison: Comparison, number: int) -> Layer:
 
 
 def _comparable(grid: Grid) -> Values:
-    """Means that are adjusted for the seeds that a cell lacks; None where it cannot be compared."""
+    """Return means that are adjusted for the seeds a cell lacks, or None for a cell that cannot be compared."""
     found = ordered(list(grid.cells.values()), grid.metric)
     return {place: found.scores.get(cell.label) for place, cell in grid.cells.items()}
 
@@ -144,7 +147,10 @@ def _layer(
 
 
 def _limits(grid: Grid, values: Values, signed: bool) -> tuple[float, float]:
-    """From 0, and as far below it as above it where values have a sign; at least what a scale of accuracies spans."""
+    """Return the ends of the colour scale: from 0, or symmetric about 0 for values with a sign.
+
+    The scale spans at least as much as one of accuracies.
+    """
     highest = max((abs(value) for value in values.values() if value is not None), default=0.0)
     if not signed:
         return 0.0, max(highest, LEAST)

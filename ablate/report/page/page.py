@@ -1,4 +1,4 @@
-"""``report/index.html``: the sweep as one self-contained page, opened from the disk. Needs no torch, no network."""
+"""``report/index.html``: the sweep as one self-contained page, opened from the disk. Needs no torch and no network."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ablate.sweep.asked import Asked
 from ablate.sweep.record import TrialResult, preview_path
 
 MOST_PICTURED = 400
-"""Cells: a page of more shows neither curves nor previews, or it would be too large to open."""
+"""The highest number of cells with curves and previews; with more of them the page would be too large to open."""
 WORDS = {"missing": "no result yet", "not judged": "n/a", "pruned": "pruned", "partial": "some seeds are missing"}
 
 
@@ -56,9 +56,9 @@ class SeedRow:
 
 @dataclass(frozen=True)
 class Entry:
-    """A composition or reference, with all that the page says of it; ``sort`` are its columns as numbers.
+    """A composition or reference, with its data on the page; ``sort`` holds its columns as numbers.
 
-    ``name`` is its address on the page, ``title`` what it is called there.
+    ``name`` is its address on the page, ``title`` its name there.
     """
 
     number: int
@@ -86,13 +86,16 @@ class Entry:
 
     @property
     def reasons(self) -> list[str]:
-        """Why trials failed, each once."""
+        """The reasons why trials failed, each of them once."""
         return list(dict.fromkeys(row.reason for row in self.seeds if row.reason))
 
 
 @dataclass(frozen=True)
 class Known:
-    """What every entry is made of: ``logs`` are the names of files, ``alone``: a single composition along axes."""
+    """The data from which every entry is made.
+
+    ``logs`` are the names of files; ``alone`` is True for a single composition along axes.
+    """
 
     sweep: Sweep
     model: Model | None
@@ -109,14 +112,14 @@ def page(
     refresh: float | None = None,
     asked: Asked | None = None,
 ) -> str:
-    """The page's HTML; everything that a user typed is escaped.
+    """Return the page's HTML, in which all user input is escaped.
 
     Args:
-        sweep: what it is about.
-        comparisons: other grids, each a way to colour this one.
+        sweep: the sweep to show.
+        comparisons: other grids; each of them is a way to colour this one.
         sections: further tables and figures, below the cells.
-        refresh: seconds after which the browser reads it again, while the sweep runs.
-        asked: what else was asked for; the page notes it.
+        refresh: seconds after which the browser reads the page again, while the sweep runs.
+        asked: the other options of the report, which the page notes.
     """
     grid, model, told = sweep.grid, ordered(sweep.grid.with_results, sweep.grid.metric).model, answer(sweep)
     shown = layers(grid, comparisons)
@@ -179,7 +182,7 @@ def _text(name: str) -> str:
 
 
 def commands(text: str) -> Markup:
-    """``text``, escaped, with what stands in backticks as code."""
+    """Return ``text``, escaped, with its parts in backticks as code."""
     parts = re.split(r"`([^`]*)`", text)
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
@@ -187,12 +190,15 @@ def commands(text: str) -> Markup:
 
 
 def as_picture(svg: str) -> str:
-    """A figure of our own making as the address of an image, so that nothing in it is part of the page."""
+    """Return a figure of our own as the address of an image, so that its content is not part of the page."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
 def address(label: str, taken: set[str]) -> str:
-    """The address of a cell on the page, which is then ``taken``: ``cell-crop+color``, safe in a URL as it is."""
+    """Return the address of a cell on the page, such as ``cell-crop+color``, and add it to ``taken``.
+
+    It is safe in a URL without quoting.
+    """
     base = "cell-" + re.sub(r"[^A-Za-z0-9+=._-]+", "-", label).strip("-")
     number, name = 1, base
     while name in taken:
@@ -203,14 +209,17 @@ def address(label: str, taken: set[str]) -> str:
 
 
 def _ranked(entries: list[Entry], ranking: Order) -> list[Entry]:
-    """The best by validation accuracy first, then what is not compared or has no result; references last."""
+    """Sort entries by validation accuracy, the best first.
+
+    Entries that are not compared or have no result follow, and references are last.
+    """
     place = {cell.label: number for number, cell in enumerate(ranking.cells)}
     last = len(place)
     return sorted(entries, key=lambda e: (e.kind == "reference", place.get(e.cell.label, last), e.number))
 
 
 def _colour_data(grid: Grid, shown: Sequence[Layer], colours: Scale) -> list[dict[str, Any]]:
-    """What the switch needs, in the order of the table's cells: text, small text, background and ink."""
+    """Return the data of the layer switch, in the order of the table's cells: text, small text, background and ink."""
 
     def face(layer: Layer, place: Place) -> list[str]:
         value = layer.values[place]
@@ -236,7 +245,10 @@ def _colour_data(grid: Grid, shown: Sequence[Layer], colours: Scale) -> list[dic
 
 
 def _mark(layer: Layer, colours: Scale) -> dict[str, Any]:
-    """Where the untrained encoder is on the scale of accuracies, in percent from its low end, and what says so."""
+    """Return the place of the untrained encoder on the scale of accuracies, and a text that explains it.
+
+    The place is in percent from the low end of the scale.
+    """
     if layer.key != "accuracy" or colours.untrained is None:
         return {"at": 0, "text": ""}
     beyond = " (below the scale)" if colours.untrained < colours.low else ""
@@ -246,7 +258,7 @@ def _mark(layer: Layer, colours: Scale) -> dict[str, Any]:
 
 
 def _entries(known: Known) -> list[Entry]:
-    """Every composition, row by row, then the references."""
+    """Return the entries of every composition, row by row, then of the references."""
     grid, by_label = known.sweep.grid, dict[tuple[bool, str], list[Trial]]()
     for trial in known.sweep.trials:
         by_label.setdefault((trial.reference is not None, trial.label), []).append(trial)
@@ -309,7 +321,7 @@ def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: 
 
 
 def _standing(ranking: Order, cell: Cell) -> str:
-    """Where the cell is among all: the best, tied with it, or not to be told from it; else empty."""
+    """Return the rank of the cell in words: the best, tied with it, or not distinguishable from it; else nothing."""
     equals = [other.label for other in ranking.equals if other is not cell] if ranking.best else []
     if cell is not ranking.best and cell in ranking.equals:
         return f"Tied with {named(equals)} for the best by validation accuracy."
@@ -322,7 +334,10 @@ def _standing(ranking: Order, cell: Cell) -> str:
 
 
 def _title(known: Known, cell: Cell, trials: list[Trial]) -> str:
-    """Its label; along the axes of a single composition what differs, in words: ``batch size = 64, epochs = 6``."""
+    """Return the title of a cell, which is its label.
+
+    Along the axes of a single composition it is the settings that differ, in words: ``batch size = 64, epochs = 6``.
+    """
     point = trials[0].point if trials else {}
     if not point or not known.alone:
         return cell.label
@@ -330,7 +345,7 @@ def _title(known: Known, cell: Cell, trials: list[Trial]) -> str:
 
 
 def _bare(text: str) -> str:
-    """An accuracy without its unit, which is in the table's heading."""
+    """Return an accuracy without its unit, which is in the table's heading."""
     return text.removesuffix(" %")
 
 
@@ -356,7 +371,7 @@ def _seed_row(sweep: Sweep, trial: Trial, logs: set[str]) -> SeedRow:
 
 
 def _attempts(sweep: Sweep, record: TrialResult) -> int:
-    """How often it was begun; to go on from a rung is no new beginning."""
+    """Count how often the trial was begun; continuing from a rung does not count."""
     last = record.history[-1]["epoch"] or 0 if record.history and record.reference is None else 0
     epochs = sweep.experiment.shared.epochs
     return max(1, record.attempts - sum(rung.epoch(epochs) < last for rung in sweep.experiment.prune))
@@ -372,7 +387,7 @@ def _reason(record: TrialResult | None) -> str:
 
 
 def _picture(sweep: Sweep, trial: Trial) -> str:
-    """Its example pairs as a data URI; empty where the worker wrote none."""
+    """Return the example pairs of a trial as a data URI, or nothing if the worker wrote none."""
     try:
         content = preview_path(sweep.directory, trial.config.key).read_bytes()
     except OSError:
@@ -381,7 +396,7 @@ def _picture(sweep: Sweep, trial: Trial) -> str:
 
 
 def _facts(sweep: Sweep) -> list[tuple[str, str]]:
-    """How the numbers came about."""
+    """Return the facts about how the numbers were obtained."""
     experiment, shared, records = sweep.experiment, sweep.experiment.shared, list(sweep.records.values())
     hosts = dict.fromkeys(_host(record) for record in records if record.host)
     versions = dict.fromkeys(", ".join(f"{k} {v}" for k, v in record.versions.items()) for record in records)

@@ -1,4 +1,4 @@
-"""Parts of the web page below its cells: a title, sentences, a table, a figure. The effects of ops are such parts."""
+"""Sections of the web page below its cells, each with a title, sentences, a table and a figure: the effects of ops."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from ablate.report.section import Section
 from ablate.report.stats.effects import Interaction, interactions, main_effects
 from ablate.report.stats.model import Difference
 
-MOST = 20  # interactions that are listed
-WIDEST = 2.0  # what differences of differences of accuracies can be
+MOST = 20  # interactions that are listed at most
+WIDEST = 2.0  # the largest possible difference of differences of accuracies
 
 
 def effects(grid: Grid) -> list[Section]:
-    """Main effects and pair interactions; none while a cell of the grid has no result."""
+    """Return the sections on main effects and pair interactions; none while a cell of the grid has no result."""
     found = main_effects(grid)
     if not found:
         return []
@@ -31,7 +31,7 @@ def _pair(interaction: Interaction) -> tuple[str, str]:
 
 
 def _points(difference: Difference) -> str:
-    """``+3.1 [+1.0, +5.2]``, in points, with the 95 % interval where there is one."""
+    """Return the difference in points, with the 95 % interval if there is one: ``+3.1 [+1.0, +5.2]``."""
     mean = f"{100 * difference.mean:+z.1f}"
     bounds = difference.bounds(WIDEST)
     if bounds is None:

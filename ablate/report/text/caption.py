@@ -1,4 +1,4 @@
-"""``report/caption.txt``: what stands under the heatmap in a paper, in sentences."""
+"""``report/caption.txt``: the caption of the heatmap in a paper, in sentences."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from ablate.report.stats.noise import unequal
 from ablate.report.stats.order import order
 from ablate.report.stats.summary import judge, percent
 
-LONG = 10_000  # columns: one line per label
+LONG = 10_000  # columns, so that a label takes one line
 
 
 def caption(sweep: Sweep) -> str:
-    """Data, setting, n, what the cells and the dots are, what the intervals are conditional on; a sentence a line."""
+    """Return the caption, one sentence per line.
+
+    It names the data, the setting, n, the meaning of cells and dots, and the conditions on which the intervals hold.
+    """
     grid, shared = sweep.grid, sweep.experiment.shared
     judged = "linear evaluation" if grid.is_linear else "rotation prediction"
     accuracy = (

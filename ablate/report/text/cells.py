@@ -1,6 +1,7 @@
-"""The grid of a sweep that runs, in a terminal: every cell has a symbol or a number; the heatmap's colours are added.
+"""The grid of a running sweep in a terminal: every cell has a symbol or a number, and the heatmap's colours are added.
 
-From what is known of each cell (a :class:`Spot`) to lines of text, in the roomiest layout that fits.
+This module turns the known facts about each cell (a :class:`Spot`) into lines of text, in the roomiest layout that
+fits.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MARKS: dict[Place, str] = {
     "missing": "·",
     "done": "✓",
 }
-"""The first of these that one of a cell's trials is at tells what the cell says as long as it has no result."""
+"""The marks of a cell without a result, by importance: the first place that one of its trials is at is shown."""
 PLAIN: dict[Place, str] = {**MARKS, "running": ">", "failed": "x", "interrupted": "=", "missing": ".", "done": "+"}
 PLAIN |= {"queued": "o", "parked": "p"}
 STYLES: dict[Place, str] = {
@@ -43,21 +44,21 @@ STYLES: dict[Place, str] = {
     "missing": "dim",
     "done": "",
 }
-TROUBLE: tuple[Place, ...] = ("running", "failed", "lost", "interrupted")  # told beside the seeds that are done
+TROUBLE: tuple[Place, ...] = ("running", "failed", "lost", "interrupted")  # shown beside the seeds that are done
 WITHOUT = {"left out": ("", " "), "pruned": ("pruned", "-"), "not judged": ("n/a", "-")}
-"""What a cell says that will have no result, the longest first and the last of one character."""
-SCALE = "scale "  # how a style begins that is a place on the colour scale, 0 to 100
+"""The texts of a cell that will have no result, the longest first; the last one has one character."""
+SCALE = "scale "  # the prefix of a style that is a place on the colour scale, 0 to 100
 CORNER = "first \\ second"
 ROOMY, TALL = 12, 9  # columns of a cell at most, in one line and in two
-LEAST_TALL, LEAST = 5, 3  # at least; a cell of fewer is a single character
+LEAST_TALL, LEAST = 5, 3  # columns of a cell at least, in two lines and in one; below, it is a single character
 
 Words = tuple[str, str]
-"""Of a cell: what stands first, and what stands behind or below it."""
+"""The text of a cell: the first part, and the part after or below it."""
 
 
 @dataclass(frozen=True)
 class Spot:
-    """A cell or reference of a running sweep: its results, where its trials are, the running one that is furthest."""
+    """A cell or reference of a running sweep: its results, the places of its trials, and the furthest running one."""
 
     cell: Cell
     places: Counter[Place]
@@ -65,13 +66,13 @@ class Spot:
 
     @property
     def place(self) -> Place:
-        """What there is to say of a cell without a result."""
+        """The most important place of its trials, shown if the cell has no result."""
         return next((place for place in MARKS if self.places[place]), "missing")
 
 
 @dataclass(frozen=True)
 class View:
-    """What a status and its grid say of every cell, and their colour scale."""
+    """The content of a status and its grid for every cell, with their colour scale."""
 
     grid: Grid
     cells: dict[tuple[str, str], Spot]
@@ -80,12 +81,12 @@ class View:
     colours: Scale
 
     def hundredth(self, mean: float) -> int:
-        """The place of ``mean`` on the colour scale, 0 to 100."""
+        """Return the place of ``mean`` on the colour scale, 0 to 100."""
         return round(100 * self.colours.share(mean))
 
 
 def view(status: Status, grid: Grid) -> View:
-    """What there is to see; the best of the compositions beside the grid first."""
+    """Collect all that a terminal shows; of the compositions beside the grid, the best come first."""
     where: dict[tuple[bool, str], Counter[Place]] = {}
     ahead: dict[tuple[bool, str], TrialProgress] = {}
     for trial in status.trials:
@@ -110,7 +111,10 @@ def view(status: Status, grid: Grid) -> View:
 
 
 def coloured(line: Text) -> Text:
-    """``line``, whose styles ``scale 37`` are places on the heatmap's colour scale, in these colours."""
+    """Return ``line`` in the heatmap's colours.
+
+    Its styles, such as ``scale 37``, are places on the colour scale.
+    """
     spans = [Span(span.start, span.end, _shade(str(span.style))) for span in line.spans]
     return Text(line.plain, style=line.style, spans=spans)
 
@@ -119,7 +123,7 @@ def coloured(line: Text) -> Text:
 def _shade(style: str) -> str:
     if not style.startswith(SCALE):
         return style
-    from ablate.report.figures.palette import (  # Matplotlib's, which lines without colours do without
+    from ablate.report.figures.palette import (  # needs Matplotlib, and lines without colours do not
         as_hex,
         colour,
         ink_on,
@@ -134,7 +138,7 @@ def _epoch(progress: TrialProgress) -> int:
 
 
 class Layout(NamedTuple):
-    """Columns of the row labels, of a cell and between cells; whether a cell has two lines; which ops have numbers."""
+    """Columns of row labels, of cells and between cells; True if cells have two lines; and the ops with numbers."""
 
     label: int
     width: int
@@ -144,9 +148,14 @@ class Layout(NamedTuple):
 
 
 def layout(ops: Sequence[str], width: int, height: int | None) -> Layout | None:
-    """The roomiest layout for ``width`` columns and, unless None, ``height`` lines; None where no row fits.
+    """Return the roomiest layout for ``width`` columns and ``height`` lines, or None if no row fits.
 
-    Rows that are more than ``height`` are the caller's to leave out.
+    Rows beyond ``height`` must be left out by the caller.
+
+    Args:
+        ops: the ops of the grid.
+        width: the columns.
+        height: the lines; None for any number.
     """
     tall = _layout(ops, width, TALL, tall=True)
     if tall and tall.width >= LEAST_TALL and (height is None or 1 + 2 * len(ops) <= height):
@@ -158,7 +167,7 @@ def _layout(ops: Sequence[str], width: int, most: int, *, tall: bool) -> Layout 
     k = len(ops)
     longest = max(len(CORNER), *(cell_len(op) for op in ops))
     label, numbered = longest, frozenset[int]()
-    for prefix in (0, len(str(k)) + 3):  # without numbers, with them
+    for prefix in (0, len(str(k)) + 3):  # first without numbers, then with them
         label = min(longest + prefix, max(len(CORNER), width // 4))
         wide = min(most, (width - label) // k - 1)
         numbered = frozenset(i for i, op in enumerate(ops) if cell_len(op) > wide)
@@ -172,7 +181,14 @@ def _layout(ops: Sequence[str], width: int, most: int, *, tall: bool) -> Layout 
 
 
 def draw(seen: View, width: int, *, ascii_only: bool = False, height: int | None = None) -> list[Text]:
-    """The grid as lines of at most ``width`` columns, at most ``height`` unless None, and what its marks mean."""
+    """Draw the grid as lines of text, with a legend of its marks.
+
+    Args:
+        seen: the content of the grid.
+        width: the highest number of columns.
+        ascii_only: use ASCII characters alone.
+        height: the highest number of lines; None for any number.
+    """
     ops = seen.grid.ops
     marks = PLAIN if ascii_only else MARKS
     fit = layout(ops, width, None if height is None else height - 1)
@@ -192,7 +208,10 @@ def draw(seen: View, width: int, *, ascii_only: bool = False, height: int | None
 
 
 def phrases(spot: Spot, seen: View, marks: dict[Place, str]) -> tuple[list[Words], str]:
-    """What a cell can say, the longest first and the last of one character; and its style."""
+    """Return the possible texts of a cell and its style.
+
+    The longest text comes first, and the last one has one character.
+    """
     cell, mean = spot.cell, spot.cell.mean()
     if mean is not None:
         place = seen.hundredth(mean)
@@ -228,12 +247,12 @@ def _running(progress: TrialProgress, mark: str) -> list[Words]:
 
 
 def one_line(spot: Spot, seen: View, marks: dict[Place, str], width: int = ROOMY) -> str:
-    """The most that a cell can say in ``width`` columns."""
+    """Return the longest text of a cell that fits in ``width`` columns."""
     return _fitting(phrases(spot, seen, marks)[0], width, tall=False)[0]
 
 
 def _fitting(words: Iterable[Words], width: int, *, tall: bool) -> list[str]:
-    """The lines of the first of ``words`` that fits."""
+    """Return the lines of the first of ``words`` that fits."""
     for head, tail in words:
         lines = [head, tail] if tail or tall else [head]
         if not tall:
@@ -262,7 +281,10 @@ def _label(number: int, op: str, fit: Layout, *, ascii_only: bool) -> Text:
 
 
 def shortened(text: str, width: int, *, ascii_only: bool = False) -> str:
-    """``text`` in at most ``width`` columns; its middle goes first, since parameters stand at the end."""
+    """Return ``text`` in at most ``width`` columns.
+
+    Its middle is cut first, since parameters stand at the end.
+    """
     if cell_len(text) <= width:
         return text
     if width <= 0:
@@ -285,13 +307,13 @@ def _heading(ops: Sequence[str], fit: Layout, *, ascii_only: bool) -> list[Text]
 
 
 def numbers(grid: Grid) -> str:
-    """What the numbers of cells are: ``numbers: test top-1 in %``."""
+    """Name the quantity that cells show, as in ``numbers: test top-1 in %``."""
     accuracy = "balanced accuracy" if grid.measure == "balanced" else "top-1"
     return f"numbers: test {accuracy}{'' if grid.is_linear else ' of rotation prediction'} in %"
 
 
 def legend(seen: View, fit: Layout, marks: dict[Place, str]) -> Text:
-    """What the marks that are to be seen mean, and the ends of the scale where cells show their place on it."""
+    """Explain the marks that are visible, and the ends of the scale if cells show their place on it."""
     spots = [*seen.cells.values(), *seen.references, *seen.further]
     said: list[tuple[str, str]] = []
     if fit.width < LEAST and any(spot.cell.n for spot in seen.cells.values()):

@@ -1,4 +1,4 @@
-"""What ``ablate status`` shows: the cells, what is at work, what failed, how fast it goes. Needs no torch."""
+"""The output of ``ablate status``: the cells, the trials at work, the failures and the speed. Needs no torch."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ablate.report.text.cells import MARKS, PLAIN, STYLES, View, coloured, draw,
 from ablate.sweep.again import completing
 from ablate.sweep.lease import STALE
 
-FEW = 5  # failures and further cells of a screen, which has little room
-LEAST_GRID = 6  # lines that the cells get at least
-QUIET = STALE / 2  # seconds after which a running trial's silence is marked; at STALE it is lost
+FEW = 5  # failures and further cells at most on a screen, which has little room
+LEAST_GRID = 6  # lines at least for the cells
+QUIET = STALE / 2  # seconds after which the silence of a running trial is marked; after STALE it counts as lost
 
 
 def print_status(status: Status, console: Console) -> None:
-    """Counts, cells, what has begun with its epoch, failures with reason and log, and what to do next."""
+    """Print counts, cells, begun trials with their epochs, failures with reason and log, and the next step."""
     for part in _parts(status, console, MOST, None):
         if isinstance(part, Text):
             say_text(console, part)
@@ -40,7 +40,12 @@ def print_status(status: Status, console: Console) -> None:
 def watch_status(directory: Path, console: Console, every: float) -> None:
     """Show the status again and again until the sweep has ended, or until Ctrl-C; the last one stays.
 
-    A line per change where there is no terminal.
+    Without a terminal, print a line per change.
+
+    Args:
+        directory: the sweep's directory.
+        console: the console to print to.
+        every: the seconds between two looks.
 
     Raises:
         UsageError: it is not a sweep's directory, or is one no longer.
@@ -56,13 +61,13 @@ def watch_status(directory: Path, console: Console, every: float) -> None:
                 if not status.is_over:
                     say_text(console, headline(status))
     except KeyboardInterrupt:
-        pass  # whoever watches changes nothing by leaving
+        pass  # ending the display does not change the sweep
     if status:
         print_status(status, console)
 
 
 def headline(status: Status) -> Text:
-    """How many trials are where, and the jobs that are queued."""
+    """Return the number of trials in each state, and the jobs in the queue."""
     pruned = sum(record.status == "pruned" for record in status.records.values())
     of_them = {"done": f" ({pruned} of them pruned)"} if pruned else {}
     counts = ", ".join(
@@ -79,7 +84,10 @@ def headline(status: Status) -> Text:
 
 
 def pace(status: Status, now: float) -> Text | None:
-    """``12.5 trials/h, about 40 min left``; None where neither is known. ``now`` is in unix seconds."""
+    """Return the speed and the time left, as in ``12.5 trials/h, about 40 min left``; None if neither is known.
+
+    ``now`` is in unix seconds.
+    """
     per_hour, left = trials_per_hour(status, now), seconds_left(status)
     told = [f"{per_hour:.3g} trials/h"] if per_hour and not status.is_complete else []
     told += [f"about {clock(left)} left"] if left else []
@@ -87,7 +95,7 @@ def pace(status: Status, now: float) -> Text | None:
 
 
 def _screen(status: Status, console: Console, every: float) -> Group:
-    """A status that fits the terminal: the cells get the room that the rest leaves them."""
+    """Return a status that fits the terminal; the cells get the lines that the other parts leave."""
     hint = f"as of {time.strftime('%H:%M:%S')}, every {every:g} s; Ctrl-C leaves, and changes nothing"
     below = 6 + min(len(_begun(status)), FEW + 1) + min(len(status.failed), FEW + 1) + 2 * bool(status.failed)
     height = max(LEAST_GRID, console.height - below)
@@ -116,14 +124,21 @@ def _parts(status: Status, console: Console, most: int, height: int | None) -> l
 
 
 def _some(sentences: Sequence[str], most: int, style: str) -> list[Text]:
-    """The first ``most``, and how many more there are."""
+    """Return the first ``most`` sentences, and the number of the others."""
     if len(sentences) <= most:
         return first_lines(sentences, style)
     return [*first_lines(sentences[:most], style), Text(f"... and {len(sentences) - most} more", style=style)]
 
 
 def cells(status: Status, console: Console, most: int, height: int | None) -> list[RenderableType]:
-    """The grid in at most ``height`` lines, if that is not None, then what has no place in it; nothing at the start."""
+    """Return the grid, then the cells that have no place in it; nothing at the start of a sweep.
+
+    Args:
+        status: the status of the sweep.
+        console: the console, whose width and colours count.
+        most: the highest number of further cells.
+        height: the highest number of lines of the grid; None for any number.
+    """
     if not status.records and not status.begun:
         return []
     ascii_only = console.options.ascii_only
@@ -137,7 +152,7 @@ def cells(status: Status, console: Console, most: int, height: int | None) -> li
 
 
 def _beside(seen: View, most: int, *, ascii_only: bool) -> list[Text]:
-    """Compositions beside the grid, the best first, and references: a line each."""
+    """Return a line for each composition beside the grid, the best first, and for each reference."""
     marks = PLAIN if ascii_only else MARKS
     spots = [*seen.further, *seen.references]
     lines = [Text(f"{spot.cell.label}: {one_line(spot, seen, marks)}") for spot in spots[:most]]
@@ -147,7 +162,10 @@ def _beside(seen: View, most: int, *, ascii_only: bool) -> list[Text]:
 
 
 def at_work(status: Status, most: int) -> Table:
-    """The trials that have begun, running ones first: epoch, loss, speed, who is at it, and the last sign of life."""
+    """Return a table of the trials that have begun, running ones first.
+
+    It shows epoch, loss, speed, host and job, and the last sign of life.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")  # within 80 columns
     for heading in ("trial", "seed", "state", "attempt", "epoch", "loss", "img/s", "host", "job", "last news"):
         table.add_column(heading, no_wrap=heading not in {"trial", "host"}, overflow="fold")
@@ -160,7 +178,7 @@ def at_work(status: Status, most: int) -> Table:
 
 
 def _begun(status: Status) -> list[Trial]:
-    """Trials that have begun and do not wait for others, running ones first."""
+    """Return the trials that have begun and do not wait for others, running ones first."""
     there = [trial for trial in status.at("running", "lost", "interrupted") if trial.id in status.begun]
     return sorted(there, key=lambda trial: status.places[trial.id] != "running")
 
@@ -188,6 +206,6 @@ def _row(status: Status, trial: Trial) -> list[Text | str]:
 
 
 def _state(state: str, reason: str) -> str:
-    """``pending (Resources)``: why a job waits, where Slurm says so."""
+    """Return the state of a job and, if Slurm gives it, the reason why it waits: ``pending (Resources)``."""
     waits = state == "PENDING" and reason not in {"", "None"}
     return f"{state.lower()} ({reason})" if waits else state.lower()

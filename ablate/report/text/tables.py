@@ -15,14 +15,14 @@ from ablate.report.stats.order import order, ordered
 
 
 def write_csv(grid: Grid, path: Path) -> None:
-    """One row per cell, row average, further composition and reference.
+    """Write one row per cell, row average, further composition and reference.
 
     Columns: ``kind`` (cell, average, composition, reference), ``first``, ``second``, ``label``, ``status``, ``n``,
     ``flags``, ``contender`` (1: cannot be told from the best by validation accuracy), ``half_width`` (half the 95 %
-    interval of the grid's metric, by the two-way model), ``acts`` (of a row average: the share of images on which its
-    op acts), mean and standard deviation of every metric (fractions), and
-    ``seeds``: ``seed=value`` pairs of the grid's metric, ``linear_top1``, where balanced accuracy chooses
-    ``linear_balanced_accuracy``, without labels ``rotation_top1``. The majority class was not trained and has no seeds.
+    interval of the grid's metric, by the two-way model), ``acts`` (for a row average: the share of images on which its
+    op acts), mean and standard deviation of every metric (fractions), and ``seeds``: ``seed=value`` pairs of the grid's
+    metric. That is ``linear_top1``, ``linear_balanced_accuracy`` if balanced accuracy is used to choose, or
+    ``rotation_top1`` without labels. The majority class was not trained and has no seeds.
     """
     metrics = grid.metrics
     planned = [(place, cell) for place, cell in grid.cells.items() if cell.status != "left out"]
@@ -57,7 +57,7 @@ SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
 
 
 def write_tex(grid: Grid, path: Path) -> None:
-    """The matrix in percent, mean ± standard deviation, with the row averages and n; ``*``: seeds are missing.
+    """Write the matrix in percent, mean ± standard deviation, with the row averages and n; ``*``: seeds are missing.
 
     Needs ``booktabs``.
     """
@@ -75,7 +75,7 @@ def write_tex(grid: Grid, path: Path) -> None:
         variable_end_string=">>",
         trim_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # the filter below is TeX's
+        autoescape=False,  # the filter below escapes for TeX
     )
     environment.filters["tex"] = lambda text: "".join(SPECIAL.get(character, character) for character in text)
     write_atomically(path, environment.from_string(TEX).render(grid=grid, cell=_tex, average=average, seeds=seeds))
@@ -94,7 +94,10 @@ def _row(kind: str, first: str, second: str, cell: Cell, metrics: tuple[str, ...
 
 
 def _add_noise(rows: list[dict[str, Any]], grid: Grid) -> None:
-    """Which compositions cannot be told from the best, and the intervals of their means, where seeds tell."""
+    """Mark the compositions that cannot be told from the best, and add the intervals of the means.
+
+    Both are left out if the noise is unknown.
+    """
     chosen, shown = order(grid).model, ordered(grid.with_results, grid.metric).model
     for row in rows:
         if row["kind"] == "average":

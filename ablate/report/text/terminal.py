@@ -15,16 +15,16 @@ from ablate.report.stats.summary import percent
 from ablate.report.text.cells import shortened
 
 ROW_LABEL = 16  # columns at most
-LEAST_LABEL, LEAST_CELL = 4, 6  # columns of a row's label and of a number, below which nothing can be read
-LISTED = 20  # compositions of a ranking
+LEAST_LABEL, LEAST_CELL = 4, 6  # columns of a row's label and of a number, below which they are unreadable
+LISTED = 20  # compositions at most in a ranking
 MARKS = {"failed": "failed", "missing": "-", "not judged": "n/a", "left out": "", "pruned": "pruned"}
 
 
 def render(grid: Grid, console: Console) -> None:
-    """Print means in percent, coloured as the figure is, with row averages, deviations where known, and references.
+    """Print means in percent, coloured like the figure, with row averages, deviations if known, and references.
 
-    With compositions beside the grid, the best of all are listed below it, ranked by validation accuracy; so they are
-    where the grid is too wide for the terminal.
+    If there are compositions beside the grid, or the grid is too wide for the terminal, the best of all are listed
+    below it, ranked by validation accuracy.
     """
     fits = LEAST_LABEL + LEAST_CELL * (len(grid.ops) + 1) <= console.width
     if grid.ops and fits:
@@ -60,7 +60,7 @@ def _matrix(grid: Grid, width: int) -> Table:
     label = max(LEAST_LABEL, min(ROW_LABEL, width - LEAST_CELL * columns))
     table.add_column("first \\ second", no_wrap=True, overflow="ellipsis", max_width=label)
     width = max(LEAST_CELL, min(14, (width - label) // columns))
-    names = [shortened(op, min(label, width - 1)) for op in grid.ops]  # a row is called what its column is
+    names = [shortened(op, min(label, width - 1)) for op in grid.ops]  # rows and columns have the same names
     for name in (*names, shortened("average", width - 1)):
         table.add_column(Text(name), justify="center", no_wrap=True, min_width=width, max_width=width)
     colours = scale(grid)
