@@ -1,1 +1,1 @@
-"""What seeds say of cells: the two-way model, its variances, Dunnett's value. Knows neither records nor reports."""
+"""Inference about cells from seeds: the two-way model, its variances, Dunnett's value. Knows no records or reports."""

@@ -8,11 +8,14 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 Values = Mapping[str, Mapping[int, float]]
-"""By label, the value of every seed."""
+"""The value of every seed, by label."""
 
 
 def connected(values: Values) -> list[list[str]]:
-    """The labels in groups that share seeds, directly or through others; in their order."""
+    """Group the labels that share seeds, directly or through others.
+
+    Groups and labels keep their order.
+    """
     groups: list[tuple[set[int], list[str]]] = []
     for label, known in values.items():
         touching = [group for group in groups if not group[0].isdisjoint(known)]
@@ -28,23 +31,26 @@ def connected(values: Values) -> list[list[str]]:
 
 
 def largest(values: Values) -> list[str]:
-    """Of the groups of :func:`connected`, the one with most labels, then that with most values; empty without any."""
+    """Return the group of :func:`connected` with the most labels, or nothing without any values.
+
+    Of several such groups it is the one with the most values.
+    """
     groups = connected({label: known for label, known in values.items() if known})
     return max(groups, key=lambda group: (len(group), sum(len(values[label]) for label in group)), default=[])
 
 
 def paired_mean(a: Mapping[int, float], b: Mapping[int, float]) -> float | None:
-    """The mean of ``a`` minus ``b`` over the seeds that both have; None where they share none."""
+    """Return the mean of ``a`` minus ``b`` over the seeds that both have, or None if they share none."""
     shared = a.keys() & b.keys()
     return statistics.fmean(a[seed] - b[seed] for seed in sorted(shared)) if shared else None
 
 
 def adjusted(values: Values) -> dict[str, float]:
-    """Means over seeds of a connected group, adjusted for the seeds that a label lacks.
+    """Return the means over seeds of a connected group, adjusted for the seeds that a label lacks.
 
-    Least squares of ``value = label + seed``, the seeds' effects summing to 0 over the seeds: a label that has every
-    seed keeps its plain mean, and each other gets what it would have had with every seed. They are the means of
-    :func:`ablate.inference.model.estimate`.
+    The means are the least-squares solution of ``value = label + seed``, in which the effects of the seeds sum to 0
+    over the seeds. A label that has every seed keeps its plain mean, and any other gets the mean it would have with
+    every seed. They are the means of :func:`ablate.inference.model.estimate`.
     """
     if _complete(values.values()):
         return {label: statistics.fmean(known.values()) for label, known in values.items()}
@@ -55,7 +61,7 @@ def adjusted(values: Values) -> dict[str, float]:
     share = has / n[:, None]
     # Labels are eliminated first (their block is diagonal), which leaves one equation per seed.
     equations = np.diag(has.sum(axis=0).astype(float)) - has.T @ share
-    # Of all solutions, which differ by a constant, the pseudoinverse gives the one that sums to 0.
+    # The solutions differ by a constant; the pseudoinverse gives the one that sums to 0.
     effects = np.linalg.pinv(equations, hermitian=True) @ (np.nansum(y, axis=0) - has.T @ means)
     return dict(zip(values, (means - share @ effects).tolist(), strict=True))
 

@@ -1,4 +1,4 @@
-"""Dunnett's one-sided value: many treatments, each compared with one control."""
+"""Dunnett's one-sided value for many treatments, each compared with one control."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Array = NDArray[np.float64]
 
 @lru_cache
 def dunnett(comparisons: int, df: float) -> float:
-    """The 95 % value for ``comparisons`` treatments with one control, equal sizes, ``df`` degrees of freedom.
+    """Return the 95 % value for ``comparisons`` treatments with one control, for equal sizes.
 
-    P(all T_i <= d) for T_i = (Z_i - Z_0) / (sqrt(2) S) is, given Z_0 and S, a power of a normal probability; both are
-    integrated by quadrature.
+    ``df`` are the degrees of freedom. P(all T_i <= d) for T_i = (Z_i - Z_0) / (sqrt(2) S) is, given Z_0 and S, a power
+    of a normal probability; both are integrated by quadrature.
     """
     z, wz = np.polynomial.hermite_e.hermegauss(64)
     s, ws = _chi(df)
@@ -35,7 +35,10 @@ def dunnett(comparisons: int, df: float) -> float:
 
 
 def dunnetts(comparisons: int, df: Array) -> Array:
-    """:func:`dunnett` for every entry of ``df`` (at least 1): its logarithm, interpolated over 1 / df, within 1 %."""
+    """Return :func:`dunnett` for every entry of ``df`` (at least 1), within 1 %.
+
+    Its logarithm is interpolated over 1 / df.
+    """
     inverse, logarithm = _table(comparisons)
     return np.asarray(np.exp(np.interp(1 / df, inverse, logarithm)))
 
@@ -47,7 +50,7 @@ def _table(comparisons: int) -> tuple[Array, Array]:
 
 
 def _chi(df: float) -> tuple[Array, Array]:
-    """Points and weights for S = sqrt(chi squared / df): the midpoints of 500 equal parts of its range."""
+    """Return points and weights for S = sqrt(chi squared / df): the midpoints of 500 equal parts of its range."""
     width = 12 / math.sqrt(2 * df)
     s = np.linspace(max(1e-4, 1 - width), 1 + width, 501)
     s = (s[1:] + s[:-1]) / 2

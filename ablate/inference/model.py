@@ -1,9 +1,9 @@
-"""The two-way model of cells that share their seeds: what a cell's mean is worth.
+"""The two-way model of cells that share their seeds, which gives the uncertainty of a cell's mean.
 
-``y[cell, seed] = mu + cell + seed + noise``, fitted by least squares. What a seed does to every cell alike (its
-weights, its image order) is the seed's effect and not noise. Every cell has its own variance of the noise, moderated
-by all others' (:mod:`ablate.inference.variances`). Everything that is said is conditional on the data set and its
-split.
+``y[cell, seed] = mu + cell + seed + noise``, fitted by least squares. Anything that a seed does to every cell alike
+(its weights, its image order) is the seed's effect and not noise. Every cell has its own variance of the noise,
+moderated by those of all others (:mod:`ablate.inference.variances`). All results are conditional on the data set and
+its split.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ from ablate.inference.variances import moderated
 
 POWER = 0.8
 MOST_SEEDS = 1000
-DRAWS, MOST_DRAWN = 4_000, 2_000_000  # of all means, and numbers drawn at most: fewer draws of many cells
-LEAST = 0.5  # degrees of freedom that a variance of a cell's own takes
-EQUAL = 1e-9  # accuracies closer than this are one number
+DRAWS, MOST_DRAWN = 4_000, 2_000_000  # draws of all means, and numbers drawn at most: many cells get fewer draws
+LEAST = 0.5  # degrees of freedom that a cell needs for a variance of its own
+EQUAL = 1e-9  # accuracies closer than this count as equal
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference over ``n`` seeds with its 95 % interval; no interval below two seeds. Fractions."""
+    """A mean difference over ``n`` seeds with its 95 % interval, as fractions.
+
+    There is no interval with fewer than two seeds.
+    """
 
     mean: float
     low: float | None
@@ -39,10 +42,10 @@ class Difference:
     how: str = "paired by seed"
 
     def bounds(self, most: float = 1.0) -> tuple[float, float] | None:
-        """The interval, cut at ``most`` to both sides: accuracies do not differ by more than 1.
+        """Return the interval, cut at ``most`` on both sides, since accuracies do not differ by more than 1.
 
-        None where there is none: with one seed, where nothing varies over seeds, and where seeds are so few that it
-        would hold all that is possible.
+        Return None if there is no interval: with one seed, if nothing varies over seeds, and with so few seeds that the
+        interval would hold all possible values.
         """
         if self.low is None or self.high is None or self.is_constant or (self.low <= -most and self.high >= most):
             return None
@@ -50,7 +53,7 @@ class Difference:
 
     @property
     def is_constant(self) -> bool:
-        """Whether it is the same with every seed, of which there are several: that does not make it certain."""
+        """True if it is the same with every seed, of which there are several; that does not make it certain."""
         return self.low is not None and self.high is not None and self.high - self.low < EQUAL
 
     def __str__(self) -> str:
@@ -66,11 +69,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Model:
-    """The fit over ``labels``: ``means`` [cells], adjusted for seeds that a cell lacks, and what they vary with.
+    """The fit over ``labels``: ``means`` [cells], adjusted for seeds that a cell lacks, and their variances.
 
     ``variances`` [cells] are those of a single trial's noise, moderated, with ``freedom`` [cells] degrees of freedom;
-    ``covariance`` [cells, cells] is of the means; ``n`` [cells] counts seeds. ``sigma ** 2`` is the noise's variance
-    over all cells, with ``df`` degrees of freedom. ``residuals`` and ``fitted`` are [observations].
+    ``covariance`` [cells, cells] is that of the means; ``n`` [cells] counts seeds. ``sigma ** 2`` is the noise's
+    variance over all cells, with ``df`` degrees of freedom. ``residuals`` and ``fitted`` are [observations].
     """
 
     labels: tuple[str, ...]
@@ -86,19 +89,19 @@ class Model:
 
     @cached_property
     def place(self) -> dict[str, int]:
-        """Where a label stands."""
+        """The position of each label."""
         return {label: number for number, label in enumerate(self.labels)}
 
     def half_width(self, label: str) -> float:
-        """Half of the 95 % interval of a cell's mean, the seeds being the ones they are."""
+        """Return half of the 95 % interval of a cell's mean, conditional on the seeds that were used."""
         i = self.place[label]
         return _t(self.freedom[i]) * math.sqrt(self.variances[i] / self.n[i])
 
     def contrast(self, weights: Mapping[str, float]) -> Difference:
-        """``sum(weight * mean)`` with its 95 % interval; the weights sum to 0, so that seeds cancel.
+        """Return ``sum(weight * mean)`` with its 95 % interval; the weights sum to 0, so that seeds cancel.
 
         The degrees of freedom are the harmonic mean of the cells', weighted by their share of the variance. That is
-        less than Satterthwaite's, whose intervals are too narrow where cells share an estimated prior (simulated).
+        less than Satterthwaite's, whose intervals are too narrow if cells share an estimated prior (simulated).
         """
         w = self._weights(weights)
         shares = w**2 * self._own
@@ -106,10 +109,10 @@ class Model:
         return self._interval(w, _t(freedom), "two-way model")
 
     def contrasts(self, several: Sequence[Mapping[str, float]]) -> list[Difference]:
-        """As :meth:`contrast`, with intervals that hold all true values at once in 95 % of sweeps.
+        """Return several contrasts, with intervals that hold all true values at once in 95 % of sweeps.
 
-        Half their width is a multiple of each standard error, the same for all: the 95 % point of the largest
-        studentised deviation, simulated from the fitted model.
+        See :meth:`contrast` for a single one. Half the width of an interval is a multiple of its standard error, the
+        same for all: the 95 % point of the largest studentised deviation, simulated from the fitted model.
         """
         if not several:
             return []
@@ -119,16 +122,16 @@ class Model:
         return [self._interval(row, multiple, "two-way model, jointly") for row in w]
 
     def difference(self, a: str, b: str) -> Difference:
-        """``a`` minus ``b``."""
+        """Return the difference ``a`` minus ``b``."""
         return self.contrast({a: 1.0, b: -1.0})
 
     @cached_property
     def contenders(self) -> tuple[str, ...]:
-        """The cells that cannot be told from the best: Hsu's multiple comparisons with the best, 95 %; best first.
+        """The cells that cannot be told from the best by Hsu's multiple comparisons with the best (95 %), best first.
 
         A cell is one of them unless it lies below another by more than the one-sided Dunnett value times the standard
         error of their difference (J. C. Hsu, Multiple Comparisons, 1996, section 4.1). The value is the one for equal
-        variances of the means, with the degrees of freedom of the one of both that has fewer.
+        variances of the means, with the degrees of freedom of whichever of the two cells has fewer.
         """
         own = np.diag(self.covariance)
         errors = np.sqrt(np.maximum(own[:, None] + own[None] - 2 * self.covariance, 0.0))
@@ -139,9 +142,9 @@ class Model:
 
     @cached_property
     def p_best(self) -> dict[str, float]:
-        """The probability of every cell that it is the best: of its true mean to be the highest. They sum to 1.
+        """The probability that each cell is the best, which means that its true mean is the highest. They sum to 1.
 
-        Simulated from :attr:`believed`. Cells that are not among the contenders have 0.
+        They are simulated from :attr:`believed`. Cells that are not among the contenders have 0.
         """
         means, spread = self.believed
         among = [self.place[label] for label in self.contenders]
@@ -155,12 +158,13 @@ class Model:
 
     @cached_property
     def believed(self) -> tuple[Array, Array]:
-        """What the contenders' true means are taken to be, shrunk for having been selected: mean and spread of each.
+        """The estimates of the contenders' true means, shrunk since they were selected: mean and spread of each.
 
-        Empirical Bayes: their true means are draws from one normal distribution, whose mean is theirs and whose
-        variance is what theirs is beyond their noise. Of k contenders at most (k - 1) / (k + 1) of a difference is
-        taken away: that is its posterior mean under the prior 1 / (noise + variance) where no variance is seen, since
-        a few means that lie close together do not show that they are equal. In the order of :attr:`contenders`.
+        The method is empirical Bayes. The true means are draws from one normal distribution. Its mean is the mean of
+        the contenders' means, and its variance is their variance beyond the noise. At most the fraction (k - 1) / (k +
+        1) of a difference between k contenders is taken away. That is its posterior mean under the prior 1 / (noise +
+        variance) if no variance is seen, since a few means that lie close together do not show that they are equal. The
+        order is that of :attr:`contenders`.
         """
         among = [self.place[label] for label in self.contenders]
         seen, noise = self.means[among], np.diag(self.covariance)[among]
@@ -172,11 +176,11 @@ class Model:
         return seen.mean() + kept * (seen - seen.mean()), np.sqrt(kept * noise)
 
     def seeds_to_separate(self, a: str, b: str) -> int | None:
-        """Seeds with which two contenders are told apart, by :attr:`contenders`' own rule, in four of five sweeps.
+        """Return the seeds needed to tell two contenders apart in four of five sweeps, or None.
 
-        The four of five are over the noise and over what the difference may truly be, by :attr:`believed`: the
-        difference that is seen is that of cells which were selected for being the best, and too large on average.
-        None beyond a thousand seeds, and for cells that are no contenders.
+        The rule is that of :attr:`contenders`. The four of five are over the noise and over the possible true
+        differences, by :attr:`believed`. The observed difference is too large on average, since the cells were selected
+        as the best. Return None if more than a thousand seeds are needed, and for cells that are no contenders.
         """
         if not {a, b} <= set(self.contenders):
             return None
@@ -196,16 +200,16 @@ class Model:
 
     @property
     def spread_p(self) -> float:
-        """The p value of Breusch and Pagan's test (Koenker's form) that the noise changes with the fitted accuracy."""
+        """The p value of Breusch and Pagan's test (Koenker's form) for noise that changes with the fitted accuracy."""
         squares = self.residuals**2
         if self.sigma < EQUAL or np.ptp(self.fitted) < EQUAL or np.ptp(squares) < EQUAL * squares.max():
-            return 1.0  # nothing that could change; of two cells with two seeds all residuals are equally large
+            return 1.0  # nothing can change; for two cells with two seeds all residuals are equally large
         r = float(np.corrcoef(squares, self.fitted)[0, 1])
         return float(chdtrc(1, len(squares) * r**2))
 
     @cached_property
     def _own(self) -> Array:
-        """The part of each mean's variance that is its cell's own noise, [cells]; with all seeds, the whole."""
+        """The part of each mean's variance that is its cell's own noise, [cells]; with all seeds the whole variance."""
         return np.asarray(self.variances / np.array(self.n))
 
     @cached_property
@@ -233,9 +237,9 @@ class Model:
 
 
 def estimate(values: Mapping[str, Mapping[int, float]]) -> Model | None:
-    """The model of ``values[cell][seed]``; cells without values are left out.
+    """Fit the model to ``values[cell][seed]``; cells without values are left out.
 
-    None where it cannot say anything: fewer than two cells, fewer than two seeds, or cells that share no seeds.
+    Return None if the data are too few: fewer than two cells, fewer than two seeds, or cells that share no seeds.
     """
     labels = tuple(label for label, known in values.items() if known)
     seeds = sorted({seed for known in values.values() for seed in known})
@@ -258,7 +262,7 @@ def estimate(values: Mapping[str, Mapping[int, float]]) -> Model | None:
     fitted = means[:, None] + seed[None]
     residuals = np.where(has, y - fitted, 0.0)
     sigma = math.sqrt(float((residuals**2).sum()) / df)
-    # What the fit leaves of each observation's variance, summed over a cell: (seeds - 1)(1 - 1 / cells) without holes.
+    # ``left`` sums the part of each variance that the fit leaves: (seeds - 1)(1 - 1 / cells) if no value is missing.
     used = 1 / n[:, None] + np.diag(inverse)[None] - 2 * by_seed + (by_seed * per_cell).sum(axis=1)[:, None]
     left = np.where(has, np.maximum(1 - used, 0.0), 0.0).sum(axis=1)
     freedom = np.minimum(n - 1, left * len(labels) / (len(labels) - 1))
@@ -272,5 +276,5 @@ def estimate(values: Mapping[str, Mapping[int, float]]) -> Model | None:
 
 
 def _t(df: float) -> float:
-    """Student's 95 % value, two-sided."""
+    """Return Student's two-sided 95 % value."""
     return float(stdtrit(df, (1 + CONFIDENCE) / 2))

@@ -1,10 +1,11 @@
-"""Moderated variances: each cell's own noise, drawn towards that of all cells as far as these are alike.
+"""Moderated variances: each cell's own noise, drawn towards that of all cells in so far as these are alike.
 
-As limma does for genes (Smyth 2004, "Linear models and empirical Bayes methods"): the cells' true variances are taken
-as draws from a scaled inverse chi-squared distribution of ``d0`` degrees of freedom about ``s0 ** 2``, which is fitted
-to the sample variances; where these differ no more than chance has it ``d0`` is infinite. One cell in ten may be an
-exception, louder than the others, as in limma's robust form (Phipson et al. 2016): its distribution has one degree of
-freedom, which leaves it nearly its own variance. A cell's prior is the mixture of both that its variance makes likely.
+The method is that of limma for genes (Smyth 2004, "Linear models and empirical Bayes methods"). The cells' true
+variances are taken as draws from a scaled inverse chi-squared distribution about ``s0 ** 2`` with ``d0`` degrees of
+freedom, which is fitted to the sample variances. If these differ no more than by chance, ``d0`` is infinite. One cell
+in ten may be an exception, louder than the others, as in limma's robust form (Phipson et al. 2016). Its distribution
+has one degree of freedom, so that the cell nearly keeps its own variance. The prior of a cell is the mixture of both
+that its variance makes likely.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln, digamma, gammaln, polygamma
 
-EXCEPTIONS = 0.1  # of the cells, before their variances are seen
-ROUNDS = 20  # in which exceptions and prior settle: far more than it takes
-SMALLEST = 1e-5  # a variance, of the mean one: what is smaller comes of equal values, whose logarithm says nothing
+EXCEPTIONS = 0.1  # the fraction of exceptions among the cells, before their variances are seen
+ROUNDS = 20  # rounds in which exceptions and prior settle: far more than are needed
+SMALLEST = 1e-5  # the least variance, as a fraction of the mean one: equal values give smaller, meaningless ones
 Array = NDArray[np.float64]
 
 
 def moderated(variances: Array, df: Array, pooled: float) -> tuple[Array, Array]:
-    """Moderated variances and their degrees of freedom, both [cells].
+    """Return moderated variances and their degrees of freedom, both [cells].
 
-    ``variances`` [cells] have ``df`` [cells] degrees of freedom, and are not looked at where that is 0; together they
-    have ``pooled``, which no cell's can exceed.
+    Args:
+        variances: the sample variances, [cells].
+        df: their degrees of freedom, [cells]; a variance with 0 of them is ignored.
+        pooled: the degrees of freedom of all variances together, which no cell's can exceed.
     """
     seen = df > 0
     if not seen.any() or not variances[seen].any():
@@ -39,14 +42,14 @@ def moderated(variances: Array, df: Array, pooled: float) -> tuple[Array, Array]
     exceptional = np.full(len(df), EXCEPTIONS)
     exceptional[seen] = odd
     rarity = (1 - exceptional) / d0 + exceptional  # one over the prior's degrees of freedom
-    weight = df * rarity  # what a cell's own variance weighs against the prior's
+    weight = df * rarity  # the weight of a cell's own variance against the prior's
     known = np.where(seen, variances, 0.0)
     with np.errstate(divide="ignore"):
         return (s0 + weight * known) / (1 + weight), np.minimum(1 / rarity + df, pooled)
 
 
 def _prior(variances: Array, df: Array, weights: Array) -> tuple[float, float]:
-    """``d0`` and ``s0 ** 2``, by the mean and variance of the logarithms of the sample variances."""
+    """Estimate ``d0`` and ``s0 ** 2`` from the mean and variance of the logarithms of the sample variances."""
     total = float(weights.sum())
     logs = np.log(variances) - digamma(df / 2) + np.log(df / 2)
     mean = float(weights @ logs) / total
@@ -59,13 +62,16 @@ def _prior(variances: Array, df: Array, weights: Array) -> tuple[float, float]:
 
 
 def _odds(ratios: Array, df: Array, d0: float) -> Array:
-    """The probability of an exception, given a variance as a multiple of the prior's."""
+    """Return the probability of an exception, given a variance as a multiple of the prior's."""
     odd, usual = EXCEPTIONS * np.exp(_log_density(ratios, df, 1.0)), _log_density(ratios, df, d0)
     return np.asarray(odd / (odd + (1 - EXCEPTIONS) * np.exp(usual)))
 
 
 def _log_density(ratios: Array, df: Array, d0: float) -> Array:
-    """Of F with ``df`` and ``d0`` degrees of freedom; with infinite ``d0``, of chi squared over ``df``."""
+    """Return the log density of F with ``df`` and ``d0`` degrees of freedom.
+
+    With infinite ``d0`` it is that of chi squared over ``df``.
+    """
     half = df / 2
     if math.isinf(d0):
         return np.asarray(half * np.log(half) - gammaln(half) + (half - 1) * np.log(ratios) - half * ratios)
@@ -74,7 +80,7 @@ def _log_density(ratios: Array, df: Array, d0: float) -> Array:
 
 
 def _inverse_trigamma(value: float) -> float:
-    """Newton's method on one over trigamma, which is nearly straight (Smyth 2004, appendix)."""
+    """Invert trigamma by Newton's method on one over trigamma, which is nearly straight (Smyth 2004, appendix)."""
     y = 0.5 + 1 / value
     for _ in range(50):
         now = float(polygamma(1, y))

@@ -1,1 +1,1 @@
-"""Searching compositions with Optuna: the space, what to try next, and running it round by round."""
+"""Search for compositions with Optuna: the space, the next proposals, and the run in rounds."""

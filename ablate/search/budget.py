@@ -1,4 +1,4 @@
-"""How much a search may spend, and what it has spent, counted from its records."""
+"""The budget of a search, and the part that is spent, counted from its records."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Unit = Literal["trials", "h", "gpuh"]
 
 @dataclass(frozen=True)
 class Budget:
-    """``amount`` trials, hours in which trials ran, or GPU hours; references count in neither."""
+    """A limit of ``amount`` trials, hours in which trials ran, or GPU hours; references do not count."""
 
     amount: float
     unit: Unit
 
     @classmethod
     def parse(cls, text: str, device: str) -> Budget:
-        """``40`` (trials), ``3h`` or ``3gpuh``.
+        """Parse ``40`` (trials), ``3h`` or ``3gpuh``.
 
         Raises:
-            UsageError: another form, nothing, or GPU hours of trials on CPUs.
+            UsageError: the text has another form, the amount is 0, or it is GPU hours for trials on CPUs.
         """
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(h|gpuh)?", text.strip())
         if not match or not float(match[1]) or (not match[2] and "." in match[1]):
@@ -37,7 +37,7 @@ class Budget:
         return cls(float(match[1]), unit)
 
     def spent(self, records: Iterable[TrialResult]) -> float:
-        """What ``records`` took, in the budget's unit."""
+        """Return the cost of ``records`` in the budget's unit."""
         if self.unit == "trials":
             return float(sum(1 for _ in records))
         if self.unit == "gpuh":
@@ -50,7 +50,7 @@ class Budget:
 
 
 def _at_work(records: Iterable[TrialResult]) -> float:
-    """Seconds in which at least one of the trials ran: nights in which a search lay still are not counted."""
+    """Return the seconds in which at least one of the trials ran, without the pauses of the search."""
     spans = []
     for record in records:
         if record.when:

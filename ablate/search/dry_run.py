@@ -1,4 +1,4 @@
-"""What ``ablate search --dry-run`` says before anything runs: the space, what comes next, what the budget is worth."""
+"""The output of ``ablate search --dry-run``: the space, the next batch, and the reach of the budget."""
 
 from __future__ import annotations
 
@@ -28,7 +28,17 @@ def show_search(
     cache: Path,
     console: Console,
 ) -> None:
-    """Print it; write nothing. ``devices``: one per worker, to measure on; none where that is not on this machine."""
+    """Print the plan of the search, and write nothing.
+
+    Args:
+        directory: the search directory.
+        experiment: the plan.
+        budget: the budget.
+        defaults: op parameters that labels leave out.
+        devices: the devices to measure on, one per worker; none if they are not on this machine.
+        cache: the cache directory.
+        console: the console to print to.
+    """
     whole = merge_with_existing(directory, experiment)
     sweep = read_sweep(directory) if whole.compositions else None
     missing = survey(directory, sweep.trials, prunes=bool(whole.prune)).missing if sweep else []

@@ -1,7 +1,7 @@
-"""What a search tries next: asked of an Optuna study that is made anew, from the records, for every batch.
+"""The next batch of a search, asked of an Optuna study that is built anew from the records for every batch.
 
-So nothing is left running in a study by a killed worker, no two workers propose one point, and what is proposed follows
-from the results alone: not from who was fast, nor from how often the search was interrupted.
+A killed worker therefore leaves no running trial in a study, and no two workers propose the same point. The proposals
+depend on the results alone, not on which trials were faster or how often the search was interrupted.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 
 Defaults = Mapping[str, Mapping[str, Any]]
 PATIENCE = (
-    20  # draws in a row that are known already, after which TPE, which insists on what is good, gives way to chance
+    20  # draws in a row of points that are known, after which random draws replace TPE, which repeats the good ones
 )
-TRIES = 3000  # after which the space counts as exhausted
-STARTUP = 8  # results that TPE needs to have something to learn from; until then compositions are drawn at random
+TRIES = 3000  # draws in vain after which the space counts as exhausted
+STARTUP = 8  # results that TPE needs to learn from; until then compositions are drawn at random
 TPE: Mapping[str, Any] = {
-    "n_startup_trials": 0,  # the start is ours
+    "n_startup_trials": 0,  # this module draws the first points itself
     "n_ei_candidates": 24,
     "multivariate": False,  # True by default from Optuna 5.0 on
     "group": False,
     "constant_liar": True,
 }
-"""All that Optuna lets us choose, so that no other default of another version changes what is proposed.
+"""Every option of Optuna's TPE, so that the defaults of another version do not change the proposals.
 
-What it deprecates is left out (the prior's weight, ``gamma``, ``weights``): from 4.0 to 5.0 it has stayed the same.
+Deprecated options are left out (the prior's weight, ``gamma``, ``weights``): from 4.0 to 5.0 they stayed the same.
 """
 
 
 @dataclass(frozen=True)
 class Known:
-    """What became of a composition: its validation accuracy; where it was pruned, kNN by epoch; else it failed."""
+    """The result of a composition: its validation accuracy, or kNN by epoch if it was pruned; else it failed."""
 
     composition: NamedComposition
     value: float | None = None
@@ -49,12 +49,12 @@ class Known:
 
 
 def propose(search: Search, known: Sequence[Known], defaults: Defaults) -> list[NamedComposition]:
-    """The next batch, none of them known: at most ``search.batch``, fewer when the space is exhausted.
+    """Return the next batch of unknown compositions: at most ``search.batch``, fewer when the space is exhausted.
 
     Args:
         search: the space and the sampler.
-        known: what was proposed before, in that order. TPE ranks what was pruned behind what was not, by how far it
-            came and how good it was there.
+        known: the compositions proposed before, in that order. TPE ranks pruned ones behind the others, by how far they
+            came and how good they were there.
         defaults: op parameters that labels leave out.
     """
     import optuna
@@ -70,7 +70,7 @@ def propose(search: Search, known: Sequence[Known], defaults: Defaults) -> list[
 
 
 def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
-    """Seeded for this batch alone: the same seed again would draw the same points again."""
+    """Return a sampler seeded for this batch alone, since the same seed would draw the same points again."""
     import optuna
 
     seed = derive_seed(search.seed, "search", number) % 2**32
@@ -94,7 +94,10 @@ def _trial(search: Search, known: Known) -> optuna.trial.FrozenTrial:
 
 
 def _new(study: optuna.Study, search: Search, known: Sequence[Known], defaults: Defaults) -> Iterator[NamedComposition]:
-    """Points that are not ``known``; they stay running in the study, so that TPE looks elsewhere for the next."""
+    """Yield points that are not ``known``.
+
+    They stay running in the study, so that TPE looks elsewhere for the next one.
+    """
     from optuna.trial import TrialState
 
     chosen, by_chance = study.sampler, _sampler(search.replace(sampler="random"), len(known))
@@ -120,9 +123,10 @@ def _new(study: optuna.Study, search: Search, known: Sequence[Known], defaults: 
 
 
 def at_random(search: Search, generator: random.Random) -> dict[str, Any]:
-    """``length`` and ops of a composition of different ops, each composition of the space equally likely.
+    """Draw ``length`` and ops of a composition of different ops, each composition of the space being equally likely.
 
-    A length drawn uniformly would make single ops most of all draws: of 49 compositions of one or two of seven ops, 7.
+    If the length were drawn uniformly, single ops would be drawn too often: they are 7 of the 49 compositions of one or
+    two of seven ops.
     """
     labels = [op.label for op in search.ops]
     lengths = range(1, search.max_length + 1)
@@ -132,7 +136,7 @@ def at_random(search: Search, generator: random.Random) -> dict[str, Any]:
 
 
 def _draw(trial: optuna.Trial, search: Search, defaults: Defaults) -> NamedComposition:
-    """A composition; an op that is drawn again for a later place is left out there."""
+    """Return a composition; an op that is drawn again for a later place is left out there."""
     by_label = {op.label: op for op in search.ops}
     length = trial.suggest_int("length", 1, search.max_length)
     labels = [trial.suggest_categorical(f"op{place}", list(by_label)) for place in range(1, length + 1)]

@@ -1,4 +1,4 @@
-"""A search, batch by batch: propose, train, look, until the budget is spent. The same command again goes on."""
+"""Run a search batch by batch: propose, train, look, until the budget is spent. The same command continues it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ablate.sweep.record import TrialResult
 from ablate.sweep.survey import survey
 
 Train = Callable[[SweepPlan], int]
-"""Runs all that an experiment lacks, and returns an exit code: ``ablate grid``'s own way, here or on a cluster."""
+"""A function that runs all missing trials like ``ablate grid``, here or on a cluster, and returns an exit code."""
 
 
 def run_search(
@@ -34,8 +34,19 @@ def run_search(
 ) -> int:
     """Search in ``directory`` until ``budget`` is spent.
 
-    Returns the exit code: 0, 1 where trials failed or are stuck, 130 after Ctrl-C. A batch is a barrier: what is
-    proposed next follows from whole batches alone, whatever the number of workers.
+    A batch is a barrier: the next proposals depend on whole batches alone, whatever the number of workers.
+
+    Args:
+        directory: the search directory.
+        experiment: the plan.
+        budget: the budget.
+        defaults: op parameters that labels leave out.
+        train: the function that runs all missing trials.
+        after_batch: the function to call after every batch.
+        console: the console to print to.
+
+    Returns:
+        The exit code: 0, 1 if trials failed or are stuck, 130 after Ctrl-C.
     """
     while True:
         whole = merge_with_existing(directory, experiment)
@@ -47,7 +58,7 @@ def run_search(
             sweep = read_sweep(directory)
             after_batch(sweep)
             if survey(directory, sweep.trials).missing:
-                return 1  # stopped, and said why
+                return 1  # the training stopped and has given the reason
         batch = next_batch(whole, sweep, budget, defaults, console)
         if not batch:
             return 1 if sweep and sweep.failed else 0
@@ -56,7 +67,7 @@ def run_search(
 
 
 def _proposed_here(search: Search | None) -> Search | None:
-    """``search``, with the version of Optuna that has just proposed a batch of it."""
+    """Return ``search`` with the version of Optuna that has just proposed a batch of it."""
     if search is None:
         return None
     return search.replace(optuna=tuple(dict.fromkeys((*search.optuna, metadata.version("optuna")))))
@@ -65,30 +76,43 @@ def _proposed_here(search: Search | None) -> Search | None:
 def next_batch(
     whole: SweepPlan, sweep: Sweep | None, budget: Budget, defaults: Defaults, console: Console
 ) -> list[NamedComposition]:
-    """What is to be trained next; nothing where the budget is spent or the space exhausted, and says which."""
+    """Return the next compositions to train; print the reason if there are none.
+
+    There are none if the budget is spent or the space exhausted.
+
+    Args:
+        whole: the plan, with all compositions so far.
+        sweep: the sweep so far; None at the start.
+        budget: the budget.
+        defaults: op parameters that labels leave out.
+        console: the console to print to.
+    """
     assert whole.search is not None
     spent, done = budget.spent(cells(sweep)) if sweep else 0.0, len(whole.compositions)
     if spent >= budget.amount:
         say(console, f"the budget of {budget} is spent ({spent:.4g})")
         return []
-    begun = done - done % whole.search.batch  # a batch that a smaller budget cut short is completed
-    there = {item.label for item in whole.compositions}  # of this batch by another version of ablate, others than now
+    begun = done - done % whole.search.batch  # complete a batch that a smaller budget cut short
+    there = {item.label for item in whole.compositions}  # another version may have begun this batch differently
     batch = propose(whole.search, values(sweep)[:begun] if sweep else [], defaults)
     batch = [item for item in batch if item.label not in there][: whole.search.batch - (done - begun)]
     if not batch:
         say(console, f"all of the space has been tried: {counted(done, 'composition')}")
-    if budget.unit == "trials" and not whole.prune:  # who goes on follows from whole batches
+    if budget.unit == "trials" and not whole.prune:  # pruning needs whole batches to choose which trials continue
         batch = batch[: -(-int(budget.amount - spent) // len(whole.seeds))]
     return batch
 
 
 def cells(sweep: Sweep) -> list[TrialResult]:
-    """The records of compositions, which a budget counts."""
+    """Return the records of compositions, which a budget counts."""
     return [sweep.records[t.id] for t in sweep.trials if t.reference is None and t.id in sweep.records]
 
 
 def values(sweep: Sweep) -> list[Known]:
-    """Every composition in the order of its proposal, with its means over all seeds; failed where one of them has."""
+    """Return every composition in the order of its proposal, with its means over all seeds.
+
+    A composition counts as failed if a trial of one of the seeds failed.
+    """
     metric, measure, seeds = sweep.grid.validation_metric, sweep.experiment.measure, len(sweep.experiment.seeds)
     by_label: dict[str, list[TrialResult]] = {}
     for trial in sweep.trials:
