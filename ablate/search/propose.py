@@ -33,9 +33,9 @@ TPE: Mapping[str, Any] = {
     "group": False,
     "constant_liar": True,
 }
-"""Every option of Optuna's TPE, so that the defaults of another version do not change the proposals.
+"""All options of Optuna's TPE, so that no other default of another version changes the proposals.
 
-Deprecated options are left out (the prior's weight, ``gamma``, ``weights``): from 4.0 to 5.0 they stayed the same.
+Only deprecated options are left out (the prior's weight, ``gamma``, ``weights``): they are the same from 4.0 to 5.0.
 """
 
 
