@@ -1,1 +1,1 @@
-"""Sweeps: the plan, the launcher and its workers, the display, and what the disk says."""
+"""Sweeps: the plan and its extension, records, progress and leases, pruning, merging and confirmation."""

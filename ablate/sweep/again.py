@@ -1,4 +1,4 @@
-"""The command that completes a directory, wherever it lies by now: of one that was merged, copied or renamed too."""
+"""The command that completes a sweep's directory, even after it was merged, copied or renamed."""
 
 from __future__ import annotations
 
@@ -16,24 +16,29 @@ RETRY = "--retry-failed"
 
 
 def completing(directory: Path, experiment: SweepPlan, *, retry_failed: bool = False) -> str:
-    """The command that goes on with ``directory``, to be pasted into a shell; ``retry_failed``: with what failed.
+    """Return the command that completes ``directory``, to be pasted into a shell.
 
-    It is the last one that was given there. Where that names another directory, it names this one instead, and the
-    experiment file that lies in it; where it names none, as by default, ``directory`` is added. What the directory
-    holds beyond that command is completed too, since every command extends what it finds.
+    It is the last command that was given there. If that names another directory, this one and the experiment file in it
+    take its place; if it names none, as by default, ``directory`` is added. The command also completes what the
+    directory holds beyond it, since every command extends what it finds.
+
+    Args:
+        directory: the sweep's directory.
+        experiment: the sweep's plan, with the last command.
+        retry_failed: also run failed trials again.
     """
     try:
         words = [word for word in shlex.split(experiment.command) if word != RETRY]
     except ValueError:  # edited by hand
         words = []
-    if len(words) < 2:  # as from Python, or edited by hand
+    if len(words) < 2:  # the sweep was started from Python, or the file was edited by hand
         words = ["ablate", "run", ""]
     words = _confirming(words, directory) if words[1] == "recommend" else _going_to(words, directory)
     return shlex.join([*words, RETRY] if retry_failed else words)
 
 
 def _confirming(words: Sequence[str], directory: Path) -> list[str]:
-    """``ablate recommend DIR --confirm``, of the sweep that ``directory`` is the confirmation of."""
+    """Return ``ablate recommend DIR --confirm`` for the sweep that ``directory`` confirms."""
     sweep = directory.parent if directory.name == CONFIRMATION else directory
     if any(_same(word, sweep) for word in words[2:]):
         return list(words)
@@ -42,7 +47,7 @@ def _confirming(words: Sequence[str], directory: Path) -> list[str]:
 
 
 def _going_to(words: Sequence[str], directory: Path) -> list[str]:
-    """``words`` with ``--out DIRECTORY``."""
+    """Return ``words`` with ``--out DIRECTORY``."""
     if any(_same(place, directory) for place in _outs(words)):
         return list(words)
     kept = list(_without_out(words))
@@ -53,7 +58,7 @@ def _going_to(words: Sequence[str], directory: Path) -> list[str]:
 
 
 def _outs(words: Sequence[str]) -> list[str]:
-    """What ``words`` name with ``--out``."""
+    """Return the values of ``--out`` in ``words``."""
     named = [after for word, after in itertools.pairwise(words) if word == "--out"]
     return named + [word.removeprefix("--out=") for word in words if word.startswith("--out=")]
 

@@ -1,4 +1,4 @@
-"""What a page was asked for, which the page itself says: so another command than ``report`` can write it again."""
+"""The request behind a report page, stored in the page itself, so that other commands can rewrite it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from ablate.config.measure import Measure
 
 PAGE = "index.html"
 NOTE = re.compile(r'<meta name="ablate" content="([^"]*)">')
-HEAD = 4096  # characters of a page within which the note stands
+HEAD = 4096  # the note is within this many characters of the start of a page
 
 
 @dataclass(frozen=True)
 class Asked:
-    """``others``: the directories beside the sweep; ``paper``: Figure 5 too; ``metric``: what cells were chosen by.
+    """The request behind a page.
 
-    ``recommends``: whether the page names a composition to use, with its code.
+    ``others``: the directories shown beside the sweep. ``paper``: True if Figure 5 was requested too. ``metric``: the
+    metric by which cells were chosen. ``recommends``: True if the page names a composition to use, with its code.
     """
 
     others: tuple[str, ...] = ()
@@ -30,7 +31,7 @@ class Asked:
 
     @property
     def measure(self) -> Measure | None:
-        """The accuracy that chose; None where it is not known."""
+        """The accuracy by which cells were chosen; None if it is not known."""
         return ("balanced" if "balanced" in self.metric else "top1") if self.metric else None
 
     def __str__(self) -> str:
@@ -38,7 +39,10 @@ class Asked:
 
 
 def asked_for(directory: Path) -> Asked | None:
-    """What ``DIR/report/index.html`` was asked for; nothing is known of an earlier version's; None without a page."""
+    """Read the request behind ``DIR/report/index.html``; return None if there is no page.
+
+    A page of an earlier version holds no request; it is taken to recommend a composition.
+    """
     try:
         with (directory / "report" / PAGE).open(encoding="utf-8") as file:
             note = NOTE.search(file.read(HEAD))

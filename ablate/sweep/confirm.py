@@ -1,4 +1,4 @@
-"""A one-branch grid's best compositions, run again as they will be used: on both branches, with fresh seeds."""
+"""Confirm the best compositions of a one-branch grid in the way they will be used: on both branches, with new seeds."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from ablate.config.base import LARGEST_SEED
 from ablate.config.sweep import NamedComposition, SweepPlan
 
 CONFIRMATION = "confirmation"
-"""``DIR/confirmation`` is a sweep's directory of its own."""
+"""The name of a confirmation's own sweep directory, ``DIR/confirmation``."""
 
 
 def shares_no_crop(compositions: Sequence[NamedComposition]) -> str:
-    """A sentence, after a space, that names those of one-branch ``compositions`` that lose the sweep's base crop."""
+    """Name those of one-branch ``compositions`` that lose the sweep's base crop when run on two branches.
+
+    Returns:
+        A sentence that begins with a space; empty if no composition loses the crop.
+    """
     bare = [item.label for item in compositions if not _crops_first(item)]
     if not bare:
         return ""
@@ -26,7 +30,7 @@ def shares_no_crop(compositions: Sequence[NamedComposition]) -> str:
 
 
 def _crops_first(composition: NamedComposition) -> bool:
-    """As :class:`~ablate.ops.pair.TransformPair` on two branches: the crop is taken from the stored image."""
+    """Return True if :class:`~ablate.ops.pair.TransformPair` on two branches crops from the stored image."""
     first = composition.ops[0] if composition.ops else None
     return first is not None and first.name == "crop" and first.params.get("p", 1) == 1
 
@@ -34,14 +38,21 @@ def _crops_first(composition: NamedComposition) -> bool:
 def confirmation(
     experiment: SweepPlan, compositions: Sequence[NamedComposition], seeds: int, command: str
 ) -> SweepPlan:
-    """The two-branch experiment on ``compositions``, with the ``seeds`` seeds that follow the last one of the grid."""
+    """Return the two-branch experiment on ``compositions``, with seeds that the grid has not used.
+
+    Args:
+        experiment: the one-branch grid.
+        compositions: the compositions to confirm.
+        seeds: how many seeds to use: those that follow the last one of the grid.
+        command: the command to record in the experiment.
+    """
     following = (seed % (LARGEST_SEED + 1) for seed in itertools.count(max(experiment.seeds) + 1))
     fresh = itertools.islice((seed for seed in following if seed not in experiment.seeds), seeds)
     return experiment.replace(
         command=command,
         ops=(),
         search=None,
-        prune=(),  # all of the few are compared in the end
+        prune=(),  # there are few, and all of them are compared at the end
         compositions=tuple(compositions),
         seeds=tuple(fresh),
         references=("untrained",),

@@ -12,17 +12,28 @@ from ablate.sweep.plan import is_sweep, load_plan
 
 
 def merge_with_existing(directory: Path, experiment: SweepPlan) -> SweepPlan:
-    """``experiment``, extended by what ``directory`` already holds; UsageError if that is another sweep."""
+    """Return ``experiment``, extended by what ``directory`` already holds.
+
+    Raises:
+        UsageError: the directory holds another sweep.
+    """
     if is_sweep(directory):
         return extend(load_plan(directory), experiment, directory)
     return experiment
 
 
 def extend(old: SweepPlan, new: SweepPlan, directory: Path) -> SweepPlan:
-    """The experiment that ``directory`` holds after ``new`` is asked for there: more seeds and more ops extend it.
+    """Return the experiment that ``directory`` holds once ``new`` is requested there.
+
+    More seeds and more ops extend the old experiment.
+
+    Args:
+        old: the experiment that the directory holds now.
+        new: the experiment that is requested.
+        directory: the sweep's directory, for the error message.
 
     Raises:
-        UsageError: a shared setting changed; the sentence names every difference.
+        UsageError: a shared setting changed; the message names every difference.
     """
     found = differences(old, new)
     if found:
@@ -33,7 +44,7 @@ def extend(old: SweepPlan, new: SweepPlan, directory: Path) -> SweepPlan:
 
 
 def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
-    """Every setting in which two experiments differ that trials of one directory share, in words."""
+    """Describe every difference between two experiments in the settings that trials of one directory share."""
     found = [
         "the images are others" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"
         for name, before, after in _differences(_flat(_frame(old)), _flat(_frame(new)))
@@ -48,7 +59,7 @@ def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
 
 
 def _changed_axes(old: SweepPlan, new: SweepPlan) -> list[str]:
-    """Other axes, or a point of both that means something else in the two; further points extend a sweep."""
+    """Describe changed axes, and common points whose settings differ; further points only extend a sweep."""
     if list(old.axes) != list(new.axes):
         names = [", ".join(experiment.axes) or "none" for experiment in (old, new)]
         return [f"its axes were {names[0]}, are {names[1]}"]
@@ -65,8 +76,8 @@ def _changed_axes(old: SweepPlan, new: SweepPlan) -> list[str]:
 
 
 def union(old: SweepPlan, new: SweepPlan) -> SweepPlan:
-    """``new``, with the ops, compositions, points, seeds and references of ``old`` before its own."""
-    ops = tuple({op.label: op for op in (*old.ops, *new.ops)}.values())  # in their old order, as they are known now
+    """Return ``new`` with the ops, compositions, points, seeds and references of ``old`` before its own."""
+    ops = tuple({op.label: op for op in (*old.ops, *new.ops)}.values())  # in the old order, with the new definitions
     beside = (*old.compositions, *(item for item in new.compositions if item not in old.compositions))
     seeds = (*old.seeds, *(seed for seed in new.seeds if seed not in old.seeds))
     references = (*old.references, *(name for name in new.references if name not in old.references))
@@ -86,14 +97,14 @@ def union(old: SweepPlan, new: SweepPlan) -> SweepPlan:
 
 
 def _proposed_by_both(old: Search | None, new: Search | None) -> Search | None:
-    """The same search in both, with every version of Optuna that has proposed some of it."""
+    """Return the search that both share, with every version of Optuna that has proposed a part of it."""
     if old is None or new is None:
         return new
     return new.replace(optuna=tuple(dict.fromkeys((*old.optuna, *new.optuna))))
 
 
 def _all_variants(old: tuple[Variant, ...], new: tuple[Variant, ...]) -> tuple[Variant, ...]:
-    """What both exclude stays excluded; a new point stands behind the old ones."""
+    """Combine the points of both: new ones follow the old ones, and only what both exclude stays excluded."""
     there = {str(variant): variant for variant in new}
     kept = [
         variant.replace(excluded=tuple(x for x in variant.excluded if x in there[str(variant)].excluded))
@@ -106,7 +117,10 @@ def _all_variants(old: tuple[Variant, ...], new: tuple[Variant, ...]) -> tuple[V
 
 
 def _frame(experiment: SweepPlan) -> dict[str, Any]:
-    """What must not change in one directory: everything but the axes, the seeds and where the data lies."""
+    """Return the settings that must not change within one directory.
+
+    These are all settings except the axes, the seeds and the place of the data.
+    """
     free = (
         "ops",
         "unordered",

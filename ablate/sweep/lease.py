@@ -1,10 +1,10 @@
-"""Who is at work on a trial: leases that hold across hosts and on NFS, by files alone. Needs no torch.
+"""Leases on trials, which hold across hosts and on NFS by means of files alone. Needs no torch.
 
-Every attempt at a trial is a file, ``DIR/running/<id>/attempt-<n>.json``. Whoever creates number n + 1, exclusively,
-has the trial, and everybody before has lost it. A holder touches its file every :data:`BEAT` seconds; one whose process
-is gone, or which has not touched its file for :data:`STALE` seconds by the file server's clock, may be succeeded. One
-that was believed dead and is not (a node cut off, a daemon killed alone) finds a higher number than its own, and must
-write nothing more.
+Every attempt at a trial is a file, ``DIR/running/<id>/attempt-<n>.json``. The process that creates number n + 1,
+exclusively, holds the trial, and all earlier holders have lost it. A holder touches its file every :data:`BEAT`
+seconds. Another process may take the trial over once the holder's process is gone, or once its file has not been
+touched for :data:`STALE` seconds by the file server's clock. A holder that was wrongly believed dead (a node that was
+cut off, a daemon that was killed alone) finds a higher number than its own, and must write nothing more.
 """
 
 from __future__ import annotations
@@ -26,23 +26,27 @@ from ablate.config.base import Model
 from ablate.files import DiskTrouble, write_atomically
 
 BEAT = 20.0  # seconds between signs of life
-STALE = 120.0  # seconds without one after which a holder on another machine counts as dead
-TRIES = 3  # at making an attempt while the folder for it is being removed
+STALE = 120.0  # seconds without a sign of life after which a holder on another machine counts as dead
+TRIES = 3  # how often an attempt is repeated while its folder is being removed
 UNBEGUN = -1  # the step of an attempt whose training has not begun: images and model are being loaded
-FRUITLESS = 2  # attempts of one job that began at the same step, before the next one is refused
+FRUITLESS = 2  # attempts of one job that may begin at the same step before the next one is refused
 
 
 def running_directory(directory: Path, trial_id: str) -> Path:
-    """``DIR/running/<id>``: attempts, checkpoint and progress of a trial that has begun and has no record yet."""
+    """Return the directory ``DIR/running/<id>`` of a trial that has begun and has no record yet.
+
+    It holds the trial's attempts, checkpoint and progress.
+    """
     return directory / "running" / trial_id
 
 
 class Attempt(Model):
-    """One attempt at a trial, as its file says.
+    """One attempt at a trial, as stored in its file.
 
-    ``machine`` (boot and pid namespace) and ``born`` (in clock ticks after boot) tell the process ``pid`` from every
-    other; ``host`` is for people. ``job`` is Slurm's id of the job, empty outside Slurm. ``step``: optimiser steps that
-    were done when its training began. ``began`` is in unix seconds. ``released``: the holder left the trial in order.
+    ``machine`` (boot and pid namespace) and ``born`` (in clock ticks after boot) distinguish the process ``pid`` from
+    every other; ``host`` is for human readers. ``job`` is Slurm's id of the job, empty outside Slurm. ``step`` is the
+    number of optimiser steps that were done when its training began. ``began`` is in unix seconds. ``released`` is True
+    if the holder left the trial in an orderly way.
     """
 
     number: int
@@ -57,14 +61,14 @@ class Attempt(Model):
     released: bool = False
 
     def __str__(self) -> str:
-        """``job 17_3 on node4 (process 4711 of ann)``."""
+        """Describe the holder: ``job 17_3 on node4 (process 4711 of ann)``."""
         host = self.host or "an unknown host"
         place = f"job {self.job} on {host}" if self.job else host
         return f"{place} (process {self.pid} of {self.user})"
 
 
 class Held(Exception):
-    """Somebody else is at work on the trial; ``holder`` says who."""
+    """Another process holds the trial; ``holder`` is its attempt."""
 
     def __init__(self, holder: Attempt) -> None:
         super().__init__(f"at work elsewhere: {holder}")
@@ -77,9 +81,9 @@ class LostLease(RuntimeError):
 
 @dataclass
 class Lease:
-    """The right to write what concerns a trial, as long as no attempt has a higher ``number``.
+    """The right to write the files of a trial, as long as no attempt has a higher ``number``.
 
-    Every process of a trial may have one; the one that :func:`claim` gave also keeps it alive.
+    Every process of a trial may have a lease; the process that got it from :func:`claim` also keeps it alive.
     """
 
     directory: Path
@@ -92,24 +96,27 @@ class Lease:
         return _path(running_directory(self.directory, self.trial_id), self.number)
 
     def held(self) -> bool:
-        """False once another process has taken the trial over, or finished it."""
+        """Return False once another process has taken the trial over, or finished it."""
         return max(_numbers(running_directory(self.directory, self.trial_id)), default=0) == self.number
 
     def check(self) -> None:
-        """Raise LostLease unless :meth:`held`: to be called before anything is written."""
+        """Raise LostLease unless the lease is :meth:`held`; to be called before anything is written."""
         if not self.held():
             other = last_attempt(self.directory, self.trial_id) or "it has finished"
             raise LostLease(f"another process has taken this trial over ({other}); nothing more was written")
 
     def begin(self, step: int) -> None:
-        """Note that this attempt goes on from optimiser step ``step``."""
+        """Note in the attempt's file that training continues from optimiser step ``step``."""
         self.check()
         attempt = _read(self.path)
         if attempt is not None:
             write_atomically(self.path, attempt.replace(step=step).model_dump_json())
 
     def is_fruitless(self, step: int) -> bool:
-        """True when the job's last two attempts at the trial also began at ``step``: another would be the same."""
+        """Return True if the job's last two attempts at the trial also began at ``step``.
+
+        Another attempt would end in the same way.
+        """
         folder = running_directory(self.directory, self.trial_id)
         earlier = sorted(number for number in _numbers(folder) if number < self.number)
         last = [_read(_path(folder, number)) or Attempt(number=number) for number in earlier[-FRUITLESS:]]
@@ -119,10 +126,10 @@ class Lease:
 
 @contextlib.contextmanager
 def claim(directory: Path, trial_id: str) -> Iterator[Lease]:
-    """Have the trial for oneself, and say so every :data:`BEAT` seconds, until the end of the block.
+    """Hold the trial until the end of the block, and give a sign of life every :data:`BEAT` seconds.
 
     Raises:
-        Held: somebody else is at work on it.
+        Held: another process holds it.
         DiskTrouble: the disk refused the file.
     """
     with _claiming:
@@ -137,38 +144,51 @@ def claim(directory: Path, trial_id: str) -> Iterator[Lease]:
     finally:
         over.set()
         _mine.discard(mine)
-        with contextlib.suppress(OSError):  # a full disk: the process's end says the same
+        with contextlib.suppress(OSError):  # a full disk: the end of the process releases it too
             release(directory, trial_id, lease.number)
 
 
 def release(directory: Path, trial_id: str, number: int) -> None:
-    """Say that attempt ``number``'s holder has left the trial; nothing happens where the attempt is not the last."""
+    """Mark attempt ``number`` as released by its holder; do nothing if it is not the last attempt.
+
+    Args:
+        directory: the sweep's directory.
+        trial_id: the trial's id.
+        number: the attempt's number.
+    """
     lease = Lease(directory, trial_id, number)
     if lease.held() and (attempt := _read(lease.path)) is not None:
         write_atomically(lease.path, attempt.replace(released=True).model_dump_json())
 
 
 def last_attempt(directory: Path, trial_id: str) -> Attempt | None:
-    """The last attempt at the trial, alive or not; None before the first."""
+    """Return the last attempt at the trial, alive or not; None before the first."""
     folder = running_directory(directory, trial_id)
     number = max(_numbers(folder), default=0)
     return (_read(_path(folder, number)) or Attempt(number=number)) if number else None
 
 
 def holder(directory: Path, trial_id: str, now: float | None = None) -> Attempt | None:
-    """Who is at work on the trial, or None.
+    """Return the attempt that is being made at the trial, or None.
 
     Args:
-        directory: the sweep's.
-        trial_id: the trial's.
-        now: unix seconds by the clock that the file server stamps files with; None: this machine's.
+        directory: the sweep's directory.
+        trial_id: the trial's id.
+        now: unix seconds by the file server's clock; None: by this machine's.
     """
     attempt = last_attempt(directory, trial_id)
     return attempt if attempt and is_alive(directory, trial_id, attempt, now) else None
 
 
 def is_alive(directory: Path, trial_id: str, attempt: Attempt, now: float | None = None) -> bool:
-    """Whether ``attempt``, the trial's last, is being made: its process lives, or its last sign of life is recent."""
+    """Return True if ``attempt`` is being made: its process lives, or its last sign of life is recent.
+
+    Args:
+        directory: the sweep's directory.
+        trial_id: the trial's id.
+        attempt: the trial's last attempt.
+        now: unix seconds by the file server's clock; None: by this machine's.
+    """
     if attempt.released:
         return False
     if attempt.machine == _machine():
@@ -180,7 +200,16 @@ def is_alive(directory: Path, trial_id: str, attempt: Attempt, now: float | None
 
 
 def last_beat(directory: Path, trial_id: str, attempt: Attempt) -> float:
-    """When ``attempt``'s holder last gave a sign of life, in unix seconds by the file server's clock; 0 if untold."""
+    """Return the time of the last sign of life of ``attempt``'s holder.
+
+    Args:
+        directory: the sweep's directory.
+        trial_id: the trial's id.
+        attempt: an attempt at the trial.
+
+    Returns:
+        Unix seconds by the file server's clock; 0 if they are not known.
+    """
     try:
         with _path(running_directory(directory, trial_id), attempt.number).open(
             encoding="utf-8"
@@ -191,26 +220,26 @@ def last_beat(directory: Path, trial_id: str, attempt: Attempt) -> float:
 
 
 def is_made_by(attempt: Attempt, pid: int) -> bool:
-    """Whether ``attempt`` was made by process ``pid`` of this machine; other machines' have the same numbers."""
+    """Return True if process ``pid`` of this machine made ``attempt``; process ids repeat across machines."""
     return (attempt.machine, attempt.pid) == (_machine(), pid)
 
 
 def job_id() -> str:
-    """This process's Slurm job, as ``17`` or ``17_3``; empty outside Slurm."""
+    """Return the id of this process's Slurm job, as ``17`` or ``17_3``; empty outside Slurm."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
 
 
-UNTOLD = 0  # when a process began that exists, and of which the system says no more
+UNTOLD = 0  # the start time of a process that exists, where the system does not say when it began
 _mine: set[Path] = set()  # the attempts that this process is making
-_claiming = threading.Lock()  # of this process's threads, one looks for a holder at a time, until it is one itself
+_claiming = threading.Lock()  # held from the search for a holder until the claim: one thread of this process at a time
 
 
 def _take(directory: Path, trial_id: str) -> Lease:
     folder = running_directory(directory, trial_id)
     try:
         for _ in range(TRIES):
-            with contextlib.suppress(FileNotFoundError):  # whoever finished the trial has just removed the folder
+            with contextlib.suppress(FileNotFoundError):  # the trial has finished, and its folder was just removed
                 return _succeed(directory, trial_id)
         return _succeed(directory, trial_id)
     except OSError as error:
@@ -218,7 +247,7 @@ def _take(directory: Path, trial_id: str) -> Lease:
 
 
 def _succeed(directory: Path, trial_id: str) -> Lease:
-    """Make the attempt that comes after the last, if nobody is making that."""
+    """Make the attempt that follows the last one, unless the last one is still being made."""
     folder = running_directory(directory, trial_id)
     folder.mkdir(parents=True, exist_ok=True)
     last = last_attempt(directory, trial_id)
@@ -242,7 +271,7 @@ def _succeed(directory: Path, trial_id: str) -> Lease:
 
 def _beat(path: Path, over: threading.Event) -> None:
     while not over.wait(BEAT):
-        with contextlib.suppress(OSError):  # taken away, or a file server that hangs: the next beat will tell
+        with contextlib.suppress(OSError):  # the lease was lost, or the file server hangs: see at the next beat
             os.utime(path)
 
 
@@ -266,7 +295,7 @@ def _read(path: Path) -> Attempt | None:
 
 
 def _create(path: Path, content: str) -> bool:
-    """Create ``path`` with all of ``content``; False if it is there already. Atomic on NFS, too."""
+    """Create ``path`` with all of ``content``, atomically even on NFS; return False if it exists already."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     draft = Path(name)
     try:
@@ -295,7 +324,7 @@ def _create_in_place(path: Path, content: str) -> bool:
 
 
 def _server_time(folder: Path) -> float:
-    """The time by which the file server stamps files; hosts' own clocks may differ."""
+    """Return the time of the file server, which stamps files; the clocks of hosts may differ from it."""
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b".")
         file.flush()
@@ -303,7 +332,7 @@ def _server_time(folder: Path) -> float:
 
 
 def _machine() -> str:
-    """What tells this kernel, and this container's process numbers, from every other."""
+    """Return an identifier of this kernel's boot and of this container's process namespace."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
@@ -312,9 +341,10 @@ def _machine() -> str:
 
 
 def _born(pid: int) -> int:
-    """When a process on this machine began, in clock ticks after boot; -1 if there is none, 0 if that is not told.
+    """Return the time at which a process on this machine began, in clock ticks after boot.
 
-    Systems that are not Linux do not tell; nor does one that hides other users' processes (``hidepid``).
+    It is -1 if there is no such process, and 0 if the system does not say: systems other than Linux do not, nor does a
+    system that hides other users' processes (``hidepid``).
     """
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()

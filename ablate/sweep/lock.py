@@ -14,16 +14,21 @@ from ablate.errors import UsageError
 
 LOCK = ".lock"
 
-WAITING = ".waiting"  # the lock of a command that waits for jobs, to go on from what they come to
+WAITING = ".waiting"  # the lock of a command that waits for jobs, to continue from their results
 
-GLANCE = 0.2  # seconds for which a lock is asked for: whoever only looks has it for a moment
+GLANCE = 0.2  # seconds to wait for a lock: a process that only checks it holds it for a moment
 
 
 @contextlib.contextmanager
 def sole_user(directory: Path, name: str = LOCK) -> Iterator[None]:
-    """Hold the directory for one command at a time; the lock goes when the process does, however it ends.
+    """Hold the directory for one command at a time.
 
-    ``name``: the lock's file there; one that waits for jobs leaves the directory to others, but not :data:`WAITING`.
+    The lock is released when the process ends, however it ends. A command that waits for jobs holds :data:`WAITING`
+    and leaves the directory itself to others.
+
+    Args:
+        directory: the directory to hold.
+        name: the name of the lock file in it.
 
     Raises:
         UsageError: another command is at work there.
@@ -42,7 +47,10 @@ def sole_user(directory: Path, name: str = LOCK) -> Iterator[None]:
 
 
 def in_use(directory: Path, name: str = LOCK) -> bool:
-    """True while a command is :func:`sole_user`; False also where that cannot be told, as on some file servers."""
+    """Return True while a command is :func:`sole_user`.
+
+    The answer is False where this cannot be determined, as on some file servers.
+    """
     try:
         handle = os.open(directory / name, os.O_RDONLY)
     except OSError:

@@ -1,4 +1,4 @@
-"""Shards of one sweep, run in several places, as one directory: the same configuration, or a refusal."""
+"""Merge shards of one sweep, run in several places, into one directory; refuse shards with different settings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ablate.sweep.record import TrialResult, preview_path, read_records, record_
 from ablate.sweep.withdrawal import concerned, correct_page
 
 WORTH = ("failed", "pruned", "done")
-"""Of two records of one trial the one further right is taken."""
+"""Statuses in ascending order of preference: of two records of one trial, the later in this list is taken."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A directory and what it holds of the merged plan; ``begun`` counts trials without a record that were begun."""
+    """A directory and its part of the merged plan; ``begun`` counts the trials that were begun but have no record."""
 
     directory: Path
     experiment: SweepPlan
@@ -34,9 +34,11 @@ class Shard:
 
 @dataclass
 class Merged:
-    """What was done: the whole plan, how many records were copied, how many were there, what was left behind.
+    """The result of a merge.
 
-    ``withdrawn``: the sweeps whose recommendation the new records could change.
+    ``experiment`` and ``trials`` are the whole plan. ``copied`` and ``there`` count the records that were copied and
+    those that were there already. ``damaged`` files and ``begun`` trials, counted by directory, were left behind.
+    ``withdrawn`` are the sweeps whose recommendation the new records could change.
     """
 
     experiment: SweepPlan
@@ -49,21 +51,25 @@ class Merged:
 
     @property
     def missing(self) -> int:
-        """Trials of the whole plan that have no record."""
+        """How many trials of the whole plan have no record."""
         return len(self.trials) - self.copied - self.there
 
 
 def merge(directories: Sequence[Path], out: Path) -> Merged:
-    """Bring ``directories`` together in ``out``, which is new or was merged before; they are not changed.
+    """Merge ``directories`` into ``out``, and leave them unchanged.
 
-    Records, encoders, previews and logs are copied byte for byte; of trials that run, nothing. Of a trial that several
-    have done, one record is kept; one that failed here and is done there is done. Everything is checked before anything
-    is written, and the same command again adds what is new.
+    Records, encoders, previews and logs are copied byte for byte; nothing of running trials is copied. If several
+    directories have done a trial, one record is kept; a trial that failed in one directory and is done in another is
+    done. Everything is checked before anything is written, and running the same command again adds what is new.
+
+    Args:
+        directories: the sweeps' directories to merge.
+        out: the directory to write: a new one, or one that was merged before.
 
     Raises:
-        UsageError: not a sweep's directory, one named twice or inside another, different settings, or one trial with
-            different results.
-        DiskTrouble: the disk refused; the same command completes the rest.
+        UsageError: a directory is not a sweep's, is named twice or lies inside another; settings differ; or one trial
+            has different results.
+        DiskTrouble: the disk refused a write; the same command completes the rest.
     """
     _check_places(directories, out)
     known = [out] if (out / SWEEP_FILE).is_file() else []
@@ -119,10 +125,10 @@ def _shards(directories: Iterable[Path]) -> list[Shard]:
 
 
 def _common(shards: Sequence[Shard]) -> SweepPlan:
-    """The union of their plans.
+    """Return the union of the shards' plans.
 
     Raises:
-        UsageError: a shared setting differs; the sentence names every difference.
+        UsageError: a shared setting differs; the message names every difference.
     """
     first = shards[0]
     whole = first.experiment
@@ -134,16 +140,18 @@ def _common(shards: Sequence[Shard]) -> SweepPlan:
                 f"({'; '.join(found)}, in the second)"
             )
         both = union(whole, shard.experiment)
-        prune = whole.prune and shard.experiment.prune  # a shard that has all of its cells is to have all of them here
+        prune = whole.prune and shard.experiment.prune  # the cells of a shard that does not prune are all kept
         whole = both.replace(command=whole.command, data=whole.data, eval_data=whole.eval_data, prune=prune)
     return whole
 
 
 def _chosen(shards: Sequence[Shard], planned: set[str]) -> dict[str, Path]:
-    """Where the record of each trial is taken from: the first directory that has it done, else pruned, else failed.
+    """Return the directory from which the record of each trial is taken.
+
+    It is the first directory in which the trial is done, else the first in which it is pruned, else failed.
 
     Raises:
-        UsageError: two have it done, with different results.
+        UsageError: two directories have done a trial with different results.
     """
     chosen: dict[str, Shard] = {}
     for shard in shards:
@@ -159,7 +167,10 @@ def _chosen(shards: Sequence[Shard], planned: set[str]) -> dict[str, Path]:
 
 
 def _check_equal(a: TrialResult, where: Path, b: TrialResult, there: Path) -> None:
-    """What both measured must be the same number; one of them may have been evaluated by more protocols."""
+    """Raise UsageError unless every metric that both records hold has the same value.
+
+    One of them may have been evaluated by more protocols.
+    """
     unequal = [name for name in sorted(a.metrics.keys() & b.metrics.keys()) if a.metrics[name] != b.metrics[name]]
     if unequal:
         told = ", ".join(f"{name} {a.metrics[name]:.6g} and {b.metrics[name]:.6g}" for name in unequal[:3])
@@ -170,14 +181,17 @@ def _check_equal(a: TrialResult, where: Path, b: TrialResult, there: Path) -> No
 
 
 def _keep_file(shards: Sequence[Shard], out: Path) -> None:
-    """The experiment file of the first shard whose command is kept, so that ``out`` does not depend on that shard."""
+    """Copy the experiment file of the first shard, so that ``out`` does not depend on that shard.
+
+    The merged plan keeps the command of that shard.
+    """
     file = shards[0].directory / EXPERIMENT_FILE
     if file.is_file() and shards[0].directory != out:
         write_atomically(out / EXPERIMENT_FILE, file.read_bytes())
 
 
 def _copy(trial: Trial, source: Path, out: Path) -> None:
-    """The record goes last: whoever finds it finds the rest."""
+    """Copy a trial's files, its record last: wherever the record is, the other files are there too."""
     beside = [log_path(source, trial.id), preview_path(source, trial.config.key)]
     beside += sorted((source / "encoders").glob(f"{trial.id}.*"))
     for path in [*beside, record_path(source, trial.id)]:

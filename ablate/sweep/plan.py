@@ -1,4 +1,4 @@
-"""From an experiment to its trials, and to and from ``sweep.toml``. Pure: needs no torch and touches no data."""
+"""Expand an experiment into its trials, and read and write ``sweep.toml``; needs no torch and touches no data."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from ablate.errors import UsageError, nearest
 from ablate.files import write_atomically
 
 SWEEP_FILE = "sweep.toml"
-NAMED = 8  # sweeps that a sentence names
+NAMED = 8  # the most sweeps that an error message names
 EXPERIMENT_FILE = "experiment.toml"
-"""What was asked for last in a directory, as ``ablate run`` takes it; ``sweep.toml`` holds all that was."""
+"""The last experiment requested in a directory, as ``ablate run`` takes it; ``sweep.toml`` holds all of them."""
 
 
 def cell_label(row: str, column: str) -> str:
-    """``crop+color``, or ``crop`` on the diagonal, where the op is applied once."""
+    """Return the label of a cell: ``crop+color``, or ``crop`` on the diagonal, where the op is applied once."""
     return row if row == column else f"{row}+{column}"
 
 
 def plan(experiment: SweepPlan) -> list[Trial]:
-    """Every trial of the sweep: for each seed the references, the cells row by row, the compositions beside the grid.
+    """Return every trial of the sweep, in order.
 
-    A grid of k ops has k² cells: k single ops and k(k-1) ordered pairs, fewer where the experiment says so. All of them
-    stand at every variant. The seeds of a cell share one configuration, and with it the key, which is hashed once.
+    For each seed there are the references, the cells of the grid row by row, and the compositions beside the grid. A
+    grid of k ops has k² cells: k single ops and k(k-1) ordered pairs, or fewer if the experiment says so. Cells and
+    compositions are repeated at every variant. The seeds of a cell share one configuration and thus its key, which is
+    hashed once.
     """
     grid = pairs(experiment.ops, experiment.unordered, experiment.pairs_with)
     one_seed = [_reference(experiment, name) for name in experiment.references]
@@ -45,7 +47,13 @@ def plan(experiment: SweepPlan) -> list[Trial]:
 
 
 def pairs(ops: Sequence[NamedOp], unordered: bool, pairs_with: Collection[str]) -> list[tuple[NamedOp, NamedOp]]:
-    """The cells of a grid, row by row; the diagonal is the op alone. See :class:`SweepPlan`."""
+    """Return the cells of a grid, row by row; on the diagonal an op stands alone.
+
+    Args:
+        ops: the ops of the rows and columns.
+        unordered: keep one of the two orders of each pair.
+        pairs_with: labels of ops; if there are any, keep only the pairs that hold one of them. See :class:`SweepPlan`.
+    """
     return [
         (row, column)
         for i, row in enumerate(ops)
@@ -56,14 +64,14 @@ def pairs(ops: Sequence[NamedOp], unordered: bool, pairs_with: Collection[str]) 
 
 
 def _cell(variant: Variant, row: NamedOp, column: NamedOp) -> dict[str, Any]:
-    """What the trials of a cell have in common."""
+    """Return the fields that the trials of a cell share."""
     ops = (row.op,) if row.label == column.label else (row.op, column.op)
     place = {"row": row.label, "column": column.label}
     return _placed(variant, cell_label(row.label, column.label), ops) | place
 
 
 def _beside(variant: Variant, composition: NamedComposition) -> dict[str, Any]:
-    """A composition that has no place in the grid."""
+    """Return the fields that the trials of a composition outside the grid share."""
     return _placed(variant, composition.label, composition.ops)
 
 
@@ -77,7 +85,10 @@ def _placed(variant: Variant, name: str, ops: tuple[OpSpec, ...]) -> dict[str, A
 
 
 def _reference(experiment: SweepPlan, name: Reference) -> dict[str, Any]:
-    """The untrained encoder, the pair without augmentation, or the encoder trained with labels and crops."""
+    """Return the fields of a reference.
+
+    It is the untrained encoder, the pair without augmentation, or the encoder trained with labels and crops.
+    """
     shared = experiment.shared
     supervised = {"objective": "supervised", "composition": (experiment.reference_crop,), "loss_scale": 1.0}
     config = {
@@ -89,7 +100,7 @@ def _reference(experiment: SweepPlan, name: Reference) -> dict[str, Any]:
 
 
 def save_plan(directory: Path, experiment: SweepPlan) -> None:
-    """Write ``DIR/sweep.toml`` and, where there is one, the experiment file it came from; each atomically."""
+    """Write ``DIR/sweep.toml`` and the experiment file that it came from, if there is one; each atomically."""
     content = experiment.model_dump(mode="json", exclude_none=True)
     write_atomically(directory / SWEEP_FILE, tomli_w.dumps(content))
     if experiment.source:
@@ -97,7 +108,7 @@ def save_plan(directory: Path, experiment: SweepPlan) -> None:
 
 
 def is_sweep(directory: Path) -> bool:
-    """Return whether ``directory`` holds a sweep's plan; False also for a name that no disk can hold."""
+    """Return True if ``directory`` holds a sweep's plan; False also for a name that no disk can hold."""
     try:
         return (directory / SWEEP_FILE).is_file()
     except OSError:
@@ -116,14 +127,17 @@ def load_plan(directory: str | Path) -> SweepPlan:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         for config in (content["shared"], *(variant["shared"] for variant in content.get("variants", ()))):
-            config.setdefault("base", None)  # TOML has no null: an absent base is none
+            config.setdefault("base", None)  # TOML has no null: an absent base means None
         return SweepPlan.model_validate(content, context=RECORDED)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 
 
 def _not_a_sweep(directory: Path) -> str:
-    """Say why ``directory`` is not a sweep's: missing, a file, of ``ablate train``, or above the sweeps."""
+    """Say why ``directory`` is not a sweep's.
+
+    It may be missing, a file, a directory of ``ablate train``, or the parent of sweeps.
+    """
     if not directory.exists():
         beside = directory.parent.glob(f"*/{SWEEP_FILE}") if directory.parent.is_dir() else ()
         return f"there is no directory {directory}{nearest(str(directory), [str(path.parent) for path in beside])}"

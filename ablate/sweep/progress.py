@@ -24,7 +24,7 @@ RECOMMENDATION, TORCHVISION_FILE, KORNIA_FILE = (
 
 
 class TrialProgress(BaseModel):
-    """How far a trial is, as ``progress.json`` says; times in unix seconds."""
+    """The progress of a trial, as stored in ``progress.json``; times are in unix seconds."""
 
     label: str
     seed: int
@@ -36,7 +36,7 @@ class TrialProgress(BaseModel):
 
     @classmethod
     def nothing_yet(cls, trial: Trial) -> TrialProgress:
-        """Of a trial that was handed out and has not reported."""
+        """Return the progress of a trial that was handed out and has not reported yet."""
         return cls(
             label=trial.label,
             seed=trial.seed,
@@ -49,12 +49,15 @@ class TrialProgress(BaseModel):
 
 
 def withdraw(directory: Path, trials: Iterable[Trial] | None = None) -> bool:
-    """Remove what was recommended in ``DIR/report``: it holds no longer, or may not.
+    """Remove the recommendation in ``DIR/report``, which is or may become outdated.
 
-    With ``trials``, which are to run, only where they could change it: references but the untrained encoder cannot.
+    Args:
+        directory: the sweep's directory.
+        trials: the trials that will run; if given, the recommendation is removed only if they could change it. No
+            reference but the untrained encoder can. None: remove it in any case.
 
     Returns:
-        Whether anything was there.
+        True if there was a recommendation to remove.
 
     Raises:
         DiskTrouble: the directory may not be written to.
@@ -72,12 +75,20 @@ def withdraw(directory: Path, trials: Iterable[Trial] | None = None) -> bool:
 
 
 def log_path(directory: Path, trial_id: str) -> Path:
-    """``DIR/logs/<id>.log``."""
+    """Return the path of a trial's log, ``DIR/logs/<id>.log``."""
     return directory / "logs" / f"{trial_id}.log"
 
 
 def write_progress(directory: Path, trial: Trial, epoch: int, metrics: dict[str, Any], started: float) -> None:
-    """Say how far a trial is, for the display and ``ablate status``."""
+    """Write a trial's progress to its ``progress.json``, for the display and ``ablate status``.
+
+    Args:
+        directory: the sweep's directory.
+        trial: the trial.
+        epoch: how many epochs are done.
+        metrics: the latest metrics and notices.
+        started: when the trial started, in unix seconds.
+    """
     progress = TrialProgress(
         label=trial.label,
         seed=trial.seed,
@@ -91,7 +102,10 @@ def write_progress(directory: Path, trial: Trial, epoch: int, metrics: dict[str,
 
 
 def reporter(directory: Path, trial: Trial) -> Callable[[int, dict[str, Any]], None]:
-    """A trial's ``Context.report`` that writes its progress; what it says in words is kept until the end."""
+    """Return a function for a trial's ``Context.report`` that writes its progress.
+
+    Values that are words are kept until the end of the trial.
+    """
     started, notices = time.time(), dict[str, Any]()
 
     def report(epoch: int, metrics: dict[str, Any]) -> None:
@@ -102,7 +116,7 @@ def reporter(directory: Path, trial: Trial) -> Callable[[int, dict[str, Any]], N
 
 
 def read_progress(directory: Path, trial_id: str) -> TrialProgress | None:
-    """What :func:`write_progress` wrote, or None if there is nothing readable."""
+    """Read what :func:`write_progress` wrote; return None if nothing can be read."""
     try:
         return TrialProgress.model_validate_json((running_directory(directory, trial_id) / PROGRESS).read_bytes())
     except (OSError, ValueError):
@@ -111,7 +125,7 @@ def read_progress(directory: Path, trial_id: str) -> TrialProgress | None:
 
 @contextlib.contextmanager
 def logging_to(path: Path, level: int = logging.INFO) -> Iterator[None]:
-    """Inside, what ``ablate`` logs from ``level`` on goes to ``path``, appended."""
+    """Append to ``path`` what ``ablate`` logs at ``level`` or above inside the block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -1,10 +1,12 @@
-"""Pruning: all cells train to a rung, the best go on (successive halving); a rung is a barrier.
+"""Prune a sweep by successive halving: all cells train to a rung, and only the best continue.
 
-Who goes on is decided by the validation kNN of all seeds at the rung (top-1, or balanced accuracy where that chooses),
-from all cells of the plan; in a search those are the batch and all before it: the best by mean, and whatever the seeds
-cannot tell from the best. So it depends on the results alone: not on the number of workers, nor on who was fast.
-While no cell is better than the untrained encoder, ranks are noise, and nothing is pruned before the next rung. The
-contrastive loss has no say: it tells how hard the views are to match, not how good the representation is.
+A rung is a barrier: all cells reach it before any continues. The cells that continue are chosen by the validation kNN
+of all seeds at the rung (top-1, or balanced accuracy if the sweep chooses by that), among all cells of the plan. In a
+search, these are the cells of the current batch and of all batches before it. The best by mean continue, and every cell
+that the seeds cannot distinguish from the best. The choice depends on the results alone, not on the number of workers
+or on the order in which trials end. While no cell is better than the untrained encoder, ranks are noise, and nothing is
+pruned before the next rung. The contrastive loss is ignored: it says how hard the views are to match, not how good the
+representation is.
 """
 
 from __future__ import annotations
@@ -25,16 +27,19 @@ from ablate.sweep.plan import SWEEP_FILE, load_plan, plan
 from ablate.sweep.record import BadRecord, TrialResult, read_parked, read_record, record_path, write_record
 
 Train = Callable[[list[Trial], int | None], int]
-"""Trains trials to the end of an epoch, or (None) to their records; returns an exit code, 0 to go on."""
+"""Trains trials to the end of an epoch, or to their records (None); returns an exit code, 0 to continue."""
 RUNGS = (Rung(eighth=1, keep=0.4), Rung(eighth=4, keep=0.1))
-"""After an eighth of the epochs four in ten cells go on, after half of them one in ten, or more where noise hides who
-is best: at least 38 % of the training.
+"""The default rungs, which leave at least 38 % of the training.
 
-Tuned on one grid and tried on another, see docs/pruning.md."""
+After an eighth of the epochs four in ten cells continue, after half of them one in ten; more continue where noise hides
+which is best. They were tuned on one grid and tested on another, see docs/pruning.md."""
 
 
 def cost(experiment: SweepPlan) -> float:
-    """The least share of the cells' training that is left: where seeds tell all that go on from those that do not."""
+    """Return the smallest possible share of the cells' training that pruning leaves.
+
+    It is reached when the seeds separate the cells that continue from all the others.
+    """
     cells = _count(experiment)
     epochs, alive, last, spent = experiment.shared.epochs, cells, 0, 0.0
     for rung in experiment.prune:
@@ -45,7 +50,7 @@ def cost(experiment: SweepPlan) -> float:
 
 
 def told(experiment: SweepPlan) -> str:
-    """``2 to 7 cells, and after epoch 6 to 2``: what goes on from where."""
+    """Say how many cells continue after which epoch: ``2 to 7 cells, and after epoch 6 to 2``."""
     cells, epochs = _count(experiment), experiment.shared.epochs
     return ", and after epoch ".join(
         f"{rung.epoch(epochs)} to {counted(kept(rung, cells), 'cell')}" for rung in experiment.prune
@@ -57,16 +62,26 @@ def _count(experiment: SweepPlan) -> int:
 
 
 def kept(rung: Rung, cells: int) -> int:
-    """How many of ``cells`` go on from ``rung``."""
+    """Return how many of ``cells`` continue after ``rung``."""
     return max(1, math.ceil(rung.keep * cells - 1e-9))
 
 
 def run_rungs(
     directory: Path, experiment: SweepPlan, trials: Sequence[Trial], to_run: Sequence[Trial], train: Train
 ) -> int:
-    """Train ``to_run`` to records, those of pruned cells among them; what was done before is not done again.
+    """Train ``to_run`` to records, pruned cells included, without repeating earlier work.
 
-    Returns 0, or the first exit code of ``train`` that is not. Without rungs all is trained to the end, at once.
+    Without rungs, all trials are trained to the end at once.
+
+    Args:
+        directory: the sweep's directory.
+        experiment: the sweep's plan.
+        trials: all trials of the plan.
+        to_run: the trials to train.
+        train: called for the trials of each rung, and for those that remain.
+
+    Returns:
+        The first nonzero exit code of ``train``, or 0.
     """
     for rung in experiment.prune:
         epoch = rung.epoch(experiment.shared.epochs)
@@ -79,7 +94,16 @@ def run_rungs(
 
 
 def stage(directory: Path, experiment: SweepPlan, trials: Sequence[Trial]) -> tuple[list[Trial], int | None]:
-    """Which of ``trials`` come first if all of them are to be trained, and to the end of which epoch."""
+    """Return the trials to train first if all of ``trials`` are to be trained, and their last epoch for now.
+
+    Args:
+        directory: the sweep's directory.
+        experiment: the sweep's plan.
+        trials: the trials to train.
+
+    Returns:
+        The trials that train first, and the epoch at whose end they stop; None: they train to their end.
+    """
     for rung in experiment.prune:
         epoch = rung.epoch(experiment.shared.epochs)
         waiting = [trial for trial in _at_rungs(trials) if _reached(directory, trial) < epoch]
@@ -89,9 +113,17 @@ def stage(directory: Path, experiment: SweepPlan, trials: Sequence[Trial]) -> tu
 
 
 def short_of(directory: Path, trials: Sequence[Trial], until: int | None) -> list[Trial]:
-    """What is to be trained: trials without a record; to a rung, cells that do not wait there or beyond already.
+    """Return the trials that still have to be trained up to epoch ``until``.
 
     The untrained encoder, which a rung compares with, takes seconds and comes first.
+
+    Args:
+        directory: the sweep's directory.
+        trials: the trials to look at.
+        until: the epoch of a rung; None: train to the end.
+
+    Returns:
+        The trials without a record; for a rung, without the cells that already wait there or beyond.
     """
     missing = [trial for trial in trials if not _has_record(directory, trial)]
     if until is None:
@@ -100,7 +132,7 @@ def short_of(directory: Path, trials: Sequence[Trial], until: int | None) -> lis
 
 
 def check_seeds(directory: Path, experiment: SweepPlan) -> None:
-    """Raise UsageError if ``experiment`` has seeds that cells were pruned without: they cannot compete any more."""
+    """Raise UsageError if ``experiment`` adds seeds after cells were pruned: these could no longer compete."""
     if not experiment.prune or not (directory / SWEEP_FILE).is_file():
         return
     before = load_plan(directory)
@@ -113,10 +145,17 @@ def check_seeds(directory: Path, experiment: SweepPlan) -> None:
 
 
 def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int, measure: Measure = "top1") -> None:
-    """Write the records of all trials at ``epoch`` whose cell does not go on; the others' checkpoints stay.
+    """Write the records of all trials at ``epoch`` whose cell does not continue.
 
-    A seed that comes late, since it had failed, is pruned as its cell was. What a trial knows of later epochs, from a
-    time when nothing was pruned, is left out: it does not compete there.
+    The checkpoints of the other trials stay. A seed that arrives late because it had failed is pruned as its cell was.
+    Later epochs of a trial, from a time when nothing was pruned, are left out of its record: it does not compete there.
+
+    Args:
+        directory: the sweep's directory.
+        trials: all trials of the plan.
+        rung: the rung that was reached.
+        epoch: the epoch of that rung.
+        measure: the accuracy that chooses.
     """
     cells: dict[str, list[Trial]] = {}
     for trial in _cells(trials):
@@ -137,12 +176,13 @@ def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int, meas
 
 
 def go_on(knn: Mapping[str, Mapping[int, float]], rung: Rung) -> set[str]:
-    """The cells that go on: the rung's share of all, the best by mean, and what cannot be told from the best.
+    """Return the cells that continue: the rung's share of the best, and all that are not clearly worse.
 
-    ``knn[cell][seed]`` is the validation kNN at the rung, of no seed for cells that are not there any more. Means are
-    adjusted for the seeds that a cell lacks, as in reports. What cannot be told is Hsu's set
-    (:attr:`ablate.inference.model.Model.contenders`), which takes two seeds; with one, the share alone goes on. A cell
-    that shares no seed with the others goes on, too, since nothing is known against it.
+    ``knn[cell][seed]`` is the validation kNN at the rung; a cell that was pruned before has no seeds. The share is
+    taken of all cells, by mean, and means are adjusted for the seeds that a cell lacks, as in reports. The cells that
+    cannot be distinguished from the best are Hsu's set (:attr:`ablate.inference.model.Model.contenders`), which takes
+    two seeds; with one seed, only the share continues. A cell that shares no seed with the others continues too, since
+    nothing is known against it.
     """
     compared = {label: knn[label] for label in largest(knn)}
     means, model = adjusted(compared), estimate(compared)
@@ -152,20 +192,29 @@ def go_on(knn: Mapping[str, Mapping[int, float]], rung: Rung) -> set[str]:
 
 
 def on_plateau(knn: Mapping[str, Mapping[int, float]], untrained: Mapping[int, float]) -> bool:
-    """Whether no cell is above the untrained encoder's kNN, over the seeds that both have; False where none has any."""
+    """Return True if no cell is above the untrained encoder's kNN, over the seeds that both have.
+
+    The answer is False where no cell shares a seed with it.
+    """
     gains = [gain for values in knn.values() if (gain := paired_mean(values, untrained)) is not None]
     return bool(gains) and max(gains) <= 0
 
 
 def knn_at(result: TrialResult | None, epoch: int, measure: Measure = "top1") -> float | None:
-    """The validation kNN by ``measure`` after ``epoch``; None where there is none."""
+    """Return the validation kNN by ``measure`` after ``epoch``, or None if there is none.
+
+    Args:
+        result: the trial's record, if there is one.
+        epoch: the epoch to look up in its history.
+        measure: the accuracy to return.
+    """
     history = result.history if result else ()
     name = measured_by(KNN, measure)
     return next((entry.get(name) for entry in history if entry.get("epoch") == epoch), None)
 
 
 def _scores(directory: Path, members: Sequence[Trial], epoch: int, measure: Measure) -> dict[int, float]:
-    """Of the seeds that have got there: failed ones, and cells that were pruned before, have not."""
+    """Return the kNN of each seed that has reached ``epoch``; failed and pruned trials have not."""
     results = {trial.seed: _result(directory, trial) for trial in members}
     there = {seed: result for seed, result in results.items() if result and result.status != "failed"}
     known = {seed: knn_at(result, epoch, measure) for seed, result in there.items()}
@@ -173,7 +222,10 @@ def _scores(directory: Path, members: Sequence[Trial], epoch: int, measure: Meas
 
 
 def _untrained(directory: Path, trials: Sequence[Trial], measure: Measure) -> dict[int, float]:
-    """The untrained encoder's kNN accuracy by seed, on the test set: its records have no other. It chooses nothing."""
+    """Return the untrained encoder's kNN accuracy by seed.
+
+    It is measured on the test set, since its records hold no other; nothing is chosen by it.
+    """
     name = measured_by("knn_top1", measure)
     results = [_result(directory, trial) for trial in trials if trial.reference == "untrained"]
     return {result.seed: value for result in results if result and (value := result.metrics.get(name)) is not None}
@@ -203,10 +255,10 @@ def _has_record(directory: Path, trial: Trial) -> bool:
 
 
 def _at_rungs(trials: Sequence[Trial]) -> list[Trial]:
-    """What is trained up to a rung: cells, and the untrained encoder, to its record."""
+    """Return the trials that train up to a rung: all cells, and the untrained encoder, which gets its record."""
     return [trial for trial in trials if trial.reference in (None, "untrained")]
 
 
 def _cells(trials: Sequence[Trial]) -> list[Trial]:
-    """References are never pruned."""
+    """Return the trials that are cells; references are never pruned."""
     return [trial for trial in trials if trial.reference is None]

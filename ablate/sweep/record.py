@@ -22,7 +22,7 @@ MEMORY_ADVICE = "--micro-batch, a smaller --batch-size or fewer trials side by s
 SHOWN = ("linear_top1", "rotation_top1")
 """The metrics that a record's ``repr`` names."""
 ROTATION_NOT_APPLICABLE = "rotation-not-applicable"
-"""The flag of a composition that turns images, which rotation prediction cannot judge."""
+"""The flag of a composition that rotates images, which rotation prediction cannot judge."""
 
 
 class Failure(Model):
@@ -36,13 +36,13 @@ class Failure(Model):
 class TrialResult(Model):
     """One trial's record.
 
-    ``metrics`` are fractions, but for ``linear_l2``, ``rankme`` (a number of dimensions), ``common_alignment`` and
-    ``common_uniformity`` (in earlier versions ``alignment`` and ``uniformity``, of the trial's own pairs); a name that
-    starts with ``z_`` was measured at ``z``, every other at ``h``. ``protocols`` says in a sentence what each protocol
-    did, by its name. ``timings`` are seconds of wall time (``cpu``: of processor time);
+    ``metrics`` are fractions, except ``linear_l2``, ``rankme`` (a number of dimensions), ``common_alignment`` and
+    ``common_uniformity`` (in earlier versions ``alignment`` and ``uniformity``, of the trial's own pairs). A metric
+    whose name starts with ``z_`` was measured at ``z``, every other at ``h``. ``protocols`` maps the name of each
+    protocol to a sentence that says what it did. ``timings`` are seconds of wall time (``cpu``: of processor time).
     ``history`` has one entry per epoch.
 
-    Two runs of one trial agree in everything but ``timings``, ``attempts``, ``host``, ``when`` and the
+    Two runs of one trial agree in everything except ``timings``, ``attempts``, ``host``, ``when`` and the
     ``images_per_second`` of ``history``.
     """
 
@@ -74,12 +74,18 @@ class TrialResult(Model):
 
     @property
     def id(self) -> str:
-        """``<key>-s<seed>``."""
+        """The trial's id, ``<key>-s<seed>``."""
         return f"{self.key}-s{self.seed}"
 
 
 def failed_from_outside(trial: Trial, failure: Failure, attempts: int) -> TrialResult:
-    """The record of a trial whose own process could not write one."""
+    """Return the record of a failed trial whose own process could not write one.
+
+    Args:
+        trial: the trial.
+        failure: why it has no result.
+        attempts: how many attempts were made at it.
+    """
     return TrialResult(
         key=trial.config.key,
         status="failed",
@@ -91,29 +97,32 @@ def failed_from_outside(trial: Trial, failure: Failure, attempts: int) -> TrialR
 
 
 def record_path(directory: Path, trial_id: str) -> Path:
-    """``DIR/trials/<key>-s<seed>.json``."""
+    """Return the path of a record, ``DIR/trials/<key>-s<seed>.json``."""
     return directory / "trials" / f"{trial_id}.json"
 
 
 def write_record(directory: Path, result: TrialResult) -> Path:
-    """Write ``result`` as ``DIR/trials/<key>-s<seed>.json``, atomically; returns the path."""
+    """Write ``result`` to ``DIR/trials/<key>-s<seed>.json``, atomically, and return the path."""
     path = record_path(directory, result.id)
     write_atomically(path, to_json(result))
     return path
 
 
 def to_json(result: TrialResult) -> str:
-    """What a record file holds; NaN stays NaN."""
+    """Return the content of a record file; NaN stays NaN."""
     return json.dumps(result.model_dump(mode="json"), indent=1) + "\n"
 
 
 def parked_path(directory: Path, trial_id: str) -> Path:
-    """``DIR/running/<id>/parked.json``: of a trial that waits at a rung, what is its record if it is pruned there."""
+    """Return the path ``DIR/running/<id>/parked.json`` of a trial that waits at a rung.
+
+    The file holds what becomes the trial's record if it is pruned there.
+    """
     return directory / "running" / trial_id / "parked.json"
 
 
 def read_parked(directory: Path, trial_id: str) -> TrialResult | None:
-    """What is at :func:`parked_path`; None where nothing readable is."""
+    """Read the file at :func:`parked_path`; return None if there is none that can be read."""
     try:
         return TrialResult.model_validate_json(parked_path(directory, trial_id).read_bytes(), context=RECORDED)
     except (OSError, ValueError):
@@ -125,18 +134,23 @@ class BadRecord(ValueError):
 
 
 def preview_path(directory: Path, key: str) -> Path:
-    """``DIR/previews/<key>.webp``: one picture for all seeds of a configuration."""
+    """Return the path ``DIR/previews/<key>.webp`` of the picture that all seeds of a configuration share."""
     return directory / "previews" / f"{key}.webp"
 
 
 def read_record(path: Path, *, points: int | None = None) -> TrialResult:
-    """Read one record, with at most ``points`` entries of its history (default: all), which is checked whole.
+    """Read one record, and thin its history to about ``points`` entries.
 
-    Where thousands are held at once, histories take a gigabyte. Entries with a validation kNN, and the last, are kept.
+    The histories of thousands of records would take a gigabyte of memory. Entries with a validation kNN, and the last
+    entry, are always kept. The whole file is checked, whatever is kept of it.
+
+    Args:
+        path: the record's file.
+        points: entries of the history to keep; None: all.
 
     Raises:
-        FileNotFoundError: there is none.
-        BadRecord: it is truncated, a directory, or not what its name says.
+        FileNotFoundError: there is no such file.
+        BadRecord: it is truncated, a directory, or holds another trial than its name says.
     """
     try:
         content = path.read_bytes()
@@ -152,7 +166,7 @@ def read_record(path: Path, *, points: int | None = None) -> TrialResult:
 
 
 def _thinned(history: tuple[dict[str, float | None], ...], points: int) -> tuple[dict[str, float | None], ...]:
-    """Every so-manieth entry, those with a kNN and the last."""
+    """Return about ``points`` evenly spaced entries, all entries with a kNN, and the last one."""
     if not points:
         return ()
     step = max(1, -(-len(history) // points))
@@ -165,9 +179,15 @@ def _thinned(history: tuple[dict[str, float | None], ...], points: int) -> tuple
 def read_records(
     directory: Path, trials: Iterable[Trial] | None = None, *, points: int = 0
 ) -> tuple[dict[str, TrialResult], list[Path]]:
-    """All readable records under ``DIR/trials`` by trial id (only those of ``trials`` if given), and the bad files.
+    """Read all records under ``DIR/trials``.
 
-    With about ``points`` entries of their histories, as :func:`read_record` thins them.
+    Args:
+        directory: the sweep's directory.
+        trials: the trials whose records are read; None: all.
+        points: about how many entries of each history to keep, as :func:`read_record` thins them.
+
+    Returns:
+        The readable records by trial id, and the paths of the bad files.
     """
     wanted = None if trials is None else {trial.id for trial in trials}
     records: dict[str, TrialResult] = {}

@@ -14,9 +14,9 @@ from ablate.sweep.record import BadRecord, TrialResult, read_record, record_path
 
 @dataclass(frozen=True)
 class State:
-    """What the disk says about a sweep's trials; records are without their histories.
+    """The state of a sweep's trials on disk; records are without their histories.
 
-    ``pruned`` trials count as finished in a sweep that prunes; in one that does not, they are missing.
+    ``pruned`` trials count as finished in a sweep that prunes; in one that does not, they count as missing.
     """
 
     finished: list[TrialResult]
@@ -28,7 +28,7 @@ class State:
 
 
 def without_history(path: Path) -> TrialResult:
-    """As :func:`read_record`; see there."""
+    """Read a record as :func:`read_record` does, without its history."""
     return read_record(path, points=0)
 
 
@@ -39,9 +39,15 @@ def survey(
     *,
     prunes: bool = True,
 ) -> State:
-    """Sort ``trials`` by their records, as ``read`` reads them; a damaged one counts as missing. Changes nothing.
+    """Sort ``trials`` by the state of their records, without changing anything on disk.
 
-    ``prunes``: whether a trial that was pruned is done with.
+    A trial whose record is damaged counts as missing.
+
+    Args:
+        directory: the sweep's directory.
+        trials: the trials of its plan.
+        read: the function that reads a record.
+        prunes: True if a pruned trial counts as finished.
     """
     finished: list[TrialResult] = []
     failed: list[TrialResult] = []
@@ -73,7 +79,13 @@ def survey(
 
 
 def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
-    """One line: how many trials there are, are done, have failed, and will run."""
+    """Summarise in one line how many trials there are, are done, have failed, and will run.
+
+    Args:
+        trials: the trials of the plan.
+        state: what :func:`survey` found.
+        retry_failed: True if failed trials will run again.
+    """
     cells = len({trial.label for trial in trials if trial.reference is None})
     seeds = len({trial.seed for trial in trials})
     references = sum(trial.reference is not None for trial in trials)

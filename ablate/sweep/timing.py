@@ -6,15 +6,15 @@ import heapq
 from collections.abc import Iterable
 
 REPRESENTATIVE = {None, "no-op"}
-"""References that cost what a cell (None) costs; supervised ones see half the views."""
+"""References that cost as much as a cell (None); supervised ones process half the views."""
 
 
 def remaining_seconds(trial_seconds: float, waiting: int, running: Iterable[float], workers: int) -> float:
-    """Seconds until the last trial ends.
+    """Estimate the seconds until the last trial ends.
 
     Args:
-        trial_seconds: what one trial takes.
-        waiting: trials not begun.
+        trial_seconds: how long one trial takes.
+        waiting: how many trials have not begun.
         running: for each running trial, the seconds it still needs.
         workers: how many trials run at once.
     """

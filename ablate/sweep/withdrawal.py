@@ -1,4 +1,4 @@
-"""Taking back a recommendation that trials which are to run could change: its files, the page, and a word about it."""
+"""Withdraw a recommendation that trials about to run could change: remove its files, correct the page, and say so."""
 
 from __future__ import annotations
 
@@ -15,15 +15,23 @@ from ablate.sweep.progress import withdraw
 
 
 def concerned(directory: Path) -> list[Path]:
-    """The sweeps whose recommendation changes with the records in ``directory``: it, and the one that it confirms."""
+    """Return the sweeps whose recommendation depends on the records in ``directory``.
+
+    These are the sweep in ``directory`` and, if that is a confirmation, the sweep that it confirms.
+    """
     confirms = directory.name == CONFIRMATION and is_sweep(directory.parent)
     return [directory, directory.parent] if confirms else [directory]
 
 
 def take_back(directory: Path, to_run: Sequence[Trial], console: Console) -> None:
-    """Withdraw what ``to_run`` could change, say so, and let the pages say what holds now.
+    """Withdraw the recommendations that ``to_run`` could change, say so, and correct the pages.
 
-    ``sweep.toml`` holds the new plan already, and what is to run again has no record.
+    ``sweep.toml`` must hold the new plan already, and trials that are to run again must have no record.
+
+    Args:
+        directory: the sweep's directory.
+        to_run: the trials that will run.
+        console: where to say it.
 
     Raises:
         DiskTrouble: the directory may not be written to.
@@ -48,6 +56,6 @@ def correct_page(directory: Path) -> None:
     page = asked_for(directory)
     if page and page.recommends:
         from ablate.report.data.results import read_sweep
-        from ablate.report.write import write_again  # Matplotlib: not before the first trial, unless it has to be
+        from ablate.report.write import write_again  # imports Matplotlib: only when it is needed
 
         write_again(read_sweep(directory, page.measure))

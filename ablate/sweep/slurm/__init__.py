@@ -1,1 +1,1 @@
-"""Where jobs that were submitted before the move to ``ablate.launch`` look for their code."""
+"""The old import path, for jobs that were submitted before the move to ``ablate.launch``."""

@@ -1,4 +1,4 @@
-"""Jobs that were submitted by an earlier version unpickle this; it goes with the next release."""
+"""The old path of ``Job``, which jobs of an earlier version unpickle; the next release removes it."""
 
 from ablate.launch.slurm.job import Job
 
