@@ -1,1 +1,1 @@
-"""Who runs trials: worker processes of this machine, or jobs on a Slurm cluster."""
+"""Run trials, in worker processes on this machine or in jobs on a Slurm cluster."""

@@ -27,7 +27,7 @@ SHOWN = {"linear_top1": "linear", "sgd_top1": "SGD", "knn_top1": "kNN"}
 
 
 class Progress:
-    """Follows a sweep on disk: cells done, each running trial's epoch, the latest accuracies and the time left."""
+    """A display of a sweep on disk: cells done, epochs of running trials, latest accuracies and the time left."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Progress:
         measure: Measure = "top1",
     ) -> None:
         self.console, self.directory, self.workers = console, directory, workers
-        self.prunes = prunes  # then nobody knows which trials will end early, and no time is promised
+        self.prunes = prunes  # then it is not known which trials will end early, and no time is shown
         self.shown = {measured_by(metric, measure): name for metric, name in SHOWN.items()}
         self.shown["rotation_top1"] = "rotation"
         self.about = f"{IN_WORDS[measure]}: " if measure != "top1" else ""
@@ -54,7 +54,7 @@ class Progress:
         self.began: dict[str, float] = {}
         self.first_epoch: dict[str, int] = {}  # a resumed trial does not start at 0
         self.running: list[tuple[Trial, TrialProgress]] = []
-        self.rung: tuple[int, set[str]] | None = None  # the epoch that trials are on their way to, and which
+        self.rung: tuple[int, set[str]] | None = None  # the next rung's epoch, and the trials that train to it
         self.live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -67,14 +67,14 @@ class Progress:
             self.live.__exit__(kind, error, tb)
 
     def head_for(self, trials: list[Trial], until: int | None) -> None:
-        """From now on ``trials`` are trained to the end of epoch ``until``, a rung; None: all that runs to its end."""
+        """Note that ``trials`` train to the end of epoch ``until``, a rung; None: trials train to their end."""
         self.rung = None if until is None else (until, {trial.id for trial in trials})
         for trial in trials:
-            self.began.pop(trial.id, None)  # those that were at an earlier rung begin again
+            self.began.pop(trial.id, None)  # trials that stopped at an earlier rung begin again
             self.first_epoch.pop(trial.id, None)
 
     def update(self, running: list[Trial]) -> None:
-        """Look at the disk (at most every half second) and show what changed."""
+        """Look at the disk, at most every half second, and show changes."""
         now = time.monotonic()
         for trial in running:
             self.began.setdefault(trial.id, now)
@@ -104,7 +104,7 @@ class Progress:
             say(self.console, *self._line(result))
 
     def end(self) -> None:
-        """Take note of what is left to note, and leave a last line that is true."""
+        """Take note of the last changes, and leave a last line that is up to date."""
         self.finish(list(self.pending.values()))
         self.running = []
         if self.live:
@@ -119,7 +119,7 @@ class Progress:
         return progress
 
     def seconds_left(self) -> float | None:
-        """The estimate: from measured trials once there is one, before that from the running ones' pace."""
+        """Estimate the seconds left, from measured trials or, before the first, from the pace of running ones."""
         if self.prunes:
             return None
         measured = [r.timings["total"] for r in self.results if r.reference in REPRESENTATIVE and r.timings]
@@ -133,7 +133,7 @@ class Progress:
         return remaining_seconds(each, waiting, needs, self.workers)
 
     def _paces(self) -> list[float]:
-        """Seconds that each running trial would take from start to end, once two epochs of it were seen."""
+        """Estimate how many seconds each running trial takes in all, once two of its epochs were seen."""
         paces = []
         for trial, progress in self.running:
             seen = progress.epoch - self.first_epoch[trial.id]
@@ -143,7 +143,7 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Trials with a record, those of earlier runs included."""
+        """How many trials have a record, including those of earlier runs."""
         return self.already + len(self.results)
 
     def _headline(self) -> str:
@@ -170,7 +170,7 @@ class Progress:
         return f"{self._headline()} · {epochs}" if epochs else self._headline()
 
     def _line(self, result: TrialResult) -> tuple[str, str]:
-        """The sentence about a finished trial, and its style."""
+        """Return the sentence about a finished trial, and its style."""
         head = f"[{self.done}/{self.total}] {result.label} seed {result.seed}: "
         if result.status == "failed":
             reason = result.error.message if result.error else "no reason recorded"

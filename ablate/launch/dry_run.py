@@ -1,4 +1,4 @@
-"""What a sweep would do and cost, said before anything runs."""
+"""Show what a sweep would do and cost, before anything runs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,18 @@ from ablate.sweep.survey import State, summary, survey
 from ablate.sweep.timing import remaining_seconds
 
 MOST_NAMES = 60
-"""Cells that are named; a sweep of triples has thousands."""
+"""The most cells that are named; a sweep of triples has thousands."""
 
 
 def print_plan(directory: Path, experiment: SweepPlan, retry_failed: bool, console: Console) -> State:
-    """Print the counts and the names of the cells; returns what the disk says of the trials."""
+    """Print the counts and the names of the cells, and return the state of the trials on disk.
+
+    Args:
+        directory: the sweep's directory.
+        experiment: the sweep's plan.
+        retry_failed: True if failed trials would run again.
+        console: where to print.
+    """
     trials = plan(experiment)
     state = survey(directory, trials, prunes=bool(experiment.prune))
     say(console, f"sweep directory: {directory}")
@@ -37,7 +44,7 @@ def print_plan(directory: Path, experiment: SweepPlan, retry_failed: bool, conso
 
 
 def cell_names(trials: Sequence[Trial]) -> list[str]:
-    """What is trained, each once, whatever the seed and the point on further axes; without references."""
+    """Return the name of each cell once, regardless of seeds and points on further axes; without references."""
     cells = (trial for trial in trials if trial.reference is None)
     return list(dict.fromkeys(trial.label.removesuffix(_point(trial)) for trial in cells))
 
@@ -49,7 +56,16 @@ def _point(trial: Trial) -> str:
 def show_plan(
     directory: Path, experiment: SweepPlan, devices: list[str], cache: Path, retry_failed: bool, console: Console
 ) -> None:
-    """Print the plan and, measured here, the time that it takes; write nothing."""
+    """Print the plan and the time that it takes, as measured on this machine; write nothing.
+
+    Args:
+        directory: the sweep's directory.
+        experiment: the sweep's plan.
+        devices: the device of each worker.
+        cache: where the decoded images are.
+        retry_failed: True if failed trials would run again.
+        console: where to print.
+    """
     state = print_plan(directory, experiment, retry_failed, console)
     show_cost(experiment, state, devices, cache, retry_failed, console)
 
@@ -57,7 +73,16 @@ def show_plan(
 def show_cost(
     experiment: SweepPlan, state: State, devices: list[str], cache: Path, retry_failed: bool, console: Console
 ) -> None:
-    """Print the time and memory that what is left takes; nothing where nothing is left."""
+    """Print the time and memory that the remaining trials take; print nothing if none remain.
+
+    Args:
+        experiment: the sweep's plan.
+        state: the state of its trials on disk.
+        devices: the device of each worker.
+        cache: where the decoded images are.
+        retry_failed: True if failed trials would run again.
+        console: where to print.
+    """
     waiting = sum(trial.reference != "untrained" for trial in state.missing) + len(state.failed) * retry_failed
     if not waiting:
         return
@@ -76,7 +101,14 @@ def show_cost(
 
 
 def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) -> Estimate:
-    """What a trial takes here; printed are that it is being measured, and what speaks against waiting for it."""
+    """Measure how long a trial takes here, and print that it is being measured, with any advice against it.
+
+    Args:
+        experiment: the sweep's plan.
+        device: the device to measure on.
+        cache: where the decoded images are.
+        console: where to print.
+    """
     say(console, "measuring a few steps ...")
     found = estimate(experiment, device, cache)
     if found.seconds is None:
@@ -89,7 +121,14 @@ def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) 
 
 
 def show_memory(experiment: SweepPlan, workers: int, cache: Path, console: Console) -> None:
-    """Print what workers take at their peak, and whether that fits; nothing where it is not known."""
+    """Print the peak memory of the workers and if it fits; print nothing if it is not known.
+
+    Args:
+        experiment: the sweep's plan.
+        workers: how many trials run side by side.
+        cache: where the decoded images are.
+        console: where to print.
+    """
     if room := room_of(experiment, workers, cache):
         say(console, str(room))
         if room.warning:
@@ -97,9 +136,17 @@ def show_memory(experiment: SweepPlan, workers: int, cache: Path, console: Conso
 
 
 def show_trial(trial: Trial, data: str, crop: OpSpec, cache: Path, directory: Path, console: Console) -> None:
-    """What ``ablate train --dry-run`` says: whether the trial is done, else what it takes here. Writes nothing.
+    """Print the output of ``ablate train --dry-run``, and write nothing.
 
-    ``crop`` is the op of that name, which an experiment holds for its references.
+    It says that the trial is done or, if it is not, how long it takes here.
+
+    Args:
+        trial: the trial.
+        data: the images, in words.
+        crop: the op of that name, which an experiment holds for its references.
+        cache: where the decoded images are.
+        directory: where the trial's record would be.
+        console: where to print.
     """
     path = record_path(directory, trial.id)
     if path.exists():

@@ -1,8 +1,8 @@
-"""What a trial takes on this machine, measured on a few steps within a fixed time, and scaled from there.
+"""Estimate how long a trial takes on this machine, from a few steps measured within a fixed time.
 
-:mod:`ablate.launch.measuring` takes the steps, in a process with a worker's own environment, and prints each as a line
-of JSON. :func:`estimate` ends that process when the time is over, whatever it does, and makes an :class:`Estimate` of
-what it has printed by then.
+:mod:`ablate.launch.measuring` takes the steps, in a process with the same environment as a worker, and prints each as a
+line of JSON. :func:`estimate` ends that process when the time is over, whatever it is doing, and scales what it has
+printed by then to an :class:`Estimate`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from ablate.planning.footprint import dimensions
 from ablate.sweep.plan import plan, save_plan
 
 BOX = 6.0
-"""Seconds that measuring may take once its process has started, which takes three: a dry run answers within 15."""
-START = 20.0  # seconds that it may take to start, on a machine that is busy
-FIRST_SHARE = 0.6  # of the time, for the first cell of every configuration, in which the batch grows
+"""Seconds that measuring may take after its process has started, which takes 3 s: a dry run answers within 15 s."""
+START = 20.0  # seconds that the process may take to start, on a busy machine
+FIRST_SHARE = 0.6  # the share of the time for the first cells of the configurations, whose batch grows
 SMALLEST, GROWTH = 2, 4  # images of the first step, and by how much the next is larger
 REPEATS = 2  # steps of one size: the second is timed, as the first takes memory and loads kernels
-CELLS = 6  # that are measured at most, where configurations are the same: compositions differ little
+CELLS = 6  # the most cells measured if their configurations are the same: compositions differ little
 VIEWS_PER_PASS = 6  # encoding an image once, without gradient, is a sixth of training on two views of it
-WATCHED = 3000  # images that kNN looks at, at each of its points
+WATCHED = 3000  # images that kNN uses at each of its points
 FIT = 8e-7  # seconds of linear evaluation per image, dimension and class: 2 s on glyphs with 64 dimensions
 
 
@@ -51,11 +51,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a trial takes here.
+    """How long a trial takes on this machine.
 
-    ``seconds``: the mean over the cells; None where no step ended in time. ``how``: in words, what was measured and
-    scaled. ``at_least``: what it takes at least, where nothing else is known; 0 where nothing is. ``laptop``: seconds
-    of a trial with the preset of that name, where the trial asked for is long and runs on a CPU.
+    ``seconds``: the mean over the cells; None if no step ended in time. ``how``: a description of what was measured and
+    scaled. ``at_least``: a lower bound in seconds if nothing else is known, or 0. ``laptop``: seconds of a trial with
+    the preset of that name, if the requested trial is long and runs on a CPU.
     """
 
     seconds: float | None
@@ -65,7 +65,13 @@ class Estimate:
 
 
 def estimate(experiment: SweepPlan, device: str, cache: Path) -> Estimate:
-    """Measure for some seconds, with one process. The images must be in ``cache``."""
+    """Estimate the time of a trial, by measuring with one process for some seconds.
+
+    Args:
+        experiment: the sweep's plan.
+        device: the device to measure on.
+        cache: where the decoded images are; they must be there already.
+    """
     from ablate.data import read_entry
 
     cells, images = chosen_cells(experiment), len(read_entry(cache, experiment.shared.data.fingerprint).pretrain.labels)
@@ -80,9 +86,14 @@ def estimate(experiment: SweepPlan, device: str, cache: Path) -> Estimate:
 def listen(
     command: Sequence[str], environment: dict[str, str], log: Path, start: float, box: float
 ) -> list[dict[str, Any]]:
-    """The lines of JSON that ``command`` prints until it ends, or is killed.
+    """Return the lines of JSON that ``command`` prints until it ends or is killed.
 
-    That is ``start`` seconds after it was started or, once it has printed a line, ``box`` seconds after that line.
+    Args:
+        command: the program and its arguments.
+        environment: the environment to run it in.
+        log: the file for its standard error.
+        start: seconds after which it is killed if it has printed no line.
+        box: seconds after its first line after which it is killed.
     """
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
@@ -113,7 +124,7 @@ def _in(seconds: float, call: Callable[[], None]) -> threading.Timer:
 def _parsed(line: str) -> dict[str, Any] | None:
     with contextlib.suppress(ValueError):
         return dict(json.loads(line))
-    return None  # cut short when its process was ended
+    return None  # the line was cut short when its process was killed
 
 
 def _last_words(log: Path) -> str:
@@ -121,7 +132,7 @@ def _last_words(log: Path) -> str:
 
 
 def chosen_cells(experiment: SweepPlan) -> list[Trial]:
-    """The cells that are measured, in this order: one of each configuration, then others, drawn by a fixed seed."""
+    """Return the cells to measure: first one of each configuration, then others, drawn with a fixed seed."""
     cells = [t for t in plan(experiment) if t.reference is None and t.seed == experiment.seeds[0]]
     random.Random(0).shuffle(cells)
     first: dict[TrialConfig, Trial] = {}
@@ -132,14 +143,14 @@ def chosen_cells(experiment: SweepPlan) -> list[Trial]:
 
 
 def costly(config: TrialConfig) -> TrialConfig:
-    """``config`` without what does not change what one image costs."""
+    """Return ``config`` without the settings that do not affect the cost of one image."""
     size = max(2, _whole(config))  # no batch has fewer images, though a micro-batch may
     same = config.replace(composition=(), epochs=100, warmup_epochs=0, temperature=1.0, loss_scale=1.0)
     return same.replace(batch_size=size, micro_batch=None)
 
 
 def _whole(config: TrialConfig) -> int:
-    """Images that the encoder sees at once."""
+    """Return how many images the encoder processes at once."""
     return config.micro_batch or config.batch_size
 
 
@@ -151,18 +162,19 @@ def measure(
     clock: Callable[[], float],
     deadline: float,
 ) -> None:
-    """Take steps, small ones first, until ``deadline`` by ``clock``; ``tell`` of each before and after it.
+    """Take steps, small ones first, until ``deadline``, and report each before and after it.
 
     The batch of the first cell of every configuration grows as long as the next size fits into its share of the time;
     further cells take steps of the size that was reached.
 
     Args:
-        cells: as :func:`chosen_cells` gives them.
-        build: ``build(cell)`` makes what the steps of a cell and of those of its configuration need.
-        step: ``step(cell, images)`` takes one step of that many images, and returns its seconds.
-        tell: given ``{"begun": images, "after": seconds}`` and ``{"cell": ..., "images": ..., "seconds": ...}``.
-        clock: seconds since measuring began.
-        deadline: after which no step is begun.
+        cells: the cells, as :func:`chosen_cells` returns them.
+        build: ``build(cell)`` makes what the steps of a cell and of all others with its configuration need.
+        step: ``step(cell, images)`` takes one step with that many images, and returns its seconds.
+        tell: called with ``{"begun": images, "after": seconds}`` before a step, and with
+            ``{"cell": ..., "images": ..., "seconds": ...}`` after it.
+        clock: returns the seconds since measuring began.
+        deadline: seconds by ``clock`` after which no step is begun.
     """
     reached: dict[TrialConfig, tuple[int, float]] = {}
     kinds = len({costly(cell.config) for cell in cells})
@@ -203,13 +215,13 @@ def _repeat(
 
 
 def conclude(cells: Sequence[Trial], said: Sequence[dict[str, Any]], images: int, reason: str = "") -> Estimate:
-    """The mean of a trial over ``cells``, from what the measuring process has ``said``; the sentence says how.
+    """Compute the mean time of a trial over ``cells`` from the output of the measuring process.
 
     Args:
-        cells: those that were to be measured.
-        said: its lines, in order.
-        images: to train on, in an epoch.
-        reason: its last words, for where it measured nothing.
+        cells: the cells that were to be measured.
+        said: the lines that the process printed, in order.
+        images: the number of training images in an epoch.
+        reason: the last words of the process, used if it measured nothing.
     """
     samples = [Sample(**line) for line in said if "cell" in line]
     begun = [line for line in said if "begun" in line]
@@ -234,9 +246,9 @@ def conclude(cells: Sequence[Trial], said: Sequence[dict[str, Any]], images: int
 
 
 def _at(samples: Sequence[Sample], images: int) -> float:
-    """Seconds of a step with ``images`` images, by the line through the two largest that were measured.
+    """Estimate the seconds of a step with ``images`` images, by a line through the two largest measured steps.
 
-    The line is not steeper than that through nothing, nor less than half as steep.
+    The line is at most as steep as the one through the origin, and at least half as steep.
     """
     *_, last = samples
     per_image = last.seconds / last.images
@@ -248,15 +260,20 @@ def _at(samples: Sequence[Sample], images: int) -> float:
 
 
 def trial_seconds(config: TrialConfig, step: float, images: int) -> float:
-    """Seconds of a trial of ``config`` whose encoder takes ``step`` seconds to train on one batch or micro-batch.
+    """Estimate the seconds of a trial from the seconds of one step.
 
-    Several processes are taken to share the work of one evenly. A micro-batch is encoded twice.
+    If a trial has several processes, they are assumed to share the work evenly. A micro-batch is encoded twice.
+
+    Args:
+        config: the trial's settings.
+        step: seconds that the encoder takes to train on one batch or micro-batch.
+        images: the number of training images in an epoch.
     """
     whole = _whole(config)
     parts = config.batch_size // whole
     steps = images // config.batch_size * config.epochs
     training = steps * step * parts * (4 / 3 if parts > 1 else 1)
-    seen = min(KNN_POINTS, config.epochs) * min(WATCHED, images) + 1.25 * images  # the test set is a fifth
+    seen = min(KNN_POINTS, config.epochs) * min(WATCHED, images) + 1.25 * images  # the test set: a fifth as many images
     encoding = seen * step / whole / VIEWS_PER_PASS
     fitting = FIT * images * dimensions(config.encoder) * max(1, config.data.classes)
     return training / config.world_size + encoding + fitting
@@ -267,7 +284,7 @@ def _nothing(cells: Sequence[Trial], begun: Sequence[dict[str, Any]], images: in
     if not begun:
         return Estimate(None, f"measuring did not begin within {START:.0f} s{why}")
     how = f"a step of {counted(begun[0]['begun'], 'image')} did not end within {BOX:.0f} s{why}"
-    if reason:  # it ended by itself: how long it would have taken is unknown
+    if reason:  # the process ended by itself: how long a trial takes is unknown
         return Estimate(None, how)
     steps = images // cells[0].config.batch_size * cells[0].config.epochs
     return Estimate(None, how, at_least=steps * max(0.0, BOX - begun[0]["after"]) / REPEATS)

@@ -1,4 +1,4 @@
-"""Running a sweep on this machine: what is missing, the workers, the display."""
+"""Run a sweep on this machine: find the missing trials, start the workers, show the display."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ INTERRUPTED = 130
 
 
 def check_out(directory: Path) -> None:
-    """Raise UsageError unless ``directory`` can hold a sweep: writable, and empty, new or a sweep's already."""
+    """Raise UsageError unless ``directory`` can hold a sweep.
+
+    It must be writable, and either new, empty or a sweep's directory already.
+    """
     check_writable(directory)
     if directory.is_dir() and not is_sweep(directory):
         strangers = [p.name for p in directory.iterdir() if p.name not in (LOCK, WAITING)]
@@ -46,7 +49,18 @@ def check_out(directory: Path) -> None:
 def run_sweep(
     directory: Path, experiment: SweepPlan, cache: Path, devices: list[str], retry_failed: bool, console: Console
 ) -> int:
-    """Run what is missing. Returns the exit code: 0 all done, 1 some failed or the sweep stopped, 130 interrupted.
+    """Run the missing trials.
+
+    Args:
+        directory: the sweep's directory.
+        experiment: the sweep's plan.
+        cache: where the decoded images are.
+        devices: the device of each worker.
+        retry_failed: also run failed trials again.
+        console: where to show progress.
+
+    Returns:
+        The exit code: 0 all done, 1 some trials failed or the sweep stopped, 130 interrupted.
 
     Raises:
         UsageError: another command is at work in ``directory``.
@@ -91,7 +105,10 @@ def run_sweep(
 
 
 def _keep_plan(directory: Path, experiment: SweepPlan, console: Console) -> None:
-    """Write ``sweep.toml`` again if it was removed or damaged while the trials ran: without it they are no sweep."""
+    """Write ``sweep.toml`` again if it was removed or damaged while the trials ran.
+
+    Without it the directory is not a sweep's.
+    """
     try:
         load_plan(directory)
     except UsageError as error:
@@ -100,7 +117,7 @@ def _keep_plan(directory: Path, experiment: SweepPlan, console: Console) -> None
 
 
 def _telling(console: Console) -> Callable[[Attempt], bool]:
-    """Wait for whoever is at work on a trial, and say so once."""
+    """Return a function that decides to wait for the holder of a trial, and says so once per holder."""
     told: set[tuple[str, str, int]] = set()
 
     def wait(holder: Attempt) -> bool:
@@ -114,13 +131,26 @@ def _telling(console: Console) -> Callable[[Attempt], bool]:
 
 
 def make_way(directory: Path, trials: list[Trial], state: State, retry_failed: bool, console: Console) -> list[Trial]:
-    """Set damaged records (and failed or pruned ones that are to run) aside; the trials to run, in plan order."""
+    """Set aside the records that are in the way of the trials to run.
+
+    These are damaged records, and those of failed or pruned trials that are to run again.
+
+    Args:
+        directory: the sweep's directory.
+        trials: the trials of the plan.
+        state: the state of these trials on disk.
+        retry_failed: also run failed trials again.
+        console: where to report damaged records.
+
+    Returns:
+        The trials to run, in plan order.
+    """
     for path in state.damaged:
         aside = set_aside(path)
         say(console, f"damaged record set aside as {aside}; its trial runs again", "yellow")
     left = names_in(directory / "running")
     for result in state.finished:
-        if result.id in left:  # by a worker killed between record and clean-up
+        if result.id in left:  # a worker was killed after it wrote the record and before it removed the folder
             shutil.rmtree(running_directory(directory, result.id), ignore_errors=True)
     wanted = {trial.id for trial in state.missing}
     for result in state.pruned:

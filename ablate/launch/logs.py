@@ -1,4 +1,4 @@
-"""What one trial said, and, where it came to nothing, what its job said. Needs neither torch nor pandas."""
+"""Print the log of a trial and, if it has no result, that of its job. Needs neither torch nor pandas."""
 
 from __future__ import annotations
 
@@ -20,10 +20,17 @@ JOB_LINES = 20
 
 
 def print_log(directory: Path, cell: str, seed: int | None, lines: int | None, console: Console) -> int:
-    """Print the log of a trial, or its last ``lines``; of one without a result, also the end of its job's.
+    """Print the log of a trial and, if it has no result, the end of its job's log.
 
-    ``cell`` is a label (``crop+color``), the name of a reference, or a trial's id. Returns the exit code: 1 if there is
-    nothing to print.
+    Args:
+        directory: the sweep's directory.
+        cell: a label (``crop+color``), the name of a reference, or a trial's id.
+        seed: the trial's seed; None: the first trial of that name.
+        lines: how many of the last lines to print; None: all of the trial's log.
+        console: where to print.
+
+    Returns:
+        The exit code: 1 if there is nothing to print, else 0.
 
     Raises:
         UsageError: there is no such cell or seed.
@@ -46,10 +53,15 @@ def print_log(directory: Path, cell: str, seed: int | None, lines: int | None, c
 
 
 def find(trials: list[Trial], cell: str, seed: int | None) -> Trial:
-    """The trial that ``cell`` and ``seed`` name; without a seed, the first of that name.
+    """Return the trial with the name ``cell`` and the seed ``seed``.
+
+    Args:
+        trials: the trials of the plan.
+        cell: a label, the name of a reference, or a trial's id.
+        seed: the trial's seed; None: the first trial of that name.
 
     Raises:
-        UsageError: there is none; the sentence has the nearest match.
+        UsageError: there is no such trial; the message names the nearest match.
     """
     for trial in trials:
         if trial.id == cell:
@@ -66,7 +78,7 @@ def find(trials: list[Trial], cell: str, seed: int | None) -> Trial:
 
 
 def _job_log(directory: Path, trial_id: str) -> Path | None:
-    """What the trial's last job printed on standard error, if it came to that."""
+    """Return the path of the standard error of the trial's last job; None if there is none, or it is empty."""
     found = home(submissions(directory), trial_id)
     if found is None:
         return None

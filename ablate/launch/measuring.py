@@ -1,7 +1,7 @@
 """The process that measures steps: ``python -m ablate.launch.measuring DIR DEVICE CACHE SECONDS``.
 
 It prints what :func:`ablate.launch.estimate.conclude` reads: small steps first, then larger ones and further cells
-while time is left. Memory beyond half of what is free is refused to it, so that it cannot take the machine down.
+while time is left. It may not take more than half of the free memory, so that it cannot bring the machine down.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from ablate.simclr.trainer import Trainer
 from ablate.sweep.plan import load_plan
 
 MARGIN = 1.0  # seconds before the end after which no step is begun
-LONG = 1800.0  # seconds of a trial from which on the preset for laptops is measured beside it
+LONG = 1800.0  # seconds; for a longer trial, the preset for laptops is measured too
 
 
 class _Bench:
-    """Takes steps of single cells; cells that differ in their composition alone share a trainer."""
+    """A bench that takes steps of single cells; cells that differ only in their composition share a trainer."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.trainers: dict[TrialConfig, Trainer] = {}
 
     def build(self, cell: Trial, data: DataSet) -> None:
-        """Make the trainer of ``cell`` and of all cells of its configuration."""
+        """Make the trainer of ``cell``, which all cells of the same configuration share."""
         alone = {"micro_batch": None, "world_size": 1}
         self.trainers[costly(cell.config)] = Trainer(cell.config.model_copy(update=alone), cell.seed, data, self.device)
 
     def step(self, cell: Trial, images: int) -> float:
-        """Seconds of one step of ``cell`` with ``images`` images."""
+        """Take one step of ``cell`` with ``images`` images, and return its seconds."""
         trainer = self.trainers[costly(cell.config)]
         trainer.step.pair = TransformPair.from_config(cell.config)
         self._wait()
@@ -97,7 +97,7 @@ def _main(directory: Path, device: torch.device, cache: Path, box: float) -> Non
 
 
 def _warm_up(config: TrialConfig) -> None:
-    """Load what the first step would: torchvision's blocks, and the kernels of a cell's ops."""
+    """Load what the first step would load: torchvision's blocks, and the kernels of a cell's ops."""
     import ablate.simclr.resnets  # noqa: F401
 
     TransformPair.from_config(config)(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.Generator())

@@ -1,7 +1,7 @@
-"""Trials that span nodes: the first node's worker says what to start, every other node follows.
+"""Run trials that span nodes: the first node's worker gives orders, and every other node follows them.
 
-The orders go through a small key-value store which the worker holds, at an address that all nodes know before it is
-there: the first node's name, and a port that follows from the job's number.
+The orders go through a small key-value store, which the worker holds. All nodes know its address before it exists: the
+first node's name, and a port that is derived from the job's number.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from typing import Any, Self
 from ablate.config.base import Model
 
 ADDRESS, NODES = "ABLATE_CREW_ADDRESS", "ABLATE_CREW_NODES"
-PATIENCE = 300.0  # seconds that a node waits for the first one's worker to come up, or to come back
-PARTING = 10.0  # seconds that the worker waits until all have heard that it is the end
+PATIENCE = 300.0  # seconds that a node waits for the first node's worker to start, or to return
+PARTING = 10.0  # seconds that the worker waits until all nodes have heard the last order
 POLL = 0.1
 
 
 class Order(Model):
-    """Start your processes of this trial; they meet at ``address:port``. Without a trial: it is the end."""
+    """An order to start a node's processes of a trial, which meet at ``address:port``; without a trial, to end."""
 
     trial_id: str = ""
-    number: int = 0  # of the attempt
+    number: int = 0  # the number of the attempt
     address: str = ""
     port: int = 0
 
 
 @dataclass
 class Crew:
-    """The nodes of one job, as the first one sees them; a crew of one does nothing."""
+    """The nodes of one job, as the first node sees them; a crew of one node does nothing."""
 
     address: str = "127.0.0.1"
     port: int = 0
@@ -43,7 +43,10 @@ class Crew:
 
     @classmethod
     def of_this_job(cls) -> Crew:
-        """What the job's own process said in the environment; a crew of one outside such a job."""
+        """Return the crew that the job's own process described in the environment.
+
+        Outside such a job, it is a crew of one node.
+        """
         if ADDRESS not in os.environ:
             return cls()
         address, _, port = os.environ[ADDRESS].rpartition(":")
@@ -57,7 +60,7 @@ class Crew:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Tell the others that it is the end; not after an error: they wait for the worker that comes instead."""
+        """Tell the other nodes to end, but not after an error: then they wait for the worker that replaces this."""
         if self._store is None or error is not None:
             return
         self.give(Order())
@@ -66,23 +69,31 @@ class Crew:
             time.sleep(POLL)
 
     def give(self, order: Order) -> None:
-        """Say it to all other nodes; they carry out one order after the other."""
+        """Give ``order`` to all other nodes, which carry out one order after the other."""
         if self._store is not None:
             self._store.set(f"order/{self._given}", order.model_dump_json())
             self._given += 1
 
 
 def follow(address: str, port: int, carry_out: Callable[[Order], None], should_stop: Callable[[], bool]) -> None:
-    """Carry out the first node's orders until the last. A worker that died may come back and start anew.
+    """Carry out the first node's orders until the last one.
+
+    A worker that died may be replaced, and then starts from the beginning.
+
+    Args:
+        address: the first node's name.
+        port: the port of the store there.
+        carry_out: called with each order.
+        should_stop: returns True if this node should stop.
 
     Raises:
-        TimeoutError: no worker for :data:`PATIENCE` seconds.
+        TimeoutError: there was no worker for :data:`PATIENCE` seconds.
     """
     lost = time.monotonic()
     while time.monotonic() - lost < PATIENCE and not should_stop():
         try:
             store = _connect(address, port)
-        except RuntimeError:  # a store that is not there yet, or no more
+        except RuntimeError:  # the store does not exist yet, or no longer
             time.sleep(POLL)
             continue
         if _follow(store, carry_out, should_stop):
@@ -100,7 +111,7 @@ def _connect(address: str, port: int) -> Any:
 
 
 def _follow(store: Any, carry_out: Callable[[Order], None], should_stop: Callable[[], bool]) -> bool:
-    """True after the last order; False where the store went."""
+    """Return True after the last order, and False if the store was lost before."""
     number = 0
     while not should_stop():
         try:

@@ -1,4 +1,4 @@
-"""What the kernel says of memory: what is left for this process, and which processes it has killed for lack of it."""
+"""Read from the kernel how much memory this process can take, and how many processes it has killed for lack of it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ MEMINFO = Path("/proc/meminfo")
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has killed so far in this control group and those that enclose it; 0 if untold.
+    """Count the processes that the kernel has killed for lack of memory so far.
 
-    A batch system that limits memory puts every job into a group of its own, so a rise during a trial is the job's.
+    Kills in this control group and in those that enclose it count. The count is 0 if the kernel does not say. A batch
+    system that limits memory puts every job into a group of its own, so a rise during a trial is due to the job.
     """
     try:
         memberships = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
@@ -24,16 +25,20 @@ def oom_kills() -> int:
 
 
 def _files(controllers: str, group: str) -> list[Path]:
-    """The files that count: ``memory.events.local`` of version 2, ``memory.oom_control`` of version 1.
+    """Return the files that count kills: ``memory.events.local`` (version 2) or ``memory.oom_control`` (version 1).
 
-    Both count the processes of their own group alone, so that the groups above add no kill twice, nor other jobs'.
+    Both count only the processes of their own group, so the groups above do not add a kill twice, nor the kills of
+    other jobs.
     """
     name = "memory.oom_control" if controllers else "memory.events.local"
     return [folder / name for folder in _folders(controllers, group)]
 
 
 def _folders(controllers: str, group: str) -> list[Path]:
-    """The folders of a control group and those above it, where they tell of memory; version 2 has no controllers."""
+    """Return the folders with the memory files of a control group and of the groups above it.
+
+    In version 2, ``controllers`` is empty.
+    """
     if controllers and "memory" not in controllers.split(","):
         return []
     root = CGROUPS / "memory" if controllers else CGROUPS
@@ -50,19 +55,19 @@ def _count(file: Path) -> int:
 
 
 def available() -> int | None:
-    """Bytes of memory that processes of this one's control group can still take; None where nothing says so.
+    """Return how many bytes of memory this process's control group can still take; None if it is not known.
 
-    The machine's available memory or, if that is less, what a limit leaves: the group's own or one above it. Files in
-    the page cache that nobody has touched lately count as free.
+    This is the machine's available memory or, if that is less, what the limit of the group or of one above it leaves.
+    Files in the page cache that have not been used lately count as free.
     """
     found = [number for number in (_of_the_machine(), *_of_the_groups()) if number is not None]
     return max(0, min(found)) if found else None
 
 
 def limit_own(share: float = 0.5) -> None:
-    """Refuse this process any memory of its own beyond what it has and ``share`` of what is :func:`available`.
+    """Limit this process to the memory that it has now, plus ``share`` of what is :func:`available`.
 
-    Allocations beyond it raise an error. It does nothing where there are no such limits.
+    Allocations beyond the limit raise an error. On systems without such limits, do nothing.
     """
     free, own = available(), _field(STATUS, "VmData:")
     if free is None or own is None:
@@ -79,7 +84,7 @@ def _of_the_machine() -> int | None:
 
 
 def _field(file: Path, name: str) -> int | None:
-    """A line ``NAME 123 kB`` of a file of the kernel's, in bytes."""
+    """Read a line ``NAME 123 kB`` of a kernel file, in bytes."""
     try:
         lines = (line.split() for line in file.read_text(encoding="utf-8").splitlines())
         return next((int(words[1]) * 1024 for words in lines if words[:1] == [name]), None)
@@ -105,7 +110,7 @@ def _of_the_groups() -> Iterator[int | None]:
 def _number(file: Path) -> int | None:
     try:
         return int(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there, or "max"
+    except (OSError, ValueError):  # the file does not exist, or holds "max"
         return None
 
 

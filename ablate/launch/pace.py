@@ -1,4 +1,4 @@
-"""How fast a sweep goes, and how long it still takes: from its records and what runs. Needs no torch."""
+"""Estimate a sweep's speed and remaining time from its records and its running trials. Needs no torch."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ WHEN = "%Y-%m-%dT%H:%M:%SZ"  # the form of a record's ``when``
 
 
 def trials_per_hour(status: Status, now: float) -> float | None:
-    """Trained trials that ended within the last hour, per hour; of longer trials, within twice what one takes.
+    """Return how many trained trials ended per hour, or None if none ended lately.
 
-    Trials of which all began within that time count by the time since the first began. None where none ended.
+    Trials count that ended within the last hour or, if they take longer, within twice the time of one trial. If all of
+    them began within that time, the rate is taken over the time since the first of them began.
 
     Args:
-        status: the sweep's.
-        now: unix seconds.
+        status: the sweep's status.
+        now: the time, in unix seconds.
     """
     known = _measured(status)
     window = max(HOUR, 2 * statistics.fmean(result.timings["total"] for result in known)) if known else HOUR
     since = time.strftime(WHEN, time.gmtime(now - window))
-    recent = [result for result in known if result.when > since]  # this form sorts as times do
+    recent = [result for result in known if result.when > since]  # strings of this form sort by time
     if not recent:
         return None
     began = min(calendar.timegm(time.strptime(r.when, WHEN)) - r.timings["total"] for r in recent)
@@ -34,10 +35,13 @@ def trials_per_hour(status: Status, now: float) -> float | None:
 
 
 def seconds_left(status: Status) -> float | None:
-    """Seconds until the last trial ends, if as many go on running side by side as do now.
+    """Estimate the seconds until the last trial ends, if as many trials run side by side as do now.
 
-    From what measured trials took, before the first from the pace of those that run; None where nothing runs, neither
-    is known yet, or trials are pruned: nobody knows which.
+    The estimate is made from the times of measured trials or, before the first, from the pace of running ones.
+
+    Returns:
+        The seconds; None if nothing runs, if no times are known yet, or if trials are pruned, since it is not known
+        which of them will be.
     """
     if status.experiment.prune:
         return None

@@ -23,14 +23,14 @@ from ablate.launch.oom import oom_kills
 from ablate.sweep.lease import Attempt, holder, is_made_by, last_attempt, release
 from ablate.sweep.record import MEMORY_ADVICE, OUT_OF_MEMORY, Failure, failed_from_outside, record_path, write_record
 
-STOP_GRACE = 3.0  # seconds between asking a worker to end and ending it
+STOP_GRACE = 3.0  # seconds between asking a worker to end and killing it
 POLL = 0.25
-LOOK = 5.0  # seconds between looks at trials that somebody else is at work on
-MAX_CRASHES = 2  # a trial whose worker died this often is recorded as failed
+LOOK = 5.0  # seconds between looks at trials that other processes hold
+MAX_CRASHES = 2  # a trial whose workers died this many times is recorded as failed
 
 
 class WorkerTrouble(RuntimeError):
-    """A worker did not come up; the message ends with the last lines of its log."""
+    """A worker did not start; the message ends with the last lines of its log."""
 
 
 @dataclass
@@ -44,18 +44,18 @@ class _Worker:
 
 @dataclass
 class LocalLauncher:
-    """Runs trials in ``len(devices)`` worker processes.
+    """A launcher that runs trials in ``len(devices)`` worker processes.
 
-    ``devices`` holds one entry per worker (``cpu``, ``cuda:0``); ``threads`` is what each trial may use.
+    ``devices`` holds one entry per worker (``cpu``, ``cuda:0``); ``threads`` is the number of threads of each trial.
     """
 
     directory: Path
     cache: Path
     devices: list[str]
     threads: int
-    prefix: str = "worker"  # of the workers' logs, DIR/logs/<prefix>-<n>.log
-    grace: Callable[[], float] = lambda: STOP_GRACE  # seconds that workers have to end in order; asked again and again
-    waits_for: Callable[[Attempt], bool] = lambda holder: True  # whether to wait for a trial that somebody else runs
+    prefix: str = "worker"  # the prefix of the workers' logs, DIR/logs/<prefix>-<n>.log
+    grace: Callable[[], float] = lambda: STOP_GRACE  # seconds that workers have to end in order; called repeatedly
+    waits_for: Callable[[Attempt], bool] = lambda holder: True  # True: wait for a trial that another process runs
     _workers: list[_Worker] = field(default_factory=list)
     _messages: queue.Queue[tuple[int, str | None]] = field(default_factory=queue.Queue)
     _crashes: dict[str, int] = field(default_factory=dict)
@@ -69,14 +69,18 @@ class LocalLauncher:
     ) -> None:
         """Run every trial to a record, or to the end of epoch ``until``.
 
-        ``on_change(running)`` is called at each event and about four times a second.
-        A trial that somebody else is at work on is waited for, or left to them, as ``waits_for(holder)`` says.
-        Whatever ``on_change`` raises ends the run, and is passed on once the workers have ended in order.
+        If ``waits_for(holder)`` is true, a trial that another process runs is waited for; else it is left to that
+        process. An exception of ``on_change`` ends the run, and is raised once the workers have ended in order.
+
+        Args:
+            trials: the trials to run.
+            on_change: ``on_change(running)`` is called at each event, and about four times a second.
+            until: the epoch at whose end trials stop; None: run them to their records.
 
         Raises:
             DiskTrouble: a worker could not write.
             WorkerTrouble: a worker died before its first trial.
-            KeyboardInterrupt: passed on, after the workers are gone.
+            KeyboardInterrupt: the run was interrupted; raised once the workers are gone.
         """
         waiting, self._until = deque(trials), until
         count = min(len(self.devices), len(waiting))
@@ -91,7 +95,7 @@ class LocalLauncher:
                 try:
                     self._handle_next_message(waiting)
                 except WorkerTrouble:
-                    on_change([])  # who ended the worker may have told the launcher, too, to end
+                    on_change([])  # the launcher may have been told to end together with the worker
                     raise
         finally:
             self._stop()
@@ -108,7 +112,7 @@ class LocalLauncher:
                 stderr=errors,
                 text=True,
                 env=worker_environment(self.threads),
-                start_new_session=True,  # Ctrl-C is the launcher's to handle
+                start_new_session=True,  # only the launcher handles Ctrl-C
             )
         assert process.stdout is not None
         listener = threading.Thread(target=self._listen, args=(process.pid, process.stdout), daemon=True)
@@ -135,7 +139,7 @@ class LocalLauncher:
             return
         worker = next((worker for worker in self._workers if worker.process.pid == pid), None)
         if worker is None:
-            return  # the last words of one that was replaced, or that was there up to the last rung
+            return  # a late message of a worker that was replaced, or that ended at the last rung
         if line is None:
             self._replace(worker, waiting)
         elif line == "ready":
@@ -148,7 +152,7 @@ class LocalLauncher:
             self._held[worker.trial.id], worker.trial = worker.trial, None
 
     def _look_at_held(self, waiting: deque[Trial]) -> None:
-        """Take back what nobody else runs any more, and let go of what is finished or somebody else's."""
+        """Take back trials that no other process runs any more; drop those that are finished or left to others."""
         if not self._held or time.monotonic() - self._looked < LOOK:
             return
         self._looked = time.monotonic()
@@ -161,7 +165,7 @@ class LocalLauncher:
                 waiting.append(trial)
 
     def _replace(self, worker: _Worker, waiting: deque[Trial]) -> None:
-        """A worker died: put its trial back (or record it as failed, the second time) and start another worker."""
+        """Replace a worker that died, and put its trial back, or record it as failed the second time."""
         code = worker.process.wait()
         assert worker.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
@@ -174,7 +178,7 @@ class LocalLauncher:
             )
         trial = worker.trial
         if trial is not None and code == 0:
-            waiting.appendleft(trial)  # it was asked to end, and did in order; so will the launcher be, at once
+            waiting.appendleft(trial)  # it was asked to end and did so in order; the launcher will be asked at once
         elif trial is not None and not record_path(self.directory, trial.id).exists():
             self._crashes[trial.id] = self._crashes.get(trial.id, 0) + 1
             if self._crashes[trial.id] < MAX_CRASHES:
@@ -199,7 +203,7 @@ class LocalLauncher:
         write_record(self.directory, failed_from_outside(trial, failure, attempt.number if attempt else MAX_CRASHES))
 
     def _stop(self) -> None:
-        """End the workers: those at work stop at their next step and save; one that takes too long is killed."""
+        """End the workers: busy ones stop at their next step and save; a worker that takes too long is killed."""
         for worker in self._workers:
             worker.process.terminate()
         began = time.monotonic()
@@ -219,7 +223,7 @@ class LocalLauncher:
                 self._release(worker.trial, worker.process.pid)
 
     def _release(self, trial: Trial, pid: int) -> None:
-        """Say for a worker that was killed that nobody is at work on its trial any more."""
+        """Release the trial of a worker that was killed."""
         attempt = last_attempt(self.directory, trial.id)
         if attempt and is_made_by(attempt, pid) and not attempt.released:
             release(self.directory, trial.id, attempt.number)
@@ -227,7 +231,10 @@ class LocalLauncher:
 
 @contextlib.contextmanager
 def _deaf_to_warnings() -> Iterator[None]:
-    """Processes started inside never hear SIGUSR2, Slurm's warning to every process of a job: it is the launcher's."""
+    """Block SIGUSR2 for processes that are started inside the block.
+
+    Slurm sends this warning to every process of a job, and only the launcher handles it.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
     try:
         yield
@@ -236,9 +243,9 @@ def _deaf_to_warnings() -> Iterator[None]:
 
 
 def worker_environment(threads: int) -> dict[str, str]:
-    """This environment, with one trial's thread count and an allocator that keeps large tensors.
+    """Return this environment with one trial's thread count and an allocator that keeps large tensors.
 
-    glibc gives every block of 32 MiB or more back to the kernel; page faults were 39 % of a training step.
+    By default glibc returns every block of 32 MiB or more to the kernel; page faults were 39 % of a training step.
     """
     return {
         **os.environ,
@@ -251,9 +258,16 @@ def worker_environment(threads: int) -> dict[str, str]:
 
 
 def default_devices(device: str, workers: int | None, threads: int, world_size: int) -> list[str]:
-    """One worker per ``world_size`` GPUs, or per as many times ``threads`` CPU cores; ``workers`` overrides how many.
+    """Return the device of each worker.
 
-    A worker whose trials take several GPUs is given the first of them.
+    There is one worker per ``world_size`` GPUs, or per ``world_size * threads`` CPU cores. A worker whose trials take
+    several GPUs is given the first of them.
+
+    Args:
+        device: ``cuda`` or ``cpu``.
+        workers: how many workers there are, instead of the default.
+        threads: threads of each process of a trial.
+        world_size: processes of a trial.
 
     Raises:
         UsageError: a trial needs more GPUs than there are.
@@ -271,5 +285,5 @@ def default_devices(device: str, workers: int | None, threads: int, world_size: 
 
 
 def ending(code: int) -> str:
-    """How a process ended, in words."""
+    """Describe how a process ended."""
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

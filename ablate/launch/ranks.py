@@ -1,7 +1,7 @@
-"""A trial of several processes: the worker starts them, watches them and sees to it that there is a record.
+"""Run a trial in several processes: the worker starts them, watches them and makes sure that there is a record.
 
 ``python -m ablate.launch.ranks DIR TRIAL ATTEMPT DEVICE CACHE`` is one of them, in torchrun's environment. It ends at
-once when its standard input does: whoever started it is gone.
+once when its standard input ends, since then the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from ablate.trial.run import execute
 
 POLL = 0.2
 LOOK = 5.0  # seconds between looks at the lease
-FAILED = 1  # the exit code of a process whose trial failed, for its own fault or for another's
+FAILED = 1  # the exit code of a process whose trial failed, here or in another process
 INTERRUPTED = 130
 DISK_TROUBLE = 74  # EX_IOERR: the exit code of a process that could not write
 
@@ -56,14 +56,22 @@ def run_ranks(
     crew: Crew,
     should_stop: Callable[[], bool],
 ) -> TrialResult:
-    """Run ``trial`` in as many processes as it says, shared evenly among the crew's nodes; its record.
+    """Run ``trial`` in as many processes as it asks for, and return its record.
 
-    On a node, they use neighbouring GPUs from ``device`` on. A process that dies takes the others with it, after a
-    moment in which they write what happened.
+    The processes are shared evenly among the crew's nodes; on a node, they use neighbouring GPUs from ``device`` on. If
+    a process dies, the others are ended after a moment in which they write what happened.
+
+    Args:
+        trial: the trial.
+        lease: the lease on it.
+        device: the first device of this node.
+        cache: where the decoded images are.
+        crew: the nodes of the job.
+        should_stop: returns True if the trial should stop.
 
     Raises:
         DiskTrouble: the disk refused a write.
-        Interrupted: ``should_stop`` said so; whatever is trained is in the last checkpoint.
+        Interrupted: ``should_stop`` returned True; all training so far is in the last checkpoint.
         LostLease: another process has taken the trial over.
         LostNode: the processes of another node are gone, which is not the trial's fault.
     """
@@ -79,17 +87,17 @@ def run_ranks(
         result = read_record(record_path(directory, trial.id))
     except (FileNotFoundError, BadRecord):
         lease.check()
-        if should_stop():  # before they could do so in order, perhaps
+        if should_stop():  # they may have ended before they could stop in order
             raise Interrupted from None
         if crew.nodes > 1 and _nobody_died(codes):
             raise LostNode("the processes of this trial did not meet those of the other nodes") from None
         return _record_death(trial, lease, first)
     if result.error is None or result.error.type != "LostRank":
         return result
-    if should_stop():  # one of them was not yet up to it, and the others missed it
+    if should_stop():  # one process was not ready to stop in order, and the others failed without it
         set_aside(record_path(directory, trial.id), "lost")
         raise Interrupted
-    if crew.nodes > 1 and _nobody_died(codes):  # they only noticed
+    if crew.nodes > 1 and _nobody_died(codes):  # these processes only noticed that others were gone
         set_aside(record_path(directory, trial.id), "lost")
         raise LostNode(result.error.message)
     if not first:
@@ -101,7 +109,7 @@ def run_ranks(
 
 
 def _nobody_died(codes: list[int | None]) -> bool:
-    """True when this node's processes all ended by their own decision, or had to be ended."""
+    """Return True if every process of this node ended by its own decision, or had to be ended."""
     return set(codes) <= {0, FAILED, INTERRUPTED, None}
 
 
@@ -112,7 +120,17 @@ class LostNode(RuntimeError):
 def start_ranks(
     order: Order, size: int, directory: Path, device: torch.device, cache: Path, node: int, nodes: int
 ) -> list[subprocess.Popen[bytes]]:
-    """Start this node's share of a trial's ``size`` processes."""
+    """Start this node's share of a trial's processes.
+
+    Args:
+        order: the trial, the attempt and the address at which the processes meet.
+        size: the number of processes on all nodes.
+        directory: the sweep's directory.
+        device: the first device of this node.
+        cache: where the decoded images are.
+        node: the number of this node.
+        nodes: the number of nodes.
+    """
     here = size // nodes
     return [_start(order, size, directory, device, cache, node * here + local, local) for local in range(here)]
 
@@ -122,10 +140,15 @@ def watch(
     should_stop: Callable[[], bool] = lambda: False,
     held: Callable[[], bool] = lambda: True,
 ) -> tuple[str, list[int | None]]:
-    """Wait until all have ended; when one fails, or the lease is lost, the others do not last long.
+    """Wait until all processes have ended; soon end the others when one fails or the lease is lost.
+
+    Args:
+        ranks: the processes.
+        should_stop: returns True if they should stop.
+        held: returns True while the lease is held.
 
     Returns:
-        Which failed first, in words; and every exit code, None for those that had to be killed.
+        A description of the processes that failed first, and every exit code: None for a process that had to be killed.
     """
     asked, looked = False, time.monotonic()
     try:
@@ -171,7 +194,7 @@ def _disk_trouble(ranks: list[subprocess.Popen[bytes]]) -> bool:
 
 
 def _dead(ranks: list[subprocess.Popen[bytes]]) -> str:
-    """Which processes have failed, and how: ``process 1 of 2 (signal SIGKILL)``; empty where none has."""
+    """Describe the processes that have failed: ``process 1 of 2 (signal SIGKILL)``; empty if none has."""
     codes = [rank.poll() for rank in ranks]
     dead = {rank: code for rank, code in enumerate(codes) if code and code != INTERRUPTED}
     return ", ".join(f"process {rank} of {len(codes)} ({ending(code)})" for rank, code in dead.items())
@@ -196,14 +219,25 @@ def _free_port() -> int:
 
 
 def main(directory: Path, trial_id: str, number: int, device: torch.device, cache: Path) -> int:
-    """One process of a trial; 1 if it failed, 130 if it was asked to stop (SIGTERM) and did, in order."""
+    """Run one process of a trial.
+
+    Args:
+        directory: the sweep's directory.
+        trial_id: the trial's id.
+        number: the number of the attempt.
+        device: the device of this process.
+        cache: where the decoded images are.
+
+    Returns:
+        The exit code: 1 if the trial failed, 130 if it was asked to stop (SIGTERM) and stopped in order.
+    """
     asked: list[int] = []  # a list: an Event's lock must not be taken in a signal handler
     signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
     threading.Thread(target=_follow_parent, daemon=True).start()
     experiment = load_plan(directory)
     trial = next(trial for trial in plan(experiment) if trial.id == trial_id)
     world = join(device, experiment.rank_timeout)
-    on_first_node = os.environ["LOCAL_RANK"] == os.environ["RANK"]  # whose worker sees to it that there is a record
+    on_first_node = os.environ["LOCAL_RANK"] == os.environ["RANK"]  # whose worker makes sure of a record
     context = Context(stop_requested=lambda: bool(asked), records_loss=on_first_node)
     if world.rank == 0:
         context.report = reporter(directory, trial)
@@ -222,7 +256,7 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
     except LostRank:
         os._exit(FAILED)
     if result.status == "failed":
-        os._exit(FAILED)  # leaving in order would wait for processes that may be gone
+        os._exit(FAILED)  # an orderly exit would wait for processes that may be gone
     leave()
     return 0
 

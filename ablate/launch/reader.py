@@ -1,4 +1,4 @@
-"""A sweep's directory for those who look at it again and again: each file is read once, and again when it has changed.
+"""Read a sweep's directory repeatedly: each file is read once, and again only when it has changed.
 
 Needs no torch.
 """
@@ -12,11 +12,11 @@ from ablate.sweep.plan import SWEEP_FILE, load_plan, plan
 from ablate.sweep.record import TrialResult, read_record
 
 Signature = tuple[int, int, int]
-"""Of a file's content: it is replaced by another file, never written in place."""
+"""The signature of a file's content; a file is replaced by another one, never written in place."""
 
 
 class Reader:
-    """Plan and records of ``directory``, kept between looks."""
+    """The plan and the records of ``directory``, kept between reads."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -24,7 +24,7 @@ class Reader:
         self._records: dict[Path, tuple[Signature, TrialResult]] = {}
 
     def plan(self) -> tuple[SweepPlan, list[Trial]]:
-        """What ``sweep.toml`` plans.
+        """Return the plan in ``sweep.toml`` and its trials.
 
         Raises:
             UsageError: the directory is not a sweep's.
@@ -38,13 +38,13 @@ class Reader:
         return known[1:]
 
     def record(self, path: Path) -> TrialResult:
-        """As :func:`read_record`, without the history.
+        """Read a record as :func:`read_record` does, without its history.
 
         Raises:
             BadRecord: the file holds no whole record, or another trial's.
             FileNotFoundError: there is no such file.
         """
-        signature = _signature(path)  # before it is read: what replaces it meanwhile is read the next time
+        signature = _signature(path)  # before reading: a file that is replaced meanwhile is read the next time
         known = self._records.get(path)
         if known is None or known[0] != signature:
             known = signature, read_record(path, points=0)

@@ -1,4 +1,4 @@
-"""Whether the workers of a sweep fit into this machine's memory, and what would; needs no torch."""
+"""Check that the workers of a sweep fit into this machine's memory, and advise if they do not; needs no torch."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from ablate.errors import UsageError
 from ablate.launch.oom import available
 from ablate.planning.footprint import peak
 
-CLEARLY = 1.2  # times the free memory: beyond it, a sweep is refused
-CLOSE = 0.8  # of the free memory: from there on it is told that it is close
+CLEARLY = 1.2  # a sweep that needs more than this multiple of the free memory is refused
+CLOSE = 0.8  # a sweep that needs more than this share of the free memory is warned about
 SMALLER = (Encoder(name="resnet18"), Encoder(name="resnet8"), Encoder(name="resnet8", width=16))
 LEAST_BATCH, LEAST_SIZE = 16, 32
 
 
 @dataclass(frozen=True)
 class Room:
-    """The memory that ``workers`` of ``config``, the largest of a sweep, take beside what is ``free``, in bytes."""
+    """The memory that workers need and the memory that is ``free``, in bytes.
+
+    ``workers`` of them run side by side; ``config`` is the largest configuration of a sweep.
+    """
 
     config: TrialConfig
     each: int
@@ -31,17 +34,17 @@ class Room:
 
     @property
     def fitting(self) -> int:
-        """How many such workers fit."""
+        """How many such workers fit into the free memory."""
         return self.free // self.each
 
     def __str__(self) -> str:
-        """``memory: about 4.9 GiB per worker, 9.8 GiB for 2 workers; 22 GiB are free``."""
+        """Describe the memory: ``memory: about 4.9 GiB per worker, 9.8 GiB for 2 workers; 22 GiB are free``."""
         several = f", {gib(self.each * self.workers)} for {self.workers} workers" if self.workers > 1 else ""
         return f"memory: about {gib(self.each)} per worker{several} (reckoned); {gib(self.free)} are free"
 
     @property
     def warning(self) -> str | None:
-        """What is said where it is close, or too much; None where there is room."""
+        """A warning if memory is short or almost short; None if there is room."""
         if self.each * self.workers <= CLOSE * self.free:
             return None
         if self.each * self.workers <= self.free:
@@ -49,7 +52,7 @@ class Room:
         return f"that will not fit: {self.advice()}"
 
     def advice(self) -> str:
-        """What would fit: fewer workers, smaller parts or batches, smaller images, a smaller encoder."""
+        """Suggest what would fit: fewer workers, smaller parts or batches, smaller images, a smaller encoder."""
         found = [f"--workers {self.fitting}"] if 0 < self.fitting < self.workers else []
         found += _changes(self)
         return (
@@ -83,7 +86,13 @@ def _changes(room: Room) -> list[str]:
 
 
 def room_of(experiment: SweepPlan, workers: int, cache: Path) -> Room | None:
-    """:func:`room_for` the cells of a sweep, whose images are in ``cache``."""
+    """Return :func:`room_for` the cells of a sweep.
+
+    Args:
+        experiment: the sweep's plan.
+        workers: how many workers run side by side.
+        cache: where the sweep's decoded images are.
+    """
     from ablate.data import read_entry
 
     try:
@@ -95,9 +104,12 @@ def room_of(experiment: SweepPlan, workers: int, cache: Path) -> Room | None:
 
 
 def room_for(configs: Sequence[TrialConfig], workers: int, images: int) -> Room | None:
-    """The room for the largest of ``configs`` on this machine's CPUs; None where it is not known.
+    """Return the room for the largest of ``configs`` on this machine's CPUs; None if it is not known.
 
-    ``images``: training and test images, of which evaluation keeps features.
+    Args:
+        configs: the settings of the trials.
+        workers: how many workers run side by side.
+        images: the number of training and test images, whose features evaluation keeps.
     """
     free = available()
     needs = [(need, config) for config in configs if (need := peak(config, images)) is not None]
@@ -108,7 +120,7 @@ def room_for(configs: Sequence[TrialConfig], workers: int, images: int) -> Room 
 
 
 def refuse_without_room(room: Room | None) -> str | None:
-    """What is to be said before work begins, if anything.
+    """Return a warning to show before work begins, or None.
 
     Raises:
         UsageError: the workers clearly do not fit.
@@ -123,6 +135,6 @@ def refuse_without_room(room: Room | None) -> str | None:
 
 
 def gib(number: int) -> str:
-    """``0.6 GiB``, ``22 GiB``."""
+    """Format a number of bytes: ``0.6 GiB``, ``22 GiB``."""
     value = number / 2**30
     return f"{value:.0f} GiB" if value >= 10 else f"{value:.1f} GiB"

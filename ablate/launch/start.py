@@ -1,4 +1,4 @@
-"""The launchers, as ``ablate grid`` uses them: run here, or submit jobs; or say what it would be."""
+"""Launch a sweep as ``ablate grid`` does: run it here, submit jobs, or show what would run."""
 
 from __future__ import annotations
 
@@ -42,9 +42,17 @@ def run_here(
     *,
     cost_first: bool = False,
 ) -> int:
-    """Run what is missing on this machine; returns the exit code. ``images`` says what they are.
+    """Run the missing trials on this machine, and return the exit code.
 
-    With ``cost_first`` what it takes is measured and said before it begins.
+    Args:
+        directory: the sweep's directory.
+        experiment: the sweep's plan.
+        images: a description of the images.
+        cache: where the decoded images are.
+        workers: how many workers run side by side; None: the default of the machine.
+        retry_failed: also run failed trials again.
+        dry_run: only show what would run.
+        cost_first: measure and show the cost before the sweep begins.
     """
     shared, console = experiment.shared, make_console()
     devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
@@ -64,10 +72,10 @@ def run_here(
 
 
 def _check_room(directory: Path, experiment: SweepPlan, workers: int, cache: Path, console: Console) -> None:
-    """Say that memory is short, where it is.
+    """Warn if memory is short.
 
     Raises:
-        UsageError: there is clearly not enough for what is left to train.
+        UsageError: there is clearly not enough memory for the remaining trials.
     """
     room = room_of(experiment, workers, cache)
     if room is None or room.warning is None:
@@ -82,7 +90,18 @@ def _check_room(directory: Path, experiment: SweepPlan, workers: int, cache: Pat
 def training_here(
     directory: Path, shared: TrialConfig, cache: Path, workers: int | None, retry_failed: bool, console: Console
 ) -> Iterator[Callable[[SweepPlan], int]]:
-    """What runs all that an experiment lacks on this machine; failed trials are retried the first time only."""
+    """Yield a function that runs all missing trials of an experiment on this machine.
+
+    Failed trials are retried only the first time.
+
+    Args:
+        directory: the sweep's directory.
+        shared: the settings that the trials share.
+        cache: where the decoded images are.
+        workers: how many workers run side by side; None: the default of the machine.
+        retry_failed: also run failed trials again.
+        console: where to show progress.
+    """
     devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
     retry = [retry_failed]
     if warning := refuse_without_room(room_for([shared], len(devices), 0)):
@@ -96,7 +115,15 @@ def training_here(
 
 @contextlib.contextmanager
 def training_there(directory: Path, cache: Path, retry_failed: bool, console: Console) -> Iterator[Cluster]:
-    """The same on the cluster, waiting for the jobs; ``ablate status`` knows that somebody does.
+    """Yield a :class:`Cluster`, which submits missing trials and waits for their jobs.
+
+    While the block lasts, ``ablate status`` sees that a command waits for the jobs.
+
+    Args:
+        directory: the sweep's directory.
+        cache: where the decoded images are.
+        retry_failed: also run failed trials again, the first time.
+        console: where to show progress.
 
     Raises:
         UsageError: another command waits for the directory's jobs.
@@ -108,10 +135,10 @@ def training_there(directory: Path, cache: Path, retry_failed: bool, console: Co
 
 @dataclass
 class Cluster:
-    """Submits all that an experiment lacks, and waits for the jobs; at a rung all have ended.
+    """A launcher that submits all missing trials of an experiment and waits for the jobs; a rung waits for all of them.
 
-    What jobs left undone is submitted again, as long as something gets done, and nobody has cancelled them. Failed
-    trials are retried the first time only.
+    Trials that jobs left undone are submitted again, as long as there is progress and the jobs have not been cancelled.
+    Failed trials are retried only the first time.
     """
 
     directory: Path
@@ -120,14 +147,18 @@ class Cluster:
     console: Console
 
     def __call__(self, experiment: SweepPlan) -> int:
-        """Returns the exit code: 0 all done, 1 some failed, or it stopped and said why."""
+        """Run ``experiment`` on the cluster.
+
+        Returns:
+            The exit code: 0 all done; 1 some trials failed, or it stopped and said why.
+        """
         whole = merge_with_existing(self.directory, experiment)
         trials = plan(whole)
         forget_cancelling(self.directory)
         retry, self.retry_failed = self.retry_failed, False
         state = survey(self.directory, trials, prunes=bool(whole.prune))
         in_the_way = [trial for trial in state.missing if record_path(self.directory, trial.id).exists()]
-        if not state.missing or in_the_way or (retry and state.failed):  # what short_of does not know of
+        if not state.missing or in_the_way or (retry and state.failed):  # short_of does not cover these cases
             first = whole.prune[0].epoch(whole.shared.epochs) if whole.prune else None
             if code := self._submit(experiment, first, retry=retry):
                 return code
@@ -148,7 +179,7 @@ class Cluster:
             if code := self._submit(experiment, until):
                 return code
             new = names_in(self.directory / JOBS) - before
-            left = missing if new else None  # jobs that were there before did what they were to do
+            left = missing if new else None  # earlier jobs have done their part
         return 0
 
     def _submit(self, experiment: SweepPlan, until: int | None, *, retry: bool = False) -> int:
@@ -168,9 +199,17 @@ class Cluster:
 
 
 def submit(directory: Path, experiment: SweepPlan, images: str, cache: Path, retry_failed: bool, dry_run: bool) -> int:
-    """Submit what is missing to the cluster; returns the exit code.
+    """Submit the missing trials to the cluster, and return the exit code.
 
-    Where cells are pruned it waits: for the jobs up to a rung, and for those of the cells that go on.
+    If cells are pruned, wait for the jobs up to each rung, and then for those of the cells that continue.
+
+    Args:
+        directory: the sweep's directory.
+        experiment: the sweep's plan.
+        images: a description of the images.
+        cache: where the decoded images are.
+        retry_failed: also run failed trials again.
+        dry_run: only show what would be submitted.
     """
     console = make_console()
     whole = merge_with_existing(directory, experiment)

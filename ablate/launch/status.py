@@ -1,4 +1,4 @@
-"""What the disk says about a sweep, and the scheduler where there is one. Needs no torch, no pandas."""
+"""Read a sweep's status from the disk and, if there is one, from the scheduler. Needs neither torch nor pandas."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from ablate.sweep.record import TrialResult, read_parked
 from ablate.sweep.survey import survey
 
 Place = Literal["done", "failed", "running", "queued", "parked", "interrupted", "lost", "missing"]
-"""``queued``: a job in Slurm's queue is to run it. ``parked``: it waits for the others at a rung. ``interrupted``:
-begun, and left in order. ``lost``: whoever was at work on it is gone without a word."""
+"""The place of a trial.
+
+``queued``: a job in Slurm's queue will run it. ``parked``: it waits for the others at a rung. ``interrupted``: it was
+begun and left in order. ``lost``: the process that held it is gone without releasing it."""
 
 
 class Begun(NamedTuple):
-    """Of a trial that has begun and has no record: the last attempt, and how far it is.
+    """The last attempt at a trial that has begun and has no record, and its progress.
 
-    ``beat``: when its holder last gave a sign of life, in unix seconds; 0 if that is not told.
+    ``beat``: the time of the last sign of life of its holder, in unix seconds; 0 if it is not known.
     """
 
     attempt: Attempt
@@ -35,11 +37,11 @@ class Begun(NamedTuple):
 
 @dataclass(frozen=True)
 class Status:
-    """Every planned trial's place, by id; the records of those that have one, without histories; what has begun.
+    """The status of a sweep: the place of every planned trial by id, the records without histories, and begun trials.
 
-    ``jobs``: what became of the sweep's jobs, None where there are none or nobody can be asked; ``note`` says so.
-    ``in_use``: a command has the directory to itself, one that runs trials here or submits them. ``awaited``: one waits
-    for its jobs.
+    ``jobs``: the state of the sweep's jobs; None if there are none, or if the scheduler cannot be asked, as ``note``
+    then says. ``in_use``: True while a command that runs or submits trials has the directory to itself. ``awaited``:
+    True while a command waits for the sweep's jobs.
     """
 
     directory: Path
@@ -55,11 +57,11 @@ class Status:
     awaited: bool = False
 
     def count(self, *places: Place) -> int:
-        """How many trials are there."""
+        """Count the trials at ``places``."""
         return sum(place in places for place in self.places.values())
 
     def at(self, *places: Place) -> list[Trial]:
-        """The trials that are there, in plan order."""
+        """Return the trials at ``places``, in plan order."""
         return [trial for trial in self.trials if self.places[trial.id] in places]
 
     @property
@@ -69,14 +71,14 @@ class Status:
 
     @property
     def is_complete(self) -> bool:
-        """True when every trial has a record."""
+        """True if every trial has a record."""
         return self.count("done", "failed") == len(self.places)
 
     @property
     def is_idle(self) -> bool:
-        """True when it is complete, or nothing runs or is queued, nor will be by a command that has it to itself.
+        """True if the sweep is complete, or no trial runs or is queued and no command at work will start one.
 
-        False also while nobody can say whether its jobs are queued.
+        It is False also while it is unknown if jobs are queued.
         """
         if self.is_complete:
             return True
@@ -86,12 +88,12 @@ class Status:
 
     @property
     def is_over(self) -> bool:
-        """True when it is idle, and no command waits for its jobs, to go on from what they come to."""
+        """True if the sweep is idle, and no command waits for its jobs to continue from their results."""
         return self.is_idle and not self.awaited
 
     @property
     def ended_jobs(self) -> list[str]:
-        """Sentences about the jobs that are over and have left trials undone, with their logs."""
+        """Describe the jobs that are over and have left trials undone, with their logs, in one sentence each."""
         if self.jobs is None:
             return []
         undone = {i for i, place in self.places.items() if place in ("interrupted", "lost", "missing")}
@@ -103,20 +105,20 @@ class Status:
 
 
 def sweep_status(directory: Path, jobs: Past | None = None, note: str = "", *, reader: Reader | None = None) -> Status:
-    """Read a sweep's directory.
+    """Read the status of a sweep's directory.
 
     Args:
-        directory: the sweep's.
-        jobs: with ``note``, what :func:`look_up` returned.
-        note: a sentence where nobody can be asked about jobs.
-        reader: of the same directory; it need not read again what it has read.
+        directory: the sweep's directory.
+        jobs: the jobs that :func:`look_up` returned.
+        note: the sentence that :func:`look_up` returned, if the scheduler cannot be asked about jobs.
+        reader: a reader of the same directory, which does not read unchanged files again.
 
     Raises:
-        UsageError: it is not a sweep's.
+        UsageError: the directory is not a sweep's.
     """
     reader = reader or Reader(directory)
     awaited = in_use(directory, WAITING)
-    busy = in_use(directory)  # before its records are read: a command that ends meanwhile has left them whole
+    busy = in_use(directory)  # asked before the records are read: a command that ends meanwhile has completed them
     experiment, trials = reader.plan()
     state = survey(directory, trials, reader.record)
     names = names_in(directory / "running")
@@ -146,20 +148,26 @@ def sweep_status(directory: Path, jobs: Past | None = None, note: str = "", *, r
 
 
 def is_parked(directory: Path, trial_id: str, attempt: Attempt) -> bool:
-    """Whether the trial waits at a rung, ``attempt`` being the last: it has come to the rung, and done no more."""
+    """Return True if the trial waits at a rung: it has reached the rung, and done nothing since.
+
+    Args:
+        directory: the sweep's directory.
+        trial_id: the trial's id.
+        attempt: the last attempt at the trial.
+    """
     parked = read_parked(directory, trial_id) if attempt.released else None
     return parked is not None and parked.attempts == attempt.number
 
 
 def reason(result: TrialResult) -> str:
-    """Why a trial failed: the first line of its error's message."""
+    """Return the reason why a trial failed: the first line of its error's message."""
     return (result.error.message.strip() or result.error.type).splitlines()[0] if result.error else "no reason recorded"
 
 
 def failure_line(directory: Path, result: TrialResult) -> str:
-    """Which trial failed, why, and where its log is."""
+    """Describe a failed trial in one line: its name, the reason, and the path of its log."""
     log = log_path(directory, result.id)
     where = (
         f"log: {log}" if log.is_file() else f"see: {command('ablate', 'logs', directory, result.id)}"
-    )  # it may not have begun
+    )  # the trial may not have begun
     return f"failed: {result.label} seed {result.seed}: {reason(result)} ({where})"

@@ -1,4 +1,4 @@
-"""Looking at a sweep again and again, until it has ended. Needs no torch.
+"""Watch a sweep until it has ended. Needs no torch.
 
 ``for status in changes(directory, every): ...`` is all that a command with ``--watch`` needs.
 """
@@ -15,19 +15,20 @@ from ablate.launch.reader import Reader
 from ablate.launch.slurm.past import Past, look_up
 from ablate.launch.status import Status, sweep_status
 
-EVERY = 5.0  # seconds between looks at the disk, where the user names none
-SHARE = 10  # times what a look takes are between two at least
+EVERY = 5.0  # default seconds between looks at the disk
+SHARE = 10  # looks are at least this many times the duration of a look apart
 ASK = 30.0  # seconds between questions to the scheduler
 
 
 def looks(directory: Path, every: float) -> Iterator[Status]:
-    """The sweep's status now, and every ``every`` seconds (or ten times what a look takes) until it has ended.
+    """Yield the sweep's status now, and then repeatedly until the sweep has ended.
 
-    The last one :attr:`~Status.is_over`. What a look has read is not read again; the scheduler is asked every half
-    minute, and while it does not answer its last word holds. A disk that fails for a while is a note in the status.
+    Looks are ``every`` seconds apart, or ten times the duration of a look if that is longer. The last status
+    :attr:`~Status.is_over`. Unchanged files are not read again. The scheduler is asked every half minute; while it does
+    not answer, its last answer is kept. If the disk fails for a while, the status has a note.
 
     Raises:
-        UsageError: the directory is not a sweep's, or is one no longer.
+        UsageError: the directory is not a sweep's, or no longer is.
     """
     reader = Reader(directory)
     jobs, note = look_up(directory)
@@ -47,12 +48,12 @@ def looks(directory: Path, every: float) -> Iterator[Status]:
 
 
 def changes(directory: Path, every: float) -> Iterator[Status]:
-    """Those of :func:`looks` that differ from the one before in a trial's place, a record or a job; first and last.
+    """Yield the first and the last of :func:`looks`, and every one that differs from the one before.
 
-    A running trial's next epoch is no such change.
+    A difference is a change of a trial's place, a record or a job; the next epoch of a running trial is not.
 
     Raises:
-        UsageError: the directory is not a sweep's, or is one no longer.
+        UsageError: the directory is not a sweep's, or no longer is.
     """
     before: tuple[object, ...] | None = None
     for status in looks(directory, every):

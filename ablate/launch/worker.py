@@ -1,10 +1,10 @@
-"""A worker: a process that lives across trials. It is given a directory and trial ids; all else is on disk.
+"""Run a worker: a process that serves trial after trial. It is given a directory and trial ids; all else is on disk.
 
-``python -m ablate.launch.worker DIR DEVICE CACHE`` reads one trial id per line on standard input, runs it, and answers
-on standard output: ``done <id>``, or ``held <id>`` where somebody else is at work on it. Behind the id may stand the
-epoch after which the trial is parked: that is ``done``, too. Records, checkpoints, progress
-and logs go to the directory. SIGTERM ends it in order: its trial stops at the next step, with a checkpoint. The end of
-input ends it, at once if its launcher died in the middle of a trial. What ops print goes to its log.
+``python -m ablate.launch.worker DIR DEVICE CACHE`` reads one trial id per line on standard input, runs the trial, and
+answers on standard output: ``done <id>``, or ``held <id>`` if another process holds it. The id may be followed by the
+epoch after which the trial is parked; the answer is then ``done``, too. Records, checkpoints, progress and logs go to
+the directory. SIGTERM ends the worker in order: its trial stops at the next step, with a checkpoint. The end of input
+ends it too, at once if its launcher died in the middle of a trial. The output of ops goes to the worker's log.
 """
 
 from __future__ import annotations
@@ -38,7 +38,16 @@ DEVICE_TROUBLE = 75  # EX_TEMPFAIL
 
 
 def main(directory: Path, device: torch.device, cache: Path) -> int:
-    """Serve trials until the input ends; exit code 74 when the disk refused a write, 75 after a CUDA error."""
+    """Serve trials until the input ends.
+
+    Args:
+        directory: the sweep's directory.
+        device: the device to train on.
+        cache: where the decoded images are.
+
+    Returns:
+        The exit code: 74 if the disk refused a write, 75 after a CUDA error.
+    """
     answers = own_stdout()
     inbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     busy, asked = threading.Event(), list[int]()
@@ -72,12 +81,12 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
             busy.clear()
             print(f"done {trial_id}", file=answers, flush=True)
             if result and result.error and "CUDA error" in result.error.message and result.config.world_size == 1:
-                return DEVICE_TROUBLE  # such an error stays with the process: the launcher starts another
+                return DEVICE_TROUBLE  # a CUDA error persists in the process: the launcher starts another worker
     return 0
 
 
 def _check_hardware(device: torch.device, precisions: set[str]) -> None:
-    """End the worker, rather than every trial, on a machine that is not what the sweep was planned for."""
+    """End the worker, instead of failing every trial, on a machine that the sweep was not planned for."""
     if device.type != "cuda":
         return
     if not torch.cuda.is_available():
@@ -89,7 +98,7 @@ def _check_hardware(device: torch.device, precisions: set[str]) -> None:
 
 
 def own_stdout() -> TextIO:
-    """The process's standard output for the protocol alone; what anything else prints goes to standard error."""
+    """Return the process's standard output for the protocol alone; all other output goes to standard error."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return answers
@@ -97,25 +106,25 @@ def own_stdout() -> TextIO:
 
 def _end_in_order(asked: list[int], inbox: queue.SimpleQueue[str | None]) -> None:
     def ask(number: int, frame: object) -> None:
-        asked.append(number)  # an Event's lock must not be taken here: a second signal would wait for it for ever
+        asked.append(number)  # not an Event, whose lock a second signal would wait for without end
         inbox.put(None)  # wakes a worker that waits for a trial
 
     signal.signal(signal.SIGTERM, ask)
 
 
 def _listen(inbox: queue.SimpleQueue[str | None], busy: threading.Event) -> None:
-    questions = os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # no lock to be in the way of ending
+    questions = os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # no lock that could block the exit
     for line in questions:
         busy.set()
         inbox.put(line.decode().strip())
     if busy.is_set():
-        os._exit(1)  # the launcher is gone: nobody waits for this trial
+        os._exit(1)  # the launcher is gone: no process waits for this trial
     inbox.put(None)
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where trials are run, and what is the same for all of them."""
+    """The directory and the device of trials, and what they all share."""
 
     directory: Path
     device: torch.device
@@ -128,7 +137,7 @@ class _Place:
     def run(self, trial: Trial, until: int | None) -> TrialResult:
         path = record_path(self.directory, trial.id)
         with logging_to(log_path(self.directory, trial.id)), claim(self.directory, trial.id) as lease:
-            if path.exists():  # somebody else has finished it since it was handed out
+            if path.exists():  # another process has finished it since it was handed out
                 shutil.rmtree(running_directory(self.directory, trial.id), ignore_errors=True)
                 return read_record(path)
             report = reporter(self.directory, trial)
