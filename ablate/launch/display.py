@@ -143,7 +143,7 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """How many trials have a record, including those of earlier runs."""
+        """The number of trials with a record, including those of earlier runs."""
         return self.already + len(self.results)
 
     def _headline(self) -> str:

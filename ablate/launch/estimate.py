@@ -51,7 +51,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long a trial takes on this machine.
+    """The time that a trial takes on this machine.
 
     ``seconds``: the mean over the cells; None if no step ended in time. ``how``: a description of what was measured and
     scaled. ``at_least``: a lower bound in seconds if nothing else is known, or 0. ``laptop``: seconds of a trial with

@@ -34,7 +34,7 @@ class Room:
 
     @property
     def fitting(self) -> int:
-        """How many such workers fit into the free memory."""
+        """The number of such workers that fit into the free memory."""
         return self.free // self.each
 
     def __str__(self) -> str:

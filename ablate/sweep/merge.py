@@ -51,7 +51,7 @@ class Merged:
 
     @property
     def missing(self) -> int:
-        """How many trials of the whole plan have no record."""
+        """The number of trials of the whole plan that have no record."""
         return len(self.trials) - self.copied - self.there
 
 

@@ -1,1 +1,1 @@
-"""Sweeps on a Slurm cluster: how trials become jobs, what runs inside one, and what the scheduler is asked."""
+"""Run sweeps on a Slurm cluster: turn trials into jobs, run inside the jobs, and talk to the scheduler."""

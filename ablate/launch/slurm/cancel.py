@@ -1,4 +1,4 @@
-"""Taking a sweep's jobs out of the queue. Needs no torch."""
+"""Cancel a sweep's jobs. Needs no torch."""
 
 from __future__ import annotations
 
@@ -19,13 +19,20 @@ from ablate.sweep.survey import survey
 
 
 def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console: Console) -> int:
-    """Cancel the jobs of ``directory``'s sweep that are waiting or at work; trials keep their records and checkpoints.
+    """Cancel the waiting and running jobs of a sweep; its trials keep their records and checkpoints.
 
-    ``confirm`` is asked first; None: no terminal to ask on.
+    Args:
+        directory: the sweep's directory.
+        confirm: called first, with a description of the jobs; if it returns False, nothing is cancelled. None: there is
+            no terminal to ask on.
+        console: where to say what was cancelled.
+
+    Returns:
+        The exit code, which is 0.
 
     Raises:
-        UsageError: it is not a sweep's directory; it would have to be confirmed, and nobody can be asked.
-        ClusterTrouble: the scheduler does not do it.
+        UsageError: the directory is not a sweep's, or confirmation is needed and there is no terminal to ask on.
+        ClusterTrouble: the scheduler does not cancel the jobs.
     """
     experiment = load_plan(directory)
     earlier = submissions(directory)
@@ -46,7 +53,7 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     if not confirm(what):
         say(console, "nothing was cancelled")
         return 0
-    note_cancelling(directory)  # first: whoever waits for the jobs must not submit others in between
+    note_cancelling(directory)  # first: a command that waits for the jobs must not submit others in between
     try:
         cluster.cancel({job.array for job in mine})
     except cluster.ClusterTrouble:

@@ -1,7 +1,7 @@
-"""The scheduler's commands; nothing else in ablate runs one. Needs no torch.
+"""Run the scheduler's commands; no other module of ablate runs one. Needs no torch.
 
-A controller that does not answer is asked again for :data:`PATIENCE` seconds, with one word to the user. What Slurm
-refuses comes back in its own words.
+A controller that does not answer is asked again for :data:`PATIENCE` seconds, and the user is told once. If Slurm
+refuses a command, the error repeats its words.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ablate.errors import UsageError, unknown
 
 TIMEOUT = 30.0  # seconds that one command may take
 PATIENCE = 180.0  # seconds during which a silent controller is asked again
-PAUSE = (1.0, 30.0)  # seconds between two tries: at first, at most
+PAUSE = (1.0, 30.0)  # seconds between two tries: the first pause, and the longest
 
 SILENT = re.compile(
     "|".join(
@@ -39,31 +39,31 @@ SILENT = re.compile(
     ),
     re.IGNORECASE,
 )
-"""What Slurm's commands say when nobody answers, as against when they are refused."""
+"""The messages of Slurm's commands when the controller does not answer, as opposed to when it refuses."""
 
 OVER = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL", "REVOKED"}
-"""States that are final. NODE_FAIL and PREEMPTED are not: the job comes back by itself."""
+"""States that are final. NODE_FAIL and PREEMPTED are not: Slurm requeues the job by itself."""
 
 OF_A_JOB = ("SLURM_", "SLURMD_", "SRUN_", "PMI_", "PMIX_", "PMI2_")
 OF_THE_SITE = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT"}
-"""Of these variables, those that say where the cluster is, and not what the job around this process has."""
+"""Variables with a prefix of :data:`OF_A_JOB` that describe the cluster, not the job in which this process runs."""
 FILTERS = ("SQUEUE_", "SACCT_", "SCANCEL_")
-"""Variables by which users narrow what these commands show, or act upon."""
+"""Prefixes of variables by which users restrict what these commands show or act on."""
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
 
 
 class ClusterTrouble(RuntimeError):
-    """The scheduler does not do what it is asked; the message is one sentence."""
+    """The scheduler did not do what it was asked; the message is one sentence."""
 
 
 class Refused(ClusterTrouble):
-    """It answered, and said no; the message ends with its words."""
+    """The scheduler answered and refused; the message ends with its words."""
 
 
 class _NoAnswer(Exception):
-    """Nobody answered; worth another try."""
+    """The controller did not answer; the command is worth another try."""
 
 
 def _to_nobody(sentence: str) -> None:
@@ -71,23 +71,23 @@ def _to_nobody(sentence: str) -> None:
 
 
 def ask(*command: str, tell: Tell = _to_nobody, patience: float | None = None) -> str:
-    """Run a command of Slurm's and return what it prints.
+    """Run a Slurm command and return what it prints.
 
     Args:
         command: the program and its arguments.
-        tell: is told, once, when the controller does not answer.
-        patience: seconds during which it is asked again; None: :data:`PATIENCE`.
+        tell: called once, with a sentence, when the controller does not answer.
+        patience: seconds during which the controller is asked again; None: :data:`PATIENCE`.
 
     Raises:
         UsageError: this machine has no such program.
-        Refused: it said no.
-        ClusterTrouble: nobody answered.
+        Refused: the scheduler refused.
+        ClusterTrouble: the controller did not answer.
     """
     return _patiently(lambda: _run(command), tell, patience)
 
 
 def is_here() -> bool:
-    """Whether this machine can talk to a Slurm cluster."""
+    """Return True if this machine can talk to a Slurm cluster."""
     return shutil.which("sbatch") is not None
 
 
@@ -102,7 +102,10 @@ def _absent(program: str) -> UsageError:
 
 
 def me() -> str:
-    """The user's name, as Slurm sees it; the number where there is none. Variables such as $USER may say another."""
+    """Return the user's name as Slurm sees it, or the user's number if there is no name.
+
+    Variables such as $USER may hold another name.
+    """
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -153,14 +156,14 @@ def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> s
 
 
 def _words(text: str, program: str) -> str:
-    """What a command printed, as one line, without its own name before each sentence."""
+    """Join the output of a command into one line, without the command's name before each sentence."""
     prefix = re.compile(rf"^{program}: (error: |fatal: )?")
     return "; ".join(dict.fromkeys(prefix.sub("", line.strip()) for line in text.splitlines() if line.strip()))
 
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """One job, or one task of an array, that is waiting or at work. ``id`` is ``17`` or ``17_3``, ``array`` ``17``."""
+    """A job, or a task of an array, that waits or runs; ``id`` is ``17`` or ``17_3``, and ``array`` is ``17``."""
 
     id: str
     array: str
@@ -172,7 +175,13 @@ class QueuedJob:
 
 
 def queue(users: Collection[str], *, tell: Tell = _to_nobody, patience: float | None = None) -> list[QueuedJob]:
-    """The jobs of ``users`` that are not over, each task of an array on its own; users that are not known have none."""
+    """Return the jobs of ``users`` that are not over, with each task of an array on its own.
+
+    Args:
+        users: the users' names; an unknown user has no jobs.
+        tell: called once, with a sentence, when the controller does not answer.
+        patience: seconds during which the controller is asked again; None: :data:`PATIENCE`.
+    """
     known = sorted(user for user in users if _is_known(user))
     command = ["squeue", "--noheader", "--array", "--states=all", f"--user={','.join(known)}"]
     lines = ask(*command, "--format=%F|%K|%T|%u|%r|%j", tell=tell, patience=patience).splitlines()
@@ -181,7 +190,7 @@ def queue(users: Collection[str], *, tell: Tell = _to_nobody, patience: float | 
 
 
 def _is_known(user: str) -> bool:
-    """A list with a name that this machine does not know is refused by squeue."""
+    """Return True if this machine knows ``user``; squeue refuses a list with an unknown name."""
     try:
         return user.isdigit() or bool(pwd.getpwnam(user))
     except KeyError:
@@ -197,12 +206,18 @@ def _job(line: str) -> QueuedJob:
 def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float | None = None) -> str:
     """Give ``script`` to sbatch and return the job's id.
 
-    ``name`` is the job's, and nobody else's. When no answer comes, the job may have been accepted all the same: before
-    another try, a job of that name is looked for.
+    If no answer comes, the job may have been accepted all the same, so a job of that name is looked for before another
+    try.
+
+    Args:
+        script: the batch script.
+        name: the job's name, which no other job may have.
+        tell: called once, with a sentence, when the controller does not answer.
+        patience: seconds during which the controller is asked again; None: :data:`PATIENCE`.
 
     Raises:
-        Refused: sbatch said no.
-        ClusterTrouble: nobody answered; whether the job was accepted is not known.
+        Refused: sbatch refused the job.
+        ClusterTrouble: the controller did not answer; it is not known if the job was accepted.
     """
     tries = 0
 
@@ -217,12 +232,13 @@ def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float 
 
 
 def job_id_in(answer: str) -> str:
-    """Read the job's id from what sbatch or squeue printed: ``12``, ``12;cluster``, also below a site's own lines.
+    """Read the job's id from what sbatch or squeue printed.
 
-    Wrappers of sbatch print banners, and some drop ``--parsable``: ``Submitted batch job 12 on cluster big``.
+    The id is ``12`` or ``12;cluster``, and may stand below lines that the site adds: wrappers of sbatch print banners,
+    and some drop ``--parsable``: ``Submitted batch job 12 on cluster big``.
 
     Raises:
-        ClusterTrouble: there is none.
+        ClusterTrouble: there is no id.
     """
     found = re.findall(r"^(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?\s*$", answer, re.MULTILINE)
     if not found:
@@ -231,10 +247,10 @@ def job_id_in(answer: str) -> str:
 
 
 def _environment(script: str) -> dict[str, str]:
-    """This environment without what would reach into the job.
+    """Return this environment without the variables that would affect the new job.
 
-    That is the ``SBATCH_`` variables that would overrule what ``script`` says and, where the command runs inside
-    another job, that job's own: sbatch hands them on, and srun would bind the new job to the old one's cores.
+    These are the ``SBATCH_`` variables that would overrule ``script`` and, if the command runs inside another job, the
+    variables of that job: sbatch passes them on, and srun would bind the new job to the cores of the old one.
     """
     said = {*re.findall(r"^#SBATCH --([a-z-]+)", script, re.MULTILINE), "array", "wait"}
     other = {"TIMELIMIT": "time", "ARRAY_INX": "array", "NO_REQUEUE": "requeue"}
@@ -252,10 +268,10 @@ def _environment(script: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class SiteLimits:
-    """What the cluster says of itself; None where it does not say.
+    """The limits that the cluster reports; None for a limit that it does not report.
 
-    ``array_size``: tasks per array. ``jobs``: that a user may have submitted at a time. ``time``: a job's longest, in
-    minutes, in the partition.
+    ``array_size``: tasks per array. ``jobs``: how many jobs a user may have submitted at a time. ``time``: the longest
+    time of a job in the partition, in minutes.
     """
 
     array_size: int | None = None
@@ -271,7 +287,14 @@ def limits(
     tell: Tell = _to_nobody,
     patience: float | None = None,
 ) -> SiteLimits:
-    """What holds for jobs in ``partition`` under ``account`` and ``qos``; None: the user's defaults.
+    """Ask for the limits of the user's jobs.
+
+    Args:
+        partition: the partition of the jobs; None: the default one.
+        account: the account that is charged; None: the user's default.
+        qos: the quality of service; None: the user's default.
+        tell: called once, with a sentence, when the controller does not answer.
+        patience: seconds during which the controller is asked again; None: :data:`PATIENCE`.
 
     Raises:
         UsageError: there is no such partition.
@@ -280,12 +303,15 @@ def limits(
     size = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)
     place = _partition(partition, tell, patience)
     jobs = _job_limit(place.get("PartitionName"), account, {qos or "", place.get("QoS", "")} - {"", "N/A"})
-    array_size = max(1, int(size[1])) if size else None  # 0: no arrays, so that every job is one of its own
+    array_size = max(1, int(size[1])) if size else None  # 0: no arrays, so every job is submitted on its own
     return SiteLimits(array_size, jobs, _partition_time(place.get("MaxTime", "")))
 
 
 def _partition(name: str | None, tell: Tell, patience: float | None) -> dict[str, str]:
-    """What ``scontrol show partition`` says of ``name``, or of the default one; of several names, nothing."""
+    """Return the fields that ``scontrol show partition`` prints for ``name`` or the default partition.
+
+    There are none if ``name`` holds several names.
+    """
     text = ask("scontrol", "--all", "--oneliner", "show", "partition", tell=tell, patience=patience)
     every = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in text.splitlines()]
     known = {fields["PartitionName"]: fields for fields in every if "PartitionName" in fields}
@@ -298,7 +324,7 @@ def _partition(name: str | None, tell: Tell, patience: float | None) -> dict[str
 
 
 def _partition_time(text: str) -> int | None:
-    """``1-00:00:00`` in minutes, rounded down; None for UNLIMITED."""
+    """Convert a time such as ``1-00:00:00`` to minutes, rounded down; return None for UNLIMITED."""
     match = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", text)
     if not match:
         return None
@@ -307,7 +333,7 @@ def _partition_time(text: str) -> int | None:
 
 
 def _job_limit(partition: str | None, account: str | None, qos: set[str]) -> int | None:
-    """The least of the submission limits that accounting holds for the user; None where there is no accounting."""
+    """Return the smallest submission limit that accounting holds for the user; None if there is no accounting."""
     try:
         fields = "DefaultAccount,Account,Partition,MaxSubmitJobs,DefaultQOS"
         rows = _table("sacctmgr", "-nP", "show", "user", me(), "withassoc", f"format={fields}")
@@ -331,7 +357,10 @@ def _table(*command: str) -> list[list[str]]:
 
 
 def endings(job_ids: Collection[str]) -> dict[str, str]:
-    """How the tasks of jobs ended, by id (``17_3``), as accounting says in one call; nothing where there is none."""
+    """Ask accounting, in one call, how the tasks of jobs ended, by id (``17_3``).
+
+    The result is empty if there is no accounting.
+    """
     if not job_ids:
         return {}
     try:
@@ -342,19 +371,30 @@ def endings(job_ids: Collection[str]) -> dict[str, str]:
 
 
 def cancel(job_ids: Collection[str], *, tell: Tell = _to_nobody, patience: float | None = None) -> None:
-    """Take jobs, or whole arrays, out of the queue, and end what runs."""
+    """Take jobs or whole arrays out of the queue, and end running ones.
+
+    Args:
+        job_ids: the ids of the jobs or arrays.
+        tell: called once, with a sentence, when the controller does not answer.
+        patience: seconds during which the controller is asked again; None: :data:`PATIENCE`.
+    """
     ask("scancel", *sorted(job_ids), tell=tell, patience=patience)
 
 
 def requeue(job_id: str, *, unless: Callable[[], bool] = lambda: False, patience: float | None = None) -> bool:
-    """Put a job, or one task of an array, back into the queue; ``unless`` is asked before every try.
+    """Put a job, or one task of an array, back into the queue.
+
+    Args:
+        job_id: the job's id.
+        unless: called before every try; if it returns True, the job is not requeued.
+        patience: seconds during which the controller is asked again; None: :data:`PATIENCE`.
 
     Returns:
-        Whether it is there; False where ``unless`` said that it must not be any more.
+        True if the job is in the queue; False if ``unless`` returned True.
 
     Raises:
-        Refused: Slurm said no.
-        ClusterTrouble: nobody answered.
+        Refused: Slurm refused.
+        ClusterTrouble: the controller did not answer.
     """
 
     def attempt() -> bool:

@@ -1,4 +1,4 @@
-"""What ``--launcher slurm`` would submit and cost, said without writing or submitting anything."""
+"""Show what ``--launcher slurm`` would submit and cost, without writing or submitting anything."""
 
 from __future__ import annotations
 
@@ -23,10 +23,17 @@ from ablate.sweep.timing import REPRESENTATIVE
 
 
 def show_submission(directory: Path, experiment: SweepPlan, cache: Path, retry_failed: bool, console: Console) -> None:
-    """Print the plan, the jobs, the batch script of the first array, and what it all costs.
+    """Print the plan, the jobs, the batch script of the first array, and the total cost.
+
+    Args:
+        directory: the sweep's directory.
+        experiment: the sweep's plan.
+        cache: where the decoded images are.
+        retry_failed: True if failed trials would run again.
+        console: where to print.
 
     Raises:
-        UsageError: the cluster would refuse the jobs, as far as it says so.
+        UsageError: the cluster would refuse the jobs, as far as its limits are known.
     """
     assert experiment.slurm is not None
     slurm = experiment.slurm
@@ -54,7 +61,7 @@ def show_submission(directory: Path, experiment: SweepPlan, cache: Path, retry_f
 
 
 def _cluster(directory: Path, experiment: SweepPlan, console: Console) -> tuple[set[str], Limits]:
-    """The trials that are queued or at work, and the limits; without a scheduler, neither."""
+    """Return the queued and running trials, and the cluster's limits; without a scheduler, both are empty."""
     assert experiment.slurm is not None
     if not cluster.is_here():
         say(console, "there is no Slurm on this machine: its limits, and what is queued, are left out of account")
@@ -70,7 +77,7 @@ def _cluster(directory: Path, experiment: SweepPlan, console: Console) -> tuple[
 def _show_cost(
     experiment: SweepPlan, slurm: Slurm, state: State, waiting: int, jobs: int, cache: Path, console: Console
 ) -> None:
-    """Hours of GPUs, or of cores where there are none: what is to be expected, and what is asked for."""
+    """Print the expected and the requested hours of GPUs, or of cores if there are no GPUs."""
     shared = experiment.shared
     on_gpus = shared.device == "cuda"
     unit = "GPU" if on_gpus else "core"
@@ -94,7 +101,7 @@ def _show_cost(
 
 
 def _plain(hours: float) -> str:
-    """Three digits, but whole from 100 on: ``0.08``, ``2.5``, ``2880``."""
+    """Format hours with few digits, as a whole number from 100 on: ``0.08``, ``2.5``, ``2880``."""
     return f"{hours:.0f}" if hours >= 100 else f"{hours:.3g}" if hours >= 0.1 else f"{hours:.2f}"
 
 

@@ -1,10 +1,10 @@
-"""What runs inside a Slurm job: workers for its pack of trials, and what to do when Slurm wants the machine back.
+"""Run inside a Slurm job: start workers for its pack of trials, and react when Slurm wants the machine back.
 
-Slurm warns with SIGUSR2 (the time limit is near, or somebody else needs the nodes) and ends with SIGTERM and, a moment
-later, SIGKILL. On a warning the workers stop at their next step with a checkpoint, and the job requeues itself; the
-time limit is also watched here, since its warning can come a minute early, or before there is anybody to hear it. On
-SIGTERM the workers stop in the same way and nothing is requeued: Slurm does that itself, or somebody has cancelled the
-job. All that a requeued job goes on from is on disk.
+Slurm warns with SIGUSR2 (the time limit is near, or another job needs the nodes) and ends a job with SIGTERM and, a
+moment later, SIGKILL. On a warning the workers stop at their next step with a checkpoint, and the job requeues itself.
+The time limit is also watched here, since its warning can come a minute early, or before the handler is installed. On
+SIGTERM the workers stop in the same way, but the job does not requeue itself: Slurm does that, or the job was
+cancelled. A requeued job continues from what is on disk.
 """
 
 from __future__ import annotations
@@ -36,19 +36,24 @@ from ablate.sweep.prune import short_of
 from ablate.sweep.record import Failure, failed_from_outside, write_record
 
 EARLY = 75.0  # seconds by which Slurm's warning of the time limit may be early (its manual says 60)
-HURRY = 20.0  # seconds that workers have once SIGTERM has come: SIGKILL follows after KillWait, by default 30
-LEAST = 3.0  # seconds that they have at any rate
-MARGIN = 10.0  # seconds of the grace that are kept for requeueing
-FEW_STARTS = 2  # that come to nothing, before the next one gives up
-GAVE_UP = 1  # the exit code of a job that has failed its trials; Slurm then ends it on its other nodes, too
-ORDERED = 128 + signal.SIGTERM  # the exit code of a job that was told to go
+HURRY = 20.0  # seconds that workers have after SIGTERM: SIGKILL follows after KillWait, by default 30 s
+LEAST = 3.0  # seconds that workers have in any case
+MARGIN = 10.0  # seconds of the warning time that are kept for requeueing
+FEW_STARTS = 2  # starts without progress after which the next start gives up
+GAVE_UP = 1  # the exit code of a job that gave up on its trials; Slurm then ends it on its other nodes, too
+ORDERED = 128 + signal.SIGTERM  # the exit code of a job that was told to end
 BEGAN = "ABLATE_JOB_BEGAN"
-"""Where the batch script says when the job began, in unix seconds: its setup lines count against the time limit."""
+"""The variable in which the batch script stores when the job began, in unix seconds.
+
+The script's setup lines count against the time limit."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Pack ``number`` of submission ``token``: a directory and keys, nothing that could grow old in a pickle."""
+    """The job for pack ``number`` of submission ``token``.
+
+    It holds only a directory and keys, nothing that could become outdated in a pickle.
+    """
 
     directory: str
     token: str
@@ -74,13 +79,14 @@ class Job:
             launcher = _launcher(directory, submission, experiment, self.number, watchman)
             launcher.run(missing, watchman.look, until=submission.until)
         except Ended:
-            # whoever is cancelled, perhaps only while the workers save or Slurm does not answer, must not come back
+            # a cancelled job must not return, even if it is cancelled only while workers save or Slurm is silent
             sys.exit(0 if cluster.requeue(job_id(), unless=lambda: watchman.ordered) else ORDERED)
 
     def _never_begins(self, directory: Path, missing: list[Trial]) -> bool:
-        """Record ``missing`` as failed if the job came to nothing twice in a row: no record, nor the attempt at one.
+        """Record ``missing`` as failed if the job made no progress twice in a row: no record, and no attempt at one.
 
-        Starts are counted on disk, not by Slurm, which also counts those that a broken node did not let come to this.
+        Return True if it did so. Starts are counted on disk and not by Slurm, which also counts those that failed on a
+        broken node before they reached this point.
         """
         attempts = {trial.id: last_attempt(directory, trial.id) for trial in missing}
         mark = {trial_id: attempt.number if attempt else 0 for trial_id, attempt in attempts.items()}
@@ -100,14 +106,14 @@ class Job:
         return True
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
-        """What submitit requeues when the warning comes before :meth:`__call__` has begun: the same again."""
+        """Return this job again, for submitit to requeue when the warning comes before :meth:`__call__` begins."""
         return submitit.helpers.DelayedSubmission(self)
 
 
 class Starts(Model):
-    """How often a job has started since the last time that it came to something.
+    """The number of times that a job has started since it last made progress.
 
-    ``mark``: the trials without a record then, and the number of attempts at each.
+    ``mark``: the trials without a record at that time, and the number of attempts at each.
     """
 
     mark: dict[str, int] = {}
@@ -115,12 +121,12 @@ class Starts(Model):
 
 
 class Ended(Exception):
-    """Slurm wants the job to end; it is to requeue itself unless the watchman has been ordered off."""
+    """Slurm wants the job to end; the job then requeues itself, unless the watchman was ordered to end."""
 
 
 @dataclass
 class Watchman:
-    """Hears Slurm's signals and watches the clock. A second signal changes nothing but the hurry."""
+    """A watchman that receives Slurm's signals and watches the clock; a second signal only shortens the time left."""
 
     slurm: Slurm
     began: float = field(default_factory=lambda: float(os.environ.get(BEGAN, time.time())))
@@ -137,11 +143,11 @@ class Watchman:
         return self.slurm.time * 60 - (time.time() - self.began)
 
     def patience(self) -> float:
-        """Seconds that workers have to stop."""
+        """Return the seconds that workers have to stop."""
         return HURRY if self.ordered else max(LEAST, self.slurm.warning - MARGIN)
 
     def look(self, running: list[Trial]) -> None:
-        """Raise Ended when it is time to."""
+        """Raise Ended when it is time for the job to end."""
         if self.ordered:
             raise Ended
         if self.left < self.slurm.warning or (self.warned and not self._is_early()):
@@ -149,7 +155,7 @@ class Watchman:
             raise Ended
 
     def _is_early(self) -> bool:
-        """True for a warning of the time limit that came before it had to; then the clock here decides."""
+        """Return True if a warning of the time limit came earlier than necessary; then the clock here decides."""
         return self.left - self.slurm.warning < EARLY
 
     def _warn(self, number: int, frame: object) -> None:
@@ -181,9 +187,10 @@ def _launcher(
 
 
 def _waiting(mine: str) -> Callable[[Attempt], bool]:
-    """Wait for the job's own first copy; other jobs' trials are theirs, if they are still alive.
+    """Return a function that decides if the job ``mine`` waits for the holder of a trial.
 
-    A job that was killed on another machine a moment ago looks alive until it has been silent for long enough.
+    It waits for its own earlier run, and leaves the trials of other jobs to them if they are still alive. A job that
+    was killed on another machine a moment ago looks alive until it has been silent for long enough.
     """
     seen: dict[Attempt, float] = {}
 
@@ -202,13 +209,13 @@ def _read_starts(path: Path) -> Starts:
 
 
 def _address() -> str:
-    """The first node, and a port that all nodes can tell from the job's number."""
+    """Return the first node and a port, which all nodes can derive from the job's number."""
     return f"{submitit.JobEnvironment().hostnames[0]}:{20000 + int(os.environ['SLURM_JOB_ID']) % 20000}"
 
 
 def _follow(directory: Path, submission: Submission, experiment: SweepPlan) -> None:
-    """A further node of a job: start processes of trials as the first node says."""
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # the first node acts upon it
+    """Run on a further node of a job: start processes of trials as the first node orders."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # only the first node acts on it
     ended = []
     signal.signal(signal.SIGTERM, lambda number, frame: ended.append(True))
     node, nodes = int(os.environ["SLURM_PROCID"]), submission.slurm.nodes

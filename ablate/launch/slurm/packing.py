@@ -1,4 +1,4 @@
-"""From trials to jobs: packs of trials, and arrays of packs, within the cluster's limits. Pure."""
+"""Pack trials into jobs, and jobs into arrays, within the cluster's limits; a pure computation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 
 @dataclass(frozen=True)
 class Limits:
-    """What the cluster allows: tasks per array, and how many more jobs one may submit now, if known."""
+    """The cluster's limits: tasks per array, and how many more jobs the user may submit now, if it is known."""
 
     array_size: int = 1001
     room: int | None = None
@@ -17,9 +17,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Packing:
-    """``packs``: each job's trial ids. ``arrays``: (first pack, number of packs, how many at a time).
+    """A layout of trials in jobs and arrays.
 
-    ``left``: the trials that did not fit.
+    ``packs``: each job's trial ids. ``arrays``: (first pack, number of packs, how many at a time). ``left``: how many
+    trials did not fit.
     """
 
     packs: tuple[tuple[str, ...], ...]
@@ -30,14 +31,16 @@ class Packing:
 def pack(
     trials: Sequence[str], together: int, limits: Limits, trials_per_job: int | None = None, parallel: int | None = None
 ) -> Packing:
-    """Lay ``trials`` out, in order.
+    """Lay out ``trials`` in jobs and arrays, in order.
 
     Args:
-        trials: their ids.
-        together: how many run side by side in a job.
-        limits: what the cluster allows.
-        trials_per_job: None: ``together``, or as many times that as it takes for all jobs to be allowed.
-        parallel: jobs at a time, over all arrays; every array has at least one, so there are at most so many arrays.
+        trials: the ids of the trials.
+        together: how many trials run side by side in a job.
+        limits: the cluster's limits.
+        trials_per_job: how many trials a job has; None: ``together``, or the smallest multiple of it with which all
+            jobs are allowed.
+        parallel: how many jobs run at a time, over all arrays; None: no limit. Every array has at least one job at a
+            time, so there are at most ``parallel`` arrays.
     """
     most = len(trials) if limits.room is None else max(0, limits.room)
     if parallel is not None:
@@ -51,7 +54,7 @@ def pack(
 
 
 def _arrays(packs: int, array_size: int, parallel: int | None) -> tuple[tuple[int, int, int], ...]:
-    """As few arrays as can be, of even sizes, with even shares of ``parallel``."""
+    """Split the packs into as few arrays as possible, of even sizes and with even shares of ``parallel``."""
     number = -(-packs // array_size)
     sizes = _shares(packs, number)
     at_once = sizes if parallel is None else _shares(parallel, number)
@@ -60,5 +63,5 @@ def _arrays(packs: int, array_size: int, parallel: int | None) -> tuple[tuple[in
 
 
 def _shares(total: int, number: int) -> list[int]:
-    """``total`` in ``number`` parts that differ by one at most."""
+    """Split ``total`` into ``number`` parts that differ by at most one."""
     return [b - a for a, b in pairwise(total * i // number for i in range(number + 1))]

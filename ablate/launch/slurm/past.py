@@ -1,4 +1,4 @@
-"""What became of earlier submissions: which of their jobs are still queued, and which trials they hold."""
+"""Find out about earlier submissions: which of their jobs are still queued, and which trials these hold."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ablate.launch.slurm.submission import JOBS, Array, Submission, read_submiss
 
 @dataclass(frozen=True)
 class Past:
-    """Earlier submissions, oldest first, and those of the scheduler's jobs that are theirs.
+    """Earlier submissions, oldest first, and the scheduler's jobs that belong to them.
 
-    ``unfinished``: the tokens of those whose files lack a job id.
+    ``unfinished``: the tokens of the submissions whose files lack a job id.
     """
 
     submissions: list[Submission]
@@ -27,7 +27,7 @@ class Past:
 
     @cached_property
     def queued(self) -> dict[str, QueuedJob]:
-        """The trials that queued jobs are to run, by id."""
+        """The queued jobs, by the id of each trial that they will run."""
         return {
             trial_id: job
             for submission in self.submissions
@@ -38,7 +38,7 @@ class Past:
         }
 
     def of(self, array: Array) -> list[QueuedJob]:
-        """The queued jobs of ``array``: those of its name. An id alone may have been given to another job since."""
+        """Return the queued jobs of ``array``, found by its name; its id alone may belong to another job by now."""
         return [job for job in self._by_name[array.name] if array.job_id in {None, job.array}]
 
     @cached_property
@@ -50,7 +50,7 @@ class Past:
 
 
 def submissions(directory: Path) -> list[Submission]:
-    """All of ``DIR/jobs``, oldest first; damaged files are left out."""
+    """Read all submissions in ``DIR/jobs``, oldest first; damaged files are left out."""
     found = []
     for path in (directory / JOBS).glob("[!.]*.json"):
         try:
@@ -61,7 +61,7 @@ def submissions(directory: Path) -> list[Submission]:
 
 
 def past(earlier: list[Submission], queue: Iterable[QueuedJob]) -> Past:
-    """Find the jobs of ``earlier`` in what the scheduler has; a submission learns the job ids that it lacks."""
+    """Find the jobs of ``earlier`` in the scheduler's queue, and add job ids that submissions lack."""
     names = {array.name for submission in earlier for array in submission.arrays}
     jobs = [job for job in queue if job.name in names]
     ids = {job.name: job.array for job in jobs}
@@ -74,9 +74,11 @@ def past(earlier: list[Submission], queue: Iterable[QueuedJob]) -> Past:
 
 
 def look_up(directory: Path) -> tuple[Past | None, str]:
-    """What became of the sweep's submissions, by one question to the scheduler; and a sentence where nobody answers.
+    """Look up the sweep's submissions, with one question to the scheduler.
 
-    None where nothing was ever submitted, or nobody can be asked.
+    Returns:
+        The submissions and their jobs, and a sentence if the scheduler does not answer. The first is None if nothing
+        was ever submitted, or if the scheduler cannot be asked.
     """
     earlier = submissions(directory)
     if not earlier:
@@ -91,7 +93,10 @@ def look_up(directory: Path) -> tuple[Past | None, str]:
 
 
 def over(then: Past, directory: Path) -> list[tuple[str, set[str], Path]]:
-    """The tasks that are no longer queued: id, the trials that no later submission has taken over, and the log."""
+    """Return the tasks that are no longer queued.
+
+    Each has its id, its trials that no later submission has taken over, and the path of its log.
+    """
     queued = {job.id for job in then.jobs}
     taken: set[str] = set()
     found: list[tuple[str, set[str], Path]] = []
@@ -109,7 +114,7 @@ def over(then: Past, directory: Path) -> list[tuple[str, set[str], Path]]:
 
 
 def home(earlier: Iterable[Submission], trial_id: str) -> tuple[Submission, Array, int] | None:
-    """The last submission of a trial with a job id, the array that it was in, and its task there."""
+    """Return the last submission of a trial that has a job id, the trial's array, and its task in that array."""
     for submission in reversed(list(earlier)):
         for number, pack in enumerate(submission.packs):
             if trial_id in pack:
@@ -120,5 +125,5 @@ def home(earlier: Iterable[Submission], trial_id: str) -> tuple[Submission, Arra
 
 
 def task_id(array: Array, task: int) -> str:
-    """What Slurm and submitit call a task: ``17_3``, or ``17`` of an array of one, which is a plain job."""
+    """Return the id of a task in Slurm and submitit: ``17_3``, or ``17`` if the array is a plain job."""
     return f"{array.job_id}_{task}" if array.count > 1 else str(array.job_id)

@@ -1,6 +1,6 @@
-"""What jobs ask of the cluster: flags, the sweep's own settings, the user's file, defaults, in that precedence.
+"""Determine the resources that jobs request: from flags, the sweep, the user's file and defaults, in this order.
 
-Needs no torch and no scheduler; every mistake is one sentence that says where it was made.
+Needs no torch and no scheduler; every mistake is reported in one sentence that says where it was made.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ OWN = {
     **dict.fromkeys(("cpus-per-task", "cpus-per-gpu"), "--cpus"),
     **dict.fromkeys(("signal", "time-min"), "--grace and --time"),
 }
-"""sbatch options that ablate has a flag of its own for."""
+"""sbatch options for which ablate has its own flag."""
 TAKEN = {"array", "chdir", "error", "input", "job-name", "no-requeue", "ntasks", "ntasks-per-node", "open-mode"} | {
     *("output", "parsable", "requeue", "wait", "wrap", "test-only")
 }
-"""sbatch options that are ablate's to set."""
+"""sbatch options that only ablate may set."""
 
 
 @dataclass(frozen=True)
 class JobSettings:
-    """What was asked for, by field of :class:`~ablate.config.slurm.Slurm`, and what a sentence calls its place.
+    """The requested settings by field of :class:`~ablate.config.slurm.Slurm`, and the place of each in words.
 
-    ``device`` is what the sweep in the directory trains on; None where there is none yet.
+    ``device`` is the device on which the sweep in the directory trains; None if there is no sweep yet.
     """
 
     values: dict[str, Any]
@@ -50,7 +50,7 @@ class JobSettings:
 
 
 def parse_extra(items: Sequence[str]) -> dict[str, str | int | bool]:
-    """``["reservation=lab", "exclusive"]`` -> ``{"reservation": "lab", "exclusive": True}``."""
+    """Parse ``["reservation=lab", "exclusive"]`` to ``{"reservation": "lab", "exclusive": True}``."""
     values: dict[str, str | int | bool] = {}
     for item in items:
         name, equals, value = item.partition("=")
@@ -59,10 +59,14 @@ def parse_extra(items: Sequence[str]) -> dict[str, str | int | bool]:
 
 
 def gather(flags: Mapping[str, Any], directory: Path) -> JobSettings:
-    """Gather what ``flags`` (by field; None or empty: not given), ``DIR/sweep.toml`` and the user's file ask for.
+    """Gather the settings that ``flags``, ``DIR/sweep.toml`` and the user's file request.
+
+    Args:
+        flags: the values of the flags, by field; None or empty: the flag was not given.
+        directory: the sweep's directory.
 
     Raises:
-        UsageError: a file that is not TOML, or a key that there is not.
+        UsageError: a file is not TOML, or has an unknown key.
     """
     sources = [_user_file()]
     device = None
@@ -86,7 +90,7 @@ def gather(flags: Mapping[str, Any], directory: Path) -> JobSettings:
 
 
 def _user_file() -> tuple[str, dict[str, Any]]:
-    """``$XDG_CONFIG_HOME/ablate/slurm.toml``: keys at its top or in a table ``[slurm]``."""
+    """Read ``$XDG_CONFIG_HOME/ablate/slurm.toml``, with keys at the top or in a table ``[slurm]``."""
     base = os.environ.get("XDG_CONFIG_HOME")
     path = (expanded(base) if base else Path.home() / ".config") / "ablate" / "slurm.toml"
     try:
@@ -104,17 +108,17 @@ def _user_file() -> tuple[str, dict[str, Any]]:
 
 
 def _chosen(slurm: Slurm, experiment: SweepPlan) -> dict[str, Any]:
-    """``slurm`` without defaults, so that the user's file counts, and without numbers that follow from others."""
+    """Return ``slurm`` without defaults, so that the user's file counts, and without derived numbers."""
     followed = {name: getattr(_completed(slurm, {}, experiment.shared), name) for name in DERIVED}
     unchosen = Slurm().model_dump() | followed
     return {name: value for name, value in slurm.model_dump().items() if value != unchosen[name]}
 
 
 def device_there(wish: Experiment, jobs: JobSettings) -> Literal["cpu", "cuda"]:
-    """What trials of jobs train on where ``wish`` leaves it open; the login node's hardware does not tell.
+    """Return the device on which jobs train if ``wish`` leaves it open; the login node's hardware does not count.
 
-    GPUs where some are asked for; else what the sweep trains on already; else, where nothing is said of GPUs, a trial
-    of several processes is taken to mean several GPUs; else the CPU.
+    GPUs are used if some are requested, else the device on which the sweep trains already. Else, if nothing is said
+    about GPUs, a trial of several processes is taken to mean several GPUs; otherwise the CPU is used.
     """
     if wish.device != "auto":
         return wish.device
@@ -125,10 +129,10 @@ def device_there(wish: Experiment, jobs: JobSettings) -> Literal["cpu", "cuda"]:
 
 
 def resources(asked: JobSettings, config: TrialConfig) -> Slurm:
-    """What jobs of trials like ``config`` ask for, complete and free of contradictions.
+    """Return the complete and consistent resources of jobs for trials like ``config``.
 
     Raises:
-        UsageError: a value that is out of range, or that contradicts another.
+        UsageError: a value is out of range, or contradicts another.
     """
     try:
         slurm = Slurm.model_validate(asked.values)
@@ -150,7 +154,7 @@ DERIVED = ("gpus", "cpus")
 
 
 def _completed(slurm: Slurm, given: Mapping[str, Any], config: TrialConfig) -> Slurm:
-    """With the GPUs that one trial needs, and a core for every thread, unless they were given."""
+    """Add the GPUs that one trial needs, and a core for every thread, unless they were given."""
     if "gpus" not in given:
         gpus = config.world_size // slurm.nodes if config.device == "cuda" else 0
         slurm = slurm.model_copy(update={"gpus": gpus})
@@ -162,7 +166,7 @@ def _completed(slurm: Slurm, given: Mapping[str, Any], config: TrialConfig) -> S
 
 
 def side_by_side(slurm: Slurm, config: TrialConfig) -> int:
-    """How many trials like ``config`` run at the same time in one job."""
+    """Return how many trials like ``config`` run at the same time in one job."""
     if slurm.nodes > 1:
         return 1
     if config.device == "cpu":

@@ -1,4 +1,4 @@
-"""One array's batch script, in submitit's words, and the pickles that its tasks load."""
+"""Write the batch script of an array, by means of submitit, and the pickles that its tasks load."""
 
 from __future__ import annotations
 
@@ -17,24 +17,32 @@ from ablate.launch.slurm.job import BEGAN, Job
 from ablate.launch.slurm.submission import JOBS, Array
 
 DEAF = 'trap "" USR2; exec "$0" "$@"'
-"""A signal that comes before Python has its handler would end it; this shell passes on that it is ignored."""
-RESTARTS = 1_000_000  # submitit counts them to stop a job that never ends; ours ends itself where nothing is gained
+"""A shell command that starts Python with the signal ignored, which would end Python before its handler is set."""
+RESTARTS = 1_000_000  # submitit limits restarts to stop endless jobs; ours gives up by itself when there is no progress
 
 
 class _Executor(SlurmExecutor):
     @classmethod
     def affinity(cls) -> int:
-        """Slurm's srun is needed where a job starts, not where its script is written."""
+        """Return the affinity of a machine with srun, which is needed where a job starts, not where it is submitted."""
         return 2
 
 
 def job_folder(directory: Path, token: str) -> Path:
-    """``DIR/jobs/<token>``: scripts, pickles, and what jobs print."""
+    """Return the folder ``DIR/jobs/<token>``, for scripts, pickles and the output of jobs."""
     return directory.absolute() / JOBS / token
 
 
 def batch_script(directory: Path, token: str, array: Array, slurm: Slurm, at_once: int) -> str:
-    """The text that sbatch is given; nothing is written."""
+    """Return the text of the batch script for sbatch, without writing it.
+
+    Args:
+        directory: the sweep's directory.
+        token: the token of the submission.
+        array: the array that the script starts.
+        slurm: the resources of each job.
+        at_once: how many of its jobs run at a time.
+    """
     executor = _Executor(job_folder(directory, token), RESTARTS, python=f"sh -c {shlex.quote(DEAF)} {_python(slurm)}")
     executor.update_parameters(**_parameters(array, slurm, at_once))
     if array.count > 1:
@@ -43,7 +51,10 @@ def batch_script(directory: Path, token: str, array: Array, slurm: Slurm, at_onc
 
 
 def _python(slurm: Slurm) -> str:
-    """This Python, by its path; in a container, unless its command ends with the name of one there."""
+    """Return the command that starts Python in a job: this Python by its path, or the container's command.
+
+    In a container, the path is added unless the container's command ends with the name of a Python there.
+    """
     mine = shlex.quote(sys.executable)
     if not slurm.container:
         return mine
@@ -69,20 +80,29 @@ def _parameters(array: Array, slurm: Slurm, at_once: int) -> dict[str, Any]:
         "array_parallelism": at_once,
         "wckey": None,
         "additional_parameters": {"requeue": True, **slurm.extra},
-        # from Slurm 22.05 on, srun takes one core unless it is told, too
+        # from Slurm 22.05 on, srun takes one core unless it is told the number, too
         "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={slurm.cpus}"],
     }
 
 
 def hand_over(directory: Path, token: str, array: Array, slurm: Slurm) -> None:
-    """Write the pickles of ``array``, whose job id is known, unless they are there already.
+    """Write the pickles of ``array``, unless they are there already.
 
-    A task that starts before its pickle is there waits for up to a minute. Raises DiskTrouble.
+    A task that starts before its pickle is there waits for up to a minute.
+
+    Args:
+        directory: the sweep's directory.
+        token: the token of the submission.
+        array: the array, whose job id must be known.
+        slurm: the resources of each job.
+
+    Raises:
+        DiskTrouble: the disk refused a write.
     """
     folder = job_folder(directory, token)
     tasks = [array.job_id] if array.count == 1 else [f"{array.job_id}_{task}" for task in range(array.count)]
     paths = [JobPaths(folder, job_id=task).submitted_pickle for task in tasks]
-    if paths[-1].exists():  # they are written in order
+    if paths[-1].exists():  # pickles are written in order
         return
     try:
         for number, path in enumerate(paths, start=array.first):

@@ -1,4 +1,4 @@
-"""What was submitted: one file per submission under ``DIR/jobs``, written before sbatch is called. Needs no torch."""
+"""Read and write submissions: one file each under ``DIR/jobs``, written before sbatch is called. Needs no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JOBS = "jobs"
 
 
 class Array(Model):
-    """One Slurm job array (a plain job where ``count`` is 1): packs ``first`` to ``first + count - 1``.
+    """One Slurm job array for packs ``first`` to ``first + count - 1``; a plain job if ``count`` is 1.
 
     ``name`` is the job's, unique to this array; ``job_id`` is None until sbatch has answered.
     """
@@ -24,10 +24,11 @@ class Array(Model):
 
 
 class Submission(Model):
-    """What one command hands to Slurm. ``token`` names it; ``packs`` holds each job's trial ids, by pack number.
+    """The jobs that one command submits to Slurm.
 
-    ``created`` is in unix seconds; ``cache`` is where the jobs find the decoded images; ``until`` is the epoch after
-    which trials are parked, to be compared with the others (None: they are trained to the end).
+    ``token`` names the submission. ``packs`` holds each job's trial ids, by pack number. ``created`` is in unix
+    seconds. ``cache`` is where the jobs find the decoded images. ``until`` is the epoch after which trials are parked,
+    to be compared with the others (None: they are trained to the end).
     """
 
     token: str
@@ -41,7 +42,7 @@ class Submission(Model):
     arrays: tuple[Array, ...]
 
 
-CANCELLED = ".cancelled"  # in DIR/jobs: whoever waits for the jobs is to submit no others
+CANCELLED = ".cancelled"  # in DIR/jobs: the command that waits for the jobs must not submit others
 
 
 def note_cancelling(directory: Path) -> None:
@@ -50,25 +51,34 @@ def note_cancelling(directory: Path) -> None:
 
 
 def was_cancelled(directory: Path) -> bool:
-    """Whether somebody has cancelled the jobs since :func:`forget_cancelling`."""
+    """Return True if the jobs were cancelled since :func:`forget_cancelling`."""
     return (directory / JOBS / CANCELLED).exists()
 
 
 def forget_cancelling(directory: Path) -> None:
-    """Begin anew: the same command after ``ablate cancel`` goes on."""
+    """Forget an earlier cancelling, so that the same command continues after ``ablate cancel``."""
     (directory / JOBS / CANCELLED).unlink(missing_ok=True)
 
 
 def submission_path(directory: Path, token: str) -> Path:
-    """``DIR/jobs/<token>.json``; what its jobs print goes to ``DIR/jobs/<token>/``."""
+    """Return the path ``DIR/jobs/<token>.json``; the output of its jobs goes to ``DIR/jobs/<token>/``."""
     return directory / JOBS / f"{token}.json"
 
 
 def write_submission(directory: Path, submission: Submission) -> None:
-    """Write the file, atomically; raises DiskTrouble."""
+    """Write the file of ``submission``, atomically.
+
+    Raises:
+        DiskTrouble: the disk refused the write.
+    """
     write_atomically(submission_path(directory, submission.token), submission.model_dump_json(indent=1))
 
 
 def read_submission(directory: Path, token: str) -> Submission:
-    """Raises FileNotFoundError, or ValueError for a damaged file."""
+    """Read the submission ``token``.
+
+    Raises:
+        FileNotFoundError: there is no such submission.
+        ValueError: the file is damaged.
+    """
     return Submission.model_validate_json(submission_path(directory, token).read_bytes())

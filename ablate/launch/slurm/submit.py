@@ -1,8 +1,8 @@
-"""Submitting what is missing, whatever became of earlier submissions; the same command completes and repairs.
+"""Submit the missing trials, whatever happened to earlier submissions; the same command completes and repairs.
 
-Before sbatch is called, DIR/jobs/<token>.json says what is about to be submitted, under names that nobody else uses:
-if the command ends before the answer is written down, the next one finds the jobs by name. A handful of calls to the
-scheduler in all: one per array, and a few questions.
+Before sbatch is called, DIR/jobs/<token>.json describes what is about to be submitted, under unique names: if the
+command ends before the answer is stored, the next command finds the jobs by name. The scheduler is called only a few
+times: once per array, and for a few questions.
 """
 
 from __future__ import annotations
@@ -49,16 +49,24 @@ def submit_sweep(
     *,
     until: int | None = None,
 ) -> int:
-    """Submit the missing trials that no queued job is to run and nobody is at work on.
+    """Submit the missing trials that no queued job will run and no process holds.
 
-    ``until``: only cells that are not at the end of that epoch yet, to be trained so far; None: everything, to its end.
+    Args:
+        directory: the sweep's directory.
+        experiment: the sweep's plan.
+        cache: where the decoded images are.
+        retry_failed: also run failed trials again.
+        console: where to say what is submitted.
+        until: submit only the cells that have not reached the end of this epoch, to train up to it; None: submit all
+            trials, to train to their end.
 
-    Returns the exit code: 0 submitted, or all done; 1 some trials have failed and nothing is queued, or the cluster
-    stopped taking jobs on the way.
+    Returns:
+        The exit code: 0 submitted, or all done; 1 some trials have failed and nothing is queued, or the cluster stopped
+        accepting jobs before all were submitted.
 
     Raises:
         UsageError: another command is at work in ``directory``; sbatch refuses the jobs; there is no Slurm here.
-        ClusterTrouble: the controller does not answer; the same command goes on from there.
+        ClusterTrouble: the controller does not answer; the same command continues from there.
     """
     check_name(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -97,7 +105,7 @@ def submit_sweep(
 
 
 def check_name(directory: Path) -> None:
-    """Raise UsageError where Slurm would take the directory's name for a pattern."""
+    """Raise UsageError if Slurm would read the directory's name as a pattern."""
     if "%" in str(directory.absolute()):
         raise UsageError(
             f"--out {directory}: Slurm replaces what follows a % in the names of files; choose another name"
@@ -106,9 +114,9 @@ def check_name(directory: Path) -> None:
 
 @dataclass(frozen=True)
 class Look:
-    """What the scheduler and the disk say now.
+    """The current state according to the scheduler and the disk.
 
-    ``busy``: trials that a queued job is to run or somebody is at work on. ``mine``: how many jobs the user has queued.
+    ``busy``: the trials that a queued job will run or a process holds. ``mine``: how many jobs the user has queued.
     """
 
     past: Past
@@ -120,7 +128,14 @@ class Look:
 
 
 def look(directory: Path, trials: Iterable[Trial], tell: cluster.Tell, patience: float | None = None) -> Look:
-    """Ask the scheduler, once, what is queued; changes nothing."""
+    """Ask the scheduler once what is queued, without changing anything.
+
+    Args:
+        directory: the sweep's directory.
+        trials: the trials of the plan.
+        tell: called once, with a sentence, when the controller does not answer.
+        patience: seconds during which the controller is asked again; None: the default.
+    """
     earlier = submissions(directory)
     users = {cluster.me(), *(submission.user for submission in earlier)}
     jobs = cluster.queue(users, tell=tell, patience=patience)
@@ -131,7 +146,7 @@ def look(directory: Path, trials: Iterable[Trial], tell: cluster.Tell, patience:
     queued = {job.id for job in then.jobs}
     for trial_id in (by_id.keys() & names_in(directory / "running")) - busy:
         attempt = last_attempt(directory, trial_id)
-        if attempt and attempt.job.partition("_")[0] in known:  # a job of ours: the scheduler knows whether it lives
+        if attempt and attempt.job.partition("_")[0] in known:  # a job of ours: the scheduler knows its state
             if attempt.job in queued:
                 busy.add(trial_id)
             elif not attempt.released:
@@ -142,7 +157,10 @@ def look(directory: Path, trials: Iterable[Trial], tell: cluster.Tell, patience:
 
 
 def killed_for_memory(directory: Path, now: Look) -> dict[str, str]:
-    """The trials that a job held when Slurm ended it for its memory, and that job; one question to accounting."""
+    """Return the trials that a job held when Slurm ended it for its memory, each with the id of that job.
+
+    This takes one question to accounting.
+    """
     missing = {trial.id for trial in survey(directory, [now.trials[trial_id] for trial_id in now.lost]).missing}
     held = {trial_id: attempt.job for trial_id, attempt in now.lost.items() if trial_id in missing}
     endings = cluster.endings({job.partition("_")[0] for job in held.values()})
@@ -151,7 +169,7 @@ def killed_for_memory(directory: Path, now: Look) -> dict[str, str]:
     def was_killed(job: str) -> bool:
         if job in endings:
             return endings[job] == "OUT_OF_MEMORY"
-        return job in logs and "oom-kill" in tail(logs[job])  # without accounting: slurmstepd's last words
+        return job in logs and "oom-kill" in tail(logs[job])  # without accounting: the last lines of slurmstepd
 
     return {trial_id: job for trial_id, job in held.items() if was_killed(job)}
 
@@ -168,7 +186,7 @@ def _record_killed(directory: Path, trial: Trial, job_id: str) -> None:
 
 
 def _write_down(directory: Path, then: Past) -> None:
-    """Complete what an earlier command did not come to write: job ids, pickles; what was never submitted goes."""
+    """Write the job ids and pickles that an earlier command did not write, and remove what was never submitted."""
     for submission in then.submissions:
         for array in submission.arrays:
             if array.job_id and then.of(array):
@@ -178,19 +196,25 @@ def _write_down(directory: Path, then: Past) -> None:
 
 
 def _keep_submitted(directory: Path, submission: Submission) -> None:
-    """Write ``submission`` without the arrays that sbatch did not take; nothing is left of one without any."""
+    """Write ``submission`` without the arrays that sbatch did not accept; remove it if no array is left."""
     arrays = tuple(array for array in submission.arrays if array.job_id)
     if arrays:
         write_submission(directory, submission.replace(arrays=arrays))
     elif submission.user == cluster.me():
         submission_path(directory, submission.token).unlink(missing_ok=True)
         folder = job_folder(directory, submission.token)
-        if not any(folder.glob("*_log.*")):  # a job that was over before anybody asked left its words there
+        if not any(folder.glob("*_log.*")):  # a job that ended before its id was known has left its log there
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def limits_for(slurm: Slurm, mine: int, tell: cluster.Tell, patience: float | None = None) -> Limits:
-    """What the cluster allows of such jobs, ``mine`` of the user's being queued.
+    """Return the cluster's limits for jobs like ``slurm``.
+
+    Args:
+        slurm: the resources of each job.
+        mine: how many jobs the user has queued.
+        tell: called once, with a sentence, when the controller does not answer.
+        patience: seconds during which the controller is asked again; None: the default.
 
     Raises:
         UsageError: there is no such partition, or its jobs may not run so long.
@@ -207,7 +231,16 @@ def limits_for(slurm: Slurm, mine: int, tell: cluster.Tell, patience: float | No
 
 
 def arrange(waiting: list[str], experiment: SweepPlan, limits: Limits) -> Packing:
-    """Which trials go into which jobs."""
+    """Lay out the waiting trials in jobs.
+
+    Args:
+        waiting: the ids of the trials.
+        experiment: the sweep's plan.
+        limits: the cluster's limits.
+
+    Raises:
+        UsageError: the cluster allows no further job.
+    """
     assert experiment.slurm is not None
     slurm = experiment.slurm
     together = side_by_side(slurm, experiment.shared)
@@ -218,7 +251,7 @@ def arrange(waiting: list[str], experiment: SweepPlan, limits: Limits) -> Packin
 
 
 def left_over(packing: Packing) -> str:
-    """What to say of the trials that did not fit."""
+    """Describe the trials that did not fit, and how to submit them."""
     return (
         f"{counted(packing.left, 'trial')} {'is' if packing.left == 1 else 'are'} left, beyond the jobs that are "
         f"allowed at a time: the same command later submits them, or a larger --trials-per-job now"
@@ -226,7 +259,15 @@ def left_over(packing: Packing) -> str:
 
 
 def draw_up(directory: Path, slurm: Slurm, cache: Path, packing: Packing, until: int | None = None) -> Submission:
-    """The submission of ``packing``, under a new token; nothing is written."""
+    """Return the submission of ``packing`` under a new token, without writing it.
+
+    Args:
+        directory: the sweep's directory.
+        slurm: the resources of each job.
+        cache: where the decoded images are.
+        packing: the layout of trials in jobs.
+        until: the epoch after which trials are parked; None: they are trained to the end.
+    """
     token = secrets.token_hex(4)
     sweep = re.sub(r"[^\w.-]", "_", directory.absolute().name, flags=re.ASCII)[:40]
     return Submission(
@@ -246,7 +287,7 @@ def draw_up(directory: Path, slurm: Slurm, cache: Path, packing: Packing, until:
 
 
 def _submit(directory: Path, submission: Submission, packing: Packing, tell: cluster.Tell, console: Console) -> int:
-    """One sbatch per array; each job id is written down at once."""
+    """Call sbatch once per array, and store each job id at once."""
     write_submission(directory, submission)
     folder = job_folder(directory, submission.token)
     for n, (array, (_, _, at_once)) in enumerate(zip(submission.arrays, packing.arrays, strict=True)):
@@ -277,7 +318,7 @@ def _with_id(submission: Submission, number: int, job_id: str) -> Submission:
 
 
 def _announce(directory: Path, submission: Submission, console: Console) -> None:
-    """What was submitted, and how to follow it."""
+    """Say what was submitted, and how to follow it."""
     taken = [array for array in submission.arrays if array.job_id]
     trials = sum(len(pack) for array in taken for pack in submission.packs[array.first : array.first + array.count])
     jobs = sum(array.count for array in taken)
@@ -291,7 +332,7 @@ def _announce(directory: Path, submission: Submission, console: Console) -> None
 
 
 def describe(slurm: Slurm) -> str:
-    """What one job asks for: ``partition gpu, 2 GPUs, 2 cores, up to 4 h 00 min``."""
+    """Describe the resources of one job: ``partition gpu, 2 GPUs, 2 cores, up to 4 h 00 min``."""
     nodes = f"{slurm.nodes} nodes, on each " if slurm.nodes > 1 else ""
     gpus = f"{counted(slurm.gpus, 'GPU')}, " if slurm.gpus else "CPUs only, "
     where = f"partition {slurm.partition}" if slurm.partition else "the default partition"
