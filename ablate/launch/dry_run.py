@@ -142,7 +142,7 @@ def show_trial(trial: Trial, data: str, crop: OpSpec, cache: Path, directory: Pa
 
     Args:
         trial: the trial.
-        data: the images, in words.
+        data: the data set, as given to ``--data``.
         crop: the op of that name, which an experiment holds for its references.
         cache: where the decoded images are.
         directory: where the trial's record would be.

@@ -229,7 +229,8 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
         cache: where the decoded images are.
 
     Returns:
-        The exit code: 1 if the trial failed, 130 if it was asked to stop (SIGTERM) and stopped in order.
+        The exit code: 1 if the trial failed, 130 if it was asked to stop (SIGTERM) and stopped in order, or lost its
+        lease, 74 if the disk refused a write.
     """
     asked: list[int] = []  # a list: an Event's lock must not be taken in a signal handler
     signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
