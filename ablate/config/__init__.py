@@ -1,1 +1,1 @@
-"""Validated descriptions of what is asked for and what is trained. Needs no torch."""
+"""Validated descriptions of a sweep as it is asked for and as it is trained. Needs no torch."""

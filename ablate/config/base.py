@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 LARGEST_SEED = 2**53 - 1
-"""Seeds up to here are exact in every table and page that holds them: int64, SQLite, JSON in a browser, float64."""
+"""The largest seed: exact in every table and page that holds seeds (int64, SQLite, JSON in a browser, float64)."""
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -24,36 +24,36 @@ Area = Annotated[float, Field(ge=1e-4, le=1)]
 Ratio = Annotated[float, Field(ge=0.01, le=100)]
 
 LATER = "later"
-"""Marks a field that earlier records lack: its default is what they had, and it is hashed only when it differs."""
+"""Marks a field that earlier records lack. Its default is the value they had; it is hashed only when it differs."""
 
 GIVEN = "given"
-"""Marks a field of a trial that is no setting: it is given by other words of the description, or found out."""
+"""Marks a field of a trial that is no setting: other parts of the description give it, or it is found out."""
 
 RECORDED = {"recorded": True}
-"""The validation context of what is read from a sweep's directory: it may hold what was allowed when it was written."""
+"""The validation context for files of a sweep's directory: they may hold values that were allowed when written."""
 
 Branches = Literal["one", "two"]
 
 
 class Model(BaseModel):
-    """Frozen, and refuses unknown fields and non-finite numbers."""
+    """The base of all configuration: frozen, without unknown fields and without non-finite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with ``changes``, validated as a whole; pydantic's own copies hold whatever they are given.
+        """Return a copy with ``changes``, validated as a whole; pydantic's own ``model_copy`` validates nothing.
 
-        Fields that were never set stay so. Parts that are models are shared, not copied: ten thousand trials hold few
-        configurations.
+        Fields that were never set stay unset. Parts that are models are shared, not copied, since ten thousand trials
+        hold only a few configurations.
 
         Raises:
-            ValidationError: what comes out could not have been constructed, or there is no such field.
+            ValidationError: an unknown field, or values that could not have been given to the constructor.
         """
         values = {name: getattr(self, name) for name in self.model_fields_set} | changes
         return type(self).model_validate(values, context=self._held_to())
 
     def _held_to(self) -> dict[str, bool] | None:
-        """The validation context of this object's copies."""
+        """Return the validation context for copies of this object."""
         return None
 
 
@@ -65,7 +65,7 @@ class OpSpec(Model):
     params: dict[str, Any]
 
     def __str__(self) -> str:
-        """``color(brightness=0.8, ...)``: every parameter, rounded to four digits."""
+        """Return ``color(brightness=0.8, ...)``: the name and every parameter, rounded to four digits."""
         return f"{self.name}({', '.join(f'{name}={_rounded(value)}' for name, value in self.params.items())})"
 
 

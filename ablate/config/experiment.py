@@ -1,4 +1,4 @@
-"""Experiment files: what a sweep is asked for in, as TOML. ``ablate grid`` is a shorthand for one. Needs no torch."""
+"""Experiment files: the TOML description of a sweep, for which ``ablate grid`` is a shorthand. Needs no torch."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 MOST_SEEDS = 1000
 DEVICES = ("auto", "cpu", "cuda")
 WHOLE = {"image_size", "threads", "world_size"}
-"""Settings that all trials of a sweep share: they decide how images are stored and what a worker of it is."""
+"""Settings that all trials of a sweep share, since they decide how images are stored and how a worker is made."""
 
 
 def _absolute(data: str) -> str:
-    """A data set's name with its path written out, so that it holds from any directory."""
+    """Return a data set's name with its path made absolute, so that it holds from any directory."""
     name, _, path = data.partition(":")
     return f"{name}:{expanded(path).absolute()}" if path and name != "glyphs" else data
 
@@ -204,7 +204,11 @@ class Experiment(Model):
         return self
 
     def at(self, settings: Mapping[str, Any]) -> Experiment:
-        """The same with ``settings`` of all trials, ``branches`` among them, in place of those of these names."""
+        """Return this description with ``settings`` (``branches`` may be one) replacing those of the same names.
+
+        Raises:
+            UsageError: ``branches`` is neither one nor two.
+        """
         further = {name: value for name, value in settings.items() if name != "branches"}
         branches = settings.get("branches", self.branches)
         if branches not in get_args(Branches):
@@ -213,15 +217,18 @@ class Experiment(Model):
 
     @property
     def seed_list(self) -> list[int]:
-        """The seeds themselves."""
+        """The list of seeds, also where only their number was given."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
 
 @dataclass(frozen=True)
 class Point:
-    """A point on the axes: by axis what it is called there, and the settings (or branches) that this means.
+    """A point on the axes.
 
-    ``excluded``: the compositions that are not trained here, as they are written in the file.
+    Args:
+        values: the name of its value on each axis, by axis.
+        settings: the settings, or ``branches``, that these values stand for.
+        excluded: the compositions that are not trained here, as they are written in the file.
     """
 
     values: dict[str, str]
@@ -229,16 +236,16 @@ class Point:
     excluded: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """``temperature=0.1, batch_size=64``."""
+        """Return ``temperature=0.1, batch_size=64``."""
         return ", ".join(f"{name}={value}" for name, value in self.values.items())
 
 
 def points(file: Experiment) -> list[Point]:
-    """Every combination of the axes' values, the first axis outermost; none where there are no axes.
+    """Return every combination of the axes' values, the first axis outermost; an empty list without axes.
 
     Raises:
-        UsageError: an unknown setting, one that is set twice, one that a whole sweep shares, an exclusion of what there
-            is not, or everything excluded.
+        UsageError: an unknown setting, one that is set twice, one that a whole sweep shares, an exclusion that names an
+            unknown axis or value, or no point left.
     """
     if not file.axes:
         _check_exclusions(file, {})
@@ -260,7 +267,7 @@ def points(file: Experiment) -> list[Point]:
 
 
 def _choices(name: str, values: Values) -> dict[str, dict[str, Scalar]]:
-    """By what a value is called, the settings that it means."""
+    """Return the settings that each value of an axis stands for, by the value's name."""
     if name in WHOLE or name in {"data", "eval_data", "labels", "preset", "device", "seeds", "seed"}:
         raise UsageError(
             f"axes.{name}: all trials of a sweep share it; run one sweep for each and compare them with ablate report"
@@ -294,14 +301,14 @@ def _choices(name: str, values: Values) -> dict[str, dict[str, Scalar]]:
 
 
 def shown(value: Scalar) -> str:
-    """A value as labels have it: ``0.1``, ``lars``, ``(0.08, 1)``."""
+    """Return a value as labels show it: ``0.1``, ``lars``, ``(0.08, 1)``."""
     if isinstance(value, list):
         return f"({', '.join(map(shown, value))})"
     return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _check_set_once(file: Experiment, choices: Mapping[str, dict[str, dict[str, Scalar]]]) -> None:
-    """Every setting has one place: an axis or ``[set]``."""
+    """Raise UsageError where a setting is given twice: by two axes, or by an axis and ``[set]``."""
     owner: dict[str, str] = dict.fromkeys(file.set, "[set]")
     for axis, values in choices.items():
         for setting in {name for settings in values.values() for name in settings}:
@@ -337,10 +344,15 @@ def _point(file: Experiment, row: Sequence[tuple[str, str, dict[str, Scalar]]]) 
 
 
 def read(path: Path, changes: Sequence[str] = ()) -> Experiment:
-    """The experiment in a TOML file, with ``changes``: ``epochs=5`` (a setting), ``seeds=3``, ``axes.temperature=[1]``.
+    """Read the experiment in a TOML file, and apply ``changes`` to it.
+
+    Args:
+        path: the file.
+        changes: ``epochs=5`` (a setting), ``seeds=3`` or ``axes.temperature=[1]``.
 
     Raises:
-        UsageError: no such file, not TOML, an unknown key or a value that is not allowed; the sentence names both.
+        UsageError: no such file, not TOML, an unknown key or a value that is not allowed; the sentence names the file
+            and the key.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -378,7 +390,15 @@ def _change(content: dict[str, Any], change: str) -> None:
 
 
 def validated(content: Mapping[str, Any], place: str = "") -> Experiment:
-    """``content`` as an experiment; UsageError with ``place``, if any, and the key for what is not allowed."""
+    """Return ``content`` as an experiment.
+
+    Args:
+        content: the keys and values of an experiment file.
+        place: where they came from, for messages.
+
+    Raises:
+        UsageError: an unknown key or a value that is not allowed; the sentence names ``place``, if given, and the key.
+    """
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
@@ -395,13 +415,13 @@ HEADER = "# {command}\n# The last command in this directory, as an experiment fi
 
 
 def to_toml(file: Experiment, command: str) -> str:
-    """``file`` as TOML, without what has its default value; below the command that it came from."""
+    """Return ``file`` as TOML without default values, below a comment with the command that it came from."""
     content = file.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     return HEADER.format(command=command.replace("\n", " ")) + tomli_w.dumps(content)
 
 
 def json_schema() -> str:
-    """The JSON schema of experiment files, for editors: all keys, and the settings that ``[set]`` and axes can name."""
+    """Return the JSON schema of experiment files, for editors: all keys, and the settings for ``[set]`` and axes."""
     schema = Experiment.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "ablate experiment"

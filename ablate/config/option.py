@@ -1,4 +1,4 @@
-"""What turns a field of a model into an option of the command line; needs no command line itself."""
+"""The mark that turns a field of a model into a command-line option; needs no command line itself."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 GRID, SEARCH, TRAIN, PREVIEW = "grid", "search", "train", "preview"
-"""The commands whose options are made of fields."""
+"""The commands whose options are made from fields."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """Marks a field as an option of the command line, among the metadata of its annotation.
+    """Marks a field as an option of the command line; it stands in the metadata of the field's annotation.
 
-    Type, default, range and help (``Field(description=...)``) are the field's; this is what a field does not say.
+    The field itself gives the type, default, range and help (``Field(description=...)``); this adds the rest.
 
     Args:
-        group: the heading of help under which it stands.
-        flags: what it is called, where that is not the field's name: ``("--include",)``.
-        metavar: what help calls its value, where the type's name does not do.
-        default: its default in words, where the field's own value does not say it.
-        commands: those that have it, of the ones that take a description.
-        listed: it takes a list as one word with commas; other lists are options that may be repeated.
-        text: it takes any word, which the field's validators read, or refuse with the nearest match.
-        least: the smallest number that it takes, where the field, which also reads records, allows smaller ones.
+        group: the heading in the help under which the option is listed.
+        flags: the option's flags where they are not the field's name: ``("--include",)``.
+        metavar: the name of its value in the help, where the type's name is not clear enough.
+        default: the default in words, where the field's own default does not show it.
+        commands: the commands that have the option, among those that take a description.
+        listed: the option takes a list as one word with commas; other lists are options that may be repeated.
+        text: the option takes any word; the field's validators read it, or refuse it with the nearest match.
+        least: the smallest number allowed, where the field allows smaller ones because it also reads records.
     """
 
     group: str
@@ -42,23 +42,23 @@ class Option:
 
 
 def option_of(field: FieldInfo) -> Option | None:
-    """How ``field`` is an option; None where it is none."""
+    """Return the :class:`Option` of ``field``, or None if it is not an option."""
     return next((item for item in field.metadata if isinstance(item, Option)), None)
 
 
 def options_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields of ``model`` that are options, in its order."""
+    """Return the fields of ``model`` that are options, in the model's order."""
     return {name: field for name, field in model.model_fields.items() if option_of(field)}
 
 
 def flag(name: str, field: FieldInfo) -> str:
-    """What a field is called on the command line: ``--per-gpu`` of ``per_gpu``, unless it has a flag of its own."""
+    """Return the flag of a field: its own if it has one, else made from its name (``--per-gpu`` for ``per_gpu``)."""
     option = option_of(field)
     return option.flags[0] if option and option.flags else f"--{name.replace('_', '-')}"
 
 
 def plain_type(field: FieldInfo) -> Any:
-    """The type of a field's value without None and without its ranges."""
+    """Return the type of a field's value without None and without its ranges."""
     found = field.annotation
     if get_origin(found) in {Union, types.UnionType}:
         found = next(item for item in get_args(found) if item is not types.NoneType)
@@ -66,7 +66,7 @@ def plain_type(field: FieldInfo) -> Any:
 
 
 def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
-    """The smallest and the largest number that an option takes, None where there is no limit."""
+    """Return the smallest and the largest number that an option takes, None where there is no limit."""
     option = option_of(field)
     if get_origin(plain_type(field)) is Literal and all(isinstance(value, int) for value in get_args(field.annotation)):
         values = get_args(field.annotation)
@@ -79,7 +79,7 @@ def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
 
 
 def _inner(annotation: Any) -> list[Any]:
-    """The limits inside ``Count | None``, which pydantic leaves there."""
+    """Return the limits inside ``Count | None``, where pydantic leaves them."""
     found: list[Any] = []
     for item in get_args(annotation):
         if get_origin(item) is Annotated:

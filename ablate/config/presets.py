@@ -1,8 +1,8 @@
-"""Named sets of default values, each with where its values come from.
+"""Named sets of default values, each with the source of its values.
 
-A preset's values never change. What has to change gets a new version, ``NAME@2``, and :data:`REPLACED` says how the
-first one is asked for, so that a sweep that began with it can go on. Presets fill settings; which variant of an op is
-meant is said in the composition. What still differs from the official code is a table in docs/training.md.
+A preset's values never change. If one has to change, it gets a new version, ``NAME@2``, and :data:`REPLACED` says how
+to ask for the first one, so that a sweep that began with it can be continued. Presets fill in settings; the variant of
+an op is chosen in the composition. A table in docs/training.md lists the remaining differences from the official code.
 """
 
 from __future__ import annotations
@@ -18,21 +18,29 @@ Scaling = Literal["linear", "sqrt"]
 
 
 def scaled(base: float, batch_size: int, scaling: Scaling) -> float:
-    """The learning rate at a batch size: ``base * B / 256`` or ``base * sqrt(B)`` (paper, app. B.1; official code)."""
+    """Return the learning rate for a batch size: ``base * B / 256`` or ``base * sqrt(B)``.
+
+    Both rules are from the paper (app. B.1) and the official code.
+
+    Args:
+        base: the base rate.
+        batch_size: B.
+        scaling: the rule.
+    """
     return base * batch_size / 256 if scaling == "linear" else base * math.sqrt(batch_size)
 
 
 LARS_BASES: Mapping[Scaling, float] = {"linear": 0.3, "sqrt": 0.075}
-"""LARS's base rates (paper, section 2.2 and app. B.1): equal at batch 4096."""
+"""LARS's base rates (paper, section 2.2 and app. B.1): both give the same rate at batch 4096."""
 LARS_VALUES: Mapping[str, Any] = {"name": "lars", "momentum": 0.9, "weight_decay": 1e-6}
-"""What LARS brings where a preset has another optimiser (paper, section 2.2)."""
+"""The values that LARS uses where a preset has another optimiser (paper, section 2.2)."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """``values`` fill a TrialConfig; ``ops`` replace op defaults; ``lr_base`` is scaled to the batch size.
+    """Default values: ``values`` fill a TrialConfig, and ``ops`` replace the defaults of ops.
 
-    ``largest``: the image size above which the data set's own is not taken, in pixels.
+    ``lr_base`` is scaled to the batch size. ``largest`` is in pixels: a data set's own image size is used up to it.
     """
 
     name: str
@@ -44,11 +52,12 @@ class Preset:
 
 
 def default_preset(image_size: int) -> Preset:
-    """SimCLR's augmentations and head (paper, sections 2 and 4.2, app. A) with the widely used one-GPU SGD recipe.
+    """Return SimCLR's augmentations and head with the widely used one-GPU SGD recipe.
 
-    ResNet-18 with the small-image stem and temperature 0.5 up to 64 px (paper, app. B.9), ResNet-50 and 0.1 above
-    (section 5.1); SGD with momentum 0.9, lr 0.03 B/256, weight decay 5e-4 instead of LARS at batch 4096. Colour
-    strength is 1 at every size, the op's default; the paper's CIFAR-10 runs have 0.5, and no blur (app. B.9).
+    Augmentations and head are those of the paper (sections 2 and 4.2, app. A). Up to 64 px: ResNet-18 with the
+    small-image stem and temperature 0.5 (paper, app. B.9); above: ResNet-50 and 0.1 (section 5.1). SGD with momentum
+    0.9, lr 0.03 B/256 and weight decay 5e-4 replaces LARS at batch 4096. Colour strength is 1 at every size, the op's
+    default; the paper's CIFAR-10 runs have 0.5, and no blur (app. B.9).
     """
     small = image_size <= SMALL_IMAGE
     encoder = {"name": "resnet18" if small else "resnet50"}
@@ -101,8 +110,8 @@ LAPTOP = Preset(
     lr_base=0.008,
     largest=32,
 )
-"""Ours, for one's own images on a CPU: about a millisecond of one core per image and epoch. Images of at most 32 px
-unless a size is asked for. What was tried is in docs/training.md."""
+"""Ours, for your own images on a CPU: about a millisecond of one core per image and epoch. Images have at most 32 px
+unless another size is asked for. docs/training.md tells which variants were tried."""
 
 IMAGENET_PAPER = Preset(
     name="imagenet-paper@2",
@@ -213,7 +222,7 @@ NAMED = {
     preset.name: preset
     for preset in (GLYPHS, LAPTOP, IMAGENET_PAPER, IMAGENET_README, CIFAR10_PAPER, CIFAR10_README, CIFAR10_FAST)
 }
-"""What ``--preset`` takes."""
+"""The names that ``--preset`` takes."""
 
 NOT_ZERO = {"encoder.zero_init_residual": False}
 REPLACED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -222,9 +231,9 @@ REPLACED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "cifar10-paper": ("cifar10-paper@2", {**NOT_ZERO, "head.batch_norm": False}),
     "cifar10-readme": ("cifar10-readme@2", NOT_ZERO),
 }
-"""First versions: by what each was replaced, and the settings with which that is what the first one was."""
+"""Replaced first versions: the name of the replacement, and the settings that turn it into the first version."""
 
 
 def preset_for(data: str, image_size: int) -> Preset:
-    """The preset that a data set starts from: ``glyphs`` has its own, everything else the one-GPU recipe."""
+    """Return the default preset of a data set: ``glyphs`` has its own, every other the one-GPU recipe."""
     return GLYPHS if data == "glyphs" else default_preset(image_size)

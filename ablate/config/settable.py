@@ -1,4 +1,4 @@
-"""The settings of a trial: what ``--set``, the table ``[set]`` of an experiment file and its axes can name."""
+"""The settings of a trial: the names allowed in ``--set``, in the ``[set]`` table of experiment files and as axes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ablate.config.trial import TrialConfig
 
 
 class LearningRate(Model):
-    """How ``optimiser.lr`` follows from the batch size where it is not set itself."""
+    """The rule by which ``optimiser.lr`` follows from the batch size where it is not set itself."""
 
     lr_base: Annotated[
         float | None, Field(gt=0, description="Learning rate that is scaled to the batch size by lr_scaling")
@@ -36,16 +36,16 @@ def _settings(model: type[Model], prefix: str = "") -> Iterator[tuple[str, Field
 
 
 def _model_in(annotation: Any) -> type[Model] | None:
-    """The model that a field holds, or may hold beside None."""
+    """Return the model that a field holds, or may hold beside None; None if there is none."""
     kinds = [kind for kind in (annotation, *get_args(annotation)) if kind is not types.NoneType]
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Model)), None)
 
 
 SETTABLE: dict[str, FieldInfo] = dict([*_settings(TrialConfig), *_settings(LearningRate)])
-"""The fields of a trial that are set by name, such as ``epochs`` or ``encoder.width``."""
+"""The fields of a trial that can be set by name, such as ``epochs`` or ``encoder.width``."""
 
 
 def schema_of(field: FieldInfo) -> dict[str, Any]:
-    """The JSON schema of a setting's value, with its description."""
+    """Return the JSON schema of a setting's value, with its description."""
     schema = TypeAdapter(field.rebuild_annotation()).json_schema()
     return {**schema, "description": field.description} if field.description else schema

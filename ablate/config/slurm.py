@@ -1,4 +1,4 @@
-"""What jobs ask of a Slurm cluster."""
+"""The resources that jobs ask of a Slurm cluster."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ablate.config.base import Count, Model
 from ablate.config.option import Option
 
 JOBS = "With --launcher slurm (your own defaults: ~/.config/ablate/slurm.toml)"
-"""The heading of help under which the options of jobs stand."""
+"""The heading in the help under which the options of jobs are listed."""
 
 
 def minutes(value: Any) -> Any:
-    """``90`` (minutes), ``2:30:00`` or ``1-12:00:00`` as whole minutes, rounded up; anything but text is passed on.
+    """Return ``90`` (minutes), ``2:30:00`` or ``1-12:00:00`` as whole minutes, rounded up; pass on anything but text.
 
     Raises:
-        ValueError: another form; ``2:30`` among them, which is 2 minutes 30 to Slurm and two hours and a half to many.
+        ValueError: another form, such as ``2:30``: Slurm reads 2 minutes 30, but many people mean two and a half hours.
     """
     if not isinstance(value, str):
         return value
@@ -33,7 +33,7 @@ def minutes(value: Any) -> Any:
 
 
 def _memory(value: str) -> str:
-    """As sbatch takes it on every version: ``32G``, not ``32GB``."""
+    """Return an amount of memory as every version of sbatch takes it: ``32G``, not ``32GB``."""
     if not (match := re.fullmatch(r"(\d+)([KMGT]?)B?", value.strip(), re.IGNORECASE)):
         raise ValueError("memory is a number with K, M, G or T: 32G; without a letter it is megabytes")
     return match[1] + match[2].upper()
@@ -51,9 +51,9 @@ OneLine = Annotated[str, AfterValidator(_one_line)]
 class Slurm(Model):
     """How trials become jobs, and what each job asks of the cluster; none of it is part of a trial's key.
 
-    ``time`` is in minutes. ``workers`` trials run side by side in a job without GPUs. ``trials_per_job`` None: as few
-    as the limits allow, but one for every trial that runs side by side. ``max_parallel`` is that of one submission.
-    ``grace`` is at most a third of the time limit, see :attr:`warning`.
+    ``time`` is in minutes. In a job without GPUs, ``workers`` trials run side by side. If ``trials_per_job`` is None,
+    jobs are as few as the limits allow, but at least one for every trial that runs side by side. ``max_parallel``
+    limits one submission. ``grace`` is at most a third of the time limit, see :attr:`warning`.
     """
 
     partition: Annotated[OneLine | None, Option(JOBS, default="the cluster's"), Field(description="Where jobs run")] = (
@@ -121,5 +121,5 @@ class Slurm(Model):
 
     @property
     def warning(self) -> int:
-        """Seconds before the time limit at which jobs stop: ``grace``, but of a short limit no more than a third."""
+        """Seconds before the time limit at which jobs stop: ``grace``, but at most a third of the limit."""
         return min(self.grace, self.time * 60 // 3)

@@ -1,6 +1,6 @@
-"""The space that a search is over, and where a composition stands in it. Needs no torch.
+"""The space of a search, and the coordinates of a composition in it. Needs no torch.
 
-A point's parameters, as Optuna has them: ``length``, ``op1``, ``op2``, ... and, where they are searched,
+Optuna knows a point by the parameters ``length``, ``op1``, ``op2``, ... and, where they are searched,
 ``<op>.strength`` and ``<op>.p``.
 """
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 STEP = 0.05
-"""Strengths and probabilities are multiples of it: finer ones no trial can tell apart."""
+"""Strengths and probabilities are multiples of this step: trials cannot tell finer steps apart."""
 
 
 def check(search: Search) -> None:
-    """Raise UsageError for a space that there is not, or whose points could not be told apart."""
+    """Raise UsageError for an impossible space, or one whose points could not be told apart."""
     names = [op.op.name for op in search.ops]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"a search tells ops apart by their names, and two are called {twice!r}")
@@ -33,18 +33,18 @@ def check(search: Search) -> None:
 
 
 def compositions(search: Search) -> list[int]:
-    """How many compositions of different ops the space has, by length, from one op on."""
+    """Return the number of compositions of different ops in the space, by length, starting at one op."""
     return [math.perm(len(search.ops), length) for length in range(1, search.max_length + 1)]
 
 
 def tuned(search: Search, op: NamedOp) -> dict[str, tuple[float, float]]:
-    """What of ``op`` is searched, and between which values."""
+    """Return the parameters of ``op`` that are searched, with their bounds."""
     ranges = {"strength": search.strength, "p": search.p}
     return {name: bounds for name, bounds in ranges.items() if bounds and name in op.op.params}
 
 
 def place(search: Search, composition: NamedComposition) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
-    """The parameters of a composition of the space, and what each is drawn from."""
+    """Return the parameters of a composition in the space, and the distribution of each."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     by_name = {op.op.name: op for op in search.ops}

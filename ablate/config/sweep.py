@@ -16,9 +16,9 @@ from ablate.config.trial import Reference, TrialConfig
 
 
 class NamedOp(Model):
-    """An op as the user named it (``label``, a canonical string) and what it resolved to.
+    """An op as the user named it (``label``, a canonical string) and the op that it resolved to.
 
-    ``acts``: the share of images on which it acts, for the reports; None in sweeps that were planned without it.
+    ``acts`` is the share of images on which it acts, for the reports; None in sweeps that were planned without it.
     """
 
     label: str
@@ -27,16 +27,17 @@ class NamedOp(Model):
 
 
 class NamedComposition(Model):
-    """A composition as it is called (``label``, a canonical string) and the ops it resolved to, first to last."""
+    """A composition's name (``label``, a canonical string) and the ops that it resolved to, first to last."""
 
     label: str
     ops: tuple[OpSpec, ...]
 
 
 class Variant(Model):
-    """A point on the axes of a sweep that has some beside its ops, and the configuration that its cells share there.
+    """A point on the axes of a sweep with further axes, and the configuration that its cells share.
 
-    ``values``: by axis, what the point is called on it. ``excluded``: the labels of compositions that are left out.
+    ``values`` holds the name of the point's value on each axis; ``excluded`` the labels of compositions that are left
+    out.
     """
 
     values: dict[str, str]
@@ -44,7 +45,7 @@ class Variant(Model):
     excluded: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """``temperature=0.1, batch_size=64``."""
+        """Return ``temperature=0.1, batch_size=64``."""
         return ", ".join(f"{name}={value}" for name, value in self.values.items())
 
 
@@ -55,11 +56,11 @@ def _ordered(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
 
 
 class Search(Model):
-    """The space of a search, and how it is walked: compositions of one to ``max_length`` different ``ops``.
+    """The space of a search, and how it is explored: compositions of one to ``max_length`` different ``ops``.
 
-    ``strength`` and ``p``: the range in which those of every op that has them are searched; None: as they are.
-    ``batch`` compositions are proposed at a time, from the results of all before them; ``seed`` is the sampler's.
-    ``optuna``: the versions of it that have proposed something, first to last; not part of what a search is.
+    ``strength`` and ``p`` are the ranges searched for every op with such a parameter; None leaves the values as they
+    are. ``batch`` compositions are proposed at a time, from the results of all before them. ``seed`` is the sampler's.
+    ``optuna`` lists the versions of Optuna that have proposed something, first to last; they do not define the search.
     """
 
     ops: tuple[NamedOp, ...]
@@ -73,22 +74,22 @@ class Search(Model):
 
 
 KNN_POINTS = 8
-"""How often in a trial the validation kNN is measured; the last time at its end."""
+"""How often a trial measures the validation kNN; the last time is at its end."""
 
 
 class Rung(Model):
-    """After ``eighth`` eighths of the epochs, the share ``keep`` of the cells goes on."""
+    """A rung of pruning: after ``eighth`` eighths of the epochs, the share ``keep`` of the cells continues."""
 
     eighth: Annotated[int, Field(ge=1, lt=KNN_POINTS)]
     keep: Annotated[float, Field(gt=0, le=1)]
 
     def epoch(self, epochs: int) -> int:
-        """The epoch after which it is, of so many."""
+        """Return the epoch after which this rung is applied, in a training of ``epochs`` epochs."""
         return round(epochs * self.eighth / KNN_POINTS)
 
 
 class ClassCounts(Model):
-    """Labelled images of every class, in the order of the classes; the training images hold the validation split."""
+    """Labelled images of every class, in the order of the classes; the training images include the validation split."""
 
     train: tuple[int, ...]
     validation: tuple[int, ...]
@@ -96,19 +97,21 @@ class ClassCounts(Model):
 
 
 class SweepPlan(Model):
-    """What ``sweep.toml`` holds: the axes, the fixed values and the seeds.
+    """The content of ``sweep.toml``: the axes, the fixed values and the seeds.
 
-    Every ordered pair of ``ops`` is a cell: where ``unordered``, only that in the order of ``ops``; where
-    ``pairs_with`` names ops, only pairs with one of them. ``compositions`` are cells beside the grid, of any number of
-    ops, in the order in which a ``search`` proposed them, if it did. ``variants`` are the points of further axes, at
-    each of which all cells are trained.
-    Cells that are behind at a rung of ``prune`` are not trained to the end.
-    ``shared`` is the configuration that all cells have in common, and of references; its own composition is empty. How
-    trials are evaluated, which encoders are kept and how long a process waits for the others (seconds) is not part of
-    their keys; nor is ``measure``, the accuracy that chooses, which earlier sweeps lack as they lack ``class_counts``.
-    ``levels`` are the values of 16-bit grey that became 0 and 255 in the images: an exported pipeline needs
-    them, and they are part of the images' fingerprint. ``source`` is the experiment file as it was asked for, which is
-    stored beside ``sweep.toml``.
+    Every ordered pair of ``ops`` is a cell. With ``unordered``, only the pair in the order of ``ops`` is; if
+    ``pairs_with`` names ops, only pairs with one of them are. ``compositions`` are cells beside the grid, of any number
+    of ops; those of a ``search`` are in the order in which it proposed them. ``variants`` are the points of further
+    axes; all cells are trained at each of them. Cells that are behind at a rung of ``prune`` are not trained to the
+    end.
+
+    ``shared`` is the configuration common to all cells and references; its own composition is empty. Trial keys do not
+    include the protocols, the encoders to keep, the seconds that a process waits for the others, or ``measure``, the
+    accuracy that chooses. Earlier sweeps lack ``measure`` and ``class_counts``.
+
+    ``levels`` are the values of 16-bit grey that became 0 and 255 in the images: an exported pipeline needs them, and
+    they are part of the images' fingerprint. ``source`` is the experiment file as it was asked for, which is stored
+    beside ``sweep.toml``.
     """
 
     schema_version: Literal[1] = 1
@@ -139,7 +142,7 @@ class SweepPlan(Model):
 
     @property
     def every_op(self) -> list[OpSpec]:
-        """All ops of its cells, each once."""
+        """All ops of the cells, each once."""
         named = (*self.ops, *(self.search.ops if self.search else ()))
         found: list[OpSpec] = []
         for op in (*(named_op.op for named_op in named), *(op for item in self.compositions for op in item.ops)):
@@ -148,7 +151,7 @@ class SweepPlan(Model):
 
     @property
     def axes(self) -> dict[str, list[str]]:
-        """The axes of ``variants`` and what they are called there, in their order."""
+        """The axes of ``variants`` with the names of their values, in the order of the variants."""
         found: dict[str, list[str]] = {}
         for variant in self.variants:
             for name, value in variant.values.items():
@@ -160,7 +163,7 @@ class SweepPlan(Model):
 class Trial(Model):
     """One training and evaluation of ``config`` with one ``seed``.
 
-    Where it stands in the grid, and at which ``point`` of further axes, is for display.
+    ``label``, ``row``, ``column``, ``reference`` and ``point`` (its place on further axes) are for display only.
     """
 
     config: TrialConfig
@@ -173,5 +176,5 @@ class Trial(Model):
 
     @property
     def id(self) -> str:
-        """``<key>-s<seed>``: the name of the record, the log and the running directory."""
+        """The name of the record, the log and the running directory: ``<key>-s<seed>``."""
         return f"{self.config.key}-s{self.seed}"

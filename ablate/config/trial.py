@@ -1,4 +1,4 @@
-"""What a trial and a sweep are, as validated, immutable, hashable data; needs no torch.
+"""The configuration of a trial, as validated, immutable, hashable data; needs no torch.
 
 A :class:`TrialConfig` is fully resolved: nothing in it is ``auto``, and every op parameter is written out. Its
 :attr:`~TrialConfig.key` is the content hash that names the trial's record everywhere.
@@ -25,12 +25,12 @@ from ablate.config.option import GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.errors import nearest
 
 MIN_SIZE, MAX_SIZE = 8, 2048
-"""Pixels of a training image."""
+"""Limits on the size of a training image, in pixels."""
 SMALL_IMAGE = 64
-"""Pixels. Up to here encoders have the small-image stem and images are stored and evaluated whole."""
+"""Pixels. Up to this size encoders have the small-image stem, and images are stored and evaluated whole."""
 
 COVERED = 0.1
-"""Share of the image that a crop of the official code has at least (its ``min_object_covered``)."""
+"""The smallest share of the image that a crop of the official code covers (its ``min_object_covered``)."""
 
 
 Objective = Literal["simclr", "supervised", "untrained"]
@@ -59,10 +59,10 @@ WIDTHS = {1: 64, 2: 128, 4: 256}
 
 
 class Encoder(Model):
-    """``f(x)``: a ResNet, ``timm:NAME``, or ``module:function`` (one's own: called without arguments).
+    """The encoder ``f(x)``: a ResNet, ``timm:NAME``, or ``module:function`` (your own, called without arguments).
 
-    ``width`` is the first stage's channels: any number for ``resnet8``, 64, 128 or 256 for the other ResNets.
-    ``zero_init_residual``: the last batch norm of every residual block starts with a scale of 0, as in the official
+    ``width`` is the first stage's channels: any number for ``resnet8``, 64, 128 or 256 for the other ResNets. With
+    ``zero_init_residual`` the last batch norm of every residual block starts with a scale of 0, as in the official
     code, so that every block starts as the identity. ``code`` names the version of the code behind an encoder that is
     not ours, ``weights`` the weights that a ``module:function`` loads (:func:`ablate.simclr.foreign.loaded_weights`).
     """
@@ -105,10 +105,10 @@ class Encoder(Model):
 
 
 class Head(Model):
-    """``g(h)`` (paper, section 4.2): ``none`` (z = h), ``linear``, or ``mlp`` of two or three ``layers``.
+    """The head ``g(h)`` (paper, section 4.2): ``none`` (z = h), ``linear``, or ``mlp`` of two or three ``layers``.
 
-    ``hidden`` is the size of an mlp's inner layers, ``output`` that of z. ``batch_norm`` puts a batch norm behind every
-    linear layer, as the official code does; the paper's text does not mention it.
+    ``hidden`` is the size of an mlp's inner layers, ``output`` the size of z. ``batch_norm`` puts a batch norm after
+    every linear layer, as the official code does; the paper's text does not mention it.
     """
 
     hidden: Count = 512
@@ -125,7 +125,7 @@ class Head(Model):
 
 
 class Optimiser(Model):
-    """``lr`` is the peak learning rate itself, already scaled to the batch size; adamw has no ``momentum``."""
+    """The optimiser; ``lr`` is the peak learning rate, already scaled to the batch size; adamw has no ``momentum``."""
 
     name: Annotated[
         Literal["sgd", "adamw", "lars"],
@@ -138,7 +138,7 @@ class Optimiser(Model):
 
 
 class DataIdentity(Model):
-    """Which images: a fingerprint of their content, split and preparation. Where they lie is not part of it.
+    """The identity of the images: a fingerprint of their content, split and preparation, but not their place on disk.
 
     ``classes`` is 0 where there are no labels.
     """
@@ -149,13 +149,16 @@ class DataIdentity(Model):
 
 
 class TrialConfig(Model):
-    """Everything that a trial's result depends on, but for the seed.
+    """Everything that determines a trial's result, except the seed.
 
-    ``batch_size`` is global: all processes' images. ``micro_batch``: that many images at a time go through the encoder,
-    and make one batch-norm batch; None: all at once. ``world_size`` processes train together. ``loss_scale`` multiplies
-    NT-Xent: 2 in the official code, which sums the two directions' means; it is 1 for supervised training. ``compile``:
-    encoder and, on CUDA, ops go through torch.compile, which changes the last bits. ``base`` is the crop that the views
-    of a one-branch pair share; two-branch pairs have none.
+    Attributes:
+        batch_size: images per batch, over all processes.
+        base: the crop that both views of a one-branch pair share; None for two-branch pairs.
+        loss_scale: multiplies NT-Xent: 2 in the official code, which sums the two directions' means; 1 for supervised
+            training.
+        micro_batch: images that go through the encoder at a time, and make one batch-norm batch; None: all at once.
+        world_size: the number of processes that train together.
+        compile: the encoder and, on CUDA, the ops go through torch.compile, which changes the last bits.
     """
 
     composition: Annotated[tuple[OpSpec, ...], GIVEN]
@@ -215,7 +218,7 @@ class TrialConfig(Model):
     @model_validator(mode="wrap")
     @classmethod
     def _agrees(cls, data: Any, handler: ModelWrapValidatorHandler[TrialConfig], info: ValidationInfo) -> TrialConfig:
-        """Refuse what earlier versions did not; what they wrote is read and shown, and not trained any more."""
+        """Refuse values that earlier versions allowed; their records are read and shown, but not trained any more."""
         made = handler(data)
         if isinstance(data, TrialConfig) or info.context == RECORDED:
             return made
@@ -224,7 +227,7 @@ class TrialConfig(Model):
         return made
 
     def _outdated(self) -> str:
-        """What speaks against a configuration that an earlier version took; empty where nothing does."""
+        """Return the objection to a configuration that an earlier version allowed; empty if there is none."""
         if self.branches == "two" and self.base is not None:
             return "two-branch pairs have no base crop: base must be None"
         if self.objective == "supervised" and self.loss_scale != 1:
@@ -232,7 +235,7 @@ class TrialConfig(Model):
         return ""
 
     def _held_to(self) -> dict[str, bool] | None:
-        """A copy may hold what its original was allowed to, so that old sweeps are planned and shown as they were."""
+        """Return the context that allows a copy what its original was allowed, so that old sweeps can still be shown."""
         return RECORDED if self._outdated() else None
 
     @model_validator(mode="after")
@@ -262,24 +265,24 @@ class TrialConfig(Model):
 
     @cached_property
     def key(self) -> str:
-        """The first 16 hex digits of SHA-256 of the canonical JSON: equal key, equal trial.
+        """The first 16 hex digits of SHA-256 of the canonical JSON: trials with equal keys are equal.
 
-        The data set's name, a folder's name for instance, is not in it; its fingerprint is. Computed once: what reads a
-        sweep asks for it many times per trial.
+        The data set's fingerprint is part of it, its name (such as a folder's name) is not. It is computed once, since
+        code that reads a sweep asks for it many times per trial.
         """
         content = _hashed(self, self.model_dump(mode="json", exclude={"data": {"name"}}))
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's, which would hand this configuration's key to a copy that differs."""
+        """Copy as pydantic does, but without the cached key, which may not be the copy's."""
         copied = super().model_copy(update=update, deep=deep)
         vars(copied).pop("key", None)
         return copied
 
 
 def _hashed(model: Model, content: dict[str, Any]) -> dict[str, Any]:
-    """``content``, the dump of ``model``, without the later fields that have their defaults."""
+    """Return ``content``, the dump of ``model``, without the ``LATER`` fields that have their defaults."""
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
         if LATER in field.metadata and value == field.default:
