@@ -235,7 +235,7 @@ class TrialConfig(Model):
         return ""
 
     def _held_to(self) -> dict[str, bool] | None:
-        """Return the context that allows a copy what its original was allowed, so that old sweeps can still be shown."""
+        """Return the context that allows a copy what its original was allowed, so that old sweeps are still shown."""
         return RECORDED if self._outdated() else None
 
     @model_validator(mode="after")

@@ -1,1 +1,1 @@
-"""From an experiment, as a user describes it, to the plan of a sweep."""
+"""The way from an experiment, as a user describes it, to the plan of a sweep."""

@@ -1,8 +1,8 @@
-"""How much memory a trial takes at its peak, reckoned from its configuration alone; needs no torch.
+"""The peak memory of a trial, calculated from its configuration alone; needs no torch.
 
-What grows with the batch is what autograd keeps of both views for the backward pass: of every convolution its output
-(batch norm's input) and, behind batch norm and ReLU, the next one's input. That is counted exactly. What the backward
-pass, the ops and the allocator add to it is a factor that was measured, see :data:`KEPT` and :data:`VIEWS`.
+The part that grows with the batch is what autograd keeps of both views for the backward pass: the output of every
+convolution (batch norm's input) and, after batch norm and ReLU, the input of the next one. It is counted exactly. The
+backward pass, the ops and the allocator add to it by factors that were measured, see :data:`KEPT` and :data:`VIEWS`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from ablate.config.trial import SMALL_IMAGE, Encoder, TrialConfig
 
 BASE = 450 << 20
-"""Bytes of a worker's own before its first step: interpreter, torch, compiled kernels. Measured: 430 MiB."""
+"""Bytes of a worker before its first step: interpreter, torch, compiled kernels. Measured: 430 MiB."""
 KEPT = 1.55
-"""Peak of a step over what autograd keeps: gradients of activations, workspaces, what the allocator cannot reuse."""
+"""Peak of a step divided by what autograd keeps: gradients of activations, workspaces, memory that is not reused."""
 VIEWS = 10
 """Copies of a batch's views as floats while they are made: the images, the ops' steps, both memory layouts."""
 ENCODED = 256
@@ -33,9 +33,10 @@ class Convolution:
     """One convolution of an encoder.
 
     Args:
-        outputs: numbers that it gives per view.
-        weights: its weights, and the two numbers per channel of the batch norm behind it.
-        kept: how often autograd keeps as many numbers: 2, as batch norm's input and behind the ReLU; 1 on a shortcut.
+        outputs: the numbers that it gives per view.
+        weights: its weights, and the two numbers per channel of the batch norm after it.
+        kept: how many times autograd keeps ``outputs`` numbers: 2, as batch norm's input and after the ReLU; 1 on a
+            shortcut.
     """
 
     outputs: int
@@ -44,7 +45,7 @@ class Convolution:
 
 
 def convolutions(encoder: Encoder, size: int) -> list[Convolution]:
-    """Those of one of our ResNets for views of ``size`` pixels, in order; none of a foreign encoder."""
+    """Return the convolutions of one of our ResNets for views of ``size`` pixels, in order; none if it is foreign."""
     return [] if encoder.is_foreign else list(_convolutions(encoder, size))
 
 
@@ -53,7 +54,7 @@ def _convolutions(encoder: Encoder, size: int) -> Iterator[Convolution]:
     side = size if encoder.name != "resnet8" and not large else _half(size)
     kernel = 7 if large else 3
     yield _convolution(3, width, kernel, side)
-    if large:  # max pooling keeps its output for the next convolution, and 64-bit places of the maxima
+    if large:  # max pooling keeps its output for the next convolution, and the 64-bit positions of the maxima
         side = _half(side)
         yield Convolution(width * side**2, 0, kept=3)
     channels = width
@@ -85,19 +86,19 @@ def _half(side: int) -> int:
 
 
 def dimensions(encoder: Encoder) -> int:
-    """The length of ``h``; of a foreign encoder 0: it is not known here."""
+    """Return the length of ``h``; 0 for a foreign encoder, whose length is not known here."""
     if encoder.is_foreign:
         return 0
     return encoder.width * (4 if encoder.name == "resnet8" else 32 if encoder.name in BOTTLENECKS else 8)
 
 
 def kept_per_view(encoder: Encoder, size: int) -> int:
-    """Numbers that autograd keeps of one view of ``size`` pixels, the view itself among them."""
+    """Return how many numbers autograd keeps of one view of ``size`` pixels, including the view itself."""
     return 3 * size**2 + sum(layer.kept * layer.outputs for layer in convolutions(encoder, size))
 
 
 def weights(config: TrialConfig) -> int:
-    """Weights of encoder and head (of an mlp or a linear one)."""
+    """Return the number of weights of encoder and head (of an mlp or a linear one)."""
     dim, head = dimensions(config.encoder), config.head
     inner = [dim] + [head.hidden] * (head.layers - 1 if head.kind == "mlp" else 0)
     sizes = [] if head.kind == "none" else [*inner, head.output]
@@ -106,9 +107,11 @@ def weights(config: TrialConfig) -> int:
 
 
 def peak(config: TrialConfig, images: int = 0) -> int | None:
-    """Bytes that a trial of ``config`` takes on a CPU at its peak, all its processes together; None: it is not known.
+    """Return the bytes that a trial of ``config`` takes on a CPU at its peak, or None if it is not known.
 
-    ``images``: training and test images, of which evaluation keeps features.
+    Args:
+        config: the trial's configuration; all its processes are counted together.
+        images: training and test images; evaluation keeps their features.
     """
     if config.encoder.is_foreign:
         return None
@@ -119,7 +122,7 @@ def peak(config: TrialConfig, images: int = 0) -> int | None:
 
 
 def training_peak(config: TrialConfig) -> int:
-    """Bytes at the peak of a training step, for one of our encoders; up to a quarter above what real workers took."""
+    """Return the bytes at the peak of a training step of one of our encoders; up to a quarter above real workers'."""
     size, number = config.image_size, FLOAT / 2 if config.precision == "bfloat16" else FLOAT
     views = (config.micro_batch or config.batch_size) * (1 if config.objective == "supervised" else 2)
     each = KEPT * number * kept_per_view(config.encoder, size) + VIEWS * FLOAT * 3 * size**2
@@ -127,5 +130,5 @@ def training_peak(config: TrialConfig) -> int:
 
 
 def _owned(config: TrialConfig) -> int:
-    """What every process holds whatever the batch: the libraries, weights, gradients, the optimiser's numbers."""
+    """Return the bytes that all processes hold for any batch: libraries, weights, gradients, the optimiser's state."""
     return config.world_size * (BASE + FLOAT * weights(config) * (2 + STATES[config.optimiser.name]))

@@ -1,4 +1,4 @@
-"""Prepare the images of a sweep, and say what they are."""
+"""Prepare the images of a sweep, and describe them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ablate.ops import from_spec, idle_on, without_effect
 from ablate.planning.settings import image_size
 
 SAMPLE = 8  # images on which ops are tried
-SQUARE = 0.9  # of an image's area: where its centre square is less, that is said
-THIRD = 0.334  # of the area: files that are longer than 3 : 1 are stored without their ends, so it may be less
+SQUARE = 0.9  # of an image's area: the user is told where the centre square is less
+THIRD = 0.334  # of the area: files longer than 3 : 1 are stored without their ends, so the true share may be less
 
 
 def about_size(wish: Experiment) -> str | None:
-    """What the training size does to the images: it enlarges them, or leaves much of large files away; else None."""
+    """Return a sentence if the training size enlarges the images or leaves out much of large files, else None."""
     size, side, is_folder = image_size(wish), side_of_files(wish.data), wish.data.startswith("folder:")
     if side is None:
         return None
@@ -45,7 +45,7 @@ def about_size(wish: Experiment) -> str | None:
 
 
 def about_shape(images: Images) -> str | None:
-    """What is seen of ``images`` that are clearly not square; None where they are."""
+    """Return a sentence on what is seen of ``images`` that are clearly not square, or None if they are square."""
     share = images.square
     if share >= SQUARE:
         return None
@@ -58,9 +58,9 @@ def about_shape(images: Images) -> str | None:
 
 
 def prepare_images(wish: Experiment, cache: Path) -> DataSet:
-    """The data set, decoded into the cache with a progress bar if that takes work.
+    """Return the data set, decoded into the cache with a progress bar if that takes work.
 
-    What was left out, and what was done to images beyond resizing, is said.
+    Images that were left out, and changes to images beyond resizing, are printed.
     """
     console = make_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -91,19 +91,19 @@ def prepare_images(wish: Experiment, cache: Path) -> DataSet:
 
 
 def described(images: DataSet, image_size: int, ops: Iterable[OpSpec]) -> str:
-    """What ``images`` are, and in a further line which of ``ops`` change nothing on them, tried on a few of them."""
+    """Return a description of ``images``, and a further line on the ``ops`` that change nothing on a few of them."""
     sample = _sample(images, image_size)
     return "\n".join([str(images), *without_effect([from_spec(op) for op in ops], sample)])
 
 
 def as_they_act(ops: Sequence[NamedOp], images: DataSet, image_size: int) -> tuple[NamedOp, ...]:
-    """``ops`` as reports tell of them: what changes nothing on a few of ``images`` acts on none."""
+    """Return ``ops`` for the reports: an op that changes nothing on a few of ``images`` gets ``acts`` 0."""
     sample = _sample(images, image_size)
     return tuple(op.model_copy(update={"acts": 0.0}) if idle_on([from_spec(op.op)], sample) else op for op in ops)
 
 
 def _sample(images: DataSet, image_size: int) -> Tensor:
-    """A few images to pre-train on, as evaluation sees them, float ``[n, 3, image_size, image_size]``."""
+    """Return a few images to pre-train on, as evaluation sees them, float ``[n, 3, image_size, image_size]``."""
     count = len(images.pretrain.labels)
     index = torch.arange(min(count, SAMPLE)) * count // min(count, SAMPLE)
     pixels, sizes = Resident(images.pretrain.images, torch.device("cpu")).batch(index)
@@ -111,10 +111,10 @@ def _sample(images: DataSet, image_size: int) -> Tensor:
 
 
 def images_of(experiment: SweepPlan, cache: Path) -> DataSet:
-    """The images that a sweep was planned for, from the cache, or decoded again from where they lay.
+    """Return the images that a sweep was planned for, from the cache or decoded again from their source.
 
     Raises:
-        UsageError: they are not there any more, or are others by now.
+        UsageError: they are gone, or have changed since.
     """
     identity = experiment.shared.data
     try:

@@ -1,4 +1,4 @@
-"""What will be trained, in one line, from the configuration alone; needs no torch."""
+"""A summary, in one line, of what will be trained, from the configuration alone; needs no torch."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ OPTIMISERS = {"sgd": "SGD", "adamw": "AdamW", "lars": "LARS"}
 
 
 def outline(experiment: SweepPlan) -> str:
-    """:func:`outline_of` the cells of a sweep; where an axis varies a setting, its values."""
+    """Return :func:`outline_of` the cells of a sweep, with all values of a setting that an axis varies."""
     configs = [variant.shared for variant in experiment.variants] or [experiment.shared]
     further = [f"{name} {_either(values)}" for name, values in experiment.axes.items() if name not in SHOWN]
     return "; ".join([outline_of(configs), *further])
 
 
 def outline_of(configs: Sequence[TrialConfig]) -> str:
-    """``training: resnet18 (width 64), 64 px, batch 64, 50 epochs, SGD 0.0075, temperature 0.5; one branch``.
+    """Return a summary of ``configs`` in one line.
 
-    The number behind the optimiser is its peak learning rate. Where ``configs`` differ, all their values are listed.
+    For example, ``training: resnet18 (width 64), 64 px, batch 64, 50 epochs, SGD 0.0075, temperature 0.5; one branch``.
+    The number after the optimiser is its peak learning rate. Where ``configs`` differ, all their values are listed.
     """
     parts = [_part(configs, before, value, after) for before, value, after in PARTS]
     branches = _part(configs, "", lambda config: config.branches, " branch") + "es" * (configs[0].branches == "two")
@@ -69,7 +70,7 @@ PARTS: tuple[tuple[str, Callable[[TrialConfig], str], str], ...] = (
     ("temperature ", _temperature, ""),
     ("", _labels, ""),
 )
-"""What the line says: the words before a value, the value, the words behind it."""
+"""The parts of the line: the words before a value, the value, the words after it."""
 SHOWN = {
     *("encoder.name", "encoder.width", "image_size", "batch_size", "micro_batch", "world_size", "epochs"),
     *("optimiser.name", "optimiser.lr", "lr_base", "lr_scaling", "temperature", "objective", "branches"),

@@ -1,4 +1,4 @@
-"""From the words of a command line to a description, and what a description means beside the sweep that is there."""
+"""The way from a command line to a description, and the defaults that a sweep in its directory gives it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ablate.sweep.plan import is_sweep, load_plan
 
 
 def wish_of(flags: Mapping[str, Any], settings: Sequence[str] | None = None, **further: Any) -> Experiment:
-    """The description that a command's options amount to.
+    """Return the description for a command's options.
 
     Args:
-        flags: what was given, by field; lists as the words with commas that they were given as.
-        settings: those of ``--set``, which the flags among ``flags["set"]`` override.
+        flags: the options that were given, by field; lists are words with commas, as they were given.
+        settings: the settings given with ``--set``; those in ``flags["set"]`` override them.
         further: fields that have no option.
 
     Raises:
@@ -32,7 +32,7 @@ def wish_of(flags: Mapping[str, Any], settings: Sequence[str] | None = None, **f
 
 
 def _listed(name: str, value: Any) -> Any:
-    """The list that an option's word with commas stands for; any other value as it is."""
+    """Return the list that an option's word with commas stands for; return any other value unchanged."""
     option = option_of(Experiment.model_fields[name])
     if not (option and option.listed and isinstance(value, str)):
         return value
@@ -40,9 +40,10 @@ def _listed(name: str, value: Any) -> Any:
 
 
 def sized_as_before(wish: Experiment, directory: Path) -> Experiment:
-    """``wish`` at the image size of the sweep in ``directory``, if there is one and no size is asked for.
+    """Return ``wish`` at the image size of the sweep in ``directory``, if there is one and no size is asked for.
 
-    The default follows the images, and was 224 for every folder once: the same command again means the same size.
+    The default size depends on the images; in earlier versions it was 224 for every folder. With this, the same command
+    means the same size again.
     """
     if "image_size" in wish.set or not is_sweep(directory):
         return wish
@@ -51,7 +52,7 @@ def sized_as_before(wish: Experiment, directory: Path) -> Experiment:
 
 
 def default_out(data: str, labels: Sequence[str]) -> Path:
-    """``results/<data>-<ops>``."""
+    """Return ``results/<data>-<ops>``."""
     kind, _, rest = data.partition(":")
     source = {"folder": named(Path(rest)), "glyphs": f"glyphs-{rest}" if rest else "glyphs"}.get(kind, kind)
     names = [source, *(label.partition("(")[0].rpartition(".")[2] for label in labels)]

@@ -1,4 +1,4 @@
-"""From a description to the configuration of its trials: preset, then its settings; every error one sentence."""
+"""The way from a description to the configuration of its trials: the preset, then the settings, which override it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from ablate.simclr.foreign import ForeignEncoder, code_version, loaded_weights
 from ablate.simclr.global_bn import make_global
 
 Device = Literal["cpu", "cuda"]
-COMPILED_FROM = 2000  # optimiser steps of a CUDA trial: above some ten seconds, what compiling takes
+COMPILED_FROM = 2000  # optimiser steps of a CUDA trial: above some ten seconds, the time that compiling takes
 
 
 def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
-    """``["optimiser.lr=0.1"]`` -> ``{"optimiser.lr": 0.1}``; values are Python literals or bare words."""
+    """Parse ``["optimiser.lr=0.1"]`` to ``{"optimiser.lr": 0.1}``; values are Python literals or bare words."""
     values: dict[str, Any] = {}
     for item in items:
         name, equals, text = item.partition("=")
@@ -51,7 +51,7 @@ def parse_assignments(items: Sequence[str]) -> dict[str, Any]:
 
 
 def resolve_device(device: str) -> Device:
-    """``auto`` is CUDA where torch sees a GPU, else the CPU.
+    """Resolve ``auto`` to ``cuda`` if torch sees a GPU, else to ``cpu``.
 
     Raises:
         UsageError: an unknown device, or ``cuda`` without a GPU.
@@ -64,7 +64,7 @@ def resolve_device(device: str) -> Device:
 
 
 def image_size(wish: Experiment) -> int:
-    """The training size in pixels: asked for, else the data set's own; no larger than the preset has it."""
+    """Return the training size in pixels: the one asked for, else the data set's own, up to the preset's largest."""
     size = wish.set.get("image_size")
     if size is None:
         own, named = native_size(wish.data), NAMED.get(wish.preset or "")
@@ -75,12 +75,12 @@ def image_size(wish: Experiment) -> int:
 
 
 def shared_config(wish: Experiment, data: DataIdentity, elsewhere: Device | None = None) -> TrialConfig:
-    """The resolved configuration that all cells share, with an empty composition.
+    """Return the resolved configuration that all cells share, with an empty composition.
 
     Args:
-        wish: the description; of its axes nothing is used.
+        wish: the description; its axes are ignored.
         data: the images.
-        elsewhere: what trials train on that run on other machines, about which this one's hardware says nothing; None:
+        elsewhere: the device of trials that run on other machines, whose hardware this machine cannot check; None if
             they run here.
 
     Raises:
@@ -92,10 +92,10 @@ def shared_config(wish: Experiment, data: DataIdentity, elsewhere: Device | None
     content = copy.deepcopy(dict(preset.values))
     values = {name: value for name, value in wish.set.items() if name not in {"lr_base", "lr_scaling"}}
     if values.get("encoder.name", content["encoder"]["name"]) != content["encoder"]["name"]:
-        ours = ":" not in str(values["encoder.name"])  # the preset's width is its own encoder's, how it starts is not
+        ours = ":" not in str(values["encoder.name"])  # our ResNets share zero_init_residual, not the width
         content["encoder"] = {k: v for k, v in content["encoder"].items() if ours and k == "zero_init_residual"}
     epochs = wish.set.get("epochs")
-    if isinstance(epochs, int):  # below the preset's own, or 100, the warm-up is shorter by as much
+    if isinstance(epochs, int):  # with fewer epochs than the preset's, or than 100, the warm-up shrinks in proportion
         content["warmup_epochs"] *= min(1, epochs / min(content["epochs"], 100))
     if values.get("optimiser.name") == "lars" != content["optimiser"]["name"]:
         content["optimiser"] = dict(LARS_VALUES)
@@ -131,7 +131,7 @@ def shared_config(wish: Experiment, data: DataIdentity, elsewhere: Device | None
 
 
 def _with_code(config: TrialConfig) -> TrialConfig:
-    """With the code and the weights behind an encoder that is not ours, which is built to see that it can be."""
+    """Add the version of the code and the weights behind a foreign encoder, which is built to see that it can be."""
     if not config.encoder.is_foreign:
         return config
     encoder = _built(config.encoder, config.image_size, config.world_size)
@@ -148,7 +148,7 @@ def _built(encoder: Encoder, image_size: int, world_size: int) -> Encoder:
 
 
 def _name_width(encoder: dict[str, Any], *, chosen: bool) -> None:
-    """``resnet50x2`` is resnet50 with the width multiplier 2."""
+    """Replace ``resnet50x2`` by resnet50 with the width multiplier 2."""
     match = re.fullmatch(r"(resnet\d+)x(\d+)", str(encoder.get("name")))
     if not match:
         return
@@ -160,7 +160,7 @@ def _name_width(encoder: dict[str, Any], *, chosen: bool) -> None:
 
 
 def _simplify_head(head: dict[str, Any], wish: Experiment) -> None:
-    """Take out of a preset's head what a simpler kind has not; asked for with it, it is an error."""
+    """Take what a simpler kind of head lacks out of a preset's head; raise UsageError if the user asked for it."""
     kind = head.get("kind", "mlp")
     absent = {"linear": ("hidden", "layers"), "none": ("hidden", "layers", "output", "batch_norm")}.get(kind, ())
     for name in absent:
@@ -171,7 +171,7 @@ def _simplify_head(head: dict[str, Any], wish: Experiment) -> None:
 
 
 def _leave_out(content: dict[str, Any], wish: Experiment) -> None:
-    """Take out of a preset what two branches, or supervised training, have not."""
+    """Take the values that two-branch or supervised training lacks out of a preset."""
     if wish.branches == "two":
         if any(name.startswith("base.") for name in wish.set):
             raise UsageError("two-branch pairs have no base crop: base.* can be set with --branches one only")
@@ -181,7 +181,7 @@ def _leave_out(content: dict[str, Any], wish: Experiment) -> None:
 
 
 def _learning_rate(wish: Experiment, preset: Preset, optimiser: str, batch_size: Any) -> Any:
-    """The preset's base rate, LARS's own, or the one that was asked for, scaled to the batch size."""
+    """Return the preset's base rate, LARS's own, or the one that was asked for, scaled to the batch size."""
     own = optimiser == preset.values["optimiser"]["name"]
     scaling: Any = wish.set.get("lr_scaling", preset.lr_scaling if own else "linear")
     if scaling not in get_args(Scaling):
@@ -201,7 +201,7 @@ def _learning_rate(wish: Experiment, preset: Preset, optimiser: str, batch_size:
     if isinstance(base, bool) or not isinstance(base, int | float | None) or (base is not None and not base > 0):
         raise UsageError(f"lr_base must be a positive number, not {base!r}")
     if base is None or not isinstance(batch_size, int) or batch_size < 1:
-        return preset.lr_base  # an unknown optimiser or a bad batch size, which validation names
+        return preset.lr_base  # an unknown optimiser or a bad batch size: validation reports it
     return scaled(base, batch_size, scaling)
 
 
@@ -210,20 +210,25 @@ def _or(numbers: Iterable[int]) -> str:
 
 
 def validate(wish: Experiment, elsewhere: Device | None = None) -> TrialConfig:
-    """What :func:`shared_config` would return or raise, before any data is touched: for images without identity."""
+    """Return or raise what :func:`shared_config` would, before any data is touched: for images without identity."""
     return shared_config(wish, DataIdentity(name="", fingerprint="", classes=2), elsewhere)
 
 
 def trial_config(
     wish: Experiment, data: DataSet, elsewhere: Device | None = None, *, is_trained: bool = True
 ) -> TrialConfig:
-    """:func:`shared_config` for ``data``, with ``compile`` resolved.
+    """Return :func:`shared_config` for ``data``, with ``compile`` resolved.
 
-    Pass ``is_trained=False`` for the settings that an experiment with axes starts from: a default batch size that no
-    trial has need not fit the data set.
+    ``auto`` compiles on CUDA if a trial of one process has at least 2000 steps (and, for trials that run here, if this
+    machine has a C++ compiler). It never compiles on the CPU, where half a minute per worker saves only 12 %
+    (docs/performance.md).
 
-    ``auto`` compiles on CUDA where a trial of one process has at least 2000 steps (and a C++ compiler is here, if the
-    trial is to run here), never on the CPU, where half a minute per worker buys 12 % (docs/performance.md).
+    Args:
+        wish: the description.
+        data: the images.
+        elsewhere: as in :func:`shared_config`.
+        is_trained: False for the settings that an experiment with axes starts from: no trial has their batch size, so
+            it need not fit the data set.
 
     Raises:
         UsageError: as :func:`shared_config` and :func:`check_data`.
@@ -239,7 +244,7 @@ def trial_config(
 
 
 def check_data(config: TrialConfig, data: DataSet) -> None:
-    """Raise UsageError when one batch needs more images than there are to train on, or the objective needs labels."""
+    """Raise UsageError if one batch needs more images than there are to train on, or if the objective needs labels."""
     if config.objective == "supervised" and not data.classes:
         raise UsageError(f"{data.name} has no labels: supervised training needs them; allowed objective: simclr")
     available = len(data.pretrain.labels)
@@ -251,10 +256,10 @@ def check_data(config: TrialConfig, data: DataSet) -> None:
 
 
 def named_ops(wish: Experiment) -> tuple[NamedOp, ...]:
-    """The ops of the grid resolved: one named op per item, in order, each tried once.
+    """Return the ops of the grid, resolved and in order, after trying each once.
 
     Raises:
-        UsageError: malformed text, a composition where an op is meant, an op listed twice, one that fails.
+        UsageError: malformed text, a composition in place of an op, an op listed twice, an op that fails.
     """
     defaults = op_defaults(wish)
     named: list[NamedOp] = []
@@ -271,10 +276,10 @@ def named_ops(wish: Experiment) -> tuple[NamedOp, ...]:
 
 
 def acting_on(wish: Experiment, share: float) -> Experiment:
-    """``wish`` with every op of its cells acting on that ``share`` of images (``--act-on``).
+    """Return ``wish`` with every op of its cells acting on that ``share`` of images (``--act-on``).
 
     Raises:
-        UsageError: malformed text, a share that is none, an op that itself says how often it acts.
+        UsageError: malformed text, a share that is not a fraction, an op whose text already says how often it acts.
     """
 
     def act(text: str) -> str:
@@ -287,10 +292,15 @@ def acting_on(wish: Experiment, share: float) -> Experiment:
 
 
 def acting(wish: Experiment, text: str, share: float) -> str:
-    """A composition as text, every op of which acts on that ``share`` of images (``--act-on``).
+    """Return a composition as text in which every op acts on that ``share`` of images (``--act-on``).
+
+    Args:
+        wish: the description, whose preset gives the op defaults.
+        text: the composition.
+        share: the share of images.
 
     Raises:
-        UsageError: malformed text, a share that is none, an op that itself says how often it acts.
+        UsageError: malformed text, a share that is not a fraction, an op whose text already says how often it acts.
     """
     if not 0 < share <= 1:
         raise UsageError(
@@ -308,14 +318,14 @@ def acting(wish: Experiment, text: str, share: float) -> str:
 
 
 def _usual(op: Op, defaults: Mapping[str, Mapping[str, Any]]) -> Op:
-    """The op as it is where nothing says how often it acts."""
+    """Return the op with its default probability of acting."""
     if isinstance(op, KorniaOp):
         return dataclasses.replace(op, arguments=tuple(item for item in op.arguments if item[0] != "p"))
     return parse_op(op.name, defaults)
 
 
 def parse_one(wish: Experiment, text: str) -> Composition:
-    """One composition, with the preset's op defaults, each op tried once."""
+    """Parse one composition with the preset's op defaults, and try each op once."""
     composition = Composition(parse_composition(text, op_defaults(wish)))
     for op in composition.ops:
         rehearse(op, image_size(wish))
@@ -323,7 +333,7 @@ def parse_one(wish: Experiment, text: str) -> Composition:
 
 
 def op_defaults(wish: Experiment) -> Mapping[str, Mapping[str, Any]]:
-    """The op parameters that the data set's preset replaces."""
+    """Return the op parameters that the data set's preset replaces."""
     return _preset(wish).ops
 
 
@@ -358,7 +368,7 @@ def _check_objective(objective: Any) -> None:
 
 
 def _precision(device: Device, elsewhere: Device | None) -> str:
-    """bfloat16 on CUDA devices that have it (those elsewhere are taken to), else float32: a fixed rule."""
+    """Return bfloat16 for CUDA devices that have it (devices elsewhere are assumed to), else float32: a fixed rule."""
     if device != "cuda":
         return "float32"
     return "bfloat16" if elsewhere or torch.cuda.is_bf16_supported(including_emulation=False) else "float32"

@@ -1,4 +1,4 @@
-"""From a description of one composition to its trial."""
+"""The way from a description of one composition to its trial."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from ablate.planning.settings import parse_one, trial_config, validate
 
 
 def plan_trial(wish: Experiment, seed: int, images: Callable[[], DataSet]) -> tuple[Trial, DataSet, tuple[str, ...]]:
-    """Plan the one composition of ``wish`` on the processes that torchrun started: what can be refused first, first.
+    """Plan the one composition of ``wish`` on the processes that torchrun started.
+
+    The checks that need no images come before those that do.
 
     Args:
         wish: the description, with one composition.
-        seed: the trial's.
-        images: gives the images; called once everything else is known to be right.
+        seed: the trial's seed.
+        images: returns the images; it is called once everything else is known to be right.
 
     Returns:
         the trial, its images, and the protocols by which it is evaluated.
 
     Raises:
-        UsageError: a value that is not allowed, another number of processes than torchrun started, or what
-            :func:`~ablate.planning.settings.trial_config` and the protocols refuse of the images.
+        UsageError: a value that is not allowed, another number of processes than torchrun started, or images that
+            :func:`~ablate.planning.settings.trial_config` or the protocols refuse.
     """
     if wish.set.get("world_size", 1) not in {1, asked_for()}:
         raise UsageError("a trial has the processes that torchrun starts: torchrun --nproc-per-node N -m ablate train")

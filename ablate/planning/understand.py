@@ -1,4 +1,4 @@
-"""From a description to the plan of a sweep: the only way."""
+"""The only way from a description to the plan of a sweep."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ def plan_sweep(
     slurm: Callable[[TrialConfig], Slurm] | None = None,
     search: Search | None = None,
 ) -> tuple[SweepPlan, DataSet]:
-    """Plan the sweep that ``wish`` describes: first all that can be refused without images, then with them.
+    """Plan the sweep that ``wish`` describes: the checks that need no images come first.
 
     Args:
-        wish: the user's description. In a directory that holds a sweep it means that sweep's image size.
+        wish: the user's description. In a directory that holds a sweep, the default image size is that sweep's.
         directory: where the sweep is, or will be; nothing is written there.
-        images: gives the images of a description; called once everything else is known to be right.
+        images: returns the images of a description; it is called once everything else is known to be right.
         command: the command that the plan came from.
         elsewhere: as in :func:`~ablate.planning.settings.shared_config`.
-        slurm: what jobs of such trials ask of a cluster; None where there are no jobs.
+        slurm: returns the resources that jobs of such trials ask of a cluster; None without jobs.
         search: the space of a search over the ops, in place of their grid.
 
     Returns:
         the plan, every setting of it resolved, and the images.
 
     Raises:
-        UsageError: what is wrong, and at which point of the axes; a batch larger than the data set; a reference or a
-            protocol that the images do not allow; no way to compare cells or to tell the best encoder; two points that
-            are one configuration.
+        UsageError: a value that is not allowed, with the point of the axes where it occurs; a batch larger than the
+            data set; a reference or a protocol that the images do not allow; protocols that cannot compare cells or
+            cannot tell the best encoder; two points with the same configuration.
     """
     sized = sized_as_before(wish, directory)
     config = validate(sized, elsewhere)
@@ -100,7 +100,7 @@ def plan_sweep(
 
 
 def _at_points(wish: Experiment, labels: Sequence[str], elsewhere: Device | None) -> list[tuple[Point, Experiment]]:
-    """The points of the axes, with the cells that each leaves out, and the description at each, checked."""
+    """Return the checked points of the axes, each with the cells that it leaves out and the description at it."""
     found = []
     for point in points(wish):
         excluded = tuple(_excluded(text, wish, labels) for text in point.excluded)
@@ -134,10 +134,19 @@ def search_of(
     seed: int,
     batch: int,
 ) -> Search:
-    """The space of compositions of ``ops``, of up to three unless ``max_length`` says so; ranges are ``LOW:HIGH``.
+    """Return the space of compositions of ``ops``.
+
+    Args:
+        ops: the ops.
+        max_length: the largest number of ops in a composition; None: up to three.
+        strength: the range of every strength, as ``LOW:HIGH``; None: strengths are not searched.
+        p: the range of every probability, as ``LOW:HIGH``; None: probabilities are not searched.
+        sampler: how compositions are proposed.
+        seed: the sampler's seed.
+        batch: how many compositions are proposed at a time.
 
     Raises:
-        UsageError: a malformed range, one that an op cannot take, or a space that there is not.
+        UsageError: a malformed range, one that an op cannot take, or an impossible space.
     """
     max_length = max_length or min(3, len(ops))
     ranges = {"strength": _range("--strength", strength), "p": _range("--p", p)}
@@ -149,7 +158,7 @@ def search_of(
     for op in found.ops:
         for name, bounds in tuned(found, op).items():
             for value in bounds:
-                dataclasses.replace(from_spec(op.op), **{name: value})  # refuses what is out of the op's range
+                dataclasses.replace(from_spec(op.op), **{name: value})  # refuses a value outside the op's range
     return found
 
 
@@ -164,7 +173,7 @@ def _range(flag: str, text: str | None) -> Any:
 
 
 def _partners(wish: Experiment, ops: Sequence[NamedOp]) -> tuple[str, ...]:
-    """The labels of ``pairs_with``, each of them one of ``ops``."""
+    """Return the labels of ``pairs_with``, each of them one of ``ops``."""
     labels = [op.label for op in ops]
     found = [to_string(parse_op(text, op_defaults(wish)), op_defaults(wish)) for text in wish.pairs_with]
     for label in found:
@@ -177,7 +186,7 @@ def _partners(wish: Experiment, ops: Sequence[NamedOp]) -> tuple[str, ...]:
 
 
 def _triples(wish: Experiment, ops: Sequence[NamedOp], partners: Sequence[str]) -> list[NamedComposition]:
-    """Every ordered triple of different ops where ``order`` is 3: k(k-1)(k-2), a sixth of them where unordered."""
+    """Return every ordered triple of different ops if ``order`` is 3: k(k-1)(k-2), or a sixth of them if unordered."""
     if wish.order != 3:
         return []
     if len(ops) < 3:
@@ -191,7 +200,7 @@ def _triples(wish: Experiment, ops: Sequence[NamedOp], partners: Sequence[str]) 
 
 
 def _named(wish: Experiment) -> list[NamedComposition]:
-    """The compositions that the file lists, under the names that it gives them or their own."""
+    """Return the compositions that the file lists, under the names that it gives them or their own."""
     if isinstance(wish.compositions, dict):
         named = [(name, parse_one(wish, text)) for name, text in wish.compositions.items()]
     else:
@@ -202,7 +211,7 @@ def _named(wish: Experiment) -> list[NamedComposition]:
 
 
 def _label(wish: Experiment, text: str) -> str:
-    """The canonical name of a composition, without the parameters that have their defaults."""
+    """Return the canonical name of a composition, without the parameters that have their defaults."""
     defaults = op_defaults(wish)
     return "+".join(to_string(op, defaults) for op in parse_one(wish, text).ops) or "none"
 
@@ -215,10 +224,10 @@ def _excluded(text: str, wish: Experiment, labels: Sequence[str]) -> str:
 
 
 def _rungs(wish: Experiment, shared: TrialConfig, data: DataSet) -> tuple[Rung, ...]:
-    """Where cells are pruned.
+    """Return the rungs at which cells are pruned; none without ``prune``.
 
     Raises:
-        UsageError: the sweep is not one that can be.
+        UsageError: the sweep cannot be pruned.
     """
     if not wish.prune:
         return ()

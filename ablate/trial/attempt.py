@@ -62,11 +62,11 @@ class TrialAttempt:
         self.saved = time.monotonic()
 
     def train(self) -> None:
-        """Train to the end of the last epoch; a checkpoint at every epoch's end, every five minutes and on stopping.
+        """Train to the end of the last epoch, with checkpoints after every epoch, every five minutes and on stopping.
 
         Raises:
             Interrupted: a process of the trial was asked to stop; the checkpoint is written.
-            Parked: it has reached the epoch until which it was to train; the checkpoint is written.
+            Parked: the trial has reached the epoch at which it pauses; the checkpoint is written.
         """
         self._refuse_without_progress(UNBEGUN, "end before its first step")
         trained = self.config.objective != "untrained"
@@ -109,10 +109,10 @@ class TrialAttempt:
         raise Parked
 
     def _should_pause(self) -> bool:
-        """Asked between steps: True to stop, or on process 0 to write a checkpoint that is due.
+        """Return True to pause between steps: to stop or, on process 0, to write a checkpoint that is due.
 
-        One answer serves for both, and so does the one message that the processes exchange per step; which of the two
-        it was is agreed on afterwards, once the epoch is paused.
+        One answer serves for both, so that the processes exchange one message per step. Once the epoch is paused, they
+        agree on which of the two it was.
         """
         self.asked_to_stop = self.asked_to_stop or self.context.stop_requested()
         return self.asked_to_stop or (self.world.rank == 0 and time.monotonic() - self.saved >= CHECKPOINT_EVERY)
@@ -130,7 +130,7 @@ class TrialAttempt:
 
     @contextlib.contextmanager
     def _timed(self, part: str) -> Iterator[None]:
-        """Add the wall time of what is inside to ``part``, and the processor time of all threads to ``cpu``."""
+        """Add the wall time of the block to ``part``, and the processor time of all threads to ``cpu``."""
         wall, cpu = time.perf_counter(), time.process_time()
         yield
         self.timings[part] += time.perf_counter() - wall
@@ -153,7 +153,7 @@ class TrialAttempt:
             self.lease.begin(steps)
 
     def _refuse_without_progress(self, step: int, what: str) -> None:
-        """Process 0 judges, for all: a Slurm job's attempts that all begin at ``step`` lead nowhere."""
+        """Let process 0 judge for all: a Slurm job whose attempts all begin at ``step`` makes no progress."""
         if self.world.broadcast(self.lease.is_fruitless(step) if self.world.rank == 0 else None):
             raise NoProgress(
                 f"no progress between two requeues: attempt {self.lease.number} would be the third to {what}; "
@@ -168,7 +168,7 @@ class TrialAttempt:
         return state
 
     def evaluate(self, protocols: Sequence[str]) -> dict[str, Any]:
-        """What ``protocols`` say of the frozen encoder, for the record; on process 0 alone, the others wait for it.
+        """Return the results of ``protocols`` for the frozen encoder; process 0 evaluates, the others wait for it.
 
         Raises:
             Interrupted: this process was asked to stop; the others are told.
@@ -199,7 +199,7 @@ class TrialAttempt:
         encoders.save(self.directory, self.trial, *parts, metrics, choice, self.data.measure)
 
     def result(self, outcome: dict[str, Any]) -> TrialResult:
-        """The record of this attempt."""
+        """Return the record of this attempt."""
         trial = self.trial
         timings = {**self.timings, "total": self.timings["train"] + self.timings["evaluate"]}
         return TrialResult(

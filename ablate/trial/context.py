@@ -1,4 +1,4 @@
-"""What a trial is told by whoever runs it, and how its processes find one another."""
+"""The instructions that a trial gets from whoever runs it, and how its processes find one another."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ import torch
 from ablate.config.trial import TrialConfig
 from ablate.distributed import ALONE, World, join, leave
 
-STOPPED = "stopped"  # what process 0 tells the others instead of a record
+STOPPED = "stopped"  # the message of process 0 to the others in place of a record
 
 
 class Interrupted(Exception):
-    """The trial was asked to stop; a checkpoint of all that it has trained is on disk."""
+    """The trial was asked to stop; a checkpoint of everything trained so far is on disk."""
 
 
 class Parked(Exception):
-    """The trial has reached the epoch that it was to reach; its checkpoint and ``parked.json`` are on disk."""
+    """The trial has reached the epoch at which it pauses; its checkpoint and ``parked.json`` are on disk."""
 
 
 class NoProgress(RuntimeError):
-    """A Slurm job was requeued twice without a step forward in this trial."""
+    """A Slurm job was requeued twice without one step of progress in this trial."""
 
 
 @dataclass
 class Context:
-    """What a trial tells whoever runs it, and asks of them; the defaults are those of a trial run by hand.
+    """The exchange between a trial and whoever runs it; the defaults suit a trial run by hand.
 
-    ``records_loss``: whether a process that finds another one gone writes the record of it. Otherwise LostRank is
-    raised: whoever runs the other one knows better whether that was the trial's fault, or may be gone with it.
-    ``until``: the epoch after which a trial of one process is parked, to go on later; None: it goes on to its end.
+    If ``records_loss`` is True, a process that finds another one gone writes the record of it. Otherwise LostRank is
+    raised: whoever runs the other process knows better whether the trial was at fault, or may be gone with it.
+    ``until`` is the epoch after which a trial of one process is parked, to continue later; None trains to the end.
     """
 
     report: Callable[[int, dict[str, Any]], None] = field(default=lambda epoch, metrics: None)
@@ -46,7 +46,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Part:
-    """This process's part in a trial: the world it belongs to, its device, and whether it was asked to stop."""
+    """This process's part in a trial: the world it belongs to, its device, and the request to stop."""
 
     world: World
     device: torch.device
@@ -55,11 +55,12 @@ class Part:
 
 @contextlib.contextmanager
 def taking_part(config: TrialConfig, timeout: float) -> Iterator[Part]:
-    """Join the processes that torchrun started, if it did, for one trial; each has the GPU of its number on its host.
+    """Join the processes that torchrun started, if any, for one trial; each gets the GPU of its number on its host.
 
-    SIGINT (Ctrl-C) and SIGTERM ask to stop. A process alone raises KeyboardInterrupt at the second. Of several, all
-    stop at the same step, and one that left before the others would be a lost one: they take further signals for the
-    same request, which may well reach them twice, from the terminal or the scheduler and from torchrun.
+    SIGINT (Ctrl-C) and SIGTERM ask to stop. A single process raises KeyboardInterrupt at the second signal. Several
+    processes all stop at the same step, since a process that left earlier would count as lost. They take further
+    signals for the same request, because one request may well arrive twice: from the terminal or the scheduler and from
+    torchrun.
     """
     alone = config.world_size == 1
     asked: list[int] = []  # a list: an Event's lock must not be taken in a signal handler

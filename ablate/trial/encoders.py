@@ -1,8 +1,8 @@
 """Trained encoders on disk, loadable without ablate: safetensors with the configuration beside them.
 
-``DIR/encoders/<id>.safetensors`` holds the encoder's state dict: for ResNets under torchvision's own names, without
-``fc`` (up to 64 px with a 3x3 ``conv1`` and no max pool). ``<id>.head.safetensors`` holds the head's: the projection
-head, or a supervised trial's classifier. ``<id>.json`` says what they are, what goes in and how good they were.
+``DIR/encoders/<id>.safetensors`` holds the encoder's state dict. For ResNets it has torchvision's own names, without
+``fc`` (up to 64 px with a 3x3 ``conv1`` and no max pool). ``<id>.head.safetensors`` holds the head's state dict: the
+projection head, or a supervised trial's classifier. ``<id>.json`` describes both, their input and their metrics.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ State = dict[str, Tensor]
 
 INPUT = "RGB, float32 in [0, 1], [n, 3, size, size]; no mean is subtracted and nothing divided by a standard deviation"
 CHOSEN_BY = ("linear_val_top1", "rotation_val_top1")
-WRAPPER = "net."  # where our ResNet holds torchvision's
+WRAPPER = "net."  # the attribute of our ResNet that holds torchvision's
 
 
 def check_keep(keep: Keep, protocols: Sequence[str]) -> None:
-    """Raise UsageError when the best is to be kept and no protocol says which that is."""
+    """Raise UsageError if the best encoder is to be kept and no protocol can tell which one that is."""
     if keep == "best" and not {"linear", "rotation"} & set(protocols):
         raise UsageError(
             "the best encoder is chosen by the validation accuracy of linear evaluation or, without labels, rotation "
@@ -53,11 +53,20 @@ def save(
     keep: Keep,
     measure: Measure = "top1",
 ) -> bool:
-    """Write a trial's encoder and head under ``directory/encoders``, atomically; True if they are kept.
+    """Write a trial's encoder and head under ``directory/encoders``, atomically; return True if they are kept.
 
-    ``best`` keeps one encoder per directory, that with the highest ``linear_val_top1`` (by ``measure``, the
-    ``linear_val_balanced_accuracy``; else ``rotation_val_top1``; the smaller id among equals), whatever the number of
-    workers that save at once. References do not compete.
+    ``best`` keeps one encoder per directory, however many workers save at once. It is the one with the highest
+    ``linear_val_top1`` (by ``measure``, ``linear_val_balanced_accuracy``; without these, ``rotation_val_top1``); among
+    equals it is the one with the smaller id. References do not compete.
+
+    Args:
+        directory: the sweep's directory.
+        trial: the trial.
+        encoder: its encoder.
+        head: its head.
+        metrics: its metrics.
+        keep: which encoders are kept: all, best or none.
+        measure: the accuracy that chooses the best.
 
     Raises:
         DiskTrouble: the disk refused a write.
@@ -82,18 +91,18 @@ def save(
 
 
 def kept(directory: Path) -> list[str]:
-    """The ids of the trials whose encoders ``directory`` holds, in order."""
+    """Return the ids of the trials whose encoders ``directory`` holds, in order."""
     return sorted(path.stem for path in (directory / "encoders").glob("[!.]*.json"))
 
 
 def describe(directory: Path, trial_id: str) -> dict[str, Any]:
-    """What ``<id>.json`` says: ``config, seed, label, reference, input, size, metrics``."""
+    """Return the content of ``<id>.json``: ``config, seed, label, reference, input, size, metrics``."""
     content: dict[str, Any] = json.loads(_path(directory, trial_id, "json").read_text(encoding="utf-8"))
     return content
 
 
 def load(directory: Path, trial_id: str) -> tuple[State, State]:
-    """The state dicts of encoder and head, on the CPU, under the names that the files have.
+    """Return the state dicts of encoder and head, on the CPU, under the names that the files have.
 
     Raises:
         UsageError: a file is missing or damaged.
@@ -102,9 +111,9 @@ def load(directory: Path, trial_id: str) -> tuple[State, State]:
 
 
 def rebuild(directory: Path, trial_id: str, config: TrialConfig) -> tuple[nn.Module, nn.Module]:
-    """The encoder and head of a trial as modules, on the CPU, in evaluation mode and the trial's memory format."""
+    """Return the encoder and head of a trial as modules, on the CPU, in evaluation mode and its memory format."""
     states = load(directory, trial_id)
-    any_weights = config.encoder.replace(weights="")  # what it starts from is overwritten at once
+    any_weights = config.encoder.replace(weights="")  # the initial weights are overwritten at once
     model = build_model(config.replace(encoder=any_weights), 0, config.data.classes)
     encoder, head = model["encoder"], model["head"]
     layout = torch.channels_last if config.memory_format == "channels_last" else torch.contiguous_format
@@ -116,7 +125,7 @@ def rebuild(directory: Path, trial_id: str, config: TrialConfig) -> tuple[nn.Mod
 
 
 def _write(directory: Path, trial: Trial, encoder: nn.Module, head: nn.Module, metrics: dict[str, float]) -> None:
-    """The description comes last: where it is, the weights are whole."""
+    """Write the weights first and the description last: if the description is there, the weights are whole."""
     for kind, module in (("safetensors", encoder), ("head.safetensors", head)):
         state = {  # clones, since tied weights may not share memory in the file
             name.removeprefix(WRAPPER): value.detach().cpu().contiguous().clone()
@@ -146,7 +155,7 @@ def _in_words(config: TrialConfig) -> str:
 
 
 def _alone(folder: Path) -> AbstractContextManager[object]:
-    """The lock of ``folder``, held until the ``with`` block ends."""
+    """Return the lock of ``folder``, held until the ``with`` block ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / ".lock").acquire()
@@ -163,7 +172,7 @@ def _read(path: Path) -> State:
 
 
 def _best(known: dict[str, dict[str, float]], measure: Measure) -> str | None:
-    """The best of the trials whose metrics are ``known``, by the first metric on validation that all or some have."""
+    """Return the best of the trials in ``known``, by the first validation metric that any of them has."""
     names = [measured_by(CHOSEN_BY[0], measure), *CHOSEN_BY]
     shared = [name for name in names if all(name in metrics for metrics in known.values())]
     some = [name for name in names if any(name in metrics for metrics in known.values())]
@@ -173,7 +182,7 @@ def _best(known: dict[str, dict[str, float]], measure: Measure) -> str | None:
 
 
 def _remove(directory: Path, trial_id: str) -> None:
-    """The description goes first, as it came last."""
+    """Remove the description first, since it was written last."""
     for kind in ("json", "safetensors", "head.safetensors"):
         _path(directory, trial_id, kind).unlink(missing_ok=True)
 

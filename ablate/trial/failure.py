@@ -1,4 +1,4 @@
-"""What a record says of a trial that an exception ended, in words that help."""
+"""The record of a trial that an exception ended, in words that help."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ablate.sweep.record import MEMORY_ADVICE, OUT_OF_MEMORY, Failure
 
 
 def describe(error: Exception, world: World) -> Failure:
-    """The exception that is being handled, for the record of a trial of ``world``; frees what CUDA memory it held."""
+    """Return the exception that is being handled, for the record of a trial of ``world``; free its CUDA memory."""
     message = str(error) or type(error).__name__
     if is_communication_error(error):
         return Failure(type="LostRank", message=str(lost(error)), traceback=traceback.format_exc())
@@ -27,7 +27,7 @@ def describe(error: Exception, world: World) -> Failure:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for every way in which torch, CUDA and Python say that memory is used up."""
+    """Return True for every way in which torch, CUDA and Python report that memory is used up."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     signs = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")

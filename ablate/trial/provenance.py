@@ -1,4 +1,4 @@
-"""Under what a result came about: versions and hardware, as every record and benchmark carries them."""
+"""The versions and the hardware behind a result, as every record and benchmark carries them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ablate._version import __version__
 
 
 def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
+    """Return the versions that a result depends on."""
     import kornia
     import torchvision
 
@@ -29,7 +29,7 @@ def versions() -> dict[str, str]:
 
 
 def host(device: torch.device) -> dict[str, str]:
-    """Where the trial ran: host, device, processor and the vector instructions that torch uses (they change bits)."""
+    """Return the host, device, processor and the vector instructions that torch uses (they change the last bits)."""
     cuda = device.type == "cuda"
     return {
         "name": socket.gethostname(),

@@ -21,19 +21,19 @@ from ablate.trial import encoders
 def reevaluate(
     directory: Path, specs: Sequence[str], cache: Path, device: str | None, again: bool, console: Console
 ) -> None:
-    """Run ``specs`` on every kept encoder in ``directory`` whose record is done; one line per trial.
+    """Run ``specs`` on every kept encoder in ``directory`` whose record is done, and print one line per trial.
 
-    A protocol that the record holds already is skipped unless ``again``, or unless its definition has changed since:
-    then what it gave before is taken out. Metrics, flags and protocols are added to the
-    record; nothing else in it changes.
+    A protocol that the record holds already is skipped unless ``again`` is given or its definition has changed since;
+    in the latter case its old values are removed. Metrics, flags and protocols are added to the record; nothing else in
+    it changes.
 
     Args:
-        directory: of a sweep or of ``ablate train``.
-        specs: what :func:`ablate.evaluation.protocols.parse_protocols` returned.
+        directory: the directory of a sweep or of ``ablate train``.
+        specs: the protocols, as :func:`ablate.evaluation.protocols.parse_protocols` returns them.
         cache: where the images are found, by their fingerprint.
         device: ``cpu`` or ``cuda``; None: the trial's own.
-        again: evaluate anew what is on record.
-        console: where the lines go.
+        again: evaluate again what is on record.
+        console: where the lines are printed.
 
     Raises:
         UsageError: no encoder is kept, the images are not in the cache, or a protocol cannot be run on them.
@@ -97,7 +97,7 @@ def _images(record: TrialResult, cache: Path) -> DataSet:
 def _add(
     directory: Path, record: TrialResult, data: DataSet, specs: Sequence[str], device: str | None, again: bool
 ) -> str:
-    """Evaluate, rewrite the record, and say what was found."""
+    """Evaluate, rewrite the record, and return a line with the new results."""
     device = device or record.config.device
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("these encoders were trained on CUDA and torch sees no GPU here; --device cpu evaluates them")
@@ -108,7 +108,7 @@ def _add(
     known = {name: value for name, value in record.metrics.items() if name not in set().union(*old.values())}
     found = evaluate(Frozen(encoder, head, record.config, record.seed, data, torch.device(device)), specs)
     stale = {flag for spec in specs for flag in flags_of(spec)}
-    changes = {  # what is on record stands, unless asked for again
+    changes = {  # values on record stay, unless asked for again
         "metrics": known | found.metrics if again else found.metrics | known,
         "flags": tuple(dict.fromkeys((*(flag for flag in record.flags if flag not in stale), *found.flags))),
         "protocols": past | found.protocols if again else found.protocols | past,

@@ -1,4 +1,4 @@
-"""One trial, start to record: train, evaluate, write what happened."""
+"""One trial from start to record: train, evaluate, write the result."""
 
 from __future__ import annotations
 
@@ -45,25 +45,33 @@ def run_trial(
 ) -> TrialResult:
     """Train and evaluate ``config`` with ``seed``; write ``directory/trials/<key>-s<seed>.json`` and return it.
 
-    A trial whose record is there is returned without work; one with a checkpoint under ``directory/running`` goes on
-    from it. An exception inside the trial becomes a record with status ``failed`` and the traceback, which stands until
-    ``retry_failed``. A damaged record is set aside, and reported as ``{"damaged_record": path}``.
+    A trial that already has a record is returned without work; one with a checkpoint under ``directory/running``
+    resumes from it. An exception inside the trial becomes a record with status ``failed`` and the traceback, which is
+    kept until ``retry_failed``. A damaged record is set aside, and reported as ``{"damaged_record": path}``.
 
-    Without ``data``, the images are those that the default cache holds under the fingerprint in ``config``.
-    ``protocols`` are the evaluations to record, as :func:`ablate.evaluation.protocols.parse_protocols` returns them; by
-    default linear evaluation and kNN, or what can be had without labels. ``keep_encoders`` says whether the trained
-    encoder is written to ``directory/encoders``, see :func:`ablate.trial.encoders.save`.
-
-    With ``world`` (:func:`ablate.distributed.join`), several processes make the same call with the same ``directory``
-    and train together; the first evaluates and writes, and all return the record.
+    Args:
+        config: the configuration.
+        directory: where the record, the checkpoint and the encoder go.
+        context: the exchange with whoever runs the trial.
+        data: the images; by default those that the default cache holds under the fingerprint in ``config``.
+        seed: the trial's seed.
+        label: its name, for display.
+        device: where it runs.
+        retry_failed: run the trial again if its record is a failed one.
+        protocols: the evaluations to record, as :func:`ablate.evaluation.protocols.parse_protocols` returns them; by
+            default linear evaluation and kNN, or those that need no labels.
+        keep_encoders: whether the trained encoder is written to ``directory/encoders``, see
+            :func:`ablate.trial.encoders.save`.
+        world: the processes that train together (:func:`ablate.distributed.join`). All make the same call with the same
+            ``directory``; the first evaluates and writes, and all return the record.
 
     Raises:
-        FileNotFoundError: the default cache does not hold them.
-        UsageError: ``config`` names an op that there is not, or not in that version; a protocol needs labels; nothing
-            says which encoder is the best.
-        ValueError: ``data`` is not the data that ``config`` names, or ``world`` not as large as it says.
+        FileNotFoundError: the default cache does not hold the images.
+        UsageError: ``config`` names an unknown op, or another version of it; a protocol needs labels; no protocol tells
+            which encoder is the best.
+        ValueError: ``data`` is not the data that ``config`` names, or ``world`` has another size than ``config`` says.
         Held: another process is at work on this trial.
-        Interrupted: ``context.stop_requested()`` said so; the same call resumes.
+        Interrupted: ``context.stop_requested()`` returned True; the same call resumes.
         DiskTrouble: the disk refused the checkpoint or the record.
     """
     if data is None:
@@ -92,7 +100,7 @@ def run_trial(
 
 @contextlib.contextmanager
 def _shared_claim(directory: Path, trial_id: str, world: World) -> Iterator[Lease]:
-    """The first process claims the trial, for all of them."""
+    """Let the first process claim the trial for all of them."""
     with contextlib.ExitStack() as stack:
         answer: Lease | Held | None = None
         if world.rank == 0:
@@ -108,7 +116,7 @@ def _shared_claim(directory: Path, trial_id: str, world: World) -> Iterator[Leas
 
 
 def _on_record(path: Path, context: Context, retry_failed: bool) -> TrialResult | None:
-    """The record at ``path``; a damaged one, or a failed one that is to be retried, is set aside."""
+    """Return the record at ``path``, if any; set aside a damaged one, or a failed one that is to be retried."""
     try:
         result = read_record(path)
     except FileNotFoundError:
@@ -135,18 +143,29 @@ def execute(
 ) -> TrialResult:
     """Run ``trial`` whatever is on record, resuming from its checkpoint if there is one; see :func:`run_trial`.
 
+    Args:
+        trial: the trial.
+        directory: as in :func:`run_trial`.
+        data: the images.
+        device: where it runs.
+        lease: the claim on the trial.
+        context: as in :func:`run_trial`.
+        protocols: as in :func:`run_trial`.
+        keep_encoders: as in :func:`run_trial`.
+        world: as in :func:`run_trial`.
+
     Raises:
-        LostLease: ``lease`` was lost to another process; nothing was written since.
-        LostRank: another process is gone, which ``context`` says is not for this one to record.
-        Interrupted, DiskTrouble: as :func:`run_trial`.
-        Parked: it has reached ``context.until``.
+        LostLease: another process took over ``lease``; nothing has been written since.
+        LostRank: another process is gone, and ``context`` says that this one does not record it.
+        Interrupted, DiskTrouble: as in :func:`run_trial`.
+        Parked: the trial has reached ``context.until``.
     """
     torch.set_num_threads(trial.config.threads)
     protocols = default_protocols(data) if protocols is None else protocols
     run = TrialAttempt(trial, directory, data, device, lease, context, world, online="online" in protocols)
     if world.rank == 0:
         write_preview(directory, trial.config, data, device)
-    resumable = False  # where another process was lost, the checkpoint is as good as ever
+    resumable = False  # if another process was lost, the checkpoint is still good
     try:
         run.train()
         if world.rank > 0:
@@ -155,7 +174,7 @@ def execute(
         run.keep(keep_encoders, outcome["metrics"])
     except (Interrupted, Parked, KeyboardInterrupt, DiskTrouble, LostLease):
         raise
-    except Exception as error:  # a record, so that the sweep goes on
+    except Exception as error:  # becomes a record, so that the sweep continues
         logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
         if (told := _told_by_another(record_path(directory, trial.id), error, world)) is not None:
             return told
@@ -174,7 +193,7 @@ def execute(
 
 
 def _heard(world: World) -> TrialResult:
-    """The record that process 0 tells; Interrupted if it was asked to stop before there was one."""
+    """Return the record that process 0 sends; raise Interrupted if it was asked to stop before it had one."""
     message = world.hear()
     if message == STOPPED:
         raise Interrupted
@@ -182,7 +201,7 @@ def _heard(world: World) -> TrialResult:
 
 
 def _told_by_another(path: Path, error: Exception, world: World) -> TrialResult | None:
-    """The failed record that the process at fault has written; the others know only that it is gone."""
+    """Return the failed record that the process at fault has written; the others know only that it is gone."""
     if world.size == 1:
         return None
     if is_communication_error(error):

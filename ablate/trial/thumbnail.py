@@ -1,4 +1,4 @@
-"""Example pairs of a trial's composition, as a small picture in the sweep's directory: seen later without torch."""
+"""Example pairs of a trial's composition, as a small picture in the sweep's directory, readable without torch."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from ablate.sweep.record import preview_path
 logger = logging.getLogger("ablate")
 
 PAIRS = 6
-LARGEST = 72  # pixels a side; smaller views are kept as they are
+LARGEST = 72  # pixels per side; smaller views are kept as they are
 GAP = 2  # pixels between the images
 QUALITY = 85
 
 
 def write_preview(directory: Path, config: TrialConfig, data: DataSet, device: torch.device) -> None:
-    """Write ``DIR/previews/<key>.webp`` unless it is there: six pairs, view 1 above view 2.
+    """Write ``DIR/previews/<key>.webp``, six pairs with view 1 above view 2, unless it is there.
 
-    The same training images and, one-branch, the same base crops for every cell, with draws of their own: no result
-    depends on them. A picture that cannot be made is a line in the log, for it must not cost a trial.
+    Every cell shows the same training images and, one-branch, the same base crops. The draws are the preview's own, so
+    no result depends on them. If a picture cannot be made, a line is logged, for it must not cost a trial.
     """
     path = preview_path(directory, config.key)
     if config.objective == "untrained" or path.exists():
@@ -43,11 +43,11 @@ def write_preview(directory: Path, config: TrialConfig, data: DataSet, device: t
 
 
 def pairs(config: TrialConfig, data: DataSet, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Both views of the preview's images: float ``[6, 3, side, side]`` in [0, 1], on the CPU, side at most 72."""
+    """Return both views of the preview's images: float ``[6, 3, side, side]`` in [0, 1], on the CPU, side up to 72."""
     chosen = torch.Generator().manual_seed(derive_seed(0, "preview"))
     index = torch.randperm(len(data.pretrain.labels), generator=chosen)[:PAIRS]
     images, sizes = Resident(data.pretrain.images, torch.device("cpu")).batch(index)
-    pair = replace(TransformPair.from_config(config), compile=False)  # not for six images
+    pair = replace(TransformPair.from_config(config), compile=False)  # not worth it for six images
     streams = Streams(derive_seed(0, "preview"), 0, device)
     views = pair(images.to(device), streams, None if sizes is None else sizes.to(device))
     first, second = (_no_larger(view.float().cpu()) for view in views)
@@ -63,7 +63,11 @@ def _no_larger(images: Tensor) -> Tensor:
 
 
 def mosaic(*rows: Tensor) -> Tensor:
-    """Rows of equally many images, float ``[n, 3, h, w]`` in [0, 1] each, on white: uint8 ``[H, W, 3]``."""
+    """Return a picture of rows of equally many images, on white, as uint8 ``[H, W, 3]``.
+
+    Args:
+        rows: float ``[n, 3, h, w]`` in [0, 1] each.
+    """
     tiles = pad(torch.stack(rows), (0, GAP, 0, GAP), value=1.0)
     r, n, c, h, w = tiles.shape
     whole = tiles.permute(0, 3, 1, 4, 2).reshape(r * h, n * w, c)[: r * h - GAP, : n * w - GAP]
