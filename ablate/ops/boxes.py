@@ -1,4 +1,4 @@
-"""Where random resized crops are cut: boxes as torchvision draws them, and as TensorFlow does for the official code."""
+"""The boxes of random resized crops, drawn as torchvision does or as TensorFlow does for the official code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ablate.config.trial import COVERED
 
-TORCHVISION_ATTEMPTS = 10  # boxes that do not fit are drawn again this often
+TORCHVISION_ATTEMPTS = 10  # how often a box that does not fit is drawn again
 TENSORFLOW_ATTEMPTS = 100  # google-research/simclr, data_util.py: max_attempts
 
 Box = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -17,15 +17,15 @@ Range = tuple[float, float]
 
 
 def torchvision_boxes(uniform: Tensor, high: Tensor, wide: Tensor, area: Range, ratio: Range) -> Box:
-    """Boxes as torchvision's ``RandomResizedCrop.get_params`` draws them.
+    """Draw boxes as torchvision's ``RandomResizedCrop.get_params`` does.
 
-    Area uniform, ratio log-uniform, both again up to ten times until the box fits; then the largest centred box of the
-    nearest allowed ratio.
+    The area is uniform and the ratio log-uniform. Both are drawn up to ten times until the box fits; if none fits, the
+    box is the largest centred one of the nearest allowed ratio.
 
     Args:
         uniform: numbers in [0, 1), ``[22, n]``: all attempts are drawn at once.
         high: heights of the images in pixels, float ``[n]``.
-        wide: their widths.
+        wide: widths of the images in pixels, float ``[n]``.
         area: smallest and largest area, as shares of the image.
         ratio: smallest and largest width / height, in pixels.
 
@@ -47,15 +47,24 @@ def torchvision_boxes(uniform: Tensor, high: Tensor, wide: Tensor, area: Range, 
 
 
 def tensorflow_boxes(uniform: Tensor, high: Tensor, wide: Tensor, area: Range, ratio: Range) -> Box:
-    """Boxes as the official code draws them, by TensorFlow's ``sample_distorted_bounding_box``.
+    """Draw boxes as the official code does, by TensorFlow's ``sample_distorted_bounding_box``.
 
-    Ratio uniform; then the *height* uniform between those that the smallest and the largest area give at this ratio, no
-    larger than fits; the width follows. A box is drawn again, up to a hundred times, if its area is out of range or
-    below a tenth of the image (the official code's ``min_object_covered``); then it is the whole image. The last
-    row and the last column of positions are never drawn, as in TensorFlow. Source: google-research/simclr,
-    ``data_util.py``; tensorflow, ``sample_distorted_bounding_box_op.cc``, ``GenerateRandomCrop``.
+    The ratio is uniform. The *height* is then uniform between the heights that the smallest and the largest area give
+    at this ratio, but no larger than fits; the width follows. If a box's area is out of range or below a tenth of the
+    image (the official code's ``min_object_covered``), the box is drawn again, up to a hundred times; after that it is
+    the whole image. The last row and the last column of positions are never drawn, as in TensorFlow. Source:
+    google-research/simclr, ``data_util.py``; tensorflow, ``sample_distorted_bounding_box_op.cc``,
+    ``GenerateRandomCrop``.
 
-    Args and Returns: those of :func:`torchvision_boxes`, but ``uniform`` is ``[202, n]``.
+    Args:
+        uniform: numbers in [0, 1), ``[202, n]``: all attempts are drawn at once.
+        high: as in :func:`torchvision_boxes`.
+        wide: as in :func:`torchvision_boxes`.
+        area: as in :func:`torchvision_boxes`.
+        ratio: as in :func:`torchvision_boxes`.
+
+    Returns:
+        top, left, height and width in whole pixels, float ``[n]``.
     """
     n = TENSORFLOW_ATTEMPTS
     aspect = ratio[0] + (ratio[1] - ratio[0]) * uniform[:n]
@@ -76,6 +85,6 @@ def tensorflow_boxes(uniform: Tensor, high: Tensor, wide: Tensor, area: Range, r
 
 
 def _first(fits: Tensor, heights: Tensor, widths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Height and width of the first attempt that ``fits`` (bool ``[attempts, n]``), and where none does (``[n]``)."""
+    """Return height and width of the first attempt that ``fits`` (bool ``[attempts, n]``), and where none fits."""
     first = fits.to(torch.uint8).argmax(0, keepdim=True)  # 0 if none fits
     return heights.gather(0, first)[0], widths.gather(0, first)[0], ~fits.any(0)

@@ -1,4 +1,4 @@
-"""What ``ablate ops`` and the documentation print: every op with its parameters, from the classes themselves."""
+"""The catalogue that ``ablate ops`` and the documentation print: every op with its parameters, from the classes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ParameterEntry:
 
     @property
     def range(self) -> str:
-        """``0.0 to 1.0``, ``at least 0.0``, ``'a' or 'b'``, ``True or False``, or nothing."""
+        """The range in words: ``0.0 to 1.0``, ``at least 0.0``, ``'a' or 'b'``, ``True or False``, or nothing."""
         if self.choices:
             return " or ".join(map(repr, self.choices))
         if isinstance(self.default, bool):
@@ -38,7 +38,7 @@ class ParameterEntry:
 
     @property
     def text(self) -> str:
-        """One line: ``sigma=(0.1, 2.0) px [0.01 to 20.0]: standard deviation``."""
+        """The parameter in one line: ``sigma=(0.1, 2.0) px [0.01 to 20.0]: standard deviation``."""
         unit = f" {self.unit}" if self.unit else ""
         return f"{self.name}={self.default!r}{unit} [{self.range}]: {self.doc}"
 
@@ -54,7 +54,7 @@ class OpEntry:
 
 
 def describe(only: Sequence[str] | None = None) -> list[OpEntry]:
-    """Every registered op in alphabetical order, or those of ``only``: names, or ops with parameters.
+    """Describe every registered op in alphabetical order, or those in ``only``: names, or ops with parameters.
 
     Raises:
         UsageError: an op that is not registered, or parameters that it does not take.
@@ -65,7 +65,7 @@ def describe(only: Sequence[str] | None = None) -> list[OpEntry]:
 def _entry(name: str) -> OpEntry:
     cls = get(name)
     written = inspect.getdoc(cls) or ""
-    if written.startswith(f"{cls.__name__}("):  # none, or python -OO: dataclasses put the signature in its place
+    if written.startswith(f"{cls.__name__}("):  # no docstring, or -OO: dataclasses put the signature in its place
         written = ""
     summary = written.split("\n\n")[0].replace("\n", " ").replace("``", "`")
     parameters = tuple(
@@ -84,7 +84,7 @@ def _entry(name: str) -> OpEntry:
 
 
 def markdown_table() -> str:
-    """The table of ``docs/ops.md``."""
+    """Return the table of ``docs/ops.md``."""
     lines = ["| op | what it does | acts on | parameters |", "| --- | --- | --- | --- |"]
     for entry in describe():
         parameters = "<br>".join(f"`{p.name}={p.default!r}` {_detail(p)}" for p in entry.parameters)

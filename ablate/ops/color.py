@@ -15,7 +15,14 @@ from ablate.ops.registry import register
 
 
 def draw_jitter(op: Color | Jitter, n: int, generator: torch.Generator, device: torch.device) -> Params:
-    """``factors [n, 4]`` and ``order [n, 4]``, each image its own, ranges scaled by ``op.strength``."""
+    """Draw ``factors [n, 4]`` and ``order [n, 4]`` per image, with ranges scaled by ``op.strength``.
+
+    Args:
+        op: the op, with its ranges.
+        n: the number of images.
+        generator: the source of the draws.
+        device: the device of the draws.
+    """
     uniform = torch.rand(4, n, generator=generator, device=device)
     drawn = []
     for i, amount in enumerate((op.brightness, op.contrast, op.saturation)):
@@ -31,7 +38,10 @@ def draw_jitter(op: Color | Jitter, n: int, generator: torch.Generator, device: 
 
 
 def jitter_in_words(factors: list[float]) -> str:
-    """``bright 1.2, contrast 0.7, satur. 1.4, hue -0.1``: three factors (with tf-v1 the first is added), and a turn."""
+    """Return three factors and a turn in words: ``bright 1.2, contrast 0.7, satur. 1.4, hue -0.1``.
+
+    With ``tf-v1`` the first number is added, not multiplied.
+    """
     return ", ".join(map("{} {}".format, ("bright", "contrast", "satur.", "hue"), map(short, factors)))
 
 
@@ -65,26 +75,26 @@ class Color(Op):
 
     @property
     def acts(self) -> float:
-        """On images that are jittered, made grey, or both."""
+        """The share of images that are jittered, made grey, or both."""
         return 0.0 if self.is_identity else self.p * (1 - (1 - self.jitter_p) * (1 - self.gray_p))
 
     def acting(self, share: float) -> Self:
-        """With the jitter on all images that ``p`` draws; some of these are made grey as before."""
+        """Return the op with the jitter on all images that ``p`` draws; some of these are made grey as before."""
         return dataclasses.replace(self, p=share, jitter_p=1.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``factors``, ``order`` ``[n, 4]``; ``jitter`` and ``gray`` bool ``[n]``."""
+        """Draw ``factors`` and ``order``, ``[n, 4]``, and ``jitter`` and ``gray``, bool ``[n]``."""
         chance = torch.rand(2, n, generator=generator, device=device)
         drawn = draw_jitter(self, n, generator, device)
         return {**drawn, "jitter": chance[0] < self.jitter_p, "gray": chance[1] < self.gray_p}
 
     def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
-        """``gray``, then the jitter, of which there may be either, both or none."""
+        """Say ``gray``, the jitter, both or neither."""
         said = ["gray"] * drawn["gray"] + [jitter_in_words(drawn["factors"])] * drawn["jitter"]
         return ", ".join(said) or "not applied"
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Jitter, then grayscale, where each was drawn."""
+        """Jitter, then make grey, the images for which each was drawn."""
         return distort(images, params["factors"], params["order"], params["jitter"], params["gray"], self.impl)
 
 
@@ -110,15 +120,15 @@ class Jitter(Op):
     )
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``factors`` and ``order``, ``[n, 4]``."""
+        """Draw ``factors`` and ``order``, ``[n, 4]``."""
         return draw_jitter(self, n, generator, device)
 
     def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
-        """The three factors and the turn of the hue."""
+        """Say the three factors and the turn of the hue."""
         return jitter_in_words(drawn["factors"])
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """All images, each with its factors in its order."""
+        """Jitter all images, each with its factors in its order."""
         everywhere = torch.ones(len(images), dtype=torch.bool, device=images.device)
         return distort(images, params["factors"], params["order"], everywhere, ~everywhere, self.impl)
 
@@ -132,5 +142,5 @@ class Gray(Op):
     p: float = param(0.2, "probability that an image loses its colour", low=0.0, high=1.0)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Three equal channels."""
+        """Return three equal channels."""
         return grayscale(images).expand(-1, 3, -1, -1).contiguous()

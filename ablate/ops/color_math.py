@@ -1,7 +1,7 @@
 """Brightness, contrast, saturation and hue of a batch, with per-image factors and a per-image order.
 
-Formulas by ``impl``: ``torchvision``'s; ``tf``, those of ``tf.image``, which the official code calls; ``tf-v1``, the
-same with brightness added, as in its first version, which made the paper's results.
+``impl`` chooses the formulas: ``torchvision`` has torchvision's; ``tf`` those of ``tf.image``, which the official code
+calls; ``tf-v1`` the same with brightness added, as in the code's first version, which made the paper's results.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ablate.ops import cpu
 
-HUE = 3  # steps are numbered brightness 0, contrast 1, saturation 2, hue 3
+HUE = 3  # the number of the step hue; brightness is 0, contrast 1, saturation 2
 
 
 def grayscale(images: Tensor) -> Tensor:
-    """Luma of ``[n, 3, h, w]`` with torchvision's weights, ``[n, 1, h, w]``."""
+    """Return the luma of ``[n, 3, h, w]`` with torchvision's weights, ``[n, 1, h, w]``."""
     red, green, blue = images.unbind(1)
     return (0.2989 * red + 0.587 * green + 0.114 * blue)[:, None]
 
@@ -24,8 +24,8 @@ def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
     """Turn each image's hue by ``shift [n]`` (fraction of the circle), without going through HSV.
 
     With ``h`` the hue in [0, 6), channel c becomes ``max - (max - min) * clip(min(k, 4 - k), 0, 1)`` where
-    ``k = (n_c + h + 6 shift) mod 6`` and ``n = (5, 3, 1)``: the hexcone model, a third of the work of kornia's
-    ``adjust_hue`` and equal to it and to torchvision's to 1e-5.
+    ``k = (n_c + h + 6 shift) mod 6`` and ``n = (5, 3, 1)``. This is the hexcone model; it takes a third of the work of
+    kornia's ``adjust_hue``, and equals it and torchvision's to 1e-5.
     """
     red, green, blue = images.unbind(1)
     high, low = images.amax(1), images.amin(1)
@@ -47,11 +47,12 @@ def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
 def distort(
     images: Tensor, factors: Tensor, order: Tensor, active: Tensor, gray: Tensor, impl: str = "torchvision"
 ) -> Tensor:
-    """The four jitter steps for the images that are ``active``, each in its own order, then grayscale for ``gray``.
+    """Apply the four jitter steps to the ``active`` images, each in its own order, then grayscale to ``gray`` ones.
 
-    On a CPU torchvision's formulas are one compiled loop per image (:mod:`ablate.ops.cpu.color`). Elsewhere every image
-    is computed and selected, since gathering the images of a step would wait for the device; hue, the costly step,
-    once, between the other steps of the images that have them before it and those that have them after it.
+    On a CPU, torchvision's formulas are one compiled loop per image (:mod:`ablate.ops.cpu.color`). Elsewhere every step
+    is computed for all images and then selected, since gathering the images of a step would wait for the device. Hue,
+    the costly step, is computed once: after the other steps of the images that have them before it, and before the
+    other steps of the images that have them after it.
 
     Args:
         images: float ``[n, 3, h, w]`` in [0, 1].
@@ -60,6 +61,9 @@ def distort(
         active: bool ``[n]``.
         gray: bool ``[n]``.
         impl: ``torchvision``, ``tf`` or ``tf-v1``.
+
+    Returns:
+        float ``[n, 3, h, w]`` in [0, 1].
     """
     if cpu.serves(images) and impl == "torchvision":
         from ablate.ops.cpu.color import distort as compiled
@@ -75,7 +79,7 @@ def distort(
 
 
 def _step(images: Tensor, factors: Tensor, step: Tensor, taken: Tensor, impl: str) -> Tensor:
-    """For images ``taken``, the ``step`` (int ``[n]``) that is one of the first three, clipped to [0, 1]."""
+    """Apply each image's ``step`` (int ``[n]``, one of the first three) to the images ``taken``; clip to [0, 1]."""
     factor = factors.gather(1, step[:, None])[:, :, None, None]
     change = _torchvision if impl == "torchvision" else _tensorflow
     changed = change(images, factor, step[:, None, None, None], impl == "tf-v1").clamp(0, 1)
@@ -83,22 +87,25 @@ def _step(images: Tensor, factors: Tensor, step: Tensor, taken: Tensor, impl: st
 
 
 def _torchvision(images: Tensor, factor: Tensor, step: Tensor, added: bool) -> Tensor:
-    """``factor * x + (1 - factor) * other``: black (brightness), the mean gray (contrast) or gray (saturation)."""
+    """Return ``factor * x + (1 - factor) * other``.
+
+    ``other`` is black (brightness), the mean gray (contrast) or gray (saturation).
+    """
     gray = grayscale(images)
     other = torch.where(step == 1, gray.mean((2, 3), keepdim=True), gray) * (step != 0)
     return torch.lerp(other.expand_as(images), images, factor)
 
 
 def _tensorflow(images: Tensor, factor: Tensor, step: Tensor, added: bool) -> Tensor:
-    """The steps of google-research/simclr, ``data_util.py``: brightness times ``factor``, or ``added`` to it.
+    """Apply the steps of google-research/simclr, ``data_util.py``: brightness times ``factor``, or ``added`` to it.
 
-    Contrast is about each channel's own mean (``tf.image.adjust_contrast``). Saturation multiplies S of HSV, at most to
-    1, and leaves hue and V (``tf.image.adjust_saturation``): every channel's distance from the largest is multiplied,
-    since S is the largest of these distances, as a share of V.
+    Contrast scales around each channel's own mean (``tf.image.adjust_contrast``). Saturation multiplies S of HSV, up to
+    1 at most, and keeps hue and V (``tf.image.adjust_saturation``). It multiplies every channel's distance from the
+    largest channel, since S is the largest of these distances as a share of V.
     """
     brightness = images + factor if added else images * factor
     mean, high = images.mean((2, 3), keepdim=True), images.amax(1, keepdim=True)
     chroma = high - images.amin(1, keepdim=True)
-    most = high / torch.where(chroma == 0, 1, chroma)  # from S to 1
+    most = high / torch.where(chroma == 0, 1, chroma)  # the factor that brings S to 1
     saturation = high - (high - images) * torch.minimum(factor, most)
     return torch.where(step == 0, brightness, torch.where(step == 1, torch.lerp(mean, images, factor), saturation))

@@ -34,7 +34,7 @@ class Composition:
 
         Args:
             images: float ``[n, c, h, w]`` in [0, 1], or uint8, which is divided by 255.
-            generator: what is drawn from; default: torch's global generator on the CPU.
+            generator: the source of the draws; default: torch's global generator on the CPU.
 
         Returns:
             float ``[n, c, h, w]`` in [0, 1] on the device of ``images``.
@@ -49,7 +49,7 @@ class Composition:
 
     @classmethod
     def parse(cls, text: str, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> Composition:
-        """Read ``crop+color(strength=0.5)``; ``defaults`` are parameters by op name, used where the text is silent.
+        """Read ``crop+color(strength=0.5)``; ``defaults`` are parameters by op name, used where the text sets none.
 
         Raises:
             UsageError: malformed text, an unknown op, an unknown or out-of-range parameter.
@@ -58,11 +58,11 @@ class Composition:
 
     @classmethod
     def from_specs(cls, specs: tuple[OpSpec, ...]) -> Composition:
-        """The composition that resolved specs name; UsageError if an op is gone or has another version."""
+        """Return the composition of resolved specs; raise UsageError if an op is gone or has another version."""
         return cls(tuple(from_spec(s) for s in specs))
 
     def specs(self) -> tuple[OpSpec, ...]:
-        """Every op with its version and all its parameters written out."""
+        """Return every op with its version and all its parameters written out."""
         return tuple(spec(op) for op in self.ops)
 
     def __str__(self) -> str:

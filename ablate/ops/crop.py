@@ -52,7 +52,7 @@ class Crop(Op):
             )
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``top, left, height, width`` (float ``[n]``, whole pixels) and ``flip`` (bool ``[n]``)."""
+        """Draw ``top, left, height, width`` (float ``[n]``, whole pixels) and ``flip`` (bool ``[n]``)."""
         return self.sample_boxes(n, size, generator, device)
 
     def sample_boxes(
@@ -62,7 +62,14 @@ class Crop(Op):
         generator: torch.Generator,
         device: torch.device | str | None = None,
     ) -> Params:
-        """Boxes and flips for ``n`` images of one size (h, w), or of their own sizes, int ``[n, 2]``."""
+        """Draw boxes and flips for ``n`` images.
+
+        Args:
+            n: the number of images.
+            sizes: their common size (h, w), or the size of each, int ``[n, 2]``.
+            generator: the source of the draws.
+            device: the device of the draws; default: the generator's.
+        """
         device = generator.device if device is None else torch.device(device)
         attempts, draw = (
             (boxes.TENSORFLOW_ATTEMPTS, boxes.tensorflow_boxes)
@@ -79,11 +86,11 @@ class Crop(Op):
         return {"top": top, "left": left, "height": height, "width": width, "flip": uniform[-1] < self.flip_p}
 
     def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
-        """``area 0.31, ratio 1.1, flipped``: the crop's share of the image, and its width / height."""
+        """Say the crop's share of the image and its width / height: ``area 0.31, ratio 1.1, flipped``."""
         area = drawn["height"] * drawn["width"] / (size[0] * size[1])
         said = f"area {short(area)}, ratio {short(drawn['width'] / drawn['height'])}"
         return f"{said}, flipped" if drawn["flip"] else said
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """The crops, at the images' own size."""
+        """Return the crops, at the images' own size."""
         return resized_crop(images, params, (images.shape[-2], images.shape[-1]), self.resize)

@@ -25,7 +25,7 @@ class Cutout(Op):
     fill: float = param(0.0, "value inside the square: black, or 0.584 as in figure 4g", low=0.0, high=1.0, later=True)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``top``, ``left`` and ``side`` of the square, float ``[n]``, whole pixels."""
+        """Draw ``top``, ``left`` and ``side`` of the square, float ``[n]``, whole pixels."""
         side = min(round(min(size) * self.size * self.strength), *size)
         uniform = torch.rand(2, n, generator=generator, device=device)
         return {
@@ -35,7 +35,7 @@ class Cutout(Op):
         }
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """``fill`` inside each image's square."""
+        """Write ``fill`` into each image's square."""
         y = torch.arange(images.shape[2], device=images.device)[None, :, None] - params["top"][:, None, None]
         x = torch.arange(images.shape[3], device=images.device)[None, None, :] - params["left"][:, None, None]
         side = params["side"][:, None, None]
@@ -57,7 +57,7 @@ class Noise(Op):
     strength: float = param(1.0, "scales sigma", low=0.0, high=10.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``sigma`` float ``[n]`` and ``seed`` int64 ``[n]``."""
+        """Draw ``sigma`` float ``[n]`` and ``seed`` int64 ``[n]``."""
         uniform = torch.rand(n, generator=generator, device=device)
         return {
             "sigma": (self.sigma[0] + (self.sigma[1] - self.sigma[0]) * uniform) * self.strength,
@@ -65,6 +65,6 @@ class Noise(Op):
         }
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """``clip(x + sigma * normal)``."""
+        """Return ``clip(x + sigma * normal)``."""
         noise = normal(params["seed"], images[0].numel(), images.dtype).view_as(images)
         return torch.addcmul(images, params["sigma"].to(images.dtype)[:, None, None, None], noise).clamp_(0, 1)

@@ -31,17 +31,17 @@ class Blur(Op):
     strength: float = param(1.0, "scales sigma", low=0.0, high=10.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``sigma`` in pixels, float ``[n]``."""
+        """Draw ``sigma`` in pixels, float ``[n]``."""
         uniform = torch.rand(n, generator=generator, device=device)
         return {"sigma": (self.sigma[0] + (self.sigma[1] - self.sigma[0]) * uniform) * self.strength}
 
     def taps(self, size: int) -> int:
-        """Kernel size for a side of ``size`` pixels: odd, at least 5, at most what reflection allows."""
+        """Return the kernel size for a side of ``size`` pixels: odd, at least 5, at most what reflection allows."""
         odd = int(size * self.kernel) // 2 * 2 + 1
         return min(max(odd, 5), 2 * size - 1)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Each image with its own sigma."""
+        """Blur each image with its own sigma."""
         height, width = images.shape[-2:]
         if cpu.serves(images):
             from ablate.ops.cpu.blur import blur
@@ -54,7 +54,7 @@ class Blur(Op):
 
 
 def blur_matrix(sigma: Tensor, size: int, taps: int) -> Tensor:
-    """``[n, size, size]``: row i holds the Gaussian weights around pixel i, reflected at the edges."""
+    """Return ``[n, size, size]``: row i holds the Gaussian weights around pixel i, reflected at the edges."""
     reach = taps // 2
     offset = torch.arange(-reach, reach + 1, device=sigma.device)
     weights = torch.exp(-0.5 * (offset.to(sigma.dtype) / sigma[:, None]).square())
@@ -67,7 +67,7 @@ def blur_matrix(sigma: Tensor, size: int, taps: int) -> Tensor:
 
 
 def separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """``rows @ image @ columns^T`` for every channel of ``[n, c, h, w]``."""
+    """Return ``rows @ image @ columns^T`` for every channel of ``[n, c, h, w]``."""
     n, c, h, w = images.shape
     across = torch.bmm(images.reshape(n, c * h, w), columns.transpose(1, 2)).view(n, c, h, w)
     return torch.matmul(rows[:, None], across)
@@ -92,7 +92,7 @@ class Sobel(Op):
     )
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """``sqrt(gx^2 + gy^2)`` per channel; signed: ``0.5 + (gx + gy) / 8`` of the luma in all channels; clipped."""
+        """Return ``sqrt(gx^2 + gy^2)`` per channel; if signed, ``0.5 + (gx + gy) / 8`` of the luma in all; clipped."""
         channels = images.shape[1]
         if self.signed and channels == 3:
             images = grayscale(images)
@@ -120,12 +120,12 @@ class Sharpen(Op):
     strength: float = param(1.0, "scales the range", low=0.0, high=10.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``factor``, float ``[n]``, at least 0."""
+        """Draw ``factor``, float ``[n]``, at least 0."""
         spread = (torch.rand(n, generator=generator, device=device) * 2 - 1) * self.amount * self.strength
         return {"factor": (1 + spread).clamp_min(0)}
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """``factor * x + (1 - factor) * smooth(x)``; the outermost pixels stay."""
+        """Return ``factor * x + (1 - factor) * smooth(x)``; the outermost pixels stay."""
         if min(images.shape[-2:]) < 3:
             return images
         rows = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]

@@ -26,7 +26,7 @@ class Flip(Op):
     p: float = param(0.5, "probability that an image is flipped", low=0.0, high=1.0)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Mirrored left to right."""
+        """Mirror the images left to right."""
         flipped: Tensor = kornia.geometry.hflip(images)
         return flipped
 
@@ -40,21 +40,21 @@ class Rotate(Op):
     turns = True
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``turns``: quarter turns counter-clockwise, int64 ``[n]`` in 1 to 3."""
+        """Draw ``turns``: quarter turns counter-clockwise, int64 ``[n]`` in 1 to 3."""
         return {"turns": torch.randint(1, 4, (n,), generator=generator, device=device)}
 
     def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
-        """``270°``, counter-clockwise."""
+        """Say the counter-clockwise turn: ``270°``."""
         return f"{90 * drawn['turns']}°"
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Every image by its own number of quarter turns."""
+        """Turn every image by its own number of quarter turns."""
         turn = turn_gathered if images.device.type == "cpu" else turn_selected
         return turn(images, params["turns"])
 
 
 def turn_gathered(images: Tensor, turns: Tensor) -> Tensor:
-    """Each image by its quarter turns, with data-dependent shapes."""
+    """Turn each image by its quarter turns, with data-dependent shapes."""
     turned = torch.empty_like(images)
     for k in (1, 2, 3):
         chosen = (turns == k).nonzero()[:, 0]
@@ -63,7 +63,7 @@ def turn_gathered(images: Tensor, turns: Tensor) -> Tensor:
 
 
 def turn_selected(images: Tensor, turns: Tensor) -> Tensor:
-    """Each image by its quarter turns, without waiting for the device."""
+    """Turn each image by its quarter turns, without waiting for the device."""
     turns = turns[:, None, None, None]
     half, quarter = images.rot90(2, (2, 3)), images.rot90(1, (2, 3))
     return torch.where(turns == 1, quarter, torch.where(turns == 2, half, images.rot90(3, (2, 3))))
@@ -87,11 +87,11 @@ class Affine(Op):
 
     @property
     def is_turning(self) -> bool:
-        """Where the rotation reaches 45 degrees."""
+        """True where the rotation reaches 45 degrees."""
         return super().is_turning and self.degrees * self.strength >= FAR
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``angle, shear`` (radians), ``dx, dy`` (of width and height), ``scale``: float ``[n]``."""
+        """Draw ``angle, shear`` (radians), ``dx, dy`` (shares of width and height) and ``scale``: float ``[n]``."""
         u = (torch.rand(5, n, generator=generator, device=device) * 2 - 1) * self.strength
         return {
             "angle": u[0] * math.radians(self.degrees),
@@ -102,13 +102,13 @@ class Affine(Op):
         }
 
     def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
-        """``-12°, scale 1.1, shift 0.05 -0.03, shear 4°``; the shift in shares of width and height."""
+        """Say ``-12°, scale 1.1, shift 0.05 -0.03, shear 4°``; the shift is in shares of width and height."""
         turn, shear = (short(math.degrees(drawn[name])) for name in ("angle", "shear"))
         scale, across, down = (short(drawn[name]) for name in ("scale", "dx", "dy"))
         return f"{turn}°, scale {scale}, shift {across} {down}, shear {shear}°"
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Output pixel -> input pixel by the inverse of translate * rotate * shear_x * scale."""
+        """Sample where the inverse of translate * rotate * shear_x * scale maps each output pixel in the input."""
         height, width = images.shape[-2:]
         cos, sin, tan = params["angle"].cos(), params["angle"].sin(), params["shear"].tan()
         # inverse of R(angle) [[1, -tan], [0, 1]] scale, on pixels; then to affine_grid's units of half sides
@@ -136,16 +136,16 @@ class Perspective(Op):
     strength: float = param(1.0, "scales the distortion", low=0.0, high=1.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``moves [n, 4, 2]``: (x, y) of each corner, clockwise from the top left, in units of half the side."""
+        """Draw ``moves [n, 4, 2]``: (x, y) of each corner, clockwise from the top left, in units of half the side."""
         moves = torch.rand(n, 4, 2, generator=generator, device=device)
         return {"moves": moves * self.distortion * self.strength}
 
     def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
-        """``corners by up to 0.31``: the largest move along one side, in units of half that side."""
+        """Say ``corners by up to 0.31``: the largest move along one side, in units of half that side."""
         return f"corners by up to {short(max(map(max, drawn['moves'])))}"
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """The input's corners land where they were moved to; in units of half sides, corners at +-1."""
+        """Move the input's corners to where they were drawn; units are half sides, with the corners at +-1."""
         height, width = images.shape[-2:]
         moves = params["moves"].double()
         x = torch.stack([moves[:, 0, 0] - 1, 1 - moves[:, 1, 0], 1 - moves[:, 2, 0], moves[:, 3, 0] - 1], 1)
@@ -174,11 +174,18 @@ class Elastic(Op):
     strength: float = param(1.0, "scales alpha", low=0.0, high=10.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``seed``, int64 ``[n]``."""
+        """Draw ``seed``, int64 ``[n]``."""
         return {"seed": torch.randint(2**62, (n,), generator=generator, device=device)}
 
     def displacement(self, params: Params, height: int, width: int, dtype: torch.dtype) -> Tensor:
-        """``[n, 2, height, width]``: (x, y) moves in units of half the side."""
+        """Return ``[n, 2, height, width]``: (x, y) moves in units of half the side.
+
+        Args:
+            params: the drawn parameters.
+            height: of the images, in pixels.
+            width: of the images, in pixels.
+            dtype: of the result.
+        """
         noise = normal(params["seed"], 2 * height * width, dtype).view(-1, 2, height, width)
         spread = torch.ones(1, dtype=dtype, device=noise.device) * self.sigma
         rows = blur_matrix(spread * height, height, _taps(self.sigma * height, height))
@@ -188,7 +195,7 @@ class Elastic(Op):
         return smooth * scale * (2 * self.alpha * self.strength)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Every output pixel reads where its displacement points."""
+        """Read every output pixel from the place to which its displacement points."""
         height, width = images.shape[-2:]
         moves = self.displacement(params, height, width, images.dtype)
         x = _centres(width, images)[None, None, :] + moves[:, 0]
@@ -197,17 +204,17 @@ class Elastic(Op):
 
 
 def _centres(size: int, like: Tensor) -> Tensor:
-    """Pixel centres in units of half the side, from -1 + 1/size to 1 - 1/size."""
+    """Return pixel centres in units of half the side, from -1 + 1/size to 1 - 1/size."""
     return (torch.arange(size, dtype=like.dtype, device=like.device) * 2 + 1) / size - 1
 
 
 def _taps(sigma: float, size: int) -> int:
-    """Three sigma each way, odd, and no wider than reflection allows."""
+    """Return the kernel size: three sigma each way, odd, and no wider than reflection allows."""
     return min(2 * math.ceil(3 * sigma) + 1, 2 * size - 1)
 
 
 def _homography(x: Tensor, y: Tensor) -> Tensor:
-    """``[n, 8]``: coefficients that map the corners (``x``, ``y`` ``[n, 4]``) to those of the square, +-1."""
+    """Return ``[n, 8]``: coefficients that map the corners (``x``, ``y`` ``[n, 4]``) to those of the square, +-1."""
     one, zero = torch.ones_like(x), torch.zeros_like(x)
     sign = torch.arange(4, device=x.device, dtype=x.dtype)
     target_x = torch.where((sign == 1) | (sign == 2), 1.0, -1.0).to(x.dtype).expand_as(x)

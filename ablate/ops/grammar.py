@@ -1,4 +1,4 @@
-"""The string form of ops: ``crop+color(strength=0.5)``; literals only, so a string can run no code."""
+"""The string form of ops, such as ``crop+color(strength=0.5)``; it holds literals only, so it can run no code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
 def op(text: str, /, **parameters: Any) -> Op:
-    """``op("color", strength=0.5)``, or the string form: ``op("color(strength=0.5)")``.
+    """Make an op from its name and parameters, or from its string form.
+
+    ``op("color", strength=0.5)`` and ``op("color(strength=0.5)")`` are the same op.
 
     Raises:
         UsageError: an unknown op or parameter, a value out of range, or both forms at once.
@@ -29,7 +31,7 @@ def op(text: str, /, **parameters: Any) -> Op:
 
 
 def parse_op(text: str, defaults: Defaults | None = None) -> Op:
-    """One op from its string form.
+    """Read one op from its string form.
 
     Args:
         text: ``color``, ``color(strength=0.5)`` or ``kornia.RandomPlanckianJitter(p=0.5)``.
@@ -45,14 +47,14 @@ def parse_op(text: str, defaults: Defaults | None = None) -> Op:
 
 
 def parse_composition(text: str, defaults: Defaults | None = None) -> tuple[Op, ...]:
-    """The ops of ``crop+color``, first to last; ``none`` has none."""
+    """Read the ops of ``crop+color``, first to last; ``none`` has no ops."""
     if text.strip() == "none":
         return ()
     return tuple(parse_op(item, defaults) for item in split_list(text, "+"))
 
 
 def split_list(text: str, separator: str) -> list[str]:
-    """``text`` cut at ``separator`` outside brackets and quotes.
+    """Cut ``text`` at every ``separator`` outside brackets and quotes.
 
     Raises:
         UsageError: an empty item, or brackets or quotes that do not match.
@@ -81,22 +83,22 @@ def split_list(text: str, separator: str) -> list[str]:
 
 
 def to_string(op: Op, defaults: Defaults | None = None) -> str:
-    """The canonical string of ``op``: what differs from the defaults, in declaration order; ``parse_op`` reads it."""
+    """Return the canonical string of ``op``, with its non-default parameters in declaration order, for ``parse_op``."""
     standard = {**op.defaults(), **(defaults or {}).get(op.name, {})}
     shown = [f"{name}={value!r}" for name, value in op.parameters().items() if value != standard.get(name, op)]
     return f"{op.name}({', '.join(shown)})" if shown else op.name
 
 
 def spec(op: Op) -> OpSpec:
-    """``op`` as plain data: name, version and the parameters that records hold; tuples become lists, as JSON has them.
+    """Return ``op`` as plain data: name, version and the parameters that records hold; tuples become lists, as in JSON.
 
-    Those are all, but for parameters declared ``later`` that have their default (:func:`ablate.param`).
+    Records hold all parameters except those declared ``later`` that have their default (:func:`ablate.param`).
     """
     return OpSpec(name=op.name, version=op.version, params=json.loads(json.dumps(op.recorded())))
 
 
 def from_spec(data: OpSpec) -> Op:
-    """The op that ``data`` describes; UsageError if the installed op has another version."""
+    """Return the op that ``data`` describes; raise UsageError if the installed op has another version."""
     op = from_any_version(data)
     if op.version != data.version:
         raise UsageError(f"op {data.name!r} is version {op.version} here, not {data.version}: its pixels have changed")
@@ -104,7 +106,11 @@ def from_spec(data: OpSpec) -> Op:
 
 
 def from_any_version(data: OpSpec) -> Op:
-    """The installed op with the name and the parameters of ``data``; UsageError if there is none or it refuses them."""
+    """Return the installed op with the name and parameters of ``data``, whatever its version.
+
+    Raises:
+        UsageError: no such op is installed, or it refuses the parameters.
+    """
     if data.name.startswith(PREFIX):
         return adapt(data.name.removeprefix(PREFIX), data.params)
     return build(get(data.name), data.params)

@@ -1,4 +1,4 @@
-"""Any of kornia's 2-D augmentation classes as an op: ``kornia.RandomPlanckianJitter(p=0.5)``."""
+"""An adapter for kornia's 2-D augmentation classes as ops: ``kornia.RandomPlanckianJitter(p=0.5)``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ablate.ops.op import FAR, Op, Params
 PREFIX = "kornia."
 TURNING = ("RandomRotation90", "RandomVerticalFlip")
 TURNING_BY_DEGREES = ("RandomAffine", "RandomRotation")
-PROBE = 64  # pixels: every adapted op is run once on images of this size when it is made
+PROBE = 64  # pixels: when an adapted op is made, it is run once on images of this size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class KorniaOp(Op):
     arguments: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        """Make kornia's object once, and try it, so that a bad argument is an error as soon as it is read."""
+        """Make kornia's object and try it once, so that a bad argument is reported as soon as it is read."""
         try:
             with torch.random.fork_rng(devices=[]):
                 self._augment(torch.rand(2, 3, PROBE, PROBE))
@@ -43,31 +43,31 @@ class KorniaOp(Op):
 
     @property
     def acts(self) -> float:
-        """By kornia's own ``p``, of the batch and of the images in it."""
+        """The share of images on which it acts: the product of kornia's ``p`` and ``p_batch``."""
         augment = _instance(self.name.removeprefix(PREFIX), self.arguments)
         return float(augment.p * augment.p_batch)
 
     @property
     def is_turning(self) -> bool:
-        """By kornia's ``p`` and, for a class that has them, by its ``degrees``."""
+        """True for a class that turns images, unless its ``p`` is 0 or its ``degrees``, if any, stay below 45."""
         degrees = dict(self.arguments).get("degrees", FAR)
         widest = max(map(abs, degrees)) if isinstance(degrees, tuple) else abs(degrees)
         return self.turns and self.acts > 0 and widest >= FAR
 
     def acting(self, share: float) -> Self:
-        """With kornia's ``p``."""
+        """Return the op with ``share`` as kornia's ``p``."""
         return dataclasses.replace(self, arguments=tuple(sorted({**dict(self.arguments), "p": share}.items())))
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``seed``, int64 ``[n]``; kornia is seeded with the first."""
+        """Draw ``seed``, int64 ``[n]``; kornia is seeded with the first."""
         return {"seed": torch.randint(2**62, (n,), generator=generator, device=device)}
 
     def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
-        """That the draw is kornia's, which does not say it."""
+        """Say that kornia drew the parameters, which it does not reveal."""
         return "drawn by kornia"
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """What kornia makes of the batch, clipped to [0, 1]."""
+        """Apply kornia's class to the batch, and clip to [0, 1]."""
         devices = [images.device] if images.is_cuda else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(int(params["seed"][0]))
@@ -81,11 +81,11 @@ class KorniaOp(Op):
         return _instance(self.name.removeprefix(PREFIX), self.arguments)(images)
 
     def parameters(self) -> dict[str, Any]:
-        """The arguments that were given."""
+        """Return the arguments that were given."""
         return dict(self.arguments)
 
     def defaults(self) -> dict[str, Any]:
-        """None: whatever was given is shown."""
+        """Return no defaults: all arguments that were given are shown."""
         return {}
 
     def _shown(self) -> str:
@@ -93,7 +93,7 @@ class KorniaOp(Op):
 
 
 def adapt(name: str, arguments: dict[str, Any]) -> KorniaOp:
-    """The op for kornia's class ``name`` with literal ``arguments``.
+    """Return the op for kornia's class ``name`` with literal ``arguments``.
 
     Raises:
         UsageError: no such 2-D augmentation class, an argument that it does not take, or values that it refuses.
@@ -109,7 +109,7 @@ def adapt(name: str, arguments: dict[str, Any]) -> KorniaOp:
 
 @functools.cache
 def classes() -> tuple[str, ...]:
-    """The names of kornia's 2-D augmentation classes; those that mix images have another base and are left out."""
+    """Return the names of kornia's 2-D augmentation classes, except those that mix images, which have another base."""
     return tuple(
         sorted(
             name
@@ -121,7 +121,7 @@ def classes() -> tuple[str, ...]:
 
 @functools.cache
 def _adapter(name: str) -> type[KorniaOp]:
-    """One subclass per kornia class, so that an op's name is its class's, here too."""
+    """Make one subclass per kornia class, so that here, too, the op's class has the op's name."""
     declared = {"name": PREFIX + name, "turns": name in (*TURNING, *TURNING_BY_DEGREES)}
     return dataclasses.dataclass(frozen=True)(type(f"Kornia{name}", (KorniaOp,), declared))
 
@@ -138,7 +138,7 @@ def _instance(name: str, arguments: tuple[tuple[str, Any], ...]) -> Any:
 
 
 def _literal(name: str, value: Any) -> Any:
-    """``value`` as a hashable that JSON and TOML can hold."""
+    """Return ``value`` as a hashable that JSON and TOML can hold."""
     if isinstance(value, list | tuple):
         return tuple(_literal(name, item) for item in value)
     if not isinstance(value, bool | int | float | str):

@@ -1,7 +1,7 @@
-"""What an op is: a frozen dataclass of parameters that samples per image, then applies.
+"""The base class of ops: a frozen dataclass of parameters that samples per image, then applies.
 
-``sample`` and ``apply`` are apart on purpose: the same parameters give the same pixels, which is what makes an op
-testable against kornia and torchvision, replayable and compilable.
+``sample`` and ``apply`` are separate on purpose: the same drawn parameters give the same pixels, so that an op can be
+tested against kornia and torchvision, replayed and compiled.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ablate.errors import UsageError, nearest, unknown
 
 Params = dict[str, Tensor]
 
-FAR = 45.0  # degrees: turned further, an image is nearer to another quarter turn than to its own
-SPOKEN = 4  # numbers of one drawn parameter that are written out; a larger one is left out
+FAR = 45.0  # degrees: an image turned further is nearer to another quarter turn than to its own
+SPOKEN = 4  # how many numbers of one drawn parameter are written out; a longer one is left out
 
 
 def param(
@@ -31,11 +31,22 @@ def param(
     choices: tuple[str, ...] = (),
     later: bool = False,
 ) -> Any:
-    """A dataclass field that is an op's parameter, with its inclusive range and its unit, or its allowed words.
+    """Declare a dataclass field as an op's parameter.
 
-    A tuple default declares a pair ``(low, high)`` that must be ordered; both ends are held to the range. ``later``:
-    the op is older than this parameter, and its default is what the op did before; it is written into records, and
-    counts in a trial's key, only where it has another value, so that earlier trials are found again.
+    Args:
+        default: its default. A tuple declares a pair ``(low, high)`` that must be ordered; both ends are held to the
+            range.
+        doc: its meaning.
+        low: the smallest value, inclusive.
+        high: the largest value, inclusive.
+        unit: its unit.
+        choices: the allowed words, in place of a range.
+        later: True if the op is older than this parameter; the default is then what the op did before. It is written
+            into records, and counts in a trial's key, only where it has another value, so that earlier trials are found
+            again.
+
+    Returns:
+        the field.
     """
     metadata = {"doc": doc, "low": low, "high": high, "unit": unit, "choices": choices, "later": later}
     return dataclasses.field(default=default, metadata=metadata)
@@ -43,22 +54,22 @@ def param(
 
 @dataclasses.dataclass(frozen=True)
 class Op:
-    """Base of every op; owns ``p``, the probability with which an image is changed at all.
+    """The base of every op; it has ``p``, the probability with which an image is changed at all.
 
-    A subclass writes only ``draw`` (what is drawn per image) and ``transform`` (how it is applied), sets ``name`` by
-    registering itself, and raises ``version`` whenever equal parameters stop giving equal pixels. ``register`` refuses
-    a class without ``transform``. What the rest of the package must know of an op it declares here, too, so that a new
-    op is one class and nothing else changes.
+    A subclass writes only ``draw`` (the parameters drawn per image) and ``transform`` (how they are applied). It gets
+    its ``name`` by registering itself, and raises ``version`` whenever equal parameters stop giving equal pixels.
+    ``register`` refuses a class without ``transform``. An op also declares here everything else that the package must
+    know of it, so that a new op is one class and nothing else changes.
 
     Attributes:
         channels: the numbers of channels that it takes.
-        square_only: it takes square images alone.
+        square_only: it takes only square images.
         chromatic: the parameters that change nothing where an image's channels are equal.
-        turns: it turns images by 45 degrees or more, or upside down: rotation prediction cannot judge it. An op that
-            does so with some parameters alone overrides :attr:`is_turning`.
-        capturable: on CUDA it waits for nothing and its code does nothing on the host that the next call would do
-            differently, so that a CUDA graph may hold it. A subclass of the op says so again: it may override methods.
-        syncs: True only for the kornia adapter: it may wait for the device.
+        turns: it turns images by 45 degrees or more, or upside down, so that rotation prediction cannot judge it. An op
+            that does so with some parameters only overrides :attr:`is_turning`.
+        capturable: a CUDA graph may hold it: on CUDA it waits for nothing, and its code does nothing on the host that
+            the next call would do differently. A subclass must declare this again, since it may override methods.
+        syncs: it may wait for the device; True only for the kornia adapter.
     """
 
     name: ClassVar[str] = ""
@@ -87,22 +98,33 @@ class Op:
             object.__setattr__(self, field.name, value)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """Per-image parameters for ``n`` images of ``size`` (h, w); every tensor is ``[n, ...]`` on ``device``."""
+        """Draw per-image parameters for ``n`` images of ``size`` (h, w).
+
+        Args:
+            n: the number of images.
+            size: their height and width in pixels.
+            generator: the source of the draws.
+            device: the device of the draws.
+
+        Returns:
+            tensors ``[n, ...]`` on ``device``, by name.
+        """
         return {}
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """``images`` float ``[n, c, h, w]`` in [0, 1] -> the same shape, dtype and range; every image is changed."""
+        """Change every image: float ``[n, c, h, w]`` in [0, 1] to the same shape, dtype and range."""
         raise NotImplementedError
 
     def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
-        """What was drawn for one image, under a preview of it: short phrases joined by ", ", the most telling first.
+        """Say what was drawn for one image, for a preview: short phrases joined by ", ", the most telling first.
 
         Args:
-            drawn: what :meth:`draw` gave for the image: a number, a truth value or a list of numbers for each name.
+            drawn: the draws of :meth:`draw` for the image: a number, a truth value or a list of numbers for each name.
             size: height and width of the image that the op takes, in pixels.
 
         Returns:
-            ``sigma 0.82``; here the names and values of ``drawn``, without a ``seed``; ``applied`` if none are left.
+            ``sigma 0.82``; by default the names and values of ``drawn``, without a ``seed``; ``applied`` if none are
+            left.
         """
         return ", ".join(filter(None, map(_spoken, drawn, drawn.values()))) or "applied"
 
@@ -113,7 +135,7 @@ class Op:
 
     @property
     def is_turning(self) -> bool:
-        """True when it turns images as ``turns`` says, with the parameters that it has."""
+        """True if, with its parameters, the op turns images as :attr:`turns` says."""
         return self.turns and not self.is_identity
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -121,7 +143,7 @@ class Op:
 
         Args:
             images: float ``[n, c, h, w]`` in [0, 1], or uint8, which is divided by 255.
-            generator: what is drawn from; default: torch's global generator on the CPU.
+            generator: the source of the draws; default: torch's global generator on the CPU.
 
         Returns:
             float ``[n, c, h, w]`` in [0, 1] on the device of ``images``.
@@ -139,12 +161,12 @@ class Op:
     def acts(self) -> float:
         """The share of images on which the op acts, from 0 to 1; the others stay as they are.
 
-        It is ``p``; an op whose parts have chances of their own says so here and in :meth:`acting`.
+        By default it is ``p``. An op whose parts have their own chances overrides this and :meth:`acting`.
         """
         return 0.0 if self.is_identity else self.p
 
     def acting(self, share: float) -> Self:
-        """This op, acting on that ``share`` of images: what ``acts`` then is, unless the op is switched off."""
+        """Return this op with ``acts`` equal to ``share``; an op that is switched off stays so."""
         return dataclasses.replace(self, p=share)
 
     def sample(
@@ -154,7 +176,14 @@ class Op:
         generator: torch.Generator,
         device: torch.device | str | None = None,
     ) -> Params:
-        """Draw ``mask`` (bool ``[n]``, True where the op acts) and what ``draw`` gives, for ``n`` images of (h, w)."""
+        """Draw ``mask`` (bool ``[n]``, True where the op acts) and the parameters of ``draw``.
+
+        Args:
+            n: the number of images.
+            size: their height and width in pixels.
+            generator: the source of the draws.
+            device: the device of the draws; default: the generator's.
+        """
         device = torch.device(device) if device is not None else generator.device
         mask = torch.rand(n, generator=generator, device=device) < self.p
         return {"mask": mask, **self.draw(n, size, generator, device)}
@@ -164,13 +193,13 @@ class Op:
 
         Args:
             images: float ``[n, c, h, w]`` in [0, 1].
-            params: what ``sample`` returned for ``n`` images of this size.
+            params: the parameters that ``sample`` returned for ``n`` images of this size.
 
         Returns:
             float ``[n, c, h, w]`` in [0, 1], a new tensor or ``images`` itself; the input is never written to.
 
         Raises:
-            UsageError: for a channel count or a shape that the op does not take.
+            UsageError: a channel count or a shape that the op does not take.
         """
         self.check(images)
         if self.is_identity:
@@ -178,7 +207,7 @@ class Op:
         if self.p == 1:
             return self.transform(images, params)
         mask = params["mask"]
-        if images.device.type == "cpu":  # a data-dependent shape: free here, a wait for the device on CUDA
+        if images.device.type == "cpu":  # a data-dependent shape costs nothing here, but on CUDA would wait
             chosen = mask.nonzero()[:, 0]
             if len(chosen) == 0:
                 return images
@@ -187,7 +216,12 @@ class Op:
         return torch.where(mask[:, None, None, None], self.transform(images, params), images)
 
     def each_in_words(self, params: Params, sizes: Sequence[tuple[int, int]]) -> list[str]:
-        """:meth:`in_words` for every image of a batch, of these sizes; ``not applied`` where the op does not act."""
+        """Return :meth:`in_words` for every image of a batch; ``not applied`` where the op does not act.
+
+        Args:
+            params: the parameters of the batch.
+            sizes: the images' heights and widths, in pixels.
+        """
         said = []
         for row, size in enumerate(sizes):
             drawn = {name: value[row].tolist() for name, value in params.items()}
@@ -208,22 +242,22 @@ class Op:
             raise UsageError(f"op '{self.name}' takes square images, not {images.shape[2]} x {images.shape[3]}")
 
     def defaults(self) -> dict[str, Any]:
-        """Every parameter's default."""
+        """Return every parameter's default."""
         return {name: field.default for name, field in parameter_fields(type(self)).items()}
 
     def parameters(self) -> dict[str, Any]:
-        """Every parameter and its value, ``p`` last; tuples stay tuples."""
+        """Return every parameter and its value, ``p`` last; tuples stay tuples."""
         names = [f.name for f in dataclasses.fields(self) if f.name != "p"] + ["p"]
         return {name: getattr(self, name) for name in names}
 
     def recorded(self) -> dict[str, Any]:
-        """:meth:`parameters` as records have them: those declared ``later`` only where they differ from the default."""
+        """Return :meth:`parameters` as records hold them: ``later`` ones only where they differ from the default."""
         later = {f.name: f.default for f in dataclasses.fields(self) if f.metadata.get("later")}
         return {name: value for name, value in self.parameters().items() if name not in later or value != later[name]}
 
 
 def as_unit_range(images: Tensor) -> Tensor:
-    """``images`` as floats in [0, 1]: uint8 is divided by 255, float passes as it is.
+    """Return ``images`` as floats in [0, 1]: uint8 is divided by 255, float passes as it is.
 
     Raises:
         UsageError: not a tensor, or another dtype.
@@ -238,7 +272,7 @@ def as_unit_range(images: Tensor) -> Tensor:
 
 
 def short(value: float) -> str:
-    """A number as short as it can be told: ``0.31``, ``1.1``, ``140``, ``0.003``."""
+    """Return a number in a short form: ``0.31``, ``1.1``, ``140``, ``0.003``."""
     if abs(value) >= 99.5:
         return f"{value:.0f}"
     if abs(value) < 0.005:
@@ -247,7 +281,7 @@ def short(value: float) -> str:
 
 
 def _spoken(name: str, value: Any) -> str:
-    """``sigma 0.82``; the name alone of what is true, and nothing for what is false, a seed, or too much to read."""
+    """Return ``sigma 0.82``; only the name if the value is true, nothing if it is false, a seed or too long."""
     if isinstance(value, bool):
         return name if value else ""
     numbers = value if isinstance(value, list) else [value]
@@ -257,14 +291,14 @@ def _spoken(name: str, value: Any) -> str:
 
 
 def parameter_fields(cls: type[Op]) -> dict[str, dataclasses.Field[Any]]:
-    """The parameters of an op class by name, in declaration order, ``p`` last."""
+    """Return the parameters of an op class by name, in declaration order, ``p`` last."""
     fields = {f.name: f for f in dataclasses.fields(cls)}
     fields["p"] = fields.pop("p")
     return fields
 
 
 def build(cls: type[Op], values: dict[str, Any]) -> Op:
-    """``cls(**values)`` with a UsageError for a parameter that the op does not have."""
+    """Return ``cls(**values)``; raise UsageError for a parameter that the op does not have."""
     allowed = list(parameter_fields(cls))
     for name in values:
         if name not in allowed:
@@ -273,7 +307,7 @@ def build(cls: type[Op], values: dict[str, Any]) -> Op:
 
 
 def _checked(op: str, field: dataclasses.Field[Any], value: Any) -> Any:
-    """``value`` in the type of the field's default, or a UsageError naming op, parameter and range."""
+    """Return ``value`` in the type of the field's default; raise UsageError that names op, parameter and range."""
     default, low, high = field.default, field.metadata.get("low"), field.metadata.get("high")
     where = f"parameter {field.name!r} of op '{op}'"
     if isinstance(default, tuple):

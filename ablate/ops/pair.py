@@ -1,4 +1,4 @@
-"""Compositions of ops and the transform pairs that they make: what turns a uint8 batch into two float views."""
+"""Transform pairs: compositions of ops that turn a uint8 batch into two float views."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ablate.ops import (
 from ablate.ops.composition import Composition, _composition
 from ablate.rng import derive_seed, stream
 
-CHANNELS = (1, 3)  # of the images that a pair takes
+CHANNELS = (1, 3)  # the numbers of channels that a pair takes
 
 Words = list[tuple[str, str]]
-"""What was drawn for one view of one image: the name of every op, and its words."""
+"""The draws for one view of one image, in words: the name of every op, and its phrases."""
 
 
 class Streams:
@@ -36,9 +36,12 @@ class Streams:
         self.generators: dict[str, torch.Generator] = {}
 
     def restart(self, epoch: int, places: Mapping[str, Tensor]) -> None:
-        """Be what new ones of that epoch are, but with these generators, which a CUDA graph may hold on to.
+        """Set these generators, which a CUDA graph may hold, to the state of new ones for that epoch.
 
-        ``places``, which :meth:`places` returned for the same seed, epoch and kind of device, is where they go on from.
+        Args:
+            epoch: the epoch.
+            places: the states from which they continue, as :meth:`places` returned them for the same seed, epoch and
+                kind of device.
         """
         self.epoch = epoch
         for purpose, generator in self.generators.items():
@@ -47,12 +50,12 @@ class Streams:
             self[purpose].set_state(place)
 
     def places(self) -> dict[str, Tensor]:
-        """Where every generator is, by purpose: its state, uint8 on the CPU (5 KB; of a CUDA generator 16 bytes)."""
+        """Return every generator's state, by purpose: uint8 on the CPU (5 KB; 16 bytes for a CUDA generator)."""
         return {purpose: generator.get_state() for purpose, generator in self.generators.items()}
 
     @classmethod
     def fork(cls, generator: torch.Generator) -> Streams:
-        """Streams seeded by one draw from ``generator``, on its device (on CUDA this waits for the draw)."""
+        """Return streams seeded by one draw from ``generator``, on its device (on CUDA this waits for the draw)."""
         drawn = torch.randint(2**62, (), generator=generator, device=generator.device)
         return cls(int(drawn), 0, generator.device)
 
@@ -64,13 +67,13 @@ class Streams:
 
 @dataclass(frozen=True)
 class PairParams:
-    """All that was drawn for one batch: the base crop's boxes (one-branch) and, per branch, one entry per op."""
+    """All draws for one batch: the base crop's boxes (one-branch) and, per branch, one entry per op."""
 
     base: Params | None
     branches: tuple[tuple[Params, ...], ...]
 
     def part(self, rows: slice) -> PairParams:
-        """What was drawn for some of the images: views are the same pixels whoever makes them, alone or in a batch."""
+        """Return the draws for some of the images; an image gets the same pixels alone or in any batch."""
 
         def cut(params: Params) -> Params:
             return {name: value[rows] for name, value in params.items()}
@@ -81,12 +84,12 @@ class PairParams:
 
 @dataclass(frozen=True)
 class TransformPair:
-    """Base, then what branch 1 and branch 2 do.
+    """A pair of transforms that make two views: a base, then branch 1 and branch 2.
 
-    One-branch: one random resized crop per image, *shared by both views*; branch 1 applies the composition, branch 2
-    is the identity. Two-branch: no base; both branches apply the composition with independent draws. A leading crop is
-    then taken straight from the stored image in one interpolation, any other composition starts from the centre square.
-    With ``compile``, each crop and op goes through torch.compile, those that wait for the device excepted.
+    One-branch: one random resized crop per image is *shared by both views*; branch 1 applies the composition, branch 2
+    is the identity. Two-branch: there is no base; both branches apply the composition with independent draws. A leading
+    crop is then taken straight from the stored image in one interpolation; any other composition starts from the centre
+    square. With ``compile``, each crop and op goes through torch.compile, except those that wait for the device.
     """
 
     composition: Composition
@@ -103,17 +106,23 @@ class TransformPair:
 
     @classmethod
     def one_branch(cls, composition: str | Composition, size: int, base: Base | None = None) -> TransformPair:
-        """Figure 5's pair: both views share ``base`` (default: area 0.08-1), only the first is augmented."""
+        """Return the pair of Figure 5: both views share ``base`` (default: area 0.08-1), only the first is augmented.
+
+        Args:
+            composition: the composition of the first view.
+            size: side of the views in pixels.
+            base: the shared crop.
+        """
         return cls(_composition(composition), "one", size, _base_crop(base or Base()))
 
     @classmethod
     def two_branch(cls, composition: str | Composition, size: int) -> TransformPair:
-        """Ordinary SimCLR: both views go through the composition, independently."""
+        """Return the pair of ordinary SimCLR: both views go through the composition, independently."""
         return cls(_composition(composition), "two", size, None)
 
     @classmethod
     def from_config(cls, config: TrialConfig) -> TransformPair:
-        """The pair that a trial trains with."""
+        """Return the pair that a trial trains with."""
         base = None if config.base is None else _base_crop(config.base)
         compile = config.compile and config.device == "cuda"  # on a CPU the ops are compiled already
         return cls(Composition.from_specs(config.composition), config.branches, config.image_size, base, compile)
@@ -121,16 +130,25 @@ class TransformPair:
     def sample(
         self, n: int, stored: tuple[int, int] | Tensor, streams: Streams, *, first_only: bool = False
     ) -> PairParams:
-        """Draw everything for ``n`` images of ``stored`` size: (h, w), or int ``[n, 2]`` where images are padded.
+        """Draw everything for ``n`` images.
 
-        With ``first_only`` the second view's draws are left out; they come from other streams than the first's.
+        Args:
+            n: the number of images.
+            stored: their stored size (h, w), or int ``[n, 2]`` where images are padded.
+            streams: the generators.
+            first_only: leave out the second view's draws; they come from other streams than the first's.
         """
         base = None if self.base is None else self.base.sample_boxes(n, stored, streams["base"])
         active = (1,) if self.branches == "one" or first_only else (1, 2)
         return PairParams(base, tuple(self._sample_branch(n, stored, streams, b) for b in active))
 
     def apply(self, images: Tensor, params: PairParams, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The two views, float32 ``[n, c, size, size]`` in [0, 1], for uint8 ``[n, c, h, w]`` and drawn parameters.
+        """Return the two views, float32 ``[n, c, size, size]`` in [0, 1].
+
+        Args:
+            images: uint8 ``[n, c, h, w]``.
+            params: the drawn parameters.
+            sizes: int ``[n, 2]``, each image's real height and width, where images are padded.
 
         Raises:
             ValueError: ``images`` are not uint8 ``[n, c, h, w]``.
@@ -143,16 +161,20 @@ class TransformPair:
         return first, second
 
     def apply_first(self, images: Tensor, params: PairParams, sizes: Tensor | None = None) -> Tensor:
-        """The first of :meth:`apply`'s views alone, for supervised training."""
+        """Return only the first of :meth:`apply`'s views, for supervised training."""
         _check_stored(images)
         if self.base is None:
             return self._from_stored(images, params.branches[0], sizes)
         return self._run(self._base(images, params), params.branches[0])
 
     def in_words(self, params: PairParams, view: int, stored: Sequence[tuple[int, int]]) -> list[Words]:
-        """What was drawn for view 0 or 1 of images of these ``stored`` sizes, (h, w): per image, the words of every op.
+        """Return the draws in words: per image, the words of every op.
 
-        One-branch, view 1 has those of the ``base`` crop, which both share.
+        Args:
+            params: the drawn parameters.
+            view: 0 or 1. For view 1 of a one-branch pair, the words are those of the ``base`` crop, which both views
+                share.
+            stored: the images' stored sizes, (h, w).
         """
         if view == 1 and self.base is not None:
             return [[("base", words)] for words in self.base.each_in_words(_drawn(params.base), stored)]
@@ -164,18 +186,18 @@ class TransformPair:
         return [[(name, words[image]) for name, words in said] for image in range(len(stored))]
 
     def first_view(self, images: Tensor, streams: Streams, sizes: Tensor | None = None) -> Tensor:
-        """Branch 1 alone: the same draws as ``__call__`` makes for its first view."""
+        """Return the first view alone, with the same draws as ``__call__`` makes for it."""
         params = self.sample(len(images), _stored(images, sizes), streams, first_only=True)
         return self.apply_first(images, params, sizes)
 
     def __call__(
         self, images: Tensor, generator: torch.Generator | Streams, sizes: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Two views of a batch.
+        """Return two views of a batch.
 
         Args:
             images: uint8 ``[n, 3, h, w]``; padded to a common size if ``sizes`` is given.
-            generator: on the images' device; or the epoch's streams.
+            generator: a generator on the images' device, or the epoch's streams.
             sizes: int ``[n, 2]``, each image's real height and width.
 
         Returns:
@@ -186,7 +208,7 @@ class TransformPair:
 
     @property
     def _stored_crop(self) -> Crop | None:
-        """Branch 1's first op where that is a crop, which then takes the stored image itself."""
+        """Branch 1's first op if it is a crop that acts on every image: it is taken from the stored image itself."""
         first = self.composition.ops[0] if self.composition.ops and self.base is None else None
         return first if isinstance(first, Crop) and first.p == 1 else None
 

@@ -22,7 +22,7 @@ class Solarize(Op):
     threshold: float = param(0.5, "pixels from here on are inverted", low=0.0, high=1.0)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """``1 - x`` where ``x >= threshold``."""
+        """Return ``1 - x`` where ``x >= threshold``."""
         result: Tensor = kornia.enhance.solarize(images, images.new_full((len(images),), self.threshold))
         return result
 
@@ -34,7 +34,7 @@ class Invert(Op):
     capturable = True
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """The negative."""
+        """Return the negative."""
         return 1 - images
 
 
@@ -50,11 +50,11 @@ class Posterize(Op):
     bits: tuple[int, int] = param((4, 8), "bits kept, drawn uniformly", low=1, high=8, unit="bits")
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """``bits``, int64 ``[n]``."""
+        """Draw ``bits``, int64 ``[n]``."""
         return {"bits": torch.randint(self.bits[0], self.bits[1] + 1, (n,), generator=generator, device=device)}
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """``floor(x * 2^bits) / 2^bits``, the topmost level kept below 1."""
+        """Return ``floor(x * 2^bits) / 2^bits``, with the topmost level kept below 1."""
         levels = torch.exp2(params["bits"].to(images.dtype))[:, None, None, None]
         return torch.minimum((images * levels).floor(), levels - 1) / levels
 
@@ -70,6 +70,6 @@ class Equalize(Op):
     capturable = True
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Every level becomes its rank; a channel with one level stays as it is."""
+        """Replace every level by its rank; a channel with one level stays as it is."""
         result: Tensor = kornia.enhance.equalize(images)
         return result

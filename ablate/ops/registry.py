@@ -1,4 +1,4 @@
-"""Which ops there are: those of this package, those of users, and those that installed packages announce."""
+"""The registry of ops: those of this package, those of users, and those that installed packages announce."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OpClass = TypeVar("OpClass", bound=Op)
 
 @dataclass_transform(frozen_default=True, field_specifiers=(param,))
 def register(name: str) -> Callable[[type[OpClass]], type[OpClass]]:
-    """Class decorator: make an Op subclass a frozen dataclass and known as ``name``.
+    """Make an Op subclass a frozen dataclass and register it as ``name``; this is a class decorator.
 
     Raises:
         UsageError: a name that is not lower-case letters, digits and ``_``, or is taken; a class that is not an Op or
@@ -52,7 +52,7 @@ def register(name: str) -> Callable[[type[OpClass]], type[OpClass]]:
 
 
 def get(name: str) -> type[Op]:
-    """The op class called ``name``; UsageError with the legal names and the nearest if there is none."""
+    """Return the op class called ``name``; raise UsageError with the legal names and the nearest if it is unknown."""
     _discover()
     if name not in _OPS:
         raise unknown("op", name, [*names(), "kornia.CLASS"])
@@ -60,14 +60,14 @@ def get(name: str) -> type[Op]:
 
 
 def names() -> list[str]:
-    """Every registered op, in alphabetical order."""
+    """Return the name of every registered op, in alphabetical order."""
     _discover()
     return sorted(_OPS)
 
 
 @functools.cache
 def _discover() -> None:
-    """Import this package's modules and what entry points of the group ``ablate.ops`` name (a module or a class)."""
+    """Import this package's modules, and the modules or classes that entry points of the group ``ablate.ops`` name."""
     package = importlib.import_module("ablate.ops")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"ablate.ops.{module.name}")

@@ -1,4 +1,4 @@
-"""Trying ops before a sweep: whether they fail at its image size, and whether they change its images at all."""
+"""Rehearsal of ops before a sweep: whether they fail at its image size, and whether they change its images."""
 
 from __future__ import annotations
 
@@ -41,10 +41,14 @@ def rehearse(op: Op, size: int) -> None:
 
 
 def without_effect(ops: Sequence[Op], images: Tensor) -> list[str]:
-    """Which of ``ops`` change nothing on ``images``, in a sentence, and what changes nothing since they are grey.
+    """Return sentences on the ops, and on the parameters, that change nothing on ``images``.
 
-    Each op is applied to every image. Nothing means less than half a grey level; float ``images [n, 3, h, w]`` in
-    [0, 1] are a sample.
+    Parameters are reported if they change nothing because the images are grey. Each op is applied to every image.
+    Nothing means less than half a grey level.
+
+    Args:
+        ops: the ops.
+        images: a sample of the images, float ``[n, 3, h, w]`` in [0, 1].
     """
     tried = [op for op in ops if not op.is_identity]
     idle = idle_on(tried, images)
@@ -64,7 +68,7 @@ def without_effect(ops: Sequence[Op], images: Tensor) -> list[str]:
 
 
 def idle_on(ops: Sequence[Op], images: Tensor) -> list[Op]:
-    """Those of ``ops`` that change nothing on ``images`` (float ``[n, 3, h, w]`` in [0, 1]), applied to every one."""
+    """Return the ops that change nothing on any of ``images`` (float ``[n, 3, h, w]`` in [0, 1])."""
     return [op for op in ops if op.is_identity or _is_idle(op.acting(1.0), images)]
 
 

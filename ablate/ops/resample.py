@@ -1,4 +1,4 @@
-"""Resampling by two batched matrix products: per-image boxes, antialiased, flips folded in, padding never read."""
+"""Resampling by two batched matrix products: per-image boxes, antialiased, with flips, never reading the padding."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ablate.ops.op import Params
 def resized_crop(images: Tensor, params: Params, out: tuple[int, int], resize: str = "bilinear") -> Tensor:
     """Cut each image's box and resize it to ``out``, as torchvision's ``resized_crop(antialias=True)`` does.
 
-    Or, with ``resize="bicubic"``, as TensorFlow's ``resize_bicubic`` does, see :func:`_cubic`.
+    With ``resize="bicubic"`` it resizes as TensorFlow's ``resize_bicubic`` does, see :func:`_cubic`.
 
-    On a CPU one compiled pass (:mod:`ablate.ops.cpu.crop`), elsewhere two batched products with interpolation matrices.
-    Not ``grid_sample``, which would read neighbours outside the box at its border, and not kornia's
-    ``crop_and_resize``, whose ``align_corners`` default and missing antialiasing differ from torchvision by up to 0.4
-    on noise.
+    On a CPU this is one compiled pass (:mod:`ablate.ops.cpu.crop`), elsewhere two batched products with interpolation
+    matrices. ``grid_sample`` is not used, since it would read neighbours outside the box at its border. kornia's
+    ``crop_and_resize`` is not used either: its ``align_corners`` default and missing antialiasing differ from
+    torchvision by up to 0.4 on noise.
 
     Args:
         images: ``[n, c, h, w]``, uint8 (taken as 0 to 255) or float in [0, 1]; may be padded below and to the right:
@@ -45,13 +45,13 @@ def resized_crop(images: Tensor, params: Params, out: tuple[int, int], resize: s
 def center_crop(images: Tensor, out: tuple[int, int], fraction: float = 1.0, sizes: Tensor | None = None) -> Tensor:
     """Cut the centre square of ``fraction`` of the short side and resize it to ``out``.
 
-    Up to rounding this is "resize the short side, then take the centre", in one interpolation. An image that is already
-    ``out`` large comes back exactly, but for the scaling to [0, 1].
+    Up to rounding this is "resize the short side, then take the centre", in one interpolation. An image that already
+    has the size ``out`` is returned exactly, except for the scaling to [0, 1].
 
     Args:
         images: as in :func:`resized_crop`.
         out: height and width of the result in pixels.
-        fraction: of the short side, in (0, 1].
+        fraction: the side of the square as a fraction of the short side, in (0, 1].
         sizes: int ``[n, 2]``, the real heights and widths of padded images.
 
     Returns:
@@ -73,10 +73,10 @@ def _as_float(images: Tensor) -> Tensor:
 
 
 def _weights(start: Tensor, length: Tensor, out: int, size: int, dtype: torch.dtype) -> Tensor:
-    """Row i of image n holds what each of ``size`` input pixels contributes to output pixel i: ``[n, out, size]``.
+    """Return interpolation weights ``[n, out, size]``: row i of image n weighs input pixels for output pixel i.
 
-    The triangle filter of torch's antialiased bilinear interpolation: centred in the output pixel, as wide as an output
-    pixel is on the input (at least one input pixel), cut off at the box and renormalised.
+    This is the triangle filter of torch's antialiased bilinear interpolation: centred in the output pixel, as wide as
+    an output pixel is on the input (at least one input pixel), cut off at the box and renormalised.
     """
     start, length = start.to(dtype)[:, None], length.to(dtype)[:, None]
     scale = length / out
@@ -90,11 +90,12 @@ def _weights(start: Tensor, length: Tensor, out: int, size: int, dtype: torch.dt
 
 
 def _cubic(start: Tensor, length: Tensor, out: int, size: int, dtype: torch.dtype) -> Tensor:
-    """As :func:`_weights`, for TensorFlow's ``tf.compat.v1.image.resize_bicubic``, which the official code calls.
+    """Return weights like :func:`_weights`, for TensorFlow's ``resize_bicubic``, which the official code calls.
 
-    Keys's cubic kernel with a = -0.75 at the input position ``i * length / out``, without half-pixel centres and
-    without antialiasing; pixels beyond the box are its outermost ones. TensorFlow rounds the kernel's argument to
-    1/1024, which is left out here. Source: tensorflow, ``resize_bicubic_op.cc``.
+    The function is ``tf.compat.v1.image.resize_bicubic``: Keys's cubic kernel with a = -0.75 at the input position
+    ``i * length / out``, without half-pixel centres and without antialiasing; pixels beyond the box are its outermost
+    ones. TensorFlow rounds the kernel's argument to 1/1024, which is left out here. Source: tensorflow,
+    ``resize_bicubic_op.cc``.
     """
     start, length = start.to(dtype)[:, None], length.to(dtype)[:, None]
     place = torch.arange(out, device=start.device, dtype=dtype) * (length / out)
@@ -109,7 +110,7 @@ def _cubic(start: Tensor, length: Tensor, out: int, size: int, dtype: torch.dtyp
 
 
 def _resample(images: Tensor, rows: Tensor, columns: Tensor, scale: float) -> Tensor:
-    """``rows @ image @ columns^T`` per channel, all channels of an image side by side in one product each way."""
+    """Return ``rows @ image @ columns^T`` per channel; one product each way serves all channels of an image."""
     n, c, height, width = images.shape
     out_h, out_w = rows.shape[1], columns.shape[1]
     stacked = torch.bmm(images.reshape(n, c * height, width), columns.transpose(1, 2) / scale)

@@ -227,7 +227,7 @@ def trial_config(
         wish: the description.
         data: the images.
         elsewhere: as in :func:`shared_config`.
-        is_trained: False for the settings that an experiment with axes starts from: no trial has their batch size, so
+        is_trained: False for the settings that an experiment with axes starts from: if no trial has their batch size,
             it need not fit the data set.
 
     Raises:

@@ -55,8 +55,8 @@ def run_trial(
         context: the exchange with whoever runs the trial.
         data: the images; by default those that the default cache holds under the fingerprint in ``config``.
         seed: the trial's seed.
-        label: its name, for display.
-        device: where it runs.
+        label: its name, for display; by default the names of its ops.
+        device: where it runs; by default the device in ``config``.
         retry_failed: run the trial again if its record is a failed one.
         protocols: the evaluations to record, as :func:`ablate.evaluation.protocols.parse_protocols` returns them; by
             default linear evaluation and kNN, or those that need no labels.

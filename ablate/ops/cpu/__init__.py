@@ -1,6 +1,6 @@
-"""The hot ops on a CPU: one pass over an image's pixels in code that numba compiles; elsewhere torch does the same.
+"""The hot ops on a CPU: one pass over an image's pixels, in code that numba compiles; elsewhere torch does the same.
 
-The kernels' modules are imported where they are used: numba takes half a second, which no CUDA trial should pay.
+The kernels' modules are imported where they are used: importing numba takes half a second, which CUDA trials avoid.
 """
 
 import torch
@@ -8,5 +8,5 @@ from torch import Tensor
 
 
 def serves(images: Tensor) -> bool:
-    """Whether the kernels take these images; float64, which tests use as the reference, stays with torch."""
+    """Return True if the kernels take these images; float64, which tests use as the reference, stays with torch."""
     return images.device.type == "cpu" and images.dtype in {torch.uint8, torch.float32}

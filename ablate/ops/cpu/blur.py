@@ -1,4 +1,4 @@
-"""Gaussian blur, one sigma per image, rows and then columns."""
+"""Gaussian blur with one sigma per image: rows first, then columns."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from torch import Tensor
 from ablate.ops.cpu.kernel import kernel, run
 from ablate.ops.cpu.pixel import Array, clip
 
-SIGMAS = 6  # weights beyond are below 2e-8 of the largest: less than float32 resolves
+SIGMAS = 6  # weights beyond are below 2e-8 of the largest, less than float32 resolves
 
 
 def blur(images: Tensor, sigma: Tensor, taps: tuple[int, int]) -> Tensor:
-    """Each float32 image ``[c, h, w]`` with its own sigma; ``taps`` are the odd kernel sizes (vertical, horizontal)."""
+    """Blur each float32 image ``[c, h, w]`` with its own sigma.
+
+    Args:
+        images: float32 ``[n, c, h, w]``.
+        sigma: ``[n]``, in pixels.
+        taps: the odd kernel sizes, vertical and horizontal.
+    """
     out = torch.empty(images.shape)
     run(_blur, len(images), images, sigma.float(), taps[0] // 2, taps[1] // 2, out)
     return out
@@ -38,7 +44,7 @@ def _blur(begin: int, end: int, images: Array, sigma: Array, reach_y: int, reach
 
 @kernel
 def _weights(sigma: float, half: Array) -> int:
-    """Write the Gaussian's weights at 0, 1, 2 ... pixels; their number but one, at most ``SIGMAS`` sigmas."""
+    """Write the Gaussian's weights at 0, 1, 2 ... pixels; return their number minus one, at most ``SIGMAS`` sigmas."""
     reach = min(len(half) - 1, math.ceil(SIGMAS * sigma))
     total = 0.0
     for t in range(reach + 1):
@@ -51,7 +57,7 @@ def _weights(sigma: float, half: Array) -> int:
 
 @kernel
 def _reflect(row: Array, reach: int, line: Array) -> None:
-    """``row`` with ``reach`` pixels mirrored at either end, the outermost not repeated."""
+    """Write ``row`` into ``line``, with ``reach`` pixels mirrored at either end, the outermost not repeated."""
     width = len(row)
     for x in range(width):
         line[reach + x] = row[x]

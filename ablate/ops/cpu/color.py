@@ -10,11 +10,11 @@ from ablate.ops.cpu.kernel import kernel, run
 from ablate.ops.cpu.pixel import FOUR, ONE, SIX, ZERO, Array, clip, luma, wheel
 
 TWO, THREE, FIVE = np.float32(2), np.float32(3), np.float32(5)
-TINY = np.finfo(np.float32).tiny  # below, a float's inverse is infinite, and infinity times 0 not a number
+TINY = np.finfo(np.float32).tiny  # the inverse of a smaller float is infinite, and infinity times 0 is NaN
 
 
 def distort(images: Tensor, factors: Tensor, order: Tensor, active: Tensor, gray: Tensor) -> Tensor:
-    """:func:`ablate.ops.color_math.distort` for float32 on the CPU."""
+    """Compute :func:`ablate.ops.color_math.distort` for float32 on the CPU."""
     images = images.clone(memory_format=torch.contiguous_format)
     run(_distort, len(images), images.flatten(2), factors.float(), order, active, gray)
     return images
@@ -69,7 +69,7 @@ def _saturation(red: Array, green: Array, blue: Array, factor: float) -> None:
 
 @kernel
 def _hue(red: Array, green: Array, blue: Array, turn: float) -> None:
-    """See :func:`ablate.ops.color_math.shift_hue`."""
+    """Turn the hue, as :func:`ablate.ops.color_math.shift_hue` does."""
     shift = SIX * turn
     for p in range(red.size):
         r, g, b = red[p], green[p], blue[p]

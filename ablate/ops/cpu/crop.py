@@ -1,4 +1,4 @@
-"""Cutting boxes out of images and resizing them: rows first, then columns, one image row in the first-level cache."""
+"""Box crops with resizing: rows first, then columns, with one image row in the first-level cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ablate.ops.op import Params
 
 
 def crop(images: Tensor, params: Params, out: tuple[int, int]) -> Tensor:
-    """:func:`ablate.ops.resample.resized_crop` of uint8 or float32 images on the CPU."""
+    """Compute :func:`ablate.ops.resample.resized_crop` of uint8 or float32 images on the CPU."""
     n, channels = images.shape[:2]
     result = torch.empty(n, channels, *out)
     flip = params["flip"] if "flip" in params else torch.zeros(n, dtype=torch.bool)
@@ -54,9 +54,12 @@ def _crop(begin: int, end: int, images: Array, boxes: Array, flip: Array, unit: 
 
 @kernel
 def _taps(start: float, length: float, mirrored: bool, first: Array, weights: Array) -> int:
-    """For every output pixel the first input pixel that it reads and the weights of that and the next ones.
+    """Write the first input pixel of every output pixel, and its weights for that and the next ones.
 
-    The triangle filter of torch's antialiased bilinear interpolation, see ``ablate.ops.resample``; the number of taps.
+    The filter is the triangle of torch's antialiased bilinear interpolation, see ``ablate.ops.resample``.
+
+    Returns:
+        the largest number of taps.
     """
     n = len(first)
     scale = length / n
@@ -82,7 +85,7 @@ def _taps(start: float, length: float, mirrored: bool, first: Array, weights: Ar
 
 @kernel
 def _gather(line: Array, first: Array, weights: Array, taps: int, out: Array) -> None:
-    """``out[x] = sum over t of weights[t, x] * line[first[x] + t]``; two and three taps are most images' case."""
+    """Write ``out[x] = sum over t of weights[t, x] * line[first[x] + t]``; most images need two or three taps."""
     one, two, three = weights[0], weights[1], weights[2]
     if taps <= 2:
         for x in range(len(out)):

@@ -1,4 +1,4 @@
-"""What a kernel is: a loop over images that numba compiles, run in as many threads as torch would take."""
+"""Kernels: loops over images that numba compiles, run in as many threads as torch would take."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Sums may be reordered for the vector units, so bits are a processor's own, as torch's are. NaNs must get through: a
-# broken op has to show in the loss.
+# Sums may be reordered for the vector units, so the last bits depend on the processor, as torch's do. NaNs must be
+# kept: a broken op has to show in the loss.
 OPTIONS: dict[str, Any] = {
     "nogil": True,
     "error_model": "numpy",
@@ -24,7 +24,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def kernel(function: F) -> F:
-    """``function`` compiled at its first call, once per machine: the code is kept beside the module or in the home.
+    """Compile ``function`` at its first call, once per machine: the code is kept beside the module or in the home.
 
     Where neither can be written, each process compiles for itself.
     """
@@ -35,7 +35,7 @@ def kernel(function: F) -> F:
 
 
 def run(loop: Callable[..., None], n: int, *arguments: Any) -> None:
-    """``loop(begin, end, *arguments)`` over images 0 to ``n``; tensors go in as arrays that share their memory.
+    """Run ``loop(begin, end, *arguments)`` over images 0 to ``n``; tensors become arrays that share their memory.
 
     Every image is the work of one thread and no image sees another, so the number of threads changes no bit.
     """

@@ -18,20 +18,20 @@ ZERO, ONE, FOUR, SIX, SIXTH = np.float32(0), np.float32(1), np.float32(4), np.fl
 
 @kernel
 def clip(x: Any) -> Any:
-    """``x`` in [0, 1]; NaN stays."""
+    """Clip ``x`` to [0, 1]; NaN stays."""
     x = ZERO if x < ZERO else x
     return ONE if x > ONE else x
 
 
 @kernel
 def luma(red: Any, green: Any, blue: Any) -> Any:
-    """Gray value."""
+    """Return the gray value."""
     return RED * red + GREEN * green + BLUE * blue
 
 
 @kernel
 def wheel(k: Any) -> Any:
-    """``clip(min(k, 4 - k))`` for ``k`` modulo 6: how far a channel is from the largest, see ``shift_hue``."""
+    """Return ``clip(min(k, 4 - k))`` for ``k`` modulo 6: a channel's distance from the largest, see ``shift_hue``."""
     k = k - SIX * np.floor(k * SIXTH)
     down = FOUR - k
     return clip(down if down < k else k)
