@@ -35,7 +35,7 @@ app.command(name="help", cls=Command)(show_help)
 
 
 def main() -> None:
-    """The console script's entry point."""
+    """Run the command line, as the console script does."""
     replace_unknown_characters()
     with refused_writes():
         app(prog_name="ablate")
@@ -53,4 +53,4 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """What comes before a command."""
+    """Read the options that come before a command."""

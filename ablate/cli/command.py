@@ -1,4 +1,4 @@
-"""The line that a command was called by."""
+"""The command line by which a command was called."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import sys
 
 
 def command_line() -> str:
-    """``ablate grid --ops crop,color``, as it would be typed again."""
+    """Return the command line as it would be typed again: ``ablate grid --ops crop,color``."""
     return shlex.join(["ablate", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""What a shell completes: ops, data sets, presets, the trials of a sweep. A TAB imports no torch."""
+"""Shell completion: ops, data sets, presets, the trials of a sweep. A TAB imports no torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ops(incomplete: str) -> list[str]:
 
 
 def op_names() -> list[str]:
-    """Return the name of every op without importing one: what our modules register, and what packages announce."""
+    """Return the name of every op without importing one: names that our modules register or packages announce."""
     registered = re.compile(r'^@register\("(\w+)"\)', re.MULTILINE)
     ours = [name for path in OPS.glob("*.py") for name in registered.findall(path.read_text(encoding="utf-8"))]
     return sorted({*ours, *(entry.name for entry in entry_points(group="ablate.ops"))})
@@ -40,7 +40,7 @@ def presets(incomplete: str) -> list[str]:
 
 
 def cells(context: typer.Context, incomplete: str) -> list[str]:
-    """Complete what the trials of the sweep in DIR are called; nothing where DIR holds no sweep that can be read."""
+    """Complete the names of the trials of the sweep in DIR; return nothing if DIR holds no readable sweep."""
     from ablate.errors import UsageError
     from ablate.sweep.plan import load_plan, plan
 
@@ -59,7 +59,7 @@ OF_FIELDS: dict[str, Callable[[str], list[str]]] = {
     "eval_data": data,
     "preset": presets,
 }
-"""What completes the options that are made of a description's fields."""
+"""The completion functions for options that are made of a description's fields."""
 
 
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Pictures of real transform pairs: of every cell of a grid, or a contact sheet by which strengths can be judged."""
+"""Pictures of real transform pairs: every cell of a grid, or a contact sheet by which to judge strengths."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from ablate.trial.thumbnail import GAP, mosaic
 
 FORMATS = ("png", "webp", "svg", "pdf")
 DPI = 150
-LARGEST = 2**16 - 1  # pixels a side that a picture can have
-UPSCALED = 64  # pixels: images of up to as many a side are shown larger, pixel by pixel
-SMALL, LARGE = 1.0, 1.3  # inches per image, up to that size and beyond
+LARGEST = 2**16 - 1  # the largest side of a picture, in pixels
+UPSCALED = 64  # pixels: images with sides up to this are shown larger, pixel by pixel
+SMALL, LARGE = 1.0, 1.3  # inches per image: up to that size, and above it
 TINY = 5  # points: the size of the words under an image
-TINY_LINE = 0.085  # inches of a line of them
-LINES = 4  # under an image, for up to as many ops
-LONG = 16  # characters of a cell's title: beyond, it takes two lines
+TINY_LINE = 0.085  # inches per line of these words
+LINES = 4  # lines under an image, for up to as many ops
+LONG = 16  # characters of a cell's title; a longer one takes two lines
 LINE = 0.13  # inches of a line of text
-BETWEEN = (0.3, 0.42)  # inches between the cells of a grid, across and down; the headings stand in it
+BETWEEN = (0.3, 0.42)  # inches between the cells of a grid, across and down; they hold the headings
 
 
 def check_target(path: Path) -> None:
@@ -55,10 +55,17 @@ def check_target(path: Path) -> None:
 
 
 def draw_grid(wish: Experiment, ops: tuple[NamedOp, ...], data: DataSet, count: int, seed: int) -> Figure:
-    """The original of ``count`` training images once per row of a grid, and the views of every cell.
+    """Draw a grid: in every row the originals of ``count`` training images, and the views of every cell.
 
-    All cells show the same images and, one-branch, the same base crops: as in a sweep, cells of one seed are paired.
-    View 2 of a one-branch pair is the base crop, which stands beside the original.
+    All cells show the same images and, one-branch, the same base crops, as the cells of one seed are paired in a sweep.
+    View 2 of a one-branch pair is the base crop, which is drawn beside the original.
+
+    Args:
+        wish: the description.
+        ops: the ops of the grid.
+        data: the images.
+        count: how many images are shown.
+        seed: the seed of the images and of the draws.
 
     Raises:
         UsageError: the picture would be too large.
@@ -102,10 +109,18 @@ def draw_grid(wish: Experiment, ops: tuple[NamedOp, ...], data: DataSet, count: 
 def draw_sheet(
     wish: Experiment, compositions: Sequence[Composition], data: DataSet, count: int, draws: int, seed: int
 ) -> Figure:
-    """A contact sheet: for every composition ``count`` training images, the original and ``draws`` draws of view 1.
+    """Draw a contact sheet: per composition ``count`` training images, the original and ``draws`` draws of view 1.
 
-    Every composition shows the same images, with draws from the same seeds, under its ops with all their parameters.
-    What always draws the same is shown once.
+    All compositions show the same images, with draws from the same seeds, below their ops with all parameters. Draws
+    that are always the same are shown once.
+
+    Args:
+        wish: the description.
+        compositions: the compositions.
+        data: the images.
+        count: how many images are shown.
+        draws: how many draws of view 1 are shown for each image.
+        seed: the seed of the images and of the draws.
 
     Raises:
         UsageError: the picture would be too large.
@@ -138,7 +153,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _some(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tensor | None]:
-    """``count`` training images that ``seed`` picks, as a batch."""
+    """Return ``count`` training images that ``seed`` picks, as a batch."""
     picked = torch.Generator().manual_seed(derive_seed(seed, "preview"))
     order = torch.randperm(len(data.pretrain.labels), generator=picked)
     return Resident(data.pretrain.images, torch.device("cpu")).batch(order[:count])
@@ -156,7 +171,7 @@ class _Column:
 def _views(
     pair: TransformPair, images: Tensor, sizes: Tensor | None, streams: Streams, tile: float, *, alone: bool = False
 ) -> tuple[_Column, _Column]:
-    """Both views of every image, with what was drawn for each; view 1, ``alone``, also says what the base crop is."""
+    """Return both views of every image, with their draws in words; if ``alone``, view 1 also names the base crop."""
     stored = [(images.shape[2], images.shape[3])] * len(images) if sizes is None else _pairs(sizes)
     params = pair.sample(len(images), stored[0] if sizes is None else sizes, streams)
     first, second = (pair.in_words(params, view, stored) for view in (0, 1))
@@ -172,7 +187,7 @@ def _views(
 def _draws(
     pair: TransformPair, images: Tensor, sizes: Tensor | None, draws: int, seed: int, tile: float
 ) -> list[_Column]:
-    """``draws`` columns of view 1, or one where every draw is the same."""
+    """Return ``draws`` columns of view 1, or one column if every draw is the same."""
     many = images.repeat_interleave(draws, 0)
     many_sizes = None if sizes is None else sizes.repeat_interleave(draws, 0)
     views, _ = _views(pair, many, many_sizes, Streams(seed, 0, "cpu"), tile, alone=True)
@@ -190,14 +205,17 @@ def _pairs(sizes: Tensor) -> list[tuple[int, int]]:
 
 
 def _lines(words: Words, tile: float) -> tuple[str, ...]:
-    """What was drawn, in lines no wider than an image: four of one op, two of each of two, one of more; then dots."""
+    """Return the draws in lines no wider than an image.
+
+    One op has up to four lines, each of two ops up to two, each of more ops one; text that does not fit ends in dots.
+    """
     named = [said if len(words) == 1 else f"{name}: {said}" for name, said in words]
     most = max(1, LINES // max(1, len(words)))
     return tuple(line for said in named for line in _filled(said, tile - 0.06, most))
 
 
 def _filled(said: str, room: float, most: int) -> list[str]:
-    """Phrases in at most ``most`` lines, broken after a comma; what the last line cannot hold is left out."""
+    """Return phrases in at most ``most`` lines, broken after a comma; text beyond the last line is left out."""
     lines: list[str] = []
     rest = said.split(", ")
     while rest and len(lines) < most - 1:
@@ -210,7 +228,7 @@ def _filled(said: str, room: float, most: int) -> list[str]:
 
 
 def _cut(line: str, room: float) -> str:
-    """``line``, or as much of it as fits beside three dots, in whole phrases if there is more than one."""
+    """Return ``line``, or as much of it as fits beside three dots, in whole phrases if there is more than one."""
     if _width(line) <= room:
         return line
     phrases = line.split(", ")
@@ -226,12 +244,12 @@ def _cut(line: str, room: float) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _width(line: str) -> float:
-    """Inches of a line under an image."""
+    """Return the width in inches of a line under an image."""
     return float(TextPath((0, 0), line, size=TINY, usetex=False).get_extents().width) / 72 if line.strip() else 0.0
 
 
 def _height(columns: Sequence[_Column], tile: float) -> float:
-    """Inches of the images of ``columns``, which stand side by side, with the lines under them."""
+    """Return the height in inches of the images of ``columns``, side by side, with the lines under them."""
     most = max((len(lines) for column in columns for lines in column.lines), default=0)
     return len(columns[0].images) * (tile + TINY_LINE * most + 0.07)
 
@@ -241,7 +259,7 @@ def _original(images: Tensor, sizes: Tensor | None, config: TrialConfig) -> Tens
 
 
 def _called(data: DataSet) -> str:
-    """What stands above the originals: of images that are not square their centre square is shown."""
+    """Return the heading of the originals; if images are not square, their centre square is shown."""
     return "original" if data.pretrain.images.square >= SQUARE else "centre square"
 
 
@@ -250,7 +268,7 @@ def _pair(config: TrialConfig, composition: Composition) -> TransformPair:
 
 
 def _spelled(composition: Composition, columns: int) -> list[str]:
-    """The composition, and every op with all its parameters, in lines of at most ``columns`` characters."""
+    """Return the composition, and every op with all its parameters, in lines of at most ``columns`` characters."""
     lines = textwrap.wrap(str(composition), columns)
     for spec in composition.specs():
         lines += textwrap.wrap(str(spec), columns, initial_indent="  ", subsequent_indent="    ")
@@ -271,7 +289,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place in inches from the figure's top left corner."""
+    """Return axes at a place in inches from the figure's top left corner."""
     whole_width, whole_height = figure.get_size_inches()
     return figure.add_axes(
         (left / whole_width, 1 - (top + height) / whole_height, width / whole_width, height / whole_height)
@@ -279,14 +297,14 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
 
 
 def _head(figure: Figure, lines: Sequence[str]) -> None:
-    """What the images are of, and what would be trained on them, at the figure's upper left."""
+    """Write the images' source, and the training that would use them, at the figure's upper left."""
     width, height = figure.get_size_inches()
     place = 0.5 * BETWEEN[0] / width, 1 - 0.5 * LINE / height
     figure.text(*place, "\n".join(lines), ha="left", va="top", fontsize=7, parse_math=False)
 
 
 def _show(figure: Figure, left: float, top: float, tile: float, height: float, columns: Sequence[_Column]) -> Axes:
-    """Columns side by side from a place in inches, a hairline round each image; returns the first row's axes."""
+    """Draw columns side by side from a place in inches, a hairline round each image; return the first row's axes."""
     count, size = columns[0].images.shape[0], columns[0].images.shape[-1]
     rows = []
     for row in range(count):

@@ -1,4 +1,4 @@
-"""How a command ends: its errors as one sentence, without a traceback, and an exit code."""
+"""The end of a command: its errors as one sentence, without a traceback, and an exit code."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ P = ParamSpec("P")
 USAGE, TROUBLE, INTERRUPTED = 2, 1, 130
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
-NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)  # of names that no file can have, whatever is on the disk
+NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)  # errors for names that no file can have on any disk
 
 
 def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
-    """``function``, leaving with its own code or, after an error, with the error's.
+    """Make ``function`` exit with the code that it returns or, after an error, with the error's.
 
-    It is 2 for a UsageError and where somebody else is at work, 1 for trouble on the way, and 130 after Ctrl-C.
+    The code is 2 for a UsageError or if another process is at work, 1 for trouble while running, and 130 after Ctrl-C.
     """
 
     @functools.wraps(function)
@@ -61,7 +61,7 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
 
 @contextlib.contextmanager
 def refused_writes() -> Iterator[None]:
-    """Leave with one sentence, and code 1, where a disk is full, the one under standard output included."""
+    """Exit with one sentence and code 1 if a disk is full, including the one that holds standard output."""
     try:
         yield
     except OSError as error:
@@ -79,7 +79,7 @@ def refused_writes() -> Iterator[None]:
 
 
 def _give_up(stream: TextIO) -> None:
-    """Throw away what was printed, and what follows, if it cannot be written: Python would try again at its end."""
+    """Discard printed and later text if it cannot be written; Python would try again when it exits."""
     try:
         stream.flush()
     except OSError:
@@ -89,7 +89,7 @@ def _give_up(stream: TextIO) -> None:
 
 
 def _leave(sentence: str, code: int) -> NoReturn:
-    """Print on standard error, once however many processes torchrun started, and leave."""
+    """Print on standard error and exit; under torchrun only one process prints."""
     with contextlib.suppress(OSError):
         say(make_console(stderr=True), sentence)
     raise typer.Exit(code) from None

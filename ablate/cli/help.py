@@ -1,4 +1,4 @@
-"""How commands explain themselves: help in groups of options, and mistakes in one sentence. Plain text, no boxes."""
+"""The help and error messages of commands: options in groups, mistakes in one sentence. Plain text, no boxes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 from ablate.errors import nearest
 
 WIDTH = 100
-"""Columns that help takes at most."""
+"""The largest width of the help, in columns."""
 USAGE = 2
 Mistake: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "UsageError")
-"""What the parser raises for every mistake on the command line; Typer does not export it."""
+"""The error that the parser raises for every mistake on the command line; Typer does not export it."""
 
 GROUPS = {
     "What is compared": (
@@ -32,7 +32,7 @@ GROUPS = {
     ),
     "Output": ("to", "watch", "every", "lines", "as_json", "print_code", "version", "help"),
 }
-"""The group of every option's help that is no field of a model, by its name in the code; fields name their own group.
+"""The help group of every option that is no field of a model, by its name in the code; fields name their own group.
 
 Groups that are not listed, such as that of Slurm's options, stand below these.
 """
@@ -46,7 +46,7 @@ VALUES = (
     (r"<path>|<Path>|FILE", "PATH"),
     (r" <list\[Path\]>", ""),
 )
-"""What Typer writes for the kind of an option's value, in its versions, and what help shows instead."""
+"""The words that versions of Typer write for the kind of an option's value, and the words that replace them."""
 RANGES = (
     (r"(\d+)<=x<=(\d+)", r"\1 to \2"),
     (r"x>=([\d.]+)", r"at least \1"),
@@ -58,7 +58,7 @@ class Command(TyperCommand):
     """A command whose help is grouped, and whose mistakes are one sentence and exit code 2."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse; a mistake is printed as one sentence with what is allowed."""
+        """Parse; print a mistake as one sentence that says what is allowed."""
         given = list(args)
         try:
             return super().parse_args(ctx, args)
@@ -82,7 +82,7 @@ class Command(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """The group of all commands; an unknown one is refused with the nearest that there is."""
+    """The group of all commands; an unknown command is refused with the nearest existing one."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that the first word names."""
@@ -92,7 +92,7 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options before the command; a mistake is printed as one sentence."""
+        """Parse the options before the command; print a mistake as one sentence."""
         given = list(args)
         try:
             return super().parse_args(ctx, args)
@@ -113,7 +113,7 @@ def _refuse(sentence: str) -> NoReturn:
 
 
 def _sentence(error: Any, given: Sequence[str]) -> str:
-    """The parser's message as one sentence that names the option and what stood there."""
+    """Return the parser's message as one sentence that names the option and the value given."""
     param, message = getattr(error, "param", None), str(error.message).strip().rstrip(".")
     message = message.removeprefix("Value error, ")
     if param is None or not message or type(error).__name__ == "MissingParameter":
@@ -130,8 +130,8 @@ def _sentence(error: Any, given: Sequence[str]) -> str:
 
 
 def _stood(given: Sequence[str], names: Sequence[str]) -> str:
-    """``, not '0'``: the value that the user gave for an option."""
-    stood = ""  # of an option that is given twice the last one counts
+    """Return ``, not '0'``: the value that the user gave for an option."""
+    stood = ""  # if an option is given twice, the last one counts
     for place, word in enumerate(given):
         if word in names and place + 1 < len(given):
             stood = f", not {given[place + 1]!r}"
@@ -141,7 +141,7 @@ def _stood(given: Sequence[str], names: Sequence[str]) -> str:
 
 
 def _about_spaces(command: Command, error: Exception) -> str:
-    """A hint for lists that a shell has cut at their spaces, such as ``--ops crop, color``."""
+    """Return a hint for lists that a shell has cut at their spaces, such as ``--ops crop, color``."""
     takes_lists = any((getattr(param, "help", None) or "").endswith("comma-separated") for param in command.params)
     if takes_lists and "unexpected extra argument" in str(error).lower():
         return '; a list has no spaces after its commas, or stands in quotes: --ops "crop, color(strength=0.5)"'
@@ -155,7 +155,7 @@ def _first_sentence(text: str | None) -> str:
 
 
 def _placeholder(param: Any) -> str:
-    """``DIR``, ``DIR...`` or ``[COMPOSITION...]``."""
+    """Return ``DIR``, ``DIR...`` or ``[COMPOSITION...]``."""
     name = (param.metavar or param.name or "").upper().strip("[].")
     name = f"{name}..." if param.nargs == -1 else name
     return name if param.required else f"[{name}]"
@@ -169,7 +169,7 @@ def _grouped(options: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _row(param: Any, ctx: Any) -> tuple[str, str]:
-    """``--seeds N`` and its help, with the default and the range in words."""
+    """Return ``--seeds N`` and its help, with the default and the range in words."""
     declared, text = param.get_help_record(ctx) or ("", "")
     for pattern, word in VALUES:
         declared = re.sub(pattern, word, declared)

@@ -45,9 +45,9 @@ Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="
 
 @dataclass(frozen=True)
 class Running:
-    """Where a sweep is run and how: what changes none of its results. The fields are options of the commands that run.
+    """The place and manner of running a sweep, which change none of its results; the options of commands that run.
 
-    ``jobs`` is what jobs are asked to ask of the cluster, by field of :class:`~ablate.config.slurm.Slurm`.
+    ``jobs`` holds the resources that jobs ask of the cluster, by field of :class:`~ablate.config.slurm.Slurm`.
     """
 
     out: Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<data>-<ops>")] = None
@@ -72,7 +72,7 @@ class Running:
 
     @property
     def far(self) -> bool:
-        """True where trials run on a cluster."""
+        """True if trials run on a cluster."""
         return self.launcher == "slurm"
 
 
@@ -82,12 +82,13 @@ Run = Callable[..., int]
 def described(command: str, *, required: Iterable[str] = (), **defaults: str) -> Callable[[Run], Run]:
     """Make a command take a description's fields and a trial's settings as options, in place of its ``flags``.
 
-    ``flags`` is a dictionary of those that were given, by field; ``flags["set"]`` has the settings.
+    ``flags`` becomes a dictionary of the options that were given, by field; ``flags["set"]`` has the settings.
 
     Args:
-        command: the command, whose options those are that name it.
-        required: those that must be given.
-        defaults: by field, the command's own default where it is not the description's; in brackets it is only shown.
+        command: the command; it gets the options that name it.
+        required: the options that must be given.
+        defaults: by field, the command's own default where it differs from the description's; one in brackets is only
+            shown.
     """
     fields = {**options_of(Experiment), **{name: field for name, field in SETTABLE.items() if option_of(field)}}
     chosen = {name: fields[name] for name in (*required, *fields) if command in _option(fields[name]).commands}
@@ -113,8 +114,8 @@ def running(only: Iterable[str] = (), **own: Any) -> Callable[[Run], Run]:
     """Make a command take the fields of :class:`Running` as options, in place of its parameter ``how``.
 
     Args:
-        only: those that it takes; without it all, and what a job asks of the cluster.
-        own: by field, what the option is in this command, where it has a help of its own.
+        only: the fields that it takes; if empty, all of them and the resources that a job asks of the cluster.
+        own: by field, the option in this command where it has its own help.
     """
     hints = typing.get_type_hints(Running, include_extras=True) | own
     parameters = [
@@ -136,7 +137,7 @@ def running(only: Iterable[str] = (), **own: Any) -> Callable[[Run], Run]:
 def _in_place_of(
     name: str, parameters: Iterable[inspect.Parameter], collect: Callable[[dict[str, Any]], Any]
 ) -> Callable[[Run], Run]:
-    """Make a command take ``parameters`` in place of the one called ``name``; ``collect`` makes that one of them."""
+    """Make a command take ``parameters`` in place of the one called ``name``, which ``collect`` makes from them."""
     added = {parameter.name: parameter for parameter in parameters}
 
     def decorate(function: Run) -> Run:
@@ -163,21 +164,21 @@ def _option(field: FieldInfo) -> Option:
 
 
 def _word(name: str) -> str:
-    """A field's name as a parameter's: ``encoder_name`` of ``encoder.name``."""
+    """Return a field's name as a parameter's: ``encoder_name`` for ``encoder.name``."""
     return name.replace(".", "_")
 
 
 def _parameter(
     name: str, field: FieldInfo, required: bool = False, default: str = "", *, checked: bool = True
 ) -> inspect.Parameter:
-    """The option that a field declares.
+    """Return the option that a field declares, as a parameter.
 
     Args:
-        name: the field's, or the setting's.
+        name: the name of the field or setting.
         field: the field.
-        required: True where it must be given.
+        required: True if it must be given.
         default: shown instead of the field's own.
-        checked: False where the range is only shown, as one sentence about all settings refuses what is beyond it.
+        checked: False if the range is only shown, because one sentence about all settings refuses values beyond it.
     """
     option = _option(field)
     low, high = bounds(field)
@@ -204,7 +205,7 @@ def _parameter(
 
 
 def _kind(field: FieldInfo) -> Any:
-    """The type of an option's value: a word where it is read later, or stands for a list."""
+    """Return the type of an option's value: a word if it is read later, or stands for a list."""
     kind, option = plain_type(field), _option(field)
     if option.text or option.listed:
         return str

@@ -1,4 +1,4 @@
-"""The command that draws what an encoder will see: ``preview``."""
+"""The command that draws the input of an encoder: ``preview``."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def search(
 def _search(
     directory: Path, planned: SweepPlan, budget: Budget, defaults: Defaults, how: options.Running, storage: str | None
 ) -> int:
-    """Search as ``planned``, here or on the cluster, and report; or say what would be done."""
+    """Search as ``planned``, here or on the cluster, and report; with a dry run only print the plan."""
     from ablate.data import cache_dir
     from ablate.launch.pool import default_devices
     from ablate.launch.start import training_here, training_there

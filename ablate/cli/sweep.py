@@ -90,7 +90,7 @@ def schema() -> None:
 
 
 def run_sweep(wish: Experiment, directory: Path, how: options.Running) -> int:
-    """Run what ``wish`` describes, here or on the cluster, and report; everything is checked before any work."""
+    """Run the sweep that ``wish`` describes, here or on the cluster, and report; check everything before any work."""
     from ablate.planning.images import described
     from ablate.planning.understand import plan_sweep
 
@@ -102,14 +102,19 @@ def run_sweep(wish: Experiment, directory: Path, how: options.Running) -> int:
 
 
 class Where(TypedDict):
-    """Where trials run, as :func:`~ablate.planning.understand.plan_sweep` takes it."""
+    """The place where trials run, as arguments of :func:`~ablate.planning.understand.plan_sweep`."""
 
     elsewhere: Device | None
     slurm: Callable[[TrialConfig], Slurm] | None
 
 
 def where_to_run(wish: Experiment, directory: Path, how: options.Running) -> Where:
-    """Where ``how`` lets the trials of ``wish`` run.
+    """Return where the trials of ``wish`` run, as ``how`` says.
+
+    Args:
+        wish: the description.
+        directory: the sweep's directory.
+        how: the options for running.
 
     Raises:
         UsageError: a directory that can hold no sweep, options that do not go together, no cluster.
@@ -135,7 +140,7 @@ def where_to_run(wish: Experiment, directory: Path, how: options.Running) -> Whe
 
 
 def images_for(how: options.Running) -> Callable[[Experiment], DataSet]:
-    """What prepares the images of a description, in the cache that ``how`` names."""
+    """Return a function that prepares the images of a description, in the cache that ``how`` names."""
     from ablate.data import cache_dir
     from ablate.planning.images import prepare_images
 
@@ -144,9 +149,17 @@ def images_for(how: options.Running) -> Callable[[Experiment], DataSet]:
 
 
 def launch(directory: Path, planned: SweepPlan, images: str, how: options.Running, *, cost_first: bool = False) -> int:
-    """Run what ``planned`` lacks, here or on the cluster that it asks for, and report; returns the exit code.
+    """Run the trials that ``planned`` lacks, here or on the cluster that it asks for, and report.
 
-    ``images`` says what they are.
+    Args:
+        directory: the sweep's directory.
+        planned: the plan.
+        images: a description of the images.
+        how: the options for running.
+        cost_first: print the cost before the trials begin.
+
+    Returns:
+        the exit code.
     """
     from ablate.data import cache_dir
     from ablate.launch.start import run_here, submit

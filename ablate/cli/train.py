@@ -1,4 +1,4 @@
-"""The commands for single trials: ``train``, and ``evaluate`` for what was trained."""
+"""The commands for single trials: ``train``, and ``evaluate`` for trained encoders."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _train(
     *,
     keep_encoder: bool,
 ) -> int:
-    """Train and evaluate ``trial`` in this process, or in those that torchrun started; returns the exit code."""
+    """Train and evaluate ``trial`` in this process, or in those that torchrun started; return the exit code."""
     from ablate.launch.room import refuse_without_room, room_for
     from ablate.sweep.progress import log_path, logging_to
     from ablate.trial.context import Context, Interrupted, taking_part
@@ -120,7 +120,7 @@ def _train(
             if result.error and part.world.size > 1:
                 say(console, _failed(result, log), "red")
                 sys.stdout.flush()
-                os._exit(1)  # leaving in order would wait for processes that may be gone
+                os._exit(1)  # an orderly exit would wait for processes that may be gone
     except Interrupted:
         say(console, f"stopped; a checkpoint of what is trained is in {out}: the same command resumes")
         return 130

@@ -1,4 +1,4 @@
-"""The commands that read what is there: ``status``, ``logs``, ``report``, ``recommend``, ... They import no torch."""
+"""The commands that read what exists: ``status``, ``logs``, ``report``, ``recommend``, ... They import no torch."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def report(
             if not state.is_over:
                 write_report(first, others, paper=paper, refresh=pause, metric=metric)
                 say_text(console, headline(state))
-    finally:  # also after Ctrl-C: a page that nobody writes any more must not say that it refreshes
+    finally:  # also after Ctrl-C: a page that is no longer written must not say that it refreshes
         written = write_report(first, others, paper=paper, metric=metric)
     written.show(console)
 
@@ -156,7 +156,7 @@ def recommend(
     trouble, replaced = None, ""
     try:
         replaced = publish(found)
-    except DiskTrouble as error:  # somebody else's directory can be read all the same
+    except DiskTrouble as error:  # a directory that belongs to somebody else can still be read
         trouble = error
     if as_json:
         typer.echo(json.dumps(advice.as_json(found), indent=1))
