@@ -67,12 +67,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: ``import ablate`` alone imports no torch."""
+    """Import a public name on first use: ``import ablate`` alone imports no torch."""
     if name not in _HOME:
         raise AttributeError(f"module 'ablate' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    """The public names, for tab completion."""
+    """Return the public names, for tab completion."""
     return __all__

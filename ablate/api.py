@@ -1,4 +1,4 @@
-"""Sweeps from Python: what ``ablate grid`` does, as a function."""
+"""Sweeps from Python: ``ablate grid`` as a function."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def grid(
 ) -> pd.DataFrame:
     """Train every single op and every ordered pair on this machine, write the report, and return the results.
 
-    The same call again trains only what is missing, as ``ablate grid`` does; the directory is the same too, so a sweep
+    The same call again trains only what is missing, as ``ablate grid`` does. The directory is the same too, so a sweep
     that was begun here can be continued on the command line.
 
     Args:
@@ -36,8 +36,8 @@ def grid(
         cache: where decoded images are kept; default: ``$ABLATE_CACHE`` or the user's cache directory.
         retry_failed: run failed trials again.
         settings: any field of an experiment file (``data``, ``branches``, ``seeds``, ``preset``, ``references``, ...)
-            and any setting of its table ``set`` (``epochs``, ``batch_size``, ``image_size``, ...); those with a dot in
-            their name as ``set={"encoder.width": 8}``.
+            and any setting of its table ``set`` (``epochs``, ``batch_size``, ``image_size``, ...). Settings with a dot
+            in their name are given as ``set={"encoder.width": 8}``.
 
     Returns:
         The table of :func:`ablate.load_results` with one row per trial and accuracies as fractions.

@@ -1,7 +1,7 @@
-"""``torch.compile`` for the stages of a training step, once per process whatever cells it trains.
+"""``torch.compile`` for the stages of a training step, once per process for all the cells that it trains.
 
-A stage is a function of a module: op, encoder and drawn parameters are its arguments. A cell with ops and an encoder
-like those of an earlier one finds the code of that one, whatever its seed, its weights and the order of its ops.
+A stage is a function of a module: op, encoder and drawn parameters are its arguments. A cell whose ops and encoder are
+like those of an earlier one reuses that one's code, whatever its seed, its weights and the order of its ops.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SPECIALISATIONS = 64  # of one function: every op, with and without p, at the si
 
 @functools.cache
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` for the shapes and op parameters that it meets; results differ from its own in the last bits."""
+    """Compile ``function`` for the shapes and op parameters that it meets; the last bits of results change."""
     import torch
     import torch._dynamo
 
@@ -29,7 +29,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def has_compiler() -> bool:
-    """Whether this machine has a C++ compiler, which torch.compile calls."""
+    """Return True if this machine has a C++ compiler, which torch.compile calls."""
     return any(map(shutil.which, _compilers()))
 
 

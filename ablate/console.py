@@ -1,4 +1,4 @@
-"""What the commands print through: sentences that a terminal gets in whole words, and a pipe in one line each."""
+"""Printing for the commands: sentences that are wrapped on a terminal, and stay in one line each in a pipe."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from rich.console import Console
 from rich.text import Text
 
 MOST = 20
-"""Sentences of one kind that are printed; a sweep may have thousands of them."""
+"""How many sentences of one kind are printed; a sweep may have thousands of them."""
 GLUE = "\N{NO-BREAK SPACE}"
-CONTINUED = " \\"  # how a shell is told that a command goes on in the next line
+CONTINUED = " \\"  # tells a shell that a command continues in the next line
 COMMAND = re.compile(r"(`[^`]+`\S*)")
 TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=±) (?=\d)| (?=± )|(?<=\bn) (?== \d)|(?<=\bn =) (?=\d)|(?<=\d) (?=points)")
-QUOTED = re.compile(r"'[^']*'")  # where a backslash would be one
+QUOTED = re.compile(r"'[^']*'")  # a backslash in here would be taken literally
 
 
 def is_main() -> bool:
-    """True for the process that speaks: all but those to which torchrun gave another rank than 0.
+    """Return True for the process that prints: every process except those with another rank than 0 under torchrun.
 
-    A container or a job script may set ``RANK`` alone: torchrun sets them all.
+    ``RANK`` alone does not count, since a container or a job script may set it; torchrun sets all its variables.
     """
     of_several = os.environ.get("WORLD_SIZE", "1") != "1" and "LOCAL_RANK" in os.environ
     return not of_several or os.environ.get("RANK", "0") == "0"
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """Standard output (or error), without rich's colouring of numbers and paths; mute unless :func:`is_main`."""
+    """Return standard output (or error), without rich's colours for numbers and paths; mute unless :func:`is_main`."""
     return Console(stderr=stderr, highlight=False, quiet=not is_main())
 
 
@@ -50,12 +50,12 @@ def command(*words: object) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 seed``, ``3 seeds``."""
+    """Return a number with its noun: ``1 seed``, ``3 seeds``."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def say(console: Console, sentence: str, style: str = "") -> None:
-    """Print ``sentence``: wrapped between words on a terminal; elsewhere in one line, to be searched and copied."""
+    """Print ``sentence``: wrapped between words on a terminal; elsewhere in one line, easy to search and copy."""
     say_text(console, Text(sentence, style=style))
 
 
@@ -78,27 +78,27 @@ def say_each(console: Console, sentences: Sequence[str], style: str = "") -> Non
 
 
 def first_lines(sentences: Sequence[str], style: str = "") -> list[Text]:
-    """The first twenty of ``sentences``, and how many more there are."""
+    """Return the first twenty of ``sentences``, and how many more there are."""
     lines = [*sentences[:MOST], f"... and {len(sentences) - MOST} more"] if len(sentences) > MOST else sentences
     return [Text(line, style=style) for line in lines]
 
 
 def wrapped(text: str, width: int) -> str:
-    """``text`` in lines of at most ``width`` columns, broken between words.
+    """Break ``text`` between words, into lines of at most ``width`` columns.
 
-    A word that is longer, such as a path, stays whole in a line of its own. A command in backticks is kept in one line;
-    one that is longer than a line is broken as a shell allows, so that it can still be copied.
+    A longer word, such as a path, stays whole in a line of its own. A command in backticks is kept in one line; a
+    command longer than a line is broken as a shell allows, so that it can still be copied.
     """
     return "\n".join("\n".join(_lines(line, width)) for line in text.split("\n"))
 
 
 def tight(text: str) -> str:
-    """``text`` with spaces that no line breaks at where a number would lose its unit or name: ``n = 5``, ``95 %``."""
+    """Return ``text`` with no-break spaces between numbers and their units or names: ``n = 5``, ``95 %``."""
     return TOGETHER.sub(GLUE, text)
 
 
 def filled(text: str, columns: int) -> list[str]:
-    """A figure's ``text`` in lines of at most ``columns`` characters; numbers keep their units."""
+    """Break a figure's ``text`` into lines of at most ``columns`` characters; numbers keep their units."""
     return [line.replace(GLUE, " ") for line in textwrap.wrap(tight(text), columns)]
 
 
@@ -124,7 +124,7 @@ def _glued(words: str) -> str:
 
 
 def _broken(text: str, indent: str, width: int, end: str = "") -> list[str]:
-    """Lines of whole words, all but the last with ``end`` behind them."""
+    """Return lines of whole words; all but the last end with ``end``."""
     found = textwrap.wrap(
         tight(text.strip()),
         max(1, width - len(end)),
@@ -137,7 +137,7 @@ def _broken(text: str, indent: str, width: int, end: str = "") -> list[str]:
 
 
 def clock(seconds: float) -> str:
-    """``42 s``, ``3 min 05 s``, ``2 h 10 min``, ``2 days 03 h``."""
+    """Return a duration in words: ``42 s``, ``3 min 05 s``, ``2 h 10 min``, ``2 days 03 h``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

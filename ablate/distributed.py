@@ -1,8 +1,8 @@
-"""Several processes that train one model: who they are, and the few things that they say to each other.
+"""Several processes that train one model: their ranks, and the few messages that they exchange.
 
 Everything goes through one ``torch.distributed`` process group: gloo for tensors on the CPU, NCCL for those on a GPU.
-The convention everywhere: a loss is the *sum* over the ranks of what each computes, so gradients are summed too, never
-averaged.
+The convention everywhere: a loss is the *sum* over the ranks of the part that each computes, so gradients are summed
+too, never averaged.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ class LostRank(RuntimeError):
 
 @dataclass(frozen=True)
 class World:
-    """This process among those that train together; the default is a process alone."""
+    """The group of processes that train together, with this one's rank; the default is a process alone."""
 
     rank: int = 0
     size: int = 1
     store: Any = None
 
     def share(self, n: int, start: int = 0) -> slice:
-        """This rank's part of ``n`` images that begin at ``start``; ``n`` is a multiple of ``size``."""
+        """Return this rank's part of ``n`` images that begin at ``start``; ``n`` is a multiple of ``size``."""
         each = n // self.size
         return slice(start + self.rank * each, start + (self.rank + 1) * each)
 
     def any(self, flag: bool) -> bool:
-        """True on every rank when it is True on one; also where a dead rank is noticed.
+        """Return True on every rank if ``flag`` is True on one; a dead rank is noticed here.
 
         Raises:
             LostRank: one of the others does not answer.
@@ -70,7 +70,7 @@ class World:
             torch._foreach_copy_(part, [piece.view_as(t) for piece, t in zip(pieces, part, strict=True)])
 
     def broadcast(self, value: Any) -> Any:
-        """Rank 0's ``value``, on every rank."""
+        """Return rank 0's ``value``, on every rank."""
         if self.size == 1:
             return value
         box = [value]
@@ -78,9 +78,10 @@ class World:
         return box[0]
 
     def tell(self, message: str) -> None:
-        """Rank 0: give ``message`` to the others (see :meth:`hear`) and wait, briefly, until they have it.
+        """Send ``message`` from rank 0 to the others (see :meth:`hear`) and wait, briefly, until they have it.
 
-        Rank 0 may hold the store, which ends with it. Where it is gone already, so is whoever would have listened.
+        Rank 0 may hold the store, which ends with it. If the store is gone already, so are the processes that would
+        listen.
         """
         if self.store is None:
             return
@@ -94,7 +95,7 @@ class World:
                 self.store.add("heard", -heard)
 
     def hear(self) -> str:
-        """The others: wait, however long it takes, for what rank 0 tells."""
+        """Wait for the message of rank 0, however long it takes; the other ranks call this."""
         assert self.store is not None
         try:
             while not self.store.check(["message"]):
@@ -110,14 +111,14 @@ ALONE = World()
 
 
 def lost(error: Exception) -> LostRank:
-    """The error of a collective as one about the process that is missing."""
+    """Return the error of a collective as one about the missing process."""
     if isinstance(error, LostRank):
         return error
     return LostRank("another process of this trial died or did not answer in time; its last checkpoint is kept")
 
 
 def is_communication_error(error: BaseException) -> bool:
-    """True when ``error``, or one that it came from, is a collective's that found another rank gone."""
+    """Return True if ``error``, or one that it came from, is a collective's error about a lost rank."""
     if isinstance(error, LostRank | dist.DistError):
         return True
     text = str(error).lower()
@@ -125,7 +126,7 @@ def is_communication_error(error: BaseException) -> bool:
 
 
 def asked_for() -> int:
-    """The number of processes that a launcher such as torchrun started: ``$WORLD_SIZE``, 1 without one.
+    """Return the number of processes that a launcher such as torchrun started: ``$WORLD_SIZE``, 1 without one.
 
     Raises:
         UsageError: it is set, but the other variables that torchrun sets are not.
@@ -140,14 +141,14 @@ def asked_for() -> int:
 
 
 def join(device: torch.device, timeout: float = TIMEOUT) -> World:
-    """Meet the other processes, as torchrun's environment describes them; a world of one without it.
+    """Meet the other processes, as torchrun's environment describes them; without it, return a world of one.
 
     Args:
-        device: of this rank; decides whether NCCL is needed.
+        device: the device of this rank; decides whether NCCL is needed.
         timeout: seconds after which a silent rank counts as lost.
 
     Raises:
-        UsageError: they do not come, or the address cannot be used.
+        UsageError: the others do not arrive, or the address cannot be used.
     """
     if asked_for() == 1:
         return ALONE
@@ -170,14 +171,14 @@ def join(device: torch.device, timeout: float = TIMEOUT) -> World:
 
 
 def current() -> World:
-    """The world of the default process group, or a process alone."""
+    """Return the world of the default process group, or a process alone."""
     if dist.is_available() and dist.is_initialized():
         return World(dist.get_rank(), dist.get_world_size())
     return ALONE
 
 
 def leave() -> None:
-    """End this process's part; nothing happens for a process alone."""
+    """End this process's part; do nothing for a process alone."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 
@@ -198,7 +199,7 @@ class _Gather(torch.autograd.Function):
 
 
 def gather(x: Tensor, world: World) -> Tensor:
-    """``[n, ...]`` of every rank, ``[size, n, ...]``; its gradient is the sum of what all ranks' losses ask for."""
+    """Return ``[n, ...]`` of every rank as ``[size, n, ...]``; its gradient is summed over the losses of all ranks."""
     if world.size == 1:
         return x[None]
     gathered: Tensor = _Gather.apply(x, world)
@@ -220,7 +221,7 @@ class _Sum(torch.autograd.Function):
 
 
 def summed(x: Tensor, world: World) -> Tensor:
-    """The sum of every rank's ``x``, differentiable: its gradient is the sum of what all ranks' losses ask for."""
+    """Return the sum of every rank's ``x``, differentiable: its gradient is summed over the losses of all ranks."""
     if world.size == 1:
         return x
     total: Tensor = _Sum.apply(x)

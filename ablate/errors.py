@@ -1,4 +1,4 @@
-"""The one exception that is the user's to mend, and the sentences that help them mend it."""
+"""The one exception for mistakes that users can correct, and the sentences that help them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class UsageError(ValueError):
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """``"; did you mean 'crop'?"`` for the closest allowed word, or ``""`` when nothing is close."""
+    """Return ``"; did you mean 'crop'?"`` for the closest allowed word, or ``""`` if none is close."""
     match = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""
 
 
 def unknown(kind: str, word: str, allowed: Iterable[str]) -> UsageError:
-    """The error for a word outside a closed set, with that set and the nearest match."""
+    """Return the error for a word outside a closed set, with that set and the nearest match."""
     names = list(allowed)
     choices = f"; allowed: {', '.join(names)}" if names else ""
     return UsageError(f"unknown {kind} {word!r}{choices}{nearest(word, names)}")
@@ -39,24 +39,24 @@ def sentence(
     allowed: Collection[str] = (),
     places: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the first problem of ``error`` as one sentence: where, what is allowed, what was given, the nearest match.
+    """Return the first problem of ``error`` as one sentence: place, allowed values, given value, nearest match.
 
     Args:
-        error: from pydantic, which words it for programmers and names fields, not flags.
-        kind: what the names are to the user: ``setting``, ``key``.
+        error: pydantic's error, which is worded for programmers and names fields, not flags.
+        kind: the user's word for the names: ``setting``, ``key``.
         allowed: the names to choose from where one is unknown.
-        places: where the user wrote the value of a field, by the field's name: ``{"memory": "--mem"}``; a field that is
-            not in it goes by its own name.
+        places: the place where the user wrote a field's value, by the field's name: ``{"memory": "--mem"}``; a field
+            that is not in it goes by its own name.
 
     Returns:
-        ``epochs must be greater than or equal to 1, not 0``. It has no full stop. A problem of the whole, of which no
-        field is to blame, begins with what is wrong.
+        ``epochs must be greater than or equal to 1, not 0``, without a full stop. If no single field is at fault, the
+        sentence begins with the problem.
     """
     problems = [p for p in error.errors(include_url=False) if p["loc"][:1] == error.errors()[0]["loc"][:1]]
-    # of a union's members, each of which refuses the value, one that we worded says most
+    # every member of a union refuses the value; a refusal in our own words says most
     problem = next((p for p in problems if p["type"] == "value_error"), problems[0])
     first, *rest = [str(part) for part in problem["loc"]] or [""]
-    # which member refused ("list[int]", "constrained-str") is in the place, too, and is not what a user wrote
+    # the place also holds the member that refused ("list[int]", "constrained-str"), which users did not write
     inner = [part for part in rest if not UNION_MEMBER.match(part)]
     if problem["type"] == "extra_forbidden":
         return str(unknown(kind, ".".join([first, *inner]), allowed))
@@ -73,11 +73,11 @@ def sentence(
 
 
 UNION_MEMBER = re.compile(r"(constrained-)?(str|int|float|bool|list|dict|tuple|none)(\[.*)?$|\w+(-\w+)*\[")
-SHOWN = (str, int, float, bool, list, tuple, type(None))  # what is repeated to the user; a whole table is too long
+SHOWN = (str, int, float, bool, list, tuple, type(None))  # values that messages repeat; a whole table is too long
 
 
 def expanded(path: str) -> Path:
-    """``path`` with ``~`` replaced; UsageError for a user that is not known, or a name that is not UTF-8."""
+    """Return ``path`` with ``~`` replaced; raise UsageError for an unknown user, or a name that is not UTF-8."""
     try:
         path.encode()
         return Path(path).expanduser()
@@ -88,10 +88,10 @@ def expanded(path: str) -> Path:
 
 
 def printable(text: str) -> str:
-    """``text`` with the bytes of file names that are not UTF-8 replaced, so that it can be printed and stored."""
+    """Return ``text`` with the bytes of non-UTF-8 file names replaced, so that it can be printed and stored."""
     return text.encode("utf-8", "replace").decode()
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its type where it has none."""
+    """Return the first line of an error's message, or its type if it has no message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Write files so that nobody ever reads half of one, and look at what directories hold."""
+"""Write files so that nobody ever reads half of one, and list directories."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ablate.errors import UsageError, expanded
 
 
 class DiskTrouble(OSError):
-    """The disk refused a write; what was written before is intact."""
+    """The disk refused a write; the files written before are intact."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write ``content`` to a unique temporary name beside ``path`` and rename: a reader sees all of it or none.
 
     Raises:
-        DiskTrouble: no room, no permission, a file where a directory is meant.
+        DiskTrouble: no room, no permission, a file in place of a directory.
     """
     try:
         _write_and_rename(path, content)
@@ -59,9 +59,9 @@ def set_aside(path: Path, why: str = "damaged") -> Path:
 
 
 def names_in(directory: Path) -> set[str]:
-    """The names in ``directory``, none where there is no such directory.
+    """Return the names in ``directory``; an empty set if there is no such directory.
 
-    Asking for thousands of names one by one is slow on a network file system, and most of them may not be there.
+    Asking for thousands of names one by one is slow on a network file system, and most of them may not exist.
     """
     try:
         return {path.name for path in directory.iterdir()}
@@ -70,7 +70,7 @@ def names_in(directory: Path) -> set[str]:
 
 
 def check_writable(directory: Path) -> None:
-    """Raise UsageError unless files can be made in ``directory``, or where it would be made; leaves nothing behind."""
+    """Raise UsageError unless files can be made in ``directory``, or where it would be made; leave nothing behind."""
     expanded(str(directory))  # refuses names that sweep.toml cannot hold
     try:
         existing = directory
@@ -87,7 +87,7 @@ def check_writable(directory: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise UsageError unless a file can be written to ``path``: in a directory that is there and writable."""
+    """Raise UsageError unless a file can be written to ``path``, in a directory that exists and is writable."""
     if path.is_dir():
         raise UsageError(f"--out {path} is a directory; name a file")
     if not path.absolute().parent.is_dir():
@@ -96,7 +96,7 @@ def check_file(path: Path) -> None:
 
 
 def tail(log: Path, lines: int = 20) -> str:
-    """The last lines of a log; empty where it cannot be read."""
+    """Return the last lines of a log; empty if it cannot be read."""
     with contextlib.suppress(OSError):
         return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
     return ""

@@ -26,14 +26,20 @@ SIZES = ((32, 32), (96, 96), (224, 224), (32, 48))
 
 
 def generator(seed: int = 0) -> torch.Generator:
-    """A CPU generator with this seed."""
+    """Return a CPU generator with this seed."""
     return torch.Generator().manual_seed(seed)
 
 
 def pictures(n: int, channels: int, size: tuple[int, int], seed: int = 1) -> Tensor:
-    """Smooth noise that uses the whole range, float32 ``[n, channels, *size]`` in [0, 1].
+    """Return smooth noise that uses the whole range, float32 ``[n, channels, *size]`` in [0, 1].
 
     Neighbouring pixels are alike, as they are in images.
+
+    Args:
+        n: the number of pictures.
+        channels: the number of channels.
+        size: height and width in pixels.
+        seed: the seed of the noise.
     """
     coarse = torch.rand(n, channels, 7, 7, generator=generator(seed))
     fine = torch.rand(n, channels, *size, generator=generator(seed + 1))
@@ -42,17 +48,17 @@ def pictures(n: int, channels: int, size: tuple[int, int], seed: int = 1) -> Ten
 
 
 class OpContract:
-    """What every op keeps; :attr:`op` is the name under which it is registered."""
+    """The contract that every op keeps, as tests; :attr:`op` is the name under which the op is registered."""
 
     op: str
 
     @pytest.fixture
     def name(self) -> str:
-        """The op's name; override it with a parametrised fixture to test several ops."""
+        """Return the op's name; override it with a parametrised fixture to test several ops."""
         return self.op
 
     def make(self, name: str, **parameters: Any) -> Op:
-        """The op with these parameters, acting on every image unless ``p`` says otherwise."""
+        """Return the op with these parameters, acting on every image unless ``p`` says otherwise."""
         return get(name)(**{"p": 1.0, **parameters})
 
     @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -96,7 +102,7 @@ class OpContract:
         assert moved[0] < moved[1] < moved[2]
 
     def test_apply_rate_is_p(self, name: str) -> None:
-        """At p = 0.5 within four standard deviations of the binomial; unmasked images pass bit for bit."""
+        """Expect the rate p = 0.5 within four standard deviations of the binomial; unmasked images pass bit for bit."""
         n, op = 4000, self.make(name, p=0.5)
         rate = op.sample(n, (16, 16), generator())["mask"].float().mean().item()
         assert abs(rate - 0.5) < 4 * math.sqrt(0.25 / n)
@@ -106,7 +112,7 @@ class OpContract:
         assert not same.all()
 
     def test_images_of_one_batch_differ(self, name: str) -> None:
-        """One picture many times: at p = 0.5 not all results agree, nor at p = 1 if anything but the mask is drawn."""
+        """Expect copies of one picture to differ at p = 0.5, and at p = 1 if more than the mask is drawn."""
         images = pictures(1, 3, (32, 32)).expand(16, -1, -1, -1).contiguous()
         op = self.make(name, p=0.5)
         assert (op.apply(images, op.sample(16, (32, 32), generator())) != images[0]).any()
@@ -125,7 +131,7 @@ class OpContract:
         assert not torch.equal(a, other)
 
     def test_an_image_does_not_depend_on_its_batch(self, name: str) -> None:
-        """Parameters are per image: rows of the batch alone give what they gave together."""
+        """Expect images of a batch to give alone what they gave together, since parameters are per image."""
         op, images = self.make(name, p=0.5), pictures(6, 3, (32, 32))
         params = op.sample(6, (32, 32), generator())
         together = op.apply(images, params)
@@ -172,5 +178,5 @@ class OpContract:
 
 
 def has_strength(name: str) -> bool:
-    """Whether the op has a parameter ``strength``."""
+    """Return True if the op has a parameter ``strength``."""
     return "strength" in get(name).__dataclass_fields__

@@ -1,8 +1,8 @@
 """A composition as code that runs without ablate: a file for kornia, a file for torchvision; needs no torch.
 
-Only text is put together here, of the calls that :mod:`ablate.pipelines.steps` writes and of the classes in
-:mod:`ablate.pipelines.snippets` that they name. ``tests/report/test_pipelines.py`` runs the files and holds what they
-do against :class:`ablate.TransformPair`.
+This module only puts text together: the calls that :mod:`ablate.pipelines.steps` writes, and the classes in
+:mod:`ablate.pipelines.snippets` that they name. ``tests/report/test_pipelines.py`` runs the files and compares their
+output with that of :class:`ablate.TransformPair`.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Snippet:
 def kornia_code(
     specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None, levels: Levels = None
 ) -> str:
-    """A file whose ``views`` makes two views of a float batch ``[N, 3, H, W]`` in [0, 1], with kornia.
+    """Return a file whose ``views`` makes two views of a float batch ``[N, 3, H, W]`` in [0, 1], with kornia.
 
-    Its ``load`` reads a file as the images were read that were judged.
+    Its ``load`` reads a file as the images of the sweep were read.
 
     Args:
         specs: the composition, first op first, resolved.
@@ -60,8 +60,8 @@ def kornia_code(
         levels: the values of 16-bit grey that became 0 and 255; None for images of 8 bits.
 
     Raises:
-        NotExportable: a user's own op, one whose version is not the one that the code is for, or a variant of the
-            official code's.
+        NotExportable: a user's own op, an op whose version differs from the one that the code is for, or a variant from
+            the official code.
     """
     return _file("kornia", specs, image_size, branches, base, levels)
 
@@ -69,12 +69,17 @@ def kornia_code(
 def torchvision_code(
     specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None, levels: Levels = None
 ) -> str:
-    """A file whose ``views`` makes two views of one RGB image, with torchvision's transforms v2.
+    """Return a file whose ``views`` makes two views of one RGB image, with torchvision's transforms v2.
 
-    The arguments are those of :func:`kornia_code`.
+    Args:
+        specs: as in :func:`kornia_code`.
+        image_size: as in :func:`kornia_code`.
+        branches: as in :func:`kornia_code`.
+        base: as in :func:`kornia_code`.
+        levels: as in :func:`kornia_code`.
 
     Raises:
-        NotExportable: as there; and a kornia class.
+        NotExportable: as in :func:`kornia_code`, and for a kornia class.
     """
     return _file("torchvision", specs, image_size, branches, base, levels)
 
@@ -94,7 +99,7 @@ def _file(
 
 
 def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Branches) -> list[str]:
-    """What the file is, for what it was written, how it is used."""
+    """Return comments on the file: what it is, the images it was written for, and how to use it."""
     packages = ", ".join(f"{name} {version(name)}" for name in dict.fromkeys((library, "torch")))
     if branches == "one":
         applied = "Only the first of two views is augmented; the second is the base crop that both share."
@@ -129,7 +134,7 @@ def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Bran
 
 
 def _body(library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, base: Base | None) -> str:
-    """The pipelines ``start`` and ``augment``, and ``views``."""
+    """Return the pipelines ``start`` and ``augment``, and ``views``."""
     groups = [(spec.name, steps(spec, size, library)) for spec in specs]
     argument = "images" if library == "kornia" else "image"
     if branches == "one":
@@ -150,7 +155,7 @@ def _body(library: Library, specs: Sequence[OpSpec], size: int, branches: Branch
 
 
 def _start(library: Library, comment: str, first: tuple[str, ...]) -> str:
-    """From the stored image to the size of the views.
+    """Return the step from the stored image to the size of the views.
 
     With kornia it is not part of the sequence, which draws every step's parameters for the size that it is given.
     """
@@ -161,12 +166,12 @@ def _start(library: Library, comment: str, first: tuple[str, ...]) -> str:
 
 
 def _crops_stored(specs: Sequence[OpSpec], branches: Branches) -> bool:
-    """True when the first op is a crop that takes the stored image itself (TransformPair)."""
+    """Return True if the first op is a crop that takes the stored image itself (TransformPair)."""
     return branches == "two" and bool(specs) and specs[0].name == "crop" and specs[0].params["p"] == 1
 
 
 def _sequence(library: Library, name: str, groups: Iterable[Group]) -> str:
-    """The assignment of a pipeline, one step a line."""
+    """Return the assignment of a pipeline, one step per line."""
     start, end = ("K.AugmentationSequential(", ")") if library == "kornia" else ("v2.Compose(\n    [", "    ]\n)")
     indent = "    " if library == "kornia" else "        "
     lines = []
@@ -177,7 +182,7 @@ def _sequence(library: Library, name: str, groups: Iterable[Group]) -> str:
 
 
 def _wrapped(argument: str, indent: str) -> str:
-    """An argument and its comma; those of a call or a list go to lines of their own where one line is too short."""
+    """Return an argument and its comma; if one line is too short, the parts of a call or a list get their own lines."""
     line = f"{indent}{argument},"
     if len(line) <= WIDTH:
         return line
@@ -197,7 +202,7 @@ def _wrapped(argument: str, indent: str) -> str:
 
 
 def _needed(body: str) -> list[Snippet]:
-    """The snippets that ``body`` names and those that they build on, these before those."""
+    """Return the snippets that ``body`` names and those that they build on, dependencies first."""
     ordered: list[Snippet] = []
 
     def add(names: frozenset[str]) -> None:
@@ -230,7 +235,7 @@ def _names(code: str) -> frozenset[str]:
 
 
 def _import_lines(statements: Iterable[ast.stmt]) -> str:
-    """The imports, each once, the standard library's first."""
+    """Return the imports, each once, with the standard library's first."""
     plain, members = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
     for statement in statements:
         if isinstance(statement, ast.ImportFrom):

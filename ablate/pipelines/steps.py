@@ -1,7 +1,7 @@
-"""What each op is called in kornia and in torchvision, its parameters resolved to numbers; needs no torch.
+"""Each op as calls of kornia and of torchvision, with its parameters resolved to numbers; needs no torch.
 
 A step is a constructor call as text. Calls that begin with ``K.`` or ``v2.`` are the library's own; the others are
-classes of :mod:`ablate.pipelines.snippets`, for what the library lacks or does otherwise.
+classes of :mod:`ablate.pipelines.snippets`, where the library lacks an op or has a different one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ablate.errors import UsageError
 Library = Literal["kornia", "torchvision"]
 Values = Mapping[str, Any]
 KORNIA = "kornia."
-TENSORS = {"RandomFisheye": ("center_x", "center_y", "gamma")}  # arguments that kornia takes as tensors only
+TENSORS = {"RandomFisheye": ("center_x", "center_y", "gamma")}  # arguments that kornia accepts only as tensors
 
 
 class NotExportable(UsageError):
@@ -37,12 +37,17 @@ _WRITERS: dict[str, tuple[int, Writer]] = {}
 
 
 def exportable() -> dict[str, int]:
-    """The ops that can be written as code, and the version of each that the code is for."""
+    """Return the ops that can be written as code, and the version of each that the code is for."""
     return {name: version for name, (version, _) in _WRITERS.items()}
 
 
 def steps(spec: OpSpec, size: int, library: Library) -> tuple[str, ...]:
-    """The op as calls, for images of ``size`` pixels a side; none if it is switched off.
+    """Return the op as calls, for images of ``size`` pixels a side; none if it is switched off.
+
+    Args:
+        spec: the op.
+        size: side of the images in pixels.
+        library: the library whose calls are written.
 
     Raises:
         NotExportable: a user's own op, one of another version, a parameter's value that pipelines do not have, a
@@ -75,7 +80,7 @@ def steps(spec: OpSpec, size: int, library: Library) -> tuple[str, ...]:
 
 
 def literal(value: Any) -> str:
-    """``value`` as Python; lists are tuples, floats are without the last digits, where rounding errors live."""
+    """Return ``value`` as Python: lists become tuples, and floats lose the last digits, which hold rounding errors."""
     if isinstance(value, list | tuple):
         inside = ", ".join(literal(item) for item in value)
         return f"({inside},)" if len(value) == 1 else f"({inside})"
@@ -85,13 +90,13 @@ def literal(value: Any) -> str:
 
 
 def call(name: str, /, *positional: Any, **named: Any) -> str:
-    """The text of a call with literal arguments."""
+    """Return the text of a call with literal arguments."""
     arguments = [literal(value) for value in positional] + [f"{key}={literal(value)}" for key, value in named.items()]
     return f"{name}({', '.join(arguments)})"
 
 
 def writes(name: str, version: int = 1) -> Callable[[Writer], Writer]:
-    """Decorator: this function writes version ``version`` of the op ``name``."""
+    """Register a function as the writer of version ``version`` of the op ``name``; this is a decorator."""
 
     def decorate(writer: Writer) -> Writer:
         _WRITERS[name] = (version, writer)
@@ -101,19 +106,19 @@ def writes(name: str, version: int = 1) -> Callable[[Writer], Writer]:
 
 
 def _all_or_none(p: float, kornia: list[str], torchvision: list[str]) -> Steps:
-    """Steps that act with probability ``p``, together."""
+    """Return steps that act together, with probability ``p``."""
     if p == 1:
         return Steps(tuple(kornia), tuple(torchvision))
     return Steps((f"Sometimes({', '.join(kornia)}, p={literal(p)})",) if kornia else (), _apply(p, *torchvision))
 
 
 def _apply(p: float, *transforms: str) -> tuple[str, ...]:
-    """The transforms with probability ``p``, together."""
+    """Return the transforms, applied together with probability ``p``."""
     return transforms if p == 1 or not transforms else (f"v2.RandomApply([{', '.join(transforms)}], p={literal(p)})",)
 
 
 def _only(name: str, op: Values, **held: str) -> None:
-    """Raise NotExportable where a parameter has another value than the one that pipelines hold; records may lack it."""
+    """Raise NotExportable if a parameter has another value than pipelines have; records may lack the parameter."""
     for parameter, value in held.items():
         if op.get(parameter, value) != value:
             raise NotExportable(
@@ -123,7 +128,7 @@ def _only(name: str, op: Values, **held: str) -> None:
 
 
 def crop_steps(op: Values, size: int) -> Steps:
-    """The box alone, without flip, of an op ``crop`` or of a base crop.
+    """Return only the box, without flip, of an op ``crop`` or of a base crop.
 
     Raises:
         NotExportable: boxes or pixels as in the official code.
@@ -270,12 +275,12 @@ def _equalize(op: Values, size: int) -> Steps:
 
 
 def _same(step: str) -> Steps:
-    """A class of ours in both pipelines."""
+    """Return a class of ours as the step of both pipelines."""
     return Steps((step,), (step,))
 
 
 def _adapted(spec: OpSpec) -> tuple[str, ...]:
-    """A kornia class with the arguments that were given; its result is clipped, as the adapter does."""
+    """Return a kornia class with the arguments that were given; its result is clipped, as in the adapter."""
     name = spec.name.removeprefix(KORNIA)
     arguments = [
         f"{key}=torch.tensor({literal(value)})" if key in TENSORS.get(name, ()) else f"{key}={literal(value)}"
