@@ -1,4 +1,4 @@
-"""Which data augmentations, alone and composed, make contrastive learning work on your images."""
+"""Find out which data augmentations, alone and composed, make contrastive learning work on your images."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ablate.errors import UsageError
 
-SPECIALISATIONS = 64  # of one function: every op, with and without p, at the sizes of one sweep
+SPECIALISATIONS = 64  # limit per function: every op, with and without p, at the sizes of one sweep
 
 
 @functools.cache

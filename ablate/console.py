@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.text import Text
 
 MOST = 20
-"""How many sentences of one kind are printed; a sweep may have thousands of them."""
+"""The largest number of sentences of one kind that are printed; a sweep may have thousands of them."""
 GLUE = "\N{NO-BREAK SPACE}"
 CONTINUED = " \\"  # tells a shell that a command continues in the next line
 COMMAND = re.compile(r"(`[^`]+`\S*)")
 TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=±) (?=\d)| (?=± )|(?<=\bn) (?== \d)|(?<=\bn =) (?=\d)|(?<=\d) (?=points)")
-QUOTED = re.compile(r"'[^']*'")  # a backslash in here would be taken literally
+QUOTED = re.compile(r"'[^']*'")  # inside quotes a shell would take a line-ending backslash literally
 
 
 def is_main() -> bool:

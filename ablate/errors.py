@@ -53,7 +53,7 @@ def sentence(
         sentence begins with the problem.
     """
     problems = [p for p in error.errors(include_url=False) if p["loc"][:1] == error.errors()[0]["loc"][:1]]
-    # every member of a union refuses the value; a refusal in our own words says most
+    # every member of a union refuses the value; a refusal in our own words is the clearest
     problem = next((p for p in problems if p["type"] == "value_error"), problems[0])
     first, *rest = [str(part) for part in problem["loc"]] or [""]
     # the place also holds the member that refused ("list[int]", "constrained-str"), which users did not write

@@ -97,7 +97,7 @@ def run_sweep(wish: Experiment, directory: Path, how: options.Running) -> int:
     where = where_to_run(wish, directory, how)
     planned, images = plan_sweep(wish, directory, images_for(how), command_line(), **where)
     about = described(images, planned.shared.image_size, planned.every_op)
-    # triples are many: what they cost is said before they are begun
+    # there are many triples, so their cost is printed before they begin
     return launch(directory, planned, about, how, cost_first=wish.order == 3)
 
 

@@ -321,7 +321,7 @@ def _check_exclusions(file: Experiment, choices: Mapping[str, Mapping[str, Any]]
     for exclusion in file.exclude:
         for name, value in exclusion.items():
             if name == "composition":
-                continue  # compared with what the compositions resolve to, later
+                continue  # compared later with the resolved compositions
             if name not in choices:
                 raise UsageError(f"exclude: there is no axis {name!r}{nearest(name, [*choices, 'composition'])}")
             if shown(value) not in choices[name]:
@@ -403,7 +403,7 @@ def validated(content: Mapping[str, Any], place: str = "") -> Experiment:
         return Experiment.model_validate(content)
     except ValidationError as error:
         problem = error.errors()[0]
-        if problem["loc"][:1] == ("set",) and len(problem["loc"]) > 1:  # a union, of which pydantic would name a member
+        if problem["loc"][:1] == ("set",) and len(problem["loc"]) > 1:  # a union: pydantic would name one member
             scalar = "a number, a word, true or false, or a list of numbers"
             told = f"{problem['loc'][1]}: a setting is {scalar}, not {problem['input']!r}"
         else:

@@ -49,7 +49,7 @@ OneLine = Annotated[str, AfterValidator(_one_line)]
 
 
 class Slurm(Model):
-    """How trials become jobs, and what each job asks of the cluster; none of it is part of a trial's key.
+    """The split of trials into jobs, and the resources of each job; nothing here is part of a trial's key.
 
     ``time`` is in minutes. In a job without GPUs, ``workers`` trials run side by side. If ``trials_per_job`` is None,
     jobs are as few as the limits allow, but at least one for every trial that runs side by side. ``max_parallel``

@@ -74,7 +74,7 @@ class Search(Model):
 
 
 KNN_POINTS = 8
-"""How often a trial measures the validation kNN; the last time is at its end."""
+"""The number of times that a trial measures the validation kNN, the last of them at its end."""
 
 
 class Rung(Model):

@@ -265,7 +265,7 @@ class TrialConfig(Model):
 
     @cached_property
     def key(self) -> str:
-        """The first 16 hex digits of SHA-256 of the canonical JSON: trials with equal keys are equal.
+        """The first 16 hex digits of SHA-256 of the canonical JSON: configurations with equal keys are equal.
 
         The data set's fingerprint is part of it, its name (such as a folder's name) is not. It is computed once, since
         code that reads a sweep asks for it many times per trial.

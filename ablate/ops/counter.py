@@ -10,7 +10,7 @@ from torch import Tensor
 GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as int64: splitmix64's increment
 MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
 MIX_2 = -7723592293110705685  # 0x94D049BB133111EB
-BITS = 24  # the bits of a float32 mantissa
+BITS = 24  # bits of a float32 mantissa
 
 
 def normal(seed: Tensor, count: int, dtype: torch.dtype) -> Tensor:

@@ -78,7 +78,7 @@ def plan_sweep(
         short_side=wish.short_side,
         levels=data.levels,
         seeds=tuple(wish.seed_list),
-        references=tuple(name for name in wish.references if name != shared.objective),  # cells are their own
+        references=tuple(name for name in wish.references if name != shared.objective),  # the cells are that one
         reference_crop=spec(parse_op("crop", op_defaults(sized))),
         ops=() if search else as_they_act(ops, data, shared.image_size),
         unordered=wish.unordered,

@@ -153,7 +153,7 @@ class TrialAttempt:
             self.lease.begin(steps)
 
     def _refuse_without_progress(self, step: int, what: str) -> None:
-        """Let process 0 judge for all: a Slurm job whose attempts all begin at ``step`` makes no progress."""
+        """Raise NoProgress on all processes if process 0 sees that a Slurm job's attempts all begin at ``step``."""
         if self.world.broadcast(self.lease.is_fruitless(step) if self.world.rank == 0 else None):
             raise NoProgress(
                 f"no progress between two requeues: attempt {self.lease.number} would be the third to {what}; "
