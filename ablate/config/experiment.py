@@ -41,10 +41,11 @@ def _device(name: object) -> object:
 
 
 class Experiment(Model):
-    """What a sweep trains, and on what; everything but where it is run.
+    """A description of a sweep: what is trained and on which images, but not where it is run.
 
-    Trained is every op of ``ops``, every ordered pair of them (``order`` 3: and every triple) and every one of
-    ``compositions``, at every point of the axes, with every seed, and the ``references`` once per seed.
+    The sweep trains every op of ``ops``, every ordered pair of them, every triple if ``order`` is 3, and every
+    composition of ``compositions``. It does so at every point of the axes and with every seed. It trains the
+    ``references`` once per seed.
     """
 
     data: Annotated[
