@@ -15,7 +15,7 @@ import typer
 from ablate.console import make_console, say
 from ablate.errors import UsageError
 from ablate.files import DiskTrouble
-from ablate.launch.slurm.cluster import ClusterTrouble
+from ablate.launch.slurm.answers import ClusterTrouble
 from ablate.sweep.lease import Held, LostLease
 
 P = ParamSpec("P")

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from ablate.config.slurm import Slurm
 from ablate.launch import watch
-from ablate.launch.slurm.cluster import QueuedJob
+from ablate.launch.slurm.answers import QueuedJob
 from ablate.launch.slurm.past import past
 from ablate.launch.slurm.submission import Array, Submission
 from ablate.launch.status import sweep_status

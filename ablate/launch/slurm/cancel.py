@@ -11,6 +11,7 @@ from rich.console import Console
 from ablate.console import counted, say
 from ablate.errors import UsageError
 from ablate.launch.slurm import cluster
+from ablate.launch.slurm.answers import ClusterTrouble
 from ablate.launch.slurm.past import past, submissions
 from ablate.launch.slurm.submission import forget_cancelling, note_cancelling
 from ablate.sweep.again import completing
@@ -56,7 +57,7 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     note_cancelling(directory)  # first: a command that waits for the jobs must not submit others in between
     try:
         cluster.cancel({job.array for job in mine})
-    except cluster.ClusterTrouble:
+    except ClusterTrouble:
         forget_cancelling(directory)
         raise
     state = survey(directory, plan(experiment))

@@ -13,36 +13,27 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from ablate.errors import UsageError, unknown
+from ablate.launch.slurm.answers import (
+    OVER,
+    SILENT,
+    ClusterTrouble,
+    NoAnswer,
+    QueuedJob,
+    Refused,
+    SiteLimits,
+    job_id_in,
+    one_line,
+    partition_time,
+    queued_job,
+)
 
 TIMEOUT = 30.0  # seconds that one command may take
 PATIENCE = 180.0  # seconds during which a silent controller is asked again
 PAUSE = (1.0, 30.0)  # seconds between two tries: the first pause, and the longest
-
-SILENT = re.compile(
-    "|".join(
-        [
-            *(
-                "unable to contact slurm controller",
-                "unable to contact slurmctld",
-                "socket timed out",
-                "connect failure",
-            ),
-            *("connection refused", "connection timed out", "zero bytes", "transport endpoint is not connected"),
-            *("slurm_persist_conn", "persistent connection", "unable to connect to database", "connection reset"),
-            *("in standby mode", "resource temporarily unavailable", "communications shutdown"),
-        ]
-    ),
-    re.IGNORECASE,
-)
-"""The messages of Slurm's commands when the controller does not answer, as opposed to when it refuses."""
-
-OVER = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL", "REVOKED"}
-"""States that are final. NODE_FAIL and PREEMPTED are not: Slurm requeues the job by itself."""
 
 OF_A_JOB = ("SLURM_", "SLURMD_", "SRUN_", "PMI_", "PMIX_", "PMI2_")
 OF_THE_SITE = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT"}
@@ -52,18 +43,6 @@ FILTERS = ("SQUEUE_", "SACCT_", "SCANCEL_")
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
-
-
-class ClusterTrouble(RuntimeError):
-    """The scheduler did not do what it was asked; the message is one sentence."""
-
-
-class Refused(ClusterTrouble):
-    """The scheduler answered and refused; the message ends with its words."""
-
-
-class _NoAnswer(Exception):
-    """The controller did not answer; the command is worth another try."""
 
 
 def _to_nobody(sentence: str) -> None:
@@ -119,7 +98,7 @@ def _patiently(attempt: Callable[[], T], tell: Tell, patience: float | None) -> 
     while True:
         try:
             return attempt()
-        except _NoAnswer as trouble:
+        except NoAnswer as trouble:
             if time.monotonic() + pause > deadline:
                 raise ClusterTrouble(f"the Slurm controller does not answer ({trouble}); try again later") from None
             if not told:
@@ -144,34 +123,15 @@ def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> s
     except FileNotFoundError:
         raise _absent(program) from None
     except subprocess.TimeoutExpired:
-        raise _NoAnswer(f"{program} took more than {TIMEOUT:g} s") from None
+        raise NoAnswer(f"{program} took more than {TIMEOUT:g} s") from None
     except OSError as error:
         raise ClusterTrouble(f"{program} cannot be run: {error.strerror}") from None
     if done.returncode == 0:
         return done.stdout
-    words = _words(done.stderr or done.stdout, program)
+    said = one_line(done.stderr or done.stdout, program)
     if SILENT.search(done.stderr + done.stdout):
-        raise _NoAnswer(words)
-    raise Refused(f"{program} refuses: {words or f'exit code {done.returncode}'}")
-
-
-def _words(text: str, program: str) -> str:
-    """Join the output of a command into one line, without the command's name before each sentence."""
-    prefix = re.compile(rf"^{program}: (error: |fatal: )?")
-    return "; ".join(dict.fromkeys(prefix.sub("", line.strip()) for line in text.splitlines() if line.strip()))
-
-
-@dataclass(frozen=True)
-class QueuedJob:
-    """A job, or a task of an array, that waits or runs; ``id`` is ``17`` or ``17_3``, and ``array`` is ``17``."""
-
-    id: str
-    array: str
-    task: int
-    state: str
-    user: str
-    reason: str
-    name: str
+        raise NoAnswer(said)
+    raise Refused(f"{program} refuses: {said or f'exit code {done.returncode}'}")
 
 
 def queue(users: Collection[str], *, tell: Tell = _to_nobody, patience: float | None = None) -> list[QueuedJob]:
@@ -185,7 +145,7 @@ def queue(users: Collection[str], *, tell: Tell = _to_nobody, patience: float | 
     known = sorted(user for user in users if _is_known(user))
     command = ["squeue", "--noheader", "--array", "--states=all", f"--user={','.join(known)}"]
     lines = ask(*command, "--format=%F|%K|%T|%u|%r|%j", tell=tell, patience=patience).splitlines()
-    jobs = [_job(line) for line in lines if line.count("|") >= 5]
+    jobs = [queued_job(line) for line in lines if line.count("|") >= 5]
     return [job for job in jobs if job.state not in OVER]
 
 
@@ -195,12 +155,6 @@ def _is_known(user: str) -> bool:
         return user.isdigit() or bool(pwd.getpwnam(user))
     except KeyError:
         return False
-
-
-def _job(line: str) -> QueuedJob:
-    array, task, state, user, reason, name = line.strip().split("|", 5)
-    alone = not task.isdigit()
-    return QueuedJob(array if alone else f"{array}_{task}", array, 0 if alone else int(task), state, user, reason, name)
 
 
 def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float | None = None) -> str:
@@ -231,21 +185,6 @@ def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float 
     return _patiently(attempt, tell, patience)
 
 
-def job_id_in(answer: str) -> str:
-    """Read the job's id from what sbatch or squeue printed.
-
-    The id is ``12`` or ``12;cluster``, and may stand below lines that the site adds: wrappers of sbatch print banners,
-    and some drop ``--parsable``: ``Submitted batch job 12 on cluster big``.
-
-    Raises:
-        ClusterTrouble: there is no id.
-    """
-    found = re.findall(r"^(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?\s*$", answer, re.MULTILINE)
-    if not found:
-        raise ClusterTrouble(f"sbatch answered {answer.strip()!r}, not a job id")
-    return str(found[-1])
-
-
 def _environment(script: str) -> dict[str, str]:
     """Return this environment without the variables that would affect the new job.
 
@@ -264,19 +203,6 @@ def _environment(script: str) -> dict[str, str]:
         return name.startswith(OF_A_JOB) and name not in OF_THE_SITE
 
     return {name: value for name, value in os.environ.items() if not overrules(name) and not is_another_jobs(name)}
-
-
-@dataclass(frozen=True)
-class SiteLimits:
-    """The limits that the cluster reports; None for a limit that it does not report.
-
-    ``array_size``: tasks per array. ``jobs``: how many jobs a user may have submitted at a time. ``time``: the longest
-    time of a job in the partition, in minutes.
-    """
-
-    array_size: int | None = None
-    jobs: int | None = None
-    time: int | None = None
 
 
 def limits(
@@ -304,7 +230,7 @@ def limits(
     place = _partition(partition, tell, patience)
     jobs = _job_limit(place.get("PartitionName"), account, {qos or "", place.get("QoS", "")} - {"", "N/A"})
     array_size = max(1, int(size[1])) if size else None  # 0: no arrays, so every job is submitted on its own
-    return SiteLimits(array_size, jobs, _partition_time(place.get("MaxTime", "")))
+    return SiteLimits(array_size, jobs, partition_time(place.get("MaxTime", "")))
 
 
 def _partition(name: str | None, tell: Tell, patience: float | None) -> dict[str, str]:
@@ -321,15 +247,6 @@ def _partition(name: str | None, tell: Tell, patience: float | None) -> dict[str
         if known and one not in known:
             raise unknown("partition", one, known)
     return known.get(name, {})
-
-
-def _partition_time(text: str) -> int | None:
-    """Convert a time such as ``1-00:00:00`` to minutes, rounded down; return None for UNLIMITED."""
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", text)
-    if not match:
-        return None
-    days, hours, mins = (int(part or 0) for part in match.groups()[:3])
-    return (days * 24 + hours) * 60 + mins
 
 
 def _job_limit(partition: str | None, account: str | None, qos: set[str]) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ablate.console import counted
 from ablate.launch.slurm import cluster
-from ablate.launch.slurm.cluster import QueuedJob
+from ablate.launch.slurm.answers import ClusterTrouble, QueuedJob
 from ablate.launch.slurm.submission import JOBS, Array, Submission, read_submission
 
 
@@ -88,7 +88,7 @@ def look_up(directory: Path) -> tuple[Past | None, str]:
         return None, f"{counted(jobs, 'job')} were submitted; whether they are still queued, a machine with squeue says"
     try:
         return past(earlier, cluster.queue({submission.user for submission in earlier}, patience=0)), ""
-    except cluster.ClusterTrouble as trouble:
+    except ClusterTrouble as trouble:
         return None, f"this is what the disk says; {trouble}"
 
 

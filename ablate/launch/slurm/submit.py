@@ -25,6 +25,7 @@ from ablate.errors import UsageError
 from ablate.files import names_in, tail, write_atomically
 from ablate.launch.local import make_way
 from ablate.launch.slurm import cluster
+from ablate.launch.slurm.answers import Refused
 from ablate.launch.slurm.packing import Limits, Packing, pack
 from ablate.launch.slurm.past import Past, home, over, past, submissions
 from ablate.launch.slurm.resources import side_by_side
@@ -295,7 +296,7 @@ def _submit(directory: Path, submission: Submission, packing: Packing, tell: clu
         write_atomically(script, batch_script(directory, submission.token, array, submission.slurm, at_once))
         try:
             job_id = cluster.submit(script, array.name, tell=tell)
-        except cluster.Refused as refusal:
+        except Refused as refusal:
             _keep_submitted(directory, submission)
             if not n:
                 raise UsageError(f"{refusal}; nothing was submitted") from None

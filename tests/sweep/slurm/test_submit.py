@@ -11,7 +11,7 @@ import pytest
 
 from ablate.errors import UsageError
 from ablate.launch.slurm import cluster, submit
-from ablate.launch.slurm.cluster import ClusterTrouble
+from ablate.launch.slurm.answers import ClusterTrouble, job_id_in
 from ablate.sweep.lease import Attempt, claim
 from ablate.sweep.plan import load_plan
 from ablate.sweep.progress import running_directory
@@ -123,13 +123,13 @@ def test_a_job_that_is_submitted_from_a_job_has_nothing_of_that_one(sweep, fake_
     ],
 )
 def test_a_job_id_is_found_below_what_a_site_prints(answer):
-    assert cluster.job_id_in(answer) == "4001"
+    assert job_id_in(answer) == "4001"
 
 
 @pytest.mark.parametrize("answer", ["", "\n", "queue is full", "job 12 is held", "12 jobs"])
 def test_what_is_no_job_id_is_not_taken_for_one(answer):
-    with pytest.raises(cluster.ClusterTrouble, match="not a job id"):
-        cluster.job_id_in(answer)
+    with pytest.raises(ClusterTrouble, match="not a job id"):
+        job_id_in(answer)
 
 
 def test_ten_thousand_trials_take_a_handful_of_calls(sweep, fake_slurm, monkeypatch):

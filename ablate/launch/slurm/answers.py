@@ -1,0 +1,102 @@
+"""Read what the scheduler's commands print: their answers, their refusals, and their silence. Needs no torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+SILENT = re.compile(
+    "|".join(
+        [
+            *(
+                "unable to contact slurm controller",
+                "unable to contact slurmctld",
+                "socket timed out",
+                "connect failure",
+            ),
+            *("connection refused", "connection timed out", "zero bytes", "transport endpoint is not connected"),
+            *("slurm_persist_conn", "persistent connection", "unable to connect to database", "connection reset"),
+            *("in standby mode", "resource temporarily unavailable", "communications shutdown"),
+        ]
+    ),
+    re.IGNORECASE,
+)
+"""The messages of Slurm's commands when the controller does not answer, as opposed to when it refuses."""
+
+OVER = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL", "REVOKED"}
+"""States that are final. NODE_FAIL and PREEMPTED are not: Slurm requeues the job by itself."""
+
+
+class ClusterTrouble(RuntimeError):
+    """The scheduler did not do what it was asked; the message is one sentence."""
+
+
+class Refused(ClusterTrouble):
+    """The scheduler answered and refused; the message ends with its words."""
+
+
+class NoAnswer(Exception):
+    """The controller did not answer; the command is worth another try."""
+
+
+def one_line(text: str, program: str) -> str:
+    """Join the output of a command into one line, without the command's name before each sentence."""
+    prefix = re.compile(rf"^{program}: (error: |fatal: )?")
+    return "; ".join(dict.fromkeys(prefix.sub("", line.strip()) for line in text.splitlines() if line.strip()))
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job, or a task of an array, that waits or runs; ``id`` is ``17`` or ``17_3``, and ``array`` is ``17``."""
+
+    id: str
+    array: str
+    task: int
+    state: str
+    user: str
+    reason: str
+    name: str
+
+
+def queued_job(line: str) -> QueuedJob:
+    """Read a line of squeue with the columns ``%F|%K|%T|%u|%r|%j``."""
+    array, task, state, user, reason, name = line.strip().split("|", 5)
+    alone = not task.isdigit()
+    return QueuedJob(array if alone else f"{array}_{task}", array, 0 if alone else int(task), state, user, reason, name)
+
+
+def job_id_in(answer: str) -> str:
+    """Read the job's id from what sbatch or squeue printed.
+
+    The id is ``12`` or ``12;cluster``, and may stand below lines that the site adds: wrappers of sbatch print banners,
+    and some drop ``--parsable``: ``Submitted batch job 12 on cluster big``.
+
+    Raises:
+        ClusterTrouble: there is no id.
+    """
+    found = re.findall(r"^(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?\s*$", answer, re.MULTILINE)
+    if not found:
+        raise ClusterTrouble(f"sbatch answered {answer.strip()!r}, not a job id")
+    return str(found[-1])
+
+
+@dataclass(frozen=True)
+class SiteLimits:
+    """The limits that the cluster reports; None for a limit that it does not report.
+
+    ``array_size``: tasks per array. ``jobs``: how many jobs a user may have submitted at a time. ``time``: the longest
+    time of a job in the partition, in minutes.
+    """
+
+    array_size: int | None = None
+    jobs: int | None = None
+    time: int | None = None
+
+
+def partition_time(text: str) -> int | None:
+    """Convert a time such as ``1-00:00:00`` to minutes, rounded down; return None for UNLIMITED."""
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", text)
+    if not match:
+        return None
+    days, hours, mins = (int(part or 0) for part in match.groups()[:3])
+    return (days * 24 + hours) * 60 + mins
