@@ -58,8 +58,13 @@ class QueuedJob:
     name: str
 
 
-def queued_job(line: str) -> QueuedJob:
-    """Read a line of squeue with the columns ``%F|%K|%T|%u|%r|%j``."""
+def queued_jobs(text: str) -> list[QueuedJob]:
+    """Read the jobs that are not over from squeue's columns ``%F|%K|%T|%u|%r|%j``."""
+    jobs = [_queued_job(line) for line in text.splitlines() if line.count("|") >= 5]
+    return [job for job in jobs if job.state not in OVER]
+
+
+def _queued_job(line: str) -> QueuedJob:
     array, task, state, user, reason, name = line.strip().split("|", 5)
     alone = not task.isdigit()
     return QueuedJob(array if alone else f"{array}_{task}", array, 0 if alone else int(task), state, user, reason, name)
@@ -91,6 +96,23 @@ class SiteLimits:
     array_size: int | None = None
     jobs: int | None = None
     time: int | None = None
+
+
+def array_size(text: str) -> int | None:
+    """Read the number of tasks that an array may have from ``scontrol show config``; None if it is not there."""
+    size = re.search(r"^MaxArraySize\s*=\s*(\d+)", text, re.MULTILINE)
+    return max(1, int(size[1])) if size else None  # 0: no arrays, so every job is submitted on its own
+
+
+def partitions(text: str) -> list[dict[str, str]]:
+    """Read the fields of each partition from ``scontrol --oneliner show partition``."""
+    return [dict(re.findall(r"(\w+)=(\S*)", line)) for line in text.splitlines()]
+
+
+def table(text: str, columns: int) -> list[list[str]]:
+    """Read the rows that sacct and sacctmgr separate by ``|``; a line with another number of columns is no row."""
+    rows = [line.split("|") for line in text.splitlines()]
+    return [row for row in rows if len(row) == columns]
 
 
 def partition_time(text: str) -> int | None:

@@ -1,4 +1,7 @@
-"""Run the scheduler's commands; no other module of ablate runs one. Needs no torch.
+"""Talk to the scheduler: no other module of ablate runs a command of Slurm's. Needs no torch.
+
+What is asked stands in :mod:`~ablate.launch.slurm.commands`; what comes back is read by
+:mod:`~ablate.launch.slurm.answers`.
 
 A controller that does not answer is asked again for :data:`PATIENCE` seconds, and the user is told once. If Slurm
 refuses a command, the error repeats its words.
@@ -12,24 +15,14 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
 from ablate.errors import UsageError, unknown
-from ablate.launch.slurm.answers import (
-    OVER,
-    SILENT,
-    ClusterTrouble,
-    NoAnswer,
-    QueuedJob,
-    Refused,
-    SiteLimits,
-    job_id_in,
-    one_line,
-    partition_time,
-    queued_job,
-)
+from ablate.launch.slurm import answers, commands
+from ablate.launch.slurm.answers import SILENT, ClusterTrouble, NoAnswer, QueuedJob, Refused, SiteLimits
+from ablate.launch.slurm.commands import Command
 
 TIMEOUT = 30.0  # seconds that one command may take
 PATIENCE = 180.0  # seconds during which a silent controller is asked again
@@ -47,22 +40,6 @@ Tell = Callable[[str], None]
 
 def _to_nobody(sentence: str) -> None:
     pass
-
-
-def ask(*command: str, tell: Tell = _to_nobody, patience: float | None = None) -> str:
-    """Run a Slurm command and return what it prints.
-
-    Args:
-        command: the program and its arguments.
-        tell: called once, with a sentence, when the controller does not answer.
-        patience: seconds during which the controller is asked again; None: :data:`PATIENCE`.
-
-    Raises:
-        UsageError: this machine has no such program.
-        Refused: the scheduler refused.
-        ClusterTrouble: the controller did not answer.
-    """
-    return _patiently(lambda: _run(command), tell, patience)
 
 
 def is_here() -> bool:
@@ -91,6 +68,22 @@ def me() -> str:
         return str(os.getuid())
 
 
+def _ask(command: Command, tell: Tell = _to_nobody, patience: float | None = None) -> str:
+    """Run ``command`` and return what it prints.
+
+    Args:
+        command: the program and its arguments.
+        tell: called once, with a sentence, when the controller does not answer.
+        patience: seconds during which the controller is asked again; None: :data:`PATIENCE`.
+
+    Raises:
+        UsageError: this machine has no such program.
+        Refused: the scheduler refused.
+        ClusterTrouble: the controller did not answer.
+    """
+    return _patiently(lambda: _run(command), tell, patience)
+
+
 def _patiently(attempt: Callable[[], T], tell: Tell, patience: float | None) -> T:
     patience = PATIENCE if patience is None else patience
     deadline, (pause, longest) = time.monotonic() + patience, PAUSE
@@ -112,7 +105,7 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} seconds"
 
 
-def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> str:
+def _run(command: Command, environment: dict[str, str] | None = None) -> str:
     program = command[0]
     if environment is None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(FILTERS)}
@@ -128,7 +121,7 @@ def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> s
         raise ClusterTrouble(f"{program} cannot be run: {error.strerror}") from None
     if done.returncode == 0:
         return done.stdout
-    said = one_line(done.stderr or done.stdout, program)
+    said = answers.one_line(done.stderr or done.stdout, program)
     if SILENT.search(done.stderr + done.stdout):
         raise NoAnswer(said)
     raise Refused(f"{program} refuses: {said or f'exit code {done.returncode}'}")
@@ -142,11 +135,8 @@ def queue(users: Collection[str], *, tell: Tell = _to_nobody, patience: float | 
         tell: called once, with a sentence, when the controller does not answer.
         patience: seconds during which the controller is asked again; None: :data:`PATIENCE`.
     """
-    known = sorted(user for user in users if _is_known(user))
-    command = ["squeue", "--noheader", "--array", "--states=all", f"--user={','.join(known)}"]
-    lines = ask(*command, "--format=%F|%K|%T|%u|%r|%j", tell=tell, patience=patience).splitlines()
-    jobs = [queued_job(line) for line in lines if line.count("|") >= 5]
-    return [job for job in jobs if job.state not in OVER]
+    known = {user for user in users if _is_known(user)}
+    return answers.queued_jobs(_ask(commands.jobs_of(known), tell, patience))
 
 
 def _is_known(user: str) -> bool:
@@ -178,9 +168,10 @@ def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float 
     def attempt() -> str:
         nonlocal tries
         tries += 1
-        found = _run(["squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F"]) if tries > 1 else ""
-        answer = found or _run(["sbatch", "--parsable", str(script)], _environment(script.read_text(encoding="utf-8")))
-        return job_id_in(answer)
+        if tries > 1 and (found := _run(commands.jobs_named(name))):
+            return answers.job_id_in(found)
+        environment = _environment(script.read_text(encoding="utf-8"))
+        return answers.job_id_in(_run(commands.submit(script), environment))
 
     return _patiently(attempt, tell, patience)
 
@@ -225,12 +216,10 @@ def limits(
     Raises:
         UsageError: there is no such partition.
     """
-    config = ask("scontrol", "show", "config", tell=tell, patience=patience)
-    size = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)
+    array_size = answers.array_size(_ask(commands.configuration(), tell, patience))
     place = _partition(partition, tell, patience)
     jobs = _job_limit(place.get("PartitionName"), account, {qos or "", place.get("QoS", "")} - {"", "N/A"})
-    array_size = max(1, int(size[1])) if size else None  # 0: no arrays, so every job is submitted on its own
-    return SiteLimits(array_size, jobs, partition_time(place.get("MaxTime", "")))
+    return SiteLimits(array_size, jobs, answers.partition_time(place.get("MaxTime", "")))
 
 
 def _partition(name: str | None, tell: Tell, patience: float | None) -> dict[str, str]:
@@ -238,8 +227,7 @@ def _partition(name: str | None, tell: Tell, patience: float | None) -> dict[str
 
     There are none if ``name`` holds several names.
     """
-    text = ask("scontrol", "--all", "--oneliner", "show", "partition", tell=tell, patience=patience)
-    every = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in text.splitlines()]
+    every = answers.partitions(_ask(commands.partitions(), tell, patience))
     known = {fields["PartitionName"]: fields for fields in every if "PartitionName" in fields}
     if name is None:
         return next((fields for fields in every if fields.get("Default") == "YES"), {})
@@ -252,25 +240,15 @@ def _partition(name: str | None, tell: Tell, patience: float | None) -> dict[str
 def _job_limit(partition: str | None, account: str | None, qos: set[str]) -> int | None:
     """Return the smallest submission limit that accounting holds for the user; None if there is no accounting."""
     try:
-        fields = "DefaultAccount,Account,Partition,MaxSubmitJobs,DefaultQOS"
-        rows = _table("sacctmgr", "-nP", "show", "user", me(), "withassoc", f"format={fields}")
-        mine = [
-            row
-            for row in rows
-            if len(row) == 5 and row[1] == (account or row[0] or row[1]) and row[2] in {"", partition}
-        ]
+        rows = answers.table(_ask(commands.limits_of_user(me()), patience=0), columns=5)
+        mine = [row for row in rows if row[1] == (account or row[0] or row[1]) and row[2] in {"", partition}]
         numbers = [row[3] for row in mine]
         qos = qos or {row[4] for row in mine if row[4]}
         if qos:
-            rows = _table("sacctmgr", "-nP", "show", "qos", f"names={','.join(sorted(qos))}", "format=MaxSubmitJobsPU")
-            numbers += [row[0] for row in rows]
+            numbers += [row[0] for row in answers.table(_ask(commands.limits_of_qos(qos), patience=0), columns=1)]
     except (ClusterTrouble, UsageError):
         return None
     return min((int(number) for number in numbers if number.isdigit()), default=None)
-
-
-def _table(*command: str) -> list[list[str]]:
-    return [line.split("|") for line in ask(*command, patience=0).splitlines()]
 
 
 def endings(job_ids: Collection[str]) -> dict[str, str]:
@@ -281,10 +259,10 @@ def endings(job_ids: Collection[str]) -> dict[str, str]:
     if not job_ids:
         return {}
     try:
-        rows = _table("sacct", "-nPX", f"--jobs={','.join(sorted(job_ids))}", "--format=JobID,State")
+        rows = answers.table(_ask(commands.endings(job_ids), patience=0), columns=2)
     except (ClusterTrouble, UsageError):
         return {}
-    return {row[0]: row[1].split()[0] for row in rows if len(row) == 2 and row[1].strip()}
+    return {job: state.split()[0] for job, state in rows if state.strip()}
 
 
 def cancel(job_ids: Collection[str], *, tell: Tell = _to_nobody, patience: float | None = None) -> None:
@@ -295,7 +273,7 @@ def cancel(job_ids: Collection[str], *, tell: Tell = _to_nobody, patience: float
         tell: called once, with a sentence, when the controller does not answer.
         patience: seconds during which the controller is asked again; None: :data:`PATIENCE`.
     """
-    ask("scancel", *sorted(job_ids), tell=tell, patience=patience)
+    _ask(commands.cancel(job_ids), tell, patience)
 
 
 def requeue(job_id: str, *, unless: Callable[[], bool] = lambda: False, patience: float | None = None) -> bool:
@@ -317,7 +295,7 @@ def requeue(job_id: str, *, unless: Callable[[], bool] = lambda: False, patience
     def attempt() -> bool:
         if unless():
             return False
-        _run(["scontrol", "requeue", job_id])
+        _run(commands.requeue(job_id))
         return True
 
     return _patiently(attempt, _to_nobody, patience)
