@@ -22,25 +22,28 @@ from ablate.config.slurm import Slurm
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. optimiser.lr=0.1, base.area=(0.3,1)"),
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Any other setting, such as optimiser.lr=0.1 or base.area=(0.3,1)"
+    ),
 ]
 Cache = Annotated[
     str | None,
     typer.Option(
-        help="Where decoded images are kept; Slurm's nodes must see it", show_default="$ABLATE_CACHE, XDG cache"
+        help="Directory for decoded images; Slurm nodes must be able to read it",
+        show_default="$ABLATE_CACHE, else ablate in the user's cache directory",
     ),
 ]
 Every = Annotated[
-    float | None, typer.Option(help="With --watch: seconds between looks at the disk", show_default="5", min=0.1)
+    float | None, typer.Option(help="With --watch: seconds between two updates", show_default="5", min=0.1)
 ]
 Metric = Annotated[
     Literal["top1", "balanced"] | None,
     typer.Option(
-        help="The accuracy that chooses and is shown: top-1, or balanced over classes",
+        help="Accuracy to rank compositions by and to show: top1, or balanced over the classes",
         show_default="balanced where the largest class has more than twice its share, else top1",
     ),
 ]
-Directory = Annotated[Path, typer.Argument(help="A sweep's directory", metavar="DIR")]
+Directory = Annotated[Path, typer.Argument(help="Directory of a sweep", metavar="DIR")]
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,12 @@ class Running:
     ``jobs`` holds the resources that jobs ask of the cluster, by field of :class:`~ablate.config.slurm.Slurm`.
     """
 
-    out: Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<data>-<ops>")] = None
+    out: Annotated[Path | None, typer.Option(help="Directory of the sweep", show_default="results/<data>-<ops>")] = None
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Worker processes; with slurm: trials side by side in a job on CPUs",
-            show_default="one per GPU or CPU core; with slurm 1",
+            help="Worker processes; with slurm, trials that run side by side in a job on CPUs",
+            show_default="one per GPU or CPU core; with slurm, 1",
             min=1,
         ),
     ] = None
@@ -63,10 +66,11 @@ class Running:
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again")] = False
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Print the plan and its cost, with slurm also the batch script; run nothing"),
+        typer.Option("--dry-run", help="Print the plan, its cost and, with slurm, the batch script; run nothing"),
     ] = False
     launcher: Annotated[
-        Literal["local", "slurm"], typer.Option(help="Run here, or submit jobs to a Slurm cluster and return")
+        Literal["local", "slurm"],
+        typer.Option(help="Run on this machine, or submit jobs to a Slurm cluster and return"),
     ] = "local"
     jobs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -15,15 +15,15 @@ from ablate.errors import UsageError
 Compositions = Annotated[
     list[str] | None,
     typer.Argument(
-        help="crop+color(strength=0.5), ...: a contact sheet, many draws of each",
+        help="Compositions for a contact sheet with many draws of each, such as crop+color(strength=0.5)",
         metavar="[COMPOSITION]...",
         autocompletion=completion.ops,
     ),
 ]
-Out = Annotated[Path, typer.Option(help="The picture to write (.png, .webp, .svg or .pdf)")]
+Out = Annotated[Path, typer.Option(help="Picture to write (.png, .webp, .svg or .pdf)")]
 Images = Annotated[int, typer.Option(help="Example images per cell or composition", min=1, max=16)]
-Draws = Annotated[int | None, typer.Option(help="Draws per image of a contact sheet", show_default="8", min=1, max=32)]
-Seed = Annotated[int, typer.Option(help="Seed of the images and draws", min=0, max=LARGEST_SEED)]
+Draws = Annotated[int | None, typer.Option(help="Draws per image on a contact sheet", show_default="8", min=1, max=32)]
+Seed = Annotated[int, typer.Option(help="Seed for the choice of images and for the draws", min=0, max=LARGEST_SEED)]
 
 
 @options.described("preview", branches="(one for --ops, else two)")
@@ -37,7 +37,7 @@ def preview(
     seed: Seed = 0,
     cache: options.Cache = None,
 ) -> int:
-    """Draw what an encoder will see: a contact sheet of compositions, or the transform pairs of a whole grid."""
+    """Draw the images that an encoder will see: a contact sheet of compositions, or the pairs of a whole grid."""
     from ablate.cli.contact_sheet import check_target, draw_grid, draw_sheet, save
     from ablate.data import cache_dir
     from ablate.planning.images import prepare_images

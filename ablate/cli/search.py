@@ -19,29 +19,35 @@ if TYPE_CHECKING:
     from ablate.search.budget import Budget
     from ablate.search.propose import Defaults
 
-Amount = Annotated[str, typer.Option(help="40 (trials), 3h (hours in which trials run) or 3gpuh (GPU hours)")]
+Amount = Annotated[str, typer.Option(help="40 (trials), 3h (hours of running trials) or 3gpuh (GPU hours)")]
 MaxLength = Annotated[
     int | None,
-    typer.Option(help="Ops of a composition at most", show_default="3, or as many as there are", min=1),
+    typer.Option(
+        help="Maximum number of ops in a composition", show_default="3, or the number of ops if that is smaller", min=1
+    ),
 ]
 Strength = Annotated[
-    str | None, typer.Option(metavar="LOW:HIGH", help="Also search every op's strength", show_default="as given")
+    str | None,
+    typer.Option(metavar="LOW:HIGH", help="Also search the strength of every op", show_default="as given in --ops"),
 ]
 P = Annotated[
-    str | None, typer.Option("--p", metavar="LOW:HIGH", help="Also search every op's p", show_default="as given")
+    str | None,
+    typer.Option("--p", metavar="LOW:HIGH", help="Also search the p of every op", show_default="as given in --ops"),
 ]
-Sampler = Annotated[Literal["tpe", "random"], typer.Option(help="How compositions are proposed")]
-SamplerSeed = Annotated[int, typer.Option(help="Seed of what is proposed", min=0, max=LARGEST_SEED)]
-Batch = Annotated[int, typer.Option(help="Compositions proposed at a time, from the results of all before them", min=1)]
+Sampler = Annotated[Literal["tpe", "random"], typer.Option(help="Sampler that proposes compositions")]
+SamplerSeed = Annotated[int, typer.Option(help="Seed of the sampler", min=0, max=LARGEST_SEED)]
+Batch = Annotated[
+    int, typer.Option(help="Compositions to propose at a time, from the results of all earlier ones", min=1)
+]
 Seeds = Annotated[int, typer.Option(help="Trials per composition, each with its own seed", min=1, max=1000)]
 Storage = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Also keep the study in this database, for optuna-dashboard: sqlite:///s.db"),
+    typer.Option(metavar="URL", help="Also write the study to this database, for optuna-dashboard: sqlite:///s.db"),
 ]
-Out = Annotated[Path | None, typer.Option(help="The search's directory", show_default="results/<data>-search-<ops>")]
+Out = Annotated[Path | None, typer.Option(help="Directory of the search", show_default="results/<data>-search-<ops>")]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print the space, the next batch and what the budget is worth; run nothing"),
+    typer.Option("--dry-run", help="Print the search space, the next batch and what the budget allows; run nothing"),
 ]
 
 
@@ -61,9 +67,10 @@ def search(
     settings: options.Settings = None,
     storage: Storage = None,
 ) -> int:
-    """Search for the best composition: which ops, in which order, how strong. The same command again goes on.
+    """Search for the best composition: which ops, in which order, how strong.
 
-    With --launcher slurm it submits every batch and waits for it; stopped, the same command goes on there too.
+    Run the same command again to continue. With --launcher slurm, the command submits every batch of trials and waits
+    for it.
     """
     from ablate.planning.images import described
     from ablate.planning.request import default_out, wish_of

@@ -26,18 +26,22 @@ if TYPE_CHECKING:
 
 
 Seeds = Annotated[int, typer.Option(help="Trials per cell, each with its own seed", min=1, max=1000)]
-FirstSeed = Annotated[int, typer.Option(help="Seeds are this and the following", min=0, max=LARGEST_SEED - 999)]
+FirstSeed = Annotated[
+    int, typer.Option(help="The first seed; the others count up from it", min=0, max=LARGEST_SEED - 999)
+]
 ActOn = Annotated[
     float | None,
-    typer.Option(metavar="SHARE", help="Let every op act on this share of images; with 1, ops are comparable"),
+    typer.Option(metavar="SHARE", help="Apply every op to this share of the images; with 1, ops compare directly"),
 ]
-References = Annotated[bool, typer.Option("--references", help="Also train the no-op pair and the supervised encoder")]
-File = Annotated[Path, typer.Argument(help="An experiment file (TOML); see docs/experiments.md", metavar="FILE")]
-FileOut = Annotated[Path | None, typer.Option(help="The sweep's directory", show_default="results/<the file's name>")]
+References = Annotated[bool, typer.Option("--references", help="Also train the references no-op and supervised")]
+File = Annotated[Path, typer.Argument(help="Experiment file (TOML); see docs/experiments.md", metavar="FILE")]
+FileOut = Annotated[Path | None, typer.Option(help="Directory of the sweep", show_default="results/<the file's name>")]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="In place of the file's: epochs=5, seeds=3, axes.temperature=[0.1, 0.5]"
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace a value of the file, as in epochs=5, seeds=3 or axes.temperature=[0.1, 0.5]",
     ),
 ]
 
@@ -53,9 +57,10 @@ def grid(
     references: References = False,
     settings: options.Settings = None,
 ) -> int:
-    """Train every single op and every ordered pair, and draw the heatmap. The same command again resumes.
+    """Train every single op and every ordered pair of ops, and draw the heatmap.
 
-    It is `ablate run` for the commonest experiment, and leaves that as a file in DIR/experiment.toml.
+    Run the same command again to resume. For any other experiment, edit DIR/experiment.toml, which this command
+    writes, and use `ablate run`.
     """
     from ablate.planning.request import default_out, wish_of
     from ablate.planning.settings import acting_on
@@ -72,7 +77,10 @@ def grid(
 
 @options.running(out=FileOut)
 def run(file: File, how: options.Running, settings: Changes = None) -> int:
-    """Run the experiment of a file: ops, compositions and any settings as axes. The same command again resumes."""
+    """Run the experiment that a file describes.
+
+    An experiment can have ops, compositions, and any settings as axes. Run the same command again to resume.
+    """
     from ablate.config.experiment import read
 
     wish = read(file, settings or [])
@@ -83,7 +91,7 @@ def run(file: File, how: options.Running, settings: Changes = None) -> int:
 
 
 def schema() -> None:
-    """Print the JSON schema of experiment files, with which editors complete and check them."""
+    """Print the JSON schema of experiment files, which lets editors complete and check them."""
     from ablate.config.experiment import json_schema
 
     typer.echo(json_schema(), nl=False)

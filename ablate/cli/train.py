@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from ablate.sweep.record import TrialResult
 
 
-Composition = Annotated[str, typer.Argument(help="crop+color(strength=0.5), or none", autocompletion=completion.ops)]
-Seed = Annotated[int, typer.Option(help="The trial's seed", min=0, max=LARGEST_SEED)]
+Composition = Annotated[
+    str,
+    typer.Argument(help="The composition, such as crop+color(strength=0.5), or none", autocompletion=completion.ops),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the trial", min=0, max=LARGEST_SEED)]
 KeepEncoder = Annotated[bool, typer.Option(help="Keep the trained encoder in OUT/encoders, as safetensors")]
 Out = Annotated[Path | None, typer.Option(help="Directory for the record", show_default="results/train")]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run it again if it failed")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run the trial again if it failed")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be trained and its cost; run nothing")]
 
 
@@ -41,11 +44,12 @@ def train(
     settings: options.Settings = None,
     keep_encoder: KeepEncoder = True,
 ) -> int:
-    """Train and evaluate one composition here and now. The same command again resumes.
+    """Train and evaluate one composition on this machine.
 
-    Ctrl-C saves and stops after the current step, a second one at once.
+    Run the same command again to resume. Ctrl-C saves a checkpoint and stops after the current step; a second Ctrl-C
+    stops at once.
 
-    Under torchrun, all its processes train together: torchrun --nproc-per-node 2 -m ablate train crop+color
+    To train in several processes, use torchrun: torchrun --nproc-per-node 2 -m ablate train crop+color
     """
     from ablate.data import cache_dir
     from ablate.files import check_writable
@@ -144,18 +148,18 @@ def _failed(result: TrialResult, log: Path) -> str:
 
 
 def evaluate(
-    directory: Annotated[Path, typer.Argument(help="The directory of a sweep or of `ablate train`", metavar="DIR")],
+    directory: Annotated[Path, typer.Argument(help="Directory of a sweep or of `ablate train`", metavar="DIR")],
     protocol: Annotated[
         str,
-        typer.Option(help="linear, sgd, knn, rotation, rankme, alignment; of z as in linear@z; comma-separated"),
+        typer.Option(help="linear, sgd, knn, rotation, rankme, alignment; on z as in linear@z; comma-separated"),
     ],
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu or cuda", show_default="what each encoder was trained on")
+        str | None, typer.Option(help="Device: auto, cpu or cuda", show_default="the one each encoder was trained on")
     ] = None,
     cache: options.Cache = None,
-    again: Annotated[bool, typer.Option("--again", help="Also evaluate anew what is on record")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Repeat evaluations that are already recorded")] = False,
 ) -> None:
-    """Run further evaluation protocols on the encoders that DIR keeps, and add them to the records."""
+    """Run further evaluation protocols on the encoders kept in DIR, and add the results to the records."""
     from ablate.data import cache_dir
     from ablate.evaluation.protocols import parse_protocols
     from ablate.planning.settings import resolve_device

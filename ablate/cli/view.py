@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
 def status(
     directory: options.Directory,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until it has ended")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep updating it until the sweep has ended")] = False,
     every: options.Every = None,
 ) -> None:
-    """Say what is done, running, queued, failed and missing: from the disk, and from Slurm where there is one."""
+    """Show which trials are done, running, queued, failed or missing.
+
+    The command reads the sweep's files and, where Slurm is available, the queue.
+    """
     from ablate.launch.slurm.past import look_up
     from ablate.launch.status import sweep_status
     from ablate.launch.watch import EVERY
@@ -44,9 +47,9 @@ def status(
 
 def cancel(
     directory: options.Directory,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Cancel without asking first")] = False,
 ) -> int:
-    """Cancel the sweep's Slurm jobs. Records and checkpoints stay; the sweep's command goes on from there."""
+    """Cancel the Slurm jobs of a sweep. Records and checkpoints are kept; the sweep's own command continues it."""
     from ablate.launch.slurm.cancel import cancel_sweep
 
     console = make_console()
@@ -65,14 +68,18 @@ def cancel(
 def logs(
     directory: options.Directory,
     cell: Annotated[
-        str, typer.Argument(help="crop+color, crop, a reference, or a trial's id", autocompletion=completion.cells)
+        str,
+        typer.Argument(
+            help="A cell such as crop+color, a reference, or the id of a trial", autocompletion=completion.cells
+        ),
     ],
     seed: Annotated[
-        int | None, typer.Option(help="Which of the cell's trials", show_default="the first", min=0, max=LARGEST_SEED)
+        int | None,
+        typer.Option(help="Seed of the trial", show_default="the first of the cell", min=0, max=LARGEST_SEED),
     ] = None,
-    lines: Annotated[int | None, typer.Option(help="Only the last so many lines", min=1)] = None,
+    lines: Annotated[int | None, typer.Option(help="Print only the last N lines", min=1)] = None,
 ) -> int:
-    """Print what a trial said; of one without a result, also what its Slurm job said."""
+    """Print the log of a trial and, if it has no result yet, the log of its Slurm job."""
     from ablate.launch.logs import print_log
 
     return print_log(directory, cell, seed, lines, make_console())
@@ -80,19 +87,22 @@ def logs(
 
 def report(
     directories: Annotated[
-        list[Path], typer.Argument(help="A sweep's directory, and others to compare it with", metavar="DIR...")
+        list[Path], typer.Argument(help="Directory of a sweep, and others to compare it with", metavar="DIR...")
     ],
     paper: Annotated[
-        bool, typer.Option("--paper", help="Also draw it side by side with Figure 5 of the SimCLR paper")
+        bool, typer.Option("--paper", help="Also draw the heatmap beside Figure 5 of the SimCLR paper")
     ] = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Write it again whenever the sweep has changed")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Write the report again whenever the sweep changes")
+    ] = False,
     every: options.Every = None,
     metric: options.Metric = None,
 ) -> None:
-    """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex to DIR/report; works at any time.
+    """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex to DIR/report.
 
-    Further directories are compared with the first: another data set, other branches, another budget. With --watch the
-    page refreshes itself in the browser until the sweep has ended.
+    This works at any time, also while trials run. Further directories are compared with the first one: another data
+    set, the other number of branches, a longer training. With --watch, the page in the browser refreshes itself until
+    the sweep has ended.
     """
     from ablate.launch.watch import EVERY, changes
     from ablate.report import write_report
@@ -115,29 +125,35 @@ def report(
 def recommend(
     directory: options.Directory,
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="First run the best compositions on both branches with fresh seeds")
+        bool,
+        typer.Option("--confirm", help="First train the best compositions with both views augmented, on fresh seeds"),
     ] = False,
     seeds: Annotated[
-        int | None, typer.Option(help="Fresh seeds of a confirmation", show_default="3", min=1, max=1000)
+        int | None,
+        typer.Option(help="Fresh seeds per composition in the confirmation", show_default="3", min=1, max=1000),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Worker processes of a confirmation", show_default="one per GPU or CPU core", min=1),
+        typer.Option(help="Worker processes for the confirmation", show_default="one per GPU or CPU core", min=1),
     ] = None,
     cache: options.Cache = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run its failed trials again")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print a confirmation's plan and cost")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed trials of the confirmation again")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and cost of the confirmation; run nothing")
+    ] = False,
     metric: options.Metric = None,
-    print_code: Annotated[bool, typer.Option("--print", help="Print the code too, not only where it is")] = False,
+    print_code: Annotated[bool, typer.Option("--print", help="Print the code too, not only its path")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the recommendation as JSON, and nothing else")] = False,
 ) -> int:
-    """Say what to use: the best composition, what cannot be told from it, and code that runs without ablate.
+    """Recommend a composition: the best one, its rivals, and code for it that runs without ablate.
 
-    Nothing is recommended while trials are missing that could change the choice.
+    Nothing is recommended while missing trials could still change the choice.
 
-    A one-branch sweep says which augmentations matter; what it chose is confirmed on both branches first.
-
-    The confirmation is a sweep in DIR/confirmation, run as DIR was: here, or on Slurm.
+    A one-branch sweep shows which augmentations matter, but training uses both branches. So --confirm first trains the
+    best compositions that way, with fresh seeds. This confirmation is a sweep in DIR/confirmation, run as DIR was: on
+    this machine or on Slurm.
     """
     from ablate.report import recommend as advice
     from ablate.report.write import publish
@@ -188,13 +204,13 @@ def export(
     directory: options.Directory,
     to: Annotated[
         Literal["csv", "parquet", "optuna"],
-        typer.Option("--to", help="A table of all trials, or an Optuna study that optuna-dashboard opens"),
+        typer.Option("--to", help="A table of all trials, or an Optuna study for optuna-dashboard"),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="The file to write", show_default="DIR/report/trials.csv, .parquet or study.db")
+        Path | None, typer.Option(help="File to write", show_default="DIR/report/trials.csv, .parquet or study.db")
     ] = None,
 ) -> None:
-    """Write every trial, with its whole configuration and all that was measured, for other tools."""
+    """Export every trial, with its whole configuration and all measurements, for other tools."""
     from ablate.report.data.export import export as write
     from ablate.report.data.results import read_sweep
 
@@ -202,10 +218,13 @@ def export(
 
 
 def merge(
-    directories: Annotated[list[Path], typer.Argument(help="The shards' directories", metavar="DIR...")],
-    out: Annotated[Path, typer.Option(help="The merged directory: a new one, or one that was merged before")],
+    directories: Annotated[list[Path], typer.Argument(help="Directories of the shards", metavar="DIR...")],
+    out: Annotated[Path, typer.Option(help="Directory of the merged sweep: a new one, or one that was merged before")],
 ) -> None:
-    """Bring shards of one sweep together, run on two clusters, say: other seeds, other ops, other trials."""
+    """Merge shards of one sweep that ran apart, on two clusters for example.
+
+    The shards may differ in their seeds, their ops, or the trials that they have finished.
+    """
     from ablate.sweep.merge import merge as bring_together
 
     console, merged = make_console(), bring_together(directories, out)
@@ -224,7 +243,7 @@ def merge(
 def ops(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Show these ops only: crop color", metavar="[OP]...", autocompletion=completion.ops),
+        typer.Argument(help="Ops to show, such as crop color", metavar="[OP]...", autocompletion=completion.ops),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ops as JSON, and nothing else")] = False,
 ) -> None:
@@ -254,7 +273,7 @@ def ops(
 
 def show_help(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="A command", metavar="[COMMAND]")] = None,
+    name: Annotated[str | None, typer.Argument(help="Command to explain", metavar="[COMMAND]")] = None,
 ) -> None:
     """Print the help of a command, or the list of commands."""
     group = context.parent

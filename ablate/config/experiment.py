@@ -51,35 +51,35 @@ class Experiment(Model):
     data: Annotated[
         str,
         Option("Images", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
-        Field(description="glyphs, cifar10:PATH, cifar100:PATH, stl10:PATH or folder:PATH"),
+        Field(description="Images: glyphs, cifar10:PATH, cifar100:PATH, stl10:PATH or folder:PATH"),
         AfterValidator(_absolute),
     ] = "glyphs"
     eval_data: Annotated[
         str | None,
         Option("Images", default="the same as --data"),
-        Field(description="A labelled set to evaluate on instead"),
+        Field(description="Evaluate on this labelled data set instead"),
         AfterValidator(lambda data: _absolute(data) if data else None),
     ] = None
     labels: Annotated[
         float | None,
         Option("Images", default="1"),
-        Field(description="Fraction of the training images that keep their label"),
+        Field(description="Fraction of the training images that keep their labels"),
     ] = None
     short_side: Annotated[
         int | None,
-        Option("Images", default="the training size, above 64 px divided by 0.875"),
-        Field(description="Pixels of the short side at which a folder's images are stored"),
+        Option("Images", default="the training size; if it exceeds 64 px, that divided by 0.875"),
+        Field(description="Short side, in pixels, at which the images of a folder are stored"),
     ] = None
     skip_corrupt: Annotated[
         bool,
         Option("Images", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
-        Field(description="Leave out files that are unreadable or would be damaged"),
+        Field(description="Skip image files that are unreadable or that conversion would damage"),
     ] = False
     preset: Annotated[
         str | None,
-        Option("Training", default="by data set and image size", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
+        Option("Training", default="chosen by data set and image size", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
         Field(
-            description="Default values: laptop (for CPUs), cifar10-fast, cifar10-readme@2 or -paper@2, "
+            description="Set of default values: laptop (for CPUs), cifar10-fast, cifar10-readme@2 or -paper@2, "
             "imagenet-readme@2 or -paper@2, glyphs"
         ),
     ] = None
@@ -87,17 +87,17 @@ class Experiment(Model):
         Literal["auto", "cpu", "cuda"],
         BeforeValidator(_device),
         Option("Running", text=True),
-        Field(description="What trials run on: auto, cpu or cuda"),
+        Field(description="Device on which trials run: auto, cpu or cuda"),
     ] = "auto"
     compile: Annotated[
         Literal["auto", "on", "off"],
         Option("Training"),
-        Field(description="torch.compile; auto: for trials of 2000 steps and more on a GPU"),
+        Field(description="Use torch.compile; auto: for trials of 2000 steps or more on a GPU"),
     ] = "auto"
     branches: Annotated[
         Branches,
         Option("What is compared", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
-        Field(description="one: only one view is augmented, as in Figure 5"),
+        Field(description="one: augment only one of the two views, as in Figure 5 of the paper; two: augment both"),
     ] = "one"
     ops: Annotated[
         list[str],
@@ -107,66 +107,73 @@ class Experiment(Model):
     order: Annotated[
         Literal[2, 3],
         Option("What is compared", commands=(GRID,)),
-        Field(description="3: also every ordered triple of different ops, k(k-1)(k-2) of them"),
+        Field(description="3: also train every ordered triple of different ops, which are k(k-1)(k-2) for k ops"),
     ] = 2
     unordered: Annotated[
         bool,
         Option("What is compared", commands=(GRID,)),
-        Field(description="Only one order of every pair and triple: half the pairs"),
+        Field(description="Train every pair and triple in one order only, which halves the number of pairs"),
     ] = False
     pairs_with: Annotated[
         list[str],
         Option("What is compared", metavar="OPS", listed=True, commands=(GRID,)),
-        Field(description="Only pairs and triples with one of these ops"),
+        Field(description="Train only pairs and triples that contain one of these ops"),
     ] = []
     compositions: Annotated[
         list[str] | dict[str, str],
         Option("What is compared", ("--include",), metavar="COMPOSITIONS", listed=True, commands=(GRID,)),
-        Field(description="Compositions beside the grid, as in crop+color+blur"),
+        Field(description="Further compositions to train, such as crop+color+blur"),
     ] = []
     prune: Annotated[
         bool,
         Option("What is compared", commands=(GRID, SEARCH)),
         Field(
-            description="Stop what falls behind early, by validation kNN: 38 % of the training or more; docs/pruning.md"
+            description="Stop cells early that fall behind by validation kNN, which leaves at least 38 % of the "
+            "training; see docs/pruning.md"
         ),
     ] = False
-    references: Annotated[list[Reference], Field(description="Trained and evaluated beside the cells")] = ["untrained"]
+    references: Annotated[
+        list[Reference], Field(description="References to train and evaluate along with the cells")
+    ] = ["untrained"]
     seeds: Annotated[
         Annotated[int, Field(ge=1, le=MOST_SEEDS, strict=True)] | Annotated[list[Seed], Field(min_length=1)],
-        Field(description="How many, from 0, or a list"),
+        Field(description="Number of seeds, which count from 0, or a list of seeds"),
     ] = 1
     protocol: Annotated[
         list[str],
         Option("Evaluation", default="linear,knn; without labels rotation,rankme,alignment", listed=True),
-        Field(description="linear, sgd, knn, online, rotation, rankme, alignment; of z as in linear@z"),
+        Field(
+            description="Ways to evaluate: linear, sgd, knn, online, rotation, rankme, alignment; on z as in linear@z"
+        ),
     ] = []
     keep_encoders: Annotated[
         Literal["all", "best", "none"],
         Option("Evaluation", commands=(GRID,)),
-        Field(description="Keep trained encoders in DIR/encoders, as safetensors"),
+        Field(description="Trained encoders to keep in DIR/encoders, as safetensors files"),
     ] = "none"
     rank_timeout: Annotated[
         float,
         Option("Running", least=1, commands=(GRID, TRAIN)),
-        Field(gt=0, description="Seconds until a silent process of a trial counts as dead"),
+        Field(gt=0, description="Seconds without a message after which a process of a trial counts as dead"),
     ] = 600.0
     note: Annotated[
         str,
         Option("Running", commands=(GRID,)),
-        Field(description="A line about it for later readers, kept in DIR/experiment.toml"),
+        Field(description="Note for later readers, kept in DIR/experiment.toml"),
     ] = ""
-    set: Annotated[dict[str, Scalar], Field(description="Settings of all trials, as --set takes them")] = {}
+    set: Annotated[dict[str, Scalar], Field(description="Settings of all trials, with the names that --set takes")] = {}
     axes: Annotated[
         dict[str, Values],
         Field(
-            description="By setting, the values that are tried, a list or a table that names them; a table under any "
-            "other name gives several settings per value"
+            description="Values to try for each setting: a list, or a table that names them. A table under any other "
+            "name gives several settings per value"
         ),
     ] = {}
-    zip: Annotated[list[list[str]], Field(description="Axes that go hand in hand instead of multiplying")] = []
+    zip: Annotated[
+        list[list[str]], Field(description="Groups of axes that advance together instead of multiplying")
+    ] = []
     exclude: Annotated[
-        list[dict[str, Scalar]], Field(description="Points that are left out: by axis, or composition, a value")
+        list[dict[str, Scalar]], Field(description="Points to leave out: tables with values of axes, or a composition")
     ] = []
 
     @field_validator("set")

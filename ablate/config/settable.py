@@ -18,7 +18,7 @@ class LearningRate(Model):
     """The rule by which ``optimiser.lr`` follows from the batch size where it is not set itself."""
 
     lr_base: Annotated[
-        float | None, Field(gt=0, description="Learning rate that is scaled to the batch size by lr_scaling")
+        float | None, Field(gt=0, description="Base learning rate, which lr_scaling scales to the batch size")
     ] = None
     lr_scaling: Annotated[
         Scaling | None, Field(description="linear: lr_base * batch / 256; sqrt: lr_base * sqrt(batch)")

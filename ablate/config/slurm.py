@@ -14,7 +14,7 @@ from pydantic import (
 from ablate.config.base import Count, Model
 from ablate.config.option import Option
 
-JOBS = "With --launcher slurm (your own defaults: ~/.config/ablate/slurm.toml)"
+JOBS = "With --launcher slurm (set your own defaults in ~/.config/ablate/slurm.toml)"
 """The heading in the help under which the options of jobs are listed."""
 
 
@@ -56,66 +56,69 @@ class Slurm(Model):
     limits one submission. ``grace`` is at most a third of the time limit, see :attr:`warning`.
     """
 
-    partition: Annotated[OneLine | None, Option(JOBS, default="the cluster's"), Field(description="Where jobs run")] = (
-        None
-    )
-    account: Annotated[OneLine | None, Option(JOBS, default="yours"), Field(description="Who is charged")] = None
-    qos: Annotated[OneLine | None, Option(JOBS, default="yours"), Field(description="Quality of service")] = None
+    partition: Annotated[
+        OneLine | None, Option(JOBS, default="the cluster's"), Field(description="Partition of the jobs")
+    ] = None
+    account: Annotated[OneLine | None, Option(JOBS, default="yours"), Field(description="Account to charge")] = None
+    qos: Annotated[
+        OneLine | None, Option(JOBS, default="yours"), Field(description="Quality of service of the jobs")
+    ] = None
     time: Annotated[
         Count,
         BeforeValidator(minutes),
         Option(JOBS, default="4:00:00", text=True),
         Field(
-            description="Of a job: 90 (minutes), 2:30:00, 1-12:00:00; a job that reaches it goes on in the queue",
+            description="Time limit of a job: 90 (minutes), 2:30:00 or 1-12:00:00; a job that reaches it saves, queues "
+            "again and continues",
         ),
     ] = 240
-    nodes: Annotated[Count, Option(JOBS), Field(description="Nodes that one trial spans")] = 1
+    nodes: Annotated[Count, Option(JOBS), Field(description="Nodes on which one trial trains")] = 1
     gpus: Annotated[
         int,
         Option(JOBS, default="those of a trial"),
-        Field(ge=0, strict=True, description="GPUs of a job, on each node; its trials run on them"),
+        Field(ge=0, strict=True, description="GPUs per node of a job; its trials share them"),
     ] = 0
-    cpus: Annotated[
-        Count, Option(JOBS, default="one per thread"), Field(description="Cores of a job, on each node")
-    ] = 1
+    cpus: Annotated[Count, Option(JOBS, default="one per thread"), Field(description="CPU cores per node of a job")] = 1
     memory: Annotated[
         Annotated[str, AfterValidator(_memory)] | None,
         Option(JOBS, ("--mem",), default="the cluster's"),
-        Field(description="Memory of a job, on each node: 32G"),
+        Field(description="Memory per node of a job, such as 32G"),
     ] = None
     constraint: Annotated[
-        OneLine | None, Option(JOBS), Field(description="Features of nodes, as sbatch takes them")
+        OneLine | None, Option(JOBS), Field(description="Features that nodes must have, as sbatch takes them")
     ] = None
     setup: Annotated[
         tuple[OneLine, ...],
         Option(JOBS, metavar="LINE"),
-        Field(description="Shell line before Python starts: module load cuda; may be repeated"),
+        Field(description="Shell line to run before Python starts, such as module load cuda; may be repeated"),
     ] = ()
     container: Annotated[
         OneLine | None,
         Option(JOBS),
-        Field(description="Command that runs Python: apptainer exec --nv image.sif [python3]"),
+        Field(description="Command that runs Python in a container: apptainer exec --nv image.sif [python3]"),
     ] = None
     extra: Annotated[
         dict[str, Annotated[int, Field(strict=True)] | Literal[True] | OneLine],
         Option(JOBS, ("--sbatch",), metavar="NAME=VALUE"),
-        Field(description="Any other option of sbatch: reservation=lab; may be repeated"),
+        Field(description="Any other option of sbatch, such as reservation=lab; may be repeated"),
     ] = {}
     trials_per_job: Annotated[
         Count | None,
         Option(JOBS, default="as few as the cluster's limits allow"),
-        Field(description="Trials that a job runs, one after the other or side by side"),
+        Field(description="Trials per job, which run one after the other or side by side"),
     ] = None
-    per_gpu: Annotated[Count, Option(JOBS), Field(description="Trials side by side on one GPU")] = 1
+    per_gpu: Annotated[Count, Option(JOBS), Field(description="Trials that run side by side on one GPU")] = 1
     workers: Count = 1
-    max_parallel: Annotated[Count | None, Option(JOBS, default="no limit"), Field(description="Jobs at a time")] = None
+    max_parallel: Annotated[
+        Count | None, Option(JOBS, default="no limit"), Field(description="Maximum number of jobs at a time")
+    ] = None
     grace: Annotated[
         int,
         Option(JOBS),
         Field(
             ge=10,
             strict=True,
-            description="Seconds before the time limit at which a job saves and goes back into the queue",
+            description="Seconds before the time limit at which a job saves and queues again",
         ),
     ] = 90
 

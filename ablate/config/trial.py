@@ -71,7 +71,8 @@ class Encoder(Model):
         str,
         Option("Training", ("--encoder",), default="the preset's"),
         Field(
-            description="resnet8, 18, 34, 50 or 101, wider as in resnet50x2; timm:NAME; module:function for your own"
+            description="resnet8, 18, 34, 50 or 101, or a wider one such as resnet50x2; timm:NAME; module:function for "
+            "your own"
         ),
     ] = "resnet18"
     width: Count = 64
@@ -130,7 +131,7 @@ class Optimiser(Model):
     name: Annotated[
         Literal["sgd", "adamw", "lars"],
         Option("Training", ("--optimizer",), default="the preset's", text=True),
-        Field(description="sgd, adamw or lars; a change to sgd or adamw needs --set lr_base"),
+        Field(description="sgd, adamw or lars; if you change it to sgd or adamw, give --set lr_base=... too"),
     ] = "sgd"
     lr: Annotated[float, Field(ge=1e-30, le=1e30)] = 0.03
     momentum: Fraction = 0.9
@@ -174,12 +175,12 @@ class TrialConfig(Model):
             least=MIN_SIZE,
             commands=(GRID, SEARCH, TRAIN, PREVIEW),
         ),
-        Field(description="Training image size in pixels"),
+        Field(description="Side of the training images in pixels"),
     ] = 32
     objective: Annotated[
         Objective,
         Option("Training", text=True, commands=(GRID, TRAIN)),
-        Field(description="simclr, or supervised: cross-entropy, same everything else"),
+        Field(description="simclr, or supervised: cross-entropy, with everything else the same"),
     ] = "simclr"
     encoder: Encoder = Encoder()
     head: Head = Head()
@@ -192,7 +193,7 @@ class TrialConfig(Model):
     batch_size: Annotated[
         int,
         Option("Training", default="the preset's"),
-        Field(ge=2, strict=True, description="Images per batch, over all processes"),
+        Field(ge=2, strict=True, description="Images per batch, summed over all processes"),
     ] = 256
     temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 0.5
     optimiser: Optimiser = Optimiser()
@@ -205,13 +206,13 @@ class TrialConfig(Model):
         Count | None,
         LATER,
         Option("Training", default="the batch size", commands=(GRID, TRAIN)),
-        Field(description="Encode at most so many images at once: batches beyond memory"),
+        Field(description="Images to encode at a time; a smaller number needs less memory"),
     ] = None
     world_size: Annotated[
         Count,
         LATER,
         Option("Running", ("--world-size", "--gpus-per-trial"), commands=(GRID,)),
-        Field(description="Processes, or GPUs, per trial"),
+        Field(description="Processes that train one trial together, each on its own GPU"),
     ] = 1
     compile: Annotated[bool, LATER, GIVEN] = False
 

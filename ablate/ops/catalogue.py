@@ -80,7 +80,7 @@ def _entry(name: str) -> OpEntry:
         )
         for field in parameter_fields(cls).values()
     )
-    return OpEntry(name, summary + " Waits for the device." * cls.syncs, cls().acts, parameters)
+    return OpEntry(name, summary + " It waits for the device." * cls.syncs, cls().acts, parameters)
 
 
 def markdown_table() -> str:

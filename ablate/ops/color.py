@@ -47,28 +47,33 @@ def jitter_in_words(factors: list[float]) -> str:
 
 @register("color")
 class Color(Op):
-    """SimCLR's colour distortion: jitter with probability ``jitter_p``, then grayscale with ``gray_p`` (paper, app. A).
+    """Distort colours as SimCLR does: jitter, then grayscale, each on some of the images (paper, app. A).
 
-    Factors and the order of the four jitter steps are drawn per image (kornia and torchvision draw one order per
-    batch). ``strength`` scales the jitter only, grayscale keeps its probability, as in Table 1; exactly 0 turns the
-    whole op off. Formulas are torchvision's (kornia's ``adjust_hue`` is right but three times slower), or with ``impl``
-    those of the official code (:mod:`ablate.ops.color_math`); hue and grayscale are the same in all.
+    Each image gets its own factors and its own order of the four jitter steps; kornia and torchvision draw one order
+    per batch. ``strength`` scales only the jitter; grayscale keeps its probability, as in Table 1 of the paper. A
+    strength of exactly 0 turns the whole op off. The formulas are torchvision's or, with ``impl``, those of the
+    official code (:mod:`ablate.ops.color_math`); hue and grayscale are the same in all of them. kornia's ``adjust_hue``
+    is correct but takes three times as long.
     """
 
     capturable = True
     version = 2
     channels = (3,)
     chromatic = ("saturation", "hue", "gray_p")
-    brightness: float = param(0.8, "factor in 1 +- this, at least 0; with tf-v1 added, +- this", low=0.0, high=10.0)
-    contrast: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
-    saturation: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
-    hue: float = param(0.2, "shift in +- this, at most 0.5 after scaling", low=0.0, high=0.5, unit="of the circle")
+    brightness: float = param(
+        0.8, "draws the factor from 1 +- this, at least 0; tf-v1 adds +- this instead", low=0.0, high=10.0
+    )
+    contrast: float = param(0.8, "draws the factor from 1 +- this, at least 0", low=0.0, high=10.0)
+    saturation: float = param(0.8, "draws the factor from 1 +- this, at least 0", low=0.0, high=10.0)
+    hue: float = param(
+        0.2, "draws the shift from +- this, at most 0.5 after scaling", low=0.0, high=0.5, unit="of the hue circle"
+    )
     jitter_p: float = param(0.8, "probability of the jitter", low=0.0, high=1.0)
     gray_p: float = param(0.2, "probability of grayscale", low=0.0, high=1.0)
     strength: float = param(1.0, "scales the four jitter ranges", low=0.0, high=10.0)
     impl: str = param(
         "torchvision",
-        "formulas: torchvision's, the official code's (tf), or those of its first version, the paper's (tf-v1)",
+        "formulas of torchvision, of the official code (tf), or of its first version, as in the paper (tf-v1)",
         choices=("torchvision", "tf", "tf-v1"),
         later=True,
     )
@@ -100,21 +105,25 @@ class Color(Op):
 
 @register("jitter")
 class Jitter(Op):
-    """Brightness, contrast, saturation and hue in random order, per image (paper, app. A, without the grayscale)."""
+    """Change brightness, contrast, saturation and hue in random order (paper, app. A, without the grayscale)."""
 
     capturable = True
     version = 2
     channels = (3,)
     chromatic = ("saturation", "hue")
     p: float = param(0.8, "probability that an image is changed", low=0.0, high=1.0)
-    brightness: float = param(0.8, "factor in 1 +- this, at least 0; with tf-v1 added, +- this", low=0.0, high=10.0)
-    contrast: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
-    saturation: float = param(0.8, "factor in 1 +- this, at least 0", low=0.0, high=10.0)
-    hue: float = param(0.2, "shift in +- this, at most 0.5 after scaling", low=0.0, high=0.5, unit="of the circle")
+    brightness: float = param(
+        0.8, "draws the factor from 1 +- this, at least 0; tf-v1 adds +- this instead", low=0.0, high=10.0
+    )
+    contrast: float = param(0.8, "draws the factor from 1 +- this, at least 0", low=0.0, high=10.0)
+    saturation: float = param(0.8, "draws the factor from 1 +- this, at least 0", low=0.0, high=10.0)
+    hue: float = param(
+        0.2, "draws the shift from +- this, at most 0.5 after scaling", low=0.0, high=0.5, unit="of the hue circle"
+    )
     strength: float = param(1.0, "scales the four ranges", low=0.0, high=10.0)
     impl: str = param(
         "torchvision",
-        "formulas: torchvision's, the official code's (tf), or those of its first version, the paper's (tf-v1)",
+        "formulas of torchvision, of the official code (tf), or of its first version, as in the paper (tf-v1)",
         choices=("torchvision", "tf", "tf-v1"),
         later=True,
     )
@@ -135,7 +144,7 @@ class Jitter(Op):
 
 @register("gray")
 class Gray(Op):
-    """Grayscale with torchvision's luma weights, kept at three channels (paper, app. A)."""
+    """Remove the colour: three equal channels, by torchvision's luma weights (paper, app. A)."""
 
     capturable = True
     channels = (3,)

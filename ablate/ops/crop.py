@@ -18,26 +18,29 @@ from ablate.ops.resample import resized_crop
 
 @register("crop")
 class Crop(Op):
-    """Random resized crop, then a horizontal flip (paper, app. A).
+    """Crop a random box and resize it to the image's size, then flip it horizontally at random (paper, app. A).
 
-    Boxes (:mod:`ablate.ops.boxes`) and pixels (:func:`ablate.ops.resample.resized_crop`) as torchvision's, or, with
-    ``sampling="tf"`` and ``resize="bicubic"``, as the official code's. It has no ``strength``: ``area`` is the knob.
+    Boxes (:mod:`ablate.ops.boxes`) and pixels (:func:`ablate.ops.resample.resized_crop`) are those of torchvision. With
+    ``sampling="tf"`` and ``resize="bicubic"`` they are those of the official code. The op has no ``strength``; set
+    ``area`` instead.
     """
 
     capturable = True
     version = 2
-    area: tuple[float, float] = param((0.08, 1.0), "area of the crop", low=1e-4, high=1.0, unit="of the image")
-    ratio: tuple[float, float] = param((3 / 4, 4 / 3), "width / height of the crop", low=0.01, high=100.0)
+    area: tuple[float, float] = param(
+        (0.08, 1.0), "draws the area of the crop", low=1e-4, high=1.0, unit="of the image"
+    )
+    ratio: tuple[float, float] = param((3 / 4, 4 / 3), "draws width / height of the crop", low=0.01, high=100.0)
     flip_p: float = param(0.5, "probability of a horizontal flip", low=0.0, high=1.0)
     sampling: str = param(
         "torchvision",
-        "how boxes are drawn: area uniform, or as in the official code (height uniform, smaller boxes)",
+        "how to draw boxes: with uniform area, or with uniform height as in the official code (tf; smaller boxes)",
         choices=("torchvision", "tf"),
         later=True,
     )
     resize: str = param(
         "bilinear",
-        "interpolation: antialiased bilinear, or the official code's bicubic without antialiasing",
+        "interpolation: bilinear with antialiasing, or the official code's bicubic without it",
         choices=("bilinear", "bicubic"),
         later=True,
     )

@@ -12,17 +12,20 @@ from ablate.ops.registry import register
 
 @register("cutout")
 class Cutout(Op):
-    """One square erased, fully inside the image, anywhere with equal chance (DeVries & Taylor 2017; paper, figure 4g).
+    """Erase one square at a random place inside the image (DeVries & Taylor 2017; paper, figure 4g).
 
-    The paper gives no values. In its figure the side is 0.49 of the image's and the fill grey, 0.584 in every channel:
-    ``cutout(fill=0.584)``. Own mask arithmetic; kornia's ``RandomErasing`` waits for the device.
+    Every place inside the image is equally likely. The paper gives no values. In its figure the side of the square is
+    0.49 of the image's, and its colour is grey, 0.584 in every channel: ``cutout(fill=0.584)``. The mask is computed
+    here because kornia's ``RandomErasing`` waits for the device.
     """
 
     capturable = True
 
     size: float = param(0.5, "side of the square", low=0.0, high=1.0, unit="of the shorter side")
-    strength: float = param(1.0, "scales the side, up to the whole image", low=0.0, high=10.0)
-    fill: float = param(0.0, "value inside the square: black, or 0.584 as in figure 4g", low=0.0, high=1.0, later=True)
+    strength: float = param(1.0, "scales the side, up to that of the whole image", low=0.0, high=10.0)
+    fill: float = param(
+        0.0, "value inside the square: 0 for black, 0.584 for the grey of figure 4g", low=0.0, high=1.0, later=True
+    )
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """Draw ``top``, ``left`` and ``side`` of the square, float ``[n]``, whole pixels."""
@@ -45,15 +48,15 @@ class Cutout(Op):
 
 @register("noise")
 class Noise(Op):
-    """Additive Gaussian noise, independent per pixel and channel, clipped to [0, 1] (figure 4h; values are ours).
+    """Add Gaussian noise, independent per pixel and channel, and clip to [0, 1] (paper, figure 4h; values are ours).
 
-    The noise is one 64-bit seed per image, expanded by a counter hash; kornia's ``RandomGaussianNoise`` draws whole
-    images from the global generator and does not clip.
+    The noise of an image follows from one 64-bit seed, which a counter hash expands. kornia's ``RandomGaussianNoise``
+    draws whole images from the global generator and does not clip.
     """
 
     capturable = True
 
-    sigma: tuple[float, float] = param((0.0, 0.2), "standard deviation, drawn uniformly", low=0.0, high=2.0)
+    sigma: tuple[float, float] = param((0.0, 0.2), "draws the standard deviation uniformly", low=0.0, high=2.0)
     strength: float = param(1.0, "scales sigma", low=0.0, high=10.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:

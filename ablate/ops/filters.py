@@ -14,11 +14,11 @@ from ablate.ops.registry import register
 
 @register("blur")
 class Blur(Op):
-    """Gaussian blur, half of the time (paper, app. A): kernel a tenth of the side, sigma uniform.
+    """Blur with a Gaussian kernel as wide as a tenth of the image (paper, app. A, on half of the images).
 
-    The kernel is odd and at least 5 taps; edges are reflected, as in torchvision. On a CPU one compiled pass
-    (:mod:`ablate.ops.cpu.blur`), elsewhere two batched products with banded matrices: kornia's ``gaussian_blur2d``
-    waits for the device and, with one sigma per image, is a grouped convolution of n * c groups.
+    The kernel has an odd number of taps, at least 5; edges are reflected, as in torchvision. On a CPU this is one
+    compiled pass (:mod:`ablate.ops.cpu.blur`), elsewhere two batched products with banded matrices. kornia's
+    ``gaussian_blur2d`` waits for the device and, with one sigma per image, is a grouped convolution of n * c groups.
     """
 
     capturable = True
@@ -26,7 +26,7 @@ class Blur(Op):
     p: float = param(0.5, "probability that an image is blurred", low=0.0, high=1.0)
     kernel: float = param(0.1, "side of the kernel", low=0.01, high=1.0, unit="of the image's side")
     sigma: tuple[float, float] = param(
-        (0.1, 2.0), "standard deviation, drawn uniformly", low=0.01, high=20.0, unit="px"
+        (0.1, 2.0), "draws the standard deviation uniformly", low=0.01, high=20.0, unit="px"
     )
     strength: float = param(1.0, "scales sigma", low=0.0, high=10.0)
 
@@ -75,19 +75,20 @@ def separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 @register("sobel")
 class Sobel(Op):
-    """Edges by the 3 x 3 Sobel kernels (paper, figure 4j, without a formula: ours); the figure shows ``signed=True``.
+    """Show edges, found with the 3 x 3 Sobel kernels (paper, figure 4j, which gives no formula: this one is ours).
 
-    Without normalisation, edges replicated. The magnitude of each channel's gradient, on black, is kornia's
-    ``sobel(normalized=False)`` without its epsilon, which makes a flat image 1e-3 instead of 0, and without the
-    constant that it copies to the device. The figure shows another picture: grey, lit from one corner, on mid-grey;
-    measured on a copy of it, gx + gy of the original's luma correlates with it at 0.83, the magnitude at 0.07.
+    By default the result is the magnitude of each channel's gradient, without normalisation and with replicated edges.
+    That is kornia's ``sobel(normalized=False)`` without its epsilon, which gives a flat image 1e-3 instead of 0, and
+    without the constant that it copies to the device. The figure shows another picture, a relief on mid-grey lit from
+    one corner: ``signed=True``. On a copy of the figure, gx + gy of the original's luma correlates with it at 0.83, the
+    magnitude at 0.07.
     """
 
     capturable = True
 
     signed: bool = param(
         False,
-        "a signed relief of the luma on mid-grey, as in the figure, not the magnitude of each channel",
+        "True: a relief of the luma on mid-grey, as in figure 4j; False: the gradient magnitude of each channel",
         later=True,
     )
 
@@ -108,15 +109,16 @@ class Sobel(Op):
 
 @register("sharpen")
 class Sharpen(Op):
-    """Blend with a 3 x 3 smoothing (PIL's and torchvision's ``adjust_sharpness``; AutoAugment's range 0.1 to 1.9).
+    """Sharpen or smooth, as ``adjust_sharpness`` of PIL and torchvision does (AutoAugment's range, 0.1 to 1.9).
 
-    Below 1 the factor smooths, above it sharpens. kornia's ``sharpness`` has the same formula as a grouped convolution,
-    which takes three to eleven times as long on a CPU (``benchmarks/ops.py``).
+    The image is blended with a 3 x 3 smoothing of itself: a factor below 1 smooths, one above 1 sharpens. kornia's
+    ``sharpness`` computes the same formula as a grouped convolution, which takes three to eleven times as long on a CPU
+    (``benchmarks/ops.py``).
     """
 
     capturable = True
 
-    amount: float = param(0.9, "factor in 1 +- this", low=0.0, high=10.0)
+    amount: float = param(0.9, "draws the factor from 1 +- this, at least 0", low=0.0, high=10.0)
     strength: float = param(1.0, "scales the range", low=0.0, high=10.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:

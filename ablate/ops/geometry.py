@@ -19,7 +19,7 @@ from ablate.ops.registry import register
 
 @register("flip")
 class Flip(Op):
-    """Horizontal flip (paper, app. A, where it follows the crop), by kornia's ``hflip``."""
+    """Flip the image horizontally, with kornia's ``hflip`` (paper, app. A, after the crop)."""
 
     capturable = True
 
@@ -33,7 +33,7 @@ class Flip(Op):
 
 @register("rotate")
 class Rotate(Op):
-    """By 90, 180 or 270 degrees, uniformly (paper, figure 4f). Exact: pixels move, none is interpolated."""
+    """Rotate by 90, 180 or 270 degrees, each equally likely (paper, figure 4f). No pixel is interpolated."""
 
     capturable = True
     square_only = True
@@ -71,18 +71,21 @@ def turn_selected(images: Tensor, turns: Tensor) -> Tensor:
 
 @register("affine")
 class Affine(Op):
-    """Rotation, translation, scale and shear about the centre, bilinear (torchvision's ``affine``; ranges are ours).
+    """Rotate, shift, scale and shear about the centre, bilinearly (torchvision's ``affine``; the ranges are ours).
 
-    ``affine_grid`` and ``grid_sample`` of torch; kornia's ``affine`` inverts a 3 x 3 matrix per image for the same.
+    It uses ``affine_grid`` and ``grid_sample`` of torch. kornia's ``affine`` inverts a 3 x 3 matrix per image for the
+    same result.
     """
 
     capturable = True
     turns = True
 
-    degrees: float = param(15.0, "rotation in +- this", low=0.0, high=180.0, unit="degrees")
-    translate: float = param(0.1, "shift in +- this, each way", low=0.0, high=1.0, unit="of the side")
-    scale: float = param(0.1, "scale factor in 1 +- this", low=0.0, high=0.9)
-    shear: float = param(10.0, "shear in +- this", low=0.0, high=60.0, unit="degrees")
+    degrees: float = param(15.0, "draws the rotation from +- this", low=0.0, high=180.0, unit="degrees")
+    translate: float = param(
+        0.1, "draws the shift along either side from +- this", low=0.0, high=1.0, unit="of the side"
+    )
+    scale: float = param(0.1, "draws the scale factor from 1 +- this", low=0.0, high=0.9)
+    shear: float = param(10.0, "draws the shear from +- this", low=0.0, high=60.0, unit="degrees")
     strength: float = param(1.0, "scales the four ranges", low=0.0, high=1.0)
 
     @property
@@ -126,13 +129,13 @@ class Affine(Op):
 class Perspective(Op):
     """Move each corner inwards by up to ``distortion`` of half the side (torchvision's RandomPerspective).
 
-    The eight coefficients come from ``torch.linalg.solve_ex``, which unlike kornia's ``get_perspective_transform`` does
-    not wait for the device to check the result.
+    ``torch.linalg.solve_ex`` gives the eight coefficients. kornia's ``get_perspective_transform`` would wait for the
+    device to check the result.
     """
 
     capturable = True
 
-    distortion: float = param(0.5, "largest inward move of a corner", low=0.0, high=1.0, unit="of half the side")
+    distortion: float = param(0.5, "largest move of a corner", low=0.0, high=1.0, unit="of half the side")
     strength: float = param(1.0, "scales the distortion", low=0.0, high=1.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
@@ -161,16 +164,16 @@ class Perspective(Op):
 
 @register("elastic")
 class Elastic(Op):
-    """Smooth random displacements (Simard et al. 2003): Gaussian noise blurred with ``sigma`` and scaled to ``alpha``.
+    """Move pixels by smooth random displacements, blurred with ``sigma`` and scaled to ``alpha`` (Simard et al. 2003).
 
-    Displacement noise is one 64-bit seed per image, expanded by a counter hash; kornia's ``elastic_transform2d`` wants
-    the noise as pixels and normalises it by another rule.
+    The noise of an image follows from one 64-bit seed, which a counter hash expands. kornia's ``elastic_transform2d``
+    takes the noise as pixels and normalises it by another rule.
     """
 
     capturable = True
 
     alpha: float = param(0.05, "root mean square displacement", low=0.0, high=0.5, unit="of the side")
-    sigma: float = param(0.1, "width of the smoothing", low=0.02, high=0.5, unit="of the side")
+    sigma: float = param(0.1, "standard deviation of the blur", low=0.02, high=0.5, unit="of the side")
     strength: float = param(1.0, "scales alpha", low=0.0, high=10.0)
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:

@@ -12,14 +12,14 @@ from ablate.ops.registry import register
 
 @register("solarize")
 class Solarize(Op):
-    """Invert the pixels at or above ``threshold`` (BYOL, app. B, where the threshold is 0.5), by kornia's ``solarize``.
+    """Invert all values at or above ``threshold``, with kornia's ``solarize`` (BYOL, app. B, with threshold 0.5).
 
-    The threshold goes to kornia as a tensor of the images' device: a Python float would be copied there.
+    The threshold is passed as a tensor on the images' device, since kornia would copy a Python float there.
     """
 
     capturable = True
 
-    threshold: float = param(0.5, "pixels from here on are inverted", low=0.0, high=1.0)
+    threshold: float = param(0.5, "smallest value that is inverted", low=0.0, high=1.0)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Return ``1 - x`` where ``x >= threshold``."""
@@ -29,7 +29,10 @@ class Solarize(Op):
 
 @register("invert")
 class Invert(Op):
-    """``1 - x`` (AutoAugment's Invert); kornia's ``invert`` holds its 1 on the host and copies it to the device."""
+    """Invert the image, ``1 - x`` (AutoAugment's Invert).
+
+    kornia's ``invert`` keeps its 1 on the host and copies it to the device.
+    """
 
     capturable = True
 
@@ -40,14 +43,14 @@ class Invert(Op):
 
 @register("posterize")
 class Posterize(Op):
-    """Keep a few bits per channel, as many as drawn (AutoAugment's Posterize; torchvision v2's float formula).
+    """Keep only the highest bits of every value (AutoAugment's Posterize, by torchvision v2's formula for floats).
 
-    kornia's ``posterize`` goes through bytes and agrees on them only up to the value of the highest level.
+    kornia's ``posterize`` computes with bytes and agrees with this, except for the value of the highest level.
     """
 
     capturable = True
 
-    bits: tuple[int, int] = param((4, 8), "bits kept, drawn uniformly", low=1, high=8, unit="bits")
+    bits: tuple[int, int] = param((4, 8), "draws the number of bits to keep uniformly", low=1, high=8, unit="bits")
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """Draw ``bits``, int64 ``[n]``."""
@@ -61,10 +64,10 @@ class Posterize(Op):
 
 @register("equalize")
 class Equalize(Op):
-    """Equalise each channel's histogram of 256 levels, by kornia's ``equalize``, which is PIL's and torchvision's.
+    """Equalise the histogram of each channel over 256 levels, with kornia's ``equalize``, as PIL and torchvision do.
 
-    Pixels between two levels count as the lower one. kornia does the whole batch at once and does not wait for the
-    device.
+    A value between two levels counts as the lower one. kornia computes the whole batch at once and does not wait for
+    the device.
     """
 
     capturable = True
