@@ -19,15 +19,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ablate.errors import UsageError, first_line
+from ablate.errors import LostRank, UsageError, first_line
 
 TIMEOUT = 600.0  # seconds that a rank waits for the others before it gives them up
 POLL = 0.2
 GRACE = 2.0  # seconds in which a rank at fault writes its record before the others write theirs
-
-
-class LostRank(RuntimeError):
-    """Another process of the trial is gone, or silent for longer than the timeout."""
 
 
 @dataclass(frozen=True)

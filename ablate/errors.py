@@ -1,4 +1,35 @@
-"""The one exception for mistakes that users can correct, and the sentences that help them."""
+"""The errors of ablate: what each means, who raises it and who catches it; and the sentences that help users.
+
+::
+
+    AblateError
+    ├── UsageError              the user's input is wrong or not possible: exit code 2, before any work
+    │   └── NotExportable       an op has no equal in a library's pipeline
+    ├── ImageError              one image file cannot be used
+    │   ├── CorruptImage        it cannot be read
+    │   └── UnsupportedImage    it is intact, of a kind that decoding would damage
+    ├── DamagedRecord           a record file is not whole: it is set aside, and its trial runs again
+    ├── DiskError               the disk refused a write
+    ├── ClusterError            the scheduler did not do what it was asked
+    │   ├── ClusterRefused      it answered, and refused
+    │   └── ClusterSilent       it did not answer: it is asked again, for some minutes
+    ├── WorkerError             a worker did not start
+    ├── LostNode                another node's processes are gone: the worker is replaced
+    │
+    │   the ends of an attempt at a trial that leave no record:
+    ├── TrialHeld               another process is at work on the trial
+    ├── LostLease               another process has taken the trial over
+    ├── Interrupted             the trial was asked to stop, and has written a checkpoint
+    ├── Parked                  the trial pauses at a rung of pruning
+    │
+    │   the faults that become the trial's failed record, as any other exception does:
+    ├── Diverged                the loss or a feature is not finite
+    ├── NoProgress              a job's attempts all begin at the same step
+    └── LostRank                another process of the trial is gone
+
+Each also is the built-in exception that callers may expect: a UsageError is a ValueError, a DiskError an OSError.
+Exceptions that never leave their module are private to it. The names of the last group stand in records.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +43,113 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
-class UsageError(ValueError):
-    """Bad input: the command line prints its one sentence and exits with 2, without a traceback.
+class AblateError(Exception):
+    """The base class of every error that ablate raises by itself. Nothing raises it as such."""
 
-    The message says what was wrong, what is allowed and, where there is one, the nearest match.
+
+class UsageError(AblateError, ValueError):
+    """What the user asks for is wrong or not possible: an unknown word, a value out of range, a directory in use.
+
+    The message says what was wrong, what is allowed and, where there is one, the nearest match. Everything that reads
+    input raises it, before any work. A command prints the one sentence, without a traceback, and exits with 2.
+    """
+
+
+class NotExportable(UsageError):
+    """An op that a library's pipeline cannot hold. ``recommend`` then says why it writes no pipeline for it."""
+
+
+class ImageError(AblateError, ValueError):
+    """One image file cannot be used; the message is the reason. The folder's report of images left out quotes it."""
+
+
+class CorruptImage(ImageError):
+    """A file that is not a readable image. Decoding raises it."""
+
+
+class UnsupportedImage(ImageError):
+    """An intact image file of a kind that would be damaged; the message says what was found and what to do."""
+
+
+class DamagedRecord(AblateError, ValueError):
+    """A record file that is truncated or is not a record. Whoever reads records sets it aside; its trial runs again."""
+
+
+class DiskError(AblateError, OSError):
+    """The disk refused a write; the files written before are intact.
+
+    Everything that writes a sweep's files raises it. It ends the worker (exit code 74) and the command (1), and never
+    becomes the record of a trial, which is not at fault.
+    """
+
+
+class ClusterError(AblateError, RuntimeError):
+    """The scheduler did not do what it was asked; the message is one sentence, with which the command exits with 1."""
+
+
+class ClusterRefused(ClusterError):
+    """The scheduler answered and refused; the message ends with its words. An array that is refused is rolled back."""
+
+
+class ClusterSilent(ClusterError):
+    """The controller did not answer; the command is worth another try, and the scheduler's module makes it."""
+
+
+class WorkerError(AblateError, RuntimeError):
+    """A worker did not start; the message ends with the last lines of its log. The sweep stops with exit code 1."""
+
+
+class TrialHeld(AblateError):
+    """Another process holds the trial. :func:`ablate.sweep.lease.claim` raises it.
+
+    A worker goes on to its next trial; ``ablate train`` exits with 2. ``holder`` is the attempt of the other process,
+    :class:`ablate.sweep.lease.Attempt`.
+    """
+
+    def __init__(self, holder: object) -> None:
+        super().__init__(holder)
+        self.holder = holder
+
+    def __str__(self) -> str:
+        """Say who holds the trial."""
+        return f"at work elsewhere: {self.holder}"
+
+
+class LostLease(AblateError, RuntimeError):
+    """Another process has taken the trial over: this one must write nothing more.
+
+    :meth:`ablate.sweep.lease.Lease.check` raises it before every write. A worker goes on to its next trial; ``ablate
+    train`` exits with 1.
+    """
+
+
+class Interrupted(AblateError):
+    """The trial was asked to stop; a checkpoint of everything trained so far is on disk, and the same call resumes."""
+
+
+class Parked(AblateError):
+    """The trial has reached the rung at which it pauses; its checkpoint and ``parked.json`` are on disk."""
+
+
+class Diverged(AblateError, FloatingPointError):
+    """The training loss, or a feature, became NaN or infinite. It becomes the trial's failed record."""
+
+
+class NoProgress(AblateError, RuntimeError):
+    """A Slurm job was requeued twice without one step of progress in this trial. It becomes the failed record."""
+
+
+class LostRank(AblateError, RuntimeError):
+    """Another process of the trial is gone, or silent for longer than the timeout.
+
+    Collectives raise it. It becomes the failed record, unless whoever runs the other process knows better.
+    """
+
+
+class LostNode(AblateError, RuntimeError):
+    """The processes of a trial that another node ran are gone, which is not the trial's fault.
+
+    It ends the worker, as if the worker had died: the launcher starts another one, which resumes the trial.
     """
 
 

@@ -7,23 +7,21 @@ import os
 import tempfile
 from pathlib import Path
 
-from ablate.errors import UsageError, expanded
+from ablate.errors import DiskError, UsageError, expanded
 
-
-class DiskTrouble(OSError):
-    """The disk refused a write; the files written before are intact."""
+DiskTrouble = DiskError  # the name in earlier versions, kept for one release
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write ``content`` to a unique temporary name beside ``path`` and rename: a reader sees all of it or none.
 
     Raises:
-        DiskTrouble: no room, no permission, a file in place of a directory.
+        DiskError: no room, no permission, a file in place of a directory.
     """
     try:
         _write_and_rename(path, content)
     except OSError as error:
-        raise DiskTrouble(error.errno, error.strerror, str(path)) from error
+        raise DiskError(error.errno, error.strerror, str(path)) from error
 
 
 def _write_and_rename(path: Path, content: str | bytes) -> None:

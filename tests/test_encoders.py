@@ -15,8 +15,7 @@ import ablate.trial.run
 from ablate.config.sweep import Trial
 from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
 from ablate.data import prepare
-from ablate.errors import UsageError
-from ablate.files import DiskTrouble
+from ablate.errors import DiskError, UsageError
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.head import ProjectionHead
 from ablate.trial import encoders
@@ -203,10 +202,10 @@ def test_a_trial_keeps_its_encoder_before_its_record(data, config, tmp_path, mon
 
 def test_a_full_disk_leaves_no_record(data, config, tmp_path, monkeypatch):
     def full(*_):
-        raise DiskTrouble(28, "No space left on device")
+        raise DiskError(28, "No space left on device")
 
     monkeypatch.setattr(encoders, "write_atomically", full)
-    with pytest.raises(DiskTrouble):
+    with pytest.raises(DiskError):
         run_trial(config, tmp_path, data=data, keep_encoders="all")
     assert not list(tmp_path.glob("trials/*.json"))
 
@@ -214,7 +213,7 @@ def test_a_full_disk_leaves_no_record(data, config, tmp_path, monkeypatch):
 @pytest.mark.parametrize("keep", ["all", "best"])
 def test_a_file_in_the_way_is_the_disks_trouble(keep, tmp_path):
     (tmp_path / "encoders").write_text("in the way")
-    with pytest.raises(DiskTrouble):
+    with pytest.raises(DiskError):
         save(tmp_path, trial_of(), 0.5, keep)
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import pickle
+import re
+
 import pytest
 from pydantic import ValidationError
 
+from ablate import errors
 from ablate.config.experiment import Experiment
 from ablate.config.slurm import Slurm
 from ablate.config.trial import TrialConfig
-from ablate.errors import sentence
+from ablate.errors import AblateError, sentence
+from ablate.sweep.lease import Attempt
+from tests.support.modules import modules
 
 DATA = {"name": "x", "fingerprint": "beef", "classes": 3}
 KEYS = ("ops", "seeds", "branches")
@@ -67,3 +75,45 @@ def test_members_of_a_union_are_no_places():
 )
 def test_a_field_goes_by_where_it_was_written(content, place, expected):
     assert said(Slurm, content, places=place).startswith(expected)
+
+
+def is_exception(name):
+    found = getattr(errors, name, None) or getattr(builtins, name, None)
+    return isinstance(found, type) and issubclass(found, BaseException)
+
+
+def test_every_exception_that_leaves_its_module_is_in_the_tree():
+    texts = {module: path.read_text(encoding="utf-8") for module, path in modules().items()}
+    defined = {
+        (module, node.name)
+        for module, text in texts.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ClassDef) and any(is_exception(ast.unparse(base)) for base in node.bases)
+    }
+    assert ("ablate.errors", "UsageError") in defined
+    for module, name in defined:
+        users = {other for other, text in texts.items() if re.search(rf"\b{name}\b", text)}
+        assert module == "ablate.errors" or users == {module}
+
+
+def test_the_tree_is_what_the_module_says_of_itself():
+    drawn = re.findall(r"^    ([│ ]*)[├└]── (\w+)", errors.__doc__, flags=re.MULTILINE)
+    tree = {cls.__name__ for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, AblateError)}
+    assert {name for _, name in drawn} == tree - {"AblateError"}
+    outer = {name for depth, name in drawn if not depth}
+    assert outer == {cls.__name__ for cls in AblateError.__subclasses__() if cls.__module__ == "ablate.errors"}
+
+
+def test_names_of_earlier_versions_are_kept_for_one_release():
+    from ablate import files
+    from ablate.sweep import lease
+    from ablate.trial import context
+
+    assert (files.DiskTrouble, lease.Held) == (errors.DiskError, errors.TrialHeld)
+    assert context.Interrupted is errors.Interrupted
+
+
+def test_an_error_survives_its_way_to_another_process():
+    held = pickle.loads(pickle.dumps(errors.TrialHeld(Attempt(number=3, host="node4", pid=4711, user="ann"))))
+    assert str(held) == "at work elsewhere: node4 (process 4711 of ann)"
+    assert held.holder.number == 3

@@ -14,13 +14,14 @@ import pytest
 import ablate.trial.attempt
 from ablate.config.trial import Base, Optimiser
 from ablate.distributed import World
+from ablate.errors import Interrupted
 from ablate.evaluation.protocols import PROTOCOLS
 from ablate.ops.composition import Composition
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Trainer
 from ablate.sweep.lease import Attempt, running_directory
 from ablate.sweep.record import read_record, read_records
-from ablate.trial.context import Context, Interrupted
+from ablate.trial.context import Context
 from tests.simclr import ranks
 from tests.support.cli import ablate as command
 from tests.support.grids import SETTINGS

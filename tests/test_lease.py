@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ablate.errors import LostLease, TrialHeld
 from ablate.sweep import lease
-from ablate.sweep.lease import Attempt, Held, Lease, LostLease, claim, holder, last_attempt, release, running_directory
+from ablate.sweep.lease import Attempt, Lease, claim, holder, last_attempt, release, running_directory
 
 TRIAL = "0123456789abcdef-s0"
 
@@ -38,7 +39,7 @@ def test_one_at_a_time_and_the_holder_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURMD_NODENAME", "node7")
     with claim(tmp_path, TRIAL) as mine:
         assert mine.number == 1
-        with pytest.raises(Held, match=r"at work elsewhere: job 17_3 on node7 \(process \d+ of \w+\)"):
+        with pytest.raises(TrialHeld, match=r"at work elsewhere: job 17_3 on node7 \(process \d+ of \w+\)"):
             claim(tmp_path, TRIAL).__enter__()
     assert holder(tmp_path, TRIAL) is None
     with claim(tmp_path, TRIAL) as again:
@@ -48,14 +49,15 @@ def test_one_at_a_time_and_the_holder_is_named(tmp_path, monkeypatch):
 RACE = """
 import sys
 from pathlib import Path
-from ablate.sweep.lease import Held, claim
+from ablate.errors import TrialHeld
+from ablate.sweep.lease import claim
 print("ready", flush=True)
 sys.stdin.readline()
 try:
     with claim(Path(sys.argv[1]), "{}"):
         print("mine", flush=True)
         sys.stdin.read()
-except Held:
+except TrialHeld:
     print("held", flush=True)
 """
 
@@ -93,7 +95,7 @@ def test_of_many_threads_of_one_process_exactly_one_has_the_trial(tmp_path, monk
             with claim(directory, TRIAL) as mine:
                 over.wait(20)
                 return mine.number
-        except Held:
+        except TrialHeld:
             over.wait(20)
             return 0
 
@@ -109,7 +111,7 @@ def test_a_process_that_died_on_this_machine_is_succeeded_at_once(tmp_path):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True) as process:
         left_behind(tmp_path, machine=lease._machine(), pid=process.pid, born=lease._born(process.pid))
         assert holder(tmp_path, TRIAL).pid == process.pid
-        with pytest.raises(Held):
+        with pytest.raises(TrialHeld):
             claim(tmp_path, TRIAL).__enter__()
         process.kill()
     assert holder(tmp_path, TRIAL) is None
@@ -148,7 +150,7 @@ def test_a_process_number_that_was_given_out_again_is_not_the_holder(tmp_path):
 def test_on_another_machine_silence_decides_by_the_file_servers_clock(tmp_path, monkeypatch):
     left_behind(tmp_path, seconds_ago=lease.STALE - 30)
     monkeypatch.setattr(time, "time", lambda: 0.0)  # this machine's own clock is far behind
-    with pytest.raises(Held):
+    with pytest.raises(TrialHeld):
         claim(tmp_path, TRIAL).__enter__()
     monkeypatch.undo()
     left_behind(tmp_path, seconds_ago=lease.STALE + 30)
@@ -188,7 +190,7 @@ def test_without_hard_links(tmp_path, monkeypatch):
         raise OSError(errno.EPERM, "no hard links here")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    with claim(tmp_path, TRIAL), pytest.raises(Held):
+    with claim(tmp_path, TRIAL), pytest.raises(TrialHeld):
         claim(tmp_path, TRIAL).__enter__()
 
 
@@ -232,7 +234,7 @@ def test_a_job_whose_attempts_end_before_the_first_step_leads_nowhere(tmp_path, 
 def test_an_unreadable_attempt_still_counts(tmp_path):
     left_behind(tmp_path, number=3)
     attempt_file(tmp_path, 3).write_text("{")
-    with pytest.raises(Held, match="an unknown host"):  # it may be in the making
+    with pytest.raises(TrialHeld, match="an unknown host"):  # it may be in the making
         claim(tmp_path, TRIAL).__enter__()
     os.utime(attempt_file(tmp_path, 3), (0, 0))
     with claim(tmp_path, TRIAL) as mine:

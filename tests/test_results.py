@@ -6,8 +6,9 @@ import pytest
 
 from ablate import load_results
 from ablate.config.trial import DataIdentity, TrialConfig
+from ablate.errors import DamagedRecord
 from ablate.files import names_in, set_aside, write_atomically
-from ablate.sweep.record import BadRecord, Failure, TrialResult, read_record, read_records, record_path, write_record
+from ablate.sweep.record import Failure, TrialResult, read_record, read_records, record_path, write_record
 
 CONFIG = TrialConfig(composition=(), data=DataIdentity(name="glyphs", fingerprint="0123", classes=10))
 
@@ -31,11 +32,11 @@ def test_truncated_or_renamed_records_are_told_apart_from_absent_ones(tmp_path):
         read_record(record_path(tmp_path, "no-such"))
     other = path.with_name("0000000000000000-s0.json")
     other.write_text(path.read_text())
-    with pytest.raises(BadRecord, match="holds the record of"):
+    with pytest.raises(DamagedRecord, match="holds the record of"):
         read_record(other)
     other.unlink()
     path.write_text(path.read_text()[:100])
-    with pytest.raises(BadRecord, match="not a whole trial record"):
+    with pytest.raises(DamagedRecord, match="not a whole trial record"):
         read_record(path)
     records, bad = read_records(tmp_path)
     assert not records
@@ -56,7 +57,7 @@ def test_many_records_are_read_without_their_histories(tmp_path):
 def test_a_history_that_is_left_out_is_checked_all_the_same(tmp_path, history):
     path = write_record(tmp_path, record())
     path.write_text(json.dumps({**json.loads(path.read_text()), "history": history}))
-    with pytest.raises(BadRecord):
+    with pytest.raises(DamagedRecord):
         read_record(path, points=0)
     assert read_records(tmp_path) == ({}, [path])
 

@@ -9,14 +9,12 @@ import ablate.trial.attempt
 from ablate.config.base import OpSpec
 from ablate.config.sweep import Trial
 from ablate.config.trial import DataIdentity, Optimiser
-from ablate.distributed import LostRank
-from ablate.errors import UsageError
+from ablate.errors import DamagedRecord, DiskError, Interrupted, LostLease, LostRank, TrialHeld, UsageError
 from ablate.evaluation import frozen
-from ablate.files import DiskTrouble
-from ablate.sweep.lease import Attempt, Held, LostLease, running_directory
+from ablate.sweep.lease import Attempt, running_directory
 from ablate.sweep.progress import PROGRESS, write_progress
-from ablate.sweep.record import BadRecord, read_record, record_path
-from ablate.trial.context import Context, Interrupted
+from ablate.sweep.record import read_record, record_path
+from ablate.trial.context import Context
 from ablate.trial.run import run_trial
 from tests.support.trials import comparable
 
@@ -110,10 +108,10 @@ def test_other_data_than_configured_is_refused(data, config, tmp_path):
 
 def test_a_full_disk_is_not_recorded_as_the_trials_fault(data, config, tmp_path, monkeypatch):
     def full(*_):
-        raise DiskTrouble(28, "No space left on device")
+        raise DiskError(28, "No space left on device")
 
     monkeypatch.setattr("ablate.simclr.checkpoint.write_atomically", full)
-    with pytest.raises(DiskTrouble, match="No space"):
+    with pytest.raises(DiskError, match="No space"):
         run_trial(config, tmp_path, data=data)
     assert not list(tmp_path.glob("trials/*.json"))
 
@@ -134,7 +132,7 @@ def test_an_os_error_of_an_op_is_the_trials_fault(data, config, tmp_path, monkey
 def test_a_record_of_another_configuration_is_damaged(data, config, tmp_path):
     path = record_path(tmp_path, run_trial(config, tmp_path, data=data).id)
     path.write_text(path.read_text().replace('"epochs": 4', '"epochs": 3'))
-    with pytest.raises(BadRecord, match="holds the record of"):
+    with pytest.raises(DamagedRecord, match="holds the record of"):
         read_record(path)
 
 
@@ -237,7 +235,7 @@ def test_of_two_calls_at_once_one_has_the_trial(data, config, tmp_path, monkeypa
 
     def report(epoch, _):
         for directory in (tmp_path / "out", "out"):
-            with pytest.raises(Held) as held:
+            with pytest.raises(TrialHeld) as held:
                 run_trial(config, directory, data=data)
             refused.append((epoch, held.value.holder.number))
 

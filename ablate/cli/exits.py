@@ -13,10 +13,7 @@ from typing import NoReturn, ParamSpec, TextIO
 import typer
 
 from ablate.console import make_console, say
-from ablate.errors import UsageError
-from ablate.files import DiskTrouble
-from ablate.launch.slurm.answers import ClusterTrouble
-from ablate.sweep.lease import Held, LostLease
+from ablate.errors import ClusterError, DiskError, LostLease, TrialHeld, UsageError
 
 P = ParamSpec("P")
 
@@ -38,12 +35,12 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
             code = function(*args, **kwargs)
         except UsageError as error:
             _leave(f"error: {error}", USAGE)
-        except Held as error:
+        except TrialHeld as error:
             who = f"another process is at work on this trial: {error.holder}"
             _leave(f"error: {who}; wait for it, or choose another --out", USAGE)
-        except (LostLease, ClusterTrouble) as error:
+        except (LostLease, ClusterError) as error:
             _leave(f"error: {error}", TROUBLE)
-        except DiskTrouble as error:
+        except DiskError as error:
             _leave(f"error: the disk refused a write ({error}); finished trials are intact", TROUBLE)
         except OSError as error:
             if error.errno in NO_MORE_FILES:

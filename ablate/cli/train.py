@@ -85,9 +85,10 @@ def _train(
     keep_encoder: bool,
 ) -> int:
     """Train and evaluate ``trial`` in this process, or in those that torchrun started; return the exit code."""
+    from ablate.errors import Interrupted
     from ablate.launch.room import refuse_without_room, room_for
     from ablate.sweep.progress import log_path, logging_to
-    from ablate.trial.context import Context, Interrupted, taking_part
+    from ablate.trial.context import Context, taking_part
     from ablate.trial.run import run_trial
 
     config = trial.config

@@ -16,8 +16,7 @@ from ablate.cli.command import command_line
 from ablate.cli.help import Commands
 from ablate.config.base import LARGEST_SEED
 from ablate.console import counted, make_console, say, say_each, say_text
-from ablate.errors import UsageError
-from ablate.files import DiskTrouble
+from ablate.errors import DiskError, UsageError
 
 if TYPE_CHECKING:
     from ablate.report.recommend import Choice
@@ -172,7 +171,7 @@ def recommend(
     trouble, replaced = None, ""
     try:
         replaced = publish(found)
-    except DiskTrouble as error:  # a directory that belongs to somebody else can still be read
+    except DiskError as error:  # a directory that belongs to somebody else can still be read
         trouble = error
     if as_json:
         typer.echo(json.dumps(advice.as_json(found), indent=1))

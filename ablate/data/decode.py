@@ -10,16 +10,13 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ablate.data import kinds
-from ablate.data.kinds import Kind, Refused
+from ablate.data.kinds import Kind
+from ablate.errors import CorruptImage, ImageError, UnsupportedImage
 
 MAX_ASPECT = 3  # longer images lose their ends, so that one panorama does not pad a whole batch
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 OUTSIDE = 1000  # one in so many pixels of a 16-bit image may lie below its span, and one above
 Levels = tuple[int, int]
-
-
-class Corrupt(ValueError):
-    """A file that is not a readable image; the message is the reason."""
 
 
 class Decoded(NamedTuple):
@@ -48,22 +45,22 @@ def decode(content: bytes, short: int, levels: Levels | None = None) -> Decoded:
         levels: the values of 16-bit grey that become 0 and 255.
 
     Raises:
-        Corrupt: the content is truncated or not an image.
-        Refused: the image is of a kind that would be damaged.
+        CorruptImage: the content is truncated or not an image.
+        UnsupportedImage: the image is of a kind that would be damaged.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of metadata and large images
             return _decode(content, short, levels)
-    except (Corrupt, Refused, MemoryError):
+    except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise Corrupt("not an image" if content else "an empty file") from error
+        raise CorruptImage("not an image" if content else "an empty file") from error
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-        raise Refused(f"more than {most} million pixels: scale it down, or cut it into tiles") from error
+        raise UnsupportedImage(f"more than {most} million pixels: scale it down, or cut it into tiles") from error
     except Exception as error:  # damaged files make Pillow's plugins raise exceptions of all kinds
-        raise Corrupt(str(error) or type(error).__name__) from error
+        raise CorruptImage(str(error) or type(error).__name__) from error
 
 
 def _decode(content: bytes, short: int, levels: Levels | None) -> Decoded:
@@ -115,9 +112,9 @@ def _over_white(image: Image.Image, kind: Kind) -> tuple[Image.Image, bool]:
     alpha = layer.getchannel("A")
     lowest, highest = alpha.getextrema()
     if highest == 0:
-        raise Refused("every pixel is transparent: remove the transparency if the colours below it are meant")
+        raise UnsupportedImage("every pixel is transparent: remove the transparency if the colours below it are meant")
     if kind.hard_alpha and any(alpha.histogram()[1:-1]):
-        raise Refused(
+        raise UnsupportedImage(
             "a further channel that is called transparency and may be near infrared: "
             f"{kinds.KEEP}; if it is transparency, save the image as PNG"
         )
@@ -127,7 +124,7 @@ def _over_white(image: Image.Image, kind: Kind) -> tuple[Image.Image, bool]:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode[0] in "IF":
-        raise Refused(f"pixels of the kind {image.mode}: {kinds.EIGHT}")
+        raise UnsupportedImage(f"pixels of the kind {image.mode}: {kinds.EIGHT}")
     return image.convert("RGB")
 
 

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from ablate.errors import UnsupportedImage
+
 FORMATS = {"JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF"}  # by content, not by the file's name
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEIC = {b"heic", b"heix", b"hevc", b"mif1", b"msf1"}
@@ -33,10 +35,6 @@ KEEP = "keep one channel as grey, or three as red, green and blue"
 CONVERT = "convert it to RGB and save it as PNG"
 
 
-class Refused(ValueError):
-    """An intact image file of a kind that would be damaged; the message says what was found and what to do."""
-
-
 class Kind(NamedTuple):
     """The kind of an image: ``deep`` means 16-bit grey.
 
@@ -52,13 +50,13 @@ def of_header(content: bytes) -> Kind:
     """Return the kind that the header states, before Pillow opens the file; 8 bit by default.
 
     Raises:
-        Refused: the kind would be damaged; see :class:`Refused`.
+        UnsupportedImage: the kind would be damaged; see :class:`UnsupportedImage`.
     """
     if content[:4] in TIFF:
         pages = _pages(content)
         return _tiff(pages) if pages else Kind()
     if content[4:8] == b"ftyp" and content[8:12] in HEIC:
-        raise Refused("the format is HEIC, which is not read: convert it to JPEG or PNG")
+        raise UnsupportedImage("the format is HEIC, which is not read: convert it to JPEG or PNG")
     return Kind()
 
 
@@ -71,13 +69,13 @@ def of_opened(content: bytes, image: Image.Image, kind: Kind) -> Kind:
         kind: the kind that the header states.
 
     Raises:
-        Refused: the kind would be damaged; see :class:`Refused`.
+        UnsupportedImage: the kind would be damaged; see :class:`UnsupportedImage`.
     """
     if image.format not in FORMATS:
-        raise Refused(f"the format is {image.format}, which is not read: {CONVERT}")
+        raise UnsupportedImage(f"the format is {image.format}, which is not read: {CONVERT}")
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format not in {"MPO", "TIFF"}:
-        raise Refused(f"an animation of {frames} frames: save the frame that you want as an image of its own")
+        raise UnsupportedImage(f"an animation of {frames} frames: save the frame that you want as an image of its own")
     return _png(content[24], content[25], "transparency" in image.info) if image.format == "PNG" else kind
 
 
@@ -88,9 +86,9 @@ def _png(bits: int, colours: int, one_transparent: bool) -> Kind:
     """
     if bits == 16 and (colours or one_transparent):
         found = {0: "grey with a transparent value", 2: "RGB", 4: "grey with transparency", 6: "RGB with transparency"}
-        raise Refused(f"{found[colours]}, of 16 bits per channel: {EIGHT}")
+        raise UnsupportedImage(f"{found[colours]}, of 16 bits per channel: {EIGHT}")
     if bits in {2, 4} and colours == 0 and one_transparent:
-        raise Refused(f"{bits}-bit grey with a transparent value: {CONVERT}")
+        raise UnsupportedImage(f"{bits}-bit grey with a transparent value: {CONVERT}")
     return Kind(deep=bits == 16)
 
 
@@ -98,32 +96,34 @@ def _tiff(pages: list[dict[int, Any]]) -> Kind:
     first, *further = pages
     count = max(1 + sum(not _number(page, SUBFILE, 0) & 1 for page in further), _stacked(first))  # 1: a smaller version
     if count > 1:
-        raise Refused(f"{count} pages: save each page that you want as an image of its own")
+        raise UnsupportedImage(f"{count} pages: save each page that you want as an image of its own")
     if _number(first, SUBFILE, 0) & 1:
-        raise Refused("its first page is a thumbnail: save the image itself as a file of its own")
+        raise UnsupportedImage("its first page is a thumbnail: save the image itself as a file of its own")
     channels, photometric = _number(first, CHANNELS, 1), _number(first, PHOTOMETRIC, 0)
     bits, formats = set(_numbers(first, BITS, 1)), set(_numbers(first, SAMPLE_FORMAT, 1))
     most = max(bits)
     if 3 in formats:
-        raise Refused(f"{most}-bit floating-point pixels, which have no agreed range: {EIGHT}, or as 16-bit grey")
+        raise UnsupportedImage(
+            f"{most}-bit floating-point pixels, which have no agreed range: {EIGHT}, or as 16-bit grey"
+        )
     if formats - {1, 4}:  # 4: undefined
         told = "signed" if formats == {2} else "complex"
-        raise Refused(f"{told} {most}-bit pixels, whose zero is no black: {EIGHT}, or as unsigned 16-bit grey")
+        raise UnsupportedImage(f"{told} {most}-bit pixels, whose zero is no black: {EIGHT}, or as unsigned 16-bit grey")
     if photometric not in COLOURS:
-        raise Refused(f"{FOREIGN.get(photometric, f'colours of the kind {photometric}')}: {CONVERT}")
+        raise UnsupportedImage(f"{FOREIGN.get(photometric, f'colours of the kind {photometric}')}: {CONVERT}")
     kind = _channels(channels - COLOURS[photometric], _numbers(first, EXTRA, 0), channels, bits)
     if photometric == YCBCR and _number(first, COMPRESSION, 1) != JPEG_IN_TIFF:
-        raise Refused(f"YCbCr colours outside JPEG: {CONVERT}")
+        raise UnsupportedImage(f"YCbCr colours outside JPEG: {CONVERT}")
     if bits == {16}:
         if channels > 1 or photometric > 1:
-            raise Refused(
+            raise UnsupportedImage(
                 f"{channels} channels of 16 bits: {EIGHT}" if channels > 1 else f"a 16-bit palette: {CONVERT}"
             )
         if photometric == 0:
-            raise Refused("16-bit grey whose 0 is white: invert it, so that 0 is black")
+            raise UnsupportedImage("16-bit grey whose 0 is white: invert it, so that 0 is black")
         return Kind(deep=True)
     if len(bits) > 1 or bits - {1, 2, 4, 8}:
-        raise Refused(f"{most}-bit pixels: {EIGHT}, or as 16-bit grey")
+        raise UnsupportedImage(f"{most}-bit pixels: {EIGHT}, or as 16-bit grey")
     return kind
 
 
@@ -135,7 +135,7 @@ def _channels(extra: int, meanings: tuple[int, ...], channels: int, bits: set[in
     if extra == 0:
         return Kind()
     if extra != 1 or meanings not in {(1,), (2,)} or bits != {8}:
-        raise Refused(f"{channels} channels, not grey or RGB by what the file says: {KEEP}")
+        raise UnsupportedImage(f"{channels} channels, not grey or RGB by what the file says: {KEEP}")
     return Kind(hard_alpha=True)  # near infrared is often called transparency
 
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ablate.data.decode import Corrupt, Levels, decode
-from ablate.data.kinds import Refused
+from ablate.data.decode import Levels, decode
+from ablate.errors import CorruptImage, ImageError, UnsupportedImage
 from ablate.files import write_atomically
 
 UNREADABLE = "unreadable: "
@@ -97,11 +97,11 @@ def _make(task: Task) -> None:
             digests.append(name)
             try:
                 if content is None:
-                    raise Corrupt(name.removeprefix(UNREADABLE))
+                    raise CorruptImage(name.removeprefix(UNREADABLE))
                 pixels, span, found = decode(content, task.short, task.levels)
-            except (Corrupt, Refused) as error:
+            except ImageError as error:
                 images.append(str(error))
-                refused += [number] * isinstance(error, Refused)
+                refused += [number] * isinstance(error, UnsupportedImage)
                 continue
             for trait in found:
                 count, first = traits.get(trait, (0, number))

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident, Split
+from ablate.errors import Diverged
 from ablate.evaluation.features import unaugmented
 from ablate.simclr.probe import OnlineProbe
-from ablate.simclr.trainer import Diverged
 
 BATCH = 256  # images encoded at once
 

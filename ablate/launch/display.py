@@ -17,8 +17,9 @@ from rich.text import Text
 from ablate.config.measure import IN_WORDS, Measure, measured_by
 from ablate.config.sweep import Trial
 from ablate.console import clock, say
+from ablate.errors import DamagedRecord
 from ablate.sweep.progress import TrialProgress, log_path, read_progress
-from ablate.sweep.record import BadRecord, TrialResult, read_record, record_path
+from ablate.sweep.record import TrialResult, read_record, record_path
 from ablate.sweep.timing import REPRESENTATIVE, remaining_seconds
 
 REFRESH = 0.5  # seconds between looks at the running trials
@@ -97,7 +98,7 @@ class Progress:
         for trial in trials:
             try:
                 result = read_record(record_path(self.directory, trial.id), points=1)
-            except (FileNotFoundError, BadRecord):
+            except (FileNotFoundError, DamagedRecord):
                 continue
             del self.pending[trial.id]
             self.results.append(result)

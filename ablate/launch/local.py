@@ -10,10 +10,10 @@ from rich.console import Console
 
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import say
-from ablate.errors import UsageError
-from ablate.files import DiskTrouble, check_writable, names_in, set_aside
+from ablate.errors import DiskError, UsageError, WorkerError
+from ablate.files import check_writable, names_in, set_aside
 from ablate.launch.display import Progress
-from ablate.launch.pool import LocalLauncher, WorkerTrouble
+from ablate.launch.pool import LocalLauncher
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.lease import Attempt, running_directory
 from ablate.sweep.lock import LOCK, WAITING, sole_user
@@ -94,11 +94,11 @@ def run_sweep(
         except KeyboardInterrupt:
             say(console, f"interrupted; finished trials and checkpoints are in {directory}: the same command resumes")
             return INTERRUPTED
-        except DiskTrouble as error:
+        except DiskError as error:
             advice = "free some room and run the same command again"
             say(console, f"stopped: the disk refused a write ({error}); finished trials are intact; {advice}", "red")
             return 1
-        except WorkerTrouble as error:
+        except WorkerError as error:
             say(console, f"stopped: {error}", "red")
             return 1
         return 1 if survey(directory, trials).failed else 0

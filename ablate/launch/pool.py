@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO
 
 from ablate.config.sweep import Trial
-from ablate.errors import UsageError
-from ablate.files import DiskTrouble, tail
+from ablate.errors import DiskError, UsageError, WorkerError
+from ablate.files import tail
 from ablate.launch.oom import oom_kills
 from ablate.sweep.lease import Attempt, holder, is_made_by, last_attempt, release
 from ablate.sweep.record import MEMORY_ADVICE, OUT_OF_MEMORY, Failure, failed_from_outside, record_path, write_record
@@ -27,10 +27,6 @@ STOP_GRACE = 3.0  # seconds between asking a worker to end and killing it
 POLL = 0.25
 LOOK = 5.0  # seconds between looks at trials that other processes hold
 MAX_CRASHES = 2  # a trial whose workers died this many times is recorded as failed
-
-
-class WorkerTrouble(RuntimeError):
-    """A worker did not start; the message ends with the last lines of its log."""
 
 
 @dataclass
@@ -78,8 +74,8 @@ class LocalLauncher:
             until: the epoch at whose end trials stop; None: run them to their records.
 
         Raises:
-            DiskTrouble: a worker could not write.
-            WorkerTrouble: a worker died before its first trial.
+            DiskError: a worker could not write.
+            WorkerError: a worker died before its first trial.
             KeyboardInterrupt: the run was interrupted; raised once the workers are gone.
         """
         waiting, self._until = deque(trials), until
@@ -94,7 +90,7 @@ class LocalLauncher:
                 self._look_at_held(waiting)
                 try:
                     self._handle_next_message(waiting)
-                except WorkerTrouble:
+                except WorkerError:
                     on_change([])  # the launcher may have been told to end together with the worker
                     raise
         finally:
@@ -145,7 +141,7 @@ class LocalLauncher:
         elif line == "ready":
             worker.ready = True
         elif line.startswith("disk "):
-            raise DiskTrouble(line.removeprefix("disk "))
+            raise DiskError(line.removeprefix("disk "))
         elif line.startswith("done "):
             worker.trial = None
         elif line.startswith("held ") and worker.trial:
@@ -173,7 +169,7 @@ class LocalLauncher:
         if not worker.ready:
             advice = " (for lack of memory? fewer --workers need less)" if code == -signal.SIGKILL else ""
             last = f"; {worker.log} ends:\n{words}" if (words := tail(worker.log)) else ""
-            raise WorkerTrouble(
+            raise WorkerError(
                 f"a worker ended with {ending(code)}{advice} before its first trial; the same command goes on{last}"
             )
         trial = worker.trial

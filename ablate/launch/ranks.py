@@ -22,23 +22,16 @@ import torch
 
 from ablate.config.sweep import Trial
 from ablate.data import read_entry
-from ablate.distributed import GRACE, LostRank, join, leave
-from ablate.files import DiskTrouble, set_aside, tail
+from ablate.distributed import GRACE, join, leave
+from ablate.errors import DamagedRecord, DiskError, Interrupted, LostLease, LostNode, LostRank
+from ablate.files import set_aside, tail
 from ablate.launch.nodes import Crew, Order
 from ablate.launch.pool import ending
-from ablate.sweep.lease import Lease, LostLease
+from ablate.sweep.lease import Lease
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.progress import log_path, logging_to, reporter
-from ablate.sweep.record import (
-    BadRecord,
-    Failure,
-    TrialResult,
-    failed_from_outside,
-    read_record,
-    record_path,
-    write_record,
-)
-from ablate.trial.context import Context, Interrupted
+from ablate.sweep.record import Failure, TrialResult, failed_from_outside, read_record, record_path, write_record
+from ablate.trial.context import Context
 from ablate.trial.run import execute
 
 POLL = 0.2
@@ -70,7 +63,7 @@ def run_ranks(
         should_stop: returns True if the trial should stop.
 
     Raises:
-        DiskTrouble: the disk refused a write.
+        DiskError: the disk refused a write.
         Interrupted: ``should_stop`` returned True; all training so far is in the last checkpoint.
         LostLease: another process has taken the trial over.
         LostNode: the processes of another node are gone, which is not the trial's fault.
@@ -82,10 +75,10 @@ def run_ranks(
     first, codes = watch(ranks, should_stop, lease.held)
     log = log_path(directory, trial.id)
     if DISK_TROUBLE in codes:
-        raise DiskTrouble(f"a process of {trial.label}; see {log}")
+        raise DiskError(f"a process of {trial.label}; see {log}")
     try:
         result = read_record(record_path(directory, trial.id))
-    except (FileNotFoundError, BadRecord):
+    except (FileNotFoundError, DamagedRecord):
         lease.check()
         if should_stop():  # they may have ended before they could stop in order
             raise Interrupted from None
@@ -111,10 +104,6 @@ def run_ranks(
 def _nobody_died(codes: list[int | None]) -> bool:
     """Return True if every process of this node ended by its own decision, or had to be ended."""
     return set(codes) <= {0, FAILED, INTERRUPTED, None}
-
-
-class LostNode(RuntimeError):
-    """The processes that another node ran are gone."""
 
 
 def start_ranks(
@@ -249,7 +238,7 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
     try:
         with logging_to(log_path(directory, trial.id), level):
             result = execute(trial, directory, data, device, lease, context, protocols, keep, world)
-    except DiskTrouble:
+    except DiskError:
         traceback.print_exc()  # to the worker's log
         os._exit(DISK_TROUBLE)
     except (Interrupted, LostLease):

@@ -41,7 +41,7 @@ class Reader:
         """Read a record as :func:`read_record` does, without its history.
 
         Raises:
-            BadRecord: the file holds no whole record, or another trial's.
+            DamagedRecord: the file holds no whole record, or another trial's.
             FileNotFoundError: there is no such file.
         """
         signature = _signature(path)  # before reading: a file that is replaced meanwhile is read the next time

@@ -25,13 +25,14 @@ import torch
 
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.data import DataSet, read_entry
+from ablate.errors import Interrupted, LostLease, Parked, TrialHeld
 from ablate.launch.nodes import Crew
 from ablate.launch.ranks import DISK_TROUBLE, run_ranks
-from ablate.sweep.lease import Held, LostLease, claim, running_directory
+from ablate.sweep.lease import claim, running_directory
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.progress import log_path, logging_to, reporter
 from ablate.sweep.record import TrialResult, read_record, record_path
-from ablate.trial.context import Context, Interrupted, Parked
+from ablate.trial.context import Context
 from ablate.trial.run import execute
 
 DEVICE_TROUBLE = 75  # EX_TEMPFAIL
@@ -71,7 +72,7 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
                 traceback.print_exc()  # to the worker's log
                 print(f"disk {error}", file=answers, flush=True)
                 return DISK_TROUBLE
-            except (Held, LostLease) as error:
+            except (TrialHeld, LostLease) as error:
                 print(f"{trial_id}: {error}", file=sys.stderr, flush=True)
                 busy.clear()
                 print(f"held {trial_id}", file=answers, flush=True)

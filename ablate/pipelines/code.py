@@ -18,7 +18,8 @@ from importlib.resources import files
 
 from ablate.config.base import Branches, OpSpec
 from ablate.config.trial import Base
-from ablate.pipelines.steps import Library, NotExportable, call, crop_steps, steps
+from ablate.errors import NotExportable
+from ablate.pipelines.steps import Library, call, crop_steps, steps
 
 __all__ = ["NotExportable", "kornia_code", "torchvision_code"]
 

@@ -12,16 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ablate.config.base import OpSpec
-from ablate.errors import UsageError
+from ablate.errors import NotExportable
 
 Library = Literal["kornia", "torchvision"]
 Values = Mapping[str, Any]
 KORNIA = "kornia."
 TENSORS = {"RandomFisheye": ("center_x", "center_y", "gamma")}  # arguments that kornia accepts only as tensors
-
-
-class NotExportable(UsageError):
-    """An op that a library's pipeline cannot hold."""
 
 
 @dataclass(frozen=True)

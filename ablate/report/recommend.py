@@ -17,9 +17,9 @@ from ablate.config.base import OpSpec
 from ablate.config.measure import Measure
 from ablate.config.sweep import NamedComposition
 from ablate.console import clock, command, counted, say, say_as_it_is
-from ablate.errors import UsageError
+from ablate.errors import NotExportable, UsageError
 from ablate.files import write_atomically
-from ablate.pipelines.code import NotExportable, kornia_code, torchvision_code
+from ablate.pipelines.code import kornia_code, torchvision_code
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Sweep, read_sweep
 from ablate.report.stats.noise import SEEDS, among, chance, more_seeds, noise

@@ -144,7 +144,7 @@ def publish(found: Recommendation) -> str:
         A sentence on the recommendation that it replaces, or nothing.
 
     Raises:
-        DiskTrouble: the directory may not be written to.
+        DiskError: the directory may not be written to.
     """
     told = advice.replaced(found)
     advice.write(found)

@@ -25,6 +25,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident
 from ablate.distributed import ALONE, World, gather
+from ablate.errors import Diverged
 from ablate.ops import center_crop
 from ablate.ops.pair import Streams
 from ablate.rng import derive_seed, stream
@@ -37,10 +38,6 @@ from ablate.simclr.schedule import learning_rate
 from ablate.simclr.step import Result, choose_step, memory_format
 
 CALIBRATION_IMAGES = 2048
-
-
-class Diverged(FloatingPointError):
-    """The training loss became NaN or infinite."""
 
 
 def _remedy(config: TrialConfig) -> str:

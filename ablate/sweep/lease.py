@@ -23,7 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.config.base import Model
-from ablate.files import DiskTrouble, write_atomically
+from ablate.errors import DiskError, LostLease, TrialHeld
+from ablate.files import write_atomically
+
+Held = TrialHeld  # the name in earlier versions, kept for one release
 
 BEAT = 20.0  # seconds between signs of life
 STALE = 120.0  # seconds without a sign of life after which a holder on another machine counts as dead
@@ -65,18 +68,6 @@ class Attempt(Model):
         host = self.host or "an unknown host"
         place = f"job {self.job} on {host}" if self.job else host
         return f"{place} (process {self.pid} of {self.user})"
-
-
-class Held(Exception):
-    """Another process holds the trial; ``holder`` is its attempt."""
-
-    def __init__(self, holder: Attempt) -> None:
-        super().__init__(f"at work elsewhere: {holder}")
-        self.holder = holder
-
-
-class LostLease(RuntimeError):
-    """Another process has taken the trial over: this one must write nothing more."""
 
 
 @dataclass
@@ -129,8 +120,8 @@ def claim(directory: Path, trial_id: str) -> Iterator[Lease]:
     """Hold the trial until the end of the block, and give a sign of life every :data:`BEAT` seconds.
 
     Raises:
-        Held: another process holds it.
-        DiskTrouble: the disk refused the file.
+        TrialHeld: another process holds it.
+        DiskError: the disk refused the file.
     """
     with _claiming:
         lease = _take(directory, trial_id)
@@ -243,7 +234,7 @@ def _take(directory: Path, trial_id: str) -> Lease:
                 return _succeed(directory, trial_id)
         return _succeed(directory, trial_id)
     except OSError as error:
-        raise DiskTrouble(error.errno, error.strerror, str(folder)) from error
+        raise DiskError(error.errno, error.strerror, str(folder)) from error
 
 
 def _succeed(directory: Path, trial_id: str) -> Lease:
@@ -252,7 +243,7 @@ def _succeed(directory: Path, trial_id: str) -> Lease:
     folder.mkdir(parents=True, exist_ok=True)
     last = last_attempt(directory, trial_id)
     if last and is_alive(directory, trial_id, last, _server_time(folder)):
-        raise Held(last)
+        raise TrialHeld(last)
     number = last.number + 1 if last else 1
     attempt = Attempt(
         number=number,
@@ -265,7 +256,7 @@ def _succeed(directory: Path, trial_id: str) -> Lease:
         began=time.time(),
     )
     if not _create(_path(folder, number), attempt.model_dump_json()):
-        raise Held(last_attempt(directory, trial_id) or attempt)
+        raise TrialHeld(last_attempt(directory, trial_id) or attempt)
     return Lease(directory, trial_id, number)
 
 

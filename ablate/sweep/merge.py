@@ -69,7 +69,7 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
     Raises:
         UsageError: a directory is not a sweep's, is named twice or lies inside another; settings differ; or one trial
             has different results.
-        DiskTrouble: the disk refused a write; the same command completes the rest.
+        DiskError: the disk refused a write; the same command completes the rest.
     """
     _check_places(directories, out)
     known = [out] if (out / SWEEP_FILE).is_file() else []

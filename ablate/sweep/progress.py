@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from ablate.config.sweep import Trial
-from ablate.files import DiskTrouble, write_atomically
+from ablate.errors import DiskError
+from ablate.files import write_atomically
 from ablate.sweep.lease import running_directory
 
 PROGRESS = "progress.json"
@@ -60,7 +61,7 @@ def withdraw(directory: Path, trials: Iterable[Trial] | None = None) -> bool:
         True if there was a recommendation to remove.
 
     Raises:
-        DiskTrouble: the directory may not be written to.
+        DiskError: the directory may not be written to.
     """
     if trials is not None and not any(trial.reference in (None, "untrained") for trial in trials):
         return False
@@ -70,7 +71,7 @@ def withdraw(directory: Path, trials: Iterable[Trial] | None = None) -> bool:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise DiskTrouble(error.errno, error.strerror, error.filename) from error
+            raise DiskError(error.errno, error.strerror, error.filename) from error
     return bool(there)
 
 

@@ -19,12 +19,12 @@ from pathlib import Path
 from ablate.config.measure import KNN, Measure, measured_by
 from ablate.config.sweep import Rung, SweepPlan, Trial
 from ablate.console import counted
-from ablate.errors import UsageError
+from ablate.errors import DamagedRecord, UsageError
 from ablate.inference.adjusted import adjusted, largest, paired_mean
 from ablate.inference.model import estimate
 from ablate.sweep.lease import running_directory
 from ablate.sweep.plan import SWEEP_FILE, load_plan, plan
-from ablate.sweep.record import BadRecord, TrialResult, read_parked, read_record, record_path, write_record
+from ablate.sweep.record import TrialResult, read_parked, read_record, record_path, write_record
 
 Train = Callable[[list[Trial], int | None], int]
 """Trains trials to the end of an epoch, or to their records (None); returns an exit code, 0 to continue."""
@@ -234,7 +234,7 @@ def _untrained(directory: Path, trials: Sequence[Trial], measure: Measure) -> di
 def _result(directory: Path, trial: Trial) -> TrialResult | None:
     try:
         return read_record(record_path(directory, trial.id))
-    except (FileNotFoundError, BadRecord):
+    except (FileNotFoundError, DamagedRecord):
         return read_parked(directory, trial.id)
 
 

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, ValidationError
 from ablate.config.base import RECORDED, Model
 from ablate.config.sweep import Trial
 from ablate.config.trial import Reference, TrialConfig
+from ablate.errors import DamagedRecord
 from ablate.files import write_atomically
 
 SCHEMA = 1
@@ -129,10 +130,6 @@ def read_parked(directory: Path, trial_id: str) -> TrialResult | None:
         return None
 
 
-class BadRecord(ValueError):
-    """A record file that is truncated or is not a record."""
-
-
 def preview_path(directory: Path, key: str) -> Path:
     """Return the path ``DIR/previews/<key>.webp`` of the picture that all seeds of a configuration share."""
     return directory / "previews" / f"{key}.webp"
@@ -150,18 +147,18 @@ def read_record(path: Path, *, points: int | None = None) -> TrialResult:
 
     Raises:
         FileNotFoundError: there is no such file.
-        BadRecord: it is truncated, a directory, or holds another trial than its name says.
+        DamagedRecord: it is truncated, a directory, or holds another trial than its name says.
     """
     try:
         content = path.read_bytes()
     except IsADirectoryError as error:
-        raise BadRecord(f"{path}: a directory") from error
+        raise DamagedRecord(f"{path}: a directory") from error
     try:
         result = TrialResult.model_validate_json(content, context=RECORDED)
     except ValidationError as error:
-        raise BadRecord(f"{path}: not a whole trial record ({error.errors()[0]['msg']})") from error
+        raise DamagedRecord(f"{path}: not a whole trial record ({error.errors()[0]['msg']})") from error
     if result.id != path.stem or result.config.key != result.key:
-        raise BadRecord(f"{path}: holds the record of {result.config.key}-s{result.seed}")
+        raise DamagedRecord(f"{path}: holds the record of {result.config.key}-s{result.seed}")
     return result if points is None else result.replace(history=_thinned(result.history, points))
 
 
@@ -197,6 +194,6 @@ def read_records(
             continue
         try:
             records[path.stem] = read_record(path, points=points)
-        except BadRecord:
+        except DamagedRecord:
             bad.append(path)
     return records, bad

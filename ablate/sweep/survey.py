@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ablate.config.sweep import Trial
 from ablate.console import counted
+from ablate.errors import DamagedRecord
 from ablate.files import names_in
-from ablate.sweep.record import BadRecord, TrialResult, read_record, record_path
+from ablate.sweep.record import TrialResult, read_record, record_path
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def survey(
             result = read(path)
         except FileNotFoundError:
             missing.append(trial)
-        except BadRecord:
+        except DamagedRecord:
             damaged.append(path)
             missing.append(trial)
         else:

@@ -34,7 +34,7 @@ def take_back(directory: Path, to_run: Sequence[Trial], console: Console) -> Non
         console: where to say it.
 
     Raises:
-        DiskTrouble: the directory may not be written to.
+        DiskError: the directory may not be written to.
     """
     for place in concerned(directory):
         if withdraw(place, to_run):

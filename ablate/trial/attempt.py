@@ -14,6 +14,7 @@ import torch
 from ablate.config.sweep import KNN_POINTS, Trial
 from ablate.data import DataSet
 from ablate.distributed import World
+from ablate.errors import Interrupted, NoProgress, Parked
 from ablate.evaluation.features import collapsed
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.knn import knn_on_validation
@@ -24,7 +25,7 @@ from ablate.simclr.trainer import Trainer
 from ablate.sweep.lease import UNBEGUN, Lease, running_directory
 from ablate.sweep.record import TrialResult, parked_path, to_json
 from ablate.trial import encoders
-from ablate.trial.context import STOPPED, Context, Interrupted, NoProgress, Parked
+from ablate.trial.context import STOPPED, Context
 from ablate.trial.encoders import Keep
 from ablate.trial.provenance import host, versions
 

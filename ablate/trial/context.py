@@ -13,20 +13,9 @@ import torch
 
 from ablate.config.trial import TrialConfig
 from ablate.distributed import ALONE, World, join, leave
+from ablate.errors import Interrupted  # noqa: F401 (earlier versions defined it here)
 
 STOPPED = "stopped"  # the message of process 0 to the others in place of a record
-
-
-class Interrupted(Exception):
-    """The trial was asked to stop; a checkpoint of everything trained so far is on disk."""
-
-
-class Parked(Exception):
-    """The trial has reached the epoch at which it pauses; its checkpoint and ``parked.json`` are on disk."""
-
-
-class NoProgress(RuntimeError):
-    """A Slurm job was requeued twice without one step of progress in this trial."""
 
 
 @dataclass

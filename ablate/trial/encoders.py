@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from ablate.config.measure import Measure, measured_by
 from ablate.config.sweep import Trial
 from ablate.config.trial import SMALL_IMAGE, WIDTHS, TrialConfig
-from ablate.errors import UsageError, first_line
-from ablate.files import DiskTrouble, write_atomically
+from ablate.errors import DiskError, UsageError, first_line
+from ablate.files import write_atomically
 from ablate.simclr.trainer import build_model
 
 Keep = Literal["all", "best", "none"]
@@ -69,7 +69,7 @@ def save(
         measure: the accuracy that chooses the best.
 
     Raises:
-        DiskTrouble: the disk refused a write.
+        DiskError: the disk refused a write.
     """
     if keep == "none":
         return False
@@ -160,7 +160,7 @@ def _alone(folder: Path) -> AbstractContextManager[object]:
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / ".lock").acquire()
     except OSError as error:
-        raise DiskTrouble(error.errno, error.strerror, str(folder)) from error
+        raise DiskError(error.errno, error.strerror, str(folder)) from error
 
 
 def _read(path: Path) -> State:

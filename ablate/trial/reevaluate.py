@@ -10,11 +10,11 @@ from rich.console import Console
 
 from ablate.console import counted, say
 from ablate.data import DataSet, read_entry
-from ablate.errors import UsageError
+from ablate.errors import DamagedRecord, UsageError
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.protocols import check_protocols, evaluate, flags_of, outdated
 from ablate.sweep.lock import sole_user
-from ablate.sweep.record import BadRecord, TrialResult, read_record, record_path, write_record
+from ablate.sweep.record import TrialResult, read_record, record_path, write_record
 from ablate.trial import encoders
 
 
@@ -74,7 +74,7 @@ def reevaluate(
 def _finished(directory: Path, name: str, console: Console) -> TrialResult | None:
     try:
         record = read_record(record_path(directory, name))
-    except (FileNotFoundError, BadRecord):
+    except (FileNotFoundError, DamagedRecord):
         say(console, f"{name}: left out, its trial has no readable record", "yellow")
         return None
     if record.status != "done":

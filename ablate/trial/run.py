@@ -15,13 +15,14 @@ from ablate.config.sweep import Trial
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, cache_dir, read_entry
 from ablate.distributed import ALONE, GRACE, World, is_communication_error, lost
+from ablate.errors import DamagedRecord, DiskError, Interrupted, LostLease, NoProgress, Parked, TrialHeld
 from ablate.evaluation.protocols import check_protocols, default_protocols
-from ablate.files import DiskTrouble, set_aside
+from ablate.files import set_aside
 from ablate.ops.composition import Composition
-from ablate.sweep.lease import Held, Lease, LostLease, claim, running_directory
-from ablate.sweep.record import BadRecord, TrialResult, read_record, record_path, to_json, write_record
+from ablate.sweep.lease import Lease, claim, running_directory
+from ablate.sweep.record import TrialResult, read_record, record_path, to_json, write_record
 from ablate.trial.attempt import TrialAttempt
-from ablate.trial.context import STOPPED, Context, Interrupted, NoProgress, Parked
+from ablate.trial.context import STOPPED, Context
 from ablate.trial.encoders import Keep, check_keep
 from ablate.trial.failure import describe
 from ablate.trial.thumbnail import write_preview
@@ -70,9 +71,9 @@ def run_trial(
         UsageError: ``config`` names an unknown op, or another version of it; a protocol needs labels; no protocol tells
             which encoder is the best.
         ValueError: ``data`` is not the data that ``config`` names, or ``world`` has another size than ``config`` says.
-        Held: another process is at work on this trial.
+        TrialHeld: another process is at work on this trial.
         Interrupted: ``context.stop_requested()`` returned True; the same call resumes.
-        DiskTrouble: the disk refused the checkpoint or the record.
+        DiskError: the disk refused the checkpoint or the record.
     """
     if data is None:
         data = read_entry(cache_dir(None), config.data.fingerprint)
@@ -102,14 +103,14 @@ def run_trial(
 def _shared_claim(directory: Path, trial_id: str, world: World) -> Iterator[Lease]:
     """Let the first process claim the trial for all of them."""
     with contextlib.ExitStack() as stack:
-        answer: Lease | Held | None = None
+        answer: Lease | TrialHeld | None = None
         if world.rank == 0:
             try:
                 answer = stack.enter_context(claim(directory, trial_id))
-            except Held as held:
+            except TrialHeld as held:
                 answer = held
         answer = world.broadcast(answer)
-        if isinstance(answer, Held):
+        if isinstance(answer, TrialHeld):
             raise answer
         assert answer is not None
         yield answer
@@ -121,7 +122,7 @@ def _on_record(path: Path, context: Context, retry_failed: bool) -> TrialResult 
         result = read_record(path)
     except FileNotFoundError:
         return None
-    except BadRecord:
+    except DamagedRecord:
         context.report(0, {"damaged_record": str(set_aside(path))})
         return None
     if retry_failed and result.status == "failed":
@@ -157,7 +158,7 @@ def execute(
     Raises:
         LostLease: another process took over ``lease``; nothing has been written since.
         LostRank: another process is gone, and ``context`` says that this one does not record it.
-        Interrupted, DiskTrouble: as in :func:`run_trial`.
+        Interrupted, DiskError: as in :func:`run_trial`.
         Parked: the trial has reached ``context.until``.
     """
     torch.set_num_threads(trial.config.threads)
@@ -172,7 +173,7 @@ def execute(
             return _heard(world)
         outcome = run.evaluate(protocols)
         run.keep(keep_encoders, outcome["metrics"])
-    except (Interrupted, Parked, KeyboardInterrupt, DiskTrouble, LostLease):
+    except (Interrupted, Parked, KeyboardInterrupt, DiskError, LostLease):
         raise
     except Exception as error:  # becomes a record, so that the sweep continues
         logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
@@ -208,5 +209,5 @@ def _told_by_another(path: Path, error: Exception, world: World) -> TrialResult 
         time.sleep(GRACE)
     try:
         return read_record(path)
-    except (FileNotFoundError, BadRecord):
+    except (FileNotFoundError, DamagedRecord):
         return None

@@ -11,8 +11,8 @@ from PIL import Image
 
 import ablate.data.shards
 from ablate.data import Resident, prepare
-from ablate.data.decode import Corrupt, decode
-from ablate.errors import UsageError
+from ablate.data.decode import decode
+from ablate.errors import CorruptImage, UsageError
 
 RNG = np.random.default_rng(0)
 
@@ -107,7 +107,7 @@ def test_corrupt_files_have_a_reason(tmp_path, content):
         picture(200, 200).save(path)
         content = path.read_bytes()[:1200]
     path.write_bytes(content)
-    with pytest.raises(Corrupt, match=r"\w"):
+    with pytest.raises(CorruptImage, match=r"\w"):
         decode(path.read_bytes(), 16)
 
 

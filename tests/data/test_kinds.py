@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from ablate.data.decode import Corrupt, decode
-from ablate.data.kinds import Refused
+from ablate.data.decode import decode
+from ablate.errors import CorruptImage, UnsupportedImage
 from tests.support.kinds import (
     GREY,
     HEIGHT,
@@ -70,7 +70,7 @@ def test_what_is_read_is_right(content, expected, tolerance):
 
 @pytest.mark.parametrize(("content", "said"), each(REFUSED))
 def test_what_would_be_damaged_is_refused(content, said):
-    with pytest.raises(Refused, match=said) as caught:
+    with pytest.raises(UnsupportedImage, match=said) as caught:
         decode(content, HEIGHT, LEVELS)
     assert ": " in str(caught.value)  # what was found: what to do
     assert "\n" not in str(caught.value)
@@ -78,7 +78,7 @@ def test_what_would_be_damaged_is_refused(content, said):
 
 @pytest.mark.parametrize("content", each(CORRUPT))
 def test_what_is_damaged_is_corrupt(content):
-    with pytest.raises(Corrupt, match=r"\w"):
+    with pytest.raises(CorruptImage, match=r"\w"):
         decode(content, HEIGHT, LEVELS)
 
 
@@ -89,7 +89,7 @@ def test_a_part_of_a_file_is_an_image_or_has_one_sentence(content):
     for end in np.random.default_rng(0).integers(0, len(content), 8):
         try:
             decode(content[:end], HEIGHT, LEVELS)
-        except (Corrupt, Refused) as error:
+        except (CorruptImage, UnsupportedImage) as error:
             assert re.search(r"\w", str(error))
 
 

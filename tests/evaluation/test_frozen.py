@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablate.errors import UsageError
+from ablate.errors import Diverged, UsageError
 from ablate.evaluation.accuracy import scores
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.knn import knn_predict
@@ -13,7 +13,6 @@ from ablate.evaluation.linear import linear_evaluation
 from ablate.evaluation.protocols import PROTOCOLS, check_protocols, evaluate, parse_protocols
 from ablate.ops import center_crop
 from ablate.simclr.probe import OnlineProbe
-from ablate.simclr.trainer import Diverged
 from tests.evaluation.conftest import data_set, freeze, pixels
 
 

@@ -21,11 +21,11 @@ from ablate import Composition, TransformPair
 from ablate.config.base import OpSpec
 from ablate.config.trial import Base
 from ablate.data.decode import decode
-from ablate.errors import UsageError
+from ablate.errors import NotExportable, UsageError
 from ablate.ops import get, names, parse_op, spec
 from ablate.ops.kornia_adapter import classes
 from ablate.ops.op import parameter_fields
-from ablate.pipelines.code import NotExportable, kornia_code, torchvision_code
+from ablate.pipelines.code import kornia_code, torchvision_code
 from ablate.pipelines.steps import TENSORS, exportable
 from tests.support.kinds import HEIGHT, REFUSED, RIGHT
 from tests.support.pictures import generator, pictures

@@ -5,8 +5,9 @@ import torch
 
 from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
 from ablate.data import prepare
+from ablate.errors import Diverged
 from ablate.simclr import checkpoint
-from ablate.simclr.trainer import Diverged, Trainer
+from ablate.simclr.trainer import Trainer
 
 CPU = torch.device("cpu")
 

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from ablate.files import DiskTrouble
+from ablate.errors import DiskError, WorkerError
 from ablate.launch import oom as memory
 from ablate.launch import pool as local
-from ablate.launch.pool import LocalLauncher, WorkerTrouble
+from ablate.launch.pool import LocalLauncher
 from ablate.sweep import lease
 from ablate.sweep.lease import Attempt, last_attempt, running_directory
 from ablate.sweep.plan import plan
@@ -180,13 +180,13 @@ def test_a_worker_that_dies_after_its_record_does_not_lose_it(launch, trials, tm
 
 def test_a_worker_that_never_comes_up_ends_the_run_in_words(launch, trials, stub_worker):
     stub_worker("sys.exit('no such module')")
-    with pytest.raises(WorkerTrouble, match=r"exit code 1 before its first trial(.|\n)*no such module"):
+    with pytest.raises(WorkerError, match=r"exit code 1 before its first trial(.|\n)*no such module"):
         launch(trials)
 
 
 def test_a_disk_that_refuses_ends_the_run(launch, trials, stub_worker):
     stub_worker('say("ready")\nfor trial in given():\n    say("disk [Errno 28] No space left")\n')
-    with pytest.raises(DiskTrouble, match="No space left"):
+    with pytest.raises(DiskError, match="No space left"):
         launch(trials)
 
 

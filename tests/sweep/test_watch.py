@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablate.files import DiskTrouble
+from ablate.errors import DiskError, Interrupted, LostLease, LostNode
 from ablate.launch import ranks
 from ablate.launch.nodes import Crew
-from ablate.launch.ranks import LostNode, run_ranks, watch
-from ablate.sweep.lease import LostLease, claim
+from ablate.launch.ranks import run_ranks, watch
+from ablate.sweep.lease import claim
 from ablate.sweep.plan import plan
 from ablate.sweep.record import Failure, failed_from_outside, read_record, record_path, write_record
-from ablate.trial.context import Interrupted
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +146,7 @@ def test_without_a_record(ended, trial, tmp_path):
         ended("", [130, 130], should_stop=True)
     with pytest.raises(Interrupted):
         ended("process 1 of 2 (signal SIGTERM)", [None, -signal.SIGTERM], should_stop=True)  # as it was starting
-    with pytest.raises(DiskTrouble, match=r"logs/.*\.log"):
+    with pytest.raises(DiskError, match=r"logs/.*\.log"):
         ended("process 0 of 2 (exit code 74)", [74, None])
     result = ended("process 1 of 2 (signal SIGKILL)", [None, -9])
     assert (result.error.type, result.attempts) == ("ProcessDied", 4)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ablate.errors import ClusterError
+
 SILENT = re.compile(
     "|".join(
         [
@@ -25,18 +27,6 @@ SILENT = re.compile(
 
 OVER = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL", "REVOKED"}
 """States that are final. NODE_FAIL and PREEMPTED are not: Slurm requeues the job by itself."""
-
-
-class ClusterTrouble(RuntimeError):
-    """The scheduler did not do what it was asked; the message is one sentence."""
-
-
-class Refused(ClusterTrouble):
-    """The scheduler answered and refused; the message ends with its words."""
-
-
-class NoAnswer(Exception):
-    """The controller did not answer; the command is worth another try."""
 
 
 def one_line(text: str, program: str) -> str:
@@ -77,11 +67,11 @@ def job_id_in(answer: str) -> str:
     and some drop ``--parsable``: ``Submitted batch job 12 on cluster big``.
 
     Raises:
-        ClusterTrouble: there is no id.
+        ClusterError: there is no id.
     """
     found = re.findall(r"^(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?\s*$", answer, re.MULTILINE)
     if not found:
-        raise ClusterTrouble(f"sbatch answered {answer.strip()!r}, not a job id")
+        raise ClusterError(f"sbatch answered {answer.strip()!r}, not a job id")
     return str(found[-1])
 
 

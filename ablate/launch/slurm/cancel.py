@@ -9,9 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.console import counted, say
-from ablate.errors import UsageError
+from ablate.errors import ClusterError, UsageError
 from ablate.launch.slurm import cluster
-from ablate.launch.slurm.answers import ClusterTrouble
 from ablate.launch.slurm.past import past, submissions
 from ablate.launch.slurm.submission import forget_cancelling, note_cancelling
 from ablate.sweep.again import completing
@@ -33,7 +32,7 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
 
     Raises:
         UsageError: the directory is not a sweep's, or confirmation is needed and there is no terminal to ask on.
-        ClusterTrouble: the scheduler does not cancel the jobs.
+        ClusterError: the scheduler does not cancel the jobs.
     """
     experiment = load_plan(directory)
     earlier = submissions(directory)
@@ -57,7 +56,7 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     note_cancelling(directory)  # first: a command that waits for the jobs must not submit others in between
     try:
         cluster.cancel({job.array for job in mine})
-    except ClusterTrouble:
+    except ClusterError:
         forget_cancelling(directory)
         raise
     state = survey(directory, plan(experiment))

@@ -19,9 +19,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
-from ablate.errors import UsageError, unknown
+from ablate.errors import ClusterError, ClusterRefused, ClusterSilent, UsageError, unknown
 from ablate.launch.slurm import answers, commands
-from ablate.launch.slurm.answers import SILENT, ClusterTrouble, NoAnswer, QueuedJob, Refused, SiteLimits
+from ablate.launch.slurm.answers import SILENT, QueuedJob, SiteLimits
 from ablate.launch.slurm.commands import Command
 
 TIMEOUT = 30.0  # seconds that one command may take
@@ -78,8 +78,8 @@ def _ask(command: Command, tell: Tell = _to_nobody, patience: float | None = Non
 
     Raises:
         UsageError: this machine has no such program.
-        Refused: the scheduler refused.
-        ClusterTrouble: the controller did not answer.
+        ClusterRefused: the scheduler refused.
+        ClusterError: the controller did not answer.
     """
     return _patiently(lambda: _run(command), tell, patience)
 
@@ -91,9 +91,9 @@ def _patiently(attempt: Callable[[], T], tell: Tell, patience: float | None) -> 
     while True:
         try:
             return attempt()
-        except NoAnswer as trouble:
+        except ClusterSilent as trouble:
             if time.monotonic() + pause > deadline:
-                raise ClusterTrouble(f"the Slurm controller does not answer ({trouble}); try again later") from None
+                raise ClusterError(f"the Slurm controller does not answer ({trouble}); try again later") from None
             if not told:
                 tell(f"the Slurm controller does not answer ({trouble}); trying again for up to {_span(patience)}")
                 told = True
@@ -116,15 +116,15 @@ def _run(command: Command, environment: dict[str, str] | None = None) -> str:
     except FileNotFoundError:
         raise _absent(program) from None
     except subprocess.TimeoutExpired:
-        raise NoAnswer(f"{program} took more than {TIMEOUT:g} s") from None
+        raise ClusterSilent(f"{program} took more than {TIMEOUT:g} s") from None
     except OSError as error:
-        raise ClusterTrouble(f"{program} cannot be run: {error.strerror}") from None
+        raise ClusterError(f"{program} cannot be run: {error.strerror}") from None
     if done.returncode == 0:
         return done.stdout
     said = answers.one_line(done.stderr or done.stdout, program)
     if SILENT.search(done.stderr + done.stdout):
-        raise NoAnswer(said)
-    raise Refused(f"{program} refuses: {said or f'exit code {done.returncode}'}")
+        raise ClusterSilent(said)
+    raise ClusterRefused(f"{program} refuses: {said or f'exit code {done.returncode}'}")
 
 
 def queue(users: Collection[str], *, tell: Tell = _to_nobody, patience: float | None = None) -> list[QueuedJob]:
@@ -160,8 +160,8 @@ def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float 
         patience: seconds during which the controller is asked again; None: :data:`PATIENCE`.
 
     Raises:
-        Refused: sbatch refused the job.
-        ClusterTrouble: the controller did not answer; it is not known if the job was accepted.
+        ClusterRefused: sbatch refused the job.
+        ClusterError: the controller did not answer; it is not known if the job was accepted.
     """
     tries = 0
 
@@ -246,7 +246,7 @@ def _job_limit(partition: str | None, account: str | None, qos: set[str]) -> int
         qos = qos or {row[4] for row in mine if row[4]}
         if qos:
             numbers += [row[0] for row in answers.table(_ask(commands.limits_of_qos(qos), patience=0), columns=1)]
-    except (ClusterTrouble, UsageError):
+    except (ClusterError, UsageError):
         return None
     return min((int(number) for number in numbers if number.isdigit()), default=None)
 
@@ -260,7 +260,7 @@ def endings(job_ids: Collection[str]) -> dict[str, str]:
         return {}
     try:
         rows = answers.table(_ask(commands.endings(job_ids), patience=0), columns=2)
-    except (ClusterTrouble, UsageError):
+    except (ClusterError, UsageError):
         return {}
     return {job: state.split()[0] for job, state in rows if state.strip()}
 
@@ -288,8 +288,8 @@ def requeue(job_id: str, *, unless: Callable[[], bool] = lambda: False, patience
         True if the job is in the queue; False if ``unless`` returned True.
 
     Raises:
-        Refused: Slurm refused.
-        ClusterTrouble: the controller did not answer.
+        ClusterRefused: Slurm refused.
+        ClusterError: the controller did not answer.
     """
 
     def attempt() -> bool:

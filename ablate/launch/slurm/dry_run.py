@@ -10,9 +10,9 @@ from rich.console import Console
 from ablate.config.slurm import Slurm
 from ablate.config.sweep import SweepPlan
 from ablate.console import clock, counted, say, say_as_it_is
+from ablate.errors import ClusterError
 from ablate.launch.dry_run import measured, print_plan
 from ablate.launch.slurm import cluster
-from ablate.launch.slurm.answers import ClusterTrouble
 from ablate.launch.slurm.packing import Limits
 from ablate.launch.slurm.script import batch_script
 from ablate.launch.slurm.submit import arrange, check_name, describe, draw_up, left_over, limits_for, look
@@ -70,7 +70,7 @@ def _cluster(directory: Path, experiment: SweepPlan, console: Console) -> tuple[
     try:
         now = look(directory, plan(experiment), lambda _: None, patience=0)
         return now.busy, limits_for(experiment.slurm, now.mine, now.tell, patience=0)
-    except ClusterTrouble as trouble:
+    except ClusterError as trouble:
         say(console, f"{trouble}: its limits, and what is queued, are left out of account", "yellow")
         return set(), Limits()
 

@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 from ablate.console import counted
+from ablate.errors import ClusterError
 from ablate.launch.slurm import cluster
-from ablate.launch.slurm.answers import ClusterTrouble, QueuedJob
+from ablate.launch.slurm.answers import QueuedJob
 from ablate.launch.slurm.submission import JOBS, Array, Submission, read_submission
 
 
@@ -88,7 +89,7 @@ def look_up(directory: Path) -> tuple[Past | None, str]:
         return None, f"{counted(jobs, 'job')} were submitted; whether they are still queued, a machine with squeue says"
     try:
         return past(earlier, cluster.queue({submission.user for submission in earlier}, patience=0)), ""
-    except ClusterTrouble as trouble:
+    except ClusterError as trouble:
         return None, f"this is what the disk says; {trouble}"
 
 

@@ -12,7 +12,7 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
 
 from ablate.config.slurm import Slurm
-from ablate.files import DiskTrouble
+from ablate.errors import DiskError
 from ablate.launch.slurm.job import BEGAN, Job
 from ablate.launch.slurm.submission import JOBS, Array
 
@@ -97,7 +97,7 @@ def hand_over(directory: Path, token: str, array: Array, slurm: Slurm) -> None:
         slurm: the resources of each job.
 
     Raises:
-        DiskTrouble: the disk refused a write.
+        DiskError: the disk refused a write.
     """
     folder = job_folder(directory, token)
     tasks = [array.job_id] if array.count == 1 else [f"{array.job_id}_{task}" for task in range(array.count)]
@@ -109,7 +109,7 @@ def hand_over(directory: Path, token: str, array: Array, slurm: Slurm) -> None:
             if not path.exists():
                 _pickle(Job(str(directory.absolute()), token, number), slurm.time, path)
     except OSError as error:
-        raise DiskTrouble(error.errno, error.strerror, str(folder)) from error
+        raise DiskError(error.errno, error.strerror, str(folder)) from error
 
 
 def _pickle(job: Job, minutes: int, path: Path) -> None:

@@ -69,7 +69,7 @@ def write_submission(directory: Path, submission: Submission) -> None:
     """Write the file of ``submission``, atomically.
 
     Raises:
-        DiskTrouble: the disk refused the write.
+        DiskError: the disk refused the write.
     """
     write_atomically(submission_path(directory, submission.token), submission.model_dump_json(indent=1))
 

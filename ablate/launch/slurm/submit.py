@@ -21,11 +21,10 @@ from rich.console import Console
 from ablate.config.slurm import Slurm
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import clock, command, counted, say
-from ablate.errors import UsageError
+from ablate.errors import ClusterRefused, UsageError
 from ablate.files import names_in, tail, write_atomically
 from ablate.launch.local import make_way
 from ablate.launch.slurm import cluster
-from ablate.launch.slurm.answers import Refused
 from ablate.launch.slurm.packing import Limits, Packing, pack
 from ablate.launch.slurm.past import Past, home, over, past, submissions
 from ablate.launch.slurm.resources import side_by_side
@@ -67,7 +66,7 @@ def submit_sweep(
 
     Raises:
         UsageError: another command is at work in ``directory``; sbatch refuses the jobs; there is no Slurm here.
-        ClusterTrouble: the controller does not answer; the same command continues from there.
+        ClusterError: the controller does not answer; the same command continues from there.
     """
     check_name(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -296,7 +295,7 @@ def _submit(directory: Path, submission: Submission, packing: Packing, tell: clu
         write_atomically(script, batch_script(directory, submission.token, array, submission.slurm, at_once))
         try:
             job_id = cluster.submit(script, array.name, tell=tell)
-        except Refused as refusal:
+        except ClusterRefused as refusal:
             _keep_submitted(directory, submission)
             if not n:
                 raise UsageError(f"{refusal}; nothing was submitted") from None

@@ -34,7 +34,7 @@ def export(sweep: Sweep, to: Format, out: Path | None = None) -> Path:
 
     Raises:
         UsageError: the Parquet library is not installed; ``out`` is a directory, or lies in none that can be written.
-        DiskTrouble: the disk refused.
+        DiskError: the disk refused.
     """
     path = out or sweep.directory / "report" / SUFFIX[to]
     if out:

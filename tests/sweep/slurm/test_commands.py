@@ -7,11 +7,10 @@ import json
 import pytest
 
 from ablate.config.slurm import Slurm
-from ablate.errors import UsageError
+from ablate.errors import ClusterError, UsageError
 from ablate.launch.estimate import Estimate
 from ablate.launch.logs import print_log
 from ablate.launch.slurm import cluster
-from ablate.launch.slurm.answers import ClusterTrouble
 from ablate.launch.slurm.cancel import cancel_sweep
 from ablate.launch.slurm.dry_run import show_submission
 from ablate.launch.slurm.submission import was_cancelled
@@ -177,11 +176,11 @@ def test_cancel_counts_asks_and_cancels_with_one_call(sweep, fake_slurm):
 
 def test_what_slurm_did_not_cancel_is_not_told_as_cancelled(sweep, fake_slurm, monkeypatch):
     def refuse(*_):
-        raise ClusterTrouble("the controller does not answer")
+        raise ClusterError("the controller does not answer")
 
     sweep.submit()
     monkeypatch.setattr(cluster, "cancel", refuse)
-    with pytest.raises(ClusterTrouble):
+    with pytest.raises(ClusterError):
         cancel(sweep, lambda _: True)
     assert not was_cancelled(sweep.directory)
 

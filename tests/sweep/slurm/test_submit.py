@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from ablate.errors import UsageError
+from ablate.errors import ClusterError, UsageError
 from ablate.launch.slurm import cluster, submit
-from ablate.launch.slurm.answers import ClusterTrouble, job_id_in
+from ablate.launch.slurm.answers import job_id_in
 from ablate.sweep.lease import Attempt, claim
 from ablate.sweep.plan import load_plan
 from ablate.sweep.progress import running_directory
@@ -128,7 +128,7 @@ def test_a_job_id_is_found_below_what_a_site_prints(answer):
 
 @pytest.mark.parametrize("answer", ["", "\n", "queue is full", "job 12 is held", "12 jobs"])
 def test_what_is_no_job_id_is_not_taken_for_one(answer):
-    with pytest.raises(ClusterTrouble, match="not a job id"):
+    with pytest.raises(ClusterError, match="not a job id"):
         job_id_in(answer)
 
 
@@ -315,7 +315,7 @@ def test_a_controller_that_is_away_for_a_while_is_waited_for_with_one_word(sweep
 def test_a_controller_that_stays_away_is_one_sentence_and_leaves_nothing(sweep, fake_slurm, hasty, monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", 0.2)
     fake_slurm.fail("squeue", times=99)
-    with pytest.raises(ClusterTrouble, match=r"does not answer .*; try again later"):
+    with pytest.raises(ClusterError, match=r"does not answer .*; try again later"):
         sweep.submit()
     assert [path.name for path in sweep.directory.iterdir()] == [".lock"]
 
@@ -323,7 +323,7 @@ def test_a_controller_that_stays_away_is_one_sentence_and_leaves_nothing(sweep, 
 def test_a_command_that_hangs_counts_as_no_answer(fake_slurm, hasty, monkeypatch):
     monkeypatch.setattr(cluster, "TIMEOUT", 0.2)
     fake_slurm.slow("squeue", 3)
-    with pytest.raises(ClusterTrouble, match=r"squeue took more than 0\.2 s"):
+    with pytest.raises(ClusterError, match=r"squeue took more than 0\.2 s"):
         cluster.queue(["me"], patience=0)
 
 
@@ -423,13 +423,13 @@ def test_what_narrows_a_users_own_squeue_does_not_narrow_ours(sweep, fake_slurm,
 
 
 def test_a_disk_that_is_full_is_one_sentence(sweep, fake_slurm, monkeypatch):
-    from ablate.files import DiskTrouble
+    from ablate.errors import DiskError
     from ablate.launch.slurm import script
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(DiskTrouble, match="No space left"):
+    with monkeypatch.context() as patch, pytest.raises(DiskError, match="No space left"):
         patch.setattr(script, "_pickle", full)
         sweep.submit()
     assert sweep.submit() == 0
