@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
@@ -100,6 +100,20 @@ def tight(text: str) -> str:
 def filled(text: str, columns: int) -> list[str]:
     """Break a figure's ``text`` into lines of at most ``columns`` characters; numbers keep their units."""
     return [line.replace(GLUE, " ") for line in textwrap.wrap(tight(text), columns)]
+
+
+def shortened(text: str, width: int, *, ascii_only: bool = False) -> str:
+    """Return ``text`` in at most ``width`` columns.
+
+    Its middle is cut first, since parameters stand at the end.
+    """
+    if cell_len(text) <= width:
+        return text
+    if width <= 0:
+        return ""
+    head = width // 2
+    tail = width - head - 1
+    return set_cell_size(text[:head] + ("~" if ascii_only else "…") + (text[-tail:] if tail else ""), width)
 
 
 def _lines(line: str, width: int) -> list[str]:

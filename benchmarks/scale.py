@@ -33,10 +33,10 @@ from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.launch import dry_run
 from ablate.launch.display import Progress
 from ablate.launch.estimate import Estimate
+from ablate.launch.screen import print_status
 from ablate.launch.status import sweep_status
 from ablate.report import write_report
 from ablate.report.data.load import load_results
-from ablate.report.text.live import print_status
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.progress import running_directory
 from ablate.sweep.record import record_path

@@ -12,10 +12,10 @@ from rich.text import Text
 
 import ablate
 from ablate.console import say, say_as_it_is, say_each, say_text, wrapped
+from ablate.launch.screen import print_status
 from ablate.launch.status import sweep_status
 from ablate.report import recommend
 from ablate.report.data.results import read_sweep
-from ablate.report.text.live import print_status
 from ablate.report.text.terminal import render
 from ablate.report.write import Report
 from tests.support.sweeps import by_position, sweep

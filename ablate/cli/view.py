@@ -31,10 +31,10 @@ def status(
 
     The command reads the sweep's files and, where Slurm is available, the queue.
     """
+    from ablate.launch.screen import print_status, watch_status
     from ablate.launch.slurm.past import look_up
     from ablate.launch.status import sweep_status
     from ablate.launch.watch import EVERY
-    from ablate.report.text.live import print_status, watch_status
 
     if watch:
         watch_status(directory, make_console(), every or EVERY)
@@ -103,9 +103,9 @@ def report(
     set, the other number of branches, a longer training. With --watch, the page in the browser refreshes itself until
     the sweep has ended.
     """
+    from ablate.launch.screen import headline
     from ablate.launch.watch import EVERY, changes
     from ablate.report import write_report
-    from ablate.report.text.live import headline
 
     first, *others = directories
     console, pause = make_console(), every or EVERY

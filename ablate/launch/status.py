@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ablate.config.sweep import SweepPlan, Trial
-from ablate.console import command, counted
+from ablate.console import counted
 from ablate.files import names_in
 from ablate.launch.reader import Reader
 from ablate.launch.slurm.past import Past, over
 from ablate.sweep.lease import Attempt, is_alive, last_attempt, last_beat
 from ablate.sweep.lock import WAITING, in_use
-from ablate.sweep.progress import TrialProgress, log_path, read_progress
+from ablate.sweep.progress import TrialProgress, read_progress
 from ablate.sweep.record import TrialResult, read_parked
 from ablate.sweep.survey import survey
 
@@ -157,17 +157,3 @@ def is_parked(directory: Path, trial_id: str, attempt: Attempt) -> bool:
     """
     parked = read_parked(directory, trial_id) if attempt.released else None
     return parked is not None and parked.attempts == attempt.number
-
-
-def reason(result: TrialResult) -> str:
-    """Return the reason why a trial failed: the first line of its error's message."""
-    return (result.error.message.strip() or result.error.type).splitlines()[0] if result.error else "no reason recorded"
-
-
-def failure_line(directory: Path, result: TrialResult) -> str:
-    """Describe a failed trial in one line: its name, the reason, and the path of its log."""
-    log = log_path(directory, result.id)
-    where = (
-        f"log: {log}" if log.is_file() else f"see: {command('ablate', 'logs', directory, result.id)}"
-    )  # the trial may not have begun
-    return f"failed: {result.label} seed {result.seed}: {reason(result)} ({where})"

@@ -12,7 +12,6 @@ from ablate.config.measure import Measure
 from ablate.console import say, say_each
 from ablate.errors import UsageError
 from ablate.files import names_in, write_atomically
-from ablate.launch.status import failure_line
 from ablate.report import recommend as advice
 from ablate.report.data.grid import Grid
 from ablate.report.data.results import Sweep, read_sweep
@@ -32,6 +31,7 @@ from ablate.report.text.terminal import render
 from ablate.sweep.again import completing
 from ablate.sweep.asked import PAGE, Asked, asked_for
 from ablate.sweep.confirm import CONFIRMATION
+from ablate.sweep.failures import failure_line
 from ablate.sweep.plan import is_sweep
 
 COLUMNS = {"1col": 3.25, "2col": 6.75}  # inches: one column of a paper's page, and both

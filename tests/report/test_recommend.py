@@ -15,9 +15,9 @@ from ablate.cli.app import app
 from ablate.config.sweep import ClassCounts, NamedComposition
 from ablate.errors import UsageError
 from ablate.files import names_in
+from ablate.launch.screen import headline
 from ablate.launch.status import sweep_status
 from ablate.report import recommend as advice
-from ablate.report.text.live import headline
 from ablate.report.write import publish, write_report
 from ablate.sweep.confirm import CONFIRMATION, confirmation
 from ablate.sweep.plan import load_plan, plan, save_plan

@@ -410,7 +410,7 @@ def test_collapse_is_shown(tmp_path):
 
 
 def test_importing_the_report_imports_no_torch():
-    code = "import sys, ablate.report.write, ablate.report.text.live; assert 'torch' not in sys.modules"
+    code = "import sys, ablate.report.write, ablate.launch.screen; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from ablate.errors import UsageError
+from ablate.launch.screen import print_status
 from ablate.launch.status import sweep_status
 from ablate.report import recommend, write_report
-from ablate.report.text.live import print_status
 from ablate.sweep.again import completing
 from ablate.sweep.merge import merge
 from ablate.sweep.plan import EXPERIMENT_FILE, load_plan, save_plan

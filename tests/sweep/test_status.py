@@ -6,12 +6,12 @@ from rich.console import Console
 
 from ablate.config.slurm import Slurm
 from ablate.launch import watch
+from ablate.launch.screen import print_status, watch_status
 from ablate.launch.slurm.answers import QueuedJob
 from ablate.launch.slurm.past import past
 from ablate.launch.slurm.submission import Array, Submission
 from ablate.launch.status import sweep_status
 from ablate.report import write_report
-from ablate.report.text.live import print_status, watch_status
 from ablate.sweep.lease import running_directory
 from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.record import write_record

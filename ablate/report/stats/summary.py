@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes half a second to import
 
 from ablate.console import counted
-from ablate.launch.status import reason
 from ablate.report.data.grid import MAJORITY, ROTATION, Cell, Grid
 from ablate.report.data.results import Sweep
 from ablate.report.stats.model import CONFIDENCE, Difference
 from ablate.report.stats.order import Order, order
 from ablate.sweep.again import completing
+from ablate.sweep.failures import reason
 
 CEILING = 0.99  # accuracy from which on cells can no longer be told apart
 EASY = 0.97  # test accuracy below which images are not called easy, whatever a few validation images say

@@ -6,13 +6,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ablate.console import say
+from ablate.console import say, shortened
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.figures.palette import as_hex, colour, ink_on
 from ablate.report.figures.scale import Scale, scale
 from ablate.report.stats.order import Order, order
 from ablate.report.stats.summary import percent
-from ablate.report.text.cells import shortened
 
 ROW_LABEL = 16  # columns at most
 LEAST_LABEL, LEAST_CELL = 4, 6  # columns of a row's label and of a number, below which they are unreadable

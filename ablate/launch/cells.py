@@ -15,6 +15,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Span, Text
 
+from ablate.console import shortened
 from ablate.launch.status import Place, Status
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.figures.scale import Scale, scale
@@ -278,20 +279,6 @@ def _label(number: int, op: str, fit: Layout, *, ascii_only: bool) -> Text:
         prefix = f"{number + 1} "
     text = prefix + shortened(op, fit.label - len(prefix), ascii_only=ascii_only)
     return Text(set_cell_size(text, fit.label))
-
-
-def shortened(text: str, width: int, *, ascii_only: bool = False) -> str:
-    """Return ``text`` in at most ``width`` columns.
-
-    Its middle is cut first, since parameters stand at the end.
-    """
-    if cell_len(text) <= width:
-        return text
-    if width <= 0:
-        return ""
-    head = width // 2
-    tail = width - head - 1
-    return set_cell_size(text[:head] + ("~" if ascii_only else "…") + (text[-tail:] if tail else ""), width)
 
 
 def _heading(ops: Sequence[str], fit: Layout, *, ascii_only: bool) -> list[Text]:

@@ -12,14 +12,14 @@ from rich.console import Console
 
 from ablate.config.sweep import NamedComposition
 from ablate.errors import UsageError
+from ablate.launch.cells import draw, numbers, view
 from ablate.launch.pace import trials_per_hour
+from ablate.launch.screen import print_status, watch_status
 from ablate.launch.status import sweep_status
 from ablate.report.data.grid import Grid, grid_of, sweep_rows
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.palette import colour
 from ablate.report.figures.scale import scale
-from ablate.report.text.cells import draw, numbers, view
-from ablate.report.text.live import print_status, watch_status
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.record import record_path, write_record
 from tests.support.running import begin
