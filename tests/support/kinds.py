@@ -229,7 +229,7 @@ RIGHT = {
             1,
         ),
     ],
-    "TIFF with transparency that is all or nothing": [
+    "TIFF with transparency that is 0 or 1": [
         (tiff(rgba(), "rgb", extrasamples=["unassalpha"]), over_white(RGB, alpha()), 0),
         (tiff(premultiplied(), "rgb", extrasamples=["assocalpha"]), over_white(RGB, alpha()), 0),
         *(
@@ -240,7 +240,7 @@ RIGHT = {
             )
         ),
     ],
-    "TIFF with planes apart, tiles, compression, more than 4 GB": [
+    "TIFF with separate planes, tiles, compression, more than 4 GB": [
         (tiff(np.ascontiguousarray(RGB.transpose(2, 0, 1)), "rgb", planarconfig="separate"), RGB, 0),
         (tiff(RGB, "rgb", tile=(16, 16)), RGB, 0),
         (tiff(RGB, "rgb", bigtiff=True), RGB, 0),
@@ -254,7 +254,7 @@ RIGHT = {
         (tiff(DEEP, byteorder=">"), SCALED, 0.51),
         (tiff(DEEP, bigtiff=True), SCALED, 0.51),
     ],
-    "an extension that lies": [(pil(PALETTE, "GIF"), PALETTE.convert("RGB"), 0)],  # a decoder is told no names
+    "a wrong extension": [(pil(PALETTE, "GIF"), PALETTE.convert("RGB"), 0)],  # a decoder is told no names
 }
 
 REFUSED = {
@@ -283,7 +283,7 @@ REFUSED = {
         (tiff(np.stack([DEEP] * 2), planarconfig="separate"), "2 channels"),
         (tiff(np.dstack([GREY, alpha(True)]), extrasamples=["unassalpha"], planarconfig="contig"), "near infrared"),
     ],
-    "3 or more channels that are not called RGB (TIFF)": [
+    "3 or more channels that are not labelled RGB (TIFF)": [
         (tiff(np.stack([GREY] * 3), planarconfig="separate"), "3 channels, not grey or RGB"),
         (tiff(np.stack([GREY] * 5), planarconfig="separate"), "5 channels"),
         (tiff(np.dstack([GREY] * 5), planarconfig="contig"), "5 channels"),
@@ -310,7 +310,7 @@ REFUSED = {
     "animation": [(frames(kind), "animation of 3 frames") for kind in ("GIF", "WEBP", "PNG", "AVIF")],
     "transparent everywhere": [(pil(Image.fromarray(np.dstack([RGB, 0 * GREY]))), "every pixel is transparent")],
     "HEIC": [(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), "the format is HEIC")],
-    "other formats under a borrowed extension": [
+    "other formats with a wrong extension": [
         (pil(PICTURE, "PPM"), "the format is PPM"),
         (pil(PICTURE, "JPEG2000"), "the format is JPEG2000"),
         (pil(PICTURE, "ICO"), "the format is ICO"),
