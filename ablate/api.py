@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.errors import UsageError, unknown
+from ablate.errors import ExitCode, UsageError, unknown
 from ablate.report.data.load import load_results
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def grid(
     from ablate.config.settable import SETTABLE
     from ablate.console import make_console
     from ablate.data import cache_dir
-    from ablate.launch.local import INTERRUPTED, check_out
+    from ablate.launch.local import check_out
     from ablate.launch.start import run_here
     from ablate.ops import split_list
     from ablate.planning.images import described, prepare_images
@@ -79,7 +79,7 @@ def grid(
     again = shlex.join(["ablate", "run", str(directory / "experiment.toml"), "--out", str(directory)])
     planned, images = plan_sweep(wish, directory, lambda sized: prepare_images(sized, where), again)
     about = described(images, planned.shared.image_size, planned.every_op)
-    if run_here(directory, planned, about, where, workers, retry_failed, dry_run=False) == INTERRUPTED:
+    if run_here(directory, planned, about, where, workers, retry_failed, dry_run=False) == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt(f"interrupted; the same call resumes, or: {again}")
     from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
 

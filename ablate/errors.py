@@ -34,6 +34,7 @@ Exceptions that never leave their module are private to it. The names of the las
 from __future__ import annotations
 
 import difflib
+import enum
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -41,6 +42,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+
+class ExitCode(enum.IntEnum):
+    """The exit codes of commands, workers, the processes of a trial, and jobs; each number is written here alone."""
+
+    DONE = 0
+    """All went well."""
+    FAILED = 1
+    """Something went wrong while running: a trial failed, a disk or a scheduler refused, a job gave up."""
+    USAGE = 2
+    """The user's input is wrong or not possible; nothing was begun."""
+    DISK = 74
+    """EX_IOERR. A worker, or a process of a trial, could not write; its launcher stops the sweep with FAILED."""
+    DEVICE = 75
+    """EX_TEMPFAIL. A worker met a CUDA error, which lasts as long as its process; its launcher starts another one."""
+    INTERRUPTED = 130
+    """128 + SIGINT: Ctrl-C. Of a process of a trial: it stopped in order, or has lost its lease."""
+    TERMINATED = 143
+    """128 + SIGTERM: told to end. Nothing that was finished is lost."""
 
 
 class AblateError(Exception):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import io
 import pickle
 import re
+import tokenize
 
 import pytest
 from pydantic import ValidationError
@@ -14,9 +16,9 @@ from ablate import errors
 from ablate.config.experiment import Experiment
 from ablate.config.slurm import Slurm
 from ablate.config.trial import TrialConfig
-from ablate.errors import AblateError, sentence
+from ablate.errors import AblateError, ExitCode, sentence
 from ablate.sweep.lease import Attempt
-from tests.support.modules import modules
+from tests.support.modules import ROOT, modules
 
 DATA = {"name": "x", "fingerprint": "beef", "classes": 3}
 KEYS = ("ops", "seeds", "branches")
@@ -102,6 +104,23 @@ def test_the_tree_is_what_the_module_says_of_itself():
     assert {name for _, name in drawn} == tree - {"AblateError"}
     outer = {name for depth, name in drawn if not depth}
     assert outer == {cls.__name__ for cls in AblateError.__subclasses__() if cls.__module__ == "ablate.errors"}
+
+
+def test_the_numbers_of_exit_codes_are_written_once():
+    numbers = {str(code.value) for code in ExitCode if code > ExitCode.USAGE}
+    found = [
+        (module, token.string)
+        for module, path in modules().items()
+        for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
+        if token.type == tokenize.NUMBER and token.string in numbers
+    ]
+    assert sorted(found) == sorted(("ablate.errors", number) for number in numbers)
+
+
+def test_the_page_has_every_exit_code():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", page, flags=re.MULTILINE)
+    assert rows == [(str(code.value), code.name) for code in ExitCode]
 
 
 def test_names_of_earlier_versions_are_kept_for_one_release():

@@ -13,11 +13,10 @@ from typing import NoReturn, ParamSpec, TextIO
 import typer
 
 from ablate.console import make_console, say
-from ablate.errors import ClusterError, DiskError, LostLease, TrialHeld, UsageError
+from ablate.errors import ClusterError, DiskError, ExitCode, LostLease, TrialHeld, UsageError
 
 P = ParamSpec("P")
 
-USAGE, TROUBLE, INTERRUPTED = 2, 1, 130
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
 NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)  # errors for names that no file can have on any disk
@@ -26,7 +25,7 @@ NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)  # errors for names that no file can
 def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
     """Make ``function`` exit with the code that it returns or, after an error, with the error's.
 
-    The code is 2 for a UsageError or if another process is at work, 1 for trouble while running, and 130 after Ctrl-C.
+    See :class:`ablate.errors.ExitCode` for the codes, and :mod:`ablate.errors` for the errors.
     """
 
     @functools.wraps(function)
@@ -34,23 +33,23 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
         try:
             code = function(*args, **kwargs)
         except UsageError as error:
-            _leave(f"error: {error}", USAGE)
+            _leave(f"error: {error}", ExitCode.USAGE)
         except TrialHeld as error:
             who = f"another process is at work on this trial: {error.holder}"
-            _leave(f"error: {who}; wait for it, or choose another --out", USAGE)
+            _leave(f"error: {who}; wait for it, or choose another --out", ExitCode.USAGE)
         except (LostLease, ClusterError) as error:
-            _leave(f"error: {error}", TROUBLE)
+            _leave(f"error: {error}", ExitCode.FAILED)
         except DiskError as error:
-            _leave(f"error: the disk refused a write ({error}); finished trials are intact", TROUBLE)
+            _leave(f"error: the disk refused a write ({error}); finished trials are intact", ExitCode.FAILED)
         except OSError as error:
             if error.errno in NO_MORE_FILES:
-                _leave("error: too many open files; allow more, as with `ulimit -n 1024`", TROUBLE)
+                _leave("error: too many open files; allow more, as with `ulimit -n 1024`", ExitCode.FAILED)
             if error.filename is None:
                 raise
-            code = USAGE if error.errno in NO_PATH else TROUBLE
+            code = ExitCode.USAGE if error.errno in NO_PATH else ExitCode.FAILED
             _leave(f"error: {error.filename} cannot be read or written ({error.strerror})", code)
         except KeyboardInterrupt:
-            _leave("interrupted; nothing that was finished is lost", INTERRUPTED)
+            _leave("interrupted; nothing that was finished is lost", ExitCode.INTERRUPTED)
         raise typer.Exit(code or 0)
 
     return run
@@ -69,7 +68,7 @@ def refused_writes() -> Iterator[None]:
         sentence = f"error: a write was refused ({error.strerror}), by the disk or by standard output"
         with contextlib.suppress(OSError):
             say(make_console(stderr=True), f"{sentence}; what was finished is kept")
-        raise SystemExit(TROUBLE) from None
+        raise SystemExit(ExitCode.FAILED) from None
     finally:
         if sys.stderr is not None:
             _give_up(sys.stderr)

@@ -10,11 +10,10 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
-from ablate.errors import nearest
+from ablate.errors import ExitCode, nearest
 
 WIDTH = 100
 """The largest width of the help, in columns."""
-USAGE = 2
 Mistake: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "UsageError")
 """The error that the parser raises for every mistake on the command line; Typer does not export it."""
 
@@ -109,7 +108,7 @@ class Commands(TyperGroup):
 
 def _refuse(sentence: str) -> NoReturn:
     typer.echo(f"error: {sentence}", err=True)
-    raise typer.Exit(USAGE)
+    raise typer.Exit(ExitCode.USAGE)
 
 
 def _sentence(error: Any, given: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import typer
 from ablate.cli import completion, options
 from ablate.config.base import LARGEST_SEED
 from ablate.console import make_console, say
-from ablate.errors import UsageError
+from ablate.errors import ExitCode, UsageError
 
 Compositions = Annotated[
     list[str] | None,
@@ -62,4 +62,4 @@ def preview(
         figure = draw_sheet(wish, parsed, found, images, draws or 8, seed)
     save(figure, out)
     say(make_console(), f"wrote {out}")
-    return 0
+    return ExitCode.DONE

@@ -9,10 +9,10 @@ import typer
 
 from ablate.cli import options
 from ablate.cli.command import command_line
-from ablate.cli.exits import INTERRUPTED
 from ablate.cli.sweep import images_for, where_to_run
 from ablate.config.base import LARGEST_SEED
 from ablate.console import make_console, say
+from ablate.errors import ExitCode
 
 if TYPE_CHECKING:
     from ablate.config.sweep import SweepPlan
@@ -110,11 +110,11 @@ def _search(
         there = ["cpu"] if shared.device == "cpu" else []
         devices = there if how.far else default_devices(shared.device, how.workers, shared.threads, shared.world_size)
         show_search(directory, planned, budget, defaults, devices, cache, console)
-        return 0
+        return ExitCode.DONE
     here = training_here(directory, shared, cache, how.workers, how.retry_failed, console)
     keep = (lambda sweep: add_to_storage(sweep, storage)) if storage else (lambda sweep: None)
     with training_there(directory, cache, how.retry_failed, console) if how.far else here as train:
         code = run_search(directory, planned, budget, defaults, train, keep, console)
-    if code != INTERRUPTED:
+    if code != ExitCode.INTERRUPTED:
         write_report(directory).show(console)
     return code

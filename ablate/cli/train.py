@@ -14,6 +14,7 @@ import typer
 from ablate.cli import completion, options
 from ablate.config.base import LARGEST_SEED
 from ablate.console import is_main, make_console, say
+from ablate.errors import ExitCode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,7 +70,7 @@ def train(
     say(console, outline_of([trial.config]))
     if how.dry_run:
         show_trial(trial, wish.data, spec(parse_op("crop", op_defaults(wish))), cache, out, console)
-        return 0
+        return ExitCode.DONE
     return _train(trial, images, specs, out, console, how.retry_failed, wish.rank_timeout, keep_encoder=keep_encoder)
 
 
@@ -125,22 +126,22 @@ def _train(
             if result.error and part.world.size > 1:
                 say(console, _failed(result, log), "red")
                 sys.stdout.flush()
-                os._exit(1)  # an orderly exit would wait for processes that may be gone
+                os._exit(ExitCode.FAILED)  # an orderly exit would wait for processes that may be gone
     except Interrupted:
         say(console, f"stopped; a checkpoint of what is trained is in {out}: the same command resumes")
-        return 130
+        return ExitCode.INTERRUPTED
     except KeyboardInterrupt:
         say(console, f"interrupted; the same command resumes from the last checkpoint in {out}")
-        return 130
+        return ExitCode.INTERRUPTED
     if result.error:
         say(console, _failed(result, log), "red")
-        return 1
+        return ExitCode.FAILED
     for name, value in result.metrics.items():
         say(console, f"{name}: {value:.6g}")
     say(console, f"record: {out}/trials/{result.id}.json")
     if keep_encoder:
         say(console, f"encoder: {out}/encoders/{result.id}.safetensors")
-    return 0
+    return ExitCode.DONE
 
 
 def _failed(result: TrialResult, log: Path) -> str:

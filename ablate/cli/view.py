@@ -16,7 +16,7 @@ from ablate.cli.command import command_line
 from ablate.cli.help import Commands
 from ablate.config.base import LARGEST_SEED
 from ablate.console import counted, make_console, say, say_each, say_text
-from ablate.errors import DiskError, UsageError
+from ablate.errors import DiskError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from ablate.report.recommend import Choice
@@ -181,7 +181,7 @@ def recommend(
         advice.show(found, make_console(), print_code)
     if trouble:
         raise trouble
-    return 0
+    return ExitCode.DONE
 
 
 def _confirm(choice: Choice, seeds: int, how: options.Running) -> int:

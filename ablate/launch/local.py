@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import say
-from ablate.errors import DiskError, UsageError, WorkerError
+from ablate.errors import DiskError, ExitCode, UsageError, WorkerError
 from ablate.files import check_writable, names_in, set_aside
 from ablate.launch.display import Progress
 from ablate.launch.pool import LocalLauncher
@@ -22,8 +22,6 @@ from ablate.sweep.prune import check_seeds, run_rungs
 from ablate.sweep.record import record_path
 from ablate.sweep.survey import State, summary, survey
 from ablate.sweep.withdrawal import take_back
-
-INTERRUPTED = 130
 
 
 def check_out(directory: Path) -> None:
@@ -86,22 +84,22 @@ def run_sweep(
                 def train(waiting: list[Trial], until: int | None) -> int:
                     progress.head_for(waiting, until)
                     launcher.run(waiting, progress.update, until=until)
-                    return 0
+                    return ExitCode.DONE
 
                 run_rungs(directory, experiment, trials, to_run, train)
                 progress.end()
             _keep_plan(directory, experiment, console)
         except KeyboardInterrupt:
             say(console, f"interrupted; finished trials and checkpoints are in {directory}: the same command resumes")
-            return INTERRUPTED
+            return ExitCode.INTERRUPTED
         except DiskError as error:
             advice = "free some room and run the same command again"
             say(console, f"stopped: the disk refused a write ({error}); finished trials are intact; {advice}", "red")
-            return 1
+            return ExitCode.FAILED
         except WorkerError as error:
             say(console, f"stopped: {error}", "red")
-            return 1
-        return 1 if survey(directory, trials).failed else 0
+            return ExitCode.FAILED
+        return ExitCode.FAILED if survey(directory, trials).failed else ExitCode.DONE
 
 
 def _keep_plan(directory: Path, experiment: SweepPlan, console: Console) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ablate.config.sweep import Trial
 from ablate.console import say, say_as_it_is
-from ablate.errors import UsageError, unknown
+from ablate.errors import ExitCode, UsageError, unknown
 from ablate.files import tail
 from ablate.launch.slurm.past import home, submissions, task_id
 from ablate.launch.slurm.submission import JOBS
@@ -48,8 +48,8 @@ def print_log(directory: Path, cell: str, seed: int | None, lines: int | None, c
         _print(job_log, lines or JOB_LINES, console)
     if not has_log and not job_log:
         say(console, f"{trial.label} seed {trial.seed} has no log yet")
-        return 1
-    return 0
+        return ExitCode.FAILED
+    return ExitCode.DONE
 
 
 def find(trials: list[Trial], cell: str, seed: int | None) -> Trial:

@@ -23,7 +23,7 @@ import torch
 from ablate.config.sweep import Trial
 from ablate.data import read_entry
 from ablate.distributed import GRACE, join, leave
-from ablate.errors import DamagedRecord, DiskError, Interrupted, LostLease, LostNode, LostRank
+from ablate.errors import DamagedRecord, DiskError, ExitCode, Interrupted, LostLease, LostNode, LostRank
 from ablate.files import set_aside, tail
 from ablate.launch.nodes import Crew, Order
 from ablate.launch.pool import ending
@@ -36,9 +36,6 @@ from ablate.trial.run import execute
 
 POLL = 0.2
 LOOK = 5.0  # seconds between looks at the lease
-FAILED = 1  # the exit code of a process whose trial failed, here or in another process
-INTERRUPTED = 130
-DISK_TROUBLE = 74  # EX_IOERR: the exit code of a process that could not write
 
 
 def run_ranks(
@@ -74,7 +71,7 @@ def run_ranks(
     ranks = start_ranks(order, trial.config.world_size, directory, device, cache, node=0, nodes=crew.nodes)
     first, codes = watch(ranks, should_stop, lease.held)
     log = log_path(directory, trial.id)
-    if DISK_TROUBLE in codes:
+    if ExitCode.DISK in codes:
         raise DiskError(f"a process of {trial.label}; see {log}")
     try:
         result = read_record(record_path(directory, trial.id))
@@ -103,7 +100,7 @@ def run_ranks(
 
 def _nobody_died(codes: list[int | None]) -> bool:
     """Return True if every process of this node ended by its own decision, or had to be ended."""
-    return set(codes) <= {0, FAILED, INTERRUPTED, None}
+    return set(codes) <= {ExitCode.DONE, ExitCode.FAILED, ExitCode.INTERRUPTED, None}
 
 
 def start_ranks(
@@ -179,13 +176,13 @@ def _start(
 
 
 def _disk_trouble(ranks: list[subprocess.Popen[bytes]]) -> bool:
-    return any(rank.poll() == DISK_TROUBLE for rank in ranks)
+    return any(rank.poll() == ExitCode.DISK for rank in ranks)
 
 
 def _dead(ranks: list[subprocess.Popen[bytes]]) -> str:
     """Describe the processes that have failed: ``process 1 of 2 (signal SIGKILL)``; empty if none has."""
     codes = [rank.poll() for rank in ranks]
-    dead = {rank: code for rank, code in enumerate(codes) if code and code != INTERRUPTED}
+    dead = {rank: code for rank, code in enumerate(codes) if code and code != ExitCode.INTERRUPTED}
     return ", ".join(f"process {rank} of {len(codes)} ({ending(code)})" for rank, code in dead.items())
 
 
@@ -240,21 +237,21 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
             result = execute(trial, directory, data, device, lease, context, protocols, keep, world)
     except DiskError:
         traceback.print_exc()  # to the worker's log
-        os._exit(DISK_TROUBLE)
+        os._exit(ExitCode.DISK)
     except (Interrupted, LostLease):
-        os._exit(INTERRUPTED)
+        os._exit(ExitCode.INTERRUPTED)
     except LostRank:
-        os._exit(FAILED)
+        os._exit(ExitCode.FAILED)
     if result.status == "failed":
-        os._exit(FAILED)  # an orderly exit would wait for processes that may be gone
+        os._exit(ExitCode.FAILED)  # an orderly exit would wait for processes that may be gone
     leave()
-    return 0
+    return ExitCode.DONE
 
 
 def _follow_parent() -> None:
     while os.read(0, 1):  # not sys.stdin, whose lock would be held when the interpreter wants to end
         pass
-    os._exit(1)
+    os._exit(ExitCode.FAILED)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from rich.console import Console
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.config.trial import TrialConfig
 from ablate.console import counted, make_console, say
+from ablate.errors import ExitCode
 from ablate.files import names_in
 from ablate.launch.dry_run import show_cost, show_plan
 from ablate.launch.local import run_sweep
@@ -61,7 +62,7 @@ def run_here(
     say(console, outline(whole))
     if dry_run:
         show_plan(directory, whole, devices, cache, retry_failed, console)
-        return 0
+        return ExitCode.DONE
     if cost_first:
         trials = plan(whole)
         state = survey(directory, trials, prunes=bool(whole.prune))
@@ -167,20 +168,20 @@ class Cluster:
             return self._train(experiment, waiting, until)
 
         code = run_rungs(self.directory, whole, trials, trials, train)
-        return code or (1 if survey(self.directory, trials).failed else 0)
+        return code or (ExitCode.FAILED if survey(self.directory, trials).failed else ExitCode.DONE)
 
     def _train(self, experiment: SweepPlan, waiting: list[Trial], until: int | None) -> int:
         left = None
         while missing := len(short_of(self.directory, waiting, until)):
             if left is not None and missing >= left:
                 self._stop(f"{counted(missing, 'trial')} left, and the last jobs did none of them")
-                return 1
+                return ExitCode.FAILED
             before = names_in(self.directory / JOBS)
             if code := self._submit(experiment, until):
                 return code
             new = names_in(self.directory / JOBS) - before
             left = missing if new else None  # earlier jobs have done their part
-        return 0
+        return ExitCode.DONE
 
     def _submit(self, experiment: SweepPlan, until: int | None, *, retry: bool = False) -> int:
         code = submit_sweep(self.directory, experiment, self.cache, retry, self.console, until=until)
@@ -191,8 +192,8 @@ class Cluster:
                 break
         if was_cancelled(self.directory):
             self._stop("the jobs were cancelled; the same command goes on")
-            return 1
-        return 0
+            return ExitCode.FAILED
+        return ExitCode.DONE
 
     def _stop(self, why: str) -> None:
         say(self.console, f"stopped: {why}", "red")
@@ -217,7 +218,7 @@ def submit(directory: Path, experiment: SweepPlan, images: str, cache: Path, ret
     say(console, outline(whole))
     if dry_run:
         show_submission(directory, whole, cache, retry_failed, console)
-        return 0
+        return ExitCode.DONE
     if experiment.prune:
         say(console, "trials wait for each other at rungs, and this command for their jobs; the same again goes on")
         with training_there(directory, cache, retry_failed, console) as train:

@@ -25,17 +25,15 @@ import torch
 
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.data import DataSet, read_entry
-from ablate.errors import Interrupted, LostLease, Parked, TrialHeld
+from ablate.errors import ExitCode, Interrupted, LostLease, Parked, TrialHeld
 from ablate.launch.nodes import Crew
-from ablate.launch.ranks import DISK_TROUBLE, run_ranks
+from ablate.launch.ranks import run_ranks
 from ablate.sweep.lease import claim, running_directory
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.progress import log_path, logging_to, reporter
 from ablate.sweep.record import TrialResult, read_record, record_path
 from ablate.trial.context import Context
 from ablate.trial.run import execute
-
-DEVICE_TROUBLE = 75  # EX_TEMPFAIL
 
 
 def main(directory: Path, device: torch.device, cache: Path) -> int:
@@ -71,19 +69,19 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
             except OSError as error:
                 traceback.print_exc()  # to the worker's log
                 print(f"disk {error}", file=answers, flush=True)
-                return DISK_TROUBLE
+                return ExitCode.DISK
             except (TrialHeld, LostLease) as error:
                 print(f"{trial_id}: {error}", file=sys.stderr, flush=True)
                 busy.clear()
                 print(f"held {trial_id}", file=answers, flush=True)
                 continue
             except Interrupted:
-                return 0
+                return ExitCode.DONE
             busy.clear()
             print(f"done {trial_id}", file=answers, flush=True)
             if result and result.error and "CUDA error" in result.error.message and result.config.world_size == 1:
-                return DEVICE_TROUBLE  # a CUDA error persists in the process: the launcher starts another worker
-    return 0
+                return ExitCode.DEVICE  # a CUDA error persists in the process: the launcher starts another worker
+    return ExitCode.DONE
 
 
 def _check_hardware(device: torch.device, precisions: set[str]) -> None:
@@ -119,7 +117,7 @@ def _listen(inbox: queue.SimpleQueue[str | None], busy: threading.Event) -> None
         busy.set()
         inbox.put(line.decode().strip())
     if busy.is_set():
-        os._exit(1)  # the launcher is gone: no process waits for this trial
+        os._exit(ExitCode.FAILED)  # the launcher is gone: no process waits for this trial
     inbox.put(None)
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ablate.config.sweep import NamedComposition, Search, SweepPlan
 from ablate.console import counted, say
-from ablate.launch.local import INTERRUPTED
+from ablate.errors import ExitCode
 from ablate.report.data.results import Sweep, read_sweep
 from ablate.search.budget import Budget
 from ablate.search.propose import Defaults, Known, propose
@@ -53,15 +53,15 @@ def run_search(
         sweep = None
         if whole.compositions:
             code = train(whole)
-            if code == INTERRUPTED:
+            if code == ExitCode.INTERRUPTED:
                 return code
             sweep = read_sweep(directory)
             after_batch(sweep)
             if survey(directory, sweep.trials).missing:
-                return 1  # the training stopped and has given the reason
+                return ExitCode.FAILED  # the training stopped and has given the reason
         batch = next_batch(whole, sweep, budget, defaults, console)
         if not batch:
-            return 1 if sweep and sweep.failed else 0
+            return ExitCode.FAILED if sweep and sweep.failed else ExitCode.DONE
         say(console, f"next: {', '.join(composition.label for composition in batch)}")
         experiment = whole.replace(compositions=(*whole.compositions, *batch), search=_proposed_here(whole.search))
 

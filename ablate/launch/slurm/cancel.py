@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.console import counted, say
-from ablate.errors import ClusterError, UsageError
+from ablate.errors import ClusterError, ExitCode, UsageError
 from ablate.launch.slurm import cluster
 from ablate.launch.slurm.past import past, submissions
 from ablate.launch.slurm.submission import forget_cancelling, note_cancelling
@@ -43,7 +43,7 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
         say(console, f"{counted(len(jobs) - len(mine), 'job')} of other users can be cancelled by them alone", "yellow")
     if not mine:
         say(console, f"nothing to cancel: no job of {directory} is queued")
-        return 0
+        return ExitCode.DONE
     states = ", ".join(
         f"{number} {state.lower()}" for state, number in Counter(job.state for job in mine).most_common()
     )
@@ -52,7 +52,7 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
         raise UsageError(f"cancel {what}? Nobody is there to answer: add --yes")
     if not confirm(what):
         say(console, "nothing was cancelled")
-        return 0
+        return ExitCode.DONE
     note_cancelling(directory)  # first: a command that waits for the jobs must not submit others in between
     try:
         cluster.cancel({job.array for job in mine})
@@ -65,4 +65,4 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
         f"cancelled {counted(len(mine), 'job')}; {counted(len(state.finished), 'trial')} done, "
         f"{len(state.missing)} missing; to go on: `{completing(directory, experiment)}`",
     )
-    return 0
+    return ExitCode.DONE

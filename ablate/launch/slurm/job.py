@@ -23,6 +23,7 @@ import torch
 from ablate.config.base import Model
 from ablate.config.slurm import Slurm
 from ablate.config.sweep import SweepPlan, Trial
+from ablate.errors import ExitCode
 from ablate.files import write_atomically
 from ablate.launch.nodes import ADDRESS, NODES, Order, follow
 from ablate.launch.pool import LocalLauncher
@@ -40,8 +41,6 @@ HURRY = 20.0  # seconds that workers have after SIGTERM: SIGKILL follows after K
 LEAST = 3.0  # seconds that workers have in any case
 MARGIN = 10.0  # seconds of the warning time that are kept for requeueing
 FEW_STARTS = 2  # starts without progress after which the next start gives up
-GAVE_UP = 1  # the exit code of a job that gave up on its trials; Slurm then ends it on its other nodes, too
-ORDERED = 128 + signal.SIGTERM  # the exit code of a job that was told to end
 BEGAN = "ABLATE_JOB_BEGAN"
 """The variable in which the batch script stores when the job began, in unix seconds.
 
@@ -74,13 +73,14 @@ class Job:
             _follow(directory, submission, experiment)
             return
         if self._never_begins(directory, missing):
-            sys.exit(GAVE_UP)
+            sys.exit(ExitCode.FAILED)  # Slurm then ends the job on its other nodes, too
         try:
             launcher = _launcher(directory, submission, experiment, self.number, watchman)
             launcher.run(missing, watchman.look, until=submission.until)
         except Ended:
             # a cancelled job must not return, even if it is cancelled only while workers save or Slurm is silent
-            sys.exit(0 if cluster.requeue(job_id(), unless=lambda: watchman.ordered) else ORDERED)
+            requeued = cluster.requeue(job_id(), unless=lambda: watchman.ordered)
+            sys.exit(ExitCode.DONE if requeued else ExitCode.TERMINATED)
 
     def _never_begins(self, directory: Path, missing: list[Trial]) -> bool:
         """Record ``missing`` as failed if the job made no progress twice in a row: no record, and no attempt at one.

@@ -21,7 +21,7 @@ from rich.console import Console
 from ablate.config.slurm import Slurm
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import clock, command, counted, say
-from ablate.errors import ClusterRefused, UsageError
+from ablate.errors import ClusterRefused, ExitCode, UsageError
 from ablate.files import names_in, tail, write_atomically
 from ablate.launch.local import make_way
 from ablate.launch.slurm import cluster
@@ -92,7 +92,7 @@ def submit_sweep(
             say(console, "nothing to submit")
             save_plan(directory, experiment)
             take_back(directory, undone, console)
-            return 1 if state.failed and not undone else 0
+            return ExitCode.FAILED if state.failed and not undone else ExitCode.DONE
         packing = arrange(waiting, experiment, limits_for(experiment.slurm, now.mine, now.tell))
         submission = draw_up(directory, experiment.slurm, cache, packing, until)
         save_plan(directory, experiment)
@@ -302,14 +302,14 @@ def _submit(directory: Path, submission: Submission, packing: Packing, tell: clu
             _announce(directory, submission, console)
             left = sum(len(pack) for pack in submission.packs[array.first :]) + packing.left
             say(console, f"{refusal}; {left} trials are left: the same command later submits them", "red")
-            return 1
+            return ExitCode.FAILED
         submission = _with_id(submission, n, job_id)
         write_submission(directory, submission)
         hand_over(directory, submission.token, submission.arrays[n], submission.slurm)
     _announce(directory, submission, console)
     if packing.left:
         say(console, left_over(packing), "yellow")
-    return 0
+    return ExitCode.DONE
 
 
 def _with_id(submission: Submission, number: int, job_id: str) -> Submission:

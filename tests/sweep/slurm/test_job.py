@@ -13,6 +13,7 @@ import torch
 
 from ablate.config.slurm import Slurm
 from ablate.data import read_entry
+from ablate.errors import ExitCode
 from ablate.launch.nodes import ADDRESS, NODES
 from ablate.launch.slurm import cluster, job
 from ablate.launch.slurm.job import BEGAN, HURRY, LEAST, Ended, Job, Watchman
@@ -220,7 +221,7 @@ def test_what_came_to_nothing_twice_has_failed(in_job, sweep, stub_worker, too_l
     stub_worker("time.sleep(300)")
     begun = in_job(trials=2)
     begin_attempt(sweep.directory, sweep.trials[1])  # of an earlier job
-    assert [too_late(begun), too_late(begun), too_late(begun)] == [0, 0, job.GAVE_UP]
+    assert [too_late(begun), too_late(begun), too_late(begun)] == [0, 0, ExitCode.FAILED]
     for trial_id in sweep.trials[:2]:
         record = read_record(record_path(sweep.directory, trial_id))
         assert (record.error.type, record.attempts) == ("NoProgress", 1)
