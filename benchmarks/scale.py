@@ -32,9 +32,9 @@ from ablate.config.sweep import NamedOp, SweepPlan, Trial
 from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.launch import dry_run
 from ablate.launch.display import Progress
-from ablate.launch.estimate import Estimate
 from ablate.launch.screen import print_status
 from ablate.launch.status import sweep_status
+from ablate.launch.timing import TrialTime
 from ablate.report import write_report
 from ablate.report.data.load import load_results
 from ablate.sweep.plan import load_plan, plan, save_plan
@@ -127,7 +127,7 @@ def attempt(*, alive: bool) -> dict[str, object]:
 
 def functions(directory: Path) -> dict[str, Callable[[], object]]:
     content = load_plan(directory)
-    dry_run.estimate = lambda *_: Estimate(
+    dry_run.measure_trial = lambda *_: TrialTime(
         1.0, "untimed"
     )  # the measurement of a trial's steps, which is not what grows
 

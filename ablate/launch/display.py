@@ -18,9 +18,9 @@ from ablate.config.measure import IN_WORDS, Measure, measured_by
 from ablate.config.sweep import Trial
 from ablate.console import clock, say
 from ablate.errors import DamagedRecord
+from ablate.launch.timing import REPRESENTATIVE, remaining_seconds
 from ablate.sweep.progress import TrialProgress, log_path, read_progress
 from ablate.sweep.record import TrialResult, read_record, record_path
-from ablate.sweep.timing import REPRESENTATIVE, remaining_seconds
 
 REFRESH = 0.5  # seconds between looks at the running trials
 PLAIN_EVERY = 30.0  # seconds between lines about running trials when not on a terminal

@@ -10,13 +10,13 @@ from rich.console import Console
 from ablate.config.base import OpSpec
 from ablate.config.sweep import NamedComposition, SweepPlan, Trial
 from ablate.console import clock, counted, say
-from ablate.launch.estimate import Estimate, estimate
 from ablate.launch.room import room_of
+from ablate.launch.steps import measure_trial
+from ablate.launch.timing import TrialTime, remaining_seconds
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, told
 from ablate.sweep.record import record_path
 from ablate.sweep.survey import State, summary, survey
-from ablate.sweep.timing import remaining_seconds
 
 MOST_NAMES = 60
 """The most cells that are named; a sweep of triples has thousands."""
@@ -100,7 +100,7 @@ def show_cost(
     show_memory(experiment, len(at_once), cache, console)
 
 
-def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) -> Estimate:
+def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) -> TrialTime:
     """Measure how long a trial takes here, and print that it is being measured, with any advice against it.
 
     Args:
@@ -110,7 +110,7 @@ def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) 
         console: where to print.
     """
     say(console, "measuring a few steps ...")
-    found = estimate(experiment, device, cache)
+    found = measure_trial(experiment, device, cache)
     if found.seconds is None:
         least = f", so a trial takes more than about {clock(found.at_least)}" if found.at_least else ""
         say(console, f"estimated: nothing; {found.how}{least}", "yellow")

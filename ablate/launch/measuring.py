@@ -1,6 +1,6 @@
 """The process that measures steps: ``python -m ablate.launch.measuring DIR DEVICE CACHE SECONDS``.
 
-It prints what :func:`ablate.launch.estimate.conclude` reads: small steps first, then larger ones and further cells
+It prints what :func:`ablate.launch.timing.from_steps` reads: small steps first, then larger ones and further cells
 while time is left. It may not take more than half of the free memory, so that it cannot bring the machine down.
 """
 
@@ -18,8 +18,9 @@ from ablate.config.experiment import Experiment
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Images, Split, read_entry
-from ablate.launch.estimate import chosen_cells, conclude, costly, measure, trial_seconds
 from ablate.launch.oom import limit_own
+from ablate.launch.steps import chosen_cells, measure
+from ablate.launch.timing import costly, from_steps, trial_seconds
 from ablate.launch.worker import own_stdout
 from ablate.ops.pair import TransformPair
 from ablate.planning.settings import shared_config
@@ -85,7 +86,7 @@ def _main(directory: Path, device: torch.device, cache: Path, box: float) -> Non
         box - MARGIN,
     )
     images = len(data.pretrain.labels)
-    seconds = conclude(cells, said, images).seconds
+    seconds = from_steps(cells, said, images).seconds
     if device.type == "cpu" and seconds and seconds > LONG:
         config = _laptop(experiment)
         small = cells[0].model_copy(

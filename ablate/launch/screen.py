@@ -16,8 +16,8 @@ from rich.text import Text
 from ablate.config.sweep import Trial
 from ablate.console import MOST, clock, counted, first_lines, say_text
 from ablate.launch.cells import MARKS, PLAIN, STYLES, View, coloured, draw, numbers, one_line, view
-from ablate.launch.pace import seconds_left, trials_per_hour
 from ablate.launch.status import Place, Status
+from ablate.launch.timing import seconds_left, trials_per_hour
 from ablate.launch.watch import changes, looks
 from ablate.report.data.grid import grid_of, sweep_rows
 from ablate.sweep.again import completing

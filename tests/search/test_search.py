@@ -19,7 +19,7 @@ from ablate.config.sweep import NamedComposition, NamedOp, Search
 from ablate.errors import UsageError
 from ablate.files import write_atomically
 from ablate.launch import start as launch
-from ablate.launch.estimate import Estimate
+from ablate.launch.timing import TrialTime
 from ablate.ops import parse_op, spec
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
@@ -263,7 +263,7 @@ def test_the_report_of_a_search(tmp_path):
     [("40", "50 min 00 s in all with 2 workers"), ("3h", "about 360 trials"), ("3gpuh", "about 180 trials with 2")],
 )
 def test_a_dry_run_says_what_the_budget_is_worth_and_writes_nothing(tmp_path, monkeypatch, text, worth):
-    monkeypatch.setattr(dry_run, "measured", lambda *_: Estimate(60.0, "measured"))
+    monkeypatch.setattr(dry_run, "measured", lambda *_: TrialTime(60.0, "measured"))
 
     def said(directory, budget, devices):
         stream = io.StringIO()

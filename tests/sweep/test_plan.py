@@ -7,9 +7,9 @@ from ablate.config.slurm import Slurm
 from ablate.config.sweep import NamedOp, Search, Variant
 from ablate.console import clock
 from ablate.errors import UsageError
+from ablate.launch.timing import remaining_seconds
 from ablate.sweep.extend import extend
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.timing import remaining_seconds
 from tests.conftest import op_spec
 
 

@@ -13,8 +13,8 @@ import pytest
 from ablate.config.sweep import Rung
 from ablate.errors import UsageError
 from ablate.files import write_atomically
-from ablate.launch.pace import seconds_left
 from ablate.launch.status import sweep_status
+from ablate.launch.timing import seconds_left
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
 from ablate.sweep.lease import Attempt, claim, running_directory

@@ -13,9 +13,9 @@ from rich.console import Console
 from ablate.config.sweep import NamedComposition
 from ablate.errors import UsageError
 from ablate.launch.cells import draw, numbers, view
-from ablate.launch.pace import trials_per_hour
 from ablate.launch.screen import print_status, watch_status
 from ablate.launch.status import sweep_status
+from ablate.launch.timing import trials_per_hour
 from ablate.report.data.grid import Grid, grid_of, sweep_rows
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.palette import colour

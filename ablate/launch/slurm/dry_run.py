@@ -16,11 +16,11 @@ from ablate.launch.slurm import cluster
 from ablate.launch.slurm.packing import Limits
 from ablate.launch.slurm.script import batch_script
 from ablate.launch.slurm.submit import arrange, check_name, describe, draw_up, left_over, limits_for, look
+from ablate.launch.timing import REPRESENTATIVE
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, stage
 from ablate.sweep.record import TrialResult
 from ablate.sweep.survey import State
-from ablate.sweep.timing import REPRESENTATIVE
 
 
 def show_submission(directory: Path, experiment: SweepPlan, cache: Path, retry_failed: bool, console: Console) -> None:

@@ -8,12 +8,12 @@ import pytest
 
 from ablate.config.slurm import Slurm
 from ablate.errors import ClusterError, UsageError
-from ablate.launch.estimate import Estimate
 from ablate.launch.logs import print_log
 from ablate.launch.slurm import cluster
 from ablate.launch.slurm.cancel import cancel_sweep
 from ablate.launch.slurm.dry_run import show_submission
 from ablate.launch.slurm.submission import was_cancelled
+from ablate.launch.timing import TrialTime
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.progress import log_path
 from tests.support.cli import ablate, one_sentence
@@ -101,7 +101,7 @@ def dry_run(sweep, **slurm):
 
 @pytest.fixture
 def quick_measurement(monkeypatch):
-    monkeypatch.setattr("ablate.launch.slurm.dry_run.measured", lambda *_: Estimate(1800.0, "measured"))
+    monkeypatch.setattr("ablate.launch.slurm.dry_run.measured", lambda *_: TrialTime(1800.0, "measured"))
 
 
 def test_a_dry_run_shows_the_very_script_and_the_cost(sweep, fake_slurm, quick_measurement):

@@ -8,10 +8,10 @@ from rich.console import Console
 from ablate.config.slurm import Slurm
 from ablate.files import write_atomically
 from ablate.launch import start as launch
-from ablate.launch.estimate import Estimate
 from ablate.launch.slurm.dry_run import show_submission
 from ablate.launch.slurm.submission import note_cancelling
 from ablate.launch.status import sweep_status
+from ablate.launch.timing import TrialTime
 from ablate.sweep.lease import running_directory
 from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.prune import RUNGS
@@ -50,7 +50,7 @@ def test_a_job_tells_its_workers_how_far(in_job, sweep, stub_worker):
 
 
 def test_a_dry_run_shows_the_jobs_up_to_the_first_rung_and_what_all_costs(sweep, fake_slurm, monkeypatch):
-    monkeypatch.setattr("ablate.launch.slurm.dry_run.measured", lambda *_: Estimate(3600.0, "measured"))
+    monkeypatch.setattr("ablate.launch.slurm.dry_run.measured", lambda *_: TrialTime(3600.0, "measured"))
     with sweep.listening() as console:
         experiment = sweep.experiment.model_copy(update={"slurm": Slurm()})
         show_submission(sweep.directory, experiment, sweep.directory, False, console)
@@ -183,7 +183,7 @@ def test_without_sweep_the_same_command_trains_the_rest(tmp_path, experiment, mo
 
 
 def test_a_dry_run_counts_what_is_retried_and_what_was_pruned(sweep, fake_slurm, monkeypatch):
-    monkeypatch.setattr("ablate.launch.slurm.dry_run.measured", lambda *_: Estimate(3600.0, "measured"))
+    monkeypatch.setattr("ablate.launch.slurm.dry_run.measured", lambda *_: TrialTime(3600.0, "measured"))
     trials = plan(sweep.experiment)
     save_plan(sweep.directory, sweep.experiment)
     for trial in trials[:-2]:

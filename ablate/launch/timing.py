@@ -1,0 +1,222 @@
+"""How long trials take: from records, from the pace of running trials, or from measured steps. Needs no torch."""
+
+from __future__ import annotations
+
+import calendar
+import heapq
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ablate.config.sweep import KNN_POINTS, Trial
+from ablate.config.trial import TrialConfig
+from ablate.console import counted
+from ablate.launch.status import Status
+from ablate.planning.footprint import dimensions
+from ablate.sweep.record import TrialResult
+
+REPRESENTATIVE = {None, "no-op"}
+"""References that cost as much as a cell (None); supervised ones process half the views."""
+HOUR = 3600.0  # seconds
+WHEN = "%Y-%m-%dT%H:%M:%SZ"  # the form of a record's ``when``
+VIEWS_PER_PASS = 6  # encoding an image once, without gradient, is a sixth of training on two views of it
+WATCHED = 3000  # images that kNN uses at each of its points
+FIT = 8e-7  # seconds of linear evaluation per image, dimension and class: 2 s on glyphs with 64 dimensions
+BOX = 6.0
+"""Seconds that measuring may take after its process has started, which takes 3 s: a dry run answers within 15 s."""
+START = 20.0  # seconds that the process may take to start, on a busy machine
+REPEATS = 2  # steps of one size: the second is timed, as the first takes memory and loads kernels
+
+
+@dataclass(frozen=True)
+class TrialTime:
+    """The time that a trial takes on this machine.
+
+    ``seconds``: the mean over the cells; None if no step ended in time. ``how``: a description of what was measured and
+    scaled. ``at_least``: a lower bound in seconds if nothing else is known, or 0. ``laptop``: seconds of a trial with
+    the preset of that name, if the requested trial is long and runs on a CPU.
+    """
+
+    seconds: float | None
+    how: str
+    at_least: float = 0.0
+    laptop: float | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measured step of cell ``cell`` with ``images`` images."""
+
+    cell: int
+    images: int
+    seconds: float
+
+
+def remaining_seconds(each: float, waiting: int, running: Iterable[float], workers: int) -> float:
+    """TrialTime the seconds until the last trial ends.
+
+    Args:
+        each: how long one trial takes.
+        waiting: how many trials have not begun.
+        running: for each running trial, the seconds it still needs.
+        workers: how many trials run at once.
+    """
+    ends = sorted(running)[-workers:]
+    free = [0.0] * (workers - len(ends)) + ends
+    heapq.heapify(free)
+    for _ in range(waiting):
+        heapq.heapreplace(free, free[0] + each)
+    return max(free)
+
+
+def trials_per_hour(status: Status, now: float) -> float | None:
+    """Return how many trained trials ended per hour, or None if none ended lately.
+
+    Trials count that ended within the last hour or, if they take longer, within twice the time of one trial. If all of
+    them began within that time, the rate is taken over the time since the first of them began.
+
+    Args:
+        status: the sweep's status.
+        now: the time, in unix seconds.
+    """
+    known = _measured(status)
+    window = max(HOUR, 2 * statistics.fmean(result.timings["total"] for result in known)) if known else HOUR
+    since = time.strftime(WHEN, time.gmtime(now - window))
+    recent = [result for result in known if result.when > since]  # strings of this form sort by time
+    if not recent:
+        return None
+    began = min(calendar.timegm(time.strptime(r.when, WHEN)) - r.timings["total"] for r in recent)
+    return len(recent) / max(1.0, now - max(began, now - window)) * HOUR
+
+
+def seconds_left(status: Status) -> float | None:
+    """TrialTime the seconds until the last trial ends, if as many trials run side by side as do now.
+
+    The estimate is made from the times of measured trials or, before the first, from the pace of running ones.
+
+    Returns:
+        The seconds; None if nothing runs, if no times are known yet, or if trials are pruned, since it is not known
+        which of them will be.
+    """
+    if status.experiment.prune:
+        return None
+    running = [(trial, status.begun[trial.id]) for trial in status.at("running")]
+    paces = [
+        (begun.progress.updated - begun.progress.started) / begun.progress.epoch * trial.config.epochs
+        for trial, begun in running
+        if trial.reference in REPRESENTATIVE and begun.progress.epoch and begun.attempt.number == 1
+    ]
+    known = [result.timings["total"] for result in _measured(status)] or paces
+    if not running or not known:
+        return None
+    each = statistics.fmean(known)
+    needs = [each * (1 - begun.progress.epoch / max(1, trial.config.epochs)) for trial, begun in running]
+    waiting = status.at("queued", "missing", "interrupted", "lost")
+    return remaining_seconds(each, sum(t.reference != "untrained" for t in waiting), needs, len(running))
+
+
+def _measured(status: Status) -> list[TrialResult]:
+    return [
+        result
+        for result in status.records.values()
+        if result.status == "done" and result.reference in REPRESENTATIVE and "total" in result.timings and result.when
+    ]
+
+
+def from_steps(cells: Sequence[Trial], said: Sequence[dict[str, Any]], images: int, reason: str = "") -> TrialTime:
+    """Compute the mean time of a trial over ``cells`` from the output of the measuring process.
+
+    Args:
+        cells: the cells that were to be measured.
+        said: the lines that the process printed, in order.
+        images: the number of training images in an epoch.
+        reason: the last words of the process, used if it measured nothing.
+    """
+    samples = [Sample(**line) for line in said if "cell" in line]
+    begun = [line for line in said if "begun" in line]
+    if not samples:
+        return _nothing(cells, begun, images, reason)
+    known: dict[int, list[Sample]] = {}
+    for sample in samples:
+        known.setdefault(sample.cell, []).append(sample)
+    by_kind: dict[TrialConfig, list[int]] = {}
+    for number in known:
+        by_kind.setdefault(costly(cells[number].config), []).append(number)
+    anything = sorted(known)
+    each = [
+        statistics.fmean(
+            trial_seconds(cell.config, _at(known[number], images_at_once(cell.config)), images)
+            for number in by_kind.get(costly(cell.config), anything)
+        )
+        for cell in cells
+    ]
+    laptop = next((line["laptop"] for line in said if "laptop" in line), None)
+    return TrialTime(statistics.fmean(each), _how(cells, known), laptop=laptop)
+
+
+def trial_seconds(config: TrialConfig, step: float, images: int) -> float:
+    """TrialTime the seconds of a trial from the seconds of one step.
+
+    If a trial has several processes, they are assumed to share the work evenly. A micro-batch is encoded twice.
+
+    Args:
+        config: the trial's settings.
+        step: seconds that the encoder takes to train on one batch or micro-batch.
+        images: the number of training images in an epoch.
+    """
+    whole = images_at_once(config)
+    parts = config.batch_size // whole
+    steps = images // config.batch_size * config.epochs
+    training = steps * step * parts * (4 / 3 if parts > 1 else 1)
+    seen = min(KNN_POINTS, config.epochs) * min(WATCHED, images) + 1.25 * images  # the test set: a fifth as many images
+    encoding = seen * step / whole / VIEWS_PER_PASS
+    fitting = FIT * images * dimensions(config.encoder) * max(1, config.data.classes)
+    return training / config.world_size + encoding + fitting
+
+
+def _at(samples: Sequence[Sample], images: int) -> float:
+    """TrialTime the seconds of a step with ``images`` images, by a line through the two largest measured steps.
+
+    The line is at most as steep as the one through the origin, and at least half as steep.
+    """
+    *_, last = samples
+    per_image = last.seconds / last.images
+    if len(samples) > 1:
+        before = samples[-2]
+        slope = (last.seconds - before.seconds) / (last.images - before.images)
+        per_image = min(per_image, max(per_image / 2, slope))
+    return last.seconds + per_image * (images - last.images)
+
+
+def costly(config: TrialConfig) -> TrialConfig:
+    """Return ``config`` without the settings that do not affect the cost of one image."""
+    size = max(2, images_at_once(config))  # no batch has fewer images, though a micro-batch may
+    same = config.replace(composition=(), epochs=100, warmup_epochs=0, temperature=1.0, loss_scale=1.0)
+    return same.replace(batch_size=size, micro_batch=None)
+
+
+def images_at_once(config: TrialConfig) -> int:
+    """Return how many images the encoder processes at once."""
+    return config.micro_batch or config.batch_size
+
+
+def _nothing(cells: Sequence[Trial], begun: Sequence[dict[str, Any]], images: int, reason: str) -> TrialTime:
+    why = f" ({reason})" if reason else ""
+    if not begun:
+        return TrialTime(None, f"measuring did not begin within {START:.0f} s{why}")
+    how = f"a step of {counted(begun[0]['begun'], 'image')} did not end within {BOX:.0f} s{why}"
+    if reason:  # the process ended by itself: how long a trial takes is unknown
+        return TrialTime(None, how)
+    steps = images // cells[0].config.batch_size * cells[0].config.epochs
+    return TrialTime(None, how, at_least=steps * max(0.0, BOX - begun[0]["after"]) / REPEATS)
+
+
+def _how(cells: Sequence[Trial], known: dict[int, list[Sample]]) -> str:
+    first = known[min(known)]
+    largest, whole = first[-1].images, images_at_once(cells[min(known)].config)
+    scaled = f", scaled to {whole}" if largest < whole else ""
+    total = len(cells)
+    seen = f"{len(known)} of {total} cells" if len(known) < total else counted(total, "cell")
+    return f"measured here: steps of {counted(largest, 'image')}{scaled}; {seen}"
