@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
 import tomllib
 from pathlib import Path
@@ -12,8 +12,10 @@ import pytest
 
 import ablate
 from ablate.cli.app import COMMANDS
+from ablate.config.experiment import Experiment
 from ablate.config.measure import Measure
-from ablate.config.trial import Reference
+from ablate.config.settable import SETTABLE
+from ablate.config.trial import Reference, TrialConfig
 from ablate.evaluation.protocols import PROTOCOLS
 
 ROOT = Path(__file__).parents[1]
@@ -23,10 +25,9 @@ GLOSSARY = (ROOT / "docs" / "glossary.md").read_text()
 
 @pytest.fixture(scope="module")
 def pages():
-    spec = importlib.util.spec_from_file_location("pages", ROOT / "docs" / "site" / "pages.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs" / "site")  # where Python looks when it runs the file as a script
+        return importlib.import_module("pages")
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,16 @@ def test_every_public_name_is_on_the_page_of_the_api(pages, monkeypatch):
     assert pages.unlisted() == []
     monkeypatch.setattr(ablate, "__all__", [*ablate.__all__, "further"])
     assert pages.unlisted() == ["further"]
+
+
+@pytest.mark.parametrize("model", [Experiment, TrialConfig])
+def test_the_page_of_the_api_describes_every_field(pages, written, model):
+    rows = re.findall(r"^\| `([\w.]+)` \| (.+) \| (.*) \| (.+) \|$", (written / "api.md").read_text(), re.MULTILINE)
+    described = {name: (values, meaning) for name, values, _, meaning in rows}
+    assert set(model.model_fields) <= set(described)
+    assert not [name for name, row in described.items() if row[1] == "None" or "any" in row[0].split()]
+    assert set(SETTABLE) - {"lr_base", "lr_scaling"} <= set(described)
+    assert described["temperature"] == ("float from 0.001 to 1000", "Temperature of NT-Xent")
 
 
 def test_every_page_is_in_the_navigation_the_tutorial_first_and_the_architecture_last(written):

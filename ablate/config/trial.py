@@ -39,10 +39,20 @@ Objective = Literal["simclr", "supervised", "untrained"]
 class Base(Model):
     """The base crop of one-branch pairs, shared by both views: ``crop`` without flip, with that op's parameters."""
 
-    area: tuple[Area, Area] = (0.08, 1.0)
-    ratio: tuple[Ratio, Ratio] = (3 / 4, 4 / 3)
-    sampling: Annotated[Literal["torchvision", "tf"], LATER] = "torchvision"
-    resize: Annotated[Literal["bilinear", "bicubic"], LATER] = "bilinear"
+    area: Annotated[
+        tuple[Area, Area], Field(description="Smallest and largest area of the crop, as shares of the image")
+    ] = (0.08, 1.0)
+    ratio: Annotated[
+        tuple[Ratio, Ratio], Field(description="Smallest and largest ratio of the crop's width to its height")
+    ] = (3 / 4, 4 / 3)
+    sampling: Annotated[
+        Literal["torchvision", "tf"], LATER, Field(description="How crops are drawn; tf: as in the official code")
+    ] = "torchvision"
+    resize: Annotated[
+        Literal["bilinear", "bicubic"],
+        LATER,
+        Field(description="How crops are resized; bicubic: as in the official code"),
+    ] = "bilinear"
 
     @model_validator(mode="after")
     def _ordered(self) -> Base:
@@ -59,13 +69,7 @@ WIDTHS = {1: 64, 2: 128, 4: 256}
 
 
 class Encoder(Model):
-    """The encoder ``f(x)``: a ResNet, ``timm:NAME``, or ``module:function`` (your own, called without arguments).
-
-    ``width`` is the first stage's channels: any number for ``resnet8``, 64, 128 or 256 for the other ResNets. With
-    ``zero_init_residual`` the last batch norm of every residual block starts with a scale of 0, as in the official
-    code, so that every block starts as the identity. ``code`` names the version of the code behind an encoder that is
-    not ours, ``weights`` the weights that a ``module:function`` loads (:func:`ablate.simclr.foreign.loaded_weights`).
-    """
+    """The encoder ``f(x)``: a ResNet, ``timm:NAME``, or ``module:function`` (your own, called without arguments)."""
 
     name: Annotated[
         str,
@@ -75,10 +79,24 @@ class Encoder(Model):
             "your own"
         ),
     ] = "resnet18"
-    width: Count = 64
-    code: Annotated[str, LATER, GIVEN] = ""
-    zero_init_residual: Annotated[bool, LATER] = False
-    weights: Annotated[str, LATER, GIVEN] = ""
+    width: Annotated[
+        Count,
+        Field(description="Channels of the first stage: any number for resnet8, 64, 128 or 256 for the other ResNets"),
+    ] = 64
+    code: Annotated[str, LATER, GIVEN, Field(description="Version of the code behind timm:NAME or module:function")] = (
+        ""
+    )
+    zero_init_residual: Annotated[
+        bool,
+        LATER,
+        Field(
+            description="Start the last batch norm of every residual block with a scale of 0, as the official code "
+            "does, so that every block starts as the identity"
+        ),
+    ] = False
+    weights: Annotated[
+        str, LATER, GIVEN, Field(description="Hash of the weights that module:function loads, empty if it loads none")
+    ] = ""
 
     @property
     def is_foreign(self) -> bool:
@@ -106,17 +124,22 @@ class Encoder(Model):
 
 
 class Head(Model):
-    """The head ``g(h)`` (paper, section 4.2): ``none`` (z = h), ``linear``, or ``mlp`` of two or three ``layers``.
+    """The head ``g(h)`` (paper, section 4.2)."""
 
-    ``hidden`` is the size of an mlp's inner layers, ``output`` the size of z. ``batch_norm`` puts a batch norm after
-    every linear layer, as the official code does; the paper's text does not mention it.
-    """
-
-    hidden: Count = 512
-    output: Count = 128
-    kind: Annotated[Literal["none", "linear", "mlp"], LATER] = "mlp"
-    layers: Annotated[Literal[2, 3], LATER] = 2
-    batch_norm: Annotated[bool, LATER] = False
+    hidden: Annotated[Count, Field(description="Size of the inner layers of an mlp")] = 512
+    output: Annotated[Count, Field(description="Size of z, the output of the head")] = 128
+    kind: Annotated[
+        Literal["none", "linear", "mlp"], LATER, Field(description="none: z is h; linear: one layer; mlp: see layers")
+    ] = "mlp"
+    layers: Annotated[Literal[2, 3], LATER, Field(description="Number of layers of an mlp")] = 2
+    batch_norm: Annotated[
+        bool,
+        LATER,
+        Field(
+            description="Put a batch norm after every linear layer, as the official code does; the paper's text does "
+            "not mention it"
+        ),
+    ] = False
 
     @model_validator(mode="after")
     def _only_an_mlp_has_layers(self) -> Head:
@@ -126,16 +149,18 @@ class Head(Model):
 
 
 class Optimiser(Model):
-    """The optimiser; ``lr`` is the peak learning rate, already scaled to the batch size; adamw has no ``momentum``."""
+    """The optimiser."""
 
     name: Annotated[
         Literal["sgd", "adamw", "lars"],
         Option("Training", ("--optimizer",), default="the preset's", text=True),
         Field(description="sgd, adamw or lars; if you change it to sgd or adamw, give --set lr_base=... too"),
     ] = "sgd"
-    lr: Annotated[float, Field(ge=1e-30, le=1e30)] = 0.03
-    momentum: Fraction = 0.9
-    weight_decay: Annotated[float, Field(ge=0, le=1e3)] = 5e-4
+    lr: Annotated[
+        float, Field(ge=1e-30, le=1e30, description="Peak learning rate, already scaled to the batch size")
+    ] = 0.03
+    momentum: Annotated[Fraction, Field(description="Momentum of sgd and lars; adamw ignores it")] = 0.9
+    weight_decay: Annotated[float, Field(ge=0, le=1e3, description="Weight decay")] = 5e-4
 
 
 class DataIdentity(Model):
@@ -150,22 +175,22 @@ class DataIdentity(Model):
 
 
 class TrialConfig(Model):
-    """Everything that determines a trial's result, except the seed.
+    """Everything that determines a trial's result, except the seed."""
 
-    Attributes:
-        batch_size: images per batch, over all processes.
-        base: the crop that both views of a one-branch pair share; None for two-branch pairs.
-        loss_scale: multiplies NT-Xent: 2 in the official code, which sums the two directions' means; 1 for supervised
-            training.
-        micro_batch: images that go through the encoder at a time, and make one batch-norm batch; None: all at once.
-        world_size: the number of processes that train together.
-        compile: the encoder and, on CUDA, the ops go through torch.compile, which changes the last bits.
-    """
-
-    composition: Annotated[tuple[OpSpec, ...], GIVEN]
-    branches: Annotated[Branches, GIVEN] = "one"
-    base: Base | None = Base()
-    data: Annotated[DataIdentity, GIVEN]
+    composition: Annotated[
+        tuple[OpSpec, ...],
+        GIVEN,
+        Field(description="Ops with all their parameters, as Composition.specs() returns them"),
+    ]
+    branches: Annotated[
+        Branches, GIVEN, Field(description="one: only the first view goes through the composition; two: both views do")
+    ] = "one"
+    base: Annotated[
+        Base | None, Field(description="Crop that both views of a one-branch pair share; None for two-branch pairs")
+    ] = Base()
+    data: Annotated[
+        DataIdentity, GIVEN, Field(description="Identity of the images, as prepare(...).identity returns it")
+    ]
     image_size: Annotated[
         Count,
         Option(
@@ -182,26 +207,39 @@ class TrialConfig(Model):
         Option("Training", text=True, commands=(GRID, TRAIN)),
         Field(description="simclr, or supervised: cross-entropy, with everything else the same"),
     ] = "simclr"
-    encoder: Encoder = Encoder()
-    head: Head = Head()
+    encoder: Annotated[Encoder, Field(description="Encoder f(x)")] = Encoder()
+    head: Annotated[Head, Field(description="Head g(h), which is used in training only")] = Head()
     epochs: Annotated[
         int,
         Option("Training", default="the preset's", least=1),
         Field(ge=0, strict=True, description="Training epochs"),
     ] = 100
-    warmup_epochs: Annotated[float, Field(ge=0)] = 10
+    warmup_epochs: Annotated[float, Field(ge=0, description="Epochs in which the learning rate rises to its peak")] = 10
     batch_size: Annotated[
         int,
         Option("Training", default="the preset's"),
         Field(ge=2, strict=True, description="Images per batch, summed over all processes"),
     ] = 256
-    temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 0.5
-    optimiser: Optimiser = Optimiser()
-    device: Annotated[Literal["cpu", "cuda"], GIVEN] = "cpu"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    memory_format: Literal["channels_last", "contiguous"] = "channels_last"
-    threads: Count = 1
-    loss_scale: Annotated[float, Field(ge=1e-6, le=1e6), LATER] = 1.0
+    temperature: Annotated[float, Field(ge=1e-3, le=1e3, description="Temperature of NT-Xent")] = 0.5
+    optimiser: Annotated[Optimiser, Field(description="Optimiser")] = Optimiser()
+    device: Annotated[Literal["cpu", "cuda"], GIVEN, Field(description="Device on which the trial trains")] = "cpu"
+    precision: Annotated[
+        Literal["float32", "bfloat16"], Field(description="Number format of the encoder's arithmetic")
+    ] = "float32"
+    memory_format: Annotated[
+        Literal["channels_last", "contiguous"], Field(description="Memory layout of images and convolutions")
+    ] = "channels_last"
+    threads: Annotated[Count, Field(description="CPU threads of each process")] = 1
+    loss_scale: Annotated[
+        float,
+        Field(
+            ge=1e-6,
+            le=1e6,
+            description="Factor of NT-Xent: 2 in the official code, which sums the means of the two directions; 1 for "
+            "supervised training",
+        ),
+        LATER,
+    ] = 1.0
     micro_batch: Annotated[
         Count | None,
         LATER,
@@ -214,7 +252,12 @@ class TrialConfig(Model):
         Option("Running", ("--world-size", "--gpus-per-trial"), commands=(GRID,)),
         Field(description="Processes that train one trial together, each on its own GPU"),
     ] = 1
-    compile: Annotated[bool, LATER, GIVEN] = False
+    compile: Annotated[
+        bool,
+        LATER,
+        GIVEN,
+        Field(description="Compile the encoder and, on CUDA, the ops by torch.compile, which changes the last bits"),
+    ] = False
 
     @model_validator(mode="wrap")
     @classmethod

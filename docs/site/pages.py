@@ -2,7 +2,8 @@
 
 A page of ``docs/`` keeps its name, README.md is the front page, and any other file that a page links to keeps its path
 in the repository: a Markdown file becomes a page, everything else is copied. So one link works in the repository and on
-the site. The page of commands is written from the command line itself. The site's generator sees plain pages alone.
+the site. The page of commands is written from the command line itself, and the tables of fields on the API page from
+the models. The site's generator sees only plain pages.
 """
 
 from __future__ import annotations
@@ -13,16 +14,22 @@ import shutil
 import sys
 from pathlib import Path
 
+from field_tables import table
 from typer.main import get_command
 from typer.testing import CliRunner
 
 import ablate
 from ablate.cli.app import app
+from ablate.config.experiment import Experiment
+from ablate.config.trial import TrialConfig
 
 ROOT = Path(__file__).parents[2]
 FRONT = "README.md"
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
 """The path of a Markdown link, without its fragment; neither an address nor a fragment alone."""
+FIELDS = re.compile(r"^<!-- fields: (\w+) -->$", re.MULTILINE)
+"""The line of a page in whose place a table of that model's fields stands on the site."""
+MODELS = {model.__name__: model for model in (Experiment, TrialConfig)}
 COMMANDS = "# Commands\n\nWhat `ablate --help` and `ablate COMMAND --help` print.\n"
 
 
@@ -33,7 +40,8 @@ def write(out: Path, root: Path = ROOT) -> None:
         there = out / on_site(path)
         there.parent.mkdir(parents=True, exist_ok=True)
         if path.endswith(".md"):
-            there.write_text(relinked((root / path).read_text(encoding="utf-8"), path), encoding="utf-8")
+            page = FIELDS.sub(lambda line: table(MODELS[line[1]]), (root / path).read_text(encoding="utf-8"))
+            there.write_text(relinked(page, path), encoding="utf-8")
         else:
             shutil.copyfile(root / path, there)
     shutil.copy(Path(__file__).with_name("style.css"), out)
