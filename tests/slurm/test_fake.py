@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweep.fake_slurm import FakeSlurm
+from tests.support.fake_slurm import FakeSlurm
 
 JOBS = {
     "held": "--hold --wrap 'exit 3'",

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.sweep.fake_slurm_commands import user
+from tests.support.fake_slurm_commands import user
 
 SCRIPT = """#!/bin/bash
 #SBATCH --job-name=trial

@@ -1,6 +1,6 @@
 """A Slurm without a cluster: its commands on PATH, over a state that the test sets. Nothing runs by itself.
 
-Use the fixture with ``from tests.sweep.fake_slurm import fake_slurm``; the commands are in ``fake_slurm_commands``.
+Use the fixture with ``from tests.support.fake_slurm import fake_slurm``; the commands are in ``fake_slurm_commands``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweep import fake_slurm_commands as commands
+from tests.support import fake_slurm_commands as commands
 
 UNREACHABLE = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
 NODES = "127.0.0.[1-2]"
