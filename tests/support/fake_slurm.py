@@ -12,7 +12,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,24 +20,10 @@ import pytest
 from tests.support import fake_slurm_commands as commands
 
 UNREACHABLE = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
-NODES = "127.0.0.[1-2]"
-# sacctmgr's columns of a user's association
-ASSOCIATION = """
-Cluster Account User Partition DefaultAccount DefaultQOS Share Priority GrpJobs GrpSubmitJobs GrpWall MaxJobs
-MaxSubmitJobs MaxWall QOS
-"""
 
 
 def first_state() -> dict:
-    partition = {"nodes": NODES, "state": "UP", "max_minutes": None, "preempt": "REQUEUE"}
-    association = {"Cluster": "lab", "Account": "root", "User": commands.user(), "Share": "1", "QOS": "normal"}
-    association["DefaultAccount"] = "root"
-    config = {
-        "AccountingStorageEnforce": "limits,qos",
-        "ClusterName": "lab",
-        "MaxArraySize": 1001,
-        "MaxJobCount": 10000,
-    }
+    association = {"User": commands.user(), "DefaultAccount": "root", "Account": "root", "Partition": ""}
     return {
         "jobs": {},
         "next": 4001,
@@ -47,11 +32,13 @@ def first_state() -> dict:
         "slow": {},
         "lost_answers": 0,
         "accounting": True,
-        "config": {**config, "MaxArraySize": 1001, "MaxJobCount": 10000},
-        "partitions": {"main": {**partition, "default": True}, "urgent": {**partition, "default": False}},
-        "assoc": [dict.fromkeys(ASSOCIATION.split(), "") | association],
-        "qos": [{"Name": "normal", "Priority": "0", "MaxJobsPU": "", "MaxSubmitJobsPU": "", "MaxWall": ""}],
-        "clusters": [{"Cluster": "lab", "ControlHost": "127.0.0.1", "ControlPort": "6817"}],
+        "config": {"MaxArraySize": 1001},
+        "partitions": {
+            "main": {"max_minutes": None, "default": True},
+            "urgent": {"max_minutes": None, "default": False},
+        },
+        "assoc": [{**association, "MaxSubmitJobs": "", "DefaultQOS": ""}],
+        "qos": [{"Name": "normal", "MaxSubmitJobsPU": ""}],
     }
 
 
@@ -64,9 +51,9 @@ class FakeSlurm:
         self.bin.mkdir(parents=True)
         self._monkeypatch = monkeypatch
         (directory / "state.json").write_text(json.dumps(first_state()))
-        for name in commands.COMMANDS:
+        for name in {line.split()[0] for line in commands.ANSWERS}:
             # A shell script, as a #! line is limited in length and cannot hold blanks.
-            line = shlex.join([sys.executable, "-S", "-E", commands.__file__, name, str(directory)])
+            line = shlex.join([sys.executable, "-S", "-E", commands.__file__, str(directory), name])
             (self.bin / name).write_text(f'#!/bin/sh\nexec {line} "$@"\n')
             (self.bin / name).chmod(0o755)
         for name in [name for name in os.environ if name.startswith(("SLURM", "SBATCH", "SRUN", "SQUEUE", "SACCT"))]:
@@ -82,16 +69,12 @@ class FakeSlurm:
     # What the cluster does
 
     def jobs(self) -> list[dict]:
-        """As recorded: ``id``, ``name``, ``script``, ``options`` (of #SBATCH and the command line), ``tasks`` ..."""
+        """As recorded: ``id``, ``name``, ``script``, ``options``, ``environment``, ``tasks`` ..."""
         with self.state() as state:
             return list(state["jobs"].values())
 
-    def job(self, job_id: str) -> dict:
-        with self.state() as state:
-            return commands.selected(state, str(job_id))[0][0]
-
     def task(self, job_id: str, task: int | None = None) -> dict:
-        """``state``, ``restarts``, ``node``, ... of a plain job or of one task of an array."""
+        """``state``, ``restarts``, ... of a plain job or of one task of an array."""
         with self.state() as state:
             job, index = self._find(state, job_id, task)[0]
             return job["tasks"][index]
@@ -103,7 +86,6 @@ class FakeSlurm:
         task: int | None = None,
         *,
         reason: str | None = None,
-        node: str | None = None,
         sacct: str | None = None,
     ) -> None:
         """Of a job, of all of an array's tasks, or of one. PENDING after RUNNING is a requeue and counts as a restart.
@@ -112,18 +94,7 @@ class FakeSlurm:
         """
         with self.state() as state:
             for job, index in self._find(state, job_id, task):
-                commands.change(job, index, to, reason, node, sacct)
-
-    def forget(self, job_id: str) -> None:
-        """squeue and scontrol no longer know the job, as MinJobAge after its end; sacct still does."""
-        with self.state() as state:
-            for job, index in commands.selected(state, str(job_id)):
-                job["tasks"][index]["forgotten"] = True
-
-    def hide_from_sacct(self, job_id: str, hidden: bool = True) -> None:
-        """sacct does not know a job yet for up to a few seconds after its submission."""
-        with self.state() as state:
-            commands.selected(state, str(job_id))[0][0]["unaccounted"] = hidden
+                commands.change(job, index, to, reason, sacct)
 
     @staticmethod
     def _find(state: dict, job_id: str, task: int | None) -> list:
@@ -131,30 +102,29 @@ class FakeSlurm:
 
     # Running a job
 
-    def run(self, job_id: str, task: int | None = None, **env: str | None) -> int:
-        """Run the batch script to its end with a job's environment; the exit code. The state follows it.
+    def run(self, job_id: str, task: int | None = None) -> int:
+        """Run the batch script to its end with a job's environment; the exit code. The state follows it."""
+        return self.finish(self.start(job_id, task), job_id, task)
 
-        ``env`` comes on top; None takes a variable away: SLURM_JOB_END_TIME is one that older Slurms do not set.
-        """
-        return self.finish(self.start(job_id, task, **env), job_id, task)
-
-    def start(self, job_id: str, task: int | None = None, **env: str | None) -> subprocess.Popen[bytes]:
+    def start(self, job_id: str, task: int | None = None) -> subprocess.Popen[bytes]:
         """Start the script and go on; then ``finish``. scancel and ``scontrol requeue`` reach its process group."""
         with self.state() as state:
             job, index = self._find(state, job_id, task)[0]
             commands.change(job, index, "RUNNING")
-            environment = self._environment(job, index) | env
-            environment = {name: value for name, value in environment.items() if value is not None}
+            environment = self._environment(job, index)
             script = self.directory / f"{job['id']}.sh"
             script.write_text(job["script"])
-            with self._files(job, index, environment) as files:
+            with contextlib.ExitStack() as files:
+                paths = (Path(commands.log_path(job["options"][name], environment)) for name in ("output", "error"))
+                stdout, stderr = (files.enter_context(path.open("ab")) for path in paths)
                 process = subprocess.Popen(
                     ["bash", str(script)],
                     cwd=job["directory"],
                     env=environment,
                     stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
                     start_new_session=True,
-                    **files,
                 )
             job["tasks"][index]["pid"] = process.pid
         return process
@@ -167,74 +137,29 @@ class FakeSlurm:
             if job["tasks"][index]["pid"] == process.pid:
                 job["tasks"][index]["pid"] = None
                 if job["tasks"][index]["state"] == "RUNNING":
-                    exit_code = f"{code}:0" if code >= 0 else f"0:{-code}"
-                    commands.change(job, index, "FAILED" if code else "COMPLETED", code=exit_code)
+                    commands.change(job, index, "FAILED" if code else "COMPLETED")
         return code
 
-    def _environment(self, job: dict, index: str) -> dict[str, str]:
+    @staticmethod
+    def _environment(job: dict, index: str) -> dict[str, str]:
         """sbatch passes the caller's environment on; the job's own variables come on top."""
-        task, options = job["tasks"][index], job["options"]
-        nodes = task["node"] if job["nodes"] == 1 else NODES
+        assert job["options"]["nodes"] == "1", "the fake runs jobs of one node only"
+        task = job["tasks"][index]
         values = {
             "SLURM_JOB_ID": task["raw_id"],
-            "SLURM_JOBID": task["raw_id"],
-            "SLURM_JOB_NAME": job["name"],
-            "SLURM_JOB_NODELIST": nodes,
-            "SLURM_NODELIST": nodes,
-            "SLURM_JOB_NUM_NODES": str(job["nodes"]),
-            "SLURM_NNODES": str(job["nodes"]),
-            "SLURM_JOB_PARTITION": job["partition"],
-            "SLURM_JOB_USER": job["user"],
-            "SLURM_CLUSTER_NAME": "lab",
-            "SLURM_SUBMIT_DIR": job["directory"],
-            "SLURMD_NODENAME": task["node"],
-            "SLURM_CPUS_ON_NODE": str(int(options.get("cpus-per-task", 1)) * int(options.get("ntasks-per-node", 1))),
+            "SLURM_JOB_NODELIST": commands.NODE,
+            "SLURM_JOB_NUM_NODES": "1",
+            "SLURMD_NODENAME": commands.NODE,
+            "SLURM_NTASKS": "1",
             "SLURM_NODEID": "0",
             "SLURM_PROCID": "0",
             "SLURM_LOCALID": "0",
-            "SLURM_JOB_ACCOUNT": options.get("account", "root"),
-            "SLURM_JOB_QOS": options.get("qos", "normal"),
-            "SLURM_JOB_UID": str(os.getuid()),
-            "SLURM_JOB_START_TIME": str(int(task["start"])),
         }
-        if job["minutes"]:
-            values["SLURM_JOB_END_TIME"] = str(int(time.time() + 60 * job["minutes"]))
-        if "cpus-per-task" in options:
-            values["SLURM_CPUS_PER_TASK"] = options["cpus-per-task"]
-        if "open-mode" in options:
-            values["SLURM_OPEN_MODE"] = options["open-mode"][0]
-        if "ntasks" in options or "ntasks-per-node" in options:
-            tasks = options.get("ntasks") or str(job["nodes"] * int(options["ntasks-per-node"]))
-            values |= {"SLURM_NTASKS": tasks, "SLURM_NPROCS": tasks}
         if task["restarts"]:
             values["SLURM_RESTART_COUNT"] = str(task["restarts"])
         if index:
-            indices = [int(number) for number in job["tasks"]]
-            values |= {
-                "SLURM_ARRAY_JOB_ID": job["id"],
-                "SLURM_ARRAY_TASK_ID": index,
-                "SLURM_ARRAY_TASK_COUNT": str(len(indices)),
-                "SLURM_ARRAY_TASK_STEP": "1",
-                "SLURM_ARRAY_TASK_MIN": str(min(indices)),
-                "SLURM_ARRAY_TASK_MAX": str(max(indices)),
-            }
-        return json.loads((self.directory / f"{job['id']}.env.json").read_text()) | values
-
-    @staticmethod
-    @contextlib.contextmanager
-    def _files(job: dict, index: str, environment: dict[str, str]) -> Iterator[dict]:
-        """Where the batch script's own output goes, opened, as Popen takes it."""
-        options = job["options"]
-        mode = "ab" if options.get("open-mode", "t")[0] == "a" else "wb"
-        output = options.get("output", "slurm-%A_%a.out" if index else "slurm-%j.out")
-        names = {"stdout": output, "stderr": options.get("error", "")}
-        with contextlib.ExitStack() as stack:
-            files: dict = {"stderr": subprocess.STDOUT}
-            for stream, name in names.items():
-                if name:
-                    path = Path(job["directory"]) / commands.log_path(name, 0, environment)
-                    files[stream] = stack.enter_context(path.open(mode))
-            yield files
+            values |= {"SLURM_ARRAY_JOB_ID": job["id"], "SLURM_ARRAY_TASK_ID": index}
+        return job["environment"] | values
 
     # Faults
 

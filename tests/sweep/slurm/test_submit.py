@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import subprocess
 import time
@@ -16,7 +15,7 @@ from ablate.sweep.lease import Attempt, claim
 from ablate.sweep.plan import load_plan
 from ablate.sweep.progress import running_directory
 
-COMMANDS = ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sacctmgr", "srun", "sinfo")
+COMMANDS = ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sacctmgr", "srun")
 
 
 def calls(fake_slurm):
@@ -96,7 +95,7 @@ def test_variables_of_sbatch_do_not_overrule_what_was_asked_for(sweep, fake_slur
     for name in ("SBATCH_PARTITION", "SBATCH_TIMELIMIT", "SBATCH_ACCOUNT", "SBATCH_ARRAY_INX", "SBATCH_WAIT"):
         monkeypatch.setenv(name, "other")
     sweep.submit(partition="main")
-    environment = json.loads((fake_slurm.directory / "4001.env.json").read_text())
+    environment = fake_slurm.jobs()[0]["environment"]
     assert {name for name in environment if name.startswith("SBATCH_")} == {"SBATCH_ACCOUNT"}
 
 
@@ -106,7 +105,7 @@ def test_a_job_that_is_submitted_from_a_job_has_nothing_of_that_one(sweep, fake_
         monkeypatch.setenv(name, "3")
     monkeypatch.setenv("SLURM_CONF", "/site/slurm.conf")
     sweep.submit()
-    environment = json.loads((fake_slurm.directory / "4001.env.json").read_text())
+    environment = fake_slurm.jobs()[0]["environment"]
     assert not set(leaked) & set(environment)
     assert environment["SLURM_CONF"] == "/site/slurm.conf"
 
@@ -161,7 +160,7 @@ def test_only_what_is_missing_is_submitted(sweep, fake_slurm):
     fake_slurm.set_state("4001", "NODE_FAIL", 8, sacct="NODE_FAIL")
     assert sweep.submit() == 0
     assert list(sweep.submissions()[1].packs) == [(sweep.trials[9],)]
-    fake_slurm.set_state("4002", "COMPLETED")
+    fake_slurm.set_state("4011", "COMPLETED")
     sweep.record(sweep.trials[9])
     fake_slurm.set_state("4001", "CANCELLED")
     assert sweep.submit(retry_failed=True) == 0
