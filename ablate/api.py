@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.errors import ExitCode, UsageError, unknown
 from ablate.report.data.load import load_results
+from ablate.sweep.layout import SweepDir
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,7 @@ def grid(
     directory = Path(out) if out else default_out(wish.data, names)
     check_out(directory)
     where = cache_dir(str(cache) if cache else None)
-    again = shlex.join(["ablate", "run", str(directory / "experiment.toml"), "--out", str(directory)])
+    again = shlex.join(["ablate", "run", str(SweepDir(directory).experiment), "--out", str(directory)])
     planned, images = plan_sweep(wish, directory, lambda sized: prepare_images(sized, where), again)
     about = described(images, planned.shared.image_size, planned.every_op)
     if run_here(directory, planned, about, where, workers, retry_failed, dry_run=False) == ExitCode.INTERRUPTED:

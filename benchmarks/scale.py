@@ -37,9 +37,8 @@ from ablate.launch.status import sweep_status
 from ablate.launch.timing import TrialTime
 from ablate.report import write_report
 from ablate.report.data.load import load_results
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.progress import running_directory
-from ablate.sweep.record import record_path
 from ablate.sweep.survey import survey
 from ablate.trial.provenance import versions
 from benchmarks.harness import save
@@ -81,9 +80,9 @@ def synthesize(directory: Path, content: SweepPlan) -> None:
         place = number % 100
         if place < 90:
             text = json.dumps(record(trial, rng, known, failed=place % 18 == 7), indent=1)
-            record_path(directory, trial.id).write_text(text + "\n")
+            SweepDir(directory).record(trial.id).write_text(text + "\n")
         elif place < 94:
-            folder = running_directory(directory, trial.id)
+            folder = SweepDir(directory).begun(trial.id)
             folder.mkdir(parents=True)
             (folder / "progress.json").write_text(json.dumps(progress(trial, rng)))
             (folder / "attempt-1.json").write_text(json.dumps(attempt(alive=place < 92)))

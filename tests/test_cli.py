@@ -11,6 +11,7 @@ import time
 import pytest
 from PIL import Image
 
+from ablate.sweep.layout import SweepDir
 from tests.support.cli import ablate, one_sentence
 from tests.support.wishes import wish
 
@@ -324,10 +325,9 @@ def test_what_runs_before_the_first_trial_imports_torch_and_little_else():
 )
 def test_what_reads_the_disk_imports_no_torch(args, unneeded, experiment, tmp_path):
     from ablate.sweep.plan import plan, save_plan
-    from ablate.sweep.progress import log_path
 
     save_plan(tmp_path, experiment)
-    log = log_path(tmp_path, plan(experiment)[0].id)
+    log = SweepDir(tmp_path).log(plan(experiment)[0].id)
     log.parent.mkdir()
     log.write_text("a line\n")
     script = (

@@ -19,7 +19,8 @@ from ablate.launch import worker
 from ablate.planning import settings
 from ablate.planning.settings import shared_config, trial_config
 from ablate.planning.understand import plan_sweep
-from ablate.sweep.plan import EXPERIMENT_FILE, load_plan, plan, save_plan
+from ablate.sweep.layout import EXPERIMENT
+from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support import commands
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS, results
@@ -269,7 +270,7 @@ def test_a_grid_is_a_shorthand_for_the_file_that_it_leaves(tiny_folder, cache, t
         "grid", "--ops", "crop,color(strength=0.5)", "--data", f"folder:{tiny_folder}", *SETTINGS, "--first-seed", "3",
     )  # fmt: skip
     assert grid.returncode == 0, grid.stdout + grid.stderr
-    again = on_tiny(tiny_folder, cache, tmp_path / "again", "run", tmp_path / "grid" / EXPERIMENT_FILE)
+    again = on_tiny(tiny_folder, cache, tmp_path / "again", "run", tmp_path / "grid" / EXPERIMENT)
     assert again.returncode == 0, again.stdout + again.stderr
     assert results(tmp_path / "grid") == results(tmp_path / "again")
     one, other = (load_plan(tmp_path / name) for name in ("grid", "again"))

@@ -21,7 +21,8 @@ from ablate.config.trial import DataIdentity, Optimiser, TrialConfig
 from ablate.report import write_report
 from ablate.simclr.trainer import _remedy
 from ablate.sweep.confirm import confirmation
-from ablate.sweep.plan import SWEEP_FILE, load_plan, plan, save_plan
+from ablate.sweep.layout import PLAN
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.record import write_record
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS, command, results
@@ -112,11 +113,11 @@ def test_a_plan_that_is_moved_away_while_the_sweep_runs_is_written_again(tmp_pat
     while not list(out.glob("trials/*.json")):
         assert running.poll() is None, running.stdout.read()
         time.sleep(0.05)
-    (out / SWEEP_FILE).rename(tmp_path / "moved.toml")
+    (out / PLAN).rename(tmp_path / "moved.toml")
     told, _ = running.communicate(timeout=240)
     assert running.returncode == 0, told
     assert "written again" in told
-    assert (out / SWEEP_FILE).read_bytes() == (tmp_path / "moved.toml").read_bytes()
+    assert (out / PLAN).read_bytes() == (tmp_path / "moved.toml").read_bytes()
     assert len(results(out)) == len(plan(load_plan(out)))
 
 
@@ -158,7 +159,7 @@ def line_of(name, directory):
 @pytest.mark.parametrize("name", READING)
 @pytest.mark.parametrize("which", ["sweep.toml", "record"])
 def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch, name, which):
-    path = made(tmp_path)[1] if which == "record" else tmp_path / SWEEP_FILE
+    path = made(tmp_path)[1] if which == "record" else tmp_path / PLAN
     real = io.open
 
     def refusing(file, *args, **kwargs):

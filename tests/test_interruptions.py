@@ -19,7 +19,8 @@ from ablate.evaluation.protocols import PROTOCOLS
 from ablate.ops.composition import Composition
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Trainer
-from ablate.sweep.lease import Attempt, running_directory
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import Attempt
 from ablate.sweep.record import read_record, read_records
 from ablate.trial.context import Context
 from tests.simclr import ranks
@@ -263,7 +264,7 @@ def signalled(monkeypatch, number, step, times):
 def elsewhere(directory, trial_id, number):
     """Another machine's attempt at the trial, just begun."""
     attempt = Attempt(number=number, host="node4", user="ann", machine="another", pid=4711, job="17_3")
-    path = running_directory(directory, trial_id) / f"attempt-{number}.json"
+    path = SweepDir(directory).begun(trial_id) / f"attempt-{number}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(attempt.model_dump_json())
 

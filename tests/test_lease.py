@@ -13,13 +13,14 @@ import pytest
 
 from ablate.errors import LostLease, TrialHeld
 from ablate.sweep import lease
-from ablate.sweep.lease import Attempt, Lease, claim, holder, last_attempt, release, running_directory
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import Attempt, Lease, claim, holder, last_attempt, release
 
 TRIAL = "0123456789abcdef-s0"
 
 
 def attempt_file(directory: Path, number: int = 1) -> Path:
-    return running_directory(directory, TRIAL) / f"attempt-{number}.json"
+    return SweepDir(directory).begun(TRIAL) / f"attempt-{number}.json"
 
 
 def left_behind(directory: Path, number: int = 1, seconds_ago: float = 0.0, **changes: object) -> Attempt:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ablate.ops.composition import Composition
-from ablate.sweep.record import preview_path
+from ablate.sweep.layout import SweepDir
 from ablate.trial.run import run_trial
 from ablate.trial.thumbnail import GAP, LARGEST, PAIRS, mosaic, pairs, write_preview
 from tests.support.trials import comparable
@@ -23,7 +23,7 @@ def small(config):
 
 def test_a_trial_leaves_a_picture_of_its_pairs_and_the_same_record(data, small, tmp_path, monkeypatch):
     result = run_trial(small, tmp_path / "a", data=data)
-    with Image.open(preview_path(tmp_path / "a", small.key)) as picture:
+    with Image.open(SweepDir(tmp_path / "a").preview(small.key)) as picture:
         assert picture.size == (PAIRS * (16 + GAP) - GAP, 2 * (16 + GAP) - GAP)
     monkeypatch.setattr("ablate.trial.run.write_preview", lambda *args: None)
     assert comparable(run_trial(small, tmp_path / "b", data=data)) == comparable(result)
@@ -42,7 +42,7 @@ def test_all_cells_show_the_same_images_and_base_crops(data, small):
 
 def test_it_is_written_once_for_all_seeds(data, small, tmp_path):
     write_preview(tmp_path, small, data, CPU)
-    path = preview_path(tmp_path, small.key)
+    path = SweepDir(tmp_path).preview(small.key)
     path.write_bytes(b"there already")
     write_preview(tmp_path, small, data, CPU)
     assert path.read_bytes() == b"there already"

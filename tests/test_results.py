@@ -8,7 +8,8 @@ from ablate import load_results
 from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.errors import DamagedRecord
 from ablate.files import names_in, set_aside, write_atomically
-from ablate.sweep.record import Failure, TrialResult, read_record, read_records, record_path, write_record
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.record import Failure, TrialResult, read_record, read_records, write_record
 
 CONFIG = TrialConfig(composition=(), data=DataIdentity(name="glyphs", fingerprint="0123", classes=10))
 
@@ -21,7 +22,7 @@ def record(seed=0, **changes):
 
 def test_round_trip(tmp_path):
     path = write_record(tmp_path, record())
-    assert path == record_path(tmp_path, f"{CONFIG.key}-s0")
+    assert path == SweepDir(tmp_path).record(f"{CONFIG.key}-s0")
     assert read_record(path) == record()
     assert [p.name for p in path.parent.iterdir()] == [path.name]  # no temporary file is left
 
@@ -29,7 +30,7 @@ def test_round_trip(tmp_path):
 def test_truncated_or_renamed_records_are_told_apart_from_absent_ones(tmp_path):
     path = write_record(tmp_path, record())
     with pytest.raises(FileNotFoundError):
-        read_record(record_path(tmp_path, "no-such"))
+        read_record(SweepDir(tmp_path).record("no-such"))
     other = path.with_name("0000000000000000-s0.json")
     other.write_text(path.read_text())
     with pytest.raises(DamagedRecord, match="holds the record of"):

@@ -11,9 +11,10 @@ from ablate.config.sweep import Trial
 from ablate.config.trial import DataIdentity, Optimiser
 from ablate.errors import DamagedRecord, DiskError, Interrupted, LostLease, LostRank, TrialHeld, UsageError
 from ablate.evaluation import frozen
-from ablate.sweep.lease import Attempt, running_directory
-from ablate.sweep.progress import PROGRESS, write_progress
-from ablate.sweep.record import read_record, record_path
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import Attempt
+from ablate.sweep.progress import write_progress
+from ablate.sweep.record import read_record
 from ablate.trial.context import Context
 from ablate.trial.run import run_trial
 from tests.support.trials import comparable
@@ -22,7 +23,7 @@ from tests.support.trials import comparable
 def test_the_record_says_how_it_came_about(data, config, tmp_path):
     seen = []
     result = run_trial(config, tmp_path, Context(report=lambda epoch, metrics: seen.append(epoch)), data=data, seed=3)
-    assert result == read_record(record_path(tmp_path, result.id))
+    assert result == read_record(SweepDir(tmp_path).record(result.id))
     assert seen == [1, 2, 3, 4]
     assert result.status == "done"
     assert result.label == "crop+color"
@@ -80,7 +81,7 @@ def test_nan_is_a_failed_record_with_the_traceback(data, config, tmp_path):
     assert result.status == "failed"
     assert result.error.type == "Diverged"
     assert "Traceback" in result.error.traceback
-    assert read_record(record_path(tmp_path, result.id)) == result
+    assert read_record(SweepDir(tmp_path).record(result.id)) == result
 
 
 def test_collapse_is_done_with_a_flag_and_its_accuracy(data, config, tmp_path, monkeypatch):
@@ -130,7 +131,7 @@ def test_an_os_error_of_an_op_is_the_trials_fault(data, config, tmp_path, monkey
 
 
 def test_a_record_of_another_configuration_is_damaged(data, config, tmp_path):
-    path = record_path(tmp_path, run_trial(config, tmp_path, data=data).id)
+    path = SweepDir(tmp_path).record(run_trial(config, tmp_path, data=data).id)
     path.write_text(path.read_text().replace('"epochs": 4', '"epochs": 3'))
     with pytest.raises(DamagedRecord, match="holds the record of"):
         read_record(path)
@@ -152,7 +153,7 @@ def test_an_op_that_is_gone_is_found_before_any_work(data, config, tmp_path):
 
 def test_a_damaged_record_is_set_aside(data, config, tmp_path):
     first, told = run_trial(config, tmp_path, data=data), []
-    path = record_path(tmp_path, first.id)
+    path = SweepDir(tmp_path).record(first.id)
     path.write_bytes(b"\xff\xfe junk")
     again = run_trial(config, tmp_path, Context(report=lambda _, metrics: told.append(metrics)), data=data)
     assert comparable(again) == comparable(first)
@@ -248,7 +249,7 @@ def test_of_two_calls_at_once_one_has_the_trial(data, config, tmp_path, monkeypa
 def test_a_trial_that_was_taken_over_writes_nothing_more(data, config, tmp_path, epoch):
     """In training and in evaluation: its process was believed dead, and is not."""
     trial = Trial(config=config, seed=0, label="x")
-    running = running_directory(tmp_path, trial.id)
+    running = SweepDir(tmp_path).begun(trial.id)
     found, reported = {}, []
 
     def report(at, metrics):
@@ -261,14 +262,14 @@ def test_a_trial_that_was_taken_over_writes_nothing_more(data, config, tmp_path,
     with pytest.raises(LostLease, match="taken this trial over"):
         run_trial(config, tmp_path, Context(report=report), data=data, keep_encoders="all")
     assert reported[-1] == epoch
-    assert {"checkpoint.pt", PROGRESS, "attempt-1.json", "attempt-2.json"} <= found.keys()
+    assert {"checkpoint.pt", "progress.json", "attempt-1.json", "attempt-2.json"} <= found.keys()
     assert {path.name: path.read_bytes() for path in running.iterdir()} == found
     assert not list(tmp_path.glob("trials/*"))
     assert not list(tmp_path.glob("encoders/*"))
 
 
 def test_a_failure_after_a_takeover_is_not_recorded(data, config, tmp_path):
-    running = running_directory(tmp_path, Trial(config=config, seed=0, label="x").id)
+    running = SweepDir(tmp_path).begun(Trial(config=config, seed=0, label="x").id)
 
     def report(*_):
         (running / "attempt-2.json").write_text(Attempt(number=2, machine="another").model_dump_json())

@@ -14,6 +14,7 @@ from ablate.config.base import LARGEST_SEED
 from ablate.console import make_console
 from ablate.errors import ExitCode, UsageError
 from ablate.launch.slurm import cluster
+from ablate.sweep.layout import SweepDir
 
 if TYPE_CHECKING:
     from ablate.config.experiment import Experiment
@@ -186,4 +187,4 @@ def launch(directory: Path, planned: SweepPlan, images: str, how: options.Runnin
 
 
 def _has_records(directory: Path) -> bool:
-    return any((directory / "trials").glob("[!.]*.json"))
+    return any(SweepDir(directory).trials.glob("[!.]*.json"))

@@ -15,6 +15,7 @@ from ablate.cli import completion, options
 from ablate.config.base import LARGEST_SEED
 from ablate.console import is_main, make_console, say
 from ablate.errors import ExitCode
+from ablate.sweep.layout import SweepDir
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,7 +89,7 @@ def _train(
     """Train and evaluate ``trial`` in this process, or in those that torchrun started; return the exit code."""
     from ablate.errors import Interrupted
     from ablate.launch.room import refuse_without_room, room_for
-    from ablate.sweep.progress import log_path, logging_to
+    from ablate.sweep.progress import logging_to
     from ablate.trial.context import Context, taking_part
     from ablate.trial.run import run_trial
 
@@ -104,7 +105,7 @@ def _train(
         ]
         say(console, f"epoch {epoch}/{config.epochs}: {', '.join(shown)}")
 
-    log = log_path(out, trial.id)
+    log = SweepDir(out).log(trial.id)
     if config.world_size > 1:
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         say(console, f"WORLD_SIZE is {config.world_size}: waiting for that many processes at {place}")

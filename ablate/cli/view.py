@@ -17,6 +17,7 @@ from ablate.cli.help import Commands
 from ablate.config.base import LARGEST_SEED
 from ablate.console import counted, make_console, say, say_each, say_text
 from ablate.errors import DiskError, ExitCode, UsageError
+from ablate.sweep.layout import SweepDir
 
 if TYPE_CHECKING:
     from ablate.report.recommend import Choice
@@ -189,14 +190,14 @@ def _confirm(choice: Choice, seeds: int, how: options.Running) -> int:
     from ablate.data import cache_dir
     from ablate.planning.images import images_of
     from ablate.report.recommend import to_confirm
-    from ablate.sweep.confirm import CONFIRMATION, confirmation
+    from ablate.sweep.confirm import confirmation
 
     directory, experiment = choice.sweep.directory, choice.sweep.experiment
     if experiment.shared.branches == "two":
         raise UsageError(f"{directory} is a two-branch sweep already: there is nothing to confirm")
     planned = confirmation(experiment, to_confirm(choice), seeds, command_line())
     images = str(images_of(experiment, cache_dir(how.cache)))
-    return launch(directory / CONFIRMATION, planned, images, how)
+    return launch(SweepDir(directory).confirmation, planned, images, how)
 
 
 def export(
@@ -234,7 +235,7 @@ def merge(
     for place in merged.withdrawn:
         say(
             console,
-            f"withdrawn: what was recommended in {place / 'report'}, which the new records could change",
+            f"withdrawn: what was recommended in {SweepDir(place).report}, which the new records could change",
             "yellow",
         )
 

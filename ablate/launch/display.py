@@ -19,8 +19,9 @@ from ablate.config.sweep import Trial
 from ablate.console import clock, say
 from ablate.errors import DamagedRecord
 from ablate.launch.timing import REPRESENTATIVE, remaining_seconds
-from ablate.sweep.progress import TrialProgress, log_path, read_progress
-from ablate.sweep.record import TrialResult, read_record, record_path
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.progress import TrialProgress, read_progress
+from ablate.sweep.record import TrialResult, read_record
 
 REFRESH = 0.5  # seconds between looks at the running trials
 PLAIN_EVERY = 30.0  # seconds between lines about running trials when not on a terminal
@@ -97,7 +98,7 @@ class Progress:
         """Take note of trials whose records have appeared."""
         for trial in trials:
             try:
-                result = read_record(record_path(self.directory, trial.id), points=1)
+                result = read_record(SweepDir(self.directory).record(trial.id), points=1)
             except (FileNotFoundError, DamagedRecord):
                 continue
             del self.pending[trial.id]
@@ -175,7 +176,7 @@ class Progress:
         head = f"[{self.done}/{self.total}] {result.label} seed {result.seed}: "
         if result.status == "failed":
             reason = result.error.message if result.error else "no reason recorded"
-            return f"{head}failed: {reason} (log: {log_path(self.directory, result.id)})", "red"
+            return f"{head}failed: {reason} (log: {SweepDir(self.directory).log(result.id)})", "red"
         if result.status == "pruned":
             return f"{head}pruned after epoch {result.history[-1]['epoch']:.0f}", "dim"
         known = [

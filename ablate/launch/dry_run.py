@@ -13,9 +13,9 @@ from ablate.console import clock, counted, say
 from ablate.launch.room import room_of
 from ablate.launch.steps import measure_trial
 from ablate.launch.timing import TrialTime, remaining_seconds
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, told
-from ablate.sweep.record import record_path
 from ablate.sweep.survey import State, summary, survey
 
 MOST_NAMES = 60
@@ -148,7 +148,7 @@ def show_trial(trial: Trial, data: str, crop: OpSpec, cache: Path, directory: Pa
         directory: where the trial's record would be.
         console: where to print.
     """
-    path = record_path(directory, trial.id)
+    path = SweepDir(directory).record(trial.id)
     if path.exists():
         say(console, f"done already: {path}")
         return

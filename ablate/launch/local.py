@@ -15,11 +15,11 @@ from ablate.files import check_writable, names_in, set_aside
 from ablate.launch.display import Progress
 from ablate.launch.pool import LocalLauncher
 from ablate.sweep.extend import merge_with_existing
-from ablate.sweep.lease import Attempt, running_directory
-from ablate.sweep.lock import LOCK, WAITING, sole_user
-from ablate.sweep.plan import SWEEP_FILE, is_sweep, load_plan, plan, save_plan
+from ablate.sweep.layout import LOCK, PLAN, WAITING, SweepDir
+from ablate.sweep.lease import Attempt
+from ablate.sweep.lock import sole_user
+from ablate.sweep.plan import is_sweep, load_plan, plan, save_plan
 from ablate.sweep.prune import check_seeds, run_rungs
-from ablate.sweep.record import record_path
 from ablate.sweep.survey import State, summary, survey
 from ablate.sweep.withdrawal import take_back
 
@@ -32,9 +32,9 @@ def check_out(directory: Path) -> None:
     check_writable(directory)
     if directory.is_dir() and not is_sweep(directory):
         strangers = [p.name for p in directory.iterdir() if p.name not in (LOCK, WAITING)]
-        if "trials" in strangers:
+        if SweepDir(directory).trials.name in strangers:
             raise UsageError(
-                f"--out {directory} holds records but no {SWEEP_FILE}: put that file back if it was moved, or choose "
+                f"--out {directory} holds records but no {PLAN}: put that file back if it was moved, or choose "
                 "another directory"
             )
         if strangers:
@@ -146,16 +146,16 @@ def make_way(directory: Path, trials: list[Trial], state: State, retry_failed: b
     for path in state.damaged:
         aside = set_aside(path)
         say(console, f"damaged record set aside as {aside}; its trial runs again", "yellow")
-    left = names_in(directory / "running")
+    left = names_in(SweepDir(directory).running)
     for result in state.finished:
         if result.id in left:  # a worker was killed after it wrote the record and before it removed the folder
-            shutil.rmtree(running_directory(directory, result.id), ignore_errors=True)
+            shutil.rmtree(SweepDir(directory).begun(result.id), ignore_errors=True)
     wanted = {trial.id for trial in state.missing}
     for result in state.pruned:
         if result.id in wanted:
-            set_aside(record_path(directory, result.id), "pruned")
+            set_aside(SweepDir(directory).record(result.id), "pruned")
     if retry_failed:
         wanted |= {result.id for result in state.failed}
         for result in state.failed:
-            set_aside(record_path(directory, result.id), "failed")
+            set_aside(SweepDir(directory).record(result.id), "failed")
     return list({trial.id: trial for trial in trials if trial.id in wanted}.values())

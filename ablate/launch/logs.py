@@ -11,9 +11,8 @@ from ablate.console import say, say_as_it_is
 from ablate.errors import ExitCode, UsageError, unknown
 from ablate.files import tail
 from ablate.launch.slurm.past import home, submissions, task_id
-from ablate.launch.slurm.submission import JOBS
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan
-from ablate.sweep.progress import log_path
 from ablate.sweep.survey import survey
 
 JOB_LINES = 20
@@ -36,7 +35,7 @@ def print_log(directory: Path, cell: str, seed: int | None, lines: int | None, c
         UsageError: there is no such cell or seed.
     """
     trial = find(plan(load_plan(directory)), cell, seed)
-    path = log_path(directory, trial.id)
+    path = SweepDir(directory).log(trial.id)
     has_log = path.is_file() and path.stat().st_size > 0
     if has_log:
         say(console, f"{trial.label} seed {trial.seed}: {path}", "dim")
@@ -83,7 +82,7 @@ def _job_log(directory: Path, trial_id: str) -> Path | None:
     if found is None:
         return None
     submission, array, task = found
-    path = directory / JOBS / submission.token / f"{task_id(array, task)}_0_log.err"
+    path = SweepDir(directory).job(submission.token) / f"{task_id(array, task)}_0_log.err"
     return path if path.is_file() and path.stat().st_size else None
 
 

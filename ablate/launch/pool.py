@@ -20,8 +20,9 @@ from ablate.config.sweep import Trial
 from ablate.errors import DiskError, UsageError, WorkerError
 from ablate.files import tail
 from ablate.launch.oom import oom_kills
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Attempt, holder, is_made_by, last_attempt, release
-from ablate.sweep.record import MEMORY_ADVICE, OUT_OF_MEMORY, Failure, failed_from_outside, record_path, write_record
+from ablate.sweep.record import MEMORY_ADVICE, OUT_OF_MEMORY, Failure, failed_from_outside, write_record
 
 STOP_GRACE = 3.0  # seconds between asking a worker to end and killing it
 POLL = 0.25
@@ -97,7 +98,7 @@ class LocalLauncher:
             self._stop()
 
     def _start(self, number: int) -> _Worker:
-        log = self.directory / "logs" / f"{self.prefix}-{number}.log"
+        log = SweepDir(self.directory).log(f"{self.prefix}-{number}")
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "ablate.launch.worker", str(self.directory), self.devices[number]]
         with log.open("a", encoding="utf-8") as errors, _deaf_to_warnings():
@@ -157,7 +158,7 @@ class LocalLauncher:
             if found and self.waits_for(found):
                 continue
             del self._held[trial.id]
-            if not found and not record_path(self.directory, trial.id).exists():
+            if not found and not SweepDir(self.directory).record(trial.id).exists():
                 waiting.append(trial)
 
     def _replace(self, worker: _Worker, waiting: deque[Trial]) -> None:
@@ -175,7 +176,7 @@ class LocalLauncher:
         trial = worker.trial
         if trial is not None and code == 0:
             waiting.appendleft(trial)  # it was asked to end and did so in order; the launcher will be asked at once
-        elif trial is not None and not record_path(self.directory, trial.id).exists():
+        elif trial is not None and not SweepDir(self.directory).record(trial.id).exists():
             self._crashes[trial.id] = self._crashes.get(trial.id, 0) + 1
             if self._crashes[trial.id] < MAX_CRASHES:
                 waiting.appendleft(trial)

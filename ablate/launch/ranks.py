@@ -27,10 +27,11 @@ from ablate.errors import DamagedRecord, DiskError, ExitCode, Interrupted, LostL
 from ablate.files import set_aside, tail
 from ablate.launch.nodes import Crew, Order
 from ablate.launch.pool import ending
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Lease
 from ablate.sweep.plan import load_plan, plan
-from ablate.sweep.progress import log_path, logging_to, reporter
-from ablate.sweep.record import Failure, TrialResult, failed_from_outside, read_record, record_path, write_record
+from ablate.sweep.progress import logging_to, reporter
+from ablate.sweep.record import Failure, TrialResult, failed_from_outside, read_record, write_record
 from ablate.trial.context import Context
 from ablate.trial.run import execute
 
@@ -70,11 +71,11 @@ def run_ranks(
     crew.give(order)
     ranks = start_ranks(order, trial.config.world_size, directory, device, cache, node=0, nodes=crew.nodes)
     first, codes = watch(ranks, should_stop, lease.held)
-    log = log_path(directory, trial.id)
+    log = SweepDir(directory).log(trial.id)
     if ExitCode.DISK in codes:
         raise DiskError(f"a process of {trial.label}; see {log}")
     try:
-        result = read_record(record_path(directory, trial.id))
+        result = read_record(SweepDir(directory).record(trial.id))
     except (FileNotFoundError, DamagedRecord):
         lease.check()
         if should_stop():  # they may have ended before they could stop in order
@@ -85,10 +86,10 @@ def run_ranks(
     if result.error is None or result.error.type != "LostRank":
         return result
     if should_stop():  # one process was not ready to stop in order, and the others failed without it
-        set_aside(record_path(directory, trial.id), "lost")
+        set_aside(SweepDir(directory).record(trial.id), "lost")
         raise Interrupted
     if crew.nodes > 1 and _nobody_died(codes):  # these processes only noticed that others were gone
-        set_aside(record_path(directory, trial.id), "lost")
+        set_aside(SweepDir(directory).record(trial.id), "lost")
         raise LostNode(result.error.message)
     if not first:
         return result
@@ -190,7 +191,7 @@ def _record_death(trial: Trial, lease: Lease, dead: str) -> TrialResult:
     failure = Failure(
         type="ProcessDied",
         message=f"no process of the trial left a record; first to end: {dead or 'all of them, with exit code 0'}",
-        traceback=tail(log_path(lease.directory, trial.id)),
+        traceback=tail(SweepDir(lease.directory).log(trial.id)),
     )
     result = failed_from_outside(trial, failure, lease.number)
     write_record(lease.directory, result)
@@ -233,7 +234,7 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
     data = read_entry(cache, experiment.shared.data.fingerprint)
     protocols, keep = experiment.protocols or None, experiment.keep_encoders
     try:
-        with logging_to(log_path(directory, trial.id), level):
+        with logging_to(SweepDir(directory).log(trial.id), level):
             result = execute(trial, directory, data, device, lease, context, protocols, keep, world)
     except DiskError:
         traceback.print_exc()  # to the worker's log

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ablate.config.sweep import SweepPlan, Trial
-from ablate.sweep.plan import SWEEP_FILE, load_plan, plan
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import TrialResult, read_record
 
 Signature = tuple[int, int, int]
@@ -29,7 +30,7 @@ class Reader:
         Raises:
             UsageError: the directory is not a sweep's.
         """
-        path = self.directory / SWEEP_FILE
+        path = SweepDir(self.directory).plan
         signature = _signature(path) if path.is_file() else None
         known = self._plan
         if known is None or known[0] != signature:

@@ -20,15 +20,15 @@ from ablate.launch.local import run_sweep
 from ablate.launch.pool import default_devices
 from ablate.launch.room import refuse_without_room, room_for, room_of
 from ablate.launch.slurm.dry_run import show_submission
-from ablate.launch.slurm.submission import JOBS, forget_cancelling, was_cancelled
+from ablate.launch.slurm.submission import forget_cancelling, was_cancelled
 from ablate.launch.slurm.submit import submit_sweep
 from ablate.launch.watch import EVERY, looks
 from ablate.planning.outline import outline
 from ablate.sweep.extend import merge_with_existing
-from ablate.sweep.lock import WAITING, sole_user
+from ablate.sweep.layout import WAITING, SweepDir
+from ablate.sweep.lock import sole_user
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import run_rungs, short_of
-from ablate.sweep.record import record_path
 from ablate.sweep.survey import summary, survey
 
 
@@ -158,7 +158,7 @@ class Cluster:
         forget_cancelling(self.directory)
         retry, self.retry_failed = self.retry_failed, False
         state = survey(self.directory, trials, prunes=bool(whole.prune))
-        in_the_way = [trial for trial in state.missing if record_path(self.directory, trial.id).exists()]
+        in_the_way = [trial for trial in state.missing if SweepDir(self.directory).record(trial.id).exists()]
         if not state.missing or in_the_way or (retry and state.failed):  # short_of does not cover these cases
             first = whole.prune[0].epoch(whole.shared.epochs) if whole.prune else None
             if code := self._submit(experiment, first, retry=retry):
@@ -176,10 +176,10 @@ class Cluster:
             if left is not None and missing >= left:
                 self._stop(f"{counted(missing, 'trial')} left, and the last jobs did none of them")
                 return ExitCode.FAILED
-            before = names_in(self.directory / JOBS)
+            before = names_in(SweepDir(self.directory).jobs)
             if code := self._submit(experiment, until):
                 return code
-            new = names_in(self.directory / JOBS) - before
+            new = names_in(SweepDir(self.directory).jobs) - before
             left = missing if new else None  # earlier jobs have done their part
         return ExitCode.DONE
 

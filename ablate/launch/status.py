@@ -11,8 +11,9 @@ from ablate.console import counted
 from ablate.files import names_in
 from ablate.launch.reader import Reader
 from ablate.launch.slurm.past import Past, over
+from ablate.sweep.layout import WAITING, SweepDir
 from ablate.sweep.lease import Attempt, is_alive, last_attempt, last_beat
-from ablate.sweep.lock import WAITING, in_use
+from ablate.sweep.lock import in_use
 from ablate.sweep.progress import TrialProgress, read_progress
 from ablate.sweep.record import TrialResult, read_parked
 from ablate.sweep.survey import survey
@@ -121,7 +122,7 @@ def sweep_status(directory: Path, jobs: Past | None = None, note: str = "", *, r
     busy = in_use(directory)  # asked before the records are read: a command that ends meanwhile has completed them
     experiment, trials = reader.plan()
     state = survey(directory, trials, reader.record)
-    names = names_in(directory / "running")
+    names = names_in(SweepDir(directory).running)
     begun = {
         trial.id: Begun(
             attempt,

@@ -28,10 +28,11 @@ from ablate.data import DataSet, read_entry
 from ablate.errors import ExitCode, Interrupted, LostLease, Parked, TrialHeld
 from ablate.launch.nodes import Crew
 from ablate.launch.ranks import run_ranks
-from ablate.sweep.lease import claim, running_directory
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import claim
 from ablate.sweep.plan import load_plan, plan
-from ablate.sweep.progress import log_path, logging_to, reporter
-from ablate.sweep.record import TrialResult, read_record, record_path
+from ablate.sweep.progress import logging_to, reporter
+from ablate.sweep.record import TrialResult, read_record
 from ablate.trial.context import Context
 from ablate.trial.run import execute
 
@@ -134,10 +135,10 @@ class _Place:
     crew: Crew
 
     def run(self, trial: Trial, until: int | None) -> TrialResult:
-        path = record_path(self.directory, trial.id)
-        with logging_to(log_path(self.directory, trial.id)), claim(self.directory, trial.id) as lease:
+        path = SweepDir(self.directory).record(trial.id)
+        with logging_to(SweepDir(self.directory).log(trial.id)), claim(self.directory, trial.id) as lease:
             if path.exists():  # another process has finished it since it was handed out
-                shutil.rmtree(running_directory(self.directory, trial.id), ignore_errors=True)
+                shutil.rmtree(SweepDir(self.directory).begun(trial.id), ignore_errors=True)
                 return read_record(path)
             report = reporter(self.directory, trial)
             report(0, {})

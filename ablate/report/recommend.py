@@ -38,9 +38,9 @@ from ablate.report.stats.summary import (
     without_results,
 )
 from ablate.sweep.again import completing
-from ablate.sweep.confirm import CONFIRMATION, shares_no_crop
-from ablate.sweep.plan import SWEEP_FILE
-from ablate.sweep.progress import KORNIA_FILE, RECOMMENDATION, TORCHVISION_FILE, withdraw
+from ablate.sweep.confirm import shares_no_crop
+from ablate.sweep.layout import KORNIA_CODE, RECOMMENDATION, TORCHVISION_CODE, SweepDir
+from ablate.sweep.progress import withdraw
 
 MOST = 5  # compositions at most in a confirmation, and candidates at most if the noise is unknown
 
@@ -145,7 +145,7 @@ def advise(sweep: Sweep) -> Recommendation:
     if final:
         experiment = (confirmed or choice).sweep.experiment
         shared = experiment.shared
-        for name, code in ((TORCHVISION_FILE, torchvision_code), (KORNIA_FILE, kornia_code)):
+        for name, code in ((TORCHVISION_CODE, torchvision_code), (KORNIA_CODE, kornia_code)):
             try:
                 pipelines[name] = code(final.specs, shared.image_size, shared.branches, shared.base, experiment.levels)
             except NotExportable as error:
@@ -192,7 +192,7 @@ def to_confirm(choice: Choice) -> list[NamedComposition]:
 def replaced(found: Recommendation) -> str:
     """Return a sentence on the earlier recommendation in ``DIR/report``, or nothing if ``found`` agrees with it."""
     try:
-        before = json.loads((found.choice.sweep.directory / "report" / RECOMMENDATION).read_bytes())
+        before = json.loads((SweepDir(found.choice.sweep.directory).recommendation).read_bytes())
         label, metric = before["recommended"]["composition"], before["sweep"]["metric"]
     except (OSError, ValueError, TypeError, KeyError):  # there is none, or it is unreadable
         return ""
@@ -201,7 +201,7 @@ def replaced(found: Recommendation) -> str:
         return ""
     by = "" if metric == now else f", chosen by {'balanced' if 'balanced' in metric else 'top-1'} accuracy"
     what = "This replaces" if found.final else "This withdraws"
-    return f"{what} what was recommended in {found.choice.sweep.directory / 'report'} before: {label}{by}."
+    return f"{what} what was recommended in {SweepDir(found.choice.sweep.directory).report} before: {label}{by}."
 
 
 def write(found: Recommendation) -> list[Path]:
@@ -210,7 +210,7 @@ def write(found: Recommendation) -> list[Path]:
     The previous recommendation is removed.
     """
     withdraw(found.choice.sweep.directory)
-    out = found.choice.sweep.directory / "report"
+    out = SweepDir(found.choice.sweep.directory).report
     files = {RECOMMENDATION: json.dumps(as_json(found), indent=1) + "\n", **found.pipelines}
     for name, content in files.items():
         write_atomically(out / name, content)
@@ -223,7 +223,7 @@ def refresh(sweep: Sweep) -> str:
     Returns:
         A sentence on the recommendation that it replaces, or nothing.
     """
-    if not (sweep.directory / "report" / RECOMMENDATION).exists():
+    if not (SweepDir(sweep.directory).recommendation).exists():
         return ""
     try:
         found = advise(sweep)
@@ -273,7 +273,7 @@ def show(found: Recommendation, console: Console, code: bool = False) -> None:
     say(console, "")
     for sentence in found.unexported:
         say(console, sentence, "yellow")
-    out = found.choice.sweep.directory / "report"
+    out = SweepDir(found.choice.sweep.directory).report
     for name, content in found.pipelines.items():
         say(console, f"{out / name}: code that runs without ablate; it makes both views")
         if code:
@@ -374,8 +374,8 @@ def _missing(sweep: Sweep) -> str:
 
 def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
     """Return the choice of the confirmation, if all its trials have ended, and a sentence if it cannot decide yet."""
-    directory = choice.sweep.directory / CONFIRMATION
-    if not (directory / SWEEP_FILE).is_file():
+    directory = SweepDir(choice.sweep.directory).confirmation
+    if not (SweepDir(directory).plan).is_file():
         return None, ""
     fresh = read_sweep(directory, choice.sweep.grid.measure)
     if fresh.pending:

@@ -29,9 +29,9 @@ from ablate.report.text.caption import caption
 from ablate.report.text.tables import write_csv, write_tex
 from ablate.report.text.terminal import render
 from ablate.sweep.again import completing
-from ablate.sweep.asked import PAGE, Asked, asked_for
-from ablate.sweep.confirm import CONFIRMATION
+from ablate.sweep.asked import Asked, asked_for
 from ablate.sweep.failures import failure_line
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import is_sweep
 
 COLUMNS = {"1col": 3.25, "2col": 6.75}  # inches: one column of a paper's page, and both
@@ -69,7 +69,7 @@ class Report:
         say_each(console, [f"damaged record, left out: {path}" for path in self.sweep.damaged], "yellow")
         if self.replaced:
             say(console, self.replaced, "yellow")
-        say(console, f"report: {directory / 'report' / PAGE}, and {_beside(directory / 'report')} beside it")
+        say(console, f"report: {SweepDir(directory).page}, and {_beside(SweepDir(directory).report)} beside it")
 
 
 def _beside(out: Path) -> str:
@@ -105,7 +105,7 @@ def write_report(
     """
     sweep = read_sweep(directory, metric)
     beside, compared = _compared(sweep, others, paper)
-    out = sweep.directory / "report"
+    out = SweepDir(sweep.directory).report
     _figures(sweep, beside, out)
     write_csv(sweep.grid, out / "table.csv")
     for number, (comparison, title) in enumerate(compared, start=1):
@@ -155,7 +155,7 @@ def publish(found: Recommendation) -> str:
 
 def _agree(sweep: Sweep) -> None:
     """Let the page of the sweep's confirmation, if there is one, choose by the same metric."""
-    directory = sweep.directory / CONFIRMATION
+    directory = SweepDir(sweep.directory).confirmation
     asked = asked_for(directory) if is_sweep(directory) else None
     if asked and asked.metric != sweep.grid.metric:
         confirmation = read_sweep(directory, sweep.grid.measure)
@@ -179,7 +179,7 @@ def _compared(
 def _write_page(sweep: Sweep, comparisons: Sequence[Comparison], asked: Asked, refresh: float | None = None) -> None:
     sections = [*axes.section(sweep), *effects(sweep.grid), *search.section(sweep)]
     sections += [*pruning.section(sweep), *label_free.section(sweep.grid)]
-    write_atomically(sweep.directory / "report" / PAGE, page(sweep, comparisons, sections, refresh, asked))
+    write_atomically(SweepDir(sweep.directory).page, page(sweep, comparisons, sections, refresh, asked))
 
 
 def _figures(sweep: Sweep, beside: Sequence[Sweep], out: Path) -> None:

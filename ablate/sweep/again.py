@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ablate.config.sweep import SweepPlan
-from ablate.sweep.confirm import CONFIRMATION
-from ablate.sweep.plan import EXPERIMENT_FILE
+from ablate.sweep.layout import CONFIRMATION, SweepDir
 
 RETRY = "--retry-failed"
 
@@ -51,7 +50,7 @@ def _going_to(words: Sequence[str], directory: Path) -> list[str]:
     if any(_same(place, directory) for place in _outs(words)):
         return list(words)
     kept = list(_without_out(words))
-    file = directory / EXPERIMENT_FILE
+    file = SweepDir(directory).experiment
     if kept[1] == "run" and (not kept[2:] or kept[2] == "" or file.is_file()):
         kept[2:3] = [str(file)]
     return [*kept, "--out", str(directory)]

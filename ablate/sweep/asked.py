@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ablate.config.measure import Measure
+from ablate.sweep.layout import SweepDir
 
-PAGE = "index.html"
 NOTE = re.compile(r'<meta name="ablate" content="([^"]*)">')
 HEAD = 4096  # the note is within this many characters of the start of a page
 
@@ -44,7 +44,7 @@ def asked_for(directory: Path) -> Asked | None:
     A page of an earlier version holds no request; it is taken to recommend a composition.
     """
     try:
-        with (directory / "report" / PAGE).open(encoding="utf-8") as file:
+        with (SweepDir(directory).page).open(encoding="utf-8") as file:
             note = NOTE.search(file.read(HEAD))
     except OSError:
         return None

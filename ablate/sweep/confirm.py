@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from ablate.config.base import LARGEST_SEED
 from ablate.config.sweep import NamedComposition, SweepPlan
 
-CONFIRMATION = "confirmation"
 """The name of a confirmation's own sweep directory, ``DIR/confirmation``."""
 
 

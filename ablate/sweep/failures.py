@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ablate.console import command
-from ablate.sweep.progress import log_path
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
 
 
@@ -16,7 +16,7 @@ def reason(result: TrialResult) -> str:
 
 def failure_line(directory: Path, result: TrialResult) -> str:
     """Describe a failed trial in one line: its name, the reason, and the path of its log."""
-    log = log_path(directory, result.id)
+    log = SweepDir(directory).log(result.id)
     where = (
         f"log: {log}" if log.is_file() else f"see: {command('ablate', 'logs', directory, result.id)}"
     )  # the trial may not have begun

@@ -25,6 +25,7 @@ from pathlib import Path
 from ablate.config.base import Model
 from ablate.errors import DiskError, LostLease, TrialHeld
 from ablate.files import write_atomically
+from ablate.sweep.layout import SweepDir
 
 Held = TrialHeld  # the name in earlier versions, kept for one release
 
@@ -33,14 +34,6 @@ STALE = 120.0  # seconds without a sign of life after which a holder on another 
 TRIES = 3  # how often an attempt is repeated while its folder is being removed
 UNBEGUN = -1  # the step of an attempt whose training has not begun: images and model are being loaded
 FRUITLESS = 2  # attempts of one job that may begin at the same step before the next one is refused
-
-
-def running_directory(directory: Path, trial_id: str) -> Path:
-    """Return the directory ``DIR/running/<id>`` of a trial that has begun and has no record yet.
-
-    It holds the trial's attempts, checkpoint and progress.
-    """
-    return directory / "running" / trial_id
 
 
 class Attempt(Model):
@@ -84,11 +77,11 @@ class Lease:
     @property
     def path(self) -> Path:
         """The attempt's file."""
-        return _path(running_directory(self.directory, self.trial_id), self.number)
+        return _path(SweepDir(self.directory).begun(self.trial_id), self.number)
 
     def held(self) -> bool:
         """Return False once another process has taken the trial over, or finished it."""
-        return max(_numbers(running_directory(self.directory, self.trial_id)), default=0) == self.number
+        return max(_numbers(SweepDir(self.directory).begun(self.trial_id)), default=0) == self.number
 
     def check(self) -> None:
         """Raise LostLease unless the lease is :meth:`held`; to be called before anything is written."""
@@ -108,7 +101,7 @@ class Lease:
 
         Another attempt would end in the same way.
         """
-        folder = running_directory(self.directory, self.trial_id)
+        folder = SweepDir(self.directory).begun(self.trial_id)
         earlier = sorted(number for number in _numbers(folder) if number < self.number)
         last = [_read(_path(folder, number)) or Attempt(number=number) for number in earlier[-FRUITLESS:]]
         job = job_id()
@@ -154,7 +147,7 @@ def release(directory: Path, trial_id: str, number: int) -> None:
 
 def last_attempt(directory: Path, trial_id: str) -> Attempt | None:
     """Return the last attempt at the trial, alive or not; None before the first."""
-    folder = running_directory(directory, trial_id)
+    folder = SweepDir(directory).begun(trial_id)
     number = max(_numbers(folder), default=0)
     return (_read(_path(folder, number)) or Attempt(number=number)) if number else None
 
@@ -184,7 +177,7 @@ def is_alive(directory: Path, trial_id: str, attempt: Attempt, now: float | None
         return False
     if attempt.machine == _machine():
         if attempt.pid == os.getpid():
-            return _path(running_directory(directory, trial_id), attempt.number).resolve() in _mine
+            return _path(SweepDir(directory).begun(trial_id), attempt.number).resolve() in _mine
         if (born := _born(attempt.pid)) != UNTOLD:
             return born == attempt.born
     return (time.time() if now is None else now) - last_beat(directory, trial_id, attempt) < STALE
@@ -202,7 +195,7 @@ def last_beat(directory: Path, trial_id: str, attempt: Attempt) -> float:
         Unix seconds by the file server's clock; 0 if they are not known.
     """
     try:
-        with _path(running_directory(directory, trial_id), attempt.number).open(
+        with _path(SweepDir(directory).begun(trial_id), attempt.number).open(
             encoding="utf-8"
         ) as file:  # makes NFS ask the server
             return os.fstat(file.fileno()).st_mtime
@@ -227,7 +220,7 @@ _claiming = threading.Lock()  # held from the search for a holder until the clai
 
 
 def _take(directory: Path, trial_id: str) -> Lease:
-    folder = running_directory(directory, trial_id)
+    folder = SweepDir(directory).begun(trial_id)
     try:
         for _ in range(TRIES):
             with contextlib.suppress(FileNotFoundError):  # the trial has finished, and its folder was just removed
@@ -239,7 +232,7 @@ def _take(directory: Path, trial_id: str) -> Lease:
 
 def _succeed(directory: Path, trial_id: str) -> Lease:
     """Make the attempt that follows the last one, unless the last one is still being made."""
-    folder = running_directory(directory, trial_id)
+    folder = SweepDir(directory).begun(trial_id)
     folder.mkdir(parents=True, exist_ok=True)
     last = last_attempt(directory, trial_id)
     if last and is_alive(directory, trial_id, last, _server_time(folder)):

@@ -11,10 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ablate.errors import UsageError
-
-LOCK = ".lock"
-
-WAITING = ".waiting"  # the lock of a command that waits for jobs, to continue from their results
+from ablate.sweep.layout import LOCK
 
 GLANCE = 0.2  # seconds to wait for a lock: a process that only checks it holds it for a moment
 

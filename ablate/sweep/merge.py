@@ -11,10 +11,11 @@ from ablate.config.sweep import SweepPlan, Trial
 from ablate.errors import UsageError
 from ablate.files import names_in, write_atomically
 from ablate.sweep.extend import differences, union
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.lock import sole_user
-from ablate.sweep.plan import EXPERIMENT_FILE, SWEEP_FILE, load_plan, plan, save_plan
-from ablate.sweep.progress import log_path, withdraw
-from ablate.sweep.record import TrialResult, preview_path, read_records, record_path
+from ablate.sweep.plan import load_plan, plan, save_plan
+from ablate.sweep.progress import withdraw
+from ablate.sweep.record import TrialResult, read_records
 from ablate.sweep.withdrawal import concerned, correct_page
 
 WORTH = ("failed", "pruned", "done")
@@ -72,7 +73,7 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
         DiskError: the disk refused a write; the same command completes the rest.
     """
     _check_places(directories, out)
-    known = [out] if (out / SWEEP_FILE).is_file() else []
+    known = [out] if (SweepDir(out).plan).is_file() else []
     shards = _shards([*known, *directories])
     experiment = _common(shards)
     trials = plan(experiment)
@@ -110,7 +111,7 @@ def _check_places(directories: Sequence[Path], out: Path) -> None:
         seen[place] = directory
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is not a directory")
-    if names_in(out) and not (out / SWEEP_FILE).is_file():
+    if names_in(out) and not (SweepDir(out).plan).is_file():
         raise UsageError(f"--out {out} holds other files; name a new directory, or one that was merged before")
 
 
@@ -119,7 +120,7 @@ def _shards(directories: Iterable[Path]) -> list[Shard]:
     for directory in directories:
         experiment = load_plan(directory)
         records, damaged = read_records(directory, plan(experiment))
-        begun = names_in(directory / "running") - records.keys()
+        begun = names_in(SweepDir(directory).running) - records.keys()
         found.append(Shard(directory, experiment, records, damaged, len(begun)))
     return found
 
@@ -185,15 +186,15 @@ def _keep_file(shards: Sequence[Shard], out: Path) -> None:
 
     The merged plan keeps the command of that shard.
     """
-    file = shards[0].directory / EXPERIMENT_FILE
+    file = SweepDir(shards[0].directory).experiment
     if file.is_file() and shards[0].directory != out:
-        write_atomically(out / EXPERIMENT_FILE, file.read_bytes())
+        write_atomically(SweepDir(out).experiment, file.read_bytes())
 
 
 def _copy(trial: Trial, source: Path, out: Path) -> None:
     """Copy a trial's files, its record last: wherever the record is, the other files are there too."""
-    beside = [log_path(source, trial.id), preview_path(source, trial.config.key)]
-    beside += sorted((source / "encoders").glob(f"{trial.id}.*"))
-    for path in [*beside, record_path(source, trial.id)]:
+    beside = [SweepDir(source).log(trial.id), SweepDir(source).preview(trial.config.key)]
+    beside += sorted(SweepDir(source).encoders.glob(f"{trial.id}.*"))
+    for path in [*beside, SweepDir(source).record(trial.id)]:
         if path.is_file():
             write_atomically(out / path.relative_to(source), path.read_bytes())

@@ -15,10 +15,9 @@ from ablate.config.trial import Reference
 from ablate.console import counted
 from ablate.errors import UsageError, nearest
 from ablate.files import write_atomically
+from ablate.sweep.layout import PLAN, SweepDir
 
-SWEEP_FILE = "sweep.toml"
 NAMED = 8  # the most sweeps that an error message names
-EXPERIMENT_FILE = "experiment.toml"
 """The last experiment requested in a directory, as ``ablate run`` takes it; ``sweep.toml`` holds all of them."""
 
 
@@ -102,15 +101,15 @@ def _reference(experiment: SweepPlan, name: Reference) -> dict[str, Any]:
 def save_plan(directory: Path, experiment: SweepPlan) -> None:
     """Write ``DIR/sweep.toml`` and the experiment file that it came from, if there is one; each atomically."""
     content = experiment.model_dump(mode="json", exclude_none=True)
-    write_atomically(directory / SWEEP_FILE, tomli_w.dumps(content))
+    write_atomically(SweepDir(directory).plan, tomli_w.dumps(content))
     if experiment.source:
-        write_atomically(directory / EXPERIMENT_FILE, experiment.source)
+        write_atomically(SweepDir(directory).experiment, experiment.source)
 
 
 def is_sweep(directory: Path) -> bool:
     """Return True if ``directory`` holds a sweep's plan; False also for a name that no disk can hold."""
     try:
-        return (directory / SWEEP_FILE).is_file()
+        return (SweepDir(directory).plan).is_file()
     except OSError:
         return False
 
@@ -121,7 +120,7 @@ def load_plan(directory: str | Path) -> SweepPlan:
     Raises:
         UsageError: the directory is not a sweep's, or the file is damaged.
     """
-    path = Path(directory) / SWEEP_FILE
+    path = SweepDir(Path(directory)).plan
     if not path.is_file():
         raise UsageError(_not_a_sweep(Path(directory)))
     try:
@@ -139,19 +138,20 @@ def _not_a_sweep(directory: Path) -> str:
     It may be missing, a file, a directory of ``ablate train``, or the parent of sweeps.
     """
     if not directory.exists():
-        beside = directory.parent.glob(f"*/{SWEEP_FILE}") if directory.parent.is_dir() else ()
+        beside = directory.parent.glob(f"*/{PLAN}") if directory.parent.is_dir() else ()
         return f"there is no directory {directory}{nearest(str(directory), [str(path.parent) for path in beside])}"
     if not directory.is_dir():
         return f"{directory} is not a sweep directory: it is a file"
-    below = sorted(str(path.parent) for path in directory.glob(f"*/{SWEEP_FILE}"))
+    below = sorted(str(path.parent) for path in directory.glob(f"*/{PLAN}"))
     if below:
         more = f" and {len(below) - NAMED} more" if len(below) > NAMED else ""
         return f"{directory} is not a sweep directory; it holds the sweeps {', '.join(below[:NAMED])}{more}"
-    trained = len(list((directory / "trials").glob("[!.]*.json")))
+    paths = SweepDir(directory)
+    trained = len(list(paths.trials.glob("[!.]*.json")))
     if trained:
         return (
-            f"{directory} is not a sweep directory: it has no {SWEEP_FILE}. `ablate train` has left "
-            f"{counted(trained, 'record')} in {directory / 'trials'} and what it said in {directory / 'logs'}; "
+            f"{directory} is not a sweep directory: it has no {PLAN}. `ablate train` has left "
+            f"{counted(trained, 'record')} in {paths.trials} and what it said in {paths.logs}; "
             f'from Python: ablate.load_results("{directory}")'
         )
-    return f"{directory} is not a sweep directory: it has no {SWEEP_FILE}"
+    return f"{directory} is not a sweep directory: it has no {PLAN}"

@@ -14,14 +14,7 @@ from pydantic import BaseModel
 from ablate.config.sweep import Trial
 from ablate.errors import DiskError
 from ablate.files import write_atomically
-from ablate.sweep.lease import running_directory
-
-PROGRESS = "progress.json"
-RECOMMENDATION, TORCHVISION_FILE, KORNIA_FILE = (
-    "recommendation.json",
-    "pipeline_torchvision.py",
-    "pipeline_kornia.py",
-)
+from ablate.sweep.layout import SweepDir
 
 
 class TrialProgress(BaseModel):
@@ -65,19 +58,14 @@ def withdraw(directory: Path, trials: Iterable[Trial] | None = None) -> bool:
     """
     if trials is not None and not any(trial.reference in (None, "untrained") for trial in trials):
         return False
-    there = [directory / "report" / name for name in (RECOMMENDATION, TORCHVISION_FILE, KORNIA_FILE)]
-    there = [path for path in there if path.exists()]
+    files = (SweepDir(directory).recommendation, *SweepDir(directory).pipelines)
+    there = [path for path in files if path.exists()]
     for path in there:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise DiskError(error.errno, error.strerror, error.filename) from error
     return bool(there)
-
-
-def log_path(directory: Path, trial_id: str) -> Path:
-    """Return the path of a trial's log, ``DIR/logs/<id>.log``."""
-    return directory / "logs" / f"{trial_id}.log"
 
 
 def write_progress(directory: Path, trial: Trial, epoch: int, metrics: dict[str, Any], started: float) -> None:
@@ -99,7 +87,7 @@ def write_progress(directory: Path, trial: Trial, epoch: int, metrics: dict[str,
         started=started,
         updated=time.time(),
     )
-    write_atomically(running_directory(directory, trial.id) / PROGRESS, progress.model_dump_json())
+    write_atomically(SweepDir(directory).progress(trial.id), progress.model_dump_json())
 
 
 def reporter(directory: Path, trial: Trial) -> Callable[[int, dict[str, Any]], None]:
@@ -119,7 +107,7 @@ def reporter(directory: Path, trial: Trial) -> Callable[[int, dict[str, Any]], N
 def read_progress(directory: Path, trial_id: str) -> TrialProgress | None:
     """Read what :func:`write_progress` wrote; return None if nothing can be read."""
     try:
-        return TrialProgress.model_validate_json((running_directory(directory, trial_id) / PROGRESS).read_bytes())
+        return TrialProgress.model_validate_json((SweepDir(directory).progress(trial_id)).read_bytes())
     except (OSError, ValueError):
         return None
 

@@ -22,9 +22,9 @@ from ablate.console import counted
 from ablate.errors import DamagedRecord, UsageError
 from ablate.inference.adjusted import adjusted, largest, paired_mean
 from ablate.inference.model import estimate
-from ablate.sweep.lease import running_directory
-from ablate.sweep.plan import SWEEP_FILE, load_plan, plan
-from ablate.sweep.record import TrialResult, read_parked, read_record, record_path, write_record
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.plan import load_plan, plan
+from ablate.sweep.record import TrialResult, read_parked, read_record, write_record
 
 Train = Callable[[list[Trial], int | None], int]
 """Trains trials to the end of an epoch, or to their records (None); returns an exit code, 0 to continue."""
@@ -133,7 +133,7 @@ def short_of(directory: Path, trials: Sequence[Trial], until: int | None) -> lis
 
 def check_seeds(directory: Path, experiment: SweepPlan) -> None:
     """Raise UsageError if ``experiment`` adds seeds after cells were pruned: these could no longer compete."""
-    if not experiment.prune or not (directory / SWEEP_FILE).is_file():
+    if not experiment.prune or not (SweepDir(directory).plan).is_file():
         return
     before = load_plan(directory)
     new = [seed for seed in experiment.seeds if seed not in before.seeds]
@@ -172,7 +172,7 @@ def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int, meas
             if parked and not _has_record(directory, trial):
                 history = tuple(entry for entry in parked.history if (entry["epoch"] or 0) <= epoch)
                 write_record(directory, parked.replace(history=history))
-                shutil.rmtree(running_directory(directory, trial.id), ignore_errors=True)
+                shutil.rmtree(SweepDir(directory).begun(trial.id), ignore_errors=True)
 
 
 def go_on(knn: Mapping[str, Mapping[int, float]], rung: Rung) -> set[str]:
@@ -233,7 +233,7 @@ def _untrained(directory: Path, trials: Sequence[Trial], measure: Measure) -> di
 
 def _result(directory: Path, trial: Trial) -> TrialResult | None:
     try:
-        return read_record(record_path(directory, trial.id))
+        return read_record(SweepDir(directory).record(trial.id))
     except (FileNotFoundError, DamagedRecord):
         return read_parked(directory, trial.id)
 
@@ -251,7 +251,7 @@ def _reached(directory: Path, trial: Trial) -> int:
 
 
 def _has_record(directory: Path, trial: Trial) -> bool:
-    return record_path(directory, trial.id).exists()
+    return SweepDir(directory).record(trial.id).exists()
 
 
 def _at_rungs(trials: Sequence[Trial]) -> list[Trial]:

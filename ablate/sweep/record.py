@@ -15,6 +15,7 @@ from ablate.config.sweep import Trial
 from ablate.config.trial import Reference, TrialConfig
 from ablate.errors import DamagedRecord
 from ablate.files import write_atomically
+from ablate.sweep.layout import SweepDir
 
 SCHEMA = 1
 OUT_OF_MEMORY = "OutOfMemory"
@@ -97,14 +98,9 @@ def failed_from_outside(trial: Trial, failure: Failure, attempts: int) -> TrialR
     )
 
 
-def record_path(directory: Path, trial_id: str) -> Path:
-    """Return the path of a record, ``DIR/trials/<key>-s<seed>.json``."""
-    return directory / "trials" / f"{trial_id}.json"
-
-
 def write_record(directory: Path, result: TrialResult) -> Path:
     """Write ``result`` to ``DIR/trials/<key>-s<seed>.json``, atomically, and return the path."""
-    path = record_path(directory, result.id)
+    path = SweepDir(directory).record(result.id)
     write_atomically(path, to_json(result))
     return path
 
@@ -114,25 +110,12 @@ def to_json(result: TrialResult) -> str:
     return json.dumps(result.model_dump(mode="json"), indent=1) + "\n"
 
 
-def parked_path(directory: Path, trial_id: str) -> Path:
-    """Return the path ``DIR/running/<id>/parked.json`` of a trial that waits at a rung.
-
-    The file holds what becomes the trial's record if it is pruned there.
-    """
-    return directory / "running" / trial_id / "parked.json"
-
-
 def read_parked(directory: Path, trial_id: str) -> TrialResult | None:
-    """Read the file at :func:`parked_path`; return None if there is none that can be read."""
+    """Read the record of a trial that waits at a rung; return None if there is none that can be read."""
     try:
-        return TrialResult.model_validate_json(parked_path(directory, trial_id).read_bytes(), context=RECORDED)
+        return TrialResult.model_validate_json(SweepDir(directory).parked(trial_id).read_bytes(), context=RECORDED)
     except (OSError, ValueError):
         return None
-
-
-def preview_path(directory: Path, key: str) -> Path:
-    """Return the path ``DIR/previews/<key>.webp`` of the picture that all seeds of a configuration share."""
-    return directory / "previews" / f"{key}.webp"
 
 
 def read_record(path: Path, *, points: int | None = None) -> TrialResult:
@@ -189,7 +172,7 @@ def read_records(
     wanted = None if trials is None else {trial.id for trial in trials}
     records: dict[str, TrialResult] = {}
     bad: list[Path] = []
-    for path in sorted((directory / "trials").glob("[!.]*.json")):
+    for path in sorted(SweepDir(directory).trials.glob("[!.]*.json")):
         if wanted is not None and path.stem not in wanted:
             continue
         try:

@@ -10,7 +10,8 @@ from ablate.config.sweep import Trial
 from ablate.console import counted
 from ablate.errors import DamagedRecord
 from ablate.files import names_in
-from ablate.sweep.record import TrialResult, read_record, record_path
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.record import TrialResult, read_record
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ def survey(
     missing: list[Trial] = []
     damaged: list[Path] = []
     pruned: list[TrialResult] = []
-    recorded = names_in(directory / "trials")
+    recorded = names_in(SweepDir(directory).trials)
     for trial in trials:
-        path = record_path(directory, trial.id)
+        path = SweepDir(directory).record(trial.id)
         if path.name not in recorded:
             missing.append(trial)
             continue
@@ -75,7 +76,7 @@ def survey(
                     missing.append(trial)
                     continue
             (failed if result.status == "failed" else finished).append(result)
-    begun = len({trial.id for trial in missing} & names_in(directory / "running"))
+    begun = len({trial.id for trial in missing} & names_in(SweepDir(directory).running))
     return State(finished, failed, missing, damaged, begun, pruned)
 
 

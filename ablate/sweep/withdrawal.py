@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ablate.config.sweep import Trial
 from ablate.console import command, counted, say
-from ablate.sweep.confirm import CONFIRMATION
+from ablate.sweep.layout import CONFIRMATION, SweepDir
 from ablate.sweep.plan import is_sweep
 from ablate.sweep.progress import withdraw
 
@@ -41,7 +41,7 @@ def take_back(directory: Path, to_run: Sequence[Trial], console: Console) -> Non
             again = command("ablate", "recommend", place)
             say(
                 console,
-                f"withdrawn: the recommendation in {place / 'report'} and its pipeline files, since "
+                f"withdrawn: the recommendation in {SweepDir(place).report} and its pipeline files, since "
                 f"{counted(len(to_run), 'trial')} will run that could change it; {again} after that",
                 "yellow",
             )

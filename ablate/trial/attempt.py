@@ -22,8 +22,9 @@ from ablate.evaluation.protocols import evaluate
 from ablate.files import write_atomically
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Trainer
-from ablate.sweep.lease import UNBEGUN, Lease, running_directory
-from ablate.sweep.record import TrialResult, parked_path, to_json
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import UNBEGUN, Lease
+from ablate.sweep.record import TrialResult, to_json
 from ablate.trial import encoders
 from ablate.trial.context import STOPPED, Context
 from ablate.trial.encoders import Keep
@@ -54,8 +55,8 @@ class TrialAttempt:
         self.world, self.online = world, online
         self.config = trial.config
         self.directory = directory
-        self.running = running_directory(directory, trial.id)
-        self.path = self.running / "checkpoint.pt"
+        self.running = SweepDir(directory).begun(trial.id)
+        self.path = SweepDir(directory).checkpoint(trial.id)
         self.history: list[dict[str, Any]] = []
         self.timings: dict[str, float] = {"train": 0.0, "evaluate": 0.0, "cpu": 0.0}
         self.frozen: Frozen | None = None
@@ -106,7 +107,7 @@ class TrialAttempt:
         if self.context.until is None or trainer.epoch < self.context.until:
             return
         self.lease.check()
-        write_atomically(parked_path(self.directory, self.trial.id), to_json(self.result({"status": "pruned"})))
+        write_atomically(SweepDir(self.directory).parked(self.trial.id), to_json(self.result({"status": "pruned"})))
         raise Parked
 
     def _should_pause(self) -> bool:

@@ -26,6 +26,7 @@ from ablate.config.trial import SMALL_IMAGE, WIDTHS, TrialConfig
 from ablate.errors import DiskError, UsageError, first_line
 from ablate.files import write_atomically
 from ablate.simclr.trainer import build_model
+from ablate.sweep.layout import SweepDir
 
 Keep = Literal["all", "best", "none"]
 State = dict[str, Tensor]
@@ -78,7 +79,7 @@ def save(
         return True
     if trial.reference is not None:
         return False
-    with _alone(directory / "encoders"):
+    with _alone(SweepDir(directory).encoders):
         described = {name: describe(directory, name) for name in kept(directory) if name != trial.id}
         rivals = [name for name, content in described.items() if content["reference"] is None]
         known = {trial.id: metrics, **{name: described[name]["metrics"] for name in rivals}}
@@ -92,12 +93,12 @@ def save(
 
 def kept(directory: Path) -> list[str]:
     """Return the ids of the trials whose encoders ``directory`` holds, in order."""
-    return sorted(path.stem for path in (directory / "encoders").glob("[!.]*.json"))
+    return sorted(path.stem for path in SweepDir(directory).encoders.glob("[!.]*.json"))
 
 
 def describe(directory: Path, trial_id: str) -> dict[str, Any]:
     """Return the content of ``<id>.json``: ``config, seed, label, reference, input, size, metrics``."""
-    content: dict[str, Any] = json.loads(_path(directory, trial_id, "json").read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads(SweepDir(directory).encoder(trial_id, "json").read_text(encoding="utf-8"))
     return content
 
 
@@ -107,7 +108,9 @@ def load(directory: Path, trial_id: str) -> tuple[State, State]:
     Raises:
         UsageError: a file is missing or damaged.
     """
-    return _read(_path(directory, trial_id, "safetensors")), _read(_path(directory, trial_id, "head.safetensors"))
+    return _read(SweepDir(directory).encoder(trial_id, "safetensors")), _read(
+        SweepDir(directory).encoder(trial_id, "head.safetensors")
+    )
 
 
 def rebuild(directory: Path, trial_id: str, config: TrialConfig) -> tuple[nn.Module, nn.Module]:
@@ -131,7 +134,7 @@ def _write(directory: Path, trial: Trial, encoder: nn.Module, head: nn.Module, m
             name.removeprefix(WRAPPER): value.detach().cpu().contiguous().clone()
             for name, value in module.state_dict().items()
         }
-        write_atomically(_path(directory, trial.id, kind), to_bytes(state, metadata={"format": "pt"}))
+        write_atomically(SweepDir(directory).encoder(trial.id, kind), to_bytes(state, metadata={"format": "pt"}))
     description = {
         **trial.model_dump(mode="json", include={"config", "seed", "label", "reference"}),
         "input": INPUT,
@@ -139,7 +142,7 @@ def _write(directory: Path, trial: Trial, encoder: nn.Module, head: nn.Module, m
         "encoder": _in_words(trial.config),
         "metrics": metrics,
     }
-    write_atomically(_path(directory, trial.id, "json"), json.dumps(description, indent=1) + "\n")
+    write_atomically(SweepDir(directory).encoder(trial.id, "json"), json.dumps(description, indent=1) + "\n")
 
 
 def _in_words(config: TrialConfig) -> str:
@@ -184,8 +187,4 @@ def _best(known: dict[str, dict[str, float]], measure: Measure) -> str | None:
 def _remove(directory: Path, trial_id: str) -> None:
     """Remove the description first, since it was written last."""
     for kind in ("json", "safetensors", "head.safetensors"):
-        _path(directory, trial_id, kind).unlink(missing_ok=True)
-
-
-def _path(directory: Path, trial_id: str, kind: str) -> Path:
-    return directory / "encoders" / f"{trial_id}.{kind}"
+        SweepDir(directory).encoder(trial_id, kind).unlink(missing_ok=True)

@@ -13,8 +13,9 @@ from ablate.data import DataSet, read_entry
 from ablate.errors import DamagedRecord, UsageError
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.protocols import check_protocols, evaluate, flags_of, outdated
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.lock import sole_user
-from ablate.sweep.record import TrialResult, read_record, record_path, write_record
+from ablate.sweep.record import TrialResult, read_record, write_record
 from ablate.trial import encoders
 
 
@@ -73,7 +74,7 @@ def reevaluate(
 
 def _finished(directory: Path, name: str, console: Console) -> TrialResult | None:
     try:
-        record = read_record(record_path(directory, name))
+        record = read_record(SweepDir(directory).record(name))
     except (FileNotFoundError, DamagedRecord):
         say(console, f"{name}: left out, its trial has no readable record", "yellow")
         return None

@@ -19,8 +19,9 @@ from ablate.errors import DamagedRecord, DiskError, Interrupted, LostLease, NoPr
 from ablate.evaluation.protocols import check_protocols, default_protocols
 from ablate.files import set_aside
 from ablate.ops.composition import Composition
-from ablate.sweep.lease import Lease, claim, running_directory
-from ablate.sweep.record import TrialResult, read_record, record_path, to_json, write_record
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import Lease, claim
+from ablate.sweep.record import TrialResult, read_record, to_json, write_record
 from ablate.trial.attempt import TrialAttempt
 from ablate.trial.context import STOPPED, Context
 from ablate.trial.encoders import Keep, check_keep
@@ -88,12 +89,12 @@ def run_trial(
     check_keep(keep_encoders, protocols)
     context, place = context or Context(), Path(directory)
     with _shared_claim(place, trial.id, world) as lease:
-        path = record_path(place, trial.id)
+        path = SweepDir(place).record(trial.id)
         found: TrialResult | None = world.broadcast(
             _on_record(path, context, retry_failed) if world.rank == 0 else None
         )
         if found is not None:
-            shutil.rmtree(running_directory(place, trial.id), ignore_errors=True)
+            shutil.rmtree(SweepDir(place).begun(trial.id), ignore_errors=True)
             return found
         where = torch.device(device or config.device)
         return execute(trial, place, data, where, lease, context, protocols, keep_encoders, world)
@@ -177,7 +178,7 @@ def execute(
         raise
     except Exception as error:  # becomes a record, so that the sweep continues
         logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
-        if (told := _told_by_another(record_path(directory, trial.id), error, world)) is not None:
+        if (told := _told_by_another(SweepDir(directory).record(trial.id), error, world)) is not None:
             return told
         if is_communication_error(error) and not context.records_loss:
             raise lost(error) from error

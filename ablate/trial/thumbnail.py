@@ -17,7 +17,7 @@ from ablate.data import DataSet, Resident
 from ablate.files import write_atomically
 from ablate.ops.pair import Streams, TransformPair
 from ablate.rng import derive_seed
-from ablate.sweep.record import preview_path
+from ablate.sweep.layout import SweepDir
 
 logger = logging.getLogger("ablate")
 
@@ -33,7 +33,7 @@ def write_preview(directory: Path, config: TrialConfig, data: DataSet, device: t
     Every cell shows the same training images and, one-branch, the same base crops. The draws are the preview's own, so
     no result depends on them. If a picture cannot be made, a line is logged, for it must not cost a trial.
     """
-    path = preview_path(directory, config.key)
+    path = SweepDir(directory).preview(config.key)
     if config.objective == "untrained" or path.exists():
         return
     try:

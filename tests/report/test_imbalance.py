@@ -28,9 +28,10 @@ from ablate.report.stats.order import order
 from ablate.report.write import _with_sweep
 from ablate.search.run import values
 from ablate.sweep.extend import extend
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import prune
-from ablate.sweep.record import parked_path, read_record, record_path, write_record
+from ablate.sweep.record import read_record, write_record
 from ablate.sweep.record import to_json as as_json
 from ablate.trial.encoders import _best
 from ablate.trial.run import run_trial
@@ -173,9 +174,9 @@ def test_a_rung_goes_by_what_chooses(tmp_path):
             top1, balanced = knn[trial.label]
             history = ({"epoch": 1.0, "knn_val_top1": top1, "knn_val_balanced_accuracy": balanced},)
             parked = record(trial, status="pruned", metrics={}, history=history)
-            write_atomically(parked_path(tmp_path / place, trial.id), as_json(parked))
+            write_atomically(SweepDir(tmp_path / place).parked(trial.id), as_json(parked))
         prune(tmp_path / place, trials, Rung(eighth=1, keep=0.25), 1, measure)
-        assert [t.label for t in trials if not record_path(tmp_path / place, t.id).exists()] == [alive]
+        assert [t.label for t in trials if not SweepDir(tmp_path / place).record(t.id).exists()] == [alive]
 
 
 def test_a_search_goes_by_what_chooses(tmp_path):
@@ -240,4 +241,4 @@ def test_a_folder_with_one_large_class(tiny_folder, cache, tmp_path):
     assert "chosen on the validation split by balanced accuracy, then refitted" in result.protocols["linear"]
     assert set(NEW) < result.metrics.keys()
     assert {"knn_val_top1", "knn_val_balanced_accuracy"} < result.history[-1].keys()
-    assert read_record(record_path(tmp_path / "out", result.id)) == result
+    assert read_record(SweepDir(tmp_path / "out").record(result.id)) == result

@@ -12,9 +12,9 @@ from ablate.report.data.results import read_sweep
 from ablate.report.figures.comparison import compare
 from ablate.report.page.layers import layers
 from ablate.report.page.page import MOST_PICTURED, address, commands
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan
-from ablate.sweep.progress import log_path
-from ablate.sweep.record import preview_path, record_path, write_record
+from ablate.sweep.record import write_record
 from tests.support.noisy import noisy
 from tests.support.recommendations import confirm, make
 from tests.support.sweeps import by_position, record, sweep
@@ -73,7 +73,7 @@ def test_it_asks_for_nothing_and_is_small(tmp_path):
     directory = sweep(tmp_path, labels, seeds=3)
     for trial in plan(load_plan(directory)):
         write_record(directory, record(trial, 0.5, history=history))
-        path = preview_path(directory, trial.config.key)
+        path = SweepDir(directory).preview(trial.config.key)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x" * 8000)
     html = page_in(directory)
@@ -106,8 +106,8 @@ def test_trials_link_to_their_logs(tmp_path):
     directory = sweep(tmp_path, ["a"])
     trial = next(trial for trial in plan(load_plan(directory)) if not trial.reference)
     assert "../logs/" not in page_in(directory)
-    log_path(directory, trial.id).parent.mkdir()
-    log_path(directory, trial.id).write_text("a line\n")
+    SweepDir(directory).log(trial.id).parent.mkdir()
+    SweepDir(directory).log(trial.id).write_text("a line\n")
     assert f"../logs/{trial.id}.log" in Parsed(page_in(directory)).addresses
 
 
@@ -186,8 +186,8 @@ def test_a_page_that_refreshes_says_so(tmp_path):
 def test_damaged_records_and_previews_do_no_harm(tmp_path):
     directory = sweep(tmp_path, ["a"])
     trial = plan(load_plan(directory))[-1]
-    record_path(directory, trial.id).write_text("{")
-    preview_path(directory, trial.config.key).mkdir(parents=True)
+    SweepDir(directory).record(trial.id).write_text("{")
+    SweepDir(directory).preview(trial.config.key).mkdir(parents=True)
     assert "no result yet" in Parsed(page_in(directory)).text
 
 
@@ -288,7 +288,7 @@ def test_a_confirmation_is_on_the_page(tmp_path):
 def test_an_unfinished_sweep_recommends_nothing(tmp_path):
     directory = make(tmp_path, branches="two")
     trial = next(t for t in plan(load_plan(directory)) if t.label == "crop" and t.seed == 2)
-    record_path(directory, trial.id).unlink()
+    SweepDir(directory).record(trial.id).unlink()
     text = Parsed(page_in(directory)).text
     assert "Best composition so far, after 14 of 15 trials: " in text
     assert "Nothing is recommended yet" in text

@@ -19,11 +19,12 @@ from ablate.launch.screen import headline
 from ablate.launch.status import sweep_status
 from ablate.report import recommend as advice
 from ablate.report.write import publish, write_report
-from ablate.sweep.confirm import CONFIRMATION, confirmation
+from ablate.sweep.confirm import confirmation
+from ablate.sweep.layout import CONFIRMATION, KORNIA_CODE, TORCHVISION_CODE, SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.progress import KORNIA_FILE, TORCHVISION_FILE, withdraw
+from ablate.sweep.progress import withdraw
 from ablate.sweep.prune import RUNGS
-from ablate.sweep.record import read_record, record_path, write_record
+from ablate.sweep.record import read_record, write_record
 from ablate.sweep.withdrawal import take_back
 from tests.support.recommendations import MEANS, NOISE, confirm, make, shown, value
 from tests.support.sweeps import failure, record
@@ -93,7 +94,7 @@ def test_the_best_is_chosen_by_validation_accuracy(tmp_path):
     make(tmp_path)
     for trial in plan(load_plan(tmp_path)):
         if trial.label == "color+crop":  # the better test accuracy
-            found = read_record(record_path(tmp_path, trial.id))
+            found = read_record(SweepDir(tmp_path).record(trial.id))
             write_record(tmp_path, found.model_copy(update={"metrics": {**found.metrics, "linear_top1": 0.99}}))
     assert advice.recommend(tmp_path).choice.best.cell.label == "crop+color"
 
@@ -112,10 +113,10 @@ def test_two_branches_need_no_confirmation(tmp_path):
     assert found.final is found.choice.best
     assert {path.name for path in advice.write(found)} == {
         "recommendation.json",
-        KORNIA_FILE,
-        TORCHVISION_FILE,
+        KORNIA_CODE,
+        TORCHVISION_CODE,
     }
-    code = (tmp_path / "report" / KORNIA_FILE).read_text()
+    code = (tmp_path / "report" / KORNIA_CODE).read_text()
     assert "# Both views are augmented" in code
     text = shown(found)
     last = text.strip().splitlines()[-1]
@@ -124,7 +125,7 @@ def test_two_branches_need_no_confirmation(tmp_path):
     assert "AugmentationSequential(" not in text
     assert "AugmentationSequential(" in shown(found, code=True)
     assert shown(found, code=True).strip().splitlines()[-1] == last
-    assert str(tmp_path / "report" / TORCHVISION_FILE) in text
+    assert str(tmp_path / "report" / TORCHVISION_CODE) in text
     assert (
         json.loads((tmp_path / "report" / "recommendation.json").read_text())["recommended"]["ops"][0]["name"] == "crop"
     )
@@ -184,7 +185,7 @@ def test_a_confirmation_of_one_seed_is_provisional(tmp_path):
 def test_nothing_is_recommended_while_a_trial_is_missing_that_could_change_it(tmp_path):
     make(tmp_path, branches="two")
     advice.write(advice.recommend(tmp_path))
-    record_path(tmp_path, trial_of(tmp_path, "crop", 2).id).write_text("{")  # damaged: it runs again
+    SweepDir(tmp_path).record(trial_of(tmp_path, "crop", 2).id).write_text("{")  # damaged: it runs again
     found = advice.recommend(tmp_path)
     assert found.final is None and not found.pipelines
     assert found.choice.evidence[0].startswith("Best composition so far, after 14 of 15 trials, by validation accuracy")
@@ -200,7 +201,7 @@ def test_a_report_takes_back_what_holds_no_longer(tmp_path):
     write_report(tmp_path)
     assert not (tmp_path / "report" / "recommendation.json").exists()  # nobody asked for one
     advice.write(advice.recommend(tmp_path))
-    record_path(tmp_path, trial_of(tmp_path, "crop", 2).id).unlink()
+    SweepDir(tmp_path).record(trial_of(tmp_path, "crop", 2).id).unlink()
     write_report(tmp_path)
     assert json.loads((tmp_path / "report" / "recommendation.json").read_text())["recommended"] is None
     assert not list((tmp_path / "report").glob("pipeline_*"))
@@ -222,7 +223,7 @@ def test_a_reference_that_changes_no_choice_is_not_waited_for(reference, tmp_pat
     experiment = load_plan(tmp_path)
     save_plan(tmp_path, experiment.model_copy(update={"references": ("untrained", reference)}))
     assert advice.recommend(tmp_path).final is not None
-    record_path(tmp_path, trial_of(tmp_path, "untrained", 0).id).unlink()
+    SweepDir(tmp_path).record(trial_of(tmp_path, "untrained", 0).id).unlink()
     assert advice.recommend(tmp_path).final is None
 
 
@@ -301,7 +302,7 @@ def test_what_cannot_be_written_as_code_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr(advice, "torchvision_code", refuse)
     found = advice.recommend(make(tmp_path, branches="two"))
-    assert set(found.pipelines) == {KORNIA_FILE}
+    assert set(found.pipelines) == {KORNIA_CODE}
     text = shown(found)
     assert "mine.Tint is not an op of ablate's" in text
 
@@ -328,10 +329,10 @@ def test_recommend_imports_no_torch(tmp_path):
 
 
 def test_pipelines_read_files_by_the_levels_of_the_sweeps_images(tmp_path):
-    assert "load = Load()" in advice.recommend(make(tmp_path / "8", branches="two")).pipelines[advice.KORNIA_FILE]
+    assert "load = Load()" in advice.recommend(make(tmp_path / "8", branches="two")).pipelines[advice.KORNIA_CODE]
     directory = make(tmp_path / "16", branches="two")
     save_plan(directory, load_plan(directory).model_copy(update={"levels": (96, 3871)}))
-    assert advice.recommend(directory).pipelines.keys() == {advice.KORNIA_FILE, advice.TORCHVISION_FILE}
+    assert advice.recommend(directory).pipelines.keys() == {advice.KORNIA_CODE, advice.TORCHVISION_CODE}
     for code in advice.recommend(directory).pipelines.values():
         assert "load = Load(levels=(96, 3871))" in code
 
@@ -346,7 +347,7 @@ def as_recommended(directory):
     """The composition that recommendation.json, each pipeline file and the page name; None where they name none."""
     report = directory / "report"
     told = json.loads((report / "recommendation.json").read_text())["recommended"] if report.is_dir() else None
-    codes = [path.read_text() for path in (report / KORNIA_FILE, report / TORCHVISION_FILE) if path.exists()]
+    codes = [path.read_text() for path in (report / KORNIA_CODE, report / TORCHVISION_CODE) if path.exists()]
     found = re.match(r"Recommended(?:, provisionally)?: (\S+)\. ", lead(directory))
     return told and told["composition"], {code.split(":")[0].removeprefix("# ") for code in codes}, found and found[1]
 
@@ -355,7 +356,7 @@ def two_metrics(directory):
     """A two-branch sweep whose best composition is another one by balanced accuracy than by top-1."""
     make(directory, branches="two")
     for trial in plan(load_plan(directory)):
-        found = read_record(record_path(directory, trial.id))
+        found = read_record(SweepDir(directory).record(trial.id))
         swapped = {"crop+color": 0.7, "color+crop": 0.8}.get(trial.label, 0.1) + 0.01 * trial.seed
         names = ("linear_val_balanced_accuracy", "linear_balanced_accuracy", "knn_balanced_accuracy")
         write_record(
@@ -399,11 +400,11 @@ def test_what_is_withdrawn_is_said_and_the_page_no_longer_recommends_it(tmp_path
     write_report(tmp_path)
     publish(advice.recommend(tmp_path))
     save_plan(tmp_path, load_plan(tmp_path).model_copy(update={"seeds": (0, 1, 2, 3)}))
-    missing = [trial for trial in plan(load_plan(tmp_path)) if not record_path(tmp_path, trial.id).exists()]
+    missing = [trial for trial in plan(load_plan(tmp_path)) if not SweepDir(tmp_path).record(trial.id).exists()]
     console = Console(width=200, record=True, file=io.StringIO())
     take_back(tmp_path, missing, console)
     assert "withdrawn: the recommendation in" in console.export_text()
-    assert not {"recommendation.json", KORNIA_FILE, TORCHVISION_FILE} & names_in(tmp_path / "report")
+    assert not {"recommendation.json", KORNIA_CODE, TORCHVISION_CODE} & names_in(tmp_path / "report")
     assert lead(tmp_path).startswith("Best composition so far, after 15 of 20 trials: ")
     take_back(tmp_path, missing, console)
     assert console.export_text() == ""  # said once
@@ -420,7 +421,7 @@ def test_a_confirmation_that_goes_on_withdraws_what_the_earlier_one_said(tmp_pat
     take_back(tmp_path / CONFIRMATION, [t for t in plan(load_plan(tmp_path / CONFIRMATION)) if t.seed == 9], console)
     assert f"withdrawn: the recommendation in {tmp_path / 'report'}" in console.export_text()
     assert lead(tmp_path).startswith("Best composition: ")
-    assert not {"recommendation.json", KORNIA_FILE, TORCHVISION_FILE} & names_in(tmp_path / "report")
+    assert not {"recommendation.json", KORNIA_CODE, TORCHVISION_CODE} & names_in(tmp_path / "report")
 
 
 def untrained_at(value, noise):
@@ -436,7 +437,7 @@ def test_what_is_not_clearly_better_than_the_untrained_encoder_is_provisional_an
     decided = advice.recommend(tmp_path).decided.sweep
     for trial in plan(decided.experiment):
         if trial.reference:  # on the test set it is better
-            old = read_record(record_path(decided.directory, trial.id))
+            old = read_record(SweepDir(decided.directory).record(trial.id))
             write_record(decided.directory, old.model_copy(update={"metrics": {**old.metrics, "linear_top1": 0.75}}))
     found = advice.recommend(tmp_path)
     said = (
@@ -458,7 +459,7 @@ def test_where_nothing_is_better_than_the_untrained_encoder_there_is_nothing_to_
     make(tmp_path, value=lambda trial: 0.9 if trial.reference else value(trial))
     for trial in plan(load_plan(tmp_path)):
         if trial.reference:
-            old = read_record(record_path(tmp_path, trial.id))
+            old = read_record(SweepDir(tmp_path).record(trial.id))
             write_record(tmp_path, old.model_copy(update={"metrics": {**old.metrics, "linear_top1": 0.6}}))
     last = advice.conclusion(advice.recommend(tmp_path))
     assert last.startswith("There is nothing to confirm. No composition is better than the untrained encoder (91.0")

@@ -26,8 +26,9 @@ from ablate.report.figures.paper import TITLE, beside_the_paper, published
 from ablate.report.stats.order import order
 from ablate.report.stats.summary import paired_difference, summary
 from ablate.report.text.terminal import render
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.record import record_path, write_record
+from ablate.sweep.record import write_record
 from tests.support.sweeps import HUGE, by_position, extents, failure, make_experiment, record, sweep
 
 MANY = [f"color(strength={i / 50})" for i in range(31)]
@@ -378,7 +379,7 @@ def test_ties_and_unfinished_cells_win_nothing_silently(tmp_path):
         if trial.label == "b" and trial.seed == 0:
             write_record(tmp_path, record(trial, 0.9))
         if trial.label == "b" and trial.seed == 1:
-            record_path(tmp_path, trial.id).unlink()
+            SweepDir(tmp_path).record(trial.id).unlink()
     report = write_report(tmp_path)
     lead = "Best composition so far, after 9 of 10 trials, by validation accuracy: b, 91.0 % (test 90.0 %, n = 1)"
     assert summary(report.sweep)[0].startswith(lead)

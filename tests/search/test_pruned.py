@@ -17,9 +17,10 @@ from ablate.report.data.results import read_sweep
 from ablate.report.figures import search as searched
 from ablate.search.propose import Known
 from ablate.search.run import values
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import RUNGS, knn_at, run_rungs
-from ablate.sweep.record import parked_path, read_record, record_path, write_record
+from ablate.sweep.record import read_record, write_record
 from ablate.sweep.record import to_json as as_json
 from benchmarks import pruning, searching
 from tests.search import test_search as plain
@@ -77,7 +78,7 @@ class Rungs:
                 write_record(self.directory, record(trial, value, history=history))
                 continue
             parked = record(trial, status="pruned", metrics={}, history=history)
-            write_atomically(parked_path(self.directory, trial.id), as_json(parked))
+            write_atomically(SweepDir(self.directory).parked(trial.id), as_json(parked))
         return 0
 
 
@@ -96,7 +97,7 @@ def outcomes(directory):
     ends: dict[str, set[int]] = {}
     for trial in plan(experiment):
         if trial.reference is None:
-            ends.setdefault(trial.label, set()).add(len(read_record(record_path(directory, trial.id)).history))
+            ends.setdefault(trial.label, set()).add(len(read_record(SweepDir(directory).record(trial.id)).history))
     assert all(len(end) == 1 for end in ends.values())  # a cell is pruned with all its seeds
     return [(label, end.pop()) for label, end in ends.items()]
 
@@ -187,7 +188,7 @@ def test_the_replay_of_the_docs_is_the_search_itself(tmp_path):
                     write_record(self.directory, made)
                     continue
                 parked = made.model_copy(update={"status": "pruned", "metrics": {}})
-                write_atomically(parked_path(self.directory, trial.id), as_json(parked))
+                write_atomically(SweepDir(self.directory).parked(trial.id), as_json(parked))
             return 0
 
     shared = begun().shared.model_copy(update={"epochs": histories.epochs})

@@ -6,8 +6,9 @@ import shlex
 from pathlib import Path
 
 from ablate.config.slurm import Slurm
-from ablate.launch.slurm.script import DEAF, batch_script, job_folder
+from ablate.launch.slurm.script import DEAF, batch_script
 from ablate.launch.slurm.submission import Array
+from ablate.sweep.layout import SweepDir
 
 TOKEN = "token"
 
@@ -18,4 +19,4 @@ def script(folder: Path, command: str, slurm: Slurm | None = None, *, name: str 
     text = batch_script(folder, TOKEN, array, slurm or Slurm(), at_once=2)
     before, deaf, _ = text.partition(f" sh -c {shlex.quote(DEAF)}")
     assert deaf
-    return before.replace(str(job_folder(folder, TOKEN)), str(folder)) + f" {shlex.join(['sh', '-c', command])}\n"
+    return before.replace(str(SweepDir(folder).job(TOKEN)), str(folder)) + f" {shlex.join(['sh', '-c', command])}\n"

@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from ablate.sweep.record import read_record, read_records, record_path
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.record import read_record, read_records
 from tests.support import commands
 from tests.support.trials import comparable
 
@@ -30,7 +31,7 @@ def run(*args, **kwargs):
 def results(out):
     records, bad = read_records(out)
     assert not bad
-    return {name: comparable(read_record(record_path(out, name))) for name in records}  # with the history
+    return {name: comparable(read_record(SweepDir(out).record(name))) for name in records}  # with the history
 
 
 def wait_for(condition, seconds=120):

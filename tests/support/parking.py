@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ablate.files import write_atomically
-from ablate.sweep.record import parked_path
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import to_json as as_json
 from tests.support.sweeps import record
 
@@ -11,5 +11,5 @@ from tests.support.sweeps import record
 def park(directory, trial, knn, epoch=1):
     history = ({"epoch": float(epoch), "loss": 1.0, "knn_val_top1": knn},)
     parked = record(trial, status="pruned", metrics={}, history=history)
-    write_atomically(parked_path(directory, trial.id), as_json(parked))
+    write_atomically(SweepDir(directory).parked(trial.id), as_json(parked))
     return parked

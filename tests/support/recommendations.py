@@ -8,7 +8,8 @@ from rich.console import Console
 
 from ablate.ops.composition import Composition
 from ablate.report import recommend as advice
-from ablate.sweep.confirm import CONFIRMATION, confirmation
+from ablate.sweep.confirm import confirmation
+from ablate.sweep.layout import CONFIRMATION
 from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.record import write_record
 from tests.support.sweeps import failure, make_experiment, record

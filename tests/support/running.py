@@ -6,7 +6,8 @@ import json
 import os
 import time
 
-from ablate.sweep.lease import _born, claim, running_directory
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import _born, claim
 
 
 def the_attempt_of_a_live_process(folder):
@@ -17,7 +18,7 @@ def the_attempt_of_a_live_process(folder):
 
 
 def begin(directory, trial, touched=None, **changes):
-    folder = running_directory(directory, trial.id)
+    folder = SweepDir(directory).begun(trial.id)
     folder.mkdir(parents=True)
     now = time.time()
     progress = {

@@ -12,8 +12,9 @@ from ablate.launch.screen import print_status
 from ablate.launch.status import sweep_status
 from ablate.report import recommend, write_report
 from ablate.sweep.again import completing
+from ablate.sweep.layout import EXPERIMENT
 from ablate.sweep.merge import merge
-from ablate.sweep.plan import EXPERIMENT_FILE, load_plan, save_plan
+from ablate.sweep.plan import load_plan, save_plan
 from tests.support.sweeps import make_experiment, sweep
 
 GRID = "ablate grid --ops a,b"
@@ -63,10 +64,10 @@ def test_a_confirmation_goes_on_from_the_sweep_above_it(given, told, tmp_path, m
 def test_a_merged_directory_is_completed_where_it_lies(tmp_path):
     shards = [sweep(tmp_path / name, ["a", "b"], skip=("b",)) for name in "AB"]
     save_plan(shards[0], load_plan(shards[0]).model_copy(update={"command": f"{GRID} --out A"}))
-    (shards[0] / EXPERIMENT_FILE).write_text("# as asked of A\n")
+    (shards[0] / EXPERIMENT).write_text("# as asked of A\n")
     out = tmp_path / "C"
     merge(shards, out)
-    assert (out / EXPERIMENT_FILE).read_text() == "# as asked of A\n"
+    assert (out / EXPERIMENT).read_text() == "# as asked of A\n"
     told = f"To complete it: `{GRID} --out {out}`"
     assert told in recommend.conclusion(recommend.recommend(out))
     shutil.move(out, tmp_path / "D")

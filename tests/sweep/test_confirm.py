@@ -11,7 +11,8 @@ from ablate.config.sweep import NamedComposition, NamedOp, Search
 from ablate.ops import parse_op, spec
 from ablate.ops.composition import Composition
 from ablate.ops.pair import TransformPair
-from ablate.sweep.confirm import CONFIRMATION, confirmation, shares_no_crop
+from ablate.sweep.confirm import confirmation, shares_no_crop
+from ablate.sweep.layout import CONFIRMATION
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.prune import RUNGS
 from tests.support import commands

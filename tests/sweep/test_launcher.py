@@ -13,9 +13,10 @@ from ablate.launch import oom as memory
 from ablate.launch import pool as local
 from ablate.launch.pool import LocalLauncher
 from ablate.sweep import lease
-from ablate.sweep.lease import Attempt, last_attempt, running_directory
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import Attempt, last_attempt
 from ablate.sweep.plan import plan
-from ablate.sweep.record import OUT_OF_MEMORY, read_record, record_path
+from ablate.sweep.record import OUT_OF_MEMORY, read_record
 from tests.sweep.stub_worker import given
 
 
@@ -45,7 +46,7 @@ def launch(tmp_path, monkeypatch):
 def at_work(directory, trial, **attempt):
     """Somebody's attempt at ``trial``."""
     attempt = Attempt(number=1, **attempt)
-    path = running_directory(directory, trial.id) / "attempt-1.json"
+    path = SweepDir(directory).begun(trial.id) / "attempt-1.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(attempt.model_dump_json())
     return path
@@ -79,7 +80,7 @@ def test_a_trial_that_another_process_has_is_waited_for_until_it_dies(launch, tr
     looks = []
 
     def on_change(running):
-        if record_path(tmp_path, second.id).exists():
+        if SweepDir(tmp_path).record(second.id).exists():
             looks.append(given(tmp_path))
         if len(looks) == 10:
             process.kill()
@@ -88,7 +89,7 @@ def test_a_trial_that_another_process_has_is_waited_for_until_it_dies(launch, tr
     launch([first, second], on_change)
     assert given(tmp_path) == [first.id, second.id, first.id]
     assert looks[9] == [first.id, second.id], "it was given out again while its holder lived"
-    assert record_path(tmp_path, first.id).exists()
+    assert SweepDir(tmp_path).record(first.id).exists()
 
 
 def test_a_trial_that_its_holder_finishes_is_not_run_again(launch, trials, tmp_path, holder, stub_worker):
@@ -100,13 +101,13 @@ def test_a_trial_that_its_holder_finishes_is_not_run_again(launch, trials, tmp_p
     def on_change(running):
         looks.append(running)
         if len(looks) == 15:
-            record_path(tmp_path, first.id).parent.mkdir()
-            record_path(tmp_path, first.id).write_text("its holder's record")
+            SweepDir(tmp_path).record(first.id).parent.mkdir()
+            SweepDir(tmp_path).record(first.id).write_text("its holder's record")
             attempt.unlink()
 
     launch([first], on_change)
     assert given(tmp_path) == [first.id]
-    assert record_path(tmp_path, first.id).read_text() == "its holder's record"
+    assert SweepDir(tmp_path).record(first.id).read_text() == "its holder's record"
 
 
 def test_a_trial_is_left_to_a_holder_that_is_not_waited_for(launch, trials, tmp_path, holder, stub_worker):
@@ -117,7 +118,7 @@ def test_a_trial_is_left_to_a_holder_that_is_not_waited_for(launch, trials, tmp_
     launch([first, second], waits_for=lambda attempt: bool(asked.append(attempt.job)))
     assert given(tmp_path) == [first.id, second.id]
     assert asked == ["18"]
-    assert not record_path(tmp_path, first.id).exists()
+    assert not SweepDir(tmp_path).record(first.id).exists()
     assert holder[0].poll() is None
 
 
@@ -155,7 +156,7 @@ def test_a_trial_whose_worker_is_killed_twice_has_failed(launch, trials, tmp_pat
     stub_worker(killed(trials[0], 2, file if counted else ""))
     launch(trials[:3])
     assert given(tmp_path) == [trials[0].id] * 2 + [trials[1].id, trials[2].id]
-    record = read_record(record_path(tmp_path, trials[0].id))
+    record = read_record(SweepDir(tmp_path).record(trials[0].id))
     assert (record.status, record.attempts) == ("failed", 2)
     assert record.error.type == (OUT_OF_MEMORY if counted else "WorkerDied")
     assert "the worker died 2 times in this trial, last with signal SIGKILL" in record.error.message
@@ -169,7 +170,7 @@ def test_a_worker_killed_once_is_nobodys_fault(launch, trials, tmp_path, stub_wo
     stub_worker(killed(trials[0], 1))
     launch(trials[:2])
     assert given(tmp_path) == [trials[0].id, trials[0].id, trials[1].id]
-    assert record_path(tmp_path, trials[0].id).read_text() == "a record"
+    assert SweepDir(tmp_path).record(trials[0].id).read_text() == "a record"
 
 
 def test_a_worker_that_dies_after_its_record_does_not_lose_it(launch, trials, tmp_path, stub_worker):

@@ -6,12 +6,12 @@ import pytest
 
 from ablate.errors import UsageError
 from ablate.report import write_report
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.lock import sole_user
 from ablate.sweep.merge import merge
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.progress import log_path
 from ablate.sweep.prune import RUNGS
-from ablate.sweep.record import preview_path, read_record, read_records, record_path, write_record
+from ablate.sweep.record import read_record, read_records, write_record
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import command
 from tests.support.running import begin
@@ -70,11 +70,11 @@ def test_again_changes_nothing_and_adds_what_is_new(pair, tmp_path):
 def test_logs_previews_and_encoders_come_along(pair, tmp_path):
     trial = plan(load_plan(pair[0]))[0]
     encoder = pair[0] / "encoders" / f"{trial.id}.safetensors"
-    for path in (log_path(pair[0], trial.id), preview_path(pair[0], trial.config.key), encoder):
+    for path in (SweepDir(pair[0]).log(trial.id), SweepDir(pair[0]).preview(trial.config.key), encoder):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"of A")
     merge(pair, tmp_path / "C")
-    for path in (log_path(pair[0], trial.id), preview_path(pair[0], trial.config.key), encoder):
+    for path in (SweepDir(pair[0]).log(trial.id), SweepDir(pair[0]).preview(trial.config.key), encoder):
         assert (tmp_path / "C" / path.relative_to(pair[0])).read_bytes() == b"of A"
 
 
@@ -110,12 +110,12 @@ def test_a_pruned_shard_and_a_whole_one_are_to_be_whole(pair, tmp_path):
 
 def test_a_failed_record_that_is_done_elsewhere_by_now_is_replaced(pair, tmp_path):
     trial = plan(load_plan(pair[0]))[0]
-    good = read_record(record_path(pair[0], trial.id))
+    good = read_record(SweepDir(pair[0]).record(trial.id))
     write_record(pair[0], failure(trial))
     merge(pair, tmp_path / "C")
     write_record(pair[0], good)
     assert merge(pair, tmp_path / "C").copied == 1
-    assert read_record(record_path(tmp_path / "C", trial.id)).status == "done"
+    assert read_record(SweepDir(tmp_path / "C").record(trial.id)).status == "done"
 
 
 def test_one_trial_with_two_results_is_refused(pair, tmp_path):
@@ -146,14 +146,14 @@ def test_the_same_images_may_lie_elsewhere(tmp_path):
 
 def test_what_is_left_behind_is_said(pair, tmp_path):
     first, second = plan(load_plan(pair[0]))[:2]
-    record_path(pair[0], first.id).unlink()
+    SweepDir(pair[0]).record(first.id).unlink()
     begin(pair[0], first)
-    record_path(pair[0], second.id).write_text("{")
+    SweepDir(pair[0]).record(second.id).write_text("{")
     done = ablate("merge", *pair, "--out", tmp_path / "C")
     assert done.returncode == 0, done.stderr
     assert "13 records copied, 0 there, 2 trials to run" in done.stdout
     assert f"1 trial of {pair[0]} begun and without a record: not copied" in done.stdout
-    assert f"damaged record, left out: {record_path(pair[0], second.id)}" in done.stdout
+    assert f"damaged record, left out: {SweepDir(pair[0]).record(second.id)}" in done.stdout
 
 
 def test_errors_are_sentences(pair, tmp_path):

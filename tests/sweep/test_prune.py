@@ -17,10 +17,11 @@ from ablate.launch.status import sweep_status
 from ablate.launch.timing import seconds_left
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
-from ablate.sweep.lease import Attempt, claim, running_directory
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import Attempt, claim
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import RUNGS, check_seeds, cost, go_on, kept, on_plateau, prune, short_of, told
-from ablate.sweep.record import parked_path, read_record, record_path, write_record
+from ablate.sweep.record import read_record, write_record
 from ablate.sweep.record import to_json as as_json
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import command, results, run
@@ -46,14 +47,14 @@ def test_the_best_by_mean_knn_over_seeds_go_on_and_the_rest_have_records(tmp_pat
     for trial in trials:
         park(tmp_path, trial, knn[trial.label][trial.seed])
     prune(tmp_path, trials, Rung(eighth=1, keep=0.5), 1)
-    alive = {t.label for t in trials if not record_path(tmp_path, t.id).exists()}
+    alive = {t.label for t in trials if not SweepDir(tmp_path).record(t.id).exists()}
     assert alive == {"a", "a+b"}  # 0.5 and 0.55, against 0.25 and 0.4
     for trial in trials:
-        assert running_directory(tmp_path, trial.id).exists() == (trial.label in alive)
+        assert SweepDir(tmp_path).begun(trial.id).exists() == (trial.label in alive)
         if trial.label not in alive:
-            assert read_record(record_path(tmp_path, trial.id)).status == "pruned"
+            assert read_record(SweepDir(tmp_path).record(trial.id)).status == "pruned"
     prune(tmp_path, trials, Rung(eighth=1, keep=0.5), 1)  # again, as after an interruption
-    assert {t.label for t in trials if not record_path(tmp_path, t.id).exists()} == alive
+    assert {t.label for t in trials if not SweepDir(tmp_path).record(t.id).exists()} == alive
 
 
 def test_what_seeds_cannot_tell_from_the_best_goes_on_beyond_the_share():
@@ -74,7 +75,7 @@ def test_nothing_is_pruned_while_no_cell_is_above_the_untrained_encoder(tmp_path
     for trial, knn in zip(cells, (0.1, 0.11, 0.12, 0.19, 0.15, 0.16, 0.17, 0.2), strict=True):
         park(tmp_path, trial, knn)
     prune(tmp_path, trials, Rung(eighth=1, keep=0.25), 1)
-    assert not any(record_path(tmp_path, t.id).exists() for t in cells)
+    assert not any(SweepDir(tmp_path).record(t.id).exists() for t in cells)
     assert not on_plateau({"a": {0: 0.21}, "b": {}}, {0: 0.2})
     assert not on_plateau({"a": {0: 0.1}}, {})
 
@@ -114,8 +115,8 @@ def test_a_cell_that_is_done_already_competes_and_keeps_its_record(tmp_path):
     for trial, value in zip(trials[1:], (0.5, 0.6, 0.7), strict=True):
         park(tmp_path, trial, value)
     prune(tmp_path, trials, Rung(eighth=1, keep=0.5), 1)
-    assert read_record(record_path(tmp_path, trials[0].id)).status == "done"
-    assert [record_path(tmp_path, t.id).exists() for t in trials[1:]] == [True, False, False]
+    assert read_record(SweepDir(tmp_path).record(trials[0].id)).status == "done"
+    assert [SweepDir(tmp_path).record(t.id).exists() for t in trials[1:]] == [True, False, False]
 
 
 def test_a_seed_that_is_new_to_a_pruned_cell_is_refused(tmp_path):
@@ -131,8 +132,8 @@ def test_a_seed_that_is_new_to_a_pruned_cell_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"a\+b was pruned in .* without seed 2"):
         check_seeds(tmp_path, three)
     check_seeds(tmp_path, three.model_copy(update={"prune": ()}))
-    record_path(
-        tmp_path, trials[-1].id
+    SweepDir(tmp_path).record(
+        trials[-1].id
     ).unlink()  # a pruned cell's trial that runs again, damaged or failed, is not new
     check_seeds(tmp_path, two)
 
@@ -143,10 +144,10 @@ def test_a_seed_that_comes_late_is_pruned_as_its_cell_was(tmp_path):
         park(tmp_path, trial, 0.1 * (trial.label == "a"))
     prune(tmp_path, trials, Rung(eighth=1, keep=0.25), 1)
     late = next(t for t in trials if t.label == "b")
-    record_path(tmp_path, late.id).unlink()
+    SweepDir(tmp_path).record(late.id).unlink()
     park(tmp_path, late, 0.9)  # better than all others, by itself
     prune(tmp_path, trials, Rung(eighth=1, keep=0.25), 1)
-    assert read_record(record_path(tmp_path, late.id)).status == "pruned"
+    assert read_record(SweepDir(tmp_path).record(late.id)).status == "pruned"
 
 
 def test_what_was_trained_beyond_a_rung_before_anything_was_pruned_does_not_compete_there(tmp_path):
@@ -154,15 +155,15 @@ def test_what_was_trained_beyond_a_rung_before_anything_was_pruned_does_not_comp
     first, *others = trials
     long = park(tmp_path, first, 0.1)
     history = (*long.history, {"epoch": 4.0, "knn_val_top1": 0.99})  # from a sweep that did not prune, interrupted
-    write_atomically(parked_path(tmp_path, first.id), as_json(long.model_copy(update={"history": history})))
+    write_atomically(SweepDir(tmp_path).parked(first.id), as_json(long.model_copy(update={"history": history})))
     for trial, knn in zip(others, (0.5, 0.6, 0.7), strict=True):
         park(tmp_path, trial, knn)
     prune(tmp_path, trials, Rung(eighth=1, keep=0.5), 1)
-    assert len(read_record(record_path(tmp_path, first.id)).history) == 1
+    assert len(read_record(SweepDir(tmp_path).record(first.id)).history) == 1
     for trial, knn in zip(others[1:], (0.6, 0.7), strict=True):
         park(tmp_path, trial, knn, 4)
     prune(tmp_path, trials, Rung(eighth=4, keep=0.25), 4)
-    assert [t.label for t in trials if not record_path(tmp_path, t.id).exists()] == [others[-1].label]
+    assert [t.label for t in trials if not SweepDir(tmp_path).record(t.id).exists()] == [others[-1].label]
 
 
 def test_a_trial_that_fails_in_the_end_takes_nobodys_place(tmp_path):
@@ -172,7 +173,7 @@ def test_a_trial_that_fails_in_the_end_takes_nobodys_place(tmp_path):
     for trial, knn in zip(trials[1:], (0.5, 0.6, 0.7), strict=True):
         park(tmp_path, trial, knn)
     prune(tmp_path, trials, Rung(eighth=1, keep=0.25), 1)
-    assert [t.label for t in trials if not record_path(tmp_path, t.id).exists()] == [trials[-1].label]
+    assert [t.label for t in trials if not SweepDir(tmp_path).record(t.id).exists()] == [trials[-1].label]
 
 
 def test_pruned_cells_show_no_accuracy_and_blank_their_rows_average(tmp_path):
@@ -213,7 +214,7 @@ def test_status_says_who_waits_at_a_rung_and_promises_no_time(tmp_path):
     first, second, third, _ = (t for t in plan(experiment) if not t.reference)
     write_record(tmp_path, record(third, when="2026-01-01T00:00:00Z", timings={"total": 60.0}))
     park(tmp_path, first, 0.5)
-    path = running_directory(tmp_path, first.id) / "attempt-1.json"
+    path = SweepDir(tmp_path).begun(first.id) / "attempt-1.json"
     path.write_text(Attempt(number=1, released=True).model_dump_json())
     assert sweep_status(tmp_path).places[first.id] == "parked"
     later = path.with_name("attempt-2.json")  # it has gone on from the rung, and was stopped
@@ -245,7 +246,7 @@ def pruned(tiny_folder, cache, tmp_path_factory):
 @pytest.mark.slow
 def test_a_real_grid_is_pruned_at_both_rungs(pruned):
     out, done = pruned
-    found = {t.label: read_record(record_path(out, t.id)) for t in plan(load_plan(out))}
+    found = {t.label: read_record(SweepDir(out).record(t.id)) for t in plan(load_plan(out))}
     lengths = sorted(len(r.history) for r in found.values() if r.reference is None)
     assert lengths == [1] * 5 + [4] * 3 + [8]
     assert sum(r.status == "pruned" for r in found.values()) == 8

@@ -12,7 +12,8 @@ from rich.console import Console
 from ablate.errors import UsageError
 from ablate.evaluation import sgd
 from ablate.evaluation.protocols import PROTOCOLS, Protocol
-from ablate.sweep.record import read_record, record_path, write_record
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.record import read_record, write_record
 from ablate.trial import encoders
 from ablate.trial.reevaluate import reevaluate
 from ablate.trial.run import run_trial
@@ -40,7 +41,7 @@ def test_it_adds_what_training_would_have_recorded(objective, data, cache, tmp_p
     first = run_trial(mine, tmp_path / "part", data=data, seed=3, protocols=("knn",), keep_encoders="all")
     assert "linear_top1" not in first.metrics
     lines = run(tmp_path / "part", EVERYTHING, cache)
-    added = read_record(record_path(tmp_path / "part", first.id))
+    added = read_record(SweepDir(tmp_path / "part").record(first.id))
     assert added.metrics == whole.metrics
     assert added.protocols == whole.protocols
     assert set(added.flags) == set(whole.flags)
@@ -60,7 +61,7 @@ def test_what_is_on_record_is_not_computed_again_unless_asked(data, cache, tmp_p
     assert not calls
     run(tmp_path, ("linear",), cache, again=True)
     assert calls
-    again = read_record(record_path(tmp_path, result.id))
+    again = read_record(SweepDir(tmp_path).record(result.id))
     assert {name: again.metrics[name] for name in result.metrics} == result.metrics
 
 
@@ -69,11 +70,11 @@ def test_again_replaces_what_is_on_record(data, cache, tmp_path):
     result = run_trial(config(data, objective="supervised"), tmp_path, data=data, keep_encoders="all")
     write_record(tmp_path, result.model_copy(update={"metrics": dict.fromkeys(result.metrics, 0.123)}))
     lines = run(tmp_path, ("knn", "rankme"), cache)
-    added = read_record(record_path(tmp_path, result.id)).metrics
+    added = read_record(SweepDir(tmp_path).record(result.id)).metrics
     assert {name for name, value in added.items() if value != 0.123} == {"rankme"}
     assert "classifier" not in lines[1]
     run(tmp_path, ("knn",), cache, again=True)
-    assert read_record(record_path(tmp_path, result.id)).metrics["knn_top1"] == result.metrics["knn_top1"]
+    assert read_record(SweepDir(tmp_path).record(result.id)).metrics["knn_top1"] == result.metrics["knn_top1"]
 
 
 def test_again_takes_back_flags_that_no_longer_hold(data, cache, tmp_path):
@@ -82,9 +83,13 @@ def test_again_takes_back_flags_that_no_longer_hold(data, cache, tmp_path):
     flags = ("collapsed", "l2-at-edge", "z-l2-at-edge", "rotation-l2-at-edge")
     write_record(tmp_path, result.model_copy(update={"flags": flags}))
     run(tmp_path, ("knn",), cache, again=True)
-    assert read_record(record_path(tmp_path, result.id)).flags == flags
+    assert read_record(SweepDir(tmp_path).record(result.id)).flags == flags
     run(tmp_path, ("linear",), cache, again=True)
-    assert read_record(record_path(tmp_path, result.id)).flags == ("collapsed", "z-l2-at-edge", "rotation-l2-at-edge")
+    assert read_record(SweepDir(tmp_path).record(result.id)).flags == (
+        "collapsed",
+        "z-l2-at-edge",
+        "rotation-l2-at-edge",
+    )
 
 
 def test_what_an_earlier_definition_gave_is_replaced_and_never_kept_beside(data, cache, tmp_path):
@@ -95,7 +100,7 @@ def test_what_an_earlier_definition_gave_is_replaced_and_never_kept_beside(data,
     changes = {"metrics": result.metrics | old, "protocols": result.protocols | said}
     write_record(tmp_path, result.model_copy(update=changes))
     run(tmp_path, ("alignment", "knn"), cache)
-    added = read_record(record_path(tmp_path, result.id))
+    added = read_record(SweepDir(tmp_path).record(result.id))
     fresh = {"common_alignment", "common_uniformity", "z_alignment"}
     assert set(added.metrics) == {*result.metrics, *fresh}
     assert "the same for every trial" in added.protocols["alignment"]
@@ -106,7 +111,7 @@ def test_what_an_earlier_definition_gave_is_replaced_and_never_kept_beside(data,
 def test_a_composition_that_turns_images_is_flagged(data, cache, tmp_path):
     result = run_trial(config(data, "rotate"), tmp_path, data=data, keep_encoders="all")
     lines = run(tmp_path, ("rotation",), cache)
-    added = read_record(record_path(tmp_path, result.id))
+    added = read_record(SweepDir(tmp_path).record(result.id))
     assert added.metrics == result.metrics
     assert "rotation-not-applicable" in added.flags
     assert "rotate" in added.protocols["rotation"]
@@ -115,8 +120,8 @@ def test_a_composition_that_turns_images_is_flagged(data, cache, tmp_path):
 
 def test_encoders_without_a_finished_record_are_left_out(data, cache, tmp_path):
     kept = [run_trial(config(data), tmp_path, data=data, seed=s, keep_encoders="all") for s in range(3)]
-    record_path(tmp_path, kept[0].id).unlink()
-    record_path(tmp_path, kept[1].id).write_text("{")
+    SweepDir(tmp_path).record(kept[0].id).unlink()
+    SweepDir(tmp_path).record(kept[1].id).write_text("{")
     lines = run(tmp_path, ("rankme",), cache)
     assert lines[0].endswith("keeps 3 encoders")
     assert [line.partition(":")[2] for line in lines[1:3]] == [" left out, its trial has no readable record"] * 2

@@ -20,8 +20,9 @@ from ablate.report.data.grid import Grid, grid_of, sweep_rows
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.palette import colour
 from ablate.report.figures.scale import scale
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.record import record_path, write_record
+from ablate.sweep.record import write_record
 from tests.support.running import begin
 from tests.support.sweeps import by_position, failure, make_experiment, record, sweep
 
@@ -152,7 +153,7 @@ def test_watching_ends_with_the_sweep_and_leaves_its_last_state(tmp_path):
 
 def test_on_a_terminal_too(underway):
     for trial in plan(load_plan(underway)):
-        if not record_path(underway, trial.id).exists():
+        if not SweepDir(underway).record(trial.id).exists():
             write_record(underway, record(trial))
     console = Console(force_terminal=True, width=100, height=20, file=io.StringIO())
     watch_status(underway, console, 0.05)

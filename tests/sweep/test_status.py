@@ -12,7 +12,7 @@ from ablate.launch.slurm.past import past
 from ablate.launch.slurm.submission import Array, Submission
 from ablate.launch.status import sweep_status
 from ablate.report import write_report
-from ablate.sweep.lease import running_directory
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.record import write_record
 from tests.support.running import begin
@@ -88,7 +88,7 @@ def test_unreadable_progress_counts_as_none(tmp_path):
     save_plan(tmp_path, experiment)
     trial = plan(experiment)[0]
     begin(tmp_path, trial)
-    (running_directory(tmp_path, trial.id) / "progress.json").write_text("{")
+    (SweepDir(tmp_path).begun(trial.id) / "progress.json").write_text("{")
     status = sweep_status(tmp_path)
     assert status.places[trial.id] == "running"
     assert status.begun[trial.id][1].epoch == 0

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from ablate.launch import local as run
 from ablate.launch.status import sweep_status
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan, save_plan
-from ablate.sweep.progress import running_directory
-from ablate.sweep.record import record_path, write_record
+from ablate.sweep.record import write_record
 from ablate.sweep.survey import survey
 from tests.support.sweeps import failure, make_experiment, record
 
@@ -26,10 +26,10 @@ def test_every_record_has_its_place(tmp_path):
     write_record(tmp_path, failure(trials[4]))
     damaged = write_record(tmp_path, record(trials[5]))
     damaged.write_text(damaged.read_text()[:-20])
-    other = record_path(tmp_path, trials[6].id)
-    other.write_bytes(record_path(tmp_path, trials[0].id).read_bytes())
-    running_directory(tmp_path, trials[7].id).mkdir(parents=True)
-    running_directory(tmp_path, trials[0].id).mkdir()
+    other = SweepDir(tmp_path).record(trials[6].id)
+    other.write_bytes(SweepDir(tmp_path).record(trials[0].id).read_bytes())
+    SweepDir(tmp_path).begun(trials[7].id).mkdir(parents=True)
+    SweepDir(tmp_path).begun(trials[0].id).mkdir()
     state = survey(tmp_path, trials)
     assert [result.id for result in state.finished] == [trial.id for trial in trials[:4]]
     assert all(result.history == () for result in state.finished)
@@ -60,7 +60,7 @@ def test_only_directories_that_are_left_over_are_removed(tmp_path, monkeypatch):
     trials = plan(make_experiment(["a", "b"]))
     for trial in trials:
         write_record(tmp_path, record(trial))
-    left = running_directory(tmp_path, trials[1].id)
+    left = SweepDir(tmp_path).begun(trials[1].id)
     left.mkdir(parents=True)
     removed: list[Path] = []
     rmtree = run.shutil.rmtree

@@ -14,9 +14,10 @@ from ablate.errors import DiskError, Interrupted, LostLease, LostNode
 from ablate.launch import ranks
 from ablate.launch.nodes import Crew
 from ablate.launch.ranks import run_ranks, watch
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import claim
 from ablate.sweep.plan import plan
-from ablate.sweep.record import Failure, failed_from_outside, read_record, record_path, write_record
+from ablate.sweep.record import Failure, failed_from_outside, read_record, write_record
 
 
 @pytest.fixture(autouse=True)
@@ -110,13 +111,13 @@ def ended(trial, tmp_path, monkeypatch):
 
 
 def test_the_record_that_the_processes_left_is_the_trials(ended, trial, tmp_path):
-    assert ended("process 1 of 2 (exit code 1)", [1, 1], "Diverged") == read_record(record_path(tmp_path, trial.id))
+    assert ended("process 1 of 2 (exit code 1)", [1, 1], "Diverged") == read_record(SweepDir(tmp_path).record(trial.id))
 
 
 def test_a_process_that_died_is_named_in_what_the_other_wrote(ended, trial, tmp_path):
     result = ended("process 1 of 2 (signal SIGKILL)", [1, -9], "LostRank")
     assert result.error.message == "process 1 of 2 (signal SIGKILL) ended; another process died"
-    assert read_record(record_path(tmp_path, trial.id)) == result
+    assert read_record(SweepDir(tmp_path).record(trial.id)) == result
 
 
 @pytest.mark.parametrize(
@@ -126,14 +127,14 @@ def test_a_process_lost_on_another_node_is_not_the_trials_fault(ended, trial, tm
     """Those here end with exit code 1, having noticed; the trial is to be tried again."""
     with pytest.raises(LostNode, match="another process died"):
         ended(first, codes, "LostRank", nodes=2)
-    assert not record_path(tmp_path, trial.id).exists()
+    assert not SweepDir(tmp_path).record(trial.id).exists()
     assert len(list(tmp_path.glob("trials/*.lost"))) == 1
 
 
 def test_a_process_that_was_missed_when_all_were_to_stop_is_not_the_trials_fault(ended, trial, tmp_path):
     with pytest.raises(Interrupted):
         ended("process 1 of 2 (signal SIGTERM)", [1, -signal.SIGTERM], "LostRank", should_stop=True)
-    assert not record_path(tmp_path, trial.id).exists()
+    assert not SweepDir(tmp_path).record(trial.id).exists()
 
 
 def test_of_several_nodes_too_a_process_that_died_here_is_named(ended):
@@ -163,5 +164,5 @@ def test_who_lost_the_lease_writes_no_record(ended, trial, tmp_path):
 def test_processes_that_did_not_meet_those_of_another_node_are_not_the_trials_fault(ended, trial, tmp_path):
     with pytest.raises(LostNode, match="did not meet"):
         ended("process 0 of 1 (exit code 1)", [1], nodes=2)
-    assert not record_path(tmp_path, trial.id).exists()
+    assert not SweepDir(tmp_path).record(trial.id).exists()
     assert ended("process 0 of 2 (exit code 1)", [1, 1]).error.type == "ProcessDied"  # on one node it is

@@ -15,9 +15,10 @@ from ablate.data import prepare
 from ablate.launch import worker
 from ablate.ops import parse_op, spec
 from ablate.simclr.trainer import Trainer
-from ablate.sweep.lease import Attempt, last_attempt, running_directory
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import Attempt, last_attempt
 from ablate.sweep.plan import plan, save_plan
-from ablate.sweep.record import read_record, record_path
+from ablate.sweep.record import read_record
 from tests.support.reevaluation import config
 
 
@@ -74,19 +75,19 @@ def serve(cache, tmp_path, monkeypatch):
 
 def test_a_trial_that_somebody_else_has_is_held_and_the_next_one_is_run(trials, serve, tmp_path):
     first, second = (trial.id for trial in trials)
-    elsewhere = running_directory(tmp_path, first) / "attempt-1.json"
+    elsewhere = SweepDir(tmp_path).begun(first) / "attempt-1.json"
     elsewhere.parent.mkdir(parents=True)
     elsewhere.write_text(Attempt(number=1, machine="another").model_dump_json())
     before = sorted(elsewhere.parent.iterdir())
     assert serve(first, second) == (0, ["ready", f"held {first}", f"done {second}"])
     assert sorted(elsewhere.parent.iterdir()) == before
-    assert not record_path(tmp_path, first).exists()
-    assert read_record(record_path(tmp_path, second)).status == "done"
+    assert not SweepDir(tmp_path).record(first).exists()
+    assert read_record(SweepDir(tmp_path).record(second)).status == "done"
 
 
 def test_a_trial_that_is_taken_over_is_given_up_for_the_next_one(trials, serve, tmp_path, monkeypatch):
     first, second = (trial.id for trial in trials)
-    running, step = running_directory(tmp_path, first), Trainer._update
+    running, step = SweepDir(tmp_path).begun(first), Trainer._update
 
     def overtaken(self, *rest):
         if running.exists():
@@ -95,7 +96,7 @@ def test_a_trial_that_is_taken_over_is_given_up_for_the_next_one(trials, serve, 
 
     monkeypatch.setattr(Trainer, "_update", overtaken)
     assert serve(first, second) == (0, ["ready", f"held {first}", f"done {second}"])
-    assert not record_path(tmp_path, first).exists()
+    assert not SweepDir(tmp_path).record(first).exists()
     assert not (running / "checkpoint.pt").exists()
 
 
@@ -115,8 +116,8 @@ def test_asked_to_end_it_saves_and_leaves_the_trial(trials, serve, tmp_path, mon
     assert serve(first, second) == (0, ["ready"])
     assert len(made) == 1
     assert last_attempt(tmp_path, first).released
-    assert (running_directory(tmp_path, first) / "checkpoint.pt").exists()
-    assert not running_directory(tmp_path, second).exists()
+    assert (SweepDir(tmp_path).begun(first) / "checkpoint.pt").exists()
+    assert not SweepDir(tmp_path).begun(second).exists()
 
 
 def test_a_trial_that_was_finished_meanwhile_is_not_run_again(trials, serve, tmp_path, monkeypatch):
@@ -124,4 +125,4 @@ def test_a_trial_that_was_finished_meanwhile_is_not_run_again(trials, serve, tmp
     serve(first)
     monkeypatch.setattr(worker, "execute", None)  # would fail if called
     assert serve(first) == (0, ["ready", f"done {first}"])
-    assert not running_directory(tmp_path, first).exists()
+    assert not SweepDir(tmp_path).begun(first).exists()

@@ -30,7 +30,8 @@ from ablate.launch.pool import LocalLauncher
 from ablate.launch.ranks import start_ranks, watch
 from ablate.launch.slurm import cluster
 from ablate.launch.slurm.resources import side_by_side
-from ablate.launch.slurm.submission import JOBS, Submission, read_submission
+from ablate.launch.slurm.submission import Submission, read_submission
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import STALE, Attempt, is_alive, job_id, last_attempt
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.prune import short_of
@@ -90,7 +91,7 @@ class Job:
         """
         attempts = {trial.id: last_attempt(directory, trial.id) for trial in missing}
         mark = {trial_id: attempt.number if attempt else 0 for trial_id, attempt in attempts.items()}
-        path = directory / JOBS / self.token / f"{self.number}.starts.json"
+        path = SweepDir(directory).job(self.token) / f"{self.number}.starts.json"
         before = _read_starts(path)
         starts = Starts(mark=mark, count=before.count + 1 if before.mark == mark else 1)
         write_atomically(path, starts.model_dump_json())

@@ -12,7 +12,8 @@ from ablate.console import counted
 from ablate.errors import ClusterError
 from ablate.launch.slurm import cluster
 from ablate.launch.slurm.answers import QueuedJob
-from ablate.launch.slurm.submission import JOBS, Array, Submission, read_submission
+from ablate.launch.slurm.submission import Array, Submission, read_submission
+from ablate.sweep.layout import SweepDir
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Past:
 def submissions(directory: Path) -> list[Submission]:
     """Read all submissions in ``DIR/jobs``, oldest first; damaged files are left out."""
     found = []
-    for path in (directory / JOBS).glob("[!.]*.json"):
+    for path in SweepDir(directory).jobs.glob("[!.]*.json"):
         try:
             found.append(read_submission(directory, path.stem))
         except (OSError, ValueError):
@@ -108,7 +109,7 @@ def over(then: Past, directory: Path) -> list[tuple[str, set[str], Path]]:
                 trials = set(submission.packs[array.first + task]) - taken
                 name = task_id(array, task)
                 if name not in queued:
-                    mine.append((name, trials, directory / JOBS / submission.token / f"{name}_0_log.err"))
+                    mine.append((name, trials, SweepDir(directory).job(submission.token) / f"{name}_0_log.err"))
         found[:0] = mine
         taken.update(trial_id for pack in submission.packs for trial_id in pack)
     return found

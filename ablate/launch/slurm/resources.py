@@ -21,7 +21,8 @@ from ablate.config.slurm import Slurm
 from ablate.config.sweep import SweepPlan
 from ablate.config.trial import TrialConfig
 from ablate.errors import UsageError, expanded, sentence, unknown
-from ablate.sweep.plan import SWEEP_FILE, load_plan
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.plan import load_plan
 
 OWN = {
     **{name: flag for name in ("partition", "account", "qos", "time", "constraint", "nodes") for flag in [f"--{name}"]},
@@ -70,11 +71,11 @@ def gather(flags: Mapping[str, Any], directory: Path) -> JobSettings:
     """
     sources = [_user_file()]
     device = None
-    if (directory / SWEEP_FILE).is_file():
+    if (SweepDir(directory).plan).is_file():
         experiment = load_plan(directory)
         device = experiment.shared.device
         if experiment.slurm:
-            sources.append((f"in {directory / SWEEP_FILE}", _chosen(experiment.slurm, experiment)))
+            sources.append((f"in {SweepDir(directory).plan}", _chosen(experiment.slurm, experiment)))
     given = {name: value for name, value in flags.items() if value not in (None, [])}
     if "extra" in given:
         given["extra"] = parse_extra(given["extra"])

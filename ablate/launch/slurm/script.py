@@ -14,7 +14,8 @@ from submitit.core.utils import DelayedSubmission, JobPaths
 from ablate.config.slurm import Slurm
 from ablate.errors import DiskError
 from ablate.launch.slurm.job import BEGAN, Job
-from ablate.launch.slurm.submission import JOBS, Array
+from ablate.launch.slurm.submission import Array
+from ablate.sweep.layout import SweepDir
 
 DEAF = 'trap "" USR2; exec "$0" "$@"'
 """A shell command that starts Python with the signal ignored, which would end Python before its handler is set."""
@@ -28,11 +29,6 @@ class _Executor(SlurmExecutor):
         return 2
 
 
-def job_folder(directory: Path, token: str) -> Path:
-    """Return the folder ``DIR/jobs/<token>``, for scripts, pickles and the output of jobs."""
-    return directory.absolute() / JOBS / token
-
-
 def batch_script(directory: Path, token: str, array: Array, slurm: Slurm, at_once: int) -> str:
     """Return the text of the batch script for sbatch, without writing it.
 
@@ -43,7 +39,7 @@ def batch_script(directory: Path, token: str, array: Array, slurm: Slurm, at_onc
         slurm: the resources of each job.
         at_once: how many of its jobs run at a time.
     """
-    executor = _Executor(job_folder(directory, token), RESTARTS, python=f"sh -c {shlex.quote(DEAF)} {_python(slurm)}")
+    executor = _Executor(SweepDir(directory).job(token), RESTARTS, python=f"sh -c {shlex.quote(DEAF)} {_python(slurm)}")
     executor.update_parameters(**_parameters(array, slurm, at_once))
     if array.count > 1:
         executor.parameters["map_count"] = array.count
@@ -99,7 +95,7 @@ def hand_over(directory: Path, token: str, array: Array, slurm: Slurm) -> None:
     Raises:
         DiskError: the disk refused a write.
     """
-    folder = job_folder(directory, token)
+    folder = SweepDir(directory).job(token)
     tasks = [array.job_id] if array.count == 1 else [f"{array.job_id}_{task}" for task in range(array.count)]
     paths = [JobPaths(folder, job_id=task).submitted_pickle for task in tasks]
     if paths[-1].exists():  # pickles are written in order

@@ -7,8 +7,7 @@ from pathlib import Path
 from ablate.config.base import Model
 from ablate.config.slurm import Slurm
 from ablate.files import write_atomically
-
-JOBS = "jobs"
+from ablate.sweep.layout import SweepDir
 
 
 class Array(Model):
@@ -42,27 +41,19 @@ class Submission(Model):
     arrays: tuple[Array, ...]
 
 
-CANCELLED = ".cancelled"  # in DIR/jobs: the command that waits for the jobs must not submit others
-
-
 def note_cancelling(directory: Path) -> None:
     """Tell the command that waits for the jobs, if there is one, that they were cancelled."""
-    write_atomically(directory / JOBS / CANCELLED, "")
+    write_atomically(SweepDir(directory).cancelled, "")
 
 
 def was_cancelled(directory: Path) -> bool:
     """Return True if the jobs were cancelled since :func:`forget_cancelling`."""
-    return (directory / JOBS / CANCELLED).exists()
+    return SweepDir(directory).cancelled.exists()
 
 
 def forget_cancelling(directory: Path) -> None:
     """Forget an earlier cancelling, so that the same command continues after ``ablate cancel``."""
-    (directory / JOBS / CANCELLED).unlink(missing_ok=True)
-
-
-def submission_path(directory: Path, token: str) -> Path:
-    """Return the path ``DIR/jobs/<token>.json``; the output of its jobs goes to ``DIR/jobs/<token>/``."""
-    return directory / JOBS / f"{token}.json"
+    SweepDir(directory).cancelled.unlink(missing_ok=True)
 
 
 def write_submission(directory: Path, submission: Submission) -> None:
@@ -71,7 +62,7 @@ def write_submission(directory: Path, submission: Submission) -> None:
     Raises:
         DiskError: the disk refused the write.
     """
-    write_atomically(submission_path(directory, submission.token), submission.model_dump_json(indent=1))
+    write_atomically(SweepDir(directory).submission(submission.token), submission.model_dump_json(indent=1))
 
 
 def read_submission(directory: Path, token: str) -> Submission:
@@ -81,4 +72,4 @@ def read_submission(directory: Path, token: str) -> Submission:
         FileNotFoundError: there is no such submission.
         ValueError: the file is damaged.
     """
-    return Submission.model_validate_json(submission_path(directory, token).read_bytes())
+    return Submission.model_validate_json(SweepDir(directory).submission(token).read_bytes())

@@ -28,12 +28,13 @@ from ablate.launch.slurm import cluster
 from ablate.launch.slurm.packing import Limits, Packing, pack
 from ablate.launch.slurm.past import Past, home, over, past, submissions
 from ablate.launch.slurm.resources import side_by_side
-from ablate.launch.slurm.script import batch_script, hand_over, job_folder
-from ablate.launch.slurm.submission import Array, Submission, submission_path, write_submission
+from ablate.launch.slurm.script import batch_script, hand_over
+from ablate.launch.slurm.submission import Array, Submission, write_submission
 from ablate.sweep.extend import merge_with_existing
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Attempt, holder, last_attempt
 from ablate.sweep.lock import sole_user
-from ablate.sweep.plan import SWEEP_FILE, load_plan, plan, save_plan
+from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import check_seeds, short_of
 from ablate.sweep.record import MEMORY_ADVICE, OUT_OF_MEMORY, Failure, failed_from_outside, write_record
 from ablate.sweep.survey import summary, survey
@@ -71,7 +72,7 @@ def submit_sweep(
     check_name(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with sole_user(directory):
-        before = load_plan(directory).slurm if (directory / SWEEP_FILE).is_file() else None
+        before = load_plan(directory).slurm if (SweepDir(directory).plan).is_file() else None
         experiment = merge_with_existing(directory, experiment)
         assert experiment.slurm is not None
         check_seeds(directory, experiment)
@@ -144,7 +145,7 @@ def look(directory: Path, trials: Iterable[Trial], tell: cluster.Tell, patience:
     busy, lost = set(then.queued), {}
     known = {array.job_id for submission in then.submissions for array in submission.arrays}
     queued = {job.id for job in then.jobs}
-    for trial_id in (by_id.keys() & names_in(directory / "running")) - busy:
+    for trial_id in (by_id.keys() & names_in(SweepDir(directory).running)) - busy:
         attempt = last_attempt(directory, trial_id)
         if attempt and attempt.job.partition("_")[0] in known:  # a job of ours: the scheduler knows its state
             if attempt.job in queued:
@@ -201,8 +202,8 @@ def _keep_submitted(directory: Path, submission: Submission) -> None:
     if arrays:
         write_submission(directory, submission.replace(arrays=arrays))
     elif submission.user == cluster.me():
-        submission_path(directory, submission.token).unlink(missing_ok=True)
-        folder = job_folder(directory, submission.token)
+        SweepDir(directory).submission(submission.token).unlink(missing_ok=True)
+        folder = SweepDir(directory).job(submission.token)
         if not any(folder.glob("*_log.*")):  # a job that ended before its id was known has left its log there
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -289,7 +290,7 @@ def draw_up(directory: Path, slurm: Slurm, cache: Path, packing: Packing, until:
 def _submit(directory: Path, submission: Submission, packing: Packing, tell: cluster.Tell, console: Console) -> int:
     """Call sbatch once per array, and store each job id at once."""
     write_submission(directory, submission)
-    folder = job_folder(directory, submission.token)
+    folder = SweepDir(directory).job(submission.token)
     for n, (array, (_, _, at_once)) in enumerate(zip(submission.arrays, packing.arrays, strict=True)):
         script = folder / f"{n}.sh"
         write_atomically(script, batch_script(directory, submission.token, array, submission.slurm, at_once))

@@ -15,6 +15,7 @@ from ablate.errors import UsageError
 from ablate.files import check_file, write_atomically
 from ablate.report.data.results import Sweep
 from ablate.report.data.study import write_study
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
 
 Format = Literal["csv", "parquet", "optuna"]
@@ -36,7 +37,7 @@ def export(sweep: Sweep, to: Format, out: Path | None = None) -> Path:
         UsageError: the Parquet library is not installed; ``out`` is a directory, or lies in none that can be written.
         DiskError: the disk refused.
     """
-    path = out or sweep.directory / "report" / SUFFIX[to]
+    path = out or SweepDir(sweep.directory).report / SUFFIX[to]
     if out:
         check_file(out)
     if to == "parquet" and importlib.util.find_spec("pyarrow") is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.sweep.plan import SWEEP_FILE, load_plan, plan
+from ablate.sweep.layout import PLAN, SweepDir
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import read_records
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ def load_results(directory: str | Path) -> pd.DataFrame:
     import pandas as pd
 
     directory = Path(directory)
-    if not any((directory / name).exists() for name in (SWEEP_FILE, "trials")):
-        raise FileNotFoundError(f"{directory} holds neither {SWEEP_FILE} nor trials/")
+    if not (SweepDir(directory).plan.exists() or SweepDir(directory).trials.exists()):
+        raise FileNotFoundError(f"{directory} holds neither {PLAN} nor trials/")
     records, _ = read_records(directory)
-    experiment = load_plan(directory) if (directory / SWEEP_FILE).exists() else None
+    experiment = load_plan(directory) if (SweepDir(directory).plan).exists() else None
     planned = [trial.id for trial in plan(experiment)] if experiment else []
     place = {name: number for number, name in enumerate(dict.fromkeys(planned))}
     ordered = sorted(records.values(), key=lambda record: (place.get(record.id, len(place)), record.id))

@@ -32,7 +32,8 @@ from ablate.report.stats.noise import noise
 from ablate.report.stats.order import Order, order, ordered
 from ablate.report.stats.summary import named, percent, summary
 from ablate.sweep.asked import Asked
-from ablate.sweep.record import TrialResult, preview_path
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.record import TrialResult
 
 MOST_PICTURED = 400
 """The highest number of cells with curves and previews; with more of them the page would be too large to open."""
@@ -126,7 +127,7 @@ def page(
     ranking = order(grid)
     colours = scale(grid)
     compositions = {composition(trial) for trial in sweep.trials if trial.reference is None}
-    logs = names_in(sweep.directory / "logs")
+    logs = names_in(SweepDir(sweep.directory).logs)
     found = _entries(Known(sweep, model, ranking, colours, logs, len(compositions) == 1))
     intervals = {entry.interval for entry in found if entry.interval}
     columns = [
@@ -389,7 +390,7 @@ def _reason(record: TrialResult | None) -> str:
 def _picture(sweep: Sweep, trial: Trial) -> str:
     """Return the example pairs of a trial as a data URI, or nothing if the worker wrote none."""
     try:
-        content = preview_path(sweep.directory, trial.config.key).read_bytes()
+        content = SweepDir(sweep.directory).preview(trial.config.key).read_bytes()
     except OSError:
         return ""
     return f"data:image/webp;base64,{base64.b64encode(content).decode()}"

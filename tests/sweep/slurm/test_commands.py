@@ -14,8 +14,8 @@ from ablate.launch.slurm.cancel import cancel_sweep
 from ablate.launch.slurm.dry_run import show_submission
 from ablate.launch.slurm.submission import was_cancelled
 from ablate.launch.timing import TrialTime
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan
-from ablate.sweep.progress import log_path
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS
 
@@ -211,7 +211,7 @@ def test_logs_of_a_cell(sweep, fake_slurm):
     sweep.submit()
     trials = {(trial.label, trial.seed): trial.id for trial in plan(sweep.experiment)}
     for seed in (0, 1):
-        path = log_path(sweep.directory, trials["crop+color", seed])
+        path = SweepDir(sweep.directory).log(trials["crop+color", seed])
         path.parent.mkdir(exist_ok=True)
         path.write_text("".join(f"line {n} of [seed] {seed}\n" for n in range(5)))
         sweep.record(trials["crop+color", seed])

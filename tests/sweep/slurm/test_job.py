@@ -17,9 +17,10 @@ from ablate.errors import ExitCode
 from ablate.launch.nodes import ADDRESS, NODES
 from ablate.launch.slurm import cluster, job
 from ablate.launch.slurm.job import BEGAN, HURRY, LEAST, Ended, Job, Watchman
-from ablate.sweep.lease import STALE, Attempt, claim, last_attempt, running_directory
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import STALE, Attempt, claim, last_attempt
 from ablate.sweep.plan import load_plan, plan
-from ablate.sweep.record import read_record, read_records, record_path
+from ablate.sweep.record import read_record, read_records
 from ablate.trial.context import Context
 from ablate.trial.run import execute
 from tests.support.cli import ablate
@@ -148,8 +149,8 @@ def requeues(fake_slurm):
 def test_a_job_runs_its_own_pack(in_job, sweep, stub_worker):
     stub_worker('say("ready")\nfor trial in given():\n    finish(trial)\n')
     begun = in_job(trials=3)
-    record_path(sweep.directory, sweep.trials[1]).parent.mkdir()
-    record_path(sweep.directory, sweep.trials[1]).write_text("there already")
+    SweepDir(sweep.directory).record(sweep.trials[1]).parent.mkdir()
+    SweepDir(sweep.directory).record(sweep.trials[1]).write_text("there already")
     begun()
     assert given(sweep.directory) == [sweep.trials[0], sweep.trials[2]]
 
@@ -223,28 +224,28 @@ def test_what_came_to_nothing_twice_has_failed(in_job, sweep, stub_worker, too_l
     begin_attempt(sweep.directory, sweep.trials[1])  # of an earlier job
     assert [too_late(begun), too_late(begun), too_late(begun)] == [0, 0, ExitCode.FAILED]
     for trial_id in sweep.trials[:2]:
-        record = read_record(record_path(sweep.directory, trial_id))
+        record = read_record(SweepDir(sweep.directory).record(trial_id))
         assert (record.error.type, record.attempts) == ("NoProgress", 1)
         assert record.error.message.startswith("the job was started 2 times without a trial beginning")
         assert "4001_0" in record.error.traceback
-    assert not record_path(sweep.directory, sweep.trials[2]).exists()
+    assert not SweepDir(sweep.directory).record(sweep.trials[2]).exists()
 
 
 def begin_attempt(directory, trial_id):
-    path = running_directory(directory, trial_id) / "attempt-1.json"
+    path = SweepDir(directory).begun(trial_id) / "attempt-1.json"
     path.parent.mkdir(parents=True)
     path.write_text(Attempt(number=1, released=True).model_dump_json())
 
 
 def live_attempt(directory, trial_id):
-    path = running_directory(directory, trial_id) / "attempt-1.json"
+    path = SweepDir(directory).begun(trial_id) / "attempt-1.json"
     path.parent.mkdir(parents=True)
     path.write_text(Attempt(number=1, machine="elsewhere", job="4001_0").model_dump_json())
 
 
 def finish_trial(directory, trial_id):
-    record_path(directory, trial_id).parent.mkdir()
-    record_path(directory, trial_id).write_text("a record")
+    SweepDir(directory).record(trial_id).parent.mkdir()
+    SweepDir(directory).record(trial_id).write_text("a record")
 
 
 @pytest.mark.parametrize(
@@ -259,7 +260,7 @@ def test_what_has_begun_or_came_to_nothing_less_often_goes_on(in_job, sweep, stu
         progress(sweep.directory, sweep.trials[0])
     begun()
     assert given(sweep.directory)[-1] == sweep.trials[1]
-    assert record_path(sweep.directory, sweep.trials[1]).read_text() == "a record"
+    assert SweepDir(sweep.directory).record(sweep.trials[1]).read_text() == "a record"
 
 
 def test_a_job_that_waits_for_its_first_copy_does_not_give_up(in_job, sweep, stub_worker, too_late):
@@ -275,7 +276,7 @@ def test_a_job_that_was_requeued_often_with_nothing_left_to_do_ends(in_job, swee
     begun = in_job()
     finish_trial(sweep.directory, sweep.trials[0])
     begun()
-    assert record_path(sweep.directory, sweep.trials[0]).read_text() == "a record"
+    assert SweepDir(sweep.directory).record(sweep.trials[0]).read_text() == "a record"
 
 
 def test_a_job_is_a_directory_and_keys():

@@ -12,10 +12,10 @@ from ablate.launch.slurm.dry_run import show_submission
 from ablate.launch.slurm.submission import note_cancelling
 from ablate.launch.status import sweep_status
 from ablate.launch.timing import TrialTime
-from ablate.sweep.lease import running_directory
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.prune import RUNGS
-from ablate.sweep.record import read_record, record_path, write_record
+from ablate.sweep.record import read_record, write_record
 from tests.support.parking import park
 from tests.support.sweeps import failure, make_experiment, record
 
@@ -75,7 +75,7 @@ class Jobs:
     def submit(self, directory, experiment, cache, retry_failed, console, *, until):
         save_plan(directory, experiment)
         for trial in plan(experiment):
-            path = record_path(directory, trial.id)
+            path = SweepDir(directory).record(trial.id)
             aside = {"failed": retry_failed, "pruned": not experiment.prune, "done": False}
             if path.exists() and aside[read_record(path).status]:
                 path.unlink()
@@ -111,9 +111,9 @@ def test_all_go_to_a_rung_and_the_best_beyond(tmp_path, experiment, monkeypatch)
     assert len(everything) == 10  # and the untrained encoder, which a rung compares with
     assert some == {"ccc+bb", "bb+ccc", "ccc+a", "a+ccc"}  # the longest
     assert len(last) == 1
-    statuses = [read_record(record_path(tmp_path, t.id)).status for t in plan(experiment)]
+    statuses = [read_record(SweepDir(tmp_path).record(t.id)).status for t in plan(experiment)]
     assert sorted(statuses) == ["done"] * 2 + ["pruned"] * 8
-    assert not any(running_directory(tmp_path, t.id).exists() for t in cells(experiment) if t.label not in last)
+    assert not any(SweepDir(tmp_path).begun(t.id).exists() for t in cells(experiment) if t.label not in last)
 
 
 def test_what_jobs_left_undone_is_submitted_again_before_anything_is_pruned(tmp_path, experiment, monkeypatch):
@@ -130,7 +130,7 @@ def test_jobs_that_do_nothing_are_not_submitted_for_ever(tmp_path, experiment, m
     assert train(tmp_path, experiment) == 1
     assert [until for until, _, _ in jobs.submitted] == [1, 1]
     # nothing is pruned that others have not been compared with
-    assert not any(record_path(tmp_path, t.id).exists() for t in cells(experiment))
+    assert not any(SweepDir(tmp_path).record(t.id).exists() for t in cells(experiment))
 
 
 def test_failed_trials_are_retried_up_to_the_rung_and_compete(tmp_path, experiment, monkeypatch):
@@ -179,7 +179,7 @@ def test_without_sweep_the_same_command_trains_the_rest(tmp_path, experiment, mo
     jobs = Jobs(monkeypatch)
     assert train(tmp_path, experiment.model_copy(update={"prune": ()})) == 0
     assert [(until, len(labels)) for until, _, labels in jobs.submitted] == [(None, 8)]
-    assert {read_record(record_path(tmp_path, t.id)).status for t in plan(experiment)} == {"done"}
+    assert {read_record(SweepDir(tmp_path).record(t.id)).status for t in plan(experiment)} == {"done"}
 
 
 def test_a_dry_run_counts_what_is_retried_and_what_was_pruned(sweep, fake_slurm, monkeypatch):

@@ -11,9 +11,9 @@ import pytest
 from ablate.errors import ClusterError, UsageError
 from ablate.launch.slurm import cluster, submit
 from ablate.launch.slurm.answers import job_id_in
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Attempt, claim
 from ablate.sweep.plan import load_plan
-from ablate.sweep.progress import running_directory
 
 COMMANDS = ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sacctmgr", "srun")
 
@@ -197,7 +197,7 @@ def test_a_trial_that_somebody_is_at_work_on_is_left_to_them(sweep, fake_slurm):
 
 def hold(sweep, number, job):
     """As a job on another machine leaves it that was killed a moment ago."""
-    folder = running_directory(sweep.directory, sweep.trials[number])
+    folder = SweepDir(sweep.directory).begun(sweep.trials[number])
     folder.mkdir(parents=True)
     attempt = Attempt(number=2, host="node", user="me", machine="elsewhere", pid=7, born=7, job=job, began=time.time())
     (folder / "attempt-2.json").write_text(attempt.model_dump_json())
