@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import submitit
-import torch
 
 from ablate.config.base import Model
 from ablate.config.slurm import Slurm
@@ -27,7 +26,6 @@ from ablate.errors import ExitCode
 from ablate.files import write_atomically
 from ablate.launch.nodes import ADDRESS, NODES, Order, follow
 from ablate.launch.pool import LocalLauncher
-from ablate.launch.ranks import start_ranks, watch
 from ablate.launch.slurm import cluster
 from ablate.launch.slurm.resources import side_by_side
 from ablate.launch.slurm.submission import Submission, read_submission
@@ -216,6 +214,10 @@ def _address() -> str:
 
 def _follow(directory: Path, submission: Submission, experiment: SweepPlan) -> None:
     """Run on a further node of a job: start processes of trials as the first node orders."""
+    import torch  # seconds, which no job on a single node has to spend
+
+    from ablate.launch.ranks import start_ranks, watch
+
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # only the first node acts on it
     ended = []
     signal.signal(signal.SIGTERM, lambda number, frame: ended.append(True))

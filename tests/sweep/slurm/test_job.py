@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -344,6 +346,11 @@ def test_a_further_node_follows_where_there_is_something_to_do(in_job, sweep, mo
         finish_trial(sweep.directory, sweep.trials[0])
     begun()
     assert bool(followed) == missing
+
+
+def test_a_job_on_one_node_starts_without_torch():
+    code = "import sys, ablate.launch.slurm.job; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.fixture
