@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ablate.inference.dunnett import CONFIDENCE
 from ablate.inference.model import Difference, Model, estimate
@@ -16,4 +17,10 @@ def fit(cells: Sequence[Cell], metric: str | None = None) -> Model | None:
 
     Return None if the data are too few: fewer than two cells, fewer than two seeds, or cells that share no seeds.
     """
-    return estimate({cell.label: cell.seeds(metric) for cell in cells})
+    return _estimate(tuple((cell.label, tuple(cell.seeds(metric).items())) for cell in cells))
+
+
+@lru_cache(maxsize=4)
+def _estimate(values: tuple[tuple[str, tuple[tuple[int, float], ...]], ...]) -> Model | None:
+    """Remember the last models, since the parts of a report ask for the same one about ten times."""
+    return estimate({label: dict(seeds) for label, seeds in values})
