@@ -30,8 +30,8 @@ PRELOADED = [
     "scipy.stats",
     "tests.support.commands",
 ]
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(PRELOADED)
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(PRELOADED)
 
 
 def run(
@@ -48,7 +48,7 @@ def run(
     with tempfile.TemporaryDirectory() as said:
         out, err = Path(said, "stdout"), Path(said, "stderr")
         environment = dict(os.environ if env is None else env)
-        process = _context.Process(target=_main, args=(arguments, str(cwd or Path.cwd()), environment, out, err))
+        process = context.Process(target=_main, args=(arguments, str(cwd or Path.cwd()), environment, out, err))
         process.start()
         process.join(timeout)
         if process.exitcode is None:
