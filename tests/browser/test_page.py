@@ -30,8 +30,10 @@ def glyphs(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(page, glyphs):
-    page.goto(address(glyphs))
+def opened(page, glyphs, tmp_path):
+    """The page at an address of its own, where the browser remembers nothing of it."""
+    shutil.copytree(glyphs / "report", tmp_path / "report")
+    page.goto(address(tmp_path))
     return page
 
 
@@ -91,7 +93,7 @@ def test_a_click_keeps_a_cell_and_another_click_lets_it_go(opened):
     assert shown(opened) != before
 
 
-def test_a_cell_has_an_address(opened, glyphs):
+def test_a_cell_has_an_address(opened, tmp_path):
     """A click changes it, the back button goes to the cell before, and a link opens the cell."""
     opened.click("#heat a[href='#cell-crop+sobel']")
     assert opened.evaluate("location.hash") == "#cell-crop+sobel"
@@ -104,7 +106,7 @@ def test_a_cell_has_an_address(opened, glyphs):
     opened.click("#heat a[href='#cell-crop+sobel']")  # a second click lets it go
     assert opened.evaluate("location.hash") == ""
     opened.goto("about:blank")  # else a new fragment would not load the page again
-    opened.goto(f"{address(glyphs)}#cell-sobel+blur")
+    opened.goto(f"{address(tmp_path)}#cell-sobel+blur")
     assert shown(opened).startswith("sobel+blur\n")
     assert opened.get_attribute("#heat .shown", "href") == "#cell-sobel+blur"
 
