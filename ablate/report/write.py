@@ -114,7 +114,7 @@ def write_report(
             save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
     comparisons = [comparison for comparison, _ in compared]
     replaced = advice.refresh(sweep)
-    _write_page(sweep, comparisons, Asked(tuple(map(str, others)), paper), refresh)
+    write_page(sweep, comparisons, Asked(tuple(map(str, others)), paper), refresh)
     _agree(sweep)
     return Report(sweep, comparisons, replaced)
 
@@ -132,7 +132,7 @@ def write_again(sweep: Sweep) -> None:
     except UsageError:  # for example, another sweep has moved
         asked, compared = Asked(metric=asked.metric), []
     if asked.metric == sweep.grid.metric:
-        _write_page(sweep, [comparison for comparison, _ in compared], asked)
+        write_page(sweep, [comparison for comparison, _ in compared], asked)
     else:
         write_report(sweep.directory, asked.others, paper=asked.paper, metric=sweep.grid.measure)
 
@@ -176,7 +176,17 @@ def _compared(
     return beside, [*compared, *([_with_paper(sweep)] if paper else [])]
 
 
-def _write_page(sweep: Sweep, comparisons: Sequence[Comparison], asked: Asked, refresh: float | None = None) -> None:
+def write_page(
+    sweep: Sweep, comparisons: Sequence[Comparison] = (), asked: Asked | None = None, refresh: float | None = None
+) -> None:
+    """Write index.html alone, without the figures and tables that stand beside it.
+
+    Args:
+        sweep: the sweep.
+        comparisons: its comparisons with other grids.
+        asked: the options of the report, which the page notes; default: none.
+        refresh: the seconds after which a browser reads the page again.
+    """
     sections = [*axes.section(sweep), *effects(sweep.grid), *search.section(sweep)]
     sections += [*pruning.section(sweep), *label_free.section(sweep.grid)]
     write_atomically(SweepDir(sweep.directory).page, page(sweep, comparisons, sections, refresh, asked))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ablate.report import write_report
 from ablate.report.data.results import read_sweep
+from ablate.report.write import write_page
 from tests.support.sweeps import by_position, sweep
 
 COMMITTED = Path(__file__).parents[2] / "results" / "fig5-glyphs-5-seeds"
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 def glyphs(tmp_path_factory):
     directory = tmp_path_factory.mktemp("sweep") / "glyphs"
     shutil.copytree(COMMITTED, directory)
-    write_report(directory)
+    write_page(read_sweep(directory))
     return directory
 
 
@@ -234,7 +234,7 @@ def test_nothing_is_wider_than_the_window_in_light_and_dark(page, glyphs, shots,
 
 def test_failures_and_names_that_look_like_markup(page, tmp_path):
     directory = sweep(tmp_path, ["<b>a</b>", "</script>"], seeds=2, value=lambda t: 0.5, fail=("<b>a</b>",))
-    write_report(directory)
+    write_page(read_sweep(directory))
     page.goto(address(directory))
     page.focus("#heat a")
     assert shown(page).startswith("<b>a</b>\n\nfailed\n\nDiverged: the loss became nan <b>")
@@ -254,7 +254,7 @@ def test_a_sweep_of_compositions_alone(page, tmp_path):
     save_plan(tmp_path, experiment)
     for trial in plan(experiment):
         write_record(tmp_path, record(trial, 0.5))
-    write_report(tmp_path)
+    write_page(read_sweep(tmp_path))
     page.goto(address(tmp_path))
     assert "a+b+c" in shown(page)
 
@@ -269,7 +269,7 @@ def test_the_arrow_keys_pass_over_cells_that_are_left_out(page, tmp_path):
     save_plan(tmp_path, experiment)
     for trial in plan(experiment):
         write_record(tmp_path, record(trial, 0.5))
-    write_report(tmp_path)
+    write_page(read_sweep(tmp_path))
     page.goto(address(tmp_path))
     page.focus("#heat a")
     page.keyboard.press("ArrowRight")
@@ -280,7 +280,7 @@ def test_the_arrow_keys_pass_over_cells_that_are_left_out(page, tmp_path):
 def test_names_with_everything_in_them_fit(page, tmp_path):
     names = ["a<&%_#{}$x^2$\"'\n" + "z" * 200, "b\\frac{1}{2}$`c`"]
     directory = sweep(tmp_path, names, seeds=2, value=lambda t: 0.3 + 0.01 * t.seed)
-    write_report(directory)
+    write_page(read_sweep(directory))
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(address(directory))
