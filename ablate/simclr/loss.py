@@ -51,28 +51,37 @@ def nt_xent_with_top1(z: Tensor, temperature: float, world: World) -> tuple[Tens
         ValueError: the number of rows is odd, or below 4 over all ranks.
     """
     views = len(z) * world.size
+    # One pair has no negatives: its loss would be 0 for any z.
     if len(z) % 2 or views < 4:
         raise ValueError(f"z needs an even number of rows, at least 4, not {len(z)}")
+    # In bfloat16 a similarity has about three digits, and dividing it by a small temperature enlarges its error.
     z = F.normalize(z if z.dtype == torch.float64 else z.float(), dim=1)
     n = len(z) // 2
-    everyone = gather(z, world).unflatten(1, (2, n)).transpose(0, 1).flatten(0, 2)  # all first, then all second views
+    # Each rank gives its first views, then its second ones. Here all first views come before all second ones, so that a
+    # view and its partner are equally many rows apart on every rank.
+    everyone = gather(z, world).unflatten(1, (2, n)).transpose(0, 1).flatten(0, 2)
     own = torch.arange(n, device=z.device) + world.rank * n
     own = torch.cat([own, own + views // 2])
     if len(z) <= BLOCK:
         loss, hits = _rows(z, everyone, own, temperature)
     else:
+        # The matrix of 8192 views alone takes 256 MiB, and autograd would keep several of its size. A checkpoint keeps
+        # only the inputs of a block. The blocks draw nothing, so no random state has to be saved.
         parts = [
             checkpoint(_rows, *block, temperature, use_reentrant=False, preserve_rng_state=False)
             for block in ((rows, everyone, place) for rows, place in zip(z.split(BLOCK), own.split(BLOCK), strict=True))
         ]
         loss, hits = torch.stack([part[0] for part in parts]).sum(), torch.stack([part[1] for part in parts]).sum()
+    # Divided by the views of all ranks, not only by those here, so that the shares of the ranks add up to the mean.
     return loss / views, hits / views
 
 
 def _rows(rows: Tensor, everyone: Tensor, own: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Return the summed losses and the hits of the similarity matrix's rows that belong to the views ``own``."""
     logits = rows @ everyone.T / temperature
+    # Equation 1 sums over k != i: a view is always most similar to itself, so it must not compete with its partner.
     logits.scatter_(1, own[:, None], float("-inf"))
     partner = (own + len(everyone) // 2) % len(everyone)
     hits = (logits.detach().argmax(1) == partner).sum()
+    # A sum, not a mean: the last block may have fewer rows than the others.
     return F.cross_entropy(logits, partner, reduction="sum"), hits

@@ -85,6 +85,7 @@ class EagerStep:
 
     def pixels(self, batches: Sequence[Tensor]) -> contextlib.closing[Generator[Batch]]:
         """Open the images of ``batches`` (int64 ``[batch_size]`` each), in the order in which the step takes them."""
+        # Closing ends the thread that reads ahead, also if a pause or an error leaves the loop before the last batch.
         return contextlib.closing(self.images.stream(index[part] for index in batches for _, part in self.visits))
 
     def gradients(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Result:
@@ -96,16 +97,21 @@ class EagerStep:
             pixels: the iterator from :meth:`pixels`, opened for batches of which ``index`` is the next.
         """
         labels, encoded = self._labels(index), self._encoded(number, index, pixels)
+        # Without old gradients, backward writes new ones instead of adding to zeros.
         self.model.zero_grad(set_to_none=True)
         (h,) = encoded
         loss, top1 = self._loss(h, labels)
+        # Only the gradient is scaled: the loss that is reported stays comparable between presets.
         (self.config.loss_scale * loss).backward()
+        # Detached, so that the online probe cannot change the encoder that it measures. Loss and top-1 stay on the
+        # device, since reading them would make every step wait for it.
         return Result(h.detach(), labels, torch.stack([loss.detach(), top1]))
 
     def forget(self) -> None:
         """Free the memory that is kept between steps for speed; it is built again when it is needed."""
 
     def _labels(self, index: Tensor) -> Tensor:
+        # In the order of the parts, in which the representations come.
         own = torch.cat([index[part] for part in self.parts])
         return self.labels[own.to(self.device, non_blocking=True)]
 
@@ -113,6 +119,7 @@ class EagerStep:
         """Yield ``h`` of every visit, with or without gradient, depending on the caller's mode at that moment."""
         # Every process draws for the whole batch and then keeps the rows of its own part. So views do not depend on
         # the number of processes or micro-batches, and the streams are in the same place on all processes.
+        # Cross-entropy sees the first view alone; the second would be made for nothing.
         supervised = self.config.objective == "supervised"
         params = self.pair.sample(len(index), self.images.extents(index), self.streams, first_only=supervised)
         for part_number, part in self.visits:
@@ -136,6 +143,7 @@ class EagerStep:
             purpose = f"encoder/rank{self.world.rank}/step{number}/part{part_number}"
             torch.manual_seed(derive_seed(self.streams.seed, purpose, self.streams.epoch))
         with autocast(self.config, self.device):
+            # Views are float32; a model in float64, with which exact gradients are checked, takes only its own dtype.
             views = views.to(next(self.model.parameters()).dtype).contiguous(memory_format=memory_format(self.config))
             return self.encode(self.model["encoder"], views)
 
@@ -150,6 +158,7 @@ class EagerStep:
             return nt_xent_with_top1(z, self.config.temperature, self.world)
         logits = z if z.dtype == torch.float64 else z.float()  # in bfloat16, a softmax has only three digits
         top1 = (logits.detach().argmax(1) == labels).float().mean()
+        # Both are means over this process's images, and all processes have equally many.
         return F.cross_entropy(logits, labels) / self.world.size, top1 / self.world.size
 
 
@@ -169,17 +178,18 @@ class CachedStep(EagerStep):
         views = 1 if self.config.objective == "supervised" else 2
         labels, encoded = self._labels(index), self._encoded(number, index, pixels)
         self.model.zero_grad(set_to_none=True)
-        with torch.no_grad():
+        with torch.no_grad():  # only h is kept, so the activations of one part exist at a time
             parts = [h.unflatten(0, (views, -1)) for h in islice(encoded, len(self.parts))]
         # The loss pairs row i with row i + N, so all first views come before all second ones, as without parts.
         h = torch.cat(parts, dim=1).flatten(0, 1).requires_grad_()
         loss, top1 = self._loss(h, labels)
         (self.config.loss_scale * loss).backward()
         assert h.grad is not None
+        # Cut as the parts were joined, so that every part gets the gradient of its own rows.
         gradients = h.grad.unflatten(0, (views, -1)).split([part.shape[1] for part in parts], dim=1)
         with frozen_statistics(self.model["encoder"]):  # updated by the first pass; a second update would be wrong
             for gradient, part in zip(gradients, encoded, strict=True):
-                part.backward(gradient.flatten(0, 1))
+                part.backward(gradient.flatten(0, 1))  # the gradients of all parts add up
         return Result(h.detach(), labels, torch.stack([loss.detach(), top1]))
 
 
@@ -197,6 +207,7 @@ class GraphStep(EagerStep):
         """Set the gradients as :meth:`EagerStep.gradients` does; the next step overwrites the memory of the result."""
         if self.graph is None and self.warm_steps < WARM_STEPS:
             self.warm_steps += 1
+            # On the stream of the graph's capture, or autograd would remember the default stream and wait for it.
             with aside(self.device):
                 return super().gradients(number, index, pixels)
         if self.graph is None:
@@ -210,6 +221,7 @@ class GraphStep(EagerStep):
         self.graph = None
 
     def _captured(self, index: Tensor) -> Result:
+        # The number of a step names only draws of encoders, and encoders that draw are not captured.
         return super().gradients(0, index, iter([self.images.batch(index)]))
 
 
@@ -218,6 +230,7 @@ def choose_step(
 ) -> EagerStep:
     """Make the kind of step that suits the trial; the arguments are those of :class:`EagerStep`."""
     kind = EagerStep
+    # Parts come first: a batch that needs them does not fit into memory, whether it is captured or not.
     if config.micro_batch not in {None, config.batch_size}:
         kind = CachedStep
     elif can_capture(config, model, images, world):
@@ -242,7 +255,7 @@ def can_capture(config: TrialConfig, model: nn.ModuleDict, images: Resident, wor
         and world.size == 1  # sums over processes wait for each other
         and images.fits  # otherwise the host gathers batches
         and images.images.sizes is None  # otherwise the padded shape changes from batch to batch
-        and not isinstance(model["encoder"], ForeignEncoder)
+        and not isinstance(model["encoder"], ForeignEncoder)  # it may draw, or decide something on the host
         and all(op.capturable and not op.syncs for op in ops)
     )
 

@@ -76,6 +76,8 @@ def build_model(config: TrialConfig, seed: int, classes: int) -> nn.ModuleDict:
         seed: the trial's seed.
         classes: the number of classes; the head of a supervised trial is their classifier.
     """
+    # The draws depend on the seed alone, so all cells of a seed start from the same weights and can be compared in
+    # pairs. They are made on the CPU, so that they are the same on every device. The fork restores the caller's state.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
         encoder = build_encoder(config.encoder, config.image_size)
@@ -122,6 +124,7 @@ class Trainer:
         self.pool = torch.arange(len(split.labels))
         if self.is_supervised:
             split = data.train
+            # Supervised training may see labels, but not those by which the cells are compared.
             self.pool = data.labelled[~data.val_mask[data.labelled]]
         self.images = Resident(split.images, device)
         # Winners are chosen by accuracy on the validation split, so training must never see its labels. The online
@@ -131,7 +134,9 @@ class Trainer:
         # The same if fewer images have labels: supervised training is a reference only with equally many steps.
         self.steps_per_epoch = len(data.pretrain.labels) // config.batch_size
         self.model = build_model(config, seed, len(data.classes)).to(device=device)
+        # Converted once: with weights in another layout than the views, every convolution would convert them again.
         self.model = self.model.to(memory_format=memory_format(config))
+        # Before the optimiser is made, which keeps the parameters that it is given here.
         make_global(self.model, world, device)
         self.encoder, self.head = self.model["encoder"], self.model["head"]
         self.optimiser = build_optimiser(config.optimiser, self.model)
@@ -169,15 +174,18 @@ class Trainer:
             Diverged: the mean loss is not finite.
             LostRank: another process of the trial is gone.
         """
+        # The time of the steps before a pause counts towards the speed, the pause itself does not.
         started = time.perf_counter() - (self.paused.seconds if self.paused else 0.0)
         totals = self._train(self._batches(), should_stop)
         if totals is None:
             assert self.paused is not None
             self.paused.seconds = time.perf_counter() - started
             return None
+        # Summed before the check below, so that all processes see the same loss and give up together.
         self.world.sum_([totals])
         # The epoch's only wait for the device: reading the loss at every step would leave the GPU idle each time.
         loss, top1 = (totals / self.steps_per_epoch).tolist()
+        # Weights never recover from a loss that is not finite, so the rest of the training would be wasted.
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {self.epoch + 1}; {_remedy(self.config)}")
         self.epoch += 1
@@ -208,10 +216,12 @@ class Trainer:
 
         The sums are float ``[2]`` on the device. If the epoch was paused, return None.
         """
-        self.model.train()
+        self.model.train()  # an evaluation between epochs may have left it in another mode
         dtype = next(self.model.parameters()).dtype
         start = self.paused or Pause(0, 0.0, torch.zeros(self.world.size, 2, dtype=dtype), {})
+        # The generators continue from their places, so the draws of the steps before a pause need not be repeated.
         self.streams.restart(self.epoch, start.places)
+        # A copy, since the sums grow in place and the pause must keep its own until the epoch is finished.
         totals = start.totals[self.world.rank].to(self.device, copy=True)
         left, paused_at = batches[start.step :], self.paused.step if self.paused else None
         # The encoder draws from torch's global generators, seeded at every step. The fork restores them for the
@@ -233,9 +243,11 @@ class Trainer:
 
     def _update(self, number: int, result: Result) -> Tensor:
         """Update the weights from the gradients of step ``number`` of the epoch, and return ``result.share``."""
-        # Losses are shares, so gradients are summed, not averaged.
+        # Losses are shares, so gradients are summed, not averaged. A foreign encoder may have parameters that take no
+        # part in its output, and these have no gradient.
         self.world.sum_([p.grad for p in self.model.parameters() if p.grad is not None])
         self.optimiser.step()
+        # The probe gets the representations of the step, which cost nothing more, and one label for each of the views.
         if self.probe is not None:
             self.probe.update(result.h, result.labels.repeat(len(result.h) // len(result.labels)), self.world)
         return result.share
@@ -249,6 +261,7 @@ class Trainer:
         # The stream depends on seed and epoch only, so all cells of a seed see the images in the same order, and
         # differences between cells are paired.
         order = stream(self.seed, "order", self.epoch)
+        # Whole permutations, so that images are seen equally often; draws with replacement would miss a third of them.
         rounds = math.ceil(needed / len(self.pool))
         shuffled = torch.cat([self.pool[torch.randperm(len(self.pool), generator=order)] for _ in range(rounds)])
         batches: tuple[Tensor, ...] = shuffled[:needed].split(self.config.batch_size)
@@ -256,6 +269,7 @@ class Trainer:
 
     def _set_learning_rate(self, step: int) -> None:
         config = self.config
+        # The rate follows the step, not the epoch: trials of a few epochs would otherwise have only a few rates.
         warmup = round(config.warmup_epochs * self.steps_per_epoch)
         lr = learning_rate(step, config.epochs * self.steps_per_epoch, warmup, config.optimiser.lr)
         for group in self.optimiser.param_groups:
@@ -278,6 +292,7 @@ class Trainer:
         out = (self.config.image_size, self.config.image_size)
         spread = self.pool[:: math.ceil(len(self.pool) / CALIBRATION_IMAGES)]
         size = min(self.config.batch_size, len(spread))
+        # A cumulative average gives every batch the same weight, so the images of a smaller last one would count more.
         for index in spread[: len(spread) // size * size].split(size):
             images, sizes = self.images.batch(index)
             self.encoder(center_crop(images, out, 1.0, sizes).contiguous(memory_format=memory_format(self.config)))
@@ -289,6 +304,7 @@ class Trainer:
 
         The state of any process can restore all of them. ``steps`` is the number of optimiser steps done.
         """
+        # No objects of our classes: loading a checkpoint that came from elsewhere must not run code.
         return {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -305,6 +321,7 @@ class Trainer:
         """
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
+        # A probe that joined later would have fewer steps than those of other cells, and could not be compared.
         if self.probe and state["probe"]:
             self.probe.restore(state["probe"])
         else:
