@@ -110,7 +110,7 @@ def lost(error: Exception) -> LostRank:
     """Return the error of a collective as one about the missing process."""
     if isinstance(error, LostRank):
         return error
-    return LostRank("another process of this trial died or did not answer in time; its last checkpoint is kept")
+    return LostRank("another process of this trial died or did not answer in time; the trial's last checkpoint is kept")
 
 
 def is_communication_error(error: BaseException) -> bool:
@@ -162,7 +162,9 @@ def join(device: torch.device, timeout: float = TIMEOUT) -> World:
         )
     except (RuntimeError, ValueError) as error:
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        raise UsageError(f"the processes of this trial do not meet at {address}: {first_line(error)}") from error
+        raise UsageError(
+            f"the processes of this trial could not connect to each other at {address}: {first_line(error)}"
+        ) from error
     return World(rank, size, dist.PrefixStore("ablate", store))  # type: ignore[attr-defined]
 
 

@@ -87,7 +87,7 @@ def test_bad_ops(ops, expected, tmp_path):
         (["--set", "head.kind=none", "--set", "head.hidden=3"], ["head.hidden cannot be set for a head of kind none"]),
         (["--set", "head.kind=none", "--set", "head.output=3"], ["head.output cannot be set"]),
         (["--encoder", "timm:mobilenetv3_small_050", "--world-size", "2"], ["BatchNormAct2d", "several processes"]),
-        (["--encoder", "resnet50x2", "--set", "encoder.width=64"], ["says its width"]),
+        (["--encoder", "resnet50x2", "--set", "encoder.width=64"], ["has its width in its name"]),
         (["--set", "head.layers=5"], ["head.layers must be 2 or 3, not 5"]),
         (["--protocol", "linar"], ["linar", "did you mean 'linear'"]),
         (["--protocol", "knn@y"], ["'y'"]),
@@ -264,7 +264,7 @@ def test_preview_is_a_contact_sheet_of_compositions(tmp_path):
         (["color", "--ops", "crop"], "name either compositions"),
         (["--ops", "crop", "--draws", "3"], "--draws is for compositions"),
         (["crop+colr"], "did you mean 'color'"),
-        (["color"] * 600, "65535 a side are the most: draw fewer"),
+        (["color"] * 600, "a side may have at most 65535: draw fewer"),
     ):
         assert sentence in one_sentence(ablate("preview", *bad, *cache))
 
@@ -358,13 +358,13 @@ def test_report_watch_refreshes_the_page_until_the_sweep_has_ended(experiment, t
     line = [sys.executable, "-m", "ablate", "report", str(tmp_path), "--watch", "--every", "0.2"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
-        while not (page.exists() and "reads itself again" in page.read_text()):
+        while not (page.exists() and "page reloads" in page.read_text()):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         write_record(tmp_path, record(trials[0]))
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "reads itself again" not in page.read_text()
+    assert "page reloads" not in page.read_text()
     assert "1 running" in said
     assert "report: " in said
     assert "--every is for --watch" in one_sentence(ablate("report", tmp_path, "--every", "1"))
@@ -378,5 +378,5 @@ def test_a_grid_whose_ops_act_equally_often_says_so_in_its_ops(tmp_path):
     for cell in ("color(jitter_p=1.0)+blur(p=1.0)", "blur(p=1.0)+noise"):
         assert cell in done.stdout
     message = one_sentence(grid("--ops", "blur(p=0.3)", "--act-on", "1", cwd=tmp_path))
-    assert "--act-on 1 says how often every op acts, and blur(p=0.3) says it itself" in message
+    assert "--act-on 1 sets how often every op acts, but blur(p=0.3) sets it too" in message
     assert "above 0 and at most 1, not 2" in one_sentence(grid("--ops", "blur", "--act-on", "2", cwd=tmp_path))

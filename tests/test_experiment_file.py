@@ -126,7 +126,7 @@ def test_precision_can_be_an_axis_and_workers_check_their_gpu_for_all_of_it(imag
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an old GPU")
-    with pytest.raises(SystemExit, match="this machine's an old GPU has none"):
+    with pytest.raises(SystemExit, match="this machine's an old GPU lacks"):
         worker._check_hardware(torch.device("cuda"), found)
     worker._check_hardware(torch.device("cuda"), {"float32"})
 
@@ -161,7 +161,10 @@ def test_named_compositions(images):
         ),
         ({**GRID, "axes": AXES, "exclude": [{"heads": "mlp"}]}, ["exclude", "did you mean 'head'"]),
         ({**GRID, "axes": AXES, "exclude": [{"head": "mpl"}]}, ["exclude", "no value 'mpl'", "linear, mlp"]),
-        ({**GRID, "axes": AXES, "exclude": [{"composition": "crop+sobel", "head": "mlp"}]}, ["crop+sobel", "no cell"]),
+        (
+            {**GRID, "axes": AXES, "exclude": [{"composition": "crop+sobel", "head": "mlp"}]},
+            ["crop+sobel", "not a cell"],
+        ),
         ({**GRID, "axes": {"epochs": [10]}, "exclude": [{"epochs": 10}]}, ["no point"]),
         ({**GRID, "compositions": ["none", "none"]}, ["twice"]),
         ({**GRID, "protocol": ["linaer"]}, ["linaer", "did you mean 'linear'"]),

@@ -37,7 +37,7 @@ def test_truncated_or_renamed_records_are_told_apart_from_absent_ones(tmp_path):
         read_record(other)
     other.unlink()
     path.write_text(path.read_text()[:100])
-    with pytest.raises(DamagedRecord, match="not a whole trial record"):
+    with pytest.raises(DamagedRecord, match="not a complete trial record"):
         read_record(path)
     records, bad = read_records(tmp_path)
     assert not records

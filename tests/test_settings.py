@@ -135,7 +135,7 @@ def test_loss_scale_is_for_nt_xent():
     """A preset's is left out where the objective has none, so that the key is another than of those that had it."""
     assert preset("cifar10-readme@2", "objective=supervised").loss_scale == 1
     assert preset("cifar10-readme@2", "objective=simclr").loss_scale == 2
-    with pytest.raises(UsageError, match="loss_scale multiplies NT-Xent: for supervised training it is 1, not 2"):
+    with pytest.raises(UsageError, match="loss_scale multiplies NT-Xent: for supervised training it must be 1, not 2"):
         resolved("objective=supervised", "loss_scale=2")
 
 

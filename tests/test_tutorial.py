@@ -41,11 +41,11 @@ def test_from_a_folder_to_a_recommendation(tmp_path):
         assert (report / name).stat().st_size > 0
     dry, first, three = (said[line] for line in COMMANDS if line.startswith("ablate grid") and "include" not in line)
     assert "16 cells x 1 seed + 1 reference = 17 trials; 17 to run" in dry
-    assert "estimated:" in dry
+    assert "estimate" in dry
     assert "17 to run" in first
     assert "17 done; 34 to run" in three  # the first seed is not run again
     advice = next(words for line, words in said.items() if "--confirm" in line)
-    assert "Confirmation, both branches, fresh seeds" in advice
+    assert "Confirmation on both branches with fresh seeds" in advice
     if code:
         exec(compile(code, "pipeline_torchvision.py", "exec"), {"__name__": "pipeline"})
     assert "crop+color+rotate" in said[next(line for line in COMMANDS if "--include" in line)]

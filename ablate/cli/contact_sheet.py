@@ -282,8 +282,8 @@ def _tile(config: TrialConfig) -> float:
 def _figure(width: float, height: float) -> Figure:
     if DPI * max(width, height) > LARGEST:
         raise UsageError(
-            f"the picture would have {DPI * width:.0f} x {DPI * height:.0f} pixels, and {LARGEST} a side are the most: "
-            "draw fewer ops, compositions or --images"
+            f"the picture would have {DPI * width:.0f} x {DPI * height:.0f} pixels, but a side may have at most "
+            f"{LARGEST}: draw fewer ops, compositions or --images"
         )
     return Figure(figsize=(width, height), dpi=DPI)
 

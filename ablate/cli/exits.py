@@ -49,7 +49,7 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
             code = ExitCode.USAGE if error.errno in NO_PATH else ExitCode.FAILED
             _leave(f"error: {error.filename} cannot be read or written ({error.strerror})", code)
         except KeyboardInterrupt:
-            _leave("interrupted; nothing that was finished is lost", ExitCode.INTERRUPTED)
+            _leave("interrupted; all finished work is kept", ExitCode.INTERRUPTED)
         raise typer.Exit(code or 0)
 
     return run
@@ -67,7 +67,7 @@ def refused_writes() -> Iterator[None]:
             _give_up(stream)
         sentence = f"error: a write was refused ({error.strerror}), by the disk or by standard output"
         with contextlib.suppress(OSError):
-            say(make_console(stderr=True), f"{sentence}; what was finished is kept")
+            say(make_console(stderr=True), f"{sentence}; finished work is kept")
         raise SystemExit(ExitCode.FAILED) from None
     finally:
         if sys.stderr is not None:

@@ -143,7 +143,7 @@ def _about_spaces(command: Command, error: Exception) -> str:
     """Return a hint for lists that a shell has cut at their spaces, such as ``--ops crop, color``."""
     takes_lists = any((getattr(param, "help", None) or "").endswith("comma-separated") for param in command.params)
     if takes_lists and "unexpected extra argument" in str(error).lower():
-        return '; a list has no spaces after its commas, or stands in quotes: --ops "crop, color(strength=0.5)"'
+        return '; write a list with no spaces after its commas, or in quotes: --ops "crop, color(strength=0.5)"'
     return ""
 
 

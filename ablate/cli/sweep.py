@@ -134,7 +134,7 @@ def where_to_run(wish: Experiment, directory: Path, how: options.Running) -> Whe
     if (size := asked_for()) > 1:
         raise UsageError(
             "a sweep starts the processes of its trials itself: use --world-size, not torchrun "
-            f"(WORLD_SIZE is {size} here; unset it where no torchrun is meant)"
+            f"(WORLD_SIZE is {size} here; unset it if you do not use torchrun)"
         )
     check_out(directory)
     asked = {**how.jobs, "workers": how.workers}

@@ -129,10 +129,10 @@ def _train(
                 sys.stdout.flush()
                 os._exit(ExitCode.FAILED)  # an orderly exit would wait for processes that may be gone
     except Interrupted:
-        say(console, f"stopped; a checkpoint of what is trained is in {out}: the same command resumes")
+        say(console, f"stopped; the checkpoint is in {out}: run the same command again to resume")
         return ExitCode.INTERRUPTED
     except KeyboardInterrupt:
-        say(console, f"interrupted; the same command resumes from the last checkpoint in {out}")
+        say(console, f"interrupted; run the same command again to resume from the last checkpoint in {out}")
         return ExitCode.INTERRUPTED
     if result.error:
         say(console, _failed(result, log), "red")

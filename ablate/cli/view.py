@@ -168,7 +168,7 @@ def recommend(
             publish(found)
             return code
     elif seeds or workers or retry_failed or dry_run:
-        raise UsageError("--seeds, --workers, --retry-failed and --dry-run are a confirmation's: add --confirm")
+        raise UsageError("--seeds, --workers, --retry-failed and --dry-run are for a confirmation: add --confirm")
     trouble, replaced = None, ""
     try:
         replaced = publish(found)
@@ -228,14 +228,14 @@ def merge(
     from ablate.sweep.merge import merge as bring_together
 
     console, merged = make_console(), bring_together(directories, out)
-    say(console, f"{out}: {merged.copied} records copied, {merged.there} there, {merged.missing} trials to run")
+    say(console, f"{out}: {merged.copied} records copied, {merged.there} there already, {merged.missing} trials to run")
     for directory, count in merged.begun.items():
-        say(console, f"{counted(count, 'trial')} of {directory} begun and without a record: not copied", "yellow")
+        say(console, f"not copied: {counted(count, 'trial')} of {directory} begun but without a record", "yellow")
     say_each(console, [f"damaged record, left out: {path}" for path in merged.damaged], "yellow")
     for place in merged.withdrawn:
         say(
             console,
-            f"withdrawn: what was recommended in {SweepDir(place).report}, which the new records could change",
+            f"withdrawn: the recommendation in {SweepDir(place).report}, since the new records could change it",
             "yellow",
         )
 

@@ -195,9 +195,9 @@ class Experiment(Model):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.ops and not self.compositions:
-            raise ValueError("nothing to train: ops or compositions must be given")
+            raise ValueError("nothing to train: give ops or compositions")
         if len(set(self.seed_list)) < len(self.seed_list):
-            raise ValueError("seeds: one is listed twice")
+            raise ValueError("seeds: a seed is listed twice")
         for name in itertools.chain.from_iterable(self.zip):
             if name not in self.axes:
                 raise ValueError(f"zip: there is no axis {name!r}{nearest(name, self.axes)}")
@@ -205,7 +205,7 @@ class Experiment(Model):
             lengths = {name: len(self.axes[name]) for name in group}
             if len(set(lengths.values())) > 1:
                 told = " and ".join(f"{name} {length}" for name, length in lengths.items())
-                raise ValueError(f"zip: axes that go hand in hand have equally many values, not {told}")
+                raise ValueError(f"zip: axes that advance together must have equally many values, not {told}")
         flat = list(itertools.chain.from_iterable(self.zip))
         if len(set(flat)) < len(flat):
             raise ValueError("zip: an axis is named twice")
@@ -278,10 +278,12 @@ def _choices(name: str, values: Values) -> dict[str, dict[str, Scalar]]:
     """Return the settings that each value of an axis stands for, by the value's name."""
     if name in WHOLE or name in {"data", "eval_data", "labels", "preset", "device", "seeds", "seed"}:
         raise UsageError(
-            f"axes.{name}: all trials of a sweep share it; run one sweep for each and compare them with ablate report"
+            f"axes.{name}: all trials of a sweep share it; run one sweep per value and compare them with ablate report"
         )
     if name in {"composition", "compositions", "ops"}:
-        raise UsageError(f"axes.{name}: compositions multiply with the axes by themselves; list them as compositions")
+        raise UsageError(
+            f"axes.{name}: compositions are no axis, since each is trained at every point; list them under compositions"
+        )
     is_setting = name in SETTABLE or name == "branches"
     if isinstance(values, list):
         if not is_setting:
@@ -321,7 +323,7 @@ def _check_set_once(file: Experiment, choices: Mapping[str, dict[str, dict[str, 
     for axis, values in choices.items():
         for setting in {name for settings in values.values() for name in settings}:
             if setting in owner:
-                raise UsageError(f"{setting} is set by axes.{axis} and by {owner[setting]}; once is enough")
+                raise UsageError(f"{setting} is set by axes.{axis} and by {owner[setting]}; remove one of the two")
             owner[setting] = f"axes.{axis}"
 
 
@@ -387,7 +389,9 @@ def _change(content: dict[str, Any], change: str) -> None:
     group, _, axis = name.partition(".")
     if name in SETTABLE:
         if name in content.get("axes", {}):
-            raise UsageError(f"--set {name}: it is an axis of the experiment; --set axes.{name}=[...] gives its values")
+            raise UsageError(
+                f"--set {name}: {name} is an axis of the experiment; set its values with --set axes.{name}=[...]"
+            )
         content.setdefault("set", {})[name] = value
     elif group == "axes" and axis:
         content.setdefault("axes", {})[axis] = value
@@ -419,7 +423,7 @@ def validated(content: Mapping[str, Any], place: str = "") -> Experiment:
         raise UsageError(f"{place}: {told}" if place else told) from None
 
 
-HEADER = "# {command}\n# The last command in this directory, as an experiment file: ablate run FILE\n\n"
+HEADER = "# {command}\n# The last command in this directory, as an experiment file; to run it: ablate run FILE\n\n"
 
 
 def to_toml(file: Experiment, command: str) -> str:

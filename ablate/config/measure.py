@@ -38,8 +38,9 @@ def reason(measure: Measure, counts: Sequence[int]) -> str:
     rule = measure_for(counts)
     share = f"the largest class has {100 * max(counts) / sum(counts):.0f} % of the images" if counts else ""
     if measure == "balanced":
-        return f"Balanced accuracy chooses: {share}." if rule == "balanced" else "Balanced accuracy chooses, as asked."
-    return f"Top-1 chooses, although {share}." if rule == "balanced" else ""
+        why = f": {share}" if rule == "balanced" else ", as requested"
+        return f"Compositions are ranked by balanced accuracy{why}."
+    return f"Compositions are ranked by top-1 accuracy, although {share}." if rule == "balanced" else ""
 
 
 def measured_by(metric: str, measure: Measure) -> str:

@@ -23,13 +23,13 @@ def check(search: Search) -> None:
     """Raise UsageError for an impossible space, or one whose points could not be told apart."""
     names = [op.op.name for op in search.ops]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UsageError(f"a search tells ops apart by their names, and two are called {twice!r}")
+        raise UsageError(f"two ops are called {twice!r}; a search takes each op once")
     if search.max_length > len(names):
-        raise UsageError(f"--max-length {search.max_length}: compositions of different ops have at most {len(names)}")
+        raise UsageError(f"--max-length must be at most {len(names)}, the number of ops, not {search.max_length}")
     for name, bounds in (("strength", search.strength), ("p", search.p)):
         for value in bounds or ():
             if abs(value / STEP - round(value / STEP)) > 1e-9:
-                raise UsageError(f"--{name}: {value:g} is no multiple of {STEP:g}, in which steps it is searched")
+                raise UsageError(f"--{name}: {value:g} must be a multiple of {STEP:g}, the step of the search")
 
 
 def compositions(search: Search) -> list[int]:

@@ -51,7 +51,7 @@ class Variant(Model):
 
 def _ordered(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
     if bounds and bounds[0] > bounds[1]:
-        raise ValueError("a range is LOW:HIGH")
+        raise ValueError("a range must be LOW:HIGH, with LOW at most HIGH")
     return bounds
 
 

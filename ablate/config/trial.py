@@ -57,9 +57,11 @@ class Base(Model):
     @model_validator(mode="after")
     def _ordered(self) -> Base:
         if self.area[0] > self.area[1] or self.ratio[0] > self.ratio[1]:
-            raise ValueError("area and ratio are ordered pairs (low, high)")
+            raise ValueError("area and ratio must be pairs (low, high) with low at most high")
         if self.sampling == "tf" and self.area[1] < COVERED:
-            raise ValueError(f"with sampling tf no crop is below {COVERED:g} of the image, so area must reach that far")
+            raise ValueError(
+                f"with sampling tf, crops cover at least {COVERED:g} of the image, so area must reach that far"
+            )
         return self
 
 
@@ -275,7 +277,7 @@ class TrialConfig(Model):
         if self.branches == "two" and self.base is not None:
             return "two-branch pairs have no base crop: base must be None"
         if self.objective == "supervised" and self.loss_scale != 1:
-            return f"loss_scale multiplies NT-Xent: for supervised training it is 1, not {self.loss_scale:g}"
+            return f"loss_scale multiplies NT-Xent: for supervised training it must be 1, not {self.loss_scale:g}"
         return ""
 
     def _held_to(self) -> dict[str, bool] | None:
@@ -295,7 +297,7 @@ class TrialConfig(Model):
     @model_validator(mode="after")
     def _compiles_alone(self) -> TrialConfig:
         if self.compile and self.world_size > 1:
-            raise ValueError("compile is for trials of one process: their sums over all ranks cannot be compiled")
+            raise ValueError("compile is for trials of one process: sums over several processes cannot be compiled")
         return self
 
     @model_validator(mode="after")

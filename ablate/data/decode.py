@@ -112,7 +112,7 @@ def _over_white(image: Image.Image, kind: Kind) -> tuple[Image.Image, bool]:
     alpha = layer.getchannel("A")
     lowest, highest = alpha.getextrema()
     if highest == 0:
-        raise UnsupportedImage("every pixel is transparent: remove the transparency if the colours below it are meant")
+        raise UnsupportedImage("every pixel is transparent: remove the transparency if you want the colours under it")
     if kind.hard_alpha and any(alpha.histogram()[1:-1]):
         raise UnsupportedImage(
             "a further channel that is called transparency and may be near infrared: "

@@ -20,7 +20,7 @@ TRAITS = {
     "transparent": "transparent images are laid over white",
     "cmyk": "CMYK images are converted to RGB by the simple formula",
     "profile": "colour profiles other than sRGB are not applied",
-    "several": "of a JPEG file with several pictures the first is used",
+    "several": "only the first picture of a JPEG file with several pictures is used",
 }
 
 
@@ -66,7 +66,7 @@ def notes(train: Sequence[Shard], test: Sequence[Shard], levels: Levels | None) 
         count = sum(n for _, n in found)
         if count:
             first = next(place for place, n in found if n)
-            told.append(printable(f"{what}: {count} of {total}, as {first}"))
+            told.append(printable(f"{what}: {count} of {total}, such as {first}"))
     return told
 
 
@@ -111,21 +111,21 @@ def describe(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
 
 def refusal(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
     """Return the message that refuses a folder with such files."""
-    return f"{describe(corrupt, refused)}; --skip-corrupt goes on without"
+    return f"{describe(corrupt, refused)}; --skip-corrupt leaves them out"
 
 
 def _levels_told(levels: Levels, train: Sequence[Shard]) -> str:
     low, high = levels
     told = (
-        f"16-bit grey: {low}..{high} of this data set become 0..255 (what all training images lie within, but for one "
+        f"16-bit grey: {low}..{high} of this data set become 0..255 (the range of all training images, without one "
         "pixel in a thousand at either end)"
     )
     widths = [upper - lower for lower, upper in _spans(train)]
     if not widths or NARROW * statistics.median(widths) >= high - low:
         return told
     return (
-        f"{told}; warning: half of the images use less than 1/{NARROW} of that and will look flat, since a few reach "
-        "much further: leave those out"
+        f"{told}; warning: half of the images use less than 1/{NARROW} of that range and will look flat, because a few "
+        "images reach much further: leave those out"
     )
 
 
@@ -137,7 +137,7 @@ def _darkness(train: Sequence[Shard]) -> list[str]:
         return []
     return [
         f"warning: all training images lie within {low}..{high} of 0..255 and will look flat: were they reduced from "
-        "more bits? Scale them to 0..255, all alike"
+        "more bits? Scale all of them to 0..255 by the same factor"
     ]
 
 

@@ -56,7 +56,7 @@ def of_header(content: bytes) -> Kind:
         pages = _pages(content)
         return _tiff(pages) if pages else Kind()
     if content[4:8] == b"ftyp" and content[8:12] in HEIC:
-        raise UnsupportedImage("the format is HEIC, which is not read: convert it to JPEG or PNG")
+        raise UnsupportedImage("the format is HEIC, which ablate does not read: convert it to JPEG or PNG")
     return Kind()
 
 
@@ -72,7 +72,7 @@ def of_opened(content: bytes, image: Image.Image, kind: Kind) -> Kind:
         UnsupportedImage: the kind would be damaged; see :class:`UnsupportedImage`.
     """
     if image.format not in FORMATS:
-        raise UnsupportedImage(f"the format is {image.format}, which is not read: {CONVERT}")
+        raise UnsupportedImage(f"the format is {image.format}, which ablate does not read: {CONVERT}")
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format not in {"MPO", "TIFF"}:
         raise UnsupportedImage(f"an animation of {frames} frames: save the frame that you want as an image of its own")
@@ -108,7 +108,9 @@ def _tiff(pages: list[dict[int, Any]]) -> Kind:
         )
     if formats - {1, 4}:  # 4: undefined
         told = "signed" if formats == {2} else "complex"
-        raise UnsupportedImage(f"{told} {most}-bit pixels, whose zero is no black: {EIGHT}, or as unsigned 16-bit grey")
+        raise UnsupportedImage(
+            f"{told} {most}-bit pixels, whose zero is not black: {EIGHT}, or as unsigned 16-bit grey"
+        )
     if photometric not in COLOURS:
         raise UnsupportedImage(f"{FOREIGN.get(photometric, f'colours of the kind {photometric}')}: {CONVERT}")
     kind = _channels(channels - COLOURS[photometric], _numbers(first, EXTRA, 0), channels, bits)
@@ -135,7 +137,7 @@ def _channels(extra: int, meanings: tuple[int, ...], channels: int, bits: set[in
     if extra == 0:
         return Kind()
     if extra != 1 or meanings not in {(1,), (2,)} or bits != {8}:
-        raise UnsupportedImage(f"{channels} channels, not grey or RGB by what the file says: {KEEP}")
+        raise UnsupportedImage(f"{channels} channels, which the file does not call grey or RGB: {KEEP}")
     return Kind(hard_alpha=True)  # near infrared is often called transparency
 
 

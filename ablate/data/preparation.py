@@ -53,7 +53,7 @@ def prepare(
     specs = [spec] if eval_data is None else [spec, eval_data]
     size, where = image_size or native_size(spec), cache or cache_dir(None)
     if labels is not None and not 0 < labels <= 1:
-        raise UsageError(f"labels is the fraction of labels to keep, above 0 and at most 1, not {labels:g}")
+        raise UsageError(f"labels must be the fraction of labels to keep, above 0 and at most 1, not {labels:g}")
     if short_side is not None and "folder" not in map(_kind, specs):
         raise UsageError(f"a short side is for folder:PATH; the images of {' and '.join(specs)} have their own size")
     short = _short_side(size, short_side)
@@ -117,7 +117,7 @@ def _short_side(image_size: int, short_side: int | None) -> int:
         return stored_side(image_size)
     if short_side < image_size:
         raise UsageError(
-            f"the short side {short_side} is smaller than the training size {image_size}; allowed: from it"
+            f"the short side {short_side} is smaller than the training size {image_size}; allowed: {image_size} or more"
         )
     return short_side
 

@@ -81,8 +81,8 @@ def _split_by_seed(root: Path) -> Listing:
         if label not in tested:
             what = f"the class {name!r}" if len(classes) > 1 else "the images"
             raise UsageError(
-                f"folder: {what} of {root} cannot be split into training and test images: it has one "
-                "image, or one inner folder, whose images are kept together; add images, or make train/ and test/"
+                f"folder: {what} of {root} cannot be split into training and test images: there is only one "
+                "image, or one inner folder, whose images stay together; add images, or make train/ and test/"
             )
     train = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if not chosen]
     test = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if chosen]
@@ -101,7 +101,7 @@ def _split_by_hand(root: Path) -> Listing:
     train = _files(root, train_root, classes, others)
     strangers = [name for name in _class_folders(test_root, others) if name not in classes]
     if strangers:
-        raise UsageError(f"folder: {test_root} has the class {strangers[0]!r}, which {train_root} has not")
+        raise UsageError(f"folder: {test_root} has the class {strangers[0]!r}, which {train_root} lacks")
     test = _files(root, test_root, classes, others)
     if not test:
         expected = "" if classes == [ALL] else f" of the classes {', '.join(classes[:SHOWN])}"
@@ -127,7 +127,7 @@ def _told(root: Path, classes: list[str], others: Counter[str]) -> tuple[str, ..
     beside = [path.name for path in root.iterdir() if _is_image(path.name)] if classes != [ALL] else []
     if beside:
         files = f"{len(beside)} image{'s' * (len(beside) > 1)} beside the class folders"
-        told.append(printable(f"left out: {files} of {root}, as {min(beside)}"))
+        told.append(printable(f"left out: {files} of {root}, such as {min(beside)}"))
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in _ranked(others)[:SHOWN])
         total = sum(others.values())
@@ -158,7 +158,9 @@ def _class_names(root: Path, others: Counter[str]) -> list[str]:
         )
     if not loose and not classes:
         if any(path.name.removesuffix(".gz").endswith(IDX) for path in root.iterdir()):
-            raise UsageError(f"folder: {root} holds idx files, as MNIST's, which are not read: save the images as PNG")
+            raise UsageError(
+                f"folder: {root} holds idx files, as MNIST has, which ablate does not read: save the images as PNG"
+            )
         others.update(_suffix(path.name) for path in root.iterdir() if path.is_file() and not _is_litter(path.name))
         kinds = "".join(f", but {count} {suffix}" for suffix, count in _ranked(others)[:1])
         raise UsageError(f"folder: {root} holds no images (looked for *{', *'.join(EXTENSIONS)}){kinds}")

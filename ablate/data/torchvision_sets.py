@@ -65,7 +65,7 @@ def _cifar_binary(
         raw = np.fromfile(path, dtype=np.uint8)
         record = label_bytes + 3072
         if len(raw) == 0 or len(raw) % record:
-            raise RuntimeError(f"{path} is not a whole number of {record}-byte records")
+            raise RuntimeError(f"the size of {path} is no multiple of {record} bytes, the size of one image")
         rows = raw.reshape(-1, record)
         pixels = rows[:, label_bytes:].reshape(-1, 3, 32, 32)
         return pixels, torch.from_numpy(rows[:, label_bytes - 1].astype(np.int64))
@@ -174,7 +174,7 @@ class TorchvisionSet:
         try:
             return self.format.read(self.folder.parent)
         except RuntimeError as error:
-            raise UsageError(f"{self.folder} does not hold the official {self.name} files, whole: {error}") from error
+            raise UsageError(f"{self.folder} does not hold the complete official {self.name} files: {error}") from error
 
 
 def _find(name: str, path: Path) -> tuple[Format, Path]:

@@ -101,7 +101,7 @@ def _hand(idle: queue.SimpleQueue[Worker], task: Task) -> Task:
         idle.put(worker)
     if not answer:
         raise UsageError(
-            "a process that decodes images died (was it out of memory?); the same command goes on where this one ended"
+            "a process that decodes images died (was it out of memory?); run the same command again to continue"
         )
     if trouble := json.loads(answer):
         raise OSError(trouble["errno"], trouble["strerror"], trouble["filename"])

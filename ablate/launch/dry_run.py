@@ -91,7 +91,7 @@ def show_cost(
     if found.seconds is not None:
         left = remaining_seconds(found.seconds, waiting, (), len(at_once))
         left *= cost(experiment) if experiment.prune else 1
-        beside = ", taken to be as fast side by side as alone" if len(at_once) > 1 else ""
+        beside = ", if each is as fast beside the others as alone" if len(at_once) > 1 else ""
         say(
             console,
             f"estimated: {clock(found.seconds)} per trial ({found.how}), {clock(left)} in all "
@@ -113,7 +113,7 @@ def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) 
     found = measure_trial(experiment, device, cache)
     if found.seconds is None:
         least = f", so a trial takes more than about {clock(found.at_least)}" if found.at_least else ""
-        say(console, f"estimated: nothing; {found.how}{least}", "yellow")
+        say(console, f"no estimate: {found.how}{least}", "yellow")
     elif found.laptop is not None and found.laptop < found.seconds / 2:
         long, short = clock(found.seconds), clock(found.laptop)
         say(console, f"this takes {long} per trial on this CPU; --preset laptop: about {short}", "yellow")

@@ -90,7 +90,8 @@ def run_sweep(
                 progress.end()
             _keep_plan(directory, experiment, console)
         except KeyboardInterrupt:
-            say(console, f"interrupted; finished trials and checkpoints are in {directory}: the same command resumes")
+            kept = f"finished trials and checkpoints are in {directory}"
+            say(console, f"interrupted; {kept}: run the same command again to resume")
             return ExitCode.INTERRUPTED
         except DiskError as error:
             advice = "free some room and run the same command again"
@@ -121,7 +122,7 @@ def _telling(console: Console) -> Callable[[Attempt], bool]:
     def wait(holder: Attempt) -> bool:
         who = (holder.job, holder.machine, holder.pid)
         if who not in told:
-            say(console, f"waiting for a trial that is at work elsewhere: {holder}", "yellow")
+            say(console, f"waiting for a trial that runs elsewhere: {holder}", "yellow")
         told.add(who)
         return True
 

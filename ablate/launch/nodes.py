@@ -101,7 +101,7 @@ def follow(address: str, port: int, carry_out: Callable[[Order], None], should_s
         lost = time.monotonic()
     if should_stop():
         return
-    raise TimeoutError(f"the first node's worker ({address}:{port}) has not been there for {PATIENCE:.0f} s")
+    raise TimeoutError(f"the first node's worker ({address}:{port}) has not answered for {PATIENCE:.0f} s")
 
 
 def _connect(address: str, port: int) -> Any:

@@ -168,10 +168,11 @@ class LocalLauncher:
         with contextlib.suppress(BrokenPipeError):
             worker.process.stdin.close()
         if not worker.ready:
-            advice = " (for lack of memory? fewer --workers need less)" if code == -signal.SIGKILL else ""
+            advice = " (out of memory? Fewer --workers need less)" if code == -signal.SIGKILL else ""
             last = f"; {worker.log} ends:\n{words}" if (words := tail(worker.log)) else ""
             raise WorkerError(
-                f"a worker ended with {ending(code)}{advice} before its first trial; the same command goes on{last}"
+                f"a worker ended with {ending(code)}{advice} before its first trial; run the same command again to "
+                f"continue{last}"
             )
         trial = worker.trial
         if trial is not None and code == 0:
@@ -274,7 +275,7 @@ def default_devices(device: str, workers: int | None, threads: int, world_size: 
 
         gpus = torch.cuda.device_count()
         if world_size > gpus:
-            raise UsageError(f"--world-size {world_size} needs as many GPUs; there are {gpus}")
+            raise UsageError(f"--world-size {world_size} needs as many GPUs; this machine has {gpus}")
         groups = gpus // world_size
         return [f"cuda:{number % groups * world_size}" for number in range(workers or groups)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -81,7 +81,7 @@ def run_ranks(
         if should_stop():  # they may have ended before they could stop in order
             raise Interrupted from None
         if crew.nodes > 1 and _nobody_died(codes):
-            raise LostNode("the processes of this trial did not meet those of the other nodes") from None
+            raise LostNode("the processes of this trial could not connect to those of the other nodes") from None
         return _record_death(trial, lease, first)
     if result.error is None or result.error.type != "LostRank":
         return result
@@ -190,7 +190,7 @@ def _dead(ranks: list[subprocess.Popen[bytes]]) -> str:
 def _record_death(trial: Trial, lease: Lease, dead: str) -> TrialResult:
     failure = Failure(
         type="ProcessDied",
-        message=f"no process of the trial left a record; first to end: {dead or 'all of them, with exit code 0'}",
+        message=f"no process of the trial left a record; the first to end: {dead or 'all of them, with exit code 0'}",
         traceback=tail(SweepDir(lease.directory).log(trial.id)),
     )
     result = failed_from_outside(trial, failure, lease.number)

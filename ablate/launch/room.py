@@ -40,7 +40,7 @@ class Room:
     def __str__(self) -> str:
         """Describe the memory: ``memory: about 4.9 GiB per worker, 9.8 GiB for 2 workers; 22 GiB are free``."""
         several = f", {gib(self.each * self.workers)} for {self.workers} workers" if self.workers > 1 else ""
-        return f"memory: about {gib(self.each)} per worker{several} (reckoned); {gib(self.free)} are free"
+        return f"memory: about {gib(self.each)} per worker{several} (calculated); {gib(self.free)} are free"
 
     @property
     def warning(self) -> str | None:

@@ -97,7 +97,7 @@ def pace(status: Status, now: float) -> Text | None:
 
 def _screen(status: Status, console: Console, every: float) -> Group:
     """Return a status that fits the terminal; the cells get the lines that the other parts leave."""
-    hint = f"as of {time.strftime('%H:%M:%S')}, every {every:g} s; Ctrl-C leaves, and changes nothing"
+    hint = f"as of {time.strftime('%H:%M:%S')}, updated every {every:g} s; Ctrl-C ends this display, not the sweep"
     below = 6 + min(len(_begun(status)), FEW + 1) + min(len(status.failed), FEW + 1) + 2 * bool(status.failed)
     height = max(LEAST_GRID, console.height - below)
     return Group(*_parts(status, console, FEW, height), Text(hint, style="dim"))
@@ -119,7 +119,7 @@ def _parts(status: Status, console: Console, most: int, height: int | None) -> l
         parts.append(Text(f"to complete it: `{completing(status.directory, status.experiment)}`"))
     if status.failed:
         parts.append(
-            Text(f"to rerun what failed: `{completing(status.directory, status.experiment, retry_failed=True)}`")
+            Text(f"to run failed trials again: `{completing(status.directory, status.experiment, retry_failed=True)}`")
         )
     return parts
 

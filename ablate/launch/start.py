@@ -174,7 +174,7 @@ class Cluster:
         left = None
         while missing := len(short_of(self.directory, waiting, until)):
             if left is not None and missing >= left:
-                self._stop(f"{counted(missing, 'trial')} left, and the last jobs did none of them")
+                self._stop(f"{counted(missing, 'trial')} left, none of which the last jobs have done")
                 return ExitCode.FAILED
             before = names_in(SweepDir(self.directory).jobs)
             if code := self._submit(experiment, until):
@@ -191,7 +191,7 @@ class Cluster:
             if status.is_idle:
                 break
         if was_cancelled(self.directory):
-            self._stop("the jobs were cancelled; the same command goes on")
+            self._stop("the jobs were cancelled; run the same command again to continue")
             return ExitCode.FAILED
         return ExitCode.DONE
 
@@ -220,7 +220,7 @@ def submit(directory: Path, experiment: SweepPlan, images: str, cache: Path, ret
         show_submission(directory, whole, cache, retry_failed, console)
         return ExitCode.DONE
     if experiment.prune:
-        say(console, "trials wait for each other at rungs, and this command for their jobs; the same again goes on")
+        say(console, "this command waits for the jobs of each rung; if it is stopped, run it again to continue")
         with training_there(directory, cache, retry_failed, console) as train:
             return train(experiment)
     return submit_sweep(directory, experiment, cache, retry_failed, console)

@@ -99,7 +99,7 @@ class Status:
             return []
         undone = {i for i, place in self.places.items() if place in ("interrupted", "lost", "missing")}
         return [
-            f"job {job} is over, and {counted(len(left), 'trial')} of it not done (its log: {log})"
+            f"job {job} has ended with {counted(len(left), 'trial')} not done (its log: {log})"
             for job, trials, log in over(self.jobs, self.directory)
             if (left := undone & trials)
         ]

@@ -205,7 +205,7 @@ def images_at_once(config: TrialConfig) -> int:
 def _nothing(cells: Sequence[Trial], begun: Sequence[dict[str, Any]], images: int, reason: str) -> TrialTime:
     why = f" ({reason})" if reason else ""
     if not begun:
-        return TrialTime(None, f"measuring did not begin within {START:.0f} s{why}")
+        return TrialTime(None, f"the measurement did not begin within {START:.0f} s{why}")
     how = f"a step of {counted(begun[0]['begun'], 'image')} did not end within {BOX:.0f} s{why}"
     if reason:  # the process ended by itself: how long a trial takes is unknown
         return TrialTime(None, how)

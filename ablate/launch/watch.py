@@ -80,4 +80,4 @@ def _next(before: Status, jobs: Past | None, note: str, reader: Reader) -> Statu
             raise
         raise UsageError(f"{directory} is gone: it was removed or moved while it was watched") from None
     except OSError as error:
-        return replace(before, note=f"the disk does not answer ({error.strerror}); this is what it said before")
+        return replace(before, note=f"the disk does not answer ({error.strerror}); this is the last known state")

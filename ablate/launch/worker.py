@@ -94,7 +94,7 @@ def _check_hardware(device: torch.device, precisions: set[str]) -> None:
         sys.exit(f"torch sees no GPU on this machine (CUDA_VISIBLE_DEVICES: {seen})")
     if "bfloat16" in precisions and not torch.cuda.is_bf16_supported(including_emulation=False):
         name = torch.cuda.get_device_name(device)
-        sys.exit(f"the sweep is in bfloat16, and this machine's {name} has none; exclude such nodes (--constraint)")
+        sys.exit(f"the sweep trains in bfloat16, which this machine's {name} lacks; exclude such nodes (--constraint)")
 
 
 def own_stdout() -> TextIO:

@@ -50,8 +50,8 @@ class Crop(Op):
         super().__post_init__()
         if self.sampling == "tf" and self.area[1] < COVERED:
             raise UsageError(
-                f"crop(sampling='tf') draws no box below {COVERED:g} of the image, as the official code: "
-                f"area must reach that far, not {self.area!r}"
+                f"crop(sampling='tf') draws boxes that cover at least {COVERED:g} of the image, so area must reach "
+                f"that far, not {self.area!r}"
             )
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:

@@ -136,7 +136,7 @@ def _split_call(text: str) -> tuple[str, dict[str, Any]]:
             arguments[keyword.arg] = ast.literal_eval(keyword.value)
         except (ValueError, TypeError, MemoryError, RecursionError):
             word = keyword.value.id if isinstance(keyword.value, ast.Name) else ""
-            hint = f'; a string stands in quotes: {keyword.arg}="{word}"' * bool(word)
+            hint = f'; put a string in quotes: {keyword.arg}="{word}"' * bool(word)
             allowed = "must be a number, a string or a tuple"
             raise UsageError(f"parameter {keyword.arg!r} in {text!r} {allowed}{hint}") from None
     return _dotted(tree.func, text, example), arguments

@@ -74,7 +74,9 @@ class KorniaOp(Op):
             changed = self._augment(images)
         if not isinstance(changed, Tensor) or changed.shape != images.shape:
             shape = list(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
-            raise UsageError(f"{self.name} changes the image size ({list(images.shape)} to {shape}); ops keep it")
+            raise UsageError(
+                f"{self.name} changes the image size ({list(images.shape)} to {shape}); an op must keep it"
+            )
         return changed.to(images.dtype).clamp(0, 1)
 
     def _augment(self, images: Tensor) -> Any:

@@ -102,7 +102,7 @@ class TransformPair:
         if (self.base is None) != (self.branches == "two"):
             raise UsageError("one-branch pairs need a base crop, two-branch pairs have none")
         if self.size < 1:
-            raise UsageError(f"views have at least one pixel a side, not {self.size}")
+            raise UsageError(f"the size of views must be at least one pixel, not {self.size}")
 
     @classmethod
     def one_branch(cls, composition: str | Composition, size: int, base: Base | None = None) -> TransformPair:

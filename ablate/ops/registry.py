@@ -30,9 +30,9 @@ def register(name: str) -> Callable[[type[OpClass]], type[OpClass]]:
 
     def decorate(cls: type[OpClass]) -> type[OpClass]:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise UsageError(f"an op's name is lower-case letters, digits and '_', not {name!r}")
+            raise UsageError(f"an op's name must consist of lower-case letters, digits and '_', not {name!r}")
         if not (isinstance(cls, type) and issubclass(cls, Op)):
-            raise UsageError(f"@register({name!r}) decorates a subclass of ablate.Op, not {cls!r}")
+            raise UsageError(f"@register({name!r}) must decorate a subclass of ablate.Op, not {cls!r}")
         taken = _OPS.get(name)
         if taken is not None and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
             raise UsageError(f"the op name {name!r} is taken by {taken.__module__}.{taken.__qualname__}")

@@ -35,7 +35,9 @@ def rehearse(op: Op, size: int) -> None:
         ) from error
     if not isinstance(result, torch.Tensor) or result.shape != images.shape or result.dtype != images.dtype:
         got = f"{list(result.shape)} {result.dtype}" if isinstance(result, torch.Tensor) else type(result).__name__
-        raise UsageError(f"op {name} must return {list(images.shape)} {images.dtype}, as it was given, not {got}")
+        raise UsageError(
+            f"op {name} must return the shape and dtype that it takes, {list(images.shape)} {images.dtype}, not {got}"
+        )
     if not bool(((result >= 0) & (result <= 1)).all()):
         raise UsageError(f"op {name} must return values in [0, 1]; clamp them")
 
@@ -63,7 +65,7 @@ def without_effect(ops: Sequence[Op], images: Tensor) -> list[str]:
             if op not in idle and any(getattr(op, name) for name in op.chromatic)
         ]
         if parts:
-            sentences.append(f"these images are grey, three equal channels, on which {_listed(parts)} change nothing")
+            sentences.append(f"these images are grey (three equal channels), so {_listed(parts)} change nothing")
     return sentences
 
 

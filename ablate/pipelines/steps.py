@@ -56,18 +56,18 @@ def steps(spec: OpSpec, size: int, library: Library) -> tuple[str, ...]:
         )
     if spec.name.startswith(KORNIA):
         if library != "kornia":
-            raise NotExportable(f"torchvision has no equal of {spec.name}: only the kornia pipeline can hold it")
+            raise NotExportable(f"torchvision has no equivalent of {spec.name}: use the kornia pipeline")
         return _adapted(spec)
     if spec.name not in _WRITERS:
         raise NotExportable(
-            f"there is no {library} pipeline with the op {spec.name!r}, whose code is its author's: "
-            "ablate's own ops and kornia's classes can be exported"
+            f"the op {spec.name!r} cannot be exported to a {library} pipeline: "
+            "only ablate's own ops and kornia's classes can"
         )
     version, write = _WRITERS[spec.name]
     if spec.version != version:
         raise NotExportable(
-            f"the op {spec.name!r} has version {spec.version} in these records, and the {library} pipeline would be "
-            f"that of version {version}: its pixels have changed"
+            f"the op {spec.name!r} has version {spec.version} in these records, but the {library} pipeline would have "
+            f"version {version}, which gives other pixels"
         )
     if spec.params["p"] == 0 or spec.params.get("strength") == 0:
         return ()
@@ -118,8 +118,8 @@ def _only(name: str, op: Values, **held: str) -> None:
     for parameter, value in held.items():
         if op.get(parameter, value) != value:
             raise NotExportable(
-                f"there is no pipeline with {call(name, **{parameter: op[parameter]})}: kornia and torchvision have no "
-                f"equal; allowed: {parameter}={value!r}"
+                f"{call(name, **{parameter: op[parameter]})} cannot be exported: kornia and torchvision have no "
+                f"equivalent; allowed: {parameter}={value!r}"
             )
 
 

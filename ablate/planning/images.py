@@ -34,12 +34,12 @@ def about_size(wish: Experiment) -> str | None:
     stored = wish.short_side or (stored_side(size) if is_folder else size)
     if stored > side:
         own = native_size(wish.data)
-        best = f"; --size {own} would not enlarge them" if is_folder and own < size else ""
+        best = f"; --size {own} avoids that" if is_folder and own < size else ""
         return f"images of {side} px are enlarged to {stored} px{best}"
     if is_folder and wish.short_side is None and side >= 2 * stored:
         return (
-            f"images of {side} px are stored at {stored} px, from which crops are taken: small crops are blurred; "
-            f"--short-side {min(side, 2 * stored)} keeps more of them"
+            f"images of {side} px are stored at {stored} px and cropped from there, so small crops are blurred; "
+            f"--short-side {min(side, 2 * stored)} keeps more detail"
         )
     return None
 
@@ -51,9 +51,9 @@ def about_shape(images: Images) -> str | None:
         return None
     cut = "at most " if share <= THIRD else ""
     return (
-        f"these images are not square: evaluation sees their centre square, {cut}{100 * share:.0f} % of an image "
-        "(median). Only crops reach the rest: the one that one-branch views share, and one that a two-branch "
-        "composition begins with"
+        f"these images are not square: evaluation sees only their centre square, {cut}{100 * share:.0f} % of an image "
+        "(median). Only crops reach the rest: the base crop of one-branch pairs, and a crop at the start of a "
+        "two-branch composition"
     )
 
 

@@ -153,7 +153,7 @@ def _name_width(encoder: dict[str, Any], *, chosen: bool) -> None:
     if not match:
         return
     if chosen:
-        raise UsageError(f"encoder {encoder['name']} says its width: encoder.width cannot be set too")
+        raise UsageError(f"encoder {encoder['name']} has its width in its name: encoder.width cannot be set too")
     if int(match[2]) not in WIDTHS:
         raise UsageError(f"encoder {encoder['name']}: the width multiplier must be {_or(WIDTHS)}, not {match[2]}")
     encoder |= {"name": match[1], "width": WIDTHS[int(match[2])]}
@@ -174,7 +174,7 @@ def _leave_out(content: dict[str, Any], wish: Experiment) -> None:
     """Take the values that two-branch or supervised training lacks out of a preset."""
     if wish.branches == "two":
         if any(name.startswith("base.") for name in wish.set):
-            raise UsageError("two-branch pairs have no base crop: base.* can be set with --branches one only")
+            raise UsageError("two-branch pairs have no base crop: base.* can be set only with --branches one")
         content["base"] = None
     if content.get("objective") == "supervised" and "loss_scale" not in wish.set:
         content.pop("loss_scale", None)
@@ -193,8 +193,8 @@ def _learning_rate(wish: Experiment, preset: Preset, optimiser: str, batch_size:
         base = LARS_BASES[scaling]
     elif base is None and not own and optimiser in get_args(Optimiser.model_fields["name"].annotation):
         raise UsageError(
-            f"the preset's learning rate is for {preset.values['optimiser']['name']}: with {optimiser} give one too, "
-            "as in --set optimiser.lr=0.01"
+            f"the preset's learning rate is for {preset.values['optimiser']['name']}: give one for {optimiser}, as in "
+            "--set optimiser.lr=0.01"
         )
     elif base is None and own:
         raise UsageError(f"lr_scaling={scaling} needs a base rate of its own: give --set lr_base=... too")
@@ -265,7 +265,7 @@ def named_ops(wish: Experiment) -> tuple[NamedOp, ...]:
     named: list[NamedOp] = []
     for item in (part for text in wish.ops for part in split_list(text, ",")):
         if len(split_list(item, "+")) > 1:
-            raise UsageError(f"--ops lists single ops, a grid composes them itself; {item!r} is a composition")
+            raise UsageError(f"--ops takes single ops and composes them itself, but {item!r} is a composition")
         op = parse_op(item, defaults)
         label = to_string(op, defaults)
         if any(label == other.label for other in named):
@@ -304,13 +304,13 @@ def acting(wish: Experiment, text: str, share: float) -> str:
     """
     if not 0 < share <= 1:
         raise UsageError(
-            f"--act-on is the share of images on which every op acts, above 0 and at most 1, not {share:g}"
+            f"--act-on must be the share of images on which every op acts, above 0 and at most 1, not {share:g}"
         )
     defaults, found = op_defaults(wish), []
     for op in parse_composition(text, defaults):
         if op.acts not in (_usual(op, defaults).acts, share):
             raise UsageError(
-                f"--act-on {share:g} says how often every op acts, and {to_string(op, defaults)} says it itself: leave "
+                f"--act-on {share:g} sets how often every op acts, but {to_string(op, defaults)} sets it too: leave "
                 "one of the two out"
             )
         found.append(to_string(op.acting(share), defaults))
@@ -345,7 +345,7 @@ def _preset(wish: Experiment) -> Preset:
         settings = " ".join(f"--set {setting}={value}" for setting, value in earlier.items())
         raise UsageError(
             f"preset {wish.preset} has been replaced by {name}, which has the official code's "
-            f"{' and '.join(earlier)}; to go on with a sweep that began with it: --preset {name} {settings}"
+            f"{' and '.join(earlier)}; to continue a sweep that began with it: --preset {name} {settings}"
         )
     if wish.preset not in NAMED:
         raise unknown("preset", wish.preset, NAMED)
@@ -387,4 +387,4 @@ def _check_hardware(config: TrialConfig) -> None:
     if config.device == "cpu" and not torch.backends.mkldnn.is_available():
         raise UsageError("this CPU build has no bfloat16 kernels; allowed precision here: float32")
     if config.device == "cpu" and not torch.cpu._is_avx512_bf16_supported():
-        raise UsageError("this CPU has no bfloat16 instructions (it would be slower); allowed precision here: float32")
+        raise UsageError("this CPU has no bfloat16 instructions and would be slower; allowed precision here: float32")

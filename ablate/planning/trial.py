@@ -31,7 +31,7 @@ def plan_trial(wish: Experiment, seed: int, images: Callable[[], DataSet]) -> tu
             :func:`~ablate.planning.settings.trial_config` or the protocols refuse.
     """
     if wish.set.get("world_size", 1) not in {1, asked_for()}:
-        raise UsageError("a trial has the processes that torchrun starts: torchrun --nproc-per-node N -m ablate train")
+        raise UsageError("torchrun sets the number of processes: torchrun --nproc-per-node N -m ablate train")
     here = wish.at({"world_size": asked_for()})
     (text,) = wish.compositions
     composition = parse_one(here, text)

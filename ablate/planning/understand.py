@@ -169,7 +169,7 @@ def _range(flag: str, text: str | None) -> Any:
     try:
         return float(low), float(high if colon else low)
     except ValueError:
-        raise UsageError(f"{flag} is LOW:HIGH, as in 0.25:1, not {text!r}") from None
+        raise UsageError(f"{flag} must be LOW:HIGH, as in 0.25:1, not {text!r}") from None
 
 
 def _partners(wish: Experiment, ops: Sequence[NamedOp]) -> tuple[str, ...]:
@@ -179,8 +179,7 @@ def _partners(wish: Experiment, ops: Sequence[NamedOp]) -> tuple[str, ...]:
     for label in found:
         if label not in labels:
             raise UsageError(
-                f"pairs are asked for with {label!r}, which is none of the ops: {', '.join(labels)}"
-                f"{nearest(label, labels)}"
+                f"pairs_with: {label!r} is not one of the ops: {', '.join(labels)}{nearest(label, labels)}"
             )
     return tuple(found)
 
@@ -206,7 +205,7 @@ def _named(wish: Experiment) -> list[NamedComposition]:
     else:
         named = [(_label(wish, text), parse_one(wish, text)) for text in wish.compositions]
     if len(dict(named)) < len(named):
-        raise UsageError("compositions: one is listed twice")
+        raise UsageError("compositions: a composition is listed twice")
     return [NamedComposition(label=name, ops=parsed.specs()) for name, parsed in named]
 
 
@@ -219,7 +218,7 @@ def _label(wish: Experiment, text: str) -> str:
 def _excluded(text: str, wish: Experiment, labels: Sequence[str]) -> str:
     label = text if text in labels else _label(wish, text)
     if label not in labels:
-        raise UsageError(f"exclude: {label!r} is no cell of this sweep{nearest(label, labels)}")
+        raise UsageError(f"exclude: {label!r} is not a cell of this sweep{nearest(label, labels)}")
     return label
 
 
@@ -233,9 +232,11 @@ def _rungs(wish: Experiment, shared: TrialConfig, data: DataSet) -> tuple[Rung, 
         return ()
     reasons = {
         "is for one setting: this experiment has axes": bool(wish.axes),
-        f"goes by validation kNN: {data.name} has no labels": not data.classes,
+        f"compares cells by validation kNN, but {data.name} has no labels": not data.classes,
         "is for trials of one process": shared.world_size > 1,
-        f"needs more than {counted(shared.epochs, 'epoch')}, to have something to go by": RUNGS[0].epoch(shared.epochs)
+        f"needs more than {counted(shared.epochs, 'epoch')}, to compare cells before the end": RUNGS[0].epoch(
+            shared.epochs
+        )
         < 1,
     }
     for reason, holds in reasons.items():

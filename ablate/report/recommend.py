@@ -135,8 +135,8 @@ def advise(sweep: Sweep) -> Recommendation:
     """Return the recommendation of a sweep that has been read, like :func:`recommend`."""
     if sweep.experiment.variants:
         raise UsageError(
-            f"{sweep.directory} varies {', '.join(sweep.experiment.axes)} too: a composition is recommended from a "
-            f"sweep that holds all else fixed; {command('ablate', 'report', sweep.directory)} shows every point"
+            f"{sweep.directory} also varies {', '.join(sweep.experiment.axes)}, but a recommendation needs a sweep "
+            f"that varies only compositions; {command('ablate', 'report', sweep.directory)} shows every point"
         )
     choice = choose(sweep)
     confirmed, confirming = _confirmation(choice)
@@ -201,7 +201,7 @@ def replaced(found: Recommendation) -> str:
         return ""
     by = "" if metric == now else f", chosen by {'balanced' if 'balanced' in metric else 'top-1'} accuracy"
     what = "This replaces" if found.final else "This withdraws"
-    return f"{what} what was recommended in {SweepDir(found.choice.sweep.directory).report} before: {label}{by}."
+    return f"{what} the earlier recommendation in {SweepDir(found.choice.sweep.directory).report}: {label}{by}."
 
 
 def write(found: Recommendation) -> list[Path]:
@@ -268,7 +268,7 @@ def show(found: Recommendation, console: Console, code: bool = False) -> None:
     _show_choice(found.choice, console)
     if found.confirmed:
         say(console, "")
-        say(console, f"Confirmation, both branches, fresh seeds ({found.confirmed.sweep.directory}):")
+        say(console, f"Confirmation on both branches with fresh seeds ({found.confirmed.sweep.directory}):")
         _show_choice(found.confirmed, console)
     say(console, "")
     for sentence in found.unexported:
@@ -387,7 +387,9 @@ def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
     best = choice.best.cell.label
     if best not in {trial.label for trial in fresh.trials}:
         again = f"{command('ablate', 'recommend', choice.sweep.directory, '--confirm')} adds it"
-        return choose(fresh), f"The confirmation is of an earlier choice and lacks {best}, the best by now: {again}."
+        return choose(
+            fresh
+        ), f"The confirmation is of an earlier choice and lacks {best}, which is the best now: {again}."
     return choose(fresh), ""
 
 
@@ -427,7 +429,7 @@ def _show_choice(choice: Choice, console: Console) -> None:
     console.print(table)
     if choice.is_shortened:
         more = len(choice.order.cells) - len(choice.candidates)
-        say(console, f"and {more} more, which cannot be told from these either; they are in the report")
+        say(console, f"and {more} more that cannot be told from these either; the report lists them")
 
 
 def _choice_as_json(choice: Choice) -> dict[str, Any]:

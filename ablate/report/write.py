@@ -219,7 +219,7 @@ def _with_sweep(sweep: Sweep, other: Sweep) -> tuple[Comparison, str]:
     if sweep.grid.metric != other.grid.metric:
         both_linear = sweep.grid.is_linear and other.grid.is_linear
         raise UsageError(
-            f"{sweep.directory} was judged by {sweep.grid.metric}, {other.directory} by {other.grid.metric}: "
+            f"{sweep.directory} was judged by {sweep.grid.metric} and {other.directory} by {other.grid.metric}, so "
             f"they cannot be compared{'; --metric top1 compares them by top-1' * both_linear}"
         )
     comparison = compare(sweep.grid, other.grid, str(other.directory))
@@ -230,8 +230,8 @@ def _with_sweep(sweep: Sweep, other: Sweep) -> tuple[Comparison, str]:
 
 def _with_paper(sweep: Sweep) -> tuple[Comparison, str]:
     if not is_its_setting(sweep.experiment.shared):
-        raise UsageError("Figure 5 is one-branch SimCLR; this sweep is not, so --paper has nothing to compare")
+        raise UsageError("Figure 5 shows one-branch SimCLR and this sweep does not: leave out --paper")
     comparison = beside_the_paper(sweep.grid)
     if comparison is None:
-        raise UsageError(f"--paper needs linear evaluation and an op of Figure 5's: {', '.join(published())}")
+        raise UsageError(f"--paper needs linear evaluation and at least one op of Figure 5: {', '.join(published())}")
     return comparison, TITLE

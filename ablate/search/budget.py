@@ -30,7 +30,7 @@ class Budget:
         """
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(h|gpuh)?", text.strip())
         if not match or not float(match[1]) or (not match[2] and "." in match[1]):
-            raise UsageError(f"--budget is a number of trials (40), hours (3h) or GPU hours (3gpuh), not {text!r}")
+            raise UsageError(f"--budget must be a number of trials (40), hours (3h) or GPU hours (3gpuh), not {text!r}")
         if match[2] == "gpuh" and device != "cuda":
             raise UsageError(f"--budget {text}: these trials run on CPUs; allowed: trials (40) or hours (3h)")
         unit: Unit = "trials" if not match[2] else "h" if match[2] == "h" else "gpuh"

@@ -55,7 +55,7 @@ def show_search(
     if devices:
         _show_worth(whole, batch, budget, spent, devices, cache, console)
     else:
-        say(console, "estimated: nothing, as this is not the machine to measure on")
+        say(console, "no estimate: the trials will run on other machines than this")
 
 
 def _show_space(whole: SweepPlan, console: Console) -> None:
@@ -70,7 +70,7 @@ def _show_space(whole: SweepPlan, console: Console) -> None:
     say(console, f"batches of {batch}; {len(whole.compositions)} proposed so far")
     if whole.prune:
         epochs = " and ".join(str(rung.epoch(whole.shared.epochs)) for rung in whole.prune)
-        say(console, f"pruned after epochs {epochs}, in comparison with all that were there before")
+        say(console, f"pruned after epochs {epochs}, by comparison with all earlier compositions")
 
 
 def _show_worth(

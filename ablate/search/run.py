@@ -97,7 +97,7 @@ def next_batch(
     batch = propose(whole.search, values(sweep)[:begun] if sweep else [], defaults)
     batch = [item for item in batch if item.label not in there][: whole.search.batch - (done - begun)]
     if not batch:
-        say(console, f"all of the space has been tried: {counted(done, 'composition')}")
+        say(console, f"the whole space has been tried: {counted(done, 'composition')}")
     if budget.unit == "trials" and not whole.prune:  # pruning needs whole batches to choose which trials continue
         batch = batch[: -(-int(budget.amount - spent) // len(whole.seeds))]
     return batch

@@ -33,12 +33,14 @@ class ForeignEncoder(nn.Module):
         super().__init__()
         found = code_version(config.name)
         if config.code not in {"", found}:
-            raise UsageError(f"encoder {config.name}: the trial was planned with {config.code}, here is {found}")
+            raise UsageError(
+                f"encoder {config.name}: the trial was planned with {config.code}, but this machine has {found}"
+            )
         self.net, self.dim = _made(config.name, image_size)
         if config.weights and (here := loaded_weights(self.net, config.name, image_size)) != config.weights:
             raise UsageError(
                 f"encoder {config.name}: the trial was planned with the weights {config.weights}, "
-                f"here it loads {here or 'none'}"
+                f"but here it loads {here or 'none'}"
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +62,7 @@ def code_version(name: str) -> str:
         return f"timm {_import_timm().__version__}"
     file = _import_own(name).__file__
     if file is None:
-        raise UsageError(f"encoder {name}: its module has no file that would name the code")
+        raise UsageError(f"encoder {name}: its module has no file, so the version of its code is unknown")
     return f"sha256 {hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]}"
 
 
@@ -87,7 +89,9 @@ def loaded_weights(net: nn.Module, name: str, image_size: int) -> str:
         torch.manual_seed((torch.initial_seed() + 1) % 2**63)
         other, _ = _made(name, image_size)
     if other is net:
-        raise UsageError(f"encoder {name}: gives the same module at every call; it must make a new one")
+        raise UsageError(
+            f"encoder {name}: the function returns the same module at every call; it must return a new one"
+        )
     drawn = other.state_dict()
     fixed = {
         key: value.detach().cpu()
@@ -109,7 +113,7 @@ def _made(name: str, image_size: int) -> tuple[nn.Module, int]:
     try:
         net = _timm(name, image_size) if name.startswith("timm:") else _own(name)()
         if not isinstance(net, nn.Module):
-            raise TypeError(f"gave {type(net).__name__}, not a torch.nn.Module")
+            raise TypeError(f"returned {type(net).__name__}, not a torch.nn.Module")
         return net, _dim(net, image_size)
     except UsageError:
         raise
@@ -165,5 +169,5 @@ def _dim(net: nn.Module, image_size: int) -> int:
     net.train(was_training)
     if not isinstance(h, Tensor) or h.ndim != 2 or len(h) != 2:
         shape = list(h.shape) if isinstance(h, Tensor) else type(h).__name__
-        raise TypeError(f"gives {shape} for two images, not [2, dim]")
+        raise TypeError(f"returned {shape} for two images, not [2, dim]")
     return h.shape[1]

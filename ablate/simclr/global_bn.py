@@ -73,8 +73,8 @@ def make_global(module: nn.Module, world: World, device: torch.device) -> None:
             make_global(child, world, device)
         elif type(child) not in PLAIN:
             raise UsageError(
-                f"this encoder's {type(child).__name__} is more than a batch norm and cannot span several processes; "
-                "train it in one"
+                f"this encoder's {type(child).__name__} does more than batch norm, so it cannot span several "
+                "processes; train it in one"
             )
         elif device.type == "cuda":
             setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))

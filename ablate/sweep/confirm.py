@@ -23,8 +23,8 @@ def shares_no_crop(compositions: Sequence[NamedComposition]) -> str:
     names = " and ".join([", ".join(bare[:-1]), bare[-1]] if len(bare) > 1 else bare)
     start = "starts" if len(bare) == 1 else "start"
     return (
-        f" Two branches share no crop: {names} {start} there from the centre of each image, "
-        "without the random crop that both views shared in this sweep."
+        f" Two-branch pairs share no crop: there, {names} {start} from the centre of each image, "
+        "without the random crop that both views share in this sweep."
     )
 
 

@@ -38,7 +38,7 @@ def extend(old: SweepPlan, new: SweepPlan, directory: Path) -> SweepPlan:
     found = differences(old, new)
     if found:
         raise UsageError(
-            f"{directory} holds another sweep ({'; '.join(found)}); choose another --out or the same settings"
+            f"{directory} holds another sweep ({'; '.join(found)}); choose another --out, or use the same settings"
         )
     return union(old, new)
 
@@ -46,7 +46,7 @@ def extend(old: SweepPlan, new: SweepPlan, directory: Path) -> SweepPlan:
 def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
     """Describe every difference between two experiments in the settings that trials of one directory share."""
     found = [
-        "the images are others" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"
+        "the images have changed" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"
         for name, before, after in _differences(_flat(_frame(old)), _flat(_frame(new)))
     ]
     found += _changed_axes(old, new)

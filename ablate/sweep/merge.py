@@ -107,7 +107,7 @@ def _check_places(directories: Sequence[Path], out: Path) -> None:
         if place in seen:
             raise UsageError(f"{seen[place]} and {directory} are the same directory")
         if place == target or place in target.parents or target in place.parents:
-            raise UsageError(f"--out {out} and {directory} must not lie in one another")
+            raise UsageError(f"--out {out} and {directory}: neither may lie in the other")
         seen[place] = directory
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is not a directory")
@@ -137,7 +137,7 @@ def _common(shards: Sequence[Shard]) -> SweepPlan:
         found = differences(whole, shard.experiment)
         if found:
             raise UsageError(
-                f"{first.directory} and {shard.directory} are no shards of one sweep "
+                f"{first.directory} and {shard.directory} are not shards of one sweep "
                 f"({'; '.join(found)}, in the second)"
             )
         both = union(whole, shard.experiment)

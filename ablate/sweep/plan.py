@@ -150,8 +150,8 @@ def _not_a_sweep(directory: Path) -> str:
     trained = len(list(paths.trials.glob("[!.]*.json")))
     if trained:
         return (
-            f"{directory} is not a sweep directory: it has no {PLAN}. `ablate train` has left "
-            f"{counted(trained, 'record')} in {paths.trials} and what it said in {paths.logs}; "
-            f'from Python: ablate.load_results("{directory}")'
+            f"{directory} is not a sweep directory: it has no {PLAN}. `ablate train` has written "
+            f"{counted(trained, 'record')} to {paths.trials} and its logs to {paths.logs}; to read the records from "
+            f'Python: ablate.load_results("{directory}")'
         )
     return f"{directory} is not a sweep directory: it has no {PLAN}"

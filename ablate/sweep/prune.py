@@ -140,7 +140,8 @@ def check_seeds(directory: Path, experiment: SweepPlan) -> None:
     gone = next((trial.label for trial in _cells(plan(before)) if _is_pruned(directory, trial)), None) if new else None
     if gone:
         raise UsageError(
-            f"{gone} was pruned in {directory} without seed {new[0]}: the same seeds, another --out, or no --prune"
+            f"{gone} was pruned in {directory} without seed {new[0]}: use the same seeds, choose another --out, or "
+            "leave out --prune"
         )
 
 

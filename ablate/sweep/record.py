@@ -139,7 +139,7 @@ def read_record(path: Path, *, points: int | None = None) -> TrialResult:
     try:
         result = TrialResult.model_validate_json(content, context=RECORDED)
     except ValidationError as error:
-        raise DamagedRecord(f"{path}: not a whole trial record ({error.errors()[0]['msg']})") from error
+        raise DamagedRecord(f"{path}: not a complete trial record ({error.errors()[0]['msg']})") from error
     if result.id != path.stem or result.config.key != result.key:
         raise DamagedRecord(f"{path}: holds the record of {result.config.key}-s{result.seed}")
     return result if points is None else result.replace(history=_thinned(result.history, points))

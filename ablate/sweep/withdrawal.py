@@ -42,7 +42,7 @@ def take_back(directory: Path, to_run: Sequence[Trial], console: Console) -> Non
             say(
                 console,
                 f"withdrawn: the recommendation in {SweepDir(place).report} and its pipeline files, since "
-                f"{counted(len(to_run), 'trial')} will run that could change it; {again} after that",
+                f"{counted(len(to_run), 'trial')} will run that could change it; run {again} after that",
                 "yellow",
             )
         if to_run:

@@ -159,7 +159,7 @@ class TrialAttempt:
         if self.world.broadcast(self.lease.is_fruitless(step) if self.world.rank == 0 else None):
             raise NoProgress(
                 f"no progress between two requeues: attempt {self.lease.number} would be the third to {what}; "
-                "a longer --time may help; --retry-failed goes on from there"
+                "a longer --time may help; --retry-failed continues from there"
             )
 
     def _checkpoint(self, trainer: Trainer) -> dict[str, Any] | None:

@@ -62,7 +62,7 @@ def reevaluate(
             ]
             told = f"{record.label} seed {record.seed}"
             if not missing:
-                say(console, f"{told}: on record already")
+                say(console, f"{told}: already recorded")
                 continue
             fingerprint = record.config.data.fingerprint
             if fingerprint not in images:
@@ -90,8 +90,8 @@ def _images(record: TrialResult, cache: Path) -> DataSet:
         return read_entry(cache, data.fingerprint)
     except FileNotFoundError:
         raise UsageError(
-            f"the cache {cache} does not hold the images of {data.name} (fingerprint {data.fingerprint}): name the "
-            "cache that training used with --cache, or repeat the training command, which decodes them again"
+            f"the cache {cache} does not hold the images of {data.name} (fingerprint {data.fingerprint}): use the "
+            "--cache of the training, or repeat the training command, which decodes them again"
         ) from None
 
 
@@ -101,7 +101,9 @@ def _add(
     """Evaluate, rewrite the record, and return a line with the new results."""
     device = device or record.config.device
     if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("these encoders were trained on CUDA and torch sees no GPU here; --device cpu evaluates them")
+        raise UsageError(
+            "these encoders were trained on CUDA, but torch sees no GPU here; evaluate them with --device cpu"
+        )
     torch.set_num_threads(record.config.threads)
     encoder, head = (module.to(device) for module in encoders.rebuild(directory, record.id, record.config))
     old = {spec: outdated(spec, record.metrics) for spec in specs}

@@ -280,7 +280,7 @@ def test_a_full_disk_in_a_process_is_that_error_here(tmp_path):
 
 def test_a_process_that_dies_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(ablate.data.workers.sys, "executable", shutil.which("true"))
-    with pytest.raises(UsageError, match=r"died .* goes on"):
+    with pytest.raises(UsageError, match=r"died .* run the same command again"):
         finish_all([task(tmp_path, i) for i in range(4)], lambda *_: None, processes=2)
 
 

@@ -165,7 +165,9 @@ def test_what_was_done_to_images_is_said_each_time(tmp_path, cache):
     transparent[5:, 5:, 3] = 255
     Image.fromarray(transparent).save(tmp_path / "set" / "b" / "x.png")
     for _ in range(2):
-        assert get(tmp_path / "set", cache).notes == ("transparent images are laid over white: 1 of 21, as b/x.png",)
+        assert get(tmp_path / "set", cache).notes == (
+            "transparent images are laid over white: 1 of 21, such as b/x.png",
+        )
 
 
 def test_refused_files_are_told_by_reason_and_left_out_on_request(tmp_path, cache):
@@ -180,7 +182,7 @@ def test_refused_files_are_told_by_reason_and_left_out_on_request(tmp_path, cach
             get(tmp_path / "set", cache)
         assert str(caught.value) == (
             "1 corrupt image file: a/x.png (an empty file); 4 image files that would be damaged: b/stack0.tif and 3 "
-            "more (3 pages: save each page that you want as an image of its own); --skip-corrupt goes on without"
+            "more (3 pages: save each page that you want as an image of its own); --skip-corrupt leaves them out"
         )
     data = get(tmp_path / "set", cache, skip_corrupt=True)
     assert len(data.train.labels) + len(data.test.labels) == 20
@@ -196,7 +198,7 @@ def test_what_is_left_out_by_its_name_is_said(tmp_path, cache):
     for litter in (".DS_Store", "._1.png", "Thumbs.db", "desktop.ini"):
         (root / "a" / litter).write_text("x")
     beside, others = get(root, cache).notes
-    assert beside == f"left out: 1 image beside the class folders of {root}, as loose.png"
+    assert beside == f"left out: 1 image beside the class folders of {root}, such as loose.png"
     assert others.startswith(
         "left out: 4 files with other extensions (2 .heic, 1 .txt, 1 without one); images end in .jp"
     )
@@ -222,7 +224,10 @@ def test_images_without_class_folders_have_their_other_files_counted_once(tmp_pa
         ("{}", "unknown data set '{}'; did you mean folder:{}?"),
         ("folder:{}/file.png", "folder: {}/file.png is a file, not a directory"),
         ("folder:{}/none", "folder: there is no directory {}/none"),
-        ("folder:{}/idx", "folder: {}/idx holds idx files, as MNIST's, which are not read: save the images as PNG"),
+        (
+            "folder:{}/idx",
+            "folder: {}/idx holds idx files, as MNIST has, which ablate does not read: save the images as PNG",
+        ),
         ("folder:{}/heic", "folder: {}/heic holds no images (looked for"),
     ],
 )

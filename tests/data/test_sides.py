@@ -65,9 +65,9 @@ def test_unreadable_files_are_left_to_decoding(tmp_path):
     ("side", "values", "short", "words"),
     [
         (28, {}, None, None),
-        (28, {"image_size": 64}, None, "images of 28 px are enlarged to 64 px; --size 28 would not"),
+        (28, {"image_size": 64}, None, "images of 28 px are enlarged to 64 px; --size 28 avoids that"),
         (1, {}, None, "images of 1 px are enlarged to 8 px"),
-        (96, {"image_size": 96}, None, "images of 96 px are enlarged to 110 px; --size 84 would not"),
+        (96, {"image_size": 96}, None, "images of 96 px are enlarged to 110 px; --size 84 avoids that"),
         (96, {"image_size": 84}, None, None),
         (300, {"image_size": 64}, None, "images of 300 px are stored at 64 px"),
         (300, {"image_size": 64}, 128, None),
@@ -112,7 +112,7 @@ def test_plan_and_preview_say_it_of_wide_images(tmp_path, monkeypatch, words):
     data = images(tmp_path / "wide", [8] * 12)
     out = ["--out", str(tmp_path / ("views.png" if words[0] == "preview" else "sweep"))]
     ended = CliRunner().invoke(app, [*words, "--data", data, *out, "--cache", str(tmp_path / "cache")])
-    assert "evaluation sees their centre square, 50 % of an image" in " ".join(ended.output.split())
+    assert "evaluation sees only their centre square, 50 % of an image" in " ".join(ended.output.split())
 
 
 def test_official_sets_are_enlarged_with_a_word_too():

@@ -102,7 +102,7 @@ def test_how_protocols_are_asked_for(text, specs):
         ("linear@y", "cannot be evaluated at 'y'; allowed: linear@h, linear@z"),
         ("linear@", "cannot be evaluated at ''"),
         ("online@z", "'online' cannot be evaluated at 'z'; allowed: online@h"),
-        (" ,", "no protocol is named; allowed: linear"),
+        (" ,", "name at least one protocol; allowed: linear"),
     ],
 )
 def test_what_cannot_be_asked_for(text, message):

@@ -194,5 +194,5 @@ def test_a_kornia_op_with_pairs_survives_json():
 @pytest.mark.parametrize("text", ["crop(sampling=tf)", "color(impl=tf)"])
 def test_a_word_without_quotes_is_told_to_stand_in_quotes(text):
     name = text.split("(")[1].split("=")[0]
-    with pytest.raises(UsageError, match=f'a string stands in quotes: {name}="tf"'):
+    with pytest.raises(UsageError, match=f'put a string in quotes: {name}="tf"'):
         parse_op(text)

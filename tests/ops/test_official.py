@@ -106,9 +106,9 @@ def test_the_smallest_official_crop_is_a_tenth_of_the_image():
     params = Crop(sampling="tf").sample_boxes(20_000, (224, 224), generator())
     smallest = float((params["height"] * params["width"]).min()) / 224**2
     assert 0.1 <= smallest < 0.105
-    with pytest.raises(UsageError, match=r"no box below 0.1 of the image"):
+    with pytest.raises(UsageError, match=r"boxes that cover at least 0.1 of the image"):
         parse_op("crop(sampling='tf', area=(0.01, 0.05))")
-    with pytest.raises(ValueError, match=r"no crop is below 0\.1"):
+    with pytest.raises(ValueError, match=r"crops cover at least 0\.1"):
         Base(sampling="tf", area=(0.01, 0.05))
 
 

@@ -59,7 +59,7 @@ def test_on_grey_images_colour_ops_do_less_or_nothing():
     sentences = tried("gray+color+jitter(hue=0)+crop", GREY)
     assert sentences[0] == "gray changes nothing on these images (tried on 8)"
     assert sentences[1] == (
-        "these images are grey, three equal channels, on which saturation, hue and gray_p of color and "
+        "these images are grey (three equal channels), so saturation, hue and gray_p of color and "
         "saturation of jitter(hue=0.0) change nothing"
     )
     assert tried("crop+blur+solarize", GREY) == []

@@ -41,7 +41,7 @@ from tests.support.sweeps import make_experiment, record
 COUNTS = ClassCounts(train=(30, 5, 5, 10), validation=(3, 1, 0, 1), test=(12, 3, 3, 2))
 TOP1 = {"crop": 0.70, "crop+color": 0.68, "color+crop": 0.66, "color": 0.62, "untrained": 0.69}
 BALANCED = {"crop": 0.34, "crop+color": 0.41, "color+crop": 0.50, "color": 0.42, "untrained": 0.33}
-SENTENCE = "Balanced accuracy chooses: the largest class has 60 % of the images."
+SENTENCE = "Compositions are ranked by balanced accuracy: the largest class has 60 % of the images."
 
 
 def measured(label, seed, balanced=True):
@@ -84,7 +84,11 @@ def texts(figure):
 def test_every_output_follows_what_chooses(tmp_path, asked):
     best, numbers = ("color+crop", BALANCED) if asked is None else ("crop", TOP1)
     majority = {None: "majority class 25.0 %", "top1": "majority class 60.0 %"}[asked]
-    why = SENTENCE if asked is None else "Top-1 chooses, although the largest class has 60 % of the images."
+    why = (
+        SENTENCE
+        if asked is None
+        else "Compositions are ranked by top-1 accuracy, although the largest class has 60 % of the images."
+    )
     mean = f"{100 * numbers[best] + 0.5:.1f}"
     written = write_report(made(tmp_path), metric=asked)
     terminal = shown(written.show)
@@ -149,13 +153,15 @@ def test_records_without_balanced_accuracy_on_validation_are_judged_by_top1(tmp_
     assert read_sweep(tmp_path).measured == ()
     assert read_sweep(tmp_path).grid.references.keys() == {"untrained"}
     (sentence,) = read_sweep(tmp_path, "balanced").measured
-    assert sentence.startswith("Top-1 chooses: 10 of 10 trials have no balanced accuracy on validation")
+    assert sentence.startswith(
+        "Compositions are ranked by top-1 accuracy: 10 of 10 trials have no balanced accuracy on validation"
+    )
     assert f"`ablate evaluate {tmp_path} --protocol linear --again`" in sentence
     written = write_report(tmp_path, metric="balanced")
     assert "Best composition by validation accuracy: crop," in shown(written.show)
     trial = plan(load_plan(tmp_path))[0]
     write_record(tmp_path, record(trial, metrics=measured(trial.label, trial.seed)))
-    assert "Top-1 chooses: 9 of 10 trials" in read_sweep(tmp_path, "balanced").measured[0]
+    assert "ranked by top-1 accuracy: 9 of 10 trials" in read_sweep(tmp_path, "balanced").measured[0]
 
 
 def test_two_sweeps_that_are_judged_differently_are_not_compared(tmp_path):
@@ -210,7 +216,11 @@ def test_a_sweep_keeps_what_it_was_planned_with(tmp_path):
 
 def test_why():
     assert reason("top1", (5, 5, 5)) == reason("top1", ()) == ""
-    assert reason("balanced", (5, 5, 5)) == reason("balanced", ()) == "Balanced accuracy chooses, as asked."
+    assert (
+        reason("balanced", (5, 5, 5))
+        == reason("balanced", ())
+        == "Compositions are ranked by balanced accuracy, as requested."
+    )
 
 
 def test_a_folder_with_one_large_class(tiny_folder, cache, tmp_path):
@@ -222,7 +232,9 @@ def test_a_folder_with_one_large_class(tiny_folder, cache, tmp_path):
                 source = tiny_folder / split / name / f"{i}.png"
                 (tmp_path / "set" / split / name / f"{i}.png").write_bytes(source.read_bytes())
     data = prepare(f"folder:{tmp_path / 'set'}", cache=cache, image_size=16)
-    assert str(data).endswith("; balanced accuracy chooses: the largest class has 75 % of the images")
+    assert str(data).endswith(
+        "; compositions are ranked by balanced accuracy: the largest class has 75 % of the images"
+    )
     small = {
         "image_size": 16,
         "encoder.name": "resnet8",

@@ -102,5 +102,5 @@ def test_a_triangle_is_by_the_seeds_that_both_have(tmp_path):
 
 def test_no_number_of_seeds_is_promised_for_equal_compositions(tmp_path):
     make(tmp_path, seeds=2, value=lambda t: {"crop": 0.9, "color": 0.9, "untrained": 0.1}.get(t.label, 0.5))
-    said = "crop and color are equal so far: no number of seeds can be promised to tell them apart."
+    said = "crop and color are equal so far, so the number of seeds that would tell them apart is unknown."
     assert said in noise(read_sweep(tmp_path))

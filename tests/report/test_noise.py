@@ -20,9 +20,7 @@ def test_contenders_and_the_seeds_that_would_separate_them(tmp_path):
     first, second = sentences(tmp_path)
     assert first.startswith("Not distinguishable from crop+color, P(best) ")
     assert first.endswith(" %) (validation accuracy, Hsu's multiple comparisons with the best, 95 %).")
-    assert second.endswith(
-        "seeds would tell crop+color from color+crop by the same comparisons, in four of five sweeps."
-    )
+    assert second.endswith("seeds, the same comparisons would tell crop+color from color+crop in four of five sweeps.")
 
 
 def test_a_clear_winner(tmp_path):
@@ -56,7 +54,7 @@ def test_noise_that_changes_with_accuracy(tmp_path):
         return value(trial) + (0.1 * draw if MEANS.get(trial.label, 0) > 0.7 else 0.0)
 
     found = sentences(tmp_path, seeds=24, value=uneven)
-    assert found[-1].startswith("The noise changes with accuracy")
+    assert found[-1].startswith("The noise depends on the accuracy")
 
 
 def test_nothing_is_said_of_nothing(tmp_path):

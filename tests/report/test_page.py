@@ -60,11 +60,11 @@ def test_every_uncertainty_says_what_it_is_and_a_confirmations_numbers_that_they
     make(tmp_path)
     before = Parsed(page_in(tmp_path)).text
     assert "test; 95 % interval of this mean: ± 2.8; standard deviation over seeds: 3.1; n = 3" in before
-    assert "Behind ± stands the standard deviation over seeds; “test ± 95 %” is half the 95 % interval" in before
+    assert "The number after ± is the standard deviation over seeds; “test ± 95 %” is half the 95 % interval" in before
     assert "CPU time of a trial" in before
     assert "two-branch confirmation" not in before
     confirm(tmp_path)
-    assert "These numbers are of the two-branch confirmation" in Parsed(page_in(tmp_path)).text
+    assert "These numbers are from the two-branch confirmation" in Parsed(page_in(tmp_path)).text
 
 
 def test_it_asks_for_nothing_and_is_small(tmp_path):
@@ -179,7 +179,7 @@ def test_effects_stand_on_the_page_of_a_whole_grid(tmp_path):
 def test_a_page_that_refreshes_says_so(tmp_path):
     html = page_in(sweep(tmp_path, ["a"]), refresh=5.0)
     assert Parsed(html).of("meta", **{"http-equiv": "refresh"})[0]["content"] == "5.0"
-    assert "reads itself again every 5 seconds" in html
+    assert "page reloads every 5 seconds" in html
     assert "http-equiv" not in page_in(tmp_path)
 
 
@@ -224,7 +224,7 @@ def test_the_best_says_so_of_itself_alone(tmp_path):
 
 def test_with_one_seed_the_panel_says_that_it_does_not_tell_the_best(tmp_path):
     text = Parsed(page_in(sweep(tmp_path, ["a", "b"], value=by_position))).text
-    assert "The best by validation accuracy; one seed does not tell it from the others." in text
+    assert "The best by validation accuracy; one seed cannot tell it from the others." in text
     assert "●" not in text
 
 

@@ -36,7 +36,7 @@ NUMBER = r"([+-]?\d+\.\d)"
 GAP = re.compile(rf"^(.+) against (?:the best single op, (.+)|(the untrained encoder)): {NUMBER} points", re.MULTILINE)
 PAIR = re.compile(rf"^(.+) with (.+), mean of both orders, against (.+) alone: {NUMBER} points", re.MULTILINE)
 BEST = re.compile(rf"^Best composition(.*?) by validation accuracy: (.+?), {NUMBER}(?: ± {NUMBER})? % \(test")
-SEPARATE = re.compile(r"seeds would tell (.+) from (.+) by the same")
+SEPARATE = re.compile(r"seeds, the same comparisons would tell (.+) from (.+) in four")
 STATES = ("plan order", "random order", "seed by seed", "failed", "failed and damaged")
 
 

@@ -118,10 +118,10 @@ def test_a_comparison_says_interval_and_ceiling():
     assert both.ceiling == pytest.approx(1)
     assert str(both).startswith("Spearman rank correlation with the other: +0.80 (2 ops: no interval) over 4 cells")
     assert str(both).endswith(
-        "over 4 cells; with the noise of this sweep's seeds, two grids that truly rank alike would reach 1.00."
+        "over 4 cells; with the noise of this sweep, two grids with the same true ranks would reach 1.00."
     )
     torn = compare(grid([[0.1, 0.4], [0.2, 0.36], [0.31, 0.2], [0.4, 0.1]]), one, "the other")
-    assert str(torn).endswith("It says little: the seeds of this sweep do not rank the cells alike among themselves.")
+    assert str(torn).endswith("It says little: the seeds of this sweep disagree on the ranks of the cells.")
     back = compare(grid([[0.2], [0.1], [0.3], [0.4]]), one, "the other")
     assert math.isnan(back.ceiling)
     assert str(back).endswith("over 4 cells.")

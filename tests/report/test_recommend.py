@@ -274,7 +274,7 @@ def test_a_confirmation_of_an_earlier_choice_decides_nothing(tmp_path):
     found = advice.recommend(tmp_path)
     assert found.final is None
     assert advice.conclusion(found).startswith(
-        "The confirmation is of an earlier choice and lacks crop, the best by now"
+        "The confirmation is of an earlier choice and lacks crop, which is the best now"
     )
 
 
@@ -376,7 +376,7 @@ def test_terminal_page_files_and_json_say_one_thing_after_every_command(tmp_path
         expected = by["balanced" if "balanced" in words else "top1"]
         assert as_recommended(directory) == (expected, {expected}, expected), words
         said = " ".join(result.output.split())
-        replaces = f"This replaces what was recommended in {directory / 'report'} before: {before}, chosen by "
+        replaces = f"This replaces the earlier recommendation in {directory / 'report'}: {before}, chosen by "
         assert (replaces in said) == (before not in (None, expected)), words
         if words[0] == "recommend":
             assert f" Recommended: {expected} " in said
@@ -492,7 +492,7 @@ def test_a_confirmation_says_how_many_it_takes_of_how_many(tmp_path, monkeypatch
     found = advice.recommend(make(tmp_path, seeds=1))
     said = "2 compositions, the best of 4 by validation accuracy, since a confirmation takes 2, with 3 fresh seeds"
     assert said in advice.conclusion(found)
-    assert "and 2 more, which cannot be told from these either" in shown(found)
+    assert "and 2 more that cannot be told from these either" in shown(found)
     assert advice.recommend(make(tmp_path / "few")).choice.is_shortened is False
 
 

@@ -59,7 +59,7 @@ def acting_sweep(directory, shares):
 
 def test_how_often_an_op_acts_stands_beside_its_row_average(tmp_path):
     grid = acting_sweep(tmp_path, {"a": 1.0, "b": 0.5})
-    sentence = "Share of images on which an op acts, where not all: b 50 %."
+    sentence = "Share of images on which an op acts, if not on all: b 50 %."
     assert grid.seldom == [sentence]
     words = [text.get_text() for text in heatmap(grid).findobj(Text)]
     assert words.count("on 50 %") == 1
@@ -71,7 +71,7 @@ def test_how_often_an_op_acts_stands_beside_its_row_average(tmp_path):
     table = pd.read_csv(tmp_path / "report" / "table.csv")
     averages = table[table["kind"] == "average"].set_index("first")["acts"]
     assert averages.to_dict() == {"a": 1.0, "b": 0.5}
-    assert r"where not all: b 50 \%." in (tmp_path / "report" / "table.tex").read_text()
+    assert r"if not on all: b 50 \%." in (tmp_path / "report" / "table.tex").read_text()
     assert sentence in (tmp_path / "report" / "caption.txt").read_text()
     page = (tmp_path / "report" / "index.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
     assert page.count("<small>on 50 %</small>") == 1
@@ -312,7 +312,7 @@ def test_comparison_with_figure_5_needs_common_cells(tmp_path):
     assert (tmp_path / "report" / "comparison-1.png").exists()
     other = sweep(tmp_path / "other", ["flip", "gray"])
     assert beside_the_paper(grid_in(other)) is None
-    with pytest.raises(UsageError, match="an op of Figure 5's: crop, cutout"):
+    with pytest.raises(UsageError, match="at least one op of Figure 5: crop, cutout"):
         write_report(other, paper=True)
     experiment = load_plan(tmp_path)
     two = experiment.shared.model_copy(update={"branches": "two", "base": None})
@@ -454,7 +454,9 @@ def test_without_labels_rotation_prediction_takes_the_place_of_linear_evaluation
     lines = summary(report.sweep)
     best = "Best composition by validation accuracy of rotation prediction: crop, 49.0 % (test 31.0 %, n = 1)."
     assert lines[0].startswith(best)
-    assert "Not judged, since rotation prediction cannot judge what turns images: crop+rotate, " in lines[-1]
+    assert (
+        "Not judged, since rotation prediction cannot judge compositions that turn images: crop+rotate, " in lines[-1]
+    )
 
 
 def test_what_is_drawn_and_written_without_labels(tmp_path):
@@ -495,5 +497,5 @@ def test_further_protocols_are_in_the_table_and_can_be_drawn(tmp_path):
 
 
 def test_the_paper_is_no_match_for_rotation_prediction(tmp_path):
-    with pytest.raises(UsageError, match="an op of Figure 5's: crop, cutout"):
+    with pytest.raises(UsageError, match="at least one op of Figure 5: crop, cutout"):
         write_report(unlabelled(tmp_path), paper=True)

@@ -161,7 +161,7 @@ def test_the_report_says_what_was_pruned(tmp_path):
     assert len(axes.collections[0].get_offsets()) == 20 - len(pruned)
     assert len(axes.collections[1].get_offsets()) == len(pruned)
     page = (tmp_path / "report" / "index.html").read_text()
-    assert "batch by batch among all until then" in page
+    assert "in comparison with all earlier compositions" in page
     assert f"{sum(end > 1 for _, end in outcomes(tmp_path))} of 20" in page
 
 

@@ -110,7 +110,7 @@ def test_a_space_that_there_is_not(changes, expected):
 
 def test_two_ops_of_one_name_cannot_be_told_apart():
     twice = Search(ops=tuple(NamedOp(label=x, op=spec(parse_op(x))) for x in ("color", "color(strength=0.5)")))
-    with pytest.raises(UsageError, match="two are called 'color'"):
+    with pytest.raises(UsageError, match="two ops are called 'color'"):
         check(twice)
 
 
@@ -280,7 +280,7 @@ def test_a_dry_run_says_what_the_budget_is_worth_and_writes_nothing(tmp_path, mo
     again = said(tmp_path / "out", Budget(120, "trials"), [])
     assert "10 proposed so far" in again
     assert "120 trials, 20 of it spent" in again
-    assert "this is not the machine to measure on" in again
+    assert "the trials will run on other machines than this" in again
     if budget.unit == "trials":
         again = said(tmp_path / "out", Budget(120, "trials"), ["cuda:0", "cuda:1"])
     else:

@@ -187,7 +187,7 @@ def test_an_encoder_whose_weight_file_has_changed_is_loaded_all_the_same(own, tm
 
 def test_a_function_that_gives_one_module_again_and_again_is_refused(own):
     """The second trial of a worker would go on from the weights of the first."""
-    with pytest.raises(UsageError, match="the same module at every call; it must make a new one"):
+    with pytest.raises(UsageError, match="the same module at every call; it must return a new one"):
         planned("the_same")
 
 

@@ -178,7 +178,7 @@ def test_a_batch_norm_that_does_more_is_refused(device):
         def forward(self, x):
             return super().forward(x).relu()
 
-    with pytest.raises(UsageError, match="WithActivation is more than a batch norm"):
+    with pytest.raises(UsageError, match="WithActivation does more than batch norm"):
         make_global(nn.Sequential(WithActivation(4)), World(0, 2), torch.device(device))
 
 

@@ -167,7 +167,7 @@ def test_a_daemon_killed_alone_leaves_its_job_beside_the_restarted_one(sweeps, u
     first = last_attempt(tmp_path, trial)
     os.kill(first.pid, signal.SIGSTOP)  # hold it until its copy is there
     sweeps.cluster.kill_daemon(node)
-    sweeps.cluster.wait(lambda: "at work elsewhere" in worker_logs(tmp_path), 90, "the copy to find the first one")
+    sweeps.cluster.wait(lambda: "runs elsewhere" in worker_logs(tmp_path), 90, "the copy to find the first one")
     os.kill(first.pid, signal.SIGCONT)
     sweeps.wait_until_ended(job)
     assert bits(tmp_path) == uninterrupted
@@ -297,7 +297,7 @@ def test_without_accounting(tiny_folder, cache, tmp_path):
         sweeps.wait_until_ended(job)
         said = sweeps.ablate("status", tmp_path)
         assert re.search("1 (lost|interrupted)", said)
-        assert f"job {job} is over, and 1 trial of it not done (its log: " in said
+        assert f"job {job} has ended with 1 trial not done (its log: " in said
         sweeps.wait_until_ended(sweeps.submit(tmp_path, *LONG, "--trials-per-job", 2))
         assert long_trial(tmp_path).attempts == 2
 

@@ -270,7 +270,7 @@ REFUSED = {
     ],
     "16-bit grey whose 0 is white": [(tiff(DEEP, "miniswhite"), "whose 0 is white")],
     "a fourth channel, near infrared or soft transparency (TIFF)": [
-        (tiff(rgba(True), "rgb", extrasamples=["unspecified"]), "4 channels, not grey or RGB"),
+        (tiff(rgba(True), "rgb", extrasamples=["unspecified"]), "4 channels, which the file does not call grey or RGB"),
         (
             tiff(rgba(True), "rgb", extrasamples=["unassalpha"]),
             "may be near infrared: keep one .* save the image as PNG",
@@ -279,12 +279,12 @@ REFUSED = {
         (tiff(np.dstack([three(DEEP), DEEP]), "rgb", extrasamples=["unassalpha"]), "4 channels"),
     ],
     "2 channels (TIFF)": [
-        (tiff(rgba()[..., :2], planarconfig="contig"), "2 channels, not grey or RGB"),
+        (tiff(rgba()[..., :2], planarconfig="contig"), "2 channels, which the file does not call grey or RGB"),
         (tiff(np.stack([DEEP] * 2), planarconfig="separate"), "2 channels"),
         (tiff(np.dstack([GREY, alpha(True)]), extrasamples=["unassalpha"], planarconfig="contig"), "near infrared"),
     ],
     "3 or more channels that are not labelled RGB (TIFF)": [
-        (tiff(np.stack([GREY] * 3), planarconfig="separate"), "3 channels, not grey or RGB"),
+        (tiff(np.stack([GREY] * 3), planarconfig="separate"), "3 channels, which the file does not call grey or RGB"),
         (tiff(np.stack([GREY] * 5), planarconfig="separate"), "5 channels"),
         (tiff(np.dstack([GREY] * 5), planarconfig="contig"), "5 channels"),
         (tiff(np.dstack([RGB, GREY, GREY]), "rgb"), "5 channels"),

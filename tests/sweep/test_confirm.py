@@ -70,7 +70,7 @@ def test_a_confirmation_runs_and_the_same_command_runs_what_is_missing(sweep, ca
     line = ("--confirm", "--seeds", "1", "--workers", "1", "--cache", str(cache))
     done = recommend(out, *line)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Confirmation, both branches, fresh seeds" in done.stdout
+    assert "Confirmation on both branches with fresh seeds" in done.stdout
     fresh = load_plan(out / CONFIRMATION)
     assert fresh.shared.branches == "two"
     assert {trial.seed for trial in plan(fresh)} == {1}

@@ -133,7 +133,7 @@ def test_one_trial_with_two_results_is_refused(pair, tmp_path):
 def test_other_settings_are_refused_by_name(pair, tmp_path):
     experiment = load_plan(pair[1])
     save_plan(pair[1], experiment.model_copy(update={"shared": experiment.shared.model_copy(update={"epochs": 9})}))
-    with pytest.raises(UsageError, match=r"no shards of one sweep .*epochs was 3, is 9"):
+    with pytest.raises(UsageError, match=r"not shards of one sweep .*epochs was 3, is 9"):
         merge(pair, tmp_path / "C")
     assert not (tmp_path / "C").exists()
 
@@ -151,8 +151,8 @@ def test_what_is_left_behind_is_said(pair, tmp_path):
     SweepDir(pair[0]).record(second.id).write_text("{")
     done = ablate("merge", *pair, "--out", tmp_path / "C")
     assert done.returncode == 0, done.stderr
-    assert "13 records copied, 0 there, 2 trials to run" in done.stdout
-    assert f"1 trial of {pair[0]} begun and without a record: not copied" in done.stdout
+    assert "13 records copied, 0 there already, 2 trials to run" in done.stdout
+    assert f"not copied: 1 trial of {pair[0]} begun but without a record" in done.stdout
     assert f"damaged record, left out: {SweepDir(pair[0]).record(second.id)}" in done.stdout
 
 
@@ -163,8 +163,8 @@ def test_errors_are_sentences(pair, tmp_path):
     for args, said in (
         ([a, a], "are the same directory"),
         ([a, tmp_path / "none"], "there is no directory"),
-        ([a, b, "--out", a], "must not lie in one another"),
-        ([a, b, "--out", a / "inside"], "must not lie in one another"),
+        ([a, b, "--out", a], "neither may lie in the other"),
+        ([a, b, "--out", a / "inside"], "neither may lie in the other"),
         ([a, b, "--out", tmp_path / "full"], "holds other files"),
         ([a, b, "--out", tmp_path / "full" / "x"], "is not a directory"),
     ):

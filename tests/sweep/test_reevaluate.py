@@ -53,7 +53,7 @@ def test_it_adds_what_training_would_have_recorded(objective, data, cache, tmp_p
 
 def test_what_is_on_record_is_not_computed_again_unless_asked(data, cache, tmp_path, monkeypatch):
     result = run_trial(config(data), tmp_path, data=data, keep_encoders="all")
-    assert run(tmp_path, ("linear", "knn"), cache)[1] == "crop+color seed 0: on record already"
+    assert run(tmp_path, ("linear", "knn"), cache)[1] == "crop+color seed 0: already recorded"
     calls, linear = [], PROTOCOLS["linear"]
     counted = Protocol(lambda *args: calls.append(1) or linear.run(*args), needs_labels=True)
     monkeypatch.setitem(PROTOCOLS, "linear", counted)
@@ -105,7 +105,7 @@ def test_what_an_earlier_definition_gave_is_replaced_and_never_kept_beside(data,
     assert set(added.metrics) == {*result.metrics, *fresh}
     assert "the same for every trial" in added.protocols["alignment"]
     assert added.protocols["alignment@z"] == said["alignment@z"]
-    assert run(tmp_path, ("alignment",), cache)[1].endswith("on record already")
+    assert run(tmp_path, ("alignment",), cache)[1].endswith("already recorded")
 
 
 def test_a_composition_that_turns_images_is_flagged(data, cache, tmp_path):

@@ -162,7 +162,7 @@ def test_who_lost_the_lease_writes_no_record(ended, trial, tmp_path):
 
 
 def test_processes_that_did_not_meet_those_of_another_node_are_not_the_trials_fault(ended, trial, tmp_path):
-    with pytest.raises(LostNode, match="did not meet"):
+    with pytest.raises(LostNode, match="could not connect to those of the other nodes"):
         ended("process 0 of 1 (exit code 1)", [1], nodes=2)
     assert not SweepDir(tmp_path).record(trial.id).exists()
     assert ended("process 0 of 2 (exit code 1)", [1, 1]).error.type == "ProcessDied"  # on one node it is

@@ -40,7 +40,7 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     jobs = past(earlier, cluster.queue(users, tell=lambda s: say(console, s, "yellow"))).jobs if earlier else []
     mine = [job for job in jobs if job.user == cluster.me()]
     if len(mine) < len(jobs):
-        say(console, f"{counted(len(jobs) - len(mine), 'job')} of other users can be cancelled by them alone", "yellow")
+        say(console, f"not cancelled: {counted(len(jobs) - len(mine), 'job')} of other users", "yellow")
     if not mine:
         say(console, f"nothing to cancel: no job of {directory} is queued")
         return ExitCode.DONE
@@ -49,7 +49,7 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     )
     what = f"{counted(len(mine), 'job')} of {directory} ({states})"
     if confirm is None:
-        raise UsageError(f"cancel {what}? Nobody is there to answer: add --yes")
+        raise UsageError(f"cancel {what}? Without a terminal nobody can answer: add --yes")
     if not confirm(what):
         say(console, "nothing was cancelled")
         return ExitCode.DONE
@@ -63,6 +63,6 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     say(
         console,
         f"cancelled {counted(len(mine), 'job')}; {counted(len(state.finished), 'trial')} done, "
-        f"{len(state.missing)} missing; to go on: `{completing(directory, experiment)}`",
+        f"{len(state.missing)} missing; to continue: `{completing(directory, experiment)}`",
     )
     return ExitCode.DONE

@@ -124,7 +124,7 @@ def _run(command: Command, environment: dict[str, str] | None = None) -> str:
     said = answers.one_line(done.stderr or done.stdout, program)
     if SILENT.search(done.stderr + done.stdout):
         raise ClusterSilent(said)
-    raise ClusterRefused(f"{program} refuses: {said or f'exit code {done.returncode}'}")
+    raise ClusterRefused(f"{program} refused: {said or f'exit code {done.returncode}'}")
 
 
 def queue(users: Collection[str], *, tell: Tell = _to_nobody, patience: float | None = None) -> list[QueuedJob]:

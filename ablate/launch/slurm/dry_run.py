@@ -55,7 +55,7 @@ def show_submission(directory: Path, experiment: SweepPlan, cache: Path, retry_f
     say(console, f"{jobs} in {arrays}, each of up to {counted(most, 'trial')}, on {describe(slurm)}")
     if packing.left:
         say(console, left_over(packing), "yellow")
-    say(console, "the batch script of the first (its token is drawn when it is submitted):")
+    say(console, "the batch script of the first array (its token is drawn when it is submitted):")
     at_once = packing.arrays[0][2]
     say_as_it_is(console, batch_script(directory, submission.token, submission.arrays[0], slurm, at_once).rstrip())
     _show_cost(experiment, slurm, state, len(waiting), len(packing.packs), cache, console)
@@ -65,13 +65,13 @@ def _cluster(directory: Path, experiment: SweepPlan, console: Console) -> tuple[
     """Return the queued and running trials, and the cluster's limits; without a scheduler, both are empty."""
     assert experiment.slurm is not None
     if not cluster.is_here():
-        say(console, "there is no Slurm on this machine: its limits, and what is queued, are left out of account")
+        say(console, "this machine has no Slurm: the cluster's limits and queued jobs are not considered")
         return set(), Limits()
     try:
         now = look(directory, plan(experiment), lambda _: None, patience=0)
         return now.busy, limits_for(experiment.slurm, now.mine, now.tell, patience=0)
     except ClusterError as trouble:
-        say(console, f"{trouble}: its limits, and what is queued, are left out of account", "yellow")
+        say(console, f"{trouble}: the cluster's limits and queued jobs are not considered", "yellow")
         return set(), Limits()
 
 
@@ -88,7 +88,7 @@ def _show_cost(
         found = measured(experiment, "cpu", cache, console)
         each, whence = found.seconds, found.how
     if each is None and on_gpus:
-        say(console, "estimated: nothing yet, as no trial is on record and this is not the machine to measure on")
+        say(console, "no estimate yet: no trial has a record, and the trials will run on other machines than this")
     elif each is not None:
         share = shared.world_size / slurm.per_gpu if on_gpus else shared.threads * shared.world_size
         hours = each * share * waiting / 3600 * (cost(experiment) if experiment.prune else 1)
@@ -96,8 +96,8 @@ def _show_cost(
     units = slurm.nodes * (slurm.gpus if on_gpus else slurm.cpus)
     say(
         console,
-        f"asked for: {_plain(jobs * units * slurm.time / 60)} {unit} hours, if all of {counted(jobs, 'job')} x "
-        f"{counted(units, unit)} x {clock(60 * slurm.time)} is used",
+        f"requested: at most {_plain(jobs * units * slurm.time / 60)} {unit} hours: {counted(jobs, 'job')} x "
+        f"{counted(units, unit)} x {clock(60 * slurm.time)}",
     )
 
 

@@ -96,8 +96,7 @@ class Job:
         if starts.count <= FEW_STARTS or any(a and is_alive(directory, t, a) for t, a in attempts.items()):
             return False
         message = (
-            f"the job was started {FEW_STARTS} times without a trial beginning; a longer --time, or a smaller --grace, "
-            "may help"
+            f"the job started {FEW_STARTS} times, but no trial began; a longer --time or a smaller --grace may help"
         )
         for trial in missing:
             failure = Failure(type="NoProgress", message=message, traceback=f"job {job_id()}")

@@ -87,11 +87,12 @@ def look_up(directory: Path) -> tuple[Past | None, str]:
         return None, ""
     if not cluster.is_here():
         jobs = sum(array.count for submission in earlier for array in submission.arrays)
-        return None, f"{counted(jobs, 'job')} were submitted; whether they are still queued, a machine with squeue says"
+        told = f"submitted: {counted(jobs, 'job')}"
+        return None, f"{told}; to see which are still queued, run this command on a machine with squeue"
     try:
         return past(earlier, cluster.queue({submission.user for submission in earlier}, patience=0)), ""
     except ClusterError as trouble:
-        return None, f"this is what the disk says; {trouble}"
+        return None, f"this comes from the files alone; {trouble}"
 
 
 def over(then: Past, directory: Path) -> list[tuple[str, set[str], Path]]:

@@ -184,8 +184,8 @@ def _check_gpus(slurm: Slurm, config: TrialConfig) -> None:
         raise UsageError(f"--gpus {slurm.gpus}: a trial on {slurm.nodes} nodes uses {needed} on each")
     elif not slurm.gpus or slurm.gpus % needed:
         raise UsageError(
-            f"--gpus {slurm.gpus}: a trial uses {needed}, so a job has {needed} or a multiple of it; on CPUs: "
-            "--device cpu"
+            f"--gpus {slurm.gpus}: a trial uses {needed}, so a job needs {needed} or a multiple of it; to train on "
+            "CPUs, add --device cpu"
         )
 
 
@@ -193,7 +193,9 @@ def _check_side_by_side(slurm: Slurm, config: TrialConfig) -> None:
     if slurm.per_gpu > 1 and (config.device == "cpu" or config.world_size > 1):
         raise UsageError("--per-gpu is for trials of one process on a GPU")
     if slurm.workers > 1 and config.device == "cuda":
-        raise UsageError("--workers is for trials on CPUs; trials side by side on GPUs: --gpus and --per-gpu")
+        raise UsageError(
+            "--workers is for trials on CPUs; to run trials side by side on GPUs, use --gpus and --per-gpu"
+        )
     if slurm.workers > 1 and config.world_size > 1:
         raise UsageError(f"--workers is for trials of one process; these have {config.world_size}")
 

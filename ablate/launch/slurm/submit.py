@@ -179,7 +179,8 @@ def _record_killed(directory: Path, trial: Trial, job_id: str) -> None:
     found = home(submissions(directory), trial.id)
     memory = found and found[0].slurm.memory
     message = (
-        f"Slurm ended job {job_id} for using more memory than {memory or 'it had'}; --mem gives more; {MEMORY_ADVICE}"
+        f"Slurm ended job {job_id} for using more memory than {memory or 'it had'}; ask for more with --mem; "
+        f"{MEMORY_ADVICE}"
     )
     attempt = last_attempt(directory, trial.id)
     failure = Failure(type=OUT_OF_MEMORY, message=message, traceback="")
@@ -225,7 +226,7 @@ def limits_for(slurm: Slurm, mine: int, tell: cluster.Tell, patience: float | No
         where = f"partition {slurm.partition}" if slurm.partition else "the default partition"
         raise UsageError(
             f"--time {slurm.time}: jobs in {where} may run {clock(60 * site.time)} at most (--time {site.time}); "
-            "a trial that needs longer goes on in the next job"
+            "a trial that needs longer continues in the next job"
         )
     room = None if site.jobs is None else max(0, site.jobs - mine)
     return Limits(Limits.array_size if site.array_size is None else site.array_size, room)
@@ -247,15 +248,18 @@ def arrange(waiting: list[str], experiment: SweepPlan, limits: Limits) -> Packin
     together = side_by_side(slurm, experiment.shared)
     packing = pack(waiting, together, limits, slurm.trials_per_job, slurm.max_parallel)
     if not packing.packs:
-        raise UsageError(f"you have as many jobs in the queue as the cluster allows; {len(waiting)} trials are left")
+        raise UsageError(
+            f"you have as many jobs in the queue as the cluster allows; {len(waiting)} trials are left: run the same "
+            "command again later to submit them"
+        )
     return packing
 
 
 def left_over(packing: Packing) -> str:
     """Describe the trials that did not fit, and how to submit them."""
     return (
-        f"{counted(packing.left, 'trial')} {'is' if packing.left == 1 else 'are'} left, beyond the jobs that are "
-        f"allowed at a time: the same command later submits them, or a larger --trials-per-job now"
+        f"{counted(packing.left, 'trial')} {'is' if packing.left == 1 else 'are'} left, since no more jobs are allowed "
+        "at a time: run the same command again later to submit them, or use a larger --trials-per-job now"
     )
 
 
@@ -302,7 +306,7 @@ def _submit(directory: Path, submission: Submission, packing: Packing, tell: clu
                 raise UsageError(f"{refusal}; nothing was submitted") from None
             _announce(directory, submission, console)
             left = sum(len(pack) for pack in submission.packs[array.first :]) + packing.left
-            say(console, f"{refusal}; {left} trials are left: the same command later submits them", "red")
+            say(console, f"{refusal}; {left} trials are left: run the same command again later to submit them", "red")
             return ExitCode.FAILED
         submission = _with_id(submission, n, job_id)
         write_submission(directory, submission)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ablate.sweep.record import ROTATION_NOT_APPLICABLE
 
 EXPLAINED = {
-    "collapsed": "All representations are equal: training has failed, whatever the accuracy.",
+    "collapsed": "All representations are equal: training has failed, whatever the accuracy says.",
     "l2-at-edge": (
-        "Linear evaluation was best at the strongest or the weakest l2 that it tries, 1e5 or 1e-8, to which it had "
-        "gone on: its accuracy may be a little too low. There is nothing to do; compare it with kNN."
+        "Linear evaluation was best at the strongest or the weakest l2 that it tries, 1e5 or 1e-8, so its accuracy "
+        "may be a little too low. You need not do anything, but compare it with kNN."
     ),
     ROTATION_NOT_APPLICABLE: "The composition turns images itself, so rotation prediction cannot judge it.",
 }

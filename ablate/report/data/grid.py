@@ -116,7 +116,7 @@ class Grid:
     def seldom(self) -> list[str]:
         """A sentence on the ops that act on fewer than all images, which keeps readers from overrating row averages."""
         shares = [f"{op} {share}" for op in self.ops if (share := self.acts_on(op))]
-        return [f"Share of images on which an op acts, where not all: {', '.join(shares)}."] if shares else []
+        return [f"Share of images on which an op acts, if not on all: {', '.join(shares)}."] if shares else []
 
     def __repr__(self) -> str:
         return (

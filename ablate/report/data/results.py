@@ -156,8 +156,8 @@ def _measured(
     if short:
         again = command("ablate", "evaluate", directory, "--protocol", "linear", "--again")
         return (
-            f"Top-1 chooses: {short} of {counted(of, 'trial')} have no balanced accuracy on validation, which earlier "
-            f"versions did not record; {again} adds it to trials whose encoders were kept.",
+            f"Compositions are ranked by top-1 accuracy: {short} of {counted(of, 'trial')} have no balanced accuracy "
+            f"on validation, which earlier versions did not record; {again} adds it to trials with kept encoders.",
         )
     sentence = reason(measure, experiment.class_counts.train if experiment.class_counts else ())
     return (sentence,) if sentence else ()

@@ -83,7 +83,7 @@ class Comparison:
 
     def __str__(self) -> str:
         if not self.ranks:
-            why = "too few for a rank correlation" if self.n < FEWEST else "which one of the two does not rank"
+            why = "too few for a rank correlation" if self.n < FEWEST else "which are all equal in one of the two grids"
             if self.pruned:
                 why = f"no rank correlation, since {counted(self.pruned, 'cell')} were not trained to the end"
             return f"{self.name}: {counted(self.n, 'cell')} in common, {why}."
@@ -98,8 +98,8 @@ class Comparison:
         if math.isnan(self.ceiling):
             return ""
         if self.ceiling < NO_AGREEMENT:
-            return ". It says little: the seeds of this sweep do not rank the cells alike among themselves"
-        return f"; with the noise of this sweep's seeds, two grids that truly rank alike would reach {self.ceiling:.2f}"
+            return ". It says little: the seeds of this sweep disagree on the ranks of the cells"
+        return f"; with the noise of this sweep, two grids with the same true ranks would reach {self.ceiling:.2f}"
 
 
 def compare(grid: Grid, other: Grid, name: str, names: Mapping[str, str] | None = None) -> Comparison | None:

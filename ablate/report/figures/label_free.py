@@ -59,14 +59,14 @@ def section(grid: Grid) -> list[Section]:
         return []
     text = (
         "Spearman's rank correlation with linear accuracy over the cells, with a 95 % interval by resampling ops, and "
-        "what it would have cost to choose without labels."
+        "the accuracy that is lost by choosing without labels."
     )
     texts = [text]
     if any(a.metric in OWN for a in found):
         texts.append(
-            "Alignment and uniformity of own pairs were measured by an earlier version on every composition's own "
-            "augmentations, where a weaker composition is better by construction: their correlations mean little. "
-            "Kept encoders can be evaluated anew with ablate evaluate --protocol alignment."
+            "An earlier version measured alignment and uniformity of own pairs, with every composition's own "
+            "augmentations. There a weaker composition is better by construction, so these correlations mean little. "
+            "To evaluate kept encoders again, run ablate evaluate --protocol alignment."
         )
     rows = tuple(
         (

@@ -18,13 +18,13 @@ def section(sweep: Sweep) -> list[Section]:
     if not rungs:
         return []
     epochs = sweep.experiment.shared.epochs
-    cohort = ", batch by batch among all until then," if sweep.experiment.search else ""
+    cohort = " in comparison with all earlier compositions" if sweep.experiment.search else ""
     text = (
-        f"What falls behind by validation kNN{cohort} is not trained to the end; kNN is the mean over all seeds. The "
-        "correlation is over what was: the best, among which ranks are closest."
+        f"Cells that fall behind by validation kNN{cohort} are not trained to the end; kNN is the mean over all seeds. "
+        "The correlation is over the cells that were: the best ones, whose ranks are the closest."
     )
     rows = tuple((str(rung.epoch(epochs)), went_on(sweep, rung), agreement(sweep, rung)) for rung in rungs)
-    return [Section("Pruning", (text,), ("after epoch", "go on", "Spearman with validation accuracy"), rows)]
+    return [Section("Pruning", (text,), ("after epoch", "continue", "Spearman with validation accuracy"), rows)]
 
 
 def went_on(sweep: Sweep, rung: Rung) -> str:

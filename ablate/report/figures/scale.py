@@ -65,4 +65,4 @@ def least_span(grid: Grid, metric: str | None = None) -> tuple[float, str]:
         return UNKNOWN, f"The colours span {100 * UNKNOWN:.0f} points, since the noise is unknown."
     half = statistics.median(model.half_width(label) for label in model.labels)
     span = max(LEAST, min(1.0, INTERVALS * half))
-    return span, f"The colours span {100 * span:.1f} points, so that differences by noise alone look small."
+    return span, f"The colours span {100 * span:.1f} points, so that differences that are only noise look small."

@@ -53,11 +53,12 @@ def section(sweep: Sweep) -> list[Section]:
         return []
     found = importances(sweep)
     if not found:
-        text = f"Which parameters matter is said from {FEWEST} different results on."
+        text = f"The importance of parameters is shown once there are {FEWEST} different results."
         return [Section("What matters", (text,))]
     text = (
-        "The share of the variance of validation accuracy over what was tried that a parameter explains (fANOVA), of "
-        "those that every composition has. A search looks more where it is good: these are no effects of a design."
+        "The share of the variance of validation accuracy that a parameter explains (fANOVA), over the compositions "
+        "tried; only for parameters that all of them have. A search tries good regions more often, so these are not "
+        "the effects of a balanced design."
     )
     rows = tuple((name, f"{100 * share:.0f} %") for name, share in found.items())
     return [Section("What matters", (text,), ("parameter", "importance"), rows)]

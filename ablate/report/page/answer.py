@@ -60,7 +60,9 @@ def answer(sweep: Sweep) -> Answer:
         lead = f"Recommended{', provisionally' if decided.provisional else ''}: {advice.final.cell.label}"
         lead = f"{lead}. {_accuracy(decided.sweep, decided.order, advice.final.cell)}."
         if advice.confirmed:
-            lead = f"{lead} These numbers are of the two-branch confirmation; those of the cells below are one-branch."
+            lead = (
+                f"{lead} These numbers are from the two-branch confirmation; those of the cells below are one-branch."
+            )
     else:
         lead = _best(sweep, found)
     told = [("How sure", [f"{doubt(decided)}{_chance(decided)}"])]
@@ -71,7 +73,7 @@ def answer(sweep: Sweep) -> Answer:
 def _best(sweep: Sweep, found: Order) -> str:
     assert found.best is not None
     tied = f", tied with {named([cell.label for cell in found.equals[1:]])}" if len(found.equals) > 1 else ""
-    best = "Best composition" if is_useful(sweep, found) else "No composition to recommend; the highest"
+    best = "Best composition" if is_useful(sweep, found) else "No composition to recommend; the highest accuracy"
     return f"{best}{so_far(sweep)}: {found.best.label}{tied}. {_accuracy(sweep, found, found.best)}."
 
 
@@ -81,7 +83,7 @@ def _accuracy(sweep: Sweep, found: Order, cell: Cell) -> str:
 
 def _chance(choice: Choice) -> str:
     p = choice.best.p_best
-    return "" if p is None else f" It is the best with a probability of {100 * p:.0f} %."
+    return "" if p is None else f" The probability that it is the best is {100 * p:.0f} %."
 
 
 def _worth(sweep: Sweep, found: Order, best: Cell, already: str = "") -> list[tuple[str, list[str]]]:
@@ -126,5 +128,5 @@ def _tables(advice: Recommendation) -> list[Section]:
         for item in choice.candidates
     )
     headings = ("candidate", "validation", "test", "n", "P(best)", f"{choice.sweep.unit} of a trial")
-    text = f"Both branches, fresh seeds, in {choice.sweep.directory.name}: {choice.sweep}."
+    text = f"Trained on both branches with fresh seeds, in {choice.sweep.directory.name}: {choice.sweep}."
     return [Section("Confirmation", (text, *choice.evidence), headings, rows)]

@@ -88,7 +88,7 @@ def standard_error(grid: Grid) -> Layer:
         std = cell.std()
         return None if std is None else std / math.sqrt(cell.n)
 
-    about = "Standard deviation over seeds by the square root of their number, in points."
+    about = "Standard deviation over seeds, divided by the square root of their number, in points."
     return _layer(grid, "error", "Standard error", about, error)
 
 
@@ -100,7 +100,7 @@ def synergy(grid: Grid) -> Layer:
         first, second = place
         return None if first == second else _minus(known[place], _better(known[first, first], known[second, second]))
 
-    about = "A composition minus the better of its two single ops, in points."
+    about = "Accuracy of a composition minus that of the better of its two single ops, in points."
     return _layer(grid, "synergy", "Synergy", about, beyond, signed=True)
 
 
@@ -112,7 +112,7 @@ def order_effect(grid: Grid) -> Layer:
         first, second = place
         return None if first == second else _minus(known[place], known[second, first])
 
-    about = "First op then second, minus the other order, in points."
+    about = "Accuracy of the first op then the second, minus that of the other order, in points."
     return _layer(grid, "order", "Order effect", about, beyond, signed=True)
 
 

@@ -330,7 +330,7 @@ def _standing(ranking: Order, cell: Cell) -> str:
         told = cell.label in ranking.contenders
         return "Not distinguishable from the best by validation accuracy." if told else ""
     tied = f", tied with {named(equals)}" if equals else ""
-    seeds = "; one seed does not tell it from the others" if not ranking.model and len(ranking.cells) > 1 else ""
+    seeds = "; one seed cannot tell it from the others" if not ranking.model and len(ranking.cells) > 1 else ""
     return f"The best by validation accuracy{tied}{seeds}."
 
 

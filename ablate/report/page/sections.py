@@ -16,12 +16,12 @@ def effects(grid: Grid) -> list[Section]:
     found = main_effects(grid)
     if not found:
         return []
-    joint = () if found[0].first.bounds(WIDEST) is None else ("The 95 % intervals hold all true values at once.",)
-    text = "An op's row and its column against the mean of all cells: what it does as the first op, and as the second."
+    joint = () if found[0].first.bounds(WIDEST) is None else ("The 95 % intervals hold for all true values at once.",)
+    text = "Mean of an op's row (as the first op) and of its column (as the second), minus the mean of all cells."
     rows = tuple((effect.op, _points(effect.first), _points(effect.second)) for effect in found)
     main = Section("Main effects", (text, *joint), ("op", "first", "second"), rows)
     pairs = interactions(grid)
-    text = "Two ops together, mean of both orders, beyond the sum of their main effects; the strongest first."
+    text = "Effect of two ops together (mean of both orders) beyond the sum of their main effects; the strongest first."
     more = (f"The {MOST} strongest of {len(pairs)}.",) if len(pairs) > MOST else ()
     return [main, Section("Interactions", (text, *joint, *more), ("ops", "points"), tuple(map(_pair, pairs[:MOST])))]
 

@@ -81,10 +81,10 @@ def separation(sweep: Sweep, found: Order) -> str:
     if second is None:
         return ""
     if abs(model.difference(best, second).mean) < EQUAL:
-        return f"{best} and {second} are equal so far: no number of seeds can be promised to tell them apart."
+        return f"{best} and {second} are equal so far, so the number of seeds that would tell them apart is unknown."
     seeds = model.seeds_to_separate(best, second)
-    told = counted(seeds, "seed") if seeds else f"More than {MOST_SEEDS} seeds"
-    return f"{told} would tell {best} from {second} by the same comparisons, in four of five sweeps."
+    told = counted(seeds, "seed") if seeds else f"more than {MOST_SEEDS} seeds"
+    return f"With {told}, the same comparisons would tell {best} from {second} in four of five sweeps."
 
 
 def unequal(model: Model) -> list[str]:
@@ -92,6 +92,6 @@ def unequal(model: Model) -> list[str]:
     if model.spread_p >= DOUBTFUL:
         return []
     return [
-        f"The noise changes with accuracy (Breusch and Pagan's test, p = {model.spread_p:.2g}): every cell's "
-        "interval goes by its own noise, moderated by that of all."
+        f"The noise depends on the accuracy (Breusch-Pagan test, p = {model.spread_p:.2g}), so the interval of each "
+        "cell is based on its own noise, moderated by that of all cells."
     ]

@@ -154,8 +154,8 @@ def few_images(sweep: Sweep) -> list[str]:
     if worth <= MOST_OF_ONE:
         return []
     return [
-        f"Only {counted(sum(known), 'validation image')} choose{which} is worth {100 * worth:.1f} points, so ties and "
-        "chance decide. More training images give more of them."
+        f"There are only {counted(sum(known), 'validation image')} to choose by{which} is worth {100 * worth:.1f} "
+        "points, so ties and chance decide. More training images give more validation images."
     ]
 
 
@@ -256,9 +256,9 @@ def _like_the_majority(sweep: Sweep, found: Order) -> str:
     assert bar is not None and counts is not None
     images = counted(sum(counts.validation), "validation image")
     if bar >= 1:
-        rest = f"{images} are too few to show it. Take more images, of the smaller classes above all"
+        rest = f"{images} are too few to show a difference. Take more images, above all of the smaller classes"
     else:
-        rest = f"with {images} that takes more than {100 * bar:.1f} %. Train longer, or take more images"
+        rest = f"with {images}, that takes more than {100 * bar:.1f} %. Train longer, or take more images"
     return (
         "No composition is clearly better than always predicting the largest class "
         f"({percent(majority, found.metric)} {judge(sweep.grid)}); {rest}."
@@ -354,5 +354,5 @@ def _collapsed(grid: Grid) -> list[str]:
 
 def _not_judged(grid: Grid) -> list[str]:
     labels = [cell.label for cell in grid.cells.values() if cell.status == "not judged"]
-    told = f"Not judged, since rotation prediction cannot judge what turns images: {', '.join(labels)}."
+    told = f"Not judged, since rotation prediction cannot judge compositions that turn images: {', '.join(labels)}."
     return [told] if labels else []

@@ -28,7 +28,7 @@ def caption(sweep: Sweep) -> str:
     lines = [
         f"{accuracy} of {judged} (%) on {shared.data.name} for {shared.branches}-branch compositions of "
         f"augmentations ({shared.encoder.name}, {shared.objective}, {counted(shared.epochs, 'epoch')}).",
-        "Rows are the first op, columns the second, the diagonal is the op alone; the last column is a row average.",
+        "Rows show the first op and columns the second; the diagonal is the op alone, the last column the row average.",
         *sweep.measured,
         _seeds(grid),
         *grid.seldom,

@@ -109,7 +109,7 @@ def test_a_dry_run_shows_the_very_script_and_the_cost(sweep, fake_slurm, quick_m
     assert "10 to run" in said
     assert "10 jobs in 1 array, each of up to 1 trial, on partition main, CPUs only, 2 cores, up to 1 h 00 min" in said
     assert "estimated: 5 core hours, 30 min 00 s per trial (measured)" in said
-    assert "asked for: 20 core hours" in said
+    assert "requested: at most 20 core hours" in said
     assert not sweep.directory.exists()
     assert not fake_slurm.calls("sbatch")
     sweep.submit(cpus=2, time=60, partition="main")
@@ -123,14 +123,14 @@ def test_a_dry_run_shows_the_very_script_and_the_cost(sweep, fake_slurm, quick_m
 def test_a_dry_run_on_gpus_estimates_from_what_is_on_record(sweep, fake_slurm):
     shared = sweep.experiment.shared.model_copy(update={"device": "cuda"})
     sweep.experiment = sweep.experiment.model_copy(update={"shared": shared})
-    assert "estimated: nothing yet" in dry_run(sweep, gpus=1)
+    assert "no estimate yet" in dry_run(sweep, gpus=1)
     sweep.submit(gpus=1)
     fake_slurm.set_state("4001", "CANCELLED")
     sweep.record(sweep.trials[1])
     said = dry_run(sweep, gpus=1, per_gpu=2, max_parallel=3)
     assert "5 jobs in 1 array, each of up to 2 trials" in said
     assert "estimated: 4.5 GPU hours, 1 h 00 min per trial (from 1 trial on record)" in said
-    assert "asked for: 20 GPU hours, if all of 5 jobs x 1 GPU x 4 h 00 min is used" in said
+    assert "requested: at most 20 GPU hours: 5 jobs x 1 GPU x 4 h 00 min" in said
     assert "#SBATCH --array=0-4%3\n" in said
 
 
@@ -144,7 +144,7 @@ def test_a_dry_run_works_without_slurm_and_without_an_answer(sweep, fake_slurm, 
     assert "does not answer" in dry_run(sweep)
     no_slurm()
     said = dry_run(sweep)
-    assert "there is no Slurm on this machine" in said
+    assert "this machine has no Slurm" in said
     assert "srun --unbuffered" in said
 
 

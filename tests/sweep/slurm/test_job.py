@@ -228,7 +228,7 @@ def test_what_came_to_nothing_twice_has_failed(in_job, sweep, stub_worker, too_l
     for trial_id in sweep.trials[:2]:
         record = read_record(SweepDir(sweep.directory).record(trial_id))
         assert (record.error.type, record.attempts) == ("NoProgress", 1)
-        assert record.error.message.startswith("the job was started 2 times without a trial beginning")
+        assert record.error.message.startswith("the job started 2 times, but no trial began")
         assert "4001_0" in record.error.traceback
     assert not SweepDir(sweep.directory).record(sweep.trials[2]).exists()
 

@@ -45,7 +45,7 @@ def test_a_job_that_is_over_with_trials_undone_names_its_log(sweep, fake_slurm, 
     assert "10 trials: 6 done, 4 missing\n" in text
     (token,) = (submission.token for submission in sweep.submissions())
     log = sweep.directory / "jobs" / token / "4001_0_0_log.err"
-    assert f"job 4001_0 is over, and 4 trials of it not done (its log: {log})" in text
+    assert f"job 4001_0 has ended with 4 trials not done (its log: {log})" in text
     assert "4001_1" not in text
     assert "to complete it" in text
     sweep.submit(trials_per_job=5)
@@ -74,13 +74,13 @@ def test_without_squeue_the_disk_alone(sweep, no_slurm, said):
     no_slurm()
     text = said()
     assert "10 trials: 0 done, 10 missing" in text
-    assert "10 jobs were submitted; whether they are still queued, a machine with squeue says" in text
+    assert "submitted: 10 jobs; to see which are still queued, run this command on a machine with squeue" in text
 
 
 def test_a_silent_controller_is_not_waited_for(sweep, fake_slurm, said):
     sweep.submit()
     fake_slurm.fail("squeue", times=5)
-    assert "this is what the disk says; the Slurm controller does not answer" in said()
+    assert "this comes from the files alone; the Slurm controller does not answer" in said()
 
 
 def test_watch_ends_when_nothing_is_left_to_wait_for(sweep, fake_slurm, monkeypatch):
