@@ -21,9 +21,9 @@ from ablate.planning.settings import shared_config, trial_config
 from ablate.planning.understand import plan_sweep
 from ablate.sweep.layout import EXPERIMENT
 from ablate.sweep.plan import load_plan, plan, save_plan
-from tests.support import commands
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS, results
+from tests.support.in_process import run_here
 
 SHIPPED = sorted(Path("experiments").glob("*.toml"))
 GRID = {"ops": ["crop", "color", "blur"]}
@@ -263,7 +263,7 @@ def test_a_file_survives_being_written(tmp_path):
 
 def on_tiny(tiny_folder, cache, out, *arguments):
     line = [sys.executable, "-m", "ablate", *map(str, arguments), "--cache", str(cache), "--out", str(out)]
-    return commands.run(line)
+    return run_here(line)
 
 
 @pytest.mark.slow

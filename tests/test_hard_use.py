@@ -10,7 +10,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ import pytest
 from ablate.config.base import LARGEST_SEED
 from ablate.config.sweep import NamedComposition
 from ablate.config.trial import DataIdentity, Optimiser, TrialConfig
+from ablate.launch import worker
 from ablate.report import write_report
 from ablate.simclr.trainer import _remedy
 from ablate.sweep.confirm import confirmation
@@ -26,6 +26,7 @@ from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.record import write_record
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS, command, results
+from tests.support.in_process import run_here
 from tests.support.sweeps import make_experiment, record
 
 TOO_LARGE = [LARGEST_SEED + 1, 2**63, 10**30]
@@ -106,17 +107,18 @@ def test_a_search_of_two_ops_needs_no_max_length(tmp_path, tiny_folder, cache):
 
 
 @pytest.mark.slow
-def test_a_plan_that_is_moved_away_while_the_sweep_runs_is_written_again(tmp_path, tiny_folder, cache):
-    out = tmp_path / "out"
-    line = command(tiny_folder, cache, out, "--workers", "1", ops="color")
-    running = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    while not list(out.glob("trials/*.json")):
-        assert running.poll() is None, running.stdout.read()
-        time.sleep(0.05)
-    (out / PLAN).rename(tmp_path / "moved.toml")
-    told, _ = running.communicate(timeout=240)
-    assert running.returncode == 0, told
-    assert "written again" in told
+def test_a_plan_that_is_moved_away_while_the_sweep_runs_is_written_again(tmp_path, tiny_folder, cache, monkeypatch):
+    out, execute = tmp_path / "out", worker.execute
+
+    def moving(*arguments):
+        if (out / PLAN).exists():
+            (out / PLAN).rename(tmp_path / "moved.toml")
+        return execute(*arguments)
+
+    monkeypatch.setattr(worker, "execute", moving)
+    done = run_here(command(tiny_folder, cache, out, ops="color"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "written again" in done.stdout
     assert (out / PLAN).read_bytes() == (tmp_path / "moved.toml").read_bytes()
     assert len(results(out)) == len(plan(load_plan(out)))
 

@@ -11,6 +11,8 @@ import typer
 from typer.main import get_command
 
 from ablate.cli.app import app
+from ablate.data import glyphs
+from tests.support.in_process import without_workers
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -37,11 +39,14 @@ def test_its_python_runs(monkeypatch, tmp_path, cache):
 
 
 @pytest.mark.slow
-def test_the_python_of_its_page_runs(monkeypatch, tmp_path, cache):
+def test_the_python_of_its_page_runs(monkeypatch, tmp_path):
     code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL))
-    monkeypatch.setenv("ABLATE_CACHE", str(cache))
+    monkeypatch.setattr(glyphs, "TRAIN_IMAGES", 600)
+    monkeypatch.setattr(glyphs, "TEST_IMAGES", 300)
+    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "python.md", "exec"), {})
+    with without_workers():
+        exec(compile(code, "python.md", "exec"), {})
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tests.micrographs import write
-from tests.support import commands
+from tests.support.cli import ablate
+from tests.support.in_process import without_workers
 
 PAGE = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text()
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
@@ -58,11 +57,7 @@ def _run(line: str, home: Path) -> str:
     if name in {"grid", "search"}:
         arguments += [*SMALL, *TINY]
     arguments = [argument.replace("~", str(home)) for argument in arguments]
-    done = commands.run(
-        [sys.executable, "-m", "ablate", name, *arguments],
-        cwd=home,
-        env={**os.environ, "HOME": str(home), "ABLATE_CACHE": str(home / "cache")},
-        timeout=600,
-    )
+    with without_workers():
+        done = ablate(name, *arguments, cwd=home, HOME=str(home), ABLATE_CACHE=str(home / "cache"))
     assert done.returncode == 0, (line, done.stdout, done.stderr)
     return done.stdout

@@ -24,8 +24,8 @@ from ablate.sweep.record import read_record, write_record
 from ablate.sweep.record import to_json as as_json
 from benchmarks import pruning, searching
 from tests.search import test_search as plain
-from tests.support import commands
 from tests.support.grids import SETTINGS, results
+from tests.support.in_process import run_here
 from tests.support.searches import begun, labels, space, value_of, walk
 from tests.support.sweeps import record
 
@@ -212,13 +212,9 @@ def command(tiny_folder, cache, out, *extra):
     return [*line, *where, *SETTINGS, "--epochs", "8", "--prune", *extra]
 
 
-def run(line):
-    return commands.run(line)
-
-
 @pytest.mark.slow
 def test_a_real_search_that_prunes_killed_at_a_rung_ends_as_one_that_was_not(tiny_folder, cache, tmp_path):
-    done = run(command(tiny_folder, cache, tmp_path / "whole", "--workers", "2"))
+    done = run_here(command(tiny_folder, cache, tmp_path / "whole"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pruned after epoch 1" in done.stdout
     assert "the budget of 8 trials is spent" in done.stdout
@@ -229,7 +225,7 @@ def test_a_real_search_that_prunes_killed_at_a_rung_ends_as_one_that_was_not(tin
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    again = run(command(tiny_folder, cache, out, "--workers", "1"))
+    again = run_here(command(tiny_folder, cache, out))
     assert again.returncode == 0, again.stdout + again.stderr
     assert labels(out) == labels(tmp_path / "whole")
     assert results(out) == results(tmp_path / "whole")

@@ -11,22 +11,18 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from ablate.config.slurm import Slurm
-from ablate.data import read_entry
 from ablate.errors import ExitCode
 from ablate.launch.nodes import ADDRESS, NODES
 from ablate.launch.slurm import cluster, job
 from ablate.launch.slurm.job import BEGAN, HURRY, LEAST, Ended, Job, Watchman
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import STALE, Attempt, claim, last_attempt
-from ablate.sweep.plan import load_plan, plan
+from ablate.sweep.lease import STALE, Attempt, last_attempt
 from ablate.sweep.record import read_record, read_records
-from ablate.trial.context import Context
-from ablate.trial.run import execute
 from tests.support.cli import ablate
 from tests.support.grids import SETTINGS, mid_trial, results, wait_for
+from tests.support.in_process import train_here
 from tests.sweep.stub_worker import given
 
 NOW = 1_000_000.0
@@ -358,12 +354,8 @@ def trained_here(cache, tmp_path):
     """Trains a sweep's trials in this process, one after the other: the results that Slurm's are to equal."""
 
     def run(out):
-        experiment, directory = load_plan(out), tmp_path / "here"
-        data = read_entry(cache, experiment.shared.data.fingerprint)
-        for trial in plan(experiment):
-            with claim(directory, trial.id) as lease:
-                execute(trial, directory, data, torch.device("cpu"), lease, Context())
-        return results(directory)
+        train_here(out, cache, tmp_path / "here")
+        return results(tmp_path / "here")
 
     return run
 
