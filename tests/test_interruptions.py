@@ -71,6 +71,12 @@ def stop_after(count, made):
     return Context(stop_requested=lambda: len(made) >= until)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The record of a trial left alone."""
+    return run(tmp_path_factory.mktemp("whole"))
+
+
 EVERY_STEP = [(epoch, step) for epoch in range(EPOCHS) for step in range(STEPS)]
 
 
@@ -95,9 +101,7 @@ def test_stopped_thrice_twice_in_the_same_epoch(variant, made, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("at", range(EPOCHS * STEPS + 1))
-def test_stopped_at_any_step(at, made, tmp_path):
-    whole = run(tmp_path / "whole")
-    made.clear()
+def test_stopped_at_any_step(at, whole, made, tmp_path):
     with pytest.raises(Interrupted):
         run(tmp_path / "part", stop_after(at, made))
     assert comparable(run(tmp_path / "part")) == comparable(whole)
@@ -105,10 +109,8 @@ def test_stopped_at_any_step(at, made, tmp_path):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS_ASKED)
-def test_stopped_during_evaluation(protocol, made, tmp_path, monkeypatch):
+def test_stopped_during_evaluation(protocol, whole, made, tmp_path, monkeypatch):
     """While ``protocol`` runs; what is after it is not begun, and training is not repeated."""
-    whole = run(tmp_path / "whole")
-    made.clear()
     evaluated = []
 
     def noted(name):
@@ -140,10 +142,8 @@ def test_checkpoints_within_an_epoch_change_nothing(made, saved, tmp_path, monke
     assert made == EVERY_STEP
 
 
-def test_killed_after_a_checkpoint_within_an_epoch(made, saved, tmp_path, monkeypatch):
+def test_killed_after_a_checkpoint_within_an_epoch(whole, made, saved, tmp_path, monkeypatch):
     """Without a warning, so that the step under way is lost, and no more."""
-    whole = run(tmp_path / "whole")
-    made.clear()
     monkeypatch.setattr(ablate.trial.attempt, "CHECKPOINT_EVERY", 0)
     step = Trainer._update
 
@@ -176,9 +176,7 @@ run(sys.argv[1])
 
 
 @pytest.mark.slow
-def test_a_killed_process_loses_the_step_under_way(made, tmp_path):
-    whole = run(tmp_path / "whole")
-    made.clear()
+def test_a_killed_process_loses_the_step_under_way(whole, made, tmp_path):
     dead = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "part")], timeout=240, check=False)
     assert dead.returncode == 9
     assert comparable(run(tmp_path / "part")) == comparable(whole)

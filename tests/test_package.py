@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
-def test_the_wheel_installs_and_runs_outside_the_source_tree(tmp_path):
+def test_the_wheel_installs_and_runs_outside_the_source_tree(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path / "dist"), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = (tmp_path / "dist").glob("ablate-*.whl")
@@ -23,9 +24,10 @@ def test_the_wheel_installs_and_runs_outside_the_source_tree(tmp_path):
     assert {"ablate/report/figures/fig5.csv", "ablate/pipelines/snippets/per_image.py"} <= set(names)
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "results"))]
 
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
+    install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", wheel]
+    subprocess.run(install, check=True)
     site = Path(
         subprocess.check_output(
             [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
@@ -39,16 +41,8 @@ def test_the_wheel_installs_and_runs_outside_the_source_tree(tmp_path):
             (borrowed / entry.name).symlink_to(entry)
     (site / "borrowed.pth").write_text(f"{borrowed}\n")
 
-    line = [
-        tmp_path / "venv" / "bin" / "ablate",
-        "grid",
-        "--ops",
-        "crop",
-        "--epochs",
-        "1",
-        "--cache",
-        tmp_path / "cache",
-    ]
+    command = ["grid", "--ops", "crop", "--size", "16", "--epochs", "1", "--set", "encoder.width=4"]
+    line = [tmp_path / "venv" / "bin" / "ablate", *command, "--cache", tmp_path / "cache"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "results" / "glyphs-crop" / "report" / "heatmap.png").exists()
