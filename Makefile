@@ -1,7 +1,7 @@
 # make demo   install, then the grid crop,color,blur on the embedded data: some minutes on two CPU cores (DEMO: flags)
 # make test   install, then the tests
-# make check  what CI runs: lint, types, tests
-# make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (ten to twenty minutes)
+# make check  lint, types, tests
+# make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (five to ten minutes)
 # make test-browser  the report's page in headless Chromium, which root can install on Debian (half a minute)
 # make docs   the site of these pages in build/site; a broken link or an undocumented public name fails (half a minute)
 # make bench  every benchmark and docs/performance.md (an hour); bench-gpu: the part for a GPU (eight minutes)
