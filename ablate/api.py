@@ -67,7 +67,9 @@ def grid(
             raise unknown("argument of ablate.grid", name, [*own, *fields, *sorted(SETTABLE)])
     asked = {name: value for name, value in settings.items() if name in fields}
     if not isinstance(own_set := asked.get("set", {}), Mapping):
-        raise UsageError(f"set of ablate.grid is a table of settings, as in {{'encoder.width': 8}}, not {own_set!r}")
+        raise UsageError(
+            f"set of ablate.grid must be a table of settings, as in {{'encoder.width': 8}}, not {own_set!r}"
+        )
     if workers is not None and workers < 1:
         raise UsageError(f"workers of ablate.grid must be at least 1, not {workers}")
     asked["set"] = {**own_set, **further}
@@ -81,7 +83,7 @@ def grid(
     planned, images = plan_sweep(wish, directory, lambda sized: prepare_images(sized, where), again)
     about = described(images, planned.shared.image_size, planned.every_op)
     if run_here(directory, planned, about, where, workers, retry_failed, dry_run=False) == ExitCode.INTERRUPTED:
-        raise KeyboardInterrupt(f"interrupted; the same call resumes, or: {again}")
+        raise KeyboardInterrupt(f"interrupted; make the same call again to resume, or run: {again}")
     from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
 
     write_report(directory).show(make_console())

@@ -108,7 +108,7 @@ def test_a_heatmap_is_drawn_from_a_directory_and_shows_in_a_notebook():
         ({"seed": 3}, "unknown argument of ablate.grid 'seed'.*did you mean 'seeds'"),
         ({"branches": "three"}, "branches must be 'one' or 'two'"),
         ({"epochs": -1}, "epochs"),
-        ({"set": 3}, "set of ablate.grid is a table of settings"),
+        ({"set": 3}, "set of ablate.grid must be a table of settings"),
         ({"workers": 0}, "workers of ablate.grid must be at least 1, not 0"),
         ({"axes": {"temperature": [0.1, 0.2]}}, "ablate run FILE"),
     ],

@@ -282,7 +282,7 @@ def _choices(name: str, values: Values) -> dict[str, dict[str, Scalar]]:
         )
     if name in {"composition", "compositions", "ops"}:
         raise UsageError(
-            f"axes.{name}: compositions are no axis, since each is trained at every point; list them under compositions"
+            f"axes.{name}: compositions are not an axis: each is trained at every point; list them under compositions"
         )
     is_setting = name in SETTABLE or name == "branches"
     if isinstance(values, list):

@@ -65,7 +65,7 @@ def _cifar_binary(
         raw = np.fromfile(path, dtype=np.uint8)
         record = label_bytes + 3072
         if len(raw) == 0 or len(raw) % record:
-            raise RuntimeError(f"the size of {path} is no multiple of {record} bytes, the size of one image")
+            raise RuntimeError(f"the size of {path} is not a multiple of {record} bytes, the size of one image")
         rows = raw.reshape(-1, record)
         pixels = rows[:, label_bytes:].reshape(-1, 3, 32, 32)
         return pixels, torch.from_numpy(rows[:, label_bytes - 1].astype(np.int64))

@@ -63,7 +63,7 @@ def parse_protocols(text: str) -> tuple[str, ...]:
     """
     specs = tuple(dict.fromkeys(_canonical(item.strip()) for item in text.split(",") if item.strip()))
     if not specs:
-        raise UsageError(f"name at least one protocol; allowed: {', '.join(PROTOCOLS)}, at z as in linear@z")
+        raise UsageError(f"name at least one protocol; allowed: {', '.join(PROTOCOLS)}, on z as in linear@z")
     return specs
 
 

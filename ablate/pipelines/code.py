@@ -130,7 +130,7 @@ def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Bran
         *(f"    {line}" for line in use),
         "",
         f"Written for {packages}.",
-        "The classes below do what the library lacks or does otherwise.",
+        "The classes below do what the library lacks or does differently.",
     ]
 
 

@@ -16,7 +16,11 @@ def effects(grid: Grid) -> list[Section]:
     found = main_effects(grid)
     if not found:
         return []
-    joint = () if found[0].first.bounds(WIDEST) is None else ("The 95 % intervals hold for all true values at once.",)
+    joint = (
+        ()
+        if found[0].first.bounds(WIDEST) is None
+        else ("The 95 % intervals are joint: they hold for all true values at once.",)
+    )
     text = "Mean of an op's row (as the first op) and of its column (as the second), minus the mean of all cells."
     rows = tuple((effect.op, _points(effect.first), _points(effect.second)) for effect in found)
     main = Section("Main effects", (text, *joint), ("op", "first", "second"), rows)
