@@ -20,7 +20,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ablate needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing ablate and what it needs into $(VENV): torch is large, this takes minutes"
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev,docs]'
+# pip would compile on one core. It ignores files for other versions of Python, too.
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	touch $@
 
 demo: $(STAMP)
@@ -50,13 +52,9 @@ types: $(STAMP)
 
 check: lint types test
 
-docs: $(VENV)/.docs
+docs: $(STAMP)
 	$(BIN)/python docs/site/pages.py build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-
-$(VENV)/.docs: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
-	touch $@
 
 BENCHMARKS := augmentation ops launches training_step evaluation throughput startup scaling memory data scale
 
