@@ -163,7 +163,7 @@ class Progress:
                 parts += [f"{len(self.pending)} still to train"]
         parts += [f"elapsed {clock(time.monotonic() - self.started)}"]
         if self.pending:
-            unknown = "time left: depends on what is pruned" if self.prunes else "time left: after the first epochs"
+            unknown = "time left: depends on pruning" if self.prunes else "time left: known after the first epochs"
             parts += [f"about {clock(left)} left" if left is not None else unknown]
         return " · ".join(parts)
 

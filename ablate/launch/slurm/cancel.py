@@ -49,7 +49,7 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     )
     what = f"{counted(len(mine), 'job')} of {directory} ({states})"
     if confirm is None:
-        raise UsageError(f"cancel {what}? Without a terminal nobody can answer: add --yes")
+        raise UsageError(f"cancel {what}? There is no terminal to ask on: add --yes")
     if not confirm(what):
         say(console, "nothing was cancelled")
         return ExitCode.DONE

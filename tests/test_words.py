@@ -1,0 +1,79 @@
+"""Sentences for users keep docs/style.md: no phrase that has to be read twice, and short help texts."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from ablate.cli.app import app
+
+PACKAGE = Path(__file__).parents[1] / "ablate"
+COMMANDS = get_command(app).commands
+ODD = {
+    r"\bgo(es)? on\b": "continue",
+    r"\bthe same (command|call) (later|resumes|completes|repairs)": "run the same command again to ...",
+    r"\banew\b": "again",
+    r"\bas asked\b": "as requested",
+    r"\bthere (is|are) not\b": "an unknown ..., or lacks",
+    r"\b(which|that|who) \w+ has not\b": "which ... lacks",
+    r"\b(of|by|in) (what|those) (is|was|are|were)\b": "name the thing",
+    r"\bwhat (is|was|were|falls|turns|failed|was recommended)\b": "name the thing",
+    r"\b(nobody|everybody|whoever)\b": "name who it is",
+    r"\bare others\b": "have changed",
+    r"\b(came about|reckoned|so-manieth)\b": "common words",
+    r"\bso many\b": "N",
+}
+
+
+def sentences(tree):
+    """Every text of a module with at least three words, without docstrings; ``...`` stands for its variables."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body
+        if isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else "..." for part in node.values]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            parts = [node.value]
+        else:
+            continue
+        text = "".join(map(str, parts))
+        if len(text.split()) > 2:
+            yield node.lineno, text
+
+
+def odd(text):
+    return [f"{found[0]!r} -> {better}" for phrase, better in ODD.items() if (found := re.search(phrase, text))]
+
+
+def test_no_sentence_has_to_be_read_twice():
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line}: {text!r}: {trouble}"
+        for path in PACKAGE.rglob("*.py")
+        for line, text in sentences(ast.parse(path.read_text()))
+        if (trouble := odd(text))
+    ]
+    page = (PACKAGE / "report" / "page" / "templates" / "page.html.j2").read_text()
+    found += [f"page.html.j2: {line!r}: {trouble}" for line in page.splitlines() if (trouble := odd(line))]
+    assert not found, "\n".join(found)
+
+
+def test_an_odd_sentence_would_be_found():
+    (line, text), *_ = sentences(ast.parse('raise UsageError(f"{path}: of what is left, the same command goes on")'))
+    assert (line, len(odd(text))) == (1, 3)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_help_text_is_short_and_begins_alike(name):
+    for param in COMMANDS[name].params:
+        text = param.help or ""
+        assert 1 < len(text.split()) <= 30, f"{param.name}: {text}"
+        assert not text.endswith("."), text
+        assert not odd(text), text
