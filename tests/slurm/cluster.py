@@ -27,6 +27,7 @@ from tests.slurm import configuration, processes
 TOKEN = "ABLATE_TEST_CLUSTER"
 NODE = "ABLATE_TEST_NODE"
 DATABASE_BYTES = 200 << 20
+PATIENCE = 120.0  # seconds that anything may take: a slow machine fails no test
 SCHEDULER = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "sinfo", "scontrol", "scancel")
 ACCOUNTING = ("slurmdbd", "mariadbd", "mariadb-install-db", "sacct", "sacctmgr")
 JOB_FIELDS = {
@@ -142,7 +143,7 @@ class Cluster:
             self._spawn("slurmctld", ["slurmctld", "-D"])
             for node in self.nodes:
                 self._start_slurmd(node)
-            self.wait(self._is_ready, 60, "both nodes to be idle")
+            self.wait(self._is_ready, what="both nodes to be idle")
         except BaseException as error:
             self._clean_up()
             logs = self.logs()
@@ -161,10 +162,10 @@ class Cluster:
             processes.kill_all(f"{TOKEN}={self.token}")
         finally:
             for daemon in self._daemons.values():
-                daemon.wait(10)
+                daemon.wait(PATIENCE)
             if self._watchdog and self._watchdog.stdin:
                 self._watchdog.stdin.close()
-                self._watchdog.wait(10)
+                self._watchdog.wait(PATIENCE)
             if self._data != self.directory:
                 shutil.rmtree(self._data, ignore_errors=True)
 
@@ -216,16 +217,16 @@ class Cluster:
 
     def _start_munge(self) -> None:
         self._spawn("munged", configuration.MUNGE.format(state=self.directory).split())
-        self.wait((self.directory / "munge/sock").exists, 20, "munged")
+        self.wait((self.directory / "munge/sock").exists, what="munged")
 
     def _start_accounting(self) -> None:
         places = {"data": self._data, "state": self.directory}
         self.run(*configuration.INSTALL_MARIADB.format(**places).split(), timeout=120)
         self._spawn("mariadbd", configuration.MARIADB.format(**places).split())
-        self.wait((self.directory / "db.sock").exists, 60, "MariaDB")
+        self.wait((self.directory / "db.sock").exists, what="MariaDB")
         # How slurmdbd finds a private socket; it makes its tables itself.
         self._spawn("slurmdbd", ["slurmdbd", "-D"], MYSQL_UNIX_PORT=str(self.directory / "db.sock"))
-        self.wait(lambda: self._succeeds("sacctmgr", "-n", "show", "cluster"), 60, "slurmdbd")
+        self.wait(lambda: self._succeeds("sacctmgr", "-n", "show", "cluster"), what="slurmdbd")
 
     def _start_slurmd(self, node: str) -> None:
         (self.directory / "spool" / node).mkdir(exist_ok=True)
@@ -287,7 +288,7 @@ class Cluster:
             return False
         return True
 
-    def wait(self, condition: Callable[[], Any], timeout: float = 60, what: str = "") -> Any:
+    def wait(self, condition: Callable[[], Any], timeout: float = PATIENCE, what: str = "") -> Any:
         """Until ``condition()`` is true, which is returned; raises ClusterError. A call that fails counts as false."""
         deadline, value, problem = time.monotonic() + timeout, None, None
         while time.monotonic() < deadline:
@@ -356,12 +357,12 @@ class Cluster:
             since = next(word for word in shown if word.startswith("SlurmdStartTime=")).partition("=")[2]
             return since != "None" and since >= started and self.node_state(node) in ("idle", "mix", "alloc")
 
-        self.wait(is_back, 30, f"{node} to be back")
+        self.wait(is_back, what=f"{node} to be back")
 
     def _end(self, name: str, number: signal.Signals) -> None:
         if daemon := self._daemons.pop(name, None):
             daemon.send_signal(number)
-            daemon.wait(30)
+            daemon.wait(PATIENCE)
 
     def stop_controller(self) -> None:
         """slurmctld alone: Slurm's commands fail, jobs run on."""
@@ -369,7 +370,7 @@ class Cluster:
 
     def start_controller(self) -> None:
         self._spawn("slurmctld", ["slurmctld", "-D"])
-        self.wait(lambda: self._succeeds("squeue", "-h"), 30, "slurmctld")
+        self.wait(lambda: self._succeeds("squeue", "-h"), what="slurmctld")
 
     def repair(self) -> None:
         """Start what a test has killed and left so, and end its jobs. A lost node's jobs take half a minute."""
@@ -379,7 +380,7 @@ class Cluster:
             if f"slurmd-{node}" not in self._daemons:
                 self.revive(node)
         self.run("scancel", "--me")
-        self.wait(lambda: not self.run("squeue", "-h", timeout=5), 60, "the jobs to be gone")
+        self.wait(lambda: not self.run("squeue", "-h", timeout=5), what="the jobs to be gone")
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def name(process: int) -> str:
     return ""
 
 
-def kill_all(*entries: str, timeout: float = 10) -> None:
+def kill_all(*entries: str, timeout: float = 60) -> None:
     """Kill them, slurmd and slurmstepd first: they would report or restart what they see dying."""
     deadline = time.monotonic() + timeout
     while processes := with_descendants(holding(*entries)):

@@ -14,7 +14,7 @@ import pytest
 import submitit
 
 from tests.slurm import processes
-from tests.slurm.cluster import TOKEN, Cluster, ClusterError
+from tests.slurm.cluster import PATIENCE, TOKEN, Cluster, ClusterError
 
 # Longer than any wait, shorter than what would hang a lane; the file says where, when and how often it ran.
 SCRIPT = """#!/bin/bash
@@ -42,7 +42,7 @@ class Waiting:
         self.cluster, self.out, self.go = cluster, folder / "out", folder / "go"
         (folder / "job.sh").write_text(SCRIPT.format(out=self.out, go=self.go))
         self.id = cluster.run("sbatch", "--parsable", folder / "job.sh").strip()
-        cluster.wait(self.lines, 20, "the job to start")
+        cluster.wait(self.lines, what="the job to start")
         self.node, restarts, self.process = re.match(r"(\S+) restarts=(\d+) pid=(\d+)$", self.lines()[0]).groups()
         assert restarts == "0"
 
@@ -54,13 +54,13 @@ class Waiting:
 
     def finish(self) -> None:
         self.go.touch()
-        self.cluster.wait(lambda: self.cluster.job(self.id)["state"] == "COMPLETED", 20, "the job to end")
+        self.cluster.wait(lambda: self.cluster.job(self.id)["state"] == "COMPLETED", what="the job to end")
 
 
 def test_a_submitted_function_returns(executor, on_cluster):
     job = executor.submit(os.getenv, "SLURM_JOB_ID")
     assert job.result() == job.job_id
-    on_cluster.wait(lambda: on_cluster.sacct(job.job_id).get("state") == "COMPLETED", 20, "sacct to know it")
+    on_cluster.wait(lambda: on_cluster.sacct(job.job_id).get("state") == "COMPLETED", what="sacct to know it")
 
 
 def test_an_array(executor):
@@ -76,7 +76,7 @@ def test_a_job_gets_the_gpus_it_asks_for(executor):
 
 def test_a_failure_is_accounted_for(on_cluster):
     job = on_cluster.run("sbatch", "--parsable", "--wrap", "exit 3", "--output=/dev/null").strip()
-    ended = on_cluster.wait(lambda: (row := on_cluster.sacct(job)).get("state") == "FAILED" and row, 20)
+    ended = on_cluster.wait(lambda: (row := on_cluster.sacct(job)).get("state") == "FAILED" and row)
     assert ended["exit_code"] == "3:0"
 
 
@@ -85,9 +85,9 @@ def test_a_job_moves_from_a_dead_node(on_cluster, tmp_path):
     (other,) = set(on_cluster.nodes) - {job.node}
     on_cluster.kill_node(job.node)
     assert not job.is_alive()
-    on_cluster.wait(lambda: len(job.lines()) == 2, 90, "the job to start again")
+    on_cluster.wait(lambda: len(job.lines()) == 2, what="the job to start again")
     assert job.lines()[1].startswith(f"{other} restarts=1")
-    on_cluster.wait(lambda: on_cluster.sacct(job.id)["state"] == "RUNNING", 20, "sacct to know it")
+    on_cluster.wait(lambda: on_cluster.sacct(job.id)["state"] == "RUNNING", what="sacct to know it")
     assert on_cluster.sacct(job.id)["restarts"] == 1
     on_cluster.revive(job.node)
     job.finish()
@@ -120,7 +120,7 @@ def test_the_stop_leaves_nothing():
         small.run("sbatch", "--wrap", "setsid sleep 1000 & sleep 1000", "--output=/dev/null")
         token = f"{TOKEN}={small.token}"
         sleeping = lambda: [p for p in processes.holding(token) if processes.name(p) == "sleep"]  # noqa: E731
-        small.wait(lambda: len(sleeping()) == 2, 20, "the job to start")
+        small.wait(lambda: len(sleeping()) == 2, what="the job to start")
     assert processes.holding(token) == set()
     assert not small.directory.exists()
 
@@ -145,10 +145,10 @@ pathlib.Path(sys.argv[1]).write_text(f"{cluster.token} {cluster.directory}")
 os.kill(os.getpid(), signal.SIGKILL)
 """
     root = Path(__file__).parents[2]
-    killed = subprocess.run([sys.executable, "-c", session, tmp_path / "said"], cwd=root, timeout=60, check=False)
+    killed = subprocess.run([sys.executable, "-c", session, tmp_path / "said"], cwd=root, timeout=PATIENCE, check=False)
     assert killed.returncode == -signal.SIGKILL
     token, directory = (tmp_path / "said").read_text().split()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while processes.holding(f"{TOKEN}={token}") or Path(directory).exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -134,10 +134,10 @@ def sides(cluster, fake, tmp_path_factory):
 def reach(cluster, job, state, tasks):
     """Wait until the accounting, too, knows the job in this state."""
     if state == "CANCELLED":
-        cluster.wait(lambda: cluster.job(job)["state"] == "RUNNING", 20)
+        cluster.wait(lambda: cluster.job(job)["state"] == "RUNNING")
         cluster.run("scancel", job)
     for task in tasks:
-        cluster.wait(lambda: cluster.sacct(f"{job}{task}").get("state", "").startswith(state), 30)  # noqa: B023
+        cluster.wait(lambda: cluster.sacct(f"{job}{task}").get("state", "").startswith(state))  # noqa: B023
 
 
 def test_every_command_of_ablate_is_compared():
@@ -171,7 +171,7 @@ def test_a_job_sees_the_same(sides, fake, cluster):
         command = "env | grep ^SLURM; echo oh >&2"
         side.submit("printing", script(side.folder, command, slurm, name="printing", count=2))
     assert fake.run(imitated.ids["printing"], 1) == 0
-    cluster.wait(lambda: cluster.job(f"{real.ids['printing']}_1")["state"] == "COMPLETED", 30)
+    cluster.wait(lambda: cluster.job(f"{real.ids['printing']}_1")["state"] == "COMPLETED")
     paths = [side.folder.glob(f"{side.ids['printing']}_1_*") for side in sides]
     files = [{side.named(path.name): path for path in found} for side, found in zip(sides, paths, strict=True)]
     assert files[1].keys() == files[0].keys() == {f"<printing>_1_0_log.{end}" for end in ("out", "err")}

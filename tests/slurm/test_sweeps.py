@@ -85,7 +85,7 @@ class Held:
                     return path.parent.name, last_attempt(self.out, path.parent.name).host
             return None
 
-        return self.cluster.wait(begun, 90, "the trial to be under way")
+        return self.cluster.wait(begun, what="the trial to be under way")
 
     def let_go(self, *, attempt: int = 1) -> None:
         """Let it train on, once this attempt at it has begun."""
@@ -210,7 +210,7 @@ def test_a_daemon_killed_alone_leaves_its_job_beside_the_restarted_one(held, uni
     first = last_attempt(held.out, trial)
     os.kill(first.pid, signal.SIGSTOP)  # hold it until its copy is there
     held.cluster.kill_daemon(node)
-    held.cluster.wait(lambda: "runs elsewhere" in worker_logs(held.out), 90, "the copy to find the first one")
+    held.cluster.wait(lambda: "runs elsewhere" in worker_logs(held.out), what="the copy to find the first one")
     os.kill(first.pid, signal.SIGCONT)
     held.let_go()
     held.sweeps.wait_until_ended(job)
