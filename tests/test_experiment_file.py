@@ -307,7 +307,7 @@ def test_a_file_with_axes_runs_resumes_extends_and_refuses_what_changed(tiny_fol
     axes = one_sentence(ablate(*line, "--set", "axes.loss_scale=[1.0, 2.0]", cwd=tmp_path))
     assert "its axes were temperature, are temperature, loss_scale" in axes
     refused = ablate("recommend", out, cwd=tmp_path)
-    assert "varies temperature too" in one_sentence(refused)
+    assert "also varies temperature" in one_sentence(refused)
 
 
 def test_every_point_is_resolved_once_without_images_and_once_with_them(images, monkeypatch):
