@@ -29,6 +29,11 @@ demo: $(STAMP)
 	$(BIN)/ablate grid --ops crop,color,blur --out results/demo $(DEMO)
 	@echo "heatmap: results/demo/report/heatmap.png"
 
+# One thread in each process: libraries that start one for each core wait for one another where tests run side by side.
+# Bytecode is kept, although images of Python for containers turn that off: pytest takes 5 s to rewrite the tests.
+test test-slow test-browser test-slurm: export OMP_NUM_THREADS = 1
+test test-slow test-browser test-slurm: export PYTHONDONTWRITEBYTECODE =
+
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow and not browser and not slurm" -n 4 --dist loadscope --no-loadscope-reorder
 
