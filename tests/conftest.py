@@ -10,6 +10,7 @@ from PIL import Image
 from ablate.config.base import OpSpec
 from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.config.trial import DataIdentity, TrialConfig
+from tests.support import fonts  # noqa: F401  # reports take less time
 from tests.support.trials import config, data  # noqa: F401  # fixtures
 
 torch.set_num_threads(1)
@@ -46,6 +47,14 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
     registry.names()
     monkeypatch.setattr(registry, "_OPS", dict(registry._OPS))
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let dry runs take no steps, which would take seconds."""
+    from ablate.launch.timing import TrialTime
+
+    monkeypatch.setattr("ablate.launch.dry_run.measure_trial", lambda *_: TrialTime(None, "not measured"))
 
 
 def op_spec(name: str, **params: object) -> OpSpec:

@@ -145,7 +145,7 @@ def test_bad_folders(tmp_path):
     assert "test" in one_sentence(grid("--ops", "crop", "--data", "folder:untested", cwd=tmp_path))
 
 
-def test_a_corrupt_image_is_named_and_can_be_skipped(tmp_path):
+def test_a_corrupt_image_is_named_and_can_be_skipped(tmp_path, unmeasured):
     for split in ("train", "test"):
         for name in "ab":
             fill(tmp_path / "set" / split / name, 20)
@@ -371,7 +371,7 @@ def test_report_watch_refreshes_the_page_until_the_sweep_has_ended(experiment, t
     assert "--every is for --watch" in one_sentence(ablate("status", tmp_path, "--every", "1"))
 
 
-def test_a_grid_whose_ops_act_equally_often_says_so_in_its_ops(tmp_path):
+def test_a_grid_whose_ops_act_equally_often_says_so_in_its_ops(tmp_path, unmeasured):
     """``--act-on`` becomes parameters of the ops, in a directory of its own."""
     done = grid("--ops", "color,blur", "--act-on", "1", "--include", "blur+noise", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

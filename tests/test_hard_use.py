@@ -95,7 +95,7 @@ def test_advice_on_a_loss_that_is_not_finite_names_the_unusual_setting(changes, 
     assert said in _remedy(TrialConfig(composition=(), data=data, **changes))
 
 
-def test_a_search_of_two_ops_needs_no_max_length(tmp_path, tiny_folder, cache):
+def test_a_search_of_two_ops_needs_no_max_length(tmp_path, tiny_folder, cache, unmeasured):
     data = ["--data", f"folder:{tiny_folder}", "--cache", cache]
     line = ["search", "--ops", "crop,color", "--budget", "1", *data, *SETTINGS, "--out", tmp_path / "s"]
     assert "at most 2" in one_sentence(ablate(*line, "--max-length", "3"))

@@ -29,6 +29,8 @@ PRELOADED = [
     "pandas",
     "scipy.stats",
     "tests.support.commands",
+    "tests.support.fonts",
+    "torchvision",
 ]
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(PRELOADED)
