@@ -53,12 +53,12 @@ def test_candidates_are_named_that_lose_the_crop_of_the_sweep():
         assert (shares_no_crop([composition]) == "") == crops
     assert shares_no_crop([named["crop+color"], named["crop"]]) == ""
     told = shares_no_crop(list(named.values()))
-    assert "share no crop: sobel+color, color+crop and crop(p=0.5)+color start there from the centre" in told
-    assert "no crop: sobel+color starts there from the centre of each image" in shares_no_crop([named["sobel+color"]])
+    assert "share no crop: there, sobel+color, color+crop and crop(p=0.5)+color start from the centre" in told
+    assert "no crop: there, sobel+color starts from the centre of each image" in shares_no_crop([named["sobel+color"]])
 
 
-def test_a_dry_run_writes_nothing(sweep, cache):
-    done = recommend(sweep, "--confirm", "--dry-run", "--cache", str(cache))
+def test_a_dry_run_writes_nothing(sweep, cache, unmeasured):
+    done = ablate("recommend", sweep, "--confirm", "--dry-run", "--cache", cache)
     assert done.returncode == 0, done.stderr
     assert "1 cell x 3 seeds + 3 references = 6 trials; 6 to run" in done.stdout
     assert not (sweep / CONFIRMATION).exists()

@@ -51,7 +51,7 @@ def test_the_same_command_again_runs_nothing_and_extension_runs_the_rest(sweep, 
     assert again.returncode == 0
     assert "7 done; 0 to run" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in out.glob("trials/*.json")} == before
-    more = run(tiny_folder, cache, out, "--workers", "2", "--seeds", "2", ops="crop,flip")
+    more = run(tiny_folder, cache, out, "--workers", "1", "--seeds", "2", ops="crop,flip")
     assert more.returncode == 0, more.stderr
     assert "9 cells x 2 seeds + 6 references = 24 trials; 7 done; 17 to run" in more.stdout
     assert before.items() <= {path: path.stat().st_mtime_ns for path in out.glob("trials/*.json")}.items()

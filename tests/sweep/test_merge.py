@@ -4,7 +4,9 @@ import shutil
 
 import pytest
 
+from ablate.config.sweep import NamedOp
 from ablate.errors import UsageError
+from ablate.ops import parse_op, spec
 from ablate.report import write_report
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lock import sole_user
@@ -176,10 +178,18 @@ def test_errors_are_sentences(pair, tmp_path):
 
 
 def test_the_grid_command_completes_what_was_merged(tiny_folder, cache, tmp_path):
-    parts = {"A": "crop", "B": "flip"}
-    lines = [command(tiny_folder, cache, tmp_path / name, "--workers", "1", ops=op) for name, op in parts.items()]
-    for line in lines:
-        assert ablate(*line[3:]).returncode == 0
+    """A directory was trained by the command; the other is its copy, with another op and a made-up record of it."""
+    assert ablate(*command(tiny_folder, cache, tmp_path / "A", "--workers", "1", ops="crop")[3:]).returncode == 0
+    shutil.copytree(tmp_path / "A", tmp_path / "B")
+    trained = load_plan(tmp_path / "A")
+    other = trained.model_copy(update={"ops": (NamedOp(label="flip", op=spec(parse_op("flip"))),)})
+    save_plan(tmp_path / "B", other)
+    for trial in plan(trained):
+        if not trial.reference:
+            SweepDir(tmp_path / "B").record(trial.id).unlink()
+    for trial in plan(other):
+        if not trial.reference:
+            write_record(tmp_path / "B", record(trial))
     merged = merge([tmp_path / "A", tmp_path / "B"], tmp_path / "C")
     assert (merged.copied, merged.missing) == (3, 2)
     done = ablate(*command(tiny_folder, cache, tmp_path / "C", "--workers", "1", ops="crop,flip")[3:])
