@@ -1,7 +1,7 @@
 """Run ablate's commands in processes of their own, forked from one that has imported torch and matplotlib already.
 
 A command of a test spends more time on imports than on work. Whatever needs an interpreter of its own (an encoding, a
-count of imports, a process that is killed and its session) starts one with :mod:`subprocess` instead.
+count of imports, a session) starts one with :mod:`subprocess` instead.
 """
 
 from __future__ import annotations
@@ -36,6 +36,46 @@ context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(PRELOADED)
 
 
+class Started:
+    """A command in a process of its own."""
+
+    def __init__(
+        self,
+        line: Sequence[object],
+        said: Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start ``python -m ablate ARGUMENT...``; its output goes to two files in the directory ``said``."""
+        self.line = list(map(str, line))
+        assert self.line[:3] == [sys.executable, "-m", "ablate"], self.line
+        self.out, self.err = said / "stdout", said / "stderr"
+        environment = dict(os.environ if env is None else env)
+        where = str(cwd or Path.cwd())
+        self.process = context.Process(target=_main, args=(self.line[3:], where, environment, self.out, self.err))
+        self.process.start()
+        assert self.process.pid
+        self.pid = self.process.pid
+
+    def wait(self, timeout: float) -> subprocess.CompletedProcess[str]:
+        """Wait for its end, as :func:`subprocess.run` does.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not ended after ``timeout`` seconds; it is killed then.
+        """
+        self.process.join(timeout)
+        code = self.process.exitcode
+        if code is None:
+            self.kill()
+            raise subprocess.TimeoutExpired(self.line, timeout, self.out.read_text(), self.err.read_text())
+        return subprocess.CompletedProcess(self.line, code, self.out.read_text(), self.err.read_text())
+
+    def kill(self) -> None:
+        """Kill it if it has not ended."""
+        self.process.kill()
+        self.process.join()
+
+
 def run(
     line: Sequence[object], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
@@ -44,22 +84,8 @@ def run(
     Raises:
         subprocess.TimeoutExpired: it has not ended after ``timeout`` seconds; it is killed then.
     """
-    python, *ablate = map(str, line[:3])
-    assert (python, ablate) == (sys.executable, ["-m", "ablate"]), line
-    arguments = [str(argument) for argument in line[3:]]
     with tempfile.TemporaryDirectory() as said:
-        out, err = Path(said, "stdout"), Path(said, "stderr")
-        environment = dict(os.environ if env is None else env)
-        process = context.Process(target=_main, args=(arguments, str(cwd or Path.cwd()), environment, out, err))
-        process.start()
-        process.join(timeout)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            raise subprocess.TimeoutExpired(list(map(str, line)), timeout, out.read_text(), err.read_text())
-        code = process.exitcode
-        process.close()
-        return subprocess.CompletedProcess(list(map(str, line)), code, out.read_text(), err.read_text())
+        return Started(line, Path(said), cwd, env).wait(timeout)
 
 
 def _main(arguments: Sequence[str], cwd: str, environment: Mapping[str, str], out: Path, err: Path) -> None:

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 
 import pytest
@@ -112,17 +111,11 @@ def test_dry_run_plans_estimates_and_runs_nothing(tiny_folder, cache, tmp_path):
 def long_sweep(tiny_folder, cache, tmp_path):
     """A running sweep, caught in the middle of a trial that has a checkpoint."""
     out = tmp_path / "long"
-    line = command(tiny_folder, cache, out, "--workers", "1", "--epochs", "100", ops="crop")
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background tests ignore it
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    signal.signal(signal.SIGINT, before)
+    line = command(tiny_folder, cache, out, "--workers", "1", "--epochs", "50", ops="crop")
+    process = commands.Started(line, tmp_path)
     wait_for(mid_trial(out))
     yield out, line, process
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    process.stdout.close()
-    process.stderr.close()
+    process.kill()  # its worker ends with it
 
 
 def test_ctrl_c_stops_within_seconds_and_says_how_to_resume(long_sweep):
@@ -130,10 +123,10 @@ def test_ctrl_c_stops_within_seconds_and_says_how_to_resume(long_sweep):
     workers = worker_pids(out)
     started = time.monotonic()
     os.kill(process.pid, signal.SIGINT)
-    stdout, _ = process.communicate(timeout=60)
+    done = process.wait(60)
     assert time.monotonic() - started < 10  # not a benchmark: a hang
-    assert process.returncode == 130
-    assert "run the same command again to resume" in stdout
+    assert done.returncode == 130
+    assert "run the same command again to resume" in done.stdout
     wait_for(lambda: not any(alive(pid) for pid in workers), 10)
 
 
@@ -142,7 +135,7 @@ def test_kill_9_in_the_middle_of_a_trial_then_the_same_command_is_bit_identical(
     victims = worker_pids(out) | {process.pid}
     for pid in victims:
         os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.wait(60)
     again = commands.run(line)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "; 1 begun; " in again.stdout
@@ -165,8 +158,8 @@ def test_a_worker_killed_once_is_replaced(long_sweep):
     out, _, process = long_sweep
     for pid in worker_pids(out):
         os.kill(pid, signal.SIGKILL)
-    stdout, stderr = process.communicate(timeout=240)
-    assert process.returncode == 0, stdout + stderr
+    done = process.wait(240)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert len(results(out)) == 2
 
 
