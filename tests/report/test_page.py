@@ -12,6 +12,7 @@ from ablate.report.data.results import read_sweep
 from ablate.report.figures.comparison import compare
 from ablate.report.page.layers import layers
 from ablate.report.page.page import MOST_PICTURED, address, commands
+from ablate.report.write import write_page
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import write_record
@@ -43,7 +44,11 @@ class Parsed(HTMLParser):
 
 
 def page_in(directory, *others, **kwargs):
-    write_report(directory, others, **kwargs)
+    """The page; where it is compared with nothing, without the figures and tables that a report writes beside it."""
+    if others or kwargs:
+        write_report(directory, others, **kwargs)
+    else:
+        write_page(read_sweep(directory))
     return (directory / "report" / "index.html").read_text()
 
 
