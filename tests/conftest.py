@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,18 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     from ablate.launch.timing import TrialTime
 
     monkeypatch.setattr("ablate.launch.dry_run.measure_trial", lambda *_: TrialTime(None, "not measured"))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let reports write empty files for their figures, which take most of a report's time."""
+
+    def save(_: object, paths: Sequence[Path]) -> None:
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+    monkeypatch.setattr("ablate.report.write.save", save)
 
 
 def op_spec(name: str, **params: object) -> OpSpec:

@@ -38,6 +38,8 @@ from ablate.trial.run import run_trial
 from tests.support.cli import ablate as command
 from tests.support.sweeps import make_experiment, record
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 COUNTS = ClassCounts(train=(30, 5, 5, 10), validation=(3, 1, 0, 1), test=(12, 3, 3, 2))
 TOP1 = {"crop": 0.70, "crop+color": 0.68, "color+crop": 0.66, "color": 0.62, "untrained": 0.69}
 BALANCED = {"crop": 0.34, "crop+color": 0.41, "color+crop": 0.50, "color": 0.42, "untrained": 0.33}

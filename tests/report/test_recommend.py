@@ -29,6 +29,8 @@ from ablate.sweep.withdrawal import take_back
 from tests.support.recommendations import MEANS, NOISE, confirm, make, shown, value
 from tests.support.sweeps import failure, record
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def trial_of(directory, label, seed):
     return next(t for t in plan(load_plan(directory)) if (t.label, t.seed) == (label, seed))
@@ -466,7 +468,7 @@ def test_where_nothing_is_better_than_the_untrained_encoder_there_is_nothing_to_
     assert ", though 2 of 4 are on the test set (60.0 ± 0.0 %): train longer" in last
     write_report(tmp_path)
     html = (tmp_path / "report" / "index.html").read_text()
-    assert lead(tmp_path).startswith("No composition to recommend; the highest: crop+color. ")
+    assert lead(tmp_path).startswith("No composition to recommend; the highest accuracy: crop+color. ")
     assert html.partition("<main>")[0].count("No composition is better than") == 1
     assert "--confirm" not in html.partition("<main>")[0]
 
@@ -481,10 +483,10 @@ def test_few_validation_images_are_named_and_are_not_easy_ones(tmp_path):
     make(tmp_path, branches="two", value=lambda trial: 0.5 if trial.reference else 0.985)
     few = advice.recommend(with_images(tmp_path, (6, 5, 5)))
     text = shown(few)
-    assert "Only 16 validation images choose: one is worth 6.2 points" in text
+    assert "There are only 16 validation images to choose by: one is worth 6.2 points" in text
     assert "too easy" not in text and "validation cannot tell them apart" in text
     text = shown(advice.recommend(with_images(tmp_path, (60, 50, 50))))
-    assert "validation images choose" not in text and "too easy" in text
+    assert "validation images to choose by" not in text and "too easy" in text
 
 
 def test_a_confirmation_says_how_many_it_takes_of_how_many(tmp_path, monkeypatch):

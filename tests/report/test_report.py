@@ -39,6 +39,7 @@ def grid_in(directory):
     return write_report(directory).grid
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_means_deviations_and_row_averages(tmp_path):
     grid = grid_in(sweep(tmp_path, ["a", "b"], seeds=3, value=by_position))
     assert grid.cells["a", "b"].mean() == pytest.approx(0.21)
@@ -57,6 +58,7 @@ def acting_sweep(directory, shares):
     return read_sweep(directory).grid
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_how_often_an_op_acts_stands_beside_its_row_average(tmp_path):
     grid = acting_sweep(tmp_path, {"a": 1.0, "b": 0.5})
     sentence = "Share of images on which an op acts, if not on all: b 50 %."
@@ -78,6 +80,7 @@ def test_how_often_an_op_acts_stands_beside_its_row_average(tmp_path):
     assert sentence in page
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("shares", [{"a": 1.0, "b": 1.0}, {"a": None, "b": None}])
 def test_where_every_op_acts_on_every_image_or_nobody_knows_nothing_is_said(tmp_path, shares):
     grid = acting_sweep(tmp_path, shares)
@@ -98,6 +101,7 @@ def test_row_average_is_the_papers():
     assert beside_the_paper(grid).rho == pytest.approx(1)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_failed_missing_and_partial_cells_are_told_apart(tmp_path):
     experiment = make_experiment(["a", "b"], seeds=2)
     save_plan(tmp_path, experiment)
@@ -132,6 +136,7 @@ def test_the_empty_sweep_and_damaged_records(tmp_path):
     assert write_report(tmp_path).sweep.damaged == [path]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_table_csv(tmp_path):
     sweep(tmp_path, ["a", "b"], seeds=2, value=by_position)
     write_report(tmp_path)
@@ -145,6 +150,7 @@ def test_table_csv(tmp_path):
     assert table[table["kind"] == "reference"]["label"].tolist() == ["untrained"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_table_tex_is_escaped_booktabs(tmp_path):
     label = "mine_op(name='50 % & more')"
     sweep(tmp_path, [label, "b"], seeds=2)
@@ -256,6 +262,7 @@ def test_the_terminal_never_cuts_a_number(width):
         assert re.findall(r"(?<![±\d])\d+\.\d", line)[-8:-1] == expected
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_row_is_called_in_the_terminal_what_its_column_is(tmp_path):
     labels = ["crop", "color(strength=0.25)", "color(strength=0.5)"]
     console = Console(width=70, record=True, file=io.StringIO())
@@ -277,6 +284,7 @@ def test_paired_difference_against_scipy():
     assert paired_difference({0: 0.6}, {1: 0.5}) is None
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_best_is_chosen_by_validation_not_by_test(tmp_path):
     experiment = make_experiment(["a", "b"])
     save_plan(tmp_path, experiment)
@@ -369,6 +377,7 @@ def test_the_papers_half_has_the_papers_names_and_ours_the_scale_and_marks_of_it
     assert dots[0] == dots[1]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_ties_and_unfinished_cells_win_nothing_silently(tmp_path):
     sweep(tmp_path, ["a", "b"], seeds=2, value=lambda trial: 0.5 if trial.reference is None else 0.6)
     lines = summary(write_report(tmp_path).sweep)
@@ -400,6 +409,7 @@ def test_an_unknown_metric(tmp_path):
         heatmap(frame, metric="top5")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_collapse_is_shown(tmp_path):
     experiment = make_experiment(["a"])
     save_plan(tmp_path, experiment)
@@ -477,6 +487,7 @@ def test_what_is_drawn_and_written_without_labels(tmp_path):
     assert console.export_text().count("n/a") == 5
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_linear_evaluation_makes_it_a_grid_of_linear_evaluations(tmp_path):
     unlabelled(tmp_path)
     trial = plan(load_plan(tmp_path))[1]
