@@ -11,7 +11,7 @@ import torch
 import ablate
 from ablate.errors import UsageError
 from ablate.report.data.results import read_sweep
-from tests.support import commands
+from tests.support.cli import ablate as command
 
 COMMITTED = Path(__file__).parents[1] / "results" / "fig5-glyphs-5-seeds"
 IMAGES = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -124,7 +124,6 @@ def test_a_grid_from_python_is_the_command_lines(tmp_path, tiny_folder, cache):
     frame = ablate.grid(["color"], tmp_path, data=f"folder:{tiny_folder}", cache=cache, workers=1, **small)
     assert sorted(frame["label"]) == ["color", "untrained"]
     assert (tmp_path / "report" / "index.html").exists()
-    again = [sys.executable, "-m", "ablate", "run", "experiment.toml", "--out", ".", "--cache", str(cache)]
-    told = commands.run(again, cwd=tmp_path)
+    told = command("run", "experiment.toml", "--out", ".", "--cache", cache, cwd=tmp_path)
     assert told.returncode == 0, told.stderr
     assert "2 done" in told.stdout or "0 to run" in told.stdout

@@ -236,24 +236,22 @@ def test_evaluate_is_told_what_it_cannot_do(tmp_path):
     assert "unknown device" in one_sentence(ablate("evaluate", tmp_path, "--protocol", "knn", "--device", "tpu"))
 
 
-def test_preview_draws_every_cell(tmp_path):
+def test_preview_draws_every_cell(cache, tmp_path):
     out = tmp_path / "views.png"
-    done = ablate("preview", "--ops", "crop,color", "--out", out, "--cache", tmp_path / "cache")
+    done = ablate("preview", "--ops", "crop,color", "--out", out, "--cache", cache)
     assert done.returncode == 0, done.stderr
     with Image.open(out) as picture:
         assert picture.width > 300
-    message = one_sentence(
-        ablate("preview", "--ops", "crop", "--out", "/proc/views.png", "--cache", tmp_path / "cache")
-    )
+    message = one_sentence(ablate("preview", "--ops", "crop", "--out", "/proc/views.png", "--cache", cache))
     assert "not writable" in message
     assert "picture format" in one_sentence(ablate("preview", "--ops", "crop", "--out", tmp_path / "views.gif"))
 
 
-def test_preview_is_a_contact_sheet_of_compositions(tmp_path):
-    out, cache = tmp_path / "sheet.webp", ["--cache", tmp_path / "cache"]
+def test_preview_is_a_contact_sheet_of_compositions(cache, tmp_path):
+    out, cached = tmp_path / "sheet.webp", ["--cache", cache]
     heights = []
     for line in (["color"], ["color", "crop+color(strength=0.5)"], ["color", "none", "--images", "3", "--draws", "2"]):
-        done = ablate("preview", *line, "--out", out, *cache)
+        done = ablate("preview", *line, "--out", out, *cached)
         assert done.returncode == 0, done.stderr
         with Image.open(out) as picture:
             heights.append(picture.size)
@@ -266,7 +264,7 @@ def test_preview_is_a_contact_sheet_of_compositions(tmp_path):
         (["crop+colr"], "did you mean 'color'"),
         (["color"] * 600, "a side may have at most 65535: draw fewer"),
     ):
-        assert sentence in one_sentence(ablate("preview", *bad, *cache))
+        assert sentence in one_sentence(ablate("preview", *bad, *cached))
 
 
 def test_a_contact_sheet_shows_once_what_always_draws_the_same(cache):

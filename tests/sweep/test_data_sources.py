@@ -38,13 +38,14 @@ def cifar10(tmp_path_factory):
 def test_a_cifar10_preset_end_to_end_alone_and_under_torchrun(cifar10, cache, tmp_path):
     arguments = ["-m", "ablate", "train", "crop+color", *PRESET, "--data", f"cifar10:{cifar10}", "--cache", str(cache)]
     losses = []
-    for name, start in (
-        ("alone", [sys.executable]),
-        ("two", [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]),
-    ):
-        line = [*start, *arguments, "--out", str(tmp_path / name)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False, env=environment)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for name in ("alone", "two"):
+        line = [*arguments, "--out", str(tmp_path / name)]
+        if name == "alone":
+            done = commands.run([sys.executable, *line], env=environment)
+        else:
+            line = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *line]
+            done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         (path,) = (tmp_path / name).glob("trials/*")
         record = read_record(path)
