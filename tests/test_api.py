@@ -119,6 +119,7 @@ def test_a_grid_from_python_refuses_in_a_sentence(tmp_path, settings, said):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_grid_from_python_is_the_command_lines(tmp_path, tiny_folder, cache):
     small = {"preset": "glyphs", "image_size": 16, "batch_size": 8, "epochs": 1, "set": {"encoder.width": 4}}
     frame = ablate.grid(["color"], tmp_path, data=f"folder:{tiny_folder}", cache=cache, workers=1, **small)

@@ -56,6 +56,7 @@ def test_a_seed_of_a_file_that_no_table_can_hold_is_refused(tmp_path, seed):
     assert "seeds" in one_sentence(ablate("run", path))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_largest_seed_gets_through_report_and_every_export(tmp_path):
     experiment = make_experiment(["a"]).model_copy(update={"seeds": (0, LARGEST_SEED)})
     save_plan(tmp_path, experiment)
@@ -180,6 +181,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch, name, which
 
 
 @pytest.mark.parametrize("name", READING[:3])
+@pytest.mark.usefixtures("undrawn")
 def test_a_directory_in_a_records_place_is_a_damaged_record(tmp_path, name):
     path = made(tmp_path)[1]
     path.unlink()
@@ -206,6 +208,7 @@ def test_a_directory_where_a_file_is_to_be_written_is_refused(tmp_path, line):
 
 
 @pytest.mark.parametrize("name", ["o u't", 'a "b" $c', "d;e"])
+@pytest.mark.usefixtures("undrawn")
 def test_every_command_that_is_told_can_be_pasted_whatever_the_directory_is_called(tmp_path, name):
     directory = tmp_path / name
     made(directory, lambda trial: 0.2 if trial.reference else 0.6)  # above the untrained encoder: worth confirming

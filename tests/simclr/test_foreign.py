@@ -191,6 +191,7 @@ def test_a_function_that_gives_one_module_again_and_again_is_refused(own):
         planned("the_same")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_grid_trains_it_in_workers(own, tiny_folder, cache):
     line = command(tiny_folder, cache, own / "out", "--encoder", "myencoders:small", "--workers", "1", ops="crop")
     at = line.index("encoder.width=4")

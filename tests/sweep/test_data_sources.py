@@ -87,6 +87,7 @@ def test_a_grid_without_labels_is_judged_by_rotation(unlabelled, cache, tmp_path
     assert len(list(out.glob("encoders/*.json"))) == 1
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_pretraining_on_one_set_and_evaluating_on_another(unlabelled, tiny_folder, cache, tmp_path):
     data = ("--data", f"folder:{unlabelled}", "--eval-data", f"folder:{tiny_folder}", "--labels", "0.5")
     out, done = grid(tmp_path, cache, *data, ops="crop")

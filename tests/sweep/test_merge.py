@@ -42,6 +42,7 @@ def pair(tmp_path):
     return shard(tmp_path / "A", [0, 1]), shard(tmp_path / "B", [2])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_shards_by_seed_are_the_sweep_that_ran_everything(pair, tmp_path):
     before = [contents(directory) for directory in pair]
     merged = merge(pair, tmp_path / "C")
@@ -177,6 +178,7 @@ def test_errors_are_sentences(pair, tmp_path):
         assert "another ablate command is at work" in one_sentence(ablate("merge", a, b, "--out", tmp_path / "C"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_grid_command_completes_what_was_merged(tiny_folder, cache, tmp_path):
     """A directory was trained by the command; the other is its copy, with another op and a made-up record of it."""
     assert ablate(*command(tiny_folder, cache, tmp_path / "A", "--workers", "1", ops="crop")[3:]).returncode == 0
