@@ -88,9 +88,9 @@ def test_ones_own_function(own):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("unpooled", r"gives \[2, 6, 18, 18\] for two images, not \[2, dim\]"),
+        ("unpooled", r"returned \[2, 6, 18, 18\] for two images, not \[2, dim\]"),
         ("broken", "no weights here$"),
-        ("not_a_module", "gave int, not a torch.nn.Module"),
+        ("not_a_module", "returned int, not a torch.nn.Module"),
         ("smal", "no function 'smal'; did you mean 'small'"),
     ],
 )
@@ -159,7 +159,7 @@ def test_weights_that_a_function_loads_are_in_the_key(own):
     assert second.encoder.code == first.encoder.code
     assert second.encoder.weights != first.encoder.weights
     assert second.key != first.key
-    with pytest.raises(UsageError, match=r"was planned with the weights sha256 .*, here it loads sha256"):
+    with pytest.raises(UsageError, match=r"was planned with the weights sha256 .*, but here it loads sha256"):
         build_encoder(first.encoder, 32)
     save_weights(own, 1)
     assert planned("pretrained").key == first.key
