@@ -14,6 +14,7 @@ from ablate.sweep.record import read_record, read_records
 from tests.support import commands
 from tests.support.cli import ablate
 from tests.support.grids import SETTINGS, command
+from tests.support.in_process import without_workers
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PRESET = ("--preset", "cifar10-fast", "--epochs", "1", "--batch-size", "16", "--device", "cpu", "--set", "lr_base=0.1")
@@ -62,7 +63,8 @@ def grid(tmp_path, *extra, ops="crop,rotate"):
     line = command("", extra[0], out, "--workers", "1", *extra[1:], ops=ops)[3:]
     at = line.index("--data")
     line[at : at + 2] = []
-    return out, ablate(*line)
+    with without_workers():
+        return out, ablate(*line)
 
 
 @pytest.fixture(scope="module")

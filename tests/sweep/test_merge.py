@@ -16,6 +16,7 @@ from ablate.sweep.prune import RUNGS
 from ablate.sweep.record import read_record, read_records, write_record
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import command
+from tests.support.in_process import without_workers
 from tests.support.running import begin
 from tests.support.sweeps import by_position, failure, make_experiment, record, sweep
 
@@ -181,7 +182,8 @@ def test_errors_are_sentences(pair, tmp_path):
 @pytest.mark.usefixtures("undrawn")
 def test_the_grid_command_completes_what_was_merged(tiny_folder, cache, tmp_path):
     """A directory was trained by the command; the other is its copy, with another op and a made-up record of it."""
-    assert ablate(*command(tiny_folder, cache, tmp_path / "A", "--workers", "1", ops="crop")[3:]).returncode == 0
+    with without_workers():
+        assert ablate(*command(tiny_folder, cache, tmp_path / "A", "--workers", "1", ops="crop")[3:]).returncode == 0
     shutil.copytree(tmp_path / "A", tmp_path / "B")
     trained = load_plan(tmp_path / "A")
     other = trained.model_copy(update={"ops": (NamedOp(label="flip", op=spec(parse_op("flip"))),)})
