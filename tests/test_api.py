@@ -12,6 +12,7 @@ import ablate
 from ablate.errors import UsageError
 from ablate.report.data.results import read_sweep
 from tests.support.cli import ablate as command
+from tests.support.in_process import without_workers
 
 COMMITTED = Path(__file__).parents[1] / "results" / "fig5-glyphs-5-seeds"
 IMAGES = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -122,7 +123,8 @@ def test_a_grid_from_python_refuses_in_a_sentence(tmp_path, settings, said):
 @pytest.mark.usefixtures("undrawn")
 def test_a_grid_from_python_is_the_command_lines(tmp_path, tiny_folder, cache):
     small = {"preset": "glyphs", "image_size": 16, "batch_size": 8, "epochs": 1, "set": {"encoder.width": 4}}
-    frame = ablate.grid(["color"], tmp_path, data=f"folder:{tiny_folder}", cache=cache, workers=1, **small)
+    with without_workers():
+        frame = ablate.grid(["color"], tmp_path, data=f"folder:{tiny_folder}", cache=cache, workers=1, **small)
     assert sorted(frame["label"]) == ["color", "untrained"]
     assert (tmp_path / "report" / "index.html").exists()
     told = command("run", "experiment.toml", "--out", ".", "--cache", cache, cwd=tmp_path)
