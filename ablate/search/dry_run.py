@@ -63,9 +63,9 @@ def _show_space(whole: SweepPlan, console: Console) -> None:
     assert search is not None
     ops, count = len(search.ops), sum(compositions(search))
     names = sorted({name for op in search.ops for name in tuned(search, op)}, reverse=True)
-    each = f", each with its ops' {' and '.join(names)}" if names else ""
-    lengths = f"one to {search.max_length}" if search.max_length > 1 else "one"
-    say(console, f"space: {counted(count, 'composition')} of {lengths} of {counted(ops, 'op')}{each}")
+    tuning = f", and their {' and '.join(names)}" if names else ""
+    lengths = f"1 to {search.max_length}" if search.max_length > 1 else "1"
+    say(console, f"space: {counted(count, 'composition')} of {lengths} out of {counted(ops, 'op')}{tuning}")
     batch = f"{counted(search.batch, 'composition')} x {counted(len(whole.seeds), 'seed')}"
     say(console, f"batches of {batch}; {len(whole.compositions)} proposed so far")
     if whole.prune:

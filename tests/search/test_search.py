@@ -274,7 +274,7 @@ def test_a_dry_run_says_what_the_budget_is_worth_and_writes_nothing(tmp_path, mo
     budget = Budget.parse(text, "cuda")
     first = said(tmp_path / "out", budget, ["cuda:0", "cuda:1"])
     assert not (tmp_path / "out").exists()
-    assert "space: 40 compositions of one to 3 of 4 ops" in first
+    assert "space: 40 compositions of 1 to 3 out of 4 ops" in first
     go(tmp_path / "out", 20)
     assert f"next: {', '.join(labels(tmp_path / 'out')[:4])}\n" in first
     again = said(tmp_path / "out", Budget(120, "trials"), [])
