@@ -16,9 +16,13 @@ def colour(share: float, name: str = UNSIGNED) -> RGB:
 
 
 def ink_on(background: RGB) -> str:
-    """Return ``black`` or ``white``, whichever is legible on the background, by relative luminance."""
-    red, green, blue = background
-    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.45 else "white"
+    """Return ``black`` or ``white``, whichever has the higher contrast to the background, as WCAG defines it.
+
+    That is at least 4.58 to 1 on any background; WCAG AA asks for 4.5 to 1.
+    """
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in background)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "black" if (luminance + 0.05) / 0.05 >= 1.05 / (luminance + 0.05) else "white"
 
 
 def as_hex(rgb: RGB) -> str:
