@@ -183,7 +183,8 @@ def test_effects_stand_on_the_page_of_a_whole_grid(tmp_path):
 
 def test_a_page_that_refreshes_says_so(tmp_path):
     html = page_in(sweep(tmp_path, ["a"]), refresh=5.0)
-    assert Parsed(html).of("meta", **{"http-equiv": "refresh"})[0]["content"] == "5.0"
+    assert Parsed(html).of("meta", **{"http-equiv": "refresh"})[0]["content"] == "5.0"  # without JavaScript
+    assert Parsed(html).of("input", id="refresh")[0]["data-seconds"] == "5.0"
     assert "page reloads every 5 seconds" in html
     assert "http-equiv" not in page_in(tmp_path)
 

@@ -115,12 +115,27 @@
     }
   }
 
-  // Whatever is wider than its place says so.
+  // Whatever is wider than its place says so. Tab stops where there is something to scroll, and only there.
   function look() {
     document.querySelectorAll(".scroll").forEach((box) => {
-      box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
+      const wide = box.scrollWidth > box.clientWidth + 1;
+      box.classList.toggle("wide", wide);
       box.classList.toggle("ended", box.scrollLeft + box.clientWidth >= box.scrollWidth - 2);
+      box.tabIndex = wide ? 0 : -1;
     });
+    panel.tabIndex = panel.scrollHeight > panel.clientHeight + 1 ? 0 : -1;
+  }
+
+  // A running sweep's page reloads by itself, unless its reader has switched that off.
+  function again(box) {
+    let timer = null;
+    const wait = () => {
+      clearTimeout(timer);
+      if (box.checked) timer = setTimeout(() => location.reload(), 1000 * box.dataset.seconds);
+    };
+    box.checked = remembered().refresh !== false;
+    box.addEventListener("change", () => { remember({ refresh: box.checked }); wait(); });
+    wait();
   }
 
   document.documentElement.classList.add("scripted");
@@ -143,6 +158,9 @@
   addEventListener("resize", look);
   document.querySelectorAll(".scroll").forEach((box) => box.addEventListener("scroll", look));
   document.querySelectorAll("input[name=layer]").forEach((input) => input.addEventListener("change", () => choose(Number(input.value))));
+
+  const refresh = document.getElementById("refresh");
+  if (refresh) again(refresh);
 
   const before = remembered();
   const number = layers.findIndex((layer) => layer.key === before.layer);
