@@ -203,7 +203,7 @@ def sentence(
             that is not in it goes by its own name.
 
     Returns:
-        ``epochs must be greater than or equal to 1, not 0``, without a full stop. If no single field is at fault, the
+        ``epochs must be at least 1, not 0``, without a full stop. If no single field is at fault, the
         sentence begins with the problem.
     """
     problems = [p for p in error.errors(include_url=False) if p["loc"][:1] == error.errors()[0]["loc"][:1]]
@@ -222,8 +222,27 @@ def sentence(
         words = re.findall("'(.+?)'", expected)
         return f"{where} must be {expected}{shown}{nearest(str(value), words)}"
     if message.startswith("Input should "):
-        return f"{where or 'it'} must {message.removeprefix('Input should ')}{shown}"
+        return f"{where or 'it'} {must(message)}{shown}"
     return f"{where}: {message[:1].lower()}{message[1:]}{shown}" if where else f"{message}{shown}"
+
+
+PLAIN = {
+    "Input should ": "must ",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+}
+
+
+def must(message: str) -> str:
+    """Return pydantic's ``Input should be a valid integer, unable ...`` in common words: ``must be a whole number``."""
+    text = message.partition(",")[0]
+    for words, plain in PLAIN.items():
+        text = text.replace(words, plain)
+    return text
 
 
 UNION_MEMBER = re.compile(r"(constrained-)?(str|int|float|bool|list|dict|tuple|none)(\[.*)?$|\w+(-\w+)*\[")

@@ -53,7 +53,7 @@ def test_bad_ops(ops, expected, tmp_path):
     [
         (["--set", "optimizer.lr=1"], ["optimizer.lr", "did you mean 'optimiser.lr'"]),
         (["--set", "temperature"], ["NAME=VALUE"]),
-        (["--set", "temperature=-1"], ["temperature", "greater than or equal to 0.001", "-1"]),
+        (["--set", "temperature=-1"], ["temperature", "at least 0.001", "-1"]),
         (["--set", "encoder.name=resnet19"], ["resnet18", "resnet19"]),
         (["--objective", "simclrr"], ["did you mean 'simclr'"]),
         (["--batch-size", "0"], ["batch_size", "0"]),

@@ -34,8 +34,8 @@ def said(model, content, **how):
     ("content", "expected"),
     [
         ({"epochs": 0}, "epochs must be at least 1"),
-        ({"epochs": -1}, "epochs must be greater than or equal to 0, not -1"),
-        ({"epochs": "many"}, "epochs must be a valid integer, not 'many'"),
+        ({"epochs": -1}, "epochs must be at least 0, not -1"),
+        ({"epochs": "many"}, "epochs must be a whole number, not 'many'"),
         ({"temperature": float("nan")}, "temperature must be a finite number, not nan"),
         (
             {"objective": "simcrl"},
@@ -44,7 +44,7 @@ def said(model, content, **how):
         ({"head": {"kind": "mpl"}}, "head.kind must be 'none', 'linear' or 'mlp', not 'mpl'; did you mean 'mlp'?"),
         ({"head": {"kind": "linear", "layers": 3}}, "head: layers is for heads of kind mlp, not linear"),
         ({"branches": "two"}, "two-branch pairs have no base crop: base must be None"),
-        ({"base": {"area": [0.5, 2]}}, "base.area.1 must be less than or equal to 1, not 2"),
+        ({"base": {"area": [0.5, 2]}}, "base.area.1 must be at most 1, not 2"),
         ({"temprature": 1}, "unknown setting 'temprature'"),
         ({"head": {"kid": 1}}, "unknown setting 'head.kid'"),
     ],
@@ -63,15 +63,15 @@ def test_the_unknown_names_what_there_is():
 
 def test_members_of_a_union_are_no_places():
     found = said(Experiment, {"ops": ["crop"], "seeds": 0}, kind="key", allowed=KEYS)
-    assert found == "seeds must be greater than or equal to 1, not 0"
+    assert found == "seeds must be at least 1, not 0"
 
 
 @pytest.mark.parametrize(
     ("content", "place", "expected"),
     [
-        ({"gpus": -1}, {"gpus": "--gpus"}, "--gpus must be greater than or equal to 0, not -1"),
-        ({"memory": "lots"}, {"memory": "--mem"}, "--mem: memory is a number with K, M, G or T"),
-        ({"extra": {"reservation": ""}}, {"extra": "--sbatch"}, "--sbatch reservation: one line of text is needed"),
+        ({"gpus": -1}, {"gpus": "--gpus"}, "--gpus must be at least 0, not -1"),
+        ({"memory": "lots"}, {"memory": "--mem"}, "--mem: memory must be a number of megabytes, or a number with"),
+        ({"extra": {"reservation": ""}}, {"extra": "--sbatch"}, "--sbatch reservation: it must be one line of text"),
         ({"gpus": -1}, {"cpus": "--cpus"}, "gpus must be"),
     ],
 )

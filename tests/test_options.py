@@ -92,5 +92,5 @@ def test_a_note_is_kept_wherever_it_is_given(tmp_path):
     file.write_text(to_toml(wish_of(flags), "ablate grid"))
     assert read(file).note == "after the lamp was changed"
     assert read(file, ["note=before"]).note == "before"
-    with pytest.raises(UsageError, match=r"x\.toml: note must be a valid string, not 3"):
+    with pytest.raises(UsageError, match=r"x\.toml: note must be text, not 3"):
         read(file, ["note=3"])

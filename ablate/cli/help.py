@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
-from ablate.errors import ExitCode, nearest
+from ablate.errors import ExitCode, must, nearest
 
 WIDTH = 100
 """The largest width of the help, in columns."""
@@ -121,11 +121,7 @@ def _sentence(error: Any, given: Sequence[str]) -> str:
     name = max(param.opts, key=len)
     if "Input should be" not in message:
         return f"{name}: {message}"
-    must = message.replace("Input should be", "must be").replace("greater than or equal to", "at least")
-    must = (
-        must.replace("less than or equal to", "at most").partition(",")[0].replace("a valid integer", "a whole number")
-    )
-    return f"{name} {must}{_stood(given, param.opts)}"
+    return f"{name} {must(message)}{_stood(given, param.opts)}"
 
 
 def _stood(given: Sequence[str], names: Sequence[str]) -> str:

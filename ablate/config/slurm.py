@@ -27,7 +27,7 @@ def minutes(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if not (match := re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)|(\d+)", value.strip())):
-        raise ValueError("a time is 90 (minutes), 2:30:00 (hours) or 1-12:00:00 (days)")
+        raise ValueError("a time must be 90 (minutes), 2:30:00 (hours) or 1-12:00:00 (days)")
     days, hours, mins, seconds, alone = (int(part or 0) for part in match.groups())
     return alone or (days * 24 + hours) * 60 + mins + (seconds > 0)
 
@@ -35,13 +35,13 @@ def minutes(value: Any) -> Any:
 def _memory(value: str) -> str:
     """Return an amount of memory as every version of sbatch takes it: ``32G``, not ``32GB``."""
     if not (match := re.fullmatch(r"(\d+)([KMGT]?)B?", value.strip(), re.IGNORECASE)):
-        raise ValueError("memory is a number with K, M, G or T: 32G; without a letter it is megabytes")
+        raise ValueError("memory must be a number of megabytes, or a number with K, M, G or T, such as 32G")
     return match[1] + match[2].upper()
 
 
 def _one_line(value: str) -> str:
     if not value.strip() or not value.isprintable():
-        raise ValueError("one line of text is needed")
+        raise ValueError("it must be one line of text")
     return value
 
 

@@ -339,7 +339,7 @@ def test_jobs_that_leave_trials_undone_are_submitted_again_while_something_gets_
         (["--budget", "4", "--max-length", "4"], ["--max-length 4", "at most 2"]),
         (["--budget", "4", "--strength", "much"], ["--strength", "LOW:HIGH", "'much'"]),
         (["--budget", "4", "--strength", "1:0.5"], ["strength", "LOW:HIGH"]),
-        (["--budget", "4", "--p", "0.5:1.5"], ["p", "less than or equal to 1"]),
+        (["--budget", "4", "--p", "0.5:1.5"], ["p", "at most 1"]),
         (["--budget", "4", "--storage", "nonsense"], ["--storage nonsense"]),
     ],
 )

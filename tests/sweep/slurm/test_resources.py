@@ -130,8 +130,8 @@ def test_contradictions_are_one_sentence(complaint, trial, flags, words):
     [
         ('partion = "x"', ["unknown key", "partion", "did you mean 'partition'"]),
         ("[slurm]\ngpu = 1", ["unknown key", "'gpu'", "did you mean 'gpus'"]),
-        ("gpus = -1", ["gpus in", "greater than or equal to 0", "-1"]),
-        ('cpus = "four"', ["cpus in", "integer", "four"]),
+        ("gpus = -1", ["gpus in", "at least 0", "-1"]),
+        ('cpus = "four"', ["cpus in", "whole number", "four"]),
         ('time = "2:30"', ["time in", "2:30:00"]),
         ("partition = ", ["cannot be read"]),
         ("[slurm.extra]\nexclusive = false", ["extra in", "exclusive"]),
