@@ -77,7 +77,7 @@ def has_begun(attempt: Path) -> bool:
 def warm_trial() -> dict[str, float]:
     data = prepare("glyphs", cache=cache_dir(None), image_size=32)
     config = shared_config(Experiment(device="cpu", compositions=["none"]), data.identity)
-    config = config.model_copy(update={"composition": Composition.parse("crop+color+blur").specs(), "epochs": 1})
+    config = config.replace(composition=Composition.parse("crop+color+blur").specs(), epochs=1, warmup_epochs=0)
 
     class Begun(BaseException):
         pass

@@ -41,12 +41,12 @@ def by_composition(data: DataSet, config: TrialConfig, steps: int) -> dict[str, 
 
 def steps_of(data: DataSet, config: TrialConfig, composition: str, steps: int) -> Callable[[], object]:
     specs = Composition.parse(composition).specs()
-    trainer = Trainer(config.model_copy(update={"composition": specs}), 0, data, CPU)
+    trainer = Trainer(config.replace(composition=specs), 0, data, CPU)
     return lambda: trainer.train_steps(steps)
 
 
 def beside_lightly(data: DataSet, config: TrialConfig, steps: int) -> dict[str, Callable[[], object]]:
-    ours = {mode: config.model_copy(update={"compile": mode == "on"}) for mode in ("off", "on")}
+    ours = {mode: config.replace(compile=mode == "on") for mode in ("off", "on")}
     return {
         "lightly's example loop": Lightly(data, config, steps),
         "ablate": steps_of(data, ours["off"], "crop+color+blur", steps),

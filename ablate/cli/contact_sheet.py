@@ -264,7 +264,7 @@ def _called(data: DataSet) -> str:
 
 
 def _pair(config: TrialConfig, composition: Composition) -> TransformPair:
-    return TransformPair.from_config(config.model_copy(update={"composition": composition.specs()}))
+    return TransformPair.from_config(config.replace(composition=composition.specs()))
 
 
 def _spelled(composition: Composition, columns: int) -> list[str]:

@@ -221,7 +221,7 @@ class Experiment(Model):
         branches = settings.get("branches", self.branches)
         if branches not in get_args(Branches):
             raise UsageError(f"axes.branches: branches must be one or two, not {branches!r}")
-        return self.model_copy(update={"set": {**self.set, **further}, "branches": branches})
+        return self.replace(set={**self.set, **further}, branches=branches)
 
     @property
     def seed_list(self) -> list[int]:

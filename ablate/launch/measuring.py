@@ -40,8 +40,8 @@ class _Bench:
 
     def build(self, cell: Trial, data: DataSet) -> None:
         """Make the trainer of ``cell``, which all cells of the same configuration share."""
-        alone = {"micro_batch": None, "world_size": 1}
-        self.trainers[costly(cell.config)] = Trainer(cell.config.model_copy(update=alone), cell.seed, data, self.device)
+        alone = cell.config.replace(micro_batch=None, world_size=1)
+        self.trainers[costly(cell.config)] = Trainer(alone, cell.seed, data, self.device)
 
     def step(self, cell: Trial, images: int) -> float:
         """Take one step of ``cell`` with ``images`` images, and return its seconds."""
@@ -89,9 +89,7 @@ def _main(directory: Path, device: torch.device, cache: Path, box: float) -> Non
     seconds = from_steps(cells, said, images).seconds
     if device.type == "cpu" and seconds and seconds > LONG:
         config = _laptop(experiment)
-        small = cells[0].model_copy(
-            update={"config": config.model_copy(update={"composition": cells[0].config.composition})}
-        )
+        small = cells[0].replace(config=config.replace(composition=cells[0].config.composition))
         bench.build(small, _noise(config))
         step = [bench.step(small, config.batch_size) for _ in range(2)][-1]
         tell({"laptop": trial_seconds(config, step, images)})

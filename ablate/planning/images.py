@@ -99,7 +99,7 @@ def described(images: DataSet, image_size: int, ops: Iterable[OpSpec]) -> str:
 def as_they_act(ops: Sequence[NamedOp], images: DataSet, image_size: int) -> tuple[NamedOp, ...]:
     """Return ``ops`` for the reports: an op that changes nothing on a few of ``images`` gets ``acts`` 0."""
     sample = _sample(images, image_size)
-    return tuple(op.model_copy(update={"acts": 0.0}) if idle_on([from_spec(op.op)], sample) else op for op in ops)
+    return tuple(op.replace(acts=0.0) if idle_on([from_spec(op.op)], sample) else op for op in ops)
 
 
 def _sample(images: DataSet, image_size: int) -> Tensor:

@@ -135,7 +135,7 @@ def _with_code(config: TrialConfig) -> TrialConfig:
     if not config.encoder.is_foreign:
         return config
     encoder = _built(config.encoder, config.image_size, config.world_size)
-    return config.model_copy(update={"encoder": encoder})
+    return config.replace(encoder=encoder)
 
 
 @functools.cache
@@ -144,7 +144,7 @@ def _built(encoder: Encoder, image_size: int, world_size: int) -> Encoder:
         made = ForeignEncoder(encoder, image_size)
     weights = loaded_weights(made.net, encoder.name, image_size)
     make_global(made, World(0, world_size), torch.device("cpu"))  # refuses what cannot span processes
-    return encoder.model_copy(update={"code": code_version(encoder.name), "weights": weights})
+    return encoder.replace(code=code_version(encoder.name), weights=weights)
 
 
 def _name_width(encoder: dict[str, Any], *, chosen: bool) -> None:
@@ -239,7 +239,7 @@ def trial_config(
     steps = len(data.pretrain.labels) // config.batch_size * config.epochs
     pays = config.device == "cuda" and config.world_size == 1 and steps >= COMPILED_FROM
     if wish.compile == "auto" and pays and (elsewhere or has_compiler()):
-        return config.model_copy(update={"compile": True})
+        return config.replace(compile=True)
     return config
 
 
@@ -287,8 +287,7 @@ def acting_on(wish: Experiment, share: float) -> Experiment:
 
     ops, partners, beside = wish.ops, wish.pairs_with, wish.compositions
     acted = {name: act(text) for name, text in beside.items()} if isinstance(beside, dict) else list(map(act, beside))
-    lists = {"ops": list(map(act, ops)), "pairs_with": list(map(act, partners)), "compositions": acted}
-    return wish.model_copy(update=lists)
+    return wish.replace(ops=list(map(act, ops)), pairs_with=list(map(act, partners)), compositions=acted)
 
 
 def acting(wish: Experiment, text: str, share: float) -> str:

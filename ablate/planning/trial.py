@@ -38,7 +38,7 @@ def plan_trial(wish: Experiment, seed: int, images: Callable[[], DataSet]) -> tu
     validate(here)
     asked = parse_protocols(",".join(wish.protocol)) if wish.protocol else ()
     data = images()
-    config = trial_config(here, data).model_copy(update={"composition": composition.specs()})
+    config = trial_config(here, data).replace(composition=composition.specs())
     specs = asked or default_protocols(data)
     check_protocols(specs, data)
     return Trial(config=config, seed=seed, label=str(composition)), data, specs

@@ -139,7 +139,7 @@ def resources(asked: JobSettings, config: TrialConfig) -> Slurm:
         slurm = Slurm.model_validate(asked.values)
     except ValidationError as error:
         raise UsageError(sentence(error, places=asked.places)) from None
-    slurm = slurm.model_copy(update={"extra": _checked_extra(slurm.extra)})
+    slurm = slurm.replace(extra=_checked_extra(slurm.extra))
     if config.world_size % slurm.nodes:
         processes = "process" if config.world_size == 1 else "processes"
         raise UsageError(
@@ -158,11 +158,11 @@ def _completed(slurm: Slurm, given: Mapping[str, Any], config: TrialConfig) -> S
     """Add the GPUs that one trial needs, and a core for every thread, unless they were given."""
     if "gpus" not in given:
         gpus = config.world_size // slurm.nodes if config.device == "cuda" else 0
-        slurm = slurm.model_copy(update={"gpus": gpus})
+        slurm = slurm.replace(gpus=gpus)
     if "cpus" not in given:
         processes = config.world_size // slurm.nodes
         cpus = max(1, config.threads * processes * side_by_side(slurm, config))
-        slurm = slurm.model_copy(update={"cpus": cpus})
+        slurm = slurm.replace(cpus=cpus)
     return slurm
 
 
