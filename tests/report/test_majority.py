@@ -82,7 +82,7 @@ def test_a_one_branch_sweep_says_it_too(tmp_path):
     (sentence,) = verdict(found, order(found.grid))
     assert sentence == (
         "No composition is clearly better than always predicting the largest class (84.0 % validation accuracy); "
-        "with 100 validation images that takes more than 90.0 %. Train longer, or take more images."
+        "with 100 validation images, that takes more than 90.0 %. Train longer, or take more images."
     )
 
 

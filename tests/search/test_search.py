@@ -101,7 +101,7 @@ def test_an_exhausted_space_ends():
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
-    [({"max_length": 5}, "at most 4"), ({"strength": (0.22, 1.0)}, "no multiple of 0.05")],
+    [({"max_length": 5}, "at most 4"), ({"strength": (0.22, 1.0)}, "must be a multiple of 0.05")],
 )
 def test_a_space_that_there_is_not(changes, expected):
     with pytest.raises(UsageError, match=expected):
@@ -336,7 +336,7 @@ def test_jobs_that_leave_trials_undone_are_submitted_again_while_something_gets_
     ("arguments", "expected"),
     [
         (["--budget", "lots"], ["--budget", "40", "3h", "'lots'"]),
-        (["--budget", "4", "--max-length", "4"], ["--max-length 4", "at most 2"]),
+        (["--budget", "4", "--max-length", "4"], ["--max-length must be at most 2", "not 4"]),
         (["--budget", "4", "--strength", "much"], ["--strength", "LOW:HIGH", "'much'"]),
         (["--budget", "4", "--strength", "1:0.5"], ["strength", "LOW:HIGH"]),
         (["--budget", "4", "--p", "0.5:1.5"], ["p", "at most 1"]),

@@ -329,9 +329,9 @@ def test_a_command_that_hangs_counts_as_no_answer(fake_slurm, hasty, monkeypatch
 @pytest.mark.parametrize(
     ("slurm", "words"),
     [
-        ({"qos": "gold"}, ["sbatch refuses", "Invalid qos specification"]),
-        ({"account": "nobody"}, ["sbatch refuses", "Invalid account"]),
-        ({"extra": {"colour": "blue"}}, ["sbatch refuses", "unrecognized option '--colour"]),
+        ({"qos": "gold"}, ["sbatch refused", "Invalid qos specification"]),
+        ({"account": "nobody"}, ["sbatch refused", "Invalid account"]),
+        ({"extra": {"colour": "blue"}}, ["sbatch refused", "unrecognized option '--colour"]),
     ],
 )
 def test_what_sbatch_refuses_is_said_in_its_words_and_leaves_nothing(sweep, fake_slurm, slurm, words):
