@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.errors import ExitCode, UsageError, unknown
+from ablate.errors import ExitCode, Interruption, UsageError, unknown
 from ablate.report.data.load import load_results
 from ablate.sweep.layout import SweepDir
 
@@ -45,11 +45,12 @@ def grid(
 
     Raises:
         UsageError: an unknown op, field or setting, or a value that is not allowed; nothing has run then.
-        KeyboardInterrupt: it was interrupted; the same call resumes.
+        KeyboardInterrupt: it was interrupted (Ctrl-C, SIGINT); the same call resumes.
+        SystemExit: the program was told to end (SIGTERM) and has no handler of its own for that; the code is 143.
     """
     from ablate.config.experiment import Experiment, validated
     from ablate.config.settable import SETTABLE
-    from ablate.console import make_console
+    from ablate.console import make_console, say
     from ablate.data import cache_dir
     from ablate.launch.local import check_out
     from ablate.launch.start import run_here
@@ -57,6 +58,7 @@ def grid(
     from ablate.planning.images import described, prepare_images
     from ablate.planning.request import default_out
     from ablate.planning.understand import plan_sweep
+    from ablate.processes.signals import interruptible
 
     names = split_list(ops, ",") if isinstance(ops, str) else list(ops)
     fields = Experiment.model_fields
@@ -80,11 +82,17 @@ def grid(
     check_out(directory)
     where = cache_dir(str(cache) if cache else None)
     again = shlex.join(["ablate", "run", str(SweepDir(directory).experiment), "--out", str(directory)])
-    planned, images = plan_sweep(wish, directory, lambda sized: prepare_images(sized, where), again)
-    about = described(images, planned.shared.image_size, planned.every_op)
-    if run_here(directory, planned, about, where, workers, retry_failed, dry_run=False) == ExitCode.INTERRUPTED:
-        raise KeyboardInterrupt(f"interrupted; make the same call again to resume, or run: {again}")
-    from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
+    try:
+        with interruptible():
+            planned, images = plan_sweep(wish, directory, lambda sized: prepare_images(sized, where), again)
+            about = described(images, planned.shared.image_size, planned.every_op)
+            run_here(directory, planned, about, where, workers, retry_failed, dry_run=False)
+            from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
 
-    write_report(directory).show(make_console())
-    return load_results(directory)
+            write_report(directory).show(make_console())
+            return load_results(directory)
+    except Interruption as error:
+        say(make_console(stderr=True), str(error))
+        if error.code == ExitCode.TERMINATED:
+            raise SystemExit(error.code) from None
+        raise KeyboardInterrupt(f"interrupted; make the same call again to resume, or run: {again}") from None

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ablate.errors import LostRank, UsageError, first_line
+from ablate.errors import Interrupted, LostRank, UsageError, first_line
 
 TIMEOUT = 600.0  # seconds that a rank waits for the others before it gives them up
 POLL = 0.2
@@ -136,20 +138,44 @@ def asked_for() -> int:
     return int(size)
 
 
-def join(device: torch.device, timeout: float = TIMEOUT) -> World:
+def join(device: torch.device, timeout: float = TIMEOUT, stop_requested: Callable[[], bool] = lambda: False) -> World:
     """Meet the other processes, as torchrun's environment describes them; without it, return a world of one.
 
     Args:
         device: the device of this rank; decides whether NCCL is needed.
         timeout: seconds after which a silent rank counts as lost.
+        stop_requested: asked while this rank waits for the others; returns True if it should wait no longer.
 
     Raises:
         UsageError: the others do not arrive, or the address cannot be used.
+        Interrupted: ``stop_requested()`` returned True before the others had arrived.
     """
     if asked_for() == 1:
         return ALONE
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    met: Future[World] = Future()
+
+    def meet() -> None:
+        try:
+            met.set_result(_meet(device, timeout))
+        except BaseException as error:
+            met.set_exception(error)
+
+    # in a thread, since Python runs no signal handler while torch waits; a daemon, since that wait cannot be ended
+    threading.Thread(target=meet, daemon=True).start()
+    while not met.done():
+        time.sleep(POLL / 4)
+        if stop_requested():
+            wait([met], GRACE)  # where all are here, all go on, and stop together at their first step
+            if not met.done():
+                raise Interrupted
+    return met.result()
+
+
+def _meet(device: torch.device, timeout: float) -> World:
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # each thread has a current device of its own
     patience = timedelta(seconds=timeout)
     try:
         store, rank, size = next(iter(dist.rendezvous("env://", timeout=patience)))  # type: ignore[attr-defined]

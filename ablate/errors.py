@@ -27,6 +27,9 @@
     ├── NoProgress              a job's attempts all begin at the same step
     └── LostRank                another process of the trial is gone
 
+    KeyboardInterrupt
+    └── Interruption            SIGINT or SIGTERM ends the command: exit code 130 or 143
+
 Each also is the built-in exception that callers may expect: a UsageError is a ValueError, a DiskError an OSError.
 Exceptions that never leave their module are private to it. The names of the last group stand in records.
 """
@@ -171,6 +174,26 @@ class LostNode(AblateError, RuntimeError):
 
     It ends the worker, as if the worker had died: the launcher starts another one, which resumes the trial.
     """
+
+
+class Interruption(KeyboardInterrupt):
+    """SIGINT (Ctrl-C) or SIGTERM ends the command; the same command goes on from what is finished.
+
+    :func:`ablate.processes.signals.interruptible` raises it, in the main thread, at any point of the program: it is no
+    Exception, so that nobody takes it for a failure. Whoever started processes ends them and lets it pass. A command
+    prints the sentence and exits with ``code``.
+
+    ``number`` is the number of the signal.
+    """
+
+    def __init__(self, number: int, sentence: str = "interrupted; all finished work is kept") -> None:
+        super().__init__(sentence)
+        self.number = number
+
+    @property
+    def code(self) -> ExitCode:
+        """The exit code of a command that this ends."""
+        return ExitCode(128 + self.number)
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ ORDER = (
     {"ops", "data", "sweep", "pipelines"},
     {"inference"},
     {"config"},
-    {"files", "distributed", "compiled"},
+    {"files", "distributed", "compiled", "processes"},
     {"errors", "console", "rng", "_version"},
 )
 """The packages and loose modules of ablate, top to bottom; those of one line do not import each other."""

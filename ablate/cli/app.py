@@ -15,6 +15,7 @@ from ablate.cli.sweep import grid, run, schema
 from ablate.cli.train import evaluate, train
 from ablate.cli.view import cancel, export, logs, merge, ops, recommend, report, show_help, status
 from ablate.console import replace_unknown_characters
+from ablate.processes.signals import interruptible
 
 app = typer.Typer(
     cls=Commands,
@@ -29,8 +30,11 @@ COMMANDS = (
     *(grid, run, search, schema, train, status, cancel, logs),
     *(report, recommend, export, merge, evaluate, preview, ops),
 )
+TRAIN = {grid, run, search, train, recommend}
+"""The commands that train: SIGTERM ends them in order, and so does SIGINT, also in the background of a script."""
 for function in COMMANDS:
-    app.command(cls=Command)(with_exit_code(function))
+    heard = interruptible()(function) if function in TRAIN else function
+    app.command(cls=Command)(with_exit_code(heard))
 app.command(name="help", cls=Command)(show_help)
 
 

@@ -14,6 +14,7 @@ import typer
 
 from ablate.console import make_console, say
 from ablate.errors import ClusterError, DiskError, ExitCode, LostLease, TrialHeld, UsageError
+from ablate.processes.signals import interruption
 
 P = ParamSpec("P")
 
@@ -48,8 +49,9 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
                 raise
             code = ExitCode.USAGE if error.errno in NO_PATH else ExitCode.FAILED
             _leave(f"error: {error.filename} cannot be read or written ({error.strerror})", code)
-        except KeyboardInterrupt:
-            _leave("interrupted; all finished work is kept", ExitCode.INTERRUPTED)
+        except KeyboardInterrupt as error:
+            end = interruption(error)
+            _leave(str(end), end.code)
         raise typer.Exit(code or 0)
 
     return run

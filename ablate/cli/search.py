@@ -115,6 +115,5 @@ def _search(
     keep = (lambda sweep: add_to_storage(sweep, storage)) if storage else (lambda sweep: None)
     with training_there(directory, cache, how.retry_failed, console) if how.far else here as train:
         code = run_search(directory, planned, budget, defaults, train, keep, console)
-    if code != ExitCode.INTERRUPTED:
-        write_report(directory).show(console)
+    write_report(directory).show(console)
     return code

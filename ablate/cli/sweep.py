@@ -12,7 +12,7 @@ from ablate.cli import options
 from ablate.cli.command import command_line
 from ablate.config.base import LARGEST_SEED
 from ablate.console import make_console
-from ablate.errors import ExitCode, UsageError
+from ablate.errors import UsageError
 from ablate.launch.slurm import cluster
 from ablate.sweep.layout import SweepDir
 
@@ -179,7 +179,7 @@ def launch(directory: Path, planned: SweepPlan, images: str, how: options.Runnin
         code = run_here(
             directory, planned, images, cache, how.workers, how.retry_failed, how.dry_run, cost_first=cost_first
         )
-    if not how.dry_run and code != ExitCode.INTERRUPTED and (not planned.slurm or _has_records(directory)):
+    if not how.dry_run and (not planned.slurm or _has_records(directory)):
         from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
 
         write_report(directory).show(make_console())

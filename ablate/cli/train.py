@@ -87,8 +87,8 @@ def _train(
     keep_encoder: bool,
 ) -> int:
     """Train and evaluate ``trial`` in this process, or in those that torchrun started; return the exit code."""
-    from ablate.errors import Interrupted
     from ablate.launch.room import refuse_without_room, room_for
+    from ablate.processes.signals import resumable
     from ablate.sweep.progress import logging_to
     from ablate.trial.context import Context, taking_part
     from ablate.trial.run import run_trial
@@ -109,31 +109,25 @@ def _train(
     if config.world_size > 1:
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         say(console, f"WORLD_SIZE is {config.world_size}: waiting for that many processes at {place}")
-    try:
-        with logging_to(log, logging.INFO if is_main() else logging.ERROR), taking_part(config, rank_timeout) as part:
-            result = run_trial(
-                config,
-                out,
-                Context(report=report, stop_requested=part.stop_requested),
-                data=images,
-                seed=trial.seed,
-                label=trial.label,
-                device=part.device,
-                retry_failed=retry_failed,
-                protocols=protocols,
-                keep_encoders="all" if keep_encoder else "none",
-                world=part.world,
-            )
-            if result.error and part.world.size > 1:
-                say(console, _failed(result, log), "red")
-                sys.stdout.flush()
-                os._exit(ExitCode.FAILED)  # an orderly exit would wait for processes that may be gone
-    except Interrupted:
-        say(console, f"stopped; the checkpoint is in {out}: run the same command again to resume")
-        return ExitCode.INTERRUPTED
-    except KeyboardInterrupt:
-        say(console, f"interrupted; run the same command again to resume from the last checkpoint in {out}")
-        return ExitCode.INTERRUPTED
+    log_to = logging_to(log, logging.INFO if is_main() else logging.ERROR)
+    with resumable(out), log_to, taking_part(config, rank_timeout) as part:
+        result = run_trial(
+            config,
+            out,
+            Context(report=report, stop_requested=part.stop_requested),
+            data=images,
+            seed=trial.seed,
+            label=trial.label,
+            device=part.device,
+            retry_failed=retry_failed,
+            protocols=protocols,
+            keep_encoders="all" if keep_encoder else "none",
+            world=part.world,
+        )
+        if result.error and part.world.size > 1:
+            say(console, _failed(result, log), "red")
+            sys.stdout.flush()
+            os._exit(ExitCode.FAILED)  # an orderly exit would wait for processes that may be gone
     if result.error:
         say(console, _failed(result, log), "red")
         return ExitCode.FAILED

@@ -160,7 +160,12 @@ def recommend(
 
     found = advice.recommend(directory, metric)
     if confirm:
-        code = _confirm(found.choice, seeds or 3, options.Running(None, workers, cache, retry_failed, dry_run))
+        how = options.Running(None, workers, cache, retry_failed, dry_run)
+        try:
+            code = _confirm(found.choice, seeds or 3, how)
+        except KeyboardInterrupt:
+            publish(advice.recommend(directory, metric))  # what it has confirmed so far
+            raise
         if dry_run:
             return code
         found = advice.recommend(directory, metric)

@@ -14,6 +14,7 @@ from ablate.errors import DiskError, ExitCode, UsageError, WorkerError
 from ablate.files import check_writable, names_in, set_aside
 from ablate.launch.display import Progress
 from ablate.launch.pool import LocalLauncher
+from ablate.processes.signals import resumable
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.layout import LOCK, PLAN, WAITING, SweepDir
 from ablate.sweep.lease import Attempt
@@ -58,10 +59,11 @@ def run_sweep(
         console: where to show progress.
 
     Returns:
-        The exit code: 0 all done, 1 some trials failed or the sweep stopped, 130 interrupted.
+        The exit code: 0 all done, 1 some trials failed or the sweep stopped.
 
     Raises:
         UsageError: another command is at work in ``directory``.
+        Interruption: a signal ended it; the workers have stopped with checkpoints.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with sole_user(directory):
@@ -77,9 +79,10 @@ def run_sweep(
         finished = len(trials) - len(to_run)
         try:
             at_once = max(1, min(len(devices), len(to_run)))
-            with Progress(
+            shown = Progress(
                 console, directory, to_run, finished, at_once, prunes=bool(experiment.prune), measure=experiment.measure
-            ) as progress:
+            )
+            with resumable(directory), shown as progress:
 
                 def train(waiting: list[Trial], until: int | None) -> int:
                     progress.head_for(waiting, until)
@@ -89,10 +92,6 @@ def run_sweep(
                 run_rungs(directory, experiment, trials, to_run, train)
                 progress.end()
             _keep_plan(directory, experiment, console)
-        except KeyboardInterrupt:
-            kept = f"finished trials and checkpoints are in {directory}"
-            say(console, f"interrupted; {kept}: run the same command again to resume")
-            return ExitCode.INTERRUPTED
         except DiskError as error:
             advice = "free some room and run the same command again"
             say(console, f"stopped: the disk refused a write ({error}); finished trials are intact; {advice}", "red")

@@ -77,7 +77,7 @@ class LocalLauncher:
         Raises:
             DiskError: a worker could not write.
             WorkerError: a worker died before its first trial.
-            KeyboardInterrupt: the run was interrupted; raised once the workers are gone.
+            Interruption: a signal ended the run; raised once the workers are gone.
         """
         waiting, self._until = deque(trials), until
         count = min(len(self.devices), len(waiting))

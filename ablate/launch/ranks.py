@@ -224,16 +224,16 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
     threading.Thread(target=_follow_parent, daemon=True).start()
     experiment = load_plan(directory)
     trial = next(trial for trial in plan(experiment) if trial.id == trial_id)
-    world = join(device, experiment.rank_timeout)
     on_first_node = os.environ["LOCAL_RANK"] == os.environ["RANK"]  # whose worker makes sure of a record
     context = Context(stop_requested=lambda: bool(asked), records_loss=on_first_node)
-    if world.rank == 0:
-        context.report = reporter(directory, trial)
     lease = Lease(directory, trial_id, number)
-    level = logging.INFO if world.rank == 0 else logging.ERROR
     data = read_entry(cache, experiment.shared.data.fingerprint)
     protocols, keep = experiment.protocols or None, experiment.keep_encoders
     try:
+        world = join(device, experiment.rank_timeout, context.stop_requested)
+        if world.rank == 0:
+            context.report = reporter(directory, trial)
+        level = logging.INFO if world.rank == 0 else logging.ERROR
         with logging_to(SweepDir(directory).log(trial.id), level):
             result = execute(trial, directory, data, device, lease, context, protocols, keep, world)
     except DiskError:

@@ -46,15 +46,13 @@ def run_search(
         console: the console to print to.
 
     Returns:
-        The exit code: 0, 1 if trials failed or are stuck, 130 after Ctrl-C.
+        The exit code: 0, or 1 if trials failed or are stuck.
     """
     while True:
         whole = merge_with_existing(directory, experiment)
         sweep = None
         if whole.compositions:
-            code = train(whole)
-            if code == ExitCode.INTERRUPTED:
-                return code
+            train(whole)
             sweep = read_sweep(directory)
             after_batch(sweep)
             if survey(directory, sweep.trials).missing:

@@ -13,7 +13,8 @@ import torch
 
 from ablate.config.trial import TrialConfig
 from ablate.distributed import ALONE, World, join, leave
-from ablate.errors import Interrupted  # noqa: F401 (earlier versions defined it here)
+from ablate.errors import Interrupted, Interruption
+from ablate.processes.signals import handling
 
 STOPPED = "stopped"  # the message of process 0 to the others in place of a record
 
@@ -46,25 +47,36 @@ class Part:
 def taking_part(config: TrialConfig, timeout: float) -> Iterator[Part]:
     """Join the processes that torchrun started, if any, for one trial; each gets the GPU of its number on its host.
 
-    SIGINT (Ctrl-C) and SIGTERM ask to stop. A single process raises KeyboardInterrupt at the second signal. Several
+    SIGINT (Ctrl-C) and SIGTERM ask to stop. A single process stops at the second signal wherever it is. Several
     processes all stop at the same step, since a process that left earlier would count as lost. They take further
     signals for the same request, because one request may well arrive twice: from the terminal or the scheduler and from
     torchrun.
+
+    Args:
+        config: the configuration of the trial.
+        timeout: seconds that the processes wait for each other.
+
+    Raises:
+        Interruption: this process was asked to stop, and the trial has stopped or has not begun; or another was asked.
+        UsageError: the other processes do not arrive.
     """
     alone = config.world_size == 1
     asked: list[int] = []  # a list: an Event's lock must not be taken in a signal handler
 
-    def ask(number: int, frame: object) -> None:
+    def ask(number: int) -> None:
         if asked and alone:
-            raise KeyboardInterrupt
+            raise Interruption(number)
         asked.append(number)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    def is_asked() -> bool:
+        return bool(asked)
+
     own_gpu = config.device == "cuda" and not alone
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if own_gpu else torch.device(config.device)
     try:
-        yield Part(ALONE if alone else join(device, timeout), device, lambda: bool(asked))
+        with handling(ask):
+            yield Part(ALONE if alone else join(device, timeout, is_asked), device, is_asked)
+    except Interrupted:
+        raise Interruption(asked[0] if asked else signal.SIGINT) from None
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         leave()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import inspect
 import io
 import itertools
@@ -15,8 +16,8 @@ from rich.console import Console
 from scipy.stats import chisquare
 
 from ablate.config.space import check, compositions, place
-from ablate.config.sweep import NamedComposition, NamedOp, Search
-from ablate.errors import UsageError
+from ablate.config.sweep import NamedOp, Search
+from ablate.errors import Interruption, UsageError
 from ablate.files import write_atomically
 from ablate.launch import start as launch
 from ablate.launch.timing import TrialTime
@@ -29,11 +30,10 @@ from ablate.report.recommend import recommend
 from ablate.search import dry_run
 from ablate.search.budget import Budget
 from ablate.search.propose import TPE, Known, at_random, propose
-from ablate.search.run import run_search
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.record import write_record
 from tests.support.cli import ablate, one_sentence
-from tests.support.searches import OPS, begun, labels, space, value_of, walk
+from tests.support.searches import OPS, Machine, begun, labels, search_there, space, value_of, walk
 from tests.support.sweeps import failure, make_experiment, record
 
 
@@ -129,62 +129,32 @@ def test_what_a_budget_counts():
     assert Budget.parse("3gpuh", "cuda").spent(records) == pytest.approx(3)
 
 
-class Machine:
-    """Trains by making results up; is interrupted, or fails a composition, on request."""
-
-    def __init__(self, directory, stop_after=None, fails=()):
-        self.directory, self.left, self.fails = directory, stop_after, fails
-
-    def __call__(self, experiment):
-        self.directory.mkdir(parents=True, exist_ok=True)
-        save_plan(self.directory, experiment)
-        for trial in plan(experiment):
-            if (self.directory / "trials" / f"{trial.id}.json").exists():
-                continue
-            if self.left == 0:
-                return 130
-            self.left = None if self.left is None else self.left - 1
-            named = NamedComposition(label=trial.label, ops=trial.config.composition)
-            made = failure(trial) if trial.label in self.fails else record(
-                trial, 0.1 if trial.reference else value_of(named) + 0.001 * trial.seed
-            )  # fmt: skip
-            write_record(self.directory, made)
-        return 0
-
-
-def go(directory, budget, machine=None, experiment=None, **changes):
-    console, machine = Console(quiet=True), machine or Machine(directory)
-    experiment = experiment or begun(**changes)
-    return run_search(directory, experiment, Budget(budget, "trials"), {}, machine, lambda sweep: None, console)
-
-
 def test_however_often_it_is_interrupted_a_search_is_the_same(tmp_path):
-    assert go(tmp_path / "whole", 20) == 0
-    code = 130
+    assert search_there(tmp_path / "whole", 20) == 0
     for attempt in itertools.count():
-        if code == 0:
+        with contextlib.suppress(Interruption):
+            assert search_there(tmp_path / "often", 20, Machine(tmp_path / "often", stop_after=attempt + 1)) == 0
             break
-        code = go(tmp_path / "often", 20, Machine(tmp_path / "often", stop_after=attempt + 1))
     assert attempt > 3
     assert labels(tmp_path / "often") == labels(tmp_path / "whole")
     assert len(labels(tmp_path / "whole")) == 10  # of two seeds each
 
 
 def test_a_larger_budget_goes_on_as_if_it_had_been_that_large(tmp_path):
-    go(tmp_path / "small", 10)  # five compositions: the second batch is cut short
+    search_there(tmp_path / "small", 10)  # five compositions: the second batch is cut short
     assert len(labels(tmp_path / "small")) == 5
-    go(tmp_path / "small", 24)
-    go(tmp_path / "large", 24)
+    search_there(tmp_path / "small", 24)
+    search_there(tmp_path / "large", 24)
     assert labels(tmp_path / "small") == labels(tmp_path / "large")
 
 
 def test_a_batch_that_another_version_has_begun_is_completed_without_repeating_it(tmp_path):
     """What is on disk of it are other compositions than this version would propose."""
-    go(tmp_path / "now", 20)
+    search_there(tmp_path / "now", 20)
     found = load_plan(tmp_path / "now").compositions
     foreign = [found[1], found[-1]]  # the second that this version proposes, and one that it does not
     started = begun().model_copy(update={"compositions": tuple(foreign)})
-    go(tmp_path / "begun", 8, experiment=started)
+    search_there(tmp_path / "begun", 8, experiment=started)
     found = labels(tmp_path / "begun")
     assert found[:2] == [item.label for item in foreign]
     assert len(set(found)) == len(found) == 4
@@ -192,13 +162,13 @@ def test_a_batch_that_another_version_has_begun_is_completed_without_repeating_i
 
 def test_the_sweep_file_says_which_optuna_has_proposed_and_another_goes_on(tmp_path, monkeypatch):
     version = optuna.__version__
-    go(tmp_path, 8)
+    search_there(tmp_path, 8)
     assert load_plan(tmp_path).search.optuna == (version,)
-    go(tmp_path, 8)  # nothing is left to propose
+    search_there(tmp_path, 8)  # nothing is left to propose
     monkeypatch.setattr(metadata, "version", lambda name: "99.0")
-    go(tmp_path, 8)
+    search_there(tmp_path, 8)
     assert load_plan(tmp_path).search.optuna == (version,)
-    go(tmp_path, 24)
+    search_there(tmp_path, 24)
     assert load_plan(tmp_path).search.optuna == (version, "99.0")
 
 
@@ -213,10 +183,10 @@ def test_every_choice_that_optuna_offers_is_made_here():
 
 
 def test_a_failed_composition_fails_in_the_study_and_the_search_goes_on(tmp_path):
-    go(tmp_path / "whole", 8, seeds=1)
+    search_there(tmp_path / "whole", 8, seeds=1)
     bad = labels(tmp_path / "whole")[1]
     machine = Machine(tmp_path / "out", fails={bad})
-    assert go(tmp_path / "out", 12, machine, seeds=1) == 1
+    assert search_there(tmp_path / "out", 12, machine, seeds=1) == 1
     assert len(labels(tmp_path / "out")) == 12
     add_to_storage(read_sweep(tmp_path / "out"), f"sqlite:///{tmp_path}/s.db")
     study = optuna.load_study(study_name="out", storage=f"sqlite:///{tmp_path}/s.db")
@@ -228,7 +198,7 @@ def test_a_database_is_added_to_and_a_bad_one_refused(tmp_path):
     url = f"sqlite:///{tmp_path}/s.db"
     check_storage(url)
     for budget in (8, 16):
-        go(tmp_path / "out", budget)
+        search_there(tmp_path / "out", budget)
         add_to_storage(read_sweep(tmp_path / "out"), url)
     study = optuna.load_study(study_name="out", storage=url)
     assert len(study.trials) == 16
@@ -240,7 +210,7 @@ def test_a_database_is_added_to_and_a_bad_one_refused(tmp_path):
 
 
 def test_the_report_of_a_search(tmp_path):
-    go(tmp_path, 40, seeds=2)
+    search_there(tmp_path, 40, seeds=2)
     write_report(tmp_path)
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert {"search-history.png", "search-slices.pdf"} <= names
@@ -275,7 +245,7 @@ def test_a_dry_run_says_what_the_budget_is_worth_and_writes_nothing(tmp_path, mo
     first = said(tmp_path / "out", budget, ["cuda:0", "cuda:1"])
     assert not (tmp_path / "out").exists()
     assert "space: 40 compositions of 1 to 3 out of 4 ops" in first
-    go(tmp_path / "out", 20)
+    search_there(tmp_path / "out", 20)
     assert f"next: {', '.join(labels(tmp_path / 'out')[:4])}\n" in first
     again = said(tmp_path / "out", Budget(120, "trials"), [])
     assert "10 proposed so far" in again
@@ -292,9 +262,9 @@ def test_a_dry_run_says_what_the_budget_is_worth_and_writes_nothing(tmp_path, mo
 
 
 def test_another_space_in_the_same_directory_is_refused(tmp_path):
-    go(tmp_path, 4)
+    search_there(tmp_path, 4)
     with pytest.raises(UsageError, match=r"search.max_length was 3, is 2"):
-        go(tmp_path, 8, max_length=2)
+        search_there(tmp_path, 8, max_length=2)
 
 
 def test_jobs_that_leave_trials_undone_are_submitted_again_while_something_gets_done(tmp_path, monkeypatch):

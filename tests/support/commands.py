@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 PRELOADED = [
@@ -37,7 +37,7 @@ context.set_forkserver_preload(PRELOADED)
 
 
 class Started:
-    """A command in a process of its own."""
+    """A command, or a function, in a process of its own."""
 
     def __init__(
         self,
@@ -45,14 +45,30 @@ class Started:
         said: Path,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        *,
+        call: Callable[..., object] | None = None,
+        interrupts: signal.Handlers | None = None,
     ) -> None:
-        """Start ``python -m ablate ARGUMENT...``; its output goes to two files in the directory ``said``."""
+        """Start ``python -m ablate ARGUMENT...``; its output goes to two files in the directory ``said``.
+
+        Args:
+            line: the command line.
+            said: the directory of the two files.
+            cwd: the directory to run in.
+            env: its environment.
+            call: a function of the module level, called with the items of ``line`` in place of the command.
+            interrupts: what it inherits for SIGINT: SIG_IGN, as in the background of a script; None: the default.
+        """
         self.line = list(map(str, line))
-        assert self.line[:3] == [sys.executable, "-m", "ablate"], self.line
+        arguments = tuple(line)
+        if call is None:
+            assert self.line[:3] == [sys.executable, "-m", "ablate"], self.line
+            call, arguments = command, (self.line[3:],)
         self.out, self.err = said / "stdout", said / "stderr"
         environment = dict(os.environ if env is None else env)
         where = str(cwd or Path.cwd())
-        self.process = context.Process(target=_main, args=(self.line[3:], where, environment, self.out, self.err))
+        given = (call, arguments, where, environment, self.out, self.err, interrupts)
+        self.process = context.Process(target=_main, args=given)
         self.process.start()
         assert self.process.pid
         self.pid = self.process.pid
@@ -88,17 +104,30 @@ def run(
         return Started(line, Path(said), cwd, env).wait(timeout)
 
 
-def _main(arguments: Sequence[str], cwd: str, environment: Mapping[str, str], out: Path, err: Path) -> None:
-    """What the new process does; it is left by SystemExit."""
+def _main(
+    call: Callable[..., object],
+    arguments: Sequence[object],
+    cwd: str,
+    environment: Mapping[str, str],
+    out: Path,
+    err: Path,
+    interrupts: signal.Handlers | None,
+) -> None:
+    """What the new process does; it is left by SystemExit, or an exception as a script would be."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler if interrupts is None else interrupts)
     for path, descriptor in ((out, 1), (err, 2)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         os.dup2(file, descriptor)
         os.close(file)
-    sys.argv = ["ablate", *arguments]
+    call(*arguments)
+
+
+def command(arguments: Sequence[object]) -> None:
+    """Run ``ablate ARGUMENT...`` in this process."""
+    sys.argv = ["ablate", *map(str, arguments)]
     from ablate.cli import main
 
     main()

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from ablate.config.sweep import NamedOp, Search
+import signal
+
+from rich.console import Console
+
+from ablate.config.sweep import NamedComposition, NamedOp, Search
+from ablate.errors import Interruption
 from ablate.ops import parse_op, spec
+from ablate.search.budget import Budget
 from ablate.search.propose import Known, propose
-from ablate.sweep.plan import load_plan
-from tests.support.sweeps import make_experiment
+from ablate.search.run import run_search
+from ablate.sweep.plan import load_plan, plan, save_plan
+from ablate.sweep.record import write_record
+from tests.support.sweeps import failure, make_experiment, record
 
 OPS = ("crop", "color", "blur", "sobel")
 
@@ -36,3 +44,33 @@ def begun(seeds=2, **changes):
 
 def labels(directory):
     return [item.label for item in load_plan(directory).compositions]
+
+
+class Machine:
+    """Trains by making results up; is interrupted, or fails a composition, on request."""
+
+    def __init__(self, directory, stop_after=None, fails=()):
+        self.directory, self.left, self.fails = directory, stop_after, fails
+
+    def __call__(self, experiment):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        save_plan(self.directory, experiment)
+        for trial in plan(experiment):
+            if (self.directory / "trials" / f"{trial.id}.json").exists():
+                continue
+            if self.left == 0:
+                raise Interruption(signal.SIGINT)
+            self.left = None if self.left is None else self.left - 1
+            named = NamedComposition(label=trial.label, ops=trial.config.composition)
+            made = failure(trial) if trial.label in self.fails else record(
+                trial, 0.1 if trial.reference else value_of(named) + 0.001 * trial.seed
+            )  # fmt: skip
+            write_record(self.directory, made)
+        return 0
+
+
+def search_there(directory, budget, machine=None, experiment=None, **changes):
+    """Search with a budget of so many trials, which ``machine`` trains; return the exit code."""
+    console, machine = Console(quiet=True), machine or Machine(directory)
+    experiment = experiment or begun(**changes)
+    return run_search(directory, experiment, Budget(budget, "trials"), {}, machine, lambda sweep: None, console)
