@@ -25,13 +25,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from ablate.launch.display import Progress
 from rich.console import Console
 
 from ablate.config.base import OpSpec
 from ablate.config.sweep import NamedOp, SweepPlan, Trial
 from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.launch import dry_run
-from ablate.launch.display import Progress
 from ablate.launch.screen import print_status
 from ablate.launch.status import sweep_status
 from ablate.launch.timing import TrialTime

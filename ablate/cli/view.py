@@ -32,7 +32,8 @@ def status(
 
     The command reads the sweep's files and, where Slurm is available, the queue.
     """
-    from ablate.launch.screen import print_status, watch_status
+    from ablate.launch.monitor import watch_status
+    from ablate.launch.screen import print_status
     from ablate.launch.slurm.past import look_up
     from ablate.launch.status import sweep_status
     from ablate.launch.watch import EVERY

@@ -1,4 +1,4 @@
-"""Run a sweep on this machine: find the missing trials, start the workers, show the display."""
+"""Run a sweep on this machine: find the missing trials, start the workers, show the progress."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import say
 from ablate.errors import DiskError, ExitCode, UsageError, WorkerError
 from ablate.files import check_writable, names_in, set_aside
-from ablate.launch.display import Progress
+from ablate.launch.monitor import Monitor
 from ablate.launch.pool import LocalLauncher
 from ablate.processes.signals import resumable
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.layout import LOCK, PLAN, WAITING, SweepDir
 from ablate.sweep.lease import Attempt
-from ablate.sweep.lock import sole_user
+from ablate.sweep.lock import note_work, sole_user
 from ablate.sweep.plan import is_sweep, load_plan, plan, save_plan
 from ablate.sweep.prune import check_seeds, run_rungs
 from ablate.sweep.survey import State, summary, survey
@@ -76,21 +76,16 @@ def run_sweep(
         take_back(directory, to_run, console)
         say(console, summary(trials, state, retry_failed))
         launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads, waits_for=_telling(console))
-        finished = len(trials) - len(to_run)
+        note_work(directory, max(1, min(len(devices), len(to_run))))
         try:
-            at_once = max(1, min(len(devices), len(to_run)))
-            shown = Progress(
-                console, directory, to_run, finished, at_once, prunes=bool(experiment.prune), measure=experiment.measure
-            )
-            with resumable(directory), shown as progress:
+            with resumable(directory), Monitor(console, directory) as monitor:
 
                 def train(waiting: list[Trial], until: int | None) -> int:
-                    progress.head_for(waiting, until)
-                    launcher.run(waiting, progress.update, until=until)
+                    launcher.run(waiting, lambda _: monitor.update(), until=until)
                     return ExitCode.DONE
 
                 run_rungs(directory, experiment, trials, to_run, train)
-                progress.end()
+                monitor.end()
             _keep_plan(directory, experiment, console)
         except DiskError as error:
             advice = "free some room and run the same command again"

@@ -1,70 +1,46 @@
-"""The output of ``ablate status``: the cells, the trials at work, the failures and the speed. Needs no torch."""
+"""What a terminal shows of a sweep: its counts, speed, cells, trials at work and failures. Needs no torch.
+
+Everything is drawn from a :class:`~ablate.launch.status.Status`, that is, from what the sweep's directory says. So the
+command that trains and ``ablate status`` in another terminal show the same.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import get_args
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ablate.config.measure import IN_WORDS, measured_by
 from ablate.config.sweep import Trial
 from ablate.console import MOST, clock, counted, first_lines, say_text
 from ablate.launch.cells import MARKS, PLAIN, STYLES, View, coloured, draw, numbers, one_line, view
 from ablate.launch.status import Place, Status
 from ablate.launch.timing import seconds_left, trials_per_hour
-from ablate.launch.watch import changes, looks
 from ablate.report.data.grid import grid_of, sweep_rows
 from ablate.sweep.again import completing
 from ablate.sweep.failures import failure_line
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import STALE
+from ablate.sweep.record import TrialResult
 
 FEW = 5  # failures and further cells at most on a screen, which has little room
 LEAST_GRID = 6  # lines at least for the cells
+SHOWN = {"linear_top1": "linear", "sgd_top1": "SGD", "knn_top1": "kNN"}
 QUIET = STALE / 2  # seconds after which the silence of a running trial is marked; after STALE it counts as lost
 
 
 def print_status(status: Status, console: Console) -> None:
     """Print counts, cells, begun trials with their epochs, failures with reason and log, and the next step."""
-    for part in _parts(status, console, MOST, None):
+    for part in _parts(status, console):
         if isinstance(part, Text):
             say_text(console, part)
         else:
             console.print(part)
-
-
-def watch_status(directory: Path, console: Console, every: float) -> None:
-    """Show the status again and again until the sweep has ended, or until Ctrl-C; the last one stays.
-
-    Without a terminal, print a line per change.
-
-    Args:
-        directory: the sweep's directory.
-        console: the console to print to.
-        every: the seconds between two looks.
-
-    Raises:
-        UsageError: it is not a sweep's directory, or is one no longer.
-    """
-    status = None
-    try:
-        if console.is_terminal:
-            with Live(console=console, auto_refresh=False, transient=True) as live:
-                for status in looks(directory, every):
-                    live.update(_screen(status, console, every), refresh=True)
-        else:
-            for status in changes(directory, every):
-                if not status.is_over:
-                    say_text(console, headline(status))
-    except KeyboardInterrupt:
-        pass  # ending the display does not change the sweep
-    if status:
-        print_status(status, console)
 
 
 def headline(status: Status) -> Text:
@@ -84,32 +60,113 @@ def headline(status: Status) -> Text:
     return Text(sentence)
 
 
-def pace(status: Status, now: float) -> Text | None:
-    """Return the speed and the time left, as in ``12.5 trials/h, about 40 min left``; None if neither is known.
+def progress(status: Status, now: float) -> Text | None:
+    """Return the workers, the speed and the time left; None if nothing of it is known.
 
-    ``now`` is in unix seconds.
+    As in ``2 of 2 workers busy, elapsed 3 min 05 s, 12.5 trials/h, about 40 min 00 s left``.
+
+    Args:
+        status: the status of the sweep.
+        now: the time, in unix seconds.
     """
-    per_hour, left = trials_per_hour(status, now), seconds_left(status)
-    told = [f"{per_hour:.3g} trials/h"] if per_hour and not status.is_complete else []
-    told += [f"about {clock(left)} left"] if left else []
-    return Text(", ".join(told)) if told else None
+    work, running = status.work, status.count("running")
+    parts = [f"elapsed {clock(now - work.since)}"] if work else []
+    if not status.is_complete:
+        if work:
+            parts.insert(0, f"{min(running, work.workers)} of {counted(work.workers, 'worker')} busy")
+        if rung := status.rung:
+            parts.append(f"{rung.there} of {counted(rung.trials, 'trial')} at the rung after epoch {rung.epoch}")
+        if per_hour := trials_per_hour(status, now):
+            parts.append(f"{per_hour:.3g} trials/h")
+        if left := seconds_left(status):
+            parts.append(f"about {clock(left)} left")
+        elif work or running:
+            known = "depends on pruning" if status.experiment.prune else "known after the first epochs"
+            parts.append(f"time left: {known}")
+    return Text(", ".join(parts)) if parts else None
 
 
-def _screen(status: Status, console: Console, every: float) -> Group:
-    """Return a status that fits the terminal; the cells get the lines that the other parts leave."""
-    hint = f"as of {time.strftime('%H:%M:%S')}, updated every {every:g} s; Ctrl-C ends this display, not the sweep"
-    below = 6 + min(len(_begun(status)), FEW + 1) + min(len(status.failed), FEW + 1) + 2 * bool(status.failed)
-    height = max(LEAST_GRID, console.height - below)
-    return Group(*_parts(status, console, FEW, height), Text(hint, style="dim"))
+def line(status: Status, now: float) -> Text:
+    """Return the progress in one line for where there is no terminal, with the epochs of running trials.
+
+    Args:
+        status: the status of the sweep.
+        now: the time, in unix seconds.
+    """
+    running = [(trial, status.begun[trial.id].progress.epoch) for trial in status.at("running")]
+    epochs = ", ".join(f"{trial.label} s{trial.seed} {epoch}/{trial.config.epochs}" for trial, epoch in running)
+    speed = progress(status, now)
+    parts = [headline(status).plain, *([speed.plain] if speed else []), *([epochs] if epochs else [])]
+    return Text("; ".join(parts))
 
 
-def _parts(status: Status, console: Console, most: int, height: int | None) -> list[RenderableType]:
-    parts: list[RenderableType] = [headline(status)]
-    if told := pace(status, time.time()):
-        parts.append(told)
-    parts += cells(status, console, most, height)
-    if _begun(status):
-        parts.append(at_work(status, most))
+def outcome(status: Status, result: TrialResult) -> tuple[str, str]:
+    """Return the sentence about a trial that has ended, and its style."""
+    head = f"{result.label} seed {result.seed}:"
+    if result.status == "failed":
+        why = result.error.message if result.error else "no reason recorded"
+        return f"{head} failed: {why} (log: {SweepDir(status.directory).log(result.id)})", "red"
+    if result.status == "pruned":
+        epoch = f" after epoch {result.history[-1]['epoch']:.0f}" if result.history else ""
+        return f"{head} pruned{epoch}", "dim"
+    measure = status.experiment.measure
+    shown = {measured_by(metric, measure): name for metric, name in SHOWN.items()} | {"rotation_top1": "rotation"}
+    known = [f"{name} {result.metrics[metric]:.1%}" for metric, name in shown.items() if metric in result.metrics]
+    by = f"{IN_WORDS[measure]}: " if measure != "top1" else ""
+    accuracy = by + ", ".join(known) if known else "done"
+    flags = f" [{', '.join(result.flags)}]" if result.flags else ""
+    took = f" in {clock(result.timings['total'])} of wall time" if "total" in result.timings else ""
+    return f"{head} {accuracy}{flags}{took}", ""
+
+
+def notices(status: Status) -> dict[str, str]:
+    """Return a sentence for each running trial that found its checkpoint damaged, by the trial's id."""
+    found = [(trial, status.begun[trial.id].progress.metrics) for trial in status.at("running")]
+    return {
+        trial.id: f"damaged checkpoint set aside as {metrics['damaged_checkpoint']}; {trial.label} starts over"
+        for trial, metrics in found
+        if "damaged_checkpoint" in metrics
+    }
+
+
+def screen(status: Status, console: Console, hint: str, now: float) -> Group:
+    """Return a status that fits the terminal; the cells get the lines that the other parts leave.
+
+    Args:
+        status: the status of the sweep.
+        console: the terminal.
+        hint: the last line, which says what Ctrl-C does.
+        now: the time, in unix seconds.
+    """
+    above, below = _above(status, now), _below(status, FEW)
+    if last := _last(status):
+        below.insert(0, last)
+    below.append(Text(f"as of {time.strftime('%H:%M:%S', time.localtime(now))}; {hint}", style="dim"))
+    taken = sum(len(console.render_lines(part)) for part in (*above, *below))
+    return Group(*above, *cells(status, console, FEW, console.height - taken), *below)
+
+
+def _parts(status: Status, console: Console) -> list[RenderableType]:
+    return [*_above(status, time.time()), *cells(status, console, MOST, None), *_below(status, MOST)]
+
+
+def _above(status: Status, now: float) -> list[RenderableType]:
+    return [part for part in (headline(status), progress(status, now)) if part]
+
+
+def _last(status: Status) -> Text | None:
+    """Return the result of the last trial that ended, while others are still to run."""
+    ended = [result for result in status.records.values() if result.status != "failed"]
+    if status.is_over or not ended:
+        return None
+    sentence, style = outcome(status, max(ended, key=lambda result: result.when))
+    return Text(f"last: {sentence}", style=style)
+
+
+def _below(status: Status, most: int) -> list[RenderableType]:
+    """Return the parts below the cells: trials at work, what went wrong, and what to do next."""
+    parts: list[RenderableType] = [at_work(status, most)] if _begun(status) else []
+    parts += _some(list(notices(status).values()), most, "yellow")
     parts += _some([failure_line(status.directory, result) for result in status.failed], most, "red")
     parts += _some([f"damaged record: {path} (its trial will run again)" for path in status.damaged], most, "yellow")
     parts += _some(status.ended_jobs, most, "yellow")
@@ -138,7 +195,7 @@ def cells(status: Status, console: Console, most: int, height: int | None) -> li
         status: the status of the sweep.
         console: the console, whose width and colours count.
         most: the highest number of further cells.
-        height: the highest number of lines of the grid; None for any number.
+        height: the highest number of lines, as far as the least of a grid fits; None for any number.
     """
     if not status.records and not status.begun:
         return []
@@ -147,8 +204,10 @@ def cells(status: Status, console: Console, most: int, height: int | None) -> li
         status,
         grid_of(sweep_rows(status.trials, status.records), status.experiment.measure, status.experiment.class_counts),
     )
-    lines = draw(seen, console.width, ascii_only=ascii_only, height=height) if seen.grid.ops else []
-    lines += _beside(seen, most, ascii_only=ascii_only)
+    beside = _beside(seen, most, ascii_only=ascii_only)
+    room = None if height is None else max(LEAST_GRID, height - len(beside))
+    grid = draw(seen, console.width, ascii_only=ascii_only, height=room) if seen.grid.ops else []
+    lines = [*grid, *beside]
     return [coloured(line) if console.color_system else line for line in lines]
 
 

@@ -13,7 +13,7 @@ from ablate.launch.reader import Reader
 from ablate.launch.slurm.past import Past, over
 from ablate.sweep.layout import WAITING, SweepDir
 from ablate.sweep.lease import Attempt, is_alive, last_attempt, last_beat
-from ablate.sweep.lock import in_use
+from ablate.sweep.lock import Work, in_use, noted_work
 from ablate.sweep.progress import TrialProgress, read_progress
 from ablate.sweep.record import TrialResult, read_parked
 from ablate.sweep.survey import survey
@@ -36,13 +36,21 @@ class Begun(NamedTuple):
     beat: float
 
 
+class NextRung(NamedTuple):
+    """The rung that cells train to: how many trials of all that are left have reached the end of its ``epoch``."""
+
+    epoch: int
+    there: int
+    trials: int
+
+
 @dataclass(frozen=True)
 class Status:
     """The status of a sweep: the place of every planned trial by id, the records without histories, and begun trials.
 
     ``jobs``: the state of the sweep's jobs; None if there are none, or if the scheduler cannot be asked, as ``note``
     then says. ``in_use``: True while a command that runs or submits trials has the directory to itself. ``awaited``:
-    True while a command waits for the sweep's jobs.
+    True while a command waits for the sweep's jobs. ``work``: what a command that trains on this machine has noted.
     """
 
     directory: Path
@@ -56,6 +64,7 @@ class Status:
     note: str = ""
     in_use: bool = False
     awaited: bool = False
+    work: Work | None = None
 
     def count(self, *places: Place) -> int:
         """Count the trials at ``places``."""
@@ -64,6 +73,17 @@ class Status:
     def at(self, *places: Place) -> list[Trial]:
         """Return the trials at ``places``, in plan order."""
         return [trial for trial in self.trials if self.places[trial.id] in places]
+
+    @property
+    def rung(self) -> NextRung | None:
+        """The next rung; None if nothing is pruned any more."""
+        left = [trial for trial in self.trials if trial.reference is None and trial.id not in self.records]
+        reached = [self.begun[trial.id].progress.epoch if trial.id in self.begun else 0 for trial in left]
+        for epoch in (rung.epoch(self.experiment.shared.epochs) for rung in self.experiment.prune):
+            there = sum(done >= epoch for done in reached)
+            if there < len(left):
+                return NextRung(epoch, there, len(left))
+        return None
 
     @property
     def failed(self) -> list[TrialResult]:
@@ -120,6 +140,7 @@ def sweep_status(directory: Path, jobs: Past | None = None, note: str = "", *, r
     reader = reader or Reader(directory)
     awaited = in_use(directory, WAITING)
     busy = in_use(directory)  # asked before the records are read: a command that ends meanwhile has completed them
+    work = noted_work(directory) if busy else None
     experiment, trials = reader.plan()
     state = survey(directory, trials, reader.record)
     names = names_in(SweepDir(directory).running)
@@ -145,7 +166,7 @@ def sweep_status(directory: Path, jobs: Past | None = None, note: str = "", *, r
         elif job is None or (job.state == "RUNNING" and job.id == attempt.job and not attempt.released):
             places[trial_id] = "interrupted" if attempt.released else "lost"  # Slurm may not know yet
     records = {result.id: result for result in (*state.finished, *state.failed)}
-    return Status(directory, experiment, places, trials, records, begun, state.damaged, jobs, note, busy, awaited)
+    return Status(directory, experiment, places, trials, records, begun, state.damaged, jobs, note, busy, awaited, work)
 
 
 def is_parked(directory: Path, trial_id: str, attempt: Attempt) -> bool:

@@ -15,6 +15,7 @@ from ablate.config.trial import TrialConfig
 from ablate.console import counted
 from ablate.launch.status import Status
 from ablate.planning.footprint import dimensions
+from ablate.sweep.progress import TrialProgress
 from ablate.sweep.record import TrialResult
 
 REPRESENTATIVE = {None, "no-op"}
@@ -55,7 +56,7 @@ class Sample:
 
 
 def remaining_seconds(each: float, waiting: int, running: Iterable[float], workers: int) -> float:
-    """TrialTime the seconds until the last trial ends.
+    """Estimate the seconds until the last trial ends.
 
     Args:
         each: how long one trial takes.
@@ -81,7 +82,7 @@ def trials_per_hour(status: Status, now: float) -> float | None:
         status: the sweep's status.
         now: the time, in unix seconds.
     """
-    known = _measured(status)
+    known = [result for result in _complete(status.records.values()) if result.when]
     window = max(HOUR, 2 * statistics.fmean(result.timings["total"] for result in known)) if known else HOUR
     since = time.strftime(WHEN, time.gmtime(now - window))
     recent = [result for result in known if result.when > since]  # strings of this form sort by time
@@ -92,36 +93,64 @@ def trials_per_hour(status: Status, now: float) -> float | None:
 
 
 def seconds_left(status: Status) -> float | None:
-    """TrialTime the seconds until the last trial ends, if as many trials run side by side as do now.
+    """Estimate the seconds until the last trial ends, from records or, before the first, from the running trials.
 
-    The estimate is made from the times of measured trials or, before the first, from the pace of running ones.
+    As many trials are taken to run side by side as the command at work has workers; without one, as many as run now.
 
     Returns:
         The seconds; None if nothing runs, if no times are known yet, or if trials are pruned, since it is not known
         which of them will be.
     """
-    if status.experiment.prune:
+    running = [(trial, status.begun[trial.id].progress) for trial in status.at("running")]
+    workers = max(status.work.workers if status.work else 0, len(running))
+    each = _mean_seconds(status.records.values()) or _mean_pace(running)
+    if status.experiment.prune or not workers or each is None:
         return None
-    running = [(trial, status.begun[trial.id]) for trial in status.at("running")]
-    paces = [
-        (begun.progress.updated - begun.progress.started) / begun.progress.epoch * trial.config.epochs
-        for trial, begun in running
-        if trial.reference in REPRESENTATIVE and begun.progress.epoch and begun.attempt.number == 1
+    needs = [each * (1 - progress.epoch / max(1, trial.config.epochs)) for trial, progress in running]
+    waiting = to_train(status.at("queued", "missing", "interrupted", "lost"))
+    return remaining_seconds(each, len(waiting), needs, workers)
+
+
+def to_train(trials: Iterable[Trial]) -> list[Trial]:
+    """Return ``trials`` without the untrained encoders, which take next to no time."""
+    return [trial for trial in trials if trial.reference != "untrained"]
+
+
+def from_records(records: Iterable[TrialResult], host: str = "") -> TrialTime | None:
+    """Compute the mean time of a trial from the records of completed cells, if there are any.
+
+    Args:
+        records: the records of a sweep.
+        host: the name of the machine whose records count; the empty string: those of all machines.
+    """
+    known = [record for record in records if not host or record.host.get("name") == host]
+    each = _mean_seconds(known)
+    if each is None:
+        return None
+    return TrialTime(each, f"from {counted(len(_complete(known)), 'trial')} on record")
+
+
+def _mean_seconds(records: Iterable[TrialResult]) -> float | None:
+    seconds = [record.timings["total"] for record in _complete(records)]
+    return statistics.fmean(seconds) if seconds else None
+
+
+def _mean_pace(running: Iterable[tuple[Trial, TrialProgress]]) -> float | None:
+    """Estimate the seconds of a whole trial from the epochs that running ones have done since they began or resumed."""
+    seconds = [
+        (progress.updated - progress.started) / done * trial.config.epochs
+        for trial, progress in running
+        if trial.reference in REPRESENTATIVE and (done := progress.epoch - progress.resumed) > 0
     ]
-    known = [result.timings["total"] for result in _measured(status)] or paces
-    if not running or not known:
-        return None
-    each = statistics.fmean(known)
-    needs = [each * (1 - begun.progress.epoch / max(1, trial.config.epochs)) for trial, begun in running]
-    waiting = status.at("queued", "missing", "interrupted", "lost")
-    return remaining_seconds(each, sum(t.reference != "untrained" for t in waiting), needs, len(running))
+    return statistics.fmean(seconds) if seconds else None
 
 
-def _measured(status: Status) -> list[TrialResult]:
+def _complete(records: Iterable[TrialResult]) -> list[TrialResult]:
+    """Return the records of trials that were trained to the end and cost as much as a cell."""
     return [
-        result
-        for result in status.records.values()
-        if result.status == "done" and result.reference in REPRESENTATIVE and "total" in result.timings and result.when
+        record
+        for record in records
+        if record.status == "done" and record.reference in REPRESENTATIVE and "total" in record.timings
     ]
 
 
@@ -157,7 +186,7 @@ def from_steps(cells: Sequence[Trial], said: Sequence[dict[str, Any]], images: i
 
 
 def trial_seconds(config: TrialConfig, step: float, images: int) -> float:
-    """TrialTime the seconds of a trial from the seconds of one step.
+    """Estimate the seconds of a trial from the seconds of one step.
 
     If a trial has several processes, they are assumed to share the work evenly. A micro-batch is encoded twice.
 
@@ -177,7 +206,7 @@ def trial_seconds(config: TrialConfig, step: float, images: int) -> float:
 
 
 def _at(samples: Sequence[Sample], images: int) -> float:
-    """TrialTime the seconds of a step with ``images`` images, by a line through the two largest measured steps.
+    """Estimate the seconds of a step with ``images`` images, by a line through the two largest measured steps.
 
     The line is at most as steep as the one through the origin, and at least half as steep.
     """

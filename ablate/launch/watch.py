@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,31 +21,65 @@ SHARE = 10  # looks are at least this many times the duration of a look apart
 ASK = 30.0  # seconds between questions to the scheduler
 
 
+class Watcher:
+    """Look at a sweep's directory again and again.
+
+    Unchanged files are not read again. The scheduler is asked every half minute, if at all; while it does not answer,
+    its last answer is kept. If the disk fails for a while, the status has a note.
+
+    Args:
+        directory: the sweep's directory.
+        asks: False: never ask the scheduler. An answer may take half a minute, for which workers cannot wait.
+    """
+
+    def __init__(self, directory: Path, *, asks: bool = True) -> None:
+        self.directory = directory
+        self._reader = Reader(directory)
+        self._asks = asks
+        self._asked = -math.inf
+        self._jobs: Past | None = None
+        self._note = ""
+        self._last: Status | None = None
+
+    def look(self) -> Status:
+        """Return the status now.
+
+        Raises:
+            UsageError: the directory is not a sweep's, or no longer is.
+        """
+        now = time.monotonic()
+        if self._asks and now - self._asked >= ASK:
+            found, self._note = look_up(self.directory)
+            self._jobs, self._asked = found or self._jobs, now
+        if self._last is None:
+            self._last = _first(self.directory, self._jobs, self._note, self._reader)
+        else:
+            self._last = _next(self._last, self._jobs, self._note, self._reader)
+        return self._last
+
+
+def pause(every: float, took: float) -> float:
+    """Return the seconds until the next look: ``every``, or ten times the seconds that the last one took."""
+    return max(every, SHARE * took)
+
+
 def looks(directory: Path, every: float) -> Iterator[Status]:
     """Yield the sweep's status now, and then repeatedly until the sweep has ended.
 
     Looks are ``every`` seconds apart, or ten times the duration of a look if that is longer. The last status
-    :attr:`~Status.is_over`. Unchanged files are not read again. The scheduler is asked every half minute; while it does
-    not answer, its last answer is kept. If the disk fails for a while, the status has a note.
+    :attr:`~Status.is_over`.
 
     Raises:
         UsageError: the directory is not a sweep's, or no longer is.
     """
-    reader = Reader(directory)
-    jobs, note = look_up(directory)
-    asked = time.monotonic()
-    status = _first(directory, jobs, note, reader)
-    yield status
-    pause = every
-    while not status.is_over:
-        time.sleep(pause)
+    watcher = Watcher(directory)
+    while True:
         began = time.monotonic()
-        if began - asked >= ASK:
-            found, note = look_up(directory)
-            jobs, asked = found or jobs, began
-        status = _next(status, jobs, note, reader)
-        pause = max(every, SHARE * (time.monotonic() - began))
+        status = watcher.look()
         yield status
+        if status.is_over:
+            return
+        time.sleep(pause(every, time.monotonic() - began))
 
 
 def changes(directory: Path, every: float) -> Iterator[Status]:

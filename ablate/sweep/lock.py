@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ablate.config.base import Model
 from ablate.errors import UsageError
 from ablate.sweep.layout import LOCK
 
@@ -38,6 +40,8 @@ def sole_user(directory: Path, name: str = LOCK) -> Iterator[None]:
             f"another ablate command is at work in {directory}; wait for it, or choose another --out"
         ) from None
     try:
+        with contextlib.suppress(OSError):
+            os.truncate(directory / name, 0)  # what an earlier holder noted in it
         yield
     finally:
         lock.release()
@@ -61,3 +65,24 @@ def in_use(directory: Path, name: str = LOCK) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+class Work(Model):
+    """What a command at work notes in its lock: how many workers it has, and when they started, in unix seconds."""
+
+    workers: int
+    since: float
+
+
+def note_work(directory: Path, workers: int) -> None:
+    """Note in the lock, which this process must hold, that ``workers`` workers start now."""
+    with contextlib.suppress(OSError):  # a full disk: the next record says so, and this is for display alone
+        (directory / LOCK).write_text(Work(workers=workers, since=time.time()).model_dump_json(), encoding="utf-8")
+
+
+def noted_work(directory: Path) -> Work | None:
+    """Return what the command that holds the lock has noted, if it has; to be called while the directory is in use."""
+    try:
+        return Work.model_validate_json((directory / LOCK).read_bytes())
+    except (OSError, ValueError):
+        return None

@@ -18,7 +18,10 @@ from ablate.sweep.layout import SweepDir
 
 
 class TrialProgress(BaseModel):
-    """The progress of a trial, as stored in ``progress.json``; times are in unix seconds."""
+    """The progress of a trial, as stored in ``progress.json``; times are in unix seconds.
+
+    ``resumed``: how many of its epochs were done before ``started``, in earlier attempts.
+    """
 
     label: str
     seed: int
@@ -27,6 +30,7 @@ class TrialProgress(BaseModel):
     metrics: dict[str, float | str]
     started: float
     updated: float
+    resumed: int = 0
 
     @classmethod
     def nothing_yet(cls, trial: Trial) -> TrialProgress:
@@ -68,15 +72,18 @@ def withdraw(directory: Path, trials: Iterable[Trial] | None = None) -> bool:
     return bool(there)
 
 
-def write_progress(directory: Path, trial: Trial, epoch: int, metrics: dict[str, Any], started: float) -> None:
-    """Write a trial's progress to its ``progress.json``, for the display and ``ablate status``.
+def write_progress(
+    directory: Path, trial: Trial, epoch: int, metrics: dict[str, Any], started: float, resumed: int = 0
+) -> None:
+    """Write a trial's progress to its ``progress.json``, which the command at work and ``ablate status`` show.
 
     Args:
         directory: the sweep's directory.
         trial: the trial.
         epoch: how many epochs are done.
         metrics: the latest metrics and notices.
-        started: when the trial started, in unix seconds.
+        started: when this attempt at the trial started, in unix seconds.
+        resumed: how many epochs had been done by then.
     """
     progress = TrialProgress(
         label=trial.label,
@@ -86,6 +93,7 @@ def write_progress(directory: Path, trial: Trial, epoch: int, metrics: dict[str,
         metrics=metrics,
         started=started,
         updated=time.time(),
+        resumed=resumed,
     )
     write_atomically(SweepDir(directory).progress(trial.id), progress.model_dump_json())
 
@@ -96,10 +104,14 @@ def reporter(directory: Path, trial: Trial) -> Callable[[int, dict[str, Any]], N
     Values that are words are kept until the end of the trial.
     """
     started, notices = time.time(), dict[str, Any]()
+    resumed: int | None = None
 
     def report(epoch: int, metrics: dict[str, Any]) -> None:
+        nonlocal resumed
+        if resumed is None and epoch:  # the first epoch that ends in this attempt
+            resumed = epoch - 1
         notices.update({name: value for name, value in metrics.items() if isinstance(value, str)})
-        write_progress(directory, trial, epoch, metrics | notices, started)
+        write_progress(directory, trial, epoch, metrics | notices, started, resumed or 0)
 
     return report
 

@@ -196,7 +196,9 @@ def test_a_node_that_dies_in_mid_trial(held, uninterrupted):
     job = held.submit()
     _, node = held.wait_until_trained()
     held.cluster.kill_node(node)
-    assert "1 lost; 1 job: 1 running" in held.sweeps.ablate("status", held.out)  # Slurm does not know yet
+    held.cluster.wait(  # Slurm does not know yet
+        lambda: "1 lost; 1 job: 1 running" in held.sweeps.ablate("status", held.out), what="the trial to count as lost"
+    )
     held.let_go(attempt=2)
     held.sweeps.wait_until_ended(job)
     assert bits(held.out) == uninterrupted(held.out)

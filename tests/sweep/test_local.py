@@ -126,7 +126,7 @@ def test_ctrl_c_stops_within_seconds_and_says_how_to_resume(long_sweep):
     done = process.wait(60)
     assert time.monotonic() - started < 10  # not a benchmark: a hang
     assert done.returncode == 130
-    assert "run the same command again to resume" in done.stdout
+    assert "run the same command again to resume" in done.stderr
     wait_for(lambda: not any(alive(pid) for pid in workers), 10)
 
 

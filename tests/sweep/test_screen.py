@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import re
 import threading
 import time
 
@@ -13,7 +15,8 @@ from rich.console import Console
 from ablate.config.sweep import NamedComposition
 from ablate.errors import UsageError
 from ablate.launch.cells import draw, numbers, view
-from ablate.launch.screen import print_status, watch_status
+from ablate.launch.monitor import Monitor, watch_status
+from ablate.launch.screen import print_status
 from ablate.launch.status import sweep_status
 from ablate.launch.timing import trials_per_hour
 from ablate.report.data.grid import Grid, grid_of, sweep_rows
@@ -186,3 +189,27 @@ def test_a_record_is_read_once_until_it_changes(tmp_path, monkeypatch):
     write_record(directory, record(trial, 0.9))
     assert sweep_status(directory, reader=keeper).records[trial.id].metrics["linear_top1"] == 0.9
     assert len(read) == 6
+
+
+def test_the_command_at_work_draws_what_the_one_that_watches_draws(underway, monkeypatch):
+    def once(directory, every):
+        yield sweep_status(directory)
+        raise KeyboardInterrupt
+
+    def text(show):
+        console = Console(force_terminal=True, width=80, height=30, file=io.StringIO())
+        show(console)
+        drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue()).replace("\r", "")
+        screen, _, hint = drawn.partition("\nas of ")
+        return screen.splitlines(), hint
+
+    def at_work(console):
+        with contextlib.suppress(KeyboardInterrupt), Monitor(console, underway):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("ablate.launch.monitor.looks", once)
+    (mine, stops), (theirs, leaves) = text(at_work), text(lambda console: watch_status(underway, console, 2.0))
+    assert mine == theirs
+    assert any("1 running" in line for line in mine)
+    assert "Ctrl-C stops the sweep; the same command resumes it" in stops
+    assert "Ctrl-C ends this display, not the sweep" in leaves

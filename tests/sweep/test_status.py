@@ -6,7 +6,8 @@ from rich.console import Console
 
 from ablate.config.slurm import Slurm
 from ablate.launch import watch
-from ablate.launch.screen import print_status, watch_status
+from ablate.launch.monitor import watch_status
+from ablate.launch.screen import print_status
 from ablate.launch.slurm.answers import QueuedJob
 from ablate.launch.slurm.past import past
 from ablate.launch.slurm.submission import Array, Submission

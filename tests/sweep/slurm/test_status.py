@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from ablate.launch.screen import print_status, watch_status
+from ablate.launch.monitor import watch_status
+from ablate.launch.screen import print_status
 from ablate.launch.slurm.past import look_up
 from ablate.launch.status import sweep_status
 from ablate.sweep.lease import claim, release

@@ -126,7 +126,7 @@
     panel.tabIndex = panel.scrollHeight > panel.clientHeight + 1 ? 0 : -1;
   }
 
-  // A running sweep's page reloads by itself, unless its reader has switched that off.
+  // The page of a running sweep is loaded again by itself, unless its reader has switched that off.
   function again(box) {
     let timer = null;
     const wait = () => {
