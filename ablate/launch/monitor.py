@@ -25,7 +25,7 @@ from ablate.sweep.record import TrialResult, read_record
 
 EVERY = 1.0  # seconds between looks of the command at work
 LINE_EVERY = 30.0  # seconds between plain lines on the progress
-AT_WORK = "Ctrl-C stops the sweep; the same command resumes it"
+AT_WORK = "Ctrl-C stops the sweep; run the same command again to resume"
 WATCHES = "updated every {every:g} s; Ctrl-C ends this display, not the sweep"
 
 

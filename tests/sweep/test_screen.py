@@ -211,5 +211,5 @@ def test_the_command_at_work_draws_what_the_one_that_watches_draws(underway, mon
     (mine, stops), (theirs, leaves) = text(at_work), text(lambda console: watch_status(underway, console, 2.0))
     assert mine == theirs
     assert any("1 running" in line for line in mine)
-    assert "Ctrl-C stops the sweep; the same command resumes it" in stops
+    assert "Ctrl-C stops the sweep; run the same command again to resume" in stops
     assert "Ctrl-C ends this display, not the sweep" in leaves
