@@ -100,7 +100,7 @@ def children() -> Iterator[str]:
 
 def loop(images: Images, index: Tensor) -> Tensor:
     """One torch copy per image into zeros: what ``Resident.batch`` did before."""
-    sizes, places = images.sizes[index], images.places[index]
+    sizes, places = images.sizes[index], images.addresses[index]
     height, width = sizes.amax(0).tolist()
     padded = torch.zeros(len(index), 3, height, width, dtype=torch.uint8)
     for row, (shard, offset), (h, w) in zip(padded, places.tolist(), sizes.tolist(), strict=True):

@@ -33,7 +33,7 @@ def test_its_intervals_are_the_models(truth):
     half = coverage.half_widths(model)
     for a, b in [("0", "1"), ("3", "48")]:
         difference = model.difference(a, b)
-        i, j = model.place[a], model.place[b]
+        i, j = model.position[a], model.position[b]
         assert difference.high - difference.mean == pytest.approx(half[i, j])
     assert np.isfinite(half).all()
 

@@ -299,8 +299,8 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
 def _head(figure: Figure, lines: Sequence[str]) -> None:
     """Write the images' source, and the training that would use them, at the figure's upper left."""
     width, height = figure.get_size_inches()
-    place = 0.5 * BETWEEN[0] / width, 1 - 0.5 * LINE / height
-    figure.text(*place, "\n".join(lines), ha="left", va="top", fontsize=7, parse_math=False)
+    xy = 0.5 * BETWEEN[0] / width, 1 - 0.5 * LINE / height
+    figure.text(*xy, "\n".join(lines), ha="left", va="top", fontsize=7, parse_math=False)
 
 
 def _show(figure: Figure, left: float, top: float, tile: float, height: float, columns: Sequence[_Column]) -> Axes:

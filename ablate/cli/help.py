@@ -127,9 +127,9 @@ def _sentence(error: Any, given: Sequence[str]) -> str:
 def _stood(given: Sequence[str], names: Sequence[str]) -> str:
     """Return ``, not '0'``: the value that the user gave for an option."""
     stood = ""  # if an option is given twice, the last one counts
-    for place, word in enumerate(given):
-        if word in names and place + 1 < len(given):
-            stood = f", not {given[place + 1]!r}"
+    for index, word in enumerate(given):
+        if word in names and index + 1 < len(given):
+            stood = f", not {given[index + 1]!r}"
         if word.partition("=")[0] in names and "=" in word:
             stood = f", not {word.partition('=')[2]!r}"
     return stood

@@ -107,8 +107,8 @@ def _train(
 
     log = SweepDir(out).log(trial.id)
     if config.world_size > 1:
-        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        say(console, f"WORLD_SIZE is {config.world_size}: waiting for that many processes at {place}")
+        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        say(console, f"WORLD_SIZE is {config.world_size}: waiting for that many processes at {address}")
     log_to = logging_to(log, logging.INFO if is_main() else logging.ERROR)
     with resumable(out), log_to, taking_part(config, rank_timeout) as part:
         result = run_trial(

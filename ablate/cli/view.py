@@ -238,10 +238,10 @@ def merge(
     for directory, count in merged.begun.items():
         say(console, f"not copied: {counted(count, 'trial')} of {directory} begun but without a record", "yellow")
     say_each(console, [f"damaged record, left out: {path}" for path in merged.damaged], "yellow")
-    for place in merged.withdrawn:
+    for sweep in merged.withdrawn:
         say(
             console,
-            f"withdrawn: the recommendation in {SweepDir(place).report}, since the new records could change it",
+            f"withdrawn: the recommendation in {SweepDir(sweep).report}, since the new records could change it",
             "yellow",
         )
 

@@ -401,15 +401,15 @@ def _change(content: dict[str, Any], change: str) -> None:
         raise unknown("setting", name, sorted({*SETTABLE, *Experiment.model_fields}))
 
 
-def validated(content: Mapping[str, Any], place: str = "") -> Experiment:
+def validated(content: Mapping[str, Any], source: str = "") -> Experiment:
     """Return ``content`` as an experiment.
 
     Args:
         content: the keys and values of an experiment file.
-        place: where they came from, for messages.
+        source: where they came from, for messages.
 
     Raises:
-        UsageError: an unknown key or a value that is not allowed; the sentence names ``place``, if given, and the key.
+        UsageError: an unknown key or a value that is not allowed; the sentence names ``source``, if given, and the key.
     """
     try:
         return Experiment.model_validate(content)
@@ -420,7 +420,7 @@ def validated(content: Mapping[str, Any], place: str = "") -> Experiment:
             told = f"{problem['loc'][1]}: a setting is {scalar}, not {problem['input']!r}"
         else:
             told = sentence(error, kind="key", allowed=list(Experiment.model_fields))
-        raise UsageError(f"{place}: {told}" if place else told) from None
+        raise UsageError(f"{source}: {told}" if source else told) from None
 
 
 HEADER = "# {command}\n# The last command in this directory, as an experiment file; to run it: ablate run FILE\n\n"

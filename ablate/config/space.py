@@ -43,7 +43,7 @@ def tuned(search: Search, op: NamedOp) -> dict[str, tuple[float, float]]:
     return {name: bounds for name, bounds in ranges.items() if bounds and name in op.op.params}
 
 
-def place(search: Search, composition: NamedComposition) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+def coordinates(search: Search, composition: NamedComposition) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
     """Return the parameters of a composition in the space, and the distribution of each."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 

@@ -87,14 +87,14 @@ def joined(a: Split, b: Split) -> Split:
     assert isinstance(a.images.pixels, tuple)
     assert isinstance(b.images.pixels, tuple)
     assert a.images.sizes is not None
-    assert a.images.places is not None
+    assert a.images.addresses is not None
     assert b.images.sizes is not None
-    assert b.images.places is not None
-    places = b.images.places + torch.tensor([len(a.images.pixels), 0])
+    assert b.images.addresses is not None
+    addresses = b.images.addresses + torch.tensor([len(a.images.pixels), 0])
     images = Images(
         a.images.pixels + b.images.pixels,
         torch.cat([a.images.sizes, b.images.sizes]),
-        torch.cat([a.images.places, places]),
+        torch.cat([a.images.addresses, addresses]),
     )
     groups = torch.cat([a.groups, b.groups + a.groups.max() + 1])
     return Split(images, torch.cat([a.labels, b.labels]), groups)

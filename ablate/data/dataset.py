@@ -17,12 +17,12 @@ class Images:
     """uint8 images, either all of one size (uniform) or of several sizes (ragged).
 
     Uniform: ``pixels`` has shape ``[N, 3, h, w]``. Ragged: ``pixels`` are flat shards; image i has shape ``[3, h, w]``
-    with ``(h, w) = sizes[i]`` and starts at byte ``places[i, 1]`` of shard ``places[i, 0]``.
+    with ``(h, w) = sizes[i]`` and starts at byte ``addresses[i, 1]`` of shard ``addresses[i, 0]``.
     """
 
     pixels: Tensor | tuple[Tensor, ...]
     sizes: Tensor | None = None  # int64 [N, 2]: height, width
-    places: Tensor | None = None  # int64 [N, 2]: shard, offset
+    addresses: Tensor | None = None  # int64 [N, 2]: shard, offset
 
     def __len__(self) -> int:
         return len(self.pixels) if self.sizes is None else len(self.sizes)

@@ -30,6 +30,6 @@ def stat_of(path: Path) -> tuple[str, str]:
         return str(error.strerror), ""
 
 
-def listing_of(places: Iterable[str], *columns: Iterable[str]) -> str:
-    """Return one line per file: its place, and its value in each of ``columns``."""
-    return "\n".join("\0".join(row) for row in zip(places, *columns, strict=True))
+def listing_of(relpaths: Iterable[str], *columns: Iterable[str]) -> str:
+    """Return one line per file: its path, and its value in each of ``columns``."""
+    return "\n".join("\0".join(row) for row in zip(relpaths, *columns, strict=True))

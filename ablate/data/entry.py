@@ -1,7 +1,7 @@
 """Entries: a decoded data set on disk, in ``<cache>/sets/<fingerprint>/``, written once and memory-mapped by readers.
 
 The files ``<split>.pixels`` hold raw bytes; images of several sizes lie in shards, ``<split>.00000.pixels`` and so on.
-``.npy`` files hold sizes, places, labels and groups; ``meta.json`` is written last.
+``.npy`` files hold sizes, addresses (``places``), labels and groups; ``meta.json`` is written last.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ class Writer:
             groups: int64 ``[N]``.
         """
         every = [np.asarray(shard, dtype=np.int64).reshape(-1, 2) for shard in sizes]
-        places = []
+        addresses = []
         for number, shard in enumerate(every):
             counts = 3 * shard.prod(1)
-            places.append(np.stack([np.full_like(counts, number), counts.cumsum() - counts], 1))
+            addresses.append(np.stack([np.full_like(counts, number), counts.cumsum() - counts], 1))
         np.save(self.directory / f"{split}.sizes.npy", np.concatenate(every))
-        np.save(self.directory / f"{split}.places.npy", np.concatenate(places))
+        np.save(self.directory / f"{split}.places.npy", np.concatenate(addresses))
         self.meta["splits"][split] = {"shards": [int(3 * shard.prod(1).sum()) for shard in every]}
         self._labels(split, labels, groups)
 
@@ -125,7 +125,7 @@ def read(entry: Path, meta: dict[str, Any]) -> DataSet:
         val_mask=_array(entry / "val_mask.npy"),
         test=splits["test"],
         corrupt=tuple(meta["corrupt"]),
-        refused=tuple((place, reason) for place, reason in meta["refused"]),
+        refused=tuple((relpath, reason) for relpath, reason in meta["refused"]),
         carved=meta["carved"],
         notes=tuple(meta["notes"]),
         levels=meta["levels"] and tuple(meta["levels"]),

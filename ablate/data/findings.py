@@ -37,7 +37,7 @@ def levels_of(train: Sequence[Shard], test: Sequence[Shard]) -> Levels | None:
     for task, record in (*train, *test):
         for number, image in enumerate(record["images"]):
             if not isinstance(image, str):
-                (deep if str(number) in record["spans"] else shallow).append(task.places[number])
+                (deep if str(number) in record["spans"] else shallow).append(task.relpaths[number])
     if not deep:
         return None
     if shallow:
@@ -61,11 +61,11 @@ def notes(train: Sequence[Shard], test: Sequence[Shard], levels: Levels | None) 
     total = sum(not isinstance(image, str) for _, record in (*train, *test) for image in record["images"])
     for trait, what in TRAITS.items():
         found = [
-            (task.places[first], n) for task, r in (*train, *test) for n, first in [r["traits"].get(trait, (0, 0))]
+            (task.relpaths[first], n) for task, r in (*train, *test) for n, first in [r["traits"].get(trait, (0, 0))]
         ]
         count = sum(n for _, n in found)
         if count:
-            first = next(place for place, n in found if n)
+            first = next(relpath for relpath, n in found if n)
             told.append(printable(f"{what}: {count} of {total}, such as {first}"))
     return told
 
@@ -74,18 +74,18 @@ def left_out(shards: Sequence[Shard]) -> tuple[list[str], list[tuple[str, str]]]
     """Return the corrupt files and the refused files.
 
     Returns:
-        The places of corrupt files with their reasons in parentheses, and (place, reason) of each refused file.
+        The paths of corrupt files with their reasons in parentheses, and the path and reason of each refused file.
     """
     corrupt, refused = [], []
     for task, record in shards:
         unfit = set(record["refused"])
         for number, image in enumerate(record["images"]):
             if isinstance(image, str):
-                place = printable(task.places[number])
+                relpath = printable(task.relpaths[number])
                 if number in unfit:
-                    refused.append((place, image))
+                    refused.append((relpath, image))
                 else:
-                    corrupt.append(printable(f"{place} ({image})"))
+                    corrupt.append(printable(f"{relpath} ({image})"))
     return corrupt, refused
 
 
@@ -96,12 +96,12 @@ def describe(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
         names = ", ".join(corrupt[:SHOWN]) + (", ..." if len(corrupt) > SHOWN else "")
         parts.append(f"{len(corrupt)} corrupt image file{'s' * (len(corrupt) > 1)}: {names}")
     kinds: dict[str, list[str]] = {}
-    for place, reason in refused:
-        kinds.setdefault(reason, []).append(place)
+    for relpath, reason in refused:
+        kinds.setdefault(reason, []).append(relpath)
     if refused:
         shown = [
-            f"{places[0]}{f' and {len(places) - 1} more' if len(places) > 1 else ''} ({reason})"
-            for reason, places in list(kinds.items())[:SHOWN]
+            f"{relpaths[0]}{f' and {len(relpaths) - 1} more' if len(relpaths) > 1 else ''} ({reason})"
+            for reason, relpaths in list(kinds.items())[:SHOWN]
         ]
         more = ["..."] * (len(kinds) > SHOWN)
         files = f"{len(refused)} image file{'s' * (len(refused) > 1)}"

@@ -55,22 +55,22 @@ class Folder:
         self.listing = scan(path)
         self.notes = self.listing.left_out
         self.files = [*self.listing.train, *self.listing.test]
-        self.places = [file.place for file in self.files]
+        self.relpaths = [file.relpath for file in self.files]
 
     @cached_property
     def _stats(self) -> list[tuple[str, str]]:
-        return [stat_of(self.root / place) for place in self.places]
+        return [stat_of(self.root / relpath) for relpath in self.relpaths]
 
     def signature(self) -> str:
         """Return a digest of names and sizes, equal for folders of equal content."""
-        return digest_of(self.preparation, listing_of(self.places, (size for size, _ in self._stats)))
+        return digest_of(self.preparation, listing_of(self.relpaths, (size for size, _ in self._stats)))
 
     def manifest(self) -> str:
         """Return a digest of names, sizes and times; while it is the same, no content has changed."""
-        return _manifest(self.places, self._stats)
+        return _manifest(self.relpaths, self._stats)
 
     def fingerprint(self, like: Mapping[str, Any]) -> str:
-        """Return a digest of every file's place and content and of the preparation and split; this reads every file.
+        """Return a digest of every file's path and content and of the preparation and split; this reads every file.
 
         The levels of 16-bit grey are taken from ``like``, since equal files have equal levels.
         """
@@ -78,13 +78,13 @@ class Folder:
 
     def _digests(self) -> Iterator[str]:
         with ThreadPoolExecutor() as pool:
-            for start in range(0, len(self.places), CHUNK):
-                chunk = self.places[start : start + CHUNK]
-                yield from pool.map(lambda place: digest(self.root / place)[0], chunk)
+            for start in range(0, len(self.relpaths), CHUNK):
+                chunk = self.relpaths[start : start + CHUNK]
+                yield from pool.map(lambda relpath: digest(self.root / relpath)[0], chunk)
 
     def _fingerprint(self, digests: Iterable[str], levels: Sequence[int] | None) -> str:
         scaled = [f"16-bit grey {levels[0]} {levels[1]}"] if levels else []
-        return digest_of(self.preparation, listing_of(self.places, digests), *scaled)
+        return digest_of(self.preparation, listing_of(self.relpaths, digests), *scaled)
 
     def write(self, writer: Writer, progress: Progress) -> str:
         """Decode every file that is not decoded in ``writer``'s directory yet, and return the fingerprint.
@@ -124,8 +124,8 @@ class Folder:
         root, tasks = str(self.root.absolute()), []
         for number, start in enumerate(range(first, end, size)):
             part = slice(start, min(start + size, end))
-            key = digest_of(root, self.preparation, RECORDS, _manifest(self.places[part], self._stats[part]))
-            tasks.append(Task(key, root, self.places[part], self.short, str(writer.shard(split, number))))
+            key = digest_of(root, self.preparation, RECORDS, _manifest(self.relpaths[part], self._stats[part]))
+            tasks.append(Task(key, root, self.relpaths[part], self.short, str(writer.shard(split, number))))
         return tasks
 
     def _split(self, writer: Writer, split: str, files: list[File], shards: list[Shard]) -> Tensor:
@@ -156,5 +156,5 @@ def _finished(tasks: Sequence[Task], progress: Progress) -> list[Shard]:
     return [(task, json.loads(task.record.read_bytes())) for task in tasks]
 
 
-def _manifest(places: list[str], stats: list[tuple[str, str]]) -> str:
-    return digest_of(listing_of(places, *zip(*stats, strict=True)))
+def _manifest(relpaths: list[str], stats: list[tuple[str, str]]) -> str:
+    return digest_of(listing_of(relpaths, *zip(*stats, strict=True)))

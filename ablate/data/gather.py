@@ -32,34 +32,34 @@ def gather(images: Images, index: Tensor, *, pin: bool = False) -> Tensor:
         batch = torch.empty(len(index), *images.pixels.shape[1:], dtype=torch.uint8, pin_memory=pin)
         return torch.index_select(images.pixels, 0, index, out=batch)
     assert images.sizes is not None
-    assert images.places is not None
-    sizes, places = images.sizes[index], images.places[index]
+    assert images.addresses is not None
+    sizes, addresses = images.sizes[index], images.addresses[index]
     height, width = sizes.amax(0).tolist()
     if images.pixels[0].device.type != "cpu":
         device = images.pixels[0].device
-        offsets = places[:, 1].to(device, non_blocking=True)
+        offsets = addresses[:, 1].to(device, non_blocking=True)
         return _by_address(images.pixels[0], offsets, sizes.to(device, non_blocking=True), height, width)
     batch = torch.empty(len(index), 3, height, width, dtype=torch.uint8, pin_memory=pin)
-    _copy(images.pixels, places, sizes, batch)
+    _copy(images.pixels, addresses, sizes, batch)
     return batch
 
 
 def on_device(images: Images, device: torch.device) -> Images:
-    """Return the same images with their pixels on ``device``, shards joined; sizes and places stay on the CPU."""
+    """Return the same images with their pixels on ``device``, shards joined; sizes and addresses stay on the CPU."""
     if isinstance(images.pixels, Tensor):
         return Images(images.pixels.to(device))
-    assert images.places is not None
+    assert images.addresses is not None
     flat = torch.empty(images.nbytes, dtype=torch.uint8, device=device)
     counts = [len(shard) for shard in images.pixels]
     for part, shard in zip(flat.split(counts), images.pixels, strict=True):
         part.copy_(shard)
     starts = torch.tensor([0, *counts[:-1]]).cumsum(0)
-    offsets = images.places[:, 1] + starts[images.places[:, 0]]
+    offsets = images.addresses[:, 1] + starts[images.addresses[:, 0]]
     return Images((flat,), images.sizes, torch.stack([torch.zeros_like(offsets), offsets], 1))
 
 
-def _copy(shards: tuple[Tensor, ...], places: Tensor, sizes: Tensor, batch: Tensor) -> None:
-    images = list(zip(places.tolist(), sizes.tolist(), strict=True))
+def _copy(shards: tuple[Tensor, ...], addresses: Tensor, sizes: Tensor, batch: Tensor) -> None:
+    images = list(zip(addresses.tolist(), sizes.tolist(), strict=True))
     for (shard, offset), (h, w) in images:
         _will_need(shards[shard].data_ptr() + offset, 3 * h * w)
     # NumPy's slices cost a tenth of torch's, so little more than the copying is left per image

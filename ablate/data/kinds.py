@@ -147,10 +147,10 @@ def _pages(content: bytes) -> list[dict[int, Any]]:
     directory = ImageFileDirectory_v2(content[:16] if 43 in content[2:4] else content[:8])  # 43: more than 4 GB
     found: dict[int, dict[int, Any]] = {}
     while directory.next and directory.next not in found:
-        place = directory.next
-        file.seek(place)
+        offset = directory.next
+        file.seek(offset)
         directory.load(file)
-        found[place] = dict(directory)
+        found[offset] = dict(directory)
     return list(found.values())
 
 

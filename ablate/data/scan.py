@@ -24,13 +24,13 @@ ALL = ""  # the pseudo-class of images that lie directly in the folder
 
 
 class File(NamedTuple):
-    """One image file: its place below the root, its class, and its group.
+    """One image file: its path below the root, its class, and its group.
 
     The group is the topmost folder inside the class folder that contains the file, at any depth. A file that lies
     directly in the class folder is a group of its own. The same folder name under two classes makes two groups.
     """
 
-    place: str
+    relpath: str
     label: int
     group: str
 
@@ -196,13 +196,13 @@ def _files(root: Path, split_root: Path, classes: list[str], others: Counter[str
         folder = split_root / name
         prefix = (*above, name) if name else above
         for parts in sorted(_images(folder, others)) if folder.is_dir() else []:
-            place = (*prefix, *parts)
-            found.append(File("/".join(place), label, "/".join(place[: len(above) + 2])))
+            below = (*prefix, *parts)
+            found.append(File("/".join(below), label, "/".join(below[: len(above) + 2])))
     return found
 
 
 def _images(folder: Path, others: Counter[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the place below ``folder`` of every image file; a folder that links lead to again is entered once.
+    """Yield the path below ``folder`` of every image file; a folder that links lead to again is entered once.
 
     ``others`` counts the other files by extension, without hidden files and those of file managers.
     """

@@ -30,7 +30,7 @@ BLOCK = 1 << 22  # bytes read at once
 
 @dataclass(frozen=True)
 class Task:
-    """The files ``places`` below ``root``, to be stored with the short side ``short`` as ``target``.pixels.
+    """The files ``relpaths`` below ``root``, to be stored with the short side ``short`` as ``target``.pixels.
 
     ``key`` changes whenever the files may have changed; a shard with another key is made again. ``levels`` are the
     values of 16-bit grey that become 0 and 255; without them, only the spans of such images are stored, not their
@@ -39,7 +39,7 @@ class Task:
 
     key: str
     root: str
-    places: list[str]
+    relpaths: list[str]
     short: int
     target: str
     levels: Levels | None = None
@@ -92,8 +92,8 @@ def _make(task: Task) -> None:
     extremes = (255, 0)
     crc32 = 0
     with task.pixels.open("wb") as out:
-        for number, place in enumerate(task.places):
-            name, content = digest(Path(task.root, place))
+        for number, relpath in enumerate(task.relpaths):
+            name, content = digest(Path(task.root, relpath))
             digests.append(name)
             try:
                 if content is None:

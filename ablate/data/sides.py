@@ -47,17 +47,17 @@ def median_side(root: Path) -> int | None:
 
 @functools.lru_cache(maxsize=8)
 def _median_side(root: Path, changed: int) -> int | None:
-    places = [file.place for file in scan(root).train]
-    sides = sorted(_sides(root, places[:: -(-len(places) // SAMPLE)]))
+    relpaths = [file.relpath for file in scan(root).train]
+    sides = sorted(_sides(root, relpaths[:: -(-len(relpaths) // SAMPLE)]))
     return statistics.median_low(sides) if sides else None
 
 
-def _sides(root: Path, places: list[str]) -> Iterator[int]:
-    for place in places:
+def _sides(root: Path, relpaths: list[str]) -> Iterator[int]:
+    for relpath in relpaths:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow warns of a very large image; decoding judges it
-                with Image.open(root / place) as image:
+                with Image.open(root / relpath) as image:
                     yield min(image.size)
         except Exception:  # not an image; decoding will report it
             continue

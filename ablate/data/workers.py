@@ -35,11 +35,11 @@ def finish_all(tasks: Sequence[Task], progress: Callable[[int, int], None], proc
         UsageError: a process died.
         OSError: the disk refused a shard; the others stay.
     """
-    done, total = 0, sum(len(task.places) for task in tasks)
+    done, total = 0, sum(len(task.relpaths) for task in tasks)
     if processes is None:
         processes = cores() if total > SMALL else 0
     for task in _in_processes(tasks, min(processes, len(tasks))) if processes else _here(tasks):
-        done += len(task.places)
+        done += len(task.relpaths)
         progress(done, total)
 
 

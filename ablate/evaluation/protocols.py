@@ -72,7 +72,7 @@ def _canonical(spec: str) -> str:
     if name not in PROTOCOLS:
         raise unknown("protocol", name, PROTOCOLS)
     if separator and at not in PROTOCOLS[name].at:
-        allowed = ", ".join(f"{name}@{place}" for place in PROTOCOLS[name].at)
+        allowed = ", ".join(f"{name}@{at}" for at in PROTOCOLS[name].at)
         raise UsageError(f"protocol {name!r} cannot be evaluated at {at!r}; allowed: {allowed}")
     return spec if at == "z" else name
 

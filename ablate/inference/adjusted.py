@@ -23,9 +23,9 @@ def connected(values: Values) -> list[list[str]]:
         for group in touching:
             seeds |= group[0]
             labels = [*group[1], *labels]
-        place = groups.index(touching[0]) if touching else len(groups)
+        at = groups.index(touching[0]) if touching else len(groups)
         groups = [group for group in groups if group not in touching]
-        groups.insert(place, (seeds, labels))
+        groups.insert(at, (seeds, labels))
     position = {label: number for number, label in enumerate(values)}
     return [sorted(labels, key=position.__getitem__) for _, labels in groups]
 

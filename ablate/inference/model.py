@@ -88,13 +88,13 @@ class Model:
     fitted: Array
 
     @cached_property
-    def place(self) -> dict[str, int]:
+    def position(self) -> dict[str, int]:
         """The position of each label."""
         return {label: number for number, label in enumerate(self.labels)}
 
     def half_width(self, label: str) -> float:
         """Return half of the 95 % interval of a cell's mean, conditional on the seeds that were used."""
-        i = self.place[label]
+        i = self.position[label]
         return _t(self.freedom[i]) * math.sqrt(self.variances[i] / self.n[i])
 
     def contrast(self, weights: Mapping[str, float]) -> Difference:
@@ -147,7 +147,7 @@ class Model:
         They are simulated from :attr:`believed`. Cells that are not among the contenders have 0.
         """
         means, spread = self.believed
-        among = [self.place[label] for label in self.contenders]
+        among = [self.position[label] for label in self.contenders]
         chances = np.zeros(len(self.labels))
         if spread.max() < EQUAL and np.ptp(means) < EQUAL:
             chances[among] = 1 / len(among)
@@ -166,7 +166,7 @@ class Model:
         variance) if no variance is seen, since a few means that lie close together do not show that they are equal. The
         order is that of :attr:`contenders`.
         """
-        among = [self.place[label] for label in self.contenders]
+        among = [self.position[label] for label in self.contenders]
         seen, noise = self.means[among], np.diag(self.covariance)[among]
         if len(among) == 1:
             return seen, np.zeros(1)
@@ -187,7 +187,7 @@ class Model:
         means, spread = self.believed
         one, other = self.contenders.index(a), self.contenders.index(b)
         gap, unsure = abs(means[one] - means[other]), spread[one] ** 2 + spread[other] ** 2
-        i, j = self.place[a], self.place[b]
+        i, j = self.position[a], self.position[b]
         n = np.arange(2, MOST_SEEDS + 1)
         prior = min(self.freedom[i] - self.n[i], self.freedom[j] - self.n[j]) + 1
         df = np.clip(max(prior, 0.0) + n - 1, 1, (len(self.labels) - 1) * (n - 1))
@@ -226,7 +226,7 @@ class Model:
     def _weights(self, weights: Mapping[str, float]) -> Array:
         w = np.zeros(len(self.labels))
         for label, weight in weights.items():
-            w[self.place[label]] += weight
+            w[self.position[label]] += weight
         return w
 
     def _interval(self, w: Array, multiple: float, how: str) -> Difference:

@@ -16,13 +16,13 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Span, Text
 
 from ablate.console import shortened
-from ablate.launch.status import Place, Status
+from ablate.launch.status import Status, TrialState
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.figures.scale import Scale, scale
 from ablate.report.stats.order import best_first
 from ablate.sweep.progress import TrialProgress
 
-MARKS: dict[Place, str] = {
+MARKS: dict[TrialState, str] = {
     "running": "►",
     "failed": "✗",
     "lost": "?",
@@ -32,10 +32,10 @@ MARKS: dict[Place, str] = {
     "missing": "·",
     "done": "✓",
 }
-"""The marks of a cell without a result, by importance: the first place that one of its trials is at is shown."""
-PLAIN: dict[Place, str] = {**MARKS, "running": ">", "failed": "x", "interrupted": "=", "missing": ".", "done": "+"}
+"""The marks of a cell without a result, by importance: the first state that one of its trials has is shown."""
+PLAIN: dict[TrialState, str] = {**MARKS, "running": ">", "failed": "x", "interrupted": "=", "missing": ".", "done": "+"}
 PLAIN |= {"queued": "o", "parked": "p"}
-STYLES: dict[Place, str] = {
+STYLES: dict[TrialState, str] = {
     "running": "bold cyan",
     "failed": "bold red",
     "lost": "yellow",
@@ -45,7 +45,7 @@ STYLES: dict[Place, str] = {
     "missing": "dim",
     "done": "",
 }
-TROUBLE: tuple[Place, ...] = ("running", "failed", "lost", "interrupted")  # shown beside the seeds that are done
+TROUBLE: tuple[TrialState, ...] = ("running", "failed", "lost", "interrupted")  # shown beside the seeds that are done
 WITHOUT = {"left out": ("", " "), "pruned": ("pruned", "-"), "not judged": ("n/a", "-")}
 """The texts of a cell that will have no result, the longest first; the last one has one character."""
 SCALE = "scale "  # the prefix of a style that is a place on the colour scale, 0 to 100
@@ -59,16 +59,16 @@ Words = tuple[str, str]
 
 @dataclass(frozen=True)
 class Spot:
-    """A cell or reference of a running sweep: its results, the places of its trials, and the furthest running one."""
+    """A cell or reference of a running sweep: its results, the states of its trials, and the furthest running one."""
 
     cell: Cell
-    places: Counter[Place]
+    states: Counter[TrialState]
     ahead: TrialProgress | None
 
     @property
-    def place(self) -> Place:
-        """The most important place of its trials, shown if the cell has no result."""
-        return next((place for place in MARKS if self.places[place]), "missing")
+    def state(self) -> TrialState:
+        """The most important state of its trials, shown if the cell has no result."""
+        return next((state for state in MARKS if self.states[state]), "missing")
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ class View:
 
 def view(status: Status, grid: Grid) -> View:
     """Collect all that a terminal shows; of the compositions beside the grid, the best come first."""
-    where: dict[tuple[bool, str], Counter[Place]] = {}
+    where: dict[tuple[bool, str], Counter[TrialState]] = {}
     ahead: dict[tuple[bool, str], TrialProgress] = {}
     for trial in status.trials:
-        key, place = (trial.reference is not None, trial.label), status.places[trial.id]
-        where.setdefault(key, Counter())[place] += 1
-        if place == "running":
+        key, state = (trial.reference is not None, trial.label), status.states[trial.id]
+        where.setdefault(key, Counter())[state] += 1
+        if state == "running":
             ahead[key] = max(
                 ahead.get(key, status.begun[trial.id].progress), status.begun[trial.id].progress, key=_epoch
             )
@@ -104,7 +104,7 @@ def view(status: Status, grid: Grid) -> View:
 
     return View(
         grid,
-        {place: spot(cell) for place, cell in grid.cells.items()},
+        {position: spot(cell) for position, cell in grid.cells.items()},
         [spot(cell, reference=True) for cell in grid.references.values()],
         [spot(cell) for cell in best_first(grid, grid.further.values())],
         scale(grid),
@@ -208,25 +208,25 @@ def draw(seen: View, width: int, *, ascii_only: bool = False, height: int | None
     return [*lines, key] if key else lines
 
 
-def phrases(spot: Spot, seen: View, marks: dict[Place, str]) -> tuple[list[Words], str]:
+def phrases(spot: Spot, seen: View, marks: dict[TrialState, str]) -> tuple[list[Words], str]:
     """Return the possible texts of a cell and its style.
 
     The longest text comes first, and the last one has one character.
     """
     cell, mean = spot.cell, spot.cell.mean()
     if mean is not None:
-        place = seen.hundredth(mean)
+        hundredth = seen.hundredth(mean)
         return (
-            _complete(cell, mean, place) if cell.status == "done" else _partial(spot, mean, marks)
-        ), f"{SCALE}{place}"
+            _complete(cell, mean, hundredth) if cell.status == "done" else _partial(spot, mean, marks)
+        ), f"{SCALE}{hundredth}"
     if cell.status in WITHOUT:
         return [(word, "") for word in WITHOUT[cell.status]], "dim"
-    mark, style = marks[spot.place], STYLES[spot.place]
+    mark, style = marks[spot.state], STYLES[spot.state]
     if spot.ahead:
         return _running(spot.ahead, mark), style
-    if spot.place == "missing":
+    if spot.state == "missing":
         return [(mark, "")], style
-    return [(mark, spot.place), (mark, "")], style
+    return [(mark, spot.state), (mark, "")], style
 
 
 def _complete(cell: Cell, mean: float, hundredth: int) -> list[Words]:
@@ -235,9 +235,9 @@ def _complete(cell: Cell, mean: float, hundredth: int) -> list[Words]:
     return [*spread, (f"{100 * mean:.1f}", ""), (f"{100 * mean:.0f}", ""), (str(min(9, hundredth // 10)), "")]
 
 
-def _partial(spot: Spot, mean: float, marks: dict[Place, str]) -> list[Words]:
+def _partial(spot: Spot, mean: float, marks: dict[TrialState, str]) -> list[Words]:
     value, seeds = 100 * mean, f"{spot.cell.n}/{spot.cell.planned}"
-    mark = "".join(marks[place] for place in TROUBLE if spot.places[place])[:1]
+    mark = "".join(marks[state] for state in TROUBLE if spot.states[state])[:1]
     return [(f"{value:.1f}", seeds + mark), (f"{value:.1f}", seeds), (f"{value:.0f}", seeds), ("", seeds), ("/", "")]
 
 
@@ -247,7 +247,7 @@ def _running(progress: TrialProgress, mark: str) -> list[Words]:
     return [*both, (epochs, ""), (f"{mark}{progress.epoch}", ""), (mark, "")]
 
 
-def one_line(spot: Spot, seen: View, marks: dict[Place, str], width: int = ROOMY) -> str:
+def one_line(spot: Spot, seen: View, marks: dict[TrialState, str], width: int = ROOMY) -> str:
     """Return the longest text of a cell that fits in ``width`` columns."""
     return _fitting(phrases(spot, seen, marks)[0], width, tall=False)[0]
 
@@ -263,7 +263,7 @@ def _fitting(words: Iterable[Words], width: int, *, tall: bool) -> list[str]:
     return [" " * width] * (1 + tall)
 
 
-def _row(label: Text, spots: list[Spot], seen: View, fit: Layout, marks: dict[Place, str]) -> list[Text]:
+def _row(label: Text, spots: list[Spot], seen: View, fit: Layout, marks: dict[TrialState, str]) -> list[Text]:
     lines = [label, *([Text(" " * fit.label)] if fit.tall else [])]
     for spot in spots:
         words, style = phrases(spot, seen, marks)
@@ -299,7 +299,7 @@ def numbers(grid: Grid) -> str:
     return f"numbers: test {accuracy}{'' if grid.is_linear else ' of rotation prediction'} in %"
 
 
-def legend(seen: View, fit: Layout, marks: dict[Place, str]) -> Text:
+def legend(seen: View, fit: Layout, marks: dict[TrialState, str]) -> Text:
     """Explain the marks that are visible, and the ends of the scale if cells show their place on it."""
     spots = [*seen.cells.values(), *seen.references, *seen.further]
     said: list[tuple[str, str]] = []
@@ -311,8 +311,8 @@ def legend(seen: View, fit: Layout, marks: dict[Place, str]) -> Text:
         example = f"{partial[0].n}/{partial[0].planned}"
         of = f"{partial[0].n} of {partial[0].planned} seeds done"
         said.append(("/ some seeds done" if fit.width < LEAST else f"{example} = {of}", ""))
-    meanings: dict[Place, str] = {"running": "running: epoch, loss" if fit.tall else "running: epoch"}
-    for place, mark in marks.items():
-        if place != "done" and any(spot.places[place] for spot in spots):
-            said.append((f"{mark} {meanings.get(place, place)}", STYLES[place]))
+    meanings: dict[TrialState, str] = {"running": "running: epoch, loss" if fit.tall else "running: epoch"}
+    for state, mark in marks.items():
+        if state != "done" and any(spot.states[state] for spot in spots):
+            said.append((f"{mark} {meanings.get(state, state)}", STYLES[state]))
     return Text("   ").join(Text(words, style=style) for words, style in said)

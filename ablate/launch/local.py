@@ -13,7 +13,7 @@ from ablate.console import say
 from ablate.errors import DiskError, ExitCode, UsageError, WorkerError
 from ablate.files import check_writable, names_in, set_aside
 from ablate.launch.monitor import Monitor
-from ablate.launch.pool import LocalLauncher
+from ablate.launch.pool import WorkerPool
 from ablate.processes.signals import resumable
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.layout import LOCK, PLAN, WAITING, SweepDir
@@ -75,7 +75,7 @@ def run_sweep(
         to_run = make_way(directory, trials, state, retry_failed, console)
         take_back(directory, to_run, console)
         say(console, summary(trials, state, retry_failed))
-        launcher = LocalLauncher(directory, cache, devices, experiment.shared.threads, waits_for=_telling(console))
+        launcher = WorkerPool(directory, cache, devices, experiment.shared.threads, waits_for=_telling(console))
         note_work(directory, max(1, min(len(devices), len(to_run))))
         try:
             with resumable(directory), Monitor(console, directory) as monitor:

@@ -42,8 +42,8 @@ def _folders(controllers: str, group: str) -> list[Path]:
     if controllers and "memory" not in controllers.split(","):
         return []
     root = CGROUPS / "memory" if controllers else CGROUPS
-    place = root / group.lstrip("/")
-    return [folder for folder in (place, *place.parents) if folder.is_relative_to(root)]
+    own = root / group.lstrip("/")
+    return [folder for folder in (own, *own.parents) if folder.is_relative_to(root)]
 
 
 def _count(file: Path) -> int:

@@ -40,7 +40,7 @@ class _Worker:
 
 
 @dataclass
-class LocalLauncher:
+class WorkerPool:
     """A launcher that runs trials in ``len(devices)`` worker processes.
 
     ``devices`` holds one entry per worker (``cpu``, ``cuda:0``); ``threads`` is the number of threads of each trial.

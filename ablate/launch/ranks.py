@@ -166,13 +166,13 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     where = f"cuda:{(device.index or 0) + local}" if device.type == "cuda" else str(device)
     address = {"MASTER_ADDR": order.address, "MASTER_PORT": str(order.port)}
-    place = {"RANK": str(rank), "LOCAL_RANK": str(local), "WORLD_SIZE": str(size)}
+    rank_of = {"RANK": str(rank), "LOCAL_RANK": str(local), "WORLD_SIZE": str(size)}
     what = [str(directory), order.trial_id, str(order.number), where, str(cache)]
     return subprocess.Popen(
         [sys.executable, "-m", "ablate.launch.ranks", *what],
         stdin=subprocess.PIPE,
         stdout=sys.stderr,
-        env={**os.environ, **address, **place},
+        env={**os.environ, **address, **rank_of},
     )
 
 

@@ -19,7 +19,7 @@ from ablate.config.measure import IN_WORDS, measured_by
 from ablate.config.sweep import Trial
 from ablate.console import MOST, clock, counted, first_lines, say_text
 from ablate.launch.cells import MARKS, PLAIN, STYLES, View, coloured, draw, numbers, one_line, view
-from ablate.launch.status import Place, Status
+from ablate.launch.status import Status, TrialState
 from ablate.launch.timing import seconds_left, trials_per_hour
 from ablate.report.data.grid import grid_of, sweep_rows
 from ablate.sweep.again import completing
@@ -48,9 +48,9 @@ def headline(status: Status) -> Text:
     pruned = sum(record.status == "pruned" for record in status.records.values())
     of_them = {"done": f" ({pruned} of them pruned)"} if pruned else {}
     counts = ", ".join(
-        f"{status.count(place)} {place}{of_them.get(place, '')}"
-        for place in get_args(Place)
-        if status.count(place) or place == "done"
+        f"{status.count(state)} {state}{of_them.get(state, '')}"
+        for state in get_args(TrialState)
+        if status.count(state) or state == "done"
     )
     sentence = f"{status.directory}: {len(status.trials)} trials: {counts}"
     if status.jobs and status.jobs.jobs:
@@ -240,28 +240,28 @@ def at_work(status: Status, most: int) -> Table:
 def _begun(status: Status) -> list[Trial]:
     """Return the trials that have begun and do not wait for others, running ones first."""
     there = [trial for trial in status.at("running", "lost", "interrupted") if trial.id in status.begun]
-    return sorted(there, key=lambda trial: status.places[trial.id] != "running")
+    return sorted(there, key=lambda trial: status.states[trial.id] != "running")
 
 
 def _row(status: Status, trial: Trial) -> list[Text | str]:
     attempt, progress, beat = status.begun[trial.id]
-    loss, speed, place = (
+    loss, speed, state = (
         progress.metrics.get("loss"),
         progress.metrics.get("images_per_second"),
-        status.places[trial.id],
+        status.states[trial.id],
     )
     silent = max(0.0, time.time() - max(progress.updated, attempt.began, beat))
     return [
         Text(trial.label),
         str(trial.seed),
-        Text(place, style=STYLES[place]),
+        Text(state, style=STYLES[state]),
         str(attempt.number),
         f"{progress.epoch}/{trial.config.epochs}",
         f"{loss:.3f}" if isinstance(loss, float) else "",
         f"{speed:.0f}" if isinstance(speed, float) else "",
         Text(attempt.host),
         attempt.job,
-        Text(clock(silent), style="yellow" if place == "running" and silent > QUIET else ""),
+        Text(clock(silent), style="yellow" if state == "running" and silent > QUIET else ""),
     ]
 
 

@@ -18,8 +18,8 @@ from ablate.sweep.progress import TrialProgress, read_progress
 from ablate.sweep.record import TrialResult, read_parked
 from ablate.sweep.survey import survey
 
-Place = Literal["done", "failed", "running", "queued", "parked", "interrupted", "lost", "missing"]
-"""The place of a trial.
+TrialState = Literal["done", "failed", "running", "queued", "parked", "interrupted", "lost", "missing"]
+"""The state of a trial.
 
 ``queued``: a job in Slurm's queue will run it. ``parked``: it waits for the others at a rung. ``interrupted``: it was
 begun and left in order. ``lost``: the process that held it is gone without releasing it."""
@@ -46,7 +46,7 @@ class NextRung(NamedTuple):
 
 @dataclass(frozen=True)
 class Status:
-    """The status of a sweep: the place of every planned trial by id, the records without histories, and begun trials.
+    """The status of a sweep: the state of every planned trial by id, the records without histories, and begun trials.
 
     ``jobs``: the state of the sweep's jobs; None if there are none, or if the scheduler cannot be asked, as ``note``
     then says. ``in_use``: True while a command that runs or submits trials has the directory to itself. ``awaited``:
@@ -55,7 +55,7 @@ class Status:
 
     directory: Path
     experiment: SweepPlan
-    places: dict[str, Place]
+    states: dict[str, TrialState]
     trials: list[Trial]
     records: dict[str, TrialResult]
     begun: dict[str, Begun]
@@ -66,13 +66,13 @@ class Status:
     awaited: bool = False
     work: Work | None = None
 
-    def count(self, *places: Place) -> int:
-        """Count the trials at ``places``."""
-        return sum(place in places for place in self.places.values())
+    def count(self, *states: TrialState) -> int:
+        """Count the trials in ``states``."""
+        return sum(state in states for state in self.states.values())
 
-    def at(self, *places: Place) -> list[Trial]:
-        """Return the trials at ``places``, in plan order."""
-        return [trial for trial in self.trials if self.places[trial.id] in places]
+    def at(self, *states: TrialState) -> list[Trial]:
+        """Return the trials in ``states``, in plan order."""
+        return [trial for trial in self.trials if self.states[trial.id] in states]
 
     @property
     def rung(self) -> NextRung | None:
@@ -93,7 +93,7 @@ class Status:
     @property
     def is_complete(self) -> bool:
         """True if every trial has a record."""
-        return self.count("done", "failed") == len(self.places)
+        return self.count("done", "failed") == len(self.states)
 
     @property
     def is_idle(self) -> bool:
@@ -117,7 +117,7 @@ class Status:
         """Describe the jobs that are over and have left trials undone, with their logs, in one sentence each."""
         if self.jobs is None:
             return []
-        undone = {i for i, place in self.places.items() if place in ("interrupted", "lost", "missing")}
+        undone = {i for i, state in self.states.items() if state in ("interrupted", "lost", "missing")}
         return [
             f"job {job} has ended with {counted(len(left), 'trial')} not done (its log: {log})"
             for job, trials, log in over(self.jobs, self.directory)
@@ -142,7 +142,7 @@ def sweep_status(directory: Path, jobs: Past | None = None, note: str = "", *, r
     busy = in_use(directory)  # asked before the records are read: a command that ends meanwhile has completed them
     work = noted_work(directory) if busy else None
     experiment, trials = reader.plan()
-    state = survey(directory, trials, reader.record)
+    surveyed = survey(directory, trials, reader.record)
     names = names_in(SweepDir(directory).running)
     begun = {
         trial.id: Begun(
@@ -150,23 +150,25 @@ def sweep_status(directory: Path, jobs: Past | None = None, note: str = "", *, r
             read_progress(directory, trial.id) or TrialProgress.nothing_yet(trial),
             last_beat(directory, trial.id, attempt),
         )
-        for trial in state.missing
+        for trial in surveyed.missing
         if trial.id in names and (attempt := last_attempt(directory, trial.id))
     }
     queued = jobs.queued if jobs else {}
-    places: dict[str, Place] = {result.id: "done" for result in state.finished}
-    places |= {result.id: "failed" for result in state.failed}
-    places |= {trial.id: "queued" if trial.id in queued else "missing" for trial in state.missing}
+    states: dict[str, TrialState] = {result.id: "done" for result in surveyed.finished}
+    states |= {result.id: "failed" for result in surveyed.failed}
+    states |= {trial.id: "queued" if trial.id in queued else "missing" for trial in surveyed.missing}
     for trial_id, (attempt, _, _) in begun.items():
         job = queued.get(trial_id)
         if job is None and is_parked(directory, trial_id, attempt):
-            places[trial_id] = "parked"
+            states[trial_id] = "parked"
         elif is_alive(directory, trial_id, attempt):
-            places[trial_id] = "running"
+            states[trial_id] = "running"
         elif job is None or (job.state == "RUNNING" and job.id == attempt.job and not attempt.released):
-            places[trial_id] = "interrupted" if attempt.released else "lost"  # Slurm may not know yet
-    records = {result.id: result for result in (*state.finished, *state.failed)}
-    return Status(directory, experiment, places, trials, records, begun, state.damaged, jobs, note, busy, awaited, work)
+            states[trial_id] = "interrupted" if attempt.released else "lost"  # Slurm may not know yet
+    records = {result.id: result for result in (*surveyed.finished, *surveyed.failed)}
+    return Status(
+        directory, experiment, states, trials, records, begun, surveyed.damaged, jobs, note, busy, awaited, work
+    )
 
 
 def is_parked(directory: Path, trial_id: str, attempt: Attempt) -> bool:

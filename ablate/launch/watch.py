@@ -85,7 +85,7 @@ def looks(directory: Path, every: float) -> Iterator[Status]:
 def changes(directory: Path, every: float) -> Iterator[Status]:
     """Yield the first and the last of :func:`looks`, and every one that differs from the one before.
 
-    A difference is a change of a trial's place, a record or a job; the next epoch of a running trial is not.
+    A difference is a change of a trial's state, a record or a job; the next epoch of a running trial is not.
 
     Raises:
         UsageError: the directory is not a sweep's, or no longer is.
@@ -93,7 +93,7 @@ def changes(directory: Path, every: float) -> Iterator[Status]:
     before: tuple[object, ...] | None = None
     for status in looks(directory, every):
         jobs = status.jobs and status.jobs.jobs
-        now = (status.trials, status.places, status.records, status.damaged, status.note, jobs)
+        now = (status.trials, status.states, status.records, status.damaged, status.note, jobs)
         if now != before or status.is_over:
             yield status
         before = now

@@ -58,13 +58,13 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
     _check_hardware(device, {trial.config.precision for trial in trials.values()})
     data = read_entry(cache, experiment.shared.data.fingerprint)
     with Crew.of_this_job() as crew:
-        place = _Place(directory, device, cache, experiment, data, lambda: bool(asked), crew)
+        runner = _Runner(directory, device, cache, experiment, data, lambda: bool(asked), crew)
         print("ready", file=answers, flush=True)
         while (line := inbox.get()) is not None and not asked:
             trial_id, _, until = line.partition(" ")
             result = None
             try:
-                result = place.run(trials[trial_id], int(until) if until else None)
+                result = runner.run(trials[trial_id], int(until) if until else None)
             except Parked:
                 pass
             except OSError as error:
@@ -123,7 +123,7 @@ def _listen(inbox: queue.SimpleQueue[str | None], busy: threading.Event) -> None
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Runner:
     """The directory and the device of trials, and what they all share."""
 
     directory: Path

@@ -69,12 +69,12 @@ def distort(
         from ablate.ops.cpu.color import distort as compiled
 
         return compiled(images, factors, order, active, gray)
-    factors, place = factors.to(images.dtype), order.argsort(1)
+    factors, rank = factors.to(images.dtype), order.argsort(1)
     for slot in (0, 1, 2):
-        images = _step(images, factors, order[:, slot], active & (slot < place[:, HUE]), impl)
+        images = _step(images, factors, order[:, slot], active & (slot < rank[:, HUE]), impl)
     images = torch.where(active[:, None, None, None], shift_hue(images, factors[:, HUE]), images)
     for slot in (1, 2, 3):
-        images = _step(images, factors, order[:, slot], active & (slot > place[:, HUE]), impl)
+        images = _step(images, factors, order[:, slot], active & (slot > rank[:, HUE]), impl)
     return torch.where(gray[:, None, None, None], grayscale(images), images)
 
 

@@ -98,10 +98,10 @@ def _cubic(start: Tensor, length: Tensor, out: int, size: int, dtype: torch.dtyp
     ``resize_bicubic_op.cc``.
     """
     start, length = start.to(dtype)[:, None], length.to(dtype)[:, None]
-    place = torch.arange(out, device=start.device, dtype=dtype) * (length / out)
+    position = torch.arange(out, device=start.device, dtype=dtype) * (length / out)
     tap = torch.arange(-1, 3, device=start.device, dtype=dtype)
-    source = place.floor()[:, :, None] + tap
-    away = (source - place[:, :, None]).abs()
+    source = position.floor()[:, :, None] + tap
+    away = (source - position[:, :, None]).abs()
     near = (1.25 * away - 2.25) * away * away + 1
     far = ((-0.75 * away + 3.75) * away - 6) * away + 3
     pixel = start[:, :, None] + torch.minimum(source.clamp_min(0), length[:, :, None] - 1)

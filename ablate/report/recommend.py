@@ -21,7 +21,7 @@ from ablate.errors import NotExportable, UsageError
 from ablate.files import write_atomically
 from ablate.pipelines.code import kornia_code, torchvision_code
 from ablate.report.data.grid import Cell
-from ablate.report.data.results import Sweep, read_sweep
+from ablate.report.data.results import Results, read_sweep
 from ablate.report.stats.noise import SEEDS, among, chance, more_seeds, noise
 from ablate.report.stats.order import Order, order
 from ablate.report.stats.summary import (
@@ -65,7 +65,7 @@ class Candidate:
 class Choice:
     """The result of one sweep: every candidate, the best first, with the sentences of the report."""
 
-    sweep: Sweep
+    sweep: Results
     order: Order
     candidates: list[Candidate]
     evidence: tuple[str, ...]
@@ -131,7 +131,7 @@ def recommend(directory: str | Path, metric: Measure | None = None) -> Recommend
     return advise(read_sweep(directory, metric))
 
 
-def advise(sweep: Sweep) -> Recommendation:
+def advise(sweep: Results) -> Recommendation:
     """Return the recommendation of a sweep that has been read, like :func:`recommend`."""
     if sweep.experiment.variants:
         raise UsageError(
@@ -153,7 +153,7 @@ def advise(sweep: Sweep) -> Recommendation:
     return Recommendation(choice, confirmed, confirming, final, pipelines, unexported)
 
 
-def choose(sweep: Sweep) -> Choice:
+def choose(sweep: Results) -> Choice:
     """Choose the best composition by validation accuracy, and those that cannot be told from it."""
     found = order(sweep.grid)
     if found.best is None:
@@ -217,7 +217,7 @@ def write(found: Recommendation) -> list[Path]:
     return [out / name for name in files]
 
 
-def refresh(sweep: Sweep) -> str:
+def refresh(sweep: Results) -> str:
     """Write the recommendation of ``sweep`` anew, if there was one.
 
     Returns:
@@ -367,7 +367,7 @@ def _compared(choice: Choice) -> int:
     return len(choice.order.cells) if choice.is_shortened else len(choice.candidates)
 
 
-def _missing(sweep: Sweep) -> str:
+def _missing(sweep: Results) -> str:
     missing, planned = len(sweep.pending), counted(len(sweep.trials), "trial")
     return f"{missing} of {planned} of {sweep.directory} {'are' if missing > 1 else 'is'} missing"
 

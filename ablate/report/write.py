@@ -14,7 +14,7 @@ from ablate.errors import UsageError
 from ablate.files import names_in, write_atomically
 from ablate.report import recommend as advice
 from ablate.report.data.grid import Grid
-from ablate.report.data.results import Sweep, read_sweep
+from ablate.report.data.results import Results, read_sweep
 from ablate.report.figures import axes, label_free, pruning, search
 from ablate.report.figures.comparison import Comparison, compare, draw
 from ablate.report.figures.heatmap import DENSE, heatmap, save
@@ -44,7 +44,7 @@ class Report:
     ``replaced`` is a sentence on the earlier recommendation that it replaces.
     """
 
-    sweep: Sweep
+    sweep: Results
     comparisons: list[Comparison]
     replaced: str = ""
 
@@ -119,7 +119,7 @@ def write_report(
     return Report(sweep, comparisons, replaced)
 
 
-def write_again(sweep: Sweep) -> None:
+def write_again(sweep: Results) -> None:
     """Write the page of ``sweep`` again with the options of the last time, if there is a page.
 
     If the metric is another one, all files are written again.
@@ -153,7 +153,7 @@ def publish(found: Recommendation) -> str:
     return told
 
 
-def _agree(sweep: Sweep) -> None:
+def _agree(sweep: Results) -> None:
     """Let the page of the sweep's confirmation, if there is one, choose by the same metric."""
     directory = SweepDir(sweep.directory).confirmation
     asked = asked_for(directory) if is_sweep(directory) else None
@@ -164,8 +164,8 @@ def _agree(sweep: Sweep) -> None:
 
 
 def _compared(
-    sweep: Sweep, others: Sequence[str | Path], paper: bool
-) -> tuple[list[Sweep], list[tuple[Comparison, str]]]:
+    sweep: Results, others: Sequence[str | Path], paper: bool
+) -> tuple[list[Results], list[tuple[Comparison, str]]]:
     """Compare the sweep with others and, for ``paper``, with Figure 5.
 
     Returns:
@@ -177,7 +177,7 @@ def _compared(
 
 
 def write_page(
-    sweep: Sweep, comparisons: Sequence[Comparison] = (), asked: Asked | None = None, refresh: float | None = None
+    sweep: Results, comparisons: Sequence[Comparison] = (), asked: Asked | None = None, refresh: float | None = None
 ) -> None:
     """Write index.html alone, without the figures and tables that stand beside it.
 
@@ -192,7 +192,7 @@ def write_page(
     write_atomically(SweepDir(sweep.directory).page, page(sweep, comparisons, sections, refresh, asked))
 
 
-def _figures(sweep: Sweep, beside: Sequence[Sweep], out: Path) -> None:
+def _figures(sweep: Results, beside: Sequence[Results], out: Path) -> None:
     """Write the figures and tables that need only the sweep's own results."""
     grid = sweep.grid
     if grid.ops:
@@ -215,7 +215,7 @@ def _figures(sweep: Sweep, beside: Sequence[Sweep], out: Path) -> None:
         save(label_free.scatter(grid, agreements), [out / "label-free.png", out / "label-free.pdf"])
 
 
-def _with_sweep(sweep: Sweep, other: Sweep) -> tuple[Comparison, str]:
+def _with_sweep(sweep: Results, other: Results) -> tuple[Comparison, str]:
     if sweep.grid.metric != other.grid.metric:
         both_linear = sweep.grid.is_linear and other.grid.is_linear
         raise UsageError(
@@ -228,7 +228,7 @@ def _with_sweep(sweep: Sweep, other: Sweep) -> tuple[Comparison, str]:
     return comparison, f"{other.directory}: {other}"
 
 
-def _with_paper(sweep: Sweep) -> tuple[Comparison, str]:
+def _with_paper(sweep: Results) -> tuple[Comparison, str]:
     if not is_its_setting(sweep.experiment.shared):
         raise UsageError("Figure 5 shows one-branch SimCLR and this sweep does not: leave out --paper")
     comparison = beside_the_paper(sweep.grid)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ablate.config.space import STEP, compositions, place, tuned
+from ablate.config.space import STEP, compositions, coordinates, tuned
 from ablate.config.sweep import NamedComposition, Search
 from ablate.ops import Op, from_spec, spec, to_string
 from ablate.rng import derive_seed
@@ -82,7 +82,7 @@ def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
 def _trial(search: Search, known: Known) -> optuna.trial.FrozenTrial:
     from optuna.trial import TrialState, create_trial
 
-    params, distributions = place(search, known.composition)
+    params, distributions = coordinates(search, known.composition)
     state = TrialState.COMPLETE if known.value is not None else TrialState.PRUNED if known.pruned else TrialState.FAIL
     return create_trial(
         state=state,
@@ -132,14 +132,14 @@ def at_random(search: Search, generator: random.Random) -> dict[str, Any]:
     lengths = range(1, search.max_length + 1)
     (length,) = generator.choices(lengths, compositions(search))
     ops = generator.sample(labels, length)
-    return {"length": length} | {f"op{place}": label for place, label in enumerate(ops, start=1)}
+    return {"length": length} | {f"op{position}": label for position, label in enumerate(ops, start=1)}
 
 
 def _draw(trial: optuna.Trial, search: Search, defaults: Defaults) -> NamedComposition:
     """Return a composition; an op that is drawn again for a later place is left out there."""
     by_label = {op.label: op for op in search.ops}
     length = trial.suggest_int("length", 1, search.max_length)
-    labels = [trial.suggest_categorical(f"op{place}", list(by_label)) for place in range(1, length + 1)]
+    labels = [trial.suggest_categorical(f"op{position}", list(by_label)) for position in range(1, length + 1)]
     ops: list[Op] = []
     for label in dict.fromkeys(labels):
         named = by_label[label]

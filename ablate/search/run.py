@@ -11,7 +11,7 @@ from rich.console import Console
 from ablate.config.sweep import NamedComposition, Search, SweepPlan
 from ablate.console import counted, say
 from ablate.errors import ExitCode
-from ablate.report.data.results import Sweep, read_sweep
+from ablate.report.data.results import Results, read_sweep
 from ablate.search.budget import Budget
 from ablate.search.propose import Defaults, Known, propose
 from ablate.sweep.extend import merge_with_existing
@@ -29,7 +29,7 @@ def run_search(
     budget: Budget,
     defaults: Defaults,
     train: Train,
-    after_batch: Callable[[Sweep], None],
+    after_batch: Callable[[Results], None],
     console: Console,
 ) -> int:
     """Search in ``directory`` until ``budget`` is spent.
@@ -72,7 +72,7 @@ def _proposed_here(search: Search | None) -> Search | None:
 
 
 def next_batch(
-    whole: SweepPlan, sweep: Sweep | None, budget: Budget, defaults: Defaults, console: Console
+    whole: SweepPlan, sweep: Results | None, budget: Budget, defaults: Defaults, console: Console
 ) -> list[NamedComposition]:
     """Return the next compositions to train; print the reason if there are none.
 
@@ -101,12 +101,12 @@ def next_batch(
     return batch
 
 
-def cells(sweep: Sweep) -> list[TrialResult]:
+def cells(sweep: Results) -> list[TrialResult]:
     """Return the records of compositions, which a budget counts."""
     return [sweep.records[t.id] for t in sweep.trials if t.reference is None and t.id in sweep.records]
 
 
-def values(sweep: Sweep) -> list[Known]:
+def values(sweep: Results) -> list[Known]:
     """Return every composition in the order of its proposal, with its means over all seeds.
 
     A composition counts as failed if a trial of one of the seeds failed.

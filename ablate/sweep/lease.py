@@ -59,8 +59,8 @@ class Attempt(Model):
     def __str__(self) -> str:
         """Describe the holder: ``job 17_3 on node4 (process 4711 of ann)``."""
         host = self.host or "an unknown host"
-        place = f"job {self.job} on {host}" if self.job else host
-        return f"{place} (process {self.pid} of {self.user})"
+        where = f"job {self.job} on {host}" if self.job else host
+        return f"{where} (process {self.pid} of {self.user})"
 
 
 @dataclass

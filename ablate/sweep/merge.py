@@ -84,7 +84,7 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
         save_plan(out, experiment)
         _keep_file(shards, out)
         new = [trial for trial in trials if chosen.get(trial.id, out) != out]
-        merged.withdrawn = [place for place in concerned(out) if withdraw(place, new)]
+        merged.withdrawn = [sweep for sweep in concerned(out) if withdraw(sweep, new)]
         for trial in trials:
             if trial.id not in chosen:
                 continue
@@ -93,8 +93,8 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
             else:
                 _copy(trial, chosen[trial.id], out)
                 merged.copied += 1
-        for place in concerned(out) if new else ():
-            correct_page(place)
+        for sweep in concerned(out) if new else ():
+            correct_page(sweep)
     merged.damaged = [path for shard in shards for path in shard.damaged]
     merged.begun = {shard.directory: shard.begun for shard in shards if shard.begun and shard.directory != out}
     return merged
@@ -103,12 +103,12 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
 def _check_places(directories: Sequence[Path], out: Path) -> None:
     target, seen = Path(os.path.realpath(out)), dict[Path, Path]()
     for directory in directories:
-        place = Path(os.path.realpath(directory))
-        if place in seen:
-            raise UsageError(f"{seen[place]} and {directory} are the same directory")
-        if place == target or place in target.parents or target in place.parents:
+        real = Path(os.path.realpath(directory))
+        if real in seen:
+            raise UsageError(f"{seen[real]} and {directory} are the same directory")
+        if real == target or real in target.parents or target in real.parents:
             raise UsageError(f"--out {out} and {directory}: neither may lie in the other")
-        seen[place] = directory
+        seen[real] = directory
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is not a directory")
     if names_in(out) and not (SweepDir(out).plan).is_file():

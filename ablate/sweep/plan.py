@@ -42,7 +42,7 @@ def plan(experiment: SweepPlan) -> list[Trial]:
             *(_beside(variant, composition) for composition in experiment.compositions),
         ]
         one_seed += [cell for cell in cells if cell.pop("name") not in variant.excluded]
-    return [Trial(seed=seed, **place) for seed in experiment.seeds for place in one_seed]
+    return [Trial(seed=seed, **cell) for seed in experiment.seeds for cell in one_seed]
 
 
 def pairs(ops: Sequence[NamedOp], unordered: bool, pairs_with: Collection[str]) -> list[tuple[NamedOp, NamedOp]]:
@@ -65,8 +65,8 @@ def pairs(ops: Sequence[NamedOp], unordered: bool, pairs_with: Collection[str]) 
 def _cell(variant: Variant, row: NamedOp, column: NamedOp) -> dict[str, Any]:
     """Return the fields that the trials of a cell share."""
     ops = (row.op,) if row.label == column.label else (row.op, column.op)
-    place = {"row": row.label, "column": column.label}
-    return _placed(variant, cell_label(row.label, column.label), ops) | place
+    axes = {"row": row.label, "column": column.label}
+    return _placed(variant, cell_label(row.label, column.label), ops) | axes
 
 
 def _beside(variant: Variant, composition: NamedComposition) -> dict[str, Any]:

@@ -36,17 +36,17 @@ def take_back(directory: Path, to_run: Sequence[Trial], console: Console) -> Non
     Raises:
         DiskError: the directory may not be written to.
     """
-    for place in concerned(directory):
-        if withdraw(place, to_run):
-            again = command("ablate", "recommend", place)
+    for sweep in concerned(directory):
+        if withdraw(sweep, to_run):
+            again = command("ablate", "recommend", sweep)
             say(
                 console,
-                f"withdrawn: the recommendation in {SweepDir(place).report} and its pipeline files, since "
+                f"withdrawn: the recommendation in {SweepDir(sweep).report} and its pipeline files, since "
                 f"{counted(len(to_run), 'trial')} will run that could change it; run {again} after that",
                 "yellow",
             )
         if to_run:
-            correct_page(place)
+            correct_page(sweep)
 
 
 def correct_page(directory: Path) -> None:

@@ -87,17 +87,17 @@ def run_trial(
     protocols = default_protocols(data) if protocols is None else protocols
     check_protocols(protocols, data)
     check_keep(keep_encoders, protocols)
-    context, place = context or Context(), Path(directory)
-    with _shared_claim(place, trial.id, world) as lease:
-        path = SweepDir(place).record(trial.id)
+    context, root = context or Context(), Path(directory)
+    with _shared_claim(root, trial.id, world) as lease:
+        path = SweepDir(root).record(trial.id)
         found: TrialResult | None = world.broadcast(
             _on_record(path, context, retry_failed) if world.rank == 0 else None
         )
         if found is not None:
-            shutil.rmtree(SweepDir(place).begun(trial.id), ignore_errors=True)
+            shutil.rmtree(SweepDir(root).begun(trial.id), ignore_errors=True)
             return found
         where = torch.device(device or config.device)
-        return execute(trial, place, data, where, lease, context, protocols, keep_encoders, world)
+        return execute(trial, root, data, where, lease, context, protocols, keep_encoders, world)
 
 
 @contextlib.contextmanager

@@ -266,8 +266,8 @@ def test_corrupt_files_are_remembered_but_unreadable_ones_tried_again(many, tmp_
 def task(tmp_path, number=0, files=3):
     fill(tmp_path / "in", files)
     (tmp_path / "out").mkdir(exist_ok=True)
-    places = [f"{i:05}.bmp" for i in range(files)]
-    return Task("key", str(tmp_path / "in"), places, 16, str(tmp_path / "out" / f"{number}"))
+    relpaths = [f"{i:05}.bmp" for i in range(files)]
+    return Task("key", str(tmp_path / "in"), relpaths, 16, str(tmp_path / "out" / f"{number}"))
 
 
 def test_a_full_disk_in_a_process_is_that_error_here(tmp_path):
@@ -317,8 +317,8 @@ def test_names_that_are_not_utf8_reach_the_processes(tmp_path):
 
 def test_a_shard_of_corrupt_files_only_is_empty(tmp_path):
     one = task(tmp_path)
-    for place in one.places:
-        (tmp_path / "in" / place).write_bytes(b"x")
+    for relpath in one.relpaths:
+        (tmp_path / "in" / relpath).write_bytes(b"x")
     finish(one)
     assert one.pixels.stat().st_size == 0
     assert json.loads(one.record.read_text())["images"] == ["not an image"] * 3

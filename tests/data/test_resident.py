@@ -25,15 +25,15 @@ def ragged(sizes=SIZES, shards=3):
     """Images of random pixels over several shards, one of them empty; and the images one by one."""
     images = [torch.from_numpy(RNG.integers(1, 256, (3, *size), dtype=np.uint8)) for size in sizes]
     parts = [[] for _ in range(shards)]
-    places = []
+    addresses = []
     for i, image in enumerate(images):
         number = (i % (shards - 1)) + 1
-        places.append((number, sum(map(torch.numel, parts[number]))))
+        addresses.append((number, sum(map(torch.numel, parts[number]))))
         parts[number].append(image)
     flat = tuple(
         torch.cat([image.flatten() for image in part] or [torch.empty(0, dtype=torch.uint8)]) for part in parts
     )
-    return Images(flat, torch.tensor(sizes), torch.tensor(places)), images
+    return Images(flat, torch.tensor(sizes), torch.tensor(addresses)), images
 
 
 def padded(images):
@@ -65,7 +65,7 @@ def test_the_kernel_is_asked_for_the_whole_batch_first(monkeypatch):
     monkeypatch.setattr(ablate.data.gather, "_madvise", madvise)
     gather(images, torch.tensor([4, 2]))
     for (start, end), i in zip(asked, (4, 2), strict=True):
-        shard, offset = images.places[i].tolist()
+        shard, offset = images.addresses[i].tolist()
         first = images.pixels[shard].data_ptr() + offset
         assert first - mmap.PAGESIZE < start <= first
         assert end == first + images.sizes[i].prod() * 3
@@ -86,14 +86,14 @@ def test_a_device_gathers_the_same(count):
     assert placed.pixels[0].numel() == images.nbytes
     chosen = images.sizes[index]
     height, width = chosen.amax(0).tolist()
-    got = _by_address(placed.pixels[0], placed.places[index, 1], chosen, height, width)
+    got = _by_address(placed.pixels[0], placed.addresses[index, 1], chosen, height, width)
     assert torch.equal(got, padded([parts[i] for i in index.tolist()]))
     assert torch.equal(gather(placed, index), got)
 
 
 def test_sizes_come_without_pixels():
     images, _ = ragged()
-    untouched = Images(tuple(torch.empty(0, dtype=torch.uint8) for _ in images.pixels), images.sizes, images.places)
+    untouched = Images(tuple(torch.empty(0, dtype=torch.uint8) for _ in images.pixels), images.sizes, images.addresses)
     sizes = Resident(untouched, CPU).sizes(torch.tensor([5, 0]))
     assert sizes.dtype == torch.int64
     assert sizes.tolist() == [[33, 16], [16, 24]]

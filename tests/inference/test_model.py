@@ -48,12 +48,12 @@ def test_against_a_dense_least_squares(holes):
     for a, b in [(0, 1), (2, 5)]:
         difference = model.difference(f"c{a}", f"c{b}")
         assert difference.mean == pytest.approx(solution[a] - solution[b])
-        place = model.covariance[a, a] + model.covariance[b, b] - 2 * model.covariance[a, b]
-        assert place == pytest.approx(sandwich[a, a] + sandwich[b, b] - 2 * sandwich[a, b])
+        position = model.covariance[a, a] + model.covariance[b, b] - 2 * model.covariance[a, b]
+        assert position == pytest.approx(sandwich[a, a] + sandwich[b, b] - 2 * sandwich[a, b])
         half = difference.high - difference.mean
         fewest, most = sorted(model.freedom[[a, b]])
-        assert stats.t.ppf(0.975, most) <= half / math.sqrt(place) * (1 + 1e-9)
-        assert half / math.sqrt(place) <= stats.t.ppf(0.975, fewest) * (1 + 1e-9)
+        assert stats.t.ppf(0.975, most) <= half / math.sqrt(position) * (1 + 1e-9)
+        assert half / math.sqrt(position) <= stats.t.ppf(0.975, fewest) * (1 + 1e-9)
 
 
 def test_what_all_cells_of_a_seed_share_is_not_noise():
@@ -131,7 +131,7 @@ def test_contenders_are_the_best_first_and_alone_when_noise_is_small():
     assert model_of(4, [0.2, 0.9, 0.5], noise=0.001).contenders == ("c1",)
     model = model_of(5, [0.50, 0.52, 0.51], noise=0.1)
     assert set(model.contenders) == {"c0", "c1", "c2"}
-    means = [model.means[model.place[label]] for label in model.contenders]
+    means = [model.means[model.position[label]] for label in model.contenders]
     assert means == sorted(means, reverse=True)
 
 

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 from scipy.stats import chisquare
 
-from ablate.config.space import check, compositions, place
+from ablate.config.space import check, compositions, coordinates
 from ablate.config.sweep import NamedOp, Search
 from ablate.errors import Interruption, UsageError
 from ablate.files import write_atomically
@@ -57,7 +57,7 @@ def test_every_composition_is_equally_likely_to_be_drawn(max_length):
     generator, drawn = random.Random(1), collections.Counter()
     for _ in range(100 * len(everything)):
         params = at_random(search, generator)
-        drawn[tuple(params[f"op{place}"] for place in range(1, params["length"] + 1))] += 1
+        drawn[tuple(params[f"op{position}"] for position in range(1, params["length"] + 1))] += 1
     assert set(drawn) == set(everything)
     assert max_length == 1 or chisquare(list(drawn.values())).pvalue > 0.01
 
@@ -86,7 +86,7 @@ def test_strengths_and_p_are_searched_where_an_op_has_them():
         if "strength" in op.params:
             assert 0.25 <= op.params["strength"] <= 1.0
             assert op.params["strength"] == round(op.params["strength"], 2)
-        params, drawn = place(search, item)
+        params, drawn = coordinates(search, item)
         assert params.keys() == drawn.keys()
         assert ("color.strength" in params) == (op.name == "color")
     assert len({item.ops[0].params.get("strength") for item in found}) > 3

@@ -16,7 +16,7 @@ from ablate.data import read_entry
 from ablate.errors import Parked
 from ablate.launch import worker
 from ablate.launch.nodes import Crew
-from ablate.launch.pool import LocalLauncher
+from ablate.launch.pool import WorkerPool
 from ablate.sweep.plan import load_plan, plan
 from tests.support.cli import ablate
 
@@ -30,7 +30,7 @@ def train_here(out: Path, cache: Path, directory: Path) -> None:
 def without_workers() -> Iterator[None]:
     """Let the local launcher run trials here, one after the other, as a worker would."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LocalLauncher, "run", _run)
+        patch.setattr(WorkerPool, "run", _run)
         yield
 
 
@@ -47,9 +47,9 @@ def _run(launcher, trials, on_change, *, until=None):
 def _train(directory, cache, sweep, trials, on_change=lambda running: None, until=None):
     data = read_entry(cache, sweep.shared.data.fingerprint)
     with Crew.of_this_job() as crew:
-        place = worker._Place(directory, torch.device("cpu"), cache, sweep, data, lambda: False, crew)
+        runner = worker._Runner(directory, torch.device("cpu"), cache, sweep, data, lambda: False, crew)
         for trial in trials:
             on_change([trial])
             with contextlib.suppress(Parked):
-                place.run(trial, until)
+                runner.run(trial, until)
         on_change([])

@@ -11,7 +11,7 @@ import pytest
 from ablate.errors import DiskError, WorkerError
 from ablate.launch import oom as memory
 from ablate.launch import pool as local
-from ablate.launch.pool import LocalLauncher
+from ablate.launch.pool import WorkerPool
 from ablate.sweep import lease
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Attempt, last_attempt
@@ -37,7 +37,7 @@ def launch(tmp_path, monkeypatch):
             assert time.monotonic() < deadline, "the launcher waits for ever"
             on_change(running)
 
-        launcher = LocalLauncher(tmp_path, tmp_path / "cache", ["cpu"] * workers, 1, **settings)
+        launcher = WorkerPool(tmp_path, tmp_path / "cache", ["cpu"] * workers, 1, **settings)
         launcher.run(trials, watched)
 
     return run
@@ -260,7 +260,7 @@ def test_workers_never_hear_slurms_warning(launch, trials, tmp_path, stub_worker
 
 def test_fewer_workers_go_on_from_a_rung_than_came_to_it(trials, tmp_path, stub_worker):
     stub_worker('say("ready")\nfor line in given():\n    finish(line.split()[0])\n')
-    launcher = LocalLauncher(tmp_path, tmp_path / "cache", ["cpu"] * 2, 1)
+    launcher = WorkerPool(tmp_path, tmp_path / "cache", ["cpu"] * 2, 1)
     launcher.run(trials[:2], lambda running: None, until=1)
     launcher.run(trials[2:3], lambda running: None)
     lines = sorted((tmp_path / "given").read_text().splitlines())

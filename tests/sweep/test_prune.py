@@ -217,14 +217,14 @@ def test_status_says_who_waits_at_a_rung_and_promises_no_time(tmp_path):
     park(tmp_path, first, 0.5)
     path = SweepDir(tmp_path).begun(first.id) / "attempt-1.json"
     path.write_text(Attempt(number=1, released=True).model_dump_json())
-    assert sweep_status(tmp_path).places[first.id] == "parked"
+    assert sweep_status(tmp_path).states[first.id] == "parked"
     later = path.with_name("attempt-2.json")  # it has gone on from the rung, and was stopped
     later.write_text(Attempt(number=2, released=True).model_dump_json())
-    assert sweep_status(tmp_path).places[first.id] == "interrupted"
+    assert sweep_status(tmp_path).states[first.id] == "interrupted"
     later.unlink()
     with claim(tmp_path, second.id):
         found = sweep_status(tmp_path)
-        assert (found.places[first.id], found.places[second.id]) == ("parked", "running")
+        assert (found.states[first.id], found.states[second.id]) == ("parked", "running")
         assert seconds_left(found) is None
         assert seconds_left(replace(found, experiment=experiment.model_copy(update={"prune": ()}))) is not None
     said = ablate("status", tmp_path, cwd=tmp_path).stdout

@@ -38,7 +38,7 @@ def test_every_place(tmp_path):
     status = sweep_status(tmp_path)
     expected = ["done", "failed", "running", "lost", "running", "lost", "missing", "interrupted"]
     expected += ["missing"] * 2
-    assert [status.places[trial.id] for trial in trials] == expected
+    assert [status.states[trial.id] for trial in trials] == expected
     assert status.damaged == [path]
     console = Console(record=True, width=120)
     print_status(status, console)
@@ -91,7 +91,7 @@ def test_unreadable_progress_counts_as_none(tmp_path):
     begin(tmp_path, trial)
     (SweepDir(tmp_path).begun(trial.id) / "progress.json").write_text("{")
     status = sweep_status(tmp_path)
-    assert status.places[trial.id] == "running"
+    assert status.states[trial.id] == "running"
     assert status.begun[trial.id][1].epoch == 0
 
 

@@ -217,9 +217,9 @@ def limits(
         UsageError: there is no such partition.
     """
     array_size = answers.array_size(_ask(commands.configuration(), tell, patience))
-    place = _partition(partition, tell, patience)
-    jobs = _job_limit(place.get("PartitionName"), account, {qos or "", place.get("QoS", "")} - {"", "N/A"})
-    return SiteLimits(array_size, jobs, answers.partition_time(place.get("MaxTime", "")))
+    row = _partition(partition, tell, patience)
+    jobs = _job_limit(row.get("PartitionName"), account, {qos or "", row.get("QoS", "")} - {"", "N/A"})
+    return SiteLimits(array_size, jobs, answers.partition_time(row.get("MaxTime", "")))
 
 
 def _partition(name: str | None, tell: Tell, patience: float | None) -> dict[str, str]:

@@ -25,7 +25,7 @@ from ablate.config.sweep import SweepPlan, Trial
 from ablate.errors import ExitCode
 from ablate.files import write_atomically
 from ablate.launch.nodes import ADDRESS, NODES, Order, follow
-from ablate.launch.pool import LocalLauncher
+from ablate.launch.pool import WorkerPool
 from ablate.launch.slurm import cluster
 from ablate.launch.slurm.resources import side_by_side
 from ablate.launch.slurm.submission import Submission, read_submission
@@ -165,7 +165,7 @@ class Watchman:
 
 def _launcher(
     directory: Path, submission: Submission, experiment: SweepPlan, number: int, watchman: Watchman
-) -> LocalLauncher:
+) -> WorkerPool:
     slurm, shared = submission.slurm, experiment.shared
     count = side_by_side(slurm, shared)
     here = max(1, shared.world_size // slurm.nodes)
@@ -173,7 +173,7 @@ def _launcher(
     cuda = [f"cuda:{worker % gpus * here}" for worker in range(count)]
     if slurm.nodes > 1:
         os.environ[ADDRESS], os.environ[NODES] = _address(), str(slurm.nodes)
-    return LocalLauncher(
+    return WorkerPool(
         directory,
         Path(submission.cache),
         cuda if shared.device == "cuda" else ["cpu"] * count,

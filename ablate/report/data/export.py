@@ -13,7 +13,7 @@ from typing import Any, Literal
 from ablate.config.sweep import Trial
 from ablate.errors import UsageError
 from ablate.files import check_file, write_atomically
-from ablate.report.data.results import Sweep
+from ablate.report.data.results import Results
 from ablate.report.data.study import write_study
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
@@ -22,7 +22,7 @@ Format = Literal["csv", "parquet", "optuna"]
 SUFFIX: dict[Format, str] = {"csv": "trials.csv", "parquet": "trials.parquet", "optuna": "study.db"}
 
 
-def export(sweep: Sweep, to: Format, out: Path | None = None) -> Path:
+def export(sweep: Results, to: Format, out: Path | None = None) -> Path:
     """Write every planned trial to ``out``, replacing the whole file.
 
     Args:
@@ -50,7 +50,7 @@ def export(sweep: Sweep, to: Format, out: Path | None = None) -> Path:
     return path
 
 
-def rows(sweep: Sweep) -> list[dict[str, Any]]:
+def rows(sweep: Results) -> list[dict[str, Any]]:
     """Return one row per planned trial, in the order of the plan.
 
     A row has the trial's place and status (``missing`` without a record), every metric (fractions), ``seconds.*``, the
@@ -107,7 +107,7 @@ def _write_table(path: Path, to: Format, content: list[dict[str, Any]]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def _replace(path: Path, sweep: Sweep) -> None:
+def _replace(path: Path, sweep: Results) -> None:
     """Build the study beside ``path`` and rename it, since SQLite writes a file in many steps."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
     os.close(handle)

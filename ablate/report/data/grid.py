@@ -227,7 +227,7 @@ def grid_of(
         by_cell.setdefault((row["row"], row["column"]), []).append(row)
     metric = _metric(rows, measure)
     labels = {(a, b): a if a == b else f"{a}+{b}" for a in ops for b in ops}
-    cells = {place: _cell(label, by_cell.get(place, []), metric, place) for place, label in labels.items()}
+    cells = {position: _cell(label, by_cell.get(position, []), metric, position) for position, label in labels.items()}
     names = dict.fromkeys(row["reference"] for row in rows if _text(row["reference"]))
     references = {name: _cell(name, [row for row in rows if row["reference"] == name], metric) for name in names}
     beside = dict.fromkeys(row["label"] for row in rows if not _text(row["row"]) and not _text(row["reference"]))

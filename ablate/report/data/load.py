@@ -32,8 +32,8 @@ def load_results(directory: str | Path) -> pd.DataFrame:
     records, _ = read_records(directory)
     experiment = load_plan(directory) if (SweepDir(directory).plan).exists() else None
     planned = [trial.id for trial in plan(experiment)] if experiment else []
-    place = {name: number for number, name in enumerate(dict.fromkeys(planned))}
-    ordered = sorted(records.values(), key=lambda record: (place.get(record.id, len(place)), record.id))
+    rank = {name: number for number, name in enumerate(dict.fromkeys(planned))}
+    ordered = sorted(records.values(), key=lambda record: (rank.get(record.id, len(rank)), record.id))
     rows = [
         {
             "key": r.key,

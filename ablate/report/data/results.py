@@ -20,7 +20,7 @@ POINTS = 40  # points of a training curve: as many as a small plot can show
 
 
 @dataclass(frozen=True, repr=False)
-class Sweep:
+class Results:
     """The contents of a sweep's directory.
 
     ``records`` maps trial ids to records with thinned histories; ``damaged`` are unreadable files. ``measured`` says in
@@ -36,7 +36,7 @@ class Sweep:
     measured: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Sweep {self.directory}: {self}, {len(self.records)} of {len(self.trials)} trials>"
+        return f"<Results {self.directory}: {self}, {len(self.records)} of {len(self.trials)} trials>"
 
     @property
     def failed(self) -> list[TrialResult]:
@@ -118,7 +118,7 @@ class Sweep:
         )
 
 
-def read_sweep(directory: str | Path, measure: Measure | None = None) -> Sweep:
+def read_sweep(directory: str | Path, measure: Measure | None = None) -> Results:
     """Read a sweep's directory.
 
     Args:
@@ -137,7 +137,7 @@ def read_sweep(directory: str | Path, measure: Measure | None = None) -> Sweep:
     rows = sweep_rows(trials, records)
     grid = _grid(rows, measure or experiment.measure, experiment)
     told = _measured(directory, experiment, measure, rows) if grid.is_linear else ()
-    return Sweep(directory, experiment, trials, records, damaged, grid, told)
+    return Results(directory, experiment, trials, records, damaged, grid, told)
 
 
 def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: SweepPlan) -> Grid:

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from ablate.config.measure import KNN, Measure, measured_by
-from ablate.config.space import place
+from ablate.config.space import coordinates
 from ablate.config.sweep import NamedComposition, Trial
 from ablate.errors import UsageError, first_line
 from ablate.report.data.grid import composition
-from ablate.report.data.results import Sweep
+from ablate.report.data.results import Results
 from ablate.sweep.record import TrialResult
 
 ALONE = "(alone)"
 """The name of the second op for a cell on the diagonal."""
 
 
-def write_study(sweep: Sweep, path: Path) -> None:
+def write_study(sweep: Results, path: Path) -> None:
     """Write the trials on record as a study with the directory's name to a new SQLite file at ``path``.
 
     The parameters are the ``first`` and ``second`` op (``composition`` for compositions beside the grid; for a search,
@@ -33,7 +33,7 @@ def write_study(sweep: Sweep, path: Path) -> None:
         _fill(sweep, f"sqlite:///{path.absolute()}")
 
 
-def add_to_storage(sweep: Sweep, url: str) -> None:
+def add_to_storage(sweep: Results, url: str) -> None:
     """Add the trials on record that are not yet in the database's study with the directory's name.
 
     Raises:
@@ -55,7 +55,7 @@ def check_storage(url: str) -> None:
         _close(storage)
 
 
-def study_of(sweep: Sweep) -> Any:
+def study_of(sweep: Results) -> Any:
     """Return the trials on record as a study in memory."""
     import optuna
 
@@ -78,7 +78,7 @@ def _quietly() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _fill(sweep: Sweep, url: str) -> None:
+def _fill(sweep: Results, url: str) -> None:
     import optuna
 
     storage = optuna.storages.RDBStorage(url)
@@ -103,7 +103,7 @@ def _close(storage: Any) -> None:
     storage.engine.dispose()
 
 
-def _trial(sweep: Sweep, trial: Trial, record: TrialResult) -> Any:
+def _trial(sweep: Results, trial: Trial, record: TrialResult) -> Any:
     from optuna.distributions import CategoricalDistribution
     from optuna.trial import TrialState, create_trial
 
@@ -118,7 +118,7 @@ def _trial(sweep: Sweep, trial: Trial, record: TrialResult) -> Any:
         choices |= {"first": CategoricalDistribution(labels), "second": CategoricalDistribution([ALONE, *labels])}
     elif sweep.experiment.search:
         named = NamedComposition(label=trial.label, ops=trial.config.composition)
-        point, drawn = place(sweep.experiment.search, named)
+        point, drawn = coordinates(sweep.experiment.search, named)
         params |= point
         choices |= drawn
     else:

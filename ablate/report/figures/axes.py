@@ -15,7 +15,7 @@ from ablate.config.base import OpSpec
 from ablate.config.measure import measured_by
 from ablate.config.sweep import Trial
 from ablate.report.data.grid import Cell, Grid, composition
-from ablate.report.data.results import Sweep
+from ablate.report.data.results import Results
 from ablate.report.figures.heatmap import NAMES, STYLE, as_svg
 from ablate.report.section import Section
 from ablate.report.stats.summary import percent
@@ -52,7 +52,7 @@ class Axis:
     lines: tuple[Line, ...]
 
 
-def axis(sweep: Sweep) -> Axis | None:
+def axis(sweep: Results) -> Axis | None:
     """Return the axis that shows a sweep best: a strength, else a setting with numbers, else the longest axis.
 
     Return None if there is none, or if its figure would need more than twelve lines.
@@ -64,7 +64,7 @@ def axis(sweep: Sweep) -> Axis | None:
     return found if found and 0 < len(found.lines) <= MOST else None
 
 
-def _setting(sweep: Sweep, trials: Mapping[str, Trial]) -> Axis | None:
+def _setting(sweep: Results, trials: Mapping[str, Trial]) -> Axis | None:
     axes = {name: values for name, values in sweep.experiment.axes.items() if len(values) > 1}
     if not axes:
         return None
@@ -81,17 +81,17 @@ def _setting(sweep: Sweep, trials: Mapping[str, Trial]) -> Axis | None:
     return Axis(name, tuple(values), _named(lines))
 
 
-def _strength(sweep: Sweep, trials: Mapping[str, Trial]) -> Axis | None:
+def _strength(sweep: Results, trials: Mapping[str, Trial]) -> Axis | None:
     """Return the number of an op that takes the most values among compositions that are otherwise equal."""
     groups: dict[tuple[str, str], dict[tuple[str, ...], dict[str, Cell]]] = defaultdict(lambda: defaultdict(dict))
     for cell in sweep.grid.with_results:
         trial = trials[cell.label]
         rest = [_called(name, value) for name, value in trial.point.items()]
         ops = "+".join(spec.name for spec in trial.config.composition)
-        for place, spec in enumerate(trial.config.composition):
+        for index, spec in enumerate(trial.config.composition):
             for name, value in spec.params.items():
                 if isinstance(value, int | float) and not isinstance(value, bool):
-                    line = ops, *rest, _others(trial.config.composition, place, name)
+                    line = ops, *rest, _others(trial.config.composition, index, name)
                     groups[spec.name, name][line].setdefault(f"{value:g}", cell)
     longest = {key: max(map(len, lines.values())) for key, lines in groups.items()}
     if max(longest.values(), default=0) < FEWEST:
@@ -127,14 +127,14 @@ def numbers(values: Sequence[str]) -> list[float] | None:
         return None
 
 
-def _others(composition: Sequence[OpSpec], place: int, name: str) -> str:
+def _others(composition: Sequence[OpSpec], index: int, name: str) -> str:
     """Return the composition without that one number, as JSON."""
     plain = [spec.model_dump(mode="json") for spec in composition]
-    plain[place]["params"] = {key: value for key, value in plain[place]["params"].items() if key != name}
-    return json.dumps([place, plain], sort_keys=True)
+    plain[index]["params"] = {key: value for key, value in plain[index]["params"].items() if key != name}
+    return json.dumps([index, plain], sort_keys=True)
 
 
-def section(sweep: Sweep) -> list[Section]:
+def section(sweep: Results) -> list[Section]:
     """Return the axis as a figure of the page, with a table per metric; nothing without an axis."""
     found = axis(sweep)
     if found is None:
@@ -167,7 +167,7 @@ def _known(grid: Grid, found: Axis) -> list[str]:
     return [grid.metric, *(metric for metric in beside if any(cell.seeds(metric) for cell in cells))]
 
 
-def draw(sweeps: Sequence[tuple[Sweep, Axis]]) -> Figure:
+def draw(sweeps: Sequence[tuple[Results, Axis]]) -> Figure:
     """Draw means with standard deviations over seeds; the first sweep's references are dashed lines across the figure.
 
     Solid lines are linear evaluation of h, dashed ones of z, dotted ones a supervised encoder's own classifier.
@@ -199,7 +199,7 @@ def draw(sweeps: Sequence[tuple[Sweep, Axis]]) -> Figure:
     return figure
 
 
-def _sweep_name(sweep: Sweep, sweeps: Sequence[tuple[Sweep, Axis]]) -> str:
+def _sweep_name(sweep: Results, sweeps: Sequence[tuple[Results, Axis]]) -> str:
     """Return the text that tells sweeps apart: the objective if all differ, else the directory.
 
     For a single sweep with one line it is the objective; with several lines it is empty.
@@ -246,7 +246,7 @@ def _ticks(axes: Axes, at: Mapping[str, float], *, numeric: bool) -> bool:
     return logarithmic
 
 
-def _references(axes: Axes, sweep: Sweep) -> None:
+def _references(axes: Axes, sweep: Results) -> None:
     """Draw a line across the figure for each reference, named outside at its right end.
 
     References that are too close together share a label.

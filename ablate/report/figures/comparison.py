@@ -36,20 +36,20 @@ class Comparison:
     whole: tuple[Grid, Grid]
 
     @cached_property
-    def _places(self) -> list[tuple[str, str]]:
+    def _positions(self) -> list[tuple[str, str]]:
         """The places where both have a result; the two grids have their cells in the same order."""
         both = zip(self.ours.cells, self.ours.cells.values(), self.other.cells.values(), strict=True)
-        return [place for place, a, b in both if a.n and b.n]
+        return [position for position, a, b in both if a.n and b.n]
 
     @property
     def n(self) -> int:
         """The number of cells with results in both."""
-        return len(self._places)
+        return len(self._positions)
 
     @cached_property
     def _means(self) -> tuple[list[float], list[float]]:
         there = dict(zip(self.ours.cells, self.other.cells.values(), strict=True))
-        sides = [self.ours.cells[p] for p in self._places], [there[p] for p in self._places]
+        sides = [self.ours.cells[p] for p in self._positions], [there[p] for p in self._positions]
         ours, other = (scores(cells, grid.metric) for cells, grid in zip(sides, (self.ours, self.other), strict=True))
         return ours, other
 
@@ -74,7 +74,7 @@ class Comparison:
 
         NaN with fewer than two seeds.
         """
-        return math.sqrt(reliability([self.ours.cells[place] for place in self._places]))
+        return math.sqrt(reliability([self.ours.cells[position] for position in self._positions]))
 
     @property
     def ranks(self) -> bool:
@@ -89,7 +89,7 @@ class Comparison:
             return f"{self.name}: {counted(self.n, 'cell')} in common, {why}."
         by = " (95 %, resampling ops)" if len(self.ours.ops) >= FEWEST_OPS else ""
         return (
-            f"Spearman rank correlation with {self.name}: {told(*self._means, self._places)}{by} "
+            f"Spearman rank correlation with {self.name}: {told(*self._means, self._positions)}{by} "
             f"over {self.n} cells{self._limit()}."
         )
 
@@ -118,9 +118,11 @@ def compare(grid: Grid, other: Grid, name: str, names: Mapping[str, str] | None 
     ops = tuple(op for op in grid.ops if called[op] in other.ops)
     if not ops:
         return None
-    places = {(a, b): (called[a], called[b]) for a in ops for b in ops}
-    ours = Grid(ops, {place: grid.cells[place] for place in places}, grid.references, grid.metric)
-    theirs = Grid(ops, {place: other.cells[there] for place, there in places.items()}, other.references, other.metric)
+    positions = {(a, b): (called[a], called[b]) for a in ops for b in ops}
+    ours = Grid(ops, {position: grid.cells[position] for position in positions}, grid.references, grid.metric)
+    theirs = Grid(
+        ops, {position: other.cells[there] for position, there in positions.items()}, other.references, other.metric
+    )
     return Comparison(name, ours, theirs, tuple(called[op] for op in ops), (grid, other))
 
 

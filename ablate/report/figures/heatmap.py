@@ -338,8 +338,8 @@ def _draw_scale(side: Axes, k: int, colours: Scale, sizes: Sizes) -> None:
     bar.set_ticks(ticks)
     if named:
         above = at > high
-        place, arrow, side_of = ((0.0, 1.02), "↑", "bottom") if above else ((0.0, -0.02), "↓", "top")
-        bar.ax.annotate(f"untrained {at:.1f} {arrow}", place, xycoords="axes fraction", va=side_of, fontsize=6)
+        xy, arrow, side_of = ((0.0, 1.02), "↑", "bottom") if above else ((0.0, -0.02), "↓", "top")
+        bar.ax.annotate(f"untrained {at:.1f} {arrow}", xy, xycoords="axes fraction", va=side_of, fontsize=6)
 
 
 def _draw_cell(

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from ablate.config.measure import KNN, measured_by
-from ablate.report.data.results import Sweep
+from ablate.report.data.results import Results
 from ablate.report.figures.heatmap import DENSE, STYLE, UPRIGHT, heading_height, short_names
 from ablate.sweep.record import TrialResult
 
@@ -22,7 +22,7 @@ KINDS = {"loss": ("loss", "#999999"), KNN: ("kNN on validation", "#31688e")}
 Points = list[tuple[float, float]]
 
 
-def multiples(sweep: Sweep) -> Figure | None:
+def multiples(sweep: Results) -> Figure | None:
     """Draw the training curves of every cell, one line per seed; each quantity has one scale for all cells.
 
     Return None without curves, or with more than twenty ops.
@@ -30,7 +30,7 @@ def multiples(sweep: Sweep) -> Figure | None:
     ops = sweep.grid.ops
     if not ops or len(ops) > DENSE:
         return None
-    place = {(a, b): (j, i) for i, a in enumerate(ops) for j, b in enumerate(ops)}
+    position = {(a, b): (j, i) for i, a in enumerate(ops) for j, b in enumerate(ops)}
     found = {kind: _histories(sweep, measured_by(kind, sweep.grid.measure)) for kind in KINDS}
     if not any(found.values()):
         return None
@@ -38,7 +38,7 @@ def multiples(sweep: Sweep) -> Figure | None:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(label + k * CELL + 0.4, k * CELL + heading_height(ops) + 0.9), layout="constrained")
         axes = figure.subplots()
-        for x, y in place.values():
+        for x, y in position.values():
             axes.add_patch(Rectangle((x, y), 1, 1, facecolor="none", edgecolor="#dddddd", lw=0.6))
         handles = []
         for kind, histories in found.items():
@@ -46,7 +46,7 @@ def multiples(sweep: Sweep) -> Figure | None:
                 continue
             name, colour = KINDS[kind]
             low, high = _limits([points for _, points in histories])
-            lines = [_placed(points, place[where], sweep, low, high) for where, points in histories]
+            lines = [_placed(points, position[where], sweep, low, high) for where, points in histories]
             axes.add_collection(LineCollection(lines, colors=colour, linewidths=0.8, alpha=0.8))
             scale = f"{low:.2f} to {high:.2f}" if kind == "loss" else f"{100 * low:.0f} to {100 * high:.0f} %"
             handles.append(Line2D([], [], color=colour, lw=1.2, label=f"{name} ({scale})"))
@@ -63,7 +63,7 @@ def multiples(sweep: Sweep) -> Figure | None:
     return figure
 
 
-def _histories(sweep: Sweep, kind: str) -> list[tuple[tuple[str, str], Points]]:
+def _histories(sweep: Results, kind: str) -> list[tuple[tuple[str, str], Points]]:
     """Return the place of each trial of the grid with its curve."""
     found = []
     for trial in sweep.trials:
@@ -82,7 +82,9 @@ def _limits(curves: Sequence[Points]) -> tuple[float, float]:
     return min(values), max(values)
 
 
-def _placed(points: Points, where: tuple[int, int], sweep: Sweep, low: float, high: float) -> list[tuple[float, float]]:
+def _placed(
+    points: Points, where: tuple[int, int], sweep: Results, low: float, high: float
+) -> list[tuple[float, float]]:
     """Scale and move the curve into its cell."""
     (x, y), epochs, span = where, sweep.experiment.shared.epochs, (high - low) or 1.0
     inside = 1 - 2 * MARGIN

@@ -5,14 +5,14 @@ from __future__ import annotations
 from ablate.config.sweep import Rung
 from ablate.inference.adjusted import adjusted, largest
 from ablate.report.data.grid import Cell
-from ablate.report.data.results import Sweep
+from ablate.report.data.results import Results
 from ablate.report.section import Section
 from ablate.report.stats.order import order
 from ablate.report.stats.ranks import FEWEST, ops_of, told
 from ablate.sweep.prune import knn_at
 
 
-def section(sweep: Sweep) -> list[Section]:
+def section(sweep: Results) -> list[Section]:
     """Return a section of the page with every rung, its cells, and its rank correlation over the fully trained ones."""
     rungs = sweep.experiment.prune
     if not rungs:
@@ -27,7 +27,7 @@ def section(sweep: Sweep) -> list[Section]:
     return [Section("Pruning", (text,), ("after epoch", "continue", "Spearman with validation accuracy"), rows)]
 
 
-def went_on(sweep: Sweep, rung: Rung) -> str:
+def went_on(sweep: Results, rung: Rung) -> str:
     """Return how many cells were trained beyond ``rung``, of all with a result there, as in ``20 of 49``."""
     epoch = rung.epoch(sweep.experiment.shared.epochs)
     last: dict[str, float] = {}
@@ -38,7 +38,7 @@ def went_on(sweep: Sweep, rung: Rung) -> str:
     return f"{sum(end > epoch for end in last.values())} of {sum(end >= epoch for end in last.values())}"
 
 
-def agreement(sweep: Sweep, rung: Rung) -> str:
+def agreement(sweep: Results, rung: Rung) -> str:
     """Return the correlation, as in ``+0.91 [+0.84, +0.95] over 49 cells``, or the reason why there is none.
 
     The interval is the 95 % interval by resampling ops.
@@ -56,7 +56,7 @@ def agreement(sweep: Sweep, rung: Rung) -> str:
     return f"{told(early, late, [ops_of(cell) for cell in cells])} over {len(cells)} cells"
 
 
-def _knn(sweep: Sweep, cell: Cell, epoch: int) -> dict[int, float]:
+def _knn(sweep: Results, cell: Cell, epoch: int) -> dict[int, float]:
     """Return the cell's validation kNN after ``epoch``, by seed."""
     records = [sweep.records.get(t.id) for t in sweep.trials if t.label == cell.label and t.reference is None]
     values = {record.seed: knn_at(record, epoch, sweep.experiment.measure) for record in records if record}

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from ablate.config.space import place
+from ablate.config.space import coordinates
 from ablate.config.sweep import NamedComposition
-from ablate.report.data.results import Sweep
+from ablate.report.data.results import Results
 from ablate.report.data.study import study_of
 from ablate.report.figures.heatmap import NAMES, STYLE, short_names
 from ablate.report.section import Section
@@ -24,13 +24,13 @@ TREES_SEED = 0  # the seed of fANOVA's forest, so that the same records give the
 ACROSS = 4  # panels per row
 
 
-def proposed(sweep: Sweep) -> list[tuple[NamedComposition, float]]:
+def proposed(sweep: Results) -> list[tuple[NamedComposition, float]]:
     """Return the compositions that can be compared, with their validation accuracies, in the order of proposal."""
     scores = order(sweep.grid).scores
     return [(item, scores[item.label]) for item in sweep.experiment.compositions if item.label in scores]
 
 
-def importances(sweep: Sweep) -> dict[str, float]:
+def importances(sweep: Results) -> dict[str, float]:
     """Return the share of the variance of validation accuracy that each parameter explains (fANOVA), the largest first.
 
     Only parameters that every composition has are included. The result is empty with fewer than eight results, or if
@@ -47,7 +47,7 @@ def importances(sweep: Sweep) -> dict[str, float]:
     }
 
 
-def section(sweep: Sweep) -> list[Section]:
+def section(sweep: Results) -> list[Section]:
     """Return the importances as a section of the page; nothing for a sweep that is not a search."""
     if not sweep.experiment.search:
         return []
@@ -64,7 +64,7 @@ def section(sweep: Sweep) -> list[Section]:
     return [Section("What matters", (text,), ("parameter", "importance"), rows)]
 
 
-def history(sweep: Sweep) -> Figure:
+def history(sweep: Results) -> Figure:
     """Draw validation accuracy in the order of the proposals, and the best so far; pruned ones are marks below."""
     turn = {item.label: number for number, item in enumerate(sweep.experiment.compositions, start=1)}
     found = [(turn[item.label], 100 * score) for item, score in proposed(sweep)]
@@ -88,11 +88,11 @@ def history(sweep: Sweep) -> Figure:
     return figure
 
 
-def slices(sweep: Sweep) -> Figure:
+def slices(sweep: Results) -> Figure:
     """Draw validation accuracy against every parameter, one panel each; later ones are darker, as a legend explains."""
     search = sweep.experiment.search
     assert search is not None
-    found = [(place(search, item)[0], 100 * score) for item, score in proposed(sweep)]
+    found = [(coordinates(search, item)[0], 100 * score) for item, score in proposed(sweep)]
     names = sorted({name for params, _ in found for name in params}, key=_in_order)
     labels = [op.label for op in search.ops]
     rows = -(-len(names) // ACROSS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ablate.console import clock
 from ablate.report.data.grid import MAJORITY, Cell
-from ablate.report.data.results import Sweep
+from ablate.report.data.results import Results
 from ablate.report.recommend import Choice, Recommendation, advise, doubt, next_steps
 from ablate.report.section import Section
 from ablate.report.stats.noise import noise
@@ -42,7 +42,7 @@ class Answer:
     recommends: bool = False
 
 
-def answer(sweep: Sweep) -> Answer:
+def answer(sweep: Results) -> Answer:
     """Return the answer of the sweep, and of its confirmation if there is one.
 
     For a sweep with axes it only names the best composition.
@@ -70,14 +70,14 @@ def answer(sweep: Sweep) -> Answer:
     return Answer(lead, [*told, ("Next", next_step)], _tables(advice), advice.pipelines, advice.final is not None)
 
 
-def _best(sweep: Sweep, found: Order) -> str:
+def _best(sweep: Results, found: Order) -> str:
     assert found.best is not None
     tied = f", tied with {named([cell.label for cell in found.equals[1:]])}" if len(found.equals) > 1 else ""
     best = "Best composition" if is_useful(sweep, found) else "No composition to recommend; the highest accuracy"
     return f"{best}{so_far(sweep)}: {found.best.label}{tied}. {_accuracy(sweep, found, found.best)}."
 
 
-def _accuracy(sweep: Sweep, found: Order, cell: Cell) -> str:
+def _accuracy(sweep: Results, found: Order, cell: Cell) -> str:
     return f"{found.percent(cell)} {judge(sweep.grid)}, {percent(cell)} on the test set, n = {cell.n}"
 
 
@@ -86,7 +86,7 @@ def _chance(choice: Choice) -> str:
     return "" if p is None else f" The probability that it is the best is {100 * p:.0f} %."
 
 
-def _worth(sweep: Sweep, found: Order, best: Cell, already: str = "") -> list[tuple[str, list[str]]]:
+def _worth(sweep: Results, found: Order, best: Cell, already: str = "") -> list[tuple[str, list[str]]]:
     """Describe the metric for choosing, and the gain over the untrained encoder and the majority class.
 
     Args:

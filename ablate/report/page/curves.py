@@ -49,11 +49,11 @@ def _curve(records: Sequence[TrialResult], name: str, title: str, scale: float, 
     low, high = min(values), max(values)
     span = high - low or 1.0
 
-    def place(epoch: float | None, value: float) -> str:
+    def at(epoch: float | None, value: float) -> str:
         across = ((epoch or 0.0) - 1) / max(1.0, last - 1)
         return f"{WIDTH * across:.1f},{HEIGHT * (1 - (value - low) / span):.1f}"
 
-    lines = [" ".join(place(*point) for point in history) for history in histories if history]
+    lines = [" ".join(at(*point) for point in history) for history in histories if history]
     drawn = [history for history in histories if history]
     first, end = (statistics.fmean(history[at][1] for history in drawn) for at in (0, -1))
     return Curve(title, lines, text.format(first), text.format(end), round(last))

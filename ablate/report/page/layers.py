@@ -14,8 +14,8 @@ from ablate.report.figures.scale import LEAST, least_span, scale
 from ablate.report.stats.order import ordered
 
 STOPS = 11  # stops of a legend's gradient
-Place = tuple[str, str]
-Values = dict[Place, float | None]
+Position = tuple[str, str]
+Values = dict[Position, float | None]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Layer:
     averages: dict[str, float | None]
     limits: tuple[float, float]
     signed: bool = False
-    small: dict[Place, str] = field(default_factory=dict)
+    small: dict[Position, str] = field(default_factory=dict)
 
     def text(self, value: float | None) -> str:
         """Return the value in percent, with one decimal, and with its sign if the layer is signed."""
@@ -71,8 +71,10 @@ def layers(grid: Grid, comparisons: Sequence[Comparison] = ()) -> list[Layer]:
 
 def accuracy(grid: Grid) -> Layer:
     """Return the layer of the cells' means over seeds."""
-    means = {place: cell.mean() for place, cell in grid.cells.items()}
-    spread = {place: f"± {100 * std:.1f}" for place, cell in grid.cells.items() if (std := cell.std()) is not None}
+    means = {position: cell.mean() for position, cell in grid.cells.items()}
+    spread = {
+        position: f"± {100 * std:.1f}" for position, cell in grid.cells.items() if (std := cell.std()) is not None
+    }
     averages = {op: grid.average(op) for op in grid.ops}
     mean = "Mean over seeds on the test set, in percent, ± standard deviation." if spread else "Test set, in percent."
     colours = scale(grid)
@@ -83,8 +85,8 @@ def accuracy(grid: Grid) -> Layer:
 def standard_error(grid: Grid) -> Layer:
     """Return the layer of the standard errors of the cells' means, which has no values with a single seed."""
 
-    def error(place: Place) -> float | None:
-        cell = grid.cells[place]
+    def error(position: Position) -> float | None:
+        cell = grid.cells[position]
         std = cell.std()
         return None if std is None else std / math.sqrt(cell.n)
 
@@ -96,9 +98,9 @@ def synergy(grid: Grid) -> Layer:
     """Return the layer of each composition minus the better of its two single ops."""
     known = _comparable(grid)
 
-    def beyond(place: Place) -> float | None:
-        first, second = place
-        return None if first == second else _minus(known[place], _better(known[first, first], known[second, second]))
+    def beyond(position: Position) -> float | None:
+        first, second = position
+        return None if first == second else _minus(known[position], _better(known[first, first], known[second, second]))
 
     about = "Accuracy of a composition minus that of the better of its two single ops, in points."
     return _layer(grid, "synergy", "Synergy", about, beyond, signed=True)
@@ -108,9 +110,9 @@ def order_effect(grid: Grid) -> Layer:
     """Return the layer of each composition minus the same two ops in the other order."""
     known = _comparable(grid)
 
-    def beyond(place: Place) -> float | None:
-        first, second = place
-        return None if first == second else _minus(known[place], known[second, first])
+    def beyond(position: Position) -> float | None:
+        first, second = position
+        return None if first == second else _minus(known[position], known[second, first])
 
     about = "Accuracy of the first op then the second, minus that of the other order, in points."
     return _layer(grid, "order", "Order effect", about, beyond, signed=True)
@@ -119,10 +121,10 @@ def order_effect(grid: Grid) -> Layer:
 def difference(grid: Grid, comparison: Comparison, number: int) -> Layer:
     """Return the layer of this grid minus another one."""
 
-    def beyond(place: Place) -> float | None:
-        if place not in comparison.ours.cells:
+    def beyond(position: Position) -> float | None:
+        if position not in comparison.ours.cells:
             return None
-        return _minus(comparison.ours.cells[place].mean(), comparison.other.cells[place].mean())
+        return _minus(comparison.ours.cells[position].mean(), comparison.other.cells[position].mean())
 
     about = f"This sweep minus {comparison.name}, in points. {comparison}"
     return _layer(grid, f"difference-{number}", f"Minus {comparison.name}", about, beyond, signed=True)
@@ -131,13 +133,13 @@ def difference(grid: Grid, comparison: Comparison, number: int) -> Layer:
 def _comparable(grid: Grid) -> Values:
     """Return means that are adjusted for the seeds a cell lacks, or None for a cell that cannot be compared."""
     found = ordered(list(grid.cells.values()), grid.metric)
-    return {place: found.scores.get(cell.label) for place, cell in grid.cells.items()}
+    return {position: found.scores.get(cell.label) for position, cell in grid.cells.items()}
 
 
 def _layer(
-    grid: Grid, key: str, title: str, about: str, value: Callable[[Place], float | None], *, signed: bool = False
+    grid: Grid, key: str, title: str, about: str, value: Callable[[Position], float | None], *, signed: bool = False
 ) -> Layer:
-    values = {place: value(place) for place in grid.cells}
+    values = {position: value(position) for position in grid.cells}
 
     def average(row: str) -> float | None:
         known = [value for column in grid.ops if (value := values[row, column]) is not None]

@@ -18,14 +18,14 @@ from ablate.files import names_in
 from ablate.inference.model import EQUAL
 from ablate.report.data.flags import explained
 from ablate.report.data.grid import Cell, Grid, composition
-from ablate.report.data.results import Sweep
+from ablate.report.data.results import Results
 from ablate.report.figures.axes import in_words
 from ablate.report.figures.comparison import Comparison
 from ablate.report.figures.heatmap import NAMES, short_names
 from ablate.report.figures.scale import Scale, scale
 from ablate.report.page.answer import answer
 from ablate.report.page.curves import Curve, curves
-from ablate.report.page.layers import Layer, Place, layers
+from ablate.report.page.layers import Layer, Position, layers
 from ablate.report.section import Section
 from ablate.report.stats.model import Model
 from ablate.report.stats.noise import noise
@@ -98,7 +98,7 @@ class Known:
     ``logs`` are the names of files; ``alone`` is True for a single composition along axes.
     """
 
-    sweep: Sweep
+    sweep: Results
     model: Model | None
     ranking: Order
     colours: Scale
@@ -107,7 +107,7 @@ class Known:
 
 
 def page(
-    sweep: Sweep,
+    sweep: Results,
     comparisons: Sequence[Comparison] = (),
     sections: Sequence[Section] = (),
     refresh: float | None = None,
@@ -214,17 +214,17 @@ def _ranked(entries: list[Entry], ranking: Order) -> list[Entry]:
 
     Entries that are not compared or have no result follow, and references are last.
     """
-    place = {cell.label: number for number, cell in enumerate(ranking.cells)}
-    last = len(place)
-    return sorted(entries, key=lambda e: (e.kind == "reference", place.get(e.cell.label, last), e.number))
+    position = {cell.label: number for number, cell in enumerate(ranking.cells)}
+    last = len(position)
+    return sorted(entries, key=lambda e: (e.kind == "reference", position.get(e.cell.label, last), e.number))
 
 
 def _colour_data(grid: Grid, shown: Sequence[Layer], colours: Scale) -> list[dict[str, Any]]:
     """Return the data of the layer switch, in the order of the table's cells: text, small text, background and ink."""
 
-    def face(layer: Layer, place: Place) -> list[str]:
-        value = layer.values[place]
-        return [layer.text(value), layer.small.get(place, ""), *layer.colours(value)]
+    def face(layer: Layer, position: Position) -> list[str]:
+        value = layer.values[position]
+        return [layer.text(value), layer.small.get(position, ""), *layer.colours(value)]
 
     def average(layer: Layer, op: str) -> list[str]:
         value, share = layer.averages.get(op), grid.acts_on(op)
@@ -277,7 +277,9 @@ def _entries(known: Known) -> list[Entry]:
 def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: list[Trial]) -> Entry:
     sweep, ranking, is_cell = known.sweep, known.ranking, kind == "composition"
     small = len(sweep.grid.compositions) <= MOST_PICTURED
-    half = known.model.half_width(cell.label) if known.model and is_cell and cell.label in known.model.place else None
+    half = (
+        known.model.half_width(cell.label) if known.model and is_cell and cell.label in known.model.position else None
+    )
     records = [record for trial in trials if (record := sweep.records.get(trial.id))]
     mean, validation, knn, seconds = (
         cell.mean(),
@@ -350,7 +352,7 @@ def _bare(text: str) -> str:
     return text.removesuffix(" %")
 
 
-def _seed_row(sweep: Sweep, trial: Trial, logs: set[str]) -> SeedRow:
+def _seed_row(sweep: Results, trial: Trial, logs: set[str]) -> SeedRow:
     record, grid = sweep.records.get(trial.id), sweep.grid
     log = f"{trial.id}.log"
 
@@ -371,14 +373,14 @@ def _seed_row(sweep: Sweep, trial: Trial, logs: set[str]) -> SeedRow:
     )
 
 
-def _attempts(sweep: Sweep, record: TrialResult) -> int:
+def _attempts(sweep: Results, record: TrialResult) -> int:
     """Count how often the trial was begun; continuing from a rung does not count."""
     last = record.history[-1]["epoch"] or 0 if record.history and record.reference is None else 0
     epochs = sweep.experiment.shared.epochs
     return max(1, record.attempts - sum(rung.epoch(epochs) < last for rung in sweep.experiment.prune))
 
 
-def _took(sweep: Sweep, record: TrialResult | None) -> str:
+def _took(sweep: Results, record: TrialResult | None) -> str:
     name = "cpu" if sweep.experiment.shared.device == "cpu" else "total"
     return clock(record.timings[name]) if record and name in record.timings else ""
 
@@ -387,7 +389,7 @@ def _reason(record: TrialResult | None) -> str:
     return f"{record.error.type}: {record.error.message}" if record and record.error else ""
 
 
-def _picture(sweep: Sweep, trial: Trial) -> str:
+def _picture(sweep: Results, trial: Trial) -> str:
     """Return the example pairs of a trial as a data URI, or nothing if the worker wrote none."""
     try:
         content = SweepDir(sweep.directory).preview(trial.config.key).read_bytes()
@@ -396,7 +398,7 @@ def _picture(sweep: Sweep, trial: Trial) -> str:
     return f"data:image/webp;base64,{base64.b64encode(content).decode()}"
 
 
-def _facts(sweep: Sweep) -> list[tuple[str, str]]:
+def _facts(sweep: Results) -> list[tuple[str, str]]:
     """Return the facts about how the numbers were obtained."""
     experiment, shared, records = sweep.experiment, sweep.experiment.shared, list(sweep.records.values())
     hosts = dict.fromkeys(_host(record) for record in records if record.host)

@@ -65,7 +65,7 @@ def _row(grid: Grid, op: str, side: int) -> dict[str, float]:
     ``side`` is 0 for the first op and 1 for the second.
     """
     k = len(grid.ops)
-    return {cell.label: (place[side] == op) / k - 1 / k**2 for place, cell in grid.cells.items()}
+    return {cell.label: (position[side] == op) / k - 1 / k**2 for position, cell in grid.cells.items()}
 
 
 def _together(grid: Grid, a: str, b: str) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ablate.console import clock, counted
 from ablate.inference.model import EQUAL, MOST_SEEDS
-from ablate.report.data.results import Sweep
+from ablate.report.data.results import Results
 from ablate.report.stats.model import Model
 from ablate.report.stats.order import Order, order
 from ablate.report.stats.summary import judge, named, so_far
@@ -13,7 +13,7 @@ SEEDS = 3  # seeds that a sweep of one seed is advised to use
 DOUBTFUL = 0.05  # p value below which the report says that the noise changes with accuracy
 
 
-def noise(sweep: Sweep) -> list[str]:
+def noise(sweep: Results) -> list[str]:
     """Return sentences on how far the seeds separate the cells by validation accuracy; empty without results."""
     found = order(sweep.grid)
     if len(found.cells) < 2:
@@ -24,7 +24,7 @@ def noise(sweep: Sweep) -> list[str]:
     return [*filter(None, told), *unequal(found.model)]
 
 
-def one_seed(sweep: Sweep) -> str:
+def one_seed(sweep: Results) -> str:
     """Return the sentence that the noise is unknown, and the cost of more seeds.
 
     A pruned sweep takes no further seeds, so more of them need another directory.
@@ -35,7 +35,7 @@ def one_seed(sweep: Sweep) -> str:
     return f"With one seed, real differences and noise cannot be separated. {more_seeds(sweep)}"
 
 
-def more_seeds(sweep: Sweep) -> str:
+def more_seeds(sweep: Results) -> str:
     """Return a sentence with the cost of further seeds."""
     seed = sweep.experiment.seeds[0]
     once = [trial.label for trial in sweep.trials if trial.seed == seed]
@@ -45,7 +45,7 @@ def more_seeds(sweep: Sweep) -> str:
     return f"Run --seeds {SEEDS}{where} ({counted(len(once) * times, 'more trial')}{cost})."
 
 
-def contenders(sweep: Sweep, found: Order) -> str:
+def contenders(sweep: Results, found: Order) -> str:
     """Return a sentence on the cells that cannot be told from the best.
 
     It names the probability that each is the best, the metric and the method.
@@ -60,7 +60,7 @@ def contenders(sweep: Sweep, found: Order) -> str:
     return f"Not distinguishable from {best.label}, P(best) {chance(model, best.label)}: {listed} {by}."
 
 
-def among(sweep: Sweep, found: Order) -> str:
+def among(sweep: Results, found: Order) -> str:
     """Return the words that limit a comparison to some compositions, or nothing if it covers all planned ones."""
     if len(found.cells) == len(sweep.grid.compositions):
         return ""
@@ -73,7 +73,7 @@ def chance(model: Model, label: str) -> str:
     return "< 1 %" if 0 < p < 1 else f"{p:.0f} %"
 
 
-def separation(sweep: Sweep, found: Order) -> str:
+def separation(sweep: Results, found: Order) -> str:
     """Return a sentence on how many seeds would separate the two best; empty if there is no second contender."""
     best, model = found.cells[0].label, found.model
     assert model is not None

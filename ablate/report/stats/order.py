@@ -102,8 +102,8 @@ def best_first(grid: Grid, cells: Iterable[Cell]) -> list[Cell]:
 
     Cells that are not compared, or have no result, follow the others.
     """
-    place = {cell.label: number for number, cell in enumerate(order(grid).cells)}
-    return sorted(cells, key=lambda cell: place.get(cell.label, len(place)))
+    rank = {cell.label: number for number, cell in enumerate(order(grid).cells)}
+    return sorted(cells, key=lambda cell: rank.get(cell.label, len(rank)))
 
 
 def scores(cells: Sequence[Cell], metric: str) -> list[float]:

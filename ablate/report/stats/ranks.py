@@ -61,8 +61,8 @@ def interval(x: Sequence[float], y: Sequence[float], ops: Sequence[tuple[str, ..
     if len(names) < FEWEST_OPS or math.isnan(spearman(x, y)):
         return math.nan, math.nan
     times = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
-    place = {op: number for number, op in enumerate(names)}
-    weights = np.stack([times[:, [place[op] for op in several]].prod(axis=1) for several in ops], axis=1)
+    column = {op: number for number, op in enumerate(names)}
+    weights = np.stack([times[:, [column[op] for op in several]].prod(axis=1) for several in ops], axis=1)
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.nanpercentile(_weighted(np.array(x), np.array(y), weights), [tail, 100 - tail])
     return float(low), float(high)

@@ -10,7 +10,7 @@ from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats ta
 
 from ablate.console import counted
 from ablate.report.data.grid import MAJORITY, ROTATION, Cell, Grid
-from ablate.report.data.results import Sweep
+from ablate.report.data.results import Results
 from ablate.report.stats.model import CONFIDENCE, Difference
 from ablate.report.stats.order import Order, order
 from ablate.sweep.again import completing
@@ -37,7 +37,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Differe
     return Difference(mean, mean - half, mean + half, n)
 
 
-def summary(sweep: Sweep) -> list[str]:
+def summary(sweep: Results) -> list[str]:
     """Return sentences on the best composition of the sweep, and on anything that makes the choice doubtful."""
     grid, found = sweep.grid, order(sweep.grid)
     if found.best is None:
@@ -53,7 +53,7 @@ def summary(sweep: Sweep) -> list[str]:
     ]
 
 
-def lead(sweep: Sweep, found: Order) -> list[str]:
+def lead(sweep: Results, found: Order) -> list[str]:
     """Name the best composition, the part of the sweep that this is based on, and the cells not compared with it."""
     best = found.best
     assert best is not None
@@ -81,7 +81,7 @@ def lead(sweep: Sweep, found: Order) -> list[str]:
     return told
 
 
-def against(sweep: Sweep, found: Order) -> list[str]:
+def against(sweep: Results, found: Order) -> list[str]:
     """Compare the best composition with the best single op and the untrained encoder, and a pair with that op."""
     best, grid = found.best, sweep.grid
     assert best is not None
@@ -99,7 +99,7 @@ def against(sweep: Sweep, found: Order) -> list[str]:
         a, b = pair
         both = found.contrast({a.label: 0.5, b.label: 0.5, single.label: -1.0})
         if both.mean > 0:
-            first, second = next(place for place, cell in grid.cells.items() if cell is a)
+            first, second = next(position for position, cell in grid.cells.items() if cell is a)
             told.append(
                 f"{first} with {second}, mean of both orders, against {single.label} alone: {points(both, by)}."
             )
@@ -141,7 +141,7 @@ def is_unclear(grid: Grid, found: Order) -> bool:
     return difference.mean > 0 >= difference.low
 
 
-def few_images(sweep: Sweep) -> list[str]:
+def few_images(sweep: Results) -> list[str]:
     """Return the sentence that there are few validation images, if one of them is worth more than a point."""
     counts = sweep.experiment.class_counts
     known = [count for count in counts.validation if count] if counts and sweep.grid.is_linear else []
@@ -159,7 +159,7 @@ def few_images(sweep: Sweep) -> list[str]:
     ]
 
 
-def verdict(sweep: Sweep, found: Order) -> list[str]:
+def verdict(sweep: Results, found: Order) -> list[str]:
     """Return the sentences for accuracies that are too high or too low to choose by; empty if they are neither."""
     if is_majority(sweep, found) and not is_guessing(sweep, found):
         return [_like_the_majority(sweep, found)]
@@ -197,7 +197,7 @@ def verdict(sweep: Sweep, found: Order) -> list[str]:
     return []
 
 
-def _ceiling(sweep: Sweep, found: Order) -> str:
+def _ceiling(sweep: Results, found: Order) -> str:
     """Explain accuracies that are too high to choose by: the images are easy, or the validation images too few."""
     test = max((mean for cell in found.cells if (mean := cell.mean()) is not None), default=1.0)
     if few_images(sweep) or test < EASY:
@@ -212,7 +212,7 @@ def _above_on_test(found: Order, untrained: Cell) -> str:
     return f", though {above} of {len(found.cells)} are on the test set ({percent(untrained)})" if above else ""
 
 
-def is_useful(sweep: Sweep, found: Order) -> bool:
+def is_useful(sweep: Results, found: Order) -> bool:
     """Return True if the best composition can be recommended.
 
     It must be better than the untrained encoder, if that is known, better than guessing, and better than always
@@ -222,19 +222,19 @@ def is_useful(sweep: Sweep, found: Order) -> bool:
     return not useless and not is_guessing(sweep, found) and not is_majority(sweep, found)
 
 
-def is_guessing(sweep: Sweep, found: Order) -> bool:
+def is_guessing(sweep: Results, found: Order) -> bool:
     """Return True if the best composition has learned next to nothing."""
     classes = _classes(sweep)
     return bool(classes) and max(found.scores.values(), default=0.0) <= GUESSING / classes
 
 
-def is_majority(sweep: Sweep, found: Order) -> bool:
+def is_majority(sweep: Results, found: Order) -> bool:
     """Return True if no composition is clearly better than always predicting the largest class; False if unknown."""
     bar = majority_bar(sweep)
     return bar is not None and max(found.scores.values(), default=0.0) <= bar
 
 
-def majority_bar(sweep: Sweep) -> float | None:
+def majority_bar(sweep: Results) -> float | None:
     """Return the validation accuracy above which a composition clearly beats always predicting the largest class.
 
     Guesses of the accuracy of that class exceed it, on so many validation images, in one of twenty cases. The bar may
@@ -251,7 +251,7 @@ def majority_bar(sweep: Sweep) -> float | None:
     return floor + LUCK * math.sqrt(floor * (1 - floor) * sum(each))
 
 
-def _like_the_majority(sweep: Sweep, found: Order) -> str:
+def _like_the_majority(sweep: Results, found: Order) -> str:
     bar, counts, majority = majority_bar(sweep), sweep.experiment.class_counts, sweep.grid.references[MAJORITY]
     assert bar is not None and counts is not None
     images = counted(sum(counts.validation), "validation image")
@@ -265,12 +265,12 @@ def _like_the_majority(sweep: Sweep, found: Order) -> str:
     )
 
 
-def _classes(sweep: Sweep) -> int:
+def _classes(sweep: Results) -> int:
     """Return the number of classes to predict: the data's, four for rotation prediction, or 0 without labels."""
     return 4 if sweep.grid.metric == ROTATION else sweep.experiment.shared.data.classes
 
 
-def without_results(sweep: Sweep) -> str:
+def without_results(sweep: Results) -> str:
     """Return the words that follow "has no results yet": the reason, if trials failed, and the command to run next."""
     failed = sweep.failed
     told = f": {counted(len(failed), 'trial')} failed (the first: {reason(failed[0])})" if failed else ""
@@ -281,7 +281,7 @@ def without_results(sweep: Sweep) -> str:
     return f"{told}; to run {what}: `{completing(sweep.directory, sweep.experiment)}`"
 
 
-def failures(sweep: Sweep) -> list[str]:
+def failures(sweep: Results) -> list[str]:
     """Return a sentence on the failed trials that leave a gap in the comparison, and its effect."""
     known = {cell.label: cell for cell in sweep.grid.compositions}
     apart = {cell.label for cell in order(sweep.grid).apart}
@@ -304,7 +304,7 @@ def failures(sweep: Sweep) -> list[str]:
     return [f"{'; '.join([*told[:NAMED], *more])}."] if told else []
 
 
-def so_far(sweep: Sweep) -> str:
+def so_far(sweep: Results) -> str:
     """Return `` so far, after 33 of 83 trials`` while trials that could change the choice are missing, else nothing."""
     if not sweep.pending:
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ablate.console import counted
 from ablate.report.data.grid import Grid
-from ablate.report.data.results import Sweep
+from ablate.report.data.results import Results
 from ablate.report.figures.heatmap import MARK, spelled_out
 from ablate.report.figures.scale import BELOW, scale
 from ablate.report.stats.model import CONFIDENCE
@@ -15,7 +15,7 @@ from ablate.report.stats.summary import judge, percent
 LONG = 10_000  # columns, so that a label takes one line
 
 
-def caption(sweep: Sweep) -> str:
+def caption(sweep: Results) -> str:
     """Return the caption, one sentence per line.
 
     It names the data, the setting, n, the meaning of cells and dots, and the conditions on which the intervals hold.

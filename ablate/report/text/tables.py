@@ -25,7 +25,7 @@ def write_csv(grid: Grid, path: Path) -> None:
     ``rotation_top1`` without labels. The majority class was not trained and has no seeds.
     """
     metrics = grid.metrics
-    planned = [(place, cell) for place, cell in grid.cells.items() if cell.status != "left out"]
+    planned = [(position, cell) for position, cell in grid.cells.items() if cell.status != "left out"]
     rows = [_row("cell", first, second, cell, metrics) for (first, second), cell in planned]
     rows += [_average(grid, op, metrics) for op in grid.ops]
     rows += [_row("composition", "", "", cell, metrics) for cell in grid.further.values()]
@@ -102,9 +102,9 @@ def _add_noise(rows: list[dict[str, Any]], grid: Grid) -> None:
     for row in rows:
         if row["kind"] == "average":
             continue
-        if chosen and row["label"] in chosen.place:
+        if chosen and row["label"] in chosen.position:
             row["contender"] = int(row["label"] in chosen.contenders)
-        if shown and row["label"] in shown.place:
+        if shown and row["label"] in shown.position:
             row["half_width"] = shown.half_width(row["label"])
 
 

@@ -36,8 +36,8 @@ def render(grid: Grid, console: Console) -> None:
         say(console, "* not all seeds are done")
     if grid.further or not fits:
         found = order(grid)
-        for place, cell in enumerate(found.cells[:LISTED], start=1):
-            say(console, f"{place}. {_listed(cell, found)}")
+        for rank, cell in enumerate(found.cells[:LISTED], start=1):
+            say(console, f"{rank}. {_listed(cell, found)}")
         for cell in found.apart[: LISTED - len(found.cells)] if len(found.cells) < LISTED else ():
             say(console, f"not compared: {_listed(cell, found)}")
         if (more := len(found.cells) + len(found.apart) - LISTED) > 0:
