@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ablate.report import write_report
     from ablate.report.data.load import load_results
     from ablate.report.figures.heatmap import heatmap
-    from ablate.report.recommend import recommend
+    from ablate.report.recommendation.recommend import recommend
     from ablate.simclr.lars import LARS
     from ablate.simclr.loss import nt_xent
     from ablate.sweep.record import TrialResult
@@ -35,7 +35,7 @@ _HOME = {
     "param": "ablate.ops",
     "register": "ablate.ops",
     "heatmap": "ablate.report.figures.heatmap",
-    "recommend": "ablate.report.recommend",
+    "recommend": "ablate.report.recommendation.recommend",
     "write_report": "ablate.report",
     "LARS": "ablate.simclr.lars",
     "TrialResult": "ablate.sweep.record",

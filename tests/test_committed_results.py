@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ablate.report import recommend as advice
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.paper import beside_the_paper
+from ablate.report.recommendation import terminal
+from ablate.report.recommendation.recommend import recommend
 from ablate.report.stats.summary import paired_difference, summary
 from ablate.report.text.tables import write_csv
 from ablate.sweep.plan import load_plan, plan
@@ -103,7 +104,7 @@ def test_the_pair_against_the_best_single_op_is_told_with_the_numbers_of_the_rep
 
 def test_sentences_of_the_front_page_are_what_recommend_says():
     said = io.StringIO()
-    advice.show(advice.recommend(FIVE_SEEDS), Console(file=said, width=1000))
+    terminal.show(recommend(FIVE_SEEDS), Console(file=said, width=1000))
     (quoted,) = re.findall(r"```text\n(.*?)```", (RESULTS.parent / "README.md").read_text(), re.DOTALL)
     parts = [
         part.strip() for line in quoted.splitlines() for part in line.removesuffix(").").split("...") if part.strip()

@@ -14,8 +14,9 @@ import ablate
 from ablate.console import say, say_as_it_is, say_each, say_text, wrapped
 from ablate.launch.screen import print_status
 from ablate.launch.status import sweep_status
-from ablate.report import recommend
 from ablate.report.data.results import read_sweep
+from ablate.report.recommendation.recommend import recommend
+from ablate.report.recommendation.terminal import show
 from ablate.report.text.terminal import render
 from ablate.report.write import Report
 from tests.support.sweeps import by_position, sweep
@@ -83,7 +84,7 @@ def test_no_command_cuts_a_word(tmp_path, width):
         tmp_path / "a-directory-with-a-name", ["a", "b"], seeds=2, value=by_position, skip=("a",), fail=("b",)
     )
     print_status(sweep_status(undone), console)
-    recommend.show(recommend.recommend(RESULTS / "fig5-glyphs-5-seeds"), console)
+    show(recommend(RESULTS / "fig5-glyphs-5-seeds"), console)
     found = printed(console)
     assert "to complete it" in found
     assert too_wide(found, width) == []

@@ -20,7 +20,7 @@ from ablate.errors import DiskError, ExitCode, UsageError
 from ablate.sweep.layout import SweepDir
 
 if TYPE_CHECKING:
-    from ablate.report.recommend import Choice
+    from ablate.report.recommendation.choice import Choice
 
 
 def status(
@@ -156,20 +156,21 @@ def recommend(
     best compositions that way, with fresh seeds. This confirmation is a sweep in DIR/confirmation, run as DIR was: on
     this machine or on Slurm.
     """
-    from ablate.report import recommend as advice
+    from ablate.report.recommendation import files, terminal
+    from ablate.report.recommendation.recommend import recommend
     from ablate.report.write import publish
 
-    found = advice.recommend(directory, metric)
+    found = recommend(directory, metric)
     if confirm:
         how = options.Running(None, workers, cache, retry_failed, dry_run)
         try:
             code = _confirm(found.choice, seeds or 3, how)
         except KeyboardInterrupt:
-            publish(advice.recommend(directory, metric))  # what it has confirmed so far
+            publish(recommend(directory, metric))  # what it has confirmed so far
             raise
         if dry_run:
             return code
-        found = advice.recommend(directory, metric)
+        found = recommend(directory, metric)
         if code:
             publish(found)
             return code
@@ -181,11 +182,11 @@ def recommend(
     except DiskError as error:  # a directory that belongs to somebody else can still be read
         trouble = error
     if as_json:
-        typer.echo(json.dumps(advice.as_json(found), indent=1))
+        typer.echo(json.dumps(files.as_json(found), indent=1))
     else:
         if replaced:
             say(make_console(), replaced, "yellow")
-        advice.show(found, make_console(), print_code)
+        terminal.show(found, make_console(), print_code)
     if trouble:
         raise trouble
     return ExitCode.DONE
@@ -195,7 +196,7 @@ def _confirm(choice: Choice, seeds: int, how: options.Running) -> int:
     from ablate.cli.sweep import launch
     from ablate.data import cache_dir
     from ablate.planning.images import images_of
-    from ablate.report.recommend import to_confirm
+    from ablate.report.recommendation.choice import to_confirm
     from ablate.sweep.confirm import confirmation
 
     directory, experiment = choice.sweep.directory, choice.sweep.experiment

@@ -12,7 +12,6 @@ from ablate.config.measure import Measure
 from ablate.console import say, say_each
 from ablate.errors import UsageError
 from ablate.files import names_in, write_atomically
-from ablate.report import recommend as advice
 from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.figures import axes, label_free, pruning, search
@@ -22,7 +21,8 @@ from ablate.report.figures.multiples import multiples
 from ablate.report.figures.paper import TITLE, beside_the_paper, is_its_setting, published
 from ablate.report.page.page import page
 from ablate.report.page.sections import effects
-from ablate.report.recommend import Recommendation
+from ablate.report.recommendation import files
+from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats.noise import noise
 from ablate.report.stats.summary import summary
 from ablate.report.text.caption import caption
@@ -113,7 +113,7 @@ def write_report(
         if len(comparison.ours.ops) > 1:  # two single cells need no picture; the sentence says everything
             save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
     comparisons = [comparison for comparison, _ in compared]
-    replaced = advice.refresh(sweep)
+    replaced = files.refresh(sweep)
     write_page(sweep, comparisons, Asked(tuple(map(str, others)), paper), refresh)
     _agree(sweep)
     return Report(sweep, comparisons, replaced)
@@ -146,8 +146,8 @@ def publish(found: Recommendation) -> str:
     Raises:
         DiskError: the directory may not be written to.
     """
-    told = advice.replaced(found)
-    advice.write(found)
+    told = files.replaced(found)
+    files.write(found)
     write_again(found.choice.sweep)
     _agree(found.choice.sweep)
     return told

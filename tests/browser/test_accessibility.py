@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from ablate.report.data.results import read_sweep
-from ablate.report.recommend import recommend
+from ablate.report.recommendation.recommend import recommend
 from ablate.report.write import write_page
 from ablate.sweep.plan import is_sweep, load_plan, plan, save_plan
 from ablate.sweep.record import write_record

@@ -19,11 +19,13 @@ from ablate.errors import UsageError
 from ablate.files import write_atomically
 from ablate.planning.settings import trial_config
 from ablate.planning.understand import plan_sweep
-from ablate.report import recommend as advice
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
 from ablate.report.data.study import study_of
 from ablate.report.figures.heatmap import heatmap
+from ablate.report.recommendation import files
+from ablate.report.recommendation.recommend import recommend
+from ablate.report.recommendation.terminal import show
 from ablate.report.stats.order import order
 from ablate.report.write import _with_sweep
 from ablate.search.run import values
@@ -121,12 +123,12 @@ def test_every_output_follows_what_chooses(tmp_path, asked):
     assert mean in (tmp_path / "report" / "table.tex").read_text()
     assert order(written.grid).best.label == best
 
-    found = advice.recommend(tmp_path, asked)
+    found = recommend(tmp_path, asked)
     assert found.choice.best.cell.label == best
-    told = shown(lambda console: advice.show(found, console))
+    told = shown(lambda console: show(found, console))
     assert told.startswith(why)
     metric = "linear_balanced_accuracy" if asked is None else "linear_top1"
-    assert advice.as_json(found)["sweep"]["metric"] == metric
+    assert files.as_json(found)["sweep"]["metric"] == metric
     study = study_of(read_sweep(tmp_path, asked))
     assert study.best_value == pytest.approx(numbers[best] + 0.002)
 

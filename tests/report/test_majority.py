@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 from ablate.cli.app import app
 from ablate.config.measure import measure_for
 from ablate.config.sweep import ClassCounts
-from ablate.report import recommend as advice
 from ablate.report.data.results import read_sweep
+from ablate.report.recommendation.conclusion import conclusion
+from ablate.report.recommendation.recommend import advise
 from ablate.report.stats.order import order
 from ablate.report.stats.summary import is_useful, majority_bar, verdict
 from ablate.report.write import write_report
@@ -58,16 +59,16 @@ def test_nothing_is_recommended_that_is_not_clearly_better_than_the_largest_clas
 ):
     found = sweep(tmp_path, accuracy, validation, measure)
     assert is_useful(found, order(found.grid)) == useful
-    advised = advice.advise(found)
+    advised = advise(found)
     assert (advised.final is not None) == useful
     said = "always predicting the largest class (" in " ".join(verdict(found, order(found.grid)))
-    assert said == (not useful and "guessing" not in advice.conclusion(advised))
+    assert said == (not useful and "guessing" not in conclusion(advised))
     write_report(tmp_path)
     page = (tmp_path / "report" / "index.html").read_text()
     assert ("Recommended: " in page) == useful
     assert ("too easy" in shown(advised)) is False
     if not useful:
-        assert advice.conclusion(advised).startswith("No recommendation. No composition is clearly better than ")
+        assert conclusion(advised).startswith("No recommendation. No composition is clearly better than ")
 
 
 def test_the_bar_is_what_guesses_reach_in_one_of_twenty_cases(tmp_path):

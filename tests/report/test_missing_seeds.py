@@ -6,9 +6,11 @@ import csv
 
 import pytest
 
-from ablate.report import recommend as advice
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.scale import scale
+from ablate.report.recommendation.choice import choose
+from ablate.report.recommendation.conclusion import conclusion, doubt
+from ablate.report.recommendation.recommend import advise
 from ablate.report.stats.effects import interactions, main_effects
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import order
@@ -52,7 +54,7 @@ def test_a_seed_that_is_missing_makes_no_composition_a_guess(tmp_path):
     found = lopsided(tmp_path, {"crop": 0.36, "color": 0.3}, gone)
     assert order(found.grid).scores == pytest.approx({"crop": 0.56, "color": 0.5})
     assert verdict(found, order(found.grid)) == []
-    assert advice.advise(found).final.cell.label == "crop"
+    assert advise(found).final.cell.label == "crop"
 
 
 def test_no_percentage_is_beyond_100(tmp_path):
@@ -65,12 +67,12 @@ def test_what_has_no_result_is_not_called_worse(tmp_path):
     means = {"crop": 0.8, "color": 0.5}
     found = lopsided(tmp_path / "failed", means, {(label, seed) for label in PAIRS for seed in (0, 1)})
     said = "Every other composition that could be compared is worse"
-    assert advice.conclusion(advice.advise(found)).split(". ")[1].startswith(f"{said} (95 %)")
+    assert conclusion(advise(found)).split(". ")[1].startswith(f"{said} (95 %)")
     assert noise(found)[0].startswith(f"{said} than crop (")
     make(tmp_path / "missing", seeds=2, value=lambda t: means.get(t.label, 0.1), skip=PAIRS)
     sweep = read_sweep(tmp_path / "missing")
     assert noise(sweep)[0].startswith(f"{said} than crop so far, after 6 of 10 trials (")
-    assert f"{said} so far, after 6 of 10 trials (95 %)." in advice.doubt(advice.choose(sweep))
+    assert f"{said} so far, after 6 of 10 trials (95 %)." in doubt(choose(sweep))
     make(tmp_path / "whole", seeds=2, value=lambda t: 0.8 if t.label == "crop" else 0.1)
     assert noise(read_sweep(tmp_path / "whole"))[0].startswith("Every other composition is worse than crop (")
 

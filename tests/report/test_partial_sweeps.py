@@ -22,9 +22,10 @@ from pathlib import Path
 
 import pytest
 
-from ablate.report import recommend as advice
 from ablate.report.data.grid import grid_of, sweep_rows
 from ablate.report.data.results import read_sweep
+from ablate.report.recommendation.conclusion import conclusion
+from ablate.report.recommendation.recommend import advise
 from ablate.report.stats import order
 from ablate.report.stats.noise import noise
 from ablate.report.stats.summary import summary
@@ -125,12 +126,12 @@ def check_sentences(sweep, found, text, table):
 
 
 def check_advice(sweep, table):
-    told = advice.advise(sweep)
+    told = advise(sweep)
     assert told.choice.best.cell.label == next(iter(table))
     assert [item.cell.label for item in told.choice.candidates] == [
         label for label in table if label in {item.cell.label for item in told.choice.candidates}
     ]
-    said = advice.conclusion(told)
+    said = conclusion(told)
     if sweep.pending:
         assert told.final is None and not told.pipelines
         assert said.startswith(f"Nothing is recommended yet: {len(sweep.pending)} of {len(sweep.trials)} trials")

@@ -13,11 +13,14 @@ from typer.testing import CliRunner
 
 from ablate.cli.app import app
 from ablate.config.sweep import ClassCounts, NamedComposition
-from ablate.errors import UsageError
+from ablate.errors import NotExportable, UsageError
 from ablate.files import names_in
 from ablate.launch.screen import headline
 from ablate.launch.status import sweep_status
-from ablate.report import recommend as advice
+from ablate.report.recommendation import files
+from ablate.report.recommendation.choice import to_confirm
+from ablate.report.recommendation.conclusion import conclusion, doubt, next_steps
+from ablate.report.recommendation.recommend import recommend
 from ablate.report.write import publish, write_report
 from ablate.sweep.confirm import confirmation
 from ablate.sweep.layout import CONFIRMATION, KORNIA_CODE, TORCHVISION_CODE, SweepDir
@@ -37,7 +40,7 @@ def trial_of(directory, label, seed):
 
 
 def test_the_candidates_are_those_that_cannot_be_told_from_the_best_best_first(tmp_path):
-    found = advice.recommend(make(tmp_path))
+    found = recommend(make(tmp_path))
     choice = found.choice
     assert choice.best.cell.label == "crop+color"
     assert [(candidate.cell.label, candidate.seconds) for candidate in choice.candidates] == [
@@ -49,7 +52,7 @@ def test_the_candidates_are_those_that_cannot_be_told_from_the_best_best_first(t
 
 
 def test_the_sentences_are_those_of_the_report_and_name_split_and_method(tmp_path):
-    choice = advice.recommend(make(tmp_path)).choice
+    choice = recommend(make(tmp_path)).choice
     console = Console(width=200, record=True, file=io.StringIO())
     write_report(tmp_path).show(console)
     report = console.export_text()
@@ -65,15 +68,15 @@ def test_the_sentences_are_those_of_the_report_and_name_split_and_method(tmp_pat
 
 
 def test_a_pair_is_told_of_only_where_it_is_better_than_the_best_single_op(tmp_path):
-    better = advice.recommend(make(tmp_path / "a")).choice.evidence
+    better = recommend(make(tmp_path / "a")).choice.evidence
     assert any("mean of both orders" in line for line in better)
     worse = make(tmp_path / "b", value=lambda trial: value(trial) + 0.5 * (trial.label == "color"))
-    assert not any("mean of both orders" in line for line in advice.recommend(worse).choice.evidence)
+    assert not any("mean of both orders" in line for line in recommend(worse).choice.evidence)
 
 
 def test_what_is_not_above_the_untrained_encoder_is_marked(tmp_path):
     make(tmp_path, seeds=1, value=lambda trial: 0.4 if trial.reference else value(trial))
-    found = advice.recommend(tmp_path)
+    found = recommend(tmp_path)
     above = {candidate.cell.label: candidate.above for candidate in found.choice.candidates}
     assert above == {"crop+color": True, "color+crop": True, "color": True, "crop": False}
     assert shown(found).count("(validation not above untrained)") == 1
@@ -86,9 +89,9 @@ def test_one_that_was_trained_to_the_end_was_compared_with_those_that_were_prune
             write_record(tmp_path, record(trial, status="pruned", metrics={}, flags=[]))
     save_plan(tmp_path, load_plan(tmp_path).model_copy(update={"prune": RUNGS}))
     told = "Only one composition was trained to the end: 3 others were pruned, by validation kNN at a rung."
-    found = advice.recommend(tmp_path)
+    found = recommend(tmp_path)
     assert found.choice.evidence[0].startswith(told)
-    assert advice.doubt(found.choice) == told
+    assert doubt(found.choice) == told
     assert "15 done (9 of them pruned)" in str(headline(sweep_status(tmp_path)))
 
 
@@ -98,11 +101,11 @@ def test_the_best_is_chosen_by_validation_accuracy(tmp_path):
         if trial.label == "color+crop":  # the better test accuracy
             found = read_record(SweepDir(tmp_path).record(trial.id))
             write_record(tmp_path, found.model_copy(update={"metrics": {**found.metrics, "linear_top1": 0.99}}))
-    assert advice.recommend(tmp_path).choice.best.cell.label == "crop+color"
+    assert recommend(tmp_path).choice.best.cell.label == "crop+color"
 
 
 def test_one_branch_is_confirmed_before_a_pipeline_is_printed(tmp_path):
-    found = advice.recommend(make(tmp_path))
+    found = recommend(make(tmp_path))
     assert found.final is None and not found.pipelines
     text = shown(found)
     assert f"ablate recommend {tmp_path} --confirm" in text
@@ -111,9 +114,9 @@ def test_one_branch_is_confirmed_before_a_pipeline_is_printed(tmp_path):
 
 
 def test_two_branches_need_no_confirmation(tmp_path):
-    found = advice.recommend(make(tmp_path, branches="two"))
+    found = recommend(make(tmp_path, branches="two"))
     assert found.final is found.choice.best
-    assert {path.name for path in advice.write(found)} == {
+    assert {path.name for path in files.write(found)} == {
         "recommendation.json",
         KORNIA_CODE,
         TORCHVISION_CODE,
@@ -135,13 +138,13 @@ def test_two_branches_need_no_confirmation(tmp_path):
 
 def test_a_confirmation_decides(tmp_path):
     confirm(make(tmp_path), value=lambda trial: 0.9 if trial.label == "color+crop" else 0.8 + 0.001 * trial.seed)
-    found = advice.recommend(tmp_path)
+    found = recommend(tmp_path)
     assert found.choice.best.cell.label == "crop+color"
     assert found.final is not None and found.final.cell.label == "color+crop"
     assert found.confirmed is not None
     assert found.confirmed.sweep.experiment.seeds == (3, 4, 5)
     assert found.confirmed.sweep.experiment.shared.branches == "two"
-    told = advice.as_json(found)
+    told = files.as_json(found)
     assert told["recommended"]["composition"] == "color+crop"
     assert told["confirmation"]["branches"] == "two"
     json.dumps(told, allow_nan=False)
@@ -156,7 +159,7 @@ def test_a_confirmation_decides(tmp_path):
 )
 def test_a_confirmation_that_says_nothing_yet(changes, sentence, tmp_path):
     confirm(make(tmp_path), **changes)
-    found = advice.recommend(tmp_path)
+    found = recommend(tmp_path)
     assert found.final is None
     assert found.confirming.startswith(sentence)
     assert f"ablate status {tmp_path / CONFIRMATION}" in found.confirming
@@ -164,36 +167,36 @@ def test_a_confirmation_that_says_nothing_yet(changes, sentence, tmp_path):
 
 def test_nothing_is_recommended_that_training_did_not_improve(tmp_path):
     make(tmp_path, branches="two", value=lambda trial: 0.5 if trial.reference else 0.3 + 0.01 * trial.seed)
-    found = advice.recommend(tmp_path)
+    found = recommend(tmp_path)
     assert found.final is None
     text = shown(found)
     assert "No recommendation" in text
 
 
 def test_one_seed_names_the_next_best_and_is_provisional(tmp_path):
-    found = advice.recommend(make(tmp_path, seeds=1, branches="two"))
+    found = recommend(make(tmp_path, seeds=1, branches="two"))
     assert {candidate.cell.label for candidate in found.choice.candidates} == set(MEANS)
     assert any("With one seed, real differences and noise" in line for line in found.choice.evidence)
     said = "Recommended, provisionally: crop+color. With one seed, none of 4 compositions can be told from the others."
     assert shown(found).strip().endswith(said)
-    assert advice.as_json(found)["recommended"]["provisional"] is True
+    assert files.as_json(found)["recommended"]["provisional"] is True
 
 
 def test_a_confirmation_of_one_seed_is_provisional(tmp_path):
     confirm(make(tmp_path), seeds=1)
-    assert advice.conclusion(advice.recommend(tmp_path)).startswith("Recommended, provisionally: ")
+    assert conclusion(recommend(tmp_path)).startswith("Recommended, provisionally: ")
 
 
 def test_nothing_is_recommended_while_a_trial_is_missing_that_could_change_it(tmp_path):
     make(tmp_path, branches="two")
-    advice.write(advice.recommend(tmp_path))
+    files.write(recommend(tmp_path))
     SweepDir(tmp_path).record(trial_of(tmp_path, "crop", 2).id).write_text("{")  # damaged: it runs again
-    found = advice.recommend(tmp_path)
+    found = recommend(tmp_path)
     assert found.final is None and not found.pipelines
     assert found.choice.evidence[0].startswith("Best composition so far, after 14 of 15 trials, by validation accuracy")
     said = f"Nothing is recommended yet: 1 of 15 trials of {tmp_path} is missing and could change the choice."
     assert shown(found).strip().splitlines()[-1].startswith(said)
-    advice.write(found)
+    files.write(found)
     assert json.loads((tmp_path / "report" / "recommendation.json").read_text())["recommended"] is None
     assert not list((tmp_path / "report").glob("pipeline_*"))
 
@@ -202,7 +205,7 @@ def test_a_report_takes_back_what_holds_no_longer(tmp_path):
     make(tmp_path, branches="two")
     write_report(tmp_path)
     assert not (tmp_path / "report" / "recommendation.json").exists()  # nobody asked for one
-    advice.write(advice.recommend(tmp_path))
+    files.write(recommend(tmp_path))
     SweepDir(tmp_path).record(trial_of(tmp_path, "crop", 2).id).unlink()
     write_report(tmp_path)
     assert json.loads((tmp_path / "report" / "recommendation.json").read_text())["recommended"] is None
@@ -212,7 +215,7 @@ def test_a_report_takes_back_what_holds_no_longer(tmp_path):
 def test_trials_that_are_to_run_withdraw_what_they_could_change(tmp_path):
     make(tmp_path, branches="two")
     trials = plan(load_plan(tmp_path))
-    advice.write(advice.recommend(tmp_path))
+    files.write(recommend(tmp_path))
     withdraw(tmp_path, [trials[0].model_copy(update={"reference": "supervised"})])
     assert (tmp_path / "report" / "recommendation.json").exists()
     withdraw(tmp_path, [trials[0]])
@@ -224,9 +227,9 @@ def test_a_reference_that_changes_no_choice_is_not_waited_for(reference, tmp_pat
     make(tmp_path, branches="two")
     experiment = load_plan(tmp_path)
     save_plan(tmp_path, experiment.model_copy(update={"references": ("untrained", reference)}))
-    assert advice.recommend(tmp_path).final is not None
+    assert recommend(tmp_path).final is not None
     SweepDir(tmp_path).record(trial_of(tmp_path, "untrained", 0).id).unlink()
-    assert advice.recommend(tmp_path).final is None
+    assert recommend(tmp_path).final is None
 
 
 def test_a_failed_trial_is_named_and_its_cell_competes_with_what_it_has(tmp_path):
@@ -234,12 +237,12 @@ def test_a_failed_trial_is_named_and_its_cell_competes_with_what_it_has(tmp_path
     write_record(tmp_path, failure(trial_of(tmp_path, "crop+color", 1)))
     for seed in (0, 1, 2):
         write_record(tmp_path, failure(trial_of(tmp_path, "crop", seed)))
-    found = advice.recommend(tmp_path)
+    found = recommend(tmp_path)
     assert found.final is not None and found.final.cell.label == "crop+color"
     (told,) = (line for line in found.choice.evidence if "failed" in line)
     assert "crop+color failed with seed 1 and is compared by its other 2 seeds" in told
     assert "crop failed with seeds 0, 1, 2 and cannot be chosen" in told
-    assert told in advice.conclusion(found)
+    assert told in conclusion(found)
     assert "2 of 3" in shown(found)
 
 
@@ -253,46 +256,46 @@ def test_a_failed_trial_is_named_and_its_cell_competes_with_what_it_has(tmp_path
     ],
 )
 def test_a_set_that_is_too_easy_or_too_hard_is_called_that(of, sentence, tmp_path):
-    found = advice.recommend(make(tmp_path, branches="two", value=of))
+    found = recommend(make(tmp_path, branches="two", value=of))
     (told,) = (line for line in found.choice.evidence if sentence in line)
     assert ("train longer" in told) != ("too easy to tell augmentations apart" in told)
     assert (found.final is None) == ("4 of 4 compositions reach 99 % validation accuracy: these" not in told)
     if found.final is None:
-        assert advice.conclusion(found) == f"No recommendation. {told}"
+        assert conclusion(found) == f"No recommendation. {told}"
 
 
 def test_a_confirmation_waits_for_the_whole_sweep(tmp_path):
-    choice = advice.recommend(make(tmp_path, skip=("crop",))).choice
+    choice = recommend(make(tmp_path, skip=("crop",))).choice
     with pytest.raises(UsageError, match=r"3 of 15 trials of .* are missing and could change which compositions"):
-        advice.to_confirm(choice)
+        to_confirm(choice)
 
 
 def test_a_confirmation_of_an_earlier_choice_decides_nothing(tmp_path):
     make(tmp_path, value=lambda trial: value(trial) - 0.6 * (trial.label == "crop"))
     confirm(tmp_path)
-    assert advice.recommend(tmp_path).final is not None
+    assert recommend(tmp_path).final is not None
     for seed in (0, 1, 2):
         write_record(tmp_path, record(trial_of(tmp_path, "crop", seed), 0.95 + 0.01 * seed))
-    found = advice.recommend(tmp_path)
+    found = recommend(tmp_path)
     assert found.final is None
-    assert advice.conclusion(found).startswith(
+    assert conclusion(found).startswith(
         "The confirmation is of an earlier choice and lacks crop, which is the best now"
     )
 
 
 def test_one_cell(tmp_path):
-    choice = advice.recommend(make(tmp_path, skip=("color", "crop", "color+crop"))).choice
+    choice = recommend(make(tmp_path, skip=("color", "crop", "color+crop"))).choice
     told = "Only one composition has a result so far, after 6 of 15 trials. crop+color: "
     assert choice.evidence[0].startswith(told)
 
 
 def test_no_results_yet(tmp_path):
     with pytest.raises(UsageError, match=r"has no results yet; to run it: `ablate grid --ops x --out .*`"):
-        advice.recommend(make(tmp_path, skip=(*MEANS, "untrained")))
+        recommend(make(tmp_path, skip=(*MEANS, "untrained")))
 
 
 @pytest.mark.parametrize("metric", ["foo", "Balanced", "top-1", "", 3])
-@pytest.mark.parametrize("function", [advice.recommend, write_report])
+@pytest.mark.parametrize("function", [recommend, write_report])
 def test_an_unknown_metric_is_refused_in_a_sentence(function, metric, tmp_path):
     with pytest.raises(UsageError, match=r"unknown metric .*top1"):
         function(make(tmp_path), metric=metric)
@@ -300,10 +303,10 @@ def test_an_unknown_metric_is_refused_in_a_sentence(function, metric, tmp_path):
 
 def test_what_cannot_be_written_as_code_is_said(tmp_path, monkeypatch):
     def refuse(*args):
-        raise advice.NotExportable("mine.Tint is not an op of ablate's")
+        raise NotExportable("mine.Tint is not an op of ablate's")
 
-    monkeypatch.setattr(advice, "torchvision_code", refuse)
-    found = advice.recommend(make(tmp_path, branches="two"))
+    monkeypatch.setattr("ablate.report.recommendation.recommend.torchvision_code", refuse)
+    found = recommend(make(tmp_path, branches="two"))
     assert set(found.pipelines) == {KORNIA_CODE}
     text = shown(found)
     assert "mine.Tint is not an op of ablate's" in text
@@ -323,19 +326,21 @@ def test_a_confirmation_is_the_same_experiment_but_for_branches_seeds_and_cells(
 def test_recommend_imports_no_torch(tmp_path):
     make(tmp_path, branches="two")
     script = (
-        "import sys; from ablate.report import recommend as advice\n"
-        f"advice.write(advice.recommend({str(tmp_path)!r}))\n"
+        "import sys\n"
+        "from ablate.report.recommendation.files import write\n"
+        "from ablate.report.recommendation.recommend import recommend\n"
+        f"write(recommend({str(tmp_path)!r}))\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
 
 
 def test_pipelines_read_files_by_the_levels_of_the_sweeps_images(tmp_path):
-    assert "load = Load()" in advice.recommend(make(tmp_path / "8", branches="two")).pipelines[advice.KORNIA_CODE]
+    assert "load = Load()" in recommend(make(tmp_path / "8", branches="two")).pipelines[KORNIA_CODE]
     directory = make(tmp_path / "16", branches="two")
     save_plan(directory, load_plan(directory).model_copy(update={"levels": (96, 3871)}))
-    assert advice.recommend(directory).pipelines.keys() == {advice.KORNIA_CODE, advice.TORCHVISION_CODE}
-    for code in advice.recommend(directory).pipelines.values():
+    assert recommend(directory).pipelines.keys() == {KORNIA_CODE, TORCHVISION_CODE}
+    for code in recommend(directory).pipelines.values():
         assert "load = Load(levels=(96, 3871))" in code
 
 
@@ -389,18 +394,18 @@ def test_recommend_writes_the_page_again_beside_what_it_was_asked_for(tmp_path):
     write_report(tmp_path / "s", [make(tmp_path / "other")])
     assert lead(tmp_path / "s").startswith("Best composition: ")
     confirm(tmp_path / "s")
-    publish(advice.recommend(tmp_path / "s"))
+    publish(recommend(tmp_path / "s"))
     assert lead(tmp_path / "s").startswith("Recommended: ")
     assert f"Minus {tmp_path / 'other'}" in (tmp_path / "s" / "report" / "index.html").read_text()
     shutil.rmtree(tmp_path / "other")
-    publish(advice.recommend(tmp_path / "s"))
+    publish(recommend(tmp_path / "s"))
     assert f"Minus {tmp_path / 'other'}" not in (tmp_path / "s" / "report" / "index.html").read_text()
 
 
 def test_what_is_withdrawn_is_said_and_the_page_no_longer_recommends_it(tmp_path):
     make(tmp_path, branches="two")
     write_report(tmp_path)
-    publish(advice.recommend(tmp_path))
+    publish(recommend(tmp_path))
     save_plan(tmp_path, load_plan(tmp_path).model_copy(update={"seeds": (0, 1, 2, 3)}))
     missing = [trial for trial in plan(load_plan(tmp_path)) if not SweepDir(tmp_path).record(trial.id).exists()]
     console = Console(width=200, record=True, file=io.StringIO())
@@ -415,7 +420,7 @@ def test_what_is_withdrawn_is_said_and_the_page_no_longer_recommends_it(tmp_path
 def test_a_confirmation_that_goes_on_withdraws_what_the_earlier_one_said(tmp_path):
     confirm(make(tmp_path))
     write_report(tmp_path)
-    publish(advice.recommend(tmp_path))
+    publish(recommend(tmp_path))
     assert lead(tmp_path).startswith("Recommended: ")
     fresh = load_plan(tmp_path / CONFIRMATION)
     save_plan(tmp_path / CONFIRMATION, fresh.model_copy(update={"seeds": (*fresh.seeds, 9)}))
@@ -436,21 +441,21 @@ def test_what_is_not_clearly_better_than_the_untrained_encoder_is_provisional_an
     make(tmp_path, seeds=2, branches=branches, value=untrained_at(0.66, 0.05))
     if branches == "one":
         confirm(tmp_path, value=untrained_at(0.66, 0.05), seeds=2)
-    decided = advice.recommend(tmp_path).decided.sweep
+    decided = recommend(tmp_path).decided.sweep
     for trial in plan(decided.experiment):
         if trial.reference:  # on the test set it is better
             old = read_record(SweepDir(decided.directory).record(trial.id))
             write_record(decided.directory, old.model_copy(update={"metrics": {**old.metrics, "linear_top1": 0.75}}))
-    found = advice.recommend(tmp_path)
+    found = recommend(tmp_path)
     said = (
         "crop+color is not clearly better than the untrained encoder by validation accuracy (95 %), and on the test "
         "set it is below it: add seeds, or train longer."
     )
-    last = advice.conclusion(found)
+    last = conclusion(found)
     assert last.startswith("Recommended, provisionally: crop+color")
     assert said in last
     assert said in found.decided.evidence
-    assert advice.as_json(found)["recommended"]["provisional"] is True
+    assert files.as_json(found)["recommended"]["provisional"] is True
     write_report(tmp_path)
     text = (tmp_path / "report" / "index.html").read_text()
     assert "Recommended, provisionally: crop+color." in text
@@ -463,7 +468,7 @@ def test_where_nothing_is_better_than_the_untrained_encoder_there_is_nothing_to_
         if trial.reference:
             old = read_record(SweepDir(tmp_path).record(trial.id))
             write_record(tmp_path, old.model_copy(update={"metrics": {**old.metrics, "linear_top1": 0.6}}))
-    last = advice.conclusion(advice.recommend(tmp_path))
+    last = conclusion(recommend(tmp_path))
     assert last.startswith("There is nothing to confirm. No composition is better than the untrained encoder (91.0")
     assert ", though 2 of 4 are on the test set (60.0 ± 0.0 %): train longer" in last
     write_report(tmp_path)
@@ -481,29 +486,30 @@ def with_images(directory, validation):
 
 def test_few_validation_images_are_named_and_are_not_easy_ones(tmp_path):
     make(tmp_path, branches="two", value=lambda trial: 0.5 if trial.reference else 0.985)
-    few = advice.recommend(with_images(tmp_path, (6, 5, 5)))
+    few = recommend(with_images(tmp_path, (6, 5, 5)))
     text = shown(few)
     assert "There are only 16 validation images to choose by: one is worth 6.2 points" in text
     assert "too easy" not in text and "validation cannot tell them apart" in text
-    text = shown(advice.recommend(with_images(tmp_path, (60, 50, 50))))
+    text = shown(recommend(with_images(tmp_path, (60, 50, 50))))
     assert "validation images to choose by" not in text and "too easy" in text
 
 
 def test_a_confirmation_says_how_many_it_takes_of_how_many(tmp_path, monkeypatch):
-    monkeypatch.setattr(advice, "MOST", 2)
-    found = advice.recommend(make(tmp_path, seeds=1))
+    for module in ("choice", "conclusion"):
+        monkeypatch.setattr(f"ablate.report.recommendation.{module}.MOST", 2)
+    found = recommend(make(tmp_path, seeds=1))
     said = "2 compositions, the best of 4 by validation accuracy, since a confirmation takes 2, with 3 fresh seeds"
-    assert said in advice.conclusion(found)
+    assert said in conclusion(found)
     assert "and 2 more that cannot be told from these either" in shown(found)
-    assert advice.recommend(make(tmp_path / "few")).choice.is_shortened is False
+    assert recommend(make(tmp_path / "few")).choice.is_shortened is False
 
 
 def test_one_seed_is_advised_more_before_its_pipeline_is_used(tmp_path):
-    found = advice.recommend(make(tmp_path, seeds=1, branches="two"))
-    first, then = advice.next_steps(found)
+    found = recommend(make(tmp_path, seeds=1, branches="two"))
+    first, then = next_steps(found)
     assert first.startswith("Take more seeds. Run --seeds 3 (")
     assert then.startswith("Until then the pipeline below")
-    assert advice.next_steps(advice.recommend(make(tmp_path / "sure", branches="two")))[0].startswith("Use the")
+    assert next_steps(recommend(make(tmp_path / "sure", branches="two")))[0].startswith("Use the")
 
 
 def test_the_report_names_what_stands_beside_the_page(tmp_path):

@@ -26,7 +26,7 @@ from ablate.report import write_report
 from ablate.report.data.results import read_sweep
 from ablate.report.data.study import add_to_storage, check_storage
 from ablate.report.figures import search as searched
-from ablate.report.recommend import recommend
+from ablate.report.recommendation.recommend import recommend
 from ablate.search import dry_run
 from ablate.search.budget import Budget
 from ablate.search.propose import TPE, Known, at_random, propose

@@ -7,7 +7,9 @@ import io
 from rich.console import Console
 
 from ablate.ops.composition import Composition
-from ablate.report import recommend as advice
+from ablate.report.recommendation import terminal
+from ablate.report.recommendation.choice import to_confirm
+from ablate.report.recommendation.recommend import recommend
 from ablate.sweep.confirm import confirmation
 from ablate.sweep.layout import CONFIRMATION
 from ablate.sweep.plan import plan, save_plan
@@ -44,14 +46,14 @@ def make(directory, seeds=3, branches="one", value=value, skip=()):
 
 def shown(found, code=False):
     console = Console(width=200, record=True, file=io.StringIO())
-    advice.show(found, console, code)
+    terminal.show(found, console, code)
     return console.export_text()
 
 
 def confirm(directory, value=lambda trial: 0.9 - 0.1 * bool(trial.reference), fail=(), skip=(), seeds=3):
     """What ``--confirm`` leaves behind."""
-    choice = advice.recommend(directory).choice
-    planned = confirmation(choice.sweep.experiment, advice.to_confirm(choice), seeds, f"ablate recommend {directory}")
+    choice = recommend(directory).choice
+    planned = confirmation(choice.sweep.experiment, to_confirm(choice), seeds, f"ablate recommend {directory}")
     save_plan(directory / CONFIRMATION, planned)
     for trial in plan(planned):
         if trial.label not in skip:

@@ -10,7 +10,9 @@ from rich.console import Console
 from ablate.errors import UsageError
 from ablate.launch.screen import print_status
 from ablate.launch.status import sweep_status
-from ablate.report import recommend, write_report
+from ablate.report import write_report
+from ablate.report.recommendation.conclusion import conclusion
+from ablate.report.recommendation.recommend import recommend
 from ablate.sweep.again import completing
 from ablate.sweep.layout import EXPERIMENT
 from ablate.sweep.merge import merge
@@ -69,9 +71,9 @@ def test_a_merged_directory_is_completed_where_it_lies(tmp_path):
     merge(shards, out)
     assert (out / EXPERIMENT).read_text() == "# as asked of A\n"
     told = f"To complete it: `{GRID} --out {out}`"
-    assert told in recommend.conclusion(recommend.recommend(out))
+    assert told in conclusion(recommend(out))
     shutil.move(out, tmp_path / "D")
-    assert told.replace("/C", "/D") in recommend.conclusion(recommend.recommend(tmp_path / "D"))
+    assert told.replace("/C", "/D") in conclusion(recommend(tmp_path / "D"))
 
 
 def test_a_sweep_whose_trials_all_failed_is_run_with_retry_failed(tmp_path):
@@ -79,7 +81,7 @@ def test_a_sweep_whose_trials_all_failed_is_run_with_retry_failed(tmp_path):
     retry = completing(tmp_path, load_plan(tmp_path), retry_failed=True)
     told = f"2 trials failed (the first: the loss became nan <b>); to run them again: `{retry}`"
     with pytest.raises(UsageError) as error:
-        recommend.recommend(tmp_path)
+        recommend(tmp_path)
     assert told in str(error.value)
     console = Console(record=True, width=300)
     write_report(tmp_path).show(console)
@@ -92,6 +94,6 @@ def test_a_sweep_whose_trials_all_failed_is_run_with_retry_failed(tmp_path):
 def test_where_some_failed_and_some_are_missing_the_missing_ones_come_first(tmp_path):
     sweep(tmp_path, ["a"], seeds=2, skip=("a",), fail=("untrained",))
     with pytest.raises(UsageError) as error:
-        recommend.recommend(tmp_path)
+        recommend(tmp_path)
     assert "2 trials failed (the first: the loss became nan <b>); to run the others: `ablate grid" in str(error.value)
     assert "--retry-failed" not in str(error.value)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from ablate.console import clock
 from ablate.report.data.grid import MAJORITY, Cell
 from ablate.report.data.results import Results
-from ablate.report.recommend import Choice, Recommendation, advise, doubt, next_steps
+from ablate.report.recommendation.choice import Choice
+from ablate.report.recommendation.conclusion import doubt, next_steps
+from ablate.report.recommendation.recommend import Recommendation, advise
 from ablate.report.section import Section
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import Order, order

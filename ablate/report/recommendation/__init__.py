@@ -1,0 +1,1 @@
+"""The recommendation of a sweep: its choice, its certainty, and its files."""

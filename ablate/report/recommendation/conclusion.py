@@ -1,0 +1,99 @@
+"""Sentences on a recommendation: the composition to use, how sure the choice is, and what to do next."""
+
+from __future__ import annotations
+
+import statistics
+
+from ablate.console import clock, command, counted
+from ablate.report.recommendation.choice import MOST, Choice, missing_trials, to_confirm
+from ablate.report.recommendation.recommend import Recommendation
+from ablate.report.stats.noise import SEEDS, among, chance, more_seeds
+from ablate.report.stats.summary import failures, is_useful, named, pruned, so_far, verdict
+from ablate.sweep.again import completing
+from ablate.sweep.confirm import shares_no_crop
+
+
+def conclusion(found: Recommendation) -> str:
+    """Return the composition to use and its certainty, or the reason why there is none, and the next step."""
+    choice, decided = found.choice, found.decided
+    if choice.sweep.pending:
+        return (
+            f"Nothing is recommended yet: {missing_trials(choice.sweep)} and could change the choice. To complete it: "
+            f"`{completing(choice.sweep.directory, choice.sweep.experiment)}`"
+        )
+    if found.final:
+        label, model = found.final.cell.label, decided.order.model
+        sure = f" (P(best) {chance(model, label)})" if model else ""
+        told = f"Recommended{', provisionally' * decided.provisional}: {label}{sure}."
+        caveats = [*verdict(decided.sweep, decided.order), *failures(decided.sweep)]
+        return " ".join([told, doubt(decided), *caveats])
+    if found.confirming:
+        return found.confirming
+    if found.confirmed or choice.sweep.experiment.shared.branches == "two":
+        return " ".join(["No recommendation.", *verdict(decided.sweep, decided.order)])
+    caveats = verdict(choice.sweep, choice.order)
+    if not is_useful(choice.sweep, choice.order):
+        return " ".join(["There is nothing to confirm.", *caveats])
+    return " ".join([*caveats, offer(choice)])
+
+
+def next_steps(found: Recommendation) -> list[str]:
+    """Return the next steps if a composition is recommended: use it, or first add seeds.
+
+    Without a recommendation, return :func:`conclusion`.
+    """
+    if not found.final:
+        return [conclusion(found)]
+    if not found.decided.provisional:
+        return ["Use the pipeline below, which makes both views."]
+    return [_surer(found), "Until then the pipeline below, which makes both views, is the best guess."]
+
+
+def _surer(found: Recommendation) -> str:
+    """Return the command that gives a provisional recommendation more seeds."""
+    sweep = found.decided.sweep
+    seeds = max(SEEDS, 2 * len(sweep.experiment.seeds))
+    if found.confirmed:
+        again = command("ablate", "recommend", found.choice.sweep.directory, "--confirm", "--seeds", seeds)
+        return f"Take more seeds: run {again}."
+    if len(sweep.experiment.seeds) == 1:
+        return f"Take more seeds. {more_seeds(sweep)}"
+    return f"Take more seeds: run `{completing(sweep.directory, sweep.experiment)}` with --seeds {seeds}."
+
+
+def doubt(choice: Choice) -> str:
+    """Return a sentence on how many compositions may be as good as the best."""
+    others = [candidate.cell.label for candidate in choice.candidates[1:]]
+    if len(choice.order.cells) == 1:
+        alone = pruned(choice.sweep.grid)
+        return f"{alone}." if alone else "No other composition was compared."
+    unknown = choice.order.model is None
+    if unknown and len(choice.sweep.experiment.seeds) == 1:
+        return f"With one seed, none of {counted(len(choice.order.cells), 'composition')} can be told from the others."
+    if unknown:
+        which = counted(len(choice.order.cells), "composition")
+        return f"No two compositions share two seeds: none of {which} can be told from the others."
+    if not others:
+        return f"Every other composition{among(choice.sweep, choice.order)} is worse{so_far(choice.sweep)} (95 %)."
+    return f"{counted(len(others), 'other composition')} cannot be told from it: {named(others)}."
+
+
+def offer(choice: Choice, seeds: int = 3) -> str:
+    """Return a sentence on how to confirm a one-branch choice, and its cost."""
+    count, others = len(choice.candidates[:MOST]), _compared(choice)
+    limit = (
+        f", the best of {others} by validation accuracy, since a confirmation takes {MOST}," if others > count else ""
+    )
+    each = statistics.fmean(candidate.seconds for candidate in choice.candidates)
+    confirm = command("ablate", "recommend", choice.sweep.directory, "--confirm")
+    return (
+        "These numbers are from one-branch training. To check the candidates as they will be used, with both views "
+        f"augmented, run {confirm}: {counted(count, 'composition')}{limit} with "
+        f"{counted(seeds, 'fresh seed')}, about {clock(each * count * seeds)} of {choice.sweep.unit}. It then writes a "
+        f"pipeline.{shares_no_crop(to_confirm(choice))}"
+    )
+
+
+def _compared(choice: Choice) -> int:
+    """Count the compositions that may be the best: all of them, if the noise is unknown."""
+    return len(choice.order.cells) if choice.is_shortened else len(choice.candidates)

@@ -1,0 +1,114 @@
+"""The files of a recommendation, ``recommendation.json`` and the pipelines, and what they replace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ablate.config.base import OpSpec
+from ablate.errors import UsageError
+from ablate.files import write_atomically
+from ablate.report.data.results import Results
+from ablate.report.recommendation.choice import Choice
+from ablate.report.recommendation.conclusion import conclusion
+from ablate.report.recommendation.recommend import Recommendation, advise
+from ablate.sweep.layout import RECOMMENDATION, SweepDir
+from ablate.sweep.progress import withdraw
+
+
+def replaced(found: Recommendation) -> str:
+    """Return a sentence on the earlier recommendation in ``DIR/report``, or nothing if ``found`` agrees with it."""
+    try:
+        before = json.loads((SweepDir(found.choice.sweep.directory).recommendation).read_bytes())
+        label, metric = before["recommended"]["composition"], before["sweep"]["metric"]
+    except (OSError, ValueError, TypeError, KeyError):  # there is none, or it is unreadable
+        return ""
+    now = found.choice.sweep.grid.metric
+    if found.final and (found.final.cell.label, now) == (label, metric):
+        return ""
+    by = "" if metric == now else f", chosen by {'balanced' if 'balanced' in metric else 'top-1'} accuracy"
+    what = "This replaces" if found.final else "This withdraws"
+    return f"{what} the earlier recommendation in {SweepDir(found.choice.sweep.directory).report}: {label}{by}."
+
+
+def write(found: Recommendation) -> list[Path]:
+    """Write ``DIR/report/recommendation.json`` and the pipelines, and return their paths.
+
+    The previous recommendation is removed.
+    """
+    withdraw(found.choice.sweep.directory)
+    out = SweepDir(found.choice.sweep.directory).report
+    files = {RECOMMENDATION: json.dumps(as_json(found), indent=1) + "\n", **found.pipelines}
+    for name, content in files.items():
+        write_atomically(out / name, content)
+    return [out / name for name in files]
+
+
+def refresh(sweep: Results) -> str:
+    """Write the recommendation of ``sweep`` anew, if there was one.
+
+    Returns:
+        A sentence on the recommendation that it replaces, or nothing.
+    """
+    if not (SweepDir(sweep.directory).recommendation).exists():
+        return ""
+    try:
+        found = advise(sweep)
+    except UsageError:
+        withdraw(sweep.directory)
+        return ""
+    told = replaced(found)
+    write(found)
+    return told
+
+
+def as_json(found: Recommendation) -> dict[str, Any]:
+    """Return the recommendation as plain data: fractions and seconds, and ops with every parameter."""
+    final, sweep = found.final, found.choice.sweep
+    return {
+        "recommended": final
+        and {
+            "composition": final.cell.label,
+            "ops": _ops(final.specs),
+            "provisional": found.decided.provisional,
+            "indistinguishable": [item.cell.label for item in found.decided.candidates if item is not final],
+        },
+        "conclusion": conclusion(found),
+        "trials": {
+            "planned": len(sweep.trials),
+            "ended": sweep.ended,
+            "failed": [record.id for record in sweep.failed],
+        },
+        "sweep": _choice_as_json(found.choice),
+        "confirmation": found.confirmed and _choice_as_json(found.confirmed),
+    }
+
+
+def _choice_as_json(choice: Choice) -> dict[str, Any]:
+    return {
+        "best": choice.best.cell.label,
+        "evidence": list(choice.evidence),
+        "branches": choice.sweep.experiment.shared.branches,
+        "seeds": list(choice.sweep.experiment.seeds),
+        "metric": choice.sweep.grid.metric,
+        "candidates": [
+            {
+                "composition": candidate.cell.label,
+                "ops": _ops(candidate.specs),
+                "validation": choice.order.score(candidate.cell),
+                "test": candidate.cell.mean(),
+                "std": candidate.cell.std(),
+                "n": candidate.cell.n,
+                "seconds": candidate.seconds,
+                "above_untrained": candidate.above,
+                "p_best": candidate.p_best,
+            }
+            for candidate in choice.candidates
+        ],
+    }
+
+
+def _ops(specs: Sequence[OpSpec]) -> list[dict[str, Any]]:
+    return [spec.model_dump(mode="json") for spec in specs]

@@ -1,0 +1,112 @@
+"""The recommendation: the best composition by validation accuracy, its rivals, and how sure the choice is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablate.config.measure import Measure
+from ablate.console import command, counted
+from ablate.errors import NotExportable, UsageError
+from ablate.pipelines.code import kornia_code, torchvision_code
+from ablate.report.data.results import Results, read_sweep
+from ablate.report.recommendation.choice import Candidate, Choice, choose
+from ablate.report.stats.summary import is_useful
+from ablate.sweep.again import completing
+from ablate.sweep.layout import KORNIA_CODE, TORCHVISION_CODE, SweepDir
+
+
+@dataclass(frozen=True, repr=False)
+class Recommendation:
+    """A sweep's choice and, if a one-branch sweep was confirmed, the result with both branches and fresh seeds.
+
+    ``confirming`` describes the progress of a confirmation that has not ended, or the reason why it decides nothing.
+    ``final`` is the composition to use, if it is known. ``pipelines`` holds, by file name, code for this composition
+    that runs without ablate; ``unexported`` gives the reasons for missing code.
+    """
+
+    choice: Choice
+    confirmed: Choice | None
+    confirming: str
+    final: Candidate | None
+    pipelines: dict[str, str]
+    unexported: list[str]
+
+    def __repr__(self) -> str:
+        final = self.final.cell.label if self.final else "nothing is recommended yet"
+        return f"<Recommendation: {final}; {self.choice!r}>"
+
+    @property
+    def decided(self) -> Choice:
+        """The choice that decides: the confirmation's, if there is one."""
+        return self.confirmed or self.choice
+
+
+def recommend(directory: str | Path, metric: Measure | None = None) -> Recommendation:
+    """Return the recommendation of the sweep in ``directory``, and of its confirmation if that has finished.
+
+    Nothing is final while trials are missing that could change the choice.
+
+    Args:
+        directory: the sweep's directory.
+        metric: the accuracy by which to choose, ``top1`` or ``balanced``; default: the one that the sweep was planned
+            with.
+
+    Raises:
+        UsageError: it is not a sweep's directory, or has no results yet.
+    """
+    return advise(read_sweep(directory, metric))
+
+
+def advise(sweep: Results) -> Recommendation:
+    """Return the recommendation of a sweep that has been read, like :func:`recommend`."""
+    if sweep.experiment.variants:
+        raise UsageError(
+            f"{sweep.directory} also varies {', '.join(sweep.experiment.axes)}, but a recommendation needs a sweep "
+            f"that varies only compositions; {command('ablate', 'report', sweep.directory)} shows every point"
+        )
+    choice = choose(sweep)
+    confirmed, confirming = _confirmation(choice)
+    final = _final(choice, confirmed, confirming)
+    pipelines, unexported = dict[str, str](), list[str]()
+    if final:
+        experiment = (confirmed or choice).sweep.experiment
+        shared = experiment.shared
+        for name, code in ((TORCHVISION_CODE, torchvision_code), (KORNIA_CODE, kornia_code)):
+            try:
+                pipelines[name] = code(final.specs, shared.image_size, shared.branches, shared.base, experiment.levels)
+            except NotExportable as error:
+                unexported.append(str(error))
+    return Recommendation(choice, confirmed, confirming, final, pipelines, unexported)
+
+
+def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
+    """Return the choice of the confirmation, if all its trials have ended, and a sentence if it cannot decide yet."""
+    directory = SweepDir(choice.sweep.directory).confirmation
+    if not (SweepDir(directory).plan).is_file():
+        return None, ""
+    fresh = read_sweep(directory, choice.sweep.grid.measure)
+    if fresh.pending:
+        told = f"The confirmation has {fresh.ended} of {counted(len(fresh.trials), 'trial')}"
+        see = command("ablate", "status", directory)
+        return None, f"{told}: see {see}; to complete it: `{completing(directory, fresh.experiment)}`"
+    if not fresh.grid.with_results:
+        return None, f"Every trial of the confirmation failed: see {command('ablate', 'status', directory)}"
+    best = choice.best.cell.label
+    if best not in {trial.label for trial in fresh.trials}:
+        again = f"{command('ablate', 'recommend', choice.sweep.directory, '--confirm')} adds it"
+        return choose(
+            fresh
+        ), f"The confirmation is of an earlier choice and lacks {best}, which is the best now: {again}."
+    return choose(fresh), ""
+
+
+def _final(choice: Choice, confirmed: Choice | None, confirming: str) -> Candidate | None:
+    """Return the composition to use: the best of a two-branch sweep or of the confirmation.
+
+    Return None if nothing is decided, or if training did not improve the best.
+    """
+    decided = confirmed or (choice if choice.sweep.experiment.shared.branches == "two" else None)
+    if decided is None or confirming or choice.sweep.pending:
+        return None
+    return decided.best if is_useful(decided.sweep, decided.order) else None

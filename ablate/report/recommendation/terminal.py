@@ -1,0 +1,67 @@
+"""The recommendation on the terminal: the evidence, the candidates, and the conclusion."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ablate.console import clock, say, say_as_it_is
+from ablate.report.recommendation.choice import Choice
+from ablate.report.recommendation.conclusion import conclusion
+from ablate.report.recommendation.recommend import Recommendation
+from ablate.report.stats.noise import chance
+from ablate.report.stats.summary import percent
+from ablate.sweep.layout import SweepDir
+
+
+def show(found: Recommendation, console: Console, code: bool = False) -> None:
+    """Print the evidence, the candidates, the place of the code, and last of all the conclusion.
+
+    Args:
+        found: the recommendation.
+        console: the console to print to.
+        code: print all of the code too.
+    """
+    _show_choice(found.choice, console)
+    if found.confirmed:
+        say(console, "")
+        say(console, f"Confirmation on both branches with fresh seeds ({found.confirmed.sweep.directory}):")
+        _show_choice(found.confirmed, console)
+    say(console, "")
+    for sentence in found.unexported:
+        say(console, sentence, "yellow")
+    out = SweepDir(found.choice.sweep.directory).report
+    for name, content in found.pipelines.items():
+        say(console, f"{out / name}: code that runs without ablate; it makes both views")
+        if code:
+            say_as_it_is(console, f"\n{content}")
+    say(console, conclusion(found), "bold" if found.final else "yellow")
+
+
+def _show_choice(choice: Choice, console: Console) -> None:
+    for sentence in (*choice.sweep.measured, *choice.evidence):
+        say(console, sentence)
+    model = choice.order.model
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in (
+        "candidate, best first",
+        "validation",
+        "test",
+        "n",
+        *["P(best)"] * (model is not None),
+        choice.sweep.unit,
+    ):
+        table.add_column(heading, overflow="fold", justify="left" if "candidate" in heading else "right")
+    for candidate in choice.candidates:
+        cell = candidate.cell
+        label = Text(cell.label, style="bold" if candidate is choice.best else "")
+        if candidate.above is False:
+            label.append(" (validation not above untrained)", style="yellow")
+        n = f"{cell.n}{f' of {cell.planned}' if cell.n < cell.planned else ''}"
+        chances = [chance(model, cell.label)] if model else []
+        table.add_row(label, choice.order.percent(cell), percent(cell), n, *chances, clock(candidate.seconds))
+    console.print(table)
+    if choice.is_shortened:
+        more = len(choice.order.cells) - len(choice.candidates)
+        say(console, f"and {more} more that cannot be told from these either; the report lists them")
