@@ -48,7 +48,8 @@ def grid(
         KeyboardInterrupt: it was interrupted (Ctrl-C, SIGINT); the same call resumes.
         SystemExit: the program was told to end (SIGTERM) and has no handler of its own for that; the code is 143.
     """
-    from ablate.config.experiment import Experiment, validated
+    from ablate.config.experiment import Experiment
+    from ablate.config.experiment_file import validated
     from ablate.config.settable import SETTABLE
     from ablate.console import make_console, say
     from ablate.data import cache_dir

@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 import torch
 
-from ablate.config.experiment import json_schema, points, read, to_toml, validated
+from ablate.config.experiment_file import json_schema, read, to_toml, validated
+from ablate.config.points import points
 from ablate.data import DataSet
 from ablate.errors import UsageError
 from ablate.launch import worker

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from ablate.cli.app import app
 from ablate.cli.options import Running, described, running
-from ablate.config.experiment import Experiment, json_schema, read, to_toml
+from ablate.config.experiment import Experiment
+from ablate.config.experiment_file import json_schema, read, to_toml
 from ablate.config.option import flag, option_of, options_of
 from ablate.config.settable import SETTABLE
 from ablate.config.slurm import Slurm

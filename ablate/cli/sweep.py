@@ -81,7 +81,7 @@ def run(file: File, how: options.Running, settings: Changes = None) -> int:
 
     An experiment can have ops, compositions, and any settings as axes. Run the same command again to resume.
     """
-    from ablate.config.experiment import read
+    from ablate.config.experiment_file import read
 
     wish = read(file, settings or [])
     try:
@@ -92,7 +92,7 @@ def run(file: File, how: options.Running, settings: Changes = None) -> int:
 
 def schema() -> None:
     """Print the JSON schema of experiment files, which lets editors complete and check them."""
-    from ablate.config.experiment import json_schema
+    from ablate.config.experiment_file import json_schema
 
     typer.echo(json_schema(), nl=False)
 

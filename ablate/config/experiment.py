@@ -1,31 +1,24 @@
-"""Experiment files: the TOML description of a sweep, for which ``ablate grid`` is a shorthand. Needs no torch."""
+"""The description of a sweep, as a user asks for it: the keys of an experiment file. Needs no torch."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
-import tomli_w
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from ablate.config.base import LARGEST_SEED, Branches, Model
 from ablate.config.option import GRID, PREVIEW, SEARCH, TRAIN, Option
-from ablate.config.settable import SETTABLE, schema_of
+from ablate.config.settable import SETTABLE
 from ablate.config.trial import Reference
-from ablate.errors import UsageError, expanded, nearest, sentence, unknown
+from ablate.errors import UsageError, expanded, nearest, unknown
 
 Scalar = bool | int | float | str | list[float]
 Values = list[Scalar] | dict[str, Scalar | dict[str, Scalar]]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 MOST_SEEDS = 1000
 DEVICES = ("auto", "cpu", "cuda")
-WHOLE = {"image_size", "threads", "world_size"}
-"""Settings that all trials of a sweep share, since they decide how images are stored and how a worker is made."""
 
 
 def _absolute(data: str) -> str:
@@ -227,217 +220,3 @@ class Experiment(Model):
     def seed_list(self) -> list[int]:
         """The list of seeds, also where only their number was given."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
-
-
-@dataclass(frozen=True)
-class Point:
-    """A point on the axes.
-
-    Args:
-        values: the name of its value on each axis, by axis.
-        settings: the settings, or ``branches``, that these values stand for.
-        excluded: the compositions that are not trained here, as they are written in the file.
-    """
-
-    values: dict[str, str]
-    settings: dict[str, Scalar]
-    excluded: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        """Return ``temperature=0.1, batch_size=64``."""
-        return ", ".join(f"{name}={value}" for name, value in self.values.items())
-
-
-def points(file: Experiment) -> list[Point]:
-    """Return every combination of the axes' values, the first axis outermost; an empty list without axes.
-
-    Raises:
-        UsageError: an unknown setting, one that is set twice, one that a whole sweep shares, an exclusion that names an
-            unknown axis or value, or no point left.
-    """
-    if not file.axes:
-        _check_exclusions(file, {})
-        return []
-    choices = {name: _choices(name, values) for name, values in file.axes.items()}
-    _check_set_once(file, choices)
-    _check_exclusions(file, choices)
-    zipped = {name: group for group in file.zip for name in group}
-    groups = [zipped.get(name, [name]) for name in choices if zipped.get(name, [name])[0] == name]
-    rows = [
-        list(zip(*([(name, *choice) for choice in choices[name].items()] for name in group), strict=True))
-        for group in groups
-    ]
-    found = [_point(file, list(itertools.chain.from_iterable(row))) for row in itertools.product(*rows)]
-    kept = [point for point in found if point is not None]
-    if not kept:
-        raise UsageError("exclude leaves no point of the axes")
-    return kept
-
-
-def _choices(name: str, values: Values) -> dict[str, dict[str, Scalar]]:
-    """Return the settings that each value of an axis stands for, by the value's name."""
-    if name in WHOLE or name in {"data", "eval_data", "labels", "preset", "device", "seeds", "seed"}:
-        raise UsageError(
-            f"axes.{name}: all trials of a sweep share it; run one sweep per value and compare them with ablate report"
-        )
-    if name in {"composition", "compositions", "ops"}:
-        raise UsageError(
-            f"axes.{name}: compositions are not an axis: each is trained at every point; list them under compositions"
-        )
-    is_setting = name in SETTABLE or name == "branches"
-    if isinstance(values, list):
-        if not is_setting:
-            raise unknown("axis", name, [*sorted({*SETTABLE} - WHOLE), "branches"])
-        named = {shown(value): {name: value} for value in values}
-        if len(named) < len(values):
-            raise UsageError(f"axes.{name}: a value is listed twice")
-        return named
-    found: dict[str, dict[str, Scalar]] = {}
-    for called, value in values.items():
-        if not isinstance(value, dict):
-            if not is_setting:
-                raise unknown("axis", name, [*sorted({*SETTABLE} - WHOLE), "branches"])
-            found[called] = {name: value}
-            continue
-        for setting in value:
-            if setting in WHOLE:
-                raise UsageError(f"axes.{name}.{called}: all trials of a sweep share {setting}; set it under [set]")
-            if setting not in SETTABLE and setting != "branches":
-                raise UsageError(
-                    f"axes.{name}.{called}: unknown setting {setting!r}{nearest(setting, [*SETTABLE, 'branches'])}"
-                )
-        found[called] = value
-    return found
-
-
-def shown(value: Scalar) -> str:
-    """Return a value as labels show it: ``0.1``, ``lars``, ``(0.08, 1)``."""
-    if isinstance(value, list):
-        return f"({', '.join(map(shown, value))})"
-    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _check_set_once(file: Experiment, choices: Mapping[str, dict[str, dict[str, Scalar]]]) -> None:
-    """Raise UsageError where a setting is given twice: by two axes, or by an axis and ``[set]``."""
-    owner: dict[str, str] = dict.fromkeys(file.set, "[set]")
-    for axis, values in choices.items():
-        for setting in {name for settings in values.values() for name in settings}:
-            if setting in owner:
-                raise UsageError(f"{setting} is set by axes.{axis} and by {owner[setting]}; remove one of the two")
-            owner[setting] = f"axes.{axis}"
-
-
-def _check_exclusions(file: Experiment, choices: Mapping[str, Mapping[str, Any]]) -> None:
-    for exclusion in file.exclude:
-        for name, value in exclusion.items():
-            if name == "composition":
-                continue  # compared later with the resolved compositions
-            if name not in choices:
-                raise UsageError(f"exclude: there is no axis {name!r}{nearest(name, [*choices, 'composition'])}")
-            if shown(value) not in choices[name]:
-                raise UsageError(
-                    f"exclude: axis {name} has no value {shown(value)!r}; it has {', '.join(choices[name])}"
-                )
-
-
-def _point(file: Experiment, row: Sequence[tuple[str, str, dict[str, Scalar]]]) -> Point | None:
-    values = {name: called for name, called, _ in row}
-    settings = {name: value for _, _, chosen in row for name, value in chosen.items()}
-    matching = [
-        exclusion
-        for exclusion in file.exclude
-        if all(name == "composition" or values[name] == shown(value) for name, value in exclusion.items())
-    ]
-    if any("composition" not in exclusion for exclusion in matching):
-        return None
-    return Point(values, settings, tuple(str(exclusion["composition"]) for exclusion in matching))
-
-
-def read(path: Path, changes: Sequence[str] = ()) -> Experiment:
-    """Read the experiment in a TOML file, and apply ``changes`` to it.
-
-    Args:
-        path: the file.
-        changes: ``epochs=5`` (a setting), ``seeds=3`` or ``axes.temperature=[1]``.
-
-    Raises:
-        UsageError: no such file, not TOML, an unknown key or a value that is not allowed; the sentence names the file
-            and the key.
-    """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except IsADirectoryError:
-        raise UsageError(f"{path} is a directory; ablate run takes an experiment file (.toml)") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is not TOML: {error}") from None
-    for change in changes:
-        _change(content, change)
-    return validated(content, str(path))
-
-
-def _change(content: dict[str, Any], change: str) -> None:
-    name, equals, text = change.partition("=")
-    name, text = name.strip(), text.strip()
-    if not equals:
-        raise UsageError(f"--set takes NAME=VALUE, not {change!r}")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except ValueError:
-        value = text  # a bare word
-    group, _, axis = name.partition(".")
-    if name in SETTABLE:
-        if name in content.get("axes", {}):
-            raise UsageError(
-                f"--set {name}: {name} is an axis of the experiment; set its values with --set axes.{name}=[...]"
-            )
-        content.setdefault("set", {})[name] = value
-    elif group == "axes" and axis:
-        content.setdefault("axes", {})[axis] = value
-    elif name in Experiment.model_fields:
-        content[name] = value
-    else:
-        raise unknown("setting", name, sorted({*SETTABLE, *Experiment.model_fields}))
-
-
-def validated(content: Mapping[str, Any], source: str = "") -> Experiment:
-    """Return ``content`` as an experiment.
-
-    Args:
-        content: the keys and values of an experiment file.
-        source: where they came from, for messages.
-
-    Raises:
-        UsageError: an unknown key or a value that is not allowed; the sentence names ``source``, if given, and the key.
-    """
-    try:
-        return Experiment.model_validate(content)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        if problem["loc"][:1] == ("set",) and len(problem["loc"]) > 1:  # a union: pydantic would name one member
-            scalar = "a number, a word, true or false, or a list of numbers"
-            told = f"{problem['loc'][1]}: a setting is {scalar}, not {problem['input']!r}"
-        else:
-            told = sentence(error, kind="key", allowed=list(Experiment.model_fields))
-        raise UsageError(f"{source}: {told}" if source else told) from None
-
-
-HEADER = "# {command}\n# The last command in this directory, as an experiment file; to run it: ablate run FILE\n\n"
-
-
-def to_toml(file: Experiment, command: str) -> str:
-    """Return ``file`` as TOML without default values, below a comment with the command that it came from."""
-    content = file.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    return HEADER.format(command=command.replace("\n", " ")) + tomli_w.dumps(content)
-
-
-def json_schema() -> str:
-    """Return the JSON schema of experiment files, for editors: all keys, and the settings for ``[set]`` and axes."""
-    schema = Experiment.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "ablate experiment"
-    known = schema["properties"]
-    known["set"]["properties"] = {name: schema_of(field) for name, field in sorted(SETTABLE.items())}
-    known["set"]["propertyNames"] = {"enum": sorted(SETTABLE)}
-    return json.dumps(schema, indent=1) + "\n"

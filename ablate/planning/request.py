@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablate.config.experiment import Experiment, validated
+from ablate.config.experiment import Experiment
+from ablate.config.experiment_file import validated
 from ablate.config.option import option_of
 from ablate.data.folder import named
 from ablate.evaluation.protocols import parse_protocols

@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ablate.config.experiment import Experiment, Point, points, to_toml
+from ablate.config.experiment import Experiment
+from ablate.config.experiment_file import to_toml
+from ablate.config.points import Point, points
 from ablate.config.slurm import Slurm
 from ablate.config.space import check, tuned
 from ablate.config.sweep import NamedComposition, NamedOp, Rung, Search, SweepPlan, Variant

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from rich.console import Console
 
 import ablate
-from ablate.config.experiment import validated
+from ablate.config.experiment_file import validated
 from ablate.config.measure import reason
 from ablate.config.sweep import ClassCounts, Rung
 from ablate.data import prepare

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ablate.config.experiment import Experiment, validated
+from ablate.config.experiment import Experiment
+from ablate.config.experiment_file import validated
 
 
 def wish(**content: Any) -> Experiment:
