@@ -233,8 +233,11 @@ def merge(
     The shards may differ in their seeds, their ops, or the trials that they have finished.
     """
     from ablate.sweep.merge import merge as bring_together
+    from ablate.sweep.withdrawal import correct_pages
 
     console, merged = make_console(), bring_together(directories, out)
+    if merged.copied:
+        correct_pages(out)
     say(console, f"{out}: {merged.copied} records copied, {merged.there} there already, {merged.missing} trials to run")
     for directory, count in merged.begun.items():
         say(console, f"not copied: {counted(count, 'trial')} of {directory} begun but without a record", "yellow")

@@ -16,7 +16,7 @@ from ablate.sweep.lock import sole_user
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.progress import withdraw
 from ablate.sweep.record import TrialResult, read_records
-from ablate.sweep.withdrawal import concerned, correct_page
+from ablate.sweep.withdrawal import concerned
 
 WORTH = ("failed", "pruned", "done")
 """Statuses in ascending order of preference: of two records of one trial, the later in this list is taken."""
@@ -61,7 +61,8 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
 
     Records, encoders, previews and logs are copied byte for byte; nothing of running trials is copied. If several
     directories have done a trial, one record is kept; a trial that failed in one directory and is done in another is
-    done. Everything is checked before anything is written, and running the same command again adds what is new.
+    done. Everything is checked before anything is written, and running the same command again adds what is new. Pages that
+    recommend something are left to :func:`ablate.sweep.withdrawal.correct_pages`, which reads the merged records.
 
     Args:
         directories: the sweeps' directories to merge.
@@ -93,8 +94,6 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
             else:
                 _copy(trial, chosen[trial.id], out)
                 merged.copied += 1
-        for sweep in concerned(out) if new else ():
-            correct_page(sweep)
     merged.damaged = [path for shard in shards for path in shard.damaged]
     merged.begun = {shard.directory: shard.begun for shard in shards if shard.begun and shard.directory != out}
     return merged

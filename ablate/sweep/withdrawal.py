@@ -45,17 +45,18 @@ def take_back(directory: Path, to_run: Sequence[Trial], console: Console) -> Non
                 f"{counted(len(to_run), 'trial')} will run that could change it; run {again} after that",
                 "yellow",
             )
-        if to_run:
-            correct_page(sweep)
+    if to_run:
+        correct_pages(directory)
 
 
-def correct_page(directory: Path) -> None:
-    """Write the page again if it recommends something."""
+def correct_pages(directory: Path) -> None:
+    """Write the pages again that recommend something which the records in ``directory`` could change."""
     from ablate.sweep.asked import asked_for
 
-    page = asked_for(directory)
-    if page and page.recommends:
-        from ablate.report.data.results import read_sweep
-        from ablate.report.write import write_again  # imports Matplotlib: only when it is needed
+    for sweep in concerned(directory):
+        page = asked_for(sweep)
+        if page and page.recommends:
+            from ablate.report.data.results import read_sweep
+            from ablate.report.write import write_again  # imports Matplotlib: only when it is needed
 
-        write_again(read_sweep(directory, page.measure))
+            write_again(read_sweep(sweep, page.measure))

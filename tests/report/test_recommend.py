@@ -417,6 +417,17 @@ def test_what_is_withdrawn_is_said_and_the_page_no_longer_recommends_it(tmp_path
     assert console.export_text() == ""  # said once
 
 
+def test_merged_records_withdraw_what_was_recommended_without_them(tmp_path):
+    publish(advice.recommend(make(tmp_path / "s", branches="two")))
+    write_report(tmp_path / "s")
+    other = make(tmp_path / "other", seeds=4, branches="two")
+    assert "n = 3" in lead(tmp_path / "s")
+    merged = CliRunner().invoke(app, ["merge", str(other), "--out", str(tmp_path / "s")])
+    assert f"withdrawn: the recommendation in {tmp_path / 's' / 'report'}" in merged.output.replace("\n", " ")
+    assert not {"recommendation.json", KORNIA_CODE, TORCHVISION_CODE} & names_in(tmp_path / "s" / "report")
+    assert "n = 4" in lead(tmp_path / "s")
+
+
 def test_a_confirmation_that_goes_on_withdraws_what_the_earlier_one_said(tmp_path):
     confirm(make(tmp_path))
     write_report(tmp_path)
