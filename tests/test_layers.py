@@ -26,10 +26,20 @@ ORDER = (
     {"errors", "console", "rng", "_version"},
 )
 """The packages and loose modules of ablate, top to bottom; those of one line do not import each other."""
-REPORT = ({"write"}, {"page"}, {"recommendation"}, {"text"}, {"figures"}, {"stats"}, {"section"}, {"data"})
+REPORT = (
+    {"correction"},
+    {"write"},
+    {"page"},
+    {"recommendation"},
+    {"text"},
+    {"figures"},
+    {"stats"},
+    {"section"},
+    {"data"},
+)
 """The same within ``ablate.report``."""
-EXEMPT = {"ablate.sweep.slurm.job", "ablate.sweep.withdrawal"}
-"""Jobs of an earlier version look for the first. The other takes back what a report recommends."""
+EXEMPT = {"ablate.sweep.slurm.job"}
+"""Jobs of an earlier version look for it."""
 
 
 def room(module: str, depth: int) -> str:

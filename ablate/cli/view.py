@@ -232,8 +232,8 @@ def merge(
 
     The shards may differ in their seeds, their ops, or the trials that they have finished.
     """
+    from ablate.report.correction import correct_pages
     from ablate.sweep.merge import merge as bring_together
-    from ablate.sweep.withdrawal import correct_pages
 
     console, merged = make_console(), bring_together(directories, out)
     if merged.copied:

@@ -15,6 +15,7 @@ from ablate.files import check_writable, names_in, set_aside
 from ablate.launch.monitor import Monitor
 from ablate.launch.pool import WorkerPool
 from ablate.processes.signals import resumable
+from ablate.report.correction import take_back
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.layout import LOCK, PLAN, WAITING, SweepDir
 from ablate.sweep.lease import Attempt
@@ -22,7 +23,6 @@ from ablate.sweep.lock import note_work, sole_user
 from ablate.sweep.plan import is_sweep, load_plan, plan, save_plan
 from ablate.sweep.prune import check_seeds, run_rungs
 from ablate.sweep.survey import State, summary, survey
-from ablate.sweep.withdrawal import take_back
 
 
 def check_out(directory: Path) -> None:

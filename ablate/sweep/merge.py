@@ -14,9 +14,8 @@ from ablate.sweep.extend import differences, union
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lock import sole_user
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.progress import withdraw
 from ablate.sweep.record import TrialResult, read_records
-from ablate.sweep.withdrawal import concerned
+from ablate.sweep.withdrawal import concerned, withdraw
 
 WORTH = ("failed", "pruned", "done")
 """Statuses in ascending order of preference: of two records of one trial, the later in this list is taken."""
@@ -61,8 +60,8 @@ def merge(directories: Sequence[Path], out: Path) -> Merged:
 
     Records, encoders, previews and logs are copied byte for byte; nothing of running trials is copied. If several
     directories have done a trial, one record is kept; a trial that failed in one directory and is done in another is
-    done. Everything is checked before anything is written, and running the same command again adds what is new. Pages that
-    recommend something are left to :func:`ablate.sweep.withdrawal.correct_pages`, which reads the merged records.
+    done. Everything is checked before anything is written, and running the same command again adds what is new.
+    Reports of ``out`` stay as they are, see :func:`ablate.report.correction.correct_pages`.
 
     Args:
         directories: the sweeps' directories to merge.

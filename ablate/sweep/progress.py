@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from ablate.config.sweep import Trial
-from ablate.errors import DiskError
 from ablate.files import write_atomically
 from ablate.sweep.layout import SweepDir
 
@@ -44,32 +43,6 @@ class TrialProgress(BaseModel):
             started=0,
             updated=0,
         )
-
-
-def withdraw(directory: Path, trials: Iterable[Trial] | None = None) -> bool:
-    """Remove the recommendation in ``DIR/report``, which is or may become outdated.
-
-    Args:
-        directory: the sweep's directory.
-        trials: the trials that will run; if given, the recommendation is removed only if they could change it. No
-            reference but the untrained encoder can. None: remove it in any case.
-
-    Returns:
-        True if there was a recommendation to remove.
-
-    Raises:
-        DiskError: the directory may not be written to.
-    """
-    if trials is not None and not any(trial.reference in (None, "untrained") for trial in trials):
-        return False
-    files = (SweepDir(directory).recommendation, *SweepDir(directory).pipelines)
-    there = [path for path in files if path.exists()]
-    for path in there:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise DiskError(error.errno, error.strerror, error.filename) from error
-    return bool(there)
 
 
 def write_progress(

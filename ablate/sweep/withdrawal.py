@@ -1,17 +1,14 @@
-"""Withdraw a recommendation that trials about to run could change: remove its files, correct the page, and say so."""
+"""Withdraw a recommendation that new records could change: remove its files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console
-
 from ablate.config.sweep import Trial
-from ablate.console import command, counted, say
+from ablate.errors import DiskError
 from ablate.sweep.layout import CONFIRMATION, SweepDir
 from ablate.sweep.plan import is_sweep
-from ablate.sweep.progress import withdraw
 
 
 def concerned(directory: Path) -> list[Path]:
@@ -23,40 +20,27 @@ def concerned(directory: Path) -> list[Path]:
     return [directory, directory.parent] if confirms else [directory]
 
 
-def take_back(directory: Path, to_run: Sequence[Trial], console: Console) -> None:
-    """Withdraw the recommendations that ``to_run`` could change, say so, and correct the pages.
-
-    ``sweep.toml`` must hold the new plan already, and trials that are to run again must have no record.
+def withdraw(directory: Path, trials: Iterable[Trial] | None = None) -> bool:
+    """Remove the recommendation in ``DIR/report``, which is or may become outdated.
 
     Args:
         directory: the sweep's directory.
-        to_run: the trials that will run.
-        console: where to say it.
+        trials: the trials that will run; if given, the recommendation is removed only if they could change it. No
+            reference but the untrained encoder can. None: remove it in any case.
+
+    Returns:
+        True if there was a recommendation to remove.
 
     Raises:
         DiskError: the directory may not be written to.
     """
-    for sweep in concerned(directory):
-        if withdraw(sweep, to_run):
-            again = command("ablate", "recommend", sweep)
-            say(
-                console,
-                f"withdrawn: the recommendation in {SweepDir(sweep).report} and its pipeline files, since "
-                f"{counted(len(to_run), 'trial')} will run that could change it; run {again} after that",
-                "yellow",
-            )
-    if to_run:
-        correct_pages(directory)
-
-
-def correct_pages(directory: Path) -> None:
-    """Write the pages again that recommend something which the records in ``directory`` could change."""
-    from ablate.sweep.asked import asked_for
-
-    for sweep in concerned(directory):
-        page = asked_for(sweep)
-        if page and page.recommends:
-            from ablate.report.data.results import read_sweep
-            from ablate.report.write import write_again  # imports Matplotlib: only when it is needed
-
-            write_again(read_sweep(sweep, page.measure))
+    if trials is not None and not any(trial.reference in (None, "untrained") for trial in trials):
+        return False
+    files = (SweepDir(directory).recommendation, *SweepDir(directory).pipelines)
+    there = [path for path in files if path.exists()]
+    for path in there:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise DiskError(error.errno, error.strerror, error.filename) from error
+    return bool(there)

@@ -17,6 +17,7 @@ from ablate.errors import NotExportable, UsageError
 from ablate.files import names_in
 from ablate.launch.screen import headline
 from ablate.launch.status import sweep_status
+from ablate.report.correction import take_back
 from ablate.report.recommendation import files
 from ablate.report.recommendation.choice import to_confirm
 from ablate.report.recommendation.conclusion import conclusion, doubt, next_steps
@@ -25,10 +26,9 @@ from ablate.report.write import publish, write_report
 from ablate.sweep.confirm import confirmation
 from ablate.sweep.layout import CONFIRMATION, KORNIA_CODE, TORCHVISION_CODE, SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.progress import withdraw
 from ablate.sweep.prune import RUNGS
 from ablate.sweep.record import read_record, write_record
-from ablate.sweep.withdrawal import take_back
+from ablate.sweep.withdrawal import withdraw
 from tests.support.recommendations import MEANS, NOISE, confirm, make, shown, value
 from tests.support.sweeps import failure, record
 
@@ -418,7 +418,7 @@ def test_what_is_withdrawn_is_said_and_the_page_no_longer_recommends_it(tmp_path
 
 
 def test_merged_records_withdraw_what_was_recommended_without_them(tmp_path):
-    publish(advice.recommend(make(tmp_path / "s", branches="two")))
+    publish(recommend(make(tmp_path / "s", branches="two")))
     write_report(tmp_path / "s")
     other = make(tmp_path / "other", seeds=4, branches="two")
     assert "n = 3" in lead(tmp_path / "s")

@@ -30,6 +30,7 @@ from ablate.launch.slurm.past import Past, home, over, past, submissions
 from ablate.launch.slurm.resources import side_by_side
 from ablate.launch.slurm.script import batch_script, hand_over
 from ablate.launch.slurm.submission import Array, Submission, write_submission
+from ablate.report.correction import take_back
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Attempt, holder, last_attempt
@@ -38,7 +39,6 @@ from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import check_seeds, short_of
 from ablate.sweep.record import MEMORY_ADVICE, OUT_OF_MEMORY, Failure, failed_from_outside, write_record
 from ablate.sweep.survey import summary, survey
-from ablate.sweep.withdrawal import take_back
 
 
 def submit_sweep(

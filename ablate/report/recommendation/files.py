@@ -15,7 +15,7 @@ from ablate.report.recommendation.choice import Choice
 from ablate.report.recommendation.conclusion import conclusion
 from ablate.report.recommendation.recommend import Recommendation, advise
 from ablate.sweep.layout import RECOMMENDATION, SweepDir
-from ablate.sweep.progress import withdraw
+from ablate.sweep.withdrawal import withdraw
 
 
 def replaced(found: Recommendation) -> str:
