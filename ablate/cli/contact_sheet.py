@@ -28,7 +28,7 @@ from ablate.ops.pair import Streams, TransformPair, Words
 from ablate.planning.images import SQUARE
 from ablate.planning.outline import outline_of
 from ablate.planning.settings import shared_config
-from ablate.report.figures.heatmap import short_names, spelled_out
+from ablate.report.figures.labels import short_names, spelled_out
 from ablate.rng import derive_seed
 from ablate.sweep.plan import cell_label
 from ablate.trial.thumbnail import GAP, mosaic

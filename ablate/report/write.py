@@ -16,9 +16,11 @@ from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.figures import axes, label_free, pruning, search
 from ablate.report.figures.comparison import Comparison, compare, draw
-from ablate.report.figures.heatmap import DENSE, heatmap, save
+from ablate.report.figures.heatmap import heatmap
 from ablate.report.figures.multiples import multiples
+from ablate.report.figures.panel import DENSE
 from ablate.report.figures.paper import TITLE, beside_the_paper, is_its_setting, published
+from ablate.report.figures.style import save
 from ablate.report.page.page import page
 from ablate.report.page.sections import effects
 from ablate.report.recommendation import files

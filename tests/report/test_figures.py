@@ -15,10 +15,12 @@ from ablate.report import write_report
 from ablate.report.data.results import read_sweep
 from ablate.report.figures import axes, label_free
 from ablate.report.figures.comparison import draw
-from ablate.report.figures.heatmap import MARK, contenders, heatmap, save
+from ablate.report.figures.heatmap import heatmap
 from ablate.report.figures.multiples import multiples
+from ablate.report.figures.panel import MARK, contenders
 from ablate.report.figures.paper import beside_the_paper
 from ablate.report.figures.scale import BELOW
+from ablate.report.figures.style import save
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.record import write_record
 from tests.conftest import op_spec

@@ -20,9 +20,10 @@ from ablate.report import write_report
 from ablate.report.data.grid import grid_of, sweep_rows
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.comparison import draw
-from ablate.report.figures.heatmap import heatmap, save
+from ablate.report.figures.heatmap import heatmap
 from ablate.report.figures.palette import SIGNED, UNSIGNED, colour, ink_on
 from ablate.report.figures.paper import TITLE, beside_the_paper, published
+from ablate.report.figures.style import save
 from ablate.report.stats.order import order
 from ablate.report.stats.summary import paired_difference, summary
 from ablate.report.text.terminal import render

@@ -7,7 +7,7 @@ from matplotlib.text import Text
 
 from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.config.trial import DataIdentity, TrialConfig
-from ablate.report.figures.heatmap import fix_layout
+from ablate.report.figures.style import fix_layout
 from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.record import Failure, TrialResult, write_record
 from tests.conftest import op_spec

@@ -16,7 +16,8 @@ from ablate.config.measure import measured_by
 from ablate.config.sweep import Trial
 from ablate.report.data.grid import Cell, Grid, composition
 from ablate.report.data.results import Results
-from ablate.report.figures.heatmap import NAMES, STYLE, as_svg
+from ablate.report.figures.labels import NAMES
+from ablate.report.figures.style import STYLE, as_svg
 from ablate.report.section import Section
 from ablate.report.stats.summary import percent
 

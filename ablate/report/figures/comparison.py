@@ -12,8 +12,11 @@ from matplotlib.figure import Figure
 
 from ablate.console import counted, filled
 from ablate.report.data.grid import Grid
-from ablate.report.figures.heatmap import CELL, NAMES, STYLE, contenders, draw_panel, heading_height, notes, short_names
+from ablate.report.figures.heatmap import notes
+from ablate.report.figures.labels import NAMES, heading_height, short_names
+from ablate.report.figures.panel import CELL, contenders, draw_panel
 from ablate.report.figures.scale import scale
+from ablate.report.figures.style import STYLE
 from ablate.report.stats.order import scores
 from ablate.report.stats.ranks import FEWEST, FEWEST_OPS, reliability, spearman, told
 

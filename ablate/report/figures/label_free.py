@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ablate.report.data.grid import Cell, Grid
-from ablate.report.figures.heatmap import NAMES, STYLE
+from ablate.report.figures.labels import NAMES
+from ablate.report.figures.style import STYLE
 from ablate.report.section import Section
 from ablate.report.stats.order import scores
 from ablate.report.stats.ranks import FEWEST, ops_of, spearman, told

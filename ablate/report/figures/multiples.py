@@ -13,7 +13,9 @@ from matplotlib.patches import Rectangle
 
 from ablate.config.measure import KNN, measured_by
 from ablate.report.data.results import Results
-from ablate.report.figures.heatmap import DENSE, STYLE, UPRIGHT, heading_height, short_names
+from ablate.report.figures.labels import UPRIGHT, heading_height, short_names
+from ablate.report.figures.panel import DENSE
+from ablate.report.figures.style import STYLE
 from ablate.sweep.record import TrialResult
 
 CELL = 0.62  # inches

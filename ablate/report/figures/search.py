@@ -15,7 +15,8 @@ from ablate.config.space import coordinates
 from ablate.config.sweep import NamedComposition
 from ablate.report.data.results import Results
 from ablate.report.data.study import study_of
-from ablate.report.figures.heatmap import NAMES, STYLE, short_names
+from ablate.report.figures.labels import NAMES, short_names
+from ablate.report.figures.style import STYLE
 from ablate.report.section import Section
 from ablate.report.stats.order import order
 

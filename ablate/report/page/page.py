@@ -21,7 +21,7 @@ from ablate.report.data.grid import Cell, Grid, composition
 from ablate.report.data.results import Results
 from ablate.report.figures.axes import in_words
 from ablate.report.figures.comparison import Comparison
-from ablate.report.figures.heatmap import NAMES, short_names
+from ablate.report.figures.labels import NAMES, short_names
 from ablate.report.figures.scale import Scale, scale
 from ablate.report.page.answer import answer
 from ablate.report.page.curves import Curve, curves

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ablate.console import counted
 from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results
-from ablate.report.figures.heatmap import MARK, spelled_out
+from ablate.report.figures.labels import spelled_out
+from ablate.report.figures.panel import MARK
 from ablate.report.figures.scale import BELOW, scale
 from ablate.report.stats.model import CONFIDENCE
 from ablate.report.stats.noise import unequal
