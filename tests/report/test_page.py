@@ -10,8 +10,9 @@ from ablate.console import GLUE, tight
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.comparison import compare
+from ablate.report.page.entries import MOST_PICTURED, address
 from ablate.report.page.layers import layers
-from ablate.report.page.page import MOST_PICTURED, address, commands
+from ablate.report.page.page import commands
 from ablate.report.write import write_page
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan
@@ -198,7 +199,8 @@ def test_damaged_records_and_previews_do_no_harm(tmp_path):
 
 
 def test_a_large_grid_goes_without_pictures_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("ablate.report.page.page.MOST_PICTURED", 3)
+    for module in ("page", "entries"):
+        monkeypatch.setattr(f"ablate.report.page.{module}.MOST_PICTURED", 3)
     assert MOST_PICTURED > 3
     assert "too many cells for one page" in Parsed(page_in(sweep(tmp_path, ["a", "b"]))).text
 
