@@ -15,7 +15,8 @@ from ablate.report.data.results import read_sweep
 from ablate.report.figures.paper import beside_the_paper
 from ablate.report.recommendation import terminal
 from ablate.report.recommendation.recommend import recommend
-from ablate.report.stats.summary import paired_difference, summary
+from ablate.report.stats.summary import summary
+from ablate.report.stats.untrained import paired_difference
 from ablate.report.text.tables import write_csv
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import read_records

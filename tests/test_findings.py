@@ -9,7 +9,8 @@ import pytest
 
 from ablate.report.data.grid import LINEAR
 from ablate.report.data.results import read_sweep
-from ablate.report.stats.summary import paired_difference, percent
+from ablate.report.stats.untrained import paired_difference
+from ablate.report.stats.words import percent
 
 PAGE = Path("docs/findings.md").read_text()
 RESULTS = Path("results")

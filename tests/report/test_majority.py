@@ -12,7 +12,7 @@ from ablate.report.data.results import read_sweep
 from ablate.report.recommendation.conclusion import conclusion
 from ablate.report.recommendation.recommend import advise
 from ablate.report.stats.order import order
-from ablate.report.stats.summary import is_useful, majority_bar, verdict
+from ablate.report.stats.verdict import is_useful, majority_bar, verdict
 from ablate.report.write import write_report
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.record import write_record

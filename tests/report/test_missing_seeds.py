@@ -14,7 +14,8 @@ from ablate.report.recommendation.recommend import advise
 from ablate.report.stats.effects import interactions, main_effects
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import order
-from ablate.report.stats.summary import summary, verdict
+from ablate.report.stats.summary import summary
+from ablate.report.stats.verdict import verdict
 from ablate.report.write import write_report
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import write_record

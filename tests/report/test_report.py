@@ -25,7 +25,8 @@ from ablate.report.figures.palette import SIGNED, UNSIGNED, colour, ink_on
 from ablate.report.figures.paper import TITLE, beside_the_paper, published
 from ablate.report.figures.style import save
 from ablate.report.stats.order import order
-from ablate.report.stats.summary import paired_difference, summary
+from ablate.report.stats.summary import summary
+from ablate.report.stats.untrained import paired_difference
 from ablate.report.text.terminal import render
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan

@@ -19,7 +19,7 @@ from ablate.report.data.results import Results
 from ablate.report.figures.labels import NAMES
 from ablate.report.figures.style import STYLE, as_svg
 from ablate.report.section import Section
-from ablate.report.stats.summary import percent
+from ablate.report.stats.words import percent
 
 FEWEST = 3  # strengths needed for an axis: two compositions may differ in one number by chance
 MOST = 12  # lines at most that can be told apart in one figure

@@ -18,7 +18,7 @@ from ablate.report.figures.panel import CELL, DENSE, MARK, Sizes, contenders, dr
 from ablate.report.figures.picture import Picture
 from ablate.report.figures.scale import BELOW, Scale, scale
 from ablate.report.figures.style import STYLE
-from ablate.report.stats.summary import percent
+from ablate.report.stats.words import percent
 
 if TYPE_CHECKING:
     import pandas as pd

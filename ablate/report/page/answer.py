@@ -11,21 +11,13 @@ from ablate.report.recommendation.choice import Choice
 from ablate.report.recommendation.conclusion import doubt, next_steps
 from ablate.report.recommendation.recommend import Recommendation, advise
 from ablate.report.section import Section
+from ablate.report.stats.failures import without_results
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import Order, order
-from ablate.report.stats.summary import (
-    few_images,
-    is_useful,
-    judge,
-    named,
-    over_untrained,
-    percent,
-    points,
-    so_far,
-    summary,
-    verdict,
-    without_results,
-)
+from ablate.report.stats.summary import summary
+from ablate.report.stats.untrained import over_untrained
+from ablate.report.stats.verdict import few_images, is_useful, verdict
+from ablate.report.stats.words import judge, named, percent, points, so_far
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ablate.report.figures.scale import Scale
 from ablate.report.page.curves import Curve, curves
 from ablate.report.stats.model import Model
 from ablate.report.stats.order import Order
-from ablate.report.stats.summary import named, percent
+from ablate.report.stats.words import named, percent
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
 

@@ -10,9 +10,11 @@ from ablate.console import counted
 from ablate.errors import UsageError
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results
+from ablate.report.stats.failures import without_results
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import Order, order
-from ablate.report.stats.summary import beats_untrained, is_unclear, summary, without_results
+from ablate.report.stats.summary import summary
+from ablate.report.stats.untrained import beats_untrained, is_unclear
 from ablate.sweep.again import completing
 
 MOST = 5  # compositions at most in a confirmation, and candidates at most if the noise is unknown

@@ -7,8 +7,11 @@ import statistics
 from ablate.console import clock, command, counted
 from ablate.report.recommendation.choice import MOST, Choice, missing_trials, to_confirm
 from ablate.report.recommendation.recommend import Recommendation
+from ablate.report.stats.failures import failures
 from ablate.report.stats.noise import SEEDS, among, chance, more_seeds
-from ablate.report.stats.summary import failures, is_useful, named, pruned, so_far, verdict
+from ablate.report.stats.summary import pruned
+from ablate.report.stats.verdict import is_useful, verdict
+from ablate.report.stats.words import named, so_far
 from ablate.sweep.again import completing
 from ablate.sweep.confirm import shares_no_crop
 

@@ -11,7 +11,7 @@ from ablate.errors import NotExportable, UsageError
 from ablate.pipelines.code import kornia_code, torchvision_code
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.recommendation.choice import Candidate, Choice, choose
-from ablate.report.stats.summary import is_useful
+from ablate.report.stats.verdict import is_useful
 from ablate.sweep.again import completing
 from ablate.sweep.layout import KORNIA_CODE, TORCHVISION_CODE, SweepDir
 

@@ -11,7 +11,7 @@ from ablate.report.recommendation.choice import Choice
 from ablate.report.recommendation.conclusion import conclusion
 from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats.noise import chance
-from ablate.report.stats.summary import percent
+from ablate.report.stats.words import percent
 from ablate.sweep.layout import SweepDir
 
 

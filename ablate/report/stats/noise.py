@@ -7,7 +7,7 @@ from ablate.inference.model import EQUAL, MOST_SEEDS
 from ablate.report.data.results import Results
 from ablate.report.stats.model import Model
 from ablate.report.stats.order import Order, order
-from ablate.report.stats.summary import judge, named, so_far
+from ablate.report.stats.words import judge, named, so_far
 
 SEEDS = 3  # seeds that a sweep of one seed is advised to use
 DOUBTFUL = 0.05  # p value below which the report says that the noise changes with accuracy

@@ -11,7 +11,7 @@ from ablate.report.figures.scale import BELOW, scale
 from ablate.report.stats.model import CONFIDENCE
 from ablate.report.stats.noise import unequal
 from ablate.report.stats.order import order
-from ablate.report.stats.summary import judge, percent
+from ablate.report.stats.words import judge, percent
 
 LONG = 10_000  # columns, so that a label takes one line
 

@@ -11,7 +11,7 @@ from ablate.report.data.grid import Cell, Grid
 from ablate.report.figures.palette import as_hex, colour, ink_on
 from ablate.report.figures.scale import Scale, scale
 from ablate.report.stats.order import Order, order
-from ablate.report.stats.summary import percent
+from ablate.report.stats.words import percent
 
 ROW_LABEL = 16  # columns at most
 LEAST_LABEL, LEAST_CELL = 4, 6  # columns of a row's label and of a number, below which they are unreadable

@@ -1,0 +1,147 @@
+"""The verdict on a sweep: whether its accuracies are too high or too low to choose by."""
+
+from __future__ import annotations
+
+import math
+
+from ablate.console import counted
+from ablate.report.data.grid import MAJORITY, ROTATION, Cell
+from ablate.report.data.results import Results
+from ablate.report.stats.order import Order
+from ablate.report.stats.untrained import beats_untrained, is_unclear
+from ablate.report.stats.words import judge, percent
+
+CEILING = 0.99  # accuracy from which on cells can no longer be told apart
+EASY = 0.97  # test accuracy below which images are not called easy, whatever a few validation images say
+GUESSING = 1.1  # times the accuracy of guessing: an encoder that is not above it has learned next to nothing
+LUCK = 1.64  # standard errors that an accuracy of guesses exceeds in one of twenty cases
+MOST_OF_ONE = 0.01  # accuracy that one validation image may be worth; beyond it, chance and ties decide
+
+
+def few_images(sweep: Results) -> list[str]:
+    """Return the sentence that there are few validation images, if one of them is worth more than a point."""
+    counts = sweep.experiment.class_counts
+    known = [count for count in counts.validation if count] if counts and sweep.grid.is_linear else []
+    if not known:
+        return []
+    if sweep.grid.measure == "balanced":
+        worth, which = 1 / (len(known) * min(known)), f": one of the smallest class's {min(known)}"
+    else:
+        worth, which = 1 / sum(known), ": one"
+    if worth <= MOST_OF_ONE:
+        return []
+    return [
+        f"There are only {counted(sum(known), 'validation image')} to choose by{which} is worth {100 * worth:.1f} "
+        "points, so ties and chance decide. More training images give more validation images."
+    ]
+
+
+def verdict(sweep: Results, found: Order) -> list[str]:
+    """Return the sentences for accuracies that are too high or too low to choose by; empty if they are neither."""
+    if is_majority(sweep, found) and not is_guessing(sweep, found):
+        return [_like_the_majority(sweep, found)]
+    grid, by = sweep.grid, judge(sweep.grid)
+    untrained = grid.references.get("untrained")
+    floor = (untrained.mean(found.metric) if untrained else None) or 0.0
+    top = sum(score >= CEILING for score in found.scores.values())
+    if floor >= CEILING or top > 1:
+        told = [
+            f"{top} of {counted(len(found.cells), 'composition')} {'reaches' if len(found.cells) == 1 else 'reach'} "
+            f"{100 * CEILING:.0f} % {by}"
+        ] * (top > 0)
+        told += [f"the untrained encoder reaches {100 * floor:.1f} %"] * (floor >= CEILING)
+        told = [f"{'; '.join(told)}: {_ceiling(sweep, found)}."]
+        return [told[0][0].upper() + told[0][1:]]
+    if is_guessing(sweep, found):
+        classes = _classes(sweep)
+        return [
+            f"No composition is clearly better than guessing one of {classes} classes ({100 / classes:.1f} %): train "
+            "longer, or look for a fault."
+        ]
+    if untrained and found.best and beats_untrained(grid, found, found.best) is False:
+        return [
+            f"No composition is better than the untrained encoder ({percent(untrained, found.metric)} {by})"
+            f"{_above_on_test(found, untrained)}: train longer, or look for a fault."
+        ]
+    if untrained and found.best and is_unclear(grid, found):
+        test, there = found.best.mean(), untrained.mean()
+        is_below = test is not None and there is not None and test < there
+        below = ", and on the test set it is below it" if is_below else ""
+        return [
+            f"{found.best.label} is not clearly better than the untrained encoder by {by} (95 %){below}: add seeds, or "
+            "train longer."
+        ]
+    return []
+
+
+def _ceiling(sweep: Results, found: Order) -> str:
+    """Explain accuracies that are too high to choose by: the images are easy, or the validation images too few."""
+    test = max((mean for cell in found.cells if (mean := cell.mean()) is not None), default=1.0)
+    if few_images(sweep) or test < EASY:
+        return f"validation cannot tell them apart (the best on the test set has {100 * test:.1f} %), more images can"
+    return "these images are too easy to tell augmentations apart; take harder ones"
+
+
+def _above_on_test(found: Order, untrained: Cell) -> str:
+    """Return words for compositions that are above the untrained encoder on the test set; empty if there are none."""
+    floor = untrained.mean()
+    above = sum(floor is not None and (cell.mean() or 0.0) > floor for cell in found.cells)
+    return f", though {above} of {len(found.cells)} are on the test set ({percent(untrained)})" if above else ""
+
+
+def is_useful(sweep: Results, found: Order) -> bool:
+    """Return True if the best composition can be recommended.
+
+    It must be better than the untrained encoder, if that is known, better than guessing, and better than always
+    predicting the largest class.
+    """
+    useless = found.best is None or beats_untrained(sweep.grid, found, found.best) is False
+    return not useless and not is_guessing(sweep, found) and not is_majority(sweep, found)
+
+
+def is_guessing(sweep: Results, found: Order) -> bool:
+    """Return True if the best composition has learned next to nothing."""
+    classes = _classes(sweep)
+    return bool(classes) and max(found.scores.values(), default=0.0) <= GUESSING / classes
+
+
+def is_majority(sweep: Results, found: Order) -> bool:
+    """Return True if no composition is clearly better than always predicting the largest class; False if unknown."""
+    bar = majority_bar(sweep)
+    return bar is not None and max(found.scores.values(), default=0.0) <= bar
+
+
+def majority_bar(sweep: Results) -> float | None:
+    """Return the validation accuracy above which a composition clearly beats always predicting the largest class.
+
+    Guesses of the accuracy of that class exceed it, on so many validation images, in one of twenty cases. The bar may
+    lie above 1: then the images are too few to show a difference. None if it is unknown.
+    """
+    grid, counts = sweep.grid, sweep.experiment.class_counts
+    majority = grid.references.get(MAJORITY)
+    floor = majority.mean(grid.validation_metric) if majority else None
+    if floor is None or counts is None:
+        return None
+    present = [count for count in counts.validation if count]
+    # Balanced accuracy is the mean of a share for each class, top-1 one share of all images.
+    each = [1 / count / len(present) ** 2 for count in present] if grid.measure == "balanced" else [1 / sum(present)]
+    return floor + LUCK * math.sqrt(floor * (1 - floor) * sum(each))
+
+
+def _like_the_majority(sweep: Results, found: Order) -> str:
+    bar, counts, majority = majority_bar(sweep), sweep.experiment.class_counts, sweep.grid.references[MAJORITY]
+    assert bar is not None and counts is not None
+    images = counted(sum(counts.validation), "validation image")
+    if bar >= 1:
+        rest = f"{images} are too few to show a difference. Take more images, above all of the smaller classes"
+    else:
+        rest = f"with {images}, that takes more than {100 * bar:.1f} %. Train longer, or take more images"
+    return (
+        "No composition is clearly better than always predicting the largest class "
+        f"({percent(majority, found.metric)} {judge(sweep.grid)}); {rest}."
+    )
+
+
+def _classes(sweep: Results) -> int:
+    """Return the number of classes to predict: the data's, four for rotation prediction, or 0 without labels."""
+    return 4 if sweep.grid.metric == ROTATION else sweep.experiment.shared.data.classes

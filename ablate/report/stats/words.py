@@ -1,0 +1,44 @@
+"""The words that sentences on results have in common: accuracies, differences, lists of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ablate.console import counted
+from ablate.report.data.grid import ROTATION, Cell, Grid
+from ablate.report.data.results import Results
+from ablate.report.stats.model import Difference
+
+NAMED = 6  # cells that a sentence names
+
+
+def so_far(sweep: Results) -> str:
+    """Return `` so far, after 33 of 83 trials`` while trials that could change the choice are missing, else nothing."""
+    if not sweep.pending:
+        return ""
+    return f" so far, after {sweep.ended} of {counted(len(sweep.trials), 'trial')}"
+
+
+def judge(grid: Grid) -> str:
+    """Name the metric by which cells are chosen: ``validation accuracy`` or ``balanced validation accuracy``."""
+    balanced = "balanced " if grid.measure == "balanced" else ""
+    return f"{balanced}validation accuracy{' of rotation prediction' if grid.metric == ROTATION else ''}"
+
+
+def points(difference: Difference, of: str) -> str:
+    """Return the text ``+16.0 points [+11.7, +20.3] (validation accuracy, 95 %, two-way model, n = 3)``."""
+    return str(difference).replace(" (", f" ({of}, ", 1)
+
+
+def named(labels: Sequence[str]) -> str:
+    """Join labels into a text such as ``a, b, c and 3 more``."""
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return ", ".join(labels[:NAMED]) + more
+
+
+def percent(cell: Cell, metric: str | None = None) -> str:
+    """Return mean and standard deviation over seeds, as in ``63.1 ± 0.7 %``; for one seed the mean alone."""
+    mean, std = cell.mean(metric), cell.std(metric)
+    if mean is None:
+        return cell.status
+    return f"{100 * mean:.1f} %" if std is None else f"{100 * mean:.1f} ± {100 * std:.1f} %"
