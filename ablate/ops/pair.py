@@ -29,27 +29,27 @@ Words = list[tuple[str, str]]
 
 
 class Streams:
-    """The generators of one epoch, by purpose; each keeps its place from batch to batch (see :mod:`ablate.rng`)."""
+    """The generators of one epoch, by purpose; each keeps its state from batch to batch (see :mod:`ablate.rng`)."""
 
     def __init__(self, seed: int, epoch: int, device: torch.device | str) -> None:
         self.seed, self.epoch, self.device = seed, epoch, torch.device(device)
         self.generators: dict[str, torch.Generator] = {}
 
-    def restart(self, epoch: int, places: Mapping[str, Tensor]) -> None:
+    def restart(self, epoch: int, states: Mapping[str, Tensor]) -> None:
         """Set these generators, which a CUDA graph may hold, to the state of new ones for that epoch.
 
         Args:
             epoch: the epoch.
-            places: the states from which they continue, as :meth:`places` returned them for the same seed, epoch and
+            states: the states from which they continue, as :meth:`states` returned them for the same seed, epoch and
                 kind of device.
         """
         self.epoch = epoch
         for purpose, generator in self.generators.items():
             generator.manual_seed(derive_seed(self.seed, purpose, epoch))
-        for purpose, place in places.items():
-            self[purpose].set_state(place)
+        for purpose, state in states.items():
+            self[purpose].set_state(state)
 
-    def places(self) -> dict[str, Tensor]:
+    def states(self) -> dict[str, Tensor]:
         """Return every generator's state, by purpose: uint8 on the CPU (5 KB; 16 bytes for a CUDA generator)."""
         return {purpose: generator.get_state() for purpose, generator in self.generators.items()}
 

@@ -118,7 +118,7 @@ class EagerStep:
     def _encoded(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Iterator[Tensor]:
         """Yield ``h`` of every visit, with or without gradient, depending on the caller's mode at that moment."""
         # Every process draws for the whole batch and then keeps the rows of its own part. So views do not depend on
-        # the number of processes or micro-batches, and the streams are in the same place on all processes.
+        # the number of processes or micro-batches, and the streams have the same states on all processes.
         # Cross-entropy sees the first view alone; the second would be made for nothing.
         supervised = self.config.objective == "supervised"
         params = self.pair.sample(len(index), self.images.extents(index), self.streams, first_only=supervised)

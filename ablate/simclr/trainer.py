@@ -5,7 +5,7 @@ computation of one step is in :mod:`ablate.simclr.step`.
 
 An epoch is a pure function of (configuration, seed, epoch, state before it): its order and every augmentation draw come
 from streams named by seed and epoch. An epoch can be paused between two of its steps. To continue, it needs only the
-number of the next step, its sums and the places of its streams, beside weights and optimiser; so training resumed from
+number of the next step, its sums and the states of its streams, beside weights and optimiser; so training resumed from
 a checkpoint of any step is bit-identical on the CPU. Every process has the order and the draws of the whole batch, and
 then makes its own part of the views.
 """
@@ -59,13 +59,13 @@ class Pause:
         seconds: the time that the epoch has taken so far.
         totals: float ``[world.size, 2]``: every process's sums of loss and top-1, kept apart, since another order of
             summation would change the last bits of the epoch's means.
-        places: the places of the epoch's generators, see :class:`~ablate.ops.pair.Streams`.
+        streams: the states of the epoch's generators, see :class:`~ablate.ops.pair.Streams`.
     """
 
     step: int
     seconds: float
     totals: Tensor
-    places: dict[str, Tensor]
+    streams: dict[str, Tensor]
 
 
 def build_model(config: TrialConfig, seed: int, classes: int) -> nn.ModuleDict:
@@ -219,8 +219,8 @@ class Trainer:
         self.model.train()  # an evaluation between epochs may have left it in another mode
         dtype = next(self.model.parameters()).dtype
         start = self.paused or Pause(0, 0.0, torch.zeros(self.world.size, 2, dtype=dtype), {})
-        # The generators continue from their places, so the draws of the steps before a pause need not be repeated.
-        self.streams.restart(self.epoch, start.places)
+        # The generators continue from their states, so the draws of the steps before a pause need not be repeated.
+        self.streams.restart(self.epoch, start.streams)
         # A copy, since the sums grow in place and the pause must keep its own until the epoch is finished.
         totals = start.totals[self.world.rank].to(self.device, copy=True)
         left, paused_at = batches[start.step :], self.paused.step if self.paused else None
@@ -234,7 +234,7 @@ class Trainer:
                 if number != paused_at and self.world.any(should_stop()):
                     # Sums are kept per process: adding them up here would add floats in another order than in an
                     # epoch without a pause, and the last bits of its means would differ.
-                    self.paused = Pause(number, start.seconds, gather(totals, self.world), self.streams.places())
+                    self.paused = Pause(number, start.seconds, gather(totals, self.world), self.streams.states())
                     return None
                 self._set_learning_rate(self.epoch * self.steps_per_epoch + number)
                 totals += self._update(number, self.step.gradients(number, index, pixels))
@@ -327,4 +327,6 @@ class Trainer:
         else:
             self.probe = None
         self.epoch = state["epoch"]
-        self.paused = Pause(**state["paused"]) if state["paused"] else None
+        # Checkpoints of earlier versions call the states of the streams their places.
+        paused = {"streams" if name == "places" else name: value for name, value in (state["paused"] or {}).items()}
+        self.paused = Pause(**paused) if paused else None

@@ -160,8 +160,8 @@ def test_a_captured_step_is_the_step(images, monkeypatch, deterministic, objecti
     plain = trained(cfg, images, CUDA)
     assert equal(captured, plain)
     assert equal(paused, plain)
-    assert {k: v.tolist() for k, v in captured.streams.places().items()} == {
-        k: v.tolist() for k, v in plain.streams.places().items()
+    assert {k: v.tolist() for k, v in captured.streams.states().items()} == {
+        k: v.tolist() for k, v in plain.streams.states().items()
     }
 
 

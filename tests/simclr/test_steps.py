@@ -148,7 +148,7 @@ def test_the_same_trainer_goes_on():
     assert_equal(everything(trainer), everything(whole))
 
 
-@pytest.mark.parametrize("forgotten", ["totals", "places", "step"])
+@pytest.mark.parametrize("forgotten", ["totals", "streams", "step"])
 def test_nothing_in_a_pause_is_superfluous(forgotten):
     """The comparison notices what it must: without any part of a pause, training is another."""
     _, expected = uninterrupted("noise, elastic")
@@ -156,11 +156,23 @@ def test_nothing_in_a_pause_is_superfluous(forgotten):
     answers = iter([False, False, True])
     assert trainer.train_epoch(lambda: next(answers)) is None
     state = trainer.state()
-    nothing = {"totals": torch.zeros(1, 2), "places": {}, "step": 0}
+    nothing = {"totals": torch.zeros(1, 2), "streams": {}, "step": 0}
     state["paused"][forgotten] = nothing[forgotten]
     resumed = trainer_of("noise, elastic")
     resumed.restore(state)
     assert entry_of(resumed.train_epoch()) != expected[0]
+
+
+def test_a_checkpoint_of_an_earlier_version_is_continued():
+    """It calls the states of the streams their places."""
+    _, expected = uninterrupted("noise, elastic")
+    trainer, answers = trainer_of("noise, elastic"), iter([False, False, True])
+    assert trainer.train_epoch(lambda: next(answers)) is None
+    state = trainer.state()
+    state["paused"]["places"] = state["paused"].pop("streams")
+    resumed = trainer_of("noise, elastic")
+    resumed.restore(state)
+    assert entry_of(resumed.train_epoch()) == expected[0]
 
 
 def test_steps_done_of_what_is_no_checkpoint(tmp_path):
