@@ -12,6 +12,7 @@ from typing import NoReturn, ParamSpec, TextIO
 
 import typer
 
+from ablate.config.at_hand import at_hand
 from ablate.console import make_console, say
 from ablate.errors import ClusterError, DiskError, ExitCode, LostLease, TrialHeld, UsageError
 from ablate.processes.signals import interruption
@@ -32,7 +33,8 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            code = function(*args, **kwargs)
+            with at_hand(function.__name__):
+                code = function(*args, **kwargs)
         except UsageError as error:
             _leave(f"error: {error}", ExitCode.USAGE)
         except TrialHeld as error:

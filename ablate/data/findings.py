@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ablate.config.at_hand import as_option
 from ablate.data.decode import Levels
 from ablate.data.shards import Task
 from ablate.errors import UsageError, printable
@@ -111,7 +112,7 @@ def describe(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
 
 def refusal(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
     """Return the message that refuses a folder with such files."""
-    return f"{describe(corrupt, refused)}; --skip-corrupt leaves them out"
+    return f"{describe(corrupt, refused)}; {as_option('skip_corrupt', True)} leaves them out"
 
 
 def _levels_told(levels: Levels, train: Sequence[Shard]) -> str:

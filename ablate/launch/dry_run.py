@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ablate.config.at_hand import as_option, takes
 from ablate.config.base import OpSpec
 from ablate.config.sweep import NamedComposition, SweepPlan, Trial
 from ablate.console import clock, counted, say
@@ -114,9 +115,9 @@ def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) 
     if found.seconds is None:
         least = f", so a trial takes more than about {clock(found.at_least)}" if found.at_least else ""
         say(console, f"no estimate: {found.how}{least}", "yellow")
-    elif found.laptop is not None and found.laptop < found.seconds / 2:
-        long, short = clock(found.seconds), clock(found.laptop)
-        say(console, f"this takes {long} per trial on this CPU; --preset laptop: about {short}", "yellow")
+    elif takes("preset") and found.laptop is not None and found.laptop < found.seconds / 2:
+        long, short, laptop = clock(found.seconds), clock(found.laptop), as_option("preset", "laptop")
+        say(console, f"this takes {long} per trial on this CPU; {laptop}: about {short}", "yellow")
     return found
 
 

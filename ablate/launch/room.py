@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablate.config.at_hand import as_option, takes
 from ablate.config.sweep import SweepPlan
 from ablate.config.trial import Encoder, TrialConfig
 from ablate.console import counted
@@ -48,13 +49,13 @@ class Room:
         if self.each * self.workers <= CLOSE * self.free:
             return None
         if self.each * self.workers <= self.free:
-            return "that is close: fewer --workers or a smaller batch are safer"
+            return f"that is close: a smaller batch{' or fewer --workers' * (self.workers > 1)} would be safer"
         return f"that will not fit: {self.advice()}"
 
     def advice(self) -> str:
         """Suggest what would fit: fewer workers, smaller parts or batches, smaller images, a smaller encoder."""
         found = [f"--workers {self.fitting}"] if 0 < self.fitting < self.workers else []
-        found += _changes(self)
+        found += _changes(self) if takes("batch_size") else []
         return (
             f"{', '.join(found[:-1])}{' or ' if found[1:] else ''}{found[-1]} would fit"
             if found
@@ -72,16 +73,16 @@ def _changes(room: Room) -> list[str]:
     parts = (batch // n for n in range(2, batch // LEAST_BATCH + 1) if batch % n == 0)
     found = []
     if config.world_size == 1 and (part := next((m for m in parts if fits(micro_batch=m)), None)):
-        found.append(f"--micro-batch {part}")
+        found.append(as_option("micro_batch", part))
     halves = (b for n in range(1, batch.bit_length()) if (b := batch >> n) % config.world_size == 0)
     smaller = next((b for b in halves if b >= LEAST_BATCH and fits(batch_size=b, micro_batch=None)), None)
     if smaller:
-        found.append(f"--batch-size {smaller}")
+        found.append(as_option("batch_size", smaller))
     if size := next((s for s in range(config.image_size // 4 * 4, LEAST_SIZE - 1, -4) if fits(image_size=s)), None):
-        found.append(f"--size {size}")
+        found.append(as_option("image_size", size))
     if encoder := next((e for e in SMALLER if e != config.encoder and fits(encoder=e)), None):
-        width = f" --set encoder.width={encoder.width}" if encoder.name == "resnet8" else ""
-        found.append(f"--encoder {encoder.name}{width}")
+        width = f" {as_option('encoder.width', encoder.width)}" if encoder.name == "resnet8" else ""
+        found.append(f"{as_option('encoder.name', encoder.name)}{width}")
     return found
 
 

@@ -9,6 +9,7 @@ import torch
 from rich.progress import Progress
 from torch import Tensor
 
+from ablate.config.at_hand import as_option, takes
 from ablate.config.base import OpSpec
 from ablate.config.experiment import Experiment
 from ablate.config.sweep import NamedOp, SweepPlan
@@ -34,12 +35,15 @@ def about_size(wish: Experiment) -> str | None:
     stored = wish.short_side or (stored_side(size) if is_folder else size)
     if stored > side:
         own = native_size(wish.data)
-        best = f"; --size {own} avoids that" if is_folder and own < size else ""
+        best = (
+            f"; {as_option('image_size', own)} avoids that" if is_folder and own < size and takes("image_size") else ""
+        )
         return f"images of {side} px are enlarged to {stored} px{best}"
     if is_folder and wish.short_side is None and side >= 2 * stored:
+        more = as_option("short_side", min(side, 2 * stored))
+        keeps = f"; {more} keeps more detail" if takes("short_side") else ""
         return (
-            f"images of {side} px are stored at {stored} px and cropped from there, so small crops are blurred; "
-            f"--short-side {min(side, 2 * stored)} keeps more detail"
+            f"images of {side} px are stored at {stored} px and cropped from there, so small crops are blurred{keeps}"
         )
     return None
 

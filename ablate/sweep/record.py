@@ -20,7 +20,7 @@ from ablate.sweep.layout import SweepDir
 SCHEMA = 1
 OUT_OF_MEMORY = "OutOfMemory"
 """The error type of a trial that needed more memory, of the GPU or the machine, than there was."""
-MEMORY_ADVICE = "--micro-batch, a smaller --batch-size or fewer trials side by side would need less"
+MEMORY_ADVICE = "a smaller micro_batch or batch_size, or fewer trials side by side, would need less"
 SHOWN = ("linear_top1", "rotation_top1")
 """The metrics that a record's ``repr`` names."""
 ROTATION_NOT_APPLICABLE = "rotation-not-applicable"

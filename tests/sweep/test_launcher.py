@@ -162,7 +162,7 @@ def test_a_trial_whose_worker_is_killed_twice_has_failed(launch, trials, tmp_pat
     assert "the worker died 2 times in this trial, last with signal SIGKILL" in record.error.message
     assert ("the kernel killed it for lack of memory" in record.error.message) == counted
     assert ("killed from outside, often for lack of memory" in record.error.message) != counted
-    assert "--micro-batch" in record.error.message
+    assert "micro_batch" in record.error.message
     assert record.error.traceback.endswith("about to be killed")
 
 

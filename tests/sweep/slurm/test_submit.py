@@ -220,7 +220,7 @@ def test_a_job_that_had_too_little_memory_is_a_failure_with_advice(sweep, fake_s
     assert sweep.submit() == 0
     record = sweep.result(sweep.trials[3])
     assert (record.status, record.attempts, record.error.type) == ("failed", 2, "OutOfMemory")
-    for word in ("4001_3", "4G", "--mem", "--batch-size", "--micro-batch", "side by side"):
+    for word in ("4001_3", "4G", "--mem", "batch_size", "micro_batch", "side by side"):
         assert word in record.error.message
     assert sweep.submissions()[1].packs == ((sweep.trials[4],),)
     assert fake_slurm.calls("sacct") == 1
