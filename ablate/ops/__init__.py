@@ -7,19 +7,19 @@ from ablate.ops.crop import Crop
 from ablate.ops.grammar import from_spec, op, parse_composition, parse_op, spec, split_list, to_string
 from ablate.ops.op import Op, Params, as_unit_range, param
 from ablate.ops.registry import get, names, register
-from ablate.ops.rehearsal import idle_on, rehearse, without_effect
+from ablate.ops.rehearsal import acts_on, rehearse, without_effect
 from ablate.ops.resample import center_crop, resized_crop
 
 __all__ = [
     "Crop",
     "Op",
     "Params",
+    "acts_on",
     "as_unit_range",
     "center_crop",
     "describe",
     "from_spec",
     "get",
-    "idle_on",
     "names",
     "op",
     "param",

@@ -64,7 +64,7 @@ class Op:
     Attributes:
         channels: the numbers of channels that it takes.
         square_only: it takes only square images.
-        chromatic: the parameters that change nothing where an image's channels are equal.
+        chromatic: the parameters that change nothing where an image's channels are equal; 0 switches each of them off.
         turns: it turns images by 45 degrees or more, or upside down, so that rotation prediction cannot judge it. An op
             that does so with some parameters only overrides :attr:`is_turning`.
         capturable: a CUDA graph may hold it: on CUDA it waits for nothing, and its code does nothing on the host that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -58,7 +59,7 @@ def without_effect(ops: Sequence[Op], images: Tensor) -> list[str]:
     if idle:
         names = _listed([to_string(op) for op in idle])
         sentences.append(f"{names} change{'s' * (len(idle) == 1)} nothing on these images (tried on {len(images)})")
-    if float((images.amax(1) - images.amin(1)).max()) < HALF_A_LEVEL:
+    if _are_grey(images):
         parts = [
             f"{_listed([name for name in op.chromatic if getattr(op, name)])} of {to_string(op)}"
             for op in tried
@@ -72,6 +73,22 @@ def without_effect(ops: Sequence[Op], images: Tensor) -> list[str]:
 def idle_on(ops: Sequence[Op], images: Tensor) -> list[Op]:
     """Return the ops that change nothing on any of ``images`` (float ``[n, 3, h, w]`` in [0, 1])."""
     return [op for op in ops if op.is_identity or _is_idle(op.acting(1.0), images)]
+
+
+def acts_on(op: Op, images: Tensor) -> float:
+    """Return the share of ``images`` on which the op acts: 0 where it is idle, without its colours on grey images.
+
+    Args:
+        op: the op.
+        images: a sample of the images, float ``[n, 3, h, w]`` in [0, 1].
+    """
+    if idle_on([op], images):
+        return 0.0
+    return dataclasses.replace(op, **dict.fromkeys(op.chromatic, 0.0)).acts if _are_grey(images) else op.acts
+
+
+def _are_grey(images: Tensor) -> bool:
+    return float((images.amax(1) - images.amin(1)).max()) < HALF_A_LEVEL
 
 
 def _is_idle(op: Op, images: Tensor) -> bool:

@@ -19,7 +19,7 @@ from ablate.data.findings import describe
 from ablate.data.sides import stored_side
 from ablate.errors import UsageError
 from ablate.evaluation.features import unaugmented
-from ablate.ops import from_spec, idle_on, without_effect
+from ablate.ops import acts_on, from_spec, without_effect
 from ablate.planning.settings import image_size
 
 SAMPLE = 8  # images on which ops are tried
@@ -101,9 +101,9 @@ def described(images: DataSet, image_size: int, ops: Iterable[OpSpec]) -> str:
 
 
 def as_they_act(ops: Sequence[NamedOp], images: DataSet, image_size: int) -> tuple[NamedOp, ...]:
-    """Return ``ops`` for the reports: an op that changes nothing on a few of ``images`` gets ``acts`` 0."""
+    """Return ``ops`` for the reports, with the share of ``images`` on which each acts, as tried on a few of them."""
     sample = _sample(images, image_size)
-    return tuple(op.replace(acts=0.0) if idle_on([from_spec(op.op)], sample) else op for op in ops)
+    return tuple(op.replace(acts=round(acts_on(from_spec(op.op), sample), 6)) for op in ops)
 
 
 def _sample(images: DataSet, image_size: int) -> Tensor:

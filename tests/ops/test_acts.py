@@ -9,7 +9,7 @@ import torch
 
 from ablate.data import DataSet, Images, Split
 from ablate.errors import UsageError
-from ablate.ops import describe, get, names, parse_composition, parse_op, to_string
+from ablate.ops import acts_on, describe, get, names, parse_composition, parse_op, to_string
 from ablate.planning.images import as_they_act
 from ablate.planning.settings import acting, named_ops
 from tests.support.pictures import generator, pictures
@@ -76,8 +76,22 @@ def test_what_changes_nothing_on_the_images_acts_on_none_of_them():
     grey = torch.rand(4, 1, 8, 8).mul(255).byte().expand(4, 3, 8, 8)
     split = Split(Images(grey), torch.zeros(4, dtype=torch.long), torch.arange(4))
     data = DataSet("grey", "f00d", ("a",), split, split, torch.zeros(4, dtype=torch.bool), split)
-    found = as_they_act(named_ops(wish(ops=["gray", "color", "sharpen"])), data, 8)
-    assert [op.acts for op in found] == [0.0, 0.84, 1.0]
+    ops = {
+        "gray": 0.0,
+        "color": 0.8,  # its grayscale, on 4 % of images without the jitter, changes none of these
+        "color(p=0.5)": 0.4,
+        "color(jitter_p=0.0)": 0.0,
+        "color(brightness=0.0, contrast=0.0)": 0.0,
+        "jitter": 0.8,
+        "sharpen": 1.0,
+    }
+    assert {op.label: op.acts for op in as_they_act(named_ops(wish(ops=list(ops))), data, 8)} == ops
+
+
+def test_on_coloured_images_every_part_of_an_op_counts():
+    images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert acts_on(get("color")(), images) == pytest.approx(0.84)
+    assert {name for name in names() if acts_on(get(name)(), images) != get(name)().acts} == set()
 
 
 def test_an_op_with_parameters_is_described_as_that_op():
