@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -50,13 +51,58 @@ def test_the_kinds_of_data_are_those_that_are_taken():
         ("ablate train crop+blu", ["crop+blur"]),
         ("ablate preview sob", ["sobel"]),
         ("ablate ops inv", ["invert"]),
-        ("ablate grid --ops crop --data fol", ["folder:"]),
+        ("ablate grid --ops crop --data fol", ["folder:./", "folder:/"]),  # two, so that no space follows the colon
+        ("ablate grid --data gl", ["glyphs"]),
+        ("ablate grid --data folder:/", []),  # bash completes files itself
         ("ablate grid --preset ", sorted(NAMED)),
         ("ablate rec", ["recommend"]),
     ],
 )
 def test_a_line_is_completed(line, found):
     assert sorted(complete(line)) == found
+
+
+def test_shells_that_keep_a_path_whole_get_its_directories(tmp_path):
+    for name in ("cats", "cows", "dogs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "cards.txt").touch()
+    assert completion.data(f"folder:{tmp_path}/c") == [f"folder:{tmp_path}/cats/", f"folder:{tmp_path}/cows/"]
+    assert completion.data("folder:~nobody-has-this-name/") == []
+    assert completion.data("nothing:/") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "current", "whole", "place"),
+    [
+        (["train", "--data", "folder", ":", "/a/b", "cr"], 5, ["train", "--data", "folder:/a/b", "cr"], 3),
+        (["train", "--data", "folder", ":", "/a"], 4, ["train", "--data", "folder:/a"], 2),
+        (["train", "--data", "folder", ":"], 3, ["train", "--data", "folder:"], 2),
+        (["train", "--data", "folder", ":", ""], 4, ["train", "--data", "folder:", ""], 3),
+        (["train", "--data", "a", ":", "/b", ":", "c", ""], 7, ["train", "--data", "a:/b:c", ""], 3),
+        (["train", "cr", "--data", "folder", ":", "/a"], 1, ["train", "cr", "--data", "folder:/a"], 1),
+        (["train", ""], 1, ["train", ""], 1),
+    ],
+)
+def test_words_that_bash_has_split_at_colons_are_whole_again(words, current, whole, place):
+    environment = {"_ABLATE_COMPLETE": "complete_bash", "COMP_WORDS": "\n".join(words), "COMP_CWORD": str(current)}
+    completion.with_whole_words(environment)
+    assert (environment["COMP_WORDS"].split("\n"), environment["COMP_CWORD"]) == (whole, str(place))
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_what_follows_a_path_with_a_colon(tmp_path):
+    """In bash itself, with the script that ``--install-completion`` installs."""
+    script = CliRunner().invoke(app, [], prog_name="ablate", env={"_ABLATE_COMPLETE": "source_bash"}).output
+    command = tmp_path / "ablate"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ablate "$@"\n')
+    command.chmod(0o755)
+    ask = f"""{script}
+COMP_WORDS=(ablate train --data folder : /a cro) COMP_CWORD=6
+_ablate_completion "{command}"
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.split() == ["crop"], done.stderr
 
 
 def test_the_trials_of_a_sweep_are_completed(experiment, tmp_path):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 from ablate._version import __version__
+from ablate.cli import completion
 from ablate.cli.exits import refused_writes, with_exit_code
 from ablate.cli.help import WIDTH, Command, Commands
 from ablate.cli.preview import preview
@@ -41,6 +43,7 @@ app.command(name="help", cls=Command)(show_help)
 def main() -> None:
     """Run the command line, as the console script does."""
     replace_unknown_characters()
+    completion.with_whole_words(os.environ)
     with refused_writes():
         app(prog_name="ablate")
 

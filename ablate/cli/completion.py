@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import typer
 
+from ablate.errors import UsageError, expanded
+
 OPS = Path(__file__).parents[1] / "ops"
 KINDS = ("glyphs", "cifar10:", "cifar100:", "stl10:", "folder:")
 """The kinds of data sets, as ``--data`` takes them; :mod:`ablate.data` has them too, but imports torch."""
+
+
+def with_whole_words(environment: MutableMapping[str, str]) -> None:
+    """Rejoin the words that bash has split at colons (COMP_WORDBREAKS): ``folder``, ``:``, ``/images``.
+
+    Otherwise the parser takes ``:`` and ``/images`` for further arguments, and nothing after them is completed.
+
+    Args:
+        environment: the environment variables, in which Typer's script for bash passes the line and the place of the
+            cursor; they are changed in place.
+    """
+    if not _is_for_bash(environment):
+        return
+    words, current = environment["COMP_WORDS"].split("\n"), int(environment["COMP_CWORD"])
+    whole: list[str] = []
+    position = len(words)
+    for number, word in enumerate(words):
+        is_colon, follows_colon = set(word) == {":"}, number > 0 and set(words[number - 1]) == {":"}
+        if whole and (is_colon or follows_colon) and word:
+            whole[-1] += word
+        else:
+            whole.append(word)
+        if number == current:
+            position = len(whole) - 1
+    environment.update({"COMP_WORDS": "\n".join(whole), "COMP_CWORD": str(position)})
 
 
 def ops(incomplete: str) -> list[str]:
@@ -28,8 +56,27 @@ def op_names() -> list[str]:
 
 
 def data(incomplete: str) -> list[str]:
-    """Complete the kind of a data set."""
-    return _beginning(KINDS, incomplete)
+    """Complete the kind of a data set, then the directory; in bash, which completes files after a colon, the kind."""
+    kind, colon, path = incomplete.partition(":")
+    if not colon:
+        # two ways to go on, so that no shell puts a space after the colon
+        return [start for name in _beginning(KINDS, kind) for start in _starts(name)]
+    if f"{kind}:" not in KINDS or _is_for_bash(os.environ):
+        return []
+    parent, slash, name = path.rpartition("/")
+    try:
+        folders = sorted(item.name for item in expanded(f"{parent}{slash}" or ".").glob("*/"))
+    except (UsageError, OSError):
+        return []
+    return [f"{kind}:{parent}{slash}{folder}/" for folder in _beginning(folders, name)]
+
+
+def _starts(kind: str) -> list[str]:
+    return [f"{kind}./", f"{kind}/"] if kind.endswith(":") else [kind]
+
+
+def _is_for_bash(environment: Mapping[str, str]) -> bool:
+    return environment.get("_ABLATE_COMPLETE") == "complete_bash"
 
 
 def presets(incomplete: str) -> list[str]:
@@ -41,7 +88,6 @@ def presets(incomplete: str) -> list[str]:
 
 def cells(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the names of the trials of the sweep in DIR; return nothing if DIR holds no readable sweep."""
-    from ablate.errors import UsageError
     from ablate.sweep.plan import load_plan, plan
 
     try:
