@@ -23,7 +23,7 @@ ORDER = (
     {"inference"},
     {"config"},
     {"files", "distributed", "compiled", "processes"},
-    {"errors", "console", "rng", "_version"},
+    {"errors", "console", "rng", "pixels", "_version"},
 )
 """The packages and loose modules of ablate, top to bottom; those of one line do not import each other."""
 REPORT = (

@@ -31,6 +31,7 @@ from ablate.planning.settings import shared_config
 from ablate.report.figures.labels import short_names, spelled_out
 from ablate.rng import derive_seed
 from ablate.sweep.plan import cell_label
+from ablate.trial.colours import in_words, parse_channels, visible
 from ablate.trial.thumbnail import GAP, mosaic
 
 FORMATS = ("png", "webp", "svg", "pdf")
@@ -54,7 +55,9 @@ def check_target(path: Path) -> None:
     check_file(path)
 
 
-def draw_grid(wish: Experiment, ops: tuple[NamedOp, ...], data: DataSet, count: int, seed: int) -> Figure:
+def draw_grid(
+    wish: Experiment, ops: tuple[NamedOp, ...], data: DataSet, count: int, seed: int, show: str | None = None
+) -> Figure:
     """Draw a grid: in every row the originals of ``count`` training images, and the views of every cell.
 
     All cells show the same images and, one-branch, the same base crops, as the cells of one seed are paired in a sweep.
@@ -66,11 +69,13 @@ def draw_grid(wish: Experiment, ops: tuple[NamedOp, ...], data: DataSet, count: 
         data: the images.
         count: how many images are shown.
         seed: the seed of the images and of the draws.
+        show: the channels to show as red, green and blue, such as ``4,3,2``.
 
     Raises:
-        UsageError: the picture would be too large.
+        UsageError: the picture would be too large, or there are no such channels.
     """
     config = shared_config(wish, data.identity)
+    chosen = parse_channels(show, config.data.channels) if show else ()
     images, sizes = _some(data, count, seed)
     original = _Column(_called(data), _original(images, sizes, config))
     k, tile = len(ops), _tile(config)
@@ -87,16 +92,18 @@ def draw_grid(wish: Experiment, ops: tuple[NamedOp, ...], data: DataSet, count: 
         rows.append(([original, pairs[0][1]] if one else [original], [list(views[:each]) for views in pairs]))
     heights = [_height([*left, *(column for cell in cells for column in cell)], tile) for left, cells in rows]
     width = beside * tile + k * each * tile + (k + 1) * BETWEEN[0]
-    heading = textwrap.wrap(f"{config.data.name}; {outline_of([config])}", int(width * 17))
+    heading = textwrap.wrap(_heading(config, chosen), int(width * 17))
     below = spelled_out([op.label for op in ops], int(width * 20))
     top = LINE * (len(heading) + 1)
     figure = _figure(width, top + sum(heights) + k * BETWEEN[1] + LINE * len(below))
     _head(figure, heading)
     for i, (left, cells) in enumerate(rows):
         top += BETWEEN[1]
-        _show(figure, 0.5 * BETWEEN[0], top, tile, heights[i], left)
+        _show(figure, 0.5 * BETWEEN[0], top, tile, heights[i], left, chosen)
         for j, cell in enumerate(cells):
-            axes = _show(figure, (j + 1.5) * BETWEEN[0] + (beside + j * each) * tile, top, tile, heights[i], cell)
+            axes = _show(
+                figure, (j + 1.5) * BETWEEN[0] + (beside + j * each) * tile, top, tile, heights[i], cell, chosen
+            )
             label = cell_label(names[i], names[j])
             if len(label) > LONG:
                 label = label.replace("+", "\n+", 1)
@@ -107,7 +114,13 @@ def draw_grid(wish: Experiment, ops: tuple[NamedOp, ...], data: DataSet, count: 
 
 
 def draw_sheet(
-    wish: Experiment, compositions: Sequence[Composition], data: DataSet, count: int, draws: int, seed: int
+    wish: Experiment,
+    compositions: Sequence[Composition],
+    data: DataSet,
+    count: int,
+    draws: int,
+    seed: int,
+    show: str | None = None,
 ) -> Figure:
     """Draw a contact sheet: per composition ``count`` training images, the original and ``draws`` draws of view 1.
 
@@ -121,11 +134,13 @@ def draw_sheet(
         count: how many images are shown.
         draws: how many draws of view 1 are shown for each image.
         seed: the seed of the images and of the draws.
+        show: the channels to show as red, green and blue, such as ``4,3,2``.
 
     Raises:
-        UsageError: the picture would be too large.
+        UsageError: the picture would be too large, or there are no such channels.
     """
     config = shared_config(wish, data.identity)
+    chosen = parse_channels(show, config.data.channels) if show else ()
     images, sizes = _some(data, count, seed)
     tile, margin = _tile(config), 0.5 * BETWEEN[0]
     original = _Column(_called(data), _original(images, sizes, config))
@@ -133,13 +148,13 @@ def draw_sheet(
     labels = [_spelled(composition, int(width * 17)) for composition in compositions]
     shown = [[original, *_draws(_pair(config, c), images, sizes, draws, seed, tile)] for c in compositions]
     heights = [_height(columns, tile) for columns in shown]
-    heading = textwrap.wrap(f"{config.data.name}; {outline_of([config])}", int(width * 17))
+    heading = textwrap.wrap(_heading(config, chosen), int(width * 17))
     top = LINE * (len(heading) + 1)
     figure = _figure(width, top + sum(heights) + LINE * sum(len(label) + 2 for label in labels) + margin)
     _head(figure, heading)
     for label, height, columns in zip(labels, heights, shown, strict=True):
         top += LINE * (len(label) + 2)
-        axes = _show(figure, margin, top, tile, height, columns)
+        axes = _show(figure, margin, top, tile, height, columns, chosen)
         axes.set_title("\n".join(label), fontsize=7, pad=11, loc="left", parse_math=False)
         top += height
     return figure
@@ -161,7 +176,7 @@ def _some(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tensor | None]:
 
 @dataclass(frozen=True)
 class _Column:
-    """Images below each other, float ``[n, 3, h, w]``, the heading above them, and the lines under each."""
+    """Images below each other, float ``[n, c, h, w]``, the heading above them, and the lines under each."""
 
     heading: str
     images: Tensor
@@ -258,6 +273,11 @@ def _original(images: Tensor, sizes: Tensor | None, config: TrialConfig) -> Tens
     return center_crop(images, (config.image_size, config.image_size), 1.0, sizes)
 
 
+def _heading(config: TrialConfig, chosen: Sequence[int]) -> str:
+    """Return a line on the images, on how their channels are shown, and on the training that would use them."""
+    return "; ".join(filter(None, (config.data.name, in_words(config.data.channels, chosen), outline_of([config]))))
+
+
 def _called(data: DataSet) -> str:
     """Return the heading of the originals; if images are not square, their centre square is shown."""
     return "original" if data.pretrain.images.square >= SQUARE else "centre square"
@@ -303,13 +323,21 @@ def _head(figure: Figure, lines: Sequence[str]) -> None:
     figure.text(*xy, "\n".join(lines), ha="left", va="top", fontsize=7, parse_math=False)
 
 
-def _show(figure: Figure, left: float, top: float, tile: float, height: float, columns: Sequence[_Column]) -> Axes:
+def _show(
+    figure: Figure,
+    left: float,
+    top: float,
+    tile: float,
+    height: float,
+    columns: Sequence[_Column],
+    chosen: Sequence[int],
+) -> Axes:
     """Draw columns side by side from a place in inches, a hairline round each image; return the first row's axes."""
     count, size = columns[0].images.shape[0], columns[0].images.shape[-1]
     rows = []
     for row in range(count):
         axes = _axes(figure, left, top + row * height / count, len(columns) * tile, tile)
-        picture = mosaic(torch.stack([column.images[row] for column in columns]))
+        picture = mosaic(visible(torch.stack([column.images[row] for column in columns]), chosen))
         axes.imshow(picture.numpy(), interpolation="nearest" if size <= UPSCALED else "auto", aspect="auto")
         axes.set_axis_off()
         for number, column in enumerate(columns):

@@ -22,7 +22,7 @@ GROUPS = {
         *("seeds", "first_seed", "seed", "act_on", "references"),
         *("budget", "max_length", "strength", "p", "sampler", "sampler_seed", "batch"),
     ),
-    "Images": ("cache", "images", "draws"),
+    "Images": ("cache", "images", "draws", "show"),
     "Training": ("settings",),
     "Evaluation": ("protocol", "metric", "keep_encoder", "again", "paper"),
     "Running": (

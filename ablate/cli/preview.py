@@ -23,6 +23,12 @@ Compositions = Annotated[
 Out = Annotated[Path, typer.Option(help="Picture to write (.png, .webp, .svg or .pdf)")]
 Images = Annotated[int, typer.Option(help="Example images per cell or composition", min=1, max=16)]
 Draws = Annotated[int | None, typer.Option(help="Draws per image on a contact sheet", show_default="8", min=1, max=32)]
+Show = Annotated[
+    str | None,
+    typer.Option(
+        help="Channels to show as red, green and blue, such as 4,3,2", show_default="each in a colour of its own"
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed for the choice of images and for the draws", min=0, max=LARGEST_SEED)]
 
 
@@ -34,6 +40,7 @@ def preview(
     out: Out = Path("views.png"),
     images: Images = 2,
     draws: Draws = None,
+    show: Show = None,
     seed: Seed = 0,
     cache: options.Cache = None,
 ) -> int:
@@ -57,9 +64,9 @@ def preview(
     check_target(out)
     found = prepare_images(wish, cache_dir(cache))
     if is_grid:
-        figure = draw_grid(wish, named, found, images, seed)
+        figure = draw_grid(wish, named, found, images, seed, show)
     else:
-        figure = draw_sheet(wish, parsed, found, images, draws or 8, seed)
+        figure = draw_sheet(wish, parsed, found, images, draws or 8, seed, show)
     save(figure, out)
     say(make_console(), f"wrote {out}")
     return ExitCode.DONE

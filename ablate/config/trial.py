@@ -168,12 +168,13 @@ class Optimiser(Model):
 class DataIdentity(Model):
     """The identity of the images: a fingerprint of their content, split and preparation, but not their place on disk.
 
-    ``classes`` is 0 where there are no labels.
+    ``classes`` is 0 where there are no labels. ``channels`` is the number of channels of every image.
     """
 
     name: str
     fingerprint: str
     classes: int
+    channels: Annotated[int, LATER] = 3
 
 
 class TrialConfig(Model):

@@ -1,4 +1,4 @@
-"""Data sets in memory: splits of uint8 images, labels and groups, over memory-mapped arrays."""
+"""Data sets in memory: splits of images, labels and groups, over memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from ablate.config.trial import DataIdentity
 
 @dataclass(frozen=True, repr=False)
 class Images:
-    """uint8 images, either all of one size (uniform) or of several sizes (ragged).
+    """Images of one dtype and ``channels`` channels, either all of one size (uniform) or of several sizes (ragged).
 
-    Uniform: ``pixels`` has shape ``[N, 3, h, w]``. Ragged: ``pixels`` are flat shards; image i has shape ``[3, h, w]``
-    with ``(h, w) = sizes[i]`` and starts at byte ``addresses[i, 1]`` of shard ``addresses[i, 0]``.
+    The dtype is uint8, uint16 or float32; :data:`ablate.pixels.FULL_SCALE` says which value is white. Uniform:
+    ``pixels`` has shape ``[N, c, h, w]``. Ragged: ``pixels`` are flat shards; image i has shape ``[c, h, w]`` with
+    ``(h, w) = sizes[i]`` and starts at element ``addresses[i, 1]`` of shard ``addresses[i, 0]``.
     """
 
     pixels: Tensor | tuple[Tensor, ...]
     sizes: Tensor | None = None  # int64 [N, 2]: height, width
     addresses: Tensor | None = None  # int64 [N, 2]: shard, offset
+    ragged_channels: int = 3  # of ragged images; the shape of uniform ones tells theirs
 
     def __len__(self) -> int:
         return len(self.pixels) if self.sizes is None else len(self.sizes)
@@ -30,6 +32,16 @@ class Images:
     def __repr__(self) -> str:
         shape = f"all {list(self.pixels.shape[2:])}" if isinstance(self.pixels, Tensor) else "of several sizes"
         return f"<{len(self)} images, {shape}>"
+
+    @property
+    def channels(self) -> int:
+        """The number of channels."""
+        return self.pixels.shape[1] if isinstance(self.pixels, Tensor) else self.ragged_channels
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype in which the pixels are stored."""
+        return self.pixels.dtype if isinstance(self.pixels, Tensor) else self.pixels[0].dtype
 
     @property
     def square(self) -> float:
@@ -44,7 +56,7 @@ class Images:
     def nbytes(self) -> int:
         """The number of bytes that the pixels take."""
         shards = (self.pixels,) if isinstance(self.pixels, Tensor) else self.pixels
-        return sum(shard.numel() for shard in shards)
+        return sum(shard.nbytes for shard in shards)
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,7 +102,8 @@ class DataSet:
     @property
     def identity(self) -> DataIdentity:
         """The description of the data in a trial's configuration."""
-        return DataIdentity(name=self.name, fingerprint=self.fingerprint, classes=len(self.classes))
+        channels = self.pretrain.images.channels
+        return DataIdentity(name=self.name, fingerprint=self.fingerprint, classes=len(self.classes), channels=channels)
 
     @property
     def labelled(self) -> Tensor:

@@ -1,6 +1,6 @@
 """Entries: a decoded data set on disk, in ``<cache>/sets/<fingerprint>/``, written once and memory-mapped by readers.
 
-The files ``<split>.pixels`` hold raw bytes; images of several sizes lie in shards, ``<split>.00000.pixels`` and so on.
+The files ``<split>.pixels`` hold raw pixels; images of several sizes lie in shards, ``<split>.00000.pixels`` and so on.
 ``.npy`` files hold sizes, addresses (``places``), labels and groups; ``meta.json`` is written last.
 """
 
@@ -59,17 +59,26 @@ class Writer:
 
         Args:
             split: the name of the split.
-            pixels: uint8 ``[N, 3, h, w]``.
+            pixels: uint8, uint16 or float32 ``[N, c, h, w]``.
             labels: int64 ``[N]``.
             groups: int64 ``[N]``; without them every image is a group of its own.
         """
         path = self.directory / f"{split}.pixels"
         path.unlink(missing_ok=True)  # never overwritten in place: a running trial may have mapped it
         np.ascontiguousarray(pixels).tofile(path)
-        self.meta["splits"][split] = {"shape": list(pixels.shape)}
+        self.meta["splits"][split] = {"shape": list(pixels.shape), **_stored_as(pixels.dtype)}
         self._labels(split, labels, torch.arange(len(labels)) if groups is None else groups)
 
-    def ragged(self, split: str, sizes: Sequence[Sequence[Sequence[int]]], labels: Tensor, groups: Tensor) -> None:
+    def ragged(
+        self,
+        split: str,
+        sizes: Sequence[Sequence[Sequence[int]]],
+        labels: Tensor,
+        groups: Tensor,
+        *,
+        channels: int = 3,
+        dtype: str = "uint8",
+    ) -> None:
         """Describe a split whose pixels lie in :meth:`shard` files.
 
         Args:
@@ -77,15 +86,19 @@ class Writer:
             sizes: for each shard the (height, width) of its images, in order.
             labels: int64 ``[N]``.
             groups: int64 ``[N]``.
+            channels: the number of channels of every image.
+            dtype: the type of the pixels in the shards: uint8, uint16 or float32.
         """
         every = [np.asarray(shard, dtype=np.int64).reshape(-1, 2) for shard in sizes]
         addresses = []
         for number, shard in enumerate(every):
-            counts = 3 * shard.prod(1)
+            counts = channels * shard.prod(1)
             addresses.append(np.stack([np.full_like(counts, number), counts.cumsum() - counts], 1))
         np.save(self.directory / f"{split}.sizes.npy", np.concatenate(every))
         np.save(self.directory / f"{split}.places.npy", np.concatenate(addresses))
-        self.meta["splits"][split] = {"shards": [int(3 * shard.prod(1).sum()) for shard in every]}
+        lengths = [int(channels * shard.prod(1).sum()) for shard in every]
+        self.meta["splits"][split] = {"shards": lengths, **({} if channels == 3 else {"channels": channels})}
+        self.meta["splits"][split] |= _stored_as(np.dtype(dtype))
         self._labels(split, labels, groups)
 
     def shard(self, split: str, number: int) -> Path:
@@ -132,24 +145,32 @@ def read(entry: Path, meta: dict[str, Any]) -> DataSet:
     )
 
 
-def _split(entry: Path, name: str, pixels: dict[str, list[int]]) -> Split:
+def _stored_as(dtype: np.dtype[Any]) -> dict[str, str]:
+    """Return the entry of a split's description for the type of its pixels; entries of uint8 have none."""
+    return {} if dtype == np.uint8 else {"dtype": dtype.name}
+
+
+def _split(entry: Path, name: str, pixels: dict[str, Any]) -> Split:
+    dtype = getattr(torch, pixels.get("dtype", "uint8"))
     if "shape" in pixels:
         shape = torch.Size(pixels["shape"])
-        images = Images(_mapped(entry / f"{name}.pixels", shape.numel()).view(shape))
+        images = Images(_mapped(entry / f"{name}.pixels", shape.numel(), dtype).view(shape))
     else:
-        shards = (_mapped(entry / f"{_shard(name, i)}.pixels", size) for i, size in enumerate(pixels["shards"]))
-        images = Images(tuple(shards), _array(entry / f"{name}.sizes.npy"), _array(entry / f"{name}.places.npy"))
+        paths = (entry / f"{_shard(name, number)}.pixels" for number in range(len(pixels["shards"])))
+        shards = tuple(_mapped(path, size, dtype) for path, size in zip(paths, pixels["shards"], strict=True))
+        sizes, addresses = _array(entry / f"{name}.sizes.npy"), _array(entry / f"{name}.places.npy")
+        images = Images(shards, sizes, addresses, pixels.get("channels", 3))
     return Split(images, _array(entry / f"{name}.labels.npy"), _array(entry / f"{name}.groups.npy"))
 
 
-def _mapped(path: Path, size: int) -> Tensor:
-    """Map the ``size`` bytes of the file into memory, copied on write.
+def _mapped(path: Path, size: int, dtype: torch.dtype) -> Tensor:
+    """Map the ``size`` pixel values of the file into memory, copied on write.
 
     torch requires a writable map. Unlike NumPy's, torch's map keeps no file open.
     """
     if size == 0:
-        return torch.empty(0, dtype=torch.uint8)
-    return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
+        return torch.empty(0, dtype=dtype)
+    return torch.from_file(str(path), shared=False, size=size, dtype=dtype)
 
 
 def _array(path: Path) -> Tensor:

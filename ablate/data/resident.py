@@ -26,7 +26,7 @@ class Resident:
         self.stored = on_device(images, device) if self.fits else images
 
     def batch(self, index: Tensor) -> Batch:
-        """Return the images of ``index`` (int64 ``[n]``, on the CPU) as uint8 ``[n, 3, h, w]`` on the device.
+        """Return the images of ``index`` (int64 ``[n]``, on the CPU) as ``[n, c, h, w]`` of their dtype on the device.
 
         Images of several sizes are padded with zeros below and to the right, and the second value is their ``sizes``,
         int64 ``[n, 2]``, on the device; otherwise it is None.

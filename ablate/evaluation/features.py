@@ -14,10 +14,10 @@ CENTRE = 0.875  # the share of the short side that is evaluated above SMALL_IMAG
 
 
 def unaugmented(images: Tensor, sizes: Tensor | None, image_size: int) -> Tensor:
-    """Return the views that are evaluated, float32 ``[n, 3, image_size, image_size]`` in [0, 1].
+    """Return the views that are evaluated, float32 ``[n, c, image_size, image_size]`` in [0, 1].
 
     Args:
-        images: uint8 ``[n, 3, h, w]``.
+        images: uint8, uint16 or float32 ``[n, c, h, w]``.
         sizes: int64 ``[n, 2]``, each image's real height and width if they are padded, else None.
         image_size: the side of the views in pixels. Up to 64, the view is the whole centre square of the image; above,
             it is the central 0.875 of that square.

@@ -35,7 +35,7 @@ class Frozen:
     """An encoder and head, evaluated in evaluation mode, without gradient and in the trial's precision.
 
     Args:
-        encoder: views ``[n, 3, size, size]`` -> ``h [n, dim]``.
+        encoder: views ``[n, c, size, size]`` -> ``h [n, dim]``.
         head: ``h`` -> ``z``; for supervised trials it is the classifier, and ``z`` are its logits.
         config: the trial's configuration.
         seed: the trial's seed; names the random streams of the protocols that draw.

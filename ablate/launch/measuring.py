@@ -99,7 +99,9 @@ def _warm_up(config: TrialConfig) -> None:
     """Load what the first step would load: torchvision's blocks, and the kernels of a cell's ops."""
     import ablate.simclr.resnets  # noqa: F401
 
-    TransformPair.from_config(config)(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.Generator())
+    TransformPair.from_config(config)(
+        torch.zeros(2, config.data.channels, 16, 16, dtype=torch.uint8), torch.Generator()
+    )
 
 
 def _laptop(experiment: SweepPlan) -> TrialConfig:
@@ -112,7 +114,7 @@ def _laptop(experiment: SweepPlan) -> TrialConfig:
 
 def _noise(config: TrialConfig) -> DataSet:
     count, size = config.batch_size, config.image_size
-    pixels = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (count, config.data.channels, size, size), dtype=torch.uint8)
     labels = torch.zeros(count, dtype=torch.long)
     split = Split(Images(pixels), labels, torch.arange(count))
     return DataSet("noise", "", ("a", "b"), split, split, torch.zeros(count, dtype=torch.bool), split)

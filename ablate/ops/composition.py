@@ -33,7 +33,7 @@ class Composition:
         """Apply every op to a batch, one after the other, at the images' own size.
 
         Args:
-            images: float ``[n, c, h, w]`` in [0, 1], or uint8, which is divided by 255.
+            images: float ``[n, c, h, w]`` in [0, 1], or uint8 or uint16, which are divided by 255 or 65535.
             generator: the source of the draws; default: torch's global generator on the CPU.
 
         Returns:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ablate.errors import UsageError, nearest, unknown
+from ablate.pixels import full_scale
 
 Params = dict[str, Tensor]
 
@@ -142,7 +143,7 @@ class Op:
         """Draw parameters for a batch and apply them: ``apply(images, sample(...))``.
 
         Args:
-            images: float ``[n, c, h, w]`` in [0, 1], or uint8, which is divided by 255.
+            images: float ``[n, c, h, w]`` in [0, 1], or uint8 or uint16, which are divided by 255 or 65535.
             generator: the source of the draws; default: torch's global generator on the CPU.
 
         Returns:
@@ -257,17 +258,17 @@ class Op:
 
 
 def as_unit_range(images: Tensor) -> Tensor:
-    """Return ``images`` as floats in [0, 1]: uint8 is divided by 255, float passes as it is.
+    """Return ``images`` as floats in [0, 1]: uint8 is divided by 255, uint16 by 65535, float passes as it is.
 
     Raises:
         UsageError: not a tensor, or another dtype.
     """
     if not isinstance(images, Tensor):
         raise UsageError(f"images must be a tensor [n, c, h, w], not a {type(images).__name__}")
-    if images.dtype == torch.uint8:
-        return images.float() / 255
+    if images.dtype in {torch.uint8, torch.uint16}:
+        return images.float() / full_scale(images.dtype)
     if not images.is_floating_point():
-        raise UsageError(f"images must be uint8, or float in [0, 1], not {images.dtype}")
+        raise UsageError(f"images must be uint8, uint16, or float in [0, 1], not {images.dtype}")
     return images
 
 

@@ -1,4 +1,4 @@
-"""Transform pairs: compositions of ops that turn a uint8 batch into two float views."""
+"""Transform pairs: compositions of ops that turn a stored batch into two float views."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from ablate.ops import (
     resized_crop,
 )
 from ablate.ops.composition import Composition, _composition
+from ablate.pixels import FULL_SCALE, MOST_CHANNELS
 from ablate.rng import derive_seed, stream
-
-CHANNELS = (1, 3)  # the numbers of channels that a pair takes
 
 Words = list[tuple[str, str]]
 """The draws for one view of one image, in words: the name of every op, and its phrases."""
@@ -146,12 +145,12 @@ class TransformPair:
         """Return the two views, float32 ``[n, c, size, size]`` in [0, 1].
 
         Args:
-            images: uint8 ``[n, c, h, w]``.
+            images: uint8, uint16 or float32 ``[n, c, h, w]``, see :data:`ablate.pixels.FULL_SCALE`.
             params: the drawn parameters.
             sizes: int ``[n, 2]``, each image's real height and width, where images are padded.
 
         Raises:
-            ValueError: ``images`` are not uint8 ``[n, c, h, w]``.
+            ValueError: ``images`` have another dtype or shape.
         """
         _check_stored(images)
         if self.base is not None:
@@ -196,12 +195,12 @@ class TransformPair:
         """Return two views of a batch.
 
         Args:
-            images: uint8 ``[n, 3, h, w]``; padded to a common size if ``sizes`` is given.
+            images: uint8, uint16 or float32 ``[n, c, h, w]``; padded to a common size if ``sizes`` is given.
             generator: a generator on the images' device, or the epoch's streams.
             sizes: int ``[n, 2]``, each image's real height and width.
 
         Returns:
-            Two float32 ``[n, 3, size, size]`` in [0, 1] on the same device.
+            Two float32 ``[n, c, size, size]`` in [0, 1] on the same device.
         """
         streams = generator if isinstance(generator, Streams) else Streams.fork(generator)
         return self.apply(images, self.sample(len(images), _stored(images, sizes), streams), sizes)
@@ -248,11 +247,14 @@ def _apply(op: Op, images: Tensor, params: Params) -> Tensor:
 
 
 def _check_stored(images: Tensor) -> None:
-    if images.dtype != torch.uint8 or images.ndim != 4:
-        raise ValueError(f"images must be uint8 [n, c, h, w], not {images.dtype} {list(images.shape)}")
-    if images.shape[1] not in CHANNELS:
-        last = "; for images [n, h, w, c]: images.permute(0, 3, 1, 2)" if images.shape[3] in CHANNELS else ""
-        raise ValueError(f"images must have 1 or 3 channels, [n, c, h, w], not {list(images.shape)}{last}")
+    if str(images.dtype).removeprefix("torch.") not in FULL_SCALE or images.ndim != 4:
+        stored = ", ".join(FULL_SCALE)
+        raise ValueError(f"images must be [n, c, h, w] of {stored}, not {images.dtype} {list(images.shape)}")
+    if not 1 <= images.shape[1] <= MOST_CHANNELS:
+        last = "; for images [n, h, w, c]: images.permute(0, 3, 1, 2)" if images.shape[3] <= MOST_CHANNELS else ""
+        raise ValueError(
+            f"images must have 1 to {MOST_CHANNELS} channels, [n, c, h, w], not {list(images.shape)}{last}"
+        )
 
 
 def _base_crop(base: Base) -> Crop:

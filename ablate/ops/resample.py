@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ablate.ops import cpu
 from ablate.ops.op import Params
+from ablate.pixels import full_scale
 
 
 def resized_crop(images: Tensor, params: Params, out: tuple[int, int], resize: str = "bilinear") -> Tensor:
@@ -20,8 +21,8 @@ def resized_crop(images: Tensor, params: Params, out: tuple[int, int], resize: s
     torchvision by up to 0.4 on noise.
 
     Args:
-        images: ``[n, c, h, w]``, uint8 (taken as 0 to 255) or float in [0, 1]; may be padded below and to the right:
-            boxes lie inside the real image, so padding is never read.
+        images: ``[n, c, h, w]``, uint8 or uint16 (see :data:`ablate.pixels.FULL_SCALE`) or float in [0, 1]; may be
+            padded below and to the right: boxes lie inside the real image, so padding is never read.
         params: ``top``, ``left``, ``height``, ``width`` (``[n]``, pixels) and, optionally, ``flip`` (bool ``[n]``):
             the crop is mirrored left to right.
         out: height and width of the result in pixels.
@@ -39,7 +40,7 @@ def resized_crop(images: Tensor, params: Params, out: tuple[int, int], resize: s
     columns = weights(params["left"], params["width"], out[1], images.shape[-1], floats.dtype)
     if "flip" in params:
         columns = torch.where(params["flip"][:, None, None], columns.flip(1), columns)
-    return _resample(floats, rows, columns, scale=255 if images.dtype == torch.uint8 else 1)
+    return _resample(floats, rows, columns, scale=full_scale(images.dtype))
 
 
 def center_crop(images: Tensor, out: tuple[int, int], fraction: float = 1.0, sizes: Tensor | None = None) -> Tensor:
@@ -59,7 +60,7 @@ def center_crop(images: Tensor, out: tuple[int, int], fraction: float = 1.0, siz
     """
     n, _, height, width = images.shape
     if sizes is None and (height, width) == out and fraction == 1:
-        return _as_float(images) / 255 if images.dtype == torch.uint8 else images
+        return images if images.is_floating_point() else images.float() / full_scale(images.dtype)
     if sizes is None:
         sizes = torch.full((n, 2), height, device=images.device)
         sizes[:, 1] = width

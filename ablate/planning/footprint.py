@@ -44,20 +44,24 @@ class Convolution:
     kept: int = 2
 
 
-def convolutions(encoder: Encoder, size: int) -> list[Convolution]:
+def convolutions(encoder: Encoder, size: int, channels: int = 3) -> list[Convolution]:
     """Return the convolutions of one of our ResNets for views of ``size`` pixels, in order; none if it is foreign."""
-    return [] if encoder.is_foreign else list(_convolutions(encoder, size))
+    return [] if encoder.is_foreign else list(_convolutions(encoder, size, channels))
 
 
-def _convolutions(encoder: Encoder, size: int) -> Iterator[Convolution]:
+def _layers(config: TrialConfig) -> list[Convolution]:
+    return convolutions(config.encoder, config.image_size, config.data.channels)
+
+
+def _convolutions(encoder: Encoder, size: int, channels: int) -> Iterator[Convolution]:
     width, large = encoder.width, encoder.name != "resnet8" and size > SMALL_IMAGE
     side = size if encoder.name != "resnet8" and not large else _half(size)
     kernel = 7 if large else 3
-    yield _convolution(3, width, kernel, side)
+    yield _convolution(channels, width, kernel, side)
     if large:  # max pooling keeps its output for the next convolution, and the 64-bit positions of the maxima
         side = _half(side)
         yield Convolution(width * side**2, 0, kept=3)
-    channels = width
+    inputs = width
     stages = (1, 1, 1) if encoder.name == "resnet8" else BLOCKS[encoder.name]
     for stage, blocks in enumerate(stages):
         inner = width << stage
@@ -66,15 +70,15 @@ def _convolutions(encoder: Encoder, size: int) -> Iterator[Convolution]:
             before, stride = side, 2 if stage and not block else 1
             side = _half(side) if stride == 2 else side
             if encoder.name in BOTTLENECKS:
-                yield _convolution(channels, inner, 1, before)
+                yield _convolution(inputs, inner, 1, before)
                 yield _convolution(inner, inner, 3, side)
                 yield _convolution(inner, outer, 1, side)
             else:
-                yield _convolution(channels, inner, 3, side)
+                yield _convolution(inputs, inner, 3, side)
                 yield _convolution(inner, outer, 3, side)
-            if stride == 2 or channels != outer:
-                yield _convolution(channels, outer, 1, side, kept=1)
-            channels = outer
+            if stride == 2 or inputs != outer:
+                yield _convolution(inputs, outer, 1, side, kept=1)
+            inputs = outer
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, side: int, kept: int = 2) -> Convolution:
@@ -92,9 +96,10 @@ def dimensions(encoder: Encoder) -> int:
     return encoder.width * (4 if encoder.name == "resnet8" else 32 if encoder.name in BOTTLENECKS else 8)
 
 
-def kept_per_view(encoder: Encoder, size: int) -> int:
+def kept_per_view(encoder: Encoder, size: int, channels: int = 3) -> int:
     """Return how many numbers autograd keeps of one view of ``size`` pixels, including the view itself."""
-    return 3 * size**2 + sum(layer.kept * layer.outputs for layer in convolutions(encoder, size))
+    kept = sum(layer.kept * layer.outputs for layer in convolutions(encoder, size))  # the same for any channels
+    return channels * size**2 + kept
 
 
 def weights(config: TrialConfig) -> int:
@@ -103,7 +108,7 @@ def weights(config: TrialConfig) -> int:
     inner = [dim] + [head.hidden] * (head.layers - 1 if head.kind == "mlp" else 0)
     sizes = [] if head.kind == "none" else [*inner, head.output]
     projection = sum(a * b for a, b in itertools.pairwise(sizes))
-    return projection + sum(layer.weights for layer in convolutions(config.encoder, config.image_size))
+    return projection + sum(layer.weights for layer in _layers(config))
 
 
 def peak(config: TrialConfig, images: int = 0) -> int | None:
@@ -115,17 +120,21 @@ def peak(config: TrialConfig, images: int = 0) -> int | None:
     """
     if config.encoder.is_foreign:
         return None
-    size, layers = config.image_size, convolutions(config.encoder, config.image_size)
-    passing = 3 * max(layer.outputs for layer in layers) + 3 * size**2
+    pixels, layers = config.data.channels * config.image_size**2, _layers(config)
+    passing = 3 * max(layer.outputs for layer in layers) + pixels
     features = 4 * images * dimensions(config.encoder)
     return max(training_peak(config), _owned(config) + FLOAT * (ENCODED * passing + features))
 
 
 def training_peak(config: TrialConfig) -> int:
     """Return the bytes at the peak of a training step of one of our encoders; up to a quarter above real workers'."""
-    size, number = config.image_size, FLOAT / 2 if config.precision == "bfloat16" else FLOAT
+    size, channels, number = (
+        config.image_size,
+        config.data.channels,
+        FLOAT / 2 if config.precision == "bfloat16" else FLOAT,
+    )
     views = (config.micro_batch or config.batch_size) * (1 if config.objective == "supervised" else 2)
-    each = KEPT * number * kept_per_view(config.encoder, size) + VIEWS * FLOAT * 3 * size**2
+    each = KEPT * number * kept_per_view(config.encoder, size, channels) + VIEWS * FLOAT * channels * size**2
     return _owned(config) + int(views * each)
 
 

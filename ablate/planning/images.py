@@ -107,7 +107,7 @@ def as_they_act(ops: Sequence[NamedOp], images: DataSet, image_size: int) -> tup
 
 
 def _sample(images: DataSet, image_size: int) -> Tensor:
-    """Return a few images to pre-train on, as evaluation sees them, float ``[n, 3, image_size, image_size]``."""
+    """Return a few images to pre-train on, as evaluation sees them, float ``[n, c, image_size, image_size]``."""
     count = len(images.pretrain.labels)
     index = torch.arange(min(count, SAMPLE)) * count // min(count, SAMPLE)
     pixels, sizes = Resident(images.pretrain.images, torch.device("cpu")).batch(index)

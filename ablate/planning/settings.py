@@ -134,15 +134,15 @@ def _with_code(config: TrialConfig) -> TrialConfig:
     """Add the version of the code and the weights behind a foreign encoder, which is built to see that it can be."""
     if not config.encoder.is_foreign:
         return config
-    encoder = _built(config.encoder, config.image_size, config.world_size)
+    encoder = _built(config.encoder, config.image_size, config.data.channels, config.world_size)
     return config.replace(encoder=encoder)
 
 
 @functools.cache
-def _built(encoder: Encoder, image_size: int, world_size: int) -> Encoder:
+def _built(encoder: Encoder, image_size: int, channels: int, world_size: int) -> Encoder:
     with torch.random.fork_rng(devices=[]):
-        made = ForeignEncoder(encoder, image_size)
-    weights = loaded_weights(made.net, encoder.name, image_size)
+        made = ForeignEncoder(encoder, image_size, channels)
+    weights = loaded_weights(made.net, encoder.name, image_size, channels)
     make_global(made, World(0, world_size), torch.device("cpu"))  # refuses what cannot span processes
     return encoder.replace(code=code_version(encoder.name), weights=weights)
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from ablate.simclr.resnets import ResNet8, TorchvisionResNet
 
 
-def build_encoder(config: Encoder, image_size: int) -> ResNet8 | TorchvisionResNet | ForeignEncoder:
-    """Build the encoder, which maps float ``[N, 3, image_size, image_size]`` to pooled ``h [N, dim]``.
+def build_encoder(config: Encoder, image_size: int, channels: int = 3) -> ResNet8 | TorchvisionResNet | ForeignEncoder:
+    """Build the encoder, which maps float ``[N, channels, image_size, image_size]`` to pooled ``h [N, dim]``.
 
     Initial weights come from the global generator; torchvision's ResNets have He's initialisation (fan out).
 
@@ -20,13 +20,13 @@ def build_encoder(config: Encoder, image_size: int) -> ResNet8 | TorchvisionResN
         UsageError: a ``timm:`` or ``module:function`` encoder cannot be built; see :mod:`ablate.simclr.foreign`.
     """
     if config.is_foreign:
-        return ForeignEncoder(config, image_size)
+        return ForeignEncoder(config, image_size, channels)
     from ablate.simclr import resnets  # importing torchvision takes a second, so only when needed
 
     if config.name == "resnet8":
-        encoder: ResNet8 | TorchvisionResNet = resnets.ResNet8(config.width)
+        encoder: ResNet8 | TorchvisionResNet = resnets.ResNet8(config.width, channels)
     else:
-        encoder = resnets.TorchvisionResNet(config, small_image=image_size <= SMALL_IMAGE)
+        encoder = resnets.TorchvisionResNet(config, channels=channels, small_image=image_size <= SMALL_IMAGE)
     if config.zero_init_residual:
         resnets.zero_init_residual(encoder)
     return encoder

@@ -22,22 +22,22 @@ from ablate.errors import UsageError, first_line, nearest
 
 
 class ForeignEncoder(nn.Module):
-    """A module that maps float ``[N, 3, s, s]`` to ``h [N, dim]``; ``dim`` is found by running it once.
+    """A module that maps float ``[N, channels, s, s]`` to ``h [N, dim]``; ``dim`` is found by running it once.
 
     Raises:
         UsageError: the encoder cannot be made, does not take images of this size or gives something else; or its code,
             or the weights that it loads, are not the same as when the trial was planned.
     """
 
-    def __init__(self, config: Encoder, image_size: int) -> None:
+    def __init__(self, config: Encoder, image_size: int, channels: int = 3) -> None:
         super().__init__()
         found = code_version(config.name)
         if config.code not in {"", found}:
             raise UsageError(
                 f"encoder {config.name}: the trial was planned with {config.code}, but this machine has {found}"
             )
-        self.net, self.dim = _made(config.name, image_size)
-        if config.weights and (here := loaded_weights(self.net, config.name, image_size)) != config.weights:
+        self.net, self.dim = _made(config.name, image_size, channels)
+        if config.weights and (here := loaded_weights(self.net, config.name, image_size, channels)) != config.weights:
             raise UsageError(
                 f"encoder {config.name}: the trial was planned with the weights {config.weights}, "
                 f"but here it loads {here or 'none'}"
@@ -66,7 +66,7 @@ def code_version(name: str) -> str:
     return f"sha256 {hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]}"
 
 
-def loaded_weights(net: nn.Module, name: str, image_size: int) -> str:
+def loaded_weights(net: nn.Module, name: str, image_size: int, channels: int = 3) -> str:
     """Return a hash of the weights that the encoder's code loads; an empty text if it loads none.
 
     The hash is ``sha256 `` and 16 hex digits. Weights that are drawn differ between two seeds, so ``net`` is compared
@@ -79,6 +79,7 @@ def loaded_weights(net: nn.Module, name: str, image_size: int) -> str:
         net: the encoder's module.
         name: the encoder's name, ``timm:NAME`` or ``module:function``.
         image_size: the side of its images in pixels.
+        channels: the number of their channels.
 
     Raises:
         UsageError: the second module cannot be made, or is the same object as the first.
@@ -87,7 +88,7 @@ def loaded_weights(net: nn.Module, name: str, image_size: int) -> str:
         return ""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed((torch.initial_seed() + 1) % 2**63)
-        other, _ = _made(name, image_size)
+        other, _ = _made(name, image_size, channels)
     if other is net:
         raise UsageError(
             f"encoder {name}: the function returns the same module at every call; it must return a new one"
@@ -108,17 +109,18 @@ def loaded_weights(net: nn.Module, name: str, image_size: int) -> str:
     return f"sha256 {digest.hexdigest()[:16]}"
 
 
-def _made(name: str, image_size: int) -> tuple[nn.Module, int]:
+def _made(name: str, image_size: int, channels: int) -> tuple[nn.Module, int]:
     """Return the module and the dimension of its output."""
     try:
-        net = _timm(name, image_size) if name.startswith("timm:") else _own(name)()
+        net = _timm(name, image_size, channels) if name.startswith("timm:") else _own(name)()
         if not isinstance(net, nn.Module):
             raise TypeError(f"returned {type(net).__name__}, not a torch.nn.Module")
-        return net, _dim(net, image_size)
+        return net, _dim(net, image_size, channels)
     except UsageError:
         raise
     except Exception as error:  # foreign code may raise anything
-        raise UsageError(f"encoder {name} at {image_size} px: {first_line(error)}") from error
+        of = "" if channels == 3 else f" with {channels} channel{'s' * (channels > 1)}"
+        raise UsageError(f"encoder {name} at {image_size} px{of}: {first_line(error)}") from error
 
 
 def _import_timm() -> ModuleType:
@@ -128,12 +130,12 @@ def _import_timm() -> ModuleType:
         raise UsageError("timm:NAME needs the timm package: pip install timm") from None
 
 
-def _timm(name: str, image_size: int) -> nn.Module:
+def _timm(name: str, image_size: int, channels: int) -> nn.Module:
     timm = _import_timm()
     model = name.removeprefix("timm:")
     if not timm.is_model(model):
         raise UsageError(f"timm has no model {model!r}{nearest(model, timm.list_models())}")
-    make = functools.partial(timm.create_model, model, pretrained=False, num_classes=0)
+    make = functools.partial(timm.create_model, model, pretrained=False, num_classes=0, in_chans=channels)
     try:
         made: nn.Module = make(img_size=image_size)  # transformers are made for one image size
     except TypeError:
@@ -163,9 +165,9 @@ def _import_own(name: str) -> ModuleType:
 
 
 @torch.no_grad()
-def _dim(net: nn.Module, image_size: int) -> int:
+def _dim(net: nn.Module, image_size: int, channels: int) -> int:
     was_training = net.training
-    h = net.eval()(torch.zeros(2, 3, image_size, image_size))
+    h = net.eval()(torch.zeros(2, channels, image_size, image_size))
     net.train(was_training)
     if not isinstance(h, Tensor) or h.ndim != 2 or len(h) != 2:
         shape = list(h.shape) if isinstance(h, Tensor) else type(h).__name__

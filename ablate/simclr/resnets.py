@@ -35,7 +35,7 @@ class TorchvisionResNet(nn.Module):
     For small images it has a 3x3 stem of stride 1 and no pooling (app. B.9).
     """
 
-    def __init__(self, config: Encoder, *, small_image: bool) -> None:
+    def __init__(self, config: Encoder, *, channels: int, small_image: bool) -> None:
         super().__init__()
         self.net: ResNet
         if config.width == WIDTHS[1]:
@@ -44,9 +44,11 @@ class TorchvisionResNet(nn.Module):
             self.net = WideResNet(*BLOCKS[config.name], config.width)
         self.dim: int = self.net.fc.in_features
         self.net.fc = nn.Identity()
-        if small_image:
-            self.net.conv1 = nn.Conv2d(3, config.width, 3, 1, 1, bias=False)
+        if small_image or channels != 3:
+            kernel, stride, padding = (3, 1, 1) if small_image else (7, 2, 3)
+            self.net.conv1 = nn.Conv2d(channels, config.width, kernel, stride, padding, bias=False)
             nn.init.kaiming_normal_(self.net.conv1.weight, mode="fan_out", nonlinearity="relu")
+        if small_image:
             self.net.maxpool = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,11 +86,11 @@ class ResNet8(nn.Module):
     15 epochs (rendering seed 1, trial seed 100).
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, channels: int) -> None:
         super().__init__()
         self.dim = 4 * width
         self.stem = nn.Sequential(
-            nn.Conv2d(3, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+            nn.Conv2d(channels, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         )
         self.blocks = nn.Sequential(
             _block(width, width, stride=1), _block(width, 2 * width, stride=2), _block(2 * width, 4 * width, stride=2)

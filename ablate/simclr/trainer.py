@@ -80,7 +80,7 @@ def build_model(config: TrialConfig, seed: int, classes: int) -> nn.ModuleDict:
     # pairs. They are made on the CPU, so that they are the same on every device. The fork restores the caller's state.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
-        encoder = build_encoder(config.encoder, config.image_size)
+        encoder = build_encoder(config.encoder, config.image_size, config.data.channels)
         if config.objective == "supervised":
             return nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.dim, classes)})
         return nn.ModuleDict({"encoder": encoder, "head": ProjectionHead(encoder.dim, config.head)})

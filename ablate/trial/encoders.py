@@ -31,7 +31,6 @@ from ablate.sweep.layout import SweepDir
 Keep = Literal["all", "best", "none"]
 State = dict[str, Tensor]
 
-INPUT = "RGB, float32 in [0, 1], [n, 3, size, size]; no mean is subtracted and nothing divided by a standard deviation"
 CHOSEN_BY = ("linear_val_top1", "rotation_val_top1")
 WRAPPER = "net."  # the attribute of our ResNet that holds torchvision's
 
@@ -127,6 +126,15 @@ def rebuild(directory: Path, trial_id: str, config: TrialConfig) -> tuple[nn.Mod
     return encoder, head
 
 
+def _input(channels: int) -> str:
+    """Say what an encoder takes."""
+    kind = "RGB" if channels == 3 else f"{channels} channel{'s' * (channels > 1)}"
+    return (
+        f"{kind}, float32 in [0, 1], [n, {channels}, size, size]; no mean is subtracted and nothing divided by a "
+        "standard deviation"
+    )
+
+
 def _write(directory: Path, trial: Trial, encoder: nn.Module, head: nn.Module, metrics: dict[str, float]) -> None:
     """Write the weights first and the description last: if the description is there, the weights are whole."""
     for kind, module in (("safetensors", encoder), ("head.safetensors", head)):
@@ -137,7 +145,7 @@ def _write(directory: Path, trial: Trial, encoder: nn.Module, head: nn.Module, m
         write_atomically(SweepDir(directory).encoder(trial.id, kind), to_bytes(state, metadata={"format": "pt"}))
     description = {
         **trial.model_dump(mode="json", include={"config", "seed", "label", "reference"}),
-        "input": INPUT,
+        "input": _input(trial.config.data.channels),
         "size": trial.config.image_size,
         "encoder": _in_words(trial.config),
         "metrics": metrics,

@@ -18,6 +18,7 @@ from ablate.files import write_atomically
 from ablate.ops.pair import Streams, TransformPair
 from ablate.rng import derive_seed
 from ablate.sweep.layout import SweepDir
+from ablate.trial.colours import visible
 
 logger = logging.getLogger("ablate")
 
@@ -37,13 +38,13 @@ def write_preview(directory: Path, config: TrialConfig, data: DataSet, device: t
     if config.objective == "untrained" or path.exists():
         return
     try:
-        write_atomically(path, _webp(mosaic(*pairs(config, data, device))))
+        write_atomically(path, _webp(mosaic(*map(visible, pairs(config, data, device)))))
     except Exception:
         logger.warning("no preview of %s was written", config.key, exc_info=True)
 
 
 def pairs(config: TrialConfig, data: DataSet, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return both views of the preview's images: float ``[6, 3, side, side]`` in [0, 1], on the CPU, side up to 72."""
+    """Return both views of the preview's images: float ``[6, c, side, side]`` in [0, 1], on the CPU, side up to 72."""
     chosen = torch.Generator().manual_seed(derive_seed(0, "preview"))
     index = torch.randperm(len(data.pretrain.labels), generator=chosen)[:PAIRS]
     images, sizes = Resident(data.pretrain.images, torch.device("cpu")).batch(index)

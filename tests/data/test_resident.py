@@ -86,7 +86,7 @@ def test_a_device_gathers_the_same(count):
     assert placed.pixels[0].numel() == images.nbytes
     chosen = images.sizes[index]
     height, width = chosen.amax(0).tolist()
-    got = _by_address(placed.pixels[0], placed.addresses[index, 1], chosen, height, width)
+    got = _by_address(placed.pixels[0], placed.addresses[index, 1], chosen, (count, 3, height, width))
     assert torch.equal(got, padded([parts[i] for i in index.tolist()]))
     assert torch.equal(gather(placed, index), got)
 

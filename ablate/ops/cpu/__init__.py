@@ -9,4 +9,4 @@ from torch import Tensor
 
 def serves(images: Tensor) -> bool:
     """Return True if the kernels take these images; float64, which tests use as the reference, stays with torch."""
-    return images.device.type == "cpu" and images.dtype in {torch.uint8, torch.float32}
+    return images.device.type == "cpu" and images.dtype in {torch.uint8, torch.uint16, torch.float32}

@@ -11,15 +11,16 @@ from torch import Tensor
 from ablate.ops.cpu.kernel import kernel, run
 from ablate.ops.cpu.pixel import Array, clip
 from ablate.ops.op import Params
+from ablate.pixels import full_scale
 
 
 def crop(images: Tensor, params: Params, out: tuple[int, int]) -> Tensor:
-    """Compute :func:`ablate.ops.resample.resized_crop` of uint8 or float32 images on the CPU."""
+    """Compute :func:`ablate.ops.resample.resized_crop` of uint8, uint16 or float32 images on the CPU."""
     n, channels = images.shape[:2]
     result = torch.empty(n, channels, *out)
     flip = params["flip"] if "flip" in params else torch.zeros(n, dtype=torch.bool)
     boxes = torch.stack([params[name].float() for name in ("top", "left", "height", "width")], 1)
-    run(_crop, n, images, boxes, flip, np.float32(1 / 255 if images.dtype == torch.uint8 else 1), result)
+    run(_crop, n, images, boxes, flip, np.float32(1 / full_scale(images.dtype)), result)
     return result
 
 
