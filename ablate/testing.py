@@ -21,8 +21,10 @@ from torch import Tensor
 
 from ablate.errors import UsageError
 from ablate.ops import Op, describe, from_spec, get, parse_op, spec, to_string
+from ablate.ops.op import counts
 
 SIZES = ((32, 32), (96, 96), (224, 224), (32, 48))
+CHANNELS = (1, 2, 3, 4, 13)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -147,16 +149,26 @@ class OpContract:
             assert value.numel() <= 5 * 64
             assert value.device.type == "cpu"
 
-    def test_one_image_and_one_channel(self, name: str) -> None:
+    @pytest.mark.parametrize("channels", CHANNELS)
+    def test_numbers_of_channels(self, name: str, channels: int) -> None:
+        """Expect shape, range and the untouched input for every number of channels that the op declares to take."""
+        op, images = self.make(name), pictures(8, channels, (32, 32))
+        params, before = op.sample(8, (32, 32), generator()), images.clone()
+        if channels not in op.channels:
+            with pytest.raises(UsageError, match=f"c = {counts(op.channels)}, not"):
+                op.apply(images, params)
+            return
+        result = op.apply(images, params)
+        assert result.shape == images.shape
+        assert result.dtype == images.dtype
+        assert ((result >= 0) & (result <= 1)).all()
+        assert not torch.equal(result, before)
+        assert torch.equal(images, before)
+
+    def test_one_image(self, name: str) -> None:
         op = self.make(name)
         single = op.apply(pictures(1, 3, (32, 32)), op.sample(1, (32, 32), generator()))
         assert single.shape == (1, 3, 32, 32)
-        grey = pictures(3, 1, (32, 32))
-        if 1 in op.channels:
-            assert op.apply(grey, op.sample(3, (32, 32), generator())).shape == grey.shape
-        else:
-            with pytest.raises(UsageError, match="c = 3"):
-                op.apply(grey, op.sample(3, (32, 32), generator()))
 
     def test_text_and_data_round_trips(self, name: str) -> None:
         op = self.make(name)

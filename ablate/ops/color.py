@@ -59,6 +59,7 @@ class Color(Op):
     capturable = True
     version = 2
     channels = (3,)
+    instead = ("intensity",)
     chromatic = ("saturation", "hue", "gray_p")
     brightness: float = param(
         0.8, "draws the factor from 1 +- this, at least 0; tf-v1 adds +- this instead", low=0.0, high=10.0
@@ -110,6 +111,7 @@ class Jitter(Op):
     capturable = True
     version = 2
     channels = (3,)
+    instead = ("intensity",)
     chromatic = ("saturation", "hue")
     p: float = param(0.8, "probability that an image is changed", low=0.0, high=1.0)
     brightness: float = param(
@@ -148,6 +150,7 @@ class Gray(Op):
 
     capturable = True
     channels = (3,)
+    instead = ("channel_drop",)
     p: float = param(0.2, "probability that an image loses its colour", low=0.0, high=1.0)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:

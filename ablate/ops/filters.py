@@ -88,22 +88,23 @@ class Sobel(Op):
 
     signed: bool = param(
         False,
-        "True: a relief of the luma on mid-grey, as in figure 4j; False: the gradient magnitude of each channel",
+        "True: a relief on mid-grey, as in figure 4j, of the luma (3 channels) or of each channel (other numbers); "
+        "False: the gradient magnitude of each channel",
         later=True,
     )
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Return ``sqrt(gx^2 + gy^2)`` per channel; if signed, ``0.5 + (gx + gy) / 8`` of the luma in all; clipped."""
+        """Return ``sqrt(gx^2 + gy^2)`` per channel; if signed, ``0.5 + (gx + gy) / 8``, of RGB's luma; clipped."""
         channels = images.shape[1]
         if self.signed and channels == 3:
-            images = grayscale(images)
+            images = grayscale(images).expand(-1, channels, -1, -1)
         x = F.pad(images, (1, 1, 1, 1), mode="replicate")
         smooth_rows = x[:, :, :-2] + 2 * x[:, :, 1:-1] + x[:, :, 2:]
         smooth_columns = x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]
         gx = smooth_rows[..., 2:] - smooth_rows[..., :-2]
         gy = smooth_columns[:, :, 2:] - smooth_columns[:, :, :-2]
         if self.signed:
-            return (0.5 + (gx + gy) / 8).clamp_(0, 1).repeat(1, channels, 1, 1)
+            return (0.5 + (gx + gy) / 8).clamp_(0, 1)
         return (gx.square() + gy.square()).sqrt_().clamp_(max=1)
 
 

@@ -19,6 +19,8 @@ from ablate.pixels import full_scale
 Params = dict[str, Tensor]
 
 FAR = 45.0  # degrees: an image turned further is nearer to another quarter turn than to its own
+MOST_CHANNELS = 32
+ANY_CHANNELS = range(1, MOST_CHANNELS + 1)
 SPOKEN = 4  # how many numbers of one drawn parameter are written out; a longer one is left out
 
 
@@ -63,7 +65,8 @@ class Op:
     know of it, so that a new op is one class and nothing else changes.
 
     Attributes:
-        channels: the numbers of channels that it takes.
+        channels: the numbers of channels that it takes; by default any from 1 to 32.
+        instead: ops that serve the same purpose where it does not take the number of channels.
         square_only: it takes only square images.
         chromatic: the parameters that change nothing where an image's channels are equal; 0 switches each of them off.
         turns: it turns images by 45 degrees or more, or upside down, so that rotation prediction cannot judge it. An op
@@ -75,7 +78,8 @@ class Op:
 
     name: ClassVar[str] = ""
     version: ClassVar[int] = 1
-    channels: ClassVar[tuple[int, ...]] = (1, 3)
+    channels: ClassVar[Sequence[int]] = ANY_CHANNELS
+    instead: ClassVar[tuple[str, ...]] = ()
     square_only: ClassVar[bool] = False
     chromatic: ClassVar[tuple[str, ...]] = ()
     turns: ClassVar[bool] = False
@@ -233,7 +237,7 @@ class Op:
     def check(self, images: Tensor) -> None:
         """Raise UsageError unless ``images`` is ``[n, c, h, w]`` with a channel count and shape this op takes."""
         if images.ndim != 4 or images.shape[1] not in self.channels:
-            allowed = " or ".join(str(c) for c in self.channels)
+            allowed = counts(self.channels)
             last = images.ndim == 4 and images.shape[3] in self.channels
             hint = "; for images [n, h, w, c]: images.permute(0, 3, 1, 2)" if last else ""
             raise UsageError(
@@ -255,6 +259,13 @@ class Op:
         """Return :meth:`parameters` as records hold them: ``later`` ones only where they differ from the default."""
         later = {f.name: f.default for f in dataclasses.fields(self) if f.metadata.get("later")}
         return {name: value for name, value in self.parameters().items() if name not in later or value != later[name]}
+
+
+def counts(channels: Sequence[int]) -> str:
+    """Return numbers of channels in words: ``3``, ``1 or 3``, ``2 to 32``."""
+    if isinstance(channels, range):
+        return f"{channels[0]} to {channels[-1]}"
+    return " or ".join(map(str, channels))
 
 
 def as_unit_range(images: Tensor) -> Tensor:

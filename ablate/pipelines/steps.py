@@ -270,6 +270,23 @@ def _equalize(op: Values, size: int) -> Steps:
     return Steps((call("K.RandomEqualize", p=op["p"]),), (call("Equalize", p=op["p"]),))
 
 
+@writes("intensity")
+def _intensity(op: Values, size: int) -> Steps:
+    gain, offset, gamma = (op[name] * op["strength"] for name in ("gain", "offset", "gamma"))
+    return _same(call("Intensity", gain=gain, offset=offset, gamma=gamma, per_channel=op["per_channel"], p=op["p"]))
+
+
+@writes("channel_drop")
+def _channel_drop(op: Values, size: int) -> Steps:
+    return _same(call("ChannelDrop", op["count"], fill=op["fill"], p=op["p"]))
+
+
+@writes("channel_shuffle")
+def _channel_shuffle(op: Values, size: int) -> Steps:
+    kornia = call("K.RandomChannelShuffle", p=op["p"])
+    return Steps((kornia,), _apply(op["p"], call("v2.RandomChannelPermutation")))
+
+
 def _same(step: str) -> Steps:
     """Return a class of ours as the step of both pipelines."""
     return Steps((step,), (step,))

@@ -16,6 +16,8 @@ DATA = DataIdentity(name="glyphs", fingerprint="0123", classes=10)
 KEYS = {
     "affine": "6b9267869a70acb2",
     "blur": "3a9f75ab73d4b0a0",
+    "channel_drop": "a1f900131c3970d9",
+    "channel_shuffle": "e90659981de0b1b1",
     "color": "dd1f83f1b5a890b4",
     "crop": "024d23224494e12b",
     "cutout": "c2e7d2a9cf8f02f5",
@@ -23,6 +25,7 @@ KEYS = {
     "equalize": "97d4abf7c8f7df5e",
     "flip": "c45cb95d4d541cd2",
     "gray": "3be4c6257b41f694",
+    "intensity": "199a4fe5ca9944b7",
     "invert": "be636d465fe7dcf3",
     "jitter": "afabf010cb989878",
     "noise": "c2c798adfa9f23af",
