@@ -270,7 +270,7 @@ def test_preview_is_a_contact_sheet_of_compositions(cache, tmp_path):
 def test_a_contact_sheet_shows_once_what_always_draws_the_same(cache):
     from ablate.cli.contact_sheet import draw_sheet
     from ablate.data import prepare
-    from ablate.planning.settings import parse_one
+    from ablate.planning.compositions import parse_one
 
     asked = wish(branches="two")
     compositions = [parse_one(asked, text) for text in ("solarize", "color")]

@@ -13,7 +13,7 @@ from ablate.ops import Op, names, op
 from ablate.ops.composition import Composition
 from ablate.ops.op import short
 from ablate.ops.pair import Streams, TransformPair
-from ablate.planning.settings import named_ops, parse_one
+from ablate.planning.compositions import named_ops, parse_one
 from tests.support.wishes import wish
 
 SIZES = [(32, 32)] * 8

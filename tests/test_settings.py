@@ -8,7 +8,8 @@ import torch
 from ablate.config.presets import NAMED
 from ablate.config.trial import Encoder, Head
 from ablate.errors import UsageError
-from ablate.planning.settings import parse_assignments, parse_one, shared_config
+from ablate.planning.compositions import parse_one
+from ablate.planning.settings import parse_assignments, shared_config
 from tests.support.settings import DATA
 from tests.support.wishes import wish
 

@@ -47,9 +47,10 @@ def preview(
     """Draw the images that an encoder will see: a contact sheet of compositions, or the pairs of a whole grid."""
     from ablate.cli.contact_sheet import check_target, draw_grid, draw_sheet, save
     from ablate.data import cache_dir
+    from ablate.planning.compositions import named_ops, parse_one
     from ablate.planning.images import prepare_images
     from ablate.planning.request import wish_of
-    from ablate.planning.settings import named_ops, parse_one, validate
+    from ablate.planning.settings import validate
 
     is_grid = "ops" in flags
     if bool(compositions) == is_grid:

@@ -72,9 +72,10 @@ def search(
     Run the same command again to continue. With --launcher slurm, the command submits every batch of trials and waits
     for it.
     """
+    from ablate.planning.compositions import named_ops, op_defaults
     from ablate.planning.images import described
     from ablate.planning.request import default_out, wish_of
-    from ablate.planning.settings import named_ops, op_defaults, resolve_device
+    from ablate.planning.settings import resolve_device
     from ablate.planning.understand import plan_sweep, search_of
     from ablate.report.data.study import check_storage
     from ablate.search.budget import Budget

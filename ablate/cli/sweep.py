@@ -62,8 +62,8 @@ def grid(
     Run the same command again to resume. For any other experiment, edit DIR/experiment.toml, which this command
     writes, and use `ablate run`.
     """
+    from ablate.planning.compositions import acting_on
     from ablate.planning.request import default_out, wish_of
-    from ablate.planning.settings import acting_on
 
     further = {"references": ["untrained", "no-op", "supervised"]} if references else {}
     seed_list = seeds if first_seed == 0 else list(range(first_seed, first_seed + seeds))

@@ -57,10 +57,10 @@ def train(
     from ablate.files import check_writable
     from ablate.launch.dry_run import show_trial
     from ablate.ops import parse_op, spec
+    from ablate.planning.compositions import op_defaults
     from ablate.planning.images import described, prepare_images
     from ablate.planning.outline import outline_of
     from ablate.planning.request import wish_of
-    from ablate.planning.settings import op_defaults
     from ablate.planning.trial import plan_trial
 
     wish = wish_of(flags, settings, compositions=[composition])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import copy
-import dataclasses
 import functools
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -18,14 +17,10 @@ from ablate.compiled import check_compiler, has_compiler
 from ablate.config.experiment import DEVICES, Experiment
 from ablate.config.presets import LARS_BASES, LARS_VALUES, NAMED, REPLACED, Preset, Scaling, preset_for, scaled
 from ablate.config.settable import SETTABLE
-from ablate.config.sweep import NamedOp
 from ablate.config.trial import MAX_SIZE, MIN_SIZE, WIDTHS, DataIdentity, Encoder, Optimiser, TrialConfig
 from ablate.data import DataSet, native_size
 from ablate.distributed import World
 from ablate.errors import UsageError, sentence, unknown
-from ablate.ops import Op, parse_composition, parse_op, rehearse, spec, split_list, to_string
-from ablate.ops.composition import Composition
-from ablate.ops.kornia_adapter import KorniaOp
 from ablate.simclr.foreign import ForeignEncoder, code_version, loaded_weights
 from ablate.simclr.global_bn import make_global
 
@@ -87,7 +82,7 @@ def shared_config(wish: Experiment, data: DataIdentity, elsewhere: Device | None
         UsageError: an out-of-range or contradictory value.
     """
     size = image_size(wish)
-    preset = _preset(wish)
+    preset = preset_of(wish)
     device = elsewhere or resolve_device(wish.device)
     content = copy.deepcopy(dict(preset.values))
     values = {name: value for name, value in wish.set.items() if name not in {"lr_base", "lr_scaling"}}
@@ -255,88 +250,12 @@ def check_data(config: TrialConfig, data: DataSet) -> None:
         )
 
 
-def named_ops(wish: Experiment) -> tuple[NamedOp, ...]:
-    """Return the ops of the grid, resolved and in order, after trying each once.
+def preset_of(wish: Experiment) -> Preset:
+    """Return the preset that was asked for, else the one for the data set and image size.
 
     Raises:
-        UsageError: malformed text, a composition in place of an op, an op listed twice, an op that fails.
+        UsageError: an unknown preset, or one that another has replaced.
     """
-    defaults = op_defaults(wish)
-    named: list[NamedOp] = []
-    for item in (part for text in wish.ops for part in split_list(text, ",")):
-        if len(split_list(item, "+")) > 1:
-            raise UsageError(f"--ops takes single ops and composes them itself, but {item!r} is a composition")
-        op = parse_op(item, defaults)
-        label = to_string(op, defaults)
-        if any(label == other.label for other in named):
-            raise UsageError(f"op {label!r} is listed twice in --ops {','.join(wish.ops)!r}")
-        rehearse(op, image_size(wish))
-        named.append(NamedOp(label=label, op=spec(op), acts=round(op.acts, 6)))
-    return tuple(named)
-
-
-def acting_on(wish: Experiment, share: float) -> Experiment:
-    """Return ``wish`` with every op of its cells acting on that ``share`` of images (``--act-on``).
-
-    Raises:
-        UsageError: malformed text, a share that is not a fraction, an op whose text already says how often it acts.
-    """
-
-    def act(text: str) -> str:
-        return acting(wish, text, share)
-
-    ops, partners, beside = wish.ops, wish.pairs_with, wish.compositions
-    acted = {name: act(text) for name, text in beside.items()} if isinstance(beside, dict) else list(map(act, beside))
-    return wish.replace(ops=list(map(act, ops)), pairs_with=list(map(act, partners)), compositions=acted)
-
-
-def acting(wish: Experiment, text: str, share: float) -> str:
-    """Return a composition as text in which every op acts on that ``share`` of images (``--act-on``).
-
-    Args:
-        wish: the description, whose preset gives the op defaults.
-        text: the composition.
-        share: the share of images.
-
-    Raises:
-        UsageError: malformed text, a share that is not a fraction, an op whose text already says how often it acts.
-    """
-    if not 0 < share <= 1:
-        raise UsageError(
-            f"--act-on must be the share of images on which every op acts, above 0 and at most 1, not {share:g}"
-        )
-    defaults, found = op_defaults(wish), []
-    for op in parse_composition(text, defaults):
-        if op.acts not in (_usual(op, defaults).acts, share):
-            raise UsageError(
-                f"--act-on {share:g} sets how often every op acts, but {to_string(op, defaults)} sets it too: leave "
-                "one of the two out"
-            )
-        found.append(to_string(op.acting(share), defaults))
-    return "+".join(found) or "none"
-
-
-def _usual(op: Op, defaults: Mapping[str, Mapping[str, Any]]) -> Op:
-    """Return the op with its default probability of acting."""
-    if isinstance(op, KorniaOp):
-        return dataclasses.replace(op, arguments=tuple(item for item in op.arguments if item[0] != "p"))
-    return parse_op(op.name, defaults)
-
-
-def parse_one(wish: Experiment, text: str) -> Composition:
-    """Parse one composition with the preset's op defaults, and try each op once."""
-    composition = Composition(parse_composition(text, op_defaults(wish)))
-    for op in composition.ops:
-        rehearse(op, image_size(wish))
-    return composition
-
-
-def op_defaults(wish: Experiment) -> Mapping[str, Mapping[str, Any]]:
-    """Return the op parameters that the data set's preset replaces."""
-    return _preset(wish).ops
-
-
-def _preset(wish: Experiment) -> Preset:
     if wish.preset is None:
         return preset_for(wish.data.partition(":")[0], image_size(wish))
     if wish.preset in REPLACED:

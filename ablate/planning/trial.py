@@ -10,7 +10,8 @@ from ablate.data import DataSet
 from ablate.distributed import asked_for
 from ablate.errors import UsageError
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
-from ablate.planning.settings import parse_one, trial_config, validate
+from ablate.planning.compositions import parse_one
+from ablate.planning.settings import trial_config, validate
 
 
 def plan_trial(wish: Experiment, seed: int, images: Callable[[], DataSet]) -> tuple[Trial, DataSet, tuple[str, ...]]:

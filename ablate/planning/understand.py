@@ -22,9 +22,10 @@ from ablate.data import DataSet
 from ablate.errors import UsageError, nearest, sentence
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
 from ablate.ops import from_spec, parse_op, spec, to_string
+from ablate.planning.compositions import named_ops, op_defaults, parse_one
 from ablate.planning.images import as_they_act
 from ablate.planning.request import sized_as_before
-from ablate.planning.settings import Device, named_ops, op_defaults, parse_one, trial_config, validate
+from ablate.planning.settings import Device, trial_config, validate
 from ablate.sweep.plan import cell_label, pairs
 from ablate.sweep.prune import RUNGS
 from ablate.trial.encoders import check_keep

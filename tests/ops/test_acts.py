@@ -10,8 +10,8 @@ import torch
 from ablate.data import DataSet, Images, Split
 from ablate.errors import UsageError
 from ablate.ops import acts_on, describe, get, names, parse_composition, parse_op, to_string
+from ablate.planning.compositions import acting, named_ops
 from ablate.planning.images import as_they_act
-from ablate.planning.settings import acting, named_ops
 from tests.support.pictures import generator, pictures
 from tests.support.wishes import wish
 

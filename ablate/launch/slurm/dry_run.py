@@ -13,9 +13,10 @@ from ablate.console import clock, counted, say, say_as_it_is
 from ablate.errors import ClusterError
 from ablate.launch.dry_run import measured, print_plan
 from ablate.launch.slurm import cluster
+from ablate.launch.slurm.draft import arrange, check_name, describe, draw_up, left_over, limits_for
+from ablate.launch.slurm.look import look
 from ablate.launch.slurm.packing import Limits
 from ablate.launch.slurm.script import batch_script
-from ablate.launch.slurm.submit import arrange, check_name, describe, draw_up, left_over, limits_for, look
 from ablate.launch.timing import REPRESENTATIVE
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, stage
