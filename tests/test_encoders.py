@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-import ablate.trial.run
+import ablate.trial.endings
 from ablate.config.sweep import Trial
 from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
 from ablate.data import prepare
@@ -188,9 +188,9 @@ def config(data):
 
 def test_a_trial_keeps_its_encoder_before_its_record(data, config, tmp_path, monkeypatch):
     written = []
-    write = ablate.trial.run.write_record
+    write = ablate.trial.endings.write_record
     monkeypatch.setattr(
-        ablate.trial.run, "write_record", lambda *args: written.append(encoders.kept(tmp_path)) or write(*args)
+        ablate.trial.endings, "write_record", lambda *args: written.append(encoders.kept(tmp_path)) or write(*args)
     )
     result = run_trial(config, tmp_path, data=data, keep_encoders="all")
     assert written == [[result.id]]

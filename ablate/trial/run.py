@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,21 +12,19 @@ import torch
 from ablate.config.sweep import Trial
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, cache_dir, read_entry
-from ablate.distributed import ALONE, GRACE, World, is_communication_error, lost
-from ablate.errors import DamagedRecord, DiskError, Interrupted, LostLease, NoProgress, Parked, TrialHeld
+from ablate.distributed import ALONE, World
+from ablate.errors import DamagedRecord, Interrupted, TrialHeld
 from ablate.evaluation.protocols import check_protocols, default_protocols
 from ablate.files import set_aside
 from ablate.ops.composition import Composition
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Lease, claim
-from ablate.sweep.record import TrialResult, read_record, to_json, write_record
+from ablate.sweep.record import TrialResult, read_record
+from ablate.trial import endings
 from ablate.trial.attempt import TrialAttempt
 from ablate.trial.context import STOPPED, Context
 from ablate.trial.encoders import Keep, check_keep
-from ablate.trial.failure import describe
 from ablate.trial.thumbnail import write_preview
-
-logger = logging.getLogger("ablate")
 
 
 def run_trial(
@@ -167,31 +163,17 @@ def execute(
     run = TrialAttempt(trial, directory, data, device, lease, context, world, online="online" in protocols)
     if world.rank == 0:
         write_preview(directory, trial.config, data, device)
-    resumable = False  # if another process was lost, the checkpoint is still good
     try:
         run.train()
         if world.rank > 0:
             return _heard(world)
         outcome = run.evaluate(protocols)
         run.keep(keep_encoders, outcome["metrics"])
-    except (Interrupted, Parked, KeyboardInterrupt, DiskError, LostLease):
+    except endings.LEFT:
         raise
     except Exception as error:  # becomes a record, so that the sweep continues
-        logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
-        if (told := _told_by_another(SweepDir(directory).record(trial.id), error, world)) is not None:
-            return told
-        if is_communication_error(error) and not context.records_loss:
-            raise lost(error) from error
-        outcome = {"status": "failed", "error": describe(error, world)}
-        resumable = is_communication_error(error) or isinstance(error, NoProgress)
-    result = run.result(outcome)
-    lease.check()
-    write_record(directory, result)
-    if not resumable:
-        shutil.rmtree(run.running, ignore_errors=True)
-    if world.rank == 0:
-        world.tell(to_json(result))
-    return result
+        return endings.failed(run, error)
+    return endings.done(run, outcome)
 
 
 def _heard(world: World) -> TrialResult:
@@ -200,15 +182,3 @@ def _heard(world: World) -> TrialResult:
     if message == STOPPED:
         raise Interrupted
     return TrialResult.model_validate_json(message)
-
-
-def _told_by_another(path: Path, error: Exception, world: World) -> TrialResult | None:
-    """Return the failed record that the process at fault has written; the others know only that it is gone."""
-    if world.size == 1:
-        return None
-    if is_communication_error(error):
-        time.sleep(GRACE)
-    try:
-        return read_record(path)
-    except (FileNotFoundError, DamagedRecord):
-        return None
