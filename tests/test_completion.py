@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from ablate.cli import completion
 from ablate.cli.app import app
 from ablate.config.presets import NAMED
-from ablate.data.preparation import KINDS
+from ablate.config.sources import KINDS
 from ablate.ops import get, names
 from ablate.sweep.plan import plan, save_plan
 
@@ -39,7 +39,7 @@ def test_ops_that_packages_announce_are_among_them(monkeypatch):
 
 
 def test_the_kinds_of_data_are_those_that_are_taken():
-    assert [kind.removesuffix(":") for kind in completion.KINDS] == list(KINDS)
+    assert list(dict.fromkeys(start.partition(":")[0] for start in completion.data(""))) == list(KINDS)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,10 @@ def test_a_line_is_completed(line, found):
 def test_shells_that_keep_a_path_whole_get_its_directories(tmp_path):
     for name in ("cats", "cows", "dogs"):
         (tmp_path / name).mkdir()
-    (tmp_path / "cards.txt").touch()
+    for name in ("cards.txt", "cards.csv"):
+        (tmp_path / name).touch()
     assert completion.data(f"folder:{tmp_path}/c") == [f"folder:{tmp_path}/cats/", f"folder:{tmp_path}/cows/"]
+    assert completion.data(f"table:{tmp_path}/ca") == [f"table:{tmp_path}/cats/", f"table:{tmp_path}/cards.csv"]
     assert completion.data("folder:~nobody-has-this-name/") == []
     assert completion.data("nothing:/") == []
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import typer
 
+from ablate.config.sources import KINDS, Kind
 from ablate.errors import UsageError, expanded
 
 OPS = Path(__file__).parents[1] / "ops"
-KINDS = ("glyphs", "cifar10:", "cifar100:", "stl10:", "folder:")
-"""The kinds of data sets, as ``--data`` takes them; :mod:`ablate.data` has them too, but imports torch."""
 
 
 def with_whole_words(environment: MutableMapping[str, str]) -> None:
@@ -56,23 +55,25 @@ def op_names() -> list[str]:
 
 
 def data(incomplete: str) -> list[str]:
-    """Complete the kind of a data set, then the directory; in bash, which completes files after a colon, the kind."""
+    """Complete the kind of a data set, then its path; in bash, which completes files after a colon, the kind."""
     kind, colon, path = incomplete.partition(":")
     if not colon:
         # two ways to go on, so that no shell puts a space after the colon
-        return [start for name in _beginning(KINDS, kind) for start in _starts(name)]
-    if f"{kind}:" not in KINDS or _is_for_bash(os.environ):
+        return [start for name in _beginning(KINDS, kind) for start in _starts(KINDS[name])]
+    if kind not in KINDS or KINDS[kind].takes == "SEED" or _is_for_bash(os.environ):
         return []
     parent, slash, name = path.rpartition("/")
     try:
-        folders = sorted(item.name for item in expanded(f"{parent}{slash}" or ".").glob("*/"))
+        inside = sorted(expanded(f"{parent}{slash}" or ".").glob("*"))
     except (UsageError, OSError):
         return []
-    return [f"{kind}:{parent}{slash}{folder}/" for folder in _beginning(folders, name)]
+    folders = [f"{item.name}/" for item in inside if item.is_dir()]
+    files = [item.name for item in inside if item.suffix in KINDS[kind].endings and item.is_file()]
+    return [f"{kind}:{parent}{slash}{found}" for found in _beginning([*folders, *files], name)]
 
 
-def _starts(kind: str) -> list[str]:
-    return [f"{kind}./", f"{kind}/"] if kind.endswith(":") else [kind]
+def _starts(kind: Kind) -> list[str]:
+    return [kind.name] if kind.takes == "SEED" else [f"{kind.name}:./", f"{kind.name}:/"]
 
 
 def _is_for_bash(environment: Mapping[str, str]) -> bool:

@@ -11,20 +11,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from ablate.config.base import LARGEST_SEED, Branches, Model
 from ablate.config.option import GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.config.settable import SETTABLE
+from ablate.config.sources import KINDS, WITH_COLUMNS, absolute, written
 from ablate.config.trial import Reference
-from ablate.errors import UsageError, expanded, nearest, unknown
+from ablate.errors import UsageError, nearest, unknown
 
 Scalar = bool | int | float | str | list[float]
 Values = list[Scalar] | dict[str, Scalar | dict[str, Scalar]]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 MOST_SEEDS = 1000
 DEVICES = ("auto", "cpu", "cuda")
-
-
-def _absolute(data: str) -> str:
-    """Return a data set's name with its path made absolute, so that it holds from any directory."""
-    name, _, path = data.partition(":")
-    return f"{name}:{expanded(path).absolute()}" if path and name != "glyphs" else data
 
 
 def _device(name: object) -> object:
@@ -44,14 +39,19 @@ class Experiment(Model):
     data: Annotated[
         str,
         Option("Images", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
-        Field(description="Images: glyphs, cifar10:PATH, cifar100:PATH, stl10:PATH or folder:PATH"),
-        AfterValidator(_absolute),
+        Field(description=f"Images: {written(list(KINDS.values()))}"),
+        AfterValidator(absolute),
     ] = "glyphs"
     eval_data: Annotated[
         str | None,
         Option("Images", default="the same as --data"),
         Field(description="Evaluate on this labelled data set instead"),
-        AfterValidator(lambda data: _absolute(data) if data else None),
+        AfterValidator(lambda data: absolute(data) if data else None),
+    ] = None
+    label: Annotated[
+        str | None,
+        Option("Images", default="label", metavar="NAME", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
+        Field(description=f"Column of the labels in {written(WITH_COLUMNS)}"),
     ] = None
     labels: Annotated[
         float | None,
@@ -61,7 +61,7 @@ class Experiment(Model):
     short_side: Annotated[
         int | None,
         Option("Images", default="the training size; if it exceeds 64 px, that divided by 0.875"),
-        Field(description="Short side, in pixels, at which the images of a folder are stored"),
+        Field(description="Short side, in pixels, at which image files are stored"),
     ] = None
     skip_corrupt: Annotated[
         bool,

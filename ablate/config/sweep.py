@@ -129,6 +129,7 @@ class SweepPlan(Model):
     shared: TrialConfig
     variants: tuple[Variant, ...] = ()
     eval_data: str | None = None
+    label: str | None = None
     labels: float | None = None
     short_side: int | None = None
     levels: tuple[int, int] | None = None

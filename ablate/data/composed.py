@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ablate.data.dataset import DataSet, Images, Split, whole_groups
+from ablate.data.dataset import DataSet, Images, Split, homes, whole_groups
 from ablate.data.digest import digest_of
 from ablate.rng import stream
 
@@ -74,9 +74,10 @@ def labels_kept(data: DataSet, fraction: float) -> Tensor:
     """
     kept = torch.zeros_like(data.val_mask)
     generator = stream(LABELS_SEED, "labels")
+    drawn_with = homes(data.train.labels, data.train.groups)
     for label in range(len(data.classes)):
         for side in (~data.val_mask, data.val_mask):
-            members = ((data.train.labels == label) & side).nonzero()[:, 0]
+            members = ((drawn_with == label) & side).nonzero()[:, 0]
             if len(members):
                 kept[members[whole_groups(data.train.groups[members], fraction, generator)]] = True
     return kept

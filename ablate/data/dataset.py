@@ -162,7 +162,7 @@ def split_by_group(labels: Tensor, groups: Tensor, fraction: float, seed: int) -
     """Draw a bool mask ``[N]`` of about ``fraction`` of every class, in whole groups.
 
     At least one group of a class is inside the mask and at least one is outside. A class with a single group stays
-    outside.
+    outside. A group with images of several classes is drawn with those of its rarest class, see :func:`homes`.
 
     Args:
         labels: int64 ``[N]``.
@@ -172,12 +172,36 @@ def split_by_group(labels: Tensor, groups: Tensor, fraction: float, seed: int) -
     """
     generator = torch.Generator().manual_seed(seed)
     mask = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique().tolist():
-        members = (labels == label).nonzero()[:, 0]
+    drawn_with = homes(labels, groups)
+    for label in drawn_with.unique().tolist():
+        members = (drawn_with == label).nonzero()[:, 0]
         count = len(groups[members].unique())
         if count > 1:
             mask[members[whole_groups(groups[members], fraction, generator, at_most=count - 1)]] = True
     return mask
+
+
+def homes(labels: Tensor, groups: Tensor) -> Tensor:
+    """Return the class with which each image is drawn, int64 ``[N]``, the same for all images of a group.
+
+    It is the class, among those of the group's images, of which the fewest groups hold an image. So the whole group is
+    drawn at once, and rare classes reach both sides of a split. Where no group holds several classes, it is the label.
+
+    Args:
+        labels: int64 ``[N]``.
+        groups: int64 ``[N]``.
+    """
+    names, label = labels.unique(return_inverse=True)
+    _, group = groups.unique(return_inverse=True)
+    count = len(names)
+    pairs = (group * count + label).unique()
+    spread = (pairs % count).bincount(minlength=count)  # groups that hold an image of the class
+    rank = spread * count + torch.arange(count)  # unique, so that ties are settled by the order of the classes
+    rarest = torch.full((int(group.max()) + 1,), int(rank.max())).scatter_reduce(
+        0, pairs // count, rank[pairs % count], "amin"
+    )
+    home: Tensor = names[(rarest % count)[group]]
+    return home
 
 
 def whole_groups(groups: Tensor, fraction: float, generator: torch.Generator, at_most: int | None = None) -> Tensor:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ablate.config.sources import FROM_FILES, WITH_COLUMNS, kind_of, written
 from ablate.data.cache import Source, cache_dir, compose, obtain
 from ablate.data.composed import Recipe
 from ablate.data.dataset import DataSet
+from ablate.data.encoded import Encoded
 from ablate.data.entry import Progress
 from ablate.data.findings import refusal
-from ablate.data.folder import Folder
 from ablate.data.glyphs import Glyphs
+from ablate.data.listing import Listing
+from ablate.data.scan import scan
 from ablate.data.sides import LARGEST, default_size, median_side, stored_side
-from ablate.data.torchvision_sets import FORMATS, TorchvisionSet
-from ablate.errors import UsageError, expanded, unknown
+from ablate.data.table import scan_table
+from ablate.data.torchvision_sets import TorchvisionSet
+from ablate.errors import UsageError, expanded
 
-KINDS = ("glyphs", *FORMATS, "folder")
-NATIVE = {"glyphs": 32, "cifar10": 32, "cifar100": 32, "stl10": 96}
+LISTINGS: dict[str, Callable[[Path, str | None], Listing]] = {
+    "folder": lambda path, label: scan(path),
+    "table": scan_table,
+}
+"""The function that lists the encoded images of each kind of data set that has them; it takes a path and --label."""
 
 
 def prepare(
@@ -27,6 +36,7 @@ def prepare(
     image_size: int | None = None,
     short_side: int | None = None,
     eval_data: str | None = None,
+    label: str | None = None,
     labels: float | None = None,
     skip_corrupt: bool = False,
     progress: Progress = lambda done, total: None,
@@ -34,30 +44,30 @@ def prepare(
     """Return the data set that ``spec`` names, decoding it into ``cache`` (once, under a lock) if it is not there yet.
 
     Args:
-        spec: ``glyphs``, ``glyphs:SEED``, ``cifar10:PATH``, ``cifar100:PATH``, ``stl10:PATH`` or ``folder:PATH``.
+        spec: a kind of :data:`ablate.config.sources.KINDS` with its path, like ``folder:PATH``.
         cache: the directory of decoded images; default: :func:`cache_dir`.
         image_size: training size in pixels, by default the data set's own.
-        short_side: the short side at which a folder's images are stored, in pixels; by default the training size or,
+        short_side: the short side at which encoded images are stored, in pixels; by default the training size or,
             above 64 px, 1/0.875 of it, so that evaluation's centre crop has the training size.
         eval_data: the labelled set that evaluation trains and tests on, named as in ``spec``; with it, all images of a
             folder that is split by seed are for pre-training.
+        label: the column of the labels, for a kind with columns.
         labels: the fraction of training images that keep their label, in (0, 1].
         skip_corrupt: leave out files that are unreadable or would be damaged; the result names them.
         progress: called with (done, total) while decoding.
 
     Raises:
         UsageError: an unknown kind, a missing or unfit path, corrupt or refused files, an unwritable cache, a short
-            side that is below the training size or is given without a folder, a fraction out of range, or labels needed
-            from images without classes.
+            side that is below the training size or is given without encoded images, a label column without a table, a
+            fraction out of range, or labels needed from images without classes.
     """
     specs = [spec] if eval_data is None else [spec, eval_data]
-    size, where = image_size or native_size(spec), cache or cache_dir(None)
+    size, where = image_size or native_size(spec, label), cache or cache_dir(None)
     if labels is not None and not 0 < labels <= 1:
         raise UsageError(f"labels must be the fraction of labels to keep, above 0 and at most 1, not {labels:g}")
-    if short_side is not None and "folder" not in map(_kind, specs):
-        raise UsageError(f"a short side is for folder:PATH; the images of {' and '.join(specs)} have their own size")
+    _check_kinds(specs, short_side, label)
     short = _short_side(size, short_side)
-    sets = [_obtained(_source(name, short, skip_corrupt), where, skip_corrupt, progress) for name in specs]
+    sets = [_obtained(_source(name, label, short, skip_corrupt), where, skip_corrupt, progress) for name in specs]
     pretrain, labelled = sets[0], sets[-1]
     if (eval_data is not None or labels is not None) and not labelled.classes:
         asked = "evaluation" if eval_data is not None else "a fraction of labels"
@@ -69,47 +79,48 @@ def prepare(
     return replace(compose(where, recipe), notes=tuple(told))
 
 
-def native_size(spec: str) -> int:
+def native_size(spec: str, label: str | None = None) -> int:
     """Return the size in pixels at which a data set is trained by default.
 
-    The size of a folder depends on its images, see :func:`ablate.data.sides.default_size`; it is 224 if none of them
-    can be read.
+    The size of encoded images depends on the images, see :func:`ablate.data.sides.default_size`; it is 224 if none of
+    them can be read.
 
     Raises:
-        UsageError: an unknown kind, or a folder without images.
+        UsageError: an unknown kind, or no images.
     """
-    kind, side = _kind(spec), side_of_files(spec)
-    if kind == "folder":
-        return LARGEST if side is None else default_size(side)
-    return NATIVE[kind]
+    kind, side = kind_of(spec), side_of_files(spec, label)
+    return kind.side or (LARGEST if side is None else default_size(side))
 
 
-def side_of_files(spec: str) -> int | None:
+def side_of_files(spec: str, label: str | None = None) -> int | None:
     """Return the short side of the original images, in pixels.
 
-    For a folder it is the median, or None if no image can be read.
+    For encoded images it is the median, or None if no image can be read.
 
     Raises:
-        UsageError: an unknown kind, or a folder without images.
+        UsageError: an unknown kind, or no images.
     """
-    kind, _, path = _kind(spec), *spec.partition(":")[1:]
-    return NATIVE[kind] if kind != "folder" else median_side(expanded(path)) if path else None
+    kind, _, path = kind_of(spec), *spec.partition(":")[1:]
+    if kind.side is not None:
+        return kind.side
+    where = expanded(path)
+    return _side(kind.name, where, label, where.stat().st_mtime_ns) if path and where.exists() else None
 
 
-def _kind(spec: str) -> str:
-    kind = spec.partition(":")[0]
-    if kind not in KINDS:
-        if _is_directory(spec):
-            raise UsageError(f"unknown data set {spec!r}; did you mean folder:{spec}?")
-        raise unknown("data set", kind, KINDS)
-    return kind
+@functools.lru_cache(maxsize=8)
+def _side(kind: str, path: Path, label: str | None, changed: int) -> int | None:
+    return median_side(LISTINGS[kind](path, label))
 
 
-def _is_directory(text: str) -> bool:
-    try:
-        return expanded(text).is_dir()
-    except (OSError, ValueError):  # too long, or no path at all
-        return False
+def _check_kinds(specs: list[str], short_side: int | None, label: str | None) -> None:
+    """Refuse settings for kinds of data sets that have no use for them."""
+    kinds = [kind_of(spec) for spec in specs]
+    if short_side is not None and not any(kind in FROM_FILES for kind in kinds):
+        raise UsageError(
+            f"a short side is for {written(FROM_FILES)}; the images of {' and '.join(specs)} have their own size"
+        )
+    if label is not None and not any(kind.columns for kind in kinds):
+        raise UsageError(f"--label is for {written(WITH_COLUMNS)}; {' and '.join(specs)} has no columns")
 
 
 def _short_side(image_size: int, short_side: int | None) -> int:
@@ -129,13 +140,16 @@ def _obtained(source: Source, cache: Path, skip_corrupt: bool, progress: Progres
     return replace(data, notes=(*source.notes, *data.notes))
 
 
-def _source(spec: str, short: int, skip_corrupt: bool) -> Source:
-    kind, _, rest = _kind(spec), *spec.partition(":")[1:]
-    if kind == "glyphs":
+def _source(spec: str, label: str | None, short: int, skip_corrupt: bool) -> Source:
+    kind, _, rest = kind_of(spec), *spec.partition(":")[1:]
+    if kind.name == "glyphs":
         if rest and not rest.isdecimal():
             raise UsageError(f"glyphs takes a rendering seed, as in glyphs:7, not {rest!r}")
         return Glyphs(int(rest or 0))
     if not rest:
-        raise UsageError(f"{kind} needs a path: --data {kind}:PATH")
+        raise UsageError(f"{kind.name} needs a path: --data {kind.written}")
     path = expanded(rest)
-    return Folder(path, short, skip_corrupt=skip_corrupt) if kind == "folder" else TorchvisionSet(kind, path)
+    if kind.name in LISTINGS:
+        listing = LISTINGS[kind.name](path, label if kind.columns else None)
+        return Encoded(kind.name, path, listing, short, skip_corrupt=skip_corrupt)
+    return TorchvisionSet(kind.name, path)

@@ -5,49 +5,20 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import torch
-from torch import Tensor
 
 from ablate.data.dataset import split_by_group
 from ablate.data.decode import EXTENSIONS
+from ablate.data.listing import SPLIT_SEED, TEST, File, Listing, groups_of, named
 from ablate.errors import UsageError, printable
 
-TEST, SPLIT_SEED = 0.2, 0
 SHOWN = 5
 LITTER = {"thumbs.db", "desktop.ini"}
 IDX = ("-idx1-ubyte", "-idx3-ubyte", ".idx1-ubyte", ".idx3-ubyte")
 ALL = ""  # the pseudo-class of images that lie directly in the folder
-
-
-class File(NamedTuple):
-    """One image file: its path below the root, its class, and its group.
-
-    The group is the topmost folder inside the class folder that contains the file, at any depth. A file that lies
-    directly in the class folder is a group of its own. The same folder name under two classes makes two groups.
-    """
-
-    relpath: str
-    label: int
-    group: str
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The files of a folder in a fixed order; without ``classes`` every label is 0.
-
-    ``carved`` is True if the test split was drawn by seed. ``left_out`` are sentences about files that are not part of
-    it.
-    """
-
-    classes: list[str]
-    train: list[File]
-    test: list[File]
-    carved: bool
-    left_out: tuple[str, ...] = ()
 
 
 def scan(root: Path) -> Listing:
@@ -56,18 +27,16 @@ def scan(root: Path) -> Listing:
     There are no classes if there is only one class folder, or if images lie in place of class folders.
 
     Raises:
-        UsageError: there are no images, the test set is empty, a class cannot be split, or a folder cannot be read.
+        UsageError: there is no such directory, there are no images, the test set is empty, a class cannot be split, or
+            a folder cannot be read.
     """
+    if not root.is_dir():
+        there = f"{root} is a file, not a directory" if root.exists() else f"there is no directory {root}"
+        raise UsageError(f"folder: {there}")
     try:
         return _split_by_hand(root) if (root / "train").is_dir() else _split_by_seed(root)
     except OSError as error:
         _refuse(error)
-
-
-def groups_of(files: list[File]) -> Tensor:
-    """Return the files' groups, numbered by first appearance, int64 ``[N]``."""
-    numbers: dict[str, int] = {}
-    return torch.tensor([numbers.setdefault(file.group, len(numbers)) for file in files], dtype=torch.long)
 
 
 def _split_by_seed(root: Path) -> Listing:
@@ -86,7 +55,9 @@ def _split_by_seed(root: Path) -> Listing:
             )
     train = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if not chosen]
     test = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if chosen]
-    return Listing(_meaningful(classes), train, test, carved=True, left_out=_told(root, classes, others))
+    return Listing(
+        root, named(root), _meaningful(classes), train, test, carved=True, left_out=_told(root, classes, others)
+    )
 
 
 def _split_by_hand(root: Path) -> Listing:
@@ -111,7 +82,7 @@ def _split_by_hand(root: Path) -> Listing:
     unused = [name for name in _class_folders(root, Counter()) if name not in used]
     if unused:
         told.append(f"left out: the folders {', '.join(unused[:SHOWN])} beside {train_root.name} and {test_root.name}")
-    return Listing(_meaningful(classes), train, test, carved=False, left_out=tuple(told))
+    return Listing(root, named(root), _meaningful(classes), train, test, carved=False, left_out=tuple(told))
 
 
 def _meaningful(classes: list[str]) -> list[str]:

@@ -1,8 +1,7 @@
-"""The size of a folder's images, from the headers of some of them, and the default size for training on them."""
+"""The size of encoded images, from the headers of some of them, and the default size for training on them."""
 
 from __future__ import annotations
 
-import functools
 import statistics
 import warnings
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from ablate.config.trial import SMALL_IMAGE
-from ablate.data.scan import scan
+from ablate.data.listing import Listing
 
 SAMPLE = 500  # training images whose headers are read
 LARGEST, SMALLEST, STEP = 224, 8, 4  # pixels of a default size
@@ -29,26 +28,17 @@ def default_size(side: int) -> int:
 
 
 def stored_side(size: int) -> int:
-    """Return the short side, in pixels, at which a folder's images are stored for training at ``size``."""
+    """Return the short side, in pixels, at which encoded images are stored for training at ``size``."""
     return size if size <= SMALL_IMAGE else round(size / EVALUATED)
 
 
-def median_side(root: Path) -> int | None:
-    """Return the median short side, in pixels, of up to 500 training images of a folder; None if none can be read.
+def median_side(listing: Listing) -> int | None:
+    """Return the median short side, in pixels, of up to 500 training images; None if none can be read.
 
-    A missing folder gives None too; decoding it reports the error. The images are taken at even distances from the
-    folder's fixed order, so the answer is the same every time.
-
-    Raises:
-        UsageError: as in :func:`~ablate.data.scan.scan`.
+    The images are taken at even distances from the listing's fixed order, so the answer is the same every time.
     """
-    return _median_side(root, root.stat().st_mtime_ns) if root.is_dir() else None
-
-
-@functools.lru_cache(maxsize=8)
-def _median_side(root: Path, changed: int) -> int | None:
-    relpaths = [file.relpath for file in scan(root).train]
-    sides = sorted(_sides(root, relpaths[:: -(-len(relpaths) // SAMPLE)]))
+    relpaths = [file.relpath for file in listing.train]
+    sides = sorted(_sides(listing.root, relpaths[:: -(-len(relpaths) // SAMPLE)]))
     return statistics.median_low(sides) if sides else None
 
 

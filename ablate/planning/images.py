@@ -12,6 +12,7 @@ from torch import Tensor
 from ablate.config.at_hand import as_option, takes
 from ablate.config.base import OpSpec
 from ablate.config.experiment import Experiment
+from ablate.config.sources import FROM_FILES, kind_of
 from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.console import make_console, say
 from ablate.data import DataSet, Images, Resident, native_size, prepare, read_entry, side_of_files
@@ -29,17 +30,17 @@ THIRD = 0.334  # of the area: files longer than 3 : 1 are stored without their e
 
 def about_size(wish: Experiment) -> str | None:
     """Return a sentence if the training size enlarges the images or leaves out much of large files, else None."""
-    size, side, is_folder = image_size(wish), side_of_files(wish.data), wish.data.startswith("folder:")
+    size, side, from_files = image_size(wish), side_of_files(wish.data, wish.label), kind_of(wish.data) in FROM_FILES
     if side is None:
         return None
-    stored = wish.short_side or (stored_side(size) if is_folder else size)
+    stored = wish.short_side or (stored_side(size) if from_files else size)
     if stored > side:
-        own = native_size(wish.data)
+        own = native_size(wish.data, wish.label)
         best = (
-            f"; {as_option('image_size', own)} avoids that" if is_folder and own < size and takes("image_size") else ""
+            f"; {as_option('image_size', own)} avoids that" if from_files and own < size and takes("image_size") else ""
         )
         return f"images of {side} px are enlarged to {stored} px{best}"
-    if is_folder and wish.short_side is None and side >= 2 * stored:
+    if from_files and wish.short_side is None and side >= 2 * stored:
         more = as_option("short_side", min(side, 2 * stored))
         keeps = f"; {more} keeps more detail" if takes("short_side") else ""
         return (
@@ -80,6 +81,7 @@ def prepare_images(wish: Experiment, cache: Path) -> DataSet:
             short_side=wish.short_side,
             skip_corrupt=wish.skip_corrupt,
             eval_data=wish.eval_data,
+            label=wish.label,
             labels=wish.labels,
             progress=show,
         )
@@ -127,6 +129,7 @@ def images_of(experiment: SweepPlan, cache: Path) -> DataSet:
         wish = Experiment(
             data=experiment.data,
             eval_data=experiment.eval_data,
+            label=experiment.label,
             labels=experiment.labels,
             short_side=experiment.short_side,
             skip_corrupt=True,

@@ -9,7 +9,8 @@ from typing import Any
 from ablate.config.experiment import Experiment
 from ablate.config.experiment_file import validated
 from ablate.config.option import option_of
-from ablate.data.folder import named
+from ablate.config.sources import FROM_FILES, kind_of
+from ablate.data.listing import named, named_file
 from ablate.evaluation.protocols import parse_protocols
 from ablate.ops import split_list
 from ablate.planning.settings import image_size, parse_assignments
@@ -55,6 +56,9 @@ def sized_as_before(wish: Experiment, directory: Path) -> Experiment:
 def default_out(data: str, labels: Sequence[str]) -> Path:
     """Return ``results/<data>-<ops>``."""
     kind, _, rest = data.partition(":")
-    source = {"folder": named(Path(rest)), "glyphs": f"glyphs-{rest}" if rest else "glyphs"}.get(kind, kind)
+    if kind_of(data) in FROM_FILES:
+        source = named_file(Path(rest)) if kind_of(data).takes == "FILE" else named(Path(rest))
+    else:
+        source = f"glyphs-{rest}" if kind == "glyphs" and rest else kind
     names = [source, *(label.partition("(")[0].rpartition(".")[2] for label in labels)]
     return Path("results") / "-".join(names)

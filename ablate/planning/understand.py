@@ -77,6 +77,7 @@ def plan_sweep(
         command=command,
         data=wish.data,
         eval_data=wish.eval_data,
+        label=wish.label,
         labels=wish.labels,
         short_side=wish.short_side,
         levels=data.levels,

@@ -12,7 +12,7 @@ from PIL import Image
 import ablate.data.shards
 import ablate.data.workers
 from ablate.data import prepare
-from ablate.data.folder import named
+from ablate.data.listing import named
 from ablate.errors import UsageError
 from ablate.planning.request import default_out
 

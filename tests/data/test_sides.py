@@ -14,6 +14,7 @@ import ablate.launch.dry_run
 from ablate.cli.app import app
 from ablate.config.trial import SMALL_IMAGE
 from ablate.data import Images, native_size
+from ablate.data.scan import scan
 from ablate.data.sides import default_size, median_side, stored_side
 from ablate.planning.images import about_shape, about_size
 from ablate.planning.request import sized_as_before
@@ -46,7 +47,7 @@ def test_no_default_enlarges_what_is_at_least_8_px():
 
 def test_a_folder_is_trained_at_the_median_short_side_of_its_images(tmp_path):
     data = images(tmp_path / "set", [20, 28, 28, 28, 200])
-    assert median_side(tmp_path / "set") == 28
+    assert median_side(scan(tmp_path / "set")) == 28
     assert native_size(data) == 28
     config = validate(wish(data=data))
     assert (config.image_size, config.encoder.name) == (28, "resnet18")

@@ -1,4 +1,4 @@
-"""The user's own images: ``folder:PATH``, decoded in parallel into shards; each file is read once."""
+"""The source of encoded images, such as the files of a folder: decoded in parallel into shards, each read once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ablate.data.dataset import split_by_group
 from ablate.data.digest import digest_of, listing_of, stat_of
 from ablate.data.entry import Progress, Writer
 from ablate.data.findings import Shard, left_out, levels_of, notes, refusal
-from ablate.data.scan import SPLIT_SEED, TEST, File, groups_of, scan
+from ablate.data.listing import SPLIT_SEED, TEST, File, Listing, groups_of
 from ablate.data.shards import Task, digest
 from ablate.data.workers import finish_all
 from ablate.errors import UsageError
@@ -29,33 +29,32 @@ VALIDATION = 0.1
 CHUNK = 4096  # files that are given to the hashing threads at once
 SHARD_BYTES = 1 << 28
 SHARD_FILES = (64, 1024)
-GENERIC = {"data", "dataset", "images", "imgs", "pictures", "train"}
 SHARDS = 64  # least number of shards, to occupy as many cores; fewer if a shard would have too few files
 
 
-class Folder:
-    """The source of ``folder:PATH``; see :func:`ablate.data.scan.scan` for how images may lie there.
+class Encoded:
+    """The source of ``folder:PATH`` and of every other kind whose images are encoded files.
 
     Args:
-        path: the directory of the images.
+        kind: the kind of the data set: ``folder``, for instance.
+        path: the path that the user gave.
+        listing: the images there.
         short: the short side at which the images are stored, in pixels.
         skip_corrupt: leave out files that are unreadable or would be damaged, instead of refusing the set.
-
-    Raises:
-        UsageError: there is no such directory, it has no images, or the test set is empty.
     """
 
-    def __init__(self, path: Path, short: int, *, skip_corrupt: bool) -> None:
-        if not path.is_dir():
-            there = f"{path} is a file, not a directory" if path.exists() else f"there is no directory {path}"
-            raise UsageError(f"folder: {there}")
-        self.root, self.short, self.skip_corrupt = path, short, skip_corrupt
-        self.identity = f"folder {path.absolute()} {short}"
-        self.preparation = f"folder {VERSION} {short} {TEST} {VALIDATION} {SPLIT_SEED}"
-        self.listing = scan(path)
-        self.notes = self.listing.left_out
-        self.files = [*self.listing.train, *self.listing.test]
+    def __init__(self, kind: str, path: Path, listing: Listing, short: int, *, skip_corrupt: bool) -> None:
+        self.kind, self.path, self.listing, self.short, self.skip_corrupt = kind, path, listing, short, skip_corrupt
+        self.root = listing.root
+        self.identity = " ".join([kind, str(path.absolute()), str(short), *self._annotations])
+        self.preparation = f"{kind} {VERSION} {short} {TEST} {VALIDATION} {SPLIT_SEED}"
+        self.notes = listing.left_out
+        self.files = [*listing.train, *listing.test]
         self.relpaths = [file.relpath for file in self.files]
+
+    @property
+    def _annotations(self) -> list[str]:
+        return [self.listing.annotations] if self.listing.annotations else []
 
     @cached_property
     def _stats(self) -> list[tuple[str, str]]:
@@ -63,11 +62,12 @@ class Folder:
 
     def signature(self) -> str:
         """Return a digest of names and sizes, equal for folders of equal content."""
-        return digest_of(self.preparation, listing_of(self.relpaths, (size for size, _ in self._stats)))
+        sizes = (size for size, _ in self._stats)
+        return digest_of(self.preparation, listing_of(self.relpaths, sizes), *self._annotations)
 
     def manifest(self) -> str:
         """Return a digest of names, sizes and times; while it is the same, no content has changed."""
-        return _manifest(self.relpaths, self._stats)
+        return _manifest(self.relpaths, self._stats, *self._annotations)
 
     def fingerprint(self, like: Mapping[str, Any]) -> str:
         """Return a digest of every file's path and content and of the preparation and split; this reads every file.
@@ -84,7 +84,7 @@ class Folder:
 
     def _fingerprint(self, digests: Iterable[str], levels: Sequence[int] | None) -> str:
         scaled = [f"16-bit grey {levels[0]} {levels[1]}"] if levels else []
-        return digest_of(self.preparation, listing_of(self.relpaths, digests), *scaled)
+        return digest_of(self.preparation, listing_of(self.relpaths, digests), *self._annotations, *scaled)
 
     def write(self, writer: Writer, progress: Progress) -> str:
         """Decode every file that is not decoded in ``writer``'s directory yet, and return the fingerprint.
@@ -108,12 +108,12 @@ class Folder:
         self._split(writer, "test", self.listing.test, test)
         if not val_mask.any():
             raise UsageError(
-                f"folder: {self.root} has too few training images to keep some for validation: "
-                "a class needs at least two images, or two inner folders of images"
+                f"{self.kind}: {self.path} has too few training images to keep some for validation: "
+                "a class needs at least two images, from two inner folders or groups if it has any"
             )
         found = {"corrupt": corrupt, "refused": refused, "levels": levels, "notes": notes(train, test, levels)}
-        name, listing = named(self.root), self.listing
-        writer.describe(name, listing.classes, val_mask, carved=listing.carved, found=found)
+        listing = self.listing
+        writer.describe(listing.name, listing.classes, val_mask, carved=listing.carved, found=found)
         return self._fingerprint((name for _, record in shards for name in record["digests"]), levels)
 
     def _tasks(self, writer: Writer, split: str, first: int, end: int) -> list[Task]:
@@ -134,21 +134,13 @@ class Folder:
         kept = [file for file, image in zip(files, images, strict=True) if not isinstance(image, str)]
         if not kept:
             name = "training" if split == "train" else "test"
-            raise UsageError(f"folder: no readable {name} image is left in {self.root}")
+            raise UsageError(f"{self.kind}: no readable {name} image is left in {self.path}")
         labels, groups = torch.tensor([file.label for file in kept]), groups_of(kept)
         sizes = [[image for image in record["images"] if not isinstance(image, str)] for _, record in shards]
         writer.ragged(split, sizes, labels if self.listing.classes else torch.full_like(labels, -1), groups)
+        if any(file.val for file in kept):
+            return torch.tensor([file.val for file in kept])
         return split_by_group(labels, groups, VALIDATION, SPLIT_SEED)
-
-
-def named(path: Path) -> str:
-    """Return the name of a folder's images.
-
-    It is the folder's own name, or that of the nearest folder above it if its own is generic, like ``data``.
-    """
-    path = path.absolute()
-    names = (part.name for part in (path, *path.parents) if part.name and part.name.lower() not in GENERIC)
-    return next(names, path.name)
 
 
 def _finished(tasks: Sequence[Task], progress: Progress) -> list[Shard]:
@@ -156,5 +148,5 @@ def _finished(tasks: Sequence[Task], progress: Progress) -> list[Shard]:
     return [(task, json.loads(task.record.read_bytes())) for task in tasks]
 
 
-def _manifest(relpaths: list[str], stats: list[tuple[str, str]]) -> str:
-    return digest_of(listing_of(relpaths, *zip(*stats, strict=True)))
+def _manifest(relpaths: list[str], stats: list[tuple[str, str]], *annotations: str) -> str:
+    return digest_of(listing_of(relpaths, *zip(*stats, strict=True)), *annotations)

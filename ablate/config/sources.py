@@ -1,0 +1,88 @@
+"""The kinds of data sets that ``--data`` takes: how each is written, what it reads, how large its images are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ablate.errors import UsageError, expanded, unknown
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of data set.
+
+    ``takes`` is the part after the colon in a user's words. ``side`` is the size of its images in pixels; None if the
+    images are encoded files of any size, which are stored at a short side. With ``columns``, its labels lie in a column
+    that ``--label`` can choose. ``endings`` are those of the files that it may be given.
+    """
+
+    name: str
+    takes: Literal["SEED", "PATH", "FILE"]
+    about: str
+    side: int | None = None
+    columns: bool = False
+    endings: tuple[str, ...] = ()
+
+    @property
+    def written(self) -> str:
+        """How a user writes it: ``folder:PATH``, or ``glyphs``, whose seed may be left out."""
+        return self.name if self.takes == "SEED" else f"{self.name}:{self.takes}"
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("glyphs", "SEED", "the embedded digits; `glyphs:7` renders them with another seed", side=32),
+        Kind("folder", "PATH", "image files in class folders, with or without `train` and `test` above them"),
+        Kind(
+            "table",
+            "FILE",
+            "image files listed in a CSV, TSV or Parquet file with their labels",
+            columns=True,
+            endings=(".csv", ".tsv", ".parquet"),
+        ),
+        Kind("cifar10", "PATH", "the official files of CIFAR-10, Python or binary", side=32),
+        Kind("cifar100", "PATH", "the official files of CIFAR-100, Python or binary", side=32),
+        Kind("stl10", "PATH", "the official binary files of STL-10", side=96),
+    )
+}
+"""Every kind of data set by its name, in the order of help and documentation."""
+
+
+def kind_of(spec: str) -> Kind:
+    """Return the kind of the data set that a user wrote as ``spec``.
+
+    Raises:
+        UsageError: an unknown kind.
+    """
+    name = spec.partition(":")[0]
+    if name not in KINDS:
+        if _is_directory(spec):
+            raise UsageError(f"unknown data set {spec!r}; did you mean folder:{spec}?")
+        raise unknown("data set", name, KINDS)
+    return KINDS[name]
+
+
+def absolute(spec: str) -> str:
+    """Return ``spec`` with its path made absolute, so that it holds from any directory."""
+    name, _, path = spec.partition(":")
+    is_path = path and not (name in KINDS and KINDS[name].takes == "SEED")
+    return f"{name}:{expanded(path).absolute()}" if is_path else spec
+
+
+def written(kinds: list[Kind]) -> str:
+    """Return ``folder:PATH, table:FILE or stl10:PATH``."""
+    *first, last = [kind.written for kind in kinds]
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+FROM_FILES = [kind for kind in KINDS.values() if kind.side is None]
+WITH_COLUMNS = [kind for kind in KINDS.values() if kind.columns]
+
+
+def _is_directory(text: str) -> bool:
+    try:
+        return expanded(text).is_dir()
+    except (OSError, ValueError):  # too long, or no path at all
+        return False

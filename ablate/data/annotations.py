@@ -1,0 +1,164 @@
+"""Annotations: rows of labels, splits and groups, as a table has them, turned into a listing or refused by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from ablate.data.dataset import split_by_group
+from ablate.data.digest import digest_of, listing_of
+from ablate.data.listing import SPLIT_SEED, TEST, File, Listing, groups_of
+from ablate.errors import UsageError, nearest, printable
+
+SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+NAMED = ("path", "split", "group")  # columns that hold no labels
+LABEL = "label"
+
+
+class Row(NamedTuple):
+    """What is known of one image; a value is None if the whole set has no such column.
+
+    ``at`` is where it is written, for messages: ``line 7``.
+    """
+
+    relpath: str
+    at: str
+    label: str | None = None
+    split: str | None = None
+    group: str | None = None
+
+
+def label_column(columns: Sequence[str], chosen: str | None, where: str) -> str | None:
+    """Return the column of the labels: the ``chosen`` one, else ``label``; None if all columns have other meanings.
+
+    Args:
+        columns: the names of the columns.
+        chosen: the name that the user gave, if any.
+        where: the table, for messages: ``table: leaves.csv``.
+
+    Raises:
+        UsageError: there is no such column, or there are columns of which one must be chosen.
+    """
+    others = [name for name in columns if name not in NAMED]
+    if chosen is not None:
+        if chosen not in others:
+            allowed = f"; allowed: {', '.join(others)}" if others else ""
+            raise UsageError(f"{where} has no label column {chosen!r}{allowed}{nearest(chosen, others)}")
+        return chosen
+    if LABEL in others or not others:
+        return LABEL if others else None
+    raise UsageError(
+        f"{where} has no column {LABEL!r}: choose one of {', '.join(others)} with --label NAME, "
+        "or leave these columns out if the images have no labels"
+    )
+
+
+def listing_from(rows: Sequence[Row], root: Path, name: str, where: str) -> Listing:
+    """Return the listing of annotated images; images of one group stay on one side of every split.
+
+    Splits are those of the rows, or drawn by seed if rows have none. Without test images, those for validation are the
+    test images, as in a folder. Classes that are all whole numbers are in their order, others in that of their text.
+
+    Args:
+        rows: the images, at least one.
+        root: the directory to which the paths are relative.
+        name: the name of the data set.
+        where: the place of the rows, for messages: ``table: leaves.csv``.
+
+    Raises:
+        UsageError: a row lacks its label, has an unknown split or repeats an image; a group lies on two sides of the
+            given splits; there are no training or test images; or a class cannot be split.
+    """
+    _check_once(rows, where)
+    classes = _classes(rows, where)
+    number = {label: i for i, label in enumerate(classes)}
+    splits = [_split_of(row, where) for row in rows]
+    files = [
+        File(row.relpath, number.get(row.label or "", 0), row.group or row.relpath, split == "val")
+        for row, split in zip(rows, splits, strict=True)
+    ]
+    labels = classes if len(classes) > 1 else []
+    alike = (f"all images have the label {classes[0]!r}, which counts as no labels",) if len(classes) == 1 else ()
+    columns = ([str(file.label) for file in files], [file.group for file in files], map(str, splits))
+    digest = digest_of(*classes, listing_of((file.relpath for file in files), *columns))
+    if any(splits):
+        train, test = _given(files, splits, classes, where)
+    else:
+        train, test = _drawn(files, classes, where)
+    return Listing(root, name, labels, train, test, carved=not any(splits), left_out=alike, annotations=digest)
+
+
+def _check_once(rows: Sequence[Row], where: str) -> None:
+    seen: dict[str, str] = {}
+    for row in rows:
+        if before := seen.get(row.relpath):
+            raise UsageError(printable(f"{where}: {row.at} repeats {row.relpath} of {before}; remove one of them"))
+        seen[row.relpath] = row.at
+
+
+def _classes(rows: Sequence[Row], where: str) -> list[str]:
+    for row in rows:
+        if row.label == "":
+            raise UsageError(
+                printable(f"{where}: {row.at} ({row.relpath}) has no label: give it one, or leave the row out")
+            )
+    labels = {row.label for row in rows if row.label is not None}
+    numbers = all(label.removeprefix("-").isdecimal() for label in labels)
+    return sorted(labels, key=lambda label: (int(label) if numbers else 0, label))
+
+
+def _split_of(row: Row, where: str) -> str | None:
+    if row.split is None:
+        return None
+    if row.split not in SPLITS:
+        allowed = ", ".join(SPLITS)
+        raise UsageError(
+            f"{where}: {row.at} has the split {row.split!r}; allowed: {allowed}{nearest(row.split, SPLITS)}"
+        )
+    return SPLITS[row.split]
+
+
+def _given(
+    files: list[File], splits: Sequence[str | None], classes: list[str], where: str
+) -> tuple[list[File], list[File]]:
+    """Return the training images (those for validation among them) and the test images of given splits."""
+    sides: dict[str, str | None] = {}
+    for file, split in zip(files, splits, strict=True):
+        if sides.setdefault(file.group, split) != split:
+            raise UsageError(
+                printable(
+                    f"{where}: the group {file.group!r} has images in {sides[file.group]} and in {split}, so that "
+                    "encoders are judged on images that they were trained on: give each group one split"
+                )
+            )
+    tested = "test" if "test" in splits else "val"
+    train = [file for file, split in zip(files, splits, strict=True) if split != tested]
+    test = [file._replace(val=False) for file, split in zip(files, splits, strict=True) if split == tested]
+    if all(file.val for file in train) or not test:
+        lacking = "train" if test else "test"
+        raise UsageError(
+            f"{where}: no row has the split {lacking!r}, so there are no {lacking}{'ing' * bool(test)} images"
+        )
+    known = {file.label for file in train}
+    if stranger := next((file for file in test if file.label not in known), None):
+        raise UsageError(f"{where}: the class {classes[stranger.label]!r} has {tested} images, but no training images")
+    return train, test
+
+
+def _drawn(files: list[File], classes: list[str], where: str) -> tuple[list[File], list[File]]:
+    labels = torch.tensor([file.label for file in files])
+    is_test = split_by_group(labels, groups_of(files), TEST, SPLIT_SEED)
+    tested, trained = set(labels[is_test].tolist()), set(labels[~is_test].tolist())
+    for label in range(max(1, len(classes))):
+        if label not in tested or label not in trained:
+            kind = f"the class {classes[label]!r}" if len(classes) > 1 else "the images"
+            raise UsageError(
+                f"{where}: {kind} cannot be split into training and test images, since the images of a group stay "
+                "together: add images of other groups, or a column split with train and test"
+            )
+    train = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if not chosen]
+    test = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if chosen]
+    return train, test

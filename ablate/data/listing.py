@@ -1,0 +1,68 @@
+"""Listings: the encoded images of a data set in a fixed order, with their classes, groups and splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+TEST, SPLIT_SEED = 0.2, 0
+GENERIC = {"data", "dataset", "images", "imgs", "pictures", "train"}
+GENERIC_FILES = {"annotations", "index", "labels", "metadata", "table"}
+
+
+class File(NamedTuple):
+    """One encoded image: its path below the root, its class, its group, and True if it is given for validation.
+
+    In a folder, the group is the topmost folder inside the class folder that contains the file, at any depth. A file
+    that lies directly in the class folder is a group of its own. The same folder name under two classes makes two
+    groups. Elsewhere a group is named by the user, and may hold images of several classes.
+    """
+
+    relpath: str
+    label: int
+    group: str
+    val: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images below ``root`` in a fixed order; without ``classes`` every label is 0.
+
+    ``name`` is the name of the data set. ``carved`` is True if the test split was drawn by seed. ``left_out`` are
+    sentences about files that are not part of it. ``annotations`` is a digest of the labels, groups and splits, where
+    paths do not tell them.
+    """
+
+    root: Path
+    name: str
+    classes: list[str]
+    train: list[File]
+    test: list[File]
+    carved: bool
+    left_out: tuple[str, ...] = ()
+    annotations: str = ""
+
+
+def groups_of(files: list[File]) -> Tensor:
+    """Return the files' groups, numbered by first appearance, int64 ``[N]``."""
+    numbers: dict[str, int] = {}
+    return torch.tensor([numbers.setdefault(file.group, len(numbers)) for file in files], dtype=torch.long)
+
+
+def named(path: Path) -> str:
+    """Return the name of a folder's images.
+
+    It is the folder's own name, or that of the nearest folder above it if its own is generic, like ``data``.
+    """
+    path = path.absolute()
+    names = (part.name for part in (path, *path.parents) if part.name and part.name.lower() not in GENERIC)
+    return next(names, path.name)
+
+
+def named_file(path: Path) -> str:
+    """Return the name of the images that a file lists or holds: the file's own, or its folder's if that is generic."""
+    return named(path.parent if path.stem.lower() in GENERIC_FILES else path.with_suffix(""))
