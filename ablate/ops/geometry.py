@@ -1,4 +1,4 @@
-"""Ops that move pixels: flip, rotate, affine, perspective, elastic. Outside the image is black, as in torchvision."""
+"""Ops that move pixels and interpolate: affine, perspective, elastic. Outside the image is black, as in torchvision."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import kornia
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,58 +14,6 @@ from ablate.ops.counter import normal
 from ablate.ops.filters import blur_matrix, separable
 from ablate.ops.op import FAR, Op, Params, param, short
 from ablate.ops.registry import register
-
-
-@register("flip")
-class Flip(Op):
-    """Flip the image horizontally, with kornia's ``hflip`` (paper, app. A, after the crop)."""
-
-    capturable = True
-
-    p: float = param(0.5, "probability that an image is flipped", low=0.0, high=1.0)
-
-    def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Mirror the images left to right."""
-        flipped: Tensor = kornia.geometry.hflip(images)
-        return flipped
-
-
-@register("rotate")
-class Rotate(Op):
-    """Rotate by 90, 180 or 270 degrees, each equally likely (paper, figure 4f). No pixel is interpolated."""
-
-    capturable = True
-    square_only = True
-    turns = True
-
-    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
-        """Draw ``turns``: quarter turns counter-clockwise, int64 ``[n]`` in 1 to 3."""
-        return {"turns": torch.randint(1, 4, (n,), generator=generator, device=device)}
-
-    def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
-        """Say the counter-clockwise turn: ``270°``."""
-        return f"{90 * drawn['turns']}°"
-
-    def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Turn every image by its own number of quarter turns."""
-        turn = turn_gathered if images.device.type == "cpu" else turn_selected
-        return turn(images, params["turns"])
-
-
-def turn_gathered(images: Tensor, turns: Tensor) -> Tensor:
-    """Turn each image by its quarter turns, with data-dependent shapes."""
-    turned = torch.empty_like(images)
-    for k in (1, 2, 3):
-        chosen = (turns == k).nonzero()[:, 0]
-        turned[chosen] = images[chosen].rot90(k, (2, 3))
-    return turned
-
-
-def turn_selected(images: Tensor, turns: Tensor) -> Tensor:
-    """Turn each image by its quarter turns, without waiting for the device."""
-    turns = turns[:, None, None, None]
-    half, quarter = images.rot90(2, (2, 3)), images.rot90(1, (2, 3))
-    return torch.where(turns == 1, quarter, torch.where(turns == 2, half, images.rot90(3, (2, 3))))
 
 
 @register("affine")

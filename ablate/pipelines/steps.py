@@ -152,6 +152,16 @@ def _flip(op: Values, size: int) -> Steps:
     return Steps((call("K.RandomHorizontalFlip", p=op["p"]),), (call("v2.RandomHorizontalFlip", p=op["p"]),))
 
 
+@writes("vflip")
+def _vflip(op: Values, size: int) -> Steps:
+    return Steps((call("K.RandomVerticalFlip", p=op["p"]),), (call("v2.RandomVerticalFlip", p=op["p"]),))
+
+
+@writes("d4")
+def _d4(op: Values, size: int) -> Steps:
+    return _same(call("SquareSymmetry", p=op["p"]))
+
+
 @writes("jitter", version=2)
 def _jitter(op: Values, size: int) -> Steps:
     _only("jitter", op, impl="torchvision")

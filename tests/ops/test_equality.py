@@ -14,7 +14,6 @@ from torchvision.transforms import RandomResizedCrop as TorchvisionCrop
 from ablate.ops import Crop, center_crop, get, resized_crop
 from ablate.ops.color_math import grayscale, shift_hue
 from ablate.ops.counter import normal
-from ablate.ops.geometry import turn_gathered, turn_selected
 from tests.support.pictures import generator, pictures
 
 BILINEAR = InterpolationMode.BILINEAR
@@ -120,13 +119,6 @@ def test_colour_ops_against_torchvision_in_each_images_own_order(name):
     assert len({tuple(order) for order in params["order"].tolist()}) > 5
 
 
-def test_what_cuda_selects_is_what_the_cpu_gathers():
-    """The two implementations of an op's step, both run on the CPU."""
-    images = pictures(24, 3, (16, 16))
-    turns = get("rotate")().sample(24, (16, 16), generator())["turns"]
-    assert torch.equal(turn_selected(images, turns), turn_gathered(images, turns))
-
-
 def test_colour_ranges_follow_the_paper():
     n = 4000
     params = get("color")().sample(n, (8, 8), generator())
@@ -195,14 +187,6 @@ def test_equalize_against_torchvision():
     levels[1, 1, :30] = 3  # and one with two
     result, _ = sampled("equalize", levels / 255)
     close(result, V.equalize(levels) / 255)
-
-
-def test_rotate_against_torch():
-    images = torch.rand(30, 3, 16, 16, generator=generator())
-    result, params = sampled("rotate", images)
-    for i, turns in enumerate(params["turns"].tolist()):
-        assert torch.equal(result[i], images[i].rot90(turns, (1, 2)))
-    assert set(params["turns"].tolist()) == {1, 2, 3}
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 48)])

@@ -21,6 +21,7 @@ KEYS = {
     "color": "dd1f83f1b5a890b4",
     "crop": "024d23224494e12b",
     "cutout": "c2e7d2a9cf8f02f5",
+    "d4": "37c59c2bd804140f",
     "elastic": "b605d82eeb0c07c1",
     "equalize": "97d4abf7c8f7df5e",
     "flip": "c45cb95d4d541cd2",
@@ -35,6 +36,7 @@ KEYS = {
     "sharpen": "da52e21a045cf955",
     "sobel": "73d7dbad7495d3b9",
     "solarize": "b62bdd8da6201a58",
+    "vflip": "fb678dfb7da67dfb",
 }
 
 
