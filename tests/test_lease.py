@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ablate.errors import LostLease, TrialHeld
+from ablate.processes.identity import UNTOLD, machine_id, start_time
 from ablate.sweep import lease
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Attempt, Lease, claim, holder, last_attempt, release
@@ -110,7 +111,7 @@ def test_of_many_threads_of_one_process_exactly_one_has_the_trial(tmp_path, monk
 
 def test_a_process_that_died_on_this_machine_is_succeeded_at_once(tmp_path):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True) as process:
-        left_behind(tmp_path, machine=lease._machine(), pid=process.pid, born=lease._born(process.pid))
+        left_behind(tmp_path, machine=machine_id(), pid=process.pid, born=start_time(process.pid))
         assert holder(tmp_path, TRIAL).pid == process.pid
         with pytest.raises(TrialHeld):
             claim(tmp_path, TRIAL).__enter__()
@@ -122,8 +123,8 @@ def test_a_process_that_died_on_this_machine_is_succeeded_at_once(tmp_path):
 
 def test_a_process_that_the_system_hides_is_told_by_its_signs_of_life(tmp_path, monkeypatch):
     """Mounts with hidepid show nobody the processes of another user, but that there is one."""
-    left_behind(tmp_path, machine=lease._machine(), pid=os.getppid(), born=17)
-    monkeypatch.setattr(lease, "_born", lambda pid: lease.UNTOLD)
+    left_behind(tmp_path, machine=machine_id(), pid=os.getppid(), born=17)
+    monkeypatch.setattr(lease, "start_time", lambda pid: UNTOLD)
     assert holder(tmp_path, TRIAL)
     os.utime(attempt_file(tmp_path), (0, 0))
     assert holder(tmp_path, TRIAL) is None
@@ -144,7 +145,7 @@ def test_who_finishes_may_remove_the_folder_at_any_moment(tmp_path, monkeypatch)
 
 
 def test_a_process_number_that_was_given_out_again_is_not_the_holder(tmp_path):
-    left_behind(tmp_path, machine=lease._machine(), pid=os.getppid(), born=lease._born(os.getppid()) - 1)
+    left_behind(tmp_path, machine=machine_id(), pid=os.getppid(), born=start_time(os.getppid()) - 1)
     assert holder(tmp_path, TRIAL) is None
 
 

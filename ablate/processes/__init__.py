@@ -1,1 +1,1 @@
-"""Processes, and how they end: children that end with their parent, and the signals that end a command."""
+"""Processes: how they end, which signals end them, and how one is told from every other."""

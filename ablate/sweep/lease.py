@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import getpass
 import os
 import re
 import socket
@@ -25,6 +24,7 @@ from pathlib import Path
 from ablate.config.base import Model
 from ablate.errors import DiskError, LostLease, TrialHeld
 from ablate.files import write_atomically
+from ablate.processes.identity import UNTOLD, machine_id, start_time, user_name
 from ablate.sweep.layout import SweepDir
 
 Held = TrialHeld  # the name in earlier versions, kept for one release
@@ -175,10 +175,10 @@ def is_alive(directory: Path, trial_id: str, attempt: Attempt, now: float | None
     """
     if attempt.released:
         return False
-    if attempt.machine == _machine():
+    if attempt.machine == machine_id():
         if attempt.pid == os.getpid():
             return _path(SweepDir(directory).begun(trial_id), attempt.number).resolve() in _mine
-        if (born := _born(attempt.pid)) != UNTOLD:
+        if (born := start_time(attempt.pid)) != UNTOLD:
             return born == attempt.born
     return (time.time() if now is None else now) - last_beat(directory, trial_id, attempt) < STALE
 
@@ -205,7 +205,7 @@ def last_beat(directory: Path, trial_id: str, attempt: Attempt) -> float:
 
 def is_made_by(attempt: Attempt, pid: int) -> bool:
     """Return True if process ``pid`` of this machine made ``attempt``; process ids repeat across machines."""
-    return (attempt.machine, attempt.pid) == (_machine(), pid)
+    return (attempt.machine, attempt.pid) == (machine_id(), pid)
 
 
 def job_id() -> str:
@@ -214,7 +214,6 @@ def job_id() -> str:
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
 
 
-UNTOLD = 0  # the start time of a process that exists, where the system does not say when it began
 _mine: set[Path] = set()  # the attempts that this process is making
 _claiming = threading.Lock()  # held from the search for a holder until the claim: one thread of this process at a time
 
@@ -241,10 +240,10 @@ def _succeed(directory: Path, trial_id: str) -> Lease:
     attempt = Attempt(
         number=number,
         host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
-        user=_user(),
-        machine=_machine(),
+        user=user_name(),
+        machine=machine_id(),
         pid=os.getpid(),
-        born=_born(os.getpid()),
+        born=start_time(os.getpid()),
         job=job_id(),
         began=time.time(),
     )
@@ -313,42 +312,3 @@ def _server_time(folder: Path) -> float:
         file.write(b".")
         file.flush()
         return os.fstat(file.fileno()).st_mtime
-
-
-def _machine() -> str:
-    """Return an identifier of this kernel's boot and of this container's process namespace."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
-    except OSError:  # not Linux
-        return socket.gethostname()
-
-
-def _born(pid: int) -> int:
-    """Return the time at which a process on this machine began, in clock ticks after boot.
-
-    It is -1 if there is no such process, and 0 if the system does not say: systems other than Linux do not, nor does a
-    system that hides other users' processes (``hidepid``).
-    """
-    try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return UNTOLD if _exists(pid) else -1
-    return -1 if state == "Z" else int(rest[18])
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container without an entry for the user
-        return str(os.getuid())

@@ -6,15 +6,16 @@ import json
 import os
 import time
 
+from ablate.processes.identity import start_time
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import _born, claim
+from ablate.sweep.lease import claim
 
 
 def the_attempt_of_a_live_process(folder):
     """This process's parent's, which outlives the test."""
     with claim(folder, "any") as lease:
         attempt = json.loads(lease.path.read_text())
-    return json.dumps({**attempt, "pid": os.getppid(), "born": _born(os.getppid())})
+    return json.dumps({**attempt, "pid": os.getppid(), "born": start_time(os.getppid())})
 
 
 def begin(directory, trial, touched=None, **changes):

@@ -12,7 +12,7 @@ from ablate.errors import DiskError, WorkerError
 from ablate.launch import oom as memory
 from ablate.launch import pool as local
 from ablate.launch.pool import WorkerPool
-from ablate.sweep import lease
+from ablate.processes.identity import machine_id, start_time
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Attempt, last_attempt
 from ablate.sweep.plan import plan
@@ -56,7 +56,7 @@ def at_work(directory, trial, **attempt):
 def holder():
     """A living process of this machine, as an attempt names it."""
     with subprocess.Popen(["sleep", "300"]) as process:
-        yield process, {"machine": lease._machine(), "pid": process.pid, "born": lease._born(process.pid)}
+        yield process, {"machine": machine_id(), "pid": process.pid, "born": start_time(process.pid)}
         process.kill()
 
 
@@ -215,7 +215,7 @@ def test_a_worker_that_takes_too_long_to_end_is_killed_and_its_own_trial_release
     stub_worker,
     here,
 ):
-    machine = lease._machine() if here else "another, whose processes have the same numbers"
+    machine = machine_id() if here else "another, whose processes have the same numbers"
     attempt = Attempt(number=1, machine=machine, born=1).model_dump_json().replace('"pid":0', '"pid":%d')
     stub_worker(f"ATTEMPT = {attempt!r}" + STUBBORN)
 
@@ -229,7 +229,7 @@ def test_a_worker_that_takes_too_long_to_end_is_killed_and_its_own_trial_release
     assert time.monotonic() - began < 30  # not a benchmark: a hang
     found = last_attempt(tmp_path, trials[0].id)
     assert found.released == here
-    assert lease._born(found.pid) == -1
+    assert start_time(found.pid) == -1
 
 
 def test_workers_are_given_the_grace_that_is_left(launch, trials, tmp_path, stub_worker):
