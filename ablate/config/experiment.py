@@ -146,8 +146,8 @@ class Experiment(Model):
     ] = "none"
     rank_timeout: Annotated[
         float,
-        Option("Running", least=1, commands=(GRID, TRAIN)),
-        Field(gt=0, description="Seconds without a message after which a process of a trial counts as dead"),
+        Option("Running", commands=(GRID, TRAIN)),
+        Field(ge=1, description="Seconds without a message after which a process of a trial counts as dead"),
     ] = 600.0
     note: Annotated[
         str,

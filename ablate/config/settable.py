@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from ablate.config.base import GIVEN, Model
+from ablate.config.option import option_of
 from ablate.config.presets import Scaling
 from ablate.config.trial import TrialConfig
 
@@ -46,6 +47,9 @@ SETTABLE: dict[str, FieldInfo] = dict([*_settings(TrialConfig), *_settings(Learn
 
 
 def schema_of(field: FieldInfo) -> dict[str, Any]:
-    """Return the JSON schema of a setting's value, with its description."""
+    """Return the JSON schema of a setting's value, with its description and the smallest number that is allowed."""
     schema = TypeAdapter(field.rebuild_annotation()).json_schema()
+    option = option_of(field)
+    if option and option.least is not None:
+        schema["minimum"] = option.least
     return {**schema, "description": field.description} if field.description else schema

@@ -7,7 +7,7 @@ import copy
 import functools
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ablate.compiled import check_compiler, has_compiler
 from ablate.config.experiment import DEVICES, Experiment
+from ablate.config.option import option_of
 from ablate.config.presets import LARS_BASES, LARS_VALUES, NAMED, REPLACED, Preset, Scaling, preset_for, scaled
 from ablate.config.settable import SETTABLE
 from ablate.config.trial import MAX_SIZE, MIN_SIZE, WIDTHS, DataIdentity, Encoder, Optimiser, TrialConfig
@@ -109,6 +110,7 @@ def shared_config(wish: Experiment, data: DataIdentity, elsewhere: Device | None
         content["micro_batch"] = None  # the whole batch at once
     content.setdefault("precision", _precision(device, elsewhere))
     _check_objective(content.get("objective", "simclr"))
+    _check_least(wish.set)
     try:
         config = TrialConfig(
             composition=(),
@@ -290,6 +292,15 @@ def _precision(device: Device, elsewhere: Device | None) -> str:
     if device != "cuda":
         return "float32"
     return "bfloat16" if elsewhere or torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+
+
+def _check_least(settings: Mapping[str, Any]) -> None:
+    """Raise UsageError for a number below the smallest one that its option takes; records may hold smaller ones."""
+    for name, value in settings.items():
+        option = option_of(SETTABLE[name])
+        least = option.least if option else None
+        if least is not None and isinstance(value, int | float) and value < least:
+            raise UsageError(f"{name} must be at least {least:g}, not {value!r}")
 
 
 def _check_hardware(config: TrialConfig) -> None:
