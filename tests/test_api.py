@@ -57,7 +57,7 @@ def test_a_composition_is_callable():
     ("images", "said"),
     [
         (IMAGES.permute(0, 2, 3, 1), r"images.permute\(0, 3, 1, 2\)"),
-        (IMAGES.long(), "uint8, or float"),
+        (IMAGES.long(), "uint8, uint16, or float"),
         (IMAGES.numpy(), "tensor .* ndarray"),
         (IMAGES[0], r"\[n, c, h, w\]"),
     ],

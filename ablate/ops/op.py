@@ -236,6 +236,12 @@ class Op:
 
     def check(self, images: Tensor) -> None:
         """Raise UsageError unless ``images`` is ``[n, c, h, w]`` with a channel count and shape this op takes."""
+        self.check_channels(images)
+        if self.square_only and images.shape[2] != images.shape[3]:
+            raise UsageError(f"op '{self.name}' takes square images, not {images.shape[2]} x {images.shape[3]}")
+
+    def check_channels(self, images: Tensor) -> None:
+        """Raise UsageError unless ``images`` is ``[n, c, h, w]`` with a channel count that this op takes."""
         if images.ndim != 4 or images.shape[1] not in self.channels:
             allowed = counts(self.channels)
             last = images.ndim == 4 and images.shape[3] in self.channels
@@ -243,8 +249,6 @@ class Op:
             raise UsageError(
                 f"op '{self.name}' takes [n, c, h, w] images with c = {allowed}, not {list(images.shape)}{hint}"
             )
-        if self.square_only and images.shape[2] != images.shape[3]:
-            raise UsageError(f"op '{self.name}' takes square images, not {images.shape[2]} x {images.shape[3]}")
 
     def defaults(self) -> dict[str, Any]:
         """Return every parameter's default."""

@@ -150,9 +150,9 @@ class TransformPair:
             sizes: int ``[n, 2]``, each image's real height and width, where images are padded.
 
         Raises:
-            ValueError: ``images`` have another dtype or shape.
+            ValueError: ``images`` have another dtype or shape, or a number of channels that an op does not take.
         """
-        _check_stored(images)
+        self._check(images)
         if self.base is not None:
             shared = self._base(images, params)
             return self._run(shared, params.branches[0]), shared
@@ -161,7 +161,7 @@ class TransformPair:
 
     def apply_first(self, images: Tensor, params: PairParams, sizes: Tensor | None = None) -> Tensor:
         """Return only the first of :meth:`apply`'s views, for supervised training."""
-        _check_stored(images)
+        self._check(images)
         if self.base is None:
             return self._from_stored(images, params.branches[0], sizes)
         return self._run(self._base(images, params), params.branches[0])
@@ -204,6 +204,12 @@ class TransformPair:
         """
         streams = generator if isinstance(generator, Streams) else Streams.fork(generator)
         return self.apply(images, self.sample(len(images), _stored(images, sizes), streams), sizes)
+
+    def _check(self, images: Tensor) -> None:
+        """Raise an error unless ``images`` are stored images that every op takes, before an op sees another shape."""
+        _check_stored(images)
+        for op in self.composition.ops:
+            op.check_channels(images)
 
     @property
     def _stored_crop(self) -> Crop | None:
