@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import TextPath
 from torch import Tensor
 
+from ablate.cli.columns import TINY, Column, draws_of, height_of, views_of
 from ablate.config.experiment import Experiment
 from ablate.config.sweep import NamedOp
 from ablate.config.trial import TrialConfig
@@ -24,7 +22,7 @@ from ablate.errors import UsageError, unknown
 from ablate.files import check_file, write_atomically
 from ablate.ops import center_crop
 from ablate.ops.composition import Composition
-from ablate.ops.pair import Streams, TransformPair, Words
+from ablate.ops.pair import Streams, TransformPair
 from ablate.planning.images import SQUARE
 from ablate.planning.outline import outline_of
 from ablate.planning.settings import shared_config
@@ -39,9 +37,6 @@ DPI = 150
 LARGEST = 2**16 - 1  # the largest side of a picture, in pixels
 UPSCALED = 64  # pixels: images with sides up to this are shown larger, pixel by pixel
 SMALL, LARGE = 1.0, 1.3  # inches per image: up to that size, and above it
-TINY = 5  # points: the size of the words under an image
-TINY_LINE = 0.085  # inches per line of these words
-LINES = 4  # lines under an image, shared by its ops
 LONG = 16  # characters of a cell's title; a longer one takes two lines
 LINE = 0.13  # inches of a line of text
 BETWEEN = (0.3, 0.42)  # inches between the cells of a grid, across and down; they hold the headings
@@ -77,20 +72,20 @@ def draw_grid(
     config = shared_config(wish, data.identity)
     chosen = parse_channels(show, config.data.channels) if show else ()
     images, sizes = _some(data, count, seed)
-    original = _Column(_called(data), _original(images, sizes, config))
+    original = Column(_called(data), _original(images, sizes, config))
     k, tile = len(ops), _tile(config)
     names = short_names([op.label for op in ops])
     one = config.branches == "one"
     beside, each = (2, 1) if one else (1, 2)  # images across, left of a row's cells and in each cell
-    rows: list[tuple[list[_Column], list[list[_Column]]]] = []  # the columns beside a row, and those of its cells
+    rows: list[tuple[list[Column], list[list[Column]]]] = []  # the columns beside a row, and those of its cells
     for i, row in enumerate(ops):
         pairs = []
         for j, column in enumerate(ops):
             specs = (row.op,) if i == j else (row.op, column.op)
             pair = _pair(config, Composition.from_specs(specs))
-            pairs.append(_views(pair, images, sizes, Streams(seed, 0, "cpu"), tile))
+            pairs.append(views_of(pair, images, sizes, Streams(seed, 0, "cpu"), tile))
         rows.append(([original, pairs[0][1]] if one else [original], [list(views[:each]) for views in pairs]))
-    heights = [_height([*left, *(column for cell in cells for column in cell)], tile) for left, cells in rows]
+    heights = [height_of([*left, *(column for cell in cells for column in cell)], tile) for left, cells in rows]
     width = beside * tile + k * each * tile + (k + 1) * BETWEEN[0]
     heading = textwrap.wrap(_heading(config, chosen), int(width * 17))
     below = spelled_out([op.label for op in ops], int(width * 20))
@@ -143,11 +138,11 @@ def draw_sheet(
     chosen = parse_channels(show, config.data.channels) if show else ()
     images, sizes = _some(data, count, seed)
     tile, margin = _tile(config), 0.5 * BETWEEN[0]
-    original = _Column(_called(data), _original(images, sizes, config))
+    original = Column(_called(data), _original(images, sizes, config))
     width = (1 + draws) * tile + 2 * margin
     labels = [_spelled(composition, int(width * 17)) for composition in compositions]
-    shown = [[original, *_draws(_pair(config, c), images, sizes, draws, seed, tile)] for c in compositions]
-    heights = [_height(columns, tile) for columns in shown]
+    shown = [[original, *draws_of(_pair(config, c), images, sizes, draws, seed, tile)] for c in compositions]
+    heights = [height_of(columns, tile) for columns in shown]
     heading = textwrap.wrap(_heading(config, chosen), int(width * 17))
     top = LINE * (len(heading) + 1)
     figure = _figure(width, top + sum(heights) + LINE * sum(len(label) + 2 for label in labels) + margin)
@@ -172,101 +167,6 @@ def _some(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tensor | None]:
     picked = torch.Generator().manual_seed(derive_seed(seed, "preview"))
     order = torch.randperm(len(data.pretrain.labels), generator=picked)
     return Resident(data.pretrain.images, torch.device("cpu")).batch(order[:count])
-
-
-@dataclass(frozen=True)
-class _Column:
-    """Images below each other, float ``[n, c, h, w]``, the heading above them, and the lines under each."""
-
-    heading: str
-    images: Tensor
-    lines: tuple[tuple[str, ...], ...] = ()
-
-
-def _views(
-    pair: TransformPair, images: Tensor, sizes: Tensor | None, streams: Streams, tile: float, *, alone: bool = False
-) -> tuple[_Column, _Column]:
-    """Return both views of every image, with their draws in words; if ``alone``, view 1 also names the base crop."""
-    stored = [(images.shape[2], images.shape[3])] * len(images) if sizes is None else _pairs(sizes)
-    params = pair.sample(len(images), stored[0] if sizes is None else sizes, streams)
-    first, second = (pair.in_words(params, view, stored) for view in (0, 1))
-    if alone and pair.base is not None:
-        first = [base + words for base, words in zip(second, first, strict=True)]
-    one, two = pair.apply(images, params, sizes)
-    return (
-        _Column("view 1", one, tuple(_lines(words, tile) for words in first)),
-        _Column("view 2", two, tuple(_lines(words, tile) for words in second)),
-    )
-
-
-def _draws(
-    pair: TransformPair, images: Tensor, sizes: Tensor | None, draws: int, seed: int, tile: float
-) -> list[_Column]:
-    """Return ``draws`` columns of view 1, or one column if every draw is the same."""
-    many = images.repeat_interleave(draws, 0)
-    many_sizes = None if sizes is None else sizes.repeat_interleave(draws, 0)
-    views, _ = _views(pair, many, many_sizes, Streams(seed, 0, "cpu"), tile, alone=True)
-    drawn = views.images.unflatten(0, (len(images), draws))
-    random = not torch.equal(drawn, drawn[:, :1].expand_as(drawn))
-    named = "draws" if random else "every draw" if draws > 1 else "draw"
-    return [
-        _Column("" if number else named, drawn[:, number], views.lines[number::draws])
-        for number in range(draws if random else 1)
-    ]
-
-
-def _pairs(sizes: Tensor) -> list[tuple[int, int]]:
-    return [(high, wide) for high, wide in sizes.tolist()]
-
-
-def _lines(words: Words, tile: float) -> tuple[str, ...]:
-    """Return the draws in lines no wider than an image.
-
-    One op has up to four lines, each of two ops up to two, each of more ops one; text that does not fit ends in dots.
-    """
-    named = [said if len(words) == 1 else f"{name}: {said}" for name, said in words]
-    most = max(1, LINES // max(1, len(words)))
-    return tuple(line for said in named for line in _filled(said, tile - 0.06, most))
-
-
-def _filled(said: str, room: float, most: int) -> list[str]:
-    """Return phrases in at most ``most`` lines, broken after a comma; text beyond the last line is left out."""
-    lines: list[str] = []
-    rest = said.split(", ")
-    while rest and len(lines) < most - 1:
-        count = 1
-        while count < len(rest) and _width(", ".join(rest[: count + 1]) + ",") <= room:
-            count += 1
-        lines.append(_cut(", ".join(rest[:count]) + "," * (count < len(rest)), room))
-        rest = rest[count:]
-    return [*lines, _cut(", ".join(rest), room)] if rest else lines
-
-
-def _cut(line: str, room: float) -> str:
-    """Return ``line``, or as much of it as fits beside three dots, in whole phrases if there is more than one."""
-    if _width(line) <= room:
-        return line
-    phrases = line.split(", ")
-    while len(phrases) > 1:
-        phrases.pop()
-        if _width(short := ", ".join(phrases) + " ...") <= room:
-            return short
-    short = phrases[0]
-    while short and _width(short + "...") > room:
-        short = short[:-1]
-    return short + "..."
-
-
-@functools.lru_cache(maxsize=4096)
-def _width(line: str) -> float:
-    """Return the width in inches of a line under an image."""
-    return float(TextPath((0, 0), line, size=TINY, usetex=False).get_extents().width) / 72 if line.strip() else 0.0
-
-
-def _height(columns: Sequence[_Column], tile: float) -> float:
-    """Return the height in inches of the images of ``columns``, side by side, with the lines under them."""
-    most = max((len(lines) for column in columns for lines in column.lines), default=0)
-    return len(columns[0].images) * (tile + TINY_LINE * most + 0.07)
 
 
 def _original(images: Tensor, sizes: Tensor | None, config: TrialConfig) -> Tensor:
@@ -329,7 +229,7 @@ def _show(
     top: float,
     tile: float,
     height: float,
-    columns: Sequence[_Column],
+    columns: Sequence[Column],
     chosen: Sequence[int],
 ) -> Axes:
     """Draw columns side by side from a place in inches, a hairline round each image; return the first row's axes."""
