@@ -126,7 +126,7 @@ class TrialHeld(AblateError):
     """Another process holds the trial. :func:`ablate.sweep.lease.claim` raises it.
 
     A worker goes on to its next trial; ``ablate train`` exits with 2. ``holder`` is the attempt of the other process,
-    :class:`ablate.sweep.lease.Attempt`.
+    :class:`ablate.sweep.attempts.Attempt`.
     """
 
     def __init__(self, holder: object) -> None:

@@ -17,7 +17,7 @@ from ablate.config.experiment import Experiment
 from ablate.config.slurm import Slurm
 from ablate.config.trial import TrialConfig
 from ablate.errors import AblateError, ExitCode, sentence
-from ablate.sweep.lease import Attempt
+from ablate.sweep.attempts import Attempt
 from tests.support.modules import ROOT, modules
 
 DATA = {"name": "x", "fingerprint": "beef", "classes": 3}

@@ -19,8 +19,8 @@ from ablate.evaluation.protocols import PROTOCOLS
 from ablate.ops.composition import Composition
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Trainer
+from ablate.sweep.attempts import Attempt
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import Attempt
 from ablate.sweep.record import read_record, read_records
 from ablate.trial.context import Context
 from tests.simclr import ranks

@@ -13,9 +13,11 @@ import pytest
 
 from ablate.errors import LostLease, TrialHeld
 from ablate.processes.identity import UNTOLD, machine_id, start_time
-from ablate.sweep import lease
+from ablate.sweep import holders, lease
+from ablate.sweep.attempts import UNBEGUN, Attempt, last_attempt
+from ablate.sweep.holders import holder
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import Attempt, Lease, claim, holder, last_attempt, release
+from ablate.sweep.lease import Lease, claim, release
 
 TRIAL = "0123456789abcdef-s0"
 
@@ -81,7 +83,7 @@ def test_of_many_processes_at_once_exactly_one_has_the_trial(tmp_path):
 
 
 def test_of_many_threads_of_one_process_exactly_one_has_the_trial(tmp_path, monkeypatch):
-    create, created, over = lease._create, threading.Event(), threading.Barrier(4)
+    create, created, over = lease.create, threading.Event(), threading.Barrier(4)
 
     def slowly(path, content):
         try:
@@ -101,7 +103,7 @@ def test_of_many_threads_of_one_process_exactly_one_has_the_trial(tmp_path, monk
             over.wait(20)
             return 0
 
-    monkeypatch.setattr(lease, "_create", slowly)
+    monkeypatch.setattr(lease, "create", slowly)
     (tmp_path / "link").symlink_to(tmp_path)
     monkeypatch.chdir(tmp_path)
     with ThreadPoolExecutor(4) as pool:
@@ -124,21 +126,21 @@ def test_a_process_that_died_on_this_machine_is_succeeded_at_once(tmp_path):
 def test_a_process_that_the_system_hides_is_told_by_its_signs_of_life(tmp_path, monkeypatch):
     """Mounts with hidepid show nobody the processes of another user, but that there is one."""
     left_behind(tmp_path, machine=machine_id(), pid=os.getppid(), born=17)
-    monkeypatch.setattr(lease, "start_time", lambda pid: UNTOLD)
+    monkeypatch.setattr(holders, "start_time", lambda pid: UNTOLD)
     assert holder(tmp_path, TRIAL)
     os.utime(attempt_file(tmp_path), (0, 0))
     assert holder(tmp_path, TRIAL) is None
 
 
 def test_who_finishes_may_remove_the_folder_at_any_moment(tmp_path, monkeypatch):
-    create, removed = lease._create, []
+    create, removed = lease.create, []
 
     def too_late(path, content):
         if not removed:
             removed.append(path.parent.rmdir())
         return create(path, content)
 
-    monkeypatch.setattr(lease, "_create", too_late)
+    monkeypatch.setattr(lease, "create", too_late)
     with claim(tmp_path, TRIAL) as mine:
         assert mine.number == 1
     assert removed
@@ -150,12 +152,12 @@ def test_a_process_number_that_was_given_out_again_is_not_the_holder(tmp_path):
 
 
 def test_on_another_machine_silence_decides_by_the_file_servers_clock(tmp_path, monkeypatch):
-    left_behind(tmp_path, seconds_ago=lease.STALE - 30)
+    left_behind(tmp_path, seconds_ago=holders.STALE - 30)
     monkeypatch.setattr(time, "time", lambda: 0.0)  # this machine's own clock is far behind
     with pytest.raises(TrialHeld):
         claim(tmp_path, TRIAL).__enter__()
     monkeypatch.undo()
-    left_behind(tmp_path, seconds_ago=lease.STALE + 30)
+    left_behind(tmp_path, seconds_ago=holders.STALE + 30)
     with claim(tmp_path, TRIAL) as mine:
         assert mine.number == 2
 
@@ -229,7 +231,7 @@ def test_a_job_whose_attempts_end_before_the_first_step_leads_nowhere(tmp_path, 
     for number in (1, 2):
         left_behind(tmp_path, number=number, job="17", released=True)
     with claim(tmp_path, TRIAL) as mine:
-        assert mine.is_fruitless(lease.UNBEGUN)
+        assert mine.is_fruitless(UNBEGUN)
         assert not mine.is_fruitless(0)
 
 

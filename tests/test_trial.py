@@ -11,8 +11,8 @@ from ablate.config.sweep import Trial
 from ablate.config.trial import DataIdentity, Optimiser
 from ablate.errors import DamagedRecord, DiskError, Interrupted, LostLease, LostRank, TrialHeld, UsageError
 from ablate.evaluation import frozen
+from ablate.sweep.attempts import Attempt
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import Attempt
 from ablate.sweep.progress import write_progress
 from ablate.sweep.record import read_record
 from ablate.trial.context import Context

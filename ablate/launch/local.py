@@ -16,9 +16,9 @@ from ablate.launch.monitor import Monitor
 from ablate.launch.pool import WorkerPool
 from ablate.processes.signals import resumable
 from ablate.report.correction import take_back
+from ablate.sweep.attempts import Attempt
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.layout import LOCK, PLAN, WAITING, SweepDir
-from ablate.sweep.lease import Attempt
 from ablate.sweep.lock import note_work, sole_user
 from ablate.sweep.plan import is_sweep, load_plan, plan, save_plan
 from ablate.sweep.prune import check_seeds, run_rungs

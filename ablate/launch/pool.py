@@ -20,8 +20,10 @@ from ablate.config.sweep import Trial
 from ablate.errors import DiskError, UsageError, WorkerError
 from ablate.files import tail
 from ablate.launch.oom import oom_kills
+from ablate.sweep.attempts import Attempt, last_attempt
+from ablate.sweep.holders import holder, is_made_by
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import Attempt, holder, is_made_by, last_attempt, release
+from ablate.sweep.lease import release
 from ablate.sweep.record import MEMORY_ADVICE, OUT_OF_MEMORY, Failure, failed_from_outside, write_record
 
 STOP_GRACE = 3.0  # seconds between asking a worker to end and killing it

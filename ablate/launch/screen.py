@@ -24,8 +24,8 @@ from ablate.launch.timing import seconds_left, trials_per_hour
 from ablate.report.data.grid import grid_of, sweep_rows
 from ablate.sweep.again import completing
 from ablate.sweep.failures import failure_line
+from ablate.sweep.holders import STALE
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import STALE
 from ablate.sweep.record import TrialResult
 
 FEW = 5  # failures and further cells at most on a screen, which has little room

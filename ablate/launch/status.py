@@ -11,8 +11,9 @@ from ablate.console import counted
 from ablate.files import names_in
 from ablate.launch.reader import Reader
 from ablate.launch.slurm.past import Past, over
+from ablate.sweep.attempts import Attempt, last_attempt
+from ablate.sweep.holders import is_alive, last_beat
 from ablate.sweep.layout import WAITING, SweepDir
-from ablate.sweep.lease import Attempt, is_alive, last_attempt, last_beat
 from ablate.sweep.lock import Work, in_use, noted_work
 from ablate.sweep.progress import TrialProgress, read_progress
 from ablate.sweep.record import TrialResult, read_parked

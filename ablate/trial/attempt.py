@@ -22,8 +22,9 @@ from ablate.evaluation.protocols import evaluate
 from ablate.files import write_atomically
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Trainer
+from ablate.sweep.attempts import UNBEGUN
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import UNBEGUN, Lease
+from ablate.sweep.lease import Lease
 from ablate.sweep.record import TrialResult, to_json
 from ablate.trial import encoders
 from ablate.trial.context import STOPPED, Context

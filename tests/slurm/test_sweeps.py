@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ablate.sweep.lease import last_attempt
+from ablate.sweep.attempts import last_attempt
 from ablate.sweep.record import TrialResult, read_record
 from tests.slurm.cluster import Cluster
 from tests.slurm.ops import HELD, ROOT, announce, register_here

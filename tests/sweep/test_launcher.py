@@ -13,8 +13,8 @@ from ablate.launch import oom as memory
 from ablate.launch import pool as local
 from ablate.launch.pool import WorkerPool
 from ablate.processes.identity import machine_id, start_time
+from ablate.sweep.attempts import Attempt, last_attempt
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import Attempt, last_attempt
 from ablate.sweep.plan import plan
 from ablate.sweep.record import OUT_OF_MEMORY, read_record
 from tests.sweep.stub_worker import given

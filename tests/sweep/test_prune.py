@@ -17,8 +17,9 @@ from ablate.launch.status import sweep_status
 from ablate.launch.timing import seconds_left
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
+from ablate.sweep.attempts import Attempt
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import Attempt, claim
+from ablate.sweep.lease import claim
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import RUNGS, check_seeds, cost, go_on, kept, on_plateau, prune, short_of, told
 from ablate.sweep.record import read_record, write_record

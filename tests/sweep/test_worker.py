@@ -15,8 +15,8 @@ from ablate.data import prepare
 from ablate.launch import worker
 from ablate.ops import parse_op, spec
 from ablate.simclr.trainer import Trainer
+from ablate.sweep.attempts import Attempt, last_attempt
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import Attempt, last_attempt
 from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.record import read_record
 from tests.support.reevaluation import config

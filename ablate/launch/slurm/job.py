@@ -29,8 +29,9 @@ from ablate.launch.pool import WorkerPool
 from ablate.launch.slurm import cluster
 from ablate.launch.slurm.resources import side_by_side
 from ablate.launch.slurm.submission import Submission, read_submission
+from ablate.sweep.attempts import Attempt, job_id, last_attempt
+from ablate.sweep.holders import STALE, is_alive
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import STALE, Attempt, is_alive, job_id, last_attempt
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.prune import short_of
 from ablate.sweep.record import Failure, failed_from_outside, write_record

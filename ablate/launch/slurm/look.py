@@ -10,8 +10,9 @@ from ablate.config.sweep import Trial
 from ablate.files import names_in, tail
 from ablate.launch.slurm import cluster
 from ablate.launch.slurm.past import Past, over, past, submissions
+from ablate.sweep.attempts import Attempt, last_attempt
+from ablate.sweep.holders import holder
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import Attempt, holder, last_attempt
 from ablate.sweep.survey import survey
 
 

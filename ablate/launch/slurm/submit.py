@@ -26,9 +26,9 @@ from ablate.launch.slurm.past import Past, home, submissions
 from ablate.launch.slurm.script import batch_script, hand_over
 from ablate.launch.slurm.submission import Submission, write_submission
 from ablate.report.correction import take_back
+from ablate.sweep.attempts import last_attempt
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import last_attempt
 from ablate.sweep.lock import sole_user
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import check_seeds, short_of

@@ -17,8 +17,9 @@ from ablate.errors import ExitCode
 from ablate.launch.nodes import ADDRESS, NODES
 from ablate.launch.slurm import cluster, job
 from ablate.launch.slurm.job import BEGAN, HURRY, LEAST, Ended, Job, Watchman
+from ablate.sweep.attempts import Attempt, last_attempt
+from ablate.sweep.holders import STALE
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import STALE, Attempt, last_attempt
 from ablate.sweep.record import read_record, read_records
 from tests.support.cli import ablate
 from tests.support.grids import SETTINGS, mid_trial, results, wait_for

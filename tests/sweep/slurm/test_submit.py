@@ -11,8 +11,9 @@ import pytest
 from ablate.errors import ClusterError, UsageError
 from ablate.launch.slurm import cluster, submit
 from ablate.launch.slurm.answers import job_id_in
+from ablate.sweep.attempts import Attempt
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import Attempt, claim
+from ablate.sweep.lease import claim
 from ablate.sweep.plan import load_plan
 
 COMMANDS = ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sacctmgr", "srun")
