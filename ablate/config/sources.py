@@ -45,6 +45,9 @@ KINDS: dict[str, Kind] = {
         Kind("cifar10", "PATH", "the official files of CIFAR-10, Python or binary", side=32),
         Kind("cifar100", "PATH", "the official files of CIFAR-100, Python or binary", side=32),
         Kind("stl10", "PATH", "the official binary files of STL-10", side=96),
+        Kind("mnist", "PATH", "the official idx files of MNIST, plain or `.gz`", side=28),
+        Kind("fashion-mnist", "PATH", "the official idx files of Fashion-MNIST, plain or `.gz`", side=28),
+        Kind("svhn", "PATH", "the official `train_32x32.mat` and `test_32x32.mat` of SVHN", side=32),
     )
 }
 """Every kind of data set by its name, in the order of help and documentation."""

@@ -15,11 +15,14 @@ from ablate.data.encoded import Encoded
 from ablate.data.entry import Progress
 from ablate.data.findings import refusal
 from ablate.data.glyphs import Glyphs
+from ablate.data.idx import CLASSES, find_idx
 from ablate.data.listing import Listing
+from ablate.data.official import Files, Official
 from ablate.data.scan import scan
 from ablate.data.sides import LARGEST, default_size, median_side, stored_side
+from ablate.data.svhn import find_svhn
 from ablate.data.table import scan_table
-from ablate.data.torchvision_sets import TorchvisionSet
+from ablate.data.torchvision_sets import FORMATS, find_official
 from ablate.errors import UsageError, expanded
 
 LISTINGS: dict[str, Callable[[Path, str | None], Listing]] = {
@@ -27,6 +30,13 @@ LISTINGS: dict[str, Callable[[Path, str | None], Listing]] = {
     "table": scan_table,
 }
 """The function that lists the encoded images of each kind of data set that has them; it takes a path and --label."""
+
+OFFICIAL: dict[str, Callable[[Path], Files]] = {
+    **{name: functools.partial(find_official, name) for name in FORMATS},
+    **{name: functools.partial(find_idx, name) for name in CLASSES},
+    "svhn": find_svhn,
+}
+"""The function that finds the official files of each kind of data set that has them."""
 
 
 def prepare(
@@ -152,4 +162,4 @@ def _source(spec: str, label: str | None, short: int, skip_corrupt: bool) -> Sou
     if kind.name in LISTINGS:
         listing = LISTINGS[kind.name](path, label if kind.columns else None)
         return Encoded(kind.name, path, listing, short, skip_corrupt=skip_corrupt)
-    return TorchvisionSet(kind.name, path)
+    return Official(kind.name, OFFICIAL[kind.name](path))

@@ -129,9 +129,7 @@ def _class_names(root: Path, others: Counter[str]) -> list[str]:
         )
     if not loose and not classes:
         if any(path.name.removesuffix(".gz").endswith(IDX) for path in root.iterdir()):
-            raise UsageError(
-                f"folder: {root} holds idx files, as MNIST has, which ablate does not read: save the images as PNG"
-            )
+            raise UsageError(f"folder: {root} holds idx files, as MNIST has: give mnist:{root} or fashion-mnist:{root}")
         others.update(_suffix(path.name) for path in root.iterdir() if path.is_file() and not _is_litter(path.name))
         kinds = "".join(f", but {count} {suffix}" for suffix, count in _ranked(others)[:1])
         raise UsageError(f"folder: {root} holds no images (looked for *{', *'.join(EXTENSIONS)}){kinds}")

@@ -6,22 +6,17 @@ binary version of CIFAR, which needs no pickle, is read here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ablate.data.dataset import split_by_group
-from ablate.data.digest import digest_of, listing_of, stat_of
-from ablate.data.entry import Progress, Writer
+from ablate.data.official import Files, Part
 from ablate.errors import UsageError
-
-VALIDATION, SPLIT_SEED = 0.1, 0
-Part = tuple["np.ndarray[Any, Any]", Tensor]  # uint8 [N, 3, h, w], labels
 
 
 @dataclass(frozen=True)
@@ -121,72 +116,23 @@ FORMATS: dict[str, tuple[Format, ...]] = {
 }
 
 
-class TorchvisionSet:
-    """The source of ``cifar10:PATH``, ``cifar100:PATH`` and ``stl10:PATH``.
+def find_official(kind: str, path: Path) -> Files:
+    """Return the official files of ``cifar10:PATH``, ``cifar100:PATH`` or ``stl10:PATH``.
 
-    STL-10 pre-trains on its unlabelled split. ``PATH`` contains the official folder, or is that folder.
+    ``PATH`` contains the official folder, or is that folder.
 
     Raises:
         UsageError: there is no such path, or no complete official folder there.
     """
-
-    notes: tuple[str, ...] = ()
-
-    def __init__(self, name: str, path: Path) -> None:
-        self.name = name
-        self.format, self.folder = _find(name, path)
-        self.identity = f"{name} {self.folder.absolute()}"
-
-    def signature(self) -> str:
-        """Return a digest of names and sizes of the official files."""
-        return digest_of(self.name, listing_of(self.format.files, (size for size, _ in self._stats())))
-
-    def manifest(self) -> str:
-        """Return a digest of names, sizes and times of the official files."""
-        return digest_of(listing_of(self.format.files, *zip(*self._stats(), strict=True)))
-
-    def _stats(self) -> list[tuple[str, str]]:
-        return [stat_of(self.folder / file) for file in self.format.files]
-
-    def fingerprint(self, like: Mapping[str, Any] | None = None) -> str:
-        """Return a digest of pixels and labels, the same for all official formats of the set."""
-        return self._fingerprint(self._parts())
-
-    def _fingerprint(self, parts: dict[str, Part]) -> str:
-        pieces: list[str | bytes] = [self.name, f"validation {VALIDATION} {SPLIT_SEED}"]
-        for split, (pixels, labels) in sorted(parts.items()):
-            pieces += [split, np.ascontiguousarray(pixels).tobytes(), labels.numpy().tobytes()]
-        return digest_of(*pieces)
-
-    def write(self, writer: Writer, progress: Progress) -> str:
-        """Write every split as one uniform array, and return the fingerprint."""
-        parts = self._parts()
-        for done, (split, (pixels, labels)) in enumerate(parts.items(), start=1):
-            writer.uniform(split, pixels, labels)
-            progress(done, len(parts))
-        labels = parts["train"][1]
-        val_mask = split_by_group(labels, torch.arange(len(labels)), VALIDATION, SPLIT_SEED)
-        pretrain = "unlabeled" if "unlabeled" in parts else "train"
-        writer.describe(self.name, self.format.classes(self.folder), val_mask, pretrain=pretrain)
-        return self._fingerprint(parts)
-
-    def _parts(self) -> dict[str, Part]:
-        try:
-            return self.format.read(self.folder.parent)
-        except RuntimeError as error:
-            raise UsageError(f"{self.folder} does not hold the complete official {self.name} files: {error}") from error
-
-
-def _find(name: str, path: Path) -> tuple[Format, Path]:
     if not path.is_dir():
-        raise UsageError(f"{name}: there is no directory {path}")
+        raise UsageError(f"{kind}: there is no directory {path}")
     incomplete = ""
-    for form in FORMATS[name]:
+    for form in FORMATS[kind]:
         folder = path if path.name == form.folder else path / form.folder
         if folder.is_dir():
-            missing = [file for file in form.files if not (folder / file).is_file()]
+            missing = [name for name in form.files if not (folder / name).is_file()]
             if not missing:
-                return form, folder
+                return Files(folder, form.files, partial(form.read, folder.parent), partial(form.classes, folder))
             incomplete = f"; {folder} lacks {', '.join(missing)}"
-    expected = " or ".join(form.folder for form in FORMATS[name])
-    raise UsageError(f"{name}: {path} holds no complete {expected}{incomplete}")
+    expected = " or ".join(form.folder for form in FORMATS[kind])
+    raise UsageError(f"{kind}: {path} holds no complete {expected}{incomplete}")

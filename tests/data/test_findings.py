@@ -226,7 +226,7 @@ def test_images_without_class_folders_have_their_other_files_counted_once(tmp_pa
         ("folder:{}/none", "folder: there is no directory {}/none"),
         (
             "folder:{}/idx",
-            "folder: {}/idx holds idx files, as MNIST has, which ablate does not read: save the images as PNG",
+            "folder: {0}/idx holds idx files, as MNIST has: give mnist:{0}/idx or fashion-mnist:{0}/idx",
         ),
         ("folder:{}/heic", "folder: {}/heic holds no images (looked for"),
     ],

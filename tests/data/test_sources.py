@@ -9,7 +9,7 @@ import pytest
 from ablate.config.experiment import Experiment
 from ablate.config.sources import FROM_FILES, KINDS, absolute, kind_of
 from ablate.data import prepare
-from ablate.data.preparation import LISTINGS
+from ablate.data.preparation import LISTINGS, OFFICIAL
 from ablate.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -26,8 +26,9 @@ def test_the_help_names_every_kind():
     assert all(kind.written in description for kind in KINDS.values())
 
 
-def test_every_kind_from_files_has_its_listing():
+def test_every_kind_has_its_code():
     assert list(LISTINGS) == [kind.name for kind in FROM_FILES]
+    assert {"glyphs", *LISTINGS, *OFFICIAL} == set(KINDS)
 
 
 @pytest.mark.parametrize("name", KINDS)
