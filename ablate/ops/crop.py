@@ -1,4 +1,4 @@
-"""The random resized crop with horizontal flip."""
+"""Ops that change the section: crop, a random resized crop with horizontal flip, and zoom_out, its inverse."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ablate.errors import UsageError
 from ablate.ops import boxes
 from ablate.ops.op import Op, Params, param, short
 from ablate.ops.registry import register
-from ablate.ops.resample import resized_crop
+from ablate.ops.resample import resized_crop, shrink
 
 
 @register("crop")
@@ -97,3 +97,36 @@ class Crop(Op):
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Return the crops, at the images' own size."""
         return resized_crop(images, params, (images.shape[-2], images.shape[-1]), self.resize)
+
+
+@register("zoom_out")
+class ZoomOut(Op):
+    """Shrink the image and put it at a random place on a uniform background: the inverse of crop (the range is ours).
+
+    Pixels are those of torchvision's ``resize(antialias=True)`` and ``pad``. The op has no ``strength``; set ``area``
+    instead.
+    """
+
+    capturable = True
+
+    p: float = param(0.5, "probability that an image is shrunk", low=0.0, high=1.0)
+    area: tuple[float, float] = param(
+        (0.25, 1.0), "draws the area of the shrunken image uniformly", low=0.01, high=1.0, unit="of the image"
+    )
+    fill: float = param(0.0, "value of the background", low=0.0, high=1.0)
+
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
+        """Draw ``top, left, height, width`` of the shrunken image (float ``[n]``, whole pixels)."""
+        uniform = torch.rand(3, n, generator=generator, device=device)
+        factor = (self.area[0] + (self.area[1] - self.area[0]) * uniform[0]).sqrt()
+        height, width = ((factor * side).round().clamp_min(1) for side in size)
+        top, left = uniform[1] * (size[0] - height + 1), uniform[2] * (size[1] - width + 1)
+        return {"top": top.floor(), "left": left.floor(), "height": height, "width": width}
+
+    def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
+        """Say the shrunken image's share of the area: ``area 0.31``."""
+        return f"area {short(drawn['height'] * drawn['width'] / (size[0] * size[1]))}"
+
+    def transform(self, images: Tensor, params: Params) -> Tensor:
+        """Return the shrunken images on their background."""
+        return shrink(images, params, self.fill)

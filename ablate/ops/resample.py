@@ -69,6 +69,36 @@ def center_crop(images: Tensor, out: tuple[int, int], fraction: float = 1.0, siz
     return resized_crop(images, {"top": corner[:, 0], "left": corner[:, 1], "height": side, "width": side}, out)
 
 
+def shrink(images: Tensor, params: Params, fill: float) -> Tensor:
+    """Shrink each image into a box of its own frame, with antialiasing, and fill the rest: the inverse of a crop.
+
+    Inside the box this is torchvision's ``resize(antialias=True)`` to the box's size.
+
+    Args:
+        images: float ``[n, c, h, w]`` in [0, 1].
+        params: ``top``, ``left``, ``height``, ``width`` of the boxes, float ``[n]``, whole pixels inside the image.
+        fill: the value outside the box.
+
+    Returns:
+        float ``[n, c, h, w]`` in [0, 1].
+    """
+    if cpu.serves(images):
+        from ablate.ops.cpu.crop import shrink as compiled
+
+        return compiled(images, params, fill)
+    matrices, insides = [], []
+    sides = (("top", "height", images.shape[2]), ("left", "width", images.shape[3]))
+    for start, length, size in ((params[first], params[along], size) for first, along, size in sides):
+        scale = size / length  # the frame, seen from the image, is this much larger
+        weights = _weights(-start * scale, size * scale, size, size, images.dtype)
+        place = torch.arange(size, device=images.device)
+        inside = (place >= start[:, None]) & (place < (start + length)[:, None])
+        matrices.append(torch.where(inside[:, :, None], weights, 0))  # outside, weights are undefined
+        insides.append(inside)
+    inside = (insides[0][:, :, None] & insides[1][:, None, :])[:, None]
+    return torch.where(inside, _resample(images, matrices[0], matrices[1], scale=1), fill)
+
+
 def _as_float(images: Tensor) -> Tensor:
     return images if images.is_floating_point() else images.float()
 

@@ -221,6 +221,17 @@ def _cutout(op: Values, size: int) -> Steps:
     return _same(call("Cutout", side, p=op["p"], **({"fill": fill} if fill else {})))
 
 
+@writes("erase")
+def _erase(op: Values, size: int) -> Steps:
+    area = [min(value * op["strength"], 1.0) for value in op["area"]]
+    return _same(call("Erase", area, op["ratio"], shape=op["shape"], fill=op["fill"], p=op["p"]))
+
+
+@writes("zoom_out")
+def _zoom_out(op: Values, size: int) -> Steps:
+    return _same(call("ZoomOut", op["area"], fill=op["fill"], p=op["p"]))
+
+
 @writes("noise")
 def _noise(op: Values, size: int) -> Steps:
     return _same(call("Noise", [value * op["strength"] for value in op["sigma"]], p=op["p"]))

@@ -24,6 +24,7 @@ KEYS = {
     "d4": "37c59c2bd804140f",
     "elastic": "b605d82eeb0c07c1",
     "equalize": "97d4abf7c8f7df5e",
+    "erase": "8fa9ac8e2d6b9be1",
     "flip": "c45cb95d4d541cd2",
     "gray": "3be4c6257b41f694",
     "intensity": "199a4fe5ca9944b7",
@@ -37,6 +38,7 @@ KEYS = {
     "sobel": "73d7dbad7495d3b9",
     "solarize": "b62bdd8da6201a58",
     "vflip": "fb678dfb7da67dfb",
+    "zoom_out": "03b4c84108f8d01b",
 }
 
 

@@ -1,15 +1,16 @@
-"""Box crops with resizing: rows first, then columns, with one image row in the first-level cache."""
+"""Box crops with resizing, and images shrunk into boxes: rows, then columns, with one row in the first-level cache."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ablate.ops.cpu.kernel import kernel, run
-from ablate.ops.cpu.pixel import Array, clip
+from ablate.ops.cpu.pixel import ONE, Array, clip
 from ablate.ops.op import Params
 from ablate.pixels import full_scale
 
@@ -24,8 +25,28 @@ def crop(images: Tensor, params: Params, out: tuple[int, int]) -> Tensor:
     return result
 
 
+def shrink(images: Tensor, params: Params, fill: float) -> Tensor:
+    """Compute :func:`ablate.ops.resample.shrink` of float32 images on the CPU."""
+    result = torch.full(images.shape, fill)
+    boxes = torch.stack([params[name].long() for name in ("top", "left", "height", "width")], 1)
+    run(_shrink, len(images), images, boxes, result)
+    return result
+
+
 @kernel
-def _crop(begin: int, end: int, images: Array, boxes: Array, flip: Array, unit: float, out: Array) -> None:
+def _shrink(begin: int, end: int, images: Array, boxes: Array, out: Array) -> None:
+    _, channels, height, width = images.shape
+    whole, stays = np.zeros((1, 4), np.float32), np.zeros(1, np.bool_)
+    whole[0, 2], whole[0, 3] = height, width
+    for i in range(begin, end):
+        top, left, high, wide = boxes[i]
+        small = np.empty((1, channels, high, wide), np.float32)
+        _crop(0, 1, images[i : i + 1], whole, stays, ONE, small)
+        out[i, :, top : top + high, left : left + wide] = small[0]
+
+
+@kernel
+def _crop(begin: int, end: int, images: Array, boxes: Array, flip: Array, unit: Any, out: Array) -> None:
     _, channels, height, width = images.shape
     high, wide = out.shape[2], out.shape[3]
     most_y, most_x = 2 * height // high + 3, 2 * width // wide + 3  # taps, at most
