@@ -135,7 +135,7 @@ class TrialHeld(AblateError):
 
     def __str__(self) -> str:
         """Say who holds the trial."""
-        return f"at work elsewhere: {self.holder}"
+        return f"another process is at work on this trial: {self.holder}"
 
 
 class LostLease(AblateError, RuntimeError):

@@ -135,5 +135,5 @@ def test_names_of_earlier_versions_are_kept_for_one_release():
 
 def test_an_error_survives_its_way_to_another_process():
     held = pickle.loads(pickle.dumps(errors.TrialHeld(Attempt(number=3, host="node4", pid=4711, user="ann"))))
-    assert str(held) == "at work elsewhere: node4 (process 4711 of ann)"
+    assert str(held) == "another process is at work on this trial: node4 (process 4711 of ann)"
     assert held.holder.number == 3

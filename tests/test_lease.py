@@ -43,7 +43,9 @@ def test_one_at_a_time_and_the_holder_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURMD_NODENAME", "node7")
     with claim(tmp_path, TRIAL) as mine:
         assert mine.number == 1
-        with pytest.raises(TrialHeld, match=r"at work elsewhere: job 17_3 on node7 \(process \d+ of \w+\)"):
+        with pytest.raises(
+            TrialHeld, match=r"another process is at work on this trial: job 17_3 on node7 \(process \d+ of \w+\)"
+        ):
             claim(tmp_path, TRIAL).__enter__()
     assert holder(tmp_path, TRIAL) is None
     with claim(tmp_path, TRIAL) as again:

@@ -26,6 +26,8 @@ ODD = {
     r"\bare others\b": "have changed",
     r"\b(came about|reckoned|so-manieth)\b": "common words",
     r"\bso many\b": "N",
+    r"[Nn]ot distinguishable|\bbe distinguished\b": "cannot be told from",
+    r"\bat work elsewhere\b": "another process is at work on",
 }
 
 

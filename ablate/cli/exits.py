@@ -38,8 +38,7 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
         except UsageError as error:
             _leave(f"error: {error}", ExitCode.USAGE)
         except TrialHeld as error:
-            who = f"another process is at work on this trial: {error.holder}"
-            _leave(f"error: {who}; wait for it, or choose another --out", ExitCode.USAGE)
+            _leave(f"error: {error}; wait for it, or choose another --out", ExitCode.USAGE)
         except (LostLease, ClusterError) as error:
             _leave(f"error: {error}", ExitCode.FAILED)
         except DiskError as error:

@@ -182,7 +182,7 @@ def recommend(
     except DiskError as error:  # a directory that belongs to somebody else can still be read
         trouble = error
     if as_json:
-        typer.echo(json.dumps(files.as_json(found), indent=1))
+        typer.echo(json.dumps({**files.as_json(found), "replaces": replaced or None}, indent=1))
     else:
         if replaced:
             say(make_console(), replaced, "yellow")

@@ -92,6 +92,11 @@ class Model:
         """The position of each label."""
         return {label: number for number, label in enumerate(self.labels)}
 
+    @property
+    def is_exact(self) -> bool:
+        """True if all seeds show exactly the same differences: no noise was seen, which does not prove that it is 0."""
+        return self.sigma < EQUAL
+
     def half_width(self, label: str) -> float:
         """Return half of the 95 % interval of a cell's mean, conditional on the seeds that were used."""
         i = self.position[label]
@@ -144,16 +149,16 @@ class Model:
     def p_best(self) -> dict[str, float]:
         """The probability that each cell is the best, which means that its true mean is the highest. They sum to 1.
 
-        They are simulated from :attr:`believed`. Cells that are not among the contenders have 0.
+        They are simulated from :attr:`believed`. Cells that are not among the contenders have 0. Without any noise in
+        the results there is nothing to simulate from, and no cell has a probability.
         """
+        if self.is_exact:
+            return {}
         means, spread = self.believed
         among = [self.position[label] for label in self.contenders]
         chances = np.zeros(len(self.labels))
-        if spread.max() < EQUAL and np.ptp(means) < EQUAL:
-            chances[among] = 1 / len(among)
-        else:
-            drawn = means + spread * self._standard[:, among]
-            chances[among] = np.bincount(drawn.argmax(axis=1), minlength=len(among)) / len(drawn)
+        drawn = means + spread * self._standard[:, among]
+        chances[among] = np.bincount(drawn.argmax(axis=1), minlength=len(among)) / len(drawn)
         return dict(zip(self.labels, chances.tolist(), strict=True))
 
     @cached_property

@@ -3,7 +3,7 @@
 A rung is a barrier: all cells reach it before any continues. The cells that continue are chosen by the validation kNN
 of all seeds at the rung (top-1, or balanced accuracy if the sweep chooses by that), among all cells of the plan. In a
 search, these are the cells of the current batch and of all batches before it. The best by mean continue, and every cell
-that the seeds cannot distinguish from the best. The choice depends on the results alone, not on the number of workers
+that by its seeds cannot be told from the best. The choice depends on the results alone, not on the number of workers
 or on the order in which trials end. While no cell is better than the untrained encoder, ranks are noise, and nothing is
 pruned before the next rung. The contrastive loss is ignored: it says how hard the views are to match, not how good the
 representation is.
@@ -181,7 +181,7 @@ def go_on(knn: Mapping[str, Mapping[int, float]], rung: Rung) -> set[str]:
 
     ``knn[cell][seed]`` is the validation kNN at the rung; a cell that was pruned before has no seeds. The share is
     taken of all cells, by mean, and means are adjusted for the seeds that a cell lacks, as in reports. The cells that
-    cannot be distinguished from the best are Hsu's set (:attr:`ablate.inference.model.Model.contenders`), which takes
+    cannot be told from the best are Hsu's set (:attr:`ablate.inference.model.Model.contenders`), which takes
     two seeds; with one seed, only the share continues. A cell that shares no seed with the others continues too, since
     nothing is known against it.
     """

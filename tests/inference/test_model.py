@@ -135,11 +135,23 @@ def test_contenders_are_the_best_first_and_alone_when_noise_is_small():
     assert means == sorted(means, reverse=True)
 
 
-def test_equal_values_are_all_contenders_with_equal_chances():
+def test_equal_values_are_all_contenders_without_a_probability():
     model = estimate(values_of(np.full((3, 2), 0.5)))
     assert model.contenders == ("c0", "c1", "c2")
-    assert list(model.p_best.values()) == pytest.approx([1 / 3] * 3)
+    assert model.p_best == {}
     assert model.seeds_to_separate("c0", "c1") is None
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.01])
+def test_seeds_that_agree_exactly_show_no_noise_and_give_no_probability(shift):
+    """Also where a seed shifts all cells alike, which is its effect and not noise."""
+    means, seeds = np.array([0.5, 0.6, 0.4]), shift * np.arange(4)
+    model = estimate(values_of(means[:, None] + seeds))
+    assert model.is_exact
+    assert model.p_best == {}
+    unlike = means[:, None] + seeds
+    unlike[1, 2] += 1e-4
+    assert not estimate(values_of(unlike)).is_exact
 
 
 def test_the_named_best_is_the_best_about_as_often_as_is_said():

@@ -29,6 +29,7 @@ from ablate.report.recommendation.terminal import show
 from ablate.report.stats.order import order
 from ablate.report.write import _with_sweep
 from ablate.search.run import values
+from ablate.sweep.again import completing
 from ablate.sweep.extend import extend
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
@@ -143,6 +144,22 @@ def test_the_commands_take_it(tmp_path):
     assert command("report", tmp_path, "--metric", "f1").returncode == 2
 
 
+def test_a_split_without_a_class_is_named(tmp_path):
+    """Accuracy there says nothing about the class, least of all where it is the largest."""
+    made(tmp_path, counts=COUNTS)
+    sentence = "1 of 4 classes has no validation image: validation accuracy says nothing about it."
+    assert sentence in shown(write_report(tmp_path).show)
+    made(tmp_path / "b", counts=ClassCounts(train=(30, 5, 5, 10), validation=(3, 1, 1, 1), test=(0, 0, 3, 2)))
+    sentence = (
+        "2 of 4 classes have no test image, among them the largest, which has 60 % of the training images: test "
+        "accuracy says nothing about them."
+    )
+    assert sentence in " ".join(shown(write_report(tmp_path / "b").show).split())
+    assert sentence in (tmp_path / "b" / "report" / "index.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
+    made(tmp_path / "c", counts=ClassCounts(train=(30, 5), validation=(3, 1), test=(2, 2)))
+    assert "says nothing about" not in shown(write_report(tmp_path / "c").show)
+
+
 def test_a_python_table_knows_what_chooses(tmp_path):
     table = ablate.load_results(made(tmp_path))
     assert "50.5" in texts(ablate.heatmap(table))
@@ -160,7 +177,19 @@ def test_records_without_balanced_accuracy_on_validation_are_judged_by_top1(tmp_
     assert sentence.startswith(
         "Compositions are ranked by top-1 accuracy: 10 of 10 trials have no balanced accuracy on validation"
     )
-    assert f"`ablate evaluate {tmp_path} --protocol linear --again`" in sentence
+    trials = plan(load_plan(tmp_path))
+    again, file = completing(tmp_path, load_plan(tmp_path)), SweepDir(tmp_path).record(trials[0].id)
+    assert sentence.endswith(
+        f". They must be trained again: remove their records ({file} and 9 more), then run `{again}`."
+    )
+    for trial in trials[1:]:
+        write_atomically(SweepDir(tmp_path).encoder(trial.id), b"")
+    evaluate = f"Run `ablate evaluate {tmp_path} --protocol linear --again` to add it"
+    (sentence,) = read_sweep(tmp_path, "balanced").measured
+    assert f"{evaluate} to those with kept encoders. The others must be trained again: " in sentence
+    assert f"({file}), then run " in sentence
+    write_atomically(SweepDir(tmp_path).encoder(trials[0].id), b"")
+    assert read_sweep(tmp_path, "balanced").measured[0].endswith(f"{evaluate}.")
     written = write_report(tmp_path, metric="balanced")
     assert "Best composition by validation accuracy: crop," in shown(written.show)
     trial = plan(load_plan(tmp_path))[0]

@@ -65,7 +65,7 @@ def test_nothing_is_recommended_that_is_not_clearly_better_than_the_largest_clas
     assert said == (not useful and "guessing" not in conclusion(advised))
     write_report(tmp_path)
     page = (tmp_path / "report" / "index.html").read_text()
-    assert ("Recommended: " in page) == useful
+    assert ("Recommended, provisionally: " in page) == useful  # every seed has the same numbers
     assert ("too easy" in shown(advised)) is False
     if not useful:
         assert conclusion(advised).startswith("No recommendation. No composition is clearly better than ")

@@ -6,7 +6,7 @@ The committed sweeps are cut back to thousands of states that they could have be
   sweep cannot tell from the best of these (Hsu, 95 %). As soon as every composition has a result and can be compared,
   these are the contenders of the whole sweep. Before, a composition without a result cannot be named. Where failed or
   damaged trials leave it two lucky seeds, another can come first; then the report says in the same breath that it is
-  not distinguishable from one that is. That happens in one of 3,500 states. It is a property of these records and not
+  not to be told from one that is. That happens in one of 3,500 states. It is a property of these records and not
   a theorem: with more noise a single seed can put any composition first.
 - No gap is negative, no sentence says another number than the table, and nothing is recommended while trials are
   missing.
@@ -89,7 +89,7 @@ def check(name, sweep):
         return
     table = {cell.label: float(found.percent(cell).split()[0]) for cell in found.cells}
     best = last_word(name, frozenset(table))
-    assert found.best.label in best or (set(found.contenders) & set(best) and "Not distinguishable" in text), text
+    assert found.best.label in best or (set(found.contenders) & set(best) and "cannot be told from" in text), text
     assert list(table.values()) == sorted(table.values(), reverse=True)
     if sweep.pending:
         assert f"so far, after {len(sweep.records)} of {len(sweep.trials)} trials" in text
@@ -118,8 +118,8 @@ def check_sentences(sweep, found, text, table):
     for a, b in SEPARATE.findall(text):
         assert [a, b] == list(table)[:2]
     assert "+-" not in text and "-0.0" not in text
-    if "Not distinguishable from " in text:
-        assert f"Not distinguishable from {best}, P(best) " in text
+    if " cannot be told from " in text:
+        assert f" cannot be told from {best}, P(best) " in text
     if "Every other composition" in text:
         assert f"is worse than {best} " in text
         assert found.contenders == (best,)

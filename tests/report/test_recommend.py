@@ -22,6 +22,7 @@ from ablate.report.recommendation import files
 from ablate.report.recommendation.choice import to_confirm
 from ablate.report.recommendation.conclusion import conclusion, doubt, next_steps
 from ablate.report.recommendation.recommend import recommend
+from ablate.report.stats.noise import EXACT
 from ablate.report.write import publish, write_report
 from ablate.sweep.confirm import confirmation
 from ablate.sweep.layout import CONFIRMATION, KORNIA_CODE, TORCHVISION_CODE, SweepDir
@@ -60,11 +61,11 @@ def test_the_sentences_are_those_of_the_report_and_name_split_and_method(tmp_pat
         assert sentence in report
     single, untrained, doubt = (
         next(line for line in choice.evidence if start in line)
-        for start in ("against the best single op, color: ", "against the untrained encoder: ", "Not distinguishable")
+        for start in ("against the best single op, color: ", "against the untrained encoder: ", "cannot be told from")
     )
     assert "(validation accuracy, 95 %, two-way model, n = 3)" in single
     assert "(validation accuracy, 95 %, paired by seed, n = 3)" in untrained
-    assert doubt.startswith("Not distinguishable from crop+color, P(best) ")
+    assert " cannot be told from crop+color, P(best) " in doubt
 
 
 def test_a_pair_is_told_of_only_where_it_is_better_than_the_best_single_op(tmp_path):
@@ -386,7 +387,41 @@ def test_terminal_page_files_and_json_say_one_thing_after_every_command(tmp_path
         replaces = f"This replaces the earlier recommendation in {directory / 'report'}: {before}, chosen by "
         assert (replaces in said) == (before not in (None, expected)), words
         if words[0] == "recommend":
-            assert f" Recommended: {expected} " in said
+            assert re.search(rf" Recommended(, provisionally)?: {re.escape(expected)}\b", said)
+
+
+def test_json_says_what_it_replaces_as_the_terminal_does(tmp_path):
+    directory = two_metrics(tmp_path / "s")
+
+    def replaces(*words):
+        result = CliRunner().invoke(app, ["recommend", str(directory), "--json", *words])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)["replaces"]
+
+    assert replaces("--metric", "top1") is None
+    assert replaces("--metric", "top1") is None
+    sentence = replaces("--metric", "balanced")
+    assert sentence.startswith(f"This replaces the earlier recommendation in {directory / 'report'}: crop+color")
+
+
+def test_seeds_that_agree_exactly_make_no_choice_certain(tmp_path):
+    make(tmp_path, branches="two", value=lambda trial: {"crop": 0.5, "color": 0.4}.get(trial.label, 0.3))
+    found = recommend(tmp_path)
+    assert found.final.cell.label == "crop"
+    assert conclusion(found).startswith(
+        "Recommended, provisionally: crop. All seeds show exactly the same differences."
+    )
+    assert files.as_json(found)["sweep"]["candidates"][0]["p_best"] is None
+    write_report(tmp_path)
+    for text in (shown(found), (tmp_path / "report" / "index.html").read_text()):
+        assert "100 %" not in text and "P(best) %" not in text
+        assert "Every other composition" not in text
+        assert EXACT.split(".")[0] in " ".join(text.replace("\N{NO-BREAK SPACE}", " ").split())
+
+
+def test_the_only_contender_is_not_said_to_be_the_best_for_certain(tmp_path):
+    make(tmp_path, branches="two", value=lambda trial: value(trial) + 0.5 * (trial.label == "color"))
+    assert conclusion(recommend(tmp_path)).startswith("Recommended: color (P(best) > 95 %).")
 
 
 def test_recommend_writes_the_page_again_beside_what_it_was_asked_for(tmp_path):
@@ -395,7 +430,7 @@ def test_recommend_writes_the_page_again_beside_what_it_was_asked_for(tmp_path):
     assert lead(tmp_path / "s").startswith("Best composition: ")
     confirm(tmp_path / "s")
     publish(recommend(tmp_path / "s"))
-    assert lead(tmp_path / "s").startswith("Recommended: ")
+    assert lead(tmp_path / "s").startswith("Recommended, provisionally: ")
     assert f"Minus {tmp_path / 'other'}" in (tmp_path / "s" / "report" / "index.html").read_text()
     shutil.rmtree(tmp_path / "other")
     publish(recommend(tmp_path / "s"))
@@ -432,7 +467,7 @@ def test_a_confirmation_that_goes_on_withdraws_what_the_earlier_one_said(tmp_pat
     confirm(make(tmp_path))
     write_report(tmp_path)
     publish(recommend(tmp_path))
-    assert lead(tmp_path).startswith("Recommended: ")
+    assert lead(tmp_path).startswith("Recommended, provisionally: ")
     fresh = load_plan(tmp_path / CONFIRMATION)
     save_plan(tmp_path / CONFIRMATION, fresh.model_copy(update={"seeds": (*fresh.seeds, 9)}))
     console = Console(width=200, record=True, file=io.StringIO())

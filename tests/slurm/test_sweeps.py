@@ -212,7 +212,10 @@ def test_a_daemon_killed_alone_leaves_its_job_beside_the_restarted_one(held, uni
     first = last_attempt(held.out, trial)
     os.kill(first.pid, signal.SIGSTOP)  # hold it until its copy is there
     held.cluster.kill_daemon(node)
-    held.cluster.wait(lambda: "at work elsewhere" in worker_logs(held.out), what="the copy to find the first one")
+    held.cluster.wait(
+        lambda: "another process is at work on this trial" in worker_logs(held.out),
+        what="the copy to find the first one",
+    )
     os.kill(first.pid, signal.SIGCONT)
     held.let_go()
     held.sweeps.wait_until_ended(job)

@@ -238,15 +238,15 @@ def grid_of(
     return Grid(ops, cells, references, metric, further, {op: p for op, p in (acts or {}).items() if p is not None})
 
 
-def lacking(rows: list[dict[str, Any]], measure: Measure) -> tuple[int, int]:
-    """Count the trials with linear evaluation that lack the value needed to choose by ``measure``.
+def lacking(rows: list[dict[str, Any]], measure: Measure) -> tuple[list[str], int]:
+    """Return the trials with linear evaluation that lack the value needed to choose by ``measure``.
 
     Returns:
-        How many lack it, and the number of trials with linear evaluation.
+        Their ids, and the number of trials with linear evaluation.
     """
     known = [row for row in rows if _number(row.get(LINEAR))]
     needed = on_validation(measured_by(LINEAR, measure))
-    return sum(not _number(row.get(needed)) for row in known), len(known)
+    return [f"{row['key']}-s{row['seed']}" for row in known if not _number(row.get(needed))], len(known)
 
 
 def _majority(counts: ClassCounts, known: set[str], metric: str) -> Cell:

@@ -13,6 +13,8 @@ from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import command, counted
 from ablate.errors import unknown
 from ablate.report.data.grid import Grid, grid_of, lacking, sweep_rows
+from ablate.sweep.again import completing
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import TrialResult, read_records
 
@@ -152,12 +154,33 @@ def _measured(
     There is none for top-1 by the rule, or for a sweep that knows no other accuracy.
     """
     measure = asked or experiment.measure
-    short, of = lacking(rows, measure)
-    if short:
-        again = command("ablate", "evaluate", directory, "--protocol", "linear", "--again")
+    without, of = lacking(rows, measure)
+    if without:
+        which = f"{len(without)} of {counted(of, 'trial')} {'has' if len(without) == 1 else 'have'}"
         return (
-            f"Compositions are ranked by top-1 accuracy: {short} of {counted(of, 'trial')} have no balanced accuracy "
-            f"on validation, which earlier versions did not record; {again} adds it to trials with kept encoders.",
+            f"Compositions are ranked by top-1 accuracy: {which} no balanced accuracy on validation, which earlier "
+            f"versions did not record. {_adding_it(directory, experiment, without)}",
         )
     sentence = reason(measure, experiment.class_counts.train if experiment.class_counts else ())
     return (sentence,) if sentence else ()
+
+
+def _adding_it(directory: Path, experiment: SweepPlan, without: Sequence[str]) -> str:
+    """Return the sentence on how trials get their balanced accuracy: from their kept encoders, or by another training.
+
+    Args:
+        directory: the sweep's directory.
+        experiment: its plan.
+        without: the ids of the trials that lack it.
+    """
+    place = SweepDir(directory)
+    lost = [trial_id for trial_id in without if not place.encoder(trial_id).is_file()]
+    evaluate = command("ablate", "evaluate", directory, "--protocol", "linear", "--again")
+    if not lost:
+        return f"Run {evaluate} to add it."
+    first = f"Run {evaluate} to add it to those with kept encoders. The others" if len(lost) < len(without) else "They"
+    more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    return (
+        f"{first} must be trained again: remove their records ({place.record(lost[0])}{more}), then run "
+        f"`{completing(directory, experiment)}`."
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ablate.console import clock
+from ablate.console import clock, counted
 from ablate.report.data.grid import MAJORITY, Cell
 from ablate.report.data.results import Results
 from ablate.report.recommendation.choice import Choice
@@ -12,11 +12,11 @@ from ablate.report.recommendation.conclusion import doubt, next_steps
 from ablate.report.recommendation.recommend import Recommendation, advise
 from ablate.report.section import Section
 from ablate.report.stats.failures import without_results
-from ablate.report.stats.noise import noise
+from ablate.report.stats.noise import chance, noise
 from ablate.report.stats.order import Order, order
 from ablate.report.stats.summary import summary
 from ablate.report.stats.untrained import over_untrained
-from ablate.report.stats.verdict import few_images, is_useful, verdict
+from ablate.report.stats.verdict import absent_classes, few_images, is_useful, verdict
 from ablate.report.stats.words import judge, named, percent, points, so_far
 
 
@@ -26,7 +26,7 @@ class Answer:
 
     ``lead`` names the best or recommended composition; ``told`` are further sentences, each group under one word.
     ``sections`` are the candidates' tables, ``pipelines`` the recommended composition's code by file name.
-    ``recommends`` is True if there is a composition to use.
+    ``recommends`` is True if there is a composition to use. ``confirmed`` names the setting of the confirmation.
     """
 
     lead: str
@@ -34,6 +34,7 @@ class Answer:
     sections: list[Section] = field(default_factory=list)
     pipelines: dict[str, str] = field(default_factory=dict)
     recommends: bool = False
+    confirmed: str = ""
 
 
 def answer(sweep: Results) -> Answer:
@@ -61,7 +62,10 @@ def answer(sweep: Results) -> Answer:
         lead = _best(sweep, found)
     told = [("How sure", [f"{doubt(decided)}{_chance(decided)}"])]
     told += _worth(decided.sweep, decided.order, decided.best.cell, " ".join(next_step))
-    return Answer(lead, [*told, ("Next", next_step)], _tables(advice), advice.pipelines, advice.final is not None)
+    told.append(("Next", next_step))
+    fresh = advice.confirmed.sweep if advice.confirmed else None
+    confirmed = f"{fresh.setting}, {counted(len(fresh.experiment.seeds), 'seed')}" if fresh else ""
+    return Answer(lead, told, _tables(advice), advice.pipelines, advice.final is not None, confirmed)
 
 
 def _best(sweep: Results, found: Order) -> str:
@@ -76,8 +80,9 @@ def _accuracy(sweep: Results, found: Order, cell: Cell) -> str:
 
 
 def _chance(choice: Choice) -> str:
-    p = choice.best.p_best
-    return "" if p is None else f" The probability that it is the best is {100 * p:.0f} %."
+    model = choice.order.model
+    sentence = "The probability that it is the best is"
+    return f" {sentence} {chance(model, choice.best.cell.label)}." if model and model.p_best else ""
 
 
 def _worth(sweep: Results, found: Order, best: Cell, already: str = "") -> list[tuple[str, list[str]]]:
@@ -93,7 +98,7 @@ def _worth(sweep: Results, found: Order, best: Cell, already: str = "") -> list[
         Sentences by term, among them those of :func:`verdict`.
     """
     difference = over_untrained(sweep.grid, found, best)
-    chosen = [*sweep.measured, *few_images(sweep)]
+    chosen = [*sweep.measured, *few_images(sweep), *absent_classes(sweep)]
     told = [f"{points(difference, judge(sweep.grid))} over the untrained encoder."] if difference else []
     majority, score = sweep.grid.references.get(MAJORITY), found.score(best)
     floor = majority.mean(found.metric) if majority else None
@@ -116,7 +121,7 @@ def _tables(advice: Recommendation) -> list[Section]:
             choice.order.percent(item.cell),
             percent(item.cell),
             str(item.cell.n),
-            "" if item.p_best is None else f"{100 * item.p_best:.0f} %",
+            chance(choice.order.model, item.cell.label) if choice.order.model else "",
             clock(item.seconds),
         )
         for item in choice.candidates

@@ -15,6 +15,7 @@ from ablate.report.figures.axes import in_words
 from ablate.report.figures.scale import Scale
 from ablate.report.page.curves import Curve, curves
 from ablate.report.stats.model import Model
+from ablate.report.stats.noise import chance
 from ablate.report.stats.order import Order
 from ablate.report.stats.words import named, percent
 from ablate.sweep.layout import SweepDir
@@ -165,7 +166,7 @@ def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: 
         spread="" if (std := cell.std()) is None else f"{100 * std:.1f}",
         validation=_bare(ranking.percent(cell)),
         knn="" if knn is None else _bare(percent(cell, sweep.grid.knn)),
-        chance="" if p is None else f"{100 * p:.0f}",
+        chance="" if p is None or not ranking.model else _bare(chance(ranking.model, cell.label)),
         contends=is_cell and cell.label in ranking.contenders,
         best=cell is ranking.best,
         standing=_standing(ranking, cell) if is_cell else "",
@@ -180,13 +181,13 @@ def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: 
 
 
 def _standing(ranking: Order, cell: Cell) -> str:
-    """Return the rank of the cell in words: the best, tied with it, or not distinguishable from it; else nothing."""
+    """Return the rank of the cell in words: the best, tied with it, or not to be told from it; else nothing."""
     equals = [other.label for other in ranking.equals if other is not cell] if ranking.best else []
     if cell is not ranking.best and cell in ranking.equals:
         return f"Tied with {named(equals)} for the best by validation accuracy."
     if cell is not ranking.best:
         told = cell.label in ranking.contenders
-        return "Not distinguishable from the best by validation accuracy." if told else ""
+        return "Cannot be told from the best by validation accuracy." if told else ""
     tied = f", tied with {named(equals)}" if equals else ""
     seeds = "; one seed cannot tell it from the others" if not ranking.model and len(ranking.cells) > 1 else ""
     return f"The best by validation accuracy{tied}{seeds}."

@@ -56,7 +56,8 @@ class Choice:
     @property
     def provisional(self) -> bool:
         """True if the noise is unknown, or as large as the gain from training."""
-        return self.order.model is None or is_unclear(self.sweep.grid, self.order)
+        model = self.order.model
+        return model is None or model.is_exact or is_unclear(self.sweep.grid, self.order)
 
     @property
     def is_shortened(self) -> bool:

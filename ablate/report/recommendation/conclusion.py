@@ -8,7 +8,7 @@ from ablate.console import clock, command, counted
 from ablate.report.recommendation.choice import MOST, Choice, missing_trials, to_confirm
 from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats.failures import failures
-from ablate.report.stats.noise import SEEDS, among, chance, more_seeds
+from ablate.report.stats.noise import EXACT, SEEDS, among, chance, more_seeds
 from ablate.report.stats.summary import pruned
 from ablate.report.stats.verdict import is_useful, verdict
 from ablate.report.stats.words import named, so_far
@@ -26,7 +26,7 @@ def conclusion(found: Recommendation) -> str:
         )
     if found.final:
         label, model = found.final.cell.label, decided.order.model
-        sure = f" (P(best) {chance(model, label)})" if model else ""
+        sure = f" (P(best) {chance(model, label)})" if model and model.p_best else ""
         told = f"Recommended{', provisionally' * decided.provisional}: {label}{sure}."
         caveats = [*verdict(decided.sweep, decided.order), *failures(decided.sweep)]
         return " ".join([told, doubt(decided), *caveats])
@@ -76,6 +76,8 @@ def doubt(choice: Choice) -> str:
     if unknown:
         which = counted(len(choice.order.cells), "composition")
         return f"No two compositions share two seeds: none of {which} can be told from the others."
+    if choice.order.model and choice.order.model.is_exact:
+        return EXACT
     if not others:
         return f"Every other composition{among(choice.sweep, choice.order)} is worse{so_far(choice.sweep)} (95 %)."
     return f"{counted(len(others), 'other composition')} cannot be told from it: {named(others)}."

@@ -43,13 +43,14 @@ def _show_choice(choice: Choice, console: Console) -> None:
     for sentence in (*choice.sweep.measured, *choice.evidence):
         say(console, sentence)
     model = choice.order.model
+    chances = {label: chance(model, label) for label in model.p_best} if model else {}
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in (
         "candidate, best first",
         "validation",
         "test",
         "n",
-        *["P(best)"] * (model is not None),
+        *["P(best)"] * bool(chances),
         choice.sweep.unit,
     ):
         table.add_column(heading, overflow="fold", justify="left" if "candidate" in heading else "right")
@@ -59,8 +60,8 @@ def _show_choice(choice: Choice, console: Console) -> None:
         if candidate.above is False:
             label.append(" (validation not above untrained)", style="yellow")
         n = f"{cell.n}{f' of {cell.planned}' if cell.n < cell.planned else ''}"
-        chances = [chance(model, cell.label)] if model else []
-        table.add_row(label, choice.order.percent(cell), percent(cell), n, *chances, clock(candidate.seconds))
+        likely = [chances[cell.label]] if chances else []
+        table.add_row(label, choice.order.percent(cell), percent(cell), n, *likely, clock(candidate.seconds))
     console.print(table)
     if choice.is_shortened:
         more = len(choice.order.cells) - len(choice.candidates)

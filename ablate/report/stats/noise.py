@@ -5,11 +5,15 @@ from __future__ import annotations
 from ablate.console import clock, counted
 from ablate.inference.model import EQUAL, MOST_SEEDS
 from ablate.report.data.results import Results
-from ablate.report.stats.model import Model
+from ablate.report.stats.model import CONFIDENCE, Model
 from ablate.report.stats.order import Order, order
 from ablate.report.stats.words import judge, named, so_far
 
 SEEDS = 3  # seeds that a sweep of one seed is advised to use
+EXACT = (
+    "All seeds show exactly the same differences. No noise was seen, which does not prove that there is none, so the "
+    "compositions have no P(best)."
+)
 DOUBTFUL = 0.05  # p value below which the report says that the noise changes with accuracy
 
 
@@ -20,6 +24,8 @@ def noise(sweep: Results) -> list[str]:
         return []
     if found.model is None:
         return [one_seed(sweep)]
+    if found.model.is_exact:
+        return [EXACT]
     told = [contenders(sweep, found), separation(sweep, found)]
     return [*filter(None, told), *unequal(found.model)]
 
@@ -57,7 +63,8 @@ def contenders(sweep: Results, found: Order) -> str:
     if not others:
         return f"Every other composition{among(sweep, found)} is worse than {best.label}{so_far(sweep)} {by}."
     listed = named([f"{label} ({chance(model, label)})" for label in others])
-    return f"Not distinguishable from {best.label}, P(best) {chance(model, best.label)}: {listed} {by}."
+    which = f"{counted(len(others), 'other composition')} cannot be told from {best.label}"
+    return f"{which}, P(best) {chance(model, best.label)}: {listed} {by}."
 
 
 def among(sweep: Results, found: Order) -> str:
@@ -68,9 +75,16 @@ def among(sweep: Results, found: Order) -> str:
 
 
 def chance(model: Model, label: str) -> str:
-    """Return the probability that a cell is the best, as in ``81 %``."""
-    p = 100 * model.p_best[label]
-    return "< 1 %" if 0 < p < 1 else f"{p:.0f} %"
+    """Return the probability that a cell is the best, as in ``81 %``; nothing if it is unknown.
+
+    The one cell that the comparisons leave is the best with the confidence of these comparisons, not with certainty.
+    """
+    p = model.p_best.get(label)
+    if p is None:
+        return ""
+    if model.contenders == (label,):
+        return f"> {100 * CONFIDENCE:.0f} %"
+    return "< 1 %" if 0 < p < 0.01 else "> 99 %" if p > 0.99 else f"{100 * p:.0f} %"
 
 
 def separation(sweep: Results, found: Order) -> str:

@@ -7,7 +7,7 @@ from ablate.report.data.results import Results
 from ablate.report.stats.failures import failures
 from ablate.report.stats.order import Order, order
 from ablate.report.stats.untrained import over_untrained
-from ablate.report.stats.verdict import few_images, verdict
+from ablate.report.stats.verdict import absent_classes, few_images, verdict
 from ablate.report.stats.words import judge, named, percent, points, so_far
 
 
@@ -22,6 +22,7 @@ def summary(sweep: Results) -> list[str]:
         *verdict(sweep, found),
         *failures(sweep),
         *few_images(sweep),
+        *absent_classes(sweep),
         *_collapsed(grid),
         *_not_judged(grid),
     ]

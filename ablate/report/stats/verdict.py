@@ -36,6 +36,24 @@ def few_images(sweep: Results) -> list[str]:
     ]
 
 
+def absent_classes(sweep: Results) -> list[str]:
+    """Return a sentence for each split, validation and test, that lacks classes; accuracy there does not judge them."""
+    counts = sweep.experiment.class_counts
+    if counts is None or not sweep.grid.is_linear:
+        return []
+    largest = counts.train.index(max(counts.train))
+    told = []
+    for split, images in (("validation", counts.validation), ("test", counts.test)):
+        absent = [number for number, count in enumerate(counts.train) if count and not images[number]]
+        if not absent:
+            continue
+        share = f"{100 * counts.train[largest] / sum(counts.train):.0f} % of the training images"
+        which = f"{len(absent)} of {len(counts.train)} classes {'has' if len(absent) == 1 else 'have'} no {split} image"
+        among = f", among them the largest, which has {share}" if largest in absent else ""
+        told.append(f"{which}{among}: {split} accuracy says nothing about {'it' if len(absent) == 1 else 'them'}.")
+    return told
+
+
 def verdict(sweep: Results, found: Order) -> list[str]:
     """Return the sentences for accuracies that are too high or too low to choose by; empty if they are neither."""
     if is_majority(sweep, found) and not is_guessing(sweep, found):
