@@ -141,7 +141,7 @@ class TrialHeld(AblateError):
 class LostLease(AblateError, RuntimeError):
     """Another process has taken the trial over: this one must write nothing more.
 
-    :meth:`ablate.sweep.lease.Lease.check` raises it before every write. A worker goes on to its next trial; ``ablate
+    :meth:`ablate.sweep.lease.Lease.write` raises it instead of writing. A worker goes on to its next trial; ``ablate
     train`` exits with 1.
     """
 

@@ -343,9 +343,8 @@ def test_what_reads_the_disk_imports_no_torch(args, unneeded, experiment, tmp_pa
 
 def test_report_watch_refreshes_the_page_until_the_sweep_has_ended(experiment, tmp_path):
     from ablate.sweep.plan import plan, save_plan
-    from ablate.sweep.record import write_record
     from tests.support.running import begin
-    from tests.support.sweeps import record
+    from tests.support.sweeps import record, write_record
 
     save_plan(tmp_path, experiment)
     trials = plan(experiment)

@@ -18,6 +18,7 @@ from ablate.data import prepare
 from ablate.errors import DiskError, UsageError
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.head import ProjectionHead
+from ablate.sweep.lease import inherit
 from ablate.trial import encoders
 from ablate.trial.run import run_trial
 
@@ -47,7 +48,9 @@ def modules(trial):
 
 
 def save(directory, trial, score, keep="all", metric="linear_val_top1"):
-    return encoders.save(directory, trial, *modules(trial), {metric: score} if score is not None else {}, keep)
+    return encoders.save(
+        inherit(directory, trial.id, None), trial, *modules(trial), {metric: score} if score is not None else {}, keep
+    )
 
 
 @pytest.mark.parametrize("name", ["resnet8", "resnet18"])
@@ -55,7 +58,7 @@ def save(directory, trial, score, keep="all", metric="linear_val_top1"):
 def test_h_and_z_are_bit_equal_after_loading(name, memory_format, tmp_path):
     trial = trial_of(name, memory_format=memory_format)
     encoder, head = modules(trial)
-    encoders.save(tmp_path, trial, encoder, head, {}, "all")
+    encoders.save(inherit(tmp_path, trial.id, None), trial, encoder, head, {}, "all")
     again, head_again = encoders.rebuild(tmp_path, trial.id, trial.config)
     views = torch.rand(8, 3, 16, 16)
     with torch.no_grad():
@@ -67,7 +70,7 @@ def test_h_and_z_are_bit_equal_after_loading(name, memory_format, tmp_path):
 def test_the_classifier_of_a_supervised_trial(tmp_path):
     trial = trial_of(objective="supervised")
     encoder, head = modules(trial)[0], torch.nn.Linear(16, 3)
-    encoders.save(tmp_path, trial, encoder, head, {}, "all")
+    encoders.save(inherit(tmp_path, trial.id, None), trial, encoder, head, {}, "all")
     _, again = encoders.rebuild(tmp_path, trial.id, trial.config)
     assert torch.equal(head.weight, again.weight)
     assert set(encoders.load(tmp_path, trial.id)[1]) == {"weight", "bias"}
@@ -96,7 +99,7 @@ with torch.no_grad():
 def test_it_loads_without_ablate(size, tmp_path):
     trial = trial_of("resnet18", size)
     encoder, head = modules(trial)
-    encoders.save(tmp_path, trial, encoder, head, {"linear_top1": 0.5}, "all")
+    encoders.save(inherit(tmp_path, trial.id, None), trial, encoder, head, {"linear_top1": 0.5}, "all")
     views = torch.rand(4, 3, size, size)
     torch.save(views, tmp_path / "views")
     path = tmp_path / "encoders" / trial.id
@@ -201,10 +204,10 @@ def test_a_trial_keeps_its_encoder_before_its_record(data, config, tmp_path, mon
 
 
 def test_a_full_disk_leaves_no_record(data, config, tmp_path, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise DiskError(28, "No space left on device")
 
-    monkeypatch.setattr(encoders, "write_atomically", full)
+    monkeypatch.setattr(encoders, "to_bytes", full)
     with pytest.raises(DiskError):
         run_trial(config, tmp_path, data=data, keep_encoders="all")
     assert not list(tmp_path.glob("trials/*.json"))

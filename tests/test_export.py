@@ -12,10 +12,9 @@ from ablate.report.data import export
 from ablate.report.data.results import read_sweep
 from ablate.report.data.study import ALONE
 from ablate.sweep.plan import load_plan, plan
-from ablate.sweep.record import write_record
 from tests.support.cli import ablate, one_sentence
 from tests.support.noisy import strengths
-from tests.support.sweeps import by_position, record, sweep
+from tests.support.sweeps import by_position, record, sweep, write_record
 
 
 @pytest.fixture

@@ -23,11 +23,10 @@ from ablate.simclr.trainer import _remedy
 from ablate.sweep.confirm import confirmation
 from ablate.sweep.layout import PLAN
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.record import write_record
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS, command, results
 from tests.support.in_process import run_here
-from tests.support.sweeps import make_experiment, record
+from tests.support.sweeps import make_experiment, record, write_record
 
 TOO_LARGE = [LARGEST_SEED + 1, 2**63, 10**30]
 

@@ -60,8 +60,8 @@ def made(monkeypatch):
 @pytest.fixture
 def saved(monkeypatch):
     """The numbers of steps at which checkpoints were written."""
-    steps, save = [], checkpoint.save
-    monkeypatch.setattr(checkpoint, "save", lambda path, state: (save(path, state), steps.append(state["steps"]))[0])
+    steps, to_bytes = [], checkpoint.to_bytes
+    monkeypatch.setattr(checkpoint, "to_bytes", lambda state: (to_bytes(state), steps.append(state["steps"]))[0])
     return steps
 
 

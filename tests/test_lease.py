@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import errno
 import os
 import subprocess
@@ -17,7 +18,8 @@ from ablate.sweep import holders, lease
 from ablate.sweep.attempts import UNBEGUN, Attempt, last_attempt
 from ablate.sweep.holders import holder
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import Lease, claim, release
+from ablate.sweep.lease import claim, handed_on, inherit, release
+from tests.support.modules import modules
 
 TRIAL = "0123456789abcdef-s0"
 
@@ -191,6 +193,56 @@ def test_who_was_succeeded_must_write_nothing_more(tmp_path):
         first.check()
 
 
+def test_what_is_written_through_a_lost_lease_is_refused(tmp_path):
+    path = SweepDir(tmp_path).record(TRIAL)
+    with claim(tmp_path, TRIAL) as first:
+        first.write(path, "mine")
+        left_behind(tmp_path, number=2)
+        for lost in (first, handed_on(tmp_path, TRIAL, 1)):
+            with pytest.raises(LostLease, match="nothing more was written"):
+                lost.write(path, "not mine")
+    assert path.read_text() == "mine"
+
+
+def test_an_inherited_lease_counts_as_no_attempt_and_ends_with_the_next_one(tmp_path):
+    path = SweepDir(tmp_path).record(TRIAL)
+    inherit(tmp_path, TRIAL, None).write(path, "of a trial that nobody began")
+    over = left_behind(tmp_path, number=3, seconds_ago=3600)
+    heir = inherit(tmp_path, TRIAL, over)
+    heir.write(path, "of a dead process")
+    assert last_attempt(tmp_path, TRIAL) == over
+    with claim(tmp_path, TRIAL) as mine:
+        assert mine.number == 4
+        with pytest.raises(LostLease):
+            heir.write(path, "too late")
+    assert path.read_text() == "of a dead process"
+
+
+LEASED = {"record", "parked", "checkpoint", "encoder"}
+"""The files of a trial that a lease writes, by their names in SweepDir."""
+
+
+def bypasses(call: ast.Call) -> bool:
+    """True for a call that makes a lease, or writes one of the ``LEASED`` files itself."""
+    name = ast.unparse(call.func).rpartition(".")[2]
+    called = [node.func for node in ast.walk(call) if isinstance(node, ast.Call)]
+    named = {function.attr for function in called if isinstance(function, ast.Attribute)}
+    return name == "Lease" or (name in ("write_atomically", "write_text", "write_bytes") and bool(named & LEASED))
+
+
+def test_only_leases_write_what_they_protect_and_only_their_module_makes_them():
+    found = [
+        f"{module}:{node.lineno}"
+        for module, path in modules().items()
+        if module != "ablate.sweep.lease"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and bypasses(node)
+    ]
+    assert not found
+    assert bypasses(ast.parse("Lease(directory, trial_id, 1)").body[0].value)
+    assert bypasses(ast.parse("write_atomically(SweepDir(directory).record(name), text)").body[0].value)
+
+
 def test_without_hard_links(tmp_path, monkeypatch):
     def refuse(self, target):
         raise OSError(errno.EPERM, "no hard links here")
@@ -219,7 +271,7 @@ def test_a_third_attempt_from_the_same_step_is_fruitless_within_one_job_only(tmp
     with claim(tmp_path, TRIAL) as mine:
         assert mine.number == 3
         assert mine.is_fruitless(40)
-        assert Lease(tmp_path, TRIAL, 3).is_fruitless(40)  # as the processes of a trial of several see it
+        assert handed_on(tmp_path, TRIAL, 3).is_fruitless(40)  # as the processes of a trial of several see it
         assert not mine.is_fruitless(41)
         mine.begin(41)
         assert last_attempt(tmp_path, TRIAL).step == 41

@@ -9,7 +9,8 @@ from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.errors import DamagedRecord
 from ablate.files import names_in, set_aside, write_atomically
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.record import Failure, TrialResult, read_record, read_records, write_record
+from ablate.sweep.record import Failure, TrialResult, read_record, read_records
+from tests.support.sweeps import write_record
 
 CONFIG = TrialConfig(composition=(), data=DataIdentity(name="glyphs", fingerprint="0123", classes=10))
 

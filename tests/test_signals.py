@@ -19,10 +19,9 @@ from ablate.errors import Interruption
 from ablate.processes.signals import handling, interruptible, resumable
 from ablate.sweep.layout import CONFIRMATION
 from ablate.sweep.plan import load_plan, plan
-from ablate.sweep.record import write_record
 from tests.support import commands
 from tests.support.grids import SETTINGS, alive, wait_for
-from tests.support.sweeps import record
+from tests.support.sweeps import record, write_record
 from tests.sweep.stub_worker import PRELUDE
 
 FIRST_THEN_WAIT = """

@@ -111,7 +111,7 @@ def test_a_full_disk_is_not_recorded_as_the_trials_fault(data, config, tmp_path,
     def full(*_):
         raise DiskError(28, "No space left on device")
 
-    monkeypatch.setattr("ablate.simclr.checkpoint.write_atomically", full)
+    monkeypatch.setattr("ablate.sweep.lease.write_atomically", full)
     with pytest.raises(DiskError, match="No space"):
         run_trial(config, tmp_path, data=data)
     assert not list(tmp_path.glob("trials/*.json"))

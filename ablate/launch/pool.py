@@ -21,9 +21,9 @@ from ablate.errors import DiskError, UsageError, WorkerError
 from ablate.files import tail
 from ablate.launch.oom import oom_kills
 from ablate.sweep.attempts import Attempt, last_attempt
-from ablate.sweep.holders import holder, is_made_by
+from ablate.sweep.holders import holder, is_alive, is_made_by
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import release
+from ablate.sweep.lease import inherit, release
 from ablate.sweep.record import MEMORY_ADVICE, OUT_OF_MEMORY, Failure, failed_from_outside, write_record
 
 STOP_GRACE = 3.0  # seconds between asking a worker to end and killing it
@@ -200,7 +200,11 @@ class WorkerPool:
             traceback=last,
         )
         attempt = last_attempt(self.directory, trial.id)
-        write_record(self.directory, failed_from_outside(trial, failure, attempt.number if attempt else MAX_CRASHES))
+        if attempt and is_alive(self.directory, trial.id, attempt):  # another process has taken the trial over
+            self._held[trial.id] = trial
+            return
+        result = failed_from_outside(trial, failure, attempt.number if attempt else MAX_CRASHES)
+        write_record(inherit(self.directory, trial.id, attempt), result)
 
     def _stop(self) -> None:
         """End the workers: busy ones stop at their next step and save; a worker that takes too long is killed."""

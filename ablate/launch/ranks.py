@@ -28,7 +28,7 @@ from ablate.files import set_aside, tail
 from ablate.launch.nodes import Crew, Order
 from ablate.launch.pool import ending
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.lease import Lease
+from ablate.sweep.lease import Lease, handed_on
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.progress import logging_to, reporter
 from ablate.sweep.record import Failure, TrialResult, failed_from_outside, read_record, write_record
@@ -95,7 +95,7 @@ def run_ranks(
         return result
     error = result.error.replace(message=f"{first} ended; {result.error.message}")
     result = result.replace(error=error)
-    write_record(directory, result)
+    write_record(lease, result)
     return result
 
 
@@ -194,7 +194,7 @@ def _record_death(trial: Trial, lease: Lease, dead: str) -> TrialResult:
         traceback=tail(SweepDir(lease.directory).log(trial.id)),
     )
     result = failed_from_outside(trial, failure, lease.number)
-    write_record(lease.directory, result)
+    write_record(lease, result)
     return result
 
 
@@ -226,7 +226,7 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
     trial = next(trial for trial in plan(experiment) if trial.id == trial_id)
     on_first_node = os.environ["LOCAL_RANK"] == os.environ["RANK"]  # whose worker makes sure of a record
     context = Context(stop_requested=lambda: bool(asked), records_loss=on_first_node)
-    lease = Lease(directory, trial_id, number)
+    lease = handed_on(directory, trial_id, number)
     data = read_entry(cache, experiment.shared.data.fingerprint)
     protocols, keep = experiment.protocols or None, experiment.keep_encoders
     try:

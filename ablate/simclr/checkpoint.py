@@ -1,4 +1,4 @@
-"""Checkpoints: written to a temporary name and then renamed; a damaged one is set aside and never used."""
+"""The content of checkpoint files; a damaged one is set aside and never used."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 import torch
 
-from ablate.files import set_aside, write_atomically
+from ablate.files import set_aside
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` (tensors and plain values) to ``path``, atomically."""
+def to_bytes(state: dict[str, Any]) -> bytes:
+    """Return the content of a checkpoint file with ``state``: tensors and plain values."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def load(path: Path, expected: dict[str, Any]) -> tuple[dict[str, Any] | None, Path | None]:
     """Read the state in ``path`` onto the CPU, and set a damaged file aside.
 
     Args:
-        path: the file that :func:`save` wrote.
+        path: a file with the content that :func:`to_bytes` returned.
         expected: a state of the same trial; a file with other keys, or another ``trial``, counts as damaged.
 
     Returns:

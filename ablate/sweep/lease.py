@@ -32,11 +32,12 @@ TRIES = 3  # how often an attempt is repeated while its folder is being removed
 FRUITLESS = 2  # attempts of one job that may begin at the same step before the next one is refused
 
 
-@dataclass
+@dataclass(frozen=True)
 class Lease:
     """The right to write the files of a trial, as long as no attempt has a higher ``number``.
 
-    Every process of a trial may have a lease; the process that got it from :func:`claim` also keeps it alive.
+    Only this module makes leases: :func:`claim` for the holder, which keeps it alive; :func:`handed_on` for the other
+    processes of the trial; :func:`inherit` for whoever writes the record of a trial whose last attempt is over.
     """
 
     directory: Path
@@ -53,17 +54,30 @@ class Lease:
         return max(numbers(SweepDir(self.directory).begun(self.trial_id)), default=0) == self.number
 
     def check(self) -> None:
-        """Raise LostLease unless the lease is :meth:`held`; to be called before anything is written."""
+        """Raise LostLease unless the lease is :meth:`held`."""
         if not self.held():
             other = last_attempt(self.directory, self.trial_id) or "it has finished"
             raise LostLease(f"another process has taken this trial over ({other}); nothing more was written")
 
+    def write(self, path: Path, content: str | bytes) -> None:
+        """Write a file of the trial, atomically: a record, a checkpoint, an encoder.
+
+        Args:
+            path: the file.
+            content: all of its content.
+
+        Raises:
+            LostLease: the lease is not held; nothing was written.
+            DiskError: the disk refused the file.
+        """
+        self.check()
+        write_atomically(path, content)
+
     def begin(self, step: int) -> None:
         """Note in the attempt's file that training continues from optimiser step ``step``."""
-        self.check()
         attempt = read_attempt(self.path)
         if attempt is not None:
-            write_atomically(self.path, attempt.replace(step=step).model_dump_json())
+            self.write(self.path, attempt.replace(step=step).model_dump_json())
 
     def is_fruitless(self, step: int) -> bool:
         """Return True if the job's last two attempts at the trial also began at ``step``.
@@ -99,6 +113,31 @@ def claim(directory: Path, trial_id: str) -> Iterator[Lease]:
         MINE.discard(mine)
         with contextlib.suppress(OSError):  # a full disk: the end of the process releases it too
             release(directory, trial_id, lease.number)
+
+
+def handed_on(directory: Path, trial_id: str, number: int) -> Lease:
+    """Return the lease of a process that the holder has started, and to which it handed on its attempt's number.
+
+    Args:
+        directory: the sweep's directory.
+        trial_id: the trial's id.
+        number: the number of the holder's attempt.
+    """
+    return Lease(directory, trial_id, number)
+
+
+def inherit(directory: Path, trial_id: str, attempt: Attempt | None) -> Lease:
+    """Return the lease of an attempt that is over, to write the record of its trial.
+
+    It makes no attempt of its own: attempts count how often the trial was tried, and records say that number. An
+    attempt that another process has made meanwhile ends this lease, too.
+
+    Args:
+        directory: the sweep's directory.
+        trial_id: the trial's id.
+        attempt: the trial's last attempt, which the caller knows to be over; None if there is none.
+    """
+    return Lease(directory, trial_id, attempt.number if attempt else 0)
 
 
 def release(directory: Path, trial_id: str, number: int) -> None:

@@ -22,7 +22,9 @@ from ablate.console import counted
 from ablate.errors import DamagedRecord, UsageError
 from ablate.inference.adjusted import adjusted, largest, paired_mean
 from ablate.inference.model import estimate
+from ablate.sweep.attempts import last_attempt
 from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import inherit
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import TrialResult, read_parked, read_record, write_record
 
@@ -172,7 +174,8 @@ def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int, meas
             parked = read_parked(directory, trial.id)
             if parked and not _has_record(directory, trial):
                 history = tuple(entry for entry in parked.history if (entry["epoch"] or 0) <= epoch)
-                write_record(directory, parked.replace(history=history))
+                over = inherit(directory, trial.id, last_attempt(directory, trial.id))
+                write_record(over, parked.replace(history=history))
                 shutil.rmtree(SweepDir(directory).begun(trial.id), ignore_errors=True)
 
 

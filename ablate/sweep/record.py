@@ -14,8 +14,8 @@ from ablate.config.base import RECORDED, Model
 from ablate.config.sweep import Trial
 from ablate.config.trial import Reference, TrialConfig
 from ablate.errors import DamagedRecord
-from ablate.files import write_atomically
 from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import Lease
 
 SCHEMA = 1
 OUT_OF_MEMORY = "OutOfMemory"
@@ -98,11 +98,14 @@ def failed_from_outside(trial: Trial, failure: Failure, attempts: int) -> TrialR
     )
 
 
-def write_record(directory: Path, result: TrialResult) -> Path:
-    """Write ``result`` to ``DIR/trials/<key>-s<seed>.json``, atomically, and return the path."""
-    path = SweepDir(directory).record(result.id)
-    write_atomically(path, to_json(result))
-    return path
+def write_record(lease: Lease, result: TrialResult) -> None:
+    """Write ``result``, the record of the trial of ``lease``, to ``DIR/trials/<key>-s<seed>.json``.
+
+    Raises:
+        LostLease: the lease is not held; nothing was written.
+        DiskError: the disk refused the record.
+    """
+    lease.write(SweepDir(lease.directory).record(result.id), to_json(result))
 
 
 def to_json(result: TrialResult) -> str:

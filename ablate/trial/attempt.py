@@ -19,7 +19,6 @@ from ablate.evaluation.features import collapsed
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.knn import knn_on_validation
 from ablate.evaluation.protocols import evaluate
-from ablate.files import write_atomically
 from ablate.simclr import checkpoint
 from ablate.simclr.trainer import Trainer
 from ablate.sweep.attempts import UNBEGUN
@@ -107,8 +106,7 @@ class TrialAttempt:
     def _park_if_due(self, trainer: Trainer) -> None:
         if self.context.until is None or trainer.epoch < self.context.until:
             return
-        self.lease.check()
-        write_atomically(SweepDir(self.directory).parked(self.trial.id), to_json(self.result({"status": "pruned"})))
+        self.lease.write(SweepDir(self.directory).parked(self.trial.id), to_json(self.result({"status": "pruned"})))
         raise Parked
 
     def _should_pause(self) -> bool:
@@ -122,8 +120,7 @@ class TrialAttempt:
 
     def _save(self, trainer: Trainer) -> None:
         if self.world.rank == 0:
-            self.lease.check()
-            checkpoint.save(self.path, self._state(trainer))
+            self.lease.write(self.path, checkpoint.to_bytes(self._state(trainer)))
             self.saved = time.monotonic()
 
     def _report(self, entry: dict[str, Any]) -> None:
@@ -197,9 +194,9 @@ class TrialAttempt:
     def keep(self, choice: Keep, metrics: dict[str, float]) -> None:
         """Write the encoder to disk if it is to be kept."""
         assert self.frozen is not None
-        self.lease.check()
+        self.lease.check()  # also where nothing is kept: evaluation took minutes, in which the lease may be lost
         parts = self.frozen.encoder, self.frozen.head
-        encoders.save(self.directory, self.trial, *parts, metrics, choice, self.data.measure)
+        encoders.save(self.lease, self.trial, *parts, metrics, choice, self.data.measure)
 
     def result(self, outcome: dict[str, Any]) -> TrialResult:
         """Return the record of this attempt."""

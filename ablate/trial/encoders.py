@@ -24,9 +24,9 @@ from ablate.config.measure import Measure, measured_by
 from ablate.config.sweep import Trial
 from ablate.config.trial import SMALL_IMAGE, WIDTHS, TrialConfig
 from ablate.errors import DiskError, UsageError, first_line
-from ablate.files import write_atomically
 from ablate.simclr.trainer import build_model
 from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import Lease
 
 Keep = Literal["all", "best", "none"]
 State = dict[str, Tensor]
@@ -45,7 +45,7 @@ def check_keep(keep: Keep, protocols: Sequence[str]) -> None:
 
 
 def save(
-    directory: Path,
+    lease: Lease,
     trial: Trial,
     encoder: nn.Module,
     head: nn.Module,
@@ -60,7 +60,7 @@ def save(
     equals it is the one with the smaller id. References do not compete.
 
     Args:
-        directory: the sweep's directory.
+        lease: the lease on the trial, in whose directory its encoder is kept.
         trial: the trial.
         encoder: its encoder.
         head: its head.
@@ -69,12 +69,14 @@ def save(
         measure: the accuracy that chooses the best.
 
     Raises:
+        LostLease: the lease is not held.
         DiskError: the disk refused a write.
     """
+    directory = lease.directory
     if keep == "none":
         return False
     if keep == "all":
-        _write(directory, trial, encoder, head, metrics)
+        _write(lease, trial, encoder, head, metrics)
         return True
     if trial.reference is not None:
         return False
@@ -84,7 +86,7 @@ def save(
         known = {trial.id: metrics, **{name: described[name]["metrics"] for name in rivals}}
         if trial.id != _best(known, measure):
             return False
-        _write(directory, trial, encoder, head, metrics)
+        _write(lease, trial, encoder, head, metrics)
         for name in rivals:
             _remove(directory, name)
     return True
@@ -135,14 +137,14 @@ def _input(channels: int) -> str:
     )
 
 
-def _write(directory: Path, trial: Trial, encoder: nn.Module, head: nn.Module, metrics: dict[str, float]) -> None:
+def _write(lease: Lease, trial: Trial, encoder: nn.Module, head: nn.Module, metrics: dict[str, float]) -> None:
     """Write the weights first and the description last: if the description is there, the weights are whole."""
     for kind, module in (("safetensors", encoder), ("head.safetensors", head)):
         state = {  # clones, since tied weights may not share memory in the file
             name.removeprefix(WRAPPER): value.detach().cpu().contiguous().clone()
             for name, value in module.state_dict().items()
         }
-        write_atomically(SweepDir(directory).encoder(trial.id, kind), to_bytes(state, metadata={"format": "pt"}))
+        lease.write(SweepDir(lease.directory).encoder(trial.id, kind), to_bytes(state, metadata={"format": "pt"}))
     description = {
         **trial.model_dump(mode="json", include={"config", "seed", "label", "reference"}),
         "input": _input(trial.config.data.channels),
@@ -150,7 +152,7 @@ def _write(directory: Path, trial: Trial, encoder: nn.Module, head: nn.Module, m
         "encoder": _in_words(trial.config),
         "metrics": metrics,
     }
-    write_atomically(SweepDir(directory).encoder(trial.id, "json"), json.dumps(description, indent=1) + "\n")
+    lease.write(SweepDir(lease.directory).encoder(trial.id, "json"), json.dumps(description, indent=1) + "\n")
 
 
 def _in_words(config: TrialConfig) -> str:

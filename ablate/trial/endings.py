@@ -73,8 +73,7 @@ def _told_by_another(run: TrialAttempt, is_loss: bool) -> TrialResult | None:
 def _record(run: TrialAttempt, outcome: dict[str, Any], *, resumable: bool) -> TrialResult:
     """Write the record of the attempt, remove its checkpoint unless ``resumable``, and tell the other processes."""
     result = run.result(outcome)
-    run.lease.check()
-    write_record(run.directory, result)
+    write_record(run.lease, result)
     if not resumable:
         shutil.rmtree(run.running, ignore_errors=True)
     if run.world.rank == 0:

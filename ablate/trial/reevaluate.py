@@ -13,7 +13,9 @@ from ablate.data import DataSet, read_entry
 from ablate.errors import DamagedRecord, UsageError
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.protocols import check_protocols, evaluate, flags_of, outdated
+from ablate.sweep.attempts import last_attempt
 from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import inherit
 from ablate.sweep.lock import sole_user
 from ablate.sweep.record import TrialResult, read_record, write_record
 from ablate.trial import encoders
@@ -116,6 +118,6 @@ def _add(
         "flags": tuple(dict.fromkeys((*(flag for flag in record.flags if flag not in stale), *found.flags))),
         "protocols": past | found.protocols if again else found.protocols | past,
     }
-    write_record(directory, record.replace(**changes))
+    write_record(inherit(directory, record.id, last_attempt(directory, record.id)), record.replace(**changes))
     new = {name: value for name, value in found.metrics.items() if again or name not in known}
     return ", ".join([*(f"{name} {value:.6g}" for name, value in new.items()), *found.flags])

@@ -12,10 +12,9 @@ from ablate.report.data.results import read_sweep
 from ablate.report.recommendation.recommend import recommend
 from ablate.report.write import write_page
 from ablate.sweep.plan import is_sweep, load_plan, plan, save_plan
-from ablate.sweep.record import write_record
 from tests.support import recommendations
 from tests.support.searches import begun, value_of, walk
-from tests.support.sweeps import record, sweep
+from tests.support.sweeps import record, sweep, write_record
 
 RESULTS = Path(__file__).parents[2] / "results"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

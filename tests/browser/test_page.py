@@ -245,8 +245,7 @@ def test_failures_and_names_that_look_like_markup(page, tmp_path):
 def test_a_sweep_of_compositions_alone(page, tmp_path):
     from ablate.config.sweep import NamedComposition
     from ablate.sweep.plan import load_plan, plan, save_plan
-    from ablate.sweep.record import write_record
-    from tests.support.sweeps import record
+    from tests.support.sweeps import record, write_record
 
     experiment = load_plan(sweep(tmp_path, ["a"], value=by_position))
     alone = {"ops": (), "compositions": (NamedComposition(label="a+b+c", ops=(experiment.ops[0].op,)),)}
@@ -261,8 +260,7 @@ def test_a_sweep_of_compositions_alone(page, tmp_path):
 
 def test_the_arrow_keys_pass_over_cells_that_are_left_out(page, tmp_path):
     from ablate.sweep.plan import load_plan, plan, save_plan
-    from ablate.sweep.record import write_record
-    from tests.support.sweeps import record
+    from tests.support.sweeps import record, write_record
 
     experiment = load_plan(sweep(tmp_path, ["a", "b", "c"]))
     experiment = experiment.model_copy(update={"pairs_with": ("c",)})  # a+b and b+a are not there

@@ -22,11 +22,10 @@ from ablate.report.figures.paper import beside_the_paper
 from ablate.report.figures.scale import BELOW
 from ablate.report.figures.style import save
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.record import write_record
 from tests.conftest import op_spec
 from tests.support.noisy import noisy, strengths
 from tests.support.recommendations import make
-from tests.support.sweeps import HUGE, by_position, extents, make_experiment, record, sweep
+from tests.support.sweeps import HUGE, by_position, extents, make_experiment, record, sweep, write_record
 
 TWELVE = [f"kornia.RandomMotionBlur(kernel_size={3 + 2 * i}, angle=35.0)" for i in range(8)] + HUGE
 

@@ -34,12 +34,12 @@ from ablate.sweep.extend import extend
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import prune
-from ablate.sweep.record import read_record, write_record
+from ablate.sweep.record import read_record
 from ablate.sweep.record import to_json as as_json
 from ablate.trial.encoders import _best
 from ablate.trial.run import run_trial
 from tests.support.cli import ablate as command
-from tests.support.sweeps import make_experiment, record
+from tests.support.sweeps import make_experiment, record, write_record
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

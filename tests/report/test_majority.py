@@ -15,9 +15,8 @@ from ablate.report.stats.order import order
 from ablate.report.stats.verdict import is_useful, majority_bar, verdict
 from ablate.report.write import write_report
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.record import write_record
 from tests.support.recommendations import make, shown
-from tests.support.sweeps import record
+from tests.support.sweeps import record, write_record
 
 
 def sweep(directory, accuracy, validation, measure="top1", branches="two", classes=2):

@@ -18,9 +18,8 @@ from ablate.report.stats.summary import summary
 from ablate.report.stats.verdict import verdict
 from ablate.report.write import write_report
 from ablate.sweep.plan import load_plan, plan
-from ablate.sweep.record import write_record
 from tests.support.recommendations import make
-from tests.support.sweeps import failure
+from tests.support.sweeps import failure, write_record
 
 
 def lopsided(directory, means, gone, seeds=2, branches="two"):

@@ -16,10 +16,9 @@ from ablate.report.page.page import commands
 from ablate.report.write import write_page
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan
-from ablate.sweep.record import write_record
 from tests.support.noisy import noisy
 from tests.support.recommendations import confirm, make
-from tests.support.sweeps import by_position, record, sweep
+from tests.support.sweeps import by_position, record, sweep, write_record
 
 NASTY = '<img src=x onerror="boom()">&'
 

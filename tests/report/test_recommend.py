@@ -28,10 +28,10 @@ from ablate.sweep.confirm import confirmation
 from ablate.sweep.layout import CONFIRMATION, KORNIA_CODE, TORCHVISION_CODE, SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import RUNGS
-from ablate.sweep.record import read_record, write_record
+from ablate.sweep.record import read_record
 from ablate.sweep.withdrawal import withdraw
 from tests.support.recommendations import MEANS, NOISE, confirm, make, shown, value
-from tests.support.sweeps import failure, record
+from tests.support.sweeps import failure, record, write_record
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

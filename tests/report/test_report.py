@@ -30,8 +30,7 @@ from ablate.report.stats.untrained import paired_difference
 from ablate.report.text.terminal import render
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.record import write_record
-from tests.support.sweeps import HUGE, by_position, extents, failure, make_experiment, record, sweep
+from tests.support.sweeps import HUGE, by_position, extents, failure, make_experiment, record, sweep, write_record
 
 MANY = [f"color(strength={i / 50})" for i in range(31)]
 LONG = [f"kornia.RandomPlanckianJitter(p={p / 10})" for p in range(4)]

@@ -22,13 +22,13 @@ from ablate.search.run import values
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import RUNGS, knn_at, run_rungs
-from ablate.sweep.record import read_record, write_record
+from ablate.sweep.record import read_record
 from ablate.sweep.record import to_json as as_json
 from benchmarks import pruning, searching
 from tests.support.grids import SETTINGS, results
 from tests.support.in_process import run_here
 from tests.support.searches import begun, labels, search_there, space, value_of, walk
-from tests.support.sweeps import record
+from tests.support.sweeps import record, write_record
 
 EPOCHS = 8  # rungs after 1 and 4
 

@@ -31,10 +31,9 @@ from ablate.search import dry_run
 from ablate.search.budget import Budget
 from ablate.search.propose import TPE, Known, at_random, propose
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.record import write_record
 from tests.support.cli import ablate, one_sentence
 from tests.support.searches import OPS, Machine, begun, labels, search_there, space, value_of, walk
-from tests.support.sweeps import failure, make_experiment, record
+from tests.support.sweeps import failure, make_experiment, record, write_record
 
 
 def test_the_same_results_propose_the_same_and_nothing_twice():

@@ -16,6 +16,7 @@ from ablate.planning.settings import shared_config
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.foreign import code_version
 from ablate.simclr.head import ProjectionHead
+from ablate.sweep.lease import inherit
 from ablate.sweep.record import read_records
 from ablate.trial import encoders
 from tests.support.cli import ablate
@@ -123,7 +124,7 @@ def test_what_is_callable_but_no_function_has_a_code_too(own):
 def test_tied_weights_are_kept(own, tmp_path):
     encoder = build_encoder(Encoder(name="myencoders:tied"), 20)
     trial = Trial(config=TrialConfig(composition=(), data=DATA), seed=0, label="none")
-    assert encoders.save(tmp_path, trial, encoder, torch.nn.Identity(), {}, "all")
+    assert encoders.save(inherit(tmp_path, trial.id, None), trial, encoder, torch.nn.Identity(), {}, "all")
     state, _ = encoders.load(tmp_path, trial.id)
     assert torch.equal(state["5.weight"], state["6.weight"])
 
@@ -178,7 +179,9 @@ def test_an_encoder_whose_weight_file_has_changed_is_loaded_all_the_same(own, tm
     save_weights(own, 1)
     trial = Trial(config=planned("pretrained"), seed=0, label="none")
     encoder = build_encoder(trial.config.encoder, 32)
-    assert encoders.save(tmp_path, trial, encoder, ProjectionHead(encoder.dim, trial.config.head), {}, "all")
+    assert encoders.save(
+        inherit(tmp_path, trial.id, None), trial, encoder, ProjectionHead(encoder.dim, trial.config.head), {}, "all"
+    )
     save_weights(own, 2)
     rebuilt, _ = encoders.rebuild(tmp_path, trial.id, trial.config)
     assert torch.equal(rebuilt.net[0].weight, encoder.net[0].weight)

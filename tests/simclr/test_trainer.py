@@ -73,7 +73,7 @@ def test_restored_training_is_bit_identical(data, tmp_path):
     part = Trainer(config(data), 5, data, CPU)
     part.train_epoch()
     saved = {"trial": "x", **part.state()}
-    checkpoint.save(tmp_path / "c.pt", saved)
+    (tmp_path / "c.pt").write_bytes(checkpoint.to_bytes(saved))
     resumed = Trainer(config(data), 5, data, CPU)
     resumed.restore(checkpoint.load(tmp_path / "c.pt", saved)[0])
     for _ in range(2):
@@ -87,16 +87,16 @@ def test_restored_training_is_bit_identical(data, tmp_path):
         lambda path, state: path.write_bytes(path.read_bytes()[:1000]),
         lambda path, state: path.write_bytes(b"junk"),
         lambda path, state: path.write_bytes(b""),
-        lambda path, state: checkpoint.save(path, {"model": 1}),
+        lambda path, state: path.write_bytes(checkpoint.to_bytes({"model": 1})),
         lambda path, state: torch.save([1, 2], path),
-        lambda path, state: checkpoint.save(path, {**state, "trial": "another"}),
+        lambda path, state: path.write_bytes(checkpoint.to_bytes({**state, "trial": "another"})),
     ],
     ids=["truncated", "junk", "empty", "other keys", "a list", "another trial's"],
 )
 def test_a_damaged_checkpoint_is_set_aside(data, tmp_path, damage):
     path, state = tmp_path / "c.pt", {"trial": "x", **Trainer(config(data), 5, data, CPU).state()}
     assert checkpoint.load(path, state) == (None, None)
-    checkpoint.save(path, state)
+    path.write_bytes(checkpoint.to_bytes(state))
     damage(path, state)
     assert checkpoint.load(path, state) == (None, tmp_path / "c.pt.damaged")
     assert not path.exists()

@@ -6,9 +6,8 @@ import numpy as np
 
 from ablate.config.sweep import NamedComposition
 from ablate.sweep.plan import plan, save_plan
-from ablate.sweep.record import write_record
 from tests.conftest import op_spec
-from tests.support.sweeps import make_experiment, record
+from tests.support.sweeps import make_experiment, record, write_record
 
 
 def noisy(trial):

@@ -13,8 +13,7 @@ from ablate.report.recommendation.recommend import recommend
 from ablate.sweep.confirm import confirmation
 from ablate.sweep.layout import CONFIRMATION
 from ablate.sweep.plan import plan, save_plan
-from ablate.sweep.record import write_record
-from tests.support.sweeps import failure, make_experiment, record
+from tests.support.sweeps import failure, make_experiment, record, write_record
 
 MEANS = {"crop": 0.3, "color": 0.5, "crop+color": 0.8, "color+crop": 0.79}
 

@@ -13,8 +13,7 @@ from ablate.search.budget import Budget
 from ablate.search.propose import Known, propose
 from ablate.search.run import run_search
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.record import write_record
-from tests.support.sweeps import failure, make_experiment, record
+from tests.support.sweeps import failure, make_experiment, record, write_record
 
 OPS = ("crop", "color", "blur", "sobel")
 

@@ -8,8 +8,12 @@ from matplotlib.text import Text
 from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.report.figures.style import fix_layout
+from ablate.sweep.attempts import last_attempt
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import inherit
 from ablate.sweep.plan import plan, save_plan
-from ablate.sweep.record import Failure, TrialResult, write_record
+from ablate.sweep.record import Failure, TrialResult
+from ablate.sweep.record import write_record as write
 from tests.conftest import op_spec
 
 
@@ -26,6 +30,12 @@ def make_experiment(labels, seeds=1, references=("untrained",)):
         references=references,
         shared=shared,
     )
+
+
+def write_record(directory, result):
+    """Write a record as a trial does, and return its path."""
+    write(inherit(directory, result.id, last_attempt(directory, result.id)), result)
+    return SweepDir(directory).record(result.id)
 
 
 def record(trial, value=0.5, **changes):

@@ -13,12 +13,12 @@ from ablate.sweep.lock import sole_user
 from ablate.sweep.merge import merge
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import RUNGS
-from ablate.sweep.record import read_record, read_records, write_record
+from ablate.sweep.record import read_record, read_records
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import command
 from tests.support.in_process import without_workers
 from tests.support.running import begin
-from tests.support.sweeps import by_position, failure, make_experiment, record, sweep
+from tests.support.sweeps import by_position, failure, make_experiment, record, sweep, write_record
 
 
 def value(trial):

@@ -16,9 +16,8 @@ from ablate.launch.timing import seconds_left
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lock import Work, note_work, sole_user
 from ablate.sweep.plan import plan, save_plan
-from ablate.sweep.record import write_record
 from tests.support.running import begin
-from tests.support.sweeps import failure, make_experiment, record
+from tests.support.sweeps import failure, make_experiment, record, write_record
 
 WORKERS = 2
 WORK = Work(workers=WORKERS, since=1000.0)

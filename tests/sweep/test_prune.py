@@ -22,13 +22,13 @@ from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import claim
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import RUNGS, check_seeds, cost, go_on, kept, on_plateau, prune, short_of, told
-from ablate.sweep.record import read_record, write_record
+from ablate.sweep.record import read_record
 from ablate.sweep.record import to_json as as_json
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import command, results, run
 from tests.support.in_process import run_here
 from tests.support.parking import park
-from tests.support.sweeps import failure, make_experiment, record
+from tests.support.sweeps import failure, make_experiment, record, write_record
 
 OPS = "crop,color,blur"
 

@@ -13,11 +13,12 @@ from ablate.errors import UsageError
 from ablate.evaluation import sgd
 from ablate.evaluation.protocols import PROTOCOLS, Protocol
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.record import read_record, write_record
+from ablate.sweep.record import read_record
 from ablate.trial import encoders
 from ablate.trial.reevaluate import reevaluate
 from ablate.trial.run import run_trial
 from tests.support.reevaluation import config
+from tests.support.sweeps import write_record
 
 EVERYTHING = ("linear", "sgd", "knn", "rotation", "rankme", "alignment", "linear@z", "knn@z", "rankme@z")
 

@@ -25,9 +25,8 @@ from ablate.report.figures.palette import colour
 from ablate.report.figures.scale import scale
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.record import write_record
 from tests.support.running import begin
-from tests.support.sweeps import by_position, failure, make_experiment, record, sweep
+from tests.support.sweeps import by_position, failure, make_experiment, record, sweep, write_record
 
 
 def lines(directory, width=80, height=None, *, ascii_only=False):

@@ -15,9 +15,8 @@ from ablate.launch.status import sweep_status
 from ablate.report import write_report
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan, save_plan
-from ablate.sweep.record import write_record
 from tests.support.running import begin
-from tests.support.sweeps import failure, make_experiment, record
+from tests.support.sweeps import failure, make_experiment, record, write_record
 
 NOBODY = 2**22 + 1  # above the largest process id
 

@@ -6,9 +6,8 @@ from ablate.launch import local as run
 from ablate.launch.status import sweep_status
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan, save_plan
-from ablate.sweep.record import write_record
 from ablate.sweep.survey import survey
-from tests.support.sweeps import failure, make_experiment, record
+from tests.support.sweeps import failure, make_experiment, record, write_record
 
 
 def test_the_seeds_of_a_cell_share_one_configuration():

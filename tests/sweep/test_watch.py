@@ -17,7 +17,8 @@ from ablate.launch.ranks import run_ranks, watch
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import claim
 from ablate.sweep.plan import plan
-from ablate.sweep.record import Failure, failed_from_outside, read_record, write_record
+from ablate.sweep.record import Failure, failed_from_outside, read_record
+from tests.support.sweeps import write_record
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ cancelled. A requeued job continues from what is on disk.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ import submitit
 from ablate.config.base import Model
 from ablate.config.slurm import Slurm
 from ablate.config.sweep import SweepPlan, Trial
-from ablate.errors import ExitCode
+from ablate.errors import ExitCode, LostLease
 from ablate.files import write_atomically
 from ablate.launch.nodes import ADDRESS, NODES, Order, follow
 from ablate.launch.pool import WorkerPool
@@ -32,6 +33,7 @@ from ablate.launch.slurm.submission import Submission, read_submission
 from ablate.sweep.attempts import Attempt, job_id, last_attempt
 from ablate.sweep.holders import STALE, is_alive
 from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import inherit
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.prune import short_of
 from ablate.sweep.record import Failure, failed_from_outside, write_record
@@ -101,7 +103,9 @@ class Job:
         )
         for trial in missing:
             failure = Failure(type="NoProgress", message=message, traceback=f"job {job_id()}")
-            write_record(directory, failed_from_outside(trial, failure, max(1, mark[trial.id])))
+            with contextlib.suppress(LostLease):  # it has begun meanwhile
+                over = inherit(directory, trial.id, attempts[trial.id])
+                write_record(over, failed_from_outside(trial, failure, max(1, mark[trial.id])))
         return True
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:

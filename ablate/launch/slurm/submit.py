@@ -7,6 +7,7 @@ times: once per array, and for a few questions.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import command, counted, say
-from ablate.errors import ClusterRefused, ExitCode, UsageError
+from ablate.errors import ClusterRefused, ExitCode, LostLease, UsageError
 from ablate.files import write_atomically
 from ablate.launch.local import make_way
 from ablate.launch.slurm import cluster
@@ -26,9 +27,10 @@ from ablate.launch.slurm.past import Past, home, submissions
 from ablate.launch.slurm.script import batch_script, hand_over
 from ablate.launch.slurm.submission import Submission, write_submission
 from ablate.report.correction import take_back
-from ablate.sweep.attempts import last_attempt
+from ablate.sweep.attempts import Attempt
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.layout import SweepDir
+from ablate.sweep.lease import inherit
 from ablate.sweep.lock import sole_user
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import check_seeds, short_of
@@ -102,19 +104,19 @@ def _repair(directory: Path, now: Look) -> None:
     """Write what earlier commands and jobs did not: job ids, pickles, and records of trials that Slurm ended."""
     _write_down(directory, now.past)
     for trial_id, job_id in killed_for_memory(directory, now).items():
-        _record_killed(directory, now.trials[trial_id], job_id)
+        with contextlib.suppress(LostLease):  # a later job has begun it meanwhile
+            _record_killed(directory, now.trials[trial_id], now.lost[trial_id], job_id)
 
 
-def _record_killed(directory: Path, trial: Trial, job_id: str) -> None:
+def _record_killed(directory: Path, trial: Trial, attempt: Attempt, job_id: str) -> None:
     found = home(submissions(directory), trial.id)
     memory = found and found[0].slurm.memory
     message = (
         f"Slurm ended job {job_id} for using more memory than {memory or 'it had'}; ask for more with --mem; "
         f"{MEMORY_ADVICE}"
     )
-    attempt = last_attempt(directory, trial.id)
     failure = Failure(type=OUT_OF_MEMORY, message=message, traceback="")
-    write_record(directory, failed_from_outside(trial, failure, attempt.number if attempt else 1))
+    write_record(inherit(directory, trial.id, attempt), failed_from_outside(trial, failure, attempt.number))
 
 
 def _write_down(directory: Path, then: Past) -> None:

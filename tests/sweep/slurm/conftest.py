@@ -14,12 +14,8 @@ from ablate.launch.slurm.job import Job
 from ablate.launch.slurm.past import submissions
 from ablate.launch.slurm.submit import submit_sweep
 from ablate.sweep.plan import plan
-from ablate.sweep.record import (
-    Failure,
-    TrialResult,
-    failed_from_outside,
-    write_record,
-)
+from ablate.sweep.record import Failure, TrialResult, failed_from_outside
+from tests.support.sweeps import write_record
 
 
 @dataclass

@@ -15,9 +15,9 @@ from ablate.launch.timing import TrialTime
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.prune import RUNGS
-from ablate.sweep.record import read_record, write_record
+from ablate.sweep.record import read_record
 from tests.support.parking import park
-from tests.support.sweeps import failure, make_experiment, record
+from tests.support.sweeps import failure, make_experiment, record, write_record
 
 
 @pytest.fixture
