@@ -45,6 +45,7 @@ def last_attempt(directory: Path, trial_id: str) -> Attempt | None:
     """Return the last attempt at the trial, alive or not; None before the first."""
     folder = SweepDir(directory).begun(trial_id)
     number = max(numbers(folder), default=0)
+    # An unreadable file counts: it may be in the making on a file system without hard links, and its number is taken.
     return (read_attempt(attempt_file(folder, number)) or Attempt(number=number)) if number else None
 
 
@@ -61,6 +62,7 @@ def attempt_file(folder: Path, number: int) -> Path:
 
 def numbers(folder: Path) -> list[int]:
     """Return the numbers of all attempts in ``folder``, in no order."""
+    # The directory is listed, and no counter file is read: names are created atomically, a counter's content is not.
     try:
         names = [path.name for path in folder.iterdir()]
     except OSError:
@@ -78,6 +80,9 @@ def read_attempt(path: Path) -> Attempt | None:
 
 def create(path: Path, content: str) -> bool:
     """Create ``path`` with all of ``content``, atomically even on NFS; return False if it exists already."""
+    # A hard link rather than O_EXCL: NFS version 2 did not pass that on to the server, and today's clients create an
+    # empty file first, which others may read before it has content. Rename will not do, since it replaces what is
+    # there.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     draft = Path(name)
     try:
@@ -86,14 +91,18 @@ def create(path: Path, content: str) -> bool:
         try:
             path.hardlink_to(draft)
         except FileExistsError:
-            return draft.stat().st_nlink == 2  # NFS: the answer to a link that succeeded was lost, and it was repeated
+            # NFS clients repeat a request whose answer was lost. If the first one was carried out, the repetition says
+            # "exists"; the number of the draft's links says whose link it is.
+            return draft.stat().st_nlink == 2
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}:
                 raise
-            return _create_in_place(path, content)  # a file system without hard links
+            # exFAT, some FUSE and cloud mounts have no hard links. There, exclusive creation is the best there is;
+            # such disks are seldom shared by several hosts.
+            return _create_in_place(path, content)
         return True
     finally:
-        draft.unlink()
+        draft.unlink()  # its content lives on under the other name
 
 
 def _create_in_place(path: Path, content: str) -> bool:

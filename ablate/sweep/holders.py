@@ -11,9 +11,13 @@ from ablate.processes.identity import UNTOLD, machine_id, start_time
 from ablate.sweep.attempts import Attempt, attempt_file, last_attempt
 from ablate.sweep.layout import SweepDir
 
-STALE = 120.0  # seconds without a sign of life after which a holder on another machine counts as dead
+# Seconds without a sign of life after which a holder on another machine counts as dead. Longer than an NFS server is
+# away when it restarts (its grace period is 90 s by default): two processes at one trial cost more than two minutes.
+STALE = 120.0
 
-MINE: set[Path] = set()  # the attempts that this process is making
+# The attempts that this process is making. Its process id alone cannot say that: a worker makes attempt after attempt,
+# and one that was left without release, on a full disk, would look alive for as long as the worker lives.
+MINE: set[Path] = set()
 
 
 def holder(directory: Path, trial_id: str, now: float | None = None) -> Attempt | None:
@@ -39,9 +43,11 @@ def is_alive(directory: Path, trial_id: str, attempt: Attempt, now: float | None
     """
     if attempt.released:
         return False
+    # On this machine the process itself can be asked, so that a sweep that crashed resumes at once, not after STALE.
     if attempt.machine == machine_id():
         if attempt.pid == os.getpid():
             return attempt_file(SweepDir(directory).begun(trial_id), attempt.number).resolve() in MINE
+        # Process ids are given out again, after a restart or once all are used; with the start time they are not.
         if (born := start_time(attempt.pid)) != UNTOLD:
             return born == attempt.born
     return (time.time() if now is None else now) - last_beat(directory, trial_id, attempt) < STALE
@@ -60,7 +66,8 @@ def last_beat(directory: Path, trial_id: str, attempt: Attempt) -> float:
     """
     try:
         path = attempt_file(SweepDir(directory).begun(trial_id), attempt.number)
-        with path.open(encoding="utf-8") as file:  # makes NFS ask the server
+        # NFS caches the times of files, for a minute by default; opening one makes the client ask the server.
+        with path.open(encoding="utf-8") as file:
             return os.fstat(file.fileno()).st_mtime
     except OSError:
         return 0.0
@@ -73,6 +80,8 @@ def is_made_by(attempt: Attempt, pid: int) -> bool:
 
 def server_time(folder: Path) -> float:
     """Return the time of the file server, which stamps files; the clocks of hosts may differ from it."""
+    # The clocks of hosts may differ by minutes; the times of files on one server come from one clock, whoever reads
+    # them. fstat makes an NFS client send the byte first, so that the server stamps the file now.
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b".")
         file.flush()

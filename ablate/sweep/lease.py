@@ -27,9 +27,19 @@ from ablate.sweep.layout import SweepDir
 
 Held = TrialHeld  # the name in earlier versions, kept for one release
 
-BEAT = 20.0  # seconds between signs of life
-TRIES = 3  # how often an attempt is repeated while its folder is being removed
-FRUITLESS = 2  # attempts of one job that may begin at the same step before the next one is refused
+# Why not filelock, which commands use for a directory (ablate.sweep.lock): it rests on flock. Some NFS mounts (nolock,
+# local_lock) keep that within one node, so that two nodes would both have the lock; on others, a node that was cut off
+# keeps the lock until it returns, since no other node can see that its process is gone.
+
+# Seconds between signs of life. Six of them fit into STALE: an NFS server that hangs for a minute, or a process that
+# is stopped for that long, loses no trial.
+BEAT = 20.0
+# How often an attempt is repeated while its folder is being removed. Whoever finishes the trial removes it once; if
+# the folder is missing again and again, the disk is at fault.
+TRIES = 3
+# Attempts of one job that may begin at the same step before the next one is refused. One may be bad luck, such as a
+# node that fails; after two, it is likely that the time of the job is too short for a checkpoint.
+FRUITLESS = 2
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,8 @@ class Lease:
 
     directory: Path
     trial_id: str
+    # The fencing number: it only grows, so a process that slept through its own succession can tell that it is late,
+    # however long it slept and whatever its clock says. A lease that expires by time alone could not tell that.
     number: int
 
     @property
@@ -51,6 +63,9 @@ class Lease:
 
     def held(self) -> bool:
         """Return False once another process has taken the trial over, or finished it."""
+        # Equal, not at most: once the trial has finished, its folder is removed, and there is no number at all. The
+        # names are listed anew each time: NFS may serve a listing that is seconds old, and a copy of ours would add to
+        # that.
         return max(numbers(SweepDir(self.directory).begun(self.trial_id)), default=0) == self.number
 
     def check(self) -> None:
@@ -70,6 +85,9 @@ class Lease:
             LostLease: the lease is not held; nothing was written.
             DiskError: the disk refused the file.
         """
+        # A successor may still come between the check and the write, since files have no compare-and-swap. That takes
+        # STALE seconds of silence and then this very moment, and does little harm: files are replaced as a whole, and
+        # the results of both follow from the same configuration and seed.
         self.check()
         write_atomically(path, content)
 
@@ -99,11 +117,15 @@ def claim(directory: Path, trial_id: str) -> Iterator[Lease]:
         TrialHeld: another process holds it.
         DiskError: the disk refused the file.
     """
+    # A trial is entered in MINE only after it is taken: without the lock, a second thread that looks in between would
+    # find an attempt of this process that nobody makes, and succeed it.
     with _claiming:
         lease = _take(directory, trial_id)
-        mine = lease.path.resolve()
+        mine = lease.path.resolve()  # the same directory may be named in several ways: relative, or through a link
         MINE.add(mine)
     over = threading.Event()
+    # A thread, since training may spend minutes in one call, as when it compiles; a daemon, so that it keeps no
+    # process alive.
     heart = threading.Thread(target=_beat, args=(lease.path, over), daemon=True)
     heart.start()
     try:
@@ -153,7 +175,7 @@ def release(directory: Path, trial_id: str, number: int) -> None:
         write_atomically(lease.path, attempt.replace(released=True).model_dump_json())
 
 
-_claiming = threading.Lock()  # held from the search for a holder until the claim: one thread of this process at a time
+_claiming = threading.Lock()  # one thread of this process at a time; against other processes only the hard link helps
 
 
 def _take(directory: Path, trial_id: str) -> Lease:
@@ -172,11 +194,15 @@ def _succeed(directory: Path, trial_id: str) -> Lease:
     folder = SweepDir(directory).begun(trial_id)
     folder.mkdir(parents=True, exist_ok=True)
     last = last_attempt(directory, trial_id)
+    # The server's time, since it stamped the signs of life: with this host's clock two minutes fast, every holder on
+    # another host would count as dead.
     if last and is_alive(directory, trial_id, last, server_time(folder)):
         raise TrialHeld(last)
+    # Several processes may have seen the same holder dead. They all try for this number, and one of them gets it.
     number = last.number + 1 if last else 1
     attempt = Attempt(
         number=number,
+        # Slurm's name of the node is the one that scontrol and sacct accept; a host may call itself something else.
         host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
         user=user_name(),
         machine=machine_id(),
@@ -192,5 +218,7 @@ def _succeed(directory: Path, trial_id: str) -> Lease:
 
 def _beat(path: Path, over: threading.Event) -> None:
     while not over.wait(BEAT):
+        # The time of a file that is there, rather than a new file: nothing to remove, and a successor that has removed
+        # the folder does not find it made again.
         with contextlib.suppress(OSError):  # the lease was lost, or the file server hangs: see at the next beat
-            os.utime(path)
+            os.utime(path)  # without a time of ours: the server takes its own clock
