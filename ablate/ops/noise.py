@@ -1,11 +1,13 @@
-"""Ops that add noise to every pixel: noise."""
+"""Ops that make every pixel noisy: noise, poisson."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 
-from ablate.ops.counter import normal
+from ablate.ops.counter import normal, poisson
 from ablate.ops.op import Op, Params, param
 from ablate.ops.registry import register
 
@@ -35,3 +37,35 @@ class Noise(Op):
         """Return ``clip(x + sigma * normal)``."""
         noise = normal(params["seed"], images[0].numel(), images.dtype).view_as(images)
         return torch.addcmul(images, params["sigma"].to(images.dtype)[:, None, None, None], noise).clamp_(0, 1)
+
+
+@register("poisson")
+class Poisson(Op):
+    """Count photons: replace every value by a Poisson number with that mean, divided by the photons of full scale.
+
+    This is the shot noise of a detector, strongest in bright places; the range is ours. The numbers of an image follow
+    from one 64-bit seed, as those of ``noise`` do (:func:`ablate.ops.counter.poisson`). ``torch.poisson`` takes one
+    generator for the whole batch.
+    """
+
+    capturable = True
+
+    photons: tuple[float, float] = param(
+        (20.0, 500.0), "draws the photons at full scale, on a logarithmic scale", low=1.0, high=1e6
+    )
+    strength: float = param(1.0, "scales the noise: photons are divided by its square", low=0.0, high=10.0)
+
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
+        """Draw ``photons`` float ``[n]`` and ``seed`` int64 ``[n]``."""
+        low, span = math.log(self.photons[0]), math.log(self.photons[1] / self.photons[0])
+        uniform = torch.rand(n, generator=generator, device=device)
+        return {
+            "photons": (low + span * uniform).exp() / max(self.strength, 1e-3) ** 2,
+            "seed": torch.randint(2**62, (n,), generator=generator, device=device),
+        }
+
+    def transform(self, images: Tensor, params: Params) -> Tensor:
+        """Return ``clip(Poisson(x * photons) / photons)``."""
+        photons = params["photons"].to(images.dtype)[:, None]
+        counts = poisson(params["seed"], images.flatten(1) * photons)
+        return (counts / photons).view_as(images).clamp_(0, 1)

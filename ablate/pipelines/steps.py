@@ -237,6 +237,16 @@ def _noise(op: Values, size: int) -> Steps:
     return _same(call("Noise", [value * op["strength"] for value in op["sigma"]], p=op["p"]))
 
 
+@writes("poisson")
+def _poisson(op: Values, size: int) -> Steps:
+    return _same(call("ShotNoise", [value / op["strength"] ** 2 for value in op["photons"]], p=op["p"]))
+
+
+@writes("stain")
+def _stain(op: Values, size: int) -> Steps:
+    return _same(call("StainJitter", op["scale"] * op["strength"], op["shift"] * op["strength"], p=op["p"]))
+
+
 @writes("rotate")
 def _rotate(op: Values, size: int) -> Steps:
     turns = "v2.RandomChoice([v2.RandomRotation((angle, angle)) for angle in (90, 180, 270)])"

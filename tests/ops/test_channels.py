@@ -10,7 +10,7 @@ from ablate.ops import Op, get, names, parse_op
 from ablate.ops.op import ANY_CHANNELS
 from tests.support.pictures import generator, pictures
 
-OWN_DRAWS = {"channel_drop", "channel_shuffle", "noise"}  # every channel has draws of its own
+OWN_DRAWS = {"channel_drop", "channel_shuffle", "noise", "poisson"}  # every channel has draws of its own
 ALIKE = [name for name in names() if get(name).channels == ANY_CHANNELS and name not in OWN_DRAWS]
 
 

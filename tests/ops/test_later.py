@@ -32,11 +32,13 @@ KEYS = {
     "jitter": "afabf010cb989878",
     "noise": "c2c798adfa9f23af",
     "perspective": "19aea70e4fe7eada",
+    "poisson": "22a23f00aa6d0835",
     "posterize": "db958ad72ce4fefa",
     "rotate": "12d12e38de8614e7",
     "sharpen": "da52e21a045cf955",
     "sobel": "73d7dbad7495d3b9",
     "solarize": "b62bdd8da6201a58",
+    "stain": "41657d974be5afe4",
     "vflip": "fb678dfb7da67dfb",
     "zoom_out": "03b4c84108f8d01b",
 }
