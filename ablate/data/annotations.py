@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from ablate.data.contents import Held
 from ablate.data.dataset import split_by_group
 from ablate.data.digest import digest_of, listing_of
 from ablate.data.listing import SPLIT_SEED, TEST, File, Listing, groups_of
@@ -15,7 +16,7 @@ from ablate.errors import UsageError, nearest, printable
 
 SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 NAMED = ("path", "split", "group")  # columns that hold no labels
-LABEL = "label"
+LABEL, NONE = "label", "none"
 
 
 class Row(NamedTuple):
@@ -32,7 +33,9 @@ class Row(NamedTuple):
 
 
 def label_column(columns: Sequence[str], chosen: str | None, where: str) -> str | None:
-    """Return the column of the labels: the ``chosen`` one, else ``label``; None if all columns have other meanings.
+    """Return the column of the labels: the ``chosen`` one, else ``label``; None if there are no labels.
+
+    That is the case if all columns have other meanings, or the user chose ``none``.
 
     Args:
         columns: the names of the columns.
@@ -44,6 +47,8 @@ def label_column(columns: Sequence[str], chosen: str | None, where: str) -> str 
     """
     others = [name for name in columns if name not in NAMED]
     if chosen is not None:
+        if chosen not in others and chosen == NONE:
+            return None
         if chosen not in others:
             allowed = f"; allowed: {', '.join(others)}" if others else ""
             raise UsageError(f"{where} has no label column {chosen!r}{allowed}{nearest(chosen, others)}")
@@ -52,11 +57,11 @@ def label_column(columns: Sequence[str], chosen: str | None, where: str) -> str 
         return LABEL if others else None
     raise UsageError(
         f"{where} has no column {LABEL!r}: choose one of {', '.join(others)} with --label NAME, "
-        "or leave these columns out if the images have no labels"
+        f"or --label {NONE} if the images have no labels"
     )
 
 
-def listing_from(rows: Sequence[Row], root: Path, name: str, where: str) -> Listing:
+def listing_from(rows: Sequence[Row], root: Path, name: str, where: str, held: Held = "files") -> Listing:
     """Return the listing of annotated images; images of one group stay on one side of every split.
 
     Splits are those of the rows, or drawn by seed if rows have none. Without test images, those for validation are the
@@ -67,6 +72,7 @@ def listing_from(rows: Sequence[Row], root: Path, name: str, where: str) -> List
         root: the directory to which the paths are relative.
         name: the name of the data set.
         where: the place of the rows, for messages: ``table: leaves.csv``.
+        held: what holds the images.
 
     Raises:
         UsageError: a row lacks its label, has an unknown split or repeats an image; a group lies on two sides of the
@@ -75,7 +81,7 @@ def listing_from(rows: Sequence[Row], root: Path, name: str, where: str) -> List
     _check_once(rows, where)
     classes = _classes(rows, where)
     number = {label: i for i, label in enumerate(classes)}
-    splits = [_split_of(row, where) for row in rows]
+    splits = _splits(rows, where)
     files = [
         File(row.relpath, number.get(row.label or "", 0), row.group or row.relpath, split == "val")
         for row, split in zip(rows, splits, strict=True)
@@ -88,7 +94,7 @@ def listing_from(rows: Sequence[Row], root: Path, name: str, where: str) -> List
         train, test = _given(files, splits, classes, where)
     else:
         train, test = _drawn(files, classes, where)
-    return Listing(root, name, labels, train, test, carved=not any(splits), left_out=alike, annotations=digest)
+    return Listing(root, name, labels, train, test, not any(splits), alike, annotations=digest, held=held)
 
 
 def _check_once(rows: Sequence[Row], where: str) -> None:
@@ -100,14 +106,23 @@ def _check_once(rows: Sequence[Row], where: str) -> None:
 
 
 def _classes(rows: Sequence[Row], where: str) -> list[str]:
-    for row in rows:
-        if row.label == "":
+    is_labelled = any(row.label is not None for row in rows)
+    for row in rows if is_labelled else ():
+        if not row.label:
             raise UsageError(
                 printable(f"{where}: {row.at} ({row.relpath}) has no label: give it one, or leave the row out")
             )
     labels = {row.label for row in rows if row.label is not None}
     numbers = all(label.removeprefix("-").isdecimal() for label in labels)
     return sorted(labels, key=lambda label: (int(label) if numbers else 0, label))
+
+
+def _splits(rows: Sequence[Row], where: str) -> list[str | None]:
+    splits = [_split_of(row, where) for row in rows]
+    if any(splits) and None in splits:
+        row = rows[splits.index(None)]
+        raise UsageError(printable(f"{where}: {row.at} ({row.relpath}) has no split, and others have one"))
+    return splits
 
 
 def _split_of(row: Row, where: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ablate.data.contents import content_of, contents, file_of
 from ablate.data.dataset import split_by_group
 from ablate.data.digest import digest_of, listing_of, stat_of
 from ablate.data.entry import Progress, Writer
 from ablate.data.findings import Shard, left_out, levels_of, notes, refusal
 from ablate.data.listing import SPLIT_SEED, TEST, File, Listing, groups_of
-from ablate.data.shards import Task, digest
+from ablate.data.shards import Task
 from ablate.data.workers import finish_all
 from ablate.errors import UsageError
 
@@ -58,7 +60,8 @@ class Encoded:
 
     @cached_property
     def _stats(self) -> list[tuple[str, str]]:
-        return [stat_of(self.root / relpath) for relpath in self.relpaths]
+        stat = functools.cache(stat_of)  # a container holds many images
+        return [stat(self.root / file_of(self.listing.held, relpath)) for relpath in self.relpaths]
 
     def signature(self) -> str:
         """Return a digest of names and sizes, equal for folders of equal content."""
@@ -77,10 +80,13 @@ class Encoded:
         return self._fingerprint(self._digests(), like.get("levels"))
 
     def _digests(self) -> Iterator[str]:
+        if self.listing.held != "files":
+            yield from (name for name, _ in contents(self.listing.held, self.root, self.relpaths))
+            return
         with ThreadPoolExecutor() as pool:
             for start in range(0, len(self.relpaths), CHUNK):
                 chunk = self.relpaths[start : start + CHUNK]
-                yield from pool.map(lambda relpath: digest(self.root / relpath)[0], chunk)
+                yield from pool.map(lambda relpath: content_of(self.root / relpath)[0], chunk)
 
     def _fingerprint(self, digests: Iterable[str], levels: Sequence[int] | None) -> str:
         scaled = [f"16-bit grey {levels[0]} {levels[1]}"] if levels else []
@@ -125,7 +131,8 @@ class Encoded:
         for number, start in enumerate(range(first, end, size)):
             part = slice(start, min(start + size, end))
             key = digest_of(root, self.preparation, RECORDS, _manifest(self.relpaths[part], self._stats[part]))
-            tasks.append(Task(key, root, self.relpaths[part], self.short, str(writer.shard(split, number))))
+            target = str(writer.shard(split, number))
+            tasks.append(Task(key, root, self.relpaths[part], self.short, target, self.listing.held))
         return tasks
 
     def _split(self, writer: Writer, split: str, files: list[File], shards: list[Shard]) -> Tensor:

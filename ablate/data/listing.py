@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ablate.data.contents import Held
+
 TEST, SPLIT_SEED = 0.2, 0
 GENERIC = {"data", "dataset", "images", "imgs", "pictures", "train"}
 GENERIC_FILES = {"annotations", "index", "labels", "metadata", "table"}
@@ -34,7 +36,7 @@ class Listing:
 
     ``name`` is the name of the data set. ``carved`` is True if the test split was drawn by seed. ``left_out`` are
     sentences about files that are not part of it. ``annotations`` is a digest of the labels, groups and splits, where
-    paths do not tell them.
+    paths do not tell them. ``held`` says what holds the images.
     """
 
     root: Path
@@ -45,6 +47,7 @@ class Listing:
     carved: bool
     left_out: tuple[str, ...] = ()
     annotations: str = ""
+    held: Held = "files"
 
 
 def groups_of(files: list[File]) -> Tensor:

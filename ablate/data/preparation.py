@@ -18,16 +18,20 @@ from ablate.data.glyphs import Glyphs
 from ablate.data.idx import CLASSES, find_idx
 from ablate.data.listing import Listing
 from ablate.data.official import Files, Official
+from ablate.data.parquet_set import scan_parquet
 from ablate.data.scan import scan
 from ablate.data.sides import LARGEST, default_size, median_side, stored_side
 from ablate.data.svhn import find_svhn
 from ablate.data.table import scan_table
 from ablate.data.torchvision_sets import FORMATS, find_official
+from ablate.data.webdataset import scan_webdataset
 from ablate.errors import UsageError, expanded
 
 LISTINGS: dict[str, Callable[[Path, str | None], Listing]] = {
     "folder": lambda path, label: scan(path),
     "table": scan_table,
+    "parquet": scan_parquet,
+    "webdataset": scan_webdataset,
 }
 """The function that lists the encoded images of each kind of data set that has them; it takes a path and --label."""
 

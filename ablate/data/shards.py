@@ -7,7 +7,6 @@ per line of standard output. No torch is needed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import queue
@@ -20,21 +19,21 @@ from typing import Any
 
 import numpy as np
 
+from ablate.data.contents import UNREADABLE, Held, contents
 from ablate.data.decode import Levels, decode
 from ablate.errors import CorruptImage, ImageError, UnsupportedImage
 from ablate.files import write_atomically
 
-UNREADABLE = "unreadable: "
 BLOCK = 1 << 22  # bytes read at once
 
 
 @dataclass(frozen=True)
 class Task:
-    """The files ``relpaths`` below ``root``, to be stored with the short side ``short`` as ``target``.pixels.
+    """The images ``relpaths`` below ``root``, to be stored with the short side ``short`` as ``target``.pixels.
 
-    ``key`` changes whenever the files may have changed; a shard with another key is made again. ``levels`` are the
-    values of 16-bit grey that become 0 and 255; without them, only the spans of such images are stored, not their
-    pixels.
+    ``held`` says what holds the images. ``key`` changes whenever the files may have changed; a shard with another key
+    is made again. ``levels`` are the values of 16-bit grey that become 0 and 255; without them, only the spans of such
+    images are stored, not their pixels.
     """
 
     key: str
@@ -42,6 +41,7 @@ class Task:
     relpaths: list[str]
     short: int
     target: str
+    held: Held = "files"
     levels: Levels | None = None
 
     @property
@@ -72,15 +72,6 @@ def finish(task: Task) -> None:
         _make(task)
 
 
-def digest(path: Path) -> tuple[str, bytes | None]:
-    """Return the SHA-256 of a file and its content; for an unreadable file, the reason and None."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:  # a dangling link, for instance
-        return f"{UNREADABLE}{error.strerror}", None
-    return hashlib.sha256(content).hexdigest(), content
-
-
 def _make(task: Task) -> None:
     task.record.unlink(missing_ok=True)
     task.pixels.unlink(missing_ok=True)  # never overwritten in place: a running trial may have mapped it
@@ -92,8 +83,7 @@ def _make(task: Task) -> None:
     extremes = (255, 0)
     crc32 = 0
     with task.pixels.open("wb") as out:
-        for number, relpath in enumerate(task.relpaths):
-            name, content = digest(Path(task.root, relpath))
+        for number, (name, content) in enumerate(contents(task.held, Path(task.root), task.relpaths)):
             digests.append(name)
             try:
                 if content is None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import statistics
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
 from ablate.config.trial import SMALL_IMAGE
+from ablate.data.contents import contents
 from ablate.data.listing import Listing
 
 SAMPLE = 500  # training images whose headers are read
@@ -38,16 +41,25 @@ def median_side(listing: Listing) -> int | None:
     The images are taken at even distances from the listing's fixed order, so the answer is the same every time.
     """
     relpaths = [file.relpath for file in listing.train]
-    sides = sorted(_sides(listing.root, relpaths[:: -(-len(relpaths) // SAMPLE)]))
+    sides = sorted(_sides(listing, relpaths[:: -(-len(relpaths) // SAMPLE)]))
     return statistics.median_low(sides) if sides else None
 
 
-def _sides(root: Path, relpaths: list[str]) -> Iterator[int]:
-    for relpath in relpaths:
+def _sides(listing: Listing, relpaths: list[str]) -> Iterator[int]:
+    for file in _opened(listing, relpaths):
         try:
-            with warnings.catch_warnings():
+            with file, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow warns of a very large image; decoding judges it
-                with Image.open(root / relpath) as image:
+                with Image.open(file) as image:
                     yield min(image.size)
         except Exception:  # not an image; decoding will report it
             continue
+
+
+def _opened(listing: Listing, relpaths: list[str]) -> Iterator[BinaryIO]:
+    if listing.held != "files":
+        yield from (io.BytesIO(content or b"") for _, content in contents(listing.held, listing.root, relpaths))
+        return
+    for relpath in relpaths:
+        with contextlib.suppress(OSError):
+            yield (listing.root / relpath).open("rb")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+import ablate.data.contents
 import ablate.data.shards
 from ablate.data import Resident, prepare
 from ablate.data.decode import decode
@@ -178,7 +179,7 @@ def test_symbolic_links_are_followed(images, cache):
 
 def test_decoding_and_hashing_happen_once(images, tmp_path, monkeypatch):
     counts = {"decode": 0, "hash": 0}
-    decode_, sha256 = ablate.data.shards.decode, ablate.data.shards.hashlib.sha256
+    decode_, sha256 = ablate.data.shards.decode, ablate.data.contents.hashlib.sha256
 
     def counted_decode(*args):
         counts["decode"] += 1
@@ -190,7 +191,7 @@ def test_decoding_and_hashing_happen_once(images, tmp_path, monkeypatch):
 
     monkeypatch.setattr(ablate.data.shards, "decode", counted_decode)
     fake = type("hashlib", (), {"sha256": staticmethod(counted_hash)})
-    monkeypatch.setattr(ablate.data.shards, "hashlib", fake)
+    monkeypatch.setattr(ablate.data.contents, "hashlib", fake)
     cache = tmp_path / "cache"
     first = get(images, cache)
     assert counts == {"decode": 28, "hash": 28}

@@ -1,0 +1,50 @@
+"""The images of ``parquet:PATH``: encoded in the rows of Parquet files, as Hugging Face's ``datasets`` stores them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from ablate.data.annotations import Row, label_column, listing_from
+from ablate.data.containers import containers, splits_of
+from ablate.data.contents import INSIDE
+from ablate.data.listing import Listing, named, named_file
+from ablate.data.parquet import image_column, open_parquet, plain_columns, texts
+from ablate.errors import UsageError, printable
+
+
+def scan_parquet(path: Path, label: str | None) -> Listing:
+    """List the images in a Parquet file, or in all of a directory; images are not read.
+
+    A split is named by a column ``split``, or by the names of the files: ``train-00000-of-00002.parquet``.
+
+    Args:
+        path: the file or the directory.
+        label: the column of the labels; by default ``label``.
+
+    Raises:
+        UsageError: there is no such file, pyarrow is missing, a column is missing or must be chosen, a value is not
+            allowed, or the splits are not possible.
+    """
+    where = printable(f"parquet: {path}")
+    root, names = containers(path, ".parquet", where)
+    parts = zip(names, splits_of(names, where), strict=True)
+    rows = [row for name, split in parts for row in _rows(root, name, split, label, where)]
+    if not rows:
+        raise UsageError(f"{where} has no rows")
+    return listing_from(rows, root, named_file(path) if path.is_file() else named(path), where, held="parquet")
+
+
+def _rows(root: Path, name: str, split: str | None, label: str | None, where: str) -> Iterator[Row]:
+    file = open_parquet(root / name, f"{where}: {name}")
+    image_column(file, f"{where}: {name}")
+    plain = plain_columns(file)
+    chosen = label_column(plain, label, f"{where}: {name}")
+    columns = [column for column in plain if column in {chosen, "split", "group"}]
+    values = texts(file, columns) if columns else itertools.repeat((), file.metadata.num_rows)
+    for number, row in enumerate(values):
+        cells = dict(zip(columns, row, strict=True))
+        found = cells[chosen] if chosen else None
+        at = f"row {number + 1} of {name}"
+        yield Row(f"{name}{INSIDE}{number}", at, found, cells.get("split", split), cells.get("group"))

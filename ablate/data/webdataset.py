@@ -1,0 +1,98 @@
+"""The images of ``webdataset:PATH``: members of tar files, each with its label in a file of the same key."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ablate.data.annotations import LABEL, NONE, Row, label_column, listing_from
+from ablate.data.containers import containers, splits_of
+from ablate.data.contents import INSIDE
+from ablate.data.decode import EXTENSIONS
+from ablate.data.listing import Listing, named, named_file
+from ablate.data.tar import Member, members
+from ablate.errors import UsageError, first_line, printable
+
+TEXTS = ("cls", "json")
+Sample = dict[str, str]  # the name of the image, and the text of .cls and .json, by ``image`` and extension
+
+
+def scan_webdataset(path: Path, label: str | None) -> Listing:
+    """List the images in a tar file, or in all of a directory; images are not read.
+
+    A sample is an image ``KEY.jpg`` with ``KEY.cls``, which holds the label, or ``KEY.json`` with the keys ``label``,
+    ``split`` and ``group``. A split may also be named by the tar files: ``train-000.tar``.
+
+    Args:
+        path: the file or the directory.
+        label: the key of the labels in the JSON files; by default ``label``.
+
+    Raises:
+        UsageError: there is no such file, it is no uncompressed tar file, it holds no images, a label is missing, or
+            the splits are not possible.
+    """
+    where = printable(f"webdataset: {path}")
+    root, names = containers(path, ".tar", where)
+    parts = zip(names, splits_of(names, where), strict=True)
+    rows = [row for name, split in parts for row in _rows(root, name, split, label, where)]
+    if not rows:
+        raise UsageError(f"{where} holds no images: no member ends in {', '.join(EXTENSIONS)}")
+    return listing_from(rows, root, named_file(path) if path.is_file() else named(path), where, held="tar")
+
+
+def _rows(root: Path, name: str, split: str | None, label: str | None, where: str) -> Iterator[Row]:
+    """Yield the samples of a tar file; those of its first sample are the keys of all."""
+    columns: list[str] | None = None
+    for key, sample in _samples(root, name, where):
+        cells = _cells(sample, f"{where}: {name}{INSIDE}{key}")
+        if columns is None:
+            columns = list(cells)
+            chosen = label_column(columns, label, f"{where}: {name}")
+        found = cells.get(chosen, "") if chosen else None if label == NONE else cells.get(LABEL)
+        own_split = cells.get("split", "") if "split" in columns else split
+        group = cells.get("group", "") if "group" in columns else None
+        yield Row(f"{name}{INSIDE}{sample['image']}", f"{key} in {name}", found, own_split, group)
+
+
+def _samples(root: Path, name: str, where: str) -> Iterator[tuple[str, Sample]]:
+    """Yield the samples of a tar file that have an image: the key, the image's name and the texts."""
+    found: dict[str, Sample] = {}
+    try:
+        with (root / name).open("rb") as file:
+            for member in members(root / name):
+                folder, slash, base = member.name.rpartition("/")
+                key, _, extension = base.partition(".")
+                sample = found.setdefault(f"{folder}{slash}{key}", {})
+                _add(sample, member, extension.lower(), file, f"{where}: {name}")
+    except (OSError, tarfile.TarError) as error:
+        raise UsageError(f"{where}: {name} cannot be read as an uncompressed tar file: {first_line(error)}") from None
+    yield from ((key, sample) for key, sample in found.items() if "image" in sample)
+
+
+def _add(sample: Sample, member: Member, extension: str, file: Any, where: str) -> None:
+    if extension in TEXTS:
+        file.seek(member.start)
+        sample[extension] = file.read(member.size).decode("utf-8", "replace").strip()
+    elif f".{extension}" in EXTENSIONS:
+        if "image" in sample:
+            raise UsageError(
+                printable(f"{where}: {sample['image']} and {member.name} have the same key; keep one of them")
+            )
+        sample["image"] = member.name
+
+
+def _cells(sample: Sample, where: str) -> dict[str, str]:
+    """Return the values of a sample that are text or numbers, by their key."""
+    cells = {}
+    if "json" in sample:
+        try:
+            content = json.loads(sample["json"])
+        except ValueError as error:
+            raise UsageError(printable(f"{where}.json is not JSON: {error}")) from None
+        items = content.items() if isinstance(content, dict) else ()
+        cells = {key: str(value).strip() for key, value in items if isinstance(value, str | int | float)}
+        cells = {key: value for key, value in cells.items() if key != "path"}
+    return {**cells, LABEL: sample["cls"]} if "cls" in sample else cells
