@@ -58,6 +58,11 @@ class Experiment(Model):
         Option("Images", default="1"),
         Field(description="Fraction of the training images that keep their labels"),
     ] = None
+    limit: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Option("Images", default="all"),
+        Field(description="Number of training images to keep, drawn alike from all classes, for a first look"),
+    ] = None
     short_side: Annotated[
         int | None,
         Option("Images", default="the training size; if it exceeds 64 px, that divided by 0.875"),

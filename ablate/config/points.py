@@ -62,7 +62,7 @@ def points(file: Experiment) -> list[Point]:
 
 def _choices(name: str, values: Values) -> dict[str, dict[str, Scalar]]:
     """Return the settings that each value of an axis stands for, by the value's name."""
-    if name in WHOLE or name in {"data", "eval_data", "label", "labels", "preset", "device", "seeds", "seed"}:
+    if name in WHOLE or name in {"data", "eval_data", "label", "labels", "limit", "preset", "device", "seeds", "seed"}:
         raise UsageError(
             f"axes.{name}: all trials of a sweep share it; run one sweep per value and compare them with ablate report"
         )

@@ -131,6 +131,7 @@ class SweepPlan(Model):
     eval_data: str | None = None
     label: str | None = None
     labels: float | None = None
+    limit: int | None = None
     short_side: int | None = None
     levels: tuple[int, int] | None = None
     protocols: tuple[str, ...] = ()

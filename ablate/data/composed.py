@@ -1,4 +1,4 @@
-"""Composed data sets: pre-training on one set and evaluation on another, or only a fraction of the labels."""
+"""Composed data sets: pre-training on one set and evaluation on another, fewer training images, or fewer labels."""
 
 from __future__ import annotations
 
@@ -13,38 +13,41 @@ from ablate.data.digest import digest_of
 from ablate.rng import stream
 
 VERSION = "1"  # version of this file's rules; raise it when the same parts give another set
-LABELS_SEED = 0
+LABELS_SEED, LIMIT_SEED = 0, 0
 
 
 class Recipe(NamedTuple):
-    """The fingerprints of the set to pre-train on and of the labelled set, and the fraction of labels to keep.
+    """The fingerprints of the set to pre-train on and of the labelled set, and the images and labels to keep.
 
-    Both fingerprints may be the same. ``labels`` is a fraction in (0, 1].
+    Both fingerprints may be the same. ``labels`` is a fraction in (0, 1]. ``limit`` is the number of training images,
+    and of images to pre-train on; None keeps all.
     """
 
     pretrain: str
     labelled: str
     labels: float
+    limit: int | None = None
 
     @property
     def fingerprint(self) -> str:
         """The fingerprint of the composed set."""
-        return digest_of(f"composed {VERSION}", self.pretrain, self.labelled, repr(self.labels))
+        limit = [] if self.limit is None else [f"limit {self.limit}"]
+        return digest_of(f"composed {VERSION}", self.pretrain, self.labelled, repr(self.labels), *limit)
 
 
 def composed(recipe: Recipe, pretrain: DataSet, labelled: DataSet) -> DataSet:
     """Return the data set that ``recipe`` makes of its two parts.
 
-    The result depends on the arguments only. Pixels are not copied. If the set to pre-train on is another one than the
-    labelled set, its images are used without their labels; its test images are used too, unless its test split was
-    given by hand.
+    The result depends on the arguments only. Pixels are not copied, but for fewer images of one size. If the set to
+    pre-train on is another one than the labelled set, its images are used without their labels; its test images are
+    used too, unless its test split was given by hand.
 
     Args:
-        recipe: the fingerprints of both sets and the fraction of labels to keep.
+        recipe: the fingerprints of both sets, and the images and labels to keep.
         pretrain: the set to pre-train on.
         labelled: the set to evaluate on.
     """
-    data = labelled
+    data = labelled if recipe.limit is None else limited(labelled, recipe.limit)
     if recipe.labels < 1:
         kept = labels_kept(data, recipe.labels)
         train = replace(data.train, labels=data.train.labels.where(kept, -1))
@@ -53,6 +56,8 @@ def composed(recipe: Recipe, pretrain: DataSet, labelled: DataSet) -> DataSet:
         data = replace(data, name=name, pretrain=pretrain_split, train=train, val_mask=data.val_mask & kept)
     if recipe.pretrain != recipe.labelled:
         images = joined(pretrain.pretrain, pretrain.test) if pretrain.carved else pretrain.pretrain
+        if recipe.limit is not None:
+            images = images.subset(chosen(images, recipe.limit))
         data = replace(
             data,
             name=f"{pretrain.name}, evaluated on {data.name}",
@@ -63,6 +68,39 @@ def composed(recipe: Recipe, pretrain: DataSet, labelled: DataSet) -> DataSet:
             levels=pretrain.levels,
         )
     return replace(data, fingerprint=recipe.fingerprint)
+
+
+def limited(data: DataSet, limit: int) -> DataSet:
+    """Return ``data`` with about ``limit`` training images, and as many to pre-train on if these are others.
+
+    Images for validation stay images for validation; the test images stay all.
+    """
+    index = chosen(data.train, limit, data.val_mask)
+    train = data.train.subset(index)
+    pretrain = data.pretrain.subset(chosen(data.pretrain, limit)) if data.pretrain is not data.train else train
+    name = f"{data.name} ({len(index)} of {len(data.train.labels)} training images)"
+    return replace(data, name=name, pretrain=pretrain, train=train, val_mask=data.val_mask[index])
+
+
+def chosen(split: Split, limit: int, val_mask: Tensor | None = None) -> Tensor:
+    """Draw about ``limit`` images of every class alike, in whole groups, as their indices, int64, ascending.
+
+    Images inside and outside ``val_mask`` are drawn separately, at least one group of each class. The draw has its own
+    fixed seed.
+    """
+    count = len(split.labels)
+    if limit >= count:
+        return torch.arange(count)
+    kept = torch.zeros(count, dtype=torch.bool)
+    inside = kept if val_mask is None else val_mask
+    generator = stream(LIMIT_SEED, "limit")
+    drawn_with = homes(split.labels, split.groups)
+    for label in drawn_with.unique().tolist():
+        for side in (~inside, inside):
+            members = ((drawn_with == label) & side).nonzero()[:, 0]
+            if len(members):
+                kept[members[whole_groups(split.groups[members], limit / count, generator)]] = True
+    return kept.nonzero()[:, 0]
 
 
 def labels_kept(data: DataSet, fraction: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -43,6 +43,14 @@ class Images:
         """The dtype in which the pixels are stored."""
         return self.pixels.dtype if isinstance(self.pixels, Tensor) else self.pixels[0].dtype
 
+    def subset(self, index: Tensor) -> Images:
+        """Return the images of ``index``, int64 ``[n]``; the pixels of images of several sizes are not copied."""
+        if isinstance(self.pixels, Tensor):
+            return Images(self.pixels[index])
+        assert self.sizes is not None
+        assert self.addresses is not None
+        return replace(self, sizes=self.sizes[index], addresses=self.addresses[index])
+
     @property
     def square(self) -> float:
         """The median share of an image that its largest square covers, above 0 and at most 1."""
@@ -69,6 +77,10 @@ class Split:
     images: Images
     labels: Tensor
     groups: Tensor
+
+    def subset(self, index: Tensor) -> Split:
+        """Return the images of ``index``, int64 ``[n]``, with their labels and groups."""
+        return Split(self.images.subset(index), self.labels[index], self.groups[index])
 
     def __repr__(self) -> str:
         return f"<Split of {len(self.labels)} images>"

@@ -52,6 +52,7 @@ def prepare(
     eval_data: str | None = None,
     label: str | None = None,
     labels: float | None = None,
+    limit: int | None = None,
     skip_corrupt: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> DataSet:
@@ -67,18 +68,21 @@ def prepare(
             folder that is split by seed are for pre-training.
         label: the column of the labels, for a kind with columns.
         labels: the fraction of training images that keep their label, in (0, 1].
+        limit: about how many training images to keep, and images to pre-train on, in whole groups of every class.
         skip_corrupt: leave out files that are unreadable or would be damaged; the result names them.
         progress: called with (done, total) while decoding.
 
     Raises:
         UsageError: an unknown kind, a missing or unfit path, corrupt or refused files, an unwritable cache, a short
             side that is below the training size or is given without encoded images, a label column without a table, a
-            fraction out of range, or labels needed from images without classes.
+            fraction or limit out of range, or labels needed from images without classes.
     """
     specs = [spec] if eval_data is None else [spec, eval_data]
     size, where = image_size or native_size(spec, label), cache or cache_dir(None)
     if labels is not None and not 0 < labels <= 1:
         raise UsageError(f"labels must be the fraction of labels to keep, above 0 and at most 1, not {labels:g}")
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit must be the number of training images to keep, at least 1, not {limit}")
     _check_kinds(specs, short_side, label)
     short = _short_side(size, short_side)
     sets = [_obtained(_source(name, label, short, skip_corrupt), where, skip_corrupt, progress) for name in specs]
@@ -86,8 +90,11 @@ def prepare(
     if (eval_data is not None or labels is not None) and not labelled.classes:
         asked = "evaluation" if eval_data is not None else "a fraction of labels"
         raise UsageError(f"{asked} needs labelled images, and {specs[-1]} has no classes")
-    recipe = Recipe(pretrain.fingerprint, labelled.fingerprint, 1.0 if labels is None else float(labels))
-    if recipe.pretrain == recipe.labelled and recipe.labels == 1:
+    spare = len(pretrain.test.labels) if eval_data is not None and pretrain.carved else 0
+    if limit is not None and limit >= max(len(labelled.train.labels), len(pretrain.pretrain.labels) + spare):
+        limit = None
+    recipe = Recipe(pretrain.fingerprint, labelled.fingerprint, 1.0 if labels is None else float(labels), limit)
+    if recipe.pretrain == recipe.labelled and recipe.labels == 1 and limit is None:
         return pretrain
     told = sets[0].notes if len(sets) == 1 else [f"{data.name}: {note}" for data in sets for note in data.notes]
     return replace(compose(where, recipe), notes=tuple(told))

@@ -83,6 +83,7 @@ def prepare_images(wish: Experiment, cache: Path) -> DataSet:
             eval_data=wish.eval_data,
             label=wish.label,
             labels=wish.labels,
+            limit=wish.limit,
             progress=show,
         )
     if about := about_size(wish):
@@ -131,6 +132,7 @@ def images_of(experiment: SweepPlan, cache: Path) -> DataSet:
             eval_data=experiment.eval_data,
             label=experiment.label,
             labels=experiment.labels,
+            limit=experiment.limit,
             short_side=experiment.short_side,
             skip_corrupt=True,
             compositions=["none"],

@@ -79,6 +79,7 @@ def plan_sweep(
         eval_data=wish.eval_data,
         label=wish.label,
         labels=wish.labels,
+        limit=wish.limit,
         short_side=wish.short_side,
         levels=data.levels,
         seeds=tuple(wish.seed_list),

@@ -160,6 +160,7 @@ def test_which_labels_stay_is_a_matter_of_the_fraction_alone(get, cache, tmp_pat
         ({"name": "animals", "labels": 1.5}, "not 1.5"),
         ({"name": "animals", "labels": float("nan")}, "not nan"),
         ({"name": "photos", "labels": 0.5}, "has no classes"),
+        ({"name": "animals", "limit": 0}, "at least 1, not 0"),
         ({"name": "animals", "eval_name": "photos"}, "evaluation needs labelled images"),
         ({"name": "animals", "eval_name": "cifar11:x"}, "did you mean 'cifar10'"),
         ({"name": "animals", "short_side": 15}, "smaller than the training size 16"),
@@ -171,6 +172,41 @@ def test_errors(get, arguments, expected):
         get(**arguments)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("limit", [12, 30, 50])
+def test_a_limit_keeps_whole_groups_of_every_class(get, cache, limit):
+    whole, data = get("animals"), get("animals", limit=limit)
+    count = len(data.train.labels)
+    assert data.name == f"animals ({count} of {len(whole.train.labels)} training images)"
+    assert abs(count - limit) <= 8  # the groups of one class have five images each
+    same(read_entry(cache, data.fingerprint), data)
+    assert data.pretrain is data.train
+    assert torch.equal(data.test.labels, whole.test.labels)
+    for side in (data.val_mask, ~data.val_mask):
+        assert set(data.train.labels[side].tolist()) == {0, 1, 2}
+    for group, images in zip(*data.train.groups.unique(return_counts=True), strict=True):
+        assert images == (whole.train.groups == group).sum()
+    kept = torch.isin(whole.train.groups, data.train.groups).nonzero()[:, 0]
+    assert torch.equal(data.train.labels, whole.train.labels[kept])
+    pixels, _ = Resident(data.train.images, CPU).batch(torch.arange(count))
+    assert torch.equal(pixels, Resident(whole.train.images, CPU).batch(kept)[0])
+
+
+def test_a_limit_is_part_of_the_identity_and_a_large_one_is_none(get):
+    prints = {limit: get("animals", limit=limit).fingerprint for limit in (None, 12, 30, 10_000)}
+    assert len(set(prints.values())) == 3
+    assert prints[None] == prints[10_000]
+    glyphs = get("glyphs", limit=100, image_size=32).train  # images of one size
+    assert 90 <= len(glyphs.images) == len(glyphs.labels) == len(glyphs.groups) <= 100
+
+
+def test_a_limit_holds_for_both_sets_and_before_a_fraction_of_labels(get):
+    data = get("photos", "animals", limit=20, labels=0.5)
+    assert len(data.pretrain.labels) == 20
+    assert len(data.train.labels) < 30
+    assert len(data.labelled) < len(data.train.labels)
+    assert get("photos", "animals", limit=20, labels=0.5).fingerprint == data.fingerprint
 
 
 def test_the_short_side_counts_by_its_number(get):
