@@ -11,8 +11,10 @@ import time
 import pytest
 from PIL import Image
 
+from ablate.evaluation.protocols import PROTOCOLS
 from ablate.sweep.layout import SweepDir
 from tests.support.cli import ablate, one_sentence
+from tests.support.grids import SETTINGS
 from tests.support.wishes import wish
 
 
@@ -305,12 +307,22 @@ def test_ops_lists_every_op():
         assert name in done.stdout
 
 
-def test_what_runs_before_the_first_trial_imports_torch_and_little_else():
-    unneeded = "{'torchvision', 'torch._dynamo', 'sklearn', 'scipy.stats', 'pandas', 'matplotlib'}"
-    modules = "ablate.planning.request, ablate.planning.settings, ablate.launch.start"
-    script = f"import sys, {modules}; print({unneeded} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout.strip() == "set()"
+def test_a_process_that_trains_imports_torch_and_little_else(tiny_folder, cache, tmp_path):
+    """From the first import to the last protocol; torch.compile and torchvision take a second of CPU each."""
+    line = ["train", "crop", "--branches", "one", "--data", f"folder:{tiny_folder}", "--cache", str(cache), *SETTINGS]
+    script = (
+        "import sys, ablate.planning.request, ablate.planning.settings, ablate.launch.start\n"
+        "from ablate.cli import main\n"
+        "unneeded = {'torchvision', 'torch._dynamo', 'sympy', 'sklearn', 'scipy.stats', 'pandas', 'matplotlib'}\n"
+        "assert not unneeded & set(sys.modules), unneeded & set(sys.modules)\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert not unneeded & set(sys.modules), unneeded & set(sys.modules)\n"
+    )
+    protocols = ["--protocol", ",".join(PROTOCOLS), "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *line, *protocols], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from torch import Tensor
 from ablate.config.measure import IN_WORDS, Measure
 from ablate.evaluation.accuracy import SCORED, score, scores
 from ablate.evaluation.frozen import At, Frozen, Outcome
+from ablate.simclr.eager import LBFGS
 
 L2_SWEEP = tuple(10.0**e for e in (1, 0, -1, -2, -3, -4, -5, -6))  # strong to weak: each warm-starts the next
 # Tried in turn while the strongest alone is best; the paper ends there.
@@ -136,7 +137,7 @@ def fit(h: Tensor, y: Tensor, classes: int, l2: float, start: Tensor | None = No
     """
     weights = torch.zeros(h.shape[1] + 1, classes, dtype=h.dtype, device=h.device) if start is None else start.clone()
     weights.requires_grad_()
-    optimiser = torch.optim.LBFGS(
+    optimiser = LBFGS(
         [weights],
         max_iter=MAX_ITERATIONS,
         tolerance_grad=1e-7,

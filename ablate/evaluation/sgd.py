@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from ablate.evaluation.accuracy import SCORED, scores
 from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.ops.pair import Streams, TransformPair
 from ablate.rng import derive_seed, stream
+from ablate.simclr.eager import SGD
+from ablate.simclr.probe import ZeroLinear
 from ablate.simclr.schedule import learning_rate
 
 EPOCHS = 90
@@ -28,8 +29,8 @@ def sgd(frozen: Frozen, at: At) -> Outcome:
     """
     labelled, labels = frozen.labelled, frozen.data.train.labels.to(frozen.device)
     test_features, test_labels = frozen.test(at)
-    classifier = _zeros(test_features.shape[1], len(frozen.data.classes), frozen.device)
-    optimiser = torch.optim.SGD(classifier.parameters(), lr=LR_PER_256, momentum=MOMENTUM, nesterov=True)
+    classifier = ZeroLinear(test_features.shape[1], len(frozen.data.classes), device=frozen.device)
+    optimiser = SGD(classifier.parameters(), lr=LR_PER_256, momentum=MOMENTUM, nesterov=True)
     batch = min(BATCH, len(labelled))
     steps, peak = len(labelled) // batch, LR_PER_256 * batch / 256
     pair = TransformPair.two_branch("crop", frozen.config.image_size)
@@ -57,12 +58,3 @@ def sgd(frozen: Frozen, at: At) -> Outcome:
             f"mode (SimCLR, app. B.6); {SCORED} on un-augmented test images"
         ),
     )
-
-
-def _zeros(dim: int, classes: int, device: torch.device) -> nn.Linear:
-    """Return a linear classifier of zeros without drawing from the global generator."""
-    classifier = nn.utils.skip_init(nn.Linear, dim, classes, device=device)
-    assert isinstance(classifier, nn.Linear)
-    nn.init.zeros_(classifier.weight)
-    nn.init.zeros_(classifier.bias)
-    return classifier

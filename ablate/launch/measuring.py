@@ -96,9 +96,7 @@ def _main(directory: Path, device: torch.device, cache: Path, box: float) -> Non
 
 
 def _warm_up(config: TrialConfig) -> None:
-    """Load what the first step would load: torchvision's blocks, and the kernels of a cell's ops."""
-    import ablate.simclr.resnets  # noqa: F401
-
+    """Load what the first step would load: the kernels of a cell's ops."""
     TransformPair.from_config(config)(
         torch.zeros(2, config.data.channels, 16, 16, dtype=torch.uint8), torch.Generator()
     )

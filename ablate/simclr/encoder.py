@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ablate.config.trial import SMALL_IMAGE, Encoder
 from ablate.simclr.foreign import ForeignEncoder
-
-if TYPE_CHECKING:
-    from ablate.simclr.resnets import ResNet8, TorchvisionResNet
+from ablate.simclr.resnets import ResNet8, TorchvisionResNet, zero_init_residual
 
 
 def build_encoder(config: Encoder, image_size: int, channels: int = 3) -> ResNet8 | TorchvisionResNet | ForeignEncoder:
@@ -21,12 +17,11 @@ def build_encoder(config: Encoder, image_size: int, channels: int = 3) -> ResNet
     """
     if config.is_foreign:
         return ForeignEncoder(config, image_size, channels)
-    from ablate.simclr import resnets  # importing torchvision takes a second, so only when needed
-
+    encoder: ResNet8 | TorchvisionResNet
     if config.name == "resnet8":
-        encoder: ResNet8 | TorchvisionResNet = resnets.ResNet8(config.width, channels)
+        encoder = ResNet8(config.width, channels)
     else:
-        encoder = resnets.TorchvisionResNet(config, channels=channels, small_image=image_size <= SMALL_IMAGE)
+        encoder = TorchvisionResNet(config, channels=channels, small_image=image_size <= SMALL_IMAGE)
     if config.zero_init_residual:
-        resnets.zero_init_residual(encoder)
+        zero_init_residual(encoder)
     return encoder

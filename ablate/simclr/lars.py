@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ablate.simclr.eager import EagerOptimizer
 
-class LARS(torch.optim.Optimizer):
+
+class LARS(EagerOptimizer):
     """Layer-wise adaptive rate scaling with classic momentum, without Nesterov's.
 
     For a matrix or a filter ``w`` with gradient ``g``::

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from ablate.config.trial import Optimiser
+from ablate.simclr.eager import SGD, AdamW, EagerOptimizer
 from ablate.simclr.lars import LARS
 
 
-def build_optimiser(config: Optimiser, module: nn.Module) -> torch.optim.Optimizer:
+def build_optimiser(config: Optimiser, module: nn.Module) -> EagerOptimizer:
     """Build the optimiser of all trainable parameters of ``module``.
 
     Vectors (biases, batch norm) get no weight decay. The update is fused into one pass, on the CPU too (LARS:
@@ -23,5 +23,5 @@ def build_optimiser(config: Optimiser, module: nn.Module) -> torch.optim.Optimiz
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, fused=True)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
+        return AdamW(groups, lr=config.lr, fused=True)
+    return SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)

@@ -14,8 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ablate.distributed import ALONE, World
+from ablate.simclr.eager import AdamW
 
 LEARNING_RATE = 1e-3
+
+
+class ZeroLinear(nn.Linear):
+    """A linear layer whose initial weights are 0, for which no random numbers are drawn."""
+
+    def reset_parameters(self) -> None:
+        """Set weights and bias to 0."""
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
 
 
 class OnlineProbe:
@@ -28,10 +38,8 @@ class OnlineProbe:
     """
 
     def __init__(self, dim: int, classes: int, device: torch.device) -> None:
-        self.linear = nn.utils.skip_init(nn.Linear, dim, classes, device=device)  # draws no random numbers
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-        self.optimiser = torch.optim.AdamW(self.linear.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True)
+        self.linear = ZeroLinear(dim, classes, device=device)
+        self.optimiser = AdamW(self.linear.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True)
 
     def update(self, h: Tensor, labels: Tensor, world: World = ALONE) -> None:
         """Take one step on ``h [n, dim]`` (any float dtype; detached here) and ``labels`` int64 ``[n]``.

@@ -1,13 +1,11 @@
-"""ResNets made of torchvision's blocks: torchvision's own at the paper's widths, and a small one for a CPU core."""
+"""ResNets made of the same blocks: torchvision's at the paper's widths, and a small one for a CPU core."""
 
 from __future__ import annotations
 
-import torch
-import torchvision
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from ablate.config.trial import WIDTHS, Encoder
+from ablate.config.trial import Encoder
+from ablate.simclr.residual import BasicBlock, Bottleneck, ResNet
 
 BLOCKS: dict[str, tuple[type[BasicBlock | Bottleneck], list[int]]] = {
     "resnet18": (BasicBlock, [2, 2, 2, 2]),
@@ -15,7 +13,6 @@ BLOCKS: dict[str, tuple[type[BasicBlock | Bottleneck], list[int]]] = {
     "resnet50": (Bottleneck, [3, 4, 6, 3]),
     "resnet101": (Bottleneck, [3, 4, 23, 3]),
 }
-LAST_NORM = {BasicBlock: "bn2", Bottleneck: "bn3"}
 NARROW = 8  # channels; below, a strided 1x1 convolution is unsafe on some CPUs, see _NarrowPointwise
 
 
@@ -25,25 +22,20 @@ def zero_init_residual(net: nn.Module) -> None:
     This follows the official code (``init_zero`` in its resnet.py) and Goyal et al. 2017. No random numbers are drawn.
     """
     for block in net.modules():
-        if name := LAST_NORM.get(type(block)):
-            nn.init.zeros_(getattr(block, name).weight)
+        if isinstance(block, BasicBlock | Bottleneck):
+            nn.init.zeros_(getattr(block, block.last_norm).weight)
 
 
 class TorchvisionResNet(nn.Module):
-    """A resnet18, 34, 50 or 101 without the classifier.
+    """torchvision's resnet18, 34, 50 or 101 without the classifier, or a wider one.
 
     For small images it has a 3x3 stem of stride 1 and no pooling (app. B.9).
     """
 
     def __init__(self, config: Encoder, *, channels: int, small_image: bool) -> None:
         super().__init__()
-        self.net: ResNet
-        if config.width == WIDTHS[1]:
-            self.net = getattr(torchvision.models, config.name)(weights=None)
-        else:
-            self.net = WideResNet(*BLOCKS[config.name], config.width)
-        self.dim: int = self.net.fc.in_features
-        self.net.fc = nn.Identity()
+        self.net = ResNet(*BLOCKS[config.name], config.width)
+        self.dim = self.net.dim
         if small_image or channels != 3:
             kernel, stride, padding = (3, 1, 1) if small_image else (7, 2, 3)
             self.net.conv1 = nn.Conv2d(channels, config.width, kernel, stride, padding, bias=False)
@@ -55,28 +47,6 @@ class TorchvisionResNet(nn.Module):
         """Return ``h = f(x)``."""
         h: Tensor = self.net(x)
         return h
-
-
-class WideResNet(ResNet):  # type: ignore[misc]
-    """torchvision's ResNet with every layer's channels multiplied (paper, section 5.1: 2x and 4x).
-
-    It differs from torchvision's ``wide_resnet50_2``, which widens the inner 3x3 convolutions only.
-    """
-
-    def __init__(self, block: type[BasicBlock | Bottleneck], layers: list[int], width: int) -> None:
-        with torch.device("meta"):  # its own layers are replaced below
-            super().__init__(block, layers)
-        self.inplanes = width
-        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.layer1 = self._make_layer(block, width, layers[0])
-        self.layer2 = self._make_layer(block, 2 * width, layers[1], stride=2)
-        self.layer3 = self._make_layer(block, 4 * width, layers[2], stride=2)
-        self.layer4 = self._make_layer(block, 8 * width, layers[3], stride=2)
-        self.fc = nn.Linear(8 * width * block.expansion, 1, device="meta")
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 class ResNet8(nn.Module):
@@ -106,8 +76,7 @@ def _block(inputs: int, outputs: int, stride: int) -> nn.Module:
     shortcut = None
     if stride != 1 or inputs != outputs:
         shortcut = nn.Sequential(_pointwise(inputs, outputs, stride), nn.BatchNorm2d(outputs))
-    block: nn.Module = BasicBlock(inputs, outputs, stride, shortcut)
-    return block
+    return BasicBlock(inputs, outputs, stride, shortcut)
 
 
 def _pointwise(inputs: int, outputs: int, stride: int) -> nn.Conv2d:

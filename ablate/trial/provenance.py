@@ -16,13 +16,12 @@ from ablate._version import __version__
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
     import kornia
-    import torchvision
 
     return {
         "ablate": __version__,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
-        "torchvision": str(torchvision.__version__),
+        "torchvision": metadata.version("torchvision"),
         "kornia": str(kornia.__version__),
         "numba": metadata.version("numba"),
     }

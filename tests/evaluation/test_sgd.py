@@ -54,8 +54,8 @@ def test_against_a_plain_loop(stripes, monkeypatch, short, batch):
     """With more images than a batch, and with fewer."""
     monkeypatch.setattr(module, "BATCH", batch)
     made = []
-    zeros = module._zeros
-    monkeypatch.setattr(module, "_zeros", lambda *args: made.append(zeros(*args)) or made[-1])
+    zeros = module.ZeroLinear
+    monkeypatch.setattr(module, "ZeroLinear", lambda *args, **kwargs: made.append(zeros(*args, **kwargs)) or made[-1])
     frozen = freeze(stripes, pixels(), torch.nn.Identity())
     outcome = sgd(frozen, "h")
     logits = plain_loop(frozen, epochs=5, batch=min(batch, 120))

@@ -15,7 +15,8 @@ from ablate.config.trial import Encoder, Head, Optimiser
 from ablate.simclr.encoder import build_encoder
 from ablate.simclr.head import ProjectionHead
 from ablate.simclr.optim import build_optimiser
-from ablate.simclr.resnets import BLOCKS, WideResNet
+from ablate.simclr.residual import ResNet
+from ablate.simclr.resnets import BLOCKS
 from ablate.simclr.schedule import learning_rate
 
 
@@ -38,18 +39,24 @@ def test_encoders_give_pooled_representations(name, width, dim):
     assert encoder.dim == dim
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-def test_the_wide_resnet_at_the_ordinary_width_is_torchvisions(name):
-    """Same names, same weights for the same seed: the widths differ in nothing else."""
-    torch.manual_seed(0)
-    theirs = getattr(torchvision.models, name)(weights=None)
-    torch.manual_seed(0)
-    ours = WideResNet(*BLOCKS[name], width=64)
-    ours.fc, theirs.fc = nn.Identity(), nn.Identity()
-    assert ours.state_dict().keys() == theirs.state_dict().keys()
-    ours.load_state_dict(theirs.state_dict())
-    x = torch.rand(2, 3, 64, 64)
-    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
+@pytest.mark.parametrize("name", BLOCKS)
+def test_resnets_are_torchvisions_to_the_bit(name):
+    """Same names, same weights from the same draws, same representations and gradients."""
+    built = []
+    for build in (getattr(torchvision.models, name), lambda: ResNet(*BLOCKS[name], width=64)):
+        torch.manual_seed(0)
+        net = build()
+        net.fc = nn.Identity()
+        initial = {key: value.clone() for key, value in net.state_dict().items()}
+        drawn, h = torch.rand(()), net(torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)))
+        h.square().sum().backward()
+        gradients = {key: parameter.grad for key, parameter in net.named_parameters()}
+        built.append(
+            {"drawn": drawn, "h": h} | initial | {f"gradient of {key}": grad for key, grad in gradients.items()}
+        )
+    theirs, ours = built
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
 @pytest.mark.parametrize(("width", "millions"), [(128, 93.9), (256, 375.0)])

@@ -30,7 +30,6 @@ PRELOADED = [
     "scipy.stats",
     "tests.support.commands",
     "tests.support.fonts",
-    "torchvision",
 ]
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(PRELOADED)
