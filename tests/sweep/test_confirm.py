@@ -1,9 +1,8 @@
-"""A one-branch sweep's choice, run again on both branches by real workers."""
+"""A one-branch sweep's choice, run again on both branches."""
 
 from __future__ import annotations
 
 import shutil
-import sys
 
 import pytest
 
@@ -15,21 +14,21 @@ from ablate.sweep.confirm import confirmation, shares_no_crop
 from ablate.sweep.layout import CONFIRMATION
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.prune import RUNGS
-from tests.support import commands
 from tests.support.cli import ablate, one_sentence
-from tests.support.grids import results, run
+from tests.support.grids import command, results
+from tests.support.in_process import run_here, without_workers
 from tests.support.sweeps import make_experiment
 
 
 def recommend(directory, *args):
-    line = [sys.executable, "-m", "ablate", "recommend", str(directory), *args]
-    return commands.run(line)
+    with without_workers():
+        return ablate("recommend", directory, *args)
 
 
 @pytest.fixture(scope="module")
 def sweep(tiny_folder, cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("confirm") / "out"
-    done = run(tiny_folder, cache, out, "--workers", "1", ops="color")
+    done = run_here(command(tiny_folder, cache, out, "--workers", "1", ops="color"))
     assert done.returncode == 0, done.stdout + done.stderr
     return out
 

@@ -1,4 +1,4 @@
-"""Real worker processes on a data set of 72 tiny images."""
+"""Real worker processes on a data set of 72 tiny images; commands that are not about them train in this process."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ablate.sweep.plan import load_plan
 from ablate.sweep.record import read_records
 from tests.support import commands
 from tests.support.grids import alive, command, mid_trial, results, run, wait_for, worker_pids
+from tests.support.in_process import run_here
 
 
 @pytest.fixture(scope="module")
@@ -42,21 +43,23 @@ def test_two_workers_give_identical_results(sweep, tiny_folder, cache, tmp_path)
     assert results(tmp_path / "two") == results(sweep[0])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_command_again_runs_nothing_and_extension_runs_the_rest(sweep, tiny_folder, cache, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(sweep[0], out)
     before = {path: path.stat().st_mtime_ns for path in out.glob("trials/*.json")}
-    again = run(tiny_folder, cache, out, "--workers", "1", "--references")
+    again = run_here(command(tiny_folder, cache, out, "--workers", "1", "--references"))
     assert again.returncode == 0
     assert "7 done; 0 to run" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in out.glob("trials/*.json")} == before
-    more = run(tiny_folder, cache, out, "--workers", "1", "--seeds", "2", ops="crop,flip")
+    more = run_here(command(tiny_folder, cache, out, "--workers", "1", "--seeds", "2", ops="crop,flip"))
     assert more.returncode == 0, more.stderr
     assert "9 cells x 2 seeds + 6 references = 24 trials; 7 done; 17 to run" in more.stdout
     assert before.items() <= {path: path.stat().st_mtime_ns for path in out.glob("trials/*.json")}.items()
     assert load_plan(out).seeds == (0, 1)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_disk_that_refuses_stops_the_sweep_and_keeps_what_is_done(sweep, tiny_folder, cache, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(sweep[0], out)
@@ -69,10 +72,11 @@ def test_a_disk_that_refuses_stops_the_sweep_and_keeps_what_is_done(sweep, tiny_
     assert "finished trials are intact" in done.stdout
     assert len(results(out)) == 6
     (out / "running").unlink()
-    assert run(tiny_folder, cache, out, "--workers", "1", "--references").returncode == 0
+    assert run_here(command(tiny_folder, cache, out, "--workers", "1", "--references")).returncode == 0
     assert results(out) == results(sweep[0])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_damaged_records_are_set_aside_and_rerun_alone(sweep, tiny_folder, cache, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(sweep[0], out)
@@ -80,7 +84,7 @@ def test_damaged_records_are_set_aside_and_rerun_alone(sweep, tiny_folder, cache
     victim.write_text(victim.read_text()[:50])
     leftover = out / "running" / sorted(out.glob("trials/*.json"))[1].stem
     leftover.mkdir(parents=True)
-    done = run(tiny_folder, cache, out, "--workers", "1", "--references")
+    done = run_here(command(tiny_folder, cache, out, "--workers", "1", "--references"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "damaged record set aside" in done.stdout
     assert "6 done; 1 to run" in done.stdout
@@ -90,14 +94,14 @@ def test_damaged_records_are_set_aside_and_rerun_alone(sweep, tiny_folder, cache
 
 
 def test_another_sweep_in_the_directory_is_refused(sweep, tiny_folder, cache):
-    done = run(tiny_folder, cache, sweep[0], "--set", "temperature=0.9")
+    done = run_here(command(tiny_folder, cache, sweep[0], "--set", "temperature=0.9"))
     assert done.returncode == 2
     assert "temperature was 0.5, is 0.9" in done.stderr
     assert done.stdout == ""
 
 
 def test_dry_run_plans_estimates_and_runs_nothing(tiny_folder, cache, tmp_path):
-    done = run(tiny_folder, cache, tmp_path / "dry", "--dry-run", "--workers", "2")
+    done = run_here(command(tiny_folder, cache, tmp_path / "dry", "--dry-run", "--workers", "2"))
     assert done.returncode == 0, done.stderr
     assert "4 cells x 1 seed + 1 reference = 5 trials; 5 to run" in done.stdout
     assert re.search(
@@ -130,6 +134,7 @@ def test_ctrl_c_stops_within_seconds_and_says_how_to_resume(long_sweep):
     wait_for(lambda: not any(alive(pid) for pid in workers), 10)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_kill_9_in_the_middle_of_a_trial_then_the_same_command_is_bit_identical(long_sweep, tmp_path):
     out, line, process = long_sweep
     victims = worker_pids(out) | {process.pid}
@@ -143,7 +148,7 @@ def test_kill_9_in_the_middle_of_a_trial_then_the_same_command_is_bit_identical(
     assert max(record.attempts for record in records.values()) == 2
     fresh = [*line]
     fresh[fresh.index("--out") + 1] = str(tmp_path / "fresh")
-    assert commands.run(fresh).returncode == 0
+    assert run_here(fresh).returncode == 0
     assert results(out) == results(tmp_path / "fresh")
 
 

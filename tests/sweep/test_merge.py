@@ -16,7 +16,7 @@ from ablate.sweep.prune import RUNGS
 from ablate.sweep.record import read_record, read_records
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import command
-from tests.support.in_process import without_workers
+from tests.support.in_process import run_here
 from tests.support.running import begin
 from tests.support.sweeps import by_position, failure, make_experiment, record, sweep, write_record
 
@@ -182,8 +182,7 @@ def test_errors_are_sentences(pair, tmp_path):
 @pytest.mark.usefixtures("undrawn")
 def test_the_grid_command_completes_what_was_merged(tiny_folder, cache, tmp_path):
     """A directory was trained by the command; the other is its copy, with another op and a made-up record of it."""
-    with without_workers():
-        assert ablate(*command(tiny_folder, cache, tmp_path / "A", "--workers", "1", ops="crop")[3:]).returncode == 0
+    assert run_here(command(tiny_folder, cache, tmp_path / "A", "--workers", "1", ops="crop")).returncode == 0
     shutil.copytree(tmp_path / "A", tmp_path / "B")
     trained = load_plan(tmp_path / "A")
     other = trained.model_copy(update={"ops": (NamedOp(label="flip", op=spec(parse_op("flip"))),)})
@@ -196,6 +195,6 @@ def test_the_grid_command_completes_what_was_merged(tiny_folder, cache, tmp_path
             write_record(tmp_path / "B", record(trial))
     merged = merge([tmp_path / "A", tmp_path / "B"], tmp_path / "C")
     assert (merged.copied, merged.missing) == (3, 2)
-    done = ablate(*command(tiny_folder, cache, tmp_path / "C", "--workers", "1", ops="crop,flip")[3:])
+    done = run_here(command(tiny_folder, cache, tmp_path / "C", "--workers", "1", ops="crop,flip"))
     assert "3 done; 2 to run" in done.stdout, done.stderr
     assert done.returncode == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -73,6 +74,28 @@ def start():
         process.wait()
 
 
+@pytest.fixture
+def ranks(tmp_path):
+    """Runs torchrun's command as its two ranks alone, with the variables that it sets, and returns what both said."""
+
+    def run(line):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        begun = []
+        for rank in ("0", "1"):
+            said = tmp_path / f"rank {rank} at {port}"
+            said.mkdir()
+            variables = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+            variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            begun.append(commands.Started(line[:1] + line[line.index("ablate") - 1 :], said, env=environment() | variables))
+        ended = [process.wait(240) for process in begun]
+        assert not any(done.returncode for done in ended), ended
+        return "".join(done.stdout for done in ended)
+
+    return run
+
+
 def launch(line, out):
     with out.with_name(f"{out.name}.output").open("w") as log:
         return subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True, env=environment())
@@ -104,7 +127,8 @@ def test_the_launcher_starts_the_processes_of_a_trial(sweep):
     assert not any("ERROR" in log.read_text() for log in sweep.glob("logs/*-s0.log"))
 
 
-def test_torchrun_gives_the_same_record_and_resumes_bit_for_bit(start, sweep, tiny_folder, cache, tmp_path):
+def test_torchrun_gives_the_same_record_and_resumes_bit_for_bit(start, ranks, sweep, tiny_folder, cache, tmp_path):
+    """torchrun is told to end; its ranks go on, and find the trial done when they are started once more."""
     out = tmp_path / "out"
     line = torchrun(tiny_folder, cache, out, "--protocol", "linear,knn,online", "--epochs", "6")
     process = start(line, out)
@@ -112,27 +136,24 @@ def test_torchrun_gives_the_same_record_and_resumes_bit_for_bit(start, sweep, ti
     os.killpg(process.pid, signal.SIGTERM)  # as a scheduler does: torchrun passes it on to every rank
     process.wait(60)
     assert not results(out)
-    done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False, env=environment())
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = ranks(line)
     (record,) = read_records(out)[0].values()
     assert record.attempts == 2
     assert cell(out) == cell(sweep)
     assert (out / "encoders" / f"{record.id}.safetensors").exists()
-    assert done.stdout.count("linear_top1: ") == 1  # one process speaks
-    again = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False, env=environment())
-    assert again.returncode == 0, again.stderr
-    assert "epoch 1/" not in again.stdout
+    assert said.count("linear_top1: ") == 1  # one process speaks
+    assert "epoch 1/" not in ranks(line)
     assert read_records(out)[0][record.id] == record
 
 
 @pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_a_dead_process_ends_the_trial_with_a_record(start, tiny_folder, cache, tmp_path, victim):
+def test_a_dead_process_ends_the_trial_with_a_record(tiny_folder, cache, tmp_path, victim):
     out = tmp_path / "out"
-    process = start(launcher(tiny_folder, cache, out, 500), out)
+    process = commands.Started(launcher(tiny_folder, cache, out, 500), tmp_path)
     wait_for(checkpointed(out))
     ranks = ranks_of(out)
     os.kill(ranks[victim], signal.SIGKILL)
-    assert process.wait(60) == 1
+    assert process.wait(60).returncode == 1
     (record,) = read_records(out)[0].values()
     assert record.status == "failed"
     assert f"process {victim} of 2 (signal SIGKILL) ended; another process of this trial died" in record.error.message
