@@ -18,8 +18,8 @@ from tests.support.grids import SETTINGS
 from tests.support.wishes import wish
 
 
-def grid(*args, cwd):
-    return ablate("grid", "--cache", cwd / "cache", "--device", "cpu", *args, cwd=cwd)
+def grid(*args, cwd, cache=None):
+    return ablate("grid", "--cache", cache or cwd / "cache", "--device", "cpu", *args, cwd=cwd)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_bad_ops(ops, expected, tmp_path):
         (["--out", "x" * 300], ["not writable"]),
     ],
 )
-def test_bad_settings(args, expected, tmp_path):
-    message = one_sentence(grid("--ops", "crop", *args, cwd=tmp_path))
+def test_bad_settings(args, expected, cache, tmp_path):
+    message = one_sentence(grid("--ops", "crop", *args, cwd=tmp_path, cache=cache))
     for part in expected:
         assert part in message
     assert not (tmp_path / "results").exists()

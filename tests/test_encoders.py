@@ -81,34 +81,37 @@ import json, sys, torch, torchvision
 from safetensors.torch import load_file
 sys.modules["ablate"] = None  # importing it would fail
 torch.set_num_threads(1)  # as the tests have it
-path, views = sys.argv[1:]
-described = json.load(open(path + ".json"))
-net = getattr(torchvision.models, described["config"]["encoder"]["name"])()
-net.fc = torch.nn.Identity()
-if described["size"] <= 64:
-    net.conv1 = torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False)
-    net.maxpool = torch.nn.Identity()
-net.load_state_dict(load_file(path + ".safetensors"))
-net.eval().to(memory_format=torch.channels_last)
-with torch.no_grad():
-    torch.save(net(torch.load(views)), views + ".h")
+for path in sys.argv[1:]:
+    described = json.load(open(path + ".json"))
+    net = getattr(torchvision.models, described["config"]["encoder"]["name"])()
+    net.fc = torch.nn.Identity()
+    if described["size"] <= 64:
+        net.conv1 = torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+        net.maxpool = torch.nn.Identity()
+    net.load_state_dict(load_file(path + ".safetensors"))
+    net.eval().to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        torch.save(net(torch.load(path + ".views")), path + ".h")
 """
 
 
-@pytest.mark.parametrize("size", [32, 80])
-def test_it_loads_without_ablate(size, tmp_path):
-    trial = trial_of("resnet18", size)
-    encoder, head = modules(trial)
-    encoders.save(inherit(tmp_path, trial.id, None), trial, encoder, head, {"linear_top1": 0.5}, "all")
-    views = torch.rand(4, 3, size, size)
-    torch.save(views, tmp_path / "views")
-    path = tmp_path / "encoders" / trial.id
-    line = [sys.executable, "-c", WITHOUT_ABLATE, path, tmp_path / "views"]
+def test_it_loads_without_ablate(tmp_path):
+    """With the stem for small images, and with the usual one."""
+    expected = {}
+    for size in (32, 80):
+        trial = trial_of("resnet18", size)
+        encoder, head = modules(trial)
+        encoders.save(inherit(tmp_path, trial.id, None), trial, encoder, head, {"linear_top1": 0.5}, "all")
+        views = torch.rand(4, 3, size, size)
+        path = tmp_path / "encoders" / trial.id
+        torch.save(views, f"{path}.views")
+        with torch.no_grad():
+            expected[path] = encoder(views.contiguous(memory_format=torch.channels_last))
+    line = [sys.executable, "-c", WITHOUT_ABLATE, *expected]
     done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    with torch.no_grad():
-        h = encoder(views.contiguous(memory_format=torch.channels_last))
-    assert torch.equal(torch.load(tmp_path / "views.h"), h)
+    for path, h in expected.items():
+        assert torch.equal(torch.load(f"{path}.h"), h)
 
 
 def test_what_lies_beside_it(tmp_path):

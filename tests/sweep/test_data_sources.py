@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from ablate.sweep.record import read_record, read_records
-from tests.support import commands
 from tests.support.cli import ablate
 from tests.support.grids import SETTINGS, command
 from tests.support.in_process import without_workers
@@ -37,15 +36,16 @@ def cifar10(tmp_path_factory):
 
 
 def test_a_cifar10_preset_end_to_end_alone_and_under_torchrun(cifar10, cache, tmp_path):
-    arguments = ["-m", "ablate", "train", "crop+color", *PRESET, "--data", f"cifar10:{cifar10}", "--cache", str(cache)]
+    arguments = ["train", "crop+color", *PRESET, "--data", f"cifar10:{cifar10}", "--cache", str(cache)]
     losses = []
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for name in ("alone", "two"):
         line = [*arguments, "--out", str(tmp_path / name)]
         if name == "alone":
-            done = commands.run([sys.executable, *line], env=environment)
+            done = ablate(*line)
         else:
-            line = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *line]
+            start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "ablate"]
+            line = [*start, *line]
             done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         (path,) = (tmp_path / name).glob("trials/*")
@@ -107,21 +107,9 @@ def test_pretraining_on_one_set_and_evaluating_on_another(unlabelled, tiny_folde
 
 def test_further_protocols_on_kept_encoders(tiny_folder, cache, tmp_path):
     out = tmp_path / "out"
-    line = [sys.executable, "-m", "ablate", "train", "crop", "--data", f"folder:{tiny_folder}", "--cache", str(cache)]
-    done = commands.run([*line, *SETTINGS, "--out", str(out)])
+    done = ablate("train", "crop", "--data", f"folder:{tiny_folder}", "--cache", cache, *SETTINGS, "--out", out)
     assert done.returncode == 0, done.stderr
-    again = [
-        sys.executable,
-        "-m",
-        "ablate",
-        "evaluate",
-        str(out),
-        "--protocol",
-        "linear@z,rankme",
-        "--cache",
-        str(cache),
-    ]
-    more = commands.run(again)
+    more = ablate("evaluate", out, "--protocol", "linear@z,rankme", "--cache", cache)
     assert more.returncode == 0, more.stderr
     (record,) = read_records(out)[0].values()
     assert {"linear_top1", "z_linear_top1", "rankme"} <= record.metrics.keys()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ablate.sweep.record import read_records
+from tests.simclr.ranks import free_port
 from tests.support import commands
 from tests.support.cli import ablate
 from tests.support.grids import SETTINGS, alive, command, results, wait_for, worker_pids
@@ -79,16 +79,15 @@ def ranks(tmp_path):
     """Runs torchrun's command as its two ranks alone, with the variables that it sets, and returns what both said."""
 
     def run(line):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        begun = []
+        port, begun = str(free_port()), []
         for rank in ("0", "1"):
             said = tmp_path / f"rank {rank} at {port}"
             said.mkdir()
             variables = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
             variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-            begun.append(commands.Started(line[:1] + line[line.index("ablate") - 1 :], said, env=environment() | variables))
+            begun.append(
+                commands.Started(line[:1] + line[line.index("ablate") - 1 :], said, env=environment() | variables)
+            )
         ended = [process.wait(240) for process in begun]
         assert not any(done.returncode for done in ended), ended
         return "".join(done.stdout for done in ended)
