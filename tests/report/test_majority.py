@@ -52,6 +52,7 @@ CASES = [  # accuracy, validation images, measure, whether it is clearly better
 ]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(("accuracy", "validation", "measure", "useful"), CASES)
 def test_nothing_is_recommended_that_is_not_clearly_better_than_the_largest_class(
     accuracy, validation, measure, useful, tmp_path

@@ -158,6 +158,7 @@ def test_layers_are_what_they_say(tmp_path):
     assert found["order"].text(0.0149) == "+1.5"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_switch_has_a_colour_for_every_cell(tmp_path):
     other = sweep(tmp_path / "other", ["a", "b"])
     html = page_in(sweep(tmp_path / "this", ["a", "b"], seeds=2, value=by_position, skip=("a+b",)), other)
@@ -181,6 +182,7 @@ def test_effects_stand_on_the_page_of_a_whole_grid(tmp_path):
     assert "Main effects" not in Parsed(page_in(sweep(tmp_path / "part", ["a", "b"], skip=("a",)))).text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_that_refreshes_says_so(tmp_path):
     html = page_in(sweep(tmp_path, ["a"]), refresh=5.0)
     assert Parsed(html).of("meta", **{"http-equiv": "refresh"})[0]["content"] == "5.0"  # without JavaScript
@@ -305,6 +307,7 @@ def test_an_unfinished_sweep_recommends_nothing(tmp_path):
     assert "pipeline_kornia.py" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_nothing_of_the_paper_unless_asked(tmp_path):
     directory = sweep(tmp_path, ["crop", "color"], seeds=2, value=noisy)
     assert "Figure 5" not in page_in(directory)
