@@ -252,7 +252,11 @@ def test_preview_draws_every_cell(cache, tmp_path):
 def test_preview_is_a_contact_sheet_of_compositions(cache, tmp_path):
     out, cached = tmp_path / "sheet.webp", ["--cache", cache]
     heights = []
-    for line in (["color"], ["color", "crop+color(strength=0.5)"], ["color", "none", "--images", "3", "--draws", "2"]):
+    for line in (
+        ["color", "--draws", "3"],
+        ["color", "crop+color(strength=0.5)", "--draws", "3"],
+        ["color", "none", "--images", "3", "--draws", "2"],
+    ):
         done = ablate("preview", *line, "--out", out, *cached)
         assert done.returncode == 0, done.stderr
         with Image.open(out) as picture:
