@@ -47,10 +47,10 @@ def preview(
     """Draw the images that an encoder will see: a contact sheet of compositions, or the pairs of a whole grid."""
     from ablate.cli.contact_sheet import check_target, draw_grid, draw_sheet, save
     from ablate.data import cache_dir
-    from ablate.planning.compositions import named_ops, parse_one
+    from ablate.planning.compositions import check_channels, named_ops, parse_one
     from ablate.planning.images import prepare_images
     from ablate.planning.request import wish_of
-    from ablate.planning.settings import validate
+    from ablate.planning.settings import image_size, validate
 
     is_grid = "ops" in flags
     if bool(compositions) == is_grid:
@@ -64,6 +64,7 @@ def preview(
     validate(wish)
     check_target(out)
     found = prepare_images(wish, cache_dir(cache))
+    check_channels([*(op.op for op in named), *(op for one in parsed for op in one.specs())], found, image_size(wish))
     if is_grid:
         figure = draw_grid(wish, named, found, images, seed, show)
     else:

@@ -7,7 +7,7 @@ from ablate.ops.crop import Crop
 from ablate.ops.grammar import from_spec, op, parse_composition, parse_op, spec, split_list, to_string
 from ablate.ops.op import Op, Params, as_unit_range, param
 from ablate.ops.registry import get, names, register
-from ablate.ops.rehearsal import acts_on, rehearse, without_effect
+from ablate.ops.rehearsal import acts_on, refuse_channels, rehearse, without_effect
 from ablate.ops.resample import center_crop, resized_crop
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "param",
     "parse_composition",
     "parse_op",
+    "refuse_channels",
     "register",
     "rehearse",
     "resized_crop",

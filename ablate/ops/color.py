@@ -150,7 +150,7 @@ class Gray(Op):
 
     capturable = True
     channels = (3,)
-    instead = ("channel_drop",)
+    instead = ("channel_drop", "intensity")
     p: float = param(0.2, "probability that an image loses its colour", low=0.0, high=1.0)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:

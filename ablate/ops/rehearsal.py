@@ -10,20 +10,27 @@ from torch import Tensor
 
 from ablate.errors import UsageError, first_line
 from ablate.ops.grammar import to_string
-from ablate.ops.op import Op
+from ablate.ops.op import Op, counts
+from ablate.ops.registry import get, names
 
 IMAGES = 2
 HALF_A_LEVEL = 0.5 / 255
 
 
-def rehearse(op: Op, size: int) -> None:
-    """Apply ``op`` to two random images, float ``[2, 3, size, size]``, with every draw acting.
+def rehearse(op: Op, size: int, channels: int | None = None) -> None:
+    """Apply ``op`` to two random images, float ``[2, channels, size, size]``, with every draw acting.
+
+    Args:
+        op: the op.
+        size: side of the images in pixels.
+        channels: their channels; None where the images are not known yet: 3, if the op takes so many.
 
     Raises:
         UsageError: the op refuses or fails, or returns anything but finite images of that shape and dtype in [0, 1].
     """
+    channels = channels or (3 if 3 in op.channels else op.channels[0])
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(IMAGES, 3, size, size, generator=generator)
+    images = torch.rand(IMAGES, channels, size, size, generator=generator)
     name = to_string(op)
     try:
         params = op.sample(IMAGES, (size, size), generator)
@@ -32,7 +39,8 @@ def rehearse(op: Op, size: int) -> None:
         raise
     except Exception as error:
         raise UsageError(
-            f"op {name} fails on {size} x {size} images: {type(error).__name__}: {first_line(error)}"
+            f"op {name} fails on {size} x {size} images of {channels} channels: {type(error).__name__}: "
+            f"{first_line(error)}"
         ) from error
     if not isinstance(result, torch.Tensor) or result.shape != images.shape or result.dtype != images.dtype:
         got = f"{list(result.shape)} {result.dtype}" if isinstance(result, torch.Tensor) else type(result).__name__
@@ -41,6 +49,22 @@ def rehearse(op: Op, size: int) -> None:
         )
     if not bool(((result >= 0) & (result <= 1)).all()):
         raise UsageError(f"op {name} must return values in [0, 1]; clamp them")
+
+
+def refuse_channels(op: Op, channels: int, images: str) -> None:
+    """Raise UsageError if ``op`` does not take images of so many ``channels``; it names ops that do.
+
+    Args:
+        op: the op.
+        channels: the channels of the images.
+        images: the name of the images.
+    """
+    if channels not in op.channels:
+        fitting = [name for name in op.instead or names() if channels in get(name).channels]
+        raise UsageError(
+            f"op {to_string(op)} takes images of {counts(op.channels)} channels, but those of {images} have "
+            f"{channels}; allowed in its place: {', '.join(fitting)}"
+        )
 
 
 def without_effect(ops: Sequence[Op], images: Tensor) -> list[str]:

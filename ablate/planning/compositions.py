@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ablate.config.base import OpSpec
 from ablate.config.experiment import Experiment
 from ablate.config.sweep import NamedOp
+from ablate.data import DataSet
 from ablate.errors import UsageError
-from ablate.ops import Op, parse_composition, parse_op, rehearse, spec, split_list, to_string
+from ablate.ops import (
+    Op,
+    from_spec,
+    parse_composition,
+    parse_op,
+    refuse_channels,
+    rehearse,
+    spec,
+    split_list,
+    to_string,
+)
 from ablate.ops.composition import Composition
 from ablate.ops.kornia_adapter import KorniaOp
 from ablate.planning.settings import image_size, preset_of
@@ -33,6 +45,24 @@ def named_ops(wish: Experiment) -> tuple[NamedOp, ...]:
         rehearse(op, image_size(wish))
         named.append(NamedOp(label=label, op=spec(op), acts=round(op.acts, 6)))
     return tuple(named)
+
+
+def check_channels(ops: Iterable[OpSpec], data: DataSet, size: int) -> None:
+    """Try every op on random images with as many channels as those of ``data``, unless that is 3, which was tried.
+
+    Args:
+        ops: the ops of all compositions.
+        data: the images.
+        size: side of the views in pixels.
+
+    Raises:
+        UsageError: an op does not take so many channels, or fails on them.
+    """
+    channels = data.identity.channels
+    for op in map(from_spec, ops):
+        refuse_channels(op, channels, data.name)
+        if channels != 3:
+            rehearse(op, size, channels)
 
 
 def acting_on(wish: Experiment, share: float) -> Experiment:

@@ -10,7 +10,7 @@ from ablate.data import DataSet
 from ablate.distributed import asked_for
 from ablate.errors import UsageError
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
-from ablate.planning.compositions import parse_one
+from ablate.planning.compositions import check_channels, parse_one
 from ablate.planning.settings import trial_config, validate
 
 
@@ -29,7 +29,7 @@ def plan_trial(wish: Experiment, seed: int, images: Callable[[], DataSet]) -> tu
 
     Raises:
         UsageError: a value that is not allowed, another number of processes than torchrun started, or images that
-            :func:`~ablate.planning.settings.trial_config` or the protocols refuse.
+            :func:`~ablate.planning.settings.trial_config`, the ops or the protocols refuse.
     """
     if wish.set.get("world_size", 1) not in {1, asked_for()}:
         raise UsageError("torchrun sets the number of processes: torchrun --nproc-per-node N -m ablate train")
@@ -40,6 +40,7 @@ def plan_trial(wish: Experiment, seed: int, images: Callable[[], DataSet]) -> tu
     asked = parse_protocols(",".join(wish.protocol)) if wish.protocol else ()
     data = images()
     config = trial_config(here, data).replace(composition=composition.specs())
+    check_channels(config.composition, data, config.image_size)
     specs = asked or default_protocols(data)
     check_protocols(specs, data)
     return Trial(config=config, seed=seed, label=str(composition)), data, specs

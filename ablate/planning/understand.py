@@ -22,7 +22,7 @@ from ablate.data import DataSet
 from ablate.errors import UsageError, nearest, sentence
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
 from ablate.ops import from_spec, parse_op, spec, to_string
-from ablate.planning.compositions import named_ops, op_defaults, parse_one
+from ablate.planning.compositions import check_channels, named_ops, op_defaults, parse_one
 from ablate.planning.images import as_they_act
 from ablate.planning.request import sized_as_before
 from ablate.planning.settings import Device, trial_config, validate
@@ -57,8 +57,9 @@ def plan_sweep(
 
     Raises:
         UsageError: a value that is not allowed, with the point of the axes where it occurs; a batch larger than the
-            data set; a reference or a protocol that the images do not allow; protocols that cannot compare cells or
-            cannot tell the best encoder; two points with the same configuration.
+            data set; an op that does not take the images' channels; a reference or a protocol that the images do not
+            allow; protocols that cannot compare cells or cannot tell the best encoder; two points with the same
+            configuration.
     """
     sized = sized_as_before(wish, directory)
     config = validate(sized, elsewhere)
@@ -71,6 +72,9 @@ def plan_sweep(
     at_points = _at_points(sized, [*grid, *beside], elsewhere)
     data = images(sized)
     shared = trial_config(sized, data, elsewhere, is_trained=not at_points or wish.references != ["untrained"])
+    check_channels(
+        [*(op.op for op in ops), *(op for item in beside.values() for op in item.ops)], data, shared.image_size
+    )
     if "supervised" in wish.references and not data.classes:
         raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
     planned = SweepPlan(
