@@ -10,10 +10,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import tomli_w
 import torch
 
 from ablate.config.experiment_file import json_schema, read, to_toml, validated
 from ablate.config.points import points
+from ablate.config.reading import Reading
 from ablate.data import DataSet
 from ablate.errors import UsageError
 from ablate.launch import worker
@@ -48,11 +50,53 @@ def resolved(images: DataSet, **content):
     return planned
 
 
-def test_the_levels_of_the_images_are_kept_for_exported_pipelines(images, tmp_path):
-    assert resolved(images, **GRID).levels is None
-    planned = resolved(dataclasses.replace(images, levels=(96, 3871)), **GRID)
+def test_what_exported_pipelines_need_of_the_images_is_kept(images, tmp_path):
+    assert resolved(images, **GRID).ranges is None
+    ranges, background = ((96.0, 3871.5), (0.0, 1.0)), (0, 10, 20)
+    planned = resolved(dataclasses.replace(images, ranges=ranges, background=background), **GRID, channels=2)
     save_plan(tmp_path, planned)
-    assert load_plan(tmp_path).levels == (96, 3871)
+    loaded = load_plan(tmp_path)
+    assert (loaded.ranges, loaded.background, loaded.reading) == (ranges, background, Reading(channels=2))
+
+
+def test_an_earlier_sweep_has_the_range_that_its_levels_say(images, tmp_path):
+    planned = resolved(images, **GRID)
+    save_plan(tmp_path, planned)
+    file = tmp_path / "sweep.toml"
+    content = tomllib.loads(file.read_text())
+    for later in ("reading", "background"):
+        del content[later]
+    file.write_text(tomli_w.dumps({**content, "levels": [96, 3871]}))
+    assert load_plan(tmp_path).ranges == ((96, 3871),)
+    assert load_plan(tmp_path).shared.key == planned.shared.key
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"channels": 0}, "channels"),
+        ({"channels": 33}, "channels"),
+        ({"pages": "stack"}, "pages"),
+        ({"range": "0"}, "range must be LOW,HIGH, as in 0,4095, not '0'"),
+        ({"range": "a,b"}, "range must be LOW,HIGH, as in 0,4095, not 'a,b'"),
+        ({"range": [5, 5]}, "range must be LOW,HIGH with LOW below HIGH, not 5,5"),
+        ({"range": [0, 1, 2]}, "range must be LOW,HIGH"),
+        ({"range": ["0", "nan"]}, "range must be LOW,HIGH"),
+        ({"range": "0,inf"}, "range"),
+        ({"background": "grey"}, "background"),
+    ],
+)
+def test_how_files_are_read_is_checked(content, said):
+    with pytest.raises(UsageError) as caught:
+        validated({**GRID, **content}, "file")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_range_is_written_in_either_way():
+    for value in ("0,4095", [0, 4095], (0.0, 4095.0)):
+        assert validated({**GRID, "range": value}, "file").reading == Reading(range=(0, 4095))
+    assert validated(GRID, "file").reading == Reading()
 
 
 def labels(experiment):

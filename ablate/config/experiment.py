@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from ablate.config.base import LARGEST_SEED, Branches, Model
 from ablate.config.option import GRID, PREVIEW, SEARCH, TRAIN, Option
+from ablate.config.reading import Background, Channels, DeclaredRange, Pages, Reading
 from ablate.config.settable import SETTABLE
 from ablate.config.sources import KINDS, WITH_COLUMNS, absolute, written
 from ablate.config.trial import Reference
@@ -68,6 +69,10 @@ class Experiment(Model):
         Option("Images", default="the training size; if it exceeds 64 px, that divided by 0.875"),
         Field(description="Short side, in pixels, at which image files are stored"),
     ] = None
+    channels: Channels = None
+    pages: Pages = None
+    range: DeclaredRange = None
+    background: Background = "white"
     skip_corrupt: Annotated[
         bool,
         Option("Images", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
@@ -225,3 +230,8 @@ class Experiment(Model):
     def seed_list(self) -> list[int]:
         """The list of seeds, also where only their number was given."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    @property
+    def reading(self) -> Reading:
+        """How the image files are read."""
+        return Reading(**{name: getattr(self, name) for name in Reading.model_fields})

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     Field,
+    model_validator,
 )
 
 from ablate.config.base import Count, Fraction, Model, OpSpec, Positive
 from ablate.config.measure import Measure
+from ablate.config.reading import WHITE, Colour, Range, Reading
 from ablate.config.slurm import Slurm
 from ablate.config.trial import Reference, TrialConfig
 
@@ -109,9 +111,10 @@ class SweepPlan(Model):
     include the protocols, the encoders to keep, the seconds that a process waits for the others, or ``measure``, the
     accuracy that chooses. Earlier sweeps lack ``measure`` and ``class_counts``.
 
-    ``levels`` are the values of 16-bit grey that became 0 and 255 in the images: an exported pipeline needs them, and
-    they are part of the images' fingerprint. ``source`` is the experiment file as it was asked for, which is stored
-    beside ``sweep.toml``.
+    ``reading`` is how image files were read. ``ranges`` are the values that became 0 and full scale in images of more
+    than 8 bits, and ``background`` the colour below transparent ones: an exported pipeline needs them. Earlier sweeps
+    have ``levels``, the range of 16-bit grey in three equal channels. ``source`` is the experiment file as it was asked
+    for, which is stored beside ``sweep.toml``.
     """
 
     schema_version: Literal[1] = 1
@@ -133,7 +136,9 @@ class SweepPlan(Model):
     labels: float | None = None
     limit: int | None = None
     short_side: int | None = None
-    levels: tuple[int, int] | None = None
+    reading: Reading = Reading()
+    ranges: tuple[Range, ...] | None = None
+    background: Colour = WHITE
     protocols: tuple[str, ...] = ()
     keep_encoders: Literal["all", "best", "none"] = "none"
     rank_timeout: Annotated[float, Field(gt=0)] = 600.0
@@ -141,6 +146,14 @@ class SweepPlan(Model):
     class_counts: ClassCounts | None = None
     slurm: Slurm | None = None
     source: Annotated[str, Field(exclude=True)] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or "levels" not in content:
+            return content
+        levels = content["levels"]
+        return {name: value for name, value in content.items() if name != "levels"} | {"ranges": levels and [levels]}
 
     @property
     def every_op(self) -> list[OpSpec]:

@@ -65,7 +65,8 @@ def composed(recipe: Recipe, pretrain: DataSet, labelled: DataSet) -> DataSet:
             corrupt=pretrain.corrupt + data.corrupt,
             refused=pretrain.refused + data.refused,
             carved=False,
-            levels=pretrain.levels,
+            ranges=pretrain.ranges,
+            background=pretrain.background,
         )
     return replace(data, fingerprint=recipe.fingerprint)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ablate.config.measure import Measure, measure_for, reason
+from ablate.config.reading import WHITE, Colour, Range
 from ablate.config.sweep import ClassCounts
 from ablate.config.trial import DataIdentity
 
@@ -95,7 +96,8 @@ class DataSet:
     both sides of it. ``corrupt`` and ``refused`` (with reasons) name the files that were left out: damaged files, and
     files of kinds that decoding would damage. ``carved`` is True if the test split was drawn by seed rather than given.
     ``notes`` are sentences about the processing of the images beyond resizing, and about files that were left out.
-    ``levels`` are the values of 16-bit grey that became 0 and 255 in the images to pre-train on.
+    ``ranges`` are, for each channel of the images to pre-train on or for all of them, the values that became 0 and full
+    scale; None for images of 8 bits. ``background`` is the colour that transparent ones were laid over.
     """
 
     name: str
@@ -109,7 +111,8 @@ class DataSet:
     refused: tuple[tuple[str, str], ...] = ()
     carved: bool = False
     notes: tuple[str, ...] = ()
-    levels: tuple[int, int] | None = None
+    ranges: tuple[Range, ...] | None = None
+    background: Colour = WHITE
 
     @property
     def identity(self) -> DataIdentity:

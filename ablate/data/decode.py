@@ -1,57 +1,89 @@
-"""Decode the bytes of image files of all common kinds to uint8 RGB with a given short side; no torch is needed."""
+"""Decode the bytes of an image file into the form in which a data set stores its images; no torch is needed."""
 
 from __future__ import annotations
 
-import io
 import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from ablate.data import kinds
-from ablate.data.kinds import Kind
+from ablate.config.reading import Colour, Range, Reading
+from ablate.data import blend
+from ablate.data.blend import COLOURS
+from ablate.data.ranges import SAMPLE, sample
+from ablate.data.readers import choose
+from ablate.data.readers.native import Native
+from ablate.data.stored import stored
 from ablate.errors import CorruptImage, ImageError, UnsupportedImage
+from ablate.pixels import FULL_SCALE, MOST_CHANNELS
 
-MAX_ASPECT = 3  # longer images lose their ends, so that one panorama does not pad a whole batch
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-OUTSIDE = 1000  # one in so many pixels of a 16-bit image may lie below its span, and one above
-Levels = tuple[int, int]
+Array = np.ndarray[Any, Any]
+
+
+class Known(NamedTuple):
+    """What is known of a set before a file is decoded; None where all training images must be read first.
+
+    ``ranges`` are the values that become 0 and full scale in images of more than 8 bits, per channel or one pair for
+    all. ``background`` is the colour below transparent images.
+    """
+
+    ranges: tuple[Range, ...] | None = None
+    background: Colour | None = COLOURS["white"]
 
 
 class Decoded(NamedTuple):
-    """An image in the form in which it is stored, with its properties.
+    """The images of a file in the form in which they are stored, with their properties.
 
-    ``pixels`` is uint8 ``[3, h, w]``, or None for 16-bit grey whose ``levels`` were not given. ``span`` is set for
-    16-bit grey only: all pixels but one in a thousand at either end lie between its two values. ``traits`` may contain
-    transparent, profile, cmyk and several.
+    ``images`` are ``[c, h, w]`` of the type ``depth``; None if they depend on what is not yet ``Known``. ``sample``
+    holds some pixels as the file has them, ``[c, n]``, None for 8 bits. ``edge`` is what :func:`ablate.data.blend.edge`
+    returns, over all transparent pages. ``traits`` may contain transparent, profile, cmyk, several and animation.
     """
 
-    pixels: np.ndarray[Any, Any] | None
-    span: Levels | None = None
+    images: list[Array] | None
+    depth: str
+    channels: int
+    sample: Array | None = None
+    edge: tuple[int, ...] = (0, 0, 0, 0)
     traits: tuple[str, ...] = ()
 
+    @property
+    def depends(self) -> bool:
+        """True if the images depend on what is ``Known``."""
+        return self.depth != "uint8" or "transparent" in self.traits
 
-def decode(content: bytes, short: int, levels: Levels | None = None) -> Decoded:
-    """Decode the image in ``content`` to min(h, w) = ``short``, keeping the aspect ratio (up to 3).
 
-    EXIF orientation is applied, and transparent images are laid over white. Grey, palettes and CMYK become RGB by
-    Pillow's formulas; colour profiles are not applied; 16-bit grey is mapped from ``levels`` to 0..255. Resizing is
-    bilinear with antialiasing. docs/images.md lists every kind.
+def known(reading: Reading) -> Known:
+    """Return what ``reading`` declares."""
+    return Known(reading.range and (reading.range,), COLOURS.get(reading.background))
+
+
+def decode(
+    content: bytes, short: int, reading: Reading | None = None, facts: Known | None = None, quota: int = SAMPLE
+) -> Decoded:
+    """Decode the images in ``content`` to min(h, w) = ``short``, keeping the aspect ratio (up to 3).
+
+    Files of 8 bits become uint8, grey ones in three equal channels; palettes and CMYK become RGB by Pillow's formulas,
+    and colour profiles are not applied. Deeper files keep their channels; their range is mapped to full scale.
+    docs/images.md lists every kind.
 
     Args:
         content: the bytes of the file.
         short: the short side to store, in pixels.
-        levels: the values of 16-bit grey that become 0 and 255.
+        reading: how the file is to be read; by default as it says itself.
+        facts: what is known of the set; by default what ``reading`` declares.
+        quota: the largest number of pixels per channel in the sample.
 
     Raises:
         CorruptImage: the content is truncated or not an image.
-        UnsupportedImage: the image is of a kind that would be damaged.
+        UnsupportedImage: the image is of a kind that would be damaged; settings in the reason stand as {name=value}.
     """
+    reading = reading or Reading()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of metadata and large images
-            return _decode(content, short, levels)
+            native = choose.read(content, short, reading)
+            return _decoded(native, short, reading, facts or known(reading), quota)
     except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -59,87 +91,83 @@ def decode(content: bytes, short: int, levels: Levels | None = None) -> Decoded:
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
         raise UnsupportedImage(f"more than {most} million pixels: scale it down, or cut it into tiles") from error
-    except Exception as error:  # damaged files make Pillow's plugins raise exceptions of all kinds
+    except Exception as error:  # damaged files make the libraries raise exceptions of all kinds
         raise CorruptImage(str(error) or type(error).__name__) from error
 
 
-def _decode(content: bytes, short: int, levels: Levels | None) -> Decoded:
-    kind = kinds.of_header(content)
-    with Image.open(io.BytesIO(content)) as opened:
-        kind = kinds.of_opened(content, opened, kind)
-        # JPEG: decode at a fraction of the size, never below twice ours
-        opened.draft("RGB", (2 * short, 2 * short))
-        traits = _traits(opened)
-        upright = ImageOps.exif_transpose(opened)
-    if kind.deep:
-        values = np.asarray(upright)
-        span = span_of(values)
-        if levels is None:
-            return Decoded(None, span, traits)
-        return Decoded(_stored(_scaled(values, levels), short), span, traits)
-    if upright.has_transparency_data:
-        upright, seen = _over_white(upright, kind)
-        traits += ("transparent",) * seen
-    return Decoded(_stored(_to_rgb(upright), short), None, traits)
+def _decoded(native: Native, short: int, reading: Reading, facts: Known, quota: int) -> Decoded:
+    pages, edges, traits = [], [(0, 0, 0, 0)], native.traits
+    for page in _pages(native, reading):
+        opaque = page
+        if native.transparent and len(page) != reading.channels:
+            opaque, hidden = _without_transparency(page, native, reading, facts.background)
+            if hidden:
+                traits = (*native.traits, "transparent")
+                edges += [blend.edge(page)] if reading.background == "mean" else []
+        pages.append(_in_channels(opaque, native.depth, reading.channels))
+    depth, channels = native.depth, len(pages[0])
+    seen = (
+        None if depth == "uint8" else np.concatenate([sample(page, max(1, quota // len(pages))) for page in pages], 1)
+    )
+    edge = tuple(map(sum, zip(*edges, strict=True)))
+    waits = facts.background is None and "transparent" in traits
+    if waits or (depth != "uint8" and facts.ranges is None):
+        return Decoded(None, depth, channels, seen, edge, traits)
+    images = [stored(page, depth, short, facts.ranges or ()) for page in pages]
+    return Decoded(images, depth, channels, seen, edge, traits)
 
 
-def span_of(values: np.ndarray[Any, Any]) -> Levels:
-    """Return the lowest and highest value after leaving out the outermost thousandth of the pixels at either end."""
-    beyond = values.size // OUTSIDE
-    ordered = np.partition(values, (beyond, values.size - 1 - beyond), axis=None)
-    return int(ordered[beyond]), int(ordered[-1 - beyond])
+def _pages(native: Native, reading: Reading) -> list[Array]:
+    """Return the pages, each an image ``[c, h, w]`` of finite numbers.
 
-
-def _traits(image: Image.Image) -> tuple[str, ...]:
-    profile: bytes = image.info.get("icc_profile") or b""
-    found = {
-        "profile": bool(profile) and not any("sRGB".encode(code) in profile for code in ("ascii", "utf-16-be")),
-        "cmyk": image.mode == "CMYK",
-        "several": image.format == "MPO",
-    }
-    return tuple(name for name, holds in found.items() if holds)
-
-
-def _scaled(values: np.ndarray[Any, Any], levels: Levels) -> Image.Image:
-    low, high = levels
-    grey = (values.astype(np.float64) - low) * (255 / max(1, high - low))
-    return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert("RGB")
-
-
-def _over_white(image: Image.Image, kind: Kind) -> tuple[Image.Image, bool]:
-    """Return the image laid over white, and True if any part of it is transparent."""
-    layer = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
-    alpha = layer.getchannel("A")
-    lowest, highest = alpha.getextrema()
-    if highest == 0:
-        raise UnsupportedImage("every pixel is transparent: remove the transparency if you want the colours under it")
-    if kind.hard_alpha and any(alpha.histogram()[1:-1]):
+    Raises:
+        UnsupportedImage: there are several and ``reading`` does not say how they are meant, or numbers are missing.
+    """
+    pixels = native.pixels
+    count = len(pixels)
+    if count > 1 and reading.pages is None:
         raise UnsupportedImage(
-            "a further channel that is called transparency and may be near infrared: "
-            f"{kinds.KEEP}; if it is transparency, save the image as PNG"
+            f"{count} pages: {{pages=images}} reads each as an image of its own, {{pages=channels}} all as channels "
+            "of one image"
         )
-    white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, layer), lowest != 255
+    if count > 1 and reading.pages == "channels":
+        if native.transparent:
+            raise UnsupportedImage(
+                f"{count} pages with transparency: remove it, or save each page as a file of its own"
+            )
+        pixels = pixels.reshape(1, -1, *pixels.shape[2:])
+    if pixels.dtype.kind == "f" and (missing := int((~np.isfinite(pixels)).sum())):
+        raise UnsupportedImage(f"{missing} pixels are NaN or infinite: replace them by numbers")
+    return list(pixels)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode[0] in "IF":
-        raise UnsupportedImage(f"pixels of the kind {image.mode}: {kinds.EIGHT}")
-    return image.convert("RGB")
+def _without_transparency(
+    page: Array, native: Native, reading: Reading, background: Colour | None
+) -> tuple[Array, bool]:
+    """Return the colours of a page over the background, and True if any part of it is transparent."""
+    colours, alpha = page[:-1], page[-1]
+    if (alpha == FULL_SCALE[native.depth]).all():
+        return colours, False
+    if native.depth != "uint8":
+        raise UnsupportedImage(
+            f"transparency in more than 8 bits: {{channels={len(page)}}} reads it as a channel; or remove it"
+        )
+    blend.check(alpha, doubtful=native.doubtful and reading.channels is None, channels=len(page))
+    return blend.over(page, background or COLOURS["white"]), True
 
 
-def _stored(image: Image.Image, short: int) -> np.ndarray[Any, Any]:
-    return np.asarray(_resize(_limit(image), short)).transpose(2, 0, 1)
+def _in_channels(page: Array, depth: str, asked: int | None) -> Array:
+    """Return a page with the channels asked for: 8-bit grey has three equal ones unless one is asked for.
 
-
-def _limit(image: Image.Image) -> Image.Image:
-    width, height = image.size
-    wide, high = min(width, MAX_ASPECT * height), min(height, MAX_ASPECT * width)
-    left, top = (width - wide) // 2, (height - high) // 2
-    return image if (wide, high) == image.size else image.crop((left, top, left + wide, top + high))
-
-
-def _resize(image: Image.Image, short: int) -> Image.Image:
-    scale = short / min(image.size)
-    size = (max(short, round(image.width * scale)), max(short, round(image.height * scale)))
-    return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)
+    Raises:
+        UnsupportedImage: the page has another number of channels, or too many.
+    """
+    if depth == "uint8" and len(page) == 1 and asked != 1:
+        page = np.broadcast_to(page, (3, *page.shape[1:]))
+    if asked == 1 and len(page) == 3 and (page[0] == page[1]).all() and (page[0] == page[2]).all():
+        page = page[:1]
+    if asked not in {None, len(page)}:
+        raise UnsupportedImage(f"{len(page)} channel{'s' * (len(page) > 1)}, where {{channels={asked}}} is asked for")
+    if len(page) > MOST_CHANNELS:
+        raise UnsupportedImage(f"{len(page)} channels: keep at most {MOST_CHANNELS}")
+    return page

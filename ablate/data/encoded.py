@@ -15,18 +15,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ablate.config.reading import WHITE, Range, Reading
 from ablate.data.contents import content_of, contents, file_of
 from ablate.data.dataset import split_by_group
+from ablate.data.decode import known
 from ablate.data.digest import digest_of, listing_of, stat_of
 from ablate.data.entry import Progress, Writer
-from ablate.data.findings import Shard, left_out, levels_of, notes, refusal
+from ablate.data.findings import left_out, notes, refusal
+from ablate.data.learned import PixelType, Shard, learned, pixel_type
 from ablate.data.listing import SPLIT_SEED, TEST, File, Listing, groups_of
+from ablate.data.ranges import SAMPLE
 from ablate.data.shards import Task
 from ablate.data.workers import finish_all
 from ablate.errors import UsageError
 
 VERSION = "1"  # version of scanning, decoding and splitting; raise it when the same files give other pixels or splits
-RECORDS = "2"  # version of the records of shards
+RECORDS = "3"  # version of the records of shards
 VALIDATION = 0.1
 CHUNK = 4096  # files that are given to the hashing threads at once
 SHARD_BYTES = 1 << 28
@@ -42,14 +46,17 @@ class Encoded:
         path: the path that the user gave.
         listing: the images there.
         short: the short side at which the images are stored, in pixels.
+        reading: how the files are read.
         skip_corrupt: leave out files that are unreadable or would be damaged, instead of refusing the set.
     """
 
-    def __init__(self, kind: str, path: Path, listing: Listing, short: int, *, skip_corrupt: bool) -> None:
+    def __init__(
+        self, kind: str, path: Path, listing: Listing, short: int, reading: Reading, *, skip_corrupt: bool
+    ) -> None:
         self.kind, self.path, self.listing, self.short, self.skip_corrupt = kind, path, listing, short, skip_corrupt
-        self.root = listing.root
-        self.identity = " ".join([kind, str(path.absolute()), str(short), *self._annotations])
-        self.preparation = f"{kind} {VERSION} {short} {TEST} {VALIDATION} {SPLIT_SEED}"
+        self.root, self.reading = listing.root, reading
+        self.identity = " ".join([kind, str(path.absolute()), str(short), *self._annotations]) + str(reading)
+        self.preparation = f"{kind} {VERSION} {short} {TEST} {VALIDATION} {SPLIT_SEED}{reading}"
         self.notes = listing.left_out
         self.files = [*listing.train, *listing.test]
         self.relpaths = [file.relpath for file in self.files]
@@ -75,9 +82,9 @@ class Encoded:
     def fingerprint(self, like: Mapping[str, Any]) -> str:
         """Return a digest of every file's path and content and of the preparation and split; this reads every file.
 
-        The levels of 16-bit grey are taken from ``like``, since equal files have equal levels.
+        The ranges of deep images are taken from ``like``, since equal files have equal ranges.
         """
-        return self._fingerprint(self._digests(), like.get("levels"))
+        return self._fingerprint(self._digests(), like.get("ranges"))
 
     def _digests(self) -> Iterator[str]:
         if self.listing.held != "files":
@@ -88,16 +95,16 @@ class Encoded:
                 chunk = self.relpaths[start : start + CHUNK]
                 yield from pool.map(lambda relpath: content_of(self.root / relpath)[0], chunk)
 
-    def _fingerprint(self, digests: Iterable[str], levels: Sequence[int] | None) -> str:
-        scaled = [f"16-bit grey {levels[0]} {levels[1]}"] if levels else []
-        return digest_of(self.preparation, listing_of(self.relpaths, digests), *self._annotations, *scaled)
+    def _fingerprint(self, digests: Iterable[str], ranges: Sequence[Range] | None) -> str:
+        mapped = [f"range {low} {high}" for low, high in ranges or ()]
+        return digest_of(self.preparation, listing_of(self.relpaths, digests), *self._annotations, *mapped)
 
     def write(self, writer: Writer, progress: Progress) -> str:
         """Decode every file that is not decoded in ``writer``'s directory yet, and return the fingerprint.
 
         Raises:
             UsageError: there are corrupt or refused files that are not to be skipped (the message names and counts
-                them), some images have 8 bits and others 16, or too few images are left.
+                them), images of several kinds, no range, or too few images are left.
         """
         split, end = len(self.listing.train), len(self.files)
         first = self._tasks(writer, "train", 0, split)
@@ -106,45 +113,60 @@ class Encoded:
         corrupt, refused = left_out(shards)
         if (corrupt or refused) and not self.skip_corrupt:
             raise UsageError(refusal(corrupt, refused))
-        levels = levels_of(shards[: len(first)], shards[len(first) :])
-        if levels:  # known only now: images of 16 bits are decoded a second time
-            shards = _finished([replace(task, levels=levels) for task in tasks], progress)
+        pixels = pixel_type(shards) or PixelType("uint8", 3)
+        facts = learned(self.reading, pixels, shards[: len(first)], shards[len(first) :])
+        if facts != known(self.reading):  # known only now: images that depend on it are decoded a second time
+            again = [replace(task, ranges=facts.ranges, background=facts.background) for task in tasks]
+            shards = _finished(again, progress)
         train, test = shards[: len(first)], shards[len(first) :]
-        val_mask = self._split(writer, "train", self.listing.train, train)
-        self._split(writer, "test", self.listing.test, test)
+        val_mask = self._split(writer, "train", self.listing.train, train, pixels)
+        self._split(writer, "test", self.listing.test, test, pixels)
         if not val_mask.any():
             raise UsageError(
                 f"{self.kind}: {self.path} has too few training images to keep some for validation: "
                 "a class needs at least two images, from two inner folders or groups if it has any"
             )
-        found = {"corrupt": corrupt, "refused": refused, "levels": levels, "notes": notes(train, test, levels)}
+        told = notes(train, test, pixels, facts, declared=self.reading.range is not None)
+        found = {"corrupt": corrupt, "refused": refused, "notes": told, "ranges": facts.ranges}
+        found |= {"background": facts.background or WHITE}
         listing = self.listing
         writer.describe(listing.name, listing.classes, val_mask, carved=listing.carved, found=found)
-        return self._fingerprint((name for _, record in shards for name in record["digests"]), levels)
+        return self._fingerprint((name for _, record in shards for name in record["digests"]), facts.ranges)
 
     def _tasks(self, writer: Writer, split: str, first: int, end: int) -> list[Task]:
         """Return the shards of files ``first`` to ``end``; their size depends on the folder, not on the machine."""
         least, most = SHARD_FILES
         most = min(most, max(1, SHARD_BYTES // (4 * self.short**2)))  # three channels, 4:3
         size = min(most, max(least, math.ceil(len(self.files) / SHARDS)))
+        reading, facts = self.reading.model_dump(exclude_defaults=True), known(self.reading)
+        quota = max(1, SAMPLE // len(self.listing.train))
         root, tasks = str(self.root.absolute()), []
         for number, start in enumerate(range(first, end, size)):
             part = slice(start, min(start + size, end))
             key = digest_of(root, self.preparation, RECORDS, _manifest(self.relpaths[part], self._stats[part]))
             target = str(writer.shard(split, number))
-            tasks.append(Task(key, root, self.relpaths[part], self.short, target, self.listing.held))
+            tasks.append(
+                Task(key, root, self.relpaths[part], self.short, target, self.listing.held, reading, *facts, quota)
+            )
         return tasks
 
-    def _split(self, writer: Writer, split: str, files: list[File], shards: list[Shard]) -> Tensor:
+    def _split(self, writer: Writer, split: str, files: list[File], shards: list[Shard], pixels: PixelType) -> Tensor:
         """Describe a split to ``writer``, and return the mask of its images that would be for validation."""
         images = [image for _, record in shards for image in record["images"]]
-        kept = [file for file, image in zip(files, images, strict=True) if not isinstance(image, str)]
+        kept = [
+            file
+            for file, pages in zip(files, images, strict=True)
+            for _ in ([] if isinstance(pages, str) else pages)  # the pages of a file share its label and its group
+        ]
         if not kept:
             name = "training" if split == "train" else "test"
             raise UsageError(f"{self.kind}: no readable {name} image is left in {self.path}")
         labels, groups = torch.tensor([file.label for file in kept]), groups_of(kept)
-        sizes = [[image for image in record["images"] if not isinstance(image, str)] for _, record in shards]
-        writer.ragged(split, sizes, labels if self.listing.classes else torch.full_like(labels, -1), groups)
+        sizes = [
+            [size for pages in record["images"] if not isinstance(pages, str) for size in pages] for _, record in shards
+        ]
+        labels_told = labels if self.listing.classes else torch.full_like(labels, -1)
+        writer.ragged(split, sizes, labels_told, groups, channels=pixels.channels, dtype=pixels.depth)
         if any(file.val for file in kept):
             return torch.tensor([file.val for file in kept])
         return split_by_group(labels, groups, VALIDATION, SPLIT_SEED)

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ablate.config.reading import WHITE
 from ablate.data.dataset import DataSet, Images, Split
 
 Progress = Callable[[int, int], None]
 META = "meta.json"
-LAYOUT = 3  # version of the entries' layout; an entry with another one is decoded again
+LAYOUT = 4  # version of the entries' layout; an entry with another one is decoded again
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Writer:
             found: what decoding found, if anything, under the field names of :class:`ablate.data.DataSet`.
         """
         self.meta |= {"name": name, "classes": list(classes), "pretrain": pretrain, "carved": carved}
-        self.meta |= {"corrupt": [], "refused": [], "notes": [], "levels": None, **(found or {})}
+        self.meta |= {"corrupt": [], "refused": [], "notes": [], "ranges": None, "background": WHITE, **(found or {})}
         np.save(self.directory / "val_mask.npy", val_mask.numpy())
 
     def uniform(self, split: str, pixels: np.ndarray[Any, Any], labels: Tensor, groups: Tensor | None = None) -> None:
@@ -141,7 +142,8 @@ def read(entry: Path, meta: dict[str, Any]) -> DataSet:
         refused=tuple((relpath, reason) for relpath, reason in meta["refused"]),
         carved=meta["carved"],
         notes=tuple(meta["notes"]),
-        levels=meta["levels"] and tuple(meta["levels"]),
+        ranges=meta["ranges"] and tuple((low, high) for low, high in meta["ranges"]),
+        background=tuple(meta["background"]),
     )
 
 

@@ -1,65 +1,44 @@
-"""The findings of decoding about a folder as a whole: levels of 16-bit grey, files left out, notes for the user.
-
-A record is the JSON that :mod:`ablate.data.shards` writes for a shard.
-"""
+"""The findings of decoding about a folder as a whole: files left out, and notes for the user. Needs no torch."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterator, Sequence
-from typing import Any
+import re
+from collections.abc import Sequence
+
+import numpy as np
 
 from ablate.config.at_hand import as_option
-from ablate.data.decode import Levels
-from ablate.data.shards import Task
-from ablate.errors import UsageError, printable
+from ablate.config.reading import WHITE, Range
+from ablate.data.decode import Known
+from ablate.data.learned import PixelType, Shard
+from ablate.data.ranges import shown
+from ablate.errors import printable
 
 SHOWN = 5  # files, or reasons, that a message names
 NARROW = 16  # an image that uses less than 1/16 of a range will look flat
-Shard = tuple[Task, dict[str, Any]]  # a task and its record
+SETTING = re.compile(r"\{(channels|pages)=(\w+)\}")  # in a reason, which a process that knows no command has given
 TRAITS = {
-    "transparent": "transparent images are laid over white",
+    "transparent": "transparent images are laid over {below}",
     "cmyk": "CMYK images are converted to RGB by the simple formula",
     "profile": "colour profiles other than sRGB are not applied",
     "several": "only the first picture of a JPEG file with several pictures is used",
+    "animation": "only the first frame of an animation is used",
 }
 
 
-def levels_of(train: Sequence[Shard], test: Sequence[Shard]) -> Levels | None:
-    """Return the values of 16-bit grey that become 0 and 255; None if the images have 8 bits.
-
-    The spans of all training images lie between these values.
-
-    Raises:
-        UsageError: some images have 8 bits and others 16.
-    """
-    deep: list[str] = []
-    shallow: list[str] = []
-    for task, record in (*train, *test):
-        for number, image in enumerate(record["images"]):
-            if not isinstance(image, str):
-                (deep if str(number) in record["spans"] else shallow).append(task.relpaths[number])
-    if not deep:
-        return None
-    if shallow:
-        raise UsageError(
-            f"folder: {len(deep)} images are 16-bit grey ({printable(deep[0])}) and {len(shallow)} have 8 bits "
-            f"({printable(shallow[0])}), which have no common range: convert all to 8 bits, or all to 16-bit grey"
-        )
-    spans = list(_spans(train)) or list(_spans(test))
-    return min(low for low, _ in spans), max(high for _, high in spans)
-
-
-def notes(train: Sequence[Shard], test: Sequence[Shard], levels: Levels | None) -> list[str]:
+def notes(train: Sequence[Shard], test: Sequence[Shard], pixels: PixelType, facts: Known, declared: bool) -> list[str]:
     """Return a sentence for each kind of processing beyond resizing, and for ranges that look wrong.
 
     Args:
         train: the shards of the training images.
         test: the shards of the test images.
-        levels: the values of 16-bit grey that become 0 and 255; None if the images have 8 bits.
+        pixels: the type of the images.
+        facts: what all images were decoded with.
+        declared: True if the range was declared, not found.
     """
-    told = [_levels_told(levels, train)] if levels else _darkness(train)
+    told = _darkness(train) if pixels.depth == "uint8" else [_range_told(pixels, facts.ranges or (), train, declared)]
     total = sum(not isinstance(image, str) for _, record in (*train, *test) for image in record["images"])
+    below = "white" if facts.background == WHITE else f"the colour {facts.background}"
     for trait, what in TRAITS.items():
         found = [
             (task.relpaths[first], n) for task, r in (*train, *test) for n, first in [r["traits"].get(trait, (0, 0))]
@@ -67,7 +46,7 @@ def notes(train: Sequence[Shard], test: Sequence[Shard], levels: Levels | None) 
         count = sum(n for _, n in found)
         if count:
             first = next(relpath for relpath, n in found if n)
-            told.append(printable(f"{what}: {count} of {total}, such as {first}"))
+            told.append(printable(f"{what.format(below=below)}: {count} of {total}, such as {first}"))
     return told
 
 
@@ -82,11 +61,12 @@ def left_out(shards: Sequence[Shard]) -> tuple[list[str], list[tuple[str, str]]]
         unfit = set(record["refused"])
         for number, image in enumerate(record["images"]):
             if isinstance(image, str):
+                reason = SETTING.sub(lambda found: as_option(found[1], found[2]), image)
                 relpath = printable(task.relpaths[number])
                 if number in unfit:
-                    refused.append((relpath, image))
+                    refused.append((relpath, reason))
                 else:
-                    corrupt.append(printable(f"{relpath} ({image})"))
+                    corrupt.append(printable(f"{relpath} ({reason})"))
     return corrupt, refused
 
 
@@ -115,19 +95,24 @@ def refusal(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
     return f"{describe(corrupt, refused)}; {as_option('skip_corrupt', True)} leaves them out"
 
 
-def _levels_told(levels: Levels, train: Sequence[Shard]) -> str:
-    low, high = levels
-    told = (
-        f"16-bit grey: {low}..{high} of this data set become 0..255 (the range of all training images, without one "
-        "pixel in a thousand at either end)"
-    )
-    widths = [upper - lower for lower, upper in _spans(train)]
-    if not widths or NARROW * statistics.median(widths) >= high - low:
+def _range_told(pixels: PixelType, ranges: Sequence[Range], train: Sequence[Shard], declared: bool) -> str:
+    """Return the sentence on the range of deep images, with a warning where it looks wrong."""
+    source = "as declared" if declared else "all but one pixel in a thousand of the training images at either end"
+    told = f"{pixels}: {shown(ranges)} of this data set become black and white ({source})"
+    spans = [np.asarray(span, dtype=float) for _, record in train for span in record["spans"] if span]
+    if not spans:
         return told
-    return (
-        f"{told}; warning: half of the images use less than 1/{NARROW} of that range and will look flat, because a few "
-        "images reach much further: leave those out"
-    )
+    low, high = np.broadcast_to(np.asarray(ranges, dtype=float), spans[0].shape).T
+    narrow = NARROW * np.median([span[:, 1] - span[:, 0] for span in spans], axis=0) < high - low
+    cut = np.mean([(span[:, 1] < low) | (span[:, 0] > high) for span in spans], axis=0) > 1 / NARROW
+    if not (narrow.any() or cut.any()):
+        return told
+    where = f" in channel {int((narrow | cut).argmax()) + 1}" if len(low) > 1 else ""
+    if cut.any():
+        return f"{told}; warning: more than 1/{NARROW} of the images lie outside{where}: is the range right?"
+    why = "is the range right?" if declared else "because a few images reach much further: leave those out"
+    few = f"half of the images use less than 1/{NARROW} of that range{where} and will look flat"
+    return f"{told}; warning: {few}, {why}"
 
 
 def _darkness(train: Sequence[Shard]) -> list[str]:
@@ -140,8 +125,3 @@ def _darkness(train: Sequence[Shard]) -> list[str]:
         f"warning: all training images lie within {low}..{high} of 0..255 and will look flat: were they reduced from "
         "more bits? Scale all of them to 0..255 by the same factor"
     ]
-
-
-def _spans(shards: Sequence[Shard]) -> Iterator[Levels]:
-    for _, record in shards:
-        yield from ((low, high) for low, high in record["spans"].values())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ablate.config.at_hand import as_option
+from ablate.config.reading import Reading
 from ablate.config.sources import FROM_FILES, WITH_COLUMNS, kind_of, written
 from ablate.data.cache import Source, cache_dir, compose, obtain
 from ablate.data.composed import Recipe
@@ -16,6 +18,7 @@ from ablate.data.entry import Progress
 from ablate.data.findings import refusal
 from ablate.data.glyphs import Glyphs
 from ablate.data.idx import CLASSES, find_idx
+from ablate.data.learned import PixelType
 from ablate.data.listing import Listing
 from ablate.data.official import Files, Official
 from ablate.data.parquet_set import scan_parquet
@@ -54,6 +57,7 @@ def prepare(
     labels: float | None = None,
     limit: int | None = None,
     skip_corrupt: bool = False,
+    reading: Reading | None = None,
     progress: Progress = lambda done, total: None,
 ) -> DataSet:
     """Return the data set that ``spec`` names, decoding it into ``cache`` (once, under a lock) if it is not there yet.
@@ -70,6 +74,7 @@ def prepare(
         labels: the fraction of training images that keep their label, in (0, 1].
         limit: about how many training images to keep, and images to pre-train on, in whole groups of every class.
         skip_corrupt: leave out files that are unreadable or would be damaged; the result names them.
+        reading: how the image files of a folder are read; by default as they say themselves.
         progress: called with (done, total) while decoding.
 
     Raises:
@@ -83,10 +88,13 @@ def prepare(
         raise UsageError(f"labels must be the fraction of labels to keep, above 0 and at most 1, not {labels:g}")
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be the number of training images to keep, at least 1, not {limit}")
-    _check_kinds(specs, short_side, label)
+    reading = reading or Reading()
+    _check_kinds(specs, short_side, label, reading)
     short = _short_side(size, short_side)
-    sets = [_obtained(_source(name, label, short, skip_corrupt), where, skip_corrupt, progress) for name in specs]
+    sources = [_source(name, label, short, reading, skip_corrupt) for name in specs]
+    sets = [_obtained(source, where, skip_corrupt, progress) for source in sources]
     pretrain, labelled = sets[0], sets[-1]
+    _check_alike(sets)
     if (eval_data is not None or labels is not None) and not labelled.classes:
         asked = "evaluation" if eval_data is not None else "a fraction of labels"
         raise UsageError(f"{asked} needs labelled images, and {specs[-1]} has no classes")
@@ -98,6 +106,14 @@ def prepare(
         return pretrain
     told = sets[0].notes if len(sets) == 1 else [f"{data.name}: {note}" for data in sets for note in data.notes]
     return replace(compose(where, recipe), notes=tuple(told))
+
+
+def _check_alike(sets: Sequence[DataSet]) -> None:
+    """Refuse two sets of images that one encoder cannot take."""
+    types = [PixelType(str(data.train.images.dtype).removeprefix("torch."), data.identity.channels) for data in sets]
+    if len(set(types)) > 1:
+        told = " and ".join(f"{data.name} has {found}" for data, found in zip(sets, types, strict=True))
+        raise UsageError(f"{told}: an encoder needs images of one kind")
 
 
 def native_size(spec: str, label: str | None = None) -> int:
@@ -133,13 +149,16 @@ def _side(kind: str, path: Path, label: str | None, changed: int) -> int | None:
     return median_side(LISTINGS[kind](path, label))
 
 
-def _check_kinds(specs: list[str], short_side: int | None, label: str | None) -> None:
+def _check_kinds(specs: list[str], short_side: int | None, label: str | None, reading: Reading) -> None:
     """Refuse settings for kinds of data sets that have no use for them."""
     kinds = [kind_of(spec) for spec in specs]
     if short_side is not None and not any(kind in FROM_FILES for kind in kinds):
         raise UsageError(
             f"a short side is for {written(FROM_FILES)}; the images of {' and '.join(specs)} have their own size"
         )
+    asked = [as_option(name, value) for name, value in reading.model_dump(exclude_defaults=True).items()]
+    if asked and not any(kind in FROM_FILES for kind in kinds):
+        raise UsageError(f"{' and '.join(asked)}: only {written(FROM_FILES)} can be read so, not {' and '.join(specs)}")
     if label is not None and not any(kind.columns for kind in kinds):
         raise UsageError(f"--label is for {written(WITH_COLUMNS)}; {' and '.join(specs)} has no columns")
 
@@ -161,7 +180,7 @@ def _obtained(source: Source, cache: Path, skip_corrupt: bool, progress: Progres
     return replace(data, notes=(*source.notes, *data.notes))
 
 
-def _source(spec: str, label: str | None, short: int, skip_corrupt: bool) -> Source:
+def _source(spec: str, label: str | None, short: int, reading: Reading, skip_corrupt: bool) -> Source:
     kind, _, rest = kind_of(spec), *spec.partition(":")[1:]
     if kind.name == "glyphs":
         if rest and not rest.isdecimal():
@@ -172,5 +191,5 @@ def _source(spec: str, label: str | None, short: int, skip_corrupt: bool) -> Sou
     path = expanded(rest)
     if kind.name in LISTINGS:
         listing = LISTINGS[kind.name](path, label if kind.columns else None)
-        return Encoded(kind.name, path, listing, short, skip_corrupt=skip_corrupt)
+        return Encoded(kind.name, path, listing, short, reading, skip_corrupt=skip_corrupt)
     return Official(kind.name, OFFICIAL[kind.name](path))

@@ -13,14 +13,17 @@ import queue
 import sys
 import threading
 import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from ablate.config.reading import Range, Reading
 from ablate.data.contents import UNREADABLE, Held, contents
-from ablate.data.decode import Levels, decode
+from ablate.data.decode import Decoded, Known, decode
+from ablate.data.ranges import SAMPLE, spans
 from ablate.errors import CorruptImage, ImageError, UnsupportedImage
 from ablate.files import write_atomically
 
@@ -32,8 +35,10 @@ class Task:
     """The images ``relpaths`` below ``root``, to be stored with the short side ``short`` as ``target``.pixels.
 
     ``held`` says what holds the images. ``key`` changes whenever the files may have changed; a shard with another key
-    is made again. ``levels`` are the values of 16-bit grey that become 0 and 255; without them, only the spans of such
-    images are stored, not their pixels.
+    is made again. ``reading`` holds the settings of a :class:`~ablate.config.reading.Reading` that differ from the
+    default. ``ranges`` and ``background`` are those of :class:`~ablate.data.decode.Known`; without them, images that
+    depend on them are looked at, not stored. ``quota`` is the number of pixels per channel that are kept of every file
+    of more than 8 bits, as ``target``.sample.npy.
     """
 
     key: str
@@ -42,24 +47,63 @@ class Task:
     short: int
     target: str
     held: Held = "files"
-    levels: Levels | None = None
+    reading: dict[str, Any] = field(default_factory=dict)
+    ranges: Sequence[Sequence[float]] | None = None
+    background: Sequence[int] | None = (255, 255, 255)
+    quota: int = SAMPLE
 
     @property
     def pixels(self) -> Path:
-        """The path of the images that could be decoded, ``[3, h, w]`` each, one after the other."""
+        """The path of the images that could be decoded, ``[c, h, w]`` each, one after the other."""
         return Path(f"{self.target}.pixels")
 
     @property
     def record(self) -> Path:
-        """The path of the JSON record.
-
-        The record holds the key, the levels, the number of bytes, their crc32, the least and the greatest pixel value
-        and, for each file, its SHA-256 and [h, w]. In place of [h, w], a file without pixels has the reason, or null
-        for 16-bit grey without levels. ``refused`` lists the numbers of refused files, which are intact; ``spans`` maps
-        the numbers of 16-bit grey files to their spans; ``traits`` maps each trait to the count of its files and the
-        number of the first.
-        """
+        """The path of the JSON record, see :class:`Record`."""
         return Path(f"{self.target}.json")
+
+    @property
+    def sample(self) -> Path:
+        """The path of some pixels of all its files of more than 8 bits, ``[c, n]``."""
+        return Path(f"{self.target}.sample.npy")
+
+    @property
+    def facts(self) -> Known:
+        """What is known of the set."""
+        ranges = None if self.ranges is None else tuple((low, high) for low, high in self.ranges)
+        if self.background is None:
+            return Known(ranges, None)
+        red, green, blue = self.background
+        return Known(ranges, (red, green, blue))
+
+
+@dataclass
+class Record:
+    """What a shard holds, as JSON.
+
+    ``digests`` are the files' SHA-256; ``images`` the [h, w] of each image of every file, or the reason why it has
+    none. ``types`` are the type and the number of channels of every file, ``spans`` the values of each channel between
+    which its pixels lie, both null where there is none. ``refused`` lists the numbers of refused files, which are
+    intact; ``traits`` maps each trait to the count of its files and the number of the first. ``waiting`` is True if
+    pixels depend on the ranges or the background. ``edge`` sums up :func:`ablate.data.blend.edge`; ``extremes`` are the
+    least and the greatest value of 8-bit images. ``sample`` is the size of the sample, in bytes.
+    """
+
+    key: str
+    ranges: Any
+    background: Any
+    digests: list[str] = field(default_factory=list)
+    images: list[list[tuple[int, int]] | str] = field(default_factory=list)
+    types: list[tuple[str, int] | None] = field(default_factory=list)
+    spans: list[tuple[Range, ...] | None] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+    traits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    waiting: bool = False
+    edge: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    extremes: tuple[int, int] = (255, 0)
+    sample: int = 0
+    bytes: int = 0
+    crc32: int = 0
 
 
 def finish(task: Task) -> None:
@@ -73,49 +117,56 @@ def finish(task: Task) -> None:
 
 
 def _make(task: Task) -> None:
-    task.record.unlink(missing_ok=True)
-    task.pixels.unlink(missing_ok=True)  # never overwritten in place: a running trial may have mapped it
-    digests: list[str] = []
-    images: list[tuple[int, int] | str | None] = []
-    refused: list[int] = []
-    spans: dict[int, Levels] = {}
-    traits: dict[str, tuple[int, int]] = {}
-    extremes = (255, 0)
-    crc32 = 0
+    for path in (task.record, task.pixels, task.sample):
+        path.unlink(missing_ok=True)  # never overwritten in place: a running trial may have mapped it
+    record = Record(task.key, task.ranges, task.background)
+    samples: list[np.ndarray[Any, Any]] = []
+    reading, facts = Reading(**task.reading), task.facts
     with task.pixels.open("wb") as out:
         for number, (name, content) in enumerate(contents(task.held, Path(task.root), task.relpaths)):
-            digests.append(name)
+            record.digests.append(name)
             try:
                 if content is None:
                     raise CorruptImage(name.removeprefix(UNREADABLE))
-                pixels, span, found = decode(content, task.short, task.levels)
+                decoded = decode(content, task.short, reading, facts, task.quota)
             except ImageError as error:
-                images.append(str(error))
-                refused += [number] * isinstance(error, UnsupportedImage)
+                record.images.append(str(error))
+                record.types.append(None)
+                record.spans.append(None)
+                record.refused += [number] * isinstance(error, UnsupportedImage)
                 continue
-            for trait in found:
-                count, first = traits.get(trait, (0, number))
-                traits[trait] = (count + 1, first)
-            if span:
-                spans[number] = span
-            if pixels is None:
-                images.append(None)
-                continue
-            image = np.ascontiguousarray(pixels)
-            out.write(image.data)
-            crc32 = zlib.crc32(image.data, crc32)
-            images.append((image.shape[1], image.shape[2]))
-            extremes = (min(extremes[0], int(image.min())), max(extremes[1], int(image.max())))
-        size = out.tell()
-    record: dict[str, Any] = {
-        "key": task.key,
-        "levels": task.levels,
-        "bytes": size,
-        "crc32": crc32,
-        "extremes": extremes,
-    }
-    record |= {"digests": digests, "images": images, "refused": refused, "spans": spans, "traits": traits}
-    write_atomically(task.record, json.dumps(record))
+            _note(record, number, decoded)
+            _store(record, out, decoded)
+            if decoded.sample is not None and len(decoded.sample) == len((samples or [decoded.sample])[0]):
+                samples.append(decoded.sample)  # files of other channels are refused with the set
+    if samples:
+        np.save(task.sample, np.concatenate(samples, axis=1))
+        record.sample = task.sample.stat().st_size
+    write_atomically(task.record, json.dumps(asdict(record)))
+
+
+def _note(record: Record, number: int, decoded: Decoded) -> None:
+    """Add what was found of a file."""
+    record.types.append((decoded.depth, decoded.channels))
+    record.spans.append(None if decoded.sample is None else spans(decoded.sample))
+    record.edge = [a + b for a, b in zip(record.edge, decoded.edge, strict=True)]
+    record.waiting |= decoded.depends
+    for trait in decoded.traits:
+        count, first = record.traits.get(trait, (0, number))
+        record.traits[trait] = (count + 1, first)
+
+
+def _store(record: Record, out: BinaryIO, decoded: Decoded) -> None:
+    """Write the images of a file, if they are known yet."""
+    for pixels in decoded.images or []:
+        image = np.ascontiguousarray(pixels)
+        out.write(image.data)
+        record.crc32 = zlib.crc32(image.data, record.crc32)
+        record.bytes += image.nbytes
+        if decoded.depth == "uint8":
+            least, greatest = record.extremes
+            record.extremes = (min(least, int(image.min())), max(greatest, int(image.max())))
+    record.images.append([(image.shape[1], image.shape[2]) for image in decoded.images or []])
 
 
 def _is_whole(task: Task) -> bool:
@@ -124,11 +175,20 @@ def _is_whole(task: Task) -> bool:
         record = json.loads(task.record.read_bytes())
         if record["key"] != task.key or any(name.startswith(UNREADABLE) for name in record["digests"]):
             return False
-        if task.levels and record["spans"] and record["levels"] != list(task.levels):
+        if record["waiting"] and not _is_newer(task, record):
+            return False
+        if record["sample"] and task.sample.stat().st_size != record["sample"]:
             return False
         return bool(task.pixels.stat().st_size == record["bytes"] and _crc32(task.pixels) == record["crc32"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _is_newer(task: Task, record: dict[str, Any]) -> bool:
+    """Return True if the shard was made with all that ``task`` knows of the set, or with more."""
+    asked = json.loads(json.dumps([task.ranges, task.background]))
+    made = [record["ranges"], record["background"]]
+    return all(known is None or known == then for known, then in zip(asked, made, strict=True))
 
 
 def _crc32(path: Path) -> int:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import statistics
-import warnings
 from collections.abc import Iterator
 from typing import BinaryIO
-
-from PIL import Image
 
 from ablate.config.trial import SMALL_IMAGE
 from ablate.data.contents import contents
 from ablate.data.listing import Listing
+from ablate.data.readers.choose import short_side
 
 SAMPLE = 500  # training images whose headers are read
 LARGEST, SMALLEST, STEP = 224, 8, 4  # pixels of a default size
@@ -48,10 +46,8 @@ def median_side(listing: Listing) -> int | None:
 def _sides(listing: Listing, relpaths: list[str]) -> Iterator[int]:
     for file in _opened(listing, relpaths):
         try:
-            with file, warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow warns of a very large image; decoding judges it
-                with Image.open(file) as image:
-                    yield min(image.size)
+            with file:
+                yield short_side(file)
         except Exception:  # not an image; decoding will report it
             continue
 

@@ -11,8 +11,8 @@ from typing import Any
 from ablate.data.annotations import LABEL, NONE, Row, label_column, listing_from
 from ablate.data.containers import containers, splits_of
 from ablate.data.contents import INSIDE
-from ablate.data.decode import EXTENSIONS
 from ablate.data.listing import Listing, named, named_file
+from ablate.data.readers.choose import EXTENSIONS
 from ablate.data.tar import Member, members
 from ablate.errors import UsageError, first_line, printable
 

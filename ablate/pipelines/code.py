@@ -13,15 +13,16 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from importlib.metadata import version
-from importlib.resources import files
 
 from ablate.config.base import Branches, OpSpec
+from ablate.config.reading import WHITE, Colour, Range
 from ablate.config.trial import Base
 from ablate.errors import NotExportable
 from ablate.pipelines.steps import Library, call, crop_steps, steps
 
-__all__ = ["NotExportable", "kornia_code", "torchvision_code"]
+__all__ = ["Files", "NotExportable", "kornia_code", "torchvision_code"]
 
 SNIPPETS = "ablate.pipelines.snippets"
 IMPORTS = {
@@ -32,8 +33,33 @@ IMPORTS = {
 }
 TO_FLOAT = ("v2.ToImage()", "v2.ToDtype(torch.float32, scale=True)", "v2.ToPureTensor()")
 WIDTH = 120
-Levels = tuple[int, int] | None
 Group = tuple[str, tuple[str, ...]]  # a comment and the steps below it
+
+
+@dataclass(frozen=True)
+class Files:
+    """How the files of a sweep's images were read.
+
+    ``ranges`` are the values that became 0 and full scale, None for images of 8 bits; ``background`` is the colour
+    below transparent ones.
+    """
+
+    channels: int = 3
+    ranges: tuple[Range, ...] | None = None
+    background: Colour = WHITE
+
+    @property
+    def are_deep(self) -> bool:
+        """True if the images are no pictures of 8 bits in grey or RGB."""
+        return self.ranges is not None or self.channels not in {1, 3}
+
+    @property
+    def loader(self) -> str:
+        """The call that makes a function from a path to an image."""
+        if self.are_deep:
+            return call("LoadDeep", ranges=self.ranges or ((0.0, 255.0),), channels=self.channels)
+        own = {"background": self.background} if self.background != WHITE else {}
+        return call("Load", **own, **({"mode": "L"} if self.channels == 1 else {}))
 
 
 @dataclass(frozen=True)
@@ -47,7 +73,7 @@ class Snippet:
 
 
 def kornia_code(
-    specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None, levels: Levels = None
+    specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None, files: Files = Files()
 ) -> str:
     """Return a file whose ``views`` makes two views of a float batch ``[N, 3, H, W]`` in [0, 1], with kornia.
 
@@ -58,17 +84,17 @@ def kornia_code(
         image_size: side of the views in pixels.
         branches: "one": only the first view is augmented, and both share one base crop; "two": both are augmented.
         base: the base crop of one-branch pairs, None for two-branch ones.
-        levels: the values of 16-bit grey that became 0 and 255; None for images of 8 bits.
+        files: how the files of the sweep's images were read.
 
     Raises:
         NotExportable: a user's own op, an op whose version differs from the one that the code is for, or a variant from
             the official code.
     """
-    return _file("kornia", specs, image_size, branches, base, levels)
+    return _file("kornia", specs, image_size, branches, base, files)
 
 
 def torchvision_code(
-    specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None, levels: Levels = None
+    specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None, files: Files = Files()
 ) -> str:
     """Return a file whose ``views`` makes two views of one RGB image, with torchvision's transforms v2.
 
@@ -77,29 +103,28 @@ def torchvision_code(
         image_size: as in :func:`kornia_code`.
         branches: as in :func:`kornia_code`.
         base: as in :func:`kornia_code`.
-        levels: as in :func:`kornia_code`.
+        files: as in :func:`kornia_code`.
 
     Raises:
         NotExportable: as in :func:`kornia_code`, and for a kornia class.
     """
-    return _file("torchvision", specs, image_size, branches, base, levels)
+    return _file("torchvision", specs, image_size, branches, base, files)
 
 
 def _file(
-    library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, base: Base | None, levels: Levels
+    library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, base: Base | None, files: Files
 ) -> str:
-    loader = call("Load", levels=levels) if levels else "Load()"
-    body = f"load = {loader}\n\n{_body(library, specs, size, branches, base)}"
+    body = f"load = {files.loader}\n\n{_body(library, specs, size, branches, base)}"
     snippets = _needed(body)
     used = _names(body)
     imports = [statement for name, line in IMPORTS.items() if name in used for statement in ast.parse(line).body]
     imports += [statement for snippet in snippets for statement in snippet.imports]
-    header = "\n".join(f"# {line}".rstrip() for line in _header(library, specs, size, branches))
+    header = "\n".join(f"# {line}".rstrip() for line in _header(library, specs, size, branches, files))
     head = f"{header}\n\n{_import_lines(imports)}\n"
     return "\n\n".join([head, *(f"{snippet.text}\n" for snippet in snippets), body])
 
 
-def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Branches) -> list[str]:
+def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, files: Files) -> list[str]:
     """Return comments on the file: what it is, the images it was written for, and how to use it."""
     packages = ", ".join(f"{name} {version(name)}" for name in dict.fromkeys((library, "torch")))
     if branches == "one":
@@ -108,14 +133,16 @@ def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Bran
         applied = "Both views are augmented, each with its own draws; the crop takes the stored image itself."
     else:
         applied = "Both views are augmented, each with its own draws, from the same centre square."
+    c = files.channels
+    image = f"float [{c}, H, W] in [0, 1]" if files.are_deep else f"PIL {'RGB' if c == 3 else 'L'}"
     if library == "kornia":
         use = [
-            'image = load("image.png")  # PIL, RGB, as the images that were judged',
-            f"first, second = views(images)  # float [N, 3, H, W] in [0, 1] -> two of [N, 3, {size}, {size}]",
+            f'image = load("image")  # {image}, as the images that were judged',
+            f"first, second = views(images)  # float [N, {c}, H, W] in [0, 1] -> two of [N, {c}, {size}, {size}]",
         ]
     else:
         use = [
-            f'first, second = views(load("image.png"))  # PIL RGB, uint8 [3, H, W] -> two of float [3, {size}, {size}]',
+            f'first, second = views(load("image"))  # {image} -> two of float [{c}, {size}, {size}]',
             'data = torchvision.datasets.ImageFolder("images", transform=views, loader=load)',
         ]
     return [
@@ -218,7 +245,9 @@ def _needed(body: str) -> list[Snippet]:
 
 @functools.cache
 def _snippets() -> tuple[Snippet, ...]:
-    sources = sorted((path for path in files(SNIPPETS).iterdir() if path.name.endswith(".py")), key=lambda p: p.name)
+    sources = sorted(
+        (path for path in resources.files(SNIPPETS).iterdir() if path.name.endswith(".py")), key=lambda p: p.name
+    )
     return tuple(_snippet(path.read_text(encoding="utf-8")) for path in sources if path.name != "__init__.py")
 
 

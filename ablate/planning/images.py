@@ -80,6 +80,7 @@ def prepare_images(wish: Experiment, cache: Path) -> DataSet:
             image_size=image_size(wish),
             short_side=wish.short_side,
             skip_corrupt=wish.skip_corrupt,
+            reading=wish.reading,
             eval_data=wish.eval_data,
             label=wish.label,
             labels=wish.labels,
@@ -135,6 +136,7 @@ def images_of(experiment: SweepPlan, cache: Path) -> DataSet:
             limit=experiment.limit,
             short_side=experiment.short_side,
             skip_corrupt=True,
+            **experiment.reading.model_dump(),
             compositions=["none"],
             set={"image_size": experiment.shared.image_size},
         )

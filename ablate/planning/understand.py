@@ -85,7 +85,9 @@ def plan_sweep(
         labels=wish.labels,
         limit=wish.limit,
         short_side=wish.short_side,
-        levels=data.levels,
+        reading=wish.reading,
+        ranges=data.ranges,
+        background=data.background,
         seeds=tuple(wish.seed_list),
         references=tuple(name for name in wish.references if name != shared.objective),  # the cells are that one
         reference_crop=spec(parse_op("crop", op_defaults(sized))),

@@ -312,7 +312,7 @@ def test_names_that_are_not_utf8_reach_the_processes(tmp_path):
     name = os.fsdecode(b"\xff.bmp")
     (tmp_path / "in" / name).write_bytes(bmp(16, 16, 0))
     finish_all([Task(one.key, one.root, [name], 16, one.target)], lambda *_: None, processes=1)
-    assert json.loads(one.record.read_text())["images"] == [[16, 16]]
+    assert json.loads(one.record.read_text())["images"] == [[[16, 16]]]
 
 
 def test_a_shard_of_corrupt_files_only_is_empty(tmp_path):

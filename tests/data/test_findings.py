@@ -11,6 +11,7 @@ from PIL import Image
 
 import ablate.data.shards
 import ablate.data.workers
+from ablate.config.reading import Reading
 from ablate.data import prepare
 from ablate.data.listing import named
 from ablate.errors import UsageError
@@ -46,7 +47,8 @@ def shallow(root, count=10, classes="ab", top=255):
 
 
 def stored(split):
-    return np.concatenate([shard.numpy().reshape(-1, 3, 20, 20) for shard in split.images.pixels])
+    channels = split.images.channels
+    return np.concatenate([shard.numpy().reshape(-1, channels, 20, 20) for shard in split.images.pixels])
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def here(monkeypatch):
     """Decode in this process, and count."""
     calls, real = [], ablate.data.shards.decode
     monkeypatch.setattr(ablate.data.workers, "SMALL", 10**6)
-    monkeypatch.setattr(ablate.data.shards, "decode", lambda *args: (calls.append(args[2]), real(*args))[1])
+    monkeypatch.setattr(ablate.data.shards, "decode", lambda *args: (calls.append(args[3].ranges), real(*args))[1])
     return calls
 
 
@@ -66,37 +68,95 @@ def split_by_hand(root, make=deep):
 def test_sixteen_bits_are_scaled_by_what_the_training_images_hold(tmp_path, cache):
     split_by_hand(tmp_path / "set")
     data = get(tmp_path / "set", cache)
-    low, high = 100, 100 + 3 + 9 * 19 + 2000  # column 0 of image 3
-    assert data.levels == (low, high)
-    assert data.notes[0].startswith(f"16-bit grey: {low}..{high} of this data set become 0..255")
+    low, high = 104.0, 2202.0  # of 8000 pixels, the ninth from either end
+    assert data.ranges == ((low, high),)
+    assert data.notes[0].startswith(
+        "1 channel of up to 16 bits: 104..2202 of this data set become black and white (all but one pixel in"
+    )
     train, test = stored(data.train), stored(data.test)
-    assert (train.min(), train.max()) == (0, 255)
+    assert train.dtype == np.uint16
+    assert (train.min(), train.max()) == (0, 65535)
     assert test.min() == 0  # below the training images' range: cut off
-    expected = np.rint((100 + 5 + 9 * (X + Y) - low) * (255 / (high - low)))
+    expected = np.rint((100 + 5 + 9 * (X + Y) - low) * (65535 / (high - low)))
     assert (train[5] == expected).all()
 
 
-def test_the_levels_are_part_of_the_fingerprint_and_found_again_in_a_copy(tmp_path, cache, here):
+def test_the_range_is_part_of_the_fingerprint_and_found_again_in_a_copy(tmp_path, cache, here):
     split_by_hand(tmp_path / "set")
     first = get(tmp_path / "set", cache)
-    assert set(here) == {None, first.levels}  # two passes
+    assert set(here) == {None, first.ranges}  # two passes
     here.clear()
     (tmp_path / "set").rename(tmp_path / "moved")
     again = get(tmp_path / "moved", cache)
-    assert (again.fingerprint, again.levels, again.notes) == (first.fingerprint, first.levels, first.notes)
+    assert (again.fingerprint, again.ranges, again.notes) == (first.fingerprint, first.ranges, first.notes)
     assert not here
     brighter = np.full((20, 20), 5000, np.uint16)
     tifffile.imwrite(tmp_path / "moved" / "train" / "a" / "0.tif", brighter)
-    assert get(tmp_path / "moved", cache).levels == (100, 5000)
+    changed = get(tmp_path / "moved", cache)
+    assert changed.ranges == ((105, 5000),)
+    assert changed.fingerprint != first.fingerprint
 
 
-def test_levels_do_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
+def test_a_declared_range_needs_one_pass_and_makes_another_set(tmp_path, cache, here):
+    deep(tmp_path / "set")
+    found = get(tmp_path / "set", cache)
+    here.clear()
+    data = get(tmp_path / "set", cache, reading=Reading(range=(0, 4095)))
+    assert here == [((0, 4095),)] * 20
+    assert data.ranges == ((0, 4095),)
+    assert data.fingerprint != found.fingerprint
+    assert len(np.unique(stored(data.train))) == len(np.unique(np.rint(stored(data.train) * (4095 / 65535))))
+    assert data.notes[0].startswith("1 channel of up to 16 bits: 0..4095 of this data set become black and white (as")
+    assert get(tmp_path / "set", cache).fingerprint == found.fingerprint
+
+
+def test_a_declared_range_that_the_images_do_not_fill_is_warned_of(tmp_path, cache):
+    deep(tmp_path / "set")
+    (wide,) = get(tmp_path / "set", cache, reading=Reading(range=(0, 65535))).notes
+    assert "warning: half of the images use less than 1/16 of that range" in wide
+    (outside,) = get(tmp_path / "set", cache, reading=Reading(range=(5000, 6000))).notes
+    assert "warning: more than 1/16 of the images lie outside: is the range right?" in outside
+
+
+def test_images_of_one_value_have_no_range(tmp_path, cache):
+    for name in "ab":
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(10):
+            pixels = np.stack([X + Y, np.full((20, 20), 7)]).astype(np.uint16)
+            tifffile.imwrite(tmp_path / "set" / name / f"{i}.tif", pixels, planarconfig="separate")
+    with pytest.raises(UsageError, match=r"channel 2 of the training images has the value 7 .* --range 0,4095"):
+        get(tmp_path / "set", cache)
+    assert get(tmp_path / "set", cache, reading=Reading(range=(0, 40))).identity.channels == 2
+
+
+def test_every_channel_has_its_own_range(tmp_path, cache):
+    for name in "ab":
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(10):
+            np.save(tmp_path / "set" / name / f"{i}.npy", np.stack([X, 100 * Y, (X + Y) / 3, -X, X + i]).astype("f4"))
+    data = get(tmp_path / "set", cache)
+    assert data.ranges == ((0, 19), (0, 1900), (0, np.float32(38 / 3)), (-19, 0), (0, 28))
+    assert stored(data.train).dtype == np.float32
+    assert data.identity.channels == 5
+    assert data.notes[0].startswith(
+        "5 channels of fractions or more than 16 bits: 0..19, 0..1900, 0..12.67, -19..0, ... (channel by channel) of"
+    )
+    np.testing.assert_allclose(stored(data.train)[0][1], Y / 19, atol=1e-6)
+
+
+def test_a_range_is_not_for_eight_bits(tmp_path, cache):
+    shallow(tmp_path / "set")
+    with pytest.raises(UsageError, match="a range is for images of more than 8 bits, and these have 8: leave it out"):
+        get(tmp_path / "set", cache, reading=Reading(range=(0, 4095)))
+
+
+def test_the_range_does_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
     deep(tmp_path / "set", count=45)
     alone = get(tmp_path / "set", tmp_path / "alone")
     monkeypatch.setattr(ablate.data.workers, "SMALL", 0)
     monkeypatch.setattr(ablate.data.workers, "cores", lambda: 2)
     together = get(tmp_path / "set", tmp_path / "together")
-    assert (alone.fingerprint, alone.levels) == (together.fingerprint, together.levels)
+    assert (alone.fingerprint, alone.ranges) == (together.fingerprint, together.ranges)
     assert (stored(alone.train) == stored(together.train)).all()
 
 
@@ -119,7 +179,7 @@ def test_interrupted_in_the_second_pass_it_goes_on(tmp_path, here):
     assert (stored(data.train) == stored(whole.train)).all()
 
 
-def test_the_levels_of_a_damaged_entry_are_found_again(tmp_path, cache):
+def test_the_range_of_a_damaged_entry_are_found_again(tmp_path, cache):
     deep(tmp_path / "set", count=45)
     data = get(tmp_path / "set", cache)
     expected = stored(data.train).copy()
@@ -129,14 +189,34 @@ def test_the_levels_of_a_damaged_entry_are_found_again(tmp_path, cache):
     assert (stored(again.train) == expected).all()
 
 
-def test_depths_are_not_mixed(tmp_path, cache):
+@pytest.mark.parametrize(
+    ("pixels", "told"),
+    [
+        (np.zeros((20, 20), np.uint8), "3 channels of 8 bits"),
+        (np.zeros((20, 20, 3), np.uint16), "3 channels of up to 16 bits"),
+        (np.zeros((20, 20), np.float32), "1 channel of fractions or more than 16 bits"),
+    ],
+)
+def test_kinds_are_not_mixed(tmp_path, cache, pixels, told):
     deep(tmp_path / "set")
-    Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / "set" / "b" / "x.png")
-    with pytest.raises(UsageError, match=r"20 images are 16-bit grey \(\S+\.tif\) and 1 have 8 bits \(b/x\.png\)"):
+    np.save(tmp_path / "set" / "b" / "x.npy", pixels)
+    with pytest.raises(UsageError) as caught:
         get(tmp_path / "set", cache)
+    sentence = str(caught.value)
+    assert "20 images have 1 channel of up to 16 bits (" in sentence
+    assert f"1 have {told} (b/x.npy): all images of a set must have the same" in sentence
 
 
-def test_levels_that_few_images_reach_are_warned_of(tmp_path, cache):
+def test_an_encoder_takes_sets_of_one_kind(tmp_path, cache):
+    deep(tmp_path / "one")
+    shallow(tmp_path / "two")
+    with pytest.raises(
+        UsageError, match="one has 1 channel of up to 16 bits and two has 3 channels of 8 bits: an encoder needs"
+    ):
+        get(tmp_path / "one", cache, eval_data=f"folder:{tmp_path / 'two'}")
+
+
+def test_a_range_that_few_images_reach_are_warned_of(tmp_path, cache):
     deep(tmp_path / "set", step=1)
     (note,) = get(tmp_path / "set", cache).notes
     assert "warning: half of the images use less than 1/16" in note
@@ -150,13 +230,13 @@ def test_eight_bits_that_were_twelve_are_warned_of(tmp_path, cache):
     assert get(tmp_path / "light", cache).notes == ()
 
 
-def test_each_of_two_sets_has_its_own_levels_and_notes(tmp_path, cache):
+def test_each_of_two_sets_has_its_own_range_and_notes(tmp_path, cache):
     deep(tmp_path / "one")
     deep(tmp_path / "two", low=300, step=30)
     both = get(tmp_path / "one", cache, eval_data=f"folder:{tmp_path / 'two'}")
-    assert both.levels == get(tmp_path / "one", cache).levels
+    assert both.ranges == get(tmp_path / "one", cache).ranges
     assert [note.split(":")[0] for note in both.notes] == ["one", "two"]
-    assert "16-bit grey: 300.." in both.notes[1]
+    assert "bits: 305.." in both.notes[1]
 
 
 def test_what_was_done_to_images_is_said_each_time(tmp_path, cache):
@@ -182,7 +262,8 @@ def test_refused_files_are_told_by_reason_and_left_out_on_request(tmp_path, cach
             get(tmp_path / "set", cache)
         assert str(caught.value) == (
             "1 corrupt image file: a/x.png (an empty file); 4 image files that would be damaged: b/stack0.tif and 3 "
-            "more (3 pages: save each page that you want as an image of its own); --skip-corrupt leaves them out"
+            "more (3 pages: --pages images reads each as an image of its own, --pages channels all as channels of "
+            "one image); --skip-corrupt leaves them out"
         )
     data = get(tmp_path / "set", cache, skip_corrupt=True)
     assert len(data.train.labels) + len(data.test.labels) == 20

@@ -20,15 +20,17 @@ from scipy.stats import kstwobign
 
 from ablate import Composition, TransformPair
 from ablate.config.base import OpSpec
+from ablate.config.reading import Reading
 from ablate.config.trial import Base
-from ablate.data.decode import decode
+from ablate.data.decode import Known, decode
 from ablate.errors import NotExportable, UsageError
 from ablate.ops import get, names, parse_op, spec
 from ablate.ops.kornia_adapter import classes
 from ablate.ops.op import parameter_fields
-from ablate.pipelines.code import kornia_code, torchvision_code
+from ablate.pipelines.code import Files, kornia_code, torchvision_code
 from ablate.pipelines.steps import TENSORS, exportable
-from tests.support.kinds import HEIGHT, REFUSED, RIGHT
+from ablate.pixels import FULL_SCALE
+from tests.support.kinds import DEEP, DEEP_KINDS, HEIGHT, REFUSED, RIGHT, tiff
 from tests.support.pictures import generator, pictures
 
 SIZE = 16
@@ -284,37 +286,78 @@ def test_which_arguments_kornia_takes_as_tensors():
     assert found == TENSORS
 
 
+def loader(files, library="torchvision"):
+    """The function ``load`` of an exported file, for images that were read so."""
+    return loaded(LIBRARIES[library](Composition.parse("crop").specs(), SIZE, "two", None, files)).load
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_files_are_read_as_by_ablate(library, tmp_path):
-    source = LIBRARIES[library](Composition.parse("crop").specs(), SIZE, "two", None)
+    load = loader(Files(), library)
     read = 0
     for name, cases in RIGHT.items():
         for content, *_ in cases:
             (tmp_path / "image").write_bytes(content)
-            loading = loaded(source)
-            if decode(content, HEIGHT).span:
-                with pytest.raises(ValueError, match="depth"):
-                    loading.load(tmp_path / "image")
-                loading = loaded(LIBRARIES[library](Composition.parse("crop").specs(), SIZE, "two", None, (90, 1000)))
-            image = loading.load(str(tmp_path / "image"))
-            expected = decode(content, HEIGHT, (90, 1000)).pixels.transpose(1, 2, 0)
+            image = load(str(tmp_path / "image"))
+            (expected,) = decode(content, HEIGHT).images
             assert image.mode == "RGB"
-            assert (np.asarray(image) == expected).all(), name
+            assert (np.asarray(image) == expected.transpose(1, 2, 0)).all(), name
             read += 1
     assert read > 50
     Image.new("RGB", (100, 10)).save(tmp_path / "long.png")
-    assert loaded(source).load(tmp_path / "long.png").size == (30, 10)
+    assert load(tmp_path / "long.png").size == (30, 10)
 
 
+LOADED = [kind for kind in DEEP_KINDS if kind not in {"16-bit grey whose 0 is white", "DICOM"} and "transp" not in kind]
+
+
+@pytest.mark.parametrize("kind", LOADED)
+def test_deep_files_are_read_as_by_ablate(tmp_path, kind):
+    for content, values in DEEP_KINDS[kind]:
+        (tmp_path / "image").write_bytes(content)
+        short = min(values.shape[-2:])
+        facts = Known(((float(values.min()), float(values.max())),))
+        found = decode(content, short, facts=facts)
+        ranges = None if found.depth == "uint8" else facts.ranges
+        load = loader(Files(found.channels, ranges))
+        if b"\x12\x01\x03\x00\x01\x00\x00\x00\x06" in content:  # orientation 6
+            with pytest.raises(ValueError, match="not upright"):
+                load(tmp_path / "image")
+            continue
+        image = load(tmp_path / "image")
+        assert image.dtype == torch.float32
+        expected = found.images[0] / np.float32(FULL_SCALE[found.depth])
+        assert np.abs(image.numpy() - expected).max() <= 1e-5
+
+
+def test_images_of_an_earlier_sweep_have_three_equal_channels(tmp_path):
+    (tmp_path / "image").write_bytes(tiff(DEEP))
+    image = loader(Files(3, ((0.0, 65535.0),)))(tmp_path / "image")
+    assert image.shape == (3, *DEEP.shape)
+    assert np.abs(image[2].numpy() - DEEP / 65535).max() < 1e-6
+
+
+def test_grey_and_backgrounds_are_read_as_by_ablate(tmp_path):
+    for content, *_ in [*RIGHT["8-bit grey"], *RIGHT["transparency"]]:
+        (tmp_path / "image").write_bytes(content)
+        (expected,) = decode(content, HEIGHT, Reading(background="black")).images
+        image = loader(Files(background=(0, 0, 0)))(tmp_path / "image")
+        assert (np.asarray(image).transpose(2, 0, 1) == expected).all()
+    for content, *_ in RIGHT["8-bit grey"]:
+        (tmp_path / "image").write_bytes(content)
+        (expected,) = decode(content, HEIGHT, Reading(channels=1)).images
+        assert (np.asarray(loader(Files(1))(tmp_path / "image"))[None] == expected).all()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of tags
 def test_files_of_which_a_part_would_be_dropped_are_not_read(tmp_path):
-    load = loaded(code("torchvision", "crop")).load
-    deep = loaded(torchvision_code(Composition.parse("crop").specs(), SIZE, "two", None, (90, 1000))).load
-    for name in REFUSED:
-        for content, _ in REFUSED[name]:
+    readers = [loader(Files()), loader(Files(1, ((90.0, 1000.0),)))]
+    for name, cases in {**REFUSED, **DEEP_KINDS}.items():
+        for content, *_ in cases:
             (tmp_path / "image").write_bytes(content)
-            for reading in (load, deep):
+            for load in readers if name in REFUSED else readers[:1]:
                 try:
-                    reading(tmp_path / "image")
+                    load(tmp_path / "image")
                 except (ValueError, OSError, Image.DecompressionBombError):  # OSError: Pillow cannot open it
                     continue
                 pytest.fail(f"{name} is read")

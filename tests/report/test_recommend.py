@@ -336,13 +336,13 @@ def test_recommend_imports_no_torch(tmp_path):
     subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
 
 
-def test_pipelines_read_files_by_the_levels_of_the_sweeps_images(tmp_path):
+def test_pipelines_read_files_by_the_range_of_the_sweeps_images(tmp_path):
     assert "load = Load()" in recommend(make(tmp_path / "8", branches="two")).pipelines[KORNIA_CODE]
     directory = make(tmp_path / "16", branches="two")
-    save_plan(directory, load_plan(directory).model_copy(update={"levels": (96, 3871)}))
+    save_plan(directory, load_plan(directory).replace(ranges=((96, 3871),)))
     assert recommend(directory).pipelines.keys() == {KORNIA_CODE, TORCHVISION_CODE}
     for code in recommend(directory).pipelines.values():
-        assert "load = Load(levels=(96, 3871))" in code
+        assert "load = LoadDeep(ranges=((96.0, 3871.0),), channels=3)" in code
 
 
 def lead(directory):

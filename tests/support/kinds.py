@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
+import pydicom
 import tifffile
 from PIL import Image, ImageCms
+from pydicom.data import get_testdata_file
 
 HEIGHT, WIDTH = 16, 24
 
@@ -139,13 +142,29 @@ def thumbnail_first():
 
 
 def imagej(truncated=False):
-    content = tiff(np.stack([DEEP] * 5), imagej=True)
+    content = tiff(np.stack([DEEP] * 5), imagej=True, metadata={"axes": "ZYX"})
     if not truncated:
         return content
     first = struct.unpack("<I", content[4:8])[0]
     count = struct.unpack("<H", content[first : first + 2])[0]
     end = first + 2 + 12 * count  # the address of the next page: ImageJ's own large files have none
     return content[:end] + b"\0\0\0\0" + content[end + 4 :]
+
+
+def pages_of_two_sizes():
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as out:
+        out.write(DEEP, photometric="minisblack")
+        out.write(np.ascontiguousarray(DEEP[::2]), photometric="minisblack")
+    return file.getvalue()
+
+
+def unknown_compression():
+    """The entry of the tag 259, of the type 3, is changed."""
+    content = tiff(DEEP, compression="zlib")
+    entry = struct.pack("<HHIH", 259, 3, 1, 8)
+    assert entry in content
+    return content.replace(entry, struct.pack("<HHIH", 259, 3, 1, 9999))
 
 
 def lab():
@@ -168,8 +187,6 @@ def three(grey):
 
 
 PALETTE = PICTURE.quantize(64)
-
-SCALED = three(DEEP.astype(float) * 255 / 65535)
 
 RIGHT = {
     "8-bit RGB": [(pil(PICTURE, kind), RGB, 0) for kind in ("PNG", "BMP", "TIFF")],
@@ -248,66 +265,154 @@ RIGHT = {
     ],
     "TIFF of YCbCr in JPEG": [(pil(PICTURE, "TIFF", compression="jpeg"), RGB, 16)],
     "TIFF with smaller versions of the image": [(pyramid(), RGB, 0)],
-    "16-bit grey": [
-        (pil(Image.fromarray(DEEP)), SCALED, 0.51),
-        (tiff(DEEP), SCALED, 0.51),
-        (tiff(DEEP, byteorder=">"), SCALED, 0.51),
-        (tiff(DEEP, bigtiff=True), SCALED, 0.51),
-    ],
+    "animation": [(frames(kind), RGB, 16) for kind in ("WEBP", "PNG", "AVIF")]
+    + [(frames("GIF"), Image.open(io.BytesIO(frames("GIF"))).convert("RGB"), 0)],
     "a wrong extension": [(pil(PALETTE, "GIF"), PALETTE.convert("RGB"), 0)],  # a decoder is told no names
 }
 
+BANDS = np.stack([(number + 1) * DEEP for number in range(13)])
+"""13 channels of 16 bits."""
+
+BYTES = np.stack([np.roll(GREY, number, 1) for number in range(5)])
+
+
+def bands(array, **options):
+    """A TIFF file of ``[c, h, w]``, in planes."""
+    return tiff(array, planarconfig="separate", **options)
+
+
+def chunky(array, **options):
+    """The same, pixel by pixel."""
+    return tiff(np.ascontiguousarray(array.transpose(1, 2, 0)), planarconfig="contig", **options)
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def dicom(name="CT_small.dcm"):
+    """A file of pydicom's."""
+    return Path(get_testdata_file(name, download=False)).read_bytes()
+
+
+def dicom_values(name="CT_small.dcm"):
+    data = pydicom.dcmread(io.BytesIO(dicom(name)))
+    return data.pixel_array * float(data.get("RescaleSlope", 1)) + float(data.get("RescaleIntercept", 0))
+
+
+def inverted_dicom():
+    data = pydicom.dcmread(io.BytesIO(dicom("MR_small.dcm")))
+    data.PhotometricInterpretation = "MONOCHROME1"
+    file = io.BytesIO()
+    data.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def turned(array, orientation):
+    return tiff(array, extratags=[(274, "H", 1, orientation, False)])
+
+
+DEEP_KINDS = {
+    "16-bit grey, also of 10, 12 or 14 bits": [
+        (pil(Image.fromarray(DEEP)), DEEP),
+        (tiff(DEEP), DEEP),
+        (tiff(DEEP, byteorder=">"), DEEP),
+        (tiff(DEEP, bigtiff=True), DEEP),
+        *((tiff(DEEP, compression=name), DEEP) for name in ("zlib", "lzw", "zstd", "lzma", "packbits")),
+        (turned(np.rot90(DEEP).copy(), 6), DEEP),
+    ],
+    "16-bit grey whose 0 is white": [(tiff(DEEP, "miniswhite"), 65535 - DEEP)],
+    "16-bit RGB": [
+        (png(rows(three(DEEP)), 16, 2), np.stack([DEEP] * 3)),
+        (tiff(np.ascontiguousarray(BANDS[:3].transpose(1, 2, 0)), "rgb"), BANDS[:3]),
+    ],
+    "16-bit transparency that hides nothing": [
+        (png(rows(np.dstack([three(DEEP), 0 * DEEP + 65535])), 16, 6), np.stack([DEEP] * 3)),
+        (png(rows(np.dstack([DEEP, 0 * DEEP + 65535])), 16, 4), DEEP),
+    ],
+    "signed integers": [(tiff((DEEP - 300).astype(kind)), (DEEP - 300).astype(kind)) for kind in ("i1", "i2", "i4")],
+    "32-bit and 64-bit integers": [(tiff(DEEP.astype(kind) << 8), DEEP.astype("u4") << 8) for kind in ("u4", "u8")],
+    "floating point": [(tiff(DEEP.astype(kind) / 1000), DEEP.astype(kind) / 1000) for kind in ("f2", "f4", "f8")],
+    "2 to 32 channels (TIFF)": [
+        *((kind(array), array) for array in (BANDS[:2], BANDS[:4], BANDS[:5], BANDS) for kind in (bands, chunky)),
+        *((kind(array), array) for array in (BYTES[:2], BYTES) for kind in (bands, chunky)),
+        *((bands(BANDS, compression=name), BANDS) for name in ("zlib", "lzw", "zstd")),
+        (bands(BANDS.astype("f4") / 7), BANDS.astype("f4") / 7),
+        (tiff(np.dstack([RGB, GREY, GREY]), "rgb"), np.dstack([RGB, GREY, GREY]).transpose(2, 0, 1)),
+        (
+            tiff(rgba(True), "rgb", extrasamples=["unspecified"]),
+            rgba(True).transpose(2, 0, 1),
+        ),
+    ],
+    "pages that the file calls channels (OME, ImageJ)": [
+        (tiff(BANDS[:5], ome=True, metadata={"axes": "CYX"}), BANDS[:5]),
+        (tiff(BANDS[:5], imagej=True, metadata={"axes": "CYX"}), BANDS[:5]),
+    ],
+    "NumPy arrays": [
+        (npy(DEEP), DEEP),
+        (npy(BANDS), BANDS),
+        (npy(BANDS.transpose(1, 2, 0)), BANDS),
+        (npy(BANDS.astype("f8") / 7), BANDS / 7),
+        (npy(BYTES), BYTES),
+    ],
+    "DICOM": [
+        (dicom(), dicom_values()),
+        (dicom("MR_small.dcm"), dicom_values("MR_small.dcm")),
+        (dicom("MR_small_RLE.dcm"), dicom_values("MR_small.dcm")),
+        (inverted_dicom(), -1 - dicom_values("MR_small.dcm")),
+    ],
+}
+"""Files with their values ``[h, w]`` or ``[c, h, w]``."""
+
 REFUSED = {
-    "16 bits in colour or with transparency": [
-        (png(rows(three(DEEP)), 16, 2), "RGB, of 16 bits per channel"),
-        (png(rows(np.dstack([DEEP] * 4)), 16, 6), "RGB with transparency, of 16 bits"),
-        (png(rows(np.dstack([DEEP] * 2)), 16, 4), "grey with transparency, of 16 bits"),
+    "16-bit transparency that hides something": [
+        (png(rows(np.dstack([DEEP] * 4)), 16, 6), "more than 8 bits: {channels=4} reads it"),
+        (png(rows(np.dstack([DEEP] * 2)), 16, 4), "more than 8 bits: {channels=2} reads it"),
         (png(rows(DEEP), 16, 0, chunks=[(b"tRNS", b"\0\5")]), "grey with a transparent value"),
-        (tiff(three(DEEP), "rgb"), "3 channels of 16 bits"),
+        (tiff(np.dstack([three(DEEP), DEEP]), "rgb", extrasamples=["unassalpha"]), "{channels=4} reads it"),
     ],
     "2-bit or 4-bit grey with a transparent value": [
         (png(packed(X % 16, 4), 4, 0, chunks=[(b"tRNS", b"\0\5")]), "4-bit grey with a transparent value"),
     ],
-    "16-bit grey whose 0 is white": [(tiff(DEEP, "miniswhite"), "whose 0 is white")],
-    "a fourth channel, near infrared or soft transparency (TIFF)": [
-        (tiff(rgba(True), "rgb", extrasamples=["unspecified"]), "4 channels, which the file does not call grey or RGB"),
+    "a fourth channel called transparency that may be near infrared (TIFF)": [
         (
             tiff(rgba(True), "rgb", extrasamples=["unassalpha"]),
-            "may be near infrared: keep one .* save the image as PNG",
+            "may be near infrared: {channels=4} reads it as a channel, {channels=3} as transparency",
         ),
         (tiff(premultiplied(True), "rgb", extrasamples=["assocalpha"]), "may be near infrared"),
-        (tiff(np.dstack([three(DEEP), DEEP]), "rgb", extrasamples=["unassalpha"]), "4 channels"),
-    ],
-    "2 channels (TIFF)": [
-        (tiff(rgba()[..., :2], planarconfig="contig"), "2 channels, which the file does not call grey or RGB"),
-        (tiff(np.stack([DEEP] * 2), planarconfig="separate"), "2 channels"),
         (tiff(np.dstack([GREY, alpha(True)]), extrasamples=["unassalpha"], planarconfig="contig"), "near infrared"),
     ],
-    "3 or more channels that are not labelled RGB (TIFF)": [
-        (tiff(np.stack([GREY] * 3), planarconfig="separate"), "3 channels, which the file does not call grey or RGB"),
-        (tiff(np.stack([GREY] * 5), planarconfig="separate"), "5 channels"),
-        (tiff(np.dstack([GREY] * 5), planarconfig="contig"), "5 channels"),
-        (tiff(np.dstack([RGB, GREY, GREY]), "rgb"), "5 channels"),
-    ],
     "pages, stacks": [
-        (tiff(np.stack([GREY] * 5)), "5 pages"),
+        (tiff(np.stack([GREY] * 5)), "5 pages: {pages=images} reads each .* {pages=channels} all"),
         (tiff(np.stack([DEEP] * 5)), "5 pages"),
         (tiff(np.stack([RGB] * 3), "rgb"), "3 pages"),
         (imagej(), "5 pages"),
         (imagej(truncated=True), "5 pages"),
     ],
+    "pages of several sizes": [(pages_of_two_sizes(), "2 images of different sizes")],
     "a thumbnail on the first page": [(thumbnail_first(), "first page is a thumbnail")],
-    "floating point": [(tiff(DEEP.astype(kind)), "floating-point") for kind in ("f2", "f4", "f8")],
-    "signed, 32-bit and complex": [
-        *((tiff(DEEP.astype(kind)), r"signed \d+-bit pixels") for kind in ("i1", "i2", "i4")),
-        (tiff(DEEP.astype("u4")), "32-bit pixels"),
-        (tiff(DEEP.astype("c8")), "complex 64-bit pixels"),
+    "NaN and infinite pixels": [
+        (tiff(np.where(DEEP > 600, value, DEEP).astype("f4")), r"\d+ pixels are NaN or infinite: replace")
+        for value in (np.nan, np.inf)
     ],
+    "complex numbers": [(tiff(DEEP.astype("c8")), "complex 64-bit pixels"), (npy(DEEP.astype("c8")), "complex64")],
+    "more than 32 channels": [
+        (npy(np.zeros((33, 40, 50), "u2")), "at most 32 channels"),
+        (bands(np.stack([DEEP] * 33)), "33 channels: keep"),
+    ],
+    "arrays of another shape, or of Python objects": [
+        (npy(np.zeros((2, 3, 16, 16))), "an array of 2x3x16x16: save"),
+        (npy(np.zeros((16, 20, 16))), "may be the first or the last axis: save"),
+        (npy(np.zeros(5)), "an array of 5: save"),
+        (npy(np.array([[None]])), "Python objects, which are never unpickled: save"),
+    ],
+    "an unknown compression (TIFF)": [(unknown_compression(), "the compression 9999 is unknown: save it with")],
     "CIELAB and YCbCr outside JPEG (TIFF)": [
         (lab(), "CIELAB"),
         (pil(PICTURE.convert("YCbCr"), "TIFF"), "YCbCr colours outside JPEG"),
     ],
-    "animation": [(frames(kind), "animation of 3 frames") for kind in ("GIF", "WEBP", "PNG", "AVIF")],
     "transparent everywhere": [(pil(Image.fromarray(np.dstack([RGB, 0 * GREY]))), "every pixel is transparent")],
     "HEIC": [(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), "the format is HEIC")],
     "other formats with a wrong extension": [

@@ -2,18 +2,17 @@
 
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
 
 class Load:
-    """Reads an image file as upright 8-bit RGB, transparency over white, without the ends beyond 3 : 1.
+    """Reads an image file as upright 8-bit RGB, or grey, without the ends beyond 3 : 1.
 
-    16-bit grey is mapped from ``levels`` to 0..255. Files of which Pillow would drop a part raise ValueError.
+    Transparency is laid over ``background``. Files of which Pillow would drop a part raise ValueError.
     """
 
-    def __init__(self, levels: tuple[int, int] | None = None) -> None:
-        self.levels = levels
+    def __init__(self, background: tuple[int, int, int] = (255, 255, 255), mode: str = "RGB") -> None:
+        self.background, self.mode = background, mode
 
     def __call__(self, path: str) -> Image.Image:
         """The image in the file ``path``."""
@@ -22,39 +21,35 @@ class Load:
                 raise ValueError(f"{path}: {problem}")
             tiff = file.format == "TIFF"
             image = ImageOps.exif_transpose(file)
-        if image.mode[0] == "I" and self.levels:
-            low, high = self.levels
-            grey = (np.asarray(image).astype(np.float64) - low) * (255 / max(1, high - low))
-            image = Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
-        elif image.mode[0] in "IF" or self.levels:
+        if image.mode[0] in "IF":
             raise ValueError(f"{path}: its depth is not that of the images that were judged")
-        elif image.has_transparency_data:
+        if image.has_transparency_data:
             layer = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
             counts = layer.getchannel("A").histogram()
             if not any(counts[1:]):
                 raise ValueError(f"{path}: every pixel is transparent")
             if tiff and any(counts[1:-1]):
                 raise ValueError(f"{path}: a fourth channel that may be no transparency")
-            image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+            image = Image.alpha_composite(Image.new("RGBA", layer.size, self.background), layer)
         width, height = image.size
         wide, high = min(width, 3 * height), min(height, 3 * width)
         left, top = (width - wide) // 2, (height - high) // 2
-        return image.convert("RGB").crop((left, top, left + wide, top + high))
+        return image.convert("RGB").convert(self.mode).crop((left, top, left + wide, top + high))
 
     def dropped(self, file: ImageFile.ImageFile) -> str:
         """What Pillow would drop or misread of an opened file, if anything."""
         if file.format not in {"JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF"}:
             return f"the format {file.format}"
-        frames = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)  # MPO: the first is the photograph
         if isinstance(file, TiffImagePlugin.TiffImageFile):
+            frames = file.n_frames
             if frames > 1:  # the further pages may be smaller versions of the first
                 file.seek(1)
                 frames = 1 if file.tag_v2.get(254, 0) & 1 else frames
                 file.seek(0)
             if problem := self.misread(dict(file.tag_v2), len(file.getbands())):
                 return problem
-        if frames > 1:
-            return f"{frames} pages or frames"
+            if frames > 1:
+                return f"{frames} pages"
         if "transparency" in file.info and ("L;2" in str(file.tile) or "L;4" in str(file.tile)):
             return "grey of 2 or 4 bits with a transparent value"
         deep = file.format in {"PNG", "TIFF"} and ";16" in str(file.tile)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ablate.config.measure import Measure
 from ablate.console import command, counted
 from ablate.errors import NotExportable, UsageError
-from ablate.pipelines.code import kornia_code, torchvision_code
+from ablate.pipelines.code import Files, kornia_code, torchvision_code
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.recommendation.choice import Candidate, Choice, choose
 from ablate.report.stats.verdict import is_useful
@@ -72,9 +72,10 @@ def advise(sweep: Results) -> Recommendation:
     if final:
         experiment = (confirmed or choice).sweep.experiment
         shared = experiment.shared
+        files = Files(shared.data.channels, experiment.ranges, experiment.background)
         for name, code in ((TORCHVISION_CODE, torchvision_code), (KORNIA_CODE, kornia_code)):
             try:
-                pipelines[name] = code(final.specs, shared.image_size, shared.branches, shared.base, experiment.levels)
+                pipelines[name] = code(final.specs, shared.image_size, shared.branches, shared.base, files)
             except NotExportable as error:
                 unexported.append(str(error))
     return Recommendation(choice, confirmed, confirming, final, pipelines, unexported)
