@@ -247,6 +247,16 @@ def _stain(op: Values, size: int) -> Steps:
     return _same(call("StainJitter", op["scale"] * op["strength"], op["shift"] * op["strength"], p=op["p"]))
 
 
+@writes("clahe")
+def _clahe(op: Values, size: int) -> Steps:
+    return _same(call("Clahe", op["limit"], tiles=op["tiles"], p=op["p"]))
+
+
+@writes("jpeg")
+def _jpeg(op: Values, size: int) -> Steps:
+    return _same(call("JpegLoss", op["quality"], p=op["p"]))
+
+
 @writes("rotate")
 def _rotate(op: Values, size: int) -> Steps:
     turns = "v2.RandomChoice([v2.RandomRotation((angle, angle)) for angle in (90, 180, 270)])"
