@@ -57,7 +57,8 @@ def grid(
     from ablate.launch.start import run_here
     from ablate.ops import split_list
     from ablate.planning.images import described, prepare_images
-    from ablate.planning.request import default_out
+    from ablate.planning.request import about_preset, default_out, with_preset
+    from ablate.planning.settings import resolve_device
     from ablate.planning.understand import plan_sweep
     from ablate.processes.signals import interruptible
 
@@ -85,8 +86,9 @@ def grid(
     again = shlex.join(["ablate", "run", str(SweepDir(directory).experiment), "--out", str(directory)])
     try:
         with interruptible():
-            planned, images = plan_sweep(wish, directory, lambda sized: prepare_images(sized, where), again)
-            about = described(images, planned.shared.image_size, planned.every_op)
+            resolved = with_preset(wish, resolve_device(wish.device), directory)
+            planned, images = plan_sweep(resolved, directory, lambda sized: prepare_images(sized, where), again)
+            about = about_preset(wish, resolved) + described(images, planned.shared.image_size, planned.every_op)
             run_here(directory, planned, about, where, workers, retry_failed, dry_run=False)
             from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ablate.cli import completion
 from ablate.cli.app import app
-from ablate.config.presets import NAMED
+from ablate.config.presets import NAMES
 from ablate.config.sources import KINDS
 from ablate.ops import get, names
 from ablate.sweep.plan import plan, save_plan
@@ -54,7 +54,7 @@ def test_the_kinds_of_data_are_those_that_are_taken():
         ("ablate grid --ops crop --data fol", ["folder:./", "folder:/"]),  # two, so that no space follows the colon
         ("ablate grid --data gl", ["glyphs"]),
         ("ablate grid --data folder:/", []),  # bash completes files itself
-        ("ablate grid --preset ", sorted(NAMED)),
+        ("ablate grid --preset ", sorted(NAMES)),
         ("ablate rec", ["recommend"]),
     ],
 )

@@ -9,7 +9,9 @@ from ablate.config.presets import NAMED
 from ablate.config.trial import Encoder, Head
 from ablate.errors import UsageError
 from ablate.planning.compositions import parse_one
+from ablate.planning.request import about_preset, with_preset
 from ablate.planning.settings import parse_assignments, shared_config
+from ablate.sweep.layout import SweepDir
 from tests.support.settings import DATA
 from tests.support.wishes import wish
 
@@ -95,10 +97,11 @@ FIRST = {  # what these presets were: keys that users' records have
     "imagenet-readme": "35a3fd186101b9a0",
     "cifar10-paper": "473fc78bbb6c54c3",
     "cifar10-readme": "b279513a01b384a8",
+    "laptop": "cfa485dff5fd8283",
 }
 SECOND = {
     "glyphs": "bc5b24876a78f74a",
-    "laptop": "cfa485dff5fd8283",
+    "laptop@2": "42300a8484bf6a94",
     "imagenet-paper@2": "ae829452c030b51d",
     "imagenet-readme@2": "42164c0e296676b6",
     "cifar10-paper@2": "1e34e28dbabe9bef",
@@ -176,3 +179,28 @@ def test_a_batch_within_one_micro_batch_is_an_ordinary_one():
 def test_width_multipliers_by_name():
     assert resolved("encoder.name=resnet50x2").encoder == Encoder(name="resnet50", width=128)
     assert resolved("encoder.name=resnet50x4").key == resolved("encoder.name=resnet50", "encoder.width=256").key
+
+
+def test_without_a_gpu_the_default_is_the_preset_for_laptops_and_says_so():
+    asked = wish(data="folder:/x")
+    chosen = with_preset(asked, "cpu")
+    assert chosen.preset == "laptop@2"
+    said = about_preset(asked, chosen)
+    assert said.startswith("preset laptop@2, since there is no GPU")
+    assert "preset=one-gpu" in said or "--preset one-gpu" in said
+    assert with_preset(asked, "cuda") == asked  # a cluster's GPUs count, too: the device is that of the trials
+    for own in (wish(data="glyphs"), wish(data="glyphs:3"), chosen, wish(data="folder:/x", preset="one-gpu")):
+        assert with_preset(own, "cpu") == own
+        assert about_preset(own, own) == ""
+
+
+def test_a_sweep_that_began_without_a_preset_keeps_its_settings(tmp_path, monkeypatch):
+    asked = wish(data="folder:/x")
+    monkeypatch.setattr("ablate.planning.request.is_sweep", lambda directory: True)
+    for content, kept in (('data = "folder:/x"\n', True), ('data = "folder:/x"\npreset = "laptop@2"\n', False)):
+        SweepDir(tmp_path).experiment.write_text(content)
+        assert (with_preset(asked, "cpu", tmp_path) == asked) == kept
+
+
+def test_the_recipe_for_a_gpu_can_be_asked_for_by_name():
+    assert preset("one-gpu").key == preset(None).key

@@ -82,9 +82,9 @@ def _is_for_bash(environment: Mapping[str, str]) -> bool:
 
 def presets(incomplete: str) -> list[str]:
     """Complete a preset's name."""
-    from ablate.config.presets import NAMED
+    from ablate.config.presets import NAMES
 
-    return _beginning(NAMED, incomplete)
+    return _beginning(NAMES, incomplete)
 
 
 def cells(context: typer.Context, incomplete: str) -> list[str]:

@@ -49,8 +49,8 @@ def preview(
     from ablate.data import cache_dir
     from ablate.planning.compositions import check_channels, named_ops, parse_one
     from ablate.planning.images import prepare_images
-    from ablate.planning.request import wish_of
-    from ablate.planning.settings import image_size, validate
+    from ablate.planning.request import about_preset, wish_of, with_preset
+    from ablate.planning.settings import image_size, resolve_device, validate
 
     is_grid = "ops" in flags
     if bool(compositions) == is_grid:
@@ -59,6 +59,7 @@ def preview(
         raise UsageError("--draws is for compositions: a grid shows each pair once")
     branches = {"branches": "one" if is_grid else "two"}
     wish = wish_of({**branches, "device": "cpu", **flags}, settings, compositions=compositions or [])
+    asked, wish = wish, with_preset(wish, resolve_device("auto"))
     named = named_ops(wish)
     parsed = [parse_one(wish, text) for text in compositions or ()]
     validate(wish)
@@ -70,5 +71,5 @@ def preview(
     else:
         figure = draw_sheet(wish, parsed, found, images, draws or 8, seed, show)
     save(figure, out)
-    say(make_console(), f"wrote {out}")
+    say(make_console(), f"{about_preset(asked, wish)}wrote {out}")
     return ExitCode.DONE

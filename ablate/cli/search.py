@@ -74,7 +74,7 @@ def search(
     """
     from ablate.planning.compositions import named_ops, op_defaults
     from ablate.planning.images import described
-    from ablate.planning.request import default_out, wish_of
+    from ablate.planning.request import about_preset, default_out, wish_of, with_preset
     from ablate.planning.settings import resolve_device
     from ablate.planning.understand import plan_sweep, search_of
     from ablate.report.data.study import check_storage
@@ -83,13 +83,14 @@ def search(
     wish = wish_of(flags, settings, seeds=seeds)
     directory = how.out or default_out(wish.data, ["search", *wish.ops])
     where = where_to_run(wish, directory, how)
-    space = search_of(named_ops(wish), max_length, strength, p, sampler, sampler_seed, batch)
+    resolved = with_preset(wish, where["elsewhere"] or resolve_device(wish.device), directory)
+    space = search_of(named_ops(resolved), max_length, strength, p, sampler, sampler_seed, batch)
     allowed = Budget.parse(budget, where["elsewhere"] or resolve_device(wish.device))
     if storage:
         check_storage(storage)
-    planned, images = plan_sweep(wish, directory, images_for(how), command_line(), search=space, **where)
-    say(make_console(), described(images, planned.shared.image_size, planned.every_op))
-    return _search(directory, planned, allowed, op_defaults(wish), how, storage)
+    planned, images = plan_sweep(resolved, directory, images_for(how), command_line(), search=space, **where)
+    say(make_console(), about_preset(wish, resolved) + described(images, planned.shared.image_size, planned.every_op))
+    return _search(directory, planned, allowed, op_defaults(resolved), how, storage)
 
 
 def _search(

@@ -100,11 +100,14 @@ def schema() -> None:
 def run_sweep(wish: Experiment, directory: Path, how: options.Running) -> int:
     """Run the sweep that ``wish`` describes, here or on the cluster, and report; check everything before any work."""
     from ablate.planning.images import described
+    from ablate.planning.request import about_preset, with_preset
+    from ablate.planning.settings import resolve_device
     from ablate.planning.understand import plan_sweep
 
     where = where_to_run(wish, directory, how)
-    planned, images = plan_sweep(wish, directory, images_for(how), command_line(), **where)
-    about = described(images, planned.shared.image_size, planned.every_op)
+    resolved = with_preset(wish, where["elsewhere"] or resolve_device(wish.device), directory)
+    planned, images = plan_sweep(resolved, directory, images_for(how), command_line(), **where)
+    about = about_preset(wish, resolved) + described(images, planned.shared.image_size, planned.every_op)
     # there are many triples, so their cost is printed before they begin
     return launch(directory, planned, about, how, cost_first=wish.order == 3)
 

@@ -60,17 +60,19 @@ def train(
     from ablate.planning.compositions import op_defaults
     from ablate.planning.images import described, prepare_images
     from ablate.planning.outline import outline_of
-    from ablate.planning.request import wish_of
+    from ablate.planning.request import about_preset, wish_of, with_preset
+    from ablate.planning.settings import resolve_device
     from ablate.planning.trial import plan_trial
 
     wish = wish_of(flags, settings, compositions=[composition])
     out, cache, console = how.out or Path("results/train"), cache_dir(how.cache), make_console()
     check_writable(out)
-    trial, images, specs = plan_trial(wish, seed, lambda: prepare_images(wish, cache))
-    say(console, described(images, trial.config.image_size, trial.config.composition))
+    resolved = with_preset(wish, resolve_device(wish.device))
+    trial, images, specs = plan_trial(resolved, seed, lambda: prepare_images(resolved, cache))
+    say(console, about_preset(wish, resolved) + described(images, trial.config.image_size, trial.config.composition))
     say(console, outline_of([trial.config]))
     if how.dry_run:
-        show_trial(trial, wish.data, spec(parse_op("crop", op_defaults(wish))), cache, out, console)
+        show_trial(trial, wish.data, spec(parse_op("crop", op_defaults(resolved))), cache, out, console)
         return ExitCode.DONE
     return _train(trial, images, specs, out, console, how.retry_failed, wish.rank_timeout, keep_encoder=keep_encoder)
 

@@ -80,10 +80,14 @@ class Experiment(Model):
     ] = False
     preset: Annotated[
         str | None,
-        Option("Training", default="chosen by data set and image size", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
+        Option(
+            "Training",
+            default="glyphs for these, else laptop@2 without a GPU, one-gpu with one",
+            commands=(GRID, SEARCH, TRAIN, PREVIEW),
+        ),
         Field(
-            description="Set of default values: laptop (for CPUs), cifar10-fast, cifar10-readme@2 or -paper@2, "
-            "imagenet-readme@2 or -paper@2, glyphs"
+            description="Set of default values: laptop@2 (for CPUs), one-gpu, cifar10-fast, "
+            "cifar10-readme@2 or -paper@2, imagenet-readme@2 or -paper@2, glyphs"
         ),
     ] = None
     device: Annotated[

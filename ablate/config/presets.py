@@ -51,8 +51,11 @@ class Preset:
     largest: int | None = None
 
 
-def default_preset(image_size: int) -> Preset:
-    """Return SimCLR's augmentations and head with the widely used one-GPU SGD recipe.
+ONE_GPU = "one-gpu"
+
+
+def one_gpu(image_size: int) -> Preset:
+    """Return the default on a GPU: SimCLR's augmentations and head with the widely used one-GPU SGD recipe.
 
     Augmentations and head are those of the paper (sections 2 and 4.2, app. A). Up to 64 px: ResNet-18 with the
     small-image stem and temperature 0.5 (paper, app. B.9); above: ResNet-50 and 0.1 (section 5.1). SGD with momentum
@@ -63,7 +66,7 @@ def default_preset(image_size: int) -> Preset:
     encoder = {"name": "resnet18" if small else "resnet50"}
     head = {"hidden": 512, "output": 128} if small else {"hidden": 2048, "output": 128}
     return Preset(
-        name="default",
+        name=ONE_GPU,
         values={
             "encoder": encoder,
             "head": head,
@@ -96,12 +99,12 @@ GLYPHS = Preset(
 """Ours: about a minute of one CPU core per trial. Digits are not mirror-symmetric, so ``crop`` does not flip."""
 
 LAPTOP = Preset(
-    name="laptop",
+    name="laptop@2",
     values={
         "encoder": {"name": "resnet8", "width": 16},
         "head": {"hidden": 128, "output": 64},
-        "epochs": 10,
-        "warmup_epochs": 1,
+        "epochs": 40,
+        "warmup_epochs": 4,
         "batch_size": 64,
         "temperature": 0.2,
         "optimiser": {"name": "adamw", "weight_decay": 1e-4},
@@ -222,10 +225,14 @@ NAMED = {
     preset.name: preset
     for preset in (GLYPHS, LAPTOP, IMAGENET_PAPER, IMAGENET_README, CIFAR10_PAPER, CIFAR10_README, CIFAR10_FAST)
 }
+"""The presets whose values do not depend on the image size; ``--preset`` takes these and :data:`ONE_GPU`."""
+
+NAMES = (*NAMED, ONE_GPU)
 """The names that ``--preset`` takes."""
 
 NOT_ZERO = {"encoder.zero_init_residual": False}
 REPLACED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "laptop": ("laptop@2", {"epochs": 10, "warmup_epochs": 1}),
     "imagenet-paper": ("imagenet-paper@2", {**NOT_ZERO, "head.batch_norm": False}),
     "imagenet-readme": ("imagenet-readme@2", NOT_ZERO),
     "cifar10-paper": ("cifar10-paper@2", {**NOT_ZERO, "head.batch_norm": False}),
@@ -235,5 +242,5 @@ REPLACED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 
 def preset_for(data: str, image_size: int) -> Preset:
-    """Return the default preset of a data set: ``glyphs`` has its own, every other the one-GPU recipe."""
-    return GLYPHS if data == "glyphs" else default_preset(image_size)
+    """Return the default preset of a data set on a GPU: ``glyphs`` has its own, every other the one-GPU recipe."""
+    return GLYPHS if data == "glyphs" else one_gpu(image_size)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ablate.config.at_hand import as_option, takes
 from ablate.config.base import OpSpec
+from ablate.config.presets import LAPTOP
 from ablate.config.sweep import NamedComposition, SweepPlan, Trial
 from ablate.console import clock, counted, say
 from ablate.launch.room import room_of
@@ -116,7 +117,7 @@ def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) 
         least = f", so a trial takes more than about {clock(found.at_least)}" if found.at_least else ""
         say(console, f"no estimate: {found.how}{least}", "yellow")
     elif takes("preset") and found.laptop is not None and found.laptop < found.seconds / 2:
-        long, short, laptop = clock(found.seconds), clock(found.laptop), as_option("preset", "laptop")
+        long, short, laptop = clock(found.seconds), clock(found.laptop), as_option("preset", LAPTOP.name)
         say(console, f"this takes {long} per trial on this CPU; {laptop}: about {short}", "yellow")
     return found
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ablate.config.experiment import Experiment
+from ablate.config.presets import LAPTOP
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Images, Split, read_entry
@@ -105,7 +106,7 @@ def _warm_up(config: TrialConfig) -> None:
 def _laptop(experiment: SweepPlan) -> TrialConfig:
     shared = experiment.shared
     wish = Experiment(
-        data=experiment.data, branches=shared.branches, device="cpu", preset="laptop", compositions=["none"]
+        data=experiment.data, branches=shared.branches, device="cpu", preset=LAPTOP.name, compositions=["none"]
     )
     return shared_config(wish, shared.data)
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ablate.config.at_hand import as_option
 from ablate.config.experiment import Experiment
 from ablate.config.experiment_file import validated
 from ablate.config.option import option_of
+from ablate.config.presets import LAPTOP, ONE_GPU
 from ablate.config.sources import FROM_FILES, kind_of
 from ablate.data.listing import named, named_file
 from ablate.evaluation.protocols import parse_protocols
 from ablate.ops import split_list
-from ablate.planning.settings import image_size, parse_assignments
+from ablate.planning.settings import Device, image_size, parse_assignments
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import is_sweep, load_plan
 
 
@@ -39,6 +43,43 @@ def _listed(name: str, value: Any) -> Any:
     if not (option and option.listed and isinstance(value, str)):
         return value
     return list(parse_protocols(value)) if name == "protocol" else split_list(value, ",")
+
+
+def with_preset(wish: Experiment, device: Device, directory: Path | None = None) -> Experiment:
+    """Return ``wish`` with ``laptop@2`` as its preset if it names none and trains on a CPU.
+
+    The one-GPU recipe would take days there. The rule looks at the class of hardware only, never at its speed. Glyphs
+    have a preset of their own, and a sweep that began without a preset keeps its settings.
+
+    Args:
+        wish: the description.
+        device: the device on which the trials run.
+        directory: the sweep's directory, if there is one.
+    """
+    is_own = wish.data.partition(":")[0] == "glyphs"
+    if wish.preset is not None or device != "cpu" or is_own or (directory and _began_without(directory)):
+        return wish
+    return wish.replace(preset=LAPTOP.name)
+
+
+def about_preset(wish: Experiment, resolved: Experiment) -> str:
+    """Return a line on the preset that :func:`with_preset` has chosen for ``wish``; an empty text if it has not."""
+    if wish.preset == resolved.preset:
+        return ""
+    return (
+        f"preset {resolved.preset}, since there is no GPU (docs/training.md says what it can show); "
+        f"{as_option('preset', ONE_GPU)}: the recipe for a GPU\n"
+    )
+
+
+def _began_without(directory: Path) -> bool:
+    """Return True if ``directory`` holds a sweep whose description names no preset."""
+    if not is_sweep(directory):
+        return False
+    try:
+        return "preset" not in tomllib.loads(SweepDir(directory).experiment.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # a search has no such file
+        return True
 
 
 def sized_as_before(wish: Experiment, directory: Path) -> Experiment:

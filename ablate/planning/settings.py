@@ -16,7 +16,19 @@ from pydantic import ValidationError
 from ablate.compiled import check_compiler, has_compiler
 from ablate.config.experiment import DEVICES, Experiment
 from ablate.config.option import option_of
-from ablate.config.presets import LARS_BASES, LARS_VALUES, NAMED, REPLACED, Preset, Scaling, preset_for, scaled
+from ablate.config.presets import (
+    LARS_BASES,
+    LARS_VALUES,
+    NAMED,
+    NAMES,
+    ONE_GPU,
+    REPLACED,
+    Preset,
+    Scaling,
+    one_gpu,
+    preset_for,
+    scaled,
+)
 from ablate.config.settable import SETTABLE
 from ablate.config.trial import MAX_SIZE, MIN_SIZE, WIDTHS, DataIdentity, Encoder, Optimiser, TrialConfig
 from ablate.data import DataSet, native_size
@@ -264,12 +276,12 @@ def preset_of(wish: Experiment) -> Preset:
         name, earlier = REPLACED[wish.preset]
         settings = " ".join(f"--set {setting}={value}" for setting, value in earlier.items())
         raise UsageError(
-            f"preset {wish.preset} has been replaced by {name}, which has the official code's "
+            f"preset {wish.preset} has been replaced by {name}, which has another "
             f"{' and '.join(earlier)}; to continue a sweep that began with it: --preset {name} {settings}"
         )
-    if wish.preset not in NAMED:
-        raise unknown("preset", wish.preset, NAMED)
-    return NAMED[wish.preset]
+    if wish.preset not in NAMES:
+        raise unknown("preset", wish.preset, NAMES)
+    return one_gpu(image_size(wish)) if wish.preset == ONE_GPU else NAMED[wish.preset]
 
 
 def _assign(content: dict[str, Any], name: str, value: Any) -> None:

@@ -135,7 +135,7 @@ def test_the_preset_for_laptops_takes_no_larger_size_by_itself(tmp_path):
     data = images(tmp_path / "set", [56] * 3)
 
     def size(**values):
-        return validate(wish(data=data, branches="two", set=values, preset="laptop")).image_size
+        return validate(wish(data=data, branches="two", set=values, preset="laptop@2")).image_size
 
     assert size() == 32
     assert size(image_size=56) == 56
