@@ -98,7 +98,8 @@ def default_out(data: str, labels: Sequence[str]) -> Path:
     """Return ``results/<data>-<ops>``."""
     kind, _, rest = data.partition(":")
     if kind_of(data) in FROM_FILES:
-        source = named_file(Path(rest)) if kind_of(data).takes == "FILE" else named(Path(rest))
+        is_file = Path(rest).suffix.lower() in kind_of(data).endings
+        source = named_file(Path(rest)) if is_file else named(Path(rest))
     else:
         source = f"glyphs-{rest}" if kind == "glyphs" and rest else kind
     names = [source, *(label.partition("(")[0].rpartition(".")[2] for label in labels)]

@@ -165,6 +165,8 @@ def test_an_unknown_label_column_has_a_nearest_match(pictures, cache):
         prepare("glyphs", cache=cache, label="species")
 
 
-def test_the_results_are_named_after_the_table_or_its_folder():
+def test_the_results_are_named_after_the_file_or_its_folder():
     assert default_out("table:/home/leaves/labels.csv", ["crop"]).name == "leaves-crop"
     assert default_out("table:/home/cells.csv", ["crop"]).name == "cells-crop"
+    assert default_out("parquet:/home/cells.parquet", ["crop"]).name == "cells-crop"
+    assert default_out("webdataset:/home/cells", ["crop"]).name == "cells-crop"
