@@ -20,6 +20,7 @@ from ablate.data.contents import content_of, contents, file_of
 from ablate.data.dataset import split_by_group
 from ablate.data.decode import known
 from ablate.data.digest import digest_of, listing_of, stat_of
+from ablate.data.duplicates import Stored, about_duplicates
 from ablate.data.entry import Progress, Writer
 from ablate.data.findings import left_out, notes, refusal
 from ablate.data.learned import PixelType, Shard, learned, pixel_type
@@ -30,7 +31,7 @@ from ablate.data.workers import finish_all
 from ablate.errors import UsageError
 
 VERSION = "1"  # version of scanning, decoding and splitting; raise it when the same files give other pixels or splits
-RECORDS = "3"  # version of the records of shards
+RECORDS = "4"  # version of the records of shards
 VALIDATION = 0.1
 CHUNK = 4096  # files that are given to the hashing threads at once
 SHARD_BYTES = 1 << 28
@@ -119,14 +120,17 @@ class Encoded:
             again = [replace(task, ranges=facts.ranges, background=facts.background) for task in tasks]
             shards = _finished(again, progress)
         train, test = shards[: len(first)], shards[len(first) :]
-        val_mask = self._split(writer, "train", self.listing.train, train, pixels)
-        self._split(writer, "test", self.listing.test, test, pixels)
+        trained, val_mask = self._split(writer, "train", self.listing.train, train, pixels)
+        tested, _ = self._split(writer, "test", self.listing.test, test, pixels)
         if not val_mask.any():
             raise UsageError(
                 f"{self.kind}: {self.path} has too few training images to keep some for validation: "
                 "a class needs at least two images, from two inner folders or groups if it has any"
             )
+        splits = ["validation" if is_val else "training" for is_val in val_mask.tolist()]
+        stored = [*self._stored(trained, splits, train), *self._stored(tested, ["test"] * len(tested), test)]
         told = notes(train, test, pixels, facts, declared=self.reading.range is not None)
+        told += about_duplicates(stored)
         found = {"corrupt": corrupt, "refused": refused, "notes": told, "ranges": facts.ranges}
         found |= {"background": facts.background or WHITE}
         listing = self.listing
@@ -150,8 +154,15 @@ class Encoded:
             )
         return tasks
 
-    def _split(self, writer: Writer, split: str, files: list[File], shards: list[Shard], pixels: PixelType) -> Tensor:
-        """Describe a split to ``writer``, and return the mask of its images that would be for validation."""
+    def _stored(self, files: list[File], splits: list[str], shards: list[Shard]) -> Iterator[Stored]:
+        prints = (pixels for _, record in shards for pixels in record["prints"])
+        for file, split, pixels in zip(files, splits, prints, strict=True):
+            yield Stored(pixels, split, self.listing.classes[file.label] if self.listing.classes else "", file.relpath)
+
+    def _split(
+        self, writer: Writer, split: str, files: list[File], shards: list[Shard], pixels: PixelType
+    ) -> tuple[list[File], Tensor]:
+        """Describe a split to ``writer``; return the files of its images, and the mask of those for validation."""
         images = [image for _, record in shards for image in record["images"]]
         kept = [
             file
@@ -168,8 +179,8 @@ class Encoded:
         labels_told = labels if self.listing.classes else torch.full_like(labels, -1)
         writer.ragged(split, sizes, labels_told, groups, channels=pixels.channels, dtype=pixels.depth)
         if any(file.val for file in kept):
-            return torch.tensor([file.val for file in kept])
-        return split_by_group(labels, groups, VALIDATION, SPLIT_SEED)
+            return kept, torch.tensor([file.val for file in kept])
+        return kept, split_by_group(labels, groups, VALIDATION, SPLIT_SEED)
 
 
 def _finished(tasks: Sequence[Task], progress: Progress) -> list[Shard]:

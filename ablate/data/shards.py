@@ -7,6 +7,7 @@ per line of standard output. No torch is needed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import queue
@@ -28,6 +29,7 @@ from ablate.errors import CorruptImage, ImageError, UnsupportedImage
 from ablate.files import write_atomically
 
 BLOCK = 1 << 22  # bytes read at once
+PRINT = 8  # bytes of the digest of an image's pixels: among 10 million images two are alike by chance in 3e-6 of cases
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,10 @@ class Record:
     """What a shard holds, as JSON.
 
     ``digests`` are the files' SHA-256; ``images`` the [h, w] of each image of every file, or the reason why it has
-    none. ``types`` are the type and the number of channels of every file, ``spans`` the values of each channel between
-    which its pixels lie, both null where there is none. ``refused`` lists the numbers of refused files, which are
-    intact; ``traits`` maps each trait to the count of its files and the number of the first. ``waiting`` is True if
-    pixels depend on the ranges or the background. ``edge`` sums up :func:`ablate.data.blend.edge`; ``extremes`` are the
+    none. ``prints`` are the digests of the pixels of all images. ``types`` are the type and the number of channels of
+    every file, ``spans`` the values of each channel between which its pixels lie, both null where there is none.
+    ``refused`` lists the numbers of refused files, which are intact; ``traits`` maps each trait to the count of its
+    files and the number of the first. ``waiting`` is True if pixels depend on the ranges or the background. ``edge`` sums up :func:`ablate.data.blend.edge`; ``extremes`` are the
     least and the greatest value of 8-bit images. ``sample`` is the size of the sample, in bytes.
     """
 
@@ -94,6 +96,7 @@ class Record:
     background: Any
     digests: list[str] = field(default_factory=list)
     images: list[list[tuple[int, int]] | str] = field(default_factory=list)
+    prints: list[str] = field(default_factory=list)
     types: list[tuple[str, int] | None] = field(default_factory=list)
     spans: list[tuple[Range, ...] | None] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
@@ -163,6 +166,7 @@ def _store(record: Record, out: BinaryIO, decoded: Decoded) -> None:
         out.write(image.data)
         record.crc32 = zlib.crc32(image.data, record.crc32)
         record.bytes += image.nbytes
+        record.prints.append(hashlib.blake2b(image.data, digest_size=PRINT).hexdigest())
         if decoded.depth == "uint8":
             least, greatest = record.extremes
             record.extremes = (min(least, int(image.min())), max(greatest, int(image.max())))

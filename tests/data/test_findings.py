@@ -25,6 +25,12 @@ def cache(tmp_path):
     return tmp_path / "cache"
 
 
+@pytest.fixture(autouse=True)
+def without_duplicates(monkeypatch):
+    """Images are alike in all classes here, which ``test_duplicates.py`` is about."""
+    monkeypatch.setattr("ablate.data.encoded.about_duplicates", lambda images: [])
+
+
 def get(root, cache, **kwargs):
     return prepare(f"folder:{root}", cache=cache, image_size=16, short_side=20, **kwargs)
 

@@ -1,0 +1,57 @@
+"""Equal images in several splits or classes are counted and named, each time the set is used."""
+
+from __future__ import annotations
+
+import shutil
+
+from PIL import Image
+
+from ablate.data import prepare
+from ablate.data.duplicates import Stored, about_duplicates
+from tests.data.images import fill
+
+
+def get(root, cache):
+    return prepare(f"folder:{root}", cache=cache, image_size=16)
+
+
+def make(root):
+    for number, place in enumerate(("train/cat", "train/dog", "test/cat", "test/dog")):
+        fill(root / place, 10, first=100 * number)
+    return root
+
+
+def warnings(data):
+    return [note for note in data.notes if note.startswith("warning: ") and "equal ones" in note]
+
+
+def test_different_images_and_copies_within_a_class_are_not_told(tmp_path, cache):
+    root = make(tmp_path / "set")
+    assert warnings(get(root, cache)) == []
+    shutil.copy(root / "test/cat/00001.bmp", root / "test/cat/copy.bmp")
+    assert warnings(get(root, cache)) == []
+
+
+def test_a_copy_across_splits_is_told_each_time_also_as_another_file(tmp_path, cache):
+    root = make(tmp_path / "set")
+    Image.open(root / "train/dog/00004.bmp").save(root / "test/dog/other.png")
+    for _ in range(2):  # decoded, then from the cache
+        (warning,) = warnings(get(root, cache))
+        assert "warning: 2 images have equal ones in another split" in warning
+        assert "train/dog/00004.bmp (training) and test/dog/other.png (test)" in warning
+
+
+def test_a_copy_across_classes_is_told(tmp_path, cache):
+    root = make(tmp_path / "set")
+    for name in ("a", "b"):
+        shutil.copy(root / "train/dog/00003.bmp", root / f"train/cat/{name}.bmp")
+    (told,) = [warning for warning in warnings(get(root, cache)) if "class" in warning]
+    assert "warning: 3 images have equal ones in another class" in told
+    assert "train/cat/a.bmp (cat) and train/dog/00003.bmp (dog)" in told
+
+
+def test_validation_is_a_split_of_its_own():
+    images = [Stored("x", "training", "", "a"), Stored("x", "validation", "", "b"), Stored("y", "test", "", "c")]
+    (warning,) = about_duplicates(images)
+    assert "a (training) and b (validation)" in warning
+    assert about_duplicates(images[1:]) == []
