@@ -14,7 +14,8 @@ class Kind:
 
     ``takes`` is the part after the colon in a user's words. ``side`` is the size of its images in pixels; None if the
     images are encoded files of any size, which are stored at a short side. With ``columns``, its labels lie in a column
-    that ``--label`` can choose. ``endings`` are those of the files that it may be given.
+    that ``--label`` can choose; with ``grey``, its images are grey, which ``--channels 1`` stores once. ``endings`` are
+    those of the files that it may be given.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Kind:
     about: str
     side: int | None = None
     columns: bool = False
+    grey: bool = False
     endings: tuple[str, ...] = ()
 
     @property
@@ -53,8 +55,8 @@ KINDS: dict[str, Kind] = {
         Kind("cifar10", "PATH", "the official files of CIFAR-10, Python or binary", side=32),
         Kind("cifar100", "PATH", "the official files of CIFAR-100, Python or binary", side=32),
         Kind("stl10", "PATH", "the official binary files of STL-10", side=96),
-        Kind("mnist", "PATH", "the official idx files of MNIST, plain or `.gz`", side=28),
-        Kind("fashion-mnist", "PATH", "the official idx files of Fashion-MNIST, plain or `.gz`", side=28),
+        Kind("mnist", "PATH", "the official idx files of MNIST, plain or `.gz`", side=28, grey=True),
+        Kind("fashion-mnist", "PATH", "the official idx files of Fashion-MNIST, plain or `.gz`", side=28, grey=True),
         Kind("svhn", "PATH", "the official `train_32x32.mat` and `test_32x32.mat` of SVHN", side=32),
     )
 }

@@ -40,17 +40,19 @@ class Official:
     Args:
         kind: the kind of the data set, such as ``cifar10``.
         files: its files.
+        once: the images are grey, and only one of their equal channels is stored.
     """
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, kind: str, files: Files) -> None:
-        self.kind, self.files = kind, files
-        self.identity = f"{kind} {files.folder.absolute()}"
+    def __init__(self, kind: str, files: Files, *, once: bool = False) -> None:
+        self.kind, self.files, self.once = kind, files, once
+        self.identity = f"{kind} {files.folder.absolute()}{' once' * once}"
 
     def signature(self) -> str:
         """Return a digest of names and sizes of the official files."""
-        return digest_of(self.kind, listing_of(self.files.names, (size for size, _ in self._stats())))
+        sizes = (size for size, _ in self._stats())
+        return digest_of(self.kind, listing_of(self.files.names, sizes), *["once"] * self.once)
 
     def manifest(self) -> str:
         """Return a digest of names, sizes and times of the official files."""
@@ -83,11 +85,12 @@ class Official:
 
     def _parts(self) -> dict[str, Part]:
         try:
-            return self.files.read()
+            parts = self.files.read()
         except RuntimeError as error:
             raise UsageError(
                 f"{self.files.folder} does not hold the complete official {self.kind} files: {error}"
             ) from error
+        return {split: (pixels[:, :1], labels) for split, (pixels, labels) in parts.items()} if self.once else parts
 
 
 def found_in(kind: str, path: Path, folders: Sequence[str], names: Mapping[str, Sequence[str]]) -> dict[str, Path]:

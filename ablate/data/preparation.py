@@ -157,7 +157,8 @@ def _check_kinds(specs: list[str], short_side: int | None, label: str | None, re
             f"a short side is for {written(FROM_FILES)}; the images of {' and '.join(specs)} have their own size"
         )
     asked = [as_option(name, value) for name, value in reading.model_dump(exclude_defaults=True).items()]
-    if asked and not any(kind in FROM_FILES for kind in kinds):
+    once = reading == Reading(channels=1)
+    if asked and not any(kind in FROM_FILES or (once and kind.grey) for kind in kinds):
         raise UsageError(f"{' and '.join(asked)}: only {written(FROM_FILES)} can be read so, not {' and '.join(specs)}")
     if label is not None and not any(kind.columns for kind in kinds):
         raise UsageError(f"--label is for {written(WITH_COLUMNS)}; {' and '.join(specs)} has no columns")
@@ -192,4 +193,4 @@ def _source(spec: str, label: str | None, short: int, reading: Reading, skip_cor
     if kind.name in LISTINGS:
         listing = LISTINGS[kind.name](path, label if kind.columns else None)
         return Encoded(kind.name, path, listing, short, reading, skip_corrupt=skip_corrupt)
-    return Official(kind.name, OFFICIAL[kind.name](path))
+    return Official(kind.name, OFFICIAL[kind.name](path), once=kind.grey and reading.channels == 1)

@@ -87,8 +87,9 @@ class Record:
     none. ``prints`` are the digests of the pixels of all images. ``types`` are the type and the number of channels of
     every file, ``spans`` the values of each channel between which its pixels lie, both null where there is none.
     ``refused`` lists the numbers of refused files, which are intact; ``traits`` maps each trait to the count of its
-    files and the number of the first. ``waiting`` is True if pixels depend on the ranges or the background. ``edge`` sums up :func:`ablate.data.blend.edge`; ``extremes`` are the
-    least and the greatest value of 8-bit images. ``sample`` is the size of the sample, in bytes.
+    files and the number of the first. ``waiting`` is True if pixels depend on the ranges or the background. ``edge``
+    sums up :func:`ablate.data.blend.edge`; ``extremes`` are the least and the greatest value of 8-bit images.
+    ``sample`` is the size of the sample, in bytes.
     """
 
     key: str

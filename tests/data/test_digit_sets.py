@@ -11,6 +11,7 @@ import torch
 import torchvision
 from scipy.io import savemat
 
+from ablate.config.reading import Reading
 from ablate.data import native_size, prepare
 from ablate.errors import UsageError
 
@@ -58,6 +59,17 @@ def test_every_spelling_gives_the_same_images(tmp_path, cache, kind):
         map(str, range(10)) if kind == "mnist" else torchvision.datasets.FashionMNIST.classes
     )
     assert native_size(f"{kind}:{tmp_path}") == 28
+
+
+def test_grey_images_can_be_stored_once(tmp_path, cache):
+    whole, once = (
+        prepare(f"mnist:{write(tmp_path)}", cache=cache, reading=Reading(channels=channels)) for channels in (None, 1)
+    )
+    check(once, {name: values[:, None] for name, values in GREY.items()})
+    assert (whole.identity.channels, once.identity.channels) == (3, 1)
+    assert whole.fingerprint != once.fingerprint
+    with pytest.raises(UsageError, match="can be read so"):
+        prepare(f"svhn:{matlab(tmp_path)}", cache=cache, reading=Reading(channels=1))
 
 
 def test_the_same_files_under_another_name_are_another_set(tmp_path, cache):
