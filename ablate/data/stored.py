@@ -40,6 +40,16 @@ def stored(page: Array, depth: str, short: int, ranges: Sequence[Range]) -> Arra
     return np.rint(pixels).astype(np.uint16) if depth == "uint16" else pixels
 
 
+def reduced(picture: Image.Image, short: int) -> Image.Image:
+    """Return an 8-bit picture as :func:`stored` would make it, while Pillow still holds it: copies cost more."""
+    width, height = picture.size
+    wide, high = min(width, MAX_ASPECT * height), min(height, MAX_ASPECT * width)
+    left, top = (width - wide) // 2, (height - high) // 2
+    whole = picture if (wide, high) == picture.size else picture.crop((left, top, left + wide, top + high))
+    size = _size(wide, high, short)
+    return whole if size == whole.size else whole.resize(size, Image.Resampling.BILINEAR)
+
+
 def limited(page: Array) -> Array:
     """Return ``[c, h, w]`` without the ends beyond 3 : 1."""
     height, width = page.shape[1:]
@@ -62,9 +72,14 @@ def _resized_bytes(page: Array, short: int) -> Array:
 def _resized(pixels: Array, short: int) -> Array:
     """Return uint8 ``[h, w, 3]``, or uint8 or float32 ``[h, w]``, with the short side ``short``."""
     height, width = pixels.shape[:2]
-    scale = short / min(height, width)
-    size = max(short, round(width * scale)), max(short, round(height * scale))
+    size = _size(width, height, short)
     if size == (width, height):
         return pixels
     image = Image.fromarray(np.ascontiguousarray(pixels))
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+
+
+def _size(width: int, height: int, short: int) -> tuple[int, int]:
+    """Return the width and height at which an image is stored."""
+    scale = short / min(height, width)
+    return max(short, round(width * scale)), max(short, round(height * scale))

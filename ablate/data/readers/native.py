@@ -18,7 +18,7 @@ CONVERT = "convert it to RGB and save it as PNG"
 
 
 class Native(NamedTuple):
-    """The images of one file, as the file holds them.
+    """The images of one file, as the file holds them; opaque pictures of 8 bits may be reduced already.
 
     ``pixels`` are ``[pages, c, h, w]`` of any real type, upright. ``depth`` is the type in which the set stores such
     images: uint8 for files of 8 bits, uint16 for integers of up to 16 bits, else float32. With ``transparent``, the

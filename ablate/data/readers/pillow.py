@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ablate.data.readers.native import CONVERT, EIGHT, Native, package, upright
+from ablate.data.stored import reduced
 from ablate.errors import UnsupportedImage
 
 FORMATS = {"JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF"}  # by content, not by the file's name
@@ -24,8 +25,7 @@ def read(content: bytes, short: int, *, doubtful: bool = False) -> Native:
 
     Args:
         content: the bytes of the file.
-        short: the short side that is needed, in pixels; JPEG files are decoded at a fraction of their size, never below
-            twice that.
+        short: the short side that is needed, in pixels, to which opaque pictures of 8 bits are reduced.
         doubtful: transparency may mean near infrared.
 
     Raises:
@@ -39,6 +39,7 @@ def read(content: bytes, short: int, *, doubtful: bool = False) -> Native:
         traits = _traits(opened)
         if opened.format == "PNG" and _is_deep_colour(opened, content[24], content[25]):
             return _deep_png(content, opened.getexif().get(ORIENTATION, 1))
+        # JPEG: decode at a fraction of the size, never below twice ours
         opened.draft("RGB", (2 * short, 2 * short))
         image = ImageOps.exif_transpose(opened)
     if image.mode.startswith("I;16") or (image.mode == "I" and opened.format == "PNG"):
@@ -48,7 +49,8 @@ def read(content: bytes, short: int, *, doubtful: bool = False) -> Native:
     if image.has_transparency_data:
         layer = image.convert("LA") if image.mode in {"LA", "La"} else image.convert("RGBA")
         return Native(_planes(layer), "uint8", transparent=True, doubtful=doubtful, traits=traits)
-    return Native(_planes(image.convert("L" if image.mode in GREY else "RGB")), "uint8", traits=traits)
+    picture = image.convert("L" if image.mode in GREY else "RGB")
+    return Native(_planes(reduced(picture, short)), "uint8", traits=traits)
 
 
 def _planes(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
