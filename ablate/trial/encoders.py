@@ -2,7 +2,8 @@
 
 ``DIR/encoders/<id>.safetensors`` holds the encoder's state dict. For ResNets it has torchvision's own names, without
 ``fc`` (up to 64 px with a 3x3 ``conv1`` and no max pool). ``<id>.head.safetensors`` holds the head's state dict: the
-projection head, or a supervised trial's classifier. ``<id>.json`` describes both, their input and their metrics.
+projection head, or a supervised trial's classifier. ``<id>.json`` describes both, their input and their metrics;
+``ranges`` are the values of deep images that became 0 and 1 in it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ablate.errors import DiskError, UsageError, first_line
 from ablate.simclr.trainer import build_model
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Lease
+from ablate.sweep.plan import is_sweep, load_plan
 
 Keep = Literal["all", "best", "none"]
 State = dict[str, Tensor]
@@ -98,7 +100,7 @@ def kept(directory: Path) -> list[str]:
 
 
 def describe(directory: Path, trial_id: str) -> dict[str, Any]:
-    """Return the content of ``<id>.json``: ``config, seed, label, reference, input, size, metrics``."""
+    """Return the content of ``<id>.json``: ``config, seed, label, reference, input, ranges, size, metrics``."""
     content: dict[str, Any] = json.loads(SweepDir(directory).encoder(trial_id, "json").read_text(encoding="utf-8"))
     return content
 
@@ -148,6 +150,7 @@ def _write(lease: Lease, trial: Trial, encoder: nn.Module, head: nn.Module, metr
     description = {
         **trial.model_dump(mode="json", include={"config", "seed", "label", "reference"}),
         "input": _input(trial.config.data.channels),
+        "ranges": load_plan(lease.directory).ranges if is_sweep(lease.directory) else None,
         "size": trial.config.image_size,
         "encoder": _in_words(trial.config),
         "metrics": metrics,
