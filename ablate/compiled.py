@@ -37,7 +37,7 @@ def check_compiler() -> None:
     """Raise UsageError unless :func:`has_compiler`."""
     if not has_compiler():
         needed = " or ".join(_compilers())
-        raise UsageError(f"--compile on needs a C++ compiler, {needed}, and this machine has none; allowed: auto, off")
+        raise UsageError(f"compile on needs a C++ compiler, {needed}, and this machine has none; allowed: auto, off")
 
 
 def _compilers() -> list[str]:

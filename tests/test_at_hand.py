@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import tomli_w
 import typer
 from PIL import Image
 
@@ -17,7 +18,7 @@ from ablate.data.findings import refusal
 from ablate.launch.room import Room
 from ablate.planning.footprint import peak
 from ablate.planning.images import about_size
-from tests.support.cli import ablate
+from tests.support.cli import ablate, one_sentence
 from tests.support.wishes import wish
 
 COMMANDS = typer.main.get_command(app).commands
@@ -76,6 +77,25 @@ def test_advice_on_sizes(tmp_path, command, side, size):
 def test_advice_on_corrupt_files(command):
     with at_hand(command):
         assert not refused(refusal(["a.png"], []), command)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"branches": "two", "set": {"base.area": [0.1, 1.0]}},
+        {"preset": "cifar10-readme"},
+        {"ops": ["crop+color"]},
+        {"ops": ["crop", "crop"]},
+        {"ops": ["crop"], "protocol": ["knn"]},
+        {"ops": ["crop"], "prune": True, "axes": {"temperature": [0.1, 0.5]}},
+        {"data": "cifar10:"},
+    ],
+)
+def test_refusals_of_an_experiment_file_name_no_flag(tmp_path, values):
+    file = tmp_path / "file.toml"
+    file.write_text(tomli_w.dumps({"ops": ["crop"], "data": "glyphs", "device": "cpu", **values}))
+    sentence = one_sentence(ablate("run", file, "--dry-run", "--cache", tmp_path / "cache"))
+    assert not refused(sentence.replace("`root run --help`", ""), "run"), sentence
 
 
 def test_a_command_is_at_hand_while_it_runs(monkeypatch, tmp_path):

@@ -93,7 +93,7 @@ def test_bad_ops(ops, expected, tmp_path):
         (["--set", "head.layers=5"], ["head.layers must be 2 or 3, not 5"]),
         (["--protocol", "linar"], ["linar", "did you mean 'linear'"]),
         (["--protocol", "knn@y"], ["'y'"]),
-        (["--protocol", "knn,linear@z"], ["add linear or rotation to --protocol knn,linear@z"]),
+        (["--protocol", "knn,linear@z"], ["add linear or rotation to the protocols knn,linear@z"]),
         (["--labels", "1.5"], ["labels", "1.5"]),
         (["--eval-data", "cifar10:nowhere"], ["nowhere"]),
         (["--short-side", "100"], ["short"]),

@@ -188,7 +188,7 @@ def _source(spec: str, label: str | None, short: int, reading: Reading, skip_cor
             raise UsageError(f"glyphs takes a rendering seed, as in glyphs:7, not {rest!r}")
         return Glyphs(int(rest or 0))
     if not rest:
-        raise UsageError(f"{kind.name} needs a path: --data {kind.written}")
+        raise UsageError(f"{kind.name} needs a path: {as_option('data', kind.written)}")
     path = expanded(rest)
     if kind.name in LISTINGS:
         listing = LISTINGS[kind.name](path, label if kind.columns else None)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from ablate.config.at_hand import as_option
 from ablate.config.sweep import Trial
 from ablate.errors import DiskError, UsageError, WorkerError
 from ablate.files import tail
@@ -281,7 +282,7 @@ def default_devices(device: str, workers: int | None, threads: int, world_size: 
 
         gpus = torch.cuda.device_count()
         if world_size > gpus:
-            raise UsageError(f"--world-size {world_size} needs as many GPUs; this machine has {gpus}")
+            raise UsageError(f"{as_option('world_size', world_size)} needs as many GPUs; this machine has {gpus}")
         groups = gpus // world_size
         return [f"cuda:{number % groups * world_size}" for number in range(workers or groups)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

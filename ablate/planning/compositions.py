@@ -37,11 +37,11 @@ def named_ops(wish: Experiment) -> tuple[NamedOp, ...]:
     named: list[NamedOp] = []
     for item in (part for text in wish.ops for part in split_list(text, ",")):
         if len(split_list(item, "+")) > 1:
-            raise UsageError(f"--ops takes single ops and composes them itself, but {item!r} is a composition")
+            raise UsageError(f"ops must be single ops, which ablate composes itself, but {item!r} is a composition")
         op = parse_op(item, defaults)
         label = to_string(op, defaults)
         if any(label == other.label for other in named):
-            raise UsageError(f"op {label!r} is listed twice in --ops {','.join(wish.ops)!r}")
+            raise UsageError(f"op {label!r} is listed twice in {','.join(wish.ops)!r}")
         rehearse(op, image_size(wish))
         named.append(NamedOp(label=label, op=spec(op), acts=round(op.acts, 6)))
     return tuple(named)

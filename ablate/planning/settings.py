@@ -14,6 +14,7 @@ import torch
 from pydantic import ValidationError
 
 from ablate.compiled import check_compiler, has_compiler
+from ablate.config.at_hand import as_option
 from ablate.config.experiment import DEVICES, Experiment
 from ablate.config.option import option_of
 from ablate.config.presets import (
@@ -67,7 +68,7 @@ def resolve_device(device: str) -> Device:
     if device not in DEVICES:
         raise unknown("device", device, DEVICES)
     if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch sees no CUDA device here; allowed here: cpu")
+        raise UsageError(f"{as_option('device', 'cuda')}: torch sees no CUDA device here; allowed here: cpu")
     return "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
 
 
@@ -183,7 +184,8 @@ def _leave_out(content: dict[str, Any], wish: Experiment) -> None:
     """Take the values that two-branch or supervised training lacks out of a preset."""
     if wish.branches == "two":
         if any(name.startswith("base.") for name in wish.set):
-            raise UsageError("two-branch pairs have no base crop: base.* can be set only with --branches one")
+            one = as_option("branches", "one")
+            raise UsageError(f"two-branch pairs have no base crop: base.* can be set only with {one}")
         content["base"] = None
     if content.get("objective") == "supervised" and "loss_scale" not in wish.set:
         content.pop("loss_scale", None)
@@ -277,7 +279,7 @@ def preset_of(wish: Experiment) -> Preset:
         settings = " ".join(f"--set {setting}={value}" for setting, value in earlier.items())
         raise UsageError(
             f"preset {wish.preset} has been replaced by {name}, which has another "
-            f"{' and '.join(earlier)}; to continue a sweep that began with it: --preset {name} {settings}"
+            f"{' and '.join(earlier)}; to continue a sweep that began with it: {as_option('preset', name)} {settings}"
         )
     if wish.preset not in NAMES:
         raise unknown("preset", wish.preset, NAMES)

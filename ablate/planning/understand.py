@@ -130,7 +130,7 @@ def _protocols(wish: Experiment, asked: Sequence[str], data: DataSet) -> tuple[s
     if not {"linear", "rotation"} & set(specs):
         raise UsageError(
             "a grid's cells are compared by the validation accuracy of linear evaluation or rotation prediction: "
-            f"add linear or rotation to --protocol {','.join(specs)}"
+            f"add linear or rotation to the protocols {','.join(specs)}"
         )
     check_keep(wish.keep_encoders, specs)
     return specs
@@ -252,7 +252,7 @@ def _rungs(wish: Experiment, shared: TrialConfig, data: DataSet) -> tuple[Rung, 
     }
     for reason, holds in reasons.items():
         if holds:
-            raise UsageError(f"--prune {reason}")
+            raise UsageError(f"prune {reason}")
     return RUNGS
 
 

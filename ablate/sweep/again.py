@@ -36,6 +36,12 @@ def completing(directory: Path, experiment: SweepPlan, *, retry_failed: bool = F
     return shlex.join([*words, RETRY] if retry_failed else words)
 
 
+def option_for_seeds(directory: Path, experiment: SweepPlan, seeds: int) -> str:
+    """Return the option that gives :func:`completing` a number of seeds: ``--seeds 3``, or ``--set seeds=3``."""
+    words = shlex.split(completing(directory, experiment))
+    return f"--set seeds={seeds}" if words[1] == "run" else f"--seeds {seeds}"
+
+
 def _confirming(words: Sequence[str], directory: Path) -> list[str]:
     """Return ``ablate recommend DIR --confirm`` for the sweep that ``directory`` confirms."""
     sweep = directory.parent if directory.name == CONFIRMATION else directory

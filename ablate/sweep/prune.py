@@ -143,7 +143,7 @@ def check_seeds(directory: Path, experiment: SweepPlan) -> None:
     if gone:
         raise UsageError(
             f"{gone} was pruned in {directory} without seed {new[0]}: use the same seeds, choose another --out, or "
-            "leave out --prune"
+            "do not prune"
         )
 
 

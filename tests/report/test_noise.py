@@ -48,6 +48,12 @@ def test_more_seeds_of_a_pruned_sweep_are_another_one(tmp_path):
     assert "Run --seeds 3 in another --out (15 more trials, about 5 min" in told.more_seeds(sweep)
 
 
+def test_more_seeds_of_an_experiment_file_are_set_as_its_command_takes_them(tmp_path):
+    sweep = read_sweep(make(tmp_path, seeds=1))
+    sweep = replace(sweep, experiment=sweep.experiment.model_copy(update={"command": "ablate run leaves.toml"}))
+    assert told.more_seeds(sweep).startswith("Run --set seeds=3 (10 more trials, ")
+
+
 def test_noise_that_changes_with_accuracy(tmp_path):
     def uneven(trial):
         draw = np.random.default_rng([trial.seed, *trial.label.encode()]).normal()

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from ablate.config.at_hand import as_option
 from ablate.config.experiment import Experiment
 from ablate.config.option import flag
 from ablate.config.slurm import Slurm
@@ -179,13 +180,14 @@ def _check_gpus(slurm: Slurm, config: TrialConfig) -> None:
     needed = config.world_size // slurm.nodes
     if config.device == "cpu":
         if slurm.gpus:
-            raise UsageError(f"--gpus {slurm.gpus}: the trials run on CPUs, so GPUs would idle; add --device cuda")
+            cuda = as_option("device", "cuda")
+            raise UsageError(f"--gpus {slurm.gpus}: the trials run on CPUs, so GPUs would idle; add {cuda}")
     elif slurm.nodes > 1 and slurm.gpus != needed:
         raise UsageError(f"--gpus {slurm.gpus}: a trial on {slurm.nodes} nodes uses {needed} on each")
     elif not slurm.gpus or slurm.gpus % needed:
         raise UsageError(
             f"--gpus {slurm.gpus}: a trial uses {needed}, so a job needs {needed} or a multiple of it; to train on "
-            "CPUs, add --device cpu"
+            f"CPUs, add {as_option('device', 'cpu')}"
         )
 
 

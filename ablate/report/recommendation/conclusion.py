@@ -12,7 +12,7 @@ from ablate.report.stats.noise import EXACT, SEEDS, among, chance, more_seeds
 from ablate.report.stats.summary import pruned
 from ablate.report.stats.verdict import is_useful, verdict
 from ablate.report.stats.words import named, so_far
-from ablate.sweep.again import completing
+from ablate.sweep.again import completing, option_for_seeds
 from ablate.sweep.confirm import shares_no_crop
 
 
@@ -61,7 +61,8 @@ def _surer(found: Recommendation) -> str:
         return f"Take more seeds: run {again}."
     if len(sweep.experiment.seeds) == 1:
         return f"Take more seeds. {more_seeds(sweep)}"
-    return f"Take more seeds: run `{completing(sweep.directory, sweep.experiment)}` with --seeds {seeds}."
+    more = option_for_seeds(sweep.directory, sweep.experiment, seeds)
+    return f"Take more seeds: run `{completing(sweep.directory, sweep.experiment)}` with {more}."
 
 
 def doubt(choice: Choice) -> str:

@@ -8,6 +8,7 @@ from ablate.report.data.results import Results
 from ablate.report.stats.model import CONFIDENCE, Model
 from ablate.report.stats.order import Order, order
 from ablate.report.stats.words import judge, named, so_far
+from ablate.sweep.again import option_for_seeds
 
 SEEDS = 3  # seeds that a sweep of one seed is advised to use
 EXACT = (
@@ -48,7 +49,8 @@ def more_seeds(sweep: Results) -> str:
     seconds = sweep.seconds_in_all(once)
     where, times = (" in another --out", SEEDS) if sweep.experiment.prune else ("", SEEDS - 1)
     cost = f", about {clock(seconds * times)} of {sweep.unit}" if seconds else ""
-    return f"Run --seeds {SEEDS}{where} ({counted(len(once) * times, 'more trial')}{cost})."
+    more = option_for_seeds(sweep.directory, sweep.experiment, SEEDS)
+    return f"Run {more}{where} ({counted(len(once) * times, 'more trial')}{cost})."
 
 
 def contenders(sweep: Results, found: Order) -> str:
