@@ -126,7 +126,7 @@ def _lines(line: str, width: int) -> list[str]:
         is_command = number % 2 == 1
         if is_command and cell_len(part) > width - len(indent):
             lines += _broken(prose, indent, width)
-            lines += _broken(QUOTED.sub(lambda found: _glued(found[0]), part), indent, width, CONTINUED)
+            lines += _broken(QUOTED.sub(lambda match: _glued(match[0]), part), indent, width, CONTINUED)
             prose = ""
         else:
             prose += _glued(part) if is_command else part
@@ -139,7 +139,7 @@ def _glued(words: str) -> str:
 
 def _broken(text: str, indent: str, width: int, end: str = "") -> list[str]:
     """Return lines of whole words; all but the last end with ``end``."""
-    found = textwrap.wrap(
+    wrapped = textwrap.wrap(
         tight(text.strip()),
         max(1, width - len(end)),
         initial_indent=indent,
@@ -147,7 +147,7 @@ def _broken(text: str, indent: str, width: int, end: str = "") -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return [line.replace(GLUE, " ") + end * (number < len(found)) for number, line in enumerate(found, start=1)]
+    return [line.replace(GLUE, " ") + end * (number < len(wrapped)) for number, line in enumerate(wrapped, start=1)]
 
 
 def clock(seconds: float) -> str:

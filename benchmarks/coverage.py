@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from ablate.inference import model as inference
-from ablate.inference.model import Model, estimate
+from ablate.inference.model import TwoWayModel, estimate
 from ablate.report.figures.paper import published
 
 RESULTS = Path("benchmarks/results/coverage.json")
@@ -79,7 +79,7 @@ def one_variance(variances: Array, df: Array, pooled: float) -> tuple[Array, Arr
     return np.full(len(df), float(df @ variances / df.sum())), np.full(len(df), pooled)
 
 
-def judged(truth: Truth, fit: Callable[[dict[str, dict[int, float]]], Model | None]) -> dict[str, float]:
+def judged(truth: Truth, fit: Callable[[dict[str, dict[int, float]]], TwoWayModel | None]) -> dict[str, float]:
     """Shares of sweeps (and the median number of contenders), see :func:`main`."""
     best = int(truth.means.argmax())
     held, sizes, pairs, own, said, right = [], [], [], [], [], []
@@ -100,8 +100,8 @@ def judged(truth: Truth, fit: Callable[[dict[str, dict[int, float]]], Model | No
     return {name: float(np.mean(values)) for name, values in shares.items()} | {"size": float(np.median(sizes))}
 
 
-def half_widths(model: Model) -> Array:
-    """Half of each pair's 95 % interval, [cells, cells]: as :meth:`Model.difference` has them, which a test holds."""
+def half_widths(model: TwoWayModel) -> Array:
+    """Half of each pair's 95 % interval, [cells, cells]: as :meth:`TwoWayModel.difference` has it, as a test holds."""
     own = model.variances / np.array(model.n)
     shares = own[:, None] + own[None]
     freedom = shares / (own[:, None] / model.freedom[:, None] + own[None] / model.freedom[None])

@@ -69,7 +69,7 @@ def data(incomplete: str) -> list[str]:
         return []
     folders = [f"{item.name}/" for item in inside if item.is_dir()]
     files = [item.name for item in inside if item.suffix in KINDS[kind].endings and item.is_file()]
-    return [f"{kind}:{parent}{slash}{found}" for found in _beginning([*folders, *files], name)]
+    return [f"{kind}:{parent}{slash}{child}" for child in _beginning([*folders, *files], name)]
 
 
 def _starts(kind: Kind) -> list[str]:

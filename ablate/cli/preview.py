@@ -64,12 +64,12 @@ def preview(
     parsed = [parse_one(wish, text) for text in compositions or ()]
     validate(wish)
     check_target(out)
-    found = prepare_images(wish, cache_dir(cache))
-    check_channels([*(op.op for op in named), *(op for one in parsed for op in one.specs())], found, image_size(wish))
+    dataset = prepare_images(wish, cache_dir(cache))
+    check_channels([*(op.op for op in named), *(op for one in parsed for op in one.specs())], dataset, image_size(wish))
     if is_grid:
-        figure = draw_grid(wish, named, found, images, seed, show)
+        figure = draw_grid(wish, named, dataset, images, seed, show)
     else:
-        figure = draw_sheet(wish, parsed, found, images, draws or 8, seed, show)
+        figure = draw_sheet(wish, parsed, dataset, images, draws or 8, seed, show)
     save(figure, out)
     say(make_console(), f"{about_preset(asked, wish)}wrote {out}")
     return ExitCode.DONE

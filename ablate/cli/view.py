@@ -160,33 +160,33 @@ def recommend(
     from ablate.report.recommendation.recommend import recommend
     from ablate.report.write import publish
 
-    found = recommend(directory, metric)
+    recommendation = recommend(directory, metric)
     if confirm:
         how = options.Running(None, workers, cache, retry_failed, dry_run)
         try:
-            code = _confirm(found.choice, seeds or 3, how)
+            code = _confirm(recommendation.choice, seeds or 3, how)
         except KeyboardInterrupt:
             publish(recommend(directory, metric))  # what it has confirmed so far
             raise
         if dry_run:
             return code
-        found = recommend(directory, metric)
+        recommendation = recommend(directory, metric)
         if code:
-            publish(found)
+            publish(recommendation)
             return code
     elif seeds or workers or retry_failed or dry_run:
         raise UsageError("--seeds, --workers, --retry-failed and --dry-run are for a confirmation: add --confirm")
     trouble, replaced = None, ""
     try:
-        replaced = publish(found)
+        replaced = publish(recommendation)
     except DiskError as error:  # a directory that belongs to somebody else can still be read
         trouble = error
     if as_json:
-        typer.echo(json.dumps({**files.as_json(found), "replaces": replaced or None}, indent=1))
+        typer.echo(json.dumps({**files.as_json(recommendation), "replaces": replaced or None}, indent=1))
     else:
         if replaced:
             say(make_console(), replaced, "yellow")
-        terminal.show(found, make_console(), print_code)
+        terminal.show(recommendation, make_console(), print_code)
     if trouble:
         raise trouble
     return ExitCode.DONE

@@ -211,8 +211,8 @@ class Experiment(Model):
         for group in self.zip:
             lengths = {name: len(self.axes[name]) for name in group}
             if len(set(lengths.values())) > 1:
-                told = " and ".join(f"{name} {length}" for name, length in lengths.items())
-                raise ValueError(f"zip: axes that advance together must have equally many values, not {told}")
+                counts = " and ".join(f"{name} {length}" for name, length in lengths.items())
+                raise ValueError(f"zip: axes that advance together must have equally many values, not {counts}")
         flat = list(itertools.chain.from_iterable(self.zip))
         if len(set(flat)) < len(flat):
             raise ValueError("zip: an axis is named twice")

@@ -80,10 +80,10 @@ def validated(content: Mapping[str, Any], source: str = "") -> Experiment:
         problem = error.errors()[0]
         if problem["loc"][:1] == ("set",) and len(problem["loc"]) > 1:  # a union: pydantic would name one member
             scalar = "a number, a word, true or false, or a list of numbers"
-            told = f"{problem['loc'][1]}: a setting is {scalar}, not {problem['input']!r}"
+            message = f"{problem['loc'][1]}: a setting is {scalar}, not {problem['input']!r}"
         else:
-            told = sentence(error, kind="key", allowed=list(Experiment.model_fields))
-        raise UsageError(f"{source}: {told}" if source else told) from None
+            message = sentence(error, kind="key", allowed=list(Experiment.model_fields))
+        raise UsageError(f"{source}: {message}" if source else message) from None
 
 
 HEADER = "# {command}\n# The last command in this directory, as an experiment file; to run it: ablate run FILE\n\n"

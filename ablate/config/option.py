@@ -59,10 +59,10 @@ def flag(name: str, field: FieldInfo) -> str:
 
 def plain_type(field: FieldInfo) -> Any:
     """Return the type of a field's value without None and without its ranges."""
-    found = field.annotation
-    if get_origin(found) in {Union, types.UnionType}:
-        found = next(item for item in get_args(found) if item is not types.NoneType)
-    return get_args(found)[0] if get_origin(found) is Annotated else found
+    annotation = field.annotation
+    if get_origin(annotation) in {Union, types.UnionType}:
+        annotation = next(item for item in get_args(annotation) if item is not types.NoneType)
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
@@ -80,9 +80,9 @@ def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
 
 def _inner(annotation: Any) -> list[Any]:
     """Return the limits inside ``Count | None``, where pydantic leaves them."""
-    found: list[Any] = []
+    limits: list[Any] = []
     for item in get_args(annotation):
         if get_origin(item) is Annotated:
             for limit in item.__metadata__:
-                found += limit.metadata if isinstance(limit, FieldInfo) else [limit]
-    return found
+                limits += limit.metadata if isinstance(limit, FieldInfo) else [limit]
+    return limits

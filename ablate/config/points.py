@@ -53,8 +53,8 @@ def points(file: Experiment) -> list[Point]:
         list(zip(*([(name, *choice) for choice in choices[name].items()] for name in group), strict=True))
         for group in groups
     ]
-    found = [_point(file, list(itertools.chain.from_iterable(row))) for row in itertools.product(*rows)]
-    kept = [point for point in found if point is not None]
+    combinations = [_point(file, list(itertools.chain.from_iterable(row))) for row in itertools.product(*rows)]
+    kept = [point for point in combinations if point is not None]
     if not kept:
         raise UsageError("exclude leaves no point of the axes")
     return kept
@@ -78,12 +78,12 @@ def _choices(name: str, values: Values) -> dict[str, dict[str, Scalar]]:
         if len(named) < len(values):
             raise UsageError(f"axes.{name}: a value is listed twice")
         return named
-    found: dict[str, dict[str, Scalar]] = {}
+    chosen: dict[str, dict[str, Scalar]] = {}
     for called, value in values.items():
         if not isinstance(value, dict):
             if not is_setting:
                 raise unknown("axis", name, [*sorted({*SETTABLE} - WHOLE), "branches"])
-            found[called] = {name: value}
+            chosen[called] = {name: value}
             continue
         for setting in value:
             if setting in WHOLE:
@@ -92,8 +92,8 @@ def _choices(name: str, values: Values) -> dict[str, dict[str, Scalar]]:
                 raise UsageError(
                     f"axes.{name}.{called}: unknown setting {setting!r}{nearest(setting, [*SETTABLE, 'branches'])}"
                 )
-        found[called] = value
-    return found
+        chosen[called] = value
+    return chosen
 
 
 def shown(value: Scalar) -> str:

@@ -159,20 +159,20 @@ class SweepPlan(Model):
     def every_op(self) -> list[OpSpec]:
         """All ops of the cells, each once."""
         named = (*self.ops, *(self.search.ops if self.search else ()))
-        found: list[OpSpec] = []
+        distinct: list[OpSpec] = []
         for op in (*(named_op.op for named_op in named), *(op for item in self.compositions for op in item.ops)):
-            found += [] if op in found else [op]
-        return found
+            distinct += [] if op in distinct else [op]
+        return distinct
 
     @property
     def axes(self) -> dict[str, list[str]]:
         """The axes of ``variants`` with the names of their values, in the order of the variants."""
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for variant in self.variants:
             for name, value in variant.values.items():
-                found.setdefault(name, [])
-                found[name] += [value] if value not in found[name] else []
-        return found
+                names.setdefault(name, [])
+                names[name] += [value] if value not in names[name] else []
+        return names
 
 
 class Trial(Model):

@@ -131,10 +131,10 @@ class Encoded:
         stored = [*self._stored(trained, splits, train), *self._stored(tested, ["test"] * len(tested), test)]
         told = notes(train, test, pixels, facts, declared=self.reading.range is not None)
         told += about_duplicates(stored)
-        found = {"corrupt": corrupt, "refused": refused, "notes": told, "ranges": facts.ranges}
-        found |= {"background": facts.background or WHITE}
+        findings = {"corrupt": corrupt, "refused": refused, "notes": told, "ranges": facts.ranges}
+        findings |= {"background": facts.background or WHITE}
         listing = self.listing
-        writer.describe(listing.name, listing.classes, val_mask, carved=listing.carved, found=found)
+        writer.describe(listing.name, listing.classes, val_mask, carved=listing.carved, findings=findings)
         return self._fingerprint((name for _, record in shards for name in record["digests"]), facts.ranges)
 
     def _tasks(self, writer: Writer, split: str, first: int, end: int) -> list[Task]:

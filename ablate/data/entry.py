@@ -39,7 +39,7 @@ class Writer:
         *,
         pretrain: str = "train",
         carved: bool = False,
-        found: Mapping[str, Any] | None = None,
+        findings: Mapping[str, Any] | None = None,
     ) -> None:
         """Record the set's name, its classes, its validation part and the split to pre-train on.
 
@@ -49,10 +49,17 @@ class Writer:
             val_mask: bool, True for the training images that are for validation.
             pretrain: the name of the split to pre-train on.
             carved: True if the test split was drawn by seed.
-            found: what decoding found, if anything, under the field names of :class:`ablate.data.DataSet`.
+            findings: what decoding found, if anything, under the field names of :class:`ablate.data.DataSet`.
         """
         self.meta |= {"name": name, "classes": list(classes), "pretrain": pretrain, "carved": carved}
-        self.meta |= {"corrupt": [], "refused": [], "notes": [], "ranges": None, "background": WHITE, **(found or {})}
+        self.meta |= {
+            "corrupt": [],
+            "refused": [],
+            "notes": [],
+            "ranges": None,
+            "background": WHITE,
+            **(findings or {}),
+        }
         np.save(self.directory / "val_mask.npy", val_mask.numpy())
 
     def uniform(self, split: str, pixels: np.ndarray[Any, Any], labels: Tensor, groups: Tensor | None = None) -> None:

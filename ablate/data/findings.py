@@ -36,18 +36,20 @@ def notes(train: Sequence[Shard], test: Sequence[Shard], pixels: PixelType, fact
         facts: what all images were decoded with.
         declared: True if the range was declared, not found.
     """
-    told = _darkness(train) if pixels.depth == "uint8" else [_range_told(pixels, facts.ranges or (), train, declared)]
+    sentences = (
+        _darkness(train) if pixels.depth == "uint8" else [_range_told(pixels, facts.ranges or (), train, declared)]
+    )
     total = sum(not isinstance(image, str) for _, record in (*train, *test) for image in record["images"])
     below = "white" if facts.background == WHITE else f"the colour {facts.background}"
     for trait, what in TRAITS.items():
-        found = [
+        traits = [
             (task.relpaths[first], n) for task, r in (*train, *test) for n, first in [r["traits"].get(trait, (0, 0))]
         ]
-        count = sum(n for _, n in found)
+        count = sum(n for _, n in traits)
         if count:
-            first = next(relpath for relpath, n in found if n)
-            told.append(printable(f"{what.format(below=below)}: {count} of {total}, such as {first}"))
-    return told
+            first = next(relpath for relpath, n in traits if n)
+            sentences.append(printable(f"{what.format(below=below)}: {count} of {total}, such as {first}"))
+    return sentences
 
 
 def left_out(shards: Sequence[Shard]) -> tuple[list[str], list[tuple[str, str]]]:

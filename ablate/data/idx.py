@@ -46,16 +46,16 @@ def find_idx(kind: str, path: Path) -> Files:
         for prefix in PREFIXES.values()
         for name in (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
     }
-    found = found_in(kind, path, FOLDERS[kind], names)
+    files = found_in(kind, path, FOLDERS[kind], names)
 
     def read() -> dict[str, Part]:
         return {
-            split: _part(found[f"{prefix}-images-idx3-ubyte"], found[f"{prefix}-labels-idx1-ubyte"])
+            split: _part(files[f"{prefix}-images-idx3-ubyte"], files[f"{prefix}-labels-idx1-ubyte"])
             for split, prefix in PREFIXES.items()
         }
 
-    folder = next(iter(found.values())).parent
-    return Files(folder, [file.name for file in found.values()], read, lambda: CLASSES[kind])
+    folder = next(iter(files.values())).parent
+    return Files(folder, [file.name for file in files.values()], read, lambda: CLASSES[kind])
 
 
 def _part(images: Path, labels: Path) -> Part:

@@ -109,12 +109,12 @@ def found_in(kind: str, path: Path, folders: Sequence[str], names: Mapping[str, 
         raise UsageError(f"{kind}: there is no directory {path}")
     best: dict[str, Path] = {}
     for folder in (path, *(path / name for name in folders)):
-        found = {
+        files = {
             name: next(folder / spelt for spelt in spellings if (folder / spelt).is_file())
             for name, spellings in names.items()
             if any((folder / spelt).is_file() for spelt in spellings)
         }
-        best = max(best, found, key=len)
+        best = max(best, files, key=len)
     if missing := [name for name in names if name not in best]:
         raise UsageError(f"{kind}: {path} lacks {', '.join(missing)}")
     return best

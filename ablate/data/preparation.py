@@ -104,8 +104,8 @@ def prepare(
     recipe = Recipe(pretrain.fingerprint, labelled.fingerprint, 1.0 if labels is None else float(labels), limit)
     if recipe.pretrain == recipe.labelled and recipe.labels == 1 and limit is None:
         return pretrain
-    told = sets[0].notes if len(sets) == 1 else [f"{data.name}: {note}" for data in sets for note in data.notes]
-    return replace(compose(where, recipe), notes=tuple(told))
+    notes = sets[0].notes if len(sets) == 1 else [f"{data.name}: {note}" for data in sets for note in data.notes]
+    return replace(compose(where, recipe), notes=tuple(notes))
 
 
 def _check_alike(sets: Sequence[DataSet]) -> None:

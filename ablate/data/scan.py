@@ -77,12 +77,12 @@ def _split_by_hand(root: Path) -> Listing:
     if not test:
         expected = "" if classes == [ALL] else f" of the classes {', '.join(classes[:SHOWN])}"
         raise UsageError(f"folder: the test set {test_root} is empty: no image{expected}")
-    told = [*_told(train_root, classes, others), *_told(test_root, classes, Counter())]
+    notes = [*_told(train_root, classes, others), *_told(test_root, classes, Counter())]
     used = {train_root.name, test_root.name}
     unused = [name for name in _class_folders(root, Counter()) if name not in used]
     if unused:
-        told.append(f"left out: the folders {', '.join(unused[:SHOWN])} beside {train_root.name} and {test_root.name}")
-    return Listing(root, named(root), _meaningful(classes), train, test, carved=False, left_out=tuple(told))
+        notes.append(f"left out: the folders {', '.join(unused[:SHOWN])} beside {train_root.name} and {test_root.name}")
+    return Listing(root, named(root), _meaningful(classes), train, test, carved=False, left_out=tuple(notes))
 
 
 def _meaningful(classes: list[str]) -> list[str]:
@@ -94,22 +94,22 @@ def _told(root: Path, classes: list[str], others: Counter[str]) -> tuple[str, ..
 
     They tell of images beside the class folders, and of other files in and below these folders, by extension.
     """
-    told = []
+    notes = []
     beside = [path.name for path in root.iterdir() if _is_image(path.name)] if classes != [ALL] else []
     if beside:
         files = f"{len(beside)} image{'s' * (len(beside) > 1)} beside the class folders"
-        told.append(printable(f"left out: {files} of {root}, such as {min(beside)}"))
+        notes.append(printable(f"left out: {files} of {root}, such as {min(beside)}"))
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in _ranked(others)[:SHOWN])
         total = sum(others.values())
         more = ", ..." if len(others) > SHOWN else ""
-        told.append(
+        notes.append(
             printable(
                 f"left out: {total} file{'s' * (total > 1)} with other extensions ({kinds}{more}); "
                 f"images end in {', '.join(EXTENSIONS)}"
             )
         )
-    return tuple(told)
+    return tuple(notes)
 
 
 def _class_names(root: Path, others: Counter[str]) -> list[str]:
@@ -159,15 +159,15 @@ def _files(root: Path, split_root: Path, classes: list[str], others: Counter[str
 
     ``others`` counts the other files.
     """
-    found: list[File] = []
+    files: list[File] = []
     above = split_root.relative_to(root).parts
     for label, name in enumerate(classes):
         folder = split_root / name
         prefix = (*above, name) if name else above
         for parts in sorted(_images(folder, others)) if folder.is_dir() else []:
             below = (*prefix, *parts)
-            found.append(File("/".join(below), label, "/".join(below[: len(above) + 2])))
-    return found
+            files.append(File("/".join(below), label, "/".join(below[: len(above) + 2])))
+    return files
 
 
 def _images(folder: Path, others: Counter[str]) -> Iterator[tuple[str, ...]]:

@@ -18,10 +18,10 @@ def find_svhn(path: Path) -> Files:
     Raises:
         UsageError: there is no such directory, or a file is missing.
     """
-    found = found_in("svhn", path, (), {name: [name] for name in NAMES.values()})
+    files = found_in("svhn", path, (), {name: [name] for name in NAMES.values()})
 
     def read() -> dict[str, Part]:
-        return {split: _part(found[name]) for split, name in NAMES.items()}
+        return {split: _part(files[name]) for split, name in NAMES.items()}
 
     return Files(path, list(NAMES.values()), read, lambda: [str(digit) for digit in range(10)])
 

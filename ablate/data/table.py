@@ -62,8 +62,8 @@ def _read(path: Path, where: str) -> tuple[list[str], Iterator[Cells]]:
     if kind == PARQUET:
         file = open_parquet(path, where)
         names = plain_columns(file)
-        found = (dict(zip(names, row, strict=True)) for row in texts(file, names))
-        return names, ((f"row {number}", row) for number, row in enumerate(found, 1))
+        records = (dict(zip(names, row, strict=True)) for row in texts(file, names))
+        return names, ((f"row {number}", row) for number, row in enumerate(records, 1))
     if kind not in DELIMITERS:
         allowed = ", ".join(KINDS["table"].endings)
         raise UsageError(f"{where}: the name of a table ends in its format; allowed: {allowed}")

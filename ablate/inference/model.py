@@ -57,9 +57,9 @@ class Difference:
         return self.low is not None and self.high is not None and self.high - self.low < EQUAL
 
     def __str__(self) -> str:
-        text, found = f"{100 * self.mean:+z.1f} points", self.bounds()
-        if found:
-            return f"{text} [{100 * found[0]:+z.1f}, {100 * found[1]:+z.1f}] (95 %, {self.how}, n = {self.n})"
+        text, bounds = f"{100 * self.mean:+z.1f} points", self.bounds()
+        if bounds:
+            return f"{text} [{100 * bounds[0]:+z.1f}, {100 * bounds[1]:+z.1f}] (95 %, {self.how}, n = {self.n})"
         if self.low is None:
             return f"{text} (one seed)"
         if self.is_constant:
@@ -68,7 +68,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Model:
+class TwoWayModel:
     """The fit over ``labels``: ``means`` [cells], adjusted for seeds that a cell lacks, and their variances.
 
     ``variances`` [cells] are those of a single trial's noise, moderated, with ``freedom`` [cells] degrees of freedom;
@@ -199,8 +199,8 @@ class Model:
         noise = (self.variances[i] + self.variances[j]) / n
         reach, scatter = dunnetts(len(self.labels) - 1, df) * np.sqrt(noise), np.sqrt(noise + unsure)
         scatter = np.maximum(scatter, EQUAL**2)
-        told = ndtr((gap - reach - EQUAL) / scatter) + ndtr((-gap - reach - EQUAL) / scatter)
-        enough = np.flatnonzero(told >= POWER)
+        power = ndtr((gap - reach - EQUAL) / scatter) + ndtr((-gap - reach - EQUAL) / scatter)
+        enough = np.flatnonzero(power >= POWER)
         return int(n[enough[0]]) if len(enough) else None
 
     @property
@@ -241,7 +241,7 @@ class Model:
         return Difference(mean, mean - half, mean + half, n, how)
 
 
-def estimate(values: Mapping[str, Mapping[int, float]]) -> Model | None:
+def estimate(values: Mapping[str, Mapping[int, float]]) -> TwoWayModel | None:
     """Fit the model to ``values[cell][seed]``; cells without values are left out.
 
     Return None if the data are too few: fewer than two cells, fewer than two seeds, or cells that share no seeds.
@@ -277,7 +277,7 @@ def estimate(values: Mapping[str, Mapping[int, float]]) -> Model | None:
     of_seeds = np.diag(has.T @ variances) - (per_cell * variances[:, None]).T @ has
     covariance = np.diag(variances / n) + by_seed @ of_seeds @ by_seed.T
     counts = tuple(map(int, n))
-    return Model(labels, means, covariance, variances, freedom, counts, sigma, df, residuals[has], fitted[has])
+    return TwoWayModel(labels, means, covariance, variances, freedom, counts, sigma, df, residuals[has], fitted[has])
 
 
 def _t(df: float) -> float:

@@ -17,7 +17,7 @@ from ablate.launch.steps import measure_trial
 from ablate.launch.timing import TrialTime, remaining_seconds
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan
-from ablate.sweep.prune import cost, told
+from ablate.sweep.prune import cost, rungs_in_words
 from ablate.sweep.survey import State, summary, survey
 
 MOST_NAMES = 60
@@ -38,7 +38,10 @@ def print_plan(directory: Path, experiment: SweepPlan, retry_failed: bool, conso
     say(console, f"sweep directory: {directory}")
     say(console, summary(trials, state, retry_failed))
     if experiment.prune:
-        say(console, f"pruned after epoch {told(experiment)}: {cost(experiment):.0%} of the cells' training is left")
+        say(
+            console,
+            f"pruned after epoch {rungs_in_words(experiment)}: {cost(experiment):.0%} of the cells' training is left",
+        )
     names = cell_names(trials)
     listed = [*names[:MOST_NAMES], f"... and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else names
     say(console, f"cells: {', '.join(listed)}")
@@ -89,14 +92,14 @@ def show_cost(
     if not waiting:
         return
     at_once = devices[:waiting]
-    found = measured(experiment, at_once[0], cache, console)
-    if found.seconds is not None:
-        left = remaining_seconds(found.seconds, waiting, (), len(at_once))
+    trial_time = measured(experiment, at_once[0], cache, console)
+    if trial_time.seconds is not None:
+        left = remaining_seconds(trial_time.seconds, waiting, (), len(at_once))
         left *= cost(experiment) if experiment.prune else 1
         beside = ", if each is as fast beside the others as alone" if len(at_once) > 1 else ""
         say(
             console,
-            f"estimated: {clock(found.seconds)} per trial ({found.how}), {clock(left)} in all "
+            f"estimated: {clock(trial_time.seconds)} per trial ({trial_time.how}), {clock(left)} in all "
             f"with {counted(len(at_once), 'worker')}{beside}",
         )
     show_memory(experiment, len(at_once), cache, console)
@@ -112,14 +115,14 @@ def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) 
         console: where to print.
     """
     say(console, "measuring a few steps ...")
-    found = measure_trial(experiment, device, cache)
-    if found.seconds is None:
-        least = f", so a trial takes more than about {clock(found.at_least)}" if found.at_least else ""
-        say(console, f"no estimate: {found.how}{least}", "yellow")
-    elif takes("preset") and found.laptop is not None and found.laptop < found.seconds / 2:
-        long, short, laptop = clock(found.seconds), clock(found.laptop), as_option("preset", LAPTOP.name)
+    trial_time = measure_trial(experiment, device, cache)
+    if trial_time.seconds is None:
+        least = f", so a trial takes more than about {clock(trial_time.at_least)}" if trial_time.at_least else ""
+        say(console, f"no estimate: {trial_time.how}{least}", "yellow")
+    elif takes("preset") and trial_time.laptop is not None and trial_time.laptop < trial_time.seconds / 2:
+        long, short, laptop = clock(trial_time.seconds), clock(trial_time.laptop), as_option("preset", LAPTOP.name)
         say(console, f"this takes {long} per trial on this CPU; {laptop}: about {short}", "yellow")
-    return found
+    return trial_time
 
 
 def show_memory(experiment: SweepPlan, workers: int, cache: Path, console: Console) -> None:
@@ -163,7 +166,7 @@ def show_trial(trial: Trial, data: str, crop: OpSpec, cache: Path, directory: Pa
         compositions=(NamedComposition(label=trial.label, ops=trial.config.composition),),
         shared=shared,
     )
-    found = measured(experiment, shared.device, cache, console)
-    if found.seconds is not None:
-        say(console, f"estimated: {clock(found.seconds)} ({found.how})")
+    trial_time = measured(experiment, shared.device, cache, console)
+    if trial_time.seconds is not None:
+        say(console, f"estimated: {clock(trial_time.seconds)} ({trial_time.how})")
     show_memory(experiment, 1, cache, console)

@@ -111,13 +111,13 @@ def _keep_plan(directory: Path, experiment: SweepPlan, console: Console) -> None
 
 def _telling(console: Console) -> Callable[[Attempt], bool]:
     """Return a function that decides to wait for the holder of a trial, and says so once per holder."""
-    told: set[tuple[str, str, int]] = set()
+    announced: set[tuple[str, str, int]] = set()
 
     def wait(holder: Attempt) -> bool:
         who = (holder.job, holder.machine, holder.pid)
-        if who not in told:
+        if who not in announced:
             say(console, f"waiting for a trial that runs elsewhere: {holder}", "yellow")
-        told.add(who)
+        announced.add(who)
         return True
 
     return wait

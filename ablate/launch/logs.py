@@ -78,10 +78,10 @@ def find(trials: list[Trial], cell: str, seed: int | None) -> Trial:
 
 def _job_log(directory: Path, trial_id: str) -> Path | None:
     """Return the path of the standard error of the trial's last job; None if there is none, or it is empty."""
-    found = home(submissions(directory), trial_id)
-    if found is None:
+    job = home(submissions(directory), trial_id)
+    if job is None:
         return None
-    submission, array, task = found
+    submission, array, task = job
     path = SweepDir(directory).job(submission.token) / f"{task_id(array, task)}_0_log.err"
     return path if path.is_file() and path.stat().st_size else None
 

@@ -60,8 +60,8 @@ def available() -> int | None:
     This is the machine's available memory or, if that is less, what the limit of the group or of one above it leaves.
     Files in the page cache that have not been used lately count as free.
     """
-    found = [number for number in (_of_the_machine(), *_of_the_groups()) if number is not None]
-    return max(0, min(found)) if found else None
+    limits = [number for number in (_of_the_machine(), *_of_the_groups()) if number is not None]
+    return max(0, min(limits)) if limits else None
 
 
 def limit_own(share: float = 0.5) -> None:

@@ -157,11 +157,11 @@ class WorkerPool:
             return
         self._looked = time.monotonic()
         for trial in list(self._held.values()):
-            found = holder(self.directory, trial.id)
-            if found and self.waits_for(found):
+            attempt = holder(self.directory, trial.id)
+            if attempt and self.waits_for(attempt):
                 continue
             del self._held[trial.id]
-            if not found and not SweepDir(self.directory).record(trial.id).exists():
+            if not attempt and not SweepDir(self.directory).record(trial.id).exists():
                 waiting.append(trial)
 
     def _replace(self, worker: _Worker, waiting: deque[Trial]) -> None:

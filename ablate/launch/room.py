@@ -54,11 +54,11 @@ class Room:
 
     def advice(self) -> str:
         """Suggest what would fit: fewer workers, smaller parts or batches, smaller images, a smaller encoder."""
-        found = [f"--workers {self.fitting}"] if 0 < self.fitting < self.workers else []
-        found += _changes(self) if takes("batch_size") else []
+        suggestions = [f"--workers {self.fitting}"] if 0 < self.fitting < self.workers else []
+        suggestions += _changes(self) if takes("batch_size") else []
         return (
-            f"{', '.join(found[:-1])}{' or ' if found[1:] else ''}{found[-1]} would fit"
-            if found
+            f"{', '.join(suggestions[:-1])}{' or ' if suggestions[1:] else ''}{suggestions[-1]} would fit"
+            if suggestions
             else "a machine with more memory would"
         )
 
@@ -71,19 +71,19 @@ def _changes(room: Room) -> list[str]:
         return need is not None and need * room.workers <= CLOSE * room.free
 
     parts = (batch // n for n in range(2, batch // LEAST_BATCH + 1) if batch % n == 0)
-    found = []
+    suggestions = []
     if config.world_size == 1 and (part := next((m for m in parts if fits(micro_batch=m)), None)):
-        found.append(as_option("micro_batch", part))
+        suggestions.append(as_option("micro_batch", part))
     halves = (b for n in range(1, batch.bit_length()) if (b := batch >> n) % config.world_size == 0)
     smaller = next((b for b in halves if b >= LEAST_BATCH and fits(batch_size=b, micro_batch=None)), None)
     if smaller:
-        found.append(as_option("batch_size", smaller))
+        suggestions.append(as_option("batch_size", smaller))
     if size := next((s for s in range(config.image_size // 4 * 4, LEAST_SIZE - 1, -4) if fits(image_size=s)), None):
-        found.append(as_option("image_size", size))
+        suggestions.append(as_option("image_size", size))
     if encoder := next((e for e in SMALLER if e != config.encoder and fits(encoder=e)), None):
         width = f" {as_option('encoder.width', encoder.width)}" if encoder.name == "resnet8" else ""
-        found.append(f"{as_option('encoder.name', encoder.name)}{width}")
-    return found
+        suggestions.append(f"{as_option('encoder.name', encoder.name)}{width}")
+    return suggestions
 
 
 def room_of(experiment: SweepPlan, workers: int, cache: Path) -> Room | None:

@@ -55,8 +55,8 @@ def headline(status: Status) -> Text:
     sentence = f"{status.directory}: {len(status.trials)} trials: {counts}"
     if status.jobs and status.jobs.jobs:
         states = Counter(_state(job.state, job.reason) for job in status.jobs.jobs)
-        told = ", ".join(f"{number} {state}" for state, number in states.most_common())
-        sentence += f"; {counted(len(status.jobs.jobs), 'job')}: {told}"
+        numbers = ", ".join(f"{number} {state}" for state, number in states.most_common())
+        sentence += f"; {counted(len(status.jobs.jobs), 'job')}: {numbers}"
     return Text(sentence)
 
 
@@ -121,10 +121,10 @@ def outcome(status: Status, result: TrialResult) -> tuple[str, str]:
 
 def notices(status: Status) -> dict[str, str]:
     """Return a sentence for each running trial that found its checkpoint damaged, by the trial's id."""
-    found = [(trial, status.begun[trial.id].progress.metrics) for trial in status.at("running")]
+    running = [(trial, status.begun[trial.id].progress.metrics) for trial in status.at("running")]
     return {
         trial.id: f"damaged checkpoint set aside as {metrics['damaged_checkpoint']}; {trial.label} starts over"
-        for trial, metrics in found
+        for trial, metrics in running
         if "damaged_checkpoint" in metrics
     }
 

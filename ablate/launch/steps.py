@@ -77,7 +77,7 @@ def listen(
         process.kill()
         process.wait()
         process.stdout.close()
-    return [found for line in lines if (found := _parsed(line))]
+    return [message for line in lines if (message := _parsed(line))]
 
 
 def _in(seconds: float, call: Callable[[], None]) -> threading.Timer:

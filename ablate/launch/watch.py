@@ -49,8 +49,8 @@ class Watcher:
         """
         now = time.monotonic()
         if self._asks and now - self._asked >= ASK:
-            found, self._note = look_up(self.directory)
-            self._jobs, self._asked = found or self._jobs, now
+            past, self._note = look_up(self.directory)
+            self._jobs, self._asked = past or self._jobs, now
         if self._last is None:
             self._last = _first(self.directory, self._jobs, self._note, self._reader)
         else:

@@ -95,15 +95,15 @@ def acting(wish: Experiment, text: str, share: float) -> str:
         raise UsageError(
             f"--act-on must be the share of images on which every op acts, above 0 and at most 1, not {share:g}"
         )
-    defaults, found = op_defaults(wish), []
+    defaults, texts = op_defaults(wish), []
     for op in parse_composition(text, defaults):
         if op.acts not in (_usual(op, defaults).acts, share):
             raise UsageError(
                 f"--act-on {share:g} sets how often every op acts, but {to_string(op, defaults)} sets it too: leave "
                 "one of the two out"
             )
-        found.append(to_string(op.acting(share), defaults))
-    return "+".join(found) or "none"
+        texts.append(to_string(op.acting(share), defaults))
+    return "+".join(texts) or "none"
 
 
 def _usual(op: Op, defaults: Mapping[str, Mapping[str, Any]]) -> Op:

@@ -112,7 +112,7 @@ def plan_sweep(
 
 def _at_points(wish: Experiment, labels: Sequence[str], elsewhere: Device | None) -> list[tuple[Point, Experiment]]:
     """Return the checked points of the axes, each with the cells that it leaves out and the description at it."""
-    found = []
+    checked = []
     for point in points(wish):
         excluded = tuple(_excluded(text, wish, labels) for text in point.excluded)
         there = wish.at(point.settings)
@@ -120,8 +120,8 @@ def _at_points(wish: Experiment, labels: Sequence[str], elsewhere: Device | None
             validate(there, elsewhere)
         except UsageError as error:
             raise UsageError(f"at {point}: {error}") from None
-        found.append((dataclasses.replace(point, excluded=excluded), there))
-    return found
+        checked.append((dataclasses.replace(point, excluded=excluded), there))
+    return checked
 
 
 def _protocols(wish: Experiment, asked: Sequence[str], data: DataSet) -> tuple[str, ...]:
@@ -162,15 +162,15 @@ def search_of(
     max_length = max_length or min(3, len(ops))
     ranges = {"strength": _range("--strength", strength), "p": _range("--p", p)}
     try:
-        found = Search(ops=ops, max_length=max_length, sampler=sampler, seed=seed, batch=batch, **ranges)
+        space = Search(ops=ops, max_length=max_length, sampler=sampler, seed=seed, batch=batch, **ranges)
     except ValidationError as error:
         raise UsageError(f"--{sentence(error)}") from None
-    check(found)
-    for op in found.ops:
-        for name, bounds in tuned(found, op).items():
+    check(space)
+    for op in space.ops:
+        for name, bounds in tuned(space, op).items():
             for value in bounds:
                 dataclasses.replace(from_spec(op.op), **{name: value})  # refuses a value outside the op's range
-    return found
+    return space
 
 
 def _range(flag: str, text: str | None) -> Any:
@@ -186,13 +186,13 @@ def _range(flag: str, text: str | None) -> Any:
 def _partners(wish: Experiment, ops: Sequence[NamedOp]) -> tuple[str, ...]:
     """Return the labels of ``pairs_with``, each of them one of ``ops``."""
     labels = [op.label for op in ops]
-    found = [to_string(parse_op(text, op_defaults(wish)), op_defaults(wish)) for text in wish.pairs_with]
-    for label in found:
+    partners = [to_string(parse_op(text, op_defaults(wish)), op_defaults(wish)) for text in wish.pairs_with]
+    for label in partners:
         if label not in labels:
             raise UsageError(
                 f"pairs_with: {label!r} is not one of the ops: {', '.join(labels)}{nearest(label, labels)}"
             )
-    return tuple(found)
+    return tuple(partners)
 
 
 def _triples(wish: Experiment, ops: Sequence[NamedOp], partners: Sequence[str]) -> list[NamedComposition]:
@@ -259,13 +259,13 @@ def _rungs(wish: Experiment, shared: TrialConfig, data: DataSet) -> tuple[Rung, 
 def _variants(
     at_points: Sequence[tuple[Point, Experiment]], data: DataSet, elsewhere: Device | None
 ) -> tuple[Variant, ...]:
-    found: dict[str, Variant] = {}
+    variants: dict[str, Variant] = {}
     for point, wish in at_points:
         try:
             shared = trial_config(wish, data, elsewhere)
         except UsageError as error:
             raise UsageError(f"at {point}: {error}") from None
-        if shared.key in found:
-            raise UsageError(f"{found[shared.key]} and {point} are the same configuration: exclude one of them")
-        found[shared.key] = Variant(values=point.values, shared=shared, excluded=point.excluded)
-    return tuple(found.values())
+        if shared.key in variants:
+            raise UsageError(f"{variants[shared.key]} and {point} are the same configuration: exclude one of them")
+        variants[shared.key] = Variant(values=point.values, shared=shared, excluded=point.excluded)
+    return tuple(variants.values())

@@ -139,7 +139,7 @@ def write_again(sweep: Results) -> None:
         write_report(sweep.directory, asked.others, paper=asked.paper, metric=sweep.grid.measure)
 
 
-def publish(found: Recommendation) -> str:
+def publish(recommendation: Recommendation) -> str:
     """Write the recommendation and the pages that show it, so that they agree.
 
     Returns:
@@ -148,11 +148,11 @@ def publish(found: Recommendation) -> str:
     Raises:
         DiskError: the directory may not be written to.
     """
-    told = files.replaced(found)
-    files.write(found)
-    write_again(found.choice.sweep)
-    _agree(found.choice.sweep)
-    return told
+    sentence = files.replaced(recommendation)
+    files.write(recommendation)
+    write_again(recommendation.choice.sweep)
+    _agree(recommendation.choice.sweep)
+    return sentence
 
 
 def _agree(sweep: Results) -> None:
@@ -211,7 +211,7 @@ def _figures(sweep: Results, beside: Sequence[Results], out: Path) -> None:
         save(search.history(sweep), [out / "search-history.png", out / "search-history.pdf"])
         save(search.slices(sweep), [out / "search-slices.png", out / "search-slices.pdf"])
     if along := axes.axis(sweep):
-        lines = [(other, found) for other in beside if (found := axes.axis(other)) and found.name == along.name]
+        lines = [(other, theirs) for other in beside if (theirs := axes.axis(other)) and theirs.name == along.name]
         save(axes.draw([(sweep, along), *lines]), [out / "axis.png", out / "axis.pdf"])
     if agreements := label_free.agreements(grid):
         save(label_free.scatter(grid, agreements), [out / "label-free.png", out / "label-free.pdf"])

@@ -84,9 +84,9 @@ def _show_worth(
 ) -> None:
     at_once = devices[: len(batch) * len(whole.seeds)]
     proposed = whole.replace(compositions=tuple(batch))
-    found = measured(proposed, at_once[0], cache, console)
+    trial_time = measured(proposed, at_once[0], cache, console)
     show_memory(proposed, len(at_once), cache, console)
-    if (each := found.seconds) is None:
+    if (each := trial_time.seconds) is None:
         return
     workers, left = counted(len(at_once), "worker"), budget.amount - spent
     if budget.unit == "trials":
@@ -95,4 +95,4 @@ def _show_worth(
         gpus = whole.shared.world_size if budget.unit == "gpuh" else 1 / len(at_once)
         worth = f"about {counted(int(left * 3600 / (each * gpus)), 'trial')} with {workers}"
     ends = ", if none is pruned" if whole.prune else ""
-    say(console, f"estimated: {clock(each)} per trial ({found.how}), {worth}{ends}")
+    say(console, f"estimated: {clock(each)} per trial ({trial_time.how}), {worth}{ends}")

@@ -105,8 +105,8 @@ def _new(study: optuna.Study, search: Search, known: Sequence[Known], defaults: 
     taken = {item.composition.label for item in known}
     learns = search.sampler == "tpe" and sum(item.value is not None or bool(item.pruned) for item in known) >= STARTUP
     is_finite = not any(tuned(search, op) for op in search.ops)
-    found, in_vain = 0, 0
-    while found < search.batch and in_vain < TRIES and not (is_finite and len(taken) == sum(compositions(search))):
+    new, in_vain = 0, 0
+    while new < search.batch and in_vain < TRIES and not (is_finite and len(taken) == sum(compositions(search))):
         guided = learns and in_vain < PATIENCE
         study.sampler = chosen if guided else by_chance
         if not guided:
@@ -119,7 +119,7 @@ def _new(study: optuna.Study, search: Search, known: Sequence[Known], defaults: 
             continue
         taken.add(composition.label)
         yield composition
-        found, in_vain = found + 1, 0
+        new, in_vain = new + 1, 0
 
 
 def at_random(search: Search, generator: random.Random) -> dict[str, Any]:

@@ -116,15 +116,15 @@ def values(sweep: Results) -> list[Known]:
     for trial in sweep.trials:
         if trial.reference is None and trial.id in sweep.records:
             by_label.setdefault(trial.label, []).append(sweep.records[trial.id])
-    found = []
+    measured = []
     for composition in sweep.experiment.compositions:
         records = by_label.get(composition.label, [])
         value = _mean([record.metrics.get(metric) for record in records], seeds)
         pruned = [record for record in records if record.status == "pruned"]
         epochs = {int(entry["epoch"] or 0) for record in pruned for entry in record.history}
         known = {epoch: _mean([knn_at(record, epoch, measure) for record in pruned], seeds) for epoch in sorted(epochs)}
-        found.append(Known(composition, value, {epoch: knn for epoch, knn in known.items() if knn is not None}))
-    return found
+        measured.append(Known(composition, value, {epoch: knn for epoch, knn in known.items() if knn is not None}))
+    return measured
 
 
 def _mean(values: list[float | None], seeds: int) -> float | None:

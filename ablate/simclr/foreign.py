@@ -31,10 +31,10 @@ class ForeignEncoder(nn.Module):
 
     def __init__(self, config: Encoder, image_size: int, channels: int = 3) -> None:
         super().__init__()
-        found = code_version(config.name)
-        if config.code not in {"", found}:
+        version = code_version(config.name)
+        if config.code not in {"", version}:
             raise UsageError(
-                f"encoder {config.name}: the trial was planned with {config.code}, but this machine has {found}"
+                f"encoder {config.name}: the trial was planned with {config.code}, but this machine has {version}"
             )
         self.net, self.dim = _made(config.name, image_size, channels)
         if config.weights and (here := loaded_weights(self.net, config.name, image_size, channels)) != config.weights:

@@ -35,23 +35,23 @@ def extend(old: SweepPlan, new: SweepPlan, directory: Path) -> SweepPlan:
     Raises:
         UsageError: a shared setting changed; the message names every difference.
     """
-    found = differences(old, new)
-    if found:
+    changes = differences(old, new)
+    if changes:
         raise UsageError(
-            f"{directory} holds another sweep ({'; '.join(found)}); choose another --out, or use the same settings"
+            f"{directory} holds another sweep ({'; '.join(changes)}); choose another --out, or use the same settings"
         )
     return union(old, new)
 
 
 def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
     """Describe every difference between two experiments in the settings that trials of one directory share."""
-    found = [
+    changes = [
         "the images have changed" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"
         for name, before, after in _differences(_flat(_frame(old)), _flat(_frame(new)))
     ]
-    found += _changed_axes(old, new)
+    changes += _changed_axes(old, new)
     before, after = {op.label: op.op for op in old.ops}, {op.label: op.op for op in new.ops}
-    return found + [
+    return changes + [
         f"{label} was {_changed(before[label], after[label])}"
         for label in before
         if label in after and before[label] != after[label]

@@ -114,13 +114,13 @@ def _check_places(directories: Sequence[Path], out: Path) -> None:
 
 
 def _shards(directories: Iterable[Path]) -> list[Shard]:
-    found = []
+    shards = []
     for directory in directories:
         experiment = load_plan(directory)
         records, damaged = read_records(directory, plan(experiment))
         begun = names_in(SweepDir(directory).running) - records.keys()
-        found.append(Shard(directory, experiment, records, damaged, len(begun)))
-    return found
+        shards.append(Shard(directory, experiment, records, damaged, len(begun)))
+    return shards
 
 
 def _common(shards: Sequence[Shard]) -> SweepPlan:
@@ -132,11 +132,11 @@ def _common(shards: Sequence[Shard]) -> SweepPlan:
     first = shards[0]
     whole = first.experiment
     for shard in shards[1:]:
-        found = differences(whole, shard.experiment)
-        if found:
+        changes = differences(whole, shard.experiment)
+        if changes:
             raise UsageError(
                 f"{first.directory} and {shard.directory} are not shards of one sweep "
-                f"({'; '.join(found)}, in the second)"
+                f"({'; '.join(changes)}, in the second)"
             )
         both = union(whole, shard.experiment)
         prune = whole.prune and shard.experiment.prune  # the cells of a shard that does not prune are all kept
@@ -172,9 +172,9 @@ def _check_equal(a: TrialResult, where: Path, b: TrialResult, there: Path) -> No
     """
     unequal = [name for name in sorted(a.metrics.keys() & b.metrics.keys()) if a.metrics[name] != b.metrics[name]]
     if unequal:
-        told = ", ".join(f"{name} {a.metrics[name]:.6g} and {b.metrics[name]:.6g}" for name in unequal[:3])
+        values = ", ".join(f"{name} {a.metrics[name]:.6g} and {b.metrics[name]:.6g}" for name in unequal[:3])
         raise UsageError(
-            f"trial {a.id} ({a.label}, seed {a.seed}) has different results in {where} and {there}: {told}; "
+            f"trial {a.id} ({a.label}, seed {a.seed}) has different results in {where} and {there}: {values}; "
             "remove one of the two records"
         )
 

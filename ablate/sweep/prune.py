@@ -51,7 +51,7 @@ def cost(experiment: SweepPlan) -> float:
     return (spent + alive * (epochs - last)) / (cells * epochs)
 
 
-def told(experiment: SweepPlan) -> str:
+def rungs_in_words(experiment: SweepPlan) -> str:
     """Say how many cells continue after which epoch: ``2 to 7 cells, and after epoch 6 to 2``."""
     cells, epochs = _count(experiment), experiment.shared.epochs
     return ", and after epoch ".join(
@@ -184,7 +184,7 @@ def go_on(knn: Mapping[str, Mapping[int, float]], rung: Rung) -> set[str]:
 
     ``knn[cell][seed]`` is the validation kNN at the rung; a cell that was pruned before has no seeds. The share is
     taken of all cells, by mean, and means are adjusted for the seeds that a cell lacks, as in reports. The cells that
-    cannot be told from the best are Hsu's set (:attr:`ablate.inference.model.Model.contenders`), which takes
+    cannot be told from the best are Hsu's set (:attr:`ablate.inference.model.TwoWayModel.contenders`), which takes
     two seeds; with one seed, only the share continues. A cell that shares no seed with the others continues too, since
     nothing is known against it.
     """

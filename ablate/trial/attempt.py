@@ -178,12 +178,12 @@ class TrialAttempt:
         with self._timed("evaluate"):
             flags = ("collapsed",) if collapsed(self.frozen.test()[0]) else ()
             possible = [name for name in protocols if name != "online" or self.frozen.probe]
-            found = evaluate(self.frozen, possible, self._check_stop)
+            evaluation = evaluate(self.frozen, possible, self._check_stop)
         return {
             "status": "done",
-            "metrics": found.metrics,
-            "flags": (*flags, *found.flags),
-            "protocols": found.protocols,
+            "metrics": evaluation.metrics,
+            "flags": (*flags, *evaluation.flags),
+            "protocols": evaluation.protocols,
         }
 
     def _check_stop(self) -> None:

@@ -49,8 +49,8 @@ def failed(run: TrialAttempt, error: Exception) -> TrialResult:
     """
     trial, is_loss = run.trial, is_communication_error(error)
     logger.exception("trial %s (%s, seed %d) failed", trial.id, trial.label, trial.seed)
-    if (told := _told_by_another(run, is_loss)) is not None:
-        return told
+    if (failure := _told_by_another(run, is_loss)) is not None:
+        return failure
     if is_loss and not run.context.records_loss:
         raise lost(error) from error
     # The trial is not at fault: --retry-failed continues from the checkpoint, with other processes or more time.

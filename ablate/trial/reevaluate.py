@@ -62,16 +62,16 @@ def reevaluate(
             missing = [
                 spec for spec in specs if again or spec not in record.protocols or outdated(spec, record.metrics)
             ]
-            told = f"{record.label} seed {record.seed}"
+            which = f"{record.label} seed {record.seed}"
             if not missing:
-                say(console, f"{told}: already recorded")
+                say(console, f"{which}: already recorded")
                 continue
             fingerprint = record.config.data.fingerprint
             if fingerprint not in images:
                 images[fingerprint] = _images(record, cache)
             check_protocols(missing, images[fingerprint])
             added = _add(directory, record, images[fingerprint], missing, device, again)
-            say(console, f"{told}: {added}")
+            say(console, f"{which}: {added}")
 
 
 def _finished(directory: Path, name: str, console: Console) -> TrialResult | None:
@@ -111,13 +111,13 @@ def _add(
     old = {spec: outdated(spec, record.metrics) for spec in specs}
     past = {spec: said for spec, said in record.protocols.items() if not old.get(spec)}
     known = {name: value for name, value in record.metrics.items() if name not in set().union(*old.values())}
-    found = evaluate(Frozen(encoder, head, record.config, record.seed, data, torch.device(device)), specs)
+    evaluation = evaluate(Frozen(encoder, head, record.config, record.seed, data, torch.device(device)), specs)
     stale = {flag for spec in specs for flag in flags_of(spec)}
     changes = {  # values on record stay, unless asked for again
-        "metrics": known | found.metrics if again else found.metrics | known,
-        "flags": tuple(dict.fromkeys((*(flag for flag in record.flags if flag not in stale), *found.flags))),
-        "protocols": past | found.protocols if again else found.protocols | past,
+        "metrics": known | evaluation.metrics if again else evaluation.metrics | known,
+        "flags": tuple(dict.fromkeys((*(flag for flag in record.flags if flag not in stale), *evaluation.flags))),
+        "protocols": past | evaluation.protocols if again else evaluation.protocols | past,
     }
     write_record(inherit(directory, record.id, last_attempt(directory, record.id)), record.replace(**changes))
-    new = {name: value for name, value in found.metrics.items() if again or name not in known}
-    return ", ".join([*(f"{name} {value:.6g}" for name, value in new.items()), *found.flags])
+    new = {name: value for name, value in evaluation.metrics.items() if again or name not in known}
+    return ", ".join([*(f"{name} {value:.6g}" for name, value in new.items()), *evaluation.flags])

@@ -86,12 +86,12 @@ def run_trial(
     context, root = context or Context(), Path(directory)
     with _shared_claim(root, trial.id, world) as lease:
         path = SweepDir(root).record(trial.id)
-        found: TrialResult | None = world.broadcast(
+        existing: TrialResult | None = world.broadcast(
             _on_record(path, context, retry_failed) if world.rank == 0 else None
         )
-        if found is not None:
+        if existing is not None:
             shutil.rmtree(SweepDir(root).begun(trial.id), ignore_errors=True)
-            return found
+            return existing
         where = torch.device(device or config.device)
         return execute(trial, root, data, where, lease, context, protocols, keep_encoders, world)
 

@@ -217,7 +217,7 @@ def test_the_correlation_is_scipys_and_three_ops_leave_no_interval(tmp_path):
     x = [cell.mean("rankme") for cell in grid.with_results]
     y = [cell.mean() for cell in grid.with_results]
     assert found.rho == pytest.approx(stats.spearmanr(x, y).statistic)
-    assert found.told == f"{found.rho:+.2f} (3 ops: no interval)"
+    assert found.text == f"{found.rho:+.2f} (3 ops: no interval)"
     assert label_free.agreements(grid) == [found]  # the resamples are seeded
 
 

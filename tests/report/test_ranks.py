@@ -10,7 +10,7 @@ from scipy import stats
 
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.figures.comparison import compare
-from ablate.report.stats.ranks import _weighted, interval, ops_of, reliability, spearman, told
+from ablate.report.stats.ranks import _weighted, correlation_in_words, interval, ops_of, reliability, spearman
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -91,7 +91,7 @@ def test_a_resample_counts_a_cell_as_often_as_its_ops_are_drawn_together():
 def test_few_ops_have_no_interval_and_the_text_says_so():
     x, y = np.random.default_rng(6).normal(size=(2, 9)).tolist()
     assert all(math.isnan(bound) for bound in interval(x, y, places(3)))
-    assert told(x, y, places(3)).endswith(" (3 ops: no interval)")
+    assert correlation_in_words(x, y, places(3)).endswith(" (3 ops: no interval)")
     assert ops_of(Cell("a", ops=("a",))) == ("a", "a")
     assert ops_of(Cell("b+c", ops=("b", "c"))) == ("b", "c")
     assert ops_of(Cell("mine")) == ("mine", "mine")

@@ -21,7 +21,7 @@ from ablate.sweep.attempts import Attempt
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import claim
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.sweep.prune import RUNGS, check_seeds, cost, go_on, kept, on_plateau, prune, short_of, told
+from ablate.sweep.prune import RUNGS, check_seeds, cost, go_on, kept, on_plateau, prune, rungs_in_words, short_of
 from ablate.sweep.record import read_record
 from ablate.sweep.record import to_json as as_json
 from tests.support.cli import ablate, one_sentence
@@ -38,7 +38,7 @@ def test_how_many_go_on_and_what_is_left_of_the_training():
     experiment = make_experiment(list("abcdefg")).model_copy(update={"prune": RUNGS})
     shared = experiment.shared.model_copy(update={"epochs": 16})
     experiment = experiment.model_copy(update={"shared": shared})
-    assert told(experiment) == "2 to 20 cells, and after epoch 8 to 5 cells"
+    assert rungs_in_words(experiment) == "2 to 20 cells, and after epoch 8 to 5 cells"
     assert cost(experiment) == pytest.approx((49 * 2 + 20 * 6 + 5 * 8) / (49 * 16))
 
 

@@ -69,10 +69,10 @@ def job_id_in(answer: str) -> str:
     Raises:
         ClusterError: there is no id.
     """
-    found = re.findall(r"^(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?\s*$", answer, re.MULTILINE)
-    if not found:
+    ids = re.findall(r"^(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?\s*$", answer, re.MULTILINE)
+    if not ids:
         raise ClusterError(f"sbatch answered {answer.strip()!r}, not a job id")
-    return str(found[-1])
+    return str(ids[-1])
 
 
 @dataclass(frozen=True)

@@ -87,16 +87,16 @@ def _ask(command: Command, tell: Tell = _to_nobody, patience: float | None = Non
 def _patiently(attempt: Callable[[], T], tell: Tell, patience: float | None) -> T:
     patience = PATIENCE if patience is None else patience
     deadline, (pause, longest) = time.monotonic() + patience, PAUSE
-    told = False
+    announced = False
     while True:
         try:
             return attempt()
         except ClusterSilent as trouble:
             if time.monotonic() + pause > deadline:
                 raise ClusterError(f"the Slurm controller does not answer ({trouble}); try again later") from None
-            if not told:
+            if not announced:
                 tell(f"the Slurm controller does not answer ({trouble}); trying again for up to {_span(patience)}")
-                told = True
+                announced = True
         time.sleep(pause)
         pause = min(2 * pause, longest)
 
@@ -168,8 +168,8 @@ def submit(script: Path, name: str, *, tell: Tell = _to_nobody, patience: float 
     def attempt() -> str:
         nonlocal tries
         tries += 1
-        if tries > 1 and (found := _run(commands.jobs_named(name))):
-            return answers.job_id_in(found)
+        if tries > 1 and (jobs := _run(commands.jobs_named(name))):
+            return answers.job_id_in(jobs)
         environment = _environment(script.read_text(encoding="utf-8"))
         return answers.job_id_in(_run(commands.submit(script), environment))
 

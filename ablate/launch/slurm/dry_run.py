@@ -86,8 +86,8 @@ def _show_cost(
     known = _on_record(state.finished)
     each, whence = statistics.fmean(known) if known else None, f"from {counted(len(known), 'trial')} on record"
     if each is None and not on_gpus:
-        found = measured(experiment, "cpu", cache, console)
-        each, whence = found.seconds, found.how
+        trial_time = measured(experiment, "cpu", cache, console)
+        each, whence = trial_time.seconds, trial_time.how
     if each is None and on_gpus:
         say(console, "no estimate yet: no trial has a record, and the trials will run on other machines than this")
     elif each is not None:

@@ -53,13 +53,13 @@ class Past:
 
 def submissions(directory: Path) -> list[Submission]:
     """Read all submissions in ``DIR/jobs``, oldest first; damaged files are left out."""
-    found = []
+    known = []
     for path in SweepDir(directory).jobs.glob("[!.]*.json"):
         try:
-            found.append(read_submission(directory, path.stem))
+            known.append(read_submission(directory, path.stem))
         except (OSError, ValueError):
             continue
-    return sorted(found, key=lambda submission: (submission.created, submission.token))
+    return sorted(known, key=lambda submission: (submission.created, submission.token))
 
 
 def past(earlier: list[Submission], queue: Iterable[QueuedJob]) -> Past:
@@ -87,8 +87,8 @@ def look_up(directory: Path) -> tuple[Past | None, str]:
         return None, ""
     if not cluster.is_here():
         jobs = sum(array.count for submission in earlier for array in submission.arrays)
-        told = f"submitted: {counted(jobs, 'job')}"
-        return None, f"{told}; to see which are still queued, run this command on a machine with squeue"
+        note = f"submitted: {counted(jobs, 'job')}"
+        return None, f"{note}; to see which are still queued, run this command on a machine with squeue"
     try:
         return past(earlier, cluster.queue({submission.user for submission in earlier}, patience=0)), ""
     except ClusterError as trouble:
@@ -102,7 +102,7 @@ def over(then: Past, directory: Path) -> list[tuple[str, set[str], Path]]:
     """
     queued = {job.id for job in then.jobs}
     taken: set[str] = set()
-    found: list[tuple[str, set[str], Path]] = []
+    ended: list[tuple[str, set[str], Path]] = []
     for submission in reversed(then.submissions):
         mine = []
         for array in submission.arrays:
@@ -111,9 +111,9 @@ def over(then: Past, directory: Path) -> list[tuple[str, set[str], Path]]:
                 name = task_id(array, task)
                 if name not in queued:
                     mine.append((name, trials, SweepDir(directory).job(submission.token) / f"{name}_0_log.err"))
-        found[:0] = mine
+        ended[:0] = mine
         taken.update(trial_id for pack in submission.packs for trial_id in pack)
-    return found
+    return ended
 
 
 def home(earlier: Iterable[Submission], trial_id: str) -> tuple[Submission, Array, int] | None:

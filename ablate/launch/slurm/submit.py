@@ -109,8 +109,8 @@ def _repair(directory: Path, now: Look) -> None:
 
 
 def _record_killed(directory: Path, trial: Trial, attempt: Attempt, job_id: str) -> None:
-    found = home(submissions(directory), trial.id)
-    memory = found and found[0].slurm.memory
+    submitted = home(submissions(directory), trial.id)
+    memory = submitted and submitted[0].slurm.memory
     message = (
         f"Slurm ended job {job_id} for using more memory than {memory or 'it had'}; ask for more with --mem; "
         f"{MEMORY_ADVICE}"

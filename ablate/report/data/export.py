@@ -80,11 +80,11 @@ def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
 
 
 def _flat(value: dict[str, Any], prefix: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name, item in value.items():
         nested = _flat(item, f"{prefix}.{name}") if isinstance(item, dict) else {f"{prefix}.{name}": _plain(item)}
-        found |= nested
-    return found
+        flat |= nested
+    return flat
 
 
 def _plain(value: Any) -> Any:

@@ -51,9 +51,9 @@ def load_results(directory: str | Path) -> pd.DataFrame:
         for r in ordered
     ]
     fixed = ["key", "seed", "label", "row", "column", "reference", "status", "flags"]
-    found = {name for r in ordered for name in r.metrics}
+    known = {name for r in ordered for name in r.metrics}
     metrics = ["linear_top1", "linear_val_top1", "knn_top1"]
-    if "linear_top1" not in found and "rotation_top1" in found:  # the images have no labels
+    if "linear_top1" not in known and "rotation_top1" in known:  # the images have no labels
         metrics = ["rotation_top1", "rotation_val_top1"]
     columns = fixed + metrics + sorted({k for r in rows for k in r} - set(fixed + metrics) - {"seconds", "error"})
     table = pd.DataFrame(rows, columns=[*columns, "seconds", "error"])

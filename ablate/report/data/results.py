@@ -105,15 +105,15 @@ class Results:
         """The grid of ops at every point of the axes, by the point's name; empty without ops or axes."""
         if not self.experiment.ops:
             return {}
-        found: dict[str, list[Trial]] = {}
+        groups: dict[str, list[Trial]] = {}
         for trial in self.trials:
             name = ", ".join(f"{axis}={value}" for axis, value in trial.point.items())
-            found.setdefault(name, []).append(trial.replace(point={}))
-        references = found.pop("", [])
+            groups.setdefault(name, []).append(trial.replace(point={}))
+        references = groups.pop("", [])
         return (
             {
                 name: _grid(sweep_rows([*references, *trials], self.records), self.grid.measure, self.experiment)
-                for name, trials in found.items()
+                for name, trials in groups.items()
             }
             if self.experiment.variants
             else {}
@@ -138,8 +138,8 @@ def read_sweep(directory: str | Path, measure: Measure | None = None) -> Results
     records, damaged = read_records(directory, trials, points=POINTS)
     rows = sweep_rows(trials, records)
     grid = _grid(rows, measure or experiment.measure, experiment)
-    told = _measured(directory, experiment, measure, rows) if grid.is_linear else ()
-    return Results(directory, experiment, trials, records, damaged, grid, told)
+    measured = _measured(directory, experiment, measure, rows) if grid.is_linear else ()
+    return Results(directory, experiment, trials, records, damaged, grid, measured)
 
 
 def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: SweepPlan) -> Grid:

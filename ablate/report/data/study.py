@@ -143,12 +143,12 @@ def _trial(sweep: Results, trial: Trial, record: TrialResult) -> Any:
 
 
 def _told(trial: Trial, record: TrialResult) -> dict[str, Any]:
-    told: dict[str, Any] = {"id": trial.id, "label": trial.label, **record.metrics, "attempts": record.attempts}
+    attributes: dict[str, Any] = {"id": trial.id, "label": trial.label, **record.metrics, "attempts": record.attempts}
     if record.flags:
-        told["flags"] = " ".join(record.flags)
+        attributes["flags"] = " ".join(record.flags)
     if record.error:
-        told["error"] = f"{record.error.type}: {record.error.message}"
-    return told
+        attributes["error"] = f"{record.error.type}: {record.error.message}"
+    return attributes
 
 
 def _intermediate(record: TrialResult, measure: Measure) -> dict[int, float]:

@@ -61,8 +61,8 @@ def axis(sweep: Results) -> Axis | None:
     if sweep.experiment.search:
         return None  # a search has no design: along an axis other things vary too, depending on where it looked
     trials = {trial.label: trial for trial in sweep.trials if trial.reference is None}
-    found = _strength(sweep, trials) or _setting(sweep, trials)
-    return found if found and 0 < len(found.lines) <= MOST else None
+    along = _strength(sweep, trials) or _setting(sweep, trials)
+    return along if along and 0 < len(along.lines) <= MOST else None
 
 
 def _setting(sweep: Results, trials: Mapping[str, Trial]) -> Axis | None:
@@ -137,14 +137,14 @@ def _others(composition: Sequence[OpSpec], index: int, name: str) -> str:
 
 def section(sweep: Results) -> list[Section]:
     """Return the axis as a figure of the page, with a table per metric; nothing without an axis."""
-    found = axis(sweep)
-    if found is None:
+    along = axis(sweep)
+    if along is None:
         return []
-    name = in_words(found.name)
-    made = [Section(f"Accuracy by {name}", figure=as_svg(draw([(sweep, found)])))]
-    for metric in _known(sweep.grid, found):
-        rows = tuple((line.name, *(_percent(line, value, metric) for value in found.values)) for line in found.lines)
-        made.append(Section(f"{title(metric)} by {name}", (), (name, *found.values), rows))
+    name = in_words(along.name)
+    made = [Section(f"Accuracy by {name}", figure=as_svg(draw([(sweep, along)])))]
+    for metric in _known(sweep.grid, along):
+        rows = tuple((line.name, *(_percent(line, value, metric) for value in along.values)) for line in along.lines)
+        made.append(Section(f"{title(metric)} by {name}", (), (name, *along.values), rows))
     return made
 
 
@@ -162,8 +162,8 @@ def title(metric: str) -> str:
     return NAMES[metric][0].upper() + NAMES[metric][1:]
 
 
-def _known(grid: Grid, found: Axis) -> list[str]:
-    cells = [cell for line in found.lines for cell in line.cells.values()]
+def _known(grid: Grid, along: Axis) -> list[str]:
+    cells = [cell for line in along.lines for cell in line.cells.values()]
     beside = [measured_by(metric, grid.measure) for metric in BESIDE]
     return [grid.metric, *(metric for metric in beside if any(cell.seeds(metric) for cell in cells))]
 
@@ -174,18 +174,18 @@ def draw(sweeps: Sequence[tuple[Results, Axis]]) -> Figure:
     Solid lines are linear evaluation of h, dashed ones of z, dotted ones a supervised encoder's own classifier.
     """
     first, along = sweeps[0]
-    values = list(dict.fromkeys(value for _, found in sweeps for value in found.values))
+    values = list(dict.fromkeys(value for _, own in sweeps for value in own.values))
     known = numbers(values)
     at = dict(zip(values, known or range(len(values)), strict=True))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.6, 2.7), layout="constrained")
         axes = figure.subplots()
         logarithmic = _ticks(axes, at, numeric=known is not None)
-        drawn = [(sweep, found, line) for sweep, found in sweeps for line in found.lines]
-        for number, (sweep, found, line) in enumerate(drawn):
+        drawn = [(sweep, own, line) for sweep, own in sweeps for line in own.lines]
+        for number, (sweep, own, line) in enumerate(drawn):
             name = ", ".join(filter(None, [_sweep_name(sweep, sweeps), line.name]))
             places = _apart(at, number - (len(drawn) - 1) / 2, logarithmic=logarithmic)
-            _draw_line(axes, sweep.grid, found, line, places, name, number)
+            _draw_line(axes, sweep.grid, own, line, places, name, number)
         _references(axes, first)
         axes.set_xlabel(in_words(along.name), fontsize=7.5, parse_math=False)
         axes.set_ylabel(NAMES[first.grid.metric], fontsize=7.5)
@@ -212,11 +212,11 @@ def _sweep_name(sweep: Results, sweeps: Sequence[tuple[Results, Axis]]) -> str:
 
 
 def _draw_line(
-    axes: Axes, grid: Grid, found: Axis, line: Line, at: Mapping[str, float], name: str, number: int
+    axes: Axes, grid: Grid, along: Axis, line: Line, at: Mapping[str, float], name: str, number: int
 ) -> None:
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number // len(COLOURS) % len(MARKERS)]
-    for metric in _known(grid, found):
-        cells = [(at[v], line.cells[v]) for v in found.values if v in line.cells and line.cells[v].seeds(metric)]
+    for metric in _known(grid, along):
+        cells = [(at[v], line.cells[v]) for v in along.values if v in line.cells and line.cells[v].seeds(metric)]
         if cells:
             means = [100 * (cell.mean(metric) or 0.0) for _, cell in cells]
             spread = [100 * (cell.std(metric) or 0.0) for _, cell in cells]

@@ -18,7 +18,7 @@ from ablate.report.figures.panel import CELL, contenders, draw_panel
 from ablate.report.figures.scale import scale
 from ablate.report.figures.style import STYLE
 from ablate.report.stats.order import scores
-from ablate.report.stats.ranks import FEWEST, FEWEST_OPS, reliability, spearman, told
+from ablate.report.stats.ranks import FEWEST, FEWEST_OPS, correlation_in_words, reliability, spearman
 
 WIDEST = 10.0  # inches at most of a figure whose text is still legible on a page
 NO_AGREEMENT = 0.1  # ceiling below which the seeds agree no more than by chance
@@ -92,7 +92,7 @@ class Comparison:
             return f"{self.name}: {counted(self.n, 'cell')} in common, {why}."
         by = " (95 %, resampling ops)" if len(self.ours.ops) >= FEWEST_OPS else ""
         return (
-            f"Spearman rank correlation with {self.name}: {told(*self._means, self._positions)}{by} "
+            f"Spearman rank correlation with {self.name}: {correlation_in_words(*self._means, self._positions)}{by} "
             f"over {self.n} cells{self._limit()}."
         )
 

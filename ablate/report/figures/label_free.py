@@ -14,7 +14,7 @@ from ablate.report.figures.labels import NAMES
 from ablate.report.figures.style import STYLE
 from ablate.report.section import Section
 from ablate.report.stats.order import scores
-from ablate.report.stats.ranks import FEWEST, ops_of, spearman, told
+from ablate.report.stats.ranks import FEWEST, correlation_in_words, ops_of, spearman
 
 METRICS = {
     "rotation_val_top1": ("rotation prediction on validation", 1),
@@ -33,14 +33,14 @@ OWN = ("alignment", "uniformity")
 class Agreement:
     """A label-free metric against linear accuracy over ``n`` cells.
 
-    ``rho`` is Spearman's correlation, with the metric in its better direction; ``told`` is the same as text, with its
+    ``rho`` is Spearman's correlation, with the metric in its better direction; ``text`` is the same in words, with its
     95 % interval by resampling ops. ``chosen`` is the cell that the metric would have chosen, and ``regret`` the linear
     accuracy (a fraction) that this choice would have cost.
     """
 
     metric: str
     rho: float
-    told: str
+    text: str
     n: int
     chosen: str
     regret: float
@@ -55,15 +55,15 @@ def agreements(grid: Grid) -> list[Agreement]:
 
 def section(grid: Grid) -> list[Section]:
     """Return the agreements as a section of the page; nothing without such metrics."""
-    found = agreements(grid)
-    if not found:
+    shown = agreements(grid)
+    if not shown:
         return []
     text = (
         "Spearman's rank correlation with linear accuracy over the cells, with a 95 % interval by resampling ops, and "
         "the accuracy that is lost by choosing without labels."
     )
     texts = [text]
-    if any(a.metric in OWN for a in found):
+    if any(a.metric in OWN for a in shown):
         texts.append(
             "An earlier version measured alignment and uniformity of own pairs, with every composition's own "
             "augmentations. There a weaker composition is better by construction, so these correlations mean little. "
@@ -72,12 +72,12 @@ def section(grid: Grid) -> list[Section]:
     rows = tuple(
         (
             METRICS[a.metric][0],
-            a.told,
+            a.text,
             str(a.n),
             a.chosen,
             f"{100 * a.regret:.1f} points",
         )
-        for a in found
+        for a in shown
     )
     return [
         Section(
@@ -86,14 +86,14 @@ def section(grid: Grid) -> list[Section]:
     ]
 
 
-def scatter(grid: Grid, found: Sequence[Agreement]) -> Figure:
+def scatter(grid: Grid, shown: Sequence[Agreement]) -> Figure:
     """Draw linear accuracy against every metric, one panel each.
 
     A ring marks the cell that the metric would choose.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(2.3 * len(found) + 0.6, 2.5), layout="constrained")
-        for axes, a in zip(figure.subplots(1, len(found), sharey=True, squeeze=False)[0], found, strict=True):
+        figure = Figure(figsize=(2.3 * len(shown) + 0.6, 2.5), layout="constrained")
+        for axes, a in zip(figure.subplots(1, len(shown), sharey=True, squeeze=False)[0], shown, strict=True):
             cells = _judged(grid, a.metric)
             x, y = [cell.mean(a.metric) or 0.0 for cell in cells], [100 * (cell.mean() or 0.0) for cell in cells]
             axes.scatter(x, y, s=10, color="#31688e", linewidths=0)
@@ -101,7 +101,7 @@ def scatter(grid: Grid, found: Sequence[Agreement]) -> Figure:
             axes.scatter([x[at]], [y[at]], s=45, facecolors="none", edgecolors="#b2182b", linewidths=1)
             better = "" if METRICS[a.metric][1] > 0 else ", less is better"
             axes.set_xlabel(f"{METRICS[a.metric][0]}{better}", fontsize=7)
-            axes.set_title(f"rho = {a.told}", fontsize=7)
+            axes.set_title(f"rho = {a.text}", fontsize=7)
             axes.tick_params(labelsize=6)
             axes.spines[["top", "right"]].set_visible(False)
         figure.axes[0].set_ylabel(NAMES[grid.metric], fontsize=7)
@@ -118,5 +118,5 @@ def _agreement(metric: str, cells: Sequence[Cell]) -> Agreement:
     linear = np.array(scores(cells, cells[0].metric))
     chosen = int(judged.argmax())
     ranks = judged.tolist(), linear.tolist()
-    rho, text = spearman(*ranks), told(*ranks, [ops_of(cell) for cell in cells])
+    rho, text = spearman(*ranks), correlation_in_words(*ranks, [ops_of(cell) for cell in cells])
     return Agreement(metric, rho, text, len(cells), cells[chosen].label, float(linear.max() - linear[chosen]))

@@ -33,8 +33,8 @@ def multiples(sweep: Results) -> Figure | None:
     if not ops or len(ops) > DENSE:
         return None
     position = {(a, b): (j, i) for i, a in enumerate(ops) for j, b in enumerate(ops)}
-    found = {kind: _histories(sweep, measured_by(kind, sweep.grid.measure)) for kind in KINDS}
-    if not any(found.values()):
+    by_kind = {kind: _histories(sweep, measured_by(kind, sweep.grid.measure)) for kind in KINDS}
+    if not any(by_kind.values()):
         return None
     k, label = len(ops), 0.065 * max(len(name) for name in short_names(ops)) + 0.45
     with mpl.rc_context(STYLE):
@@ -43,7 +43,7 @@ def multiples(sweep: Results) -> Figure | None:
         for x, y in position.values():
             axes.add_patch(Rectangle((x, y), 1, 1, facecolor="none", edgecolor="#dddddd", lw=0.6))
         handles = []
-        for kind, histories in found.items():
+        for kind, histories in by_kind.items():
             if not histories:
                 continue
             name, colour = KINDS[kind]
@@ -67,12 +67,12 @@ def multiples(sweep: Results) -> Figure | None:
 
 def _histories(sweep: Results, kind: str) -> list[tuple[tuple[str, str], Points]]:
     """Return the place of each trial of the grid with its curve."""
-    found = []
+    curves = []
     for trial in sweep.trials:
         record = sweep.records.get(trial.id)
         if record and trial.row is not None and trial.column is not None and (points := _points(record, kind)):
-            found.append(((trial.row, trial.column), points))
-    return found
+            curves.append(((trial.row, trial.column), points))
+    return curves
 
 
 def _points(record: TrialResult, kind: str) -> Points:

@@ -8,7 +8,7 @@ from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results
 from ablate.report.section import Section
 from ablate.report.stats.order import order
-from ablate.report.stats.ranks import FEWEST, ops_of, told
+from ablate.report.stats.ranks import FEWEST, correlation_in_words, ops_of
 from ablate.sweep.prune import knn_at
 
 
@@ -53,7 +53,7 @@ def agreement(sweep: Results, rung: Rung) -> str:
     early, late = ([scores[cell.label] for cell in cells] for scores in (knn, final))
     if min(len(set(early)), len(set(late))) == 1:
         return f"all {len(cells)} are equal"
-    return f"{told(early, late, [ops_of(cell) for cell in cells])} over {len(cells)} cells"
+    return f"{correlation_in_words(early, late, [ops_of(cell) for cell in cells])} over {len(cells)} cells"
 
 
 def _knn(sweep: Results, cell: Cell, epoch: int) -> dict[int, float]:

@@ -39,8 +39,8 @@ def importances(sweep: Results) -> dict[str, float]:
     """
     import optuna
 
-    found = proposed(sweep)
-    if len(found) < FEWEST or len({score for _, score in found}) < 2:
+    evaluated = proposed(sweep)
+    if len(evaluated) < FEWEST or len({score for _, score in evaluated}) < 2:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=TREES_SEED)
     return {
@@ -52,8 +52,8 @@ def section(sweep: Results) -> list[Section]:
     """Return the importances as a section of the page; nothing for a sweep that is not a search."""
     if not sweep.experiment.search:
         return []
-    found = importances(sweep)
-    if not found:
+    shares = importances(sweep)
+    if not shares:
         text = f"The importance of parameters is shown once there are {FEWEST} different results."
         return [Section("What matters", (text,))]
     text = (
@@ -61,15 +61,15 @@ def section(sweep: Results) -> list[Section]:
         "tried; only for parameters that all of them have. A search tries good regions more often, so these are not "
         "the effects of a balanced design."
     )
-    rows = tuple((name, f"{100 * share:.0f} %") for name, share in found.items())
+    rows = tuple((name, f"{100 * share:.0f} %") for name, share in shares.items())
     return [Section("What matters", (text,), ("parameter", "importance"), rows)]
 
 
 def history(sweep: Results) -> Figure:
     """Draw validation accuracy in the order of the proposals, and the best so far; pruned ones are marks below."""
     turn = {item.label: number for number, item in enumerate(sweep.experiment.compositions, start=1)}
-    found = [(turn[item.label], 100 * score) for item, score in proposed(sweep)]
-    numbers, values = [number for number, _ in found], [value for _, value in found]
+    points = [(turn[item.label], 100 * score) for item, score in proposed(sweep)]
+    numbers, values = [number for number, _ in points], [value for _, value in points]
     best = list(itertools.accumulate(values, max))
     pruned = [number for label, number in turn.items() if sweep.grid.further[label].status == "pruned"]
     with mpl.rc_context(STYLE):
@@ -93,8 +93,8 @@ def slices(sweep: Results) -> Figure:
     """Draw validation accuracy against every parameter, one panel each; later ones are darker, as a legend explains."""
     search = sweep.experiment.search
     assert search is not None
-    found = [(coordinates(search, item)[0], 100 * score) for item, score in proposed(sweep)]
-    names = sorted({name for params, _ in found for name in params}, key=_in_order)
+    scored = [(coordinates(search, item)[0], 100 * score) for item, score in proposed(sweep)]
+    names = sorted({name for params, _ in scored for name in params}, key=_in_order)
     labels = [op.label for op in search.ops]
     rows = -(-len(names) // ACROSS)
     with mpl.rc_context(STYLE):
@@ -105,17 +105,17 @@ def slices(sweep: Results) -> Figure:
             if name is None:
                 axes.set_visible(False)
                 continue
-            points = [(params[name], value, i) for i, (params, value) in enumerate(found) if name in params]
+            points = [(params[name], value, i) for i, (params, value) in enumerate(scored) if name in params]
             x = [labels.index(value) if isinstance(value, str) else value for value, _, _ in points]
             y, turns = [value for _, value, _ in points], [i for _, _, i in points]
-            axes.scatter(x, y, s=9, color=[_shade(turn, len(found)) for turn in turns], linewidths=0)
+            axes.scatter(x, y, s=9, color=[_shade(turn, len(scored)) for turn in turns], linewidths=0)
             axes.set_title(name, fontsize=7, parse_math=False)
             axes.tick_params(labelsize=6)
             axes.spines[["top", "right"]].set_visible(False)
             _ticks(axes, name, labels, search.max_length)
-        turns = sorted({1, (1 + len(found)) // 2, len(found)} - {0})
-        handles = [Line2D([], [], ls="", marker="o", ms=3, color=_shade(turn - 1, len(found))) for turn in turns]
-        named = {len(found): "last", 1: "proposed first"}
+        turns = sorted({1, (1 + len(scored)) // 2, len(scored)} - {0})
+        handles = [Line2D([], [], ls="", marker="o", ms=3, color=_shade(turn - 1, len(scored))) for turn in turns]
+        named = {len(scored): "last", 1: "proposed first"}
         said = [named.get(turn, f"as number {turn}") for turn in turns]
         figure.legend(handles, said, loc="outside lower center", ncols=3, fontsize=6.5, frameon=False)
         figure.supylabel(NAMES[sweep.grid.validation_metric].replace(" evaluation", ""), fontsize=7.5)

@@ -13,7 +13,7 @@ from ablate.report.recommendation.recommend import Recommendation, advise
 from ablate.report.section import Section
 from ablate.report.stats.failures import without_results
 from ablate.report.stats.noise import chance, noise
-from ablate.report.stats.order import Order, order
+from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.summary import summary
 from ablate.report.stats.untrained import over_untrained
 from ablate.report.stats.verdict import absent_classes, few_images, is_useful, verdict
@@ -24,13 +24,13 @@ from ablate.report.stats.words import judge, named, percent, points, so_far
 class Answer:
     """The lead sentence on the best or recommended composition, and the sentences and tables that follow it.
 
-    ``lead`` names the best or recommended composition; ``told`` are further sentences, each group under one word.
+    ``lead`` names the best or recommended composition; ``details`` are further sentences, each group under one word.
     ``sections`` are the candidates' tables, ``pipelines`` the recommended composition's code by file name.
     ``recommends`` is True if there is a composition to use. ``confirmed`` names the setting of the confirmation.
     """
 
     lead: str
-    told: list[tuple[str, list[str]]] = field(default_factory=list)
+    details: list[tuple[str, list[str]]] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     pipelines: dict[str, str] = field(default_factory=dict)
     recommends: bool = False
@@ -42,12 +42,12 @@ def answer(sweep: Results) -> Answer:
 
     For a sweep with axes it only names the best composition.
     """
-    found = order(sweep.grid)
-    if found.best is None:
+    ranking = order(sweep.grid)
+    if ranking.best is None:
         why = f"{sweep.directory.name} has no results yet{without_results(sweep)}."
         return Answer(summary(sweep)[0], [("Next", [why])])
     if sweep.experiment.variants:
-        return Answer(_best(sweep, found), [("How sure", noise(sweep)[:1]), *_worth(sweep, found, found.best)])
+        return Answer(_best(sweep, ranking), [("How sure", noise(sweep)[:1]), *_worth(sweep, ranking, ranking.best)])
     advice = advise(sweep)
     decided = advice.decided
     next_step = [*next_steps(advice), *advice.unexported]
@@ -59,24 +59,24 @@ def answer(sweep: Results) -> Answer:
                 f"{lead} These numbers are from the two-branch confirmation; those of the cells below are one-branch."
             )
     else:
-        lead = _best(sweep, found)
-    told = [("How sure", [f"{doubt(decided)}{_chance(decided)}"])]
-    told += _worth(decided.sweep, decided.order, decided.best.cell, " ".join(next_step))
-    told.append(("Next", next_step))
+        lead = _best(sweep, ranking)
+    details = [("How sure", [f"{doubt(decided)}{_chance(decided)}"])]
+    details += _worth(decided.sweep, decided.order, decided.best.cell, " ".join(next_step))
+    details.append(("Next", next_step))
     fresh = advice.confirmed.sweep if advice.confirmed else None
     confirmed = f"{fresh.setting}, {counted(len(fresh.experiment.seeds), 'seed')}" if fresh else ""
-    return Answer(lead, told, _tables(advice), advice.pipelines, advice.final is not None, confirmed)
+    return Answer(lead, details, _tables(advice), advice.pipelines, advice.final is not None, confirmed)
 
 
-def _best(sweep: Results, found: Order) -> str:
-    assert found.best is not None
-    tied = f", tied with {named([cell.label for cell in found.equals[1:]])}" if len(found.equals) > 1 else ""
-    best = "Best composition" if is_useful(sweep, found) else "No composition to recommend; the highest accuracy"
-    return f"{best}{so_far(sweep)}: {found.best.label}{tied}. {_accuracy(sweep, found, found.best)}."
+def _best(sweep: Results, ranking: Ranking) -> str:
+    assert ranking.best is not None
+    tied = f", tied with {named([cell.label for cell in ranking.equals[1:]])}" if len(ranking.equals) > 1 else ""
+    best = "Best composition" if is_useful(sweep, ranking) else "No composition to recommend; the highest accuracy"
+    return f"{best}{so_far(sweep)}: {ranking.best.label}{tied}. {_accuracy(sweep, ranking, ranking.best)}."
 
 
-def _accuracy(sweep: Results, found: Order, cell: Cell) -> str:
-    return f"{found.percent(cell)} {judge(sweep.grid)}, {percent(cell)} on the test set, n = {cell.n}"
+def _accuracy(sweep: Results, ranking: Ranking, cell: Cell) -> str:
+    return f"{ranking.percent(cell)} {judge(sweep.grid)}, {percent(cell)} on the test set, n = {cell.n}"
 
 
 def _chance(choice: Choice) -> str:
@@ -85,29 +85,29 @@ def _chance(choice: Choice) -> str:
     return f" {sentence} {chance(model, choice.best.cell.label)}." if model and model.p_best else ""
 
 
-def _worth(sweep: Results, found: Order, best: Cell, already: str = "") -> list[tuple[str, list[str]]]:
+def _worth(sweep: Results, ranking: Ranking, best: Cell, already: str = "") -> list[tuple[str, list[str]]]:
     """Describe the metric for choosing, and the gain over the untrained encoder and the majority class.
 
     Args:
         sweep: the sweep.
-        found: its order.
+        ranking: its order.
         best: the best composition.
         already: text whose sentences are not repeated.
 
     Returns:
         Sentences by term, among them those of :func:`verdict`.
     """
-    difference = over_untrained(sweep.grid, found, best)
+    difference = over_untrained(sweep.grid, ranking, best)
     chosen = [*sweep.measured, *few_images(sweep), *absent_classes(sweep)]
-    told = [f"{points(difference, judge(sweep.grid))} over the untrained encoder."] if difference else []
-    majority, score = sweep.grid.references.get(MAJORITY), found.score(best)
-    floor = majority.mean(found.metric) if majority else None
+    gains = [f"{points(difference, judge(sweep.grid))} over the untrained encoder."] if difference else []
+    majority, score = sweep.grid.references.get(MAJORITY), ranking.score(best)
+    floor = majority.mean(ranking.metric) if majority else None
     if floor is not None and score is not None:
-        told.append(
+        gains.append(
             f"{100 * (score - floor):+.1f} points ({judge(sweep.grid)}) over always predicting the largest class."
         )
-    told += [sentence for sentence in verdict(sweep, found) if sentence not in already]
-    return [(term, sentences) for term, sentences in (("Gain", told), ("Chosen by", chosen)) if sentences]
+    gains += [sentence for sentence in verdict(sweep, ranking) if sentence not in already]
+    return [(term, sentences) for term, sentences in (("Gain", gains), ("Chosen by", chosen)) if sentences]
 
 
 def _tables(advice: Recommendation) -> list[Section]:

@@ -33,8 +33,8 @@ def curves(records: Sequence[TrialResult], measure: Measure = "top1") -> list[Cu
 
     A quantity without values is left out.
     """
-    found = (_curve(records[:MOST], measured_by(name, measure), *told) for name, told in CURVES.items())
-    return [curve for curve in found if curve]
+    drawn = (_curve(records[:MOST], measured_by(name, measure), *texts) for name, texts in CURVES.items())
+    return [curve for curve in drawn if curve]
 
 
 def _curve(records: Sequence[TrialResult], name: str, title: str, scale: float, text: str) -> Curve | None:

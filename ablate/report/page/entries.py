@@ -14,9 +14,9 @@ from ablate.report.data.results import Results
 from ablate.report.figures.axes import in_words
 from ablate.report.figures.scale import Scale
 from ablate.report.page.curves import Curve, curves
-from ablate.report.stats.model import Model
+from ablate.report.stats.model import TwoWayModel
 from ablate.report.stats.noise import chance
-from ablate.report.stats.order import Order
+from ablate.report.stats.order import Ranking
 from ablate.report.stats.words import named, percent
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
@@ -77,15 +77,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Known:
+class EntryContext:
     """The data from which every entry is made.
 
     ``logs`` are the names of files; ``alone`` is True for a single composition along axes.
     """
 
     sweep: Results
-    model: Model | None
-    ranking: Order
+    model: TwoWayModel | None
+    ranking: Ranking
     colours: Scale
     logs: set[str]
     alone: bool
@@ -105,7 +105,7 @@ def address(label: str, taken: set[str]) -> str:
     return name
 
 
-def ranked(entries: list[Entry], ranking: Order) -> list[Entry]:
+def ranked(entries: list[Entry], ranking: Ranking) -> list[Entry]:
     """Sort entries by validation accuracy, the best first.
 
     Entries that are not compared or have no result follow, and references are last.
@@ -115,7 +115,7 @@ def ranked(entries: list[Entry], ranking: Order) -> list[Entry]:
     return sorted(entries, key=lambda e: (e.kind == "reference", position.get(e.cell.label, last), e.number))
 
 
-def entries(known: Known) -> list[Entry]:
+def entries(known: EntryContext) -> list[Entry]:
     """Return the entries of every composition, row by row, then of the references."""
     grid, by_label = known.sweep.grid, dict[tuple[bool, str], list[Trial]]()
     for trial in known.sweep.trials:
@@ -131,7 +131,7 @@ def entries(known: Known) -> list[Entry]:
     ]
 
 
-def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: list[Trial]) -> Entry:
+def _entry(known: EntryContext, number: int, name: str, kind: str, cell: Cell, trials: list[Trial]) -> Entry:
     sweep, ranking, is_cell = known.sweep, known.ranking, kind == "composition"
     small = len(sweep.grid.compositions) <= MOST_PICTURED
     half = (
@@ -180,20 +180,20 @@ def _entry(known: Known, number: int, name: str, kind: str, cell: Cell, trials: 
     )
 
 
-def _standing(ranking: Order, cell: Cell) -> str:
+def _standing(ranking: Ranking, cell: Cell) -> str:
     """Return the rank of the cell in words: the best, tied with it, or not to be told from it; else nothing."""
     equals = [other.label for other in ranking.equals if other is not cell] if ranking.best else []
     if cell is not ranking.best and cell in ranking.equals:
         return f"Tied with {named(equals)} for the best by validation accuracy."
     if cell is not ranking.best:
-        told = cell.label in ranking.contenders
-        return "Cannot be told from the best by validation accuracy." if told else ""
+        contends = cell.label in ranking.contenders
+        return "Cannot be told from the best by validation accuracy." if contends else ""
     tied = f", tied with {named(equals)}" if equals else ""
     seeds = "; one seed cannot tell it from the others" if not ranking.model and len(ranking.cells) > 1 else ""
     return f"The best by validation accuracy{tied}{seeds}."
 
 
-def _title(known: Known, cell: Cell, trials: list[Trial]) -> str:
+def _title(known: EntryContext, cell: Cell, trials: list[Trial]) -> str:
     """Return the title of a cell, which is its label.
 
     Along the axes of a single composition it is the settings that differ, in words: ``batch size = 64, epochs = 6``.
@@ -214,8 +214,8 @@ def _seed_row(sweep: Results, trial: Trial, logs: set[str]) -> SeedRow:
     log = f"{trial.id}.log"
 
     def value(name: str) -> str:
-        found = record.metrics.get(name) if record else None
-        return "" if found is None else f"{100 * found:.1f}"
+        number = record.metrics.get(name) if record else None
+        return "" if number is None else f"{100 * number:.1f}"
 
     return SeedRow(
         seed=trial.seed,

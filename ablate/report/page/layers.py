@@ -64,9 +64,9 @@ def layers(grid: Grid, comparisons: Sequence[Comparison] = ()) -> list[Layer]:
 
     A layer without any value is left out, except accuracy.
     """
-    found = [accuracy(grid), standard_error(grid), synergy(grid), order_effect(grid)]
-    found += [difference(grid, comparison, number) for number, comparison in enumerate(comparisons, start=1)]
-    return [layer for layer in found if layer.key == "accuracy" or any(v is not None for v in layer.values.values())]
+    shown = [accuracy(grid), standard_error(grid), synergy(grid), order_effect(grid)]
+    shown += [difference(grid, comparison, number) for number, comparison in enumerate(comparisons, start=1)]
+    return [layer for layer in shown if layer.key == "accuracy" or any(v is not None for v in layer.values.values())]
 
 
 def accuracy(grid: Grid) -> Layer:
@@ -132,8 +132,8 @@ def difference(grid: Grid, comparison: Comparison, number: int) -> Layer:
 
 def _comparable(grid: Grid) -> Values:
     """Return means that are adjusted for the seeds a cell lacks, or None for a cell that cannot be compared."""
-    found = ordered(list(grid.cells.values()), grid.metric)
-    return {position: found.scores.get(cell.label) for position, cell in grid.cells.items()}
+    ranking = ordered(list(grid.cells.values()), grid.metric)
+    return {position: ranking.scores.get(cell.label) for position, cell in grid.cells.items()}
 
 
 def _layer(

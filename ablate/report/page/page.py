@@ -21,7 +21,7 @@ from ablate.report.figures.comparison import Comparison
 from ablate.report.figures.labels import NAMES, short_names
 from ablate.report.figures.scale import Scale, scale
 from ablate.report.page.answer import answer
-from ablate.report.page.entries import MOST_PICTURED, Known, entries, ranked
+from ablate.report.page.entries import MOST_PICTURED, EntryContext, entries, ranked
 from ablate.report.page.layers import Layer, Position, layers
 from ablate.report.section import Section
 from ablate.report.stats.noise import noise
@@ -50,16 +50,16 @@ def page(
         refresh: seconds after which the browser reads the page again, while the sweep runs.
         asked: the other options of the report, which the page notes.
     """
-    grid, model, told = sweep.grid, ordered(sweep.grid.with_results, sweep.grid.metric).model, answer(sweep)
+    grid, model, top = sweep.grid, ordered(sweep.grid.with_results, sweep.grid.metric).model, answer(sweep)
     shown = layers(grid, comparisons)
     ranking = order(grid)
     colours = scale(grid)
     compositions = {composition(trial) for trial in sweep.trials if trial.reference is None}
     logs = names_in(SweepDir(sweep.directory).logs)
-    found = entries(Known(sweep, model, ranking, colours, logs, len(compositions) == 1))
-    intervals = {entry.interval for entry in found if entry.interval}
-    chances = any(entry.chance for entry in found)
-    places = {entry.cell.label: entry for entry in found if entry.kind != "reference"}
+    listed = entries(EntryContext(sweep, model, ranking, colours, logs, len(compositions) == 1))
+    intervals = {entry.interval for entry in listed if entry.interval}
+    chances = any(entry.chance for entry in listed)
+    places = {entry.cell.label: entry for entry in listed if entry.kind != "reference"}
     return _template().render(
         sweep=sweep,
         grid=grid,
@@ -67,23 +67,23 @@ def page(
         layers=shown,
         metric=NAMES[grid.metric].removesuffix(" (%)"),
         colour_data=_colour_data(grid, shown, colours),
-        answer=told,
-        asked=replace(asked or Asked(), metric=grid.metric, recommends=told.recommends),
-        entries=ranked(found, ranking),
+        answer=top,
+        asked=replace(asked or Asked(), metric=grid.metric, recommends=top.recommends),
+        entries=ranked(listed, ranking),
         intervals=len(intervals) > 1,
         chances=chances,
         pooled=f"Every test mean is uncertain by ± {min(intervals)} points (95 %)." if len(intervals) == 1 else "",
         columns=_columns(sweep.unit, intervals=len(intervals) > 1, chances=chances),
-        spread=any(entry.spread for entry in found),
-        troubled=any(entry.cell.status != "done" for entry in found),
+        spread=any(entry.spread for entry in listed),
+        troubled=any(entry.cell.status != "done" for entry in listed),
         at=lambda row, column: places.get(grid.cells[row, column].label),
-        lead=next((entry.name for entry in found if entry.cell is ranking.best), ""),
+        lead=next((entry.name for entry in listed if entry.cell is ranking.best), ""),
         words=WORDS,
         explained=explained,
         lines=[*sweep.measured, *summary(sweep), *noise(sweep), *map(str, comparisons)],
         facts=_facts(sweep),
         sections=sections,
-        pictured=len(found) <= MOST_PICTURED,
+        pictured=len(listed) <= MOST_PICTURED,
         refresh=refresh,
         css=_text("page.css"),
         js=_text("page.js"),

@@ -13,16 +13,16 @@ WIDEST = 2.0  # the largest possible difference of differences of accuracies
 
 def effects(grid: Grid) -> list[Section]:
     """Return the sections on main effects and pair interactions; none while a cell of the grid has no result."""
-    found = main_effects(grid)
-    if not found:
+    effects_of_ops = main_effects(grid)
+    if not effects_of_ops:
         return []
     joint = (
         ()
-        if found[0].first.bounds(WIDEST) is None
+        if effects_of_ops[0].first.bounds(WIDEST) is None
         else ("The 95 % intervals are joint: they hold for all true values at once.",)
     )
     text = "Mean of an op's row (as the first op) and of its column (as the second), minus the mean of all cells."
-    rows = tuple((effect.op, _points(effect.first), _points(effect.second)) for effect in found)
+    rows = tuple((effect.op, _points(effect.first), _points(effect.second)) for effect in effects_of_ops)
     main = Section("Main effects", (text, *joint), ("op", "first", "second"), rows)
     pairs = interactions(grid)
     text = "Effect of two ops together (mean of both orders) beyond the sum of their main effects; the strongest first."

@@ -12,7 +12,7 @@ from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results
 from ablate.report.stats.failures import without_results
 from ablate.report.stats.noise import noise
-from ablate.report.stats.order import Order, order
+from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.summary import summary
 from ablate.report.stats.untrained import beats_untrained, is_unclear
 from ablate.sweep.again import completing
@@ -41,12 +41,12 @@ class Choice:
     """The result of one sweep: every candidate, the best first, with the sentences of the report."""
 
     sweep: Results
-    order: Order
+    order: Ranking
     candidates: list[Candidate]
     evidence: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return f"<Choice of {self.sweep.directory}: {', '.join(found.cell.label for found in self.candidates)}>"
+        return f"<Choice of {self.sweep.directory}: {', '.join(candidate.cell.label for candidate in self.candidates)}>"
 
     @property
     def best(self) -> Candidate:
@@ -67,24 +67,24 @@ class Choice:
 
 def choose(sweep: Results) -> Choice:
     """Choose the best composition by validation accuracy, and those that cannot be told from it."""
-    found = order(sweep.grid)
-    if found.best is None:
+    ranking = order(sweep.grid)
+    if ranking.best is None:
         raise UsageError(f"{sweep.directory} has no results yet{without_results(sweep)}")
-    labels = found.contenders or [cell.label for cell in found.cells[:MOST]]
+    labels = ranking.contenders or [cell.label for cell in ranking.cells[:MOST]]
     specs = {trial.label: trial.config.composition for trial in sweep.trials if trial.reference is None}
-    chances = found.model.p_best if found.model else {}
+    chances = ranking.model.p_best if ranking.model else {}
     candidates = [
         Candidate(
             cell,
             specs[cell.label],
             sweep.seconds(cell.label),
-            beats_untrained(sweep.grid, found, cell),
+            beats_untrained(sweep.grid, ranking, cell),
             chances.get(cell.label),
         )
-        for cell in found.cells
+        for cell in ranking.cells
         if cell.label in labels
     ]
-    return Choice(sweep, found, candidates, (*summary(sweep), *noise(sweep)))
+    return Choice(sweep, ranking, candidates, (*summary(sweep), *noise(sweep)))
 
 
 def to_confirm(choice: Choice) -> list[NamedComposition]:

@@ -16,23 +16,23 @@ from ablate.sweep.again import completing, option_for_seeds
 from ablate.sweep.confirm import shares_no_crop
 
 
-def conclusion(found: Recommendation) -> str:
+def conclusion(recommendation: Recommendation) -> str:
     """Return the composition to use and its certainty, or the reason why there is none, and the next step."""
-    choice, decided = found.choice, found.decided
+    choice, decided = recommendation.choice, recommendation.decided
     if choice.sweep.pending:
         return (
             f"Nothing is recommended yet: {missing_trials(choice.sweep)} and could change the choice. To complete it: "
             f"`{completing(choice.sweep.directory, choice.sweep.experiment)}`"
         )
-    if found.final:
-        label, model = found.final.cell.label, decided.order.model
+    if recommendation.final:
+        label, model = recommendation.final.cell.label, decided.order.model
         sure = f" (P(best) {chance(model, label)})" if model and model.p_best else ""
-        told = f"Recommended{', provisionally' * decided.provisional}: {label}{sure}."
+        sentence = f"Recommended{', provisionally' * decided.provisional}: {label}{sure}."
         caveats = [*verdict(decided.sweep, decided.order), *failures(decided.sweep)]
-        return " ".join([told, doubt(decided), *caveats])
-    if found.confirming:
-        return found.confirming
-    if found.confirmed or choice.sweep.experiment.shared.branches == "two":
+        return " ".join([sentence, doubt(decided), *caveats])
+    if recommendation.confirming:
+        return recommendation.confirming
+    if recommendation.confirmed or choice.sweep.experiment.shared.branches == "two":
         return " ".join(["No recommendation.", *verdict(decided.sweep, decided.order)])
     caveats = verdict(choice.sweep, choice.order)
     if not is_useful(choice.sweep, choice.order):
@@ -40,24 +40,24 @@ def conclusion(found: Recommendation) -> str:
     return " ".join([*caveats, offer(choice)])
 
 
-def next_steps(found: Recommendation) -> list[str]:
+def next_steps(recommendation: Recommendation) -> list[str]:
     """Return the next steps if a composition is recommended: use it, or first add seeds.
 
     Without a recommendation, return :func:`conclusion`.
     """
-    if not found.final:
-        return [conclusion(found)]
-    if not found.decided.provisional:
+    if not recommendation.final:
+        return [conclusion(recommendation)]
+    if not recommendation.decided.provisional:
         return ["Use the pipeline below, which makes both views."]
-    return [_surer(found), "Until then the pipeline below, which makes both views, is the best guess."]
+    return [_surer(recommendation), "Until then the pipeline below, which makes both views, is the best guess."]
 
 
-def _surer(found: Recommendation) -> str:
+def _surer(recommendation: Recommendation) -> str:
     """Return the command that gives a provisional recommendation more seeds."""
-    sweep = found.decided.sweep
+    sweep = recommendation.decided.sweep
     seeds = max(SEEDS, 2 * len(sweep.experiment.seeds))
-    if found.confirmed:
-        again = command("ablate", "recommend", found.choice.sweep.directory, "--confirm", "--seeds", seeds)
+    if recommendation.confirmed:
+        again = command("ablate", "recommend", recommendation.choice.sweep.directory, "--confirm", "--seeds", seeds)
         return f"Take more seeds: run {again}."
     if len(sweep.experiment.seeds) == 1:
         return f"Take more seeds. {more_seeds(sweep)}"

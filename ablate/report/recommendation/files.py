@@ -18,29 +18,31 @@ from ablate.sweep.layout import RECOMMENDATION, SweepDir
 from ablate.sweep.withdrawal import withdraw
 
 
-def replaced(found: Recommendation) -> str:
-    """Return a sentence on the earlier recommendation in ``DIR/report``, or nothing if ``found`` agrees with it."""
+def replaced(recommendation: Recommendation) -> str:
+    """Return a sentence on the earlier recommendation in ``DIR/report``, or nothing if it is the same."""
     try:
-        before = json.loads((SweepDir(found.choice.sweep.directory).recommendation).read_bytes())
+        before = json.loads((SweepDir(recommendation.choice.sweep.directory).recommendation).read_bytes())
         label, metric = before["recommended"]["composition"], before["sweep"]["metric"]
     except (OSError, ValueError, TypeError, KeyError):  # there is none, or it is unreadable
         return ""
-    now = found.choice.sweep.grid.metric
-    if found.final and (found.final.cell.label, now) == (label, metric):
+    now = recommendation.choice.sweep.grid.metric
+    if recommendation.final and (recommendation.final.cell.label, now) == (label, metric):
         return ""
     by = "" if metric == now else f", chosen by {'balanced' if 'balanced' in metric else 'top-1'} accuracy"
-    what = "This replaces" if found.final else "This withdraws"
-    return f"{what} the earlier recommendation in {SweepDir(found.choice.sweep.directory).report}: {label}{by}."
+    what = "This replaces" if recommendation.final else "This withdraws"
+    return (
+        f"{what} the earlier recommendation in {SweepDir(recommendation.choice.sweep.directory).report}: {label}{by}."
+    )
 
 
-def write(found: Recommendation) -> list[Path]:
+def write(recommendation: Recommendation) -> list[Path]:
     """Write ``DIR/report/recommendation.json`` and the pipelines, and return their paths.
 
     The previous recommendation is removed.
     """
-    withdraw(found.choice.sweep.directory)
-    out = SweepDir(found.choice.sweep.directory).report
-    files = {RECOMMENDATION: json.dumps(as_json(found), indent=1) + "\n", **found.pipelines}
+    withdraw(recommendation.choice.sweep.directory)
+    out = SweepDir(recommendation.choice.sweep.directory).report
+    files = {RECOMMENDATION: json.dumps(as_json(recommendation), indent=1) + "\n", **recommendation.pipelines}
     for name, content in files.items():
         write_atomically(out / name, content)
     return [out / name for name in files]
@@ -55,34 +57,34 @@ def refresh(sweep: Results) -> str:
     if not (SweepDir(sweep.directory).recommendation).exists():
         return ""
     try:
-        found = advise(sweep)
+        recommendation = advise(sweep)
     except UsageError:
         withdraw(sweep.directory)
         return ""
-    told = replaced(found)
-    write(found)
-    return told
+    sentence = replaced(recommendation)
+    write(recommendation)
+    return sentence
 
 
-def as_json(found: Recommendation) -> dict[str, Any]:
+def as_json(recommendation: Recommendation) -> dict[str, Any]:
     """Return the recommendation as plain data: fractions and seconds, and ops with every parameter."""
-    final, sweep = found.final, found.choice.sweep
+    final, sweep = recommendation.final, recommendation.choice.sweep
     return {
         "recommended": final
         and {
             "composition": final.cell.label,
             "ops": _ops(final.specs),
-            "provisional": found.decided.provisional,
-            "indistinguishable": [item.cell.label for item in found.decided.candidates if item is not final],
+            "provisional": recommendation.decided.provisional,
+            "indistinguishable": [item.cell.label for item in recommendation.decided.candidates if item is not final],
         },
-        "conclusion": conclusion(found),
+        "conclusion": conclusion(recommendation),
         "trials": {
             "planned": len(sweep.trials),
             "ended": sweep.ended,
             "failed": [record.id for record in sweep.failed],
         },
-        "sweep": _choice_as_json(found.choice),
-        "confirmation": found.confirmed and _choice_as_json(found.confirmed),
+        "sweep": _choice_as_json(recommendation.choice),
+        "confirmation": recommendation.confirmed and _choice_as_json(recommendation.confirmed),
     }
 
 

@@ -88,9 +88,9 @@ def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
         return None, ""
     fresh = read_sweep(directory, choice.sweep.grid.measure)
     if fresh.pending:
-        told = f"The confirmation has {fresh.ended} of {counted(len(fresh.trials), 'trial')}"
+        progress = f"The confirmation has {fresh.ended} of {counted(len(fresh.trials), 'trial')}"
         see = command("ablate", "status", directory)
-        return None, f"{told}: see {see}; to complete it: `{completing(directory, fresh.experiment)}`"
+        return None, f"{progress}: see {see}; to complete it: `{completing(directory, fresh.experiment)}`"
     if not fresh.grid.with_results:
         return None, f"Every trial of the confirmation failed: see {command('ablate', 'status', directory)}"
     best = choice.best.cell.label

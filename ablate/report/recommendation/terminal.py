@@ -15,28 +15,28 @@ from ablate.report.stats.words import percent
 from ablate.sweep.layout import SweepDir
 
 
-def show(found: Recommendation, console: Console, code: bool = False) -> None:
+def show(recommendation: Recommendation, console: Console, code: bool = False) -> None:
     """Print the evidence, the candidates, the place of the code, and last of all the conclusion.
 
     Args:
-        found: the recommendation.
+        recommendation: the recommendation.
         console: the console to print to.
         code: print all of the code too.
     """
-    _show_choice(found.choice, console)
-    if found.confirmed:
+    _show_choice(recommendation.choice, console)
+    if recommendation.confirmed:
         say(console, "")
-        say(console, f"Confirmation on both branches with fresh seeds ({found.confirmed.sweep.directory}):")
-        _show_choice(found.confirmed, console)
+        say(console, f"Confirmation on both branches with fresh seeds ({recommendation.confirmed.sweep.directory}):")
+        _show_choice(recommendation.confirmed, console)
     say(console, "")
-    for sentence in found.unexported:
+    for sentence in recommendation.unexported:
         say(console, sentence, "yellow")
-    out = SweepDir(found.choice.sweep.directory).report
-    for name, content in found.pipelines.items():
+    out = SweepDir(recommendation.choice.sweep.directory).report
+    for name, content in recommendation.pipelines.items():
         say(console, f"{out / name}: code that runs without ablate; it makes both views")
         if code:
             say_as_it_is(console, f"\n{content}")
-    say(console, conclusion(found), "bold" if found.final else "yellow")
+    say(console, conclusion(recommendation), "bold" if recommendation.final else "yellow")
 
 
 def _show_choice(choice: Choice, console: Console) -> None:

@@ -9,7 +9,7 @@ from itertools import combinations
 
 from ablate.report.data.grid import Grid
 from ablate.report.stats.model import Difference
-from ablate.report.stats.order import Order, ordered
+from ablate.report.stats.order import Ranking, ordered
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ def main_effects(grid: Grid) -> list[MainEffect]:
     The list is empty while a cell of the grid cannot be compared, for example because it has no result.
     """
     ops = grid.ops if _is_whole(grid) else ()
-    found = _estimates(grid, [_row(grid, op, side) for op in ops for side in (0, 1)])
-    return [MainEffect(op, *found[2 * i : 2 * i + 2]) for i, op in enumerate(ops)]
+    estimates = _estimates(grid, [_row(grid, op, side) for op in ops for side in (0, 1)])
+    return [MainEffect(op, *estimates[2 * i : 2 * i + 2]) for i, op in enumerate(ops)]
 
 
 def interactions(grid: Grid) -> list[Interaction]:
@@ -47,15 +47,15 @@ def interactions(grid: Grid) -> list[Interaction]:
     """
     pairs = list(combinations(grid.ops, 2)) if _is_whole(grid) else []
     estimates = _estimates(grid, [_together(grid, a, b) for a, b in pairs])
-    found = [Interaction(a, b, estimate) for (a, b), estimate in zip(pairs, estimates, strict=True)]
-    return sorted(found, key=lambda interaction: -abs(interaction.difference.mean))
+    listed = [Interaction(a, b, estimate) for (a, b), estimate in zip(pairs, estimates, strict=True)]
+    return sorted(listed, key=lambda interaction: -abs(interaction.difference.mean))
 
 
 def _is_whole(grid: Grid) -> bool:
     return len(grid.ops) > 1 and len(_compared(grid).cells) == len(grid.cells)
 
 
-def _compared(grid: Grid) -> Order:
+def _compared(grid: Grid) -> Ranking:
     return ordered(list(grid.cells.values()), grid.metric)
 
 
@@ -86,8 +86,8 @@ def _estimates(grid: Grid, contrasts: Sequence[Mapping[str, float]]) -> list[Dif
 
     The intervals are left out if there is only one seed, since the noise is then unknown.
     """
-    found = _compared(grid)
-    if found.model is not None:
-        return found.model.contrasts(contrasts)
-    sums = [sum(weight * found.scores[label] for label, weight in weights.items()) for weights in contrasts]
+    ranking = _compared(grid)
+    if ranking.model is not None:
+        return ranking.model.contrasts(contrasts)
+    sums = [sum(weight * ranking.scores[label] for label, weight in weights.items()) for weights in contrasts]
     return [Difference(total, None, None, 1) for total in sums]

@@ -13,12 +13,12 @@ from ablate.sweep.failures import reason
 def without_results(sweep: Results) -> str:
     """Return the words that follow "has no results yet": the reason, if trials failed, and the command to run next."""
     failed = sweep.failed
-    told = f": {counted(len(failed), 'trial')} failed (the first: {reason(failed[0])})" if failed else ""
+    why = f": {counted(len(failed), 'trial')} failed (the first: {reason(failed[0])})" if failed else ""
     what = "the others" if failed else "it"
     if failed and not sweep.pending:
         what = "it" if len(failed) == 1 else "them"
-        return f"{told}; to run {what} again: `{completing(sweep.directory, sweep.experiment, retry_failed=True)}`"
-    return f"{told}; to run {what}: `{completing(sweep.directory, sweep.experiment)}`"
+        return f"{why}; to run {what} again: `{completing(sweep.directory, sweep.experiment, retry_failed=True)}`"
+    return f"{why}; to run {what}: `{completing(sweep.directory, sweep.experiment)}`"
 
 
 def failures(sweep: Results) -> list[str]:
@@ -30,15 +30,15 @@ def failures(sweep: Results) -> list[str]:
     for record in sweep.failed:
         if record.reference in (None, "untrained"):
             seeds.setdefault((record.reference is not None, record.label), []).append(record.seed)
-    told = []
+    sentences = []
     for (reference, label), failed in seeds.items():
         cell = untrained if reference else known.get(label)
         which = f"{label} failed with seed{'s' if len(failed) > 1 else ''} {named(list(map(str, failed)))}"
         if not reference and label in apart:
-            told.append(f"{which} and is not compared")
+            sentences.append(f"{which} and is not compared")
         elif cell is not None and cell.n:
-            told.append(f"{which} and is compared by its other {'seed' if cell.n == 1 else f'{cell.n} seeds'}")
+            sentences.append(f"{which} and is compared by its other {'seed' if cell.n == 1 else f'{cell.n} seeds'}")
         else:
-            told.append(f"{which} and {'cannot be compared' if reference else 'cannot be chosen'}")
-    more = [f"and {len(told) - NAMED} more compositions lack trials that failed"] if len(told) > NAMED else []
-    return [f"{'; '.join([*told[:NAMED], *more])}."] if told else []
+            sentences.append(f"{which} and {'cannot be compared' if reference else 'cannot be chosen'}")
+    more = [f"and {len(sentences) - NAMED} more compositions lack trials that failed"] if len(sentences) > NAMED else []
+    return [f"{'; '.join([*sentences[:NAMED], *more])}."] if sentences else []

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ablate.inference.dunnett import CONFIDENCE
-from ablate.inference.model import Difference, Model, estimate
+from ablate.inference.model import Difference, TwoWayModel, estimate
 from ablate.report.data.grid import Cell
 
-__all__ = ["CONFIDENCE", "Difference", "Model", "fit"]
+__all__ = ["CONFIDENCE", "Difference", "TwoWayModel", "fit"]
 
 
-def fit(cells: Sequence[Cell], metric: str | None = None) -> Model | None:
+def fit(cells: Sequence[Cell], metric: str | None = None) -> TwoWayModel | None:
     """Fit the model of ``metric`` (default: the grid's own) to the cells with results.
 
     Return None if the data are too few: fewer than two cells, fewer than two seeds, or cells that share no seeds.
@@ -21,6 +21,6 @@ def fit(cells: Sequence[Cell], metric: str | None = None) -> Model | None:
 
 
 @lru_cache(maxsize=4)
-def _estimate(values: tuple[tuple[str, tuple[tuple[int, float], ...]], ...]) -> Model | None:
+def _estimate(values: tuple[tuple[str, tuple[tuple[int, float], ...]], ...]) -> TwoWayModel | None:
     """Remember the last models, since the parts of a report ask for the same one about ten times."""
     return estimate({label: dict(seeds) for label, seeds in values})

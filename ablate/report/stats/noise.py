@@ -5,8 +5,8 @@ from __future__ import annotations
 from ablate.console import clock, counted
 from ablate.inference.model import EQUAL, MOST_SEEDS
 from ablate.report.data.results import Results
-from ablate.report.stats.model import CONFIDENCE, Model
-from ablate.report.stats.order import Order, order
+from ablate.report.stats.model import CONFIDENCE, TwoWayModel
+from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.words import judge, named, so_far
 from ablate.sweep.again import option_for_seeds
 
@@ -20,15 +20,15 @@ DOUBTFUL = 0.05  # p value below which the report says that the noise changes wi
 
 def noise(sweep: Results) -> list[str]:
     """Return sentences on how far the seeds separate the cells by validation accuracy; empty without results."""
-    found = order(sweep.grid)
-    if len(found.cells) < 2:
+    ranking = order(sweep.grid)
+    if len(ranking.cells) < 2:
         return []
-    if found.model is None:
+    if ranking.model is None:
         return [one_seed(sweep)]
-    if found.model.is_exact:
+    if ranking.model.is_exact:
         return [EXACT]
-    told = [contenders(sweep, found), separation(sweep, found)]
-    return [*filter(None, told), *unequal(found.model)]
+    sentences = [contenders(sweep, ranking), separation(sweep, ranking)]
+    return [*filter(None, sentences), *unequal(ranking.model)]
 
 
 def one_seed(sweep: Results) -> str:
@@ -53,30 +53,30 @@ def more_seeds(sweep: Results) -> str:
     return f"Run {more}{where} ({counted(len(once) * times, 'more trial')}{cost})."
 
 
-def contenders(sweep: Results, found: Order) -> str:
+def contenders(sweep: Results, ranking: Ranking) -> str:
     """Return a sentence on the cells that cannot be told from the best.
 
     It names the probability that each is the best, the metric and the method.
     """
-    best, model = found.cells[0], found.model
+    best, model = ranking.cells[0], ranking.model
     assert model is not None
-    others = [label for label in found.contenders if label != best.label]
+    others = [label for label in ranking.contenders if label != best.label]
     by = f"({judge(sweep.grid)}, Hsu's multiple comparisons with the best, 95 %)"
     if not others:
-        return f"Every other composition{among(sweep, found)} is worse than {best.label}{so_far(sweep)} {by}."
+        return f"Every other composition{among(sweep, ranking)} is worse than {best.label}{so_far(sweep)} {by}."
     listed = named([f"{label} ({chance(model, label)})" for label in others])
     which = f"{counted(len(others), 'other composition')} cannot be told from {best.label}"
     return f"{which}, P(best) {chance(model, best.label)}: {listed} {by}."
 
 
-def among(sweep: Results, found: Order) -> str:
+def among(sweep: Results, ranking: Ranking) -> str:
     """Return the words that limit a comparison to some compositions, or nothing if it covers all planned ones."""
-    if len(found.cells) == len(sweep.grid.compositions):
+    if len(ranking.cells) == len(sweep.grid.compositions):
         return ""
     return " that was trained to the end" if sweep.experiment.prune else " that could be compared"
 
 
-def chance(model: Model, label: str) -> str:
+def chance(model: TwoWayModel, label: str) -> str:
     """Return the probability that a cell is the best, as in ``81 %``; nothing if it is unknown.
 
     The one cell that the comparisons leave is the best with the confidence of these comparisons, not with certainty.
@@ -89,21 +89,21 @@ def chance(model: Model, label: str) -> str:
     return "< 1 %" if 0 < p < 0.01 else "> 99 %" if p > 0.99 else f"{100 * p:.0f} %"
 
 
-def separation(sweep: Results, found: Order) -> str:
+def separation(sweep: Results, ranking: Ranking) -> str:
     """Return a sentence on how many seeds would separate the two best; empty if there is no second contender."""
-    best, model = found.cells[0].label, found.model
+    best, model = ranking.cells[0].label, ranking.model
     assert model is not None
-    second = next((label for label in found.contenders if label != best), None)
+    second = next((label for label in ranking.contenders if label != best), None)
     if second is None:
         return ""
     if abs(model.difference(best, second).mean) < EQUAL:
         return f"{best} and {second} are equal so far, so the number of seeds that would tell them apart is unknown."
     seeds = model.seeds_to_separate(best, second)
-    told = counted(seeds, "seed") if seeds else f"more than {MOST_SEEDS} seeds"
-    return f"With {told}, the same comparisons would tell {best} from {second} in four of five sweeps."
+    number = counted(seeds, "seed") if seeds else f"more than {MOST_SEEDS} seeds"
+    return f"With {number}, the same comparisons would tell {best} from {second} in four of five sweeps."
 
 
-def unequal(model: Model) -> list[str]:
+def unequal(model: TwoWayModel) -> list[str]:
     """Return the sentence that the noise changes with accuracy, or nothing if it does not."""
     if model.spread_p >= DOUBTFUL:
         return []

@@ -15,11 +15,11 @@ from functools import cached_property
 from ablate.inference.adjusted import adjusted, largest
 from ablate.inference.model import EQUAL
 from ablate.report.data.grid import Cell, Grid
-from ablate.report.stats.model import Difference, Model, fit
+from ablate.report.stats.model import Difference, TwoWayModel, fit
 
 
 @dataclass(frozen=True)
-class Order:
+class Ranking:
     """The cells that can be compared, the best first; equal ones in the order of the plan.
 
     ``scores`` maps a label to its score: a fraction, the mean over seeds, adjusted for the seeds that the cell lacks.
@@ -34,7 +34,7 @@ class Order:
     metric: str
 
     @cached_property
-    def model(self) -> Model | None:
+    def model(self) -> TwoWayModel | None:
         """The noise of the comparison; None if there are too few seeds or cells to estimate it."""
         return fit(self.cells, self.metric)
 
@@ -88,7 +88,7 @@ class Order:
         return "" if score is None else f"{100 * min(1.0, max(0.0, score)):.1f}{spread} %"
 
 
-def order(grid: Grid) -> Order:
+def order(grid: Grid) -> Ranking:
     """Order a grid's compositions by validation accuracy (of rotation prediction, if there is no other).
 
     If the cells fall into groups that share no seed, the group with the most cells is compared; of several, the one
@@ -111,14 +111,14 @@ def scores(cells: Sequence[Cell], metric: str) -> list[float]:
 
     All of ``cells`` must have values.
     """
-    found = ordered(cells, metric)
-    return [found.score(cell) or 0.0 for cell in cells]
+    ranking = ordered(cells, metric)
+    return [ranking.score(cell) or 0.0 for cell in cells]
 
 
-def ordered(cells: Sequence[Cell], metric: str) -> Order:
+def ordered(cells: Sequence[Cell], metric: str) -> Ranking:
     """Order any cells by any metric, in the same way as :func:`order`."""
     known = {cell.label: cell.seeds(metric) for cell in cells if cell.seeds(metric)}
     scores = adjusted({label: known[label] for label in largest(known)})
     first = sorted((cell for cell in cells if cell.label in scores), key=lambda cell: -round(scores[cell.label], 9))
     apart = tuple(cell for cell in cells if cell.label in known and cell.label not in scores)
-    return Order(tuple(first), scores, apart, metric)
+    return Ranking(tuple(first), scores, apart, metric)

@@ -68,7 +68,7 @@ def interval(x: Sequence[float], y: Sequence[float], ops: Sequence[tuple[str, ..
     return float(low), float(high)
 
 
-def told(x: Sequence[float], y: Sequence[float], ops: Sequence[tuple[str, ...]]) -> str:
+def correlation_in_words(x: Sequence[float], y: Sequence[float], ops: Sequence[tuple[str, ...]]) -> str:
     """Describe the correlation, as in ``+0.47 [-0.18, +0.76]``.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.data.results import Results
 from ablate.report.stats.failures import failures
-from ablate.report.stats.order import Order, order
+from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.untrained import over_untrained
 from ablate.report.stats.verdict import absent_classes, few_images, verdict
 from ablate.report.stats.words import judge, named, percent, points, so_far
@@ -13,13 +13,13 @@ from ablate.report.stats.words import judge, named, percent, points, so_far
 
 def summary(sweep: Results) -> list[str]:
     """Return sentences on the best composition of the sweep, and on anything that makes the choice doubtful."""
-    grid, found = sweep.grid, order(sweep.grid)
-    if found.best is None:
+    grid, ranking = sweep.grid, order(sweep.grid)
+    if ranking.best is None:
         return ["No composition has a result yet.", *failures(sweep), *_not_judged(grid)]
     return [
-        *lead(sweep, found),
-        *against(sweep, found),
-        *verdict(sweep, found),
+        *lead(sweep, ranking),
+        *against(sweep, ranking),
+        *verdict(sweep, ranking),
         *failures(sweep),
         *few_images(sweep),
         *absent_classes(sweep),
@@ -28,57 +28,59 @@ def summary(sweep: Results) -> list[str]:
     ]
 
 
-def lead(sweep: Results, found: Order) -> list[str]:
+def lead(sweep: Results, ranking: Ranking) -> list[str]:
     """Name the best composition, the part of the sweep that this is based on, and the cells not compared with it."""
-    best = found.best
+    best = ranking.best
     assert best is not None
     grid, by = sweep.grid, judge(sweep.grid)
     after = so_far(sweep)
     shown = f"test {percent(best)}, n = {best.n}"
-    if len(found.cells) == 1:
+    if len(ranking.cells) == 1:
         only = "was compared" if len(grid.compositions) == 1 else "has a result"
         alone = pruned(grid, after) or f"Only one composition {only}{after}"
-        alone = f"No two compositions share a seed{after}: they cannot be compared" if found.apart else alone
-        return [f"{alone}. {best.label}: {found.percent(best)} {by} ({shown})."]
-    equals = found.equals
+        alone = f"No two compositions share a seed{after}: they cannot be compared" if ranking.apart else alone
+        return [f"{alone}. {best.label}: {ranking.percent(best)} {by} ({shown})."]
+    equals = ranking.equals
     tied = f", tied with {named([cell.label for cell in equals[1:]])}" if len(equals) > 1 else ""
     among = f" of the {len(grid.with_results)} trained to the end" if sweep.experiment.prune else ""
-    told = [
-        f"Best composition{f'{after},' if after else ''}{among} by {by}: {best.label}, {found.percent(best)} ({shown})"
-        f"{tied}. It was selected by this number, which is therefore a little high."
+    sentences = [
+        f"Best composition{f'{after},' if after else ''}{among} by {by}: {best.label}, {ranking.percent(best)} "
+        f"({shown}){tied}. It was selected by this number, which is therefore a little high."
     ]
-    if found.is_adjusted:
-        told.append(f"Not all compositions have the same seeds: {by} is adjusted for those that each of them lacks.")
-    if found.apart:
-        labels = [cell.label for cell in found.apart]
-        share = "shares no seed with the others and is" if len(labels) == 1 else "share no seed with the others and are"
-        told.append(f"Not compared: {named(labels)}, which {share} on another scale.")
-    return told
-
-
-def against(sweep: Results, found: Order) -> list[str]:
-    """Compare the best composition with the best single op and the untrained encoder, and a pair with that op."""
-    best, grid = found.best, sweep.grid
-    assert best is not None
-    told, by = [], judge(grid)
-    single = found.best_of(grid.singles)
-    if single is not None and single is not best:
-        told.append(
-            f"{best.label} against the best single op, {single.label}: {points(found.difference(best, single), by)}."
+    if ranking.is_adjusted:
+        sentences.append(
+            f"Not all compositions have the same seeds: {by} is adjusted for those that each of them lacks."
         )
-    difference = over_untrained(grid, found, best)
+    if ranking.apart:
+        labels = [cell.label for cell in ranking.apart]
+        share = "shares no seed with the others and is" if len(labels) == 1 else "share no seed with the others and are"
+        sentences.append(f"Not compared: {named(labels)}, which {share} on another scale.")
+    return sentences
+
+
+def against(sweep: Results, ranking: Ranking) -> list[str]:
+    """Compare the best composition with the best single op and the untrained encoder, and a pair with that op."""
+    best, grid = ranking.best, sweep.grid
+    assert best is not None
+    sentences, by = [], judge(grid)
+    single = ranking.best_of(grid.singles)
+    if single is not None and single is not best:
+        sentences.append(
+            f"{best.label} against the best single op, {single.label}: {points(ranking.difference(best, single), by)}."
+        )
+    difference = over_untrained(grid, ranking, best)
     if difference:
-        told.append(f"{best.label} against the untrained encoder: {points(difference, by)}.")
-    pair = _best_pair(grid, found)
+        sentences.append(f"{best.label} against the untrained encoder: {points(difference, by)}.")
+    pair = _best_pair(grid, ranking)
     if pair is not None and single is not None:
         a, b = pair
-        both = found.contrast({a.label: 0.5, b.label: 0.5, single.label: -1.0})
+        both = ranking.contrast({a.label: 0.5, b.label: 0.5, single.label: -1.0})
         if both.mean > 0:
             first, second = next(position for position, cell in grid.cells.items() if cell is a)
-            told.append(
+            sentences.append(
                 f"{first} with {second}, mean of both orders, against {single.label} alone: {points(both, by)}."
             )
-    return told
+    return sentences
 
 
 def pruned(grid: Grid, after: str = "") -> str:
@@ -93,15 +95,15 @@ def pruned(grid: Grid, after: str = "") -> str:
     return f"Only one composition was trained to the end{after}: {were} pruned, by validation kNN at a rung"
 
 
-def _best_pair(grid: Grid, found: Order) -> tuple[Cell, Cell] | None:
+def _best_pair(grid: Grid, ranking: Ranking) -> tuple[Cell, Cell] | None:
     """Return both orders of the pair of ops with the highest mean score over both, or None without such a pair."""
     pairs = [
         (grid.cells[a, b], grid.cells[b, a])
         for i, a in enumerate(grid.ops)
         for b in grid.ops[i + 1 :]
-        if {grid.cells[a, b].label, grid.cells[b, a].label} <= found.scores.keys()
+        if {grid.cells[a, b].label, grid.cells[b, a].label} <= ranking.scores.keys()
     ]
-    return max(pairs, key=lambda pair: sum(found.scores[cell.label] for cell in pair), default=None)
+    return max(pairs, key=lambda pair: sum(ranking.scores[cell.label] for cell in pair), default=None)
 
 
 def _collapsed(grid: Grid) -> list[str]:
@@ -111,5 +113,5 @@ def _collapsed(grid: Grid) -> list[str]:
 
 def _not_judged(grid: Grid) -> list[str]:
     labels = [cell.label for cell in grid.cells.values() if cell.status == "not judged"]
-    told = f"Not judged, since rotation prediction cannot judge compositions that turn images: {', '.join(labels)}."
-    return [told] if labels else []
+    sentence = f"Not judged, since rotation prediction cannot judge compositions that turn images: {', '.join(labels)}."
+    return [sentence] if labels else []

@@ -10,7 +10,7 @@ from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats ta
 
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.stats.model import CONFIDENCE, Difference
-from ablate.report.stats.order import Order
+from ablate.report.stats.order import Ranking
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
@@ -26,24 +26,24 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Differe
     return Difference(mean, mean - half, mean + half, n)
 
 
-def over_untrained(grid: Grid, found: Order, cell: Cell) -> Difference | None:
+def over_untrained(grid: Grid, ranking: Ranking, cell: Cell) -> Difference | None:
     """Return a cell minus the untrained encoder, paired by seed, or None if they share no seed."""
     untrained = grid.references.get("untrained")
-    return paired_difference(cell.seeds(found.metric), untrained.seeds(found.metric)) if untrained else None
+    return paired_difference(cell.seeds(ranking.metric), untrained.seeds(ranking.metric)) if untrained else None
 
 
-def beats_untrained(grid: Grid, found: Order, cell: Cell) -> bool | None:
+def beats_untrained(grid: Grid, ranking: Ranking, cell: Cell) -> bool | None:
     """Return True if a cell's validation accuracy is above the untrained encoder's, or None if that is unknown."""
-    difference = over_untrained(grid, found, cell)
+    difference = over_untrained(grid, ranking, cell)
     return None if difference is None else difference.mean > 0
 
 
-def is_unclear(grid: Grid, found: Order) -> bool:
+def is_unclear(grid: Grid, ranking: Ranking) -> bool:
     """Return True if the best composition is above the untrained encoder, but by no more than noise.
 
     This is so if the interval of the difference contains 0.
     """
-    difference = over_untrained(grid, found, found.best) if found.best else None
+    difference = over_untrained(grid, ranking, ranking.best) if ranking.best else None
     if difference is None or difference.low is None or difference.is_constant:
         return False
     return difference.mean > 0 >= difference.low

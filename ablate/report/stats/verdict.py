@@ -7,7 +7,7 @@ import math
 from ablate.console import counted
 from ablate.report.data.grid import MAJORITY, ROTATION, Cell
 from ablate.report.data.results import Results
-from ablate.report.stats.order import Order
+from ablate.report.stats.order import Ranking
 from ablate.report.stats.untrained import beats_untrained, is_unclear
 from ablate.report.stats.words import judge, percent
 
@@ -42,7 +42,7 @@ def absent_classes(sweep: Results) -> list[str]:
     if counts is None or not sweep.grid.is_linear:
         return []
     largest = counts.train.index(max(counts.train))
-    told = []
+    sentences = []
     for split, images in (("validation", counts.validation), ("test", counts.test)):
         absent = [number for number, count in enumerate(counts.train) if count and not images[number]]
         if not absent:
@@ -50,83 +50,83 @@ def absent_classes(sweep: Results) -> list[str]:
         share = f"{100 * counts.train[largest] / sum(counts.train):.0f} % of the training images"
         which = f"{len(absent)} of {len(counts.train)} classes {'has' if len(absent) == 1 else 'have'} no {split} image"
         among = f", among them the largest, which has {share}" if largest in absent else ""
-        told.append(f"{which}{among}: {split} accuracy says nothing about {'it' if len(absent) == 1 else 'them'}.")
-    return told
+        sentences.append(f"{which}{among}: {split} accuracy says nothing about {'it' if len(absent) == 1 else 'them'}.")
+    return sentences
 
 
-def verdict(sweep: Results, found: Order) -> list[str]:
+def verdict(sweep: Results, ranking: Ranking) -> list[str]:
     """Return the sentences for accuracies that are too high or too low to choose by; empty if they are neither."""
-    if is_majority(sweep, found) and not is_guessing(sweep, found):
-        return [_like_the_majority(sweep, found)]
+    if is_majority(sweep, ranking) and not is_guessing(sweep, ranking):
+        return [_like_the_majority(sweep, ranking)]
     grid, by = sweep.grid, judge(sweep.grid)
     untrained = grid.references.get("untrained")
-    floor = (untrained.mean(found.metric) if untrained else None) or 0.0
-    top = sum(score >= CEILING for score in found.scores.values())
+    floor = (untrained.mean(ranking.metric) if untrained else None) or 0.0
+    top = sum(score >= CEILING for score in ranking.scores.values())
     if floor >= CEILING or top > 1:
-        told = [
-            f"{top} of {counted(len(found.cells), 'composition')} {'reaches' if len(found.cells) == 1 else 'reach'} "
-            f"{100 * CEILING:.0f} % {by}"
+        reached = [
+            f"{top} of {counted(len(ranking.cells), 'composition')} "
+            f"{'reaches' if len(ranking.cells) == 1 else 'reach'} {100 * CEILING:.0f} % {by}"
         ] * (top > 0)
-        told += [f"the untrained encoder reaches {100 * floor:.1f} %"] * (floor >= CEILING)
-        told = [f"{'; '.join(told)}: {_ceiling(sweep, found)}."]
-        return [told[0][0].upper() + told[0][1:]]
-    if is_guessing(sweep, found):
+        reached += [f"the untrained encoder reaches {100 * floor:.1f} %"] * (floor >= CEILING)
+        reached = [f"{'; '.join(reached)}: {_ceiling(sweep, ranking)}."]
+        return [reached[0][0].upper() + reached[0][1:]]
+    if is_guessing(sweep, ranking):
         classes = _classes(sweep)
         return [
             f"No composition is clearly better than guessing one of {classes} classes ({100 / classes:.1f} %): train "
             "longer, or look for a fault."
         ]
-    if untrained and found.best and beats_untrained(grid, found, found.best) is False:
+    if untrained and ranking.best and beats_untrained(grid, ranking, ranking.best) is False:
         return [
-            f"No composition is better than the untrained encoder ({percent(untrained, found.metric)} {by})"
-            f"{_above_on_test(found, untrained)}: train longer, or look for a fault."
+            f"No composition is better than the untrained encoder ({percent(untrained, ranking.metric)} {by})"
+            f"{_above_on_test(ranking, untrained)}: train longer, or look for a fault."
         ]
-    if untrained and found.best and is_unclear(grid, found):
-        test, there = found.best.mean(), untrained.mean()
+    if untrained and ranking.best and is_unclear(grid, ranking):
+        test, there = ranking.best.mean(), untrained.mean()
         is_below = test is not None and there is not None and test < there
         below = ", and on the test set it is below it" if is_below else ""
         return [
-            f"{found.best.label} is not clearly better than the untrained encoder by {by} (95 %){below}: add seeds, or "
-            "train longer."
+            f"{ranking.best.label} is not clearly better than the untrained encoder by {by} (95 %){below}: add "
+            "seeds, or train longer."
         ]
     return []
 
 
-def _ceiling(sweep: Results, found: Order) -> str:
+def _ceiling(sweep: Results, ranking: Ranking) -> str:
     """Explain accuracies that are too high to choose by: the images are easy, or the validation images too few."""
-    test = max((mean for cell in found.cells if (mean := cell.mean()) is not None), default=1.0)
+    test = max((mean for cell in ranking.cells if (mean := cell.mean()) is not None), default=1.0)
     if few_images(sweep) or test < EASY:
         return f"validation cannot tell them apart (the best on the test set has {100 * test:.1f} %), more images can"
     return "these images are too easy to tell augmentations apart; take harder ones"
 
 
-def _above_on_test(found: Order, untrained: Cell) -> str:
+def _above_on_test(ranking: Ranking, untrained: Cell) -> str:
     """Return words for compositions that are above the untrained encoder on the test set; empty if there are none."""
     floor = untrained.mean()
-    above = sum(floor is not None and (cell.mean() or 0.0) > floor for cell in found.cells)
-    return f", though {above} of {len(found.cells)} are on the test set ({percent(untrained)})" if above else ""
+    above = sum(floor is not None and (cell.mean() or 0.0) > floor for cell in ranking.cells)
+    return f", though {above} of {len(ranking.cells)} are on the test set ({percent(untrained)})" if above else ""
 
 
-def is_useful(sweep: Results, found: Order) -> bool:
+def is_useful(sweep: Results, ranking: Ranking) -> bool:
     """Return True if the best composition can be recommended.
 
     It must be better than the untrained encoder, if that is known, better than guessing, and better than always
     predicting the largest class.
     """
-    useless = found.best is None or beats_untrained(sweep.grid, found, found.best) is False
-    return not useless and not is_guessing(sweep, found) and not is_majority(sweep, found)
+    useless = ranking.best is None or beats_untrained(sweep.grid, ranking, ranking.best) is False
+    return not useless and not is_guessing(sweep, ranking) and not is_majority(sweep, ranking)
 
 
-def is_guessing(sweep: Results, found: Order) -> bool:
+def is_guessing(sweep: Results, ranking: Ranking) -> bool:
     """Return True if the best composition has learned next to nothing."""
     classes = _classes(sweep)
-    return bool(classes) and max(found.scores.values(), default=0.0) <= GUESSING / classes
+    return bool(classes) and max(ranking.scores.values(), default=0.0) <= GUESSING / classes
 
 
-def is_majority(sweep: Results, found: Order) -> bool:
+def is_majority(sweep: Results, ranking: Ranking) -> bool:
     """Return True if no composition is clearly better than always predicting the largest class; False if unknown."""
     bar = majority_bar(sweep)
-    return bar is not None and max(found.scores.values(), default=0.0) <= bar
+    return bar is not None and max(ranking.scores.values(), default=0.0) <= bar
 
 
 def majority_bar(sweep: Results) -> float | None:
@@ -146,7 +146,7 @@ def majority_bar(sweep: Results) -> float | None:
     return floor + LUCK * math.sqrt(floor * (1 - floor) * sum(each))
 
 
-def _like_the_majority(sweep: Results, found: Order) -> str:
+def _like_the_majority(sweep: Results, ranking: Ranking) -> str:
     bar, counts, majority = majority_bar(sweep), sweep.experiment.class_counts, sweep.grid.references[MAJORITY]
     assert bar is not None and counts is not None
     images = counted(sum(counts.validation), "validation image")
@@ -156,7 +156,7 @@ def _like_the_majority(sweep: Results, found: Order) -> str:
         rest = f"with {images}, that takes more than {100 * bar:.1f} %. Train longer, or take more images"
     return (
         "No composition is clearly better than always predicting the largest class "
-        f"({percent(majority, found.metric)} {judge(sweep.grid)}); {rest}."
+        f"({percent(majority, ranking.metric)} {judge(sweep.grid)}); {rest}."
     )
 
 

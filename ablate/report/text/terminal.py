@@ -10,7 +10,7 @@ from ablate.console import say, shortened
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.figures.palette import as_hex, colour, ink_on
 from ablate.report.figures.scale import Scale, scale
-from ablate.report.stats.order import Order, order
+from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.words import percent
 
 ROW_LABEL = 16  # columns at most
@@ -35,21 +35,21 @@ def render(grid: Grid, console: Console) -> None:
     if any(cell.status == "partial" for cell in grid.compositions):
         say(console, "* not all seeds are done")
     if grid.further or not fits:
-        found = order(grid)
-        for rank, cell in enumerate(found.cells[:LISTED], start=1):
-            say(console, f"{rank}. {_listed(cell, found)}")
-        for cell in found.apart[: LISTED - len(found.cells)] if len(found.cells) < LISTED else ():
-            say(console, f"not compared: {_listed(cell, found)}")
-        if (more := len(found.cells) + len(found.apart) - LISTED) > 0:
+        ranking = order(grid)
+        for rank, cell in enumerate(ranking.cells[:LISTED], start=1):
+            say(console, f"{rank}. {_listed(cell, ranking)}")
+        for cell in ranking.apart[: LISTED - len(ranking.cells)] if len(ranking.cells) < LISTED else ():
+            say(console, f"not compared: {_listed(cell, ranking)}")
+        if (more := len(ranking.cells) + len(ranking.apart) - LISTED) > 0:
             say(console, f"... and {more} more, in the report")
     if grid.references:
         known = ", ".join(f"{name} {percent(cell)}" for name, cell in grid.references.items())
         say(console, f"references: {known}")
 
 
-def _listed(cell: Cell, found: Order) -> str:
+def _listed(cell: Cell, ranking: Ranking) -> str:
     mark = "*" if cell.status == "partial" else ""
-    return f"{cell.label}: {percent(cell)}{mark} (validation {found.percent(cell)})"
+    return f"{cell.label}: {percent(cell)}{mark} (validation {ranking.percent(cell)})"
 
 
 def _matrix(grid: Grid, width: int) -> Table:
