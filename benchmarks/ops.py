@@ -1,10 +1,11 @@
-"""Every op that has a counterpart among kornia's functions, beside it: equal parameters, images per second per core.
+"""Every op beside its counterpart among kornia's functions, if it has one, and beside ``color``: images per second.
 
-``python -m benchmarks.ops``; this is where the ops' docstrings take "slower" and "faster" from.
+``python -m benchmarks.ops``, on one core, with equal parameters: the source of "slower" and "faster" in docstrings.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ import kornia.geometry as KG
 import torch
 from torch import Tensor
 
-from ablate.ops import Params, get
+from ablate.ops import Params, get, names
 from ablate.ops.color_math import grayscale, shift_hue
 from benchmarks.harness import measure, save
 
@@ -60,6 +61,7 @@ KORNIA: dict[str, Callable[[Tensor, Params], Tensor]] = {
     "sharpen": lambda x, p: E.sharpness(x, p["factor"]),
     "sobel": lambda x, p: KF.sobel(x, normalized=False).clamp(0, 1),
     "solarize": lambda x, p: E.solarize(x, 0.5),
+    "vflip": lambda x, p: KG.vflip(x),
 }
 
 
@@ -76,6 +78,15 @@ def contenders(name: str, size: int, batch: int) -> dict[str, Callable[[], objec
     op = get(name)(p=1.0)
     params = op.sample(batch, (size, size), generator)
     return {"kornia": lambda: KORNIA[name](images, params), "ablate": lambda: op.apply(images, params)}
+
+
+def beside_color(size: int, batch: int) -> dict[str, Callable[[], object]]:
+    """Every op on the same images, ``color`` first, each acting on all of them."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(batch, 3, size, size, generator=generator)
+    ops = [get(name)().acting(1.0) for name in sorted(names(), key=lambda name: name != "color")]
+    drawn = [op.sample(batch, (size, size), generator) for op in ops]
+    return {op.name: functools.partial(op.apply, images, params) for op, params in zip(ops, drawn, strict=True)}
 
 
 def hue_and_contrast(size: int, batch: int) -> dict[str, dict[str, Callable[[], object]]]:
@@ -106,4 +117,5 @@ if __name__ == "__main__":
     for size, batch in SIZES:
         calls = {name: contenders(name, size, batch) for name in KORNIA} | hue_and_contrast(size, batch)
         rows[f"{size} px, B{batch}"] = {name: measure(pair, batch) for name, pair in calls.items()}
+        rows[f"{size} px, B{batch}, beside color"] = measure(beside_color(size, batch), batch)
     save("ops", rows)
