@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,13 +100,6 @@ def _train(
     if config.world_size == 1 and (warning := refuse_without_room(room_for([config], 1, count))):
         say(console, warning, "yellow")
 
-    def report(epoch: int, metrics: dict[str, Any]) -> None:
-        values = {name: value for name, value in metrics.items() if name != "epoch"}
-        shown = [
-            f"{name} {value}" if isinstance(value, str) else f"{name} {value:.4g}" for name, value in values.items()
-        ]
-        say(console, f"epoch {epoch}/{config.epochs}: {', '.join(shown)}")
-
     log = SweepDir(out).log(trial.id)
     if config.world_size > 1:
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
@@ -116,7 +109,7 @@ def _train(
         result = run_trial(
             config,
             out,
-            Context(report=report, stop_requested=part.stop_requested),
+            Context(report=_reporter(console, config.epochs), stop_requested=part.stop_requested),
             data=images,
             seed=trial.seed,
             label=trial.label,
@@ -139,6 +132,19 @@ def _train(
     if keep_encoder:
         say(console, f"encoder: {out}/encoders/{result.id}.safetensors")
     return ExitCode.DONE
+
+
+def _reporter(console: Console, epochs: int) -> Callable[[int, dict[str, Any]], None]:
+    """Return a function that prints the metrics of an epoch in one line."""
+
+    def report(epoch: int, metrics: dict[str, Any]) -> None:
+        values = {name: value for name, value in metrics.items() if name != "epoch"}
+        shown = [
+            f"{name} {value}" if isinstance(value, str) else f"{name} {value:.4g}" for name, value in values.items()
+        ]
+        say(console, f"epoch {epoch}/{epochs}: {', '.join(shown)}")
+
+    return report
 
 
 def _failed(result: TrialResult, log: Path) -> str:

@@ -21,6 +21,7 @@ from ablate.sweep.layout import SweepDir
 
 if TYPE_CHECKING:
     from ablate.report.recommendation.choice import Choice
+    from ablate.report.recommendation.recommend import Recommendation
 
 
 def status(
@@ -156,7 +157,6 @@ def recommend(
     best compositions that way, with fresh seeds. This confirmation is a sweep in DIR/confirmation, run as DIR was: on
     this machine or on Slurm.
     """
-    from ablate.report.recommendation import files, terminal
     from ablate.report.recommendation.recommend import recommend
     from ablate.report.write import publish
 
@@ -176,6 +176,15 @@ def recommend(
             return code
     elif seeds or workers or retry_failed or dry_run:
         raise UsageError("--seeds, --workers, --retry-failed and --dry-run are for a confirmation: add --confirm")
+    _publish_and_print(recommendation, as_json=as_json, code=print_code)
+    return ExitCode.DONE
+
+
+def _publish_and_print(recommendation: Recommendation, *, as_json: bool, code: bool) -> None:
+    """Write a recommendation into the report and print it, also where the report may not be written."""
+    from ablate.report.recommendation import files, terminal
+    from ablate.report.write import publish
+
     trouble, replaced = None, ""
     try:
         replaced = publish(recommendation)
@@ -186,10 +195,9 @@ def recommend(
     else:
         if replaced:
             say(make_console(), replaced, "yellow")
-        terminal.show(recommendation, make_console(), print_code)
+        terminal.show(recommendation, make_console(), code)
     if trouble:
         raise trouble
-    return ExitCode.DONE
 
 
 def _confirm(choice: Choice, seeds: int, how: options.Running) -> int:

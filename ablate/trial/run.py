@@ -72,10 +72,7 @@ def run_trial(
         Interrupted: ``context.stop_requested()`` returned True; the same call resumes.
         DiskError: the disk refused the checkpoint or the record.
     """
-    if data is None:
-        data = read_entry(cache_dir(None), config.data.fingerprint)
-    if data.fingerprint != config.data.fingerprint:
-        raise ValueError(f"the configuration is for data {config.data.fingerprint}, not {data.fingerprint}")
+    data = _images(config, data)
     if world.size != config.world_size:
         raise ValueError(f"the configuration is for {config.world_size} processes, not {world.size}")
     trial = Trial(config=config, seed=seed, label=label or "+".join(op.name for op in config.composition) or "none")
@@ -85,15 +82,20 @@ def run_trial(
     check_keep(keep_encoders, protocols)
     context, root = context or Context(), Path(directory)
     with _shared_claim(root, trial.id, world) as lease:
-        path = SweepDir(root).record(trial.id)
-        existing: TrialResult | None = world.broadcast(
-            _on_record(path, context, retry_failed) if world.rank == 0 else None
-        )
-        if existing is not None:
+        if (existing := _shared_record(SweepDir(root).record(trial.id), context, retry_failed, world)) is not None:
             shutil.rmtree(SweepDir(root).begun(trial.id), ignore_errors=True)
             return existing
         where = torch.device(device or config.device)
         return execute(trial, root, data, where, lease, context, protocols, keep_encoders, world)
+
+
+def _images(config: TrialConfig, data: DataSet | None) -> DataSet:
+    """Return ``data``, or the images in the default cache, if they are those that ``config`` names."""
+    if data is None:
+        data = read_entry(cache_dir(None), config.data.fingerprint)
+    if data.fingerprint != config.data.fingerprint:
+        raise ValueError(f"the configuration is for data {config.data.fingerprint}, not {data.fingerprint}")
+    return data
 
 
 @contextlib.contextmanager
@@ -111,6 +113,12 @@ def _shared_claim(directory: Path, trial_id: str, world: World) -> Iterator[Leas
             raise answer
         assert answer is not None
         yield answer
+
+
+def _shared_record(path: Path, context: Context, retry_failed: bool, world: World) -> TrialResult | None:
+    """Let the first process look for the record for all of them."""
+    found: TrialResult | None = world.broadcast(_on_record(path, context, retry_failed) if world.rank == 0 else None)
+    return found
 
 
 def _on_record(path: Path, context: Context, retry_failed: bool) -> TrialResult | None:
