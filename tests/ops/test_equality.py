@@ -14,19 +14,13 @@ from torchvision.transforms import RandomResizedCrop as TorchvisionCrop
 from ablate.ops import Crop, center_crop, get, resized_crop
 from ablate.ops.color_math import grayscale, shift_hue
 from ablate.ops.counter import normal
-from tests.support.pictures import generator, pictures
+from tests.support.pictures import generator, pictures, sampled
 
 BILINEAR = InterpolationMode.BILINEAR
 
 
 def close(a, b, atol=1e-5):
     torch.testing.assert_close(a, b, atol=atol, rtol=0)
-
-
-def sampled(name, images, **parameters):
-    op = get(name)(**{"p": 1.0, **parameters})
-    params = op.sample(len(images), tuple(images.shape[-2:]), generator(5))
-    return op.apply(images, params), params
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])

@@ -8,13 +8,7 @@ import torch
 import torchvision.transforms.v2.functional as V
 
 from ablate.ops import get
-from tests.support.pictures import generator, pictures
-
-
-def sampled(name, images, **parameters):
-    op = get(name)(**{"p": 1.0, **parameters})
-    params = op.sample(len(images), tuple(images.shape[-2:]), generator(5))
-    return op.apply(images, params), params
+from tests.support.pictures import generator, pictures, sampled
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
