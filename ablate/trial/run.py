@@ -117,8 +117,8 @@ def _shared_claim(directory: Path, trial_id: str, world: World) -> Iterator[Leas
 
 def _shared_record(path: Path, context: Context, retry_failed: bool, world: World) -> TrialResult | None:
     """Let the first process look for the record for all of them."""
-    found: TrialResult | None = world.broadcast(_on_record(path, context, retry_failed) if world.rank == 0 else None)
-    return found
+    existing: TrialResult | None = world.broadcast(_on_record(path, context, retry_failed) if world.rank == 0 else None)
+    return existing
 
 
 def _on_record(path: Path, context: Context, retry_failed: bool) -> TrialResult | None:
