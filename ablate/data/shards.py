@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import queue
-import sys
-import threading
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,6 +24,7 @@ from ablate.data.decode import Decoded, Known, decode
 from ablate.data.ranges import SAMPLE, spans
 from ablate.errors import CorruptImage, ImageError, UnsupportedImage
 from ablate.files import write_atomically
+from ablate.processes.children import end_with_parent
 
 BLOCK = 1 << 22  # bytes read at once
 PRINT = 8  # bytes of the digest of an image's pixels: among 10 million images two are alike by chance in 3e-6 of cases
@@ -211,15 +209,9 @@ def line_of(task: Task) -> str:
 
 def _serve() -> None:
     tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+    end_with_parent(tasks.put)  # else it would go on writing beside its parent's successor
     while True:
         print(json.dumps(_attempt(Task(**json.loads(tasks.get())))), flush=True)
-
-
-def _listen(tasks: queue.SimpleQueue[str]) -> None:
-    for line in sys.stdin:
-        tasks.put(line)
-    os._exit(0)  # the parent has died; do not go on writing beside its successor
 
 
 def _attempt(task: Task) -> dict[str, Any]:

@@ -22,9 +22,9 @@ from ablate.data import DataSet, Images, Split, read_entry
 from ablate.launch.oom import limit_own
 from ablate.launch.steps import chosen_cells, measure
 from ablate.launch.timing import costly, from_steps, trial_seconds
-from ablate.launch.worker import own_stdout
 from ablate.ops.pair import TransformPair
 from ablate.planning.settings import shared_config
+from ablate.processes.children import own_stdout
 from ablate.simclr.trainer import Trainer
 from ablate.sweep.plan import load_plan
 

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from ablate.errors import DamagedRecord, DiskError, ExitCode, Interrupted, LostL
 from ablate.files import set_aside, tail
 from ablate.launch.nodes import Crew, Order
 from ablate.launch.pool import ending
+from ablate.processes.children import end_with_parent
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Lease, handed_on
 from ablate.sweep.plan import load_plan, plan
@@ -221,7 +221,7 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
     """
     asked: list[int] = []  # a list: an Event's lock must not be taken in a signal handler
     signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    end_with_parent()
     experiment = load_plan(directory)
     trial = next(trial for trial in plan(experiment) if trial.id == trial_id)
     on_first_node = os.environ["LOCAL_RANK"] == os.environ["RANK"]  # whose worker makes sure of a record
@@ -247,12 +247,6 @@ def main(directory: Path, trial_id: str, number: int, device: torch.device, cach
         os._exit(ExitCode.FAILED)  # an orderly exit would wait for processes that may be gone
     leave()
     return ExitCode.DONE
-
-
-def _follow_parent() -> None:
-    while os.read(0, 1):  # not sys.stdin, whose lock would be held when the interpreter wants to end
-        pass
-    os._exit(ExitCode.FAILED)
 
 
 if __name__ == "__main__":

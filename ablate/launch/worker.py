@@ -19,7 +19,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import torch
 
@@ -28,6 +27,7 @@ from ablate.data import DataSet, read_entry
 from ablate.errors import ExitCode, Interrupted, LostLease, Parked, TrialHeld
 from ablate.launch.nodes import Crew
 from ablate.launch.ranks import run_ranks
+from ablate.processes.children import lines_of_parent, own_stdout
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import claim
 from ablate.sweep.plan import load_plan, plan
@@ -97,13 +97,6 @@ def _check_hardware(device: torch.device, precisions: set[str]) -> None:
         sys.exit(f"the sweep trains in bfloat16, which this machine's {name} lacks; exclude such nodes (--constraint)")
 
 
-def own_stdout() -> TextIO:
-    """Return the process's standard output for the protocol alone; all other output goes to standard error."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return answers
-
-
 def _end_in_order(asked: list[int], inbox: queue.SimpleQueue[str | None]) -> None:
     def ask(number: int, frame: object) -> None:
         asked.append(number)  # not an Event, whose lock a second signal would wait for without end
@@ -113,10 +106,9 @@ def _end_in_order(asked: list[int], inbox: queue.SimpleQueue[str | None]) -> Non
 
 
 def _listen(inbox: queue.SimpleQueue[str | None], busy: threading.Event) -> None:
-    questions = os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # no lock that could block the exit
-    for line in questions:
+    for line in lines_of_parent():
         busy.set()
-        inbox.put(line.decode().strip())
+        inbox.put(line)
     if busy.is_set():
         os._exit(ExitCode.FAILED)  # the launcher is gone: no process waits for this trial
     inbox.put(None)
