@@ -66,6 +66,13 @@ def test_on_grey_images_colour_ops_do_less_or_nothing():
     assert tried("jitter(saturation=0,hue=0)", GREY) == []
 
 
+def test_an_exchange_of_equal_channels_changes_nothing():
+    assert tried("channel_shuffle+channel_drop", GREY) == [
+        "channel_shuffle changes nothing on these images (tried on 8)"
+    ]
+    assert tried("channel_shuffle", COLOURED) == []
+
+
 def test_what_is_idle_whatever_its_p_and_what_is_switched_off():
     half = torch.full((8, 3, 16, 16), 0.3)
     assert tried("solarize(p=0.1)+flip+rotate", half) == [
