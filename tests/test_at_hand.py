@@ -14,7 +14,7 @@ from ablate.config.at_hand import as_option, at_hand, takes
 from ablate.config.experiment import Experiment
 from ablate.config.settable import SETTABLE
 from ablate.config.trial import Encoder
-from ablate.data.findings import refusal
+from ablate.data.decoding.findings import refusal
 from ablate.launch.room import Room
 from ablate.planning.footprint import peak
 from ablate.planning.images import about_size

@@ -11,7 +11,7 @@ import typer
 from typer.main import get_command
 
 from ablate.cli.app import app
-from ablate.data import glyphs
+from ablate.data.sources import glyphs
 from tests.support.in_process import without_workers
 
 ROOT = Path(__file__).parents[1]

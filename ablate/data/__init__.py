@@ -1,4 +1,4 @@
-"""Data sets: the embedded glyphs, CIFAR and STL-10 in their official formats, and folders of your own images."""
+"""Data sets, from what a user names to batches on the device: sources, decoding, the cache, splits, gathering."""
 
 from __future__ import annotations
 

@@ -13,21 +13,21 @@ from ablate.config.sources import FROM_FILES, WITH_COLUMNS, kind_of, written
 from ablate.data.cache import Source, cache_dir, compose, obtain
 from ablate.data.composed import Recipe
 from ablate.data.dataset import DataSet
-from ablate.data.encoded import Encoded
+from ablate.data.decoding.findings import refusal
+from ablate.data.decoding.learned import PixelType
 from ablate.data.entry import Progress
-from ablate.data.findings import refusal
-from ablate.data.glyphs import Glyphs
-from ablate.data.idx import CLASSES, find_idx
-from ablate.data.learned import PixelType
-from ablate.data.listing import Listing
-from ablate.data.official import Files, Official
-from ablate.data.parquet_set import scan_parquet
-from ablate.data.scan import scan
-from ablate.data.sides import LARGEST, default_size, median_side, stored_side
-from ablate.data.svhn import find_svhn
-from ablate.data.table import scan_table
-from ablate.data.torchvision_sets import FORMATS, find_official
-from ablate.data.webdataset import scan_webdataset
+from ablate.data.sources.encoded import Encoded
+from ablate.data.sources.glyphs import Glyphs
+from ablate.data.sources.idx import CLASSES, find_idx
+from ablate.data.sources.listing import Listing
+from ablate.data.sources.official import Files, Official
+from ablate.data.sources.parquet_set import scan_parquet
+from ablate.data.sources.scan import scan
+from ablate.data.sources.sides import LARGEST, default_size, median_side, stored_side
+from ablate.data.sources.svhn import find_svhn
+from ablate.data.sources.table import scan_table
+from ablate.data.sources.torchvision_sets import FORMATS, find_official
+from ablate.data.sources.webdataset import scan_webdataset
 from ablate.errors import UsageError, expanded
 
 LISTINGS: dict[str, Callable[[Path, str | None], Listing]] = {
@@ -119,8 +119,8 @@ def _check_alike(sets: Sequence[DataSet]) -> None:
 def native_size(spec: str, label: str | None = None) -> int:
     """Return the size in pixels at which a data set is trained by default.
 
-    The size of encoded images depends on the images, see :func:`ablate.data.sides.default_size`; it is 224 if none of
-    them can be read.
+    The size of encoded images depends on the images, see :func:`ablate.data.sources.sides.default_size`; it is 224 if
+    none of them can be read.
 
     Raises:
         UsageError: an unknown kind, or no images.

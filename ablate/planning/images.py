@@ -16,8 +16,8 @@ from ablate.config.sources import FROM_FILES, kind_of
 from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.console import make_console, say
 from ablate.data import DataSet, Images, Resident, native_size, prepare, read_entry, side_of_files
-from ablate.data.findings import describe
-from ablate.data.sides import stored_side
+from ablate.data.decoding.findings import describe
+from ablate.data.sources.sides import stored_side
 from ablate.errors import UsageError
 from ablate.evaluation.features import unaugmented
 from ablate.ops import acts_on, from_spec, without_effect

@@ -13,7 +13,7 @@ from ablate.config.experiment_file import validated
 from ablate.config.option import option_of
 from ablate.config.presets import LAPTOP, ONE_GPU
 from ablate.config.sources import FROM_FILES, kind_of
-from ablate.data.listing import named, named_file
+from ablate.data.sources.listing import named, named_file
 from ablate.evaluation.protocols import parse_protocols
 from ablate.ops import split_list
 from ablate.planning.settings import Device, image_size, parse_assignments

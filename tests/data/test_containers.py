@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from ablate.data import Resident, native_size, prepare
-from ablate.data.contents import UNREADABLE, contents
+from ablate.data.decoding.contents import UNREADABLE, contents
 from ablate.errors import UsageError
 from tests.data.images import bmp
 
@@ -122,8 +122,8 @@ def test_groups_and_splits_in_columns_and_in_json(tmp_path, cache):
 
 @pytest.mark.parametrize(("kind", "make"), [("parquet", parquet), ("webdataset", tar)])
 def test_more_images_than_one_process_decodes(folder, tmp_path, cache, kind, make, monkeypatch):
-    monkeypatch.setattr("ablate.data.workers.SMALL", 8)
-    monkeypatch.setattr("ablate.data.encoded.SHARD_FILES", (5, 5))
+    monkeypatch.setattr("ablate.data.decoding.workers.SMALL", 8)
+    monkeypatch.setattr("ablate.data.sources.encoded.SHARD_FILES", (5, 5))
     data = get(kind, make(tmp_path / "many"), cache)
     assert isinstance(data.train.images.pixels, tuple)
     assert len(data.train.images.pixels) > 5
@@ -133,7 +133,7 @@ def test_more_images_than_one_process_decodes(folder, tmp_path, cache, kind, mak
 PEAK = """
 import re, sys
 from pathlib import Path
-from ablate.data.contents import contents
+from ablate.data.decoding.contents import contents
 count = sum(content is not None for _, content in contents(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]))
 print(count, int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024)
 """

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-import ablate.data.shards
-import ablate.data.workers
+import ablate.data.decoding.shards
+import ablate.data.decoding.workers
 from ablate.data import prepare, read_entry
-from ablate.data.shards import Task, finish
-from ablate.data.workers import finish_all
+from ablate.data.decoding.shards import Task, finish
+from ablate.data.decoding.workers import finish_all
 from ablate.errors import UsageError
 from tests.data.images import bmp, fill
 
@@ -46,9 +46,9 @@ def contents(entry):
 @pytest.fixture
 def decoded(monkeypatch):
     """Decode in this process, and count."""
-    calls, real = [], ablate.data.shards.decode
-    monkeypatch.setattr(ablate.data.workers, "SMALL", 10**6)
-    monkeypatch.setattr(ablate.data.shards, "decode", lambda *args: (calls.append(1), real(*args))[1])
+    calls, real = [], ablate.data.decoding.shards.decode
+    monkeypatch.setattr(ablate.data.decoding.workers, "SMALL", 10**6)
+    monkeypatch.setattr(ablate.data.decoding.shards, "decode", lambda *args: (calls.append(1), real(*args))[1])
     return calls
 
 
@@ -57,7 +57,7 @@ def whole(many, tmp_path_factory):
     """The entry of ``many``, uninterrupted, by one process."""
     cache = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ablate.data.workers, "SMALL", 10**6)
+        patch.setattr(ablate.data.decoding.workers, "SMALL", 10**6)
         return contents(cache / "sets" / get(many, cache).fingerprint)
 
 
@@ -82,7 +82,7 @@ def test_the_fingerprint_of_a_folder_is_what_it_has_always_been(tmp_path, cache)
 
 
 def test_processes_give_the_same_bytes_as_one(many, whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(ablate.data.workers, "cores", lambda: 3)
+    monkeypatch.setattr(ablate.data.decoding.workers, "cores", lambda: 3)
     seen = []
     data = get(many, tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert contents(tmp_path / "sets" / data.fingerprint) == whole
@@ -96,17 +96,17 @@ def test_processes_give_the_same_bytes_as_one(many, whole, tmp_path, monkeypatch
 
 
 def test_decoding_processes_import_no_torch():
-    code = "import ablate.data.shards, sys; assert 'torch' not in sys.modules"
+    code = "import ablate.data.decoding.shards, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import ablate.data.workers
+import ablate.data.decoding.workers
 from ablate.data import prepare
 
-ablate.data.workers.cores = lambda: 2
+ablate.data.decoding.workers.cores = lambda: 2
 
 def kill(done, total):
     tasks = Path("/proc/self/task").iterdir()
@@ -279,7 +279,7 @@ def test_a_full_disk_in_a_process_is_that_error_here(tmp_path):
 
 
 def test_a_process_that_dies_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(ablate.data.workers.sys, "executable", shutil.which("true"))
+    monkeypatch.setattr(ablate.data.decoding.workers.sys, "executable", shutil.which("true"))
     with pytest.raises(UsageError, match=r"died .* run the same command again"):
         finish_all([task(tmp_path, i) for i in range(4)], lambda *_: None, processes=2)
 
@@ -288,7 +288,7 @@ def test_when_one_process_dies_the_others_are_ended(tmp_path, monkeypatch):
     script = tmp_path / "python"
     script.write_text(f"#!/bin/sh\nmkdir {tmp_path}/first 2>/dev/null && exit 1\nexec sleep 300\n")
     script.chmod(0o755)
-    monkeypatch.setattr(ablate.data.workers.sys, "executable", str(script))
+    monkeypatch.setattr(ablate.data.decoding.workers.sys, "executable", str(script))
     started = time.monotonic()
     with pytest.raises(UsageError, match="died"):
         finish_all([task(tmp_path, i) for i in range(4)], lambda *_: None, processes=2)

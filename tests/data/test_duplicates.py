@@ -7,7 +7,7 @@ import shutil
 from PIL import Image
 
 from ablate.data import prepare
-from ablate.data.duplicates import Stored, about_duplicates
+from ablate.data.sources.duplicates import Stored, about_duplicates
 from tests.data.images import fill
 
 

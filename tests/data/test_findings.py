@@ -9,11 +9,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-import ablate.data.shards
-import ablate.data.workers
+import ablate.data.decoding.shards
+import ablate.data.decoding.workers
 from ablate.config.reading import Reading
 from ablate.data import prepare
-from ablate.data.listing import named
+from ablate.data.sources.listing import named
 from ablate.errors import UsageError
 from ablate.planning.request import default_out
 
@@ -28,7 +28,7 @@ def cache(tmp_path):
 @pytest.fixture(autouse=True)
 def without_duplicates(monkeypatch):
     """Images are alike in all classes here, which ``test_duplicates.py`` is about."""
-    monkeypatch.setattr("ablate.data.encoded.about_duplicates", lambda images: [])
+    monkeypatch.setattr("ablate.data.sources.encoded.about_duplicates", lambda images: [])
 
 
 def get(root, cache, **kwargs):
@@ -60,9 +60,11 @@ def stored(split):
 @pytest.fixture
 def here(monkeypatch):
     """Decode in this process, and count."""
-    calls, real = [], ablate.data.shards.decode
-    monkeypatch.setattr(ablate.data.workers, "SMALL", 10**6)
-    monkeypatch.setattr(ablate.data.shards, "decode", lambda *args: (calls.append(args[3].ranges), real(*args))[1])
+    calls, real = [], ablate.data.decoding.shards.decode
+    monkeypatch.setattr(ablate.data.decoding.workers, "SMALL", 10**6)
+    monkeypatch.setattr(
+        ablate.data.decoding.shards, "decode", lambda *args: (calls.append(args[3].ranges), real(*args))[1]
+    )
     return calls
 
 
@@ -159,8 +161,8 @@ def test_a_range_is_not_for_eight_bits(tmp_path, cache):
 def test_the_range_does_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
     deep(tmp_path / "set", count=45)
     alone = get(tmp_path / "set", tmp_path / "alone")
-    monkeypatch.setattr(ablate.data.workers, "SMALL", 0)
-    monkeypatch.setattr(ablate.data.workers, "cores", lambda: 2)
+    monkeypatch.setattr(ablate.data.decoding.workers, "SMALL", 0)
+    monkeypatch.setattr(ablate.data.decoding.workers, "cores", lambda: 2)
     together = get(tmp_path / "set", tmp_path / "together")
     assert (alone.fingerprint, alone.ranges) == (together.fingerprint, together.ranges)
     assert (stored(alone.train) == stored(together.train)).all()

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-import ablate.data.contents
-import ablate.data.shards
+import ablate.data.decoding.contents
+import ablate.data.decoding.shards
 from ablate.data import Resident, prepare
-from ablate.data.decode import decode
+from ablate.data.decoding.decode import decode
 from ablate.errors import CorruptImage, UsageError
 
 RNG = np.random.default_rng(0)
@@ -176,7 +176,7 @@ def test_symbolic_links_are_followed(images, cache):
 
 def test_decoding_and_hashing_happen_once(images, tmp_path, monkeypatch):
     counts = {"decode": 0, "hash": 0}
-    decode_, sha256 = ablate.data.shards.decode, ablate.data.contents.hashlib.sha256
+    decode_, sha256 = ablate.data.decoding.shards.decode, ablate.data.decoding.contents.hashlib.sha256
 
     def counted_decode(*args):
         counts["decode"] += 1
@@ -186,9 +186,9 @@ def test_decoding_and_hashing_happen_once(images, tmp_path, monkeypatch):
         counts["hash"] += 1
         return sha256(*args)
 
-    monkeypatch.setattr(ablate.data.shards, "decode", counted_decode)
+    monkeypatch.setattr(ablate.data.decoding.shards, "decode", counted_decode)
     fake = type("hashlib", (), {"sha256": staticmethod(counted_hash)})
-    monkeypatch.setattr(ablate.data.contents, "hashlib", fake)
+    monkeypatch.setattr(ablate.data.decoding.contents, "hashlib", fake)
     cache = tmp_path / "cache"
     first = get(images, cache)
     assert counts == {"decode": 28, "hash": 28}
@@ -222,7 +222,7 @@ def test_a_damaged_cache_is_rebuilt(images, tmp_path):
 
 
 def _prepare_in_process(root, cache, ready, queue):
-    import ablate.data.shards as module
+    import ablate.data.decoding.shards as module
 
     decoded, real = [], module.decode
     module.decode = lambda *args: (decoded.append(1), real(*args))[1]

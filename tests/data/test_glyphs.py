@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from ablate.data import prepare
-from ablate.data.glyphs import render
+from ablate.data.sources.glyphs import render
 from ablate.errors import UsageError
 from ablate.rng import stream
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from ablate.data.decode import Known, decode
+from ablate.data.decoding.decode import Known, decode
 from ablate.errors import CorruptImage, UnsupportedImage
 from ablate.pixels import FULL_SCALE
 from tests.support.kinds import (

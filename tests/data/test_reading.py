@@ -10,9 +10,9 @@ from PIL import Image
 
 from ablate.config.reading import Reading
 from ablate.data import prepare
-from ablate.data.blend import edge, mean_colour
-from ablate.data.decode import Known, decode
-from ablate.data.ranges import SAMPLE, sample
+from ablate.data.decoding.blend import edge, mean_colour
+from ablate.data.decoding.decode import Known, decode
+from ablate.data.decoding.ranges import SAMPLE, sample
 from ablate.data.readers import npy
 from ablate.errors import UnsupportedImage, UsageError
 from tests.support.cli import ablate, one_sentence

@@ -14,8 +14,8 @@ import ablate.launch.dry_run
 from ablate.cli.app import app
 from ablate.config.trial import SMALL_IMAGE
 from ablate.data import Images, native_size
-from ablate.data.scan import scan
-from ablate.data.sides import default_size, median_side, stored_side
+from ablate.data.sources.scan import scan
+from ablate.data.sources.sides import default_size, median_side, stored_side
 from ablate.planning.images import about_shape, about_size
 from ablate.planning.request import sized_as_before
 from ablate.planning.settings import validate

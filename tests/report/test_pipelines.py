@@ -22,7 +22,7 @@ from ablate import Composition, TransformPair
 from ablate.config.base import OpSpec
 from ablate.config.reading import Reading
 from ablate.config.trial import Base
-from ablate.data.decode import Known, decode
+from ablate.data.decoding.decode import Known, decode
 from ablate.errors import NotExportable, UsageError
 from ablate.ops import get, names, parse_op, spec
 from ablate.ops.kornia_adapter import classes

@@ -10,8 +10,8 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
+from ablate.data.decoding.stored import reduced
 from ablate.data.readers.native import CONVERT, EIGHT, Native, package, upright
-from ablate.data.stored import reduced
 from ablate.errors import UnsupportedImage
 
 FORMATS = {"JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF"}  # by content, not by the file's name

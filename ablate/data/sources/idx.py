@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ablate.data.official import Files, Part, found_in
+from ablate.data.sources.official import Files, Part, found_in
 
 FOLDERS = {"mnist": ("raw", "MNIST/raw"), "fashion-mnist": ("raw", "FashionMNIST/raw")}  # as torchvision stores them
 CLASSES = {

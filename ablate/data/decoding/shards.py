@@ -1,8 +1,8 @@
 """Shards: some hundred image files, decoded into one file of raw bytes, with a record that is written last.
 
 A shard is the unit in which decoding is shared out and continued after an interruption. ``python -m
-ablate.data.shards`` is a process that makes shards: it reads one task per line of standard input and writes one answer
-per line of standard output. No torch is needed.
+ablate.data.decoding.shards`` is a process that makes shards: it reads one task per line of standard input and writes
+one answer per line of standard output. No torch is needed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ablate.config.reading import Range, Reading
-from ablate.data.contents import UNREADABLE, Held, contents
-from ablate.data.decode import Decoded, Known, decode
-from ablate.data.ranges import SAMPLE, spans
+from ablate.data.decoding.contents import UNREADABLE, Held, contents
+from ablate.data.decoding.decode import Decoded, Known, decode
+from ablate.data.decoding.ranges import SAMPLE, spans
 from ablate.errors import CorruptImage, ImageError, UnsupportedImage
 from ablate.files import write_atomically
 from ablate.processes.children import end_with_parent
@@ -36,9 +36,9 @@ class Task:
 
     ``held`` says what holds the images. ``key`` changes whenever the files may have changed; a shard with another key
     is made again. ``reading`` holds the settings of a :class:`~ablate.config.reading.Reading` that differ from the
-    default. ``ranges`` and ``background`` are those of :class:`~ablate.data.decode.Known`; without them, images that
-    depend on them are looked at, not stored. ``quota`` is the number of pixels per channel that are kept of every file
-    of more than 8 bits, as ``target``.sample.npy.
+    default. ``ranges`` and ``background`` are those of :class:`~ablate.data.decoding.decode.Known`; without them,
+    images that depend on them are looked at, not stored. ``quota`` is the number of pixels per channel that are kept of
+    every file of more than 8 bits, as ``target``.sample.npy.
     """
 
     key: str
@@ -86,7 +86,7 @@ class Record:
     every file, ``spans`` the values of each channel between which its pixels lie, both null where there is none.
     ``refused`` lists the numbers of refused files, which are intact; ``traits`` maps each trait to the count of its
     files and the number of the first. ``waiting`` is True if pixels depend on the ranges or the background. ``edge``
-    sums up :func:`ablate.data.blend.edge`; ``extremes`` are the least and the greatest value of 8-bit images.
+    sums up :func:`ablate.data.decoding.blend.edge`; ``extremes`` are the least and the greatest value of 8-bit images.
     ``sample`` is the size of the sample, in bytes.
     """
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ablate.data.annotations import SPLITS
+from ablate.data.sources.annotations import SPLITS
 from ablate.errors import UsageError
 
 SPLIT = re.compile(rf"(?<![a-z])({'|'.join(sorted(SPLITS, key=len, reverse=True))})(?![a-z])")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ablate.data.parquet import image_bytes
-from ablate.data.tar import member_bytes
+from ablate.data.decoding.parquet import image_bytes
+from ablate.data.decoding.tar import member_bytes
 from ablate.errors import first_line
 
 Held = Literal["files", "parquet", "tar"]

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import torch
 
-from ablate.data.contents import Held
 from ablate.data.dataset import split_by_group
+from ablate.data.decoding.contents import Held
 from ablate.data.digest import digest_of, listing_of
-from ablate.data.listing import SPLIT_SEED, TEST, File, Listing, groups_of
+from ablate.data.sources.listing import SPLIT_SEED, TEST, File, Listing, groups_of
 from ablate.errors import UsageError, nearest, printable
 
 SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}

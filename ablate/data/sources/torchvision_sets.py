@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ablate.data.official import Files, Part
+from ablate.data.sources.official import Files, Part
 from ablate.errors import UsageError
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ablate.data.contents import Held
+from ablate.data.decoding.contents import Held
 
 TEST, SPLIT_SEED = 0.2, 0
 GENERIC = {"data", "dataset", "images", "imgs", "pictures", "train"}

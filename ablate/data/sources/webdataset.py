@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ablate.data.annotations import LABEL, NONE, Row, label_column, listing_from
-from ablate.data.containers import containers, splits_of
-from ablate.data.contents import INSIDE
-from ablate.data.listing import Listing, named, named_file
+from ablate.data.decoding.contents import INSIDE
+from ablate.data.decoding.tar import Member, members
 from ablate.data.readers.choose import EXTENSIONS
-from ablate.data.tar import Member, members
+from ablate.data.sources.annotations import LABEL, NONE, Row, label_column, listing_from
+from ablate.data.sources.containers import containers, splits_of
+from ablate.data.sources.listing import Listing, named, named_file
 from ablate.errors import UsageError, first_line, printable
 
 TEXTS = ("cls", "json")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ablate.config.sources import KINDS
-from ablate.data.annotations import Row, label_column, listing_from
-from ablate.data.listing import Listing, named_file
-from ablate.data.parquet import open_parquet, plain_columns, texts
+from ablate.data.decoding.parquet import open_parquet, plain_columns, texts
+from ablate.data.sources.annotations import Row, label_column, listing_from
+from ablate.data.sources.listing import Listing, named_file
 from ablate.errors import UsageError, nearest, printable
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}

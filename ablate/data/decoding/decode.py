@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ablate.config.reading import Colour, Range, Reading
-from ablate.data import blend
-from ablate.data.blend import COLOURS
-from ablate.data.ranges import SAMPLE, sample
+from ablate.data.decoding import blend
+from ablate.data.decoding.blend import COLOURS
+from ablate.data.decoding.ranges import SAMPLE, sample
+from ablate.data.decoding.stored import stored
 from ablate.data.readers import choose
 from ablate.data.readers.native import Native
-from ablate.data.stored import stored
 from ablate.errors import CorruptImage, ImageError, UnsupportedImage
 from ablate.pixels import FULL_SCALE, MOST_CHANNELS
 
@@ -36,8 +36,9 @@ class Decoded(NamedTuple):
     """The images of a file in the form in which they are stored, with their properties.
 
     ``images`` are ``[c, h, w]`` of the type ``depth``; None if they depend on what is not yet ``Known``. ``sample``
-    holds some pixels as the file has them, ``[c, n]``, None for 8 bits. ``edge`` is what :func:`ablate.data.blend.edge`
-    returns, over all transparent pages. ``traits`` may contain transparent, profile, cmyk, several and animation.
+    holds some pixels as the file has them, ``[c, n]``, None for 8 bits. ``edge`` is what
+    :func:`ablate.data.decoding.blend.edge` returns, over all transparent pages. ``traits`` may contain transparent,
+    profile, cmyk, several and animation.
     """
 
     images: list[Array] | None

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 
-from ablate.data.shards import Task, finish, line_of
+from ablate.data.decoding.shards import Task, finish, line_of
 from ablate.errors import UsageError
 
 SMALL = 256  # up to so many files are decoded in less time than processes take to start
@@ -78,7 +78,7 @@ def _in_processes(tasks: Sequence[Task], count: int) -> Iterator[Task]:
 
 def _start() -> Worker:
     return subprocess.Popen(
-        [sys.executable, "-m", "ablate.data.shards"],
+        [sys.executable, "-m", "ablate.data.decoding.shards"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from ablate.data.annotations import Row, label_column, listing_from
-from ablate.data.containers import containers, splits_of
-from ablate.data.contents import INSIDE
-from ablate.data.listing import Listing, named, named_file
-from ablate.data.parquet import image_column, open_parquet, plain_columns, texts
+from ablate.data.decoding.contents import INSIDE
+from ablate.data.decoding.parquet import image_column, open_parquet, plain_columns, texts
+from ablate.data.sources.annotations import Row, label_column, listing_from
+from ablate.data.sources.containers import containers, splits_of
+from ablate.data.sources.listing import Listing, named, named_file
 from ablate.errors import UsageError, printable
 
 

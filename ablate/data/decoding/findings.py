@@ -9,9 +9,9 @@ import numpy as np
 
 from ablate.config.at_hand import as_option
 from ablate.config.reading import WHITE, Range
-from ablate.data.decode import Known
-from ablate.data.learned import PixelType, Shard
-from ablate.data.ranges import shown
+from ablate.data.decoding.decode import Known
+from ablate.data.decoding.learned import PixelType, Shard
+from ablate.data.decoding.ranges import shown
 from ablate.errors import printable
 
 SHOWN = 5  # files, or reasons, that a message names

@@ -1,6 +1,6 @@
 """What the files of a set say together: one type of pixels, the range of deep ones, the background. Needs no torch.
 
-A record is the JSON of :class:`ablate.data.shards.Record`.
+A record is the JSON of :class:`ablate.data.decoding.shards.Record`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ablate.config.reading import Reading
-from ablate.data.blend import mean_colour
-from ablate.data.decode import Known, known
-from ablate.data.ranges import ranges_of
-from ablate.data.shards import Task
+from ablate.data.decoding.blend import mean_colour
+from ablate.data.decoding.decode import Known, known
+from ablate.data.decoding.ranges import ranges_of
+from ablate.data.decoding.shards import Task
 from ablate.errors import UsageError, printable
 
 Shard = tuple[Task, dict[str, Any]]  # a task and its record

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from ablate.config.trial import SMALL_IMAGE
-from ablate.data.contents import contents
-from ablate.data.listing import Listing
+from ablate.data.decoding.contents import contents
 from ablate.data.readers.choose import short_side
+from ablate.data.sources.listing import Listing
 
 SAMPLE = 500  # training images whose headers are read
 LARGEST, SMALLEST, STEP = 224, 8, 4  # pixels of a default size

@@ -11,8 +11,8 @@ from typing import NoReturn
 import torch
 
 from ablate.data.dataset import split_by_group
-from ablate.data.listing import SPLIT_SEED, TEST, File, Listing, groups_of, named
 from ablate.data.readers.choose import EXTENSIONS
+from ablate.data.sources.listing import SPLIT_SEED, TEST, File, Listing, groups_of, named
 from ablate.errors import UsageError, printable
 
 SHOWN = 5

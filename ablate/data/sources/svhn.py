@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ablate.data.official import Files, Part, found_in
+from ablate.data.sources.official import Files, Part, found_in
 
 NAMES = {"train": "train_32x32.mat", "test": "test_32x32.mat"}
 

@@ -16,18 +16,18 @@ import torch
 from torch import Tensor
 
 from ablate.config.reading import WHITE, Range, Reading
-from ablate.data.contents import content_of, contents, file_of
 from ablate.data.dataset import split_by_group
-from ablate.data.decode import known
+from ablate.data.decoding.contents import content_of, contents, file_of
+from ablate.data.decoding.decode import known
+from ablate.data.decoding.findings import left_out, notes, refusal
+from ablate.data.decoding.learned import PixelType, Shard, learned, pixel_type
+from ablate.data.decoding.ranges import SAMPLE
+from ablate.data.decoding.shards import Task
+from ablate.data.decoding.workers import finish_all
 from ablate.data.digest import digest_of, listing_of, stat_of
-from ablate.data.duplicates import Stored, about_duplicates
 from ablate.data.entry import Progress, Writer
-from ablate.data.findings import left_out, notes, refusal
-from ablate.data.learned import PixelType, Shard, learned, pixel_type
-from ablate.data.listing import SPLIT_SEED, TEST, File, Listing, groups_of
-from ablate.data.ranges import SAMPLE
-from ablate.data.shards import Task
-from ablate.data.workers import finish_all
+from ablate.data.sources.duplicates import Stored, about_duplicates
+from ablate.data.sources.listing import SPLIT_SEED, TEST, File, Listing, groups_of
 from ablate.errors import UsageError
 
 VERSION = "1"  # version of scanning, decoding and splitting; raise it when the same files give other pixels or splits
