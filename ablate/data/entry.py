@@ -119,6 +119,8 @@ class Writer:
 
     def close(self) -> None:
         """Write ``meta.json``, which marks the entry as whole."""
+        for half_written in self.directory.glob(".*"):  # left by a process that was killed as it wrote a record
+            half_written.unlink(missing_ok=True)
         data = (path for suffix in ("pixels", "npy") for path in self.directory.glob(f"*.{suffix}"))
         self.meta["files"] = {path.name: path.stat().st_size for path in sorted(data)}
         (self.directory / META).write_text(json.dumps(self.meta), encoding="utf-8")

@@ -139,6 +139,7 @@ def test_killed_in_the_middle_it_goes_on_with_what_is_finished(many, whole, tmp_
         time.sleep(0.05)
     records = finished(tmp_path)
     assert 1 <= len(records) < 10
+    records[0].with_name(".train.00000.json.abcdefgh").write_text("half a record")
     before = {path.name: path.stat().st_mtime_ns for path in records}
     done = sum(len(json.loads(path.read_text())["images"]) for path in records)
     data = get(many, tmp_path)
