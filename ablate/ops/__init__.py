@@ -5,7 +5,8 @@ from __future__ import annotations
 from ablate.ops.catalogue import describe
 from ablate.ops.crop import Crop
 from ablate.ops.grammar import from_spec, op, parse_composition, parse_op, spec, split_list, to_string
-from ablate.ops.op import Op, Params, as_unit_range, param
+from ablate.ops.op import Op, Params, as_unit_range
+from ablate.ops.parameters import param
 from ablate.ops.registry import get, names, register
 from ablate.ops.rehearsal import acts_on, refuse_channels, rehearse, without_effect
 from ablate.ops.resample import center_crop, resized_crop

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ablate.ops.op import ANY_CHANNELS, MOST_CHANNELS, Op, Params, param
+from ablate.ops.op import ANY_CHANNELS, MOST_CHANNELS, Op, Params
+from ablate.ops.parameters import param
 from ablate.ops.registry import register
 
 

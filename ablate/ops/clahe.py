@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ablate.ops.op import Op, Params, param
+from ablate.ops.op import Op, Params
+from ablate.ops.parameters import param
 from ablate.ops.registry import register
 
 LEVELS = 256

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ablate.ops.color_math import distort, grayscale
-from ablate.ops.op import Op, Params, param, short
+from ablate.ops.op import Op, Params, short
+from ablate.ops.parameters import param
 from ablate.ops.registry import register
 
 

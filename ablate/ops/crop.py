@@ -11,7 +11,8 @@ from torch import Tensor
 from ablate.config.trial import COVERED
 from ablate.errors import UsageError
 from ablate.ops import boxes
-from ablate.ops.op import Op, Params, param, short
+from ablate.ops.op import Op, Params, short
+from ablate.ops.parameters import param
 from ablate.ops.registry import register
 from ablate.ops.resample import resized_crop, shrink
 

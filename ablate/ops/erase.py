@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ablate.ops.op import Op, Params, param, short
+from ablate.ops.op import Op, Params, short
+from ablate.ops.parameters import param
 from ablate.ops.registry import register
 
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ablate.ops import cpu
 from ablate.ops.color_math import grayscale
-from ablate.ops.op import Op, Params, param
+from ablate.ops.op import Op, Params
+from ablate.ops.parameters import param
 from ablate.ops.registry import register
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ablate.ops.counter import normal
 from ablate.ops.filters import blur_matrix, separable
-from ablate.ops.op import FAR, Op, Params, param, short
+from ablate.ops.op import FAR, Op, Params, short
+from ablate.ops.parameters import param
 from ablate.ops.registry import register
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ablate.ops import cpu
-from ablate.ops.op import MOST_CHANNELS, Op, Params, param, short
+from ablate.ops.op import MOST_CHANNELS, Op, Params, short
+from ablate.ops.parameters import param
 from ablate.ops.registry import register
 
 

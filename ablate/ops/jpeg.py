@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ablate.ops.op import Op, Params, param
+from ablate.ops.op import Op, Params
+from ablate.ops.parameters import param
 from ablate.ops.registry import register
 
 BLOCK = 8

@@ -12,7 +12,8 @@ from importlib.metadata import entry_points
 from typing import TypeVar, dataclass_transform
 
 from ablate.errors import UsageError, unknown
-from ablate.ops.op import Op, param
+from ablate.ops.op import Op
+from ablate.ops.parameters import param
 
 GROUP = "ablate.ops"
 _OPS: dict[str, type[Op]] = {}

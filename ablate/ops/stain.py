@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ablate.ops.op import Op, Params, param, short
+from ablate.ops.op import Op, Params, short
+from ablate.ops.parameters import param
 from ablate.ops.registry import register
 
 # Optical densities of red, green and blue by stain (Ruifrok & Johnston 2001, as in scikit-image), and their inverse.

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ablate.ops import cpu
-from ablate.ops.op import Op, Params, param
+from ablate.ops.op import Op, Params
+from ablate.ops.parameters import param
 from ablate.ops.registry import register
 
 # what 1 to 7 mean as bits: 1 mirrored left to right, 2 upside down, 4 transposed before
