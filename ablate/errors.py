@@ -246,6 +246,8 @@ def sentence(
         return f"{where} must be {expected}{shown}{nearest(str(value), words)}"
     if message.startswith("Input should "):
         return f"{where or 'it'} {must(message)}{shown}"
+    if message.startswith("must "):
+        return f"{where or 'it'} {message}{shown}"
     return f"{where}: {message[:1].lower()}{message[1:]}{shown}" if where else f"{message}{shown}"
 
 

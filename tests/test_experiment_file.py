@@ -79,7 +79,7 @@ def test_an_earlier_sweep_has_the_range_that_its_levels_say(images, tmp_path):
         ({"pages": "stack"}, "pages"),
         ({"range": "0"}, "range must be LOW,HIGH, as in 0,4095, not '0'"),
         ({"range": "a,b"}, "range must be LOW,HIGH, as in 0,4095, not 'a,b'"),
-        ({"range": [5, 5]}, "range must be LOW,HIGH with LOW below HIGH, not 5,5"),
+        ({"range": [5, 5]}, "range must be LOW,HIGH with LOW below HIGH, not [5, 5]"),
         ({"range": [0, 1, 2]}, "range must be LOW,HIGH"),
         ({"range": ["0", "nan"]}, "range must be LOW,HIGH"),
         ({"range": "0,inf"}, "range"),

@@ -27,9 +27,9 @@ def _range(value: object) -> object:
     try:
         low, high = map(float, pair)
     except (TypeError, ValueError):
-        raise ValueError(f"range must be LOW,HIGH, as in 0,4095, not {value!r}") from None
+        raise ValueError("must be LOW,HIGH, as in 0,4095") from None
     if not low < high:
-        raise ValueError(f"range must be LOW,HIGH with LOW below HIGH, not {low:g},{high:g}")
+        raise ValueError("must be LOW,HIGH with LOW below HIGH")
     return low, high
 
 

@@ -157,6 +157,12 @@ class DataSet:
         percent = 100 * max(counts) / sum(counts)
         return f"{len(counts)} classes of {min(counts)} to {max(counts)} images ({percent:.0f} % in the largest)"
 
+    @property
+    def _grouped(self) -> str:
+        """Return `` in 40 groups`` if training images share groups, else an empty text."""
+        count = len(self.train.groups.unique())
+        return f" in {count} groups" if count < len(self.train.groups) else ""
+
     def __repr__(self) -> str:
         return f"<DataSet {self}>"
 
@@ -168,7 +174,7 @@ class DataSet:
         why = reason(self.measure, self.class_counts).rstrip(".")
         chooses = f"; {why[0].lower()}{why[1:]}" if why else ""
         return (
-            f"{self.name}: {classes} {total} training images ({part} of them for validation), "
+            f"{self.name}: {classes} {total} training images{self._grouped} ({part} of them for validation), "
             f"{len(self.test.labels)} test images{extra}{chooses}"
         )
 

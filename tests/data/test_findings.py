@@ -269,9 +269,9 @@ def test_refused_files_are_told_by_reason_and_left_out_on_request(tmp_path, cach
         with pytest.raises(UsageError) as caught:
             get(tmp_path / "set", cache)
         assert str(caught.value) == (
-            "1 corrupt image file: a/x.png (an empty file); 4 image files that would be damaged: b/stack0.tif and 3 "
-            "more (3 pages: --pages images reads each as an image of its own, --pages channels all as channels of "
-            "one image); --skip-corrupt leaves them out"
+            "1 corrupt image file: a/x.png (an empty file); 4 image files that cannot be read as they are: "
+            "b/stack0.tif and 3 more (3 pages: --pages images reads each as an image of its own, "
+            "--pages channels all as channels of one image); --skip-corrupt leaves them out"
         )
     data = get(tmp_path / "set", cache, skip_corrupt=True)
     assert len(data.train.labels) + len(data.test.labels) == 20

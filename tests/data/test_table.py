@@ -170,3 +170,19 @@ def test_the_results_are_named_after_the_file_or_its_folder():
     assert default_out("table:/home/cells.csv", ["crop"]).name == "cells-crop"
     assert default_out("parquet:/home/cells.parquet", ["crop"]).name == "cells-crop"
     assert default_out("webdataset:/home/cells", ["crop"]).name == "cells-crop"
+
+
+def test_a_column_that_may_name_groups_is_pointed_out_and_groups_are_counted(pictures, cache):
+    patients = [f"p{i % 10}" for i in range(40)]
+    without = get(write(pictures, patient=patients), cache)
+    assert any("not used: patient;" in note and "must be called group" in note for note in without.notes)
+    assert "groups" not in str(without)
+    grouped = get(write(pictures, group=patients, age=patients), cache)
+    assert not any("not used" in note for note in grouped.notes)
+    assert "32 training images in 8 groups (" in str(grouped)
+
+
+def test_a_path_of_windows_is_said_to_need_other_slashes(pictures, cache):
+    table = write(pictures, path=[path.replace("/", "\\") for path in PATHS])
+    with pytest.raises(UsageError, match="write its path with / in place of"):
+        get(table, cache)

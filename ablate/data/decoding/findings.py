@@ -88,7 +88,7 @@ def describe(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
         ]
         more = ["..."] * (len(kinds) > SHOWN)
         files = f"{len(refused)} image file{'s' * (len(refused) > 1)}"
-        parts.append(f"{files} that would be damaged: {', '.join(shown + more)}")
+        parts.append(f"{files} that cannot be read as they are: {', '.join(shown + more)}")
     return "; ".join(parts)
 
 
@@ -101,6 +101,8 @@ def _range_told(pixels: PixelType, ranges: Sequence[Range], train: Sequence[Shar
     """Return the sentence on the range of deep images, with a warning where it looks wrong."""
     source = "as declared" if declared else "all but one pixel in a thousand of the training images at either end"
     told = f"{pixels}: {shown(ranges)} of this data set become black and white ({source})"
+    if len(set(ranges)) == 3 and not declared:  # most often red, green and blue
+        told += f"; each channel by itself, so that colours change: {as_option('range', 'LOW,HIGH')} keeps them"
     spans = [np.asarray(span, dtype=float) for _, record in train for span in record["spans"] if span]
     if not spans:
         return told

@@ -11,7 +11,7 @@ import torch
 from ablate.data.dataset import split_by_group
 from ablate.data.decoding.contents import Held
 from ablate.data.digest import digest_of, listing_of
-from ablate.data.sources.listing import SPLIT_SEED, TEST, File, Listing, groups_of
+from ablate.data.sources.listing import SHOWN, SPLIT_SEED, TEST, File, Listing, groups_of
 from ablate.errors import UsageError, nearest, printable
 
 SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
@@ -61,7 +61,28 @@ def label_column(columns: Sequence[str], chosen: str | None, where: str) -> str 
     )
 
 
-def listing_from(rows: Sequence[Row], root: Path, name: str, where: str, held: Held = "files") -> Listing:
+def without_use(columns: Sequence[str], label: str | None) -> tuple[str, ...]:
+    """Return a note on columns that may name groups and are not used, such as ``patient``; none if there are groups.
+
+    Args:
+        columns: the names of the columns.
+        label: the column of the labels, if any.
+    """
+    others = [name for name in columns if name not in {*NAMED, label}]
+    if "group" in columns or not others:
+        return ()
+    listed = ", ".join(others[:SHOWN]) + ", ..." * (len(others) > SHOWN)
+    return (
+        printable(
+            f"not used: {listed}; a column that says which images belong together (patient, slide, speaker) must be "
+            "called group, so that no split separates them"
+        ),
+    )
+
+
+def listing_from(
+    rows: Sequence[Row], root: Path, name: str, where: str, held: Held = "files", notes: Sequence[str] = ()
+) -> Listing:
     """Return the listing of annotated images; images of one group stay on one side of every split.
 
     Splits are those of the rows, or drawn by seed if rows have none. Without test images, those for validation are the
@@ -73,6 +94,7 @@ def listing_from(rows: Sequence[Row], root: Path, name: str, where: str, held: H
         name: the name of the data set.
         where: the place of the rows, for messages: ``table: leaves.csv``.
         held: what holds the images.
+        notes: sentences on the rows, for the user.
 
     Raises:
         UsageError: a row lacks its label, has an unknown split or repeats an image; a group lies on two sides of the
@@ -94,7 +116,7 @@ def listing_from(rows: Sequence[Row], root: Path, name: str, where: str, held: H
         train, test = _given(files, splits, classes, where)
     else:
         train, test = _drawn(files, classes, where)
-    return Listing(root, name, labels, train, test, not any(splits), alike, annotations=digest, held=held)
+    return Listing(root, name, labels, train, test, not any(splits), (*alike, *notes), annotations=digest, held=held)
 
 
 def _check_once(rows: Sequence[Row], where: str) -> None:

@@ -14,6 +14,7 @@ from ablate.data.decoding.contents import Held
 TEST, SPLIT_SEED = 0.2, 0
 GENERIC = {"data", "dataset", "images", "imgs", "pictures", "train"}
 GENERIC_FILES = {"annotations", "index", "labels", "metadata", "table"}
+SHOWN = 5  # names in a message
 
 
 class File(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ablate.data.decoding.contents import INSIDE
 from ablate.data.decoding.parquet import image_column, open_parquet, plain_columns, texts
-from ablate.data.sources.annotations import Row, label_column, listing_from
+from ablate.data.sources.annotations import LABEL, Row, label_column, listing_from, without_use
 from ablate.data.sources.containers import containers, splits_of
 from ablate.data.sources.listing import Listing, named, named_file
 from ablate.errors import UsageError, printable
@@ -30,16 +30,21 @@ def scan_parquet(path: Path, label: str | None) -> Listing:
     where = printable(f"parquet: {path}")
     root, names = containers(path, ".parquet", where)
     parts = zip(names, splits_of(names, where), strict=True)
-    rows = [row for name, split in parts for row in _rows(root, name, split, label, where)]
+    columns: set[str] = set()
+    rows = [row for name, split in parts for row in _rows(root, name, split, label, where, columns)]
     if not rows:
         raise UsageError(f"{where} has no rows")
-    return listing_from(rows, root, named_file(path) if path.is_file() else named(path), where, held="parquet")
+    own_name, notes = named_file(path) if path.is_file() else named(path), without_use(sorted(columns), label or LABEL)
+    return listing_from(rows, root, own_name, where, "parquet", notes)
 
 
-def _rows(root: Path, name: str, split: str | None, label: str | None, where: str) -> Iterator[Row]:
+def _rows(
+    root: Path, name: str, split: str | None, label: str | None, where: str, all_columns: set[str]
+) -> Iterator[Row]:
     file = open_parquet(root / name, f"{where}: {name}")
     image_column(file, f"{where}: {name}")
     plain = plain_columns(file)
+    all_columns |= set(plain)
     chosen = label_column(plain, label, f"{where}: {name}")
     columns = [column for column in plain if column in {chosen, "split", "group"}]
     values = texts(file, columns) if columns else itertools.repeat((), file.metadata.num_rows)

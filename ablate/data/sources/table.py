@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ablate.config.sources import KINDS
 from ablate.data.decoding.parquet import open_parquet, plain_columns, texts
-from ablate.data.sources.annotations import Row, label_column, listing_from
+from ablate.data.sources.annotations import Row, label_column, listing_from, without_use
 from ablate.data.sources.listing import Listing, named_file
 from ablate.errors import UsageError, nearest, printable
 
@@ -44,7 +44,7 @@ def scan_table(path: Path, label: str | None) -> Listing:
     rows = [_row(at, row, chosen, path.parent, where) for at, row in cells]
     if not rows:
         raise UsageError(f"{where} has no rows below its header")
-    return listing_from(rows, path.parent, named_file(path), where)
+    return listing_from(rows, path.parent, named_file(path), where, notes=without_use(columns, chosen))
 
 
 def _row(at: str, cells: dict[str, str], label: str | None, root: Path, where: str) -> Row:
@@ -52,7 +52,8 @@ def _row(at: str, cells: dict[str, str], label: str | None, root: Path, where: s
     if not relpath:
         raise UsageError(f"{where}: {at} has no path")
     if not Path(root, relpath).is_file():
-        raise UsageError(printable(f"{where}: {at} names {relpath}, and {Path(root, relpath)} does not exist"))
+        slashes = "; write its path with / in place of \\" if Path(root, relpath.replace("\\", "/")).is_file() else ""
+        raise UsageError(printable(f"{where}: {at} names {relpath}, and {Path(root, relpath)} does not exist{slashes}"))
     return Row(relpath, at, cells[label] if label else None, cells.get("split"), cells.get("group"))
 
 
@@ -91,4 +92,4 @@ def _separators(path: Path, columns: list[str]) -> str:
     delimiter = DELIMITERS.get(path.suffix.lower())
     if len(columns) != 1 or delimiter is None or not set(columns[0]) & {";", "\t", ","}:
         return ""
-    return f"; in a {path.suffix} file, {'commas' if delimiter == ',' else 'tabs'} separate columns"
+    return f"; in a {path.suffix} file, {'commas' if delimiter == ',' else 'tabs'} separate columns: save it so"

@@ -11,7 +11,7 @@ from typing import Any
 from ablate.data.decoding.contents import INSIDE
 from ablate.data.decoding.tar import Member, members
 from ablate.data.readers.choose import EXTENSIONS
-from ablate.data.sources.annotations import LABEL, NONE, Row, label_column, listing_from
+from ablate.data.sources.annotations import LABEL, NONE, Row, label_column, listing_from, without_use
 from ablate.data.sources.containers import containers, splits_of
 from ablate.data.sources.listing import Listing, named, named_file
 from ablate.errors import UsageError, first_line, printable
@@ -37,19 +37,22 @@ def scan_webdataset(path: Path, label: str | None) -> Listing:
     where = printable(f"webdataset: {path}")
     root, names = containers(path, ".tar", where)
     parts = zip(names, splits_of(names, where), strict=True)
-    rows = [row for name, split in parts for row in _rows(root, name, split, label, where)]
+    keys: set[str] = set()
+    rows = [row for name, split in parts for row in _rows(root, name, split, label, where, keys)]
     if not rows:
         raise UsageError(f"{where} holds no images: no member ends in {', '.join(EXTENSIONS)}")
-    return listing_from(rows, root, named_file(path) if path.is_file() else named(path), where, held="tar")
+    own_name = named_file(path) if path.is_file() else named(path)
+    return listing_from(rows, root, own_name, where, "tar", without_use(sorted(keys), label or LABEL))
 
 
-def _rows(root: Path, name: str, split: str | None, label: str | None, where: str) -> Iterator[Row]:
-    """Yield the samples of a tar file; those of its first sample are the keys of all."""
+def _rows(root: Path, name: str, split: str | None, label: str | None, where: str, keys: set[str]) -> Iterator[Row]:
+    """Yield the samples of a tar file; those of its first sample are the keys of all, and are added to ``keys``."""
     columns: list[str] | None = None
     for key, sample in _samples(root, name, where):
         cells = _cells(sample, f"{where}: {name}{INSIDE}{key}")
         if columns is None:
             columns = list(cells)
+            keys |= set(columns)
             chosen = label_column(columns, label, f"{where}: {name}")
         found = cells.get(chosen, "") if chosen else None if label == NONE else cells.get(LABEL)
         own_split = cells.get("split", "") if "split" in columns else split
