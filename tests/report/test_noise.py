@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ablate.config.sweep import ClassCounts
 from ablate.report.data.results import read_sweep
 from ablate.report.stats import noise as told
 from ablate.report.stats.model import Difference
+from ablate.sweep.plan import load_plan, save_plan
 from ablate.sweep.prune import RUNGS
 from tests.support.recommendations import MEANS, make, value
 
@@ -78,3 +80,11 @@ def test_nothing_is_said_of_nothing(tmp_path):
 )
 def test_an_interval_of_accuracies_says_only_what_is_possible(low, high, said):
     assert str(Difference(0.163, low, high, 2)) == f"+16.3 points {said}"
+
+
+def test_few_validation_images_are_what_is_missing_not_seeds(tmp_path):
+    counts = ClassCounts(train=(50, 50), validation=(8, 8), test=(20, 20))
+    directory = make(tmp_path)
+    save_plan(directory, load_plan(directory).model_copy(update={"class_counts": counts}))
+    _, second = told.noise(read_sweep(directory))
+    assert second.endswith("on these few validation images only, which all seeds share: add images.")

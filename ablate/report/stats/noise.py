@@ -7,6 +7,7 @@ from ablate.inference.model import EQUAL, MOST_SEEDS
 from ablate.report.data.results import Results
 from ablate.report.stats.model import CONFIDENCE, TwoWayModel
 from ablate.report.stats.order import Ranking, order
+from ablate.report.stats.verdict import few_images
 from ablate.report.stats.words import judge, named, so_far
 from ablate.sweep.again import option_for_seeds
 
@@ -90,7 +91,10 @@ def chance(model: TwoWayModel, label: str) -> str:
 
 
 def separation(sweep: Results, ranking: Ranking) -> str:
-    """Return a sentence on how many seeds would separate the two best; empty if there is no second contender."""
+    """Return a sentence on how many seeds would separate the two best; empty if there is no second contender.
+
+    With few validation images, which all seeds share, no number of seeds is named.
+    """
     best, model = ranking.cells[0].label, ranking.model
     assert model is not None
     second = next((label for label in ranking.contenders if label != best), None)
@@ -98,6 +102,11 @@ def separation(sweep: Results, ranking: Ranking) -> str:
         return ""
     if abs(model.difference(best, second).mean) < EQUAL:
         return f"{best} and {second} are equal so far, so the number of seeds that would tell them apart is unknown."
+    if few_images(sweep):
+        return (
+            f"More seeds could tell {best} from {second} on these few validation images only, which all seeds share: "
+            "add images."
+        )
     seeds = model.seeds_to_separate(best, second)
     number = counted(seeds, "seed") if seeds else f"more than {MOST_SEEDS} seeds"
     return f"With {number}, the same comparisons would tell {best} from {second} in four of five sweeps."
