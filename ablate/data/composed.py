@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ablate.data.dataset import DataSet, Images, Split, homes, whole_groups
+from ablate.data.dataset import DataSet, Split, homes, whole_groups
 from ablate.data.digest import digest_of
 from ablate.rng import stream
 
@@ -130,11 +130,13 @@ def joined(a: Split, b: Split) -> Split:
     assert a.images.addresses is not None
     assert b.images.sizes is not None
     assert b.images.addresses is not None
+    assert a.images.channels == b.images.channels
     addresses = b.images.addresses + torch.tensor([len(a.images.pixels), 0])
-    images = Images(
-        a.images.pixels + b.images.pixels,
-        torch.cat([a.images.sizes, b.images.sizes]),
-        torch.cat([a.images.addresses, addresses]),
+    images = replace(
+        a.images,
+        pixels=a.images.pixels + b.images.pixels,
+        sizes=torch.cat([a.images.sizes, b.images.sizes]),
+        addresses=torch.cat([a.images.addresses, addresses]),
     )
     groups = torch.cat([a.groups, b.groups + a.groups.max() + 1])
     return Split(images, torch.cat([a.labels, b.labels]), groups)

@@ -20,12 +20,19 @@ class Images:
     The dtype is uint8, uint16 or float32; :data:`ablate.pixels.FULL_SCALE` says which value is white. Uniform:
     ``pixels`` has shape ``[N, c, h, w]``. Ragged: ``pixels`` are flat shards; image i has shape ``[c, h, w]`` with
     ``(h, w) = sizes[i]`` and starts at element ``addresses[i, 1]`` of shard ``addresses[i, 0]``.
+
+    Raises:
+        ValueError: images of several sizes without their number of channels, which no shape tells.
     """
 
     pixels: Tensor | tuple[Tensor, ...]
     sizes: Tensor | None = None  # int64 [N, 2]: height, width
     addresses: Tensor | None = None  # int64 [N, 2]: shard, offset
-    ragged_channels: int = 3  # of ragged images; the shape of uniform ones tells theirs
+    ragged_channels: int | None = None  # required for ragged images; the shape of uniform ones tells theirs
+
+    def __post_init__(self) -> None:
+        if isinstance(self.pixels, tuple) and self.ragged_channels is None:
+            raise ValueError("images of several sizes need their number of channels")
 
     def __len__(self) -> int:
         return len(self.pixels) if self.sizes is None else len(self.sizes)
@@ -37,7 +44,10 @@ class Images:
     @property
     def channels(self) -> int:
         """The number of channels."""
-        return self.pixels.shape[1] if isinstance(self.pixels, Tensor) else self.ragged_channels
+        if isinstance(self.pixels, Tensor):
+            return self.pixels.shape[1]
+        assert self.ragged_channels is not None
+        return self.ragged_channels
 
     @property
     def dtype(self) -> torch.dtype:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from ablate.data import Resident, prepare, read_entry
+from ablate.data.gather import gather
 from ablate.errors import UsageError
 from tests.data.images import fill
 
@@ -95,6 +97,37 @@ def test_sets_of_other_sizes_and_kinds(get, cache):
     other = get("glyphs", "animals")
     assert len(other.pretrain.labels) == 4096
     assert len(other.classes) == 3
+
+
+def arrays(root, channels, dtype="u1", first=0):
+    """40 NumPy files of two classes whose values tell the image and the channel; returns the images."""
+    images = np.arange(40, dtype=dtype)[:, None, None, None] + np.zeros((1, channels, 16, 20), dtype) + first
+    images += (40 * np.arange(channels, dtype=dtype))[:, None, None]
+    for i, image in enumerate(images):
+        (root / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        np.save(root / "ab"[i % 2] / f"{i:02}.npy", image)
+    return images
+
+
+@pytest.mark.parametrize("channels", [2, 4, 5])
+@pytest.mark.parametrize("limit", [None, 20])
+def test_the_images_to_pretrain_on_keep_their_channels(get, tmp_path, channels, limit):
+    known = {image.tobytes() for image in arrays(tmp_path / "pre", channels)}
+    arrays(tmp_path / "own", channels, first=1)
+    data = get(f"folder:{tmp_path / 'pre'}", f"folder:{tmp_path / 'own'}", limit=limit)
+    batch = gather(data.pretrain.images, torch.arange(len(data.pretrain.labels)))
+    assert batch.shape[1:] == (channels, 16, 20)
+    found = {image.numpy().tobytes() for image in batch}
+    assert len(found) == len(data.pretrain.labels)
+    assert found <= known
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(4, "u1"), (5, "u2"), (5, "f4")])
+def test_sets_of_other_channels_or_types_are_refused(get, tmp_path, channels, dtype):
+    arrays(tmp_path / "pre", 5)
+    arrays(tmp_path / "own", channels, dtype)
+    with pytest.raises(UsageError, match="an encoder needs images of one kind"):
+        get(f"folder:{tmp_path / 'pre'}", f"folder:{tmp_path / 'own'}")
 
 
 def test_the_same_set_twice_is_that_set(get):

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import mmap
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,7 +34,13 @@ def ragged(sizes=SIZES, shards=3):
     flat = tuple(
         torch.cat([image.flatten() for image in part] or [torch.empty(0, dtype=torch.uint8)]) for part in parts
     )
-    return Images(flat, torch.tensor(sizes), torch.tensor(addresses)), images
+    return Images(flat, torch.tensor(sizes), torch.tensor(addresses), 3), images
+
+
+def test_images_of_several_sizes_must_say_their_channels():
+    images, _ = ragged()
+    with pytest.raises(ValueError, match="need their number of channels"):
+        Images(images.pixels, images.sizes, images.addresses)
 
 
 def padded(images):
@@ -93,7 +100,7 @@ def test_a_device_gathers_the_same(count):
 
 def test_sizes_come_without_pixels():
     images, _ = ragged()
-    untouched = Images(tuple(torch.empty(0, dtype=torch.uint8) for _ in images.pixels), images.sizes, images.addresses)
+    untouched = replace(images, pixels=tuple(torch.empty(0, dtype=torch.uint8) for _ in images.pixels))
     sizes = Resident(untouched, CPU).sizes(torch.tensor([5, 0]))
     assert sizes.dtype == torch.int64
     assert sizes.tolist() == [[33, 16], [16, 24]]

@@ -91,7 +91,7 @@ def test_what_a_size_does_to_the_images_is_said(tmp_path, side, values, short, w
     ],
 )
 def test_what_evaluation_does_not_see_of_images_that_are_not_square_is_said(shapes, words):
-    ragged = Images((torch.zeros(0, dtype=torch.uint8),), torch.tensor(shapes), torch.zeros(len(shapes), 2))
+    ragged = Images((torch.zeros(0, dtype=torch.uint8),), torch.tensor(shapes), torch.zeros(len(shapes), 2), 3)
     said = about_shape(ragged)
     assert said is None if words is None else words in said
 

@@ -53,7 +53,7 @@ def several_sizes() -> DataSet:
         pixels[:, :h, :w].flatten() for pixels, (h, w) in zip(whole.train.images.pixels, sizes.tolist(), strict=True)
     ]
     offsets = torch.tensor([0, *(len(pixels) for pixels in cut[:-1])]).cumsum(0)
-    images = Images((torch.cat(cut),), sizes, torch.stack([torch.zeros_like(offsets), offsets], 1))
+    images = Images((torch.cat(cut),), sizes, torch.stack([torch.zeros_like(offsets), offsets], 1), 3)
     split = Split(images, whole.train.labels, torch.arange(160))
     return DataSet("noise", "f00d", whole.classes, split, split, whole.val_mask, split)
 
