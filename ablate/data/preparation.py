@@ -83,12 +83,12 @@ def prepare(
             fraction or limit out of range, or labels needed from images without classes.
     """
     specs = [spec] if eval_data is None else [spec, eval_data]
-    size, where = image_size or native_size(spec, label), cache or cache_dir(None)
+    reading = reading or Reading()
+    size, where = image_size or native_size(spec, label, reading.channels), cache or cache_dir(None)
     if labels is not None and not 0 < labels <= 1:
         raise UsageError(f"labels must be the fraction of labels to keep, above 0 and at most 1, not {labels:g}")
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be the number of training images to keep, at least 1, not {limit}")
-    reading = reading or Reading()
     _check_kinds(specs, short_side, label, reading)
     short = _short_side(size, short_side)
     sources = [_source(name, label, short, reading, skip_corrupt) for name in specs]
@@ -116,23 +116,33 @@ def _check_alike(sets: Sequence[DataSet]) -> None:
         raise UsageError(f"{told}: an encoder needs images of one kind")
 
 
-def native_size(spec: str, label: str | None = None) -> int:
+def native_size(spec: str, label: str | None = None, channels: int | None = None) -> int:
     """Return the size in pixels at which a data set is trained by default.
 
     The size of encoded images depends on the images, see :func:`ablate.data.sources.sides.default_size`; it is 224 if
     none of them can be read.
 
+    Args:
+        spec: the data set, like ``folder:PATH``.
+        label: the column of the labels, if any.
+        channels: the declared number of channels, if any.
+
     Raises:
         UsageError: an unknown kind, or no images.
     """
-    kind, side = kind_of(spec), side_of_files(spec, label)
+    kind, side = kind_of(spec), side_of_files(spec, label, channels)
     return kind.side or (LARGEST if side is None else default_size(side))
 
 
-def side_of_files(spec: str, label: str | None = None) -> int | None:
+def side_of_files(spec: str, label: str | None = None, channels: int | None = None) -> int | None:
     """Return the short side of the original images, in pixels.
 
     For encoded images it is the median, or None if no image can be read.
+
+    Args:
+        spec: the data set, like ``folder:PATH``.
+        label: the column of the labels, if any.
+        channels: the declared number of channels, if any.
 
     Raises:
         UsageError: an unknown kind, or no images.
@@ -141,12 +151,12 @@ def side_of_files(spec: str, label: str | None = None) -> int | None:
     if kind.side is not None:
         return kind.side
     where = expanded(path)
-    return _side(kind.name, where, label, where.stat().st_mtime_ns) if path and where.exists() else None
+    return _side(kind.name, where, label, channels, where.stat().st_mtime_ns) if path and where.exists() else None
 
 
 @functools.lru_cache(maxsize=8)
-def _side(kind: str, path: Path, label: str | None, changed: int) -> int | None:
-    return median_side(LISTINGS[kind](path, label))
+def _side(kind: str, path: Path, label: str | None, channels: int | None, changed: int) -> int | None:
+    return median_side(LISTINGS[kind](path, label), channels)
 
 
 def _check_kinds(specs: list[str], short_side: int | None, label: str | None, reading: Reading) -> None:

@@ -30,12 +30,13 @@ THIRD = 0.334  # of the area: files longer than 3 : 1 are stored without their e
 
 def about_size(wish: Experiment) -> str | None:
     """Return a sentence if the training size enlarges the images or leaves out much of large files, else None."""
-    size, side, from_files = image_size(wish), side_of_files(wish.data, wish.label), kind_of(wish.data) in FROM_FILES
+    files = wish.data, wish.label, wish.reading.channels
+    size, side, from_files = image_size(wish), side_of_files(*files), kind_of(wish.data) in FROM_FILES
     if side is None:
         return None
     stored = wish.short_side or (stored_side(size) if from_files else size)
     if stored > side:
-        own = native_size(wish.data, wish.label)
+        own = native_size(*files)
         best = (
             f"; {as_option('image_size', own)} avoids that" if from_files and own < size and takes("image_size") else ""
         )

@@ -76,7 +76,8 @@ def image_size(wish: Experiment) -> int:
     """Return the training size in pixels: the one asked for, else the data set's own, up to the preset's largest."""
     size = wish.set.get("image_size")
     if size is None:
-        own, named = native_size(wish.data, wish.label), NAMED.get(wish.preset or "")
+        own = native_size(wish.data, wish.label, wish.reading.channels)
+        named = NAMED.get(wish.preset or "")
         return min(own, named.largest) if named and named.largest else own
     if not isinstance(size, int) or isinstance(size, bool) or not MIN_SIZE <= size <= MAX_SIZE:
         raise UsageError(f"the image size must be a whole number of pixels from {MIN_SIZE} to {MAX_SIZE}, not {size!r}")

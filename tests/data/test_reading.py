@@ -6,14 +6,17 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ablate.config.reading import Reading
-from ablate.data import prepare
+from ablate.data import native_size, prepare
 from ablate.data.decoding.blend import edge, mean_colour
 from ablate.data.decoding.decode import Known, decode
 from ablate.data.decoding.ranges import SAMPLE, sample
+from ablate.data.gather import gather
 from ablate.data.readers import npy
+from ablate.data.sources.sides import default_size
 from ablate.errors import UnsupportedImage, UsageError
 from tests.support.cli import ablate, one_sentence
 from tests.support.kinds import (
@@ -240,18 +243,54 @@ def test_a_sample_is_spread_over_the_image_and_always_the_same():
     assert (sample(page, SAMPLE) == page.reshape(1, -1)).all()
 
 
+SMALL = [(11, 11, 30), (30, 11, 11), (3, 3, 40), (40, 3, 3), (1, 1, 8), (5, 5, 5), (12, 30, 12)]  # two shortest axes
+
+
 @pytest.mark.parametrize(
     ("shape", "axis"),
     [((20, 30), None), ((20, 30, 3), 2), ((3, 20, 30), 0), ((32, 40, 50), 0), ((40, 50, 32), 2), ((2, 9, 3), 0)],
 )
 def test_the_shortest_axis_holds_the_channels(shape, axis):
-    assert npy.channel_axis(shape) == axis
+    assert npy.channel_axis(shape, None) == axis
 
 
-@pytest.mark.parametrize("shape", [(3, 20, 3), (20, 3, 20), (40, 40, 40), (33, 40, 50), (20, 3, 30), (3,), (), (0, 5)])
+@pytest.mark.parametrize(
+    "shape", [(3, 20, 3), (20, 3, 20), (40, 40, 40), (33, 40, 50), (20, 3, 30), (3,), (), (0, 5), *SMALL]
+)
 def test_other_shapes_are_refused(shape):
     with pytest.raises(UnsupportedImage, match="an array of"):
-        npy.channel_axis(shape)
+        npy.channel_axis(shape, None)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "axis"),
+    [
+        ((11, 11, 30), 30, 2),
+        ((11, 11, 30), 11, 0),
+        ((30, 11, 11), 30, 0),
+        ((5, 11, 30), 30, 2),  # the shortest axis is a row of the image
+        ((1, 1, 8), 8, 2),
+        ((20, 30, 3), 1, 2),  # three equal channels are stored once
+        ((20, 30), 30, None),
+    ],
+)
+def test_a_declared_number_of_channels_settles_their_axis(shape, channels, axis):
+    assert npy.channel_axis(shape, channels) == axis
+
+
+def test_patches_with_more_channels_than_rows_are_read_as_declared(tmp_path, cache):
+    patches = np.random.default_rng(0).integers(0, 255, (20, 11, 11, 30), dtype=np.uint8)
+    for i, patch in enumerate(patches):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        np.save(tmp_path / "ab"[i % 2] / f"{i}.npy", patch)
+    with pytest.raises(UsageError, match="--channels 11 or --channels 30 tells; or save"):
+        prepare(f"folder:{tmp_path}", cache=cache)
+    assert native_size(f"folder:{tmp_path}", channels=30) == default_size(11)
+    data = prepare(f"folder:{tmp_path}", cache=cache, image_size=11, reading=Reading(channels=30))
+    found = gather(data.pretrain.images, torch.arange(len(data.pretrain.labels)))
+    assert {image.numpy().tobytes() for image in found} <= {
+        np.ascontiguousarray(patch.transpose(2, 0, 1)).tobytes() for patch in patches
+    }
 
 
 def test_deep_images_are_resized_without_leaving_their_range():

@@ -27,7 +27,7 @@ def read(content: bytes, short: int, reading: Reading) -> Native:
         UnsupportedImage: the kind of image would be damaged, or needs a package that is not installed.
     """
     if content.startswith(npy.MAGIC):
-        return npy.read(content)
+        return npy.read(content, reading.channels)
     if content[dicom.OFFSET : dicom.OFFSET + 4] == dicom.MAGIC:  # before TIFF, with which a DICOM file may begin
         return dicom.read(content)
     if content[:4] in tags.MAGIC:
@@ -35,8 +35,8 @@ def read(content: bytes, short: int, reading: Reading) -> Native:
     return pillow.read(content, short)
 
 
-def short_side(file: BinaryIO) -> int:
-    """Return the short side of the image in an open file, in pixels, from its header.
+def short_side(file: BinaryIO, channels: int | None) -> int:
+    """Return the short side of the image in an open file, in pixels, from its header; ``channels`` are those declared.
 
     Raises:
         Exception: of any kind; the header is damaged.
@@ -45,7 +45,7 @@ def short_side(file: BinaryIO) -> int:
     file.seek(0)
     if start.startswith(npy.MAGIC):
         shape, _, _ = npy.header(file)
-        axis = npy.channel_axis(shape)
+        axis = npy.channel_axis(shape, channels)
         return min(side for number, side in enumerate(shape) if number != axis)
     if start[dicom.OFFSET :] == dicom.MAGIC:
         data = package("pydicom", "DICOM files").dcmread(file, stop_before_pixels=True)

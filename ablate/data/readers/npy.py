@@ -14,10 +14,8 @@ from ablate.pixels import MOST_CHANNELS
 MAGIC = b"\x93NUMPY"
 
 
-def read(content: bytes) -> Native:
-    """Return the image of a file.
-
-    The channel axis of three is the shortest one, which must be the first or the last and at most 32 long.
+def read(content: bytes, channels: int | None) -> Native:
+    """Return the image of a file, with as many channels as declared, if :func:`channel_axis` finds so many.
 
     Raises:
         CorruptImage: the file is truncated.
@@ -29,7 +27,7 @@ def read(content: bytes) -> Native:
     values = int(np.prod(shape))
     if values * dtype.itemsize != len(content) - start:
         raise CorruptImage("its size is not that of its array")
-    axis = channel_axis(shape)
+    axis = channel_axis(shape, channels)
     array: Array = np.load(io.BytesIO(content), allow_pickle=False)
     array = array[None] if axis is None else np.moveaxis(array, axis, 0)
     check_area(array.shape[1], array.shape[2], values)
@@ -50,21 +48,33 @@ def header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[np.generic], int]:
     return shape, dtype, file.tell()
 
 
-def channel_axis(shape: tuple[int, ...]) -> int | None:
+def channel_axis(shape: tuple[int, ...], channels: int | None) -> int | None:
     """Return the axis of the channels; None for ``[h, w]``.
 
+    It is the first or the last axis: the one that is ``channels`` long, else the one that is shorter than both others
+    and at most 32 long.
+
+    Args:
+        shape: the shape of an array.
+        channels: the declared number of channels, if any.
+
     Raises:
-        UnsupportedImage: the shape is not that of an image, or may be either order.
+        UnsupportedImage: the shape is not that of an image, or does not tell the axis of the channels.
     """
     told = "x".join(map(str, shape)) or "no axis"
     if len(shape) not in {2, 3} or not all(shape):
         raise UnsupportedImage(f"an array of {told}: save [h, w], [h, w, c] or [c, h, w], one file per image")
     if len(shape) == 2:
         return None
-    first, middle, last = shape
-    if first == last or min(first, last) > min(middle, MOST_CHANNELS):
+    ends = shape[0], shape[2]
+    if ends.count(channels) == 1:
+        return 2 * ends.index(channels)
+    shortest = min(shape)
+    if shape.count(shortest) > 1 or shape[1] == shortest or shortest > MOST_CHANNELS:
+        known = [f"{{channels={end}}}" for end in ends if end <= MOST_CHANNELS and ends.count(end) == 1]
+        settled = f"{' or '.join(known)} tells; or " if known else ""
         raise UnsupportedImage(
-            f"an array of {told}, whose channels may be the first or the last axis: save [h, w, c] or [c, h, w] with "
-            f"at most {MOST_CHANNELS} channels, fewer than rows and columns"
+            f"an array of {told}, whose channels may be the first or the last axis: {settled}save [h, w, c] or "
+            f"[c, h, w] with at most {MOST_CHANNELS} channels, fewer than rows and columns"
         )
-    return 0 if first < last else 2
+    return 2 * ends.index(shortest)

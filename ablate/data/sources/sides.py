@@ -33,21 +33,22 @@ def stored_side(size: int) -> int:
     return size if size <= SMALL_IMAGE else round(size / EVALUATED)
 
 
-def median_side(listing: Listing) -> int | None:
+def median_side(listing: Listing, channels: int | None = None) -> int | None:
     """Return the median short side, in pixels, of up to 500 training images; None if none can be read.
 
     The images are taken at even distances from the listing's fixed order, so the answer is the same every time.
+    ``channels`` are those declared, if any.
     """
     relpaths = [file.relpath for file in listing.train]
-    sides = sorted(_sides(listing, relpaths[:: -(-len(relpaths) // SAMPLE)]))
+    sides = sorted(_sides(listing, relpaths[:: -(-len(relpaths) // SAMPLE)], channels))
     return statistics.median_low(sides) if sides else None
 
 
-def _sides(listing: Listing, relpaths: list[str]) -> Iterator[int]:
+def _sides(listing: Listing, relpaths: list[str], channels: int | None) -> Iterator[int]:
     for file in _opened(listing, relpaths):
         try:
             with file:
-                yield short_side(file)
+                yield short_side(file, channels)
         except Exception:  # not an image; decoding will report it
             continue
 
