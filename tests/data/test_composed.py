@@ -183,7 +183,8 @@ def test_which_labels_stay_is_a_matter_of_the_fraction_alone(get, cache, tmp_pat
     assert torch.equal(d.train.labels, a.train.labels)
     assert d.fingerprint != a.fingerprint
     assert d.name == "photos, evaluated on animals (30 % of labels)"
-    assert f"{len(d.train.labels)} training images ({len(d.labelled)} labelled, " in str(d)
+    count = len(d.train.groups.unique())
+    assert f"{len(d.train.labels)} training images in {count} groups ({len(d.labelled)} labelled, " in str(d)
 
 
 @pytest.mark.parametrize(
