@@ -212,11 +212,11 @@ def test_a_container_that_is_gone_is_a_reason_for_each_image(tmp_path):
         (lambda p: (p / "a.parquet").write_text("x"), "cannot be read as Parquet"),
         (
             lambda p: [parquet(p / "a.parquet", last=20), parquet(p / "b.parquet", first=20, label=None)],
-            "row 1 of b.parquet (b.parquet::0) has no label",
+            "a.parquet has a column 'label', and b.parquet has none",
         ),
         (
             lambda p: [parquet(p / "a.parquet", split=["train"] * COUNT), parquet(p / "b.parquet")],
-            "row 1 of b.parquet (b.parquet::0) has no split",
+            "a.parquet has a column 'split', and b.parquet has none",
         ),
         (lambda p: None, "holds no file whose name ends in .parquet"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def plain_columns(file: Any) -> list[str]:
 
 
 def texts(file: Any, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the values of ``columns`` in every row as text without spaces at either end; a null is the empty text.
+    """Yield the values of ``columns`` in every row as text without spaces at either end; null and NaN are empty.
 
     The numbers of a column that Hugging Face's ``datasets`` calls a ``ClassLabel`` are replaced by their names, and a
     number without a name by the empty text.
@@ -58,7 +59,8 @@ def texts(file: Any, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
 def _text(value: object, names: Sequence[str] | None) -> str:
     if names is not None and isinstance(value, int):
         return names[value] if 0 <= value < len(names) else ""
-    return "" if value is None else str(value).strip()
+    is_missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return "" if is_missing else str(value).strip()
 
 
 def class_names(file: Any, column: str) -> list[str] | None:

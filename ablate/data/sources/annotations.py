@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,12 @@ from ablate.errors import UsageError, nearest, printable
 SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 NAMED = ("path", "split", "group")  # columns that hold no labels
 LABEL, NONE = "label", "none"
+WHOLE = re.compile(r"(-?\d+)(\.0+)?")  # a whole number, also as a column of floating-point numbers has it
+LACKING = {
+    "label": "give it one, or leave the image out",
+    "split": f"give every image one; allowed: {', '.join(SPLITS)}",
+    "group": "give every image one, a name of its own if it belongs to no other image",
+}
 
 
 class Row(NamedTuple):
@@ -30,6 +37,24 @@ class Row(NamedTuple):
     label: str | None = None
     split: str | None = None
     group: str | None = None
+
+
+def canonical(column: str) -> str:
+    """Return the name of a column; ``path``, ``label``, ``split`` and ``group`` may be written in capitals."""
+    plain = column.strip().lower()
+    return plain if plain in {*NAMED, LABEL} else column
+
+
+def canonical_columns(columns: Sequence[str], where: str) -> list[str]:
+    """Return the names of the columns as :func:`canonical` has them.
+
+    Raises:
+        UsageError: two columns have one name; the message begins with ``where``.
+    """
+    names = [canonical(column) for column in columns]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(printable(f"{where} has two columns {twice!r}; rename one of them"))
+    return names
 
 
 def label_column(columns: Sequence[str], chosen: str | None, where: str) -> str | None:
@@ -47,6 +72,7 @@ def label_column(columns: Sequence[str], chosen: str | None, where: str) -> str 
     """
     others = [name for name in columns if name not in NAMED]
     if chosen is not None:
+        chosen = canonical(chosen)
         if chosen not in others and chosen == NONE:
             return None
         if chosen not in others:
@@ -87,6 +113,7 @@ def listing_from(
 
     Splits are those of the rows, or drawn by seed if rows have none. Without test images, those for validation are the
     test images, as in a folder. Classes that are all whole numbers are in their order, others in that of their text.
+    A label, a split or a group that one image has is required of every image.
 
     Args:
         rows: the images, at least one.
@@ -97,13 +124,14 @@ def listing_from(
         notes: sentences on the rows, for the user.
 
     Raises:
-        UsageError: a row lacks its label, has an unknown split or repeats an image; a group lies on two sides of the
-            given splits; there are no training or test images; or a class cannot be split.
+        UsageError: a row lacks its label, split or group, has an unknown split or repeats an image; a group lies on
+            two sides of the given splits; there are no training or test images; or a class cannot be split.
     """
     _check_once(rows, where)
-    classes = _classes(rows, where)
+    _check_complete(rows, where)
+    classes = _classes(rows)
     number = {label: i for i, label in enumerate(classes)}
-    splits = _splits(rows, where)
+    splits = [_split_of(row, where) for row in rows]
     files = [
         File(row.relpath, number.get(row.label or "", 0), row.group or row.relpath, split == "val")
         for row, split in zip(rows, splits, strict=True)
@@ -127,24 +155,19 @@ def _check_once(rows: Sequence[Row], where: str) -> None:
         seen[row.relpath] = row.at
 
 
-def _classes(rows: Sequence[Row], where: str) -> list[str]:
-    is_labelled = any(row.label is not None for row in rows)
-    for row in rows if is_labelled else ():
-        if not row.label:
-            raise UsageError(
-                printable(f"{where}: {row.at} ({row.relpath}) has no label: give it one, or leave the row out")
-            )
+def _check_complete(rows: Sequence[Row], where: str) -> None:
+    """Refuse a label, a split or a group that some images have and others lack: none is lost silently."""
+    for name, remedy in LACKING.items():
+        values = [getattr(row, name) for row in rows]
+        lacking = next((row for row, value in zip(rows, values, strict=True) if not value), None)
+        if lacking and any(value is not None for value in values):
+            raise UsageError(printable(f"{where}: {lacking.at} ({lacking.relpath}) has no {name}: {remedy}"))
+
+
+def _classes(rows: Sequence[Row]) -> list[str]:
     labels = {row.label for row in rows if row.label is not None}
-    numbers = all(label.removeprefix("-").isdecimal() for label in labels)
-    return sorted(labels, key=lambda label: (int(label) if numbers else 0, label))
-
-
-def _splits(rows: Sequence[Row], where: str) -> list[str | None]:
-    splits = [_split_of(row, where) for row in rows]
-    if any(splits) and None in splits:
-        row = rows[splits.index(None)]
-        raise UsageError(printable(f"{where}: {row.at} ({row.relpath}) has no split, and others have one"))
-    return splits
+    numbers = {label: int(found[1]) for label in labels if (found := WHOLE.fullmatch(label))}
+    return sorted(labels, key=lambda label: (numbers[label] if len(numbers) == len(labels) else 0, label))
 
 
 def _split_of(row: Row, where: str) -> str | None:
@@ -179,9 +202,10 @@ def _given(
         raise UsageError(
             f"{where}: no row has the split {lacking!r}, so there are no {lacking}{'ing' * bool(test)} images"
         )
-    known = {file.label for file in train}
-    if stranger := next((file for file in test if file.label not in known), None):
-        raise UsageError(f"{where}: the class {classes[stranger.label]!r} has {tested} images, but no training images")
+    known = {file.label for file in train if not file.val}
+    for file, split in zip(files, splits, strict=True):
+        if file.label not in known:
+            raise UsageError(f"{where}: the class {classes[file.label]!r} has {split} images, but no training images")
     return train, test
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ablate.data.decoding.contents import INSIDE
-from ablate.data.decoding.parquet import image_column, open_parquet, plain_columns, texts
-from ablate.data.sources.annotations import LABEL, Row, label_column, listing_from, without_use
+from ablate.data.decoding.parquet import class_names, image_column, open_parquet, plain_columns, texts
+from ablate.data.sources.annotations import Row, canonical, canonical_columns, label_column, listing_from, without_use
 from ablate.data.sources.containers import containers, splits_of
 from ablate.data.sources.listing import Listing, named, named_file
 from ablate.errors import UsageError, printable
@@ -24,30 +24,57 @@ def scan_parquet(path: Path, label: str | None) -> Listing:
         label: the column of the labels; by default ``label``.
 
     Raises:
-        UsageError: there is no such file, pyarrow is missing, a column is missing or must be chosen, a value is not
-            allowed, or the splits are not possible.
+        UsageError: there is no such file, pyarrow is missing, a column is missing or must be chosen, files have
+            other columns or class names, a value is missing or not allowed, or the splits are not possible.
     """
     where = printable(f"parquet: {path}")
     root, names = containers(path, ".parquet", where)
     parts = zip(names, splits_of(names, where), strict=True)
-    columns: set[str] = set()
-    rows = [row for name, split in parts for row in _rows(root, name, split, label, where, columns)]
+    columns, chosen = _common_columns(root, names, label, where)
+    rows = [row for name, split in parts for row in _rows(root, name, split, chosen, where)]
     if not rows:
         raise UsageError(f"{where} has no rows")
-    own_name, notes = named_file(path) if path.is_file() else named(path), without_use(sorted(columns), label or LABEL)
-    return listing_from(rows, root, own_name, where, "parquet", notes)
+    own_name = named_file(path) if path.is_file() else named(path)
+    return listing_from(rows, root, own_name, where, "parquet", without_use(columns, chosen))
 
 
-def _rows(
-    root: Path, name: str, split: str | None, label: str | None, where: str, all_columns: set[str]
-) -> Iterator[Row]:
+def _common_columns(root: Path, names: Sequence[str], label: str | None, where: str) -> tuple[list[str], str | None]:
+    """Return the columns of the files, and the column of the labels.
+
+    Raises:
+        UsageError: some files lack the labels, splits or groups of others, or have other names of classes.
+    """
+    files = {name: _columns(root, name, where) for name in names}
+    columns = list(dict.fromkeys(itertools.chain.from_iterable(files.values())))
+    chosen = label_column(columns, label, where)
+    for column in filter(None, (chosen, "split", "group")):
+        having = [name for name in names if column in files[name]]
+        if lacking := next((name for name in names if having and column not in files[name]), None):
+            raise UsageError(
+                printable(f"{where}: {having[0]} has a column {column!r}, and {lacking} has none: add it to every file")
+            )
+        if other := next((name for name in having if files[name][column] != files[names[0]][column]), None):
+            raise UsageError(
+                printable(f"{where}: {names[0]} and {other} name the classes of {column!r} differently: use one list")
+            )
+    return columns, chosen
+
+
+def _columns(root: Path, name: str, where: str) -> dict[str, list[str] | None]:
+    """Return the columns of a file that are no images, each with the names of its classes, if it has them."""
     file = open_parquet(root / name, f"{where}: {name}")
     image_column(file, f"{where}: {name}")
-    plain = plain_columns(file)
-    all_columns |= set(plain)
-    chosen = label_column(plain, label, f"{where}: {name}")
-    columns = [column for column in plain if column in {chosen, "split", "group"}]
-    values = texts(file, columns) if columns else itertools.repeat((), file.metadata.num_rows)
+    stored = plain_columns(file)
+    columns = canonical_columns(stored, f"{where}: {name}")
+    return {column: class_names(file, own) for column, own in zip(columns, stored, strict=True)}
+
+
+def _rows(root: Path, name: str, split: str | None, chosen: str | None, where: str) -> Iterator[Row]:
+    file = open_parquet(root / name, f"{where}: {name}")
+    stored = {canonical(own): own for own in plain_columns(file)}
+    columns = [column for column in stored if column in {chosen, "split", "group"}]
+    every = itertools.repeat((), file.metadata.num_rows)
+    values = texts(file, [stored[column] for column in columns]) if columns else every
     for number, row in enumerate(values):
         cells = dict(zip(columns, row, strict=True))
         found = cells[chosen] if chosen else None

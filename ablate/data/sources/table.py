@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ablate.config.sources import KINDS
 from ablate.data.decoding.parquet import open_parquet, plain_columns, texts
-from ablate.data.sources.annotations import Row, label_column, listing_from, without_use
+from ablate.data.sources.annotations import Row, canonical_columns, label_column, listing_from, without_use
 from ablate.data.sources.listing import Listing, named_file
 from ablate.errors import UsageError, nearest, printable
 
@@ -62,8 +62,9 @@ def _read(path: Path, where: str) -> tuple[list[str], Iterator[Cells]]:
     kind = path.suffix.lower()
     if kind == PARQUET:
         file = open_parquet(path, where)
-        names = plain_columns(file)
-        records = (dict(zip(names, row, strict=True)) for row in texts(file, names))
+        stored = plain_columns(file)
+        names = canonical_columns(stored, where)
+        records = (dict(zip(names, row, strict=True)) for row in texts(file, stored))
         return names, ((f"row {number}", row) for number, row in enumerate(records, 1))
     if kind not in DELIMITERS:
         allowed = ", ".join(KINDS["table"].endings)
@@ -78,9 +79,8 @@ def _read(path: Path, where: str) -> tuple[list[str], Iterator[Cells]]:
         raise UsageError(f"{where}: line {reader.line_num} cannot be read: {error}") from None
     except OSError as error:
         raise UsageError(f"{where} cannot be read: {error.strerror}") from None
-    (_, columns), *rows = lines or [(1, [])]
-    if twice := next((name for name in columns if columns.count(name) > 1), None):
-        raise UsageError(f"{where} has two columns {twice!r}; rename one of them")
+    (_, header), *rows = lines or [(1, [])]
+    columns = canonical_columns(header, where)
     for number, line in rows:
         if len(line) != len(columns):
             raise UsageError(f"{where}: line {number} has {len(line)} values, and the header {len(columns)} columns")

@@ -11,7 +11,15 @@ from typing import Any
 from ablate.data.decoding.contents import INSIDE
 from ablate.data.decoding.tar import Member, members
 from ablate.data.readers.choose import EXTENSIONS
-from ablate.data.sources.annotations import LABEL, NONE, Row, label_column, listing_from, without_use
+from ablate.data.sources.annotations import (
+    LABEL,
+    Row,
+    canonical,
+    canonical_columns,
+    label_column,
+    listing_from,
+    without_use,
+)
 from ablate.data.sources.containers import containers, splits_of
 from ablate.data.sources.listing import Listing, named, named_file
 from ablate.errors import UsageError, first_line, printable
@@ -24,40 +32,46 @@ def scan_webdataset(path: Path, label: str | None) -> Listing:
     """List the images in a tar file, or in all of a directory; images are not read.
 
     A sample is an image ``KEY.jpg`` with ``KEY.cls``, which holds the label, or ``KEY.json`` with the keys ``label``,
-    ``split`` and ``group``. A split may also be named by the tar files: ``train-000.tar``.
+    ``split`` and ``group``. A key that one sample has is required of all. A split may also be named by the tar files:
+    ``train-000.tar``.
 
     Args:
         path: the file or the directory.
         label: the key of the labels in the JSON files; by default ``label``.
 
     Raises:
-        UsageError: there is no such file, it is no uncompressed tar file, it holds no images, a label is missing, or
-            the splits are not possible.
+        UsageError: there is no such file, it is no uncompressed tar file, it holds no images, a label, a
+            split or a group is missing, or the splits are not possible.
     """
     where = printable(f"webdataset: {path}")
     root, names = containers(path, ".tar", where)
     parts = zip(names, splits_of(names, where), strict=True)
     keys: set[str] = set()
-    rows = [row for name, split in parts for row in _rows(root, name, split, label, where, keys)]
+    used = canonical(label or LABEL)
+    listed = [(row, split) for name, split in parts for row in _rows(root, name, used, where, keys)]
+    rows = [row if "split" in keys else row._replace(split=split) for row, split in listed]
     if not rows:
         raise UsageError(f"{where} holds no images: no member ends in {', '.join(EXTENSIONS)}")
+    label_column(sorted(keys), label, where)
     own_name = named_file(path) if path.is_file() else named(path)
-    return listing_from(rows, root, own_name, where, "tar", without_use(sorted(keys), label or LABEL))
+    return listing_from(rows, root, own_name, where, "tar", without_use(sorted(keys), used))
 
 
-def _rows(root: Path, name: str, split: str | None, label: str | None, where: str, keys: set[str]) -> Iterator[Row]:
-    """Yield the samples of a tar file; those of its first sample are the keys of all, and are added to ``keys``."""
-    columns: list[str] | None = None
+def _rows(root: Path, name: str, label: str, where: str, keys: set[str]) -> Iterator[Row]:
+    """Yield the samples of a tar file with what they say themselves; the keys that have values are added to ``keys``.
+
+    Args:
+        root: the directory of the tar files.
+        name: the path of one below it.
+        label: the key of the labels.
+        where: the place, for messages.
+        keys: the keys of all samples so far.
+    """
     for key, sample in _samples(root, name, where):
-        cells = _cells(sample, f"{where}: {name}{INSIDE}{key}")
-        if columns is None:
-            columns = list(cells)
-            keys |= set(columns)
-            chosen = label_column(columns, label, f"{where}: {name}")
-        found = cells.get(chosen, "") if chosen else None if label == NONE else cells.get(LABEL)
-        own_split = cells.get("split", "") if "split" in columns else split
-        group = cells.get("group", "") if "group" in columns else None
-        yield Row(f"{name}{INSIDE}{sample['image']}", f"{key} in {name}", found, own_split, group)
+        cells = _cells(sample, f"{where}: {name}{INSIDE}{key}.json", label)
+        keys |= set(cells)
+        values = (cells.get(column) for column in (label, "split", "group"))
+        yield Row(f"{name}{INSIDE}{sample['image']}", f"{key} in {name}", *values)
 
 
 def _samples(root: Path, name: str, where: str) -> Iterator[tuple[str, Sample]]:
@@ -87,15 +101,24 @@ def _add(sample: Sample, member: Member, extension: str, file: Any, where: str) 
         sample["image"] = member.name
 
 
-def _cells(sample: Sample, where: str) -> dict[str, str]:
-    """Return the values of a sample that are text or numbers, by their key."""
+def _cells(sample: Sample, where: str, label: str) -> dict[str, str]:
+    """Return the values of a sample that are text or numbers, by their key.
+
+    Raises:
+        UsageError: the JSON is damaged, or its label, split or group is a list or an object.
+    """
     cells = {}
     if "json" in sample:
         try:
-            content = json.loads(sample["json"])
+            content = json.loads(sample["json"], parse_constant=lambda name: None)  # NaN is no value
         except ValueError as error:
-            raise UsageError(printable(f"{where}.json is not JSON: {error}")) from None
-        items = content.items() if isinstance(content, dict) else ()
-        cells = {key: str(value).strip() for key, value in items if isinstance(value, str | int | float)}
-        cells = {key: value for key, value in cells.items() if key != "path"}
+            raise UsageError(printable(f"{where} is not JSON: {error}")) from None
+        content = content if isinstance(content, dict) else {}
+        content = dict(zip(canonical_columns(list(content), where), content.values(), strict=True))
+        if nested := next(
+            (key for key in (label, "split", "group") if isinstance(content.get(key), list | dict)), None
+        ):
+            raise UsageError(printable(f"{where} has a {nested} that is a list or an object; give text or a number"))
+        cells = {key: str(value).strip() for key, value in content.items() if isinstance(value, str | int | float)}
+        cells.pop("path", None)
     return {**cells, LABEL: sample["cls"]} if "cls" in sample else cells
