@@ -24,7 +24,7 @@ def check(data, train, test):
     assert 0 < data.val_mask.sum() < train
     assert len(data.labelled) == 0
     assert data.class_counts == ()
-    assert f": no classes: {train} training images (" in str(data)
+    assert f": no classes: {train} training images" in str(data)
 
 
 @pytest.mark.parametrize("folders", [[""], ["photos"]], ids=["images", "one folder"])
