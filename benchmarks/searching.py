@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablate.config.sweep import NamedComposition, Rung, Search, SweepPlan
-from ablate.search.propose import Known, propose
+from ablate.search.propose import Measured, propose
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.prune import RUNGS, go_on
 from benchmarks.pruning import TRIED_ON, Array, Histories, read
@@ -70,7 +70,7 @@ class Replay:
 
     def run(self) -> Iterator[tuple[float, float]]:
         """After every batch: the cost so far, and the best accuracy."""
-        known: list[Known] = []
+        known: list[Measured] = []
         while batch := propose(self.search, known, {}):
             cells = [self.labels.index("+".join(op.name for op in item.ops)) for item in batch]
             self.epochs |= dict.fromkeys(cells, self.whole)
@@ -88,10 +88,10 @@ class Replay:
             self.epochs |= dict.fromkeys(behind, epoch)
             alive -= behind
 
-    def _known(self, item: NamedComposition, cell: int) -> Known:
+    def _known(self, item: NamedComposition, cell: int) -> Measured:
         if (end := self.epochs[cell]) == self.whole:
-            return Known(item, float(self.final[cell]))
-        return Known(item, None, {epoch: float(knn[cell].mean()) for epoch, knn in self.knn.items() if epoch <= end})
+            return Measured(item, float(self.final[cell]))
+        return Measured(item, None, {epoch: float(knn[cell].mean()) for epoch, knn in self.knn.items() if epoch <= end})
 
 
 def replays(sampler: Sampler, rungs: tuple[Rung, ...]) -> Array:

@@ -20,7 +20,7 @@ from ablate.data.sources.encoded import Encoded
 from ablate.data.sources.glyphs import Glyphs
 from ablate.data.sources.idx import CLASSES, find_idx
 from ablate.data.sources.listing import Listing
-from ablate.data.sources.official import Files, Official
+from ablate.data.sources.official import Official, OfficialFiles
 from ablate.data.sources.parquet_set import scan_parquet
 from ablate.data.sources.scan import scan
 from ablate.data.sources.sides import LARGEST, default_size, median_side, stored_side
@@ -38,7 +38,7 @@ LISTINGS: dict[str, Callable[[Path, str | None], Listing]] = {
 }
 """The function that lists the encoded images of each kind of data set that has them; it takes a path and --label."""
 
-OFFICIAL: dict[str, Callable[[Path], Files]] = {
+OFFICIAL: dict[str, Callable[[Path], OfficialFiles]] = {
     **{name: functools.partial(find_official, name) for name in FORMATS},
     **{name: functools.partial(find_idx, name) for name in CLASSES},
     "svhn": find_svhn,

@@ -40,7 +40,7 @@ Only deprecated options are left out (the prior's weight, ``gamma``, ``weights``
 
 
 @dataclass(frozen=True)
-class Known:
+class Measured:
     """The result of a composition: its validation accuracy, or kNN by epoch if it was pruned; else it failed."""
 
     composition: NamedComposition
@@ -48,7 +48,7 @@ class Known:
     pruned: Mapping[int, float] = field(default_factory=dict)
 
 
-def propose(search: Search, known: Sequence[Known], defaults: Defaults) -> list[NamedComposition]:
+def propose(search: Search, known: Sequence[Measured], defaults: Defaults) -> list[NamedComposition]:
     """Return the next batch of unknown compositions: at most ``search.batch``, fewer when the space is exhausted.
 
     Args:
@@ -79,7 +79,7 @@ def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(seed=seed, **TPE)
 
 
-def _trial(search: Search, known: Known) -> optuna.trial.FrozenTrial:
+def _trial(search: Search, known: Measured) -> optuna.trial.FrozenTrial:
     from optuna.trial import TrialState, create_trial
 
     params, distributions = coordinates(search, known.composition)
@@ -93,7 +93,9 @@ def _trial(search: Search, known: Known) -> optuna.trial.FrozenTrial:
     )
 
 
-def _new(study: optuna.Study, search: Search, known: Sequence[Known], defaults: Defaults) -> Iterator[NamedComposition]:
+def _new(
+    study: optuna.Study, search: Search, known: Sequence[Measured], defaults: Defaults
+) -> Iterator[NamedComposition]:
     """Yield points that are not ``known``.
 
     They stay running in the study, so that TPE looks elsewhere for the next one.

@@ -13,7 +13,7 @@ from ablate.console import counted, say
 from ablate.errors import ExitCode
 from ablate.report.data.results import Results, read_sweep
 from ablate.search.budget import Budget
-from ablate.search.propose import Defaults, Known, propose
+from ablate.search.propose import Defaults, Measured, propose
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.prune import knn_at
 from ablate.sweep.record import TrialResult
@@ -106,7 +106,7 @@ def cells(sweep: Results) -> list[TrialResult]:
     return [sweep.records[t.id] for t in sweep.trials if t.reference is None and t.id in sweep.records]
 
 
-def values(sweep: Results) -> list[Known]:
+def values(sweep: Results) -> list[Measured]:
     """Return every composition in the order of its proposal, with its means over all seeds.
 
     A composition counts as failed if a trial of one of the seeds failed.
@@ -123,7 +123,7 @@ def values(sweep: Results) -> list[Known]:
         pruned = [record for record in records if record.status == "pruned"]
         epochs = {int(entry["epoch"] or 0) for record in pruned for entry in record.history}
         known = {epoch: _mean([knn_at(record, epoch, measure) for record in pruned], seeds) for epoch in sorted(epochs)}
-        measured.append(Known(composition, value, {epoch: knn for epoch, knn in known.items() if knn is not None}))
+        measured.append(Measured(composition, value, {epoch: knn for epoch, knn in known.items() if knn is not None}))
     return measured
 
 

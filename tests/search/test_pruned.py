@@ -17,7 +17,7 @@ from ablate.files import write_atomically
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
 from ablate.report.figures import search as searched
-from ablate.search.propose import Known
+from ablate.search.propose import Measured
 from ablate.search.run import values
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
@@ -37,9 +37,9 @@ def test_tpe_learns_from_what_was_pruned_as_from_what_was_not():
     def proposed(become):
         return [item.label for item in walk(space(), 5, become)]
 
-    pruned = proposed(lambda item: Known(item, None, {1: value_of(item)}))
-    assert pruned == proposed(lambda item: Known(item, value_of(item)))
-    assert pruned != proposed(Known)  # those failed
+    pruned = proposed(lambda item: Measured(item, None, {1: value_of(item)}))
+    assert pruned == proposed(lambda item: Measured(item, value_of(item)))
+    assert pruned != proposed(Measured)  # those failed
 
 
 def test_of_two_that_were_pruned_the_one_that_came_further_counts_as_better():
@@ -47,9 +47,9 @@ def test_of_two_that_were_pruned_the_one_that_came_further_counts_as_better():
         search = space(max_length=4)
         return [item.label for item in walk(search, 5, lambda item: become(item, "color" in item.label))]
 
-    pruned = proposed(lambda item, good: Known(item, None, {1: 0.2, 4: 0.3} if good else {1: 0.9}))
-    assert pruned == proposed(lambda item, good: Known(item, 0.9 if good else 0.1))
-    assert pruned != proposed(lambda item, good: Known(item, 0.1 if good else 0.9))
+    pruned = proposed(lambda item, good: Measured(item, None, {1: 0.2, 4: 0.3} if good else {1: 0.9}))
+    assert pruned == proposed(lambda item, good: Measured(item, 0.9 if good else 0.1))
+    assert pruned != proposed(lambda item, good: Measured(item, 0.1 if good else 0.9))
 
 
 class Rungs:

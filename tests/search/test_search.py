@@ -29,7 +29,7 @@ from ablate.report.figures import search as searched
 from ablate.report.recommendation.recommend import recommend
 from ablate.search import dry_run
 from ablate.search.budget import Budget
-from ablate.search.propose import TPE, Known, at_random, propose
+from ablate.search.propose import TPE, Measured, at_random, propose
 from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.cli import ablate, one_sentence
 from tests.support.searches import OPS, Machine, begun, labels, search_there, space, value_of, walk
@@ -95,7 +95,7 @@ def test_an_exhausted_space_ends():
     search = space(max_length=1, batch=3)
     assert len(walk(search, 1)) == 3
     assert sorted(item.label for item in walk(search, 2)) == sorted(OPS)
-    assert propose(search, [Known(item) for item in walk(search, 2)], {}) == []
+    assert propose(search, [Measured(item) for item in walk(search, 2)], {}) == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from ablate.config.sweep import NamedComposition, NamedOp, Search
 from ablate.errors import Interruption
 from ablate.ops import parse_op, spec
 from ablate.search.budget import Budget
-from ablate.search.propose import Known, propose
+from ablate.search.propose import Measured, propose
 from ablate.search.run import run_search
 from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.sweeps import failure, make_experiment, record, write_record
@@ -29,7 +29,7 @@ def value_of(composition):
     return 0.3 + 0.4 * ("color" in names) + 0.1 * (names[0] == "color") - 0.05 * len(names)
 
 
-def walk(search, batches, become=lambda item: Known(item, value_of(item))):
+def walk(search, batches, become=lambda item: Measured(item, value_of(item))):
     """The compositions that are proposed in so many batches, where each becomes ``become(composition)``."""
     known = []
     for _ in range(batches):

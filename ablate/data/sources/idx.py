@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ablate.data.sources.official import Files, Part, found_in
+from ablate.data.sources.official import OfficialFiles, Part, found_in
 
 FOLDERS = {"mnist": ("raw", "MNIST/raw"), "fashion-mnist": ("raw", "FashionMNIST/raw")}  # as torchvision stores them
 CLASSES = {
@@ -32,7 +32,7 @@ PREFIXES = {"train": "train", "test": "t10k"}
 BYTES = 8  # the code of unsigned bytes in an idx header
 
 
-def find_idx(kind: str, path: Path) -> Files:
+def find_idx(kind: str, path: Path) -> OfficialFiles:
     """Return the official files of ``mnist:PATH`` or ``fashion-mnist:PATH``.
 
     ``PATH`` holds the four files, or the folder in which torchvision stores them. A file may end in ``.gz``, and may
@@ -55,7 +55,7 @@ def find_idx(kind: str, path: Path) -> Files:
         }
 
     folder = next(iter(files.values())).parent
-    return Files(folder, [file.name for file in files.values()], read, lambda: CLASSES[kind])
+    return OfficialFiles(folder, [file.name for file in files.values()], read, lambda: CLASSES[kind])
 
 
 def _part(images: Path, labels: Path) -> Part:

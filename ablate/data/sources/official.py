@@ -21,7 +21,7 @@ Part = tuple["np.ndarray[Any, Any]", Tensor]  # uint8 [N, 3, h, w], labels
 
 
 @dataclass(frozen=True)
-class Files:
+class OfficialFiles:
     """The official files of a set: the ``folder`` that holds them, their ``names``, and the functions that read them.
 
     ``read`` returns the images and labels of each split, and raises RuntimeError for files that are not the official
@@ -45,7 +45,7 @@ class Official:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, kind: str, files: Files, *, once: bool = False) -> None:
+    def __init__(self, kind: str, files: OfficialFiles, *, once: bool = False) -> None:
         self.kind, self.files, self.once = kind, files, once
         self.identity = f"{kind} {files.folder.absolute()}{' once' * once}"
 

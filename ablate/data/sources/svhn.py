@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ablate.data.sources.official import Files, Part, found_in
+from ablate.data.sources.official import OfficialFiles, Part, found_in
 
 NAMES = {"train": "train_32x32.mat", "test": "test_32x32.mat"}
 
 
-def find_svhn(path: Path) -> Files:
+def find_svhn(path: Path) -> OfficialFiles:
     """Return the official files of ``svhn:PATH``, which lie in ``PATH``; further training images are not read.
 
     Raises:
@@ -23,7 +23,7 @@ def find_svhn(path: Path) -> Files:
     def read() -> dict[str, Part]:
         return {split: _part(files[name]) for split, name in NAMES.items()}
 
-    return Files(path, list(NAMES.values()), read, lambda: [str(digit) for digit in range(10)])
+    return OfficialFiles(path, list(NAMES.values()), read, lambda: [str(digit) for digit in range(10)])
 
 
 def _part(path: Path) -> Part:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ablate.data.sources.official import Files, Part
+from ablate.data.sources.official import OfficialFiles, Part
 from ablate.errors import UsageError
 
 
@@ -116,7 +116,7 @@ FORMATS: dict[str, tuple[Format, ...]] = {
 }
 
 
-def find_official(kind: str, path: Path) -> Files:
+def find_official(kind: str, path: Path) -> OfficialFiles:
     """Return the official files of ``cifar10:PATH``, ``cifar100:PATH`` or ``stl10:PATH``.
 
     ``PATH`` contains the official folder, or is that folder.
@@ -132,7 +132,9 @@ def find_official(kind: str, path: Path) -> Files:
         if folder.is_dir():
             missing = [name for name in form.files if not (folder / name).is_file()]
             if not missing:
-                return Files(folder, form.files, partial(form.read, folder.parent), partial(form.classes, folder))
+                return OfficialFiles(
+                    folder, form.files, partial(form.read, folder.parent), partial(form.classes, folder)
+                )
             incomplete = f"; {folder} lacks {', '.join(missing)}"
     expected = " or ".join(form.folder for form in FORMATS[kind])
     raise UsageError(f"{kind}: {path} holds no complete {expected}{incomplete}")
