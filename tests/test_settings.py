@@ -11,8 +11,9 @@ from ablate.errors import UsageError
 from ablate.planning.compositions import parse_one
 from ablate.planning.request import about_preset, with_preset
 from ablate.planning.settings import parse_assignments, shared_config
-from ablate.sweep.layout import SweepDir
+from ablate.sweep.plan import save_plan
 from tests.support.settings import DATA
+from tests.support.sweeps import make_experiment
 from tests.support.wishes import wish
 
 
@@ -186,7 +187,7 @@ def test_without_a_gpu_the_default_is_the_preset_for_laptops_and_says_so():
     chosen = with_preset(asked, "cpu")
     assert chosen.preset == "laptop@2"
     said = about_preset(asked, chosen)
-    assert said.startswith("preset laptop@2, since there is no GPU")
+    assert said.startswith("preset laptop@2, the default without a GPU")
     assert "preset=one-gpu" in said or "--preset one-gpu" in said
     assert with_preset(asked, "cuda") == asked  # a cluster's GPUs count, too: the device is that of the trials
     for own in (wish(data="glyphs"), wish(data="glyphs:3"), chosen, wish(data="folder:/x", preset="one-gpu")):
@@ -194,12 +195,13 @@ def test_without_a_gpu_the_default_is_the_preset_for_laptops_and_says_so():
         assert about_preset(own, own) == ""
 
 
-def test_a_sweep_that_began_without_a_preset_keeps_its_settings(tmp_path, monkeypatch):
+def test_a_sweep_goes_on_with_its_own_preset(tmp_path):
     asked = wish(data="folder:/x")
-    monkeypatch.setattr("ablate.planning.request.is_sweep", lambda directory: True)
-    for content, kept in (('data = "folder:/x"\n', True), ('data = "folder:/x"\npreset = "laptop@2"\n', False)):
-        SweepDir(tmp_path).experiment.write_text(content)
-        assert (with_preset(asked, "cpu", tmp_path) == asked) == kept
+    for name in (None, "laptop@2", "cifar10-fast"):
+        save_plan(tmp_path, make_experiment(["crop"], 1).replace(preset=name))
+        for device in ("cpu", "cuda"):
+            assert with_preset(asked, device, tmp_path).preset == name
+    assert with_preset(asked, "cpu", tmp_path / "new").preset == "laptop@2"
 
 
 def test_the_recipe_for_a_gpu_can_be_asked_for_by_name():

@@ -109,7 +109,8 @@ class SweepPlan(Model):
 
     ``shared`` is the configuration common to all cells and references; its own composition is empty. Trial keys do not
     include the protocols, the encoders to keep, the seconds that a process waits for the others, or ``measure``, the
-    accuracy that chooses. Earlier sweeps lack ``measure`` and ``class_counts``.
+    accuracy that chooses. Earlier sweeps lack ``measure`` and ``class_counts``. ``preset`` names the preset that gave
+    the defaults; None is the default on a GPU, or glyphs' own.
 
     ``reading`` is how image files were read. ``ranges`` are the values that became 0 and full scale in images of more
     than 8 bits, and ``background`` the colour below transparent ones: an exported pipeline needs them. Earlier sweeps
@@ -119,6 +120,7 @@ class SweepPlan(Model):
 
     schema_version: Literal[1] = 1
     command: str = ""
+    preset: str | None = None
     data: str
     seeds: tuple[Annotated[int, Field(ge=0)], ...]
     references: tuple[Reference, ...] = ("untrained",)

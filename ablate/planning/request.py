@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from ablate.data.sources.listing import named, named_file
 from ablate.evaluation.protocols import parse_protocols
 from ablate.ops import split_list
 from ablate.planning.settings import Device, image_size, parse_assignments
-from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import is_sweep, load_plan
 
 
@@ -46,20 +44,23 @@ def _listed(name: str, value: Any) -> Any:
 
 
 def with_preset(wish: Experiment, device: Device, directory: Path | None = None) -> Experiment:
-    """Return ``wish`` with ``laptop@2`` as its preset if it names none and trains on a CPU.
+    """Return ``wish`` with the preset that it gets if it names none.
 
-    The one-GPU recipe would take days there. The rule looks at the class of hardware only, never at its speed. Glyphs
-    have a preset of their own, and a sweep that began without a preset keeps its settings.
+    In a directory that holds a sweep, it is that sweep's. Otherwise it is ``laptop@2`` for trials on a CPU, where the
+    one-GPU recipe would take days; the class of hardware decides, never its speed. Glyphs have a preset of their own.
 
     Args:
         wish: the description.
         device: the device on which the trials run.
         directory: the sweep's directory, if there is one.
     """
-    is_own = wish.data.partition(":")[0] == "glyphs"
-    if wish.preset is not None or device != "cpu" or is_own or (directory and _began_without(directory)):
+    if wish.preset is not None:
         return wish
-    return wish.replace(preset=LAPTOP.name)
+    if directory is not None and is_sweep(directory):
+        preset = load_plan(directory).preset
+    else:
+        preset = LAPTOP.name if device == "cpu" and wish.data.partition(":")[0] != "glyphs" else None
+    return wish.replace(preset=preset) if preset else wish
 
 
 def about_preset(wish: Experiment, resolved: Experiment) -> str:
@@ -67,19 +68,9 @@ def about_preset(wish: Experiment, resolved: Experiment) -> str:
     if wish.preset == resolved.preset:
         return ""
     return (
-        f"preset {resolved.preset}, since there is no GPU (docs/training.md says what it can show); "
+        f"preset {resolved.preset}, the default without a GPU (docs/training.md says what it can show); "
         f"{as_option('preset', ONE_GPU)}: the recipe for a GPU\n"
     )
-
-
-def _began_without(directory: Path) -> bool:
-    """Return True if ``directory`` holds a sweep whose description names no preset."""
-    if not is_sweep(directory):
-        return False
-    try:
-        return "preset" not in tomllib.loads(SweepDir(directory).experiment.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # a search has no such file
-        return True
 
 
 def sized_as_before(wish: Experiment, directory: Path) -> Experiment:

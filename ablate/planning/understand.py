@@ -79,6 +79,7 @@ def plan_sweep(
         raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
     planned = SweepPlan(
         command=command,
+        preset=wish.preset,
         data=wish.data,
         eval_data=wish.eval_data,
         label=wish.label,

@@ -131,6 +131,7 @@ def _frame(experiment: SweepPlan) -> dict[str, Any]:
         "seeds",
         "references",
         "command",
+        "preset",
         "data",
         "eval_data",
         "ranges",
