@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 from ablate.data.decoding.decode import Known, decode
 from ablate.errors import CorruptImage, UnsupportedImage
 from ablate.pixels import FULL_SCALE
+from tests.support.dicoms import made_dicom
 from tests.support.kinds import (
     DEEP_KINDS,
     GREY,
@@ -21,6 +22,8 @@ from tests.support.kinds import (
     RGB,
     RIGHT,
     WIDTH,
+    deep_with_profile,
+    foreign_profile,
     frames,
     pil,
     rgba,
@@ -105,6 +108,11 @@ def test_what_is_said_of_an_image():
         (pil(PICTURE), ()),
         (pil(PICTURE, icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()), ()),
         (with_profile(), ("profile",)),
+        (with_profile("TIFF"), ("profile",)),
+        (deep_with_profile("PNG"), ("profile",)),
+        (deep_with_profile("TIFF"), ("profile",)),
+        (made_dicom(RGB, 8, photometric="RGB", ICCProfile=foreign_profile()), ("profile",)),
+        (made_dicom(RGB, 8, photometric="RGB"), ()),
         (pil(Image.fromarray(rgba())), ("transparent",)),
         (pil(Image.fromarray(np.dstack([RGB, 0 * GREY + 255]))), ()),
         (pil(PICTURE.convert("CMYK"), "JPEG"), ("cmyk",)),

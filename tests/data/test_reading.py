@@ -19,6 +19,7 @@ from ablate.data.readers import npy
 from ablate.data.sources.sides import default_size
 from ablate.errors import UnsupportedImage, UsageError
 from tests.support.cli import ablate, one_sentence
+from tests.support.dicoms import dicom
 from tests.support.kinds import (
     BANDS,
     DEEP,
@@ -27,7 +28,6 @@ from tests.support.kinds import (
     RGB,
     alpha,
     bands,
-    dicom,
     frames,
     pil,
     png,

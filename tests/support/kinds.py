@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
-import pydicom
 import tifffile
 from PIL import Image, ImageCms
-from pydicom.data import get_testdata_file
+
+from tests.support.dicoms import dicom, dicom_values, inverted_dicom
 
 HEIGHT, WIDTH = 16, 24
 
@@ -121,6 +120,13 @@ def oriented(number, kind):
     return pil(Image.fromarray(np.ascontiguousarray(turned)), kind, exif=exif, **options)
 
 
+def exif(orientation):
+    """A chunk of a PNG file."""
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return b"eXIf", tags.tobytes().removeprefix(b"Exif\0\0")
+
+
 def frames(kind):
     pictures = [Image.fromarray(np.roll(RGB, 5 * i, 1)) for i in range(3)]
     return pil(pictures[0], kind, save_all=True, append_images=pictures[1:])
@@ -172,10 +178,21 @@ def lab():
     return pil(ImageCms.profileToProfile(PICTURE, *spaces, outputMode="LAB"), "TIFF")
 
 
-def with_profile(kind="PNG"):
+def foreign_profile():
+    """An ICC profile that does not call itself sRGB."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    other = profile.replace("sRGB".encode("utf-16-be"), "P3  ".encode("utf-16-be")).replace(b"sRGB", b"P3  ")
-    return pil(PICTURE, kind, icc_profile=other)
+    return profile.replace("sRGB".encode("utf-16-be"), "P3  ".encode("utf-16-be")).replace(b"sRGB", b"P3  ")
+
+
+def with_profile(kind="PNG"):
+    return pil(PICTURE, kind, icc_profile=foreign_profile())
+
+
+def deep_with_profile(kind):
+    """16-bit RGB with the same profile."""
+    if kind == "TIFF":
+        return tiff(np.ascontiguousarray(BANDS[:3].transpose(1, 2, 0)), "rgb", iccprofile=foreign_profile())
+    return png(rows(three(DEEP)), 16, 2, chunks=[(b"iCCP", b"P3\0\0" + zlib.compress(foreign_profile()))])
 
 
 def over(picture, transparent):
@@ -231,6 +248,9 @@ RIGHT = {
     + [
         (pil(Image.fromarray(np.dstack([GREY, alpha(soft)]), "LA")), over_white(three(GREY), alpha(soft)), 1)
         for soft in (False, True)
+    ]
+    + [
+        (png(rows(np.rot90(rgba(True), 2)), 8, 6, chunks=[exif(3)]), over_white(RGB, alpha(True)), 1),
     ],
     "one transparent colour, or a transparent palette": [
         (png(rows(GREY), 8, 0, chunks=[(b"tRNS", struct.pack(">H", 40))]), over(three(GREY), GREY == 40), 0),
@@ -292,24 +312,6 @@ def npy(array):
     return file.getvalue()
 
 
-def dicom(name="CT_small.dcm"):
-    """A file of pydicom's."""
-    return Path(get_testdata_file(name, download=False)).read_bytes()
-
-
-def dicom_values(name="CT_small.dcm"):
-    data = pydicom.dcmread(io.BytesIO(dicom(name)))
-    return data.pixel_array * float(data.get("RescaleSlope", 1)) + float(data.get("RescaleIntercept", 0))
-
-
-def inverted_dicom():
-    data = pydicom.dcmread(io.BytesIO(dicom("MR_small.dcm")))
-    data.PhotometricInterpretation = "MONOCHROME1"
-    file = io.BytesIO()
-    data.save_as(file, enforce_file_format=True)
-    return file.getvalue()
-
-
 def turned(array, orientation):
     return tiff(array, extratags=[(274, "H", 1, orientation, False)])
 
@@ -322,15 +324,18 @@ DEEP_KINDS = {
         (tiff(DEEP, bigtiff=True), DEEP),
         *((tiff(DEEP, compression=name), DEEP) for name in ("zlib", "lzw", "zstd", "lzma", "packbits")),
         (turned(np.rot90(DEEP).copy(), 6), DEEP),
+        (png(rows(DEEP[::-1, ::-1]), 16, 0, chunks=[exif(3)]), DEEP),
     ],
     "16-bit grey whose 0 is white": [(tiff(DEEP, "miniswhite"), 65535 - DEEP)],
     "16-bit RGB": [
         (png(rows(three(DEEP)), 16, 2), np.stack([DEEP] * 3)),
+        (png(rows(three(DEEP[::-1, ::-1])), 16, 2, chunks=[exif(3)]), np.stack([DEEP] * 3)),
         (tiff(np.ascontiguousarray(BANDS[:3].transpose(1, 2, 0)), "rgb"), BANDS[:3]),
     ],
     "16-bit transparency that hides nothing": [
         (png(rows(np.dstack([three(DEEP), 0 * DEEP + 65535])), 16, 6), np.stack([DEEP] * 3)),
         (png(rows(np.dstack([DEEP, 0 * DEEP + 65535])), 16, 4), DEEP),
+        (tiff(np.dstack([three(DEEP), 0 * DEEP + 65535]), "rgb", extrasamples=["unassalpha"]), np.stack([DEEP] * 3)),
     ],
     "signed integers": [(tiff((DEEP - 300).astype(kind)), (DEEP - 300).astype(kind)) for kind in ("i1", "i2", "i4")],
     "32-bit and 64-bit integers": [(tiff(DEEP.astype(kind) << 8), DEEP.astype("u4") << 8) for kind in ("u4", "u8")],
@@ -356,6 +361,8 @@ DEEP_KINDS = {
         (npy(BANDS.transpose(1, 2, 0)), BANDS),
         (npy(BANDS.astype("f8") / 7), BANDS / 7),
         (npy(BYTES), BYTES),
+        (npy(RGB), RGB.transpose(2, 0, 1)),
+        (npy(BYTES > 60), (BYTES > 60) * np.uint8(255)),
     ],
     "DICOM": [
         (dicom(), dicom_values()),

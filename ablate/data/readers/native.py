@@ -59,6 +59,11 @@ def upright(pixels: Array, orientation: int) -> Array:
     return pixels
 
 
+def is_foreign(profile: bytes) -> bool:
+    """Return True for an ICC profile other than sRGB's; none is applied, so that colours differ from a viewer's."""
+    return bool(profile) and not any("sRGB".encode(code) in profile for code in ("ascii", "utf-16-be"))
+
+
 def check_area(height: int, width: int, values: int) -> None:
     """Refuse an image of more than 178 million pixels, or a file of more than eight times as many values.
 

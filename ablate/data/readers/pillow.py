@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ablate.data.decoding.stored import reduced
-from ablate.data.readers.native import CONVERT, EIGHT, Native, package, upright
+from ablate.data.readers.native import CONVERT, EIGHT, Native, is_foreign, package, upright
 from ablate.errors import UnsupportedImage
 
 FORMATS = {"JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF"}  # by content, not by the file's name
@@ -38,7 +38,7 @@ def read(content: bytes, short: int, *, doubtful: bool = False) -> Native:
             raise UnsupportedImage(f"the format is {opened.format}, which ablate does not read: {CONVERT}")
         traits = _traits(opened)
         if opened.format == "PNG" and _is_deep_colour(opened, content[24], content[25]):
-            return _deep_png(content, opened.getexif().get(ORIENTATION, 1))
+            return _deep_png(content, opened.getexif().get(ORIENTATION, 1))._replace(traits=traits)
         # JPEG: decode at a fraction of the size, never below twice ours
         opened.draft("RGB", (2 * short, 2 * short))
         image = ImageOps.exif_transpose(opened)
@@ -59,9 +59,8 @@ def _planes(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8
 
 
 def _traits(image: Image.Image) -> tuple[str, ...]:
-    profile: bytes = image.info.get("icc_profile") or b""
     found = {
-        "profile": bool(profile) and not any("sRGB".encode(code) in profile for code in ("ascii", "utf-16-be")),
+        "profile": is_foreign(image.info.get("icc_profile") or b""),
         "cmyk": image.mode == "CMYK",
         "several": image.format == "MPO",
         "animation": image.format not in {"MPO", "TIFF"} and getattr(image, "n_frames", 1) > 1,

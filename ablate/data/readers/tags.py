@@ -16,7 +16,7 @@ from ablate.errors import UnsupportedImage
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION, CHANNELS = 254, 256, 257, 258, 259, 262, 270, 277
-ORIENTATION, EXTRA, SAMPLE_FORMAT = 274, 338, 339
+ORIENTATION, EXTRA, SAMPLE_FORMAT, PROFILE = 274, 338, 339, 34675
 COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}  # channels of grey, RGB, a palette, CMYK and YCbCr
 WHITE_IS_ZERO, PALETTE, CMYK, YCBCR, JPEG_IN_TIFF = 0, 3, 5, 6, 7
 FOREIGN = {4: "a mask", 8: "CIELAB colours", 9: "ICCLAB colours", 10: "ITULAB colours", 32803: "a sensor's raw colours"}
@@ -26,7 +26,7 @@ Tags = dict[int, Any]
 class Facts(NamedTuple):
     """What the tags say: the samples per pixel, whether the last is called transparency, and the colours.
 
-    ``ordinary`` means that Pillow reads the file whole. ``orientation`` is EXIF's.
+    ``ordinary`` means that Pillow reads the file whole. ``orientation`` is EXIF's, ``profile`` the ICC profile.
     """
 
     samples: int
@@ -35,6 +35,7 @@ class Facts(NamedTuple):
     bits: int
     orientation: int
     ordinary: bool
+    profile: bytes
 
 
 def facts(pages: list[Tags]) -> Facts:
@@ -63,7 +64,8 @@ def facts(pages: list[Tags]) -> Facts:
     ordinary = (plain or grey) and not stack and known and formats <= {1, 4}  # 4: undefined
     if not ordinary:
         _check_for_tifffile(photometric, bits, formats)
-    return Facts(samples, transparent, photometric, max(bits), _number(first, ORIENTATION, 1), ordinary)
+    profile = bytes(first.get(PROFILE, b""))
+    return Facts(samples, transparent, photometric, max(bits), _number(first, ORIENTATION, 1), ordinary, profile)
 
 
 def _check_for_tifffile(photometric: int, bits: set[int], formats: set[int]) -> None:

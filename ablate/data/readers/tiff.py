@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 from ablate.data.readers import pillow
-from ablate.data.readers.native import Array, Native, check_area, depth_of, package, upright
+from ablate.data.readers.native import Array, Native, check_area, depth_of, is_foreign, package, upright
 from ablate.data.readers.tags import WHITE_IS_ZERO, facts, tags
 from ablate.errors import UnsupportedImage
 
@@ -35,7 +35,8 @@ def read(content: bytes, short: int, channels: int | None) -> Native:
         pixels = pixels.dtype.type(2**found.bits - 1) - pixels
     pixels = upright(pixels, found.orientation)
     transparent = found.transparent and not declared and pixels.shape[1] == found.samples
-    return Native(pixels, depth_of(pixels.dtype), transparent=transparent, doubtful=True)
+    traits = ("profile",) if is_foreign(found.profile) else ()
+    return Native(pixels, depth_of(pixels.dtype), transparent=transparent, doubtful=True, traits=traits)
 
 
 def _planes(content: bytes) -> Array:
