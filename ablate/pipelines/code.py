@@ -57,7 +57,7 @@ class Files:
     def loader(self) -> str:
         """The call that makes a function from a path to an image."""
         if self.are_deep:
-            return call("LoadDeep", ranges=self.ranges or ((0.0, 255.0),), channels=self.channels)
+            return call("LoadDeep", ranges=self.ranges, channels=self.channels)
         own = {"background": self.background} if self.background != WHITE else {}
         return call("Load", **own, **({"mode": "L"} if self.channels == 1 else {}))
 

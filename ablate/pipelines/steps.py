@@ -223,7 +223,7 @@ def _cutout(op: Values, size: int) -> Steps:
 
 @writes("erase")
 def _erase(op: Values, size: int) -> Steps:
-    area = [min(value * op["strength"], 1.0) for value in op["area"]]
+    area = [value * op["strength"] for value in op["area"]]  # above 1 it is limited after the draw, as in the op
     return _same(call("Erase", area, op["ratio"], shape=op["shape"], fill=op["fill"], p=op["p"]))
 
 
@@ -239,7 +239,7 @@ def _noise(op: Values, size: int) -> Steps:
 
 @writes("poisson")
 def _poisson(op: Values, size: int) -> Steps:
-    return _same(call("ShotNoise", [value / op["strength"] ** 2 for value in op["photons"]], p=op["p"]))
+    return _same(call("ShotNoise", [value / max(op["strength"], 1e-3) ** 2 for value in op["photons"]], p=op["p"]))
 
 
 @writes("stain")

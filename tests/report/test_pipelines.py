@@ -12,7 +12,6 @@ import sys
 from types import SimpleNamespace
 
 import kornia.augmentation
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -20,17 +19,13 @@ from scipy.stats import kstwobign
 
 from ablate import Composition, TransformPair
 from ablate.config.base import OpSpec
-from ablate.config.reading import Reading
 from ablate.config.trial import Base
-from ablate.data.decoding.decode import Known, decode
 from ablate.errors import NotExportable, UsageError
 from ablate.ops import get, names, parse_op, spec
 from ablate.ops.kornia_adapter import classes
 from ablate.ops.op import parameter_fields
-from ablate.pipelines.code import Files, kornia_code, torchvision_code
+from ablate.pipelines.code import kornia_code, torchvision_code
 from ablate.pipelines.steps import TENSORS, exportable
-from ablate.pixels import FULL_SCALE
-from tests.support.kinds import DEEP, DEEP_KINDS, HEIGHT, REFUSED, RIGHT, tiff
 from tests.support.pictures import generator, pictures
 
 SIZE = 16
@@ -116,10 +111,16 @@ COMPOSITIONS = (
     "jpeg(p=0.7)+poisson(strength=0.5)",
     "none",
 )
+LIMITS = [
+    f"{name}(strength={strength})"
+    for name in OPS
+    if (field := parameter_fields(get(name)).get("strength"))
+    for strength in (1e-6, field.metadata["high"])
+]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("text", [*OPS, COMPOSITIONS[0], "cutout(fill=0.584)"])
+@pytest.mark.parametrize("text", [*OPS, COMPOSITIONS[0], "cutout(fill=0.584)", *LIMITS])
 def test_both_views_are_distributed_as_ablates(library, text):
     assert doubt(library, code(library, text), text, "two", n=150) > DOUBTFUL
 
@@ -127,7 +128,7 @@ def test_both_views_are_distributed_as_ablates(library, text):
 @pytest.mark.slow
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize(
-    ("text", "branches"), [*((op, "two") for op in OPS), *itertools.product(COMPOSITIONS, ("one", "two"))]
+    ("text", "branches"), [*((op, "two") for op in (*OPS, *LIMITS)), *itertools.product(COMPOSITIONS, ("one", "two"))]
 )
 def test_both_views_are_distributed_as_ablates_in_large_samples(library, text, branches):
     assert doubt(library, code(library, text, branches), text, branches, n=1500) > DOUBTFUL
@@ -303,83 +304,6 @@ def test_which_arguments_kornia_takes_as_tensors():
     assert found == TENSORS
 
 
-def loader(files, library="torchvision"):
-    """The function ``load`` of an exported file, for images that were read so."""
-    return loaded(LIBRARIES[library](Composition.parse("crop").specs(), SIZE, "two", None, files)).load
-
-
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_files_are_read_as_by_ablate(library, tmp_path):
-    load = loader(Files(), library)
-    read = 0
-    for name, cases in RIGHT.items():
-        for content, *_ in cases:
-            (tmp_path / "image").write_bytes(content)
-            image = load(str(tmp_path / "image"))
-            (expected,) = decode(content, HEIGHT).images
-            assert image.mode == "RGB"
-            assert (np.asarray(image) == expected.transpose(1, 2, 0)).all(), name
-            read += 1
-    assert read > 50
-    Image.new("RGB", (100, 10)).save(tmp_path / "long.png")
-    assert load(tmp_path / "long.png").size == (30, 10)
-
-
-LOADED = [kind for kind in DEEP_KINDS if kind not in {"16-bit grey whose 0 is white", "DICOM"} and "transp" not in kind]
-
-
-@pytest.mark.parametrize("kind", LOADED)
-def test_deep_files_are_read_as_by_ablate(tmp_path, kind):
-    for content, values in DEEP_KINDS[kind]:
-        (tmp_path / "image").write_bytes(content)
-        short = min(values.shape[-2:])
-        facts = Known(((float(values.min()), float(values.max())),))
-        found = decode(content, short, facts=facts)
-        ranges = None if found.depth == "uint8" else facts.ranges
-        load = loader(Files(found.channels, ranges))
-        if b"\x12\x01\x03\x00\x01\x00\x00\x00\x06" in content:  # orientation 6
-            with pytest.raises(ValueError, match="not upright"):
-                load(tmp_path / "image")
-            continue
-        image = load(tmp_path / "image")
-        assert image.dtype == torch.float32
-        expected = found.images[0] / np.float32(FULL_SCALE[found.depth])
-        assert np.abs(image.numpy() - expected).max() <= 1e-5
-
-
-def test_images_of_an_earlier_sweep_have_three_equal_channels(tmp_path):
-    (tmp_path / "image").write_bytes(tiff(DEEP))
-    image = loader(Files(3, ((0.0, 65535.0),)))(tmp_path / "image")
-    assert image.shape == (3, *DEEP.shape)
-    assert np.abs(image[2].numpy() - DEEP / 65535).max() < 1e-6
-
-
-def test_grey_and_backgrounds_are_read_as_by_ablate(tmp_path):
-    for content, *_ in [*RIGHT["8-bit grey"], *RIGHT["transparency"]]:
-        (tmp_path / "image").write_bytes(content)
-        (expected,) = decode(content, HEIGHT, Reading(background="black")).images
-        image = loader(Files(background=(0, 0, 0)))(tmp_path / "image")
-        assert (np.asarray(image).transpose(2, 0, 1) == expected).all()
-    for content, *_ in RIGHT["8-bit grey"]:
-        (tmp_path / "image").write_bytes(content)
-        (expected,) = decode(content, HEIGHT, Reading(channels=1)).images
-        assert (np.asarray(loader(Files(1))(tmp_path / "image"))[None] == expected).all()
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of tags
-def test_files_of_which_a_part_would_be_dropped_are_not_read(tmp_path):
-    readers = [loader(Files()), loader(Files(1, ((90.0, 1000.0),)))]
-    for name, cases in {**REFUSED, **DEEP_KINDS}.items():
-        for content, *_ in cases:
-            (tmp_path / "image").write_bytes(content)
-            for load in readers if name in REFUSED else readers[:1]:
-                try:
-                    load(tmp_path / "image")
-                except (ValueError, OSError, Image.DecompressionBombError):  # OSError: Pillow cannot open it
-                    continue
-                pytest.fail(f"{name} is read")
-
-
 def test_the_example_of_the_torchvision_file_is_true(tmp_path):
     """An image is transparent over black, which torchvision's own loader would show."""
     import torchvision
@@ -407,7 +331,15 @@ def test_the_files_import_the_library_alone(library):
         tree = ast.parse(code(library, "+".join(OPS), branches))
         modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-        assert {module.split(".")[0] for module in modules} <= {"math", "typing", "numpy", "PIL", "torch", library}
+        assert {module.split(".")[0] for module in modules} <= {
+            "math",
+            "pathlib",
+            "typing",
+            "numpy",
+            "PIL",
+            "torch",
+            library,
+        }
 
 
 def test_the_files_are_clean_code(tmp_path):

@@ -11,7 +11,8 @@ from ablate.pipelines.snippets.per_image import PerImage
 class Erase(PerImage):
     """A box, or whole rows or columns, filled with ``fill``, anywhere in the image.
 
-    The area is uniform in ``area`` (of the image), a box's width / height log-uniform in ``ratio`` as far as it fits.
+    The area is uniform in ``area`` (of the image) and at most the whole image; a box's width / height is log-uniform in
+    ``ratio`` as far as it fits.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Erase(PerImage):
     def size(self, high: int, wide: int) -> tuple[int, int]:
         """Height and width of the erased part, drawn for an image of ``high`` x ``wide`` pixels."""
         area, ratio = torch.rand(2).tolist()
-        pixels = (self.area[0] + (self.area[1] - self.area[0]) * area) * high * wide
+        pixels = min(self.area[0] + (self.area[1] - self.area[0]) * area, 1) * high * wide
         ratio = self.ratio[0] * math.exp(math.log(self.ratio[1] / self.ratio[0]) * ratio)
         ratio = min(max(ratio, pixels / high**2), wide**2 / pixels)
         shapes = {

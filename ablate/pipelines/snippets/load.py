@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
+
+from ablate.pipelines.snippets.array_file import array_file
 
 
 class Load:
-    """Reads an image file as upright 8-bit RGB, or grey, without the ends beyond 3 : 1.
+    """Reads an image file or an array as upright 8-bit RGB, or grey, without the ends beyond 3 : 1.
 
     Transparency is laid over ``background``. Files of which Pillow would drop a part raise ValueError.
     """
@@ -16,6 +19,23 @@ class Load:
 
     def __call__(self, path: str) -> Image.Image:
         """The image in the file ``path``."""
+        image = self.opened(path)
+        width, height = image.size
+        wide, high = min(width, 3 * height), min(height, 3 * width)
+        left, top = (width - wide) // 2, (height - high) // 2
+        colours = image.convert("RGB")
+        red, green, blue = (band.tobytes() for band in colours.split())
+        if self.mode == "L" and not red == green == blue:
+            raise ValueError(f"{path}: colours, where the images that were judged are grey")
+        return colours.convert(self.mode).crop((left, top, left + wide, top + high))
+
+    def opened(self, path: str) -> Image.Image:
+        """The image in the file, without transparency."""
+        array = array_file(path, 1 if self.mode == "L" else 3)
+        if array is not None:
+            if array.dtype != np.uint8 or len(array) not in (1, 3):
+                raise ValueError(f"{path}: {len(array)} channels of the type {array.dtype}, not 1 or 3 of 8 bits")
+            return Image.fromarray(array[0] if len(array) == 1 else np.ascontiguousarray(array.transpose(1, 2, 0)))
         with Image.open(path) as file:
             if problem := self.dropped(file):
                 raise ValueError(f"{path}: {problem}")
@@ -31,10 +51,7 @@ class Load:
             if tiff and any(counts[1:-1]):
                 raise ValueError(f"{path}: a fourth channel that may be no transparency")
             image = Image.alpha_composite(Image.new("RGBA", layer.size, self.background), layer)
-        width, height = image.size
-        wide, high = min(width, 3 * height), min(height, 3 * width)
-        left, top = (width - wide) // 2, (height - high) // 2
-        return image.convert("RGB").convert(self.mode).crop((left, top, left + wide, top + high))
+        return image
 
     def dropped(self, file: ImageFile.ImageFile) -> str:
         """What Pillow would drop or misread of an opened file, if anything."""
