@@ -112,8 +112,8 @@ def _check_alike(sets: Sequence[DataSet]) -> None:
     """Refuse two sets of images that one encoder cannot take."""
     types = [PixelType(str(data.train.images.dtype).removeprefix("torch."), data.identity.channels) for data in sets]
     if len(set(types)) > 1:
-        told = " and ".join(f"{data.name} has {found}" for data, found in zip(sets, types, strict=True))
-        raise UsageError(f"{told}: an encoder needs images of one kind")
+        each = " and ".join(f"{data.name} has {kind}" for data, kind in zip(sets, types, strict=True))
+        raise UsageError(f"{each}: an encoder needs images of one kind")
 
 
 def native_size(spec: str, label: str | None = None, channels: int | None = None) -> int:

@@ -63,7 +63,7 @@ def left_out(shards: Sequence[Shard]) -> tuple[list[str], list[tuple[str, str]]]
         unfit = set(record["refused"])
         for number, image in enumerate(record["images"]):
             if isinstance(image, str):
-                reason = SETTING.sub(lambda found: as_option(found[1], found[2]), image)
+                reason = SETTING.sub(lambda match: as_option(match[1], match[2]), image)
                 relpath = printable(task.relpaths[number])
                 if number in unfit:
                     refused.append((relpath, reason))
@@ -100,23 +100,23 @@ def refusal(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
 def _range_told(pixels: PixelType, ranges: Sequence[Range], train: Sequence[Shard], declared: bool) -> str:
     """Return the sentence on the range of deep images, with a warning where it looks wrong."""
     source = "as declared" if declared else "all but one pixel in a thousand of the training images at either end"
-    told = f"{pixels}: {shown(ranges)} of this data set become black and white ({source})"
+    text = f"{pixels}: {shown(ranges)} of this data set become black and white ({source})"
     if len(set(ranges)) == 3 and not declared:  # most often red, green and blue
-        told += f"; each channel by itself, so that colours change: {as_option('range', 'LOW,HIGH')} keeps them"
+        text += f"; each channel by itself, so that colours change: {as_option('range', 'LOW,HIGH')} keeps them"
     spans = [np.asarray(span, dtype=float) for _, record in train for span in record["spans"] if span]
     if not spans:
-        return told
+        return text
     low, high = np.broadcast_to(np.asarray(ranges, dtype=float), spans[0].shape).T
     narrow = NARROW * np.median([span[:, 1] - span[:, 0] for span in spans], axis=0) < high - low
     cut = np.mean([(span[:, 1] < low) | (span[:, 0] > high) for span in spans], axis=0) > 1 / NARROW
     if not (narrow.any() or cut.any()):
-        return told
+        return text
     where = f" in channel {int((narrow | cut).argmax()) + 1}" if len(low) > 1 else ""
     if cut.any():
-        return f"{told}; warning: more than 1/{NARROW} of the images lie outside{where}: is the range right?"
+        return f"{text}; warning: more than 1/{NARROW} of the images lie outside{where}: is the range right?"
     why = "is the range right?" if declared else "because a few images reach much further: leave those out"
     few = f"half of the images use less than 1/{NARROW} of that range{where} and will look flat"
-    return f"{told}; warning: {few}, {why}"
+    return f"{text}; warning: {few}, {why}"
 
 
 def _darkness(train: Sequence[Shard]) -> list[str]:

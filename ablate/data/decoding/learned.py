@@ -38,18 +38,18 @@ def pixel_type(shards: Sequence[Shard]) -> PixelType | None:
     Raises:
         UsageError: there are several.
     """
-    found: dict[PixelType, list[str]] = {}
+    by_type: dict[PixelType, list[str]] = {}
     for task, record in shards:
         for relpath, pixels in zip(task.relpaths, record["types"], strict=True):
             if pixels:
-                found.setdefault(PixelType(*pixels), []).append(relpath)
-    if len(found) > 1:
-        (first, some), (second, others), *_ = found.items()
+                by_type.setdefault(PixelType(*pixels), []).append(relpath)
+    if len(by_type) > 1:
+        (first, some), (second, others), *_ = by_type.items()
         raise UsageError(
             f"{len(some)} images have {first} ({printable(some[0])}) and {len(others)} have {second} "
             f"({printable(others[0])}): all images of a set must have the same"
         )
-    return next(iter(found), None)
+    return next(iter(by_type), None)
 
 
 def learned(reading: Reading, pixels: PixelType | None, train: Sequence[Shard], test: Sequence[Shard]) -> Known:

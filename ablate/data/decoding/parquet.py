@@ -80,18 +80,20 @@ def image_column(file: Any, where: str) -> str:
     """
     import pyarrow as pa
 
-    found = [
+    candidates = [
         field.name
         for field in file.schema_arrow
         if _is_binary(field.type) or (pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0)
     ]
-    if IMAGE in found:
+    if IMAGE in candidates:
         return IMAGE
-    if len(found) != 1:
-        columns = ", ".join(found or file.schema_arrow.names) or "none"
-        kind = "several columns" if found else "no column"
-        raise UsageError(f"{where} has {kind} of encoded images; call the one to read {IMAGE!r} (found: {columns})")
-    return str(found[0])
+    if len(candidates) != 1:
+        columns = ", ".join(candidates or file.schema_arrow.names) or "none"
+        kind = "several columns" if candidates else "no column"
+        raise UsageError(
+            f"{where} has {kind} of encoded images; call the one to read {IMAGE!r} (candidates: {columns})"
+        )
+    return str(candidates[0])
 
 
 def image_bytes(path: Path, rows: Sequence[str]) -> Iterator[bytes]:

@@ -46,23 +46,23 @@ def ranges_of(samples: Sequence[Array]) -> tuple[Range, ...]:
     Raises:
         UsageError: a channel has the same value almost everywhere.
     """
-    found = spans(np.concatenate(samples, axis=1))
-    for number, (low, high) in enumerate(found, 1):
+    each = spans(np.concatenate(samples, axis=1))
+    for number, (low, high) in enumerate(each, 1):
         if low >= high:
-            where = f"channel {number} of the training images" if len(found) > 1 else "the training images"
+            where = f"channel {number} of the training images" if len(each) > 1 else "the training images"
             raise UsageError(
                 f"{where} has the value {low:g} almost everywhere, so that no range is left; "
                 f"give the values that become black and white: {as_option('range', '0,4095')}"
             )
-    return found
+    return each
 
 
 def shown(ranges: Sequence[Range]) -> str:
     """Return ``96..3871``, or the first of several with the number of the others."""
-    told = [f"{_plain(low)}..{_plain(high)}" for low, high in ranges]
-    if len(set(told)) == 1:
-        return told[0]
-    return f"{', '.join(told[:4])}{', ...' if len(told) > 4 else ''} (channel by channel)"
+    texts = [f"{_plain(low)}..{_plain(high)}" for low, high in ranges]
+    if len(set(texts)) == 1:
+        return texts[0]
+    return f"{', '.join(texts[:4])}{', ...' if len(texts) > 4 else ''} (channel by channel)"
 
 
 def _plain(value: float) -> str:

@@ -25,10 +25,10 @@ def members(path: Path) -> Iterator[Member]:
         tarfile.TarError: it is no tar file, or compressed, or truncated.
     """
     with tarfile.open(path, "r:") as tar:
-        while (found := tar.next()) is not None:
+        while (member := tar.next()) is not None:
             tar.members = []  # type: ignore[attr-defined]  # otherwise it keeps them all
-            if found.isreg():
-                yield Member(found.name, found.offset_data, found.size)
+            if member.isreg():
+                yield Member(member.name, member.offset_data, member.size)
 
 
 def member_bytes(path: Path, names: Sequence[str]) -> Iterator[bytes]:

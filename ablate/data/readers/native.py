@@ -86,8 +86,8 @@ def package(name: str, what: str) -> Any:
         UnsupportedImage: it is not installed.
     """
     try:
-        found = importlib.import_module(name)
+        module = importlib.import_module(name)
     except ImportError as error:
         raise UnsupportedImage(f"{what} need the package {name}: {EXTRA}") from error
     logging.getLogger(name).setLevel(logging.CRITICAL)  # they print what is wrong with metadata that nobody reads
-    return found
+    return module

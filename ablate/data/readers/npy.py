@@ -61,9 +61,9 @@ def channel_axis(shape: tuple[int, ...], channels: int | None) -> int | None:
     Raises:
         UnsupportedImage: the shape is not that of an image, or does not tell the axis of the channels.
     """
-    told = "x".join(map(str, shape)) or "no axis"
+    sides = "x".join(map(str, shape)) or "no axis"
     if len(shape) not in {2, 3} or not all(shape):
-        raise UnsupportedImage(f"an array of {told}: save [h, w], [h, w, c] or [c, h, w], one file per image")
+        raise UnsupportedImage(f"an array of {sides}: save [h, w], [h, w, c] or [c, h, w], one file per image")
     if len(shape) == 2:
         return None
     ends = shape[0], shape[2]
@@ -74,7 +74,7 @@ def channel_axis(shape: tuple[int, ...], channels: int | None) -> int | None:
         known = [f"{{channels={end}}}" for end in ends if end <= MOST_CHANNELS and ends.count(end) == 1]
         settled = f"{' or '.join(known)} tells; or " if known else ""
         raise UnsupportedImage(
-            f"an array of {told}, whose channels may be the first or the last axis: {settled}save [h, w, c] or "
+            f"an array of {sides}, whose channels may be the first or the last axis: {settled}save [h, w, c] or "
             f"[c, h, w] with at most {MOST_CHANNELS} channels, fewer than rows and columns"
         )
     return 2 * ends.index(shortest)

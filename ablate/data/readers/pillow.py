@@ -59,13 +59,13 @@ def _planes(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8
 
 
 def _traits(image: Image.Image) -> tuple[str, ...]:
-    found = {
+    holds_by_name = {
         "profile": is_foreign(image.info.get("icc_profile") or b""),
         "cmyk": image.mode == "CMYK",
         "several": image.format == "MPO",
         "animation": image.format not in {"MPO", "TIFF"} and getattr(image, "n_frames", 1) > 1,
     }
-    return tuple(name for name, holds in found.items() if holds)
+    return tuple(name for name, holds in holds_by_name.items() if holds)
 
 
 def _is_deep_colour(image: Image.Image, bits: int, colours: int) -> bool:

@@ -93,13 +93,13 @@ def short_side(file: BinaryIO) -> int:
 def _pages(file: BinaryIO) -> list[Tags]:
     start = file.read(16)
     directory = ImageFileDirectory_v2(start if 43 in start[2:4] else start[:8])  # 43: more than 4 GB
-    found: dict[int, Tags] = {}
-    while directory.next and directory.next not in found:
+    pages: dict[int, Tags] = {}
+    while directory.next and directory.next not in pages:
         offset = directory.next
         file.seek(offset)
         directory.load(file)
-        found[offset] = dict(directory)
-    return list(found.values())
+        pages[offset] = dict(directory)
+    return list(pages.values())
 
 
 def is_smaller(page: Tags) -> bool:
@@ -110,8 +110,8 @@ def is_smaller(page: Tags) -> bool:
 def _is_imagej_stack(page: Tags) -> bool:
     """Return True if there are further images behind the only page of an ImageJ file, as its description states."""
     text = str(page.get(DESCRIPTION, ""))
-    told = re.search(r"^images=(\d+)", text, re.MULTILINE) if text.startswith("ImageJ=") else None
-    return told is not None and int(told[1]) > 1
+    count = re.search(r"^images=(\d+)", text, re.MULTILINE) if text.startswith("ImageJ=") else None
+    return count is not None and int(count[1]) > 1
 
 
 def _numbers(page: Tags, tag: int, default: int) -> tuple[int, ...]:

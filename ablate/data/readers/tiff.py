@@ -26,16 +26,16 @@ def read(content: bytes, short: int, channels: int | None) -> Native:
         UnsupportedImage: the file's kind would be damaged, or its compression is unknown.
     """
     pages = tags(content)
-    found = facts(pages) if pages else None
-    declared = found is not None and found.transparent and found.samples == channels
-    if found is None or (found.ordinary and not declared):
+    header = facts(pages) if pages else None
+    declared = header is not None and header.transparent and header.samples == channels
+    if header is None or (header.ordinary and not declared):
         return pillow.read(content, short, doubtful=True)
     pixels = _planes(content)
-    if found.photometric == WHITE_IS_ZERO:
-        pixels = pixels.dtype.type(2**found.bits - 1) - pixels
-    pixels = upright(pixels, found.orientation)
-    transparent = found.transparent and not declared and pixels.shape[1] == found.samples
-    traits = ("profile",) if is_foreign(found.profile) else ()
+    if header.photometric == WHITE_IS_ZERO:
+        pixels = pixels.dtype.type(2**header.bits - 1) - pixels
+    pixels = upright(pixels, header.orientation)
+    transparent = header.transparent and not declared and pixels.shape[1] == header.samples
+    traits = ("profile",) if is_foreign(header.profile) else ()
     return Native(pixels, depth_of(pixels.dtype), transparent=transparent, doubtful=True, traits=traits)
 
 

@@ -166,7 +166,7 @@ def _check_complete(rows: Sequence[Row], where: str) -> None:
 
 def _classes(rows: Sequence[Row]) -> list[str]:
     labels = {row.label for row in rows if row.label is not None}
-    numbers = {label: int(found[1]) for label in labels if (found := WHOLE.fullmatch(label))}
+    numbers = {label: int(match[1]) for label in labels if (match := WHOLE.fullmatch(label))}
     return sorted(labels, key=lambda label: (numbers[label] if len(numbers) == len(labels) else 0, label))
 
 

@@ -27,8 +27,8 @@ def containers(path: Path, ending: str, where: str) -> tuple[Path, list[str]]:
         return path.parent, [path.name]
     if not path.is_dir():
         raise UsageError(f"{where} does not exist")
-    found = (item.relative_to(path) for item in path.rglob(f"*{ending}") if item.is_file())
-    names = sorted(str(name) for name in found if not any(part.startswith(".") for part in name.parts))
+    files = (item.relative_to(path) for item in path.rglob(f"*{ending}") if item.is_file())
+    names = sorted(str(name) for name in files if not any(part.startswith(".") for part in name.parts))
     if not names:
         raise UsageError(f"{where} holds no file whose name ends in {ending}")
     return path, names
@@ -46,11 +46,11 @@ def splits_of(names: Sequence[str], where: str) -> list[str | None]:
     Raises:
         UsageError: some of several names tell a split, and others do not.
     """
-    found = [(SPLIT.findall(name.lower()) or [None])[-1] for name in names]
-    if len(set(found)) == 1:
+    splits = [(SPLIT.findall(name.lower()) or [None])[-1] for name in names]
+    if len(set(splits)) == 1:
         return [None] * len(names)
-    if None in found:
-        silent = names[found.index(None)]
-        telling = next(name for name, split in zip(names, found, strict=True) if split)
+    if None in splits:
+        silent = names[splits.index(None)]
+        telling = next(name for name, split in zip(names, splits, strict=True) if split)
         raise UsageError(f"{where}: the name of {telling} tells a split, and that of {silent} does not; rename it")
-    return found
+    return splits

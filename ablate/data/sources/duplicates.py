@@ -22,15 +22,15 @@ def about_duplicates(images: Iterable[Stored]) -> list[str]:
     alike: dict[str, list[Stored]] = {}
     for image in images:
         alike.setdefault(image.pixels, []).append(image)
-    sets = [found for found in alike.values() if len(found) > 1]
+    sets = [same for same in alike.values() if len(same) > 1]
     warnings = []
-    if torn := [found for found in sets if len({image.split for image in found}) > 1]:
+    if torn := [same for same in sets if len({image.split for image in same}) > 1]:
         first, other = _pair(torn[0], "split")
         warnings.append(
             f"warning: {sum(map(len, torn))} images have equal ones in another split, such as {first.relpath} "
             f"({first.split}) and {other.relpath} ({other.split}): results on them say little; remove all but one"
         )
-    if mixed := [found for found in sets if len({image.label for image in found}) > 1]:
+    if mixed := [same for same in sets if len({image.label for image in same}) > 1]:
         first, other = _pair(mixed[0], "label")
         warnings.append(
             f"warning: {sum(map(len, mixed))} images have equal ones in another class, such as {first.relpath} "
@@ -39,6 +39,6 @@ def about_duplicates(images: Iterable[Stored]) -> list[str]:
     return [printable(warning) for warning in warnings]
 
 
-def _pair(found: list[Stored], field: str) -> tuple[Stored, Stored]:
-    first = found[0]
-    return first, next(image for image in found if getattr(image, field) != getattr(first, field))
+def _pair(images: list[Stored], field: str) -> tuple[Stored, Stored]:
+    first = images[0]
+    return first, next(image for image in images if getattr(image, field) != getattr(first, field))

@@ -129,9 +129,9 @@ class Encoded:
             )
         splits = ["validation" if is_val else "training" for is_val in val_mask.tolist()]
         stored = [*self._stored(trained, splits, train), *self._stored(tested, ["test"] * len(tested), test)]
-        told = notes(train, test, pixels, facts, declared=self.reading.range is not None)
-        told += about_duplicates(stored)
-        findings = {"corrupt": corrupt, "refused": refused, "notes": told, "ranges": facts.ranges}
+        sentences = notes(train, test, pixels, facts, declared=self.reading.range is not None)
+        sentences += about_duplicates(stored)
+        findings = {"corrupt": corrupt, "refused": refused, "notes": sentences, "ranges": facts.ranges}
         findings |= {"background": facts.background or WHITE}
         listing = self.listing
         writer.describe(listing.name, listing.classes, val_mask, carved=listing.carved, findings=findings)

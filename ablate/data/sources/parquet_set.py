@@ -77,6 +77,6 @@ def _rows(root: Path, name: str, split: str | None, chosen: str | None, where: s
     values = texts(file, [stored[column] for column in columns]) if columns else every
     for number, row in enumerate(values):
         cells = dict(zip(columns, row, strict=True))
-        found = cells[chosen] if chosen else None
+        label_text = cells[chosen] if chosen else None
         at = f"row {number + 1} of {name}"
-        yield Row(f"{name}{INSIDE}{number}", at, found, cells.get("split", split), cells.get("group"))
+        yield Row(f"{name}{INSIDE}{number}", at, label_text, cells.get("split", split), cells.get("group"))

@@ -76,17 +76,17 @@ def _rows(root: Path, name: str, label: str, where: str, keys: set[str]) -> Iter
 
 def _samples(root: Path, name: str, where: str) -> Iterator[tuple[str, Sample]]:
     """Yield the samples of a tar file that have an image: the key, the image's name and the texts."""
-    found: dict[str, Sample] = {}
+    samples: dict[str, Sample] = {}
     try:
         with (root / name).open("rb") as file:
             for member in members(root / name):
                 folder, slash, base = member.name.rpartition("/")
                 key, _, extension = base.partition(".")
-                sample = found.setdefault(f"{folder}{slash}{key}", {})
+                sample = samples.setdefault(f"{folder}{slash}{key}", {})
                 _add(sample, member, extension.lower(), file, f"{where}: {name}")
     except (OSError, tarfile.TarError) as error:
         raise UsageError(f"{where}: {name} cannot be read as an uncompressed tar file: {first_line(error)}") from None
-    yield from ((key, sample) for key, sample in found.items() if "image" in sample)
+    yield from ((key, sample) for key, sample in samples.items() if "image" in sample)
 
 
 def _add(sample: Sample, member: Member, extension: str, file: Any, where: str) -> None:
