@@ -33,7 +33,7 @@ class Sweeps:
 
     def __init__(self, cluster: Cluster, data: Path, cache: Path, python_path: str) -> None:
         self.cluster, self.cache = cluster, cache
-        self.common = ["--data", f"folder:{data}", "--cache", str(cache), *SETTINGS]
+        self.common = ["--data", f"folder:{data}", "--preset", "one-gpu", "--cache", str(cache), *SETTINGS]
         self.python_path = python_path
 
     @property
