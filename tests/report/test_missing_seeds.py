@@ -22,10 +22,18 @@ from tests.support.recommendations import make
 from tests.support.sweeps import failure, write_record
 
 
-def lopsided(directory, means, gone, seeds=2, branches="two"):
+def noisy(trial):
+    """A little noise, so that not all seeds show exactly the same differences."""
+    return 0.005 * ((trial.seed + len(trial.label)) % 2)
+
+
+def lopsided(directory, means, gone, seeds=2, branches="two", noise=lambda trial: 0.0):
     """A two-branch sweep of crop and color in which every trial of ``gone`` (label, seed) has failed."""
     make(
-        directory, seeds=seeds, branches=branches, value=lambda t: means.get(t.label, 0.3) - 0.01 + 0.4 * (t.seed == 1)
+        directory,
+        seeds=seeds,
+        branches=branches,
+        value=lambda t: means.get(t.label, 0.3) - 0.01 + 0.4 * (t.seed == 1) + noise(t),
     )
     for trial in plan(load_plan(directory)):
         if (trial.label, trial.seed) in gone:
@@ -65,15 +73,15 @@ def test_no_percentage_is_beyond_100(tmp_path):
 def test_what_has_no_result_is_not_called_worse(tmp_path):
     """Neither where trials have failed nor while some are missing."""
     means = {"crop": 0.8, "color": 0.5}
-    found = lopsided(tmp_path / "failed", means, {(label, seed) for label in PAIRS for seed in (0, 1)})
+    found = lopsided(tmp_path / "failed", means, {(label, seed) for label in PAIRS for seed in (0, 1)}, noise=noisy)
     said = "Every other composition that could be compared is worse"
     assert conclusion(advise(found)).split(". ")[1].startswith(f"{said} (95 %)")
     assert noise(found)[0].startswith(f"{said} than crop (")
-    make(tmp_path / "missing", seeds=2, value=lambda t: means.get(t.label, 0.1), skip=PAIRS)
+    make(tmp_path / "missing", seeds=2, value=lambda t: means.get(t.label, 0.1) + noisy(t), skip=PAIRS)
     sweep = read_sweep(tmp_path / "missing")
     assert noise(sweep)[0].startswith(f"{said} than crop so far, after 6 of 10 trials (")
     assert f"{said} so far, after 6 of 10 trials (95 %)." in doubt(choose(sweep))
-    make(tmp_path / "whole", seeds=2, value=lambda t: 0.8 if t.label == "crop" else 0.1)
+    make(tmp_path / "whole", seeds=2, value=lambda t: (0.8 if t.label == "crop" else 0.1) + noisy(t))
     assert noise(read_sweep(tmp_path / "whole"))[0].startswith("Every other composition is worse than crop (")
 
 
@@ -103,6 +111,6 @@ def test_a_triangle_is_by_the_seeds_that_both_have(tmp_path):
 
 
 def test_no_number_of_seeds_is_promised_for_equal_compositions(tmp_path):
-    make(tmp_path, seeds=2, value=lambda t: {"crop": 0.9, "color": 0.9, "untrained": 0.1}.get(t.label, 0.5))
+    make(tmp_path, seeds=2, value=lambda t: {"crop": 0.9, "color": 0.9, "untrained": 0.1}.get(t.label, 0.5 + noisy(t)))
     said = "crop and color are equal so far, so the number of seeds that would tell them apart is unknown."
     assert said in noise(read_sweep(tmp_path))

@@ -94,7 +94,7 @@ def test_where_every_op_acts_on_every_image_or_nobody_knows_nothing_is_said(tmp_
 def test_row_average_is_the_papers():
     """Recomputed from the published cells, to the rounding of 0.1."""
     paper = published()
-    row = {"reference": None, "seed": 0, "status": "done"}
+    row = {"reference": None, "key": "0", "seed": 0, "status": "done"}
     rows = [{**row, "row": a, "column": b, "linear_top1": paper[a][b] / 100} for a in paper for b in paper]
     grid = grid_of(pd.DataFrame(rows))
     for op in paper:

@@ -96,7 +96,7 @@ def test_damaged_records_are_set_aside_and_rerun_alone(sweep, tiny_folder, cache
 def test_another_sweep_in_the_directory_is_refused(sweep, tiny_folder, cache):
     done = run_here(command(tiny_folder, cache, sweep[0], "--set", "temperature=0.9"))
     assert done.returncode == 2
-    assert "temperature was 0.5, is 0.9" in done.stderr
+    assert "temperature was 0.2, is 0.9" in done.stderr
     assert done.stdout == ""
 
 

@@ -304,5 +304,5 @@ def test_without_pruning_the_same_command_trains_the_rest_to_what_it_would_have_
 def test_what_cannot_be_pruned_is_refused(arguments, expected, tiny_folder, cache, tmp_path):
     line = ["grid", "--ops", "crop,color", "--prune", "--data", f"folder:{tiny_folder}", "--size", "16", "--batch-size"]
     sentence = one_sentence(ablate(*line, "16", "--device", "cpu", "--cache", cache, *arguments, cwd=tmp_path))
-    assert "--prune" in sentence
+    assert "prune" in sentence
     assert expected in sentence
