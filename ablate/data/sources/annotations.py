@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
-from ablate.data.dataset import split_by_group
 from ablate.data.decoding.contents import Held
 from ablate.data.digest import digest_of, listing_of
-from ablate.data.sources.listing import SHOWN, SPLIT_SEED, TEST, File, Listing, groups_of
+from ablate.data.sources.listing import SHOWN, File, Listing, split_by_seed
 from ablate.errors import UsageError, nearest, printable
 
 SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
@@ -210,9 +207,9 @@ def _given(
 
 
 def _drawn(files: list[File], classes: list[str], where: str) -> tuple[list[File], list[File]]:
-    labels = torch.tensor([file.label for file in files])
-    is_test = split_by_group(labels, groups_of(files), TEST, SPLIT_SEED)
-    tested, trained = set(labels[is_test].tolist()), set(labels[~is_test].tolist())
+    """Return training and test images drawn by seed, if every class has both."""
+    train, test = split_by_seed(files)
+    tested, trained = {file.label for file in test}, {file.label for file in train}
     for label in range(max(1, len(classes))):
         if label not in tested or label not in trained:
             kind = f"the class {classes[label]!r}" if len(classes) > 1 else "the images"
@@ -220,6 +217,4 @@ def _drawn(files: list[File], classes: list[str], where: str) -> tuple[list[File
                 f"{where}: {kind} cannot be split into training and test images, since the images of a group stay "
                 "together: add images of other groups, or a column split with train and test"
             )
-    train = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if not chosen]
-    test = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if chosen]
     return train, test

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ablate.data.dataset import split_by_group
 from ablate.data.decoding.contents import Held
 
 TEST, SPLIT_SEED = 0.2, 0
@@ -55,6 +56,14 @@ def groups_of(files: list[File]) -> Tensor:
     """Return the files' groups, numbered by first appearance, int64 ``[N]``."""
     numbers: dict[str, int] = {}
     return torch.tensor([numbers.setdefault(file.group, len(numbers)) for file in files], dtype=torch.long)
+
+
+def split_by_seed(files: list[File]) -> tuple[list[File], list[File]]:
+    """Return training and test images, a seeded fifth of every class for testing, in whole groups."""
+    labels = torch.tensor([file.label for file in files])
+    is_test = split_by_group(labels, groups_of(files), TEST, SPLIT_SEED).tolist()
+    train = [file for file, chosen in zip(files, is_test, strict=True) if not chosen]
+    return train, [file for file, chosen in zip(files, is_test, strict=True) if chosen]
 
 
 def named(path: Path) -> str:

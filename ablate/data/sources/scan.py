@@ -8,11 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-import torch
-
-from ablate.data.dataset import split_by_group
 from ablate.data.readers.choose import EXTENSIONS
-from ablate.data.sources.listing import SPLIT_SEED, TEST, File, Listing, groups_of, named
+from ablate.data.sources.listing import File, Listing, named, split_by_seed
 from ablate.errors import UsageError, printable
 
 SHOWN = 5
@@ -43,9 +40,8 @@ def _split_by_seed(root: Path) -> Listing:
     others = Counter[str]()
     classes = _class_names(root, others)
     files = _files(root, root, classes, others)
-    labels = torch.tensor([file.label for file in files])
-    is_test = split_by_group(labels, groups_of(files), TEST, SPLIT_SEED)
-    tested = set(labels[is_test].tolist())
+    train, test = split_by_seed(files)
+    tested = {file.label for file in test}
     for label, name in enumerate(classes):
         if label not in tested:
             what = f"the class {name!r}" if len(classes) > 1 else "the images"
@@ -53,8 +49,6 @@ def _split_by_seed(root: Path) -> Listing:
                 f"folder: {what} of {root} cannot be split into training and test images: there is only one "
                 "image, or one inner folder, whose images stay together; add images, or make train/ and test/"
             )
-    train = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if not chosen]
-    test = [file for file, chosen in zip(files, is_test.tolist(), strict=True) if chosen]
     return Listing(
         root, named(root), _meaningful(classes), train, test, carved=True, left_out=_told(root, classes, others)
     )
