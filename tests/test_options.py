@@ -53,7 +53,7 @@ def test_the_range_of_a_flag_is_its_fields():
     assert "--grace must be at least 10" in one_sentence(ablate("run", "x.toml", "--grace", "9"))
     shown = " ".join(ablate("grid", "--help").stdout.split())
     assert "the preset's; at least 2]" in shown
-    assert f"at most 224; at least {MIN_SIZE}]" in shown
+    assert f"32 with laptop@2; at least {MIN_SIZE}]" in shown
 
 
 def given(*line):

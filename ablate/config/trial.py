@@ -199,7 +199,7 @@ class TrialConfig(Model):
         Option(
             "Images",
             ("--size",),
-            default="the images' own, at most 224",
+            default="the images' own, at most 224; 32 with laptop@2",
             least=MIN_SIZE,
             commands=(GRID, SEARCH, TRAIN, PREVIEW),
         ),
