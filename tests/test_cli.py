@@ -357,6 +357,7 @@ def test_what_reads_the_disk_imports_no_torch(args, unneeded, experiment, tmp_pa
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_report_watch_refreshes_the_page_until_the_sweep_has_ended(experiment, tmp_path):
     from ablate.sweep.plan import plan, save_plan
     from tests.support.running import begin

@@ -96,6 +96,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_it_loads_without_ablate(tmp_path):
     """With the stem for small images, and with the usual one."""
     expected = {}

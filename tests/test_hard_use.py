@@ -141,7 +141,7 @@ for name in ("status", "report", "recommend"):
 """
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.slow)])
 def test_a_terminal_that_lacks_a_character_gets_another(tmp_path, encoding):
     """Also what is read back from the disk does not depend on the locale."""
     experiment = make_experiment(["a", "b"], seeds=2).model_copy(update={"data": "folder:/Bilder/blätter"})

@@ -199,6 +199,7 @@ def in_processes(world: World) -> dict:
     return {"records": [whole.model_dump_json(), resumed.model_dump_json()], "counts": [*counts, len(made)]}
 
 
+@pytest.mark.slow
 def test_processes_stopped_within_an_epoch_and_in_evaluation(tmp_path, monkeypatch):
     monkeypatch.setenv("ABLATE_TEST_OUT", str(tmp_path))
     for found in ranks.run("tests.test_interruptions:in_processes", (2,), tmp_path)[2]:

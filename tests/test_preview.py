@@ -96,8 +96,8 @@ def test_what_is_said_not_to_be_applied_has_changed_nothing(name, branches):
     ("size", "branches", "what"),
     [
         (28, "one", ["crop+color+blur+affine", "jitter"]),
-        (224, "two", ["crop+color+rotate+cutout", "color", "none"]),
-        (28, "one", None),
+        pytest.param(224, "two", ["crop+color+rotate+cutout", "color", "none"], marks=pytest.mark.slow),
+        pytest.param(28, "one", None, marks=pytest.mark.slow),
         (28, "two", None),
     ],
 )

@@ -139,6 +139,7 @@ print(count, int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_t
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs the kernel's account of memory")
 @pytest.mark.parametrize(("held", "make", "options"), [("parquet", parquet, {"rows": 100}), ("tar", tar, {})])
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path, held, make, options, monkeypatch):

@@ -129,6 +129,7 @@ def finished(cache):
     return sorted((cache / "staging").glob("*/*.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
 def test_killed_in_the_middle_it_goes_on_with_what_is_finished(many, whole, tmp_path, decoded):
     workers = kill_in_the_middle(many, tmp_path)

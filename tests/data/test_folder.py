@@ -231,6 +231,7 @@ def _prepare_in_process(root, cache, ready, queue):
     queue.put(len(decoded))
 
 
+@pytest.mark.slow
 def test_two_processes_build_it_once(images, tmp_path):
     context = multiprocessing.get_context("spawn")
     ready, queue = context.Event(), context.Queue()

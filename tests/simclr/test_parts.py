@@ -39,7 +39,9 @@ def test_encoders_give_pooled_representations(name, width, dim):
     assert encoder.dim == dim
 
 
-@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "resnet101" else ()) for name in BLOCKS]
+)
 def test_resnets_are_torchvisions_to_the_bit(name):
     """Same names, same weights from the same draws, same representations and gradients."""
     built = []

@@ -17,6 +17,8 @@ from ablate.simclr.trainer import Trainer
 from tests.simclr import ranks
 from tests.support.processes import CPU, config, data
 
+pytestmark = pytest.mark.slow  # seven processes import torch
+
 SIZES = (1, 2, 4)
 VARIANTS = {
     "lars, micro-batches": {

@@ -43,6 +43,7 @@ VARIANTS = {
     "channels last": {**SGD, "memory_format": "channels_last"},
     "images of several sizes": ops("crop+color"),
 }
+QUICK = ("adamw", "micro-batches", "noise, elastic, one branch", "images of several sizes")
 
 
 def several_sizes() -> DataSet:
@@ -116,7 +117,9 @@ def assert_equal(a, b):
         assert torch.equal(value, b[name]), name
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in VARIANTS]
+)
 def test_stopped_before_every_step(name, tmp_path):
     whole, expected = uninterrupted(name)
     trainer, entries, made = stopped(name, itertools.repeat(True), tmp_path / "c.pt")

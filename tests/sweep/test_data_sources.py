@@ -35,6 +35,7 @@ def cifar10(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_a_cifar10_preset_end_to_end_alone_and_under_torchrun(cifar10, cache, tmp_path):
     arguments = ["train", "crop+color", *PRESET, "--data", f"cifar10:{cifar10}", "--cache", str(cache)]
     losses = []

@@ -37,6 +37,7 @@ def test_a_sweep_from_nothing_to_the_heatmap(sweep):
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_two_workers_give_identical_results(sweep, tiny_folder, cache, tmp_path):
     done = run(tiny_folder, cache, tmp_path / "two", "--workers", "2", "--references")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -44,6 +45,7 @@ def test_two_workers_give_identical_results(sweep, tiny_folder, cache, tmp_path)
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.slow
 def test_the_same_command_again_runs_nothing_and_extension_runs_the_rest(sweep, tiny_folder, cache, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(sweep[0], out)
@@ -135,6 +137,7 @@ def test_ctrl_c_stops_within_seconds_and_says_how_to_resume(long_sweep):
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.slow
 def test_kill_9_in_the_middle_of_a_trial_then_the_same_command_is_bit_identical(long_sweep, tmp_path):
     out, line, process = long_sweep
     victims = worker_pids(out) | {process.pid}
@@ -152,6 +155,7 @@ def test_kill_9_in_the_middle_of_a_trial_then_the_same_command_is_bit_identical(
     assert results(out) == results(tmp_path / "fresh")
 
 
+@pytest.mark.slow
 def test_a_launcher_killed_alone_takes_its_workers_along(long_sweep):
     out, _, process = long_sweep
     workers = worker_pids(out)
@@ -159,6 +163,7 @@ def test_a_launcher_killed_alone_takes_its_workers_along(long_sweep):
     wait_for(lambda: not any(alive(pid) for pid in workers), 10)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_once_is_replaced(long_sweep):
     out, _, process = long_sweep
     for pid in worker_pids(out):
@@ -168,6 +173,7 @@ def test_a_worker_killed_once_is_replaced(long_sweep):
     assert len(results(out)) == 2
 
 
+@pytest.mark.slow
 def test_two_commands_do_not_share_a_directory(long_sweep):
     _, line, process = long_sweep
     os.kill(process.pid, signal.SIGSTOP)  # it keeps the directory, however slow the second command is to start

@@ -180,6 +180,7 @@ def test_errors_are_sentences(pair, tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.slow
 def test_the_grid_command_completes_what_was_merged(tiny_folder, cache, tmp_path):
     """A directory was trained by the command; the other is its copy, with another op and a made-up record of it."""
     assert run_here(command(tiny_folder, cache, tmp_path / "A", "--workers", "1", ops="crop")).returncode == 0

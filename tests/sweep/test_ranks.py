@@ -117,6 +117,7 @@ def cell(out):
     return record
 
 
+@pytest.mark.slow
 def test_the_launcher_starts_the_processes_of_a_trial(sweep):
     record = cell(sweep)
     assert record["status"] == "done"
@@ -126,6 +127,7 @@ def test_the_launcher_starts_the_processes_of_a_trial(sweep):
     assert not any("ERROR" in log.read_text() for log in sweep.glob("logs/*-s0.log"))
 
 
+@pytest.mark.slow
 def test_torchrun_gives_the_same_record_and_resumes_bit_for_bit(start, ranks, sweep, tiny_folder, cache, tmp_path):
     """torchrun is told to end; its ranks go on, and find the trial done when they are started once more."""
     out = tmp_path / "out"
@@ -145,7 +147,8 @@ def test_torchrun_gives_the_same_record_and_resumes_bit_for_bit(start, ranks, sw
     assert read_records(out)[0][record.id] == record
 
 
-@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
 def test_a_dead_process_ends_the_trial_with_a_record(tiny_folder, cache, tmp_path, victim):
     out = tmp_path / "out"
     process = commands.Started(launcher(tiny_folder, cache, out, 500), tmp_path)

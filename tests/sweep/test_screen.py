@@ -29,10 +29,17 @@ from tests.support.running import begin
 from tests.support.sweeps import by_position, failure, make_experiment, record, sweep, write_record
 
 
-def lines(directory, width=80, height=None, *, ascii_only=False):
+def seen(directory):
     status = sweep_status(directory)
-    seen = view(status, grid_of(sweep_rows(status.trials, status.records)))
-    return [line.plain for line in draw(seen, width, ascii_only=ascii_only, height=height)]
+    return view(status, grid_of(sweep_rows(status.trials, status.records)))
+
+
+def drawn(shown, width=80, height=None, *, ascii_only=False):
+    return [line.plain for line in draw(shown, width, ascii_only=ascii_only, height=height)]
+
+
+def lines(directory, width=80, height=None, *, ascii_only=False):
+    return drawn(seen(directory), width, height, ascii_only=ascii_only)
 
 
 @pytest.fixture
@@ -77,16 +84,16 @@ def test_without_unicode_marks_are_plain(underway):
 
 @pytest.mark.parametrize("ops", [1, 12, 32])
 def test_no_line_is_wider_than_the_terminal(tmp_path, ops):
-    directory = sweep(tmp_path, [f"kornia.RandomMotionBlur(kernel_size={3 + 2 * i})" for i in range(ops)])
+    shown = seen(sweep(tmp_path, [f"kornia.RandomMotionBlur(kernel_size={3 + 2 * i})" for i in range(ops)]))
     for width in (50, 60, 80, 200):
-        found = lines(directory, width, height=20)
+        found = drawn(shown, width, height=20)
         assert all(cell_len(line.rstrip()) <= width for line in found), width
         assert len(found) <= 20, width
 
 
 def test_a_terminal_that_is_too_narrow_is_told_so(tmp_path):
-    found = lines(sweep(tmp_path, [f"op{i}" for i in range(32)]), 30)
-    assert found == ["a grid of 32 x 32 cells needs a wider terminal"]
+    found = lines(sweep(tmp_path, [f"op{i}" for i in range(24)]), 20)
+    assert found == ["a grid of 24 x 24 cells needs a wider terminal"]
 
 
 def test_of_a_grid_that_is_too_tall_the_first_rows_are_shown(tmp_path):

@@ -381,6 +381,7 @@ def caught_in_the_act(out):
     return trial_id, int(stat.rpartition(")")[2].split()[1])
 
 
+@pytest.mark.slow
 def test_a_job_told_to_end_and_started_again_has_the_bits_of_an_uninterrupted_sweep(
     submitted, fake_slurm, trained_here
 ):
