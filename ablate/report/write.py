@@ -25,6 +25,7 @@ from ablate.report.page.page import page
 from ablate.report.page.sections import effects
 from ablate.report.recommendation import files
 from ablate.report.recommendation.recommend import Recommendation
+from ablate.report.stats import early
 from ablate.report.stats.noise import noise
 from ablate.report.stats.summary import summary
 from ablate.report.text.caption import caption
@@ -62,7 +63,13 @@ class Report:
         """
         directory, failed = self.sweep.directory, self.sweep.failed
         render(self.grid, console)
-        for line in [*self.sweep.measured, *summary(self.sweep), *noise(self.sweep), *map(str, self.comparisons)]:
+        spoken = [
+            *summary(self.sweep),
+            *noise(self.sweep),
+            *early.early_decision(self.sweep),
+            *map(str, self.comparisons),
+        ]
+        for line in [*self.sweep.measured, *spoken]:
             say(console, line)
         say_each(console, [failure_line(directory, result) for result in failed], "red")
         if failed:
@@ -190,7 +197,7 @@ def write_page(
         refresh: the seconds after which a browser reads the page again.
     """
     sections = [*axes.section(sweep), *effects(sweep.grid), *search.section(sweep)]
-    sections += [*pruning.section(sweep), *label_free.section(sweep.grid)]
+    sections += [*pruning.section(sweep), *early.section(sweep), *label_free.section(sweep.grid)]
     write_atomically(SweepDir(sweep.directory).page, page(sweep, comparisons, sections, refresh, asked))
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from ablate.config.sweep import Rung
-from ablate.inference.adjusted import adjusted, largest
-from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results
 from ablate.report.section import Section
-from ablate.report.stats.order import order
+from ablate.report.stats.early import knn_and_final
 from ablate.report.stats.ranks import FEWEST, correlation_in_words, ops_of
-from ablate.sweep.prune import knn_at
 
 
 def section(sweep: Results) -> list[Section]:
@@ -44,20 +41,9 @@ def agreement(sweep: Results, rung: Rung) -> str:
     The interval is the 95 % interval by resampling ops.
     """
     epoch = rung.epoch(sweep.experiment.shared.epochs)
-    final = order(sweep.grid).scores
-    known = {cell.label: _knn(sweep, cell, epoch) for cell in sweep.grid.with_results if cell.label in final}
-    knn = adjusted({label: known[label] for label in largest(known)})
-    cells = [cell for cell in sweep.grid.with_results if cell.label in knn]
+    cells, early, late = knn_and_final(sweep, epoch)
     if len(cells) < FEWEST:
         return f"too few cells ({len(cells)})"
-    early, late = ([scores[cell.label] for cell in cells] for scores in (knn, final))
     if min(len(set(early)), len(set(late))) == 1:
         return f"all {len(cells)} are equal"
     return f"{correlation_in_words(early, late, [ops_of(cell) for cell in cells])} over {len(cells)} cells"
-
-
-def _knn(sweep: Results, cell: Cell, epoch: int) -> dict[int, float]:
-    """Return the cell's validation kNN after ``epoch``, by seed."""
-    records = [sweep.records.get(t.id) for t in sweep.trials if t.label == cell.label and t.reference is None]
-    values = {record.seed: knn_at(record, epoch, sweep.experiment.measure) for record in records if record}
-    return {seed: value for seed, value in values.items() if value is not None}
