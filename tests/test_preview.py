@@ -20,7 +20,7 @@ SIZES = [(32, 32)] * 8
 
 
 def words_of(text, params, size=(32, 32)):
-    return op(text).each_in_words({name: torch.tensor([value]) for name, value in params.items()}, [size])[0]
+    return op(text).each_in_words({name: torch.tensor([value]) for name, value in params.items()}, [size], 3)[0]
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,9 @@ def words_of(text, params, size=(32, 32)):
             {"angle": -0.21, "dx": 0.05, "dy": 0.0, "scale": 1.1, "shear": 0.07},
             "-12°, scale 1.1, shift 0.05 0, shear 4°",
         ),
+        ("channel_drop", {"mask": True, "count": 1, "turn": [0.5, 0.1, 0.9, *[0.0] * 29]}, "without channel 2"),
+        ("channel_drop", {"mask": True, "count": 7, "turn": [0.5, 0.1, 0.9, *[0.0] * 29]}, "without channels 1 2"),
+        ("channel_shuffle", {"mask": True, "turn": [0.5, 0.1, 0.9, *[0.0] * 29]}, "channels 2 1 3"),
         ("perspective", {"moves": [[0.1, 0.2], [0.31, 0.0], [0.0, 0.0], [0.1, 0.1]]}, "corners by up to 0.31"),
     ],
 )
@@ -80,7 +83,7 @@ def test_what_is_said_not_to_be_applied_has_changed_nothing(name, branches):
     pair = make(composition, 32)
     params = pair.sample(8, (32, 32), Streams(0, 0, "cpu"))
     view, _ = pair.apply(images, params)
-    first, second = (pair.in_words(params, number, SIZES) for number in (0, 1))
+    first, second = (pair.in_words(params, number, SIZES, 3) for number in (0, 1))
     assert [entry[0] for entry in second[0]] == (["base"] if branches == "one" else [name, name])
     for image, words in enumerate(first):
         assert [entry[0] for entry in words] == [name, name]

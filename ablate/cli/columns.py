@@ -32,7 +32,7 @@ def views_of(
     """Return both views of every image, with their draws in words; if ``alone``, view 1 also names the base crop."""
     stored = [(images.shape[2], images.shape[3])] * len(images) if sizes is None else _pairs(sizes)
     params = pair.sample(len(images), stored[0] if sizes is None else sizes, streams)
-    first, second = (pair.in_words(params, view, stored) for view in (0, 1))
+    first, second = (pair.in_words(params, view, stored, images.shape[1]) for view in (0, 1))
     if alone and pair.base is not None:
         first = [base + words for base, words in zip(second, first, strict=True)]
     one, two = pair.apply(images, params, sizes)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ablate.data.dataset import DataSet, Split, homes, whole_groups
 from ablate.data.digest import digest_of
+from ablate.data.duplicates import kept
 from ablate.rng import stream
 
 VERSION = "1"  # version of this file's rules; raise it when the same parts give another set
@@ -80,7 +81,8 @@ def limited(data: DataSet, limit: int) -> DataSet:
     train = data.train.subset(index)
     pretrain = data.pretrain.subset(chosen(data.pretrain, limit)) if data.pretrain is not data.train else train
     name = f"{data.name} ({len(index)} of {len(data.train.labels)} training images)"
-    return replace(data, name=name, pretrain=pretrain, train=train, val_mask=data.val_mask[index])
+    alike = kept(data.alike, index.tolist())
+    return replace(data, name=name, pretrain=pretrain, train=train, val_mask=data.val_mask[index], alike=alike)
 
 
 def chosen(split: Split, limit: int, val_mask: Tensor | None = None) -> Tensor:

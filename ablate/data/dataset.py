@@ -11,6 +11,7 @@ from ablate.config.measure import Measure, measure_for, reason
 from ablate.config.reading import WHITE, Colour, Range
 from ablate.config.sweep import ClassCounts
 from ablate.config.trial import DataIdentity
+from ablate.data.duplicates import Alike
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,6 +109,7 @@ class DataSet:
     ``notes`` are sentences about the processing of the images beyond resizing, and about files that were left out.
     ``ranges`` are, for each channel of the images to pre-train on or for all of them, the values that became 0 and full
     scale; None for images of 8 bits. ``background`` is the colour that transparent ones were laid over.
+    ``alike`` are the sets of equal images of several splits or classes.
     """
 
     name: str
@@ -123,6 +125,7 @@ class DataSet:
     notes: tuple[str, ...] = ()
     ranges: tuple[Range, ...] | None = None
     background: Colour = WHITE
+    alike: tuple[Alike, ...] = ()
 
     @property
     def identity(self) -> DataIdentity:

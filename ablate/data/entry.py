@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ablate.config.reading import WHITE
 from ablate.data.dataset import DataSet, Images, Split
+from ablate.data.duplicates import Stored
 
 Progress = Callable[[int, int], None]
 META = "meta.json"
@@ -58,6 +59,7 @@ class Writer:
             "notes": [],
             "ranges": None,
             "background": WHITE,
+            "alike": [],
             **(findings or {}),
         }
         np.save(self.directory / "val_mask.npy", val_mask.numpy())
@@ -153,6 +155,7 @@ def read(entry: Path, meta: dict[str, Any]) -> DataSet:
         notes=tuple(meta["notes"]),
         ranges=meta["ranges"] and tuple((low, high) for low, high in meta["ranges"]),
         background=tuple(meta["background"]),
+        alike=tuple(tuple(Stored(*image) for image in same) for same in meta.get("alike", ())),  # older: in the notes
     )
 
 

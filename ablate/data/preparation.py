@@ -15,6 +15,7 @@ from ablate.data.composed import Recipe
 from ablate.data.dataset import DataSet
 from ablate.data.decoding.findings import refusal
 from ablate.data.decoding.learned import PixelType
+from ablate.data.duplicates import about_duplicates
 from ablate.data.entry import Progress
 from ablate.data.sources.encoded import Encoded
 from ablate.data.sources.glyphs import Glyphs
@@ -103,9 +104,15 @@ def prepare(
         limit = None
     recipe = Recipe(pretrain.fingerprint, labelled.fingerprint, 1.0 if labels is None else float(labels), limit)
     if recipe.pretrain == recipe.labelled and recipe.labels == 1 and limit is None:
-        return pretrain
-    notes = sets[0].notes if len(sets) == 1 else [f"{data.name}: {note}" for data in sets for note in data.notes]
-    return replace(compose(where, recipe), notes=tuple(notes))
+        return _with_notes(pretrain, sets)
+    return _with_notes(compose(where, recipe), sets)
+
+
+def _with_notes(data: DataSet, sets: Sequence[DataSet]) -> DataSet:
+    """Return ``data`` with the notes of the sets that it was made of, and those on equal images among the ones used."""
+    told = [(each.name, note) for each in sets for note in each.notes]
+    told += [(sets[-1].name, note) for note in about_duplicates(data.alike)]
+    return replace(data, notes=tuple(note if len(sets) == 1 else f"{name}: {note}" for name, note in told))
 
 
 def _check_alike(sets: Sequence[DataSet]) -> None:

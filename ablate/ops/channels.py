@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -34,6 +37,12 @@ class ChannelDrop(Op):
             "turn": torch.rand(n, MOST_CHANNELS, generator=generator, device=device),
         }
 
+    def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
+        """Say ``without channel 2`` or ``without channels 1 3``; the first channel is 1."""
+        order = _in_order(drawn["turn"])
+        left_out = sorted(order[: min(drawn["count"], len(order) - 1)])
+        return f"without channel{'s' * (len(left_out) > 1)} {' '.join(map(str, left_out))}"
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Write ``fill`` into the channels that are left out."""
         channels = images.shape[1]
@@ -59,7 +68,16 @@ class ChannelShuffle(Op):
         """Draw ``turn``, float ``[n, 32]``: channels stand in the order of the first ones."""
         return {"turn": torch.rand(n, MOST_CHANNELS, generator=generator, device=device)}
 
+    def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
+        """Say ``channels 3 1 2``: the channels in their new order; the first channel is 1."""
+        return f"channels {' '.join(map(str, _in_order(drawn['turn'])))}"
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Return the channels of each image in its order."""
         order = params["turn"][:, : images.shape[1]].argsort(1)
         return images.gather(1, order[:, :, None, None].expand_as(images))
+
+
+def _in_order(turn: Sequence[float]) -> list[int]:
+    """Return the numbers of the channels, from 1, in ascending order of ``turn``."""
+    return sorted(range(1, len(turn) + 1), key=lambda number: turn[number - 1])

@@ -190,16 +190,23 @@ class Op:
             return images.index_copy(0, chosen, self.transform(images[chosen], part))
         return torch.where(mask[:, None, None, None], self.transform(images, params), images)
 
-    def each_in_words(self, params: Params, sizes: Sequence[tuple[int, int]]) -> list[str]:
+    def each_in_words(
+        self, params: Params, sizes: Sequence[tuple[int, int]], channels: int = MOST_CHANNELS
+    ) -> list[str]:
         """Return :meth:`in_words` for every image of a batch; ``not applied`` where the op does not act.
 
         Args:
             params: the parameters of the batch.
             sizes: the images' heights and widths, in pixels.
+            channels: how many channels the images have: of a draw ``[n, 32]``, one for each possible channel,
+                :meth:`in_words` is given the first ones.
         """
         said = []
         for row, size in enumerate(sizes):
-            drawn = {name: value[row].tolist() for name, value in params.items()}
+            drawn = {
+                name: (value[row, :channels] if value.shape[1:] == (MOST_CHANNELS,) else value[row]).tolist()
+                for name, value in params.items()
+            }
             acts = drawn.pop("mask", True) and not self.is_identity
             said.append(self.in_words(drawn, size) if acts else "not applied")
         return said

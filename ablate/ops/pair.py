@@ -166,7 +166,7 @@ class TransformPair:
             return self._from_stored(images, params.branches[0], sizes)
         return self._run(self._base(images, params), params.branches[0])
 
-    def in_words(self, params: PairParams, view: int, stored: Sequence[tuple[int, int]]) -> list[Words]:
+    def in_words(self, params: PairParams, view: int, stored: Sequence[tuple[int, int]], channels: int) -> list[Words]:
         """Return the draws in words: per image, the words of every op.
 
         Args:
@@ -174,6 +174,7 @@ class TransformPair:
             view: 0 or 1. For view 1 of a one-branch pair, the words are those of the ``base`` crop, which both views
                 share.
             stored: the images' stored sizes, (h, w).
+            channels: the images' number of channels.
         """
         if view == 1 and self.base is not None:
             return [[("base", words)] for words in self.base.each_in_words(_drawn(params.base), stored)]
@@ -181,7 +182,7 @@ class TransformPair:
         for slot, drawn in enumerate(params.branches[view]):
             op = self.composition.ops[slot]
             sizes = stored if slot == 0 and self._stored_crop is not None else [(self.size, self.size)] * len(stored)
-            said.append((op.name, op.each_in_words(drawn, sizes)))
+            said.append((op.name, op.each_in_words(drawn, sizes, channels)))
         return [[(name, words[image]) for name, words in said] for image in range(len(stored))]
 
     def first_view(self, images: Tensor, streams: Streams, sizes: Tensor | None = None) -> Tensor:

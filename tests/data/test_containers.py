@@ -219,6 +219,10 @@ def test_a_container_that_is_gone_is_a_reason_for_each_image(tmp_path):
             lambda p: [parquet(p / "a.parquet", split=["train"] * COUNT), parquet(p / "b.parquet")],
             "a.parquet has a column 'split', and b.parquet has none",
         ),
+        (
+            lambda p: [parquet(p / "a.parquet", last=20), parquet(p / "b.parquet", 20, label=list(map(float, LABELS)))],
+            "row 1 of b.parquet has the label '0.0', and row 1 of a.parquet has '0', the same number",
+        ),
         (lambda p: None, "holds no file whose name ends in .parquet"),
     ],
 )

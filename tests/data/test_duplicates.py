@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import torch
 from PIL import Image
 
 from ablate.data import prepare
-from ablate.data.sources.duplicates import Stored, about_duplicates
+from ablate.data.duplicates import Stored, about_duplicates, equal_images
+from ablate.data.gather import gather
 from tests.data.images import fill
 
 
@@ -51,7 +53,31 @@ def test_a_copy_across_classes_is_told(tmp_path, cache):
 
 
 def test_validation_is_a_split_of_its_own():
-    images = [Stored("x", "training", "", "a"), Stored("x", "validation", "", "b"), Stored("y", "test", "", "c")]
-    (warning,) = about_duplicates(images)
+    images = [
+        ("x", Stored("training", 0, "", "a")),
+        ("x", Stored("validation", 1, "", "b")),
+        ("y", Stored("test", 0, "", "c")),
+    ]
+    (warning,) = about_duplicates(equal_images(images))
     assert "a (training) and b (validation)" in warning
-    assert about_duplicates(images[1:]) == []
+    assert about_duplicates(equal_images(images[1:])) == []
+
+
+def test_only_the_images_that_are_used_count(tmp_path, cache):
+    """With ``limit``, copies of images that are left out are no leak; those that stay are counted alone."""
+    root = make(tmp_path / "set")
+    for number in range(10):
+        shutil.copy(root / f"train/dog/{number:05}.bmp", root / f"test/dog/copy-{number}.bmp")
+    (whole,) = warnings(get(root, cache))
+    assert "warning: 20 images have equal ones" in whole
+    data = prepare(f"folder:{root}", cache=cache, image_size=16, limit=10)
+    used = [image.relpath for same in data.alike for image in same if image.split != "test"]
+    dogs = int((data.train.labels == data.classes.index("dog")).sum())
+    assert 0 < dogs < 10
+    assert len(used) == dogs
+    (few,) = warnings(data)
+    assert f"warning: {2 * dogs} images have equal ones" in few
+    for same in data.alike:  # their places are those among the images that are kept
+        splits = [data.test if image.split == "test" else data.train for image in same]
+        first, other = (gather(s.images, torch.tensor([i.at])) for s, i in zip(splits, same, strict=True))
+        assert torch.equal(first, other)

@@ -28,7 +28,7 @@ def cache(tmp_path):
 @pytest.fixture(autouse=True)
 def without_duplicates(monkeypatch):
     """Images are alike in all classes here, which ``test_duplicates.py`` is about."""
-    monkeypatch.setattr("ablate.data.sources.encoded.about_duplicates", lambda images: [])
+    monkeypatch.setattr("ablate.data.preparation.about_duplicates", lambda images: [])
 
 
 def get(root, cache, **kwargs):

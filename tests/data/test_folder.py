@@ -330,6 +330,37 @@ def test_a_class_in_one_inner_folder_is_named(tmp_path, cache):
         get(tmp_path / "set", cache)
 
 
+@pytest.mark.parametrize("held", [("one",), ("one", "two")])
+def test_several_data_sets_are_not_taken_for_classes(tmp_path, cache, held):
+    for name in held:
+        for split in ("train", "test"):
+            for label in "ab":
+                fill(tmp_path / "sets" / name / split / label)
+    with pytest.raises(UsageError) as caught:
+        get(tmp_path / "sets", cache)
+    assert f"the folder{'s one, two have' if len(held) > 1 else ' one has'} train/ and test/" in str(caught.value)
+    assert f"such as folder:{tmp_path}/sets/one" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert get(tmp_path / "sets" / "one", cache).classes == ("a", "b")
+
+
+def test_folders_that_hold_nothing_but_folders_may_be_data_sets_and_this_is_told(tmp_path, cache):
+    for name in ("cells", "leaves"):
+        for inner in ("a", "b", "c"):
+            fill(tmp_path / "sets" / name / inner)
+
+    def read(root):
+        return [note for note in get(root, cache).notes if "was read with" in note]
+
+    (told,) = read(tmp_path / "sets")
+    assert "its folders for classes (cells, leaves), and the folders in them for groups" in told
+    assert "(in cells: a, b, c)" in told
+    assert f"give one data set, such as folder:{tmp_path}/sets/cells" in told
+    assert read(tmp_path / "sets" / "cells") == []  # classes of images
+    picture().save(tmp_path / "sets" / "leaves" / "loose.png")  # a class with images of its own is no data set
+    assert read(tmp_path / "sets") == []
+
+
 def test_a_dangling_link_is_a_corrupt_file_and_not_the_caches_fault(images, cache):
     (images / "train" / "cat" / "gone.png").symlink_to("nowhere.png")
     with pytest.raises(UsageError, match=r"1 corrupt image file: train/cat/gone.png"):

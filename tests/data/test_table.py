@@ -124,6 +124,7 @@ def test_whole_numbers_are_in_their_order(pictures, cache):
         ({"split": ["train"] * 39 + ["test"], "label": [*LABELS[:39], "yew"]}, "the class 'yew' has test images"),
         ({"label": None, "age": [1] * 40, "sex": ["m"] * 40}, "choose one of age, sex with --label NAME"),
         ({"group": ["a"] * 40}, "the class 'ash' cannot be split"),
+        ({"label": ["1", "2", "1.0", "2"] * 10}, "line 4 has the label '1.0', and line 2 has '1', the same number"),
     ],
 )
 def test_a_mistake_is_one_sentence(pictures, cache, columns, words):

@@ -121,11 +121,13 @@ def listing_from(
         notes: sentences on the rows, for the user.
 
     Raises:
-        UsageError: a row lacks its label, split or group, has an unknown split or repeats an image; a group lies on
-            two sides of the given splits; there are no training or test images; or a class cannot be split.
+        UsageError: a row lacks its label, split or group, has an unknown split, repeats an image or writes the number
+            of a class in two ways; a group lies on two sides of the given splits; there are no training or test
+            images; or a class cannot be split.
     """
     _check_once(rows, where)
     _check_complete(rows, where)
+    _check_numbers(rows, where)
     classes = _classes(rows)
     number = {label: i for i, label in enumerate(classes)}
     splits = [_split_of(row, where) for row in rows]
@@ -159,6 +161,22 @@ def _check_complete(rows: Sequence[Row], where: str) -> None:
         lacking = next((row for row, value in zip(rows, values, strict=True) if not value), None)
         if lacking and any(value is not None for value in values):
             raise UsageError(printable(f"{where}: {lacking.at} ({lacking.relpath}) has no {name}: {remedy}"))
+
+
+def _check_numbers(rows: Sequence[Row], where: str) -> None:
+    """Refuse one whole number written in two ways, such as 1 and 1.0: they would be two classes."""
+    seen: dict[str, Row] = {}
+    for row in rows:
+        if row.label is None or not (match := WHOLE.fullmatch(row.label)):
+            continue
+        before = seen.setdefault(match[1], row)
+        if before.label != row.label:
+            raise UsageError(
+                printable(
+                    f"{where}: {row.at} has the label {row.label!r}, and {before.at} has {before.label!r}, the same "
+                    "number: write it in one way, as whole numbers or as text"
+                )
+            )
 
 
 def _classes(rows: Sequence[Row]) -> list[str]:

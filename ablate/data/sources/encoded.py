@@ -25,8 +25,8 @@ from ablate.data.decoding.ranges import SAMPLE
 from ablate.data.decoding.shards import Task
 from ablate.data.decoding.workers import finish_all
 from ablate.data.digest import digest_of, listing_of, stat_of
+from ablate.data.duplicates import TESTED, Stored, equal_images
 from ablate.data.entry import Progress, Writer
-from ablate.data.sources.duplicates import Stored, about_duplicates
 from ablate.data.sources.listing import SPLIT_SEED, TEST, File, Listing, groups_of
 from ablate.errors import UsageError
 
@@ -58,7 +58,7 @@ class Encoded:
         self.root, self.reading = listing.root, reading
         self.identity = " ".join([kind, str(path.absolute()), str(short), *self._annotations]) + str(reading)
         self.preparation = f"{kind} {VERSION} {short} {TEST} {VALIDATION} {SPLIT_SEED}{reading}"
-        self.notes = listing.left_out
+        self.notes = listing.notes
         self.files = [*listing.train, *listing.test]
         self.relpaths = [file.relpath for file in self.files]
 
@@ -128,11 +128,10 @@ class Encoded:
                 "a class needs at least two images, from two inner folders or groups if it has any"
             )
         splits = ["validation" if is_val else "training" for is_val in val_mask.tolist()]
-        stored = [*self._stored(trained, splits, train), *self._stored(tested, ["test"] * len(tested), test)]
+        stored = [*self._stored(trained, splits, train), *self._stored(tested, [TESTED] * len(tested), test)]
         sentences = notes(train, test, pixels, facts, declared=self.reading.range is not None)
-        sentences += about_duplicates(stored)
         findings = {"corrupt": corrupt, "refused": refused, "notes": sentences, "ranges": facts.ranges}
-        findings |= {"background": facts.background or WHITE}
+        findings |= {"background": facts.background or WHITE, "alike": equal_images(stored)}
         listing = self.listing
         writer.describe(listing.name, listing.classes, val_mask, carved=listing.carved, findings=findings)
         return self._fingerprint((name for _, record in shards for name in record["digests"]), facts.ranges)
@@ -154,10 +153,12 @@ class Encoded:
             )
         return tasks
 
-    def _stored(self, files: list[File], splits: list[str], shards: list[Shard]) -> Iterator[Stored]:
+    def _stored(self, files: list[File], splits: list[str], shards: list[Shard]) -> Iterator[tuple[str, Stored]]:
+        """Yield the digest of the pixels of every image of a split, and the image."""
         prints = (pixels for _, record in shards for pixels in record["prints"])
-        for file, split, pixels in zip(files, splits, prints, strict=True):
-            yield Stored(pixels, split, self.listing.classes[file.label] if self.listing.classes else "", file.relpath)
+        for at, (file, split, pixels) in enumerate(zip(files, splits, prints, strict=True)):
+            label = self.listing.classes[file.label] if self.listing.classes else ""
+            yield pixels, Stored(split, at, label, file.relpath)
 
     def _split(
         self, writer: Writer, split: str, files: list[File], shards: list[Shard], pixels: PixelType

@@ -36,9 +36,9 @@ class File(NamedTuple):
 class Listing:
     """The images below ``root`` in a fixed order; without ``classes`` every label is 0.
 
-    ``name`` is the name of the data set. ``carved`` is True if the test split was drawn by seed. ``left_out`` are
-    sentences about files that are not part of it. ``annotations`` is a digest of the labels, groups and splits, where
-    paths do not tell them. ``held`` says what holds the images.
+    ``name`` is the name of the data set. ``carved`` is True if the test split was drawn by seed. ``notes`` are
+    sentences about files that are not part of it, and on how folders were read. ``annotations`` is a digest of the
+    labels, groups and splits, where paths do not tell them. ``held`` says what holds the images.
     """
 
     root: Path
@@ -47,7 +47,7 @@ class Listing:
     train: list[File]
     test: list[File]
     carved: bool
-    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     annotations: str = ""
     held: Held = "files"
 

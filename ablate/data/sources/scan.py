@@ -39,6 +39,7 @@ def scan(root: Path) -> Listing:
 def _split_by_seed(root: Path) -> Listing:
     others = Counter[str]()
     classes = _class_names(root, others)
+    _refuse_sets(root, classes)
     files = _files(root, root, classes, others)
     train, test = split_by_seed(files)
     tested = {file.label for file in test}
@@ -49,9 +50,8 @@ def _split_by_seed(root: Path) -> Listing:
                 f"folder: {what} of {root} cannot be split into training and test images: there is only one "
                 "image, or one inner folder, whose images stay together; add images, or make train/ and test/"
             )
-    return Listing(
-        root, named(root), _meaningful(classes), train, test, carved=True, left_out=_told(root, classes, others)
-    )
+    notes = (*_about_groups(root, classes, files), *_told(root, classes, others))
+    return Listing(root, named(root), _meaningful(classes), train, test, carved=True, notes=notes)
 
 
 def _split_by_hand(root: Path) -> Listing:
@@ -76,7 +76,45 @@ def _split_by_hand(root: Path) -> Listing:
     unused = [name for name in _class_folders(root, Counter()) if name not in used]
     if unused:
         notes.append(f"left out: the folders {', '.join(unused[:SHOWN])} beside {train_root.name} and {test_root.name}")
-    return Listing(root, named(root), _meaningful(classes), train, test, carved=False, left_out=tuple(notes))
+    return Listing(root, named(root), _meaningful(classes), train, test, carved=False, notes=tuple(notes))
+
+
+def _refuse_sets(root: Path, classes: list[str]) -> None:
+    """Refuse folders that have train/ with test/ or val/ themselves: each is a data set rather than a class."""
+    sets = [name for name in classes if name and (root / name / "train").is_dir()]
+    sets = [name for name in sets if any((root / name / other).is_dir() for other in ("test", "val"))]
+    if sets:
+        which = f"the folder {sets[0]} has" if len(sets) == 1 else f"the folders {_listed(sets)} have"
+        raise UsageError(
+            printable(
+                f"folder: in {root}, {which} train/ and test/ (or val/), as a data set has, not a class: give one data "
+                f"set, such as folder:{root / sets[0]}, or put train/ and test/ above the class folders"
+            )
+        )
+
+
+def _about_groups(root: Path, classes: list[str], files: list[File]) -> list[str]:
+    """Return the sentence that folders were taken for classes, and the folders in them for groups.
+
+    It is said only if every class consists of several folders, since each may then be a data set of its own.
+    """
+    inner: dict[int, set[str]] = {}
+    for file in files:
+        inner.setdefault(file.label, set()).add(file.group if file.group != file.relpath else ALL)
+    if classes == [ALL] or any(ALL in groups or len(groups) < 2 for groups in inner.values()):
+        return []
+    taken = f"its folders for classes ({_listed(classes)})" if len(classes) > 1 else "its only folder for no class"
+    within = _listed([group.rpartition("/")[2] for group in sorted(inner[0])])
+    return [
+        printable(
+            f"{root} was read with {taken}, and the folders in them for groups that no split separates (in "
+            f"{classes[0]}: {within}); if those are the classes, give one data set, such as folder:{root / classes[0]}"
+        )
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:SHOWN])}{', ...' * (len(names) > SHOWN)}"
 
 
 def _meaningful(classes: list[str]) -> list[str]:
