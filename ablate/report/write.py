@@ -14,7 +14,7 @@ from ablate.errors import UsageError
 from ablate.files import names_in, write_atomically
 from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results, read_sweep
-from ablate.report.figures import axes, label_free, pruning, search
+from ablate.report.figures import axes, label_free, pruning, search, side_by_side
 from ablate.report.figures.comparison import Comparison, compare, draw
 from ablate.report.figures.heatmap import heatmap
 from ablate.report.figures.multiples import multiples
@@ -97,6 +97,8 @@ def write_report(
 ) -> Report:
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex; comparison-<n>.png per sweep in ``others``.
 
+    If at least two of the others have the same ops, also write side-by-side.png/pdf.
+
     Also write heatmap-1col.pdf and heatmap-2col.pdf with caption.txt, and training curves. If the sweep has the data
     for them, also write accuracy along an axis, a heatmap at every point of the axes, and accuracy against label-free
     metrics.
@@ -121,9 +123,12 @@ def write_report(
         name = "fig5-comparison" if title == TITLE else f"comparison-{number}"
         if len(comparison.ours.ops) > 1:  # two single cells need no picture; the sentence says everything
             save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
+    same = side_by_side.alike(sweep, beside)
+    if same:
+        save(side_by_side.draw(same), [out / "side-by-side.png", out / "side-by-side.pdf"])
     comparisons = [comparison for comparison, _ in compared]
     replaced = files.refresh(sweep)
-    write_page(sweep, comparisons, Asked(tuple(map(str, others)), paper), refresh)
+    write_page(sweep, comparisons, Asked(tuple(map(str, others)), paper), refresh, same)
     _agree(sweep)
     return Report(sweep, comparisons, replaced)
 
@@ -137,11 +142,12 @@ def write_again(sweep: Results) -> None:
     if asked is None:
         return
     try:
-        compared = _compared(sweep, asked.others, asked.paper)[1]
+        beside, compared = _compared(sweep, asked.others, asked.paper)
     except UsageError:  # for example, another sweep has moved
-        asked, compared = Asked(metric=asked.metric), []
+        asked, beside, compared = Asked(metric=asked.metric), [], []
     if asked.metric == sweep.grid.metric:
-        write_page(sweep, [comparison for comparison, _ in compared], asked)
+        comparisons = [comparison for comparison, _ in compared]
+        write_page(sweep, comparisons, asked, same=side_by_side.alike(sweep, beside))
     else:
         write_report(sweep.directory, asked.others, paper=asked.paper, metric=sweep.grid.measure)
 
@@ -186,7 +192,11 @@ def _compared(
 
 
 def write_page(
-    sweep: Results, comparisons: Sequence[Comparison] = (), asked: Asked | None = None, refresh: float | None = None
+    sweep: Results,
+    comparisons: Sequence[Comparison] = (),
+    asked: Asked | None = None,
+    refresh: float | None = None,
+    same: Sequence[Results] = (),
 ) -> None:
     """Write index.html alone, without the figures and tables that stand beside it.
 
@@ -195,8 +205,9 @@ def write_page(
         comparisons: its comparisons with other grids.
         asked: the options of the report, which the page notes; default: none.
         refresh: the seconds after which a browser reads the page again.
+        same: the sweeps with the same ops, itself among them, that it shows side by side.
     """
-    sections = [*axes.section(sweep), *effects(sweep.grid), *search.section(sweep)]
+    sections = [*side_by_side.section(same), *axes.section(sweep), *effects(sweep.grid), *search.section(sweep)]
     sections += [*pruning.section(sweep), *early.section(sweep), *label_free.section(sweep.grid)]
     write_atomically(SweepDir(sweep.directory).page, page(sweep, comparisons, sections, refresh, asked))
 

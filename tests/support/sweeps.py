@@ -17,8 +17,8 @@ from ablate.sweep.record import write_record as write
 from tests.conftest import op_spec
 
 
-def make_experiment(labels, seeds=1, references=("untrained",)):
-    data = DataIdentity(name="made-up", fingerprint="f00d", classes=3)
+def make_experiment(labels, seeds=1, references=("untrained",), name="made-up"):
+    data = DataIdentity(name=name, fingerprint="f00d", classes=3)
     shared = TrialConfig(composition=(), data=data, epochs=3, warmup_epochs=1)
     ops = tuple(NamedOp(label=label, op=op_spec(label)) for label in labels)
     return SweepPlan(

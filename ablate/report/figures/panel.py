@@ -72,8 +72,6 @@ def draw_panel(
 ) -> None:
     """Draw the cells into ``main``, and the row averages and the colour scale into ``side``.
 
-    Long column labels are vertical.
-
     Args:
         main: the axes of the cells.
         side: the axes of the row averages and the colour scale.
@@ -86,18 +84,41 @@ def draw_panel(
     """
     k = len(grid.ops)
     sizes = sizes or Sizes(below=6.0 if k <= DENSE else 0.0)
-    marked = contenders(grid) if marked is None else marked
+    draw_cells(main, grid, metric, colours, sizes, contenders(grid) if marked is None else marked, names)
     for i, row in enumerate(grid.ops):
-        for j, column in enumerate(grid.ops):
-            _draw_cell(main, j, i, grid.cells[row, column], metric, colours, sizes, marked)
         _draw_average(side, i, grid.average(row, metric), colours, sizes, grid.acts_on(row))
-    names = names or short_names(grid.ops)
-    _frame(main, names, names, sizes, upright=max(len(name) for name in names) > UPRIGHT or sizes.cell[0] < NARROW)
     _frame(side, ("average",), (), sizes, upright=sizes.cell[0] < NARROW)
     side.sharey(main)
-    main.set_xlabel("second op")
-    main.set_ylabel("first op")
     _draw_scale(side, k, colours, sizes)
+
+
+def draw_cells(
+    axes: Axes,
+    grid: Grid,
+    metric: str,
+    colours: Scale,
+    sizes: Sizes,
+    marked: Collection[str],
+    names: Sequence[str] | None = None,
+) -> None:
+    """Draw the cells of a grid, with the labels of its rows and columns; long column labels are vertical.
+
+    Args:
+        axes: the axes to draw into.
+        grid: the grid.
+        metric: the metric to show.
+        colours: the colour scale.
+        sizes: the sizes of cells and texts.
+        marked: the labels of cells with a dot.
+        names: the labels of rows and columns; default: those of the ops.
+    """
+    for i, row in enumerate(grid.ops):
+        for j, column in enumerate(grid.ops):
+            _draw_cell(axes, j, i, grid.cells[row, column], metric, colours, sizes, marked)
+    names = names or short_names(grid.ops)
+    _frame(axes, names, names, sizes, upright=max(len(name) for name in names) > UPRIGHT or sizes.cell[0] < NARROW)
+    axes.set_xlabel("second op")
+    axes.set_ylabel("first op")
 
 
 def _draw_scale(side: Axes, k: int, colours: Scale, sizes: Sizes) -> None:

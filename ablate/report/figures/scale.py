@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ablate.inference.adjusted import paired_mean
 from ablate.report.data.grid import Cell, Grid
@@ -56,6 +56,21 @@ def scale(grid: Grid, metric: str | None = None) -> Scale:
     reference = grid.references.get("untrained")
     untrained, by_seed = (reference.mean(metric), reference.seeds(metric)) if reference else (None, {})
     return Scale(max(0.0, low + shift), min(1.0, high + shift), untrained, why if wider else "", by_seed)
+
+
+def above_untrained(grid: Grid, metric: str | None = None) -> Scale:
+    """Return a scale that begins at the untrained encoder, so that its colours mean the same for any data set.
+
+    The darkest colour is then an encoder that learned nothing, and the lightest one the best cell. The scale is widened
+    upwards if noise asks for it. It is that of :func:`scale` without an untrained encoder or a cell above it.
+    """
+    usual = scale(grid, metric)
+    best = max((mean for cell in grid.compositions if (mean := cell.mean(metric)) is not None), default=0.0)
+    if usual.untrained is None or best <= usual.untrained:
+        return usual
+    least, why = least_span(grid, metric)
+    high = min(1.0, max(best, usual.untrained + least))
+    return replace(usual, low=usual.untrained, high=high, why=why if high > best else "")
 
 
 def least_span(grid: Grid, metric: str | None = None) -> tuple[float, str]:
