@@ -128,6 +128,72 @@ def test_composition_text_and_specs():
         Composition.parse("crop++color")
 
 
+BRANCHES = ("crop+color", "blur(p=1.0)+crop", "none", "noise")
+
+
+@pytest.mark.parametrize("first", BRANCHES)
+@pytest.mark.parametrize("second", BRANCHES)
+@pytest.mark.parametrize("base", [None, Base(area=(0.3, 1.0))])
+def test_each_view_of_different_branches_is_the_one_that_its_ops_make_for_both(first, second, base):
+    x = images(size=(40, 24))
+    one, two = (TransformPair.two_branch(text, 32, base)(x, streams()) for text in (first, second))
+    pair = TransformPair.two_branch(f"{first}|{second}", 32, base)
+    views = pair(x, streams())
+    assert torch.equal(views[0], one[0])
+    assert torch.equal(views[1], two[1])
+    assert torch.equal(pair.first_view(x, streams()), views[0])
+    params = pair.sample(6, (40, 24), streams())
+    part = pair.apply(x[2:4], params.part(slice(2, 4)))
+    assert torch.equal(part[1], views[1][2:4])
+    names = [[name for name, _ in pair.in_words(params, view, [(40, 24)] * 6, 3)[0]] for view in (0, 1)]
+    assert names == [["base"] * (base is not None) + [op.name for op in pair.composition.branch(b)] for b in (1, 2)]
+
+
+def test_two_branches_may_share_a_crop_and_draw_all_else_for_themselves():
+    x = images(size=(40, 24))
+    first, second = TransformPair.two_branch("none", 32, Base())(x, streams())
+    assert torch.equal(first, second)
+    assert torch.equal(first, TransformPair.one_branch("none", 32)(x, streams())[1])
+    first, second = TransformPair.two_branch("color(jitter_p=1.0)", 32, Base())(x, streams())
+    assert torch.equal(first, TransformPair.one_branch("color(jitter_p=1.0)", 32)(x, streams())[0])
+    assert (first != second).flatten(1).any(1).all()
+
+
+def test_different_branches_as_text_and_specs():
+    composition = Composition.parse("crop + color(strength=0.5) | none")
+    assert str(composition) == "crop+color(strength=0.5)|none"
+    assert Composition.parse(str(composition)) == composition
+    assert Composition.from_specs(composition.specs(), composition.second_specs()) == composition
+    assert [op.name for op in composition.every_op] == ["crop", "color"]
+    assert composition != Composition.parse("crop+color(strength=0.5)")
+    same = Composition.parse("crop|crop(area=(0.08, 1.0))")
+    assert (str(same), same.second_specs()) == ("crop", None)
+    with pytest.raises(UsageError, match="makes two views"):
+        composition(images())
+    with pytest.raises(UsageError, match="augment only the first view"):
+        TransformPair.one_branch(composition, 32)
+    with pytest.raises(UsageError, match="op 'crop' is version 2 here, not 0"):
+        Composition.from_specs((), tuple(op.model_copy(update={"version": 0}) for op in composition.specs()[:1]))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("crop|color|blur", "'crop|color|blur' has 3 branches, but a pair has two views: A|B"),
+        ("crop|", "empty item in 'crop|': branches are separated by one '|', as in crop|color"),
+        ("|crop", "branches are separated"),
+        ("crop||crop", "branches are separated"),
+        ("crop+|color", "ops are separated by one '+'"),
+        ("crop|colr", "did you mean 'color'"),
+        ("(crop|color)", "cannot read '(crop|color)'"),
+    ],
+)
+def test_bad_branches(text, expected):
+    with pytest.raises(UsageError) as caught:
+        Composition.parse(text)
+    assert expected in str(caught.value)
+
+
 @pytest.mark.parametrize("wrong", [images().double(), images().int(), images()[0]])
 def test_images_are_batches_of_a_stored_type(wrong):
     for make in (TransformPair.one_branch, TransformPair.two_branch):
@@ -137,9 +203,9 @@ def test_images_are_batches_of_a_stored_type(wrong):
         TransformPair.one_branch("crop", size=0)
 
 
-def test_base_belongs_to_one_branch():
+def test_one_branch_pairs_need_a_base():
     with pytest.raises(UsageError, match="base"):
-        TransformPair(Composition(()), "two", 32, Crop())
+        TransformPair(Composition(()), "one", 32, None)
     narrow = TransformPair.one_branch("none", size=32, base=Base(area=(0.01, 0.02)))
     first, _ = narrow(images(), streams())
     assert first.shape == (6, 3, 32, 32)

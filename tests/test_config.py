@@ -21,7 +21,15 @@ def test_golden_keys():
 
 def test_later_fields_are_hashed_only_where_they_differ_from_what_earlier_records_had():
     plain = TrialConfig(composition=(), data=DATA)
-    explicit = TrialConfig(composition=(), data=DATA, loss_scale=1.0, micro_batch=None, head=Head(kind="mlp", layers=2))
+    explicit = TrialConfig(
+        composition=(),
+        data=DATA,
+        loss_scale=1.0,
+        micro_batch=None,
+        head=Head(kind="mlp", layers=2),
+        second=None,
+        share_crop=False,
+    )
     assert explicit.key == plain.key == "540ae785b005af58"
     assert TrialConfig(composition=(), data=DATA, world_size=2, micro_batch=64).key == "6a8040c1d335721e"
 
@@ -49,6 +57,8 @@ def test_later_fields_are_hashed_only_where_they_differ_from_what_earlier_record
         {"encoder": Encoder(width=128)},
         {"encoder": Encoder(zero_init_residual=True)},
         {"encoder": Encoder(weights="sha256 0123")},
+        {"branches": "two", "base": None, "second": (CROP,)},
+        {"branches": "two", "share_crop": True},
     ],
 )
 def test_everything_that_changes_a_result_changes_the_key(change):
@@ -107,6 +117,30 @@ def test_key_survives_json():
 def test_bad_values_are_refused(bad):
     with pytest.raises(ValidationError):
         TrialConfig(composition=(), data=DATA, **bad)
+
+
+def test_branches_that_differ_have_keys_of_their_own_and_need_two_views():
+    blur = OpSpec(name="blur", version=1, params={"p": 0.5})
+    two = TrialConfig(composition=(CROP,), data=DATA, branches="two", base=None)
+    keys = [
+        two.key,
+        two.replace(second=(blur,)).key,
+        two.replace(composition=(blur,), second=(CROP,)).key,
+        two.replace(second=()).key,
+        two.replace(composition=(), second=(CROP,)).key,
+    ]
+    assert len(set(keys)) == len(keys)
+    assert two.replace(second=(blur,)).op_names == "crop|blur"
+    assert two.replace(second=()).op_names == "crop|none"
+    for refused in (
+        {"second": (CROP,)},
+        {"second": (blur,), "objective": "supervised"},
+        {"second": (blur,), "branches": "one", "base": Base()},
+        {"share_crop": True},
+        {"share_crop": True, "branches": "one", "base": Base()},
+    ):
+        with pytest.raises(ValidationError):
+            two.replace(**refused)
 
 
 @pytest.mark.parametrize("before", [{"branches": "two"}, {"objective": "supervised", "loss_scale": 2.0}])

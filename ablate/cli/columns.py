@@ -33,7 +33,7 @@ def views_of(
     stored = [(images.shape[2], images.shape[3])] * len(images) if sizes is None else _pairs(sizes)
     params = pair.sample(len(images), stored[0] if sizes is None else sizes, streams)
     first, second = (pair.in_words(params, view, stored, images.shape[1]) for view in (0, 1))
-    if alone and pair.base is not None:
+    if alone and pair.branches == "one":
         first = [base + words for base, words in zip(second, first, strict=True)]
     one, two = pair.apply(images, params, sizes)
     return (
@@ -44,16 +44,23 @@ def views_of(
 
 def draws_of(
     pair: TransformPair, images: Tensor, sizes: Tensor | None, draws: int, seed: int, tile: float
-) -> list[Column]:
-    """Return ``draws`` columns of view 1, or one column if every draw is the same."""
+) -> list[list[Column]]:
+    """Return ``draws`` columns of view 1, or one column if every draw is the same; for ``A|B`` also those of view 2."""
     many = images.repeat_interleave(draws, 0)
     many_sizes = None if sizes is None else sizes.repeat_interleave(draws, 0)
-    views, _ = views_of(pair, many, many_sizes, Streams(seed, 0, "cpu"), tile, alone=True)
-    drawn = views.images.unflatten(0, (len(images), draws))
+    both = views_of(pair, many, many_sizes, Streams(seed, 0, "cpu"), tile, alone=True)
+    if pair.composition.second is None:
+        return [_drawn(both[0], draws, "")]
+    return [_drawn(view, draws, f"{view.heading}: ") for view in both]
+
+
+def _drawn(view: Column, draws: int, prefix: str) -> list[Column]:
+    """Return a view of images that each stand ``draws`` times below each other as columns of one draw each."""
+    drawn = view.images.unflatten(0, (len(view.images) // draws, draws))
     random = not torch.equal(drawn, drawn[:, :1].expand_as(drawn))
-    named = "draws" if random else "every draw" if draws > 1 else "draw"
+    named = prefix + ("draws" if random else "every draw" if draws > 1 else "draw")
     return [
-        Column("" if number else named, drawn[:, number], views.lines[number::draws])
+        Column("" if number else named, drawn[:, number], view.lines[number::draws])
         for number in range(draws if random else 1)
     ]
 

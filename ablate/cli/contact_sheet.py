@@ -120,7 +120,7 @@ def draw_sheet(
     """Draw a contact sheet: per composition ``count`` training images, the original and ``draws`` draws of view 1.
 
     All compositions show the same images, with draws from the same seeds, below their ops with all parameters. Draws
-    that are always the same are shown once.
+    that are always the same are shown once. The draws of view 2 stand below if it has ops of its own (``A|B``).
 
     Args:
         wish: the description.
@@ -141,17 +141,23 @@ def draw_sheet(
     original = Column(_called(data), _original(images, sizes, config))
     width = (1 + draws) * tile + 2 * margin
     labels = [_spelled(composition, int(width * 17)) for composition in compositions]
-    shown = [[original, *draws_of(_pair(config, c), images, sizes, draws, seed, tile)] for c in compositions]
-    heights = [height_of(columns, tile) for columns in shown]
+    drawn = [draws_of(_pair(config, c), images, sizes, draws, seed, tile) for c in compositions]
+    shown = [[[original, *columns] for columns in views] for views in drawn]
+    heights = [[height_of(columns, tile) for columns in views] for views in shown]
+    between = LINE * sum(len(views) - 1 for views in shown)
     heading = textwrap.wrap(_heading(config, chosen), int(width * 17))
     top = LINE * (len(heading) + 1)
-    figure = _figure(width, top + sum(heights) + LINE * sum(len(label) + 2 for label in labels) + margin)
+    figure = _figure(
+        width, top + sum(map(sum, heights)) + LINE * sum(len(label) + 2 for label in labels) + between + margin
+    )
     _head(figure, heading)
-    for label, height, columns in zip(labels, heights, shown, strict=True):
-        top += LINE * (len(label) + 2)
-        axes = _show(figure, margin, top, tile, height, columns, chosen)
-        axes.set_title("\n".join(label), fontsize=7, pad=11, loc="left", parse_math=False)
-        top += height
+    for label, of_views, views in zip(labels, heights, shown, strict=True):
+        top += LINE * (len(label) + 1)
+        for number, (height, columns) in enumerate(zip(of_views, views, strict=True)):
+            top += LINE
+            axes = _show(figure, margin, top, tile, height, columns, chosen)
+            axes.set_title("" if number else "\n".join(label), fontsize=7, pad=11, loc="left", parse_math=False)
+            top += height
     return figure
 
 
@@ -184,14 +190,18 @@ def _called(data: DataSet) -> str:
 
 
 def _pair(config: TrialConfig, composition: Composition) -> TransformPair:
-    return TransformPair.from_config(config.replace(composition=composition.specs()))
+    views = {"composition": composition.specs(), "second": composition.second_specs()}
+    return TransformPair.from_config(config.replace(**views))
 
 
 def _spelled(composition: Composition, columns: int) -> list[str]:
     """Return the composition, and every op with all its parameters, in lines of at most ``columns`` characters."""
     lines = textwrap.wrap(str(composition), columns)
-    for spec in composition.specs():
-        lines += textwrap.wrap(str(spec), columns, initial_indent="  ", subsequent_indent="    ")
+    own = composition.second_specs()
+    for view, specs in ((1, composition.specs()), *([] if own is None else [(2, own)])):
+        start = "  " if own is None else f"  view {view}: "
+        for spec in specs:
+            lines += textwrap.wrap(str(spec), columns, initial_indent=start, subsequent_indent="    ")
     return lines
 
 

@@ -47,7 +47,7 @@ def preview(
     """Draw the images that an encoder will see: a contact sheet of compositions, or the pairs of a whole grid."""
     from ablate.cli.contact_sheet import check_target, draw_grid, draw_sheet, save
     from ablate.data import cache_dir
-    from ablate.planning.compositions import check_channels, named_ops, parse_one
+    from ablate.planning.compositions import check_channels, check_views, named_composition, named_ops, parse_one
     from ablate.planning.images import prepare_images
     from ablate.planning.request import about_preset, wish_of, with_preset
     from ablate.planning.settings import image_size, resolve_device, validate
@@ -62,10 +62,13 @@ def preview(
     asked, wish = wish, with_preset(wish, resolve_device("auto"))
     named = named_ops(wish)
     parsed = [parse_one(wish, text) for text in compositions or ()]
+    for text, one in zip(compositions or (), parsed, strict=True):
+        check_views(named_composition(text, one), wish)
     validate(wish)
     check_target(out)
     dataset = prepare_images(wish, cache_dir(cache))
-    check_channels([*(op.op for op in named), *(op for one in parsed for op in one.specs())], dataset, image_size(wish))
+    specs = [spec for one in parsed for spec in (*one.specs(), *(one.second_specs() or ()))]
+    check_channels([*(op.op for op in named), *specs], dataset, image_size(wish))
     if is_grid:
         figure = draw_grid(wish, named, dataset, images, seed, show)
     else:

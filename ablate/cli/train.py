@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 Composition = Annotated[
     str,
-    typer.Argument(help="The composition, such as crop+color(strength=0.5), or none", autocompletion=completion.ops),
+    typer.Argument(
+        help="The composition, such as crop+color(strength=0.5), 'A|B' for two branches, or none",
+        autocompletion=completion.ops,
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the trial", min=0, max=LARGEST_SEED)]
 KeepEncoder = Annotated[bool, typer.Option(help="Keep the trained encoder in OUT/encoders, as safetensors")]
@@ -69,7 +72,7 @@ def train(
     check_writable(out)
     resolved = with_preset(wish, resolve_device(wish.device))
     trial, images, specs = plan_trial(resolved, seed, lambda: prepare_images(resolved, cache))
-    say(console, about_preset(wish, resolved) + described(images, trial.config.image_size, trial.config.composition))
+    say(console, about_preset(wish, resolved) + described(images, trial.config.image_size, trial.config.every_op))
     say(console, outline_of([trial.config]))
     if how.dry_run:
         show_trial(trial, wish.data, spec(parse_op("crop", op_defaults(resolved))), cache, out, console)

@@ -129,7 +129,7 @@ class Experiment(Model):
     compositions: Annotated[
         list[str] | dict[str, str],
         Option("What is compared", ("--include",), metavar="COMPOSITIONS", listed=True, commands=(GRID,)),
-        Field(description="Further compositions to train, such as crop+color+blur"),
+        Field(description="Further compositions to train, such as crop+color+blur, or 'A|B' with two branches"),
     ] = []
     prune: Annotated[
         bool,

@@ -29,10 +29,19 @@ class NamedOp(Model):
 
 
 class NamedComposition(Model):
-    """A composition's name (``label``, a canonical string) and the ops that it resolved to, first to last."""
+    """A composition's name (``label``, a canonical string) and the ops that it resolved to, first to last.
+
+    ``second`` are the ops of the second view, if they differ from the first's.
+    """
 
     label: str
     ops: tuple[OpSpec, ...]
+    second: tuple[OpSpec, ...] | None = None
+
+    @property
+    def every_op(self) -> tuple[OpSpec, ...]:
+        """The ops of both views, those of the first before those that the second has of its own."""
+        return (*self.ops, *(self.second or ()))
 
 
 class Variant(Model):
@@ -162,7 +171,7 @@ class SweepPlan(Model):
         """All ops of the cells, each once."""
         named = (*self.ops, *(self.search.ops if self.search else ()))
         distinct: list[OpSpec] = []
-        for op in (*(named_op.op for named_op in named), *(op for item in self.compositions for op in item.ops)):
+        for op in (*(named_op.op for named_op in named), *(op for item in self.compositions for op in item.every_op)):
             distinct += [] if op in distinct else [op]
         return distinct
 

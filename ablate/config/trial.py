@@ -261,6 +261,18 @@ class TrialConfig(Model):
         GIVEN,
         Field(description="Compile the encoder and, on CUDA, the ops by torch.compile, which changes the last bits"),
     ] = False
+    second: Annotated[
+        tuple[OpSpec, ...] | None,
+        LATER,
+        GIVEN,
+        Field(description="Ops of the second view, if they differ from the first's, as in A|B"),
+    ] = None
+    share_crop: Annotated[
+        bool,
+        LATER,
+        Option("What is compared", commands=(GRID, TRAIN, PREVIEW)),
+        Field(description="Start both views of a two-branch pair from one base crop, as one-branch pairs do"),
+    ] = False
 
     @model_validator(mode="wrap")
     @classmethod
@@ -275,8 +287,8 @@ class TrialConfig(Model):
 
     def _outdated(self) -> str:
         """Return the objection to a configuration that an earlier version allowed; empty if there is none."""
-        if self.branches == "two" and self.base is not None:
-            return "two-branch pairs have no base crop: base must be None"
+        if self.branches == "two" and self.base is not None and not self.share_crop:
+            return "two-branch pairs have no base crop: base must be None, unless they share_crop"
         if self.objective == "supervised" and self.loss_scale != 1:
             return f"loss_scale multiplies NT-Xent: for supervised training it must be 1, not {self.loss_scale:g}"
         return ""
@@ -294,6 +306,29 @@ class TrialConfig(Model):
             name = "micro_batch" if self.micro_batch else "batch_size"
             raise ValueError(f"{name} ({step}) must be a multiple of world_size ({self.world_size})")
         return self
+
+    @model_validator(mode="after")
+    def _has_views(self) -> TrialConfig:
+        if self.share_crop and (self.branches == "one" or self.base is None):
+            raise ValueError("share_crop is for two-branch pairs with a base crop; one-branch pairs always share one")
+        if self.second is not None and self.branches == "one":
+            raise ValueError("one-branch pairs augment only the first view: second is for two branches")
+        if self.second is not None and self.objective == "supervised":
+            raise ValueError("supervised training sees only the first view: second is for simclr")
+        if self.second == self.composition:
+            raise ValueError("second is None where both views have the same ops")
+        return self
+
+    @property
+    def every_op(self) -> tuple[OpSpec, ...]:
+        """The ops of both views, those of the first before those that the second has of its own."""
+        return (*self.composition, *(self.second or ()))
+
+    @property
+    def op_names(self) -> str:
+        """The names of the ops: ``crop+color``, ``crop+color|crop+blur``, or nothing without ops."""
+        branches = [self.composition] if self.second is None else [self.composition, self.second]
+        return "|".join("+".join(op.name for op in ops) or "none" for ops in branches) if self.every_op else ""
 
     @model_validator(mode="after")
     def _compiles_alone(self) -> TrialConfig:

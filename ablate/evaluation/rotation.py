@@ -60,7 +60,7 @@ def rotation(frozen: Frozen, at: At) -> Outcome:
 
 def turning_ops(config: TrialConfig) -> list[str]:
     """Return the names of the ops that declare to turn images by 45 degrees or more, or upside down."""
-    return [op.name for op in config.composition if _turns(op)]
+    return [op.name for op in config.every_op if _turns(op)]
 
 
 def _turns(op: OpSpec) -> bool:

@@ -157,13 +157,14 @@ def show_trial(trial: Trial, data: str, crop: OpSpec, cache: Path, directory: Pa
     if path.exists():
         say(console, f"done already: {path}")
         return
-    shared = trial.config.replace(composition=())
+    shared = trial.config.replace(composition=(), second=None)
+    composition = NamedComposition(label=trial.label, ops=trial.config.composition, second=trial.config.second)
     experiment = SweepPlan(
         data=data,
         seeds=(trial.seed,),
         references=(),
         reference_crop=crop,
-        compositions=(NamedComposition(label=trial.label, ops=trial.config.composition),),
+        compositions=(composition,),
         shared=shared,
     )
     trial_time = measured(experiment, shared.device, cache, console)

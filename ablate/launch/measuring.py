@@ -90,7 +90,8 @@ def _main(directory: Path, device: torch.device, cache: Path, box: float) -> Non
     seconds = from_steps(cells, said, images).seconds
     if device.type == "cpu" and seconds and seconds > LONG:
         config = _laptop(experiment)
-        small = cells[0].replace(config=config.replace(composition=cells[0].config.composition))
+        first = cells[0].config
+        small = cells[0].replace(config=config.replace(composition=first.composition, second=first.second))
         bench.build(small, _noise(config))
         step = [bench.step(small, config.batch_size) for _ in range(2)][-1]
         tell({"laptop": trial_seconds(config, step, images)})

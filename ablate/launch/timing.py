@@ -222,7 +222,7 @@ def _at(samples: Sequence[Sample], images: int) -> float:
 def costly(config: TrialConfig) -> TrialConfig:
     """Return ``config`` without the settings that do not affect the cost of one image."""
     size = max(2, images_at_once(config))  # no batch has fewer images, though a micro-batch may
-    same = config.replace(composition=(), epochs=100, warmup_epochs=0, temperature=1.0, loss_scale=1.0)
+    same = config.replace(composition=(), second=None, epochs=100, warmup_epochs=0, temperature=1.0, loss_scale=1.0)
     return same.replace(batch_size=size, micro_batch=None)
 
 

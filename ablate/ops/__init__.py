@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from ablate.ops.catalogue import describe
 from ablate.ops.crop import Crop
-from ablate.ops.grammar import from_spec, op, parse_composition, parse_op, spec, split_list, to_string
+from ablate.ops.grammar import (
+    branches_to_string,
+    from_spec,
+    op,
+    parse_branches,
+    parse_composition,
+    parse_op,
+    spec,
+    split_list,
+    to_string,
+)
 from ablate.ops.op import Op, Params, as_unit_range
 from ablate.ops.parameters import param
 from ablate.ops.registry import get, names, register
@@ -17,6 +27,7 @@ __all__ = [
     "Params",
     "acts_on",
     "as_unit_range",
+    "branches_to_string",
     "center_crop",
     "describe",
     "from_spec",
@@ -24,6 +35,7 @@ __all__ = [
     "names",
     "op",
     "param",
+    "parse_branches",
     "parse_composition",
     "parse_op",
     "refuse_channels",

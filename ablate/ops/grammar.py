@@ -1,10 +1,10 @@
-"""The string form of ops, such as ``crop+color(strength=0.5)``; it holds literals only, so it can run no code."""
+"""The string form of ops, ``crop+color(strength=0.5)`` or ``A|B``; it holds literals only, so it can run no code."""
 
 from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablate.config.base import OpSpec
@@ -53,6 +53,28 @@ def parse_composition(text: str, defaults: Defaults | None = None) -> tuple[Op, 
     return tuple(parse_op(item, defaults) for item in split_list(text, "+"))
 
 
+def parse_branches(text: str, defaults: Defaults | None = None) -> tuple[tuple[Op, ...], tuple[Op, ...] | None]:
+    """Read ``A`` or ``A|B``: the ops of the first view, and those of the second where it has ops of its own.
+
+    Args:
+        text: ``crop+color``, or ``crop+color|crop+blur``.
+        defaults: parameter values by op name, used where ``text`` sets none.
+
+    Returns:
+        the ops of branch 1, and those of branch 2; None where both branches have the same.
+
+    Raises:
+        UsageError: as :func:`parse_op`, and for more than two branches.
+    """
+    texts = split_list(text, "|")
+    if len(texts) > 2:
+        raise UsageError(
+            f"{text!r} has {len(texts)} branches, but a pair has two views: A|B, as in crop+color|crop+blur"
+        )
+    first, *others = (parse_composition(branch, defaults) for branch in texts)
+    return first, others[0] if others and others[0] != first else None
+
+
 def split_list(text: str, separator: str) -> list[str]:
     """Cut ``text`` at every ``separator`` outside brackets and quotes.
 
@@ -78,7 +100,10 @@ def split_list(text: str, separator: str) -> list[str]:
         raise UsageError(f"missing {(quote or closing[-1])!r} in {text!r}")
     stripped = [item.strip() for item in items]
     if not all(stripped):
-        raise UsageError(f"empty item in {text!r}: ops are separated by one {separator!r}, as in crop{separator}color")
+        what = "branches" if separator == "|" else "ops"
+        raise UsageError(
+            f"empty item in {text!r}: {what} are separated by one {separator!r}, as in crop{separator}color"
+        )
     return stripped
 
 
@@ -87,6 +112,12 @@ def to_string(op: Op, defaults: Defaults | None = None) -> str:
     standard = {**op.defaults(), **(defaults or {}).get(op.name, {})}
     shown = [f"{name}={value!r}" for name, value in op.parameters().items() if value != standard.get(name, op)]
     return f"{op.name}({', '.join(shown)})" if shown else op.name
+
+
+def branches_to_string(first: Sequence[Op], second: Sequence[Op] | None, defaults: Defaults | None = None) -> str:
+    """Return the canonical string of a composition, for :func:`parse_branches`: ``crop+color``, ``A|B`` or ``none``."""
+    branches = [first] if second is None else [first, second]
+    return "|".join("+".join(to_string(op, defaults) for op in ops) or "none" for ops in branches)
 
 
 def spec(op: Op) -> OpSpec:

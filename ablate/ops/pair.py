@@ -66,7 +66,7 @@ class Streams:
 
 @dataclass(frozen=True)
 class PairParams:
-    """All draws for one batch: the base crop's boxes (one-branch) and, per branch, one entry per op."""
+    """All draws for one batch: the boxes of the base crop, if views share one, and, per branch, one entry per op."""
 
     base: Params | None
     branches: tuple[tuple[Params, ...], ...]
@@ -86,9 +86,10 @@ class TransformPair:
     """A pair of transforms that make two views: a base, then branch 1 and branch 2.
 
     One-branch: one random resized crop per image is *shared by both views*; branch 1 applies the composition, branch 2
-    is the identity. Two-branch: there is no base; both branches apply the composition with independent draws. A leading
-    crop is then taken straight from the stored image in one interpolation; any other composition starts from the centre
-    square. With ``compile``, each crop and op goes through torch.compile, except those that wait for the device.
+    is the identity. Two-branch: both branches draw independently, and apply the same ops, or of ``A|B`` the first A and
+    the second B. There is usually no base: a branch's leading crop is then taken straight from the stored image in one
+    interpolation, and a branch without one starts from the centre square. With a base, both branches start from that
+    shared crop. With ``compile``, each crop and op goes through torch.compile, except those that wait for the device.
     """
 
     composition: Composition
@@ -98,8 +99,13 @@ class TransformPair:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        if (self.base is None) != (self.branches == "two"):
-            raise UsageError("one-branch pairs need a base crop, two-branch pairs have none")
+        if self.base is None and self.branches == "one":
+            raise UsageError("one-branch pairs need a base crop")
+        if self.composition.second is not None and self.branches == "one":
+            raise UsageError(
+                f"{self.composition} has two branches, but one-branch pairs augment only the first view: "
+                "make a two-branch pair"
+            )
         if self.size < 1:
             raise UsageError(f"the size of views must be at least one pixel, not {self.size}")
 
@@ -115,16 +121,25 @@ class TransformPair:
         return cls(_composition(composition), "one", size, _base_crop(base or Base()))
 
     @classmethod
-    def two_branch(cls, composition: str | Composition, size: int) -> TransformPair:
-        """Return the pair of ordinary SimCLR: both views go through the composition, independently."""
-        return cls(_composition(composition), "two", size, None)
+    def two_branch(cls, composition: str | Composition, size: int, base: Base | None = None) -> TransformPair:
+        """Return the pair of ordinary SimCLR: both views go through the composition, independently.
+
+        Args:
+            composition: the composition; of ``A|B`` the first view goes through A, the second through B.
+            size: side of the views in pixels.
+            base: a crop that both views share; None for views that share none.
+        """
+        return cls(_composition(composition), "two", size, None if base is None else _base_crop(base))
 
     @classmethod
     def from_config(cls, config: TrialConfig) -> TransformPair:
         """Return the pair that a trial trains with."""
+        if config.base is not None and config.branches == "two" and not config.share_crop:
+            raise UsageError("two-branch pairs of an earlier version had a base crop that did nothing: run them again")
         base = None if config.base is None else _base_crop(config.base)
+        composition = Composition.from_specs(config.composition, config.second)
         compile = config.compile and config.device == "cuda"  # on a CPU the ops are compiled already
-        return cls(Composition.from_specs(config.composition), config.branches, config.image_size, base, compile)
+        return cls(composition, config.branches, config.image_size, base, compile)
 
     def sample(
         self, n: int, stored: tuple[int, int] | Tensor, streams: Streams, *, first_only: bool = False
@@ -155,16 +170,19 @@ class TransformPair:
         self._check(images)
         if self.base is not None:
             shared = self._base(images, params)
-            return self._run(shared, params.branches[0]), shared
-        first, second = (self._from_stored(images, branch, sizes) for branch in params.branches)
+            first = self._run(shared, params.branches[0], 1)
+            return first, shared if self.branches == "one" else self._run(shared, params.branches[1], 2)
+        first, second = (
+            self._from_stored(images, drawn, number, sizes) for number, drawn in enumerate(params.branches, start=1)
+        )
         return first, second
 
     def apply_first(self, images: Tensor, params: PairParams, sizes: Tensor | None = None) -> Tensor:
         """Return only the first of :meth:`apply`'s views, for supervised training."""
         self._check(images)
         if self.base is None:
-            return self._from_stored(images, params.branches[0], sizes)
-        return self._run(self._base(images, params), params.branches[0])
+            return self._from_stored(images, params.branches[0], 1, sizes)
+        return self._run(self._base(images, params), params.branches[0], 1)
 
     def in_words(self, params: PairParams, view: int, stored: Sequence[tuple[int, int]], channels: int) -> list[Words]:
         """Return the draws in words: per image, the words of every op.
@@ -172,17 +190,19 @@ class TransformPair:
         Args:
             params: the drawn parameters.
             view: 0 or 1. For view 1 of a one-branch pair, the words are those of the ``base`` crop, which both views
-                share.
+                share; two-branch views that share one begin with it.
             stored: the images' stored sizes, (h, w).
             channels: the images' number of channels.
         """
-        if view == 1 and self.base is not None:
-            return [[("base", words)] for words in self.base.each_in_words(_drawn(params.base), stored)]
         said = []
-        for slot, drawn in enumerate(params.branches[view]):
-            op = self.composition.ops[slot]
-            sizes = stored if slot == 0 and self._stored_crop is not None else [(self.size, self.size)] * len(stored)
-            said.append((op.name, op.each_in_words(drawn, sizes, channels)))
+        if self.base is not None and (view == 1 or self.branches == "two"):
+            said.append(("base", self.base.each_in_words(_drawn(params.base), stored, channels)))
+        if view == 0 or self.branches == "two":
+            here = [(self.size, self.size)] * len(stored)
+            ops = self.composition.branch(view + 1)
+            for slot, (op, drawn) in enumerate(zip(ops, params.branches[view], strict=True)):
+                sizes = stored if slot == 0 and self._stored_crop(view + 1) is not None else here
+                said.append((op.name, op.each_in_words(drawn, sizes, channels)))
         return [[(name, words[image]) for name, words in said] for image in range(len(stored))]
 
     def first_view(self, images: Tensor, streams: Streams, sizes: Tensor | None = None) -> Tensor:
@@ -209,39 +229,39 @@ class TransformPair:
     def _check(self, images: Tensor) -> None:
         """Raise an error unless ``images`` are stored images that every op takes, before an op sees another shape."""
         _check_stored(images)
-        for op in self.composition.ops:
+        for op in self.composition.every_op:
             op.check_channels(images)
 
-    @property
-    def _stored_crop(self) -> Crop | None:
-        """Branch 1's first op if it is a crop that acts on every image: it is taken from the stored image itself."""
-        first = self.composition.ops[0] if self.composition.ops and self.base is None else None
+    def _stored_crop(self, branch: int) -> Crop | None:
+        """Return the branch's first op if it is a crop of every image that is taken from the stored image itself."""
+        ops = self.composition.branch(branch)
+        first = ops[0] if ops and self.base is None else None
         return first if isinstance(first, Crop) and first.p == 1 else None
 
     def _sample_branch(
         self, n: int, stored: tuple[int, int] | Tensor, streams: Streams, branch: int
     ) -> tuple[Params, ...]:
         drawn = []
-        for slot, op in enumerate(self.composition.ops):
+        for slot, op in enumerate(self.composition.branch(branch)):
             generator = streams[f"branch{branch}/slot{slot}"]
-            if slot == 0 and (crop := self._stored_crop) is not None:
+            if slot == 0 and (crop := self._stored_crop(branch)) is not None:
                 drawn.append(crop.sample_boxes(n, stored, generator))
             else:
                 drawn.append(op.sample(n, (self.size, self.size), generator))
         return tuple(drawn)
 
-    def _from_stored(self, images: Tensor, branch: tuple[Params, ...], sizes: Tensor | None) -> Tensor:
+    def _from_stored(self, images: Tensor, drawn: tuple[Params, ...], branch: int, sizes: Tensor | None) -> Tensor:
         out = (self.size, self.size)
-        if (crop := self._stored_crop) is not None:
-            return self._run(self._stage(resized_crop)(images, branch[0], out, crop.resize), branch[1:], start=1)
-        return self._run(self._stage(center_crop)(images, out, 1.0, sizes), branch)
+        if (crop := self._stored_crop(branch)) is not None:
+            return self._run(self._stage(resized_crop)(images, drawn[0], out, crop.resize), drawn[1:], branch, start=1)
+        return self._run(self._stage(center_crop)(images, out, 1.0, sizes), drawn, branch)
 
     def _base(self, images: Tensor, params: PairParams) -> Tensor:
         assert self.base is not None
         return self._stage(resized_crop)(images, _drawn(params.base), (self.size, self.size), self.base.resize)
 
-    def _run(self, images: Tensor, branch: tuple[Params, ...], start: int = 0) -> Tensor:
-        for op, params in zip(self.composition.ops[start:], branch, strict=True):
+    def _run(self, images: Tensor, drawn: tuple[Params, ...], branch: int, start: int = 0) -> Tensor:
+        for op, params in zip(self.composition.branch(branch)[start:], drawn, strict=True):
             images = op.apply(images, params) if op.syncs else self._stage(_apply)(op, images, params)
         return images
 

@@ -72,8 +72,32 @@ class Snippet:
     text: str
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """What a file does: the ops of both views or of each, as in :class:`ablate.TransformPair`."""
+
+    views: tuple[Sequence[OpSpec], ...]
+    size: int
+    branches: Branches
+    base: Base | None
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What the names of a view's pipelines end in, if each view has its own."""
+        return ("",) if len(self.views) == 1 else ("_first", "_second")
+
+    def crops_stored(self, specs: Sequence[OpSpec]) -> bool:
+        """Return True if the first op of a view is a crop that takes the stored image itself."""
+        return self.base is None and bool(specs) and specs[0].name == "crop" and specs[0].params["p"] == 1
+
+
 def kornia_code(
-    specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None, files: Files = Files()
+    specs: Sequence[OpSpec],
+    image_size: int,
+    branches: Branches,
+    base: Base | None,
+    files: Files = Files(),
+    second: Sequence[OpSpec] | None = None,
 ) -> str:
     """Return a file whose ``views`` makes two views of a float batch ``[N, 3, H, W]`` in [0, 1], with kornia.
 
@@ -83,18 +107,25 @@ def kornia_code(
         specs: the composition, first op first, resolved.
         image_size: side of the views in pixels.
         branches: "one": only the first view is augmented, and both share one base crop; "two": both are augmented.
-        base: the base crop of one-branch pairs, None for two-branch ones.
+        base: the base crop that both views share, None if they share none.
         files: how the files of the sweep's images were read.
+        second: the ops of the second view, if they differ from the first's.
 
     Raises:
         NotExportable: a user's own op, an op whose version differs from the one that the code is for, or a variant from
             the official code.
     """
-    return _file("kornia", specs, image_size, branches, base, files)
+    views = (specs,) if second is None else (specs, second)
+    return _file("kornia", _Pair(views, image_size, branches, base), files)
 
 
 def torchvision_code(
-    specs: Sequence[OpSpec], image_size: int, branches: Branches, base: Base | None, files: Files = Files()
+    specs: Sequence[OpSpec],
+    image_size: int,
+    branches: Branches,
+    base: Base | None,
+    files: Files = Files(),
+    second: Sequence[OpSpec] | None = None,
 ) -> str:
     """Return a file whose ``views`` makes two views of one RGB image, with torchvision's transforms v2.
 
@@ -104,36 +135,30 @@ def torchvision_code(
         branches: as in :func:`kornia_code`.
         base: as in :func:`kornia_code`.
         files: as in :func:`kornia_code`.
+        second: as in :func:`kornia_code`.
 
     Raises:
         NotExportable: as in :func:`kornia_code`, and for a kornia class.
     """
-    return _file("torchvision", specs, image_size, branches, base, files)
+    views = (specs,) if second is None else (specs, second)
+    return _file("torchvision", _Pair(views, image_size, branches, base), files)
 
 
-def _file(
-    library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, base: Base | None, files: Files
-) -> str:
-    body = f"load = {files.loader}\n\n{_body(library, specs, size, branches, base)}"
+def _file(library: Library, pair: _Pair, files: Files) -> str:
+    body = f"load = {files.loader}\n\n{_body(library, pair)}"
     snippets = _needed(body)
     used = _names(body)
     imports = [statement for name, line in IMPORTS.items() if name in used for statement in ast.parse(line).body]
     imports += [statement for snippet in snippets for statement in snippet.imports]
-    header = "\n".join(f"# {line}".rstrip() for line in _header(library, specs, size, branches, files))
+    header = "\n".join(f"# {line}".rstrip() for line in _header(library, pair, files))
     head = f"{header}\n\n{_import_lines(imports)}\n"
     return "\n\n".join([head, *(f"{snippet.text}\n" for snippet in snippets), body])
 
 
-def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, files: Files) -> list[str]:
+def _header(library: Library, pair: _Pair, files: Files) -> list[str]:
     """Return comments on the file: what it is, the images it was written for, and how to use it."""
     packages = ", ".join(f"{name} {version(name)}" for name in dict.fromkeys((library, "torch")))
-    if branches == "one":
-        applied = "Only the first of two views is augmented; the second is the base crop that both share."
-    elif _crops_stored(specs, branches):
-        applied = "Both views are augmented, each with its own draws; the crop takes the stored image itself."
-    else:
-        applied = "Both views are augmented, each with its own draws, from the same centre square."
-    c = files.channels
+    c, size = files.channels, pair.size
     image = f"float [{c}, H, W] in [0, 1]" if files.are_deep else f"PIL {'RGB' if c == 3 else 'L'}"
     if library == "kornia":
         use = [
@@ -145,14 +170,14 @@ def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Bran
             f'first, second = views(load("image"))  # {image} -> two of float [{c}, {size}, {size}]',
             'data = torchvision.datasets.ImageFolder("images", transform=views, loader=load)',
         ]
+    named = "|".join("+".join(spec.name for spec in specs) or "none" for specs in pair.views)
     return [
-        f"{'+'.join(spec.name for spec in specs) or 'none'}: augmentation for contrastive learning with {library},",
+        f"{named}: augmentation for contrastive learning with {library},",
         "written by ablate; it does not need ablate.",
         "",
-        "The ops, first to last:" if specs else "There are no ops.",
-        *(f"  {call(spec.name, **spec.params)}" for spec in specs),
+        *(line for suffix, specs in zip(pair.suffixes, pair.views, strict=True) for line in _listed(suffix, specs)),
         "",
-        applied,
+        _applied(pair),
         "",
         *(f"    {line}" for line in use),
         "",
@@ -161,41 +186,66 @@ def _header(library: Library, specs: Sequence[OpSpec], size: int, branches: Bran
     ]
 
 
-def _body(library: Library, specs: Sequence[OpSpec], size: int, branches: Branches, base: Base | None) -> str:
-    """Return the pipelines ``start`` and ``augment``, and ``views``."""
-    groups = [(spec.name, steps(spec, size, library)) for spec in specs]
+def _listed(suffix: str, specs: Sequence[OpSpec]) -> list[str]:
+    """Return the ops with their parameters, one per line, below a heading."""
+    view = f" of the {suffix.removeprefix('_')} view" if suffix else ""
+    heading = f"The ops{view}, first to last:" if specs else f"There are no ops{view}."
+    return [heading, *(f"  {call(spec.name, **spec.params)}" for spec in specs)]
+
+
+def _applied(pair: _Pair) -> str:
+    """Return a sentence on which views are augmented, and what they start from."""
+    if pair.branches == "one":
+        return "Only the first of two views is augmented; the second is the base crop that both share."
+    own = "with its own draws" if len(pair.views) == 1 else "by its own ops"
+    both = f"Both views are augmented, each {own}"
+    if pair.base is not None:
+        return f"{both}, from one crop that both share."
+    stored = [pair.crops_stored(specs) for specs in pair.views]
+    if all(stored):
+        return f"{both}; the crop takes the stored image itself."
+    if any(stored):
+        return f"{both}; the crop takes the stored image itself, the other view starts from the centre square."
+    return f"{both}, from the same centre square."
+
+
+def _body(library: Library, pair: _Pair) -> str:
+    """Return the pipelines ``start`` and ``augment``, of both views or of each, and ``views``."""
     argument = "images" if library == "kornia" else "image"
-    if branches == "one":
-        assert base is not None  # a configuration with one branch has a base
-        crop = crop_steps(base.model_dump(), size)
-        start = ("the crop that both views share", crop.kornia if library == "kornia" else crop.torchvision)
-        said = "The augmented crop, and the same crop as it is."
-        views = [f"shared = start({argument})", "return augment(shared), shared"]
+    made, augmented = [], []
+    if pair.base is not None:
+        crop = crop_steps(pair.base.model_dump(), pair.size)
+        first = crop.kornia if library == "kornia" else crop.torchvision
+        made.append(_start(library, "start", "the crop that both views share", first))
+    for suffix, specs in zip(pair.suffixes, pair.views, strict=True):
+        groups = [(spec.name, steps(spec, pair.size, library)) for spec in specs]
+        if pair.base is None:
+            start: Group = ("the stored image's centre", (call("CenterSquare", pair.size),))
+            if pair.crops_stored(specs):
+                box, *flip = groups[0][1]
+                start, groups[0] = ("crop", (box,)), ("crop's flip", tuple(flip))
+            made.append(_start(library, f"start{suffix}", *start))
+        made.append(_sequence(library, f"augment{suffix}", groups))
+        source = f"start{suffix}({argument})" if pair.base is None else "shared"
+        augmented.append(f"augment{suffix}({source})")
+    if pair.branches == "one":
+        said, views = "The augmented crop, and the same crop as it is.", [*augmented, "shared"]
     else:
-        start = ("the stored image's centre", (call("CenterSquare", size),))
-        if _crops_stored(specs, branches):
-            box, *flip = groups[0][1]
-            start, groups[0] = ("crop", (box,)), ("crop's flip", tuple(flip))
-        said = "Two views, augmented independently."
-        views = [f"return augment(start({argument})), augment(start({argument}))"]
-    function = "\n    ".join([f"def views({argument}):", f'"""{said}"""', *views])
-    return f"{_start(library, *start)}\n\n{_sequence(library, 'augment', groups)}\n\n\n{function}\n"
+        said, views = "Two views, augmented independently.", augmented if len(augmented) == 2 else 2 * augmented
+    shared = [] if pair.base is None else [f"shared = start({argument})"]
+    lines = [f"def views({argument}):", f'"""{said}"""', *shared, f"return {', '.join(views)}"]
+    return "\n\n".join([*made, "\n" + "\n    ".join(lines) + "\n"])
 
 
-def _start(library: Library, comment: str, first: tuple[str, ...]) -> str:
+def _start(library: Library, name: str, comment: str, first: tuple[str, ...]) -> str:
     """Return the step from the stored image to the size of the views.
 
     With kornia it is not part of the sequence, which draws every step's parameters for the size that it is given.
     """
     if library == "torchvision":
-        return _sequence(library, "start", [("values in [0, 1]", TO_FLOAT), (comment, first)])
+        return _sequence(library, name, [("values in [0, 1]", TO_FLOAT), (comment, first)])
     (step,) = first
-    return f"# {comment}: before the sequence, which draws for images of the size that it is given\nstart = {step}"
-
-
-def _crops_stored(specs: Sequence[OpSpec], branches: Branches) -> bool:
-    """Return True if the first op is a crop that takes the stored image itself (TransformPair)."""
-    return branches == "two" and bool(specs) and specs[0].name == "crop" and specs[0].params["p"] == 1
+    return f"# {comment}: before the sequence, which draws for images of the size that it is given\n{name} = {step}"
 
 
 def _sequence(library: Library, name: str, groups: Iterable[Group]) -> str:

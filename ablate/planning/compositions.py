@@ -6,15 +6,17 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ablate.config.at_hand import as_option
 from ablate.config.base import OpSpec
 from ablate.config.experiment import Experiment
-from ablate.config.sweep import NamedOp
+from ablate.config.sweep import NamedComposition, NamedOp
 from ablate.data import DataSet
 from ablate.errors import UsageError
 from ablate.ops import (
     Op,
+    branches_to_string,
     from_spec,
-    parse_composition,
+    parse_branches,
     parse_op,
     refuse_channels,
     rehearse,
@@ -36,7 +38,7 @@ def named_ops(wish: Experiment) -> tuple[NamedOp, ...]:
     defaults = op_defaults(wish)
     named: list[NamedOp] = []
     for item in (part for text in wish.ops for part in split_list(text, ",")):
-        if len(split_list(item, "+")) > 1:
+        if len(split_list(item, "+")) > 1 or len(split_list(item, "|")) > 1:
             raise UsageError(f"ops must be single ops, which ablate composes itself, but {item!r} is a composition")
         op = parse_op(item, defaults)
         label = to_string(op, defaults)
@@ -63,6 +65,22 @@ def check_channels(ops: Iterable[OpSpec], data: DataSet, size: int) -> None:
         refuse_channels(op, channels, data.name)
         if channels != 3:
             rehearse(op, size, channels)
+
+
+def check_views(composition: NamedComposition, wish: Experiment) -> None:
+    """Raise UsageError if ``wish`` trains with fewer augmented views than ``composition`` has branches."""
+    if composition.second is None:
+        return
+    if wish.branches == "one":
+        raise UsageError(
+            f"{composition.label} gives the second view ops of its own, but one-branch pairs augment only the first: "
+            f"use {as_option('branches', 'two')}"
+        )
+    if wish.set.get("objective") == "supervised":
+        raise UsageError(
+            f"{composition.label} gives the second view ops of its own, but supervised training sees only the first: "
+            f"use {as_option('objective', 'simclr')}, or one composition for both views"
+        )
 
 
 def acting_on(wish: Experiment, share: float) -> Experiment:
@@ -95,15 +113,16 @@ def acting(wish: Experiment, text: str, share: float) -> str:
         raise UsageError(
             f"--act-on must be the share of images on which every op acts, above 0 and at most 1, not {share:g}"
         )
-    defaults, texts = op_defaults(wish), []
-    for op in parse_composition(text, defaults):
+    defaults = op_defaults(wish)
+    first, second = parse_branches(text, defaults)
+    for op in (*first, *(second or ())):
         if op.acts not in (_usual(op, defaults).acts, share):
             raise UsageError(
                 f"--act-on {share:g} sets how often every op acts, but {to_string(op, defaults)} sets it too: leave "
                 "one of the two out"
             )
-        texts.append(to_string(op.acting(share), defaults))
-    return "+".join(texts) or "none"
+    acted = [None if ops is None else [op.acting(share) for op in ops] for ops in (first, second)]
+    return branches_to_string(acted[0] or (), acted[1], defaults)
 
 
 def _usual(op: Op, defaults: Mapping[str, Mapping[str, Any]]) -> Op:
@@ -115,10 +134,15 @@ def _usual(op: Op, defaults: Mapping[str, Mapping[str, Any]]) -> Op:
 
 def parse_one(wish: Experiment, text: str) -> Composition:
     """Parse one composition with the preset's op defaults, and try each op once."""
-    composition = Composition(parse_composition(text, op_defaults(wish)))
-    for op in composition.ops:
+    composition = Composition.parse(text, op_defaults(wish))
+    for op in composition.every_op:
         rehearse(op, image_size(wish))
     return composition
+
+
+def named_composition(label: str, composition: Composition) -> NamedComposition:
+    """Return a parsed composition under a name, as plans hold it."""
+    return NamedComposition(label=label, ops=composition.specs(), second=composition.second_specs())
 
 
 def op_defaults(wish: Experiment) -> Mapping[str, Mapping[str, Any]]:

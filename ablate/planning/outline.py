@@ -25,6 +25,7 @@ def outline_of(configs: Sequence[TrialConfig]) -> str:
     """
     parts = [_part(configs, before, value, after) for before, value, after in PARTS]
     branches = _part(configs, "", lambda config: config.branches, " branch") + "es" * (configs[0].branches == "two")
+    branches += " from one shared crop" * all(config.share_crop for config in configs)
     return f"training: {', '.join(part for part in parts if part)}; {branches}"
 
 

@@ -183,10 +183,12 @@ def _simplify_head(head: dict[str, Any], wish: Experiment) -> None:
 
 def _leave_out(content: dict[str, Any], wish: Experiment) -> None:
     """Take the values that two-branch or supervised training lacks out of a preset."""
-    if wish.branches == "two":
+    if content.get("share_crop") and wish.branches == "one":
+        raise UsageError(f"one-branch pairs always share their crop: share_crop is for {as_option('branches', 'two')}")
+    if wish.branches == "two" and not content.get("share_crop"):
         if any(name.startswith("base.") for name in wish.set):
-            one = as_option("branches", "one")
-            raise UsageError(f"two-branch pairs have no base crop: base.* can be set only with {one}")
+            allowed = f"{as_option('branches', 'one')} or {as_option('share_crop', True)}"
+            raise UsageError(f"two-branch pairs have no base crop: base.* can be set only with {allowed}")
         content["base"] = None
     if content.get("objective") == "supervised" and "loss_scale" not in wish.set:
         content.pop("loss_scale", None)

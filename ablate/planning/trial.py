@@ -10,7 +10,7 @@ from ablate.data import DataSet
 from ablate.distributed import asked_for
 from ablate.errors import UsageError
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
-from ablate.planning.compositions import check_channels, parse_one
+from ablate.planning.compositions import check_channels, check_views, named_composition, parse_one
 from ablate.planning.settings import trial_config, validate
 
 
@@ -38,9 +38,11 @@ def plan_trial(wish: Experiment, seed: int, images: Callable[[], DataSet]) -> tu
     composition = parse_one(here, text)
     validate(here)
     asked = parse_protocols(",".join(wish.protocol)) if wish.protocol else ()
+    named = named_composition(text, composition)
+    check_views(named, here)
     data = images()
-    config = trial_config(here, data).replace(composition=composition.specs())
-    check_channels(config.composition, data, config.image_size)
+    config = trial_config(here, data).replace(composition=named.ops, second=named.second)
+    check_channels(config.every_op, data, config.image_size)
     specs = asked or default_protocols(data)
     check_protocols(specs, data)
     return Trial(config=config, seed=seed, label=str(composition)), data, specs

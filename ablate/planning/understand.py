@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,8 +21,15 @@ from ablate.console import counted
 from ablate.data import DataSet
 from ablate.errors import UsageError, nearest, sentence
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
-from ablate.ops import from_spec, parse_op, spec, to_string
-from ablate.planning.compositions import check_channels, named_ops, op_defaults, parse_one
+from ablate.ops import branches_to_string, from_spec, parse_op, spec, to_string
+from ablate.planning.compositions import (
+    check_channels,
+    check_views,
+    named_composition,
+    named_ops,
+    op_defaults,
+    parse_one,
+)
 from ablate.planning.images import as_they_act
 from ablate.planning.request import sized_as_before
 from ablate.planning.settings import Device, trial_config, validate
@@ -70,10 +77,11 @@ def plan_sweep(
     grid = [cell_label(a.label, b.label) for a, b in pairs(ops, wish.unordered, partners)]
     beside = {item.label: item for item in (*_triples(sized, ops, partners), *_named(sized)) if item.label not in grid}
     at_points = _at_points(sized, [*grid, *beside], elsewhere)
+    _check_views(sized, at_points, beside.values())
     data = images(sized)
     shared = trial_config(sized, data, elsewhere, is_trained=not at_points or wish.references != ["untrained"])
     check_channels(
-        [*(op.op for op in ops), *(op for item in beside.values() for op in item.ops)], data, shared.image_size
+        [*(op.op for op in ops), *(op for item in beside.values() for op in item.every_op)], data, shared.image_size
     )
     if "supervised" in wish.references and not data.classes:
         raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
@@ -123,6 +131,20 @@ def _at_points(wish: Experiment, labels: Sequence[str], elsewhere: Device | None
             raise UsageError(f"at {point}: {error}") from None
         checked.append((dataclasses.replace(point, excluded=excluded), there))
     return checked
+
+
+def _check_views(
+    wish: Experiment, at_points: Sequence[tuple[Point, Experiment]], compositions: Iterable[NamedComposition]
+) -> None:
+    """Raise UsageError if a cell has ops of its own for a second view that is not augmented there."""
+    for item in compositions:
+        for point, there in at_points or [(Point({}, {}), wish)]:
+            if item.label in point.excluded:
+                continue
+            try:
+                check_views(item, there)
+            except UsageError as error:
+                raise UsageError(f"at {point}: {error}" if point.values else str(error)) from None
 
 
 def _protocols(wish: Experiment, asked: Sequence[str], data: DataSet) -> tuple[str, ...]:
@@ -218,13 +240,13 @@ def _named(wish: Experiment) -> list[NamedComposition]:
         named = [(_label(wish, text), parse_one(wish, text)) for text in wish.compositions]
     if len(dict(named)) < len(named):
         raise UsageError("compositions: a composition is listed twice")
-    return [NamedComposition(label=name, ops=parsed.specs()) for name, parsed in named]
+    return [named_composition(name, composition) for name, composition in named]
 
 
 def _label(wish: Experiment, text: str) -> str:
     """Return the canonical name of a composition, without the parameters that have their defaults."""
-    defaults = op_defaults(wish)
-    return "+".join(to_string(op, defaults) for op in parse_one(wish, text).ops) or "none"
+    composition = parse_one(wish, text)
+    return branches_to_string(composition.ops, composition.second, op_defaults(wish))
 
 
 def _excluded(text: str, wish: Experiment, labels: Sequence[str]) -> str:

@@ -249,7 +249,7 @@ def can_capture(config: TrialConfig, model: nn.ModuleDict, images: Resident, wor
         images: the images to train on.
         world: the processes that train together.
     """
-    ops = TransformPair.from_config(config).composition.ops
+    ops = TransformPair.from_config(config).composition.every_op
     return (
         images.device.type == "cuda"
         and world.size == 1  # sums over processes wait for each other

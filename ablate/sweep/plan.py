@@ -9,7 +9,7 @@ from typing import Any
 
 import tomli_w
 
-from ablate.config.base import RECORDED, OpSpec
+from ablate.config.base import RECORDED
 from ablate.config.sweep import NamedComposition, NamedOp, SweepPlan, Trial, Variant
 from ablate.config.trial import Reference
 from ablate.console import counted
@@ -34,14 +34,11 @@ def plan(experiment: SweepPlan) -> list[Trial]:
     compositions are repeated at every variant. The seeds of a cell share one configuration and thus its key, which is
     hashed once.
     """
-    grid = pairs(experiment.ops, experiment.unordered, experiment.pairs_with)
+    cells = _cells(experiment)
     one_seed = [_reference(experiment, name) for name in experiment.references]
     for variant in experiment.variants or (Variant(values={}, shared=experiment.shared),):
-        cells = [
-            *(_cell(variant, row, column) for row, column in grid),
-            *(_beside(variant, composition) for composition in experiment.compositions),
-        ]
-        one_seed += [cell for cell in cells if cell.pop("name") not in variant.excluded]
+        there = [(cell, place) for cell, place in cells if cell.label not in variant.excluded]
+        one_seed += [_placed(variant, cell) | place for cell, place in there]
     return [Trial(seed=seed, **cell) for seed in experiment.seeds for cell in one_seed]
 
 
@@ -62,23 +59,22 @@ def pairs(ops: Sequence[NamedOp], unordered: bool, pairs_with: Collection[str]) 
     ]
 
 
-def _cell(variant: Variant, row: NamedOp, column: NamedOp) -> dict[str, Any]:
+def _cells(experiment: SweepPlan) -> list[tuple[NamedComposition, dict[str, str]]]:
+    """Return the cells of the grid with their places in it, row by row, and the compositions beside it."""
+    cells = []
+    for row, column in pairs(experiment.ops, experiment.unordered, experiment.pairs_with):
+        ops = (row.op,) if row.label == column.label else (row.op, column.op)
+        place = {"row": row.label, "column": column.label}
+        cells.append((NamedComposition(label=cell_label(row.label, column.label), ops=ops), place))
+    return [*cells, *((composition, {}) for composition in experiment.compositions)]
+
+
+def _placed(variant: Variant, composition: NamedComposition) -> dict[str, Any]:
     """Return the fields that the trials of a cell share."""
-    ops = (row.op,) if row.label == column.label else (row.op, column.op)
-    axes = {"row": row.label, "column": column.label}
-    return _placed(variant, cell_label(row.label, column.label), ops) | axes
-
-
-def _beside(variant: Variant, composition: NamedComposition) -> dict[str, Any]:
-    """Return the fields that the trials of a composition outside the grid share."""
-    return _placed(variant, composition.label, composition.ops)
-
-
-def _placed(variant: Variant, name: str, ops: tuple[OpSpec, ...]) -> dict[str, Any]:
+    label = composition.label
     return {
-        "name": name,
-        "label": f"{name}, {variant}" if variant.values else name,
-        "config": variant.shared.replace(composition=ops),
+        "label": f"{label}, {variant}" if variant.values else label,
+        "config": variant.shared.replace(composition=composition.ops, second=composition.second),
         "point": variant.values,
     }
 

@@ -75,8 +75,8 @@ def run_trial(
     data = _images(config, data)
     if world.size != config.world_size:
         raise ValueError(f"the configuration is for {config.world_size} processes, not {world.size}")
-    trial = Trial(config=config, seed=seed, label=label or "+".join(op.name for op in config.composition) or "none")
-    Composition.from_specs(config.composition)
+    trial = Trial(config=config, seed=seed, label=label or config.op_names or "none")
+    Composition.from_specs(config.composition, config.second)
     protocols = default_protocols(data) if protocols is None else protocols
     check_protocols(protocols, data)
     check_keep(keep_encoders, protocols)

@@ -36,7 +36,11 @@ OPS = [name for name in names() if get(name).__module__.startswith("ablate.ops")
 
 
 def code(library, text, branches="two", size=SIZE):
-    return LIBRARIES[library](Composition.parse(text).specs(), size, branches, Base() if branches == "one" else None)
+    made = Composition.parse(text)
+    base = Base() if branches in {"one", "shared"} else None
+    return LIBRARIES[library](
+        made.specs(), size, "one" if branches == "one" else "two", base, second=made.second_specs()
+    )
 
 
 def loaded(source):
@@ -56,7 +60,8 @@ def exported_views(library, source, images, seed=0):
 
 
 def own_views(text, images, branches, size=SIZE):
-    pair = TransformPair.one_branch(text, size) if branches == "one" else TransformPair.two_branch(text, size)
+    base = Base() if branches == "shared" else None
+    pair = TransformPair.one_branch(text, size) if branches == "one" else TransformPair.two_branch(text, size, base)
     return pair(images, generator(9))
 
 
@@ -132,6 +137,25 @@ def test_both_views_are_distributed_as_ablates(library, text):
 )
 def test_both_views_are_distributed_as_ablates_in_large_samples(library, text, branches):
     assert doubt(library, code(library, text, branches), text, branches, n=1500) > DOUBTFUL
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    ("text", "branches", "said"),
+    [
+        ("crop+color|crop(area=(0.5, 1.0))+invert", "two", "by its own ops; the crop takes the stored image itself."),
+        ("solarize|crop+blur", "two", "the other view starts from the centre square."),
+        ("none|color", "two", "by its own ops, from the same centre square."),
+        ("color", "shared", "with its own draws, from one crop that both share."),
+        ("crop+gray|noise", "shared", "by its own ops, from one crop that both share."),
+    ],
+)
+def test_views_with_ops_or_a_crop_in_common_or_not_are_distributed_as_ablates(library, text, branches, said):
+    source = code(library, text, branches)
+    assert said in source
+    assert doubt(library, source, text, branches, n=300) > DOUBTFUL
+    turned = "|".join(reversed(text.split("|"))) if "|" in text else "color(strength=0.3)"
+    assert doubt(library, source, turned, branches, n=1500) < DOUBTFUL
 
 
 @pytest.mark.parametrize("library", ["kornia", pytest.param("torchvision", marks=pytest.mark.slow)])

@@ -54,7 +54,8 @@ def rows(sweep: Results) -> list[dict[str, Any]]:
     """Return one row per planned trial, in the order of the plan.
 
     A row has the trial's place and status (``missing`` without a record), every metric (fractions), ``seconds.*``, the
-    whole configuration as ``config.*`` (the composition as JSON, and every op's parameters as ``op1.*``, ``op2.*``),
+    whole configuration as ``config.*`` (the composition as JSON, and every op's parameters as ``op1.*``, ``op2.*``,
+    of a second view with ops of its own as ``second`` and ``second.op1.*``),
     ``version.*`` and ``host.*``.
     """
     return [_row(trial, sweep.records.get(trial.id)) for trial in sweep.trials]
@@ -69,10 +70,12 @@ def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
         row |= {"error": f"{record.error.type}: {record.error.message}" if record.error else None}
         row |= record.metrics | {f"seconds.{name}": value for name, value in record.timings.items()}
     config = trial.config.model_dump(mode="json")
-    row["composition"] = json.dumps(config.pop("composition"))
-    for number, spec in enumerate(trial.config.composition, start=1):
-        row |= {f"op{number}": spec.name, f"op{number}.version": spec.version}
-        row |= {f"op{number}.{name}": _plain(value) for name, value in spec.params.items()}
+    for field, prefix in (("composition", ""), ("second", "second.")):
+        specs = config.pop(field)
+        row |= {field: json.dumps(specs)} if specs is not None else {}
+        for number, spec in enumerate(specs or (), start=1):
+            row |= {f"{prefix}op{number}": spec["name"], f"{prefix}op{number}.version": spec["version"]}
+            row |= {f"{prefix}op{number}.{name}": _plain(value) for name, value in spec["params"].items()}
     row |= _flat(config, "config")
     if record:
         row |= _flat(record.versions, "version") | _flat(record.host, "host")

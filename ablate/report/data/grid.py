@@ -190,7 +190,7 @@ def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
         "label": trial.label,
         "row": None if trial.point else trial.row,  # with further axes there are several grids
         "column": None if trial.point else trial.column,
-        "ops": "+".join(spec.name for spec in trial.config.composition),
+        "ops": trial.config.op_names,
         "reference": trial.reference,
         "status": record.status if record else "missing",
         "flags": ",".join(record.flags) if record else "",
@@ -294,7 +294,7 @@ def _cell(label: str, rows: list[dict[str, Any]], metric: str, ops: tuple[str, .
 def _ops(rows: list[dict[str, Any]]) -> tuple[str, ...]:
     """Return the names of a composition's ops, if the table has them."""
     known = next((row["ops"] for row in rows if _text(row.get("ops"))), "")
-    return tuple(known.split("+")) if known else ()
+    return tuple(known.replace("|", "+").split("+")) if known else ()
 
 
 def _text(value: object) -> bool:

@@ -88,11 +88,11 @@ def _strength(sweep: Results, trials: Mapping[str, Trial]) -> Axis | None:
     for cell in sweep.grid.with_results:
         trial = trials[cell.label]
         rest = [_called(name, value) for name, value in trial.point.items()]
-        ops = "+".join(spec.name for spec in trial.config.composition)
-        for index, spec in enumerate(trial.config.composition):
+        ops = trial.config.every_op
+        for index, spec in enumerate(ops):
             for name, value in spec.params.items():
                 if isinstance(value, int | float) and not isinstance(value, bool):
-                    line = ops, *rest, _others(trial.config.composition, index, name)
+                    line = trial.config.op_names, *rest, _others(ops, index, name)
                     groups[spec.name, name][line].setdefault(f"{value:g}", cell)
     longest = {key: max(map(len, lines.values())) for key, lines in groups.items()}
     if max(longest.values(), default=0) < FEWEST:

@@ -171,7 +171,7 @@ def _entry(known: EntryContext, number: int, name: str, kind: str, cell: Cell, t
         best=cell is ranking.best,
         standing=_standing(ranking, cell) if is_cell else "",
         below=is_cell and known.colours.is_below_untrained(cell),
-        ops=[str(spec) for trial in trials[:1] for spec in trial.config.composition],
+        ops=_ops(trials[0]) if trials else [],
         seeds=[_seed_row(sweep, trial, known.logs) for trial in trials],
         time=clock(seconds) if seconds else "",
         curves=curves(records, sweep.grid.measure) if small else [],
@@ -191,6 +191,17 @@ def _standing(ranking: Ranking, cell: Cell) -> str:
     tied = f", tied with {named(equals)}" if equals else ""
     seeds = "; one seed cannot tell it from the others" if not ranking.model and len(ranking.cells) > 1 else ""
     return f"The best by validation accuracy{tied}{seeds}."
+
+
+def _ops(trial: Trial) -> list[str]:
+    """Return the ops with every parameter, and before those that only the second view goes through a line that says so.
+
+    Returns:
+        One line per op.
+    """
+    first, second = trial.config.composition, trial.config.second
+    own = [] if second is None else ["second view:", *(map(str, second) if second else ["none"])]
+    return [*map(str, first), *own]
 
 
 def _title(known: EntryContext, cell: Cell, trials: list[Trial]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ablate.config.base import OpSpec
 from ablate.config.sweep import NamedComposition
 from ablate.console import counted
 from ablate.errors import UsageError
@@ -30,7 +29,7 @@ class Candidate:
     """
 
     cell: Cell
-    specs: tuple[OpSpec, ...]
+    composition: NamedComposition
     seconds: float
     above: bool | None
     p_best: float | None
@@ -71,12 +70,16 @@ def choose(sweep: Results) -> Choice:
     if ranking.best is None:
         raise UsageError(f"{sweep.directory} has no results yet{without_results(sweep)}")
     labels = ranking.contenders or [cell.label for cell in ranking.cells[:MOST]]
-    specs = {trial.label: trial.config.composition for trial in sweep.trials if trial.reference is None}
+    compositions = {
+        trial.label: NamedComposition(label=trial.label, ops=trial.config.composition, second=trial.config.second)
+        for trial in sweep.trials
+        if trial.reference is None
+    }
     chances = ranking.model.p_best if ranking.model else {}
     candidates = [
         Candidate(
             cell,
-            specs[cell.label],
+            compositions[cell.label],
             sweep.seconds(cell.label),
             beats_untrained(sweep.grid, ranking, cell),
             chances.get(cell.label),
@@ -98,7 +101,7 @@ def to_confirm(choice: Choice) -> list[NamedComposition]:
             f"{missing_trials(choice.sweep)} and could change which compositions are confirmed; to complete it: "
             f"`{completing(choice.sweep.directory, choice.sweep.experiment)}`"
         )
-    return [NamedComposition(label=item.cell.label, ops=item.specs) for item in choice.candidates[:MOST]]
+    return [item.composition for item in choice.candidates[:MOST]]
 
 
 def missing_trials(sweep: Results) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ablate.config.base import OpSpec
+from ablate.config.sweep import NamedComposition
 from ablate.errors import UsageError
 from ablate.files import write_atomically
 from ablate.report.data.results import Results
@@ -73,7 +72,7 @@ def as_json(recommendation: Recommendation) -> dict[str, Any]:
         "recommended": final
         and {
             "composition": final.cell.label,
-            "ops": _ops(final.specs),
+            **_ops(final.composition),
             "provisional": recommendation.decided.provisional,
             "indistinguishable": [item.cell.label for item in recommendation.decided.candidates if item is not final],
         },
@@ -98,7 +97,7 @@ def _choice_as_json(choice: Choice) -> dict[str, Any]:
         "candidates": [
             {
                 "composition": candidate.cell.label,
-                "ops": _ops(candidate.specs),
+                **_ops(candidate.composition),
                 "validation": choice.order.score(candidate.cell),
                 "test": candidate.cell.mean(),
                 "std": candidate.cell.std(),
@@ -112,5 +111,6 @@ def _choice_as_json(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _ops(specs: Sequence[OpSpec]) -> list[dict[str, Any]]:
-    return [spec.model_dump(mode="json") for spec in specs]
+def _ops(composition: NamedComposition) -> dict[str, Any]:
+    """Return the ops as plain data, and those of the second view if it has its own."""
+    return composition.model_dump(mode="json", exclude={"label"}, exclude_none=True)

@@ -75,7 +75,8 @@ def advise(sweep: Results) -> Recommendation:
         files = Files(shared.data.channels, experiment.ranges, experiment.background)
         for name, code in ((TORCHVISION_CODE, torchvision_code), (KORNIA_CODE, kornia_code)):
             try:
-                pipelines[name] = code(final.specs, shared.image_size, shared.branches, shared.base, files)
+                ops, second = final.composition.ops, final.composition.second
+                pipelines[name] = code(ops, shared.image_size, shared.branches, shared.base, files, second)
             except NotExportable as error:
                 unexported.append(str(error))
     return Recommendation(choice, confirmed, confirming, final, pipelines, unexported)

@@ -26,9 +26,10 @@ def caption(sweep: Results) -> str:
     accuracy = (
         "Balanced accuracy (the mean of the classes' recalls)" if grid.measure == "balanced" else "Top-1 accuracy"
     )
+    crop = " after a crop that both views share" * shared.share_crop
     lines = [
         f"{accuracy} of {judged} (%) on {shared.data.name} for {shared.branches}-branch compositions of "
-        f"augmentations ({shared.encoder.name}, {shared.objective}, {counted(shared.epochs, 'epoch')}).",
+        f"augmentations{crop} ({shared.encoder.name}, {shared.objective}, {counted(shared.epochs, 'epoch')}).",
         "Rows show the first op and columns the second; the diagonal is the op alone, the last column the row average.",
         *sweep.measured,
         _seeds(grid),
