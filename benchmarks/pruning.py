@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from ablate.config.measure import KNN, measured_by, on_validation
 from ablate.config.sweep import Rung
 from ablate.inference.model import estimate
+from ablate.report.data.grid import LINEAR
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.prune import RUNGS, go_on, knn_at
 from ablate.sweep.record import read_records
@@ -46,19 +48,20 @@ class Outcome:
 
 
 def read(directory: Path) -> Histories:
-    """A committed grid's histories, whole."""
+    """A committed grid's histories, whole, by the accuracy that chooses in it."""
     experiment = load_plan(directory)
+    chosen, on_the_way = (on_validation(measured_by(LINEAR, experiment.measure)), measured_by(KNN, experiment.measure))
     trials = [trial for trial in plan(experiment) if trial.reference is None]
     records, _ = read_records(directory, trials, points=10_000)
     labels, seeds = list(dict.fromkeys(t.label for t in trials)), list(experiment.seeds)
-    epochs = [int(e["epoch"] or 0) for e in records[trials[0].id].history if e.get("knn_val_top1") is not None]
+    epochs = [int(e["epoch"] or 0) for e in records[trials[0].id].history if e.get(on_the_way) is not None]
     shape = len(labels), len(seeds)
     knn, final = {epoch: np.zeros(shape) for epoch in epochs}, np.zeros(shape)
     for trial in trials:
         place = labels.index(trial.label), seeds.index(trial.seed)
-        final[place] = records[trial.id].metrics["linear_val_top1"]
+        final[place] = records[trial.id].metrics[chosen]
         for epoch in epochs:
-            knn[epoch][place] = knn_at(records[trial.id], epoch)
+            knn[epoch][place] = knn_at(records[trial.id], epoch, experiment.measure)
     return Histories(experiment.shared.epochs, knn, final)
 
 

@@ -1,0 +1,169 @@
+"""The results in docs/real-images.md, from the grids that are committed: ``python -m benchmarks.real``.
+
+It takes seconds and trains nothing. The predictions are read from the page and never written; their verdicts, the
+tables and the picture follow from the records alone, as far as they are there.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from pathlib import Path
+
+from ablate.console import counted
+from ablate.report.data.grid import Cell
+from ablate.report.data.results import Results
+from ablate.report.figures import side_by_side
+from ablate.report.figures.style import save
+from ablate.report.stats.model import Difference
+from ablate.report.stats.words import judge
+from benchmarks.claims import BARE, OUTCOMES, Case, Unmeasured, Verdict, minus, short
+from benchmarks.predictions import SETS, Records, gain_over_crop, replays, verdicts
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "real-images.md"
+PICTURE = Path("real-images") / "side-by-side.png"  # from the page's folder
+BEGIN, END = "<!-- results: python -m benchmarks.real -->\n", "<!-- end of results -->\n"
+TITLE = "# Five kinds of images: "
+ROW = re.compile(r"^\| (\d+) \| ([^|]*) \| ([^|]*) \| [^|]* \|$", re.MULTILINE)
+
+
+def predictions(page: str) -> dict[int, tuple[str, str]]:
+    """The set and the text of every prediction on the page, by its number."""
+    return {int(number): (where, text) for number, where, text in ROW.findall(page.partition(END)[2])}
+
+
+def written(page: str, records: Records) -> str:
+    """The page with its title and its results as the records give them."""
+    found = verdicts(records)
+    before, _, rest = page.partition(BEGIN)
+    after = rest.partition(END)[2]
+    title, _, start = before.partition("\n")
+    assert title.startswith(TITLE), title
+    parts = opening(found)
+    if records.found:
+        parts += [*verdict_table(found, predictions(page)), *results(records)]
+    return f"{TITLE}{heading(found)}\n{start}{BEGIN}{chr(10).join(parts)}\n{END}{after}"
+
+
+def open_questions(found: dict[int, Verdict]) -> int:
+    """The number of predictions that are not measured yet."""
+    return sum(verdict.outcome == "not measured yet" for verdict in found.values())
+
+
+def heading(found: dict[int, Verdict]) -> str:
+    """The second half of the page's title."""
+    if open_questions(found) == len(found):
+        return "predictions"
+    return "predictions and first verdicts" if open_questions(found) else "predictions and verdicts"
+
+
+def opening(found: dict[int, Verdict]) -> list[str]:
+    """The paragraph on what there is."""
+    if open_questions(found) == len(found):
+        return ["No prediction can be judged yet. Verdicts will be added here, the wrong ones first."]
+    counts = [(sum(verdict.outcome == outcome for verdict in found.values()), outcome) for outcome in OUTCOMES]
+    said = ", ".join(f"{count} {outcome}" for count, outcome in counts)
+    return [f"Of {len(found)} predictions: {said}.", "[How a verdict comes about](#how-a-verdict-comes-about)."]
+
+
+def verdict_table(found: dict[int, Verdict], texts: dict[int, tuple[str, str]]) -> list[str]:
+    """The predictions with their verdicts, the wrong ones first."""
+    lines = ["", "## Verdicts", "", "| # | set | prediction | verdict | measured |", "| --: | --- | --- | --- | --- |"]
+    for number, verdict in sorted(found.items(), key=lambda item: (OUTCOMES.index(item[1].outcome), item[0])):
+        where, text = texts[number]
+        lines.append(f"| {number} | {where} | {text} | **{verdict.outcome}** | {verdict.seen} |")
+    return lines
+
+
+def results(records: Records) -> list[str]:
+    """The picture, the table of every set, and pruning replayed; nothing without records."""
+    if not any(name in records.found for name in SETS):
+        return []
+    lines = ["", "## Results", ""]
+    if panels(records):
+        lines += [f"![The same grid on several data sets, a panel each]({PICTURE.as_posix()})", ""]
+    for name in SETS:
+        try:
+            lines += [f"### {name}", "", *table(records.case(name)), ""]
+        except Unmeasured as reason:
+            lines += [f"Not measured yet: {reason}.", ""]
+    return [*lines, *pruned(records)]
+
+
+def table(case: Case) -> list[str]:
+    """What one grid found, in two tables."""
+    grid, ranking, results = case.results.grid, case.ranking, case.results
+    assert ranking.best
+    lines = [f"| | | {judge(grid)}, % | test, % |", "| --- | --- | --: | --: |"]
+    lines += [row(case, "best cell", ranking.best, short(ranking.best.label))]
+    if single := ranking.best_of(case.singles):
+        lines += [row(case, "best single op", single, short(single.label))]
+    lines += [row(case, name, cell) for name, cell in grid.references.items() if cell.n]
+    rivals = [short(label) for label in ranking.contenders if label != ranking.best.label]
+    seconds = statistics.median(results.seconds(cell.label) for cell in grid.with_results)
+    spent = results.seconds_in_all([trial.label for trial in results.trials]) / 3600
+    about = f"{counted(len(results.experiment.seeds), 'seed')}; a trial takes {seconds:.0f} s of {results.unit}"
+    told = [f"Cells that cannot be told from the best: {', '.join(rivals)}.", ""] if rivals else []
+    return [*lines, "", *told, f"{about}, and the grid took {spent:.1f} h of it.", "", *by_op(case)]
+
+
+def row(case: Case, what: str, cell: Cell, name: str = "") -> str:
+    """A row of the table: validation accuracy, with its 95 % interval for a cell of the grid, and test accuracy."""
+    model, score, test = case.ranking.model, case.ranking.score(cell) or 0.0, cell.mean() or 0.0
+    half = model.half_width(cell.label) if model and cell.label in model.position else None
+    interval = f" [{100 * (score - half):.1f}, {100 * (score + half):.1f}]" if half else ""
+    return f"| {what} | {name} | {100 * score:.1f}{interval} | {100 * test:.1f} |"
+
+
+def by_op(case: Case) -> list[str]:
+    """What each op does alone, over the bare pair, and with crop, over crop, in points with 95 % intervals."""
+    lines = ["| op | alone, over the bare pair | with crop, over crop alone |", "| --- | --: | --: |"]
+    for op in case.ops:
+        over_bare = (
+            case.difference(minus(case.alone(op), BARE)) if BARE.keys() <= case.with_bare.scores.keys() else None
+        )
+        over_crop = gain_over_crop(case, op) if op != "crop" else None
+        lines.append(f"| {op} | {points(over_bare)} | {points(over_crop)} |")
+    return lines
+
+
+def points(difference: Difference | None) -> str:
+    """As in ``+3.1 [+1.0, +5.2]``; nothing without a difference."""
+    return "" if difference is None else str(difference).partition(" (")[0].replace(" points", "")
+
+
+def pruned(records: Records) -> list[str]:
+    """Pruning replayed with its frozen rungs, in Markdown; nothing before a grid has two seeds."""
+    found = replays(records)
+    if not found:
+        return []
+    lines = ["### Pruning, replayed", "", "By the rungs that were [tuned on glyphs](pruning.md), unchanged:", ""]
+    lines += ["| set | training | cells left | regret | contenders left |", "| --- | --: | --: | --: | --: |"]
+    for name, o in found.items():
+        row = (f"{100 * o.cost:.1f} %", str(o.left), f"{100 * o.regret:.1f} points", f"{o.held} of {o.contenders}")
+        lines.append(f"| {name} | {' | '.join(row)} |")
+    return lines
+
+
+def panels(records: Records) -> list[Results]:
+    """The grids with results that stand side by side in the picture; none if they are too few."""
+    grids = [records.found[name] for name in SETS if name in records.found and records.found[name].grid.with_results]
+    return side_by_side.alike(grids[0], grids[1:]) if grids else []
+
+
+def main() -> None:
+    """Write the page and its picture, and say what became of the predictions."""
+    records = Records(ROOT / "results")
+    page = written(PAGE.read_text(), records)
+    PAGE.write_text(page)
+    if grids := panels(records):
+        save(side_by_side.draw(grids), [PAGE.parent / PICTURE])
+    print(f"{PAGE.relative_to(ROOT)}: {page.partition(BEGIN)[2].partition(chr(10))[0]}")
+    for name in SETS:
+        found = records.found.get(name)
+        print(f"{name}: " + (f"{found.ended} of {counted(len(found.trials), 'trial')}" if found else "no records"))
+
+
+if __name__ == "__main__":
+    main()
