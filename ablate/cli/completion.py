@@ -43,8 +43,17 @@ def with_whole_words(environment: MutableMapping[str, str]) -> None:
 
 def ops(incomplete: str) -> list[str]:
     """Complete the last op of a list or composition: ``crop,co`` to ``crop,color``."""
-    begun, last = re.fullmatch(r"(.*[,+])?(.*)", incomplete, re.DOTALL).groups("")  # type: ignore[union-attr]
+    begun, last = re.fullmatch(r"(.*[,+|])?(.*)", incomplete, re.DOTALL).groups("")  # type: ignore[union-attr]
     return [begun + name for name in op_names() if name.startswith(last)]
+
+
+def compositions(incomplete: str) -> list[str]:
+    """Complete the last op or recipe of a composition, or of a list of compositions."""
+    from ablate.config.recipes import PREFIX, RECIPES
+
+    begun, last = re.fullmatch(r"(.*[,+|])?(.*)", incomplete, re.DOTALL).groups("")  # type: ignore[union-attr]
+    recipes = [f"{PREFIX}{name}" for name in RECIPES]
+    return [begun + name for name in (*op_names(), *recipes) if name.startswith(last)]
 
 
 def op_names() -> list[str]:
@@ -101,7 +110,7 @@ def cells(context: typer.Context, incomplete: str) -> list[str]:
 OF_FIELDS: dict[str, Callable[[str], list[str]]] = {
     "ops": ops,
     "pairs_with": ops,
-    "compositions": ops,
+    "compositions": compositions,
     "data": data,
     "eval_data": data,
     "preset": presets,

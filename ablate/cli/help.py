@@ -29,7 +29,7 @@ GROUPS = {
         *("out", "dry_run", "workers", "device", "retry_failed", "launcher", "storage"),
         *("confirm", "yes"),
     ),
-    "Output": ("to", "watch", "every", "lines", "as_json", "print_code", "version", "help"),
+    "Output": ("to", "watch", "every", "lines", "recipes", "as_json", "print_code", "version", "help"),
 }
 """The help group of every option that is no field of a model, by its name in the code; fields name their own group.
 

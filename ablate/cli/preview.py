@@ -17,7 +17,7 @@ Compositions = Annotated[
     typer.Argument(
         help="Compositions for a contact sheet with many draws of each, such as crop+color(strength=0.5)",
         metavar="[COMPOSITION]...",
-        autocompletion=completion.ops,
+        autocompletion=completion.compositions,
     ),
 ]
 Out = Annotated[Path, typer.Option(help="Picture to write (.png, .webp, .svg or .pdf)")]

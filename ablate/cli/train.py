@@ -29,7 +29,7 @@ Composition = Annotated[
     str,
     typer.Argument(
         help="The composition, such as crop+color(strength=0.5), 'A|B' for two branches, or none",
-        autocompletion=completion.ops,
+        autocompletion=completion.compositions,
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the trial", min=0, max=LARGEST_SEED)]

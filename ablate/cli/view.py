@@ -263,11 +263,15 @@ def ops(
         list[str] | None,
         typer.Argument(help="Ops to show, such as crop color", metavar="[OP]...", autocompletion=completion.ops),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the ops as JSON, and nothing else")] = False,
+    recipes: Annotated[bool, typer.Option("--recipes", help="List the published recipes instead, by source")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON, and nothing else")] = False,
 ) -> None:
-    """List every op with its parameters, defaults, ranges and units."""
+    """List every op with its parameters, defaults, ranges and units; or the published recipes, with their sources."""
     from rich.table import Table
 
+    if recipes:
+        _show_recipes(names, as_json)
+        return
     from ablate.ops import describe
     from ablate.ops.kornia_adapter import classes
 
@@ -287,6 +291,21 @@ def ops(
         return
     known = f"any of kornia's {len(classes())} 2-D augmentation classes; they wait for the GPU and draw per batch"
     say(console, f"\nkornia.CLASS(argument=value): {known}: {', '.join(classes())}")
+
+
+def _show_recipes(names: list[str] | None, as_json: bool) -> None:
+    from ablate.config.recipes import PREFIX, RECIPES, named
+
+    chosen = [named(name.removeprefix(PREFIX)) for name in names] if names else list(RECIPES.values())
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(recipe) for recipe in chosen], indent=1))
+        return
+    console = make_console()
+    for recipe in chosen:
+        say(console, f"{PREFIX}{recipe.name}", "bold")
+        for number, branch in enumerate(recipe.composition.split("|")):
+            say(console, f"  {'| ' * bool(number)}{branch}")
+        say(console, f"  from {recipe.source}{f'; the source {recipe.differs}' * bool(recipe.differs)}", "dim")
 
 
 def show_help(

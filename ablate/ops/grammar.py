@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablate.config.base import OpSpec
+from ablate.config.recipes import with_recipes
 from ablate.errors import UsageError
 from ablate.ops.kornia_adapter import PREFIX, adapt
 from ablate.ops.op import Op, build
@@ -57,7 +58,7 @@ def parse_branches(text: str, defaults: Defaults | None = None) -> tuple[tuple[O
     """Read ``A`` or ``A|B``: the ops of the first view, and those of the second where it has ops of its own.
 
     Args:
-        text: ``crop+color``, or ``crop+color|crop+blur``.
+        text: ``crop+color``, ``crop+color|crop+blur``, or with recipes (:mod:`ablate.config.recipes`).
         defaults: parameter values by op name, used where ``text`` sets none.
 
     Returns:
@@ -66,7 +67,7 @@ def parse_branches(text: str, defaults: Defaults | None = None) -> tuple[tuple[O
     Raises:
         UsageError: as :func:`parse_op`, and for more than two branches.
     """
-    texts = split_list(text, "|")
+    texts = split_list(with_recipes(text), "|")
     if len(texts) > 2:
         raise UsageError(
             f"{text!r} has {len(texts)} branches, but a pair has two views: A|B, as in crop+color|crop+blur"

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from ablate.config.experiment import Experiment
 from ablate.config.experiment_file import to_toml
 from ablate.config.points import Point, points
+from ablate.config.recipes import is_recipe
 from ablate.config.slurm import Slurm
 from ablate.config.space import check, tuned
 from ablate.config.sweep import NamedComposition, NamedOp, Rung, Search, SweepPlan, Variant
@@ -244,8 +245,10 @@ def _named(wish: Experiment) -> list[NamedComposition]:
 
 
 def _label(wish: Experiment, text: str) -> str:
-    """Return the canonical name of a composition, without the parameters that have their defaults."""
+    """Return a recipe's name, or a composition's canonical one, without the parameters that have their defaults."""
     composition = parse_one(wish, text)
+    if is_recipe(text):
+        return text.strip()
     return branches_to_string(composition.ops, composition.second, op_defaults(wish))
 
 
