@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -115,7 +116,10 @@ def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) 
         console: where to print.
     """
     say(console, "measuring a few steps ...")
+    busy = about_load() if device == "cpu" else ""  # before the measurement, which is a load itself
     trial_time = measure_trial(experiment, device, cache)
+    if busy:
+        say(console, busy, "yellow")
     if trial_time.seconds is None:
         least = f", so a trial takes more than about {clock(trial_time.at_least)}" if trial_time.at_least else ""
         say(console, f"no estimate: {trial_time.how}{least}", "yellow")
@@ -123,6 +127,16 @@ def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) 
         long, short, laptop = clock(trial_time.seconds), clock(trial_time.laptop), as_option("preset", LAPTOP.name)
         say(console, f"this takes {long} per trial on this CPU; {laptop}: about {short}", "yellow")
     return trial_time
+
+
+def about_load() -> str:
+    """Return a sentence if, by the load average of the last minute, other processes keep every core busy."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load < cores:
+        return ""
+    return (
+        f"this machine is busy (load average {load:.1f} on {counted(cores, 'core')}), so the estimate may be too long"
+    )
 
 
 def show_memory(experiment: SweepPlan, workers: int, cache: Path, console: Console) -> None:

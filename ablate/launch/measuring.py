@@ -87,7 +87,7 @@ def _main(directory: Path, device: torch.device, cache: Path, box: float) -> Non
         box - MARGIN,
     )
     images = len(data.pretrain.labels)
-    seconds = from_steps(cells, said, images).seconds
+    seconds = from_steps(cells, said, images, len(cells)).seconds
     if device.type == "cpu" and seconds and seconds > LONG:
         config = _laptop(experiment)
         first = cells[0].config

@@ -40,13 +40,14 @@ def measure_trial(experiment: SweepPlan, device: str, cache: Path) -> TrialTime:
     """
     from ablate.data import read_entry
 
-    cells, images = chosen_cells(experiment), len(read_entry(cache, experiment.shared.data.fingerprint).pretrain.labels)
+    cells, planned = chosen_cells(experiment), len(_cells(experiment))
+    images = len(read_entry(cache, experiment.shared.data.fingerprint).pretrain.labels)
     with tempfile.TemporaryDirectory() as directory:
         save_plan(Path(directory), experiment)
         command = [sys.executable, "-m", "ablate.launch.measuring", directory, device, str(cache), str(BOX)]
         log = Path(directory) / "errors"
         said = listen(command, worker_environment(experiment.shared.threads), log, START, BOX)
-        return from_steps(cells, said, images, _last_words(log))
+        return from_steps(cells, said, images, planned, _last_words(log))
 
 
 def listen(
@@ -99,13 +100,18 @@ def _last_words(log: Path) -> str:
 
 def chosen_cells(experiment: SweepPlan) -> list[Trial]:
     """Return the cells to measure: first one of each configuration, then others, drawn with a fixed seed."""
-    cells = [t for t in plan(experiment) if t.reference is None and t.seed == experiment.seeds[0]]
+    cells = _cells(experiment)
     random.Random(0).shuffle(cells)
     first: dict[TrialConfig, Trial] = {}
     for cell in cells:
         first.setdefault(costly(cell.config), cell)
     rest = [cell for cell in cells if cell not in first.values()]
     return [*first.values(), *rest[: max(0, CELLS - len(first))]]
+
+
+def _cells(experiment: SweepPlan) -> list[Trial]:
+    """Return the trials of every cell with the first seed."""
+    return [trial for trial in plan(experiment) if trial.reference is None and trial.seed == experiment.seeds[0]]
 
 
 def measure(

@@ -154,13 +154,16 @@ def _complete(records: Iterable[TrialResult]) -> list[TrialResult]:
     ]
 
 
-def from_steps(cells: Sequence[Trial], said: Sequence[dict[str, Any]], images: int, reason: str = "") -> TrialTime:
+def from_steps(
+    cells: Sequence[Trial], said: Sequence[dict[str, Any]], images: int, planned: int, reason: str = ""
+) -> TrialTime:
     """Compute the mean time of a trial over ``cells`` from the output of the measuring process.
 
     Args:
         cells: the cells that were to be measured.
         said: the lines that the process printed, in order.
         images: the number of training images in an epoch.
+        planned: the number of cells of the plan, measured or not.
         reason: the last words of the process, used if it measured nothing.
     """
     samples = [Sample(**line) for line in said if "cell" in line]
@@ -182,7 +185,7 @@ def from_steps(cells: Sequence[Trial], said: Sequence[dict[str, Any]], images: i
         for cell in cells
     ]
     laptop = next((line["laptop"] for line in said if "laptop" in line), None)
-    return TrialTime(statistics.fmean(each), _how(cells, known), laptop=laptop)
+    return TrialTime(statistics.fmean(each), _how(cells, known, planned), laptop=laptop)
 
 
 def trial_seconds(config: TrialConfig, step: float, images: int) -> float:
@@ -242,10 +245,9 @@ def _nothing(cells: Sequence[Trial], begun: Sequence[dict[str, Any]], images: in
     return TrialTime(None, how, at_least=steps * max(0.0, BOX - begun[0]["after"]) / REPEATS)
 
 
-def _how(cells: Sequence[Trial], known: dict[int, list[Sample]]) -> str:
+def _how(cells: Sequence[Trial], known: dict[int, list[Sample]], planned: int) -> str:
     first = known[min(known)]
     largest, whole = first[-1].images, images_at_once(cells[min(known)].config)
     scaled = f", scaled to {whole}" if largest < whole else ""
-    total = len(cells)
-    seen = f"{len(known)} of {total} cells" if len(known) < total else counted(total, "cell")
-    return f"measured here: steps of {counted(largest, 'image')}{scaled}; {seen}"
+    seen = f"{len(known)} of {planned} cells" if len(known) < planned else counted(planned, "cell")
+    return f"measured here: steps of {counted(largest, 'image')}{scaled}; {seen}; without start-up and report"

@@ -211,6 +211,16 @@ def test_no_table_of_the_panel_is_cut(page, glyphs, width):
     assert "wide" not in page.get_attribute("#panel .scroll", "class").split()
 
 
+@pytest.mark.parametrize("width", [420, 390])
+def test_the_list_of_compositions_fits_a_phone(page, glyphs, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(address(glyphs))
+    box = page.locator(".scroll", has=page.locator("#list"))
+    assert "wide" not in box.get_attribute("class").split()
+    lines = "names => names.map(name => new Set([...name.getClientRects()].map(box => Math.round(box.top))).size)"
+    assert set(page.locator("#list tbody a").evaluate_all(lines)) <= {1, 2}
+
+
 def test_what_was_chosen_outlives_a_reload(opened):
     opened.click("input[value='2'] + span")
     opened.click("#heat a[href='#cell-crop+blur']")

@@ -12,7 +12,7 @@ from ablate.report.data.results import read_sweep
 from ablate.report.recommendation.conclusion import conclusion
 from ablate.report.recommendation.recommend import advise
 from ablate.report.stats.order import order
-from ablate.report.stats.verdict import is_useful, majority_bar, verdict
+from ablate.report.stats.verdict import far_from_test, is_useful, majority_bar, verdict
 from ablate.report.write import write_report
 from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.recommendations import make, shown
@@ -105,3 +105,45 @@ def test_a_confirmation_keeps_what_the_sweep_was_planned_with(tmp_path, monkeypa
     monkeypatch.setattr("ablate.launch.start.run_here", run)
     CliRunner().invoke(app, ["recommend", str(tmp_path), "--metric", "top1", "--confirm"])
     assert [experiment.measure for experiment in planned] == ["balanced"]
+
+
+GAPS = [  # images of validation and test, validation and test accuracy, measure, words of the advice
+    ((8, 8), (20, 20), 0.82, 0.60, "top1", "which chance can do with 16 validation images and 40 for the test"),
+    ((500, 500), (900, 900), 0.82, 0.60, "top1", "in one inner folder or group"),
+    ((500, 500), (900, 900), 0.60, 0.82, "top1", "in one inner folder or group"),
+    ((900, 4), (900, 20), 0.82, 0.60, "balanced", "which chance can do"),
+    ((500, 500), (900, 900), 0.82, 0.80, "top1", ""),
+]
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(("validation", "test", "chosen", "shown", "measure", "words"), GAPS)
+def test_a_gap_between_validation_and_test_is_told_with_advice(
+    validation, test, chosen, shown, measure, words, tmp_path
+):
+    sweep(tmp_path, chosen, validation, measure)
+    experiment = load_plan(tmp_path)
+    counts = experiment.class_counts.model_copy(update={"test": test})
+    save_plan(tmp_path, experiment.model_copy(update={"class_counts": counts}))
+    for trial in plan(load_plan(tmp_path)):
+        drop = 0.1 * (trial.label != "crop+color")
+        metrics = {
+            f"{name}_{kind}": value - drop
+            for name, value in (("linear_val", chosen), ("linear", shown), ("knn", shown))
+            for kind in ("top1", "balanced_accuracy")
+        }
+        write_record(tmp_path, record(trial, metrics=metrics))
+    found = read_sweep(tmp_path)
+    ranking = order(found.grid)
+    told = far_from_test(found, ranking, ranking.best)
+    write_report(tmp_path)
+    page = (tmp_path / "report" / "index.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
+    if not words:
+        assert told == []
+        assert "a little high" in page
+        return
+    (sentence,) = told
+    assert f"22.0 points {'below' if shown < chosen else 'above'} its validation accuracy" in sentence
+    assert words in sentence
+    assert page.count(sentence) == 2  # beside the answer and among the statistics
+    assert "a little high" not in page

@@ -64,7 +64,8 @@ def test_every_number_stands_in_a_real_table(tmp_path):
 def test_every_uncertainty_says_what_it_is_and_a_confirmations_numbers_that_they_are_its(tmp_path):
     make(tmp_path)
     before = Parsed(page_in(tmp_path)).text
-    assert "test; 95 % interval of this mean: ± 2.8; standard deviation over seeds: 3.1; n = 3" in before
+    assert "test; standard deviation over seeds: 3.1; n = 3" in before
+    assert "95 % interval of this mean: ± 2.8 points. With many more seeds, the mean would settle within it" in before
     assert "The number after ± is the standard deviation over seeds; “test ± 95 %” is half the 95 % interval" in before
     assert "CPU time of a trial" in before
     assert "two-branch confirmation" not in before
@@ -224,16 +225,19 @@ def test_the_table_is_ranked_and_references_stand_apart(tmp_path):
 def test_the_best_says_so_of_itself_alone(tmp_path):
     text = Parsed(page_in(sweep(tmp_path, ["a", "b"], seeds=3, value=lambda t: 0.5 + 0.01 * t.seed))).text
     assert text.count("The best by validation accuracy, tied with a+b, b+a, b.") == 1
+    assert "●" not in text
     assert len(re.findall(r"Tied with a, .* for the best by validation accuracy\.", text)) == 3
     apart = lambda t: 0.5 - 0.001 * (t.label != "a") + 0.01 * t.seed + 0.01 * (t.label == "b") * (-1) ** t.seed  # noqa: E731
     text = Parsed(page_in(sweep(tmp_path / "apart", ["a", "b"], seeds=4, value=apart))).text
     assert text.count("The best by validation accuracy.") == 1
     assert text.count("Cannot be told from the best by validation accuracy.") == 3
+    assert text.count("★") == 4  # in the grid, the table, the panel and the legend
+    assert text.count("●") == 3 * 3 + 1
 
 
 def test_with_one_seed_the_panel_says_that_it_does_not_tell_the_best(tmp_path):
     text = Parsed(page_in(sweep(tmp_path, ["a", "b"], value=by_position))).text
-    assert "The best by validation accuracy; one seed cannot tell it from the others." in text
+    assert "★ The best by validation accuracy; one seed cannot tell it from the others." in text
     assert "●" not in text
 
 
@@ -245,7 +249,9 @@ def test_an_interval_without_width_is_not_shown(tmp_path):
 
 def test_one_interval_is_said_once_and_several_in_their_rows(tmp_path):
     html = page_in(sweep(tmp_path / "one", ["a", "b"], seeds=3, value=evenly_noisy))
-    assert Parsed(html).text.count("Every test mean is uncertain by ±") == 1
+    text = Parsed(html).text
+    assert text.count("Every test mean is uncertain by ±") == 1
+    assert text.count("the mean would settle within it") == 1 + 4  # there, and beside the interval of every cell
     assert 'data-key="interval"' not in html
     html = page_in(sweep(tmp_path / "several", ["a", "b"], seeds=3, value=noisy))
     assert "Every test mean is uncertain" not in html

@@ -65,7 +65,7 @@ def test_how_often_an_op_acts_stands_beside_its_row_average(tmp_path):
     sentence = "Share of images on which an op acts, if not on all: b 50 %."
     assert grid.seldom == [sentence]
     words = [text.get_text() for text in heatmap(grid).findobj(Text)]
-    assert words.count("on 50 %") == 1
+    assert words.count("acts on\n50 %") == 1
     assert sentence in words[-1] or any(sentence in text for text in words)
     console = Console(file=io.StringIO(), width=80)
     render(grid, console)
@@ -77,7 +77,7 @@ def test_how_often_an_op_acts_stands_beside_its_row_average(tmp_path):
     assert r"if not on all: b 50 \%." in (tmp_path / "report" / "table.tex").read_text()
     assert sentence in (tmp_path / "report" / "caption.txt").read_text()
     page = (tmp_path / "report" / "index.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
-    assert page.count("<small>on 50 %</small>") == 1
+    assert page.count("<small>acts on 50 %</small>") == 1
     assert sentence in page
 
 
@@ -86,7 +86,7 @@ def test_how_often_an_op_acts_stands_beside_its_row_average(tmp_path):
 def test_where_every_op_acts_on_every_image_or_nobody_knows_nothing_is_said(tmp_path, shares):
     grid = acting_sweep(tmp_path, shares)
     assert grid.seldom == []
-    assert not any(text.get_text().startswith("on ") for text in heatmap(grid).findobj(Text))
+    assert not any(text.get_text().startswith("acts on") for text in heatmap(grid).findobj(Text))
     write_report(tmp_path)
     assert "Share of images" not in (tmp_path / "report" / "index.html").read_text()
 

@@ -81,11 +81,11 @@ def test_a_trial_is_its_steps_and_its_evaluation(experiment):
 
 def test_the_answer_says_what_was_measured_and_how_it_was_scaled(experiment):
     cells = chosen_cells(experiment)
-    found = from_steps(cells, [{"ready": True}, *Machine(each=0.05).run(cells)], 1024)
+    found = from_steps(cells, [{"ready": True}, *Machine(each=0.05).run(cells)], 1024, 20)
     assert "measured here: steps of 8 images, scaled to 256" in found.how
     assert found.seconds == pytest.approx(4 * 100 * 256 * 0.05, rel=0.2)
-    whole = from_steps(cells, Machine(each=0.0001).run(cells), 1024)
-    assert whole.how == f"measured here: steps of 256 images; {len(cells)} cells"
+    whole = from_steps(cells, Machine(each=0.0001).run(cells), 1024, 20)
+    assert whole.how == "measured here: steps of 256 images; 4 of 20 cells; without start-up and report"
 
 
 def test_of_a_cost_that_differs_between_epochs_the_mean_is_exact(experiment):
@@ -93,21 +93,23 @@ def test_of_a_cost_that_differs_between_epochs_the_mean_is_exact(experiment):
         Variant(values={"epochs": str(n)}, shared=experiment.shared.model_copy(update={"epochs": n})) for n in (10, 30)
     ]
     cells = chosen_cells(experiment.model_copy(update={"variants": tuple(points)}))
-    found = from_steps(cells, [{"cell": 0, "images": 256, "seconds": 1.0}], 2560)
+    found = from_steps(cells, [{"cell": 0, "images": 256, "seconds": 1.0}], 2560, 20)
     counts = [cell.config.epochs for cell in cells]
     assert found.seconds == pytest.approx(10 * sum(counts) / len(counts), rel=0.2)
 
 
 def test_where_not_one_step_ended_it_says_what_a_trial_takes_at_least(experiment):
     cells = chosen_cells(experiment)
-    found = from_steps(cells, [{"ready": True}, {"begun": 2, "after": 1.0}], 1024)
+    found = from_steps(cells, [{"ready": True}, {"begun": 2, "after": 1.0}], 1024, 20)
     assert found.seconds is None
     assert "a step of 2 images did not end within 6 s" in found.how
     assert found.at_least == pytest.approx(4 * 100 * 2.5)
-    failed = from_steps(cells, [{"ready": True}, {"begun": 2, "after": 1.0}], 1024, "RuntimeError: not enough memory")
+    failed = from_steps(
+        cells, [{"ready": True}, {"begun": 2, "after": 1.0}], 1024, 20, "RuntimeError: not enough memory"
+    )
     assert failed.at_least == 0
     assert "not enough memory" in failed.how
-    assert "did not begin within 20 s" in from_steps(cells, [], 1024).how
+    assert "did not begin within 20 s" in from_steps(cells, [], 1024, 20).how
 
 
 def test_a_process_that_does_not_end_is_ended_and_what_it_said_counts(tmp_path):

@@ -190,7 +190,7 @@ def _draw_without(axes: Axes, x: int, y: int, status: str, sizes: Sizes) -> None
 
 def _draw_average(axes: Axes, y: int, average: float | None, colours: Scale, sizes: Sizes, acts_on: str) -> None:
     """Draw a row's average and, if its op acts on fewer than all images, the share of images."""
-    below = f"on {acts_on}" if acts_on and sizes.below else ""
+    below = f"acts on\n{acts_on}" if acts_on and sizes.cell == CELL and sizes.below else ""  # else the caption says it
     if average is None:
         _write(axes, 0, y + (0.36 if below else 0.5), "-", 8, "#666666")
         ink = "#666666"

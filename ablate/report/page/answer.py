@@ -16,7 +16,7 @@ from ablate.report.stats.noise import chance, noise
 from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.summary import summary
 from ablate.report.stats.untrained import over_untrained
-from ablate.report.stats.verdict import absent_classes, few_images, is_useful, verdict
+from ablate.report.stats.verdict import absent_classes, far_from_test, few_images, is_useful, verdict
 from ablate.report.stats.words import judge, named, percent, points, so_far
 
 
@@ -98,7 +98,7 @@ def _worth(sweep: Results, ranking: Ranking, best: Cell, already: str = "") -> l
         Sentences by term, among them those of :func:`verdict`.
     """
     difference = over_untrained(sweep.grid, ranking, best)
-    chosen = [*sweep.measured, *few_images(sweep), *absent_classes(sweep)]
+    chosen = [*sweep.measured, *few_images(sweep), *absent_classes(sweep), *far_from_test(sweep, ranking, best)]
     gains = [f"{points(difference, judge(sweep.grid))} over the untrained encoder."] if difference else []
     majority, score = sweep.grid.references.get(MAJORITY), ranking.score(best)
     floor = majority.mean(ranking.metric) if majority else None

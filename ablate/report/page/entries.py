@@ -168,7 +168,7 @@ def _entry(known: EntryContext, number: int, name: str, kind: str, cell: Cell, t
         knn="" if knn is None else _bare(percent(cell, sweep.grid.knn)),
         chance="" if p is None or not ranking.model else _bare(chance(ranking.model, cell.label)),
         contends=is_cell and cell.label in ranking.contenders,
-        best=cell is ranking.best,
+        best=is_cell and len(ranking.cells) > 1 and any(cell is best for best in ranking.equals),
         standing=_standing(ranking, cell) if is_cell else "",
         below=is_cell and known.colours.is_below_untrained(cell),
         ops=_ops(trials[0]) if trials else [],

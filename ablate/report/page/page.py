@@ -31,6 +31,12 @@ from ablate.sweep.asked import Asked
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
 
+INTERVAL = (
+    "With many more seeds, the mean would settle within it, in 95 of 100 such sweeps. It holds for these images and "
+    "this split."
+)
+"""What the 95 % interval of a cell's mean says."""
+
 WORDS = {"missing": "no result yet", "not judged": "n/a", "pruned": "pruned", "partial": "some seeds are missing"}
 
 
@@ -73,6 +79,7 @@ def page(
         intervals=len(intervals) > 1,
         chances=chances,
         pooled=f"Every test mean is uncertain by ± {min(intervals)} points (95 %)." if len(intervals) == 1 else "",
+        interval_means=INTERVAL,
         columns=_columns(sweep.unit, intervals=len(intervals) > 1, chances=chances),
         spread=any(entry.spread for entry in listed),
         troubled=any(entry.cell.status != "done" for entry in listed),
@@ -112,7 +119,7 @@ def _template() -> Template:
         trim_blocks=True,
         extensions=["jinja2.ext.loopcontrols"],
     )
-    environment.filters |= {"tight": tight, "commands": commands, "as_picture": as_picture}
+    environment.filters |= {"tight": tight, "commands": commands, "as_picture": as_picture, "breakable": breakable}
     return environment.get_template("page.html.j2")
 
 
@@ -126,6 +133,11 @@ def commands(text: str) -> Markup:
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
     )
+
+
+def breakable(text: str) -> Markup:
+    """Return ``text``, escaped, such that lines break after the + of a composition, and before ± but not behind it."""
+    return Markup(str(escape(text)).replace("+", "+<wbr>").replace("± ", f"±{GLUE}"))
 
 
 def as_picture(svg: str) -> str:
@@ -142,7 +154,7 @@ def _colour_data(grid: Grid, shown: Sequence[Layer], colours: Scale) -> list[dic
 
     def average(layer: Layer, op: str) -> list[str]:
         value, share = layer.averages.get(op), grid.acts_on(op)
-        return [layer.text(value), f"on {share}" if share else "", *layer.colours(value)]
+        return [layer.text(value), f"acts on {share}" if share else "", *layer.colours(value)]
 
     return [
         {

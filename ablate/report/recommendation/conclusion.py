@@ -73,10 +73,13 @@ def doubt(choice: Choice) -> str:
         return f"{alone}." if alone else "No other composition was compared."
     unknown = choice.order.model is None
     if unknown and len(choice.sweep.experiment.seeds) == 1:
-        return f"With one seed, none of {counted(len(choice.order.cells), 'composition')} can be told from the others."
+        which = f"none of {counted(len(choice.order.cells), 'composition')} can be told from the others"
+        return f"With one seed, {which}{so_far(choice.sweep)}."
     if unknown:
         which = counted(len(choice.order.cells), "composition")
-        return f"No two compositions share two seeds: none of {which} can be told from the others."
+        return (
+            f"No two compositions share two seeds: none of {which} can be told from the others{so_far(choice.sweep)}."
+        )
     if choice.order.model and choice.order.model.is_exact:
         return EXACT
     if not others:

@@ -7,7 +7,7 @@ from ablate.report.data.results import Results
 from ablate.report.stats.failures import failures
 from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.untrained import over_untrained
-from ablate.report.stats.verdict import absent_classes, few_images, verdict
+from ablate.report.stats.verdict import absent_classes, far_from_test, few_images, verdict
 from ablate.report.stats.words import judge, named, percent, points, so_far
 
 
@@ -43,9 +43,11 @@ def lead(sweep: Results, ranking: Ranking) -> list[str]:
     equals = ranking.equals
     tied = f", tied with {named([cell.label for cell in equals[1:]])}" if len(equals) > 1 else ""
     among = f" of the {len(grid.with_results)} trained to the end" if sweep.experiment.prune else ""
+    apart = far_from_test(sweep, ranking, best) or ["It was selected by this number, which is therefore a little high."]
     sentences = [
         f"Best composition{f'{after},' if after else ''}{among} by {by}: {best.label}, {ranking.percent(best)} "
-        f"({shown}){tied}. It was selected by this number, which is therefore a little high."
+        f"({shown}){tied}.",
+        *apart,
     ]
     if ranking.is_adjusted:
         sentences.append(

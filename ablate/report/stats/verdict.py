@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from ablate.console import counted
 from ablate.report.data.grid import MAJORITY, ROTATION, Cell
@@ -15,6 +16,8 @@ CEILING = 0.99  # accuracy from which on cells can no longer be told apart
 EASY = 0.97  # test accuracy below which images are not called easy, whatever a few validation images say
 GUESSING = 1.1  # times the accuracy of guessing: an encoder that is not above it has learned next to nothing
 LUCK = 1.64  # standard errors that an accuracy of guesses exceeds in one of twenty cases
+FAR = 0.05  # difference of validation and test accuracy from which on selection alone does not explain it
+SURE = 1.96  # standard errors that chance exceeds in one of twenty cases, on either side
 MOST_OF_ONE = 0.01  # accuracy that one validation image may be worth; beyond it, chance and ties decide
 
 
@@ -34,6 +37,36 @@ def few_images(sweep: Results) -> list[str]:
         f"There are only {counted(sum(known), 'validation image')} to choose by{which} is worth {100 * worth:.1f} "
         "points, so ties and chance decide. More training images give more validation images."
     ]
+
+
+def far_from_test(sweep: Results, ranking: Ranking, cell: Cell) -> list[str]:
+    """Return the sentence that a chosen cell's validation and test accuracy are far apart, and the advice for that."""
+    score, test, counts = ranking.score(cell), cell.mean(), sweep.experiment.class_counts
+    if score is None or test is None or abs(score - test) < FAR:
+        return []
+    side = "below" if test < score else "above"
+    gap = f"Its test accuracy is {100 * abs(score - test):.1f} points {side} its validation accuracy"
+    if counts is None or not sweep.grid.is_linear:
+        return [f"{gap}: expect the test accuracy, and more images make both more reliable."]
+    balanced, validation = sweep.grid.measure == "balanced", sum(counts.validation)
+    error = math.hypot(*(_standard_error(test, images, balanced) for images in (counts.validation, counts.test)))
+    if abs(score - test) < SURE * error:
+        return [
+            f"{gap}, which chance can do with {counted(validation, 'validation image')} and "
+            f"{sum(counts.test)} for the test: expect something between, and add images."
+        ]
+    return [
+        f"{gap}, more than chance and selection explain: the test images are of another kind. Check how the set was "
+        "split, and keep images that belong together (of a patient, of a slide) in one inner folder or group."
+    ]
+
+
+def _standard_error(share: float, images: Sequence[int], balanced: bool) -> float:
+    """Return the standard error of an accuracy ``share`` on as many images of each class."""
+    present = [count for count in images if count]
+    # Balanced accuracy is the mean of a share for each class, top-1 one share of all images.
+    each = [1 / count / len(present) ** 2 for count in present] if balanced else [1 / sum(present)]
+    return math.sqrt(share * (1 - share) * sum(each))
 
 
 def absent_classes(sweep: Results) -> list[str]:
@@ -140,10 +173,7 @@ def majority_bar(sweep: Results) -> float | None:
     floor = majority.mean(grid.validation_metric) if majority else None
     if floor is None or counts is None:
         return None
-    present = [count for count in counts.validation if count]
-    # Balanced accuracy is the mean of a share for each class, top-1 one share of all images.
-    each = [1 / count / len(present) ** 2 for count in present] if grid.measure == "balanced" else [1 / sum(present)]
-    return floor + LUCK * math.sqrt(floor * (1 - floor) * sum(each))
+    return floor + LUCK * _standard_error(floor, counts.validation, grid.measure == "balanced")
 
 
 def _like_the_majority(sweep: Results, ranking: Ranking) -> str:
