@@ -1,0 +1,232 @@
+"""A Gaussian process over compositions: what the trials of some say about all others, and how surely.
+
+``value = mean[level] + size[level] * (f(composition) + g[level](composition) + seed[level] + noise)``. The effects
+``f`` are normal with the kernel of :mod:`ablate.inference.kernel`, and ``g`` with a fraction of it. Level 0 is to be
+predicted. Further levels are cheaper measurements, such as the kNN at a rung of pruning. Means have flat priors. The
+weights of the kernel's parts, the variances of seeds and noise and the sizes follow from the restricted likelihood
+times log-normal priors, by Laplace's approximation (Rasmussen and Williams 2006, sections 2.7, 3.4 and 5.4). The priors
+were chosen on simulated grids alone: those of ``benchmarks/simulated.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky
+from scipy.optimize import minimize
+
+from ablate.inference.kernel import PARTS, Compositions
+from ablate.inference.model import estimate
+
+Array = NDArray[np.float64]
+BySeed = Mapping[int, float]
+"""The values of one composition, by seed; empty if it was not measured."""
+MEDIANS = {
+    "op": 0.5,
+    "first": 0.05,
+    "last": 0.05,
+    "pair": 0.3,
+    "ordered pair": 0.1,
+    "composition": 0.2,
+    "length": 0.2,
+    "seed": 0.02,
+    "noise": 0.02,
+    "level": 0.1,
+}
+"""The prior medians of all variances, as multiples of the variance of the compositions' mean values."""
+SPREAD = 1.5  # the prior standard deviation of the logarithm of a variance
+OF_SIZES = 0.5  # the same for the size of a level
+FARTHEST = 5.0  # prior standard deviations within which hyperparameters are sought
+SCALES = (0.3, 1.0, 3.0)  # length scales of the ops' parameters that are tried
+DRAWN = 16  # hyperparameters over which beliefs are averaged
+STEP = 1e-3  # of the numerical curvature of the loss
+FLOOR = 1e-6  # the least variance of noise, as a multiple of the same: equal rows cannot be inverted
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """What is believed of level 0 of every composition, on average over the seeds that were used there.
+
+    ``mean`` [compositions] and ``covariance`` [compositions, compositions] are those of the true values. ``noise`` is
+    the variance by which the mean of a new composition's trials differs from its true value. ``score`` is the logarithm
+    of the likelihood times the priors.
+    """
+
+    mean: Array
+    covariance: Array
+    noise: float
+    score: float = 0.0
+
+    @property
+    def spread(self) -> Array:
+        """The standard deviation of the mean that trials of each composition would have, [compositions]."""
+        return np.sqrt(np.maximum(np.diag(self.covariance), 0.0) + self.noise)
+
+
+def believe(compositions: Compositions, levels: Sequence[Sequence[BySeed]]) -> Beliefs:
+    """Return the beliefs about all compositions that follow from the measurements of some.
+
+    Args:
+        compositions: all compositions, measured or not.
+        levels: for every level, the values of every composition. Level 0 needs at least two compositions with values.
+    """
+    trials = _Trials.of(levels)
+    scales = SCALES if compositions.varies else SCALES[1:2]
+    fits = (_Model(compositions.kernels(scale), trials).fitted() for scale in scales)
+    return max(fits, key=lambda beliefs: beliefs.score)
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """Measurements, one entry of each array per measurement.
+
+    ``ratio`` is the variance of its noise as a multiple of ``usual``, the pooled variance with its degrees of freedom;
+    ``usual`` is None where no seeds are repeated. ``unit`` is the standard deviation of the compositions' means.
+    """
+
+    cell: NDArray[np.int64]
+    seed: NDArray[np.int64]
+    level: NDArray[np.int64]
+    value: Array
+    ratio: Array
+    usual: tuple[float, int] | None
+    unit: float
+
+    @classmethod
+    def of(cls, levels: Sequence[Sequence[BySeed]]) -> _Trials:
+        rows = [
+            (cell, seed, level, value)
+            for level, cells in enumerate(levels)
+            for cell, values in enumerate(cells)
+            for seed, value in values.items()
+        ]
+        cell, seed, level = (np.array(column, dtype=np.int64) for column in list(zip(*rows, strict=True))[:3])
+        value, ratio = np.array([row[3] for row in rows], dtype=float), np.ones(len(rows))
+        model = estimate({str(number): values for number, values in enumerate(levels[0])})
+        usual = (model.sigma**2, model.df) if model and not model.is_exact else None
+        if model and usual:
+            own = dict(zip(model.labels, model.variances / usual[0], strict=True))
+            ratio = np.array([own[str(row[0])] if row[2] == 0 else 1.0 for row in rows])
+        means = [[np.mean(list(values.values())) for values in cells if values] for cells in levels]
+        return cls(cell, seed, level, value, ratio, usual, max(FLOOR, *(float(np.std(known)) for known in means)))
+
+
+@dataclass(frozen=True)
+class _Hyperparameters:
+    """``weights`` [parts], the variances of seeds, noise and levels, and ``sizes`` [levels]; the first is 1."""
+
+    weights: Array
+    seed: float
+    noise: float
+    level: float
+    sizes: Array
+
+
+class _Model:
+    """The model of ``trials`` for given kernels ``[parts, compositions, compositions]``, in units of their spread."""
+
+    def __init__(self, kernels: Array, trials: _Trials) -> None:
+        self.kernels, self.trials = kernels, trials
+        self.value = trials.value / trials.unit
+        self.among = kernels[:, trials.cell][:, :, trials.cell]
+        self.levels = int(trials.level.max()) + 1
+        self.basis = (trials.level[:, None] == np.arange(self.levels)[None]).astype(float)
+        self.same_level = self.basis @ self.basis.T
+        self.same_seed = (trials.seed[:, None] == trials.seed[None]) * self.same_level
+        names = [name for name in MEDIANS if name != "level" or self.levels > 1]
+        further = self.levels - 1
+        self.variances = len(names)
+        self.prior = np.array([*(math.log(MEDIANS[name]) for name in names), *[0.0] * further])
+        self.sure = np.array([*[SPREAD] * len(names), *[OF_SIZES] * further])
+        if trials.usual:  # repeated seeds have measured the noise
+            variance, df = trials.usual
+            at = names.index("noise")
+            self.prior[at], self.sure[at] = math.log(variance / trials.unit**2), math.sqrt(2 / df)
+
+    def read(self, theta: Array) -> _Hyperparameters:
+        """Return the hyperparameters that ``theta`` holds as logarithms."""
+        values, n = np.exp(theta), len(PARTS)
+        level = float(values[n + 2]) if self.levels > 1 else 0.0
+        sizes = np.array([1.0, *values[self.variances :]])
+        return _Hyperparameters(values[:n], float(values[n]), float(values[n + 1]), level, sizes)
+
+    def solved(self, h: _Hyperparameters) -> tuple[Array, Array, Array]:
+        """Return the covariance's Cholesky factor, its product with the kernel's part, and the scaled values."""
+        own = np.tensordot(h.weights, self.among, 1)
+        covariance = own * (1 + h.level * self.same_level) + h.seed * self.same_seed
+        covariance += np.diag(h.noise * self.trials.ratio + FLOOR)
+        return cholesky(covariance, lower=True), own, self.value / h.sizes[self.trials.level]
+
+    def loss(self, theta: Array) -> tuple[float, Array]:
+        """Return minus the logarithm of likelihood times priors, and its gradient."""
+        h = self.read(theta)
+        factor, own, scaled = self.solved(h)
+        inverse = cho_solve((factor, True), np.eye(len(scaled)))
+        by_level = inverse @ self.basis
+        inner = self.basis.T @ by_level
+        projected = inverse - by_level @ np.linalg.solve(inner, by_level.T)
+        alpha, off = projected @ scaled, (theta - self.prior) / self.sure
+        sizes = np.log(h.sizes)
+        loss = (
+            0.5 * float(scaled @ alpha + np.linalg.slogdet(inner)[1] + off @ off)
+            + float(np.log(np.diag(factor)).sum())
+            + float((self.basis.sum(axis=0) - 1) @ sizes)  # each level's flat mean takes one of its values
+        )
+        slope = 0.5 * (projected - np.outer(alpha, alpha))  # of the loss, by the covariance
+        both = slope * (1 + h.level * self.same_level)
+        gradient = [*(h.weights * np.tensordot(self.among, both, 2)), h.seed * float((slope * self.same_seed).sum())]
+        gradient.append(h.noise * float(np.diag(slope) @ self.trials.ratio))
+        if self.levels > 1:
+            gradient.append(h.level * float((slope * own * self.same_level).sum()))
+            gradient += list((self.basis.sum(axis=0) - 1 - (alpha * scaled) @ self.basis)[1:])
+        return loss, np.array(gradient) + off / self.sure
+
+    def fitted(self) -> Beliefs:
+        """Return the beliefs averaged over likely hyperparameters.
+
+        With the most likely ones alone, intervals are too narrow: few compositions say little about a dozen variances.
+        """
+        reach = FARTHEST * self.sure
+        bounds = list(zip(self.prior - reach, self.prior + reach, strict=True))
+        found = minimize(self.loss, self.prior, jac=True, method="L-BFGS-B", bounds=bounds)
+        several = [self.beliefs(self.read(theta)) for theta in self.likely(found.x)]
+        means = np.array([one.mean for one in several])
+        covariance = np.mean([one.covariance for one in several], axis=0) + np.cov(means.T, ddof=0)
+        noise = float(np.mean([one.noise for one in several]))
+        return Beliefs(means.mean(axis=0), covariance, noise, -float(found.fun))
+
+    def likely(self, mode: Array) -> Array:
+        """Draw hyperparameters, ``[DRAWN, hyperparameters]``, from the normal distribution with the loss's curvature.
+
+        They are the same draws for the same ``mode``, in pairs that are symmetric about it.
+        """
+        steps = STEP * np.eye(len(mode))
+        slopes = [self.loss(mode + step)[1] - self.loss(mode - step)[1] for step in steps]
+        curvature = np.array(slopes) / (2 * STEP)
+        values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
+        # Likelihood can only add to what the priors say, but at a bound or a flat place the curvature is less.
+        root = (vectors / np.sqrt(np.maximum(values, 1 / self.sure.max() ** 2))) @ vectors.T
+        half = np.random.default_rng(0).standard_normal((DRAWN // 2, len(mode))) @ root
+        return np.asarray(mode + np.concatenate([half, -half]))
+
+    def beliefs(self, h: _Hyperparameters) -> Beliefs:
+        """Return the beliefs with given hyperparameters: universal kriging, since the means are unknown too."""
+        factor, _, scaled = self.solved(h)
+        trials, basis, at_0 = self.trials, self.basis, self.basis[:, 0]
+        seeds = len(np.unique(trials.seed[trials.level == 0]))
+        weighted = np.tensordot(h.weights, self.kernels, 1)
+        across = weighted[:, trials.cell] * (1 + h.level * at_0) + h.seed / seeds * at_0
+        own = weighted * (1 + h.level) + h.seed / seeds
+        solved = cho_solve((factor, True), np.column_stack([across.T, basis, scaled]))
+        by_cell, by_level, by_value = solved[:, : len(own)], solved[:, len(own) : -1], solved[:, -1]
+        inner = np.linalg.inv(basis.T @ by_level)
+        means = inner @ (basis.T @ by_value)
+        left = np.eye(self.levels)[[0]] - by_cell.T @ basis
+        mean = means[0] + across @ (by_value - by_level @ means)
+        covariance = own - across @ by_cell + left @ inner @ left.T
+        square = trials.unit**2
+        return Beliefs(mean * trials.unit, covariance * square, h.noise / seeds * square)

@@ -1,0 +1,63 @@
+"""Which compositions to train next, and how likely any of them is better than the best: from draws of all values.
+
+Draws come from one fixed generator, so the same beliefs give the same answers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ablate.inference.gp import Array, Beliefs
+
+DRAWS = 2000
+Mask = NDArray[np.bool_]
+
+
+def next_batch(beliefs: Beliefs, finished: Mask, free: Mask, size: int) -> list[int]:
+    """Return at most ``size`` free compositions with the largest expected improvement of the best one together.
+
+    They are added one after the other. Each adds most to the expected maximum of the finished and the chosen ones
+    (q-EI by draws), so that compositions that are good for the same reason are not all chosen.
+
+    Args:
+        beliefs: about all compositions.
+        finished: True for compositions that were trained to the end, [compositions]; at least one.
+        free: True for compositions that can be chosen.
+        size: the number of compositions to choose.
+    """
+    values = draws(beliefs)
+    best, left, chosen = values[:, finished].max(axis=1), free.copy(), list[int]()
+    while len(chosen) < size and left.any():
+        gain = np.maximum(values - best[:, None], 0.0).mean(axis=0)
+        if not gain[left].any():  # no draw exceeds the best: the most optimistic value decides
+            gain = beliefs.mean + 2 * beliefs.spread
+        chosen.append(int(np.where(left, gain, -np.inf).argmax()))
+        left[chosen[-1]] = False
+        best = np.maximum(best, values[:, chosen[-1]])
+    return chosen
+
+
+def chance_of_better(beliefs: Beliefs, finished: Mask, free: Mask, within: float) -> float:
+    """Return the probability that a free composition is better than the best finished one by more than ``within``.
+
+    Args:
+        beliefs: about all compositions.
+        finished: True for compositions that were trained to the end, [compositions]; at least one.
+        free: True for compositions that were not trained.
+        within: a difference of values.
+    """
+    if not free.any():
+        return 0.0
+    values = draws(beliefs)
+    best = values[:, np.where(finished, beliefs.mean, -np.inf).argmax()]
+    return float((values[:, free].max(axis=1) > best + within).mean())
+
+
+def draws(beliefs: Beliefs) -> Array:
+    """Draw the true values of all compositions together, ``[DRAWS, compositions]``."""
+    values, vectors = np.linalg.eigh(beliefs.covariance)
+    # Unlike a Cholesky factor, the symmetric root exists for any covariance and is the only one.
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    standard = np.random.default_rng(0).standard_normal((DRAWS, len(values)))
+    return np.asarray(beliefs.mean + standard @ root)
