@@ -5,6 +5,7 @@
 # make test-browser  the report's page in headless Chromium, which root can install on Debian (half a minute)
 # make docs   the site of these pages in build/site; a broken link or an undocumented public name fails (half a minute)
 # make bench  every benchmark and docs/performance.md (an hour); bench-gpu: the part for a GPU (eight minutes)
+# make real IMAGES=~/images  the grids of docs/real-images.md on CPUs (18 CPU hours); real-gpu: a part of them on a GPU (ten minutes)
 # Nothing else here needs root.
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow test-browser test-slurm lint types check docs bench bench-gpu clean
+.PHONY: install demo test test-slow test-browser test-slurm lint types check docs bench bench-gpu real real-gpu clean
 
 install: $(STAMP)
 
@@ -70,6 +71,20 @@ bench: $(VENV)/.bench
 bench-gpu: $(STAMP)
 	$(BIN)/python -m benchmarks.gpu
 	$(BIN)/python -m benchmarks.page
+
+# Fashion-MNIST is read from its official files, the others from folders of images: docs/real-images.md says what lies where.
+IMAGES ?= ~/images
+REAL := folder:cifar10 folder:blood-cells folder:plankton12 folder:spoken-digits fashion-mnist:fashion-mnist
+
+real: $(STAMP)
+	set -e; for set in $(REAL); do \
+	  $(BIN)/ablate grid --ops 'crop(flip_p=0),flip,rotate,color,cutout' --limit 5000 --seeds 3 --references --device cpu \
+	    --data $${set%%:*}:$(IMAGES)/$${set#*:} --out results/real-$${set#*:}; \
+	done
+	$(BIN)/python -m benchmarks.real
+
+real-gpu: $(STAMP)
+	$(BIN)/python -m benchmarks.real_gpu --images $(IMAGES)
 
 $(VENV)/.bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
