@@ -66,8 +66,7 @@ def grid(
     from ablate.planning.request import default_out, wish_of
 
     further = {"references": ["untrained", "no-op", "supervised"]} if references else {}
-    seed_list = seeds if first_seed == 0 else list(range(first_seed, first_seed + seeds))
-    wish = wish_of(flags, settings, **further, seeds=seed_list)
+    wish = wish_of(flags, settings, **further, seeds=seeds_of(seeds, first_seed))
     directory = how.out or default_out(wish.data, wish.ops)
     if act_on is not None:
         wish = acting_on(wish, act_on)
@@ -95,6 +94,11 @@ def schema() -> None:
     from ablate.config.experiment_file import json_schema
 
     typer.echo(json_schema(), nl=False)
+
+
+def seeds_of(seeds: int, first_seed: int) -> int | list[int]:
+    """Return the number of seeds, which count from 0, or their list if the first is another."""
+    return seeds if first_seed == 0 else list(range(first_seed, first_seed + seeds))
 
 
 def run_sweep(wish: Experiment, directory: Path, how: options.Running) -> int:

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from pydantic.fields import FieldInfo
 
 from ablate.config.experiment import Experiment
-from ablate.config.option import GRID, PREVIEW, SEARCH, TRAIN, flag, option_of
+from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, flag, option_of
 from ablate.config.settable import SETTABLE
 
 RUN = "run"
@@ -30,7 +30,7 @@ def at_hand(command: str) -> Iterator[None]:
 def takes(name: str) -> bool:
     """Return True if the command at hand takes that setting; a confirmation, for example, takes none."""
     command = _COMMAND.get()
-    return command == RUN or _has_flag(name) or (name in SETTABLE and command in {GRID, SEARCH, TRAIN, PREVIEW})
+    return command == RUN or _has_flag(name) or (name in SETTABLE and command in {GRID, DROP, SEARCH, TRAIN, PREVIEW})
 
 
 def as_option(name: str, value: object) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from ablate.config.base import LARGEST_SEED, Branches, Model
-from ablate.config.option import GRID, PREVIEW, SEARCH, TRAIN, Option
+from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.config.reading import Background, Channels, DeclaredRange, Pages, Reading
 from ablate.config.settable import SETTABLE
 from ablate.config.sources import KINDS, WITH_COLUMNS, absolute, written
@@ -39,7 +39,7 @@ class Experiment(Model):
 
     data: Annotated[
         str,
-        Option("Images", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
+        Option("Images", commands=(GRID, DROP, SEARCH, TRAIN, PREVIEW)),
         Field(description=f"Images: {written(list(KINDS.values()))}"),
         AfterValidator(absolute),
     ] = "glyphs"
@@ -51,7 +51,7 @@ class Experiment(Model):
     ] = None
     label: Annotated[
         str | None,
-        Option("Images", default="label", metavar="NAME", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
+        Option("Images", default="label", metavar="NAME", commands=(GRID, DROP, SEARCH, TRAIN, PREVIEW)),
         Field(description=f"Column of the labels in {written(WITH_COLUMNS)}"),
     ] = None
     labels: Annotated[
@@ -75,7 +75,7 @@ class Experiment(Model):
     background: Background = "white"
     skip_corrupt: Annotated[
         bool,
-        Option("Images", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
+        Option("Images", commands=(GRID, DROP, SEARCH, TRAIN, PREVIEW)),
         Field(description="Skip image files that are unreadable or that conversion would damage"),
     ] = False
     preset: Annotated[
@@ -83,7 +83,7 @@ class Experiment(Model):
         Option(
             "Training",
             default="glyphs for these, else laptop@2 without a GPU, one-gpu with one",
-            commands=(GRID, SEARCH, TRAIN, PREVIEW),
+            commands=(GRID, DROP, SEARCH, TRAIN, PREVIEW),
         ),
         Field(
             description="Set of default values: laptop@2 (for CPUs), one-gpu, cifar10-fast, "
@@ -103,7 +103,7 @@ class Experiment(Model):
     ] = "auto"
     branches: Annotated[
         Branches,
-        Option("What is compared", commands=(GRID, SEARCH, TRAIN, PREVIEW)),
+        Option("What is compared", commands=(GRID, DROP, SEARCH, TRAIN, PREVIEW)),
         Field(description="one: augment only one of the two views, as in Figure 5 of the paper; two: augment both"),
     ] = "one"
     ops: Annotated[
@@ -131,6 +131,9 @@ class Experiment(Model):
         Option("What is compared", ("--include",), metavar="COMPOSITIONS", listed=True, commands=(GRID,)),
         Field(description="Further compositions to train, such as crop+color+blur, or 'A|B' with two branches"),
     ] = []
+    baseline: Annotated[
+        str | None, Field(description="Composition of this experiment with which the report compares every other")
+    ] = None
     prune: Annotated[
         bool,
         Option("What is compared", commands=(GRID, SEARCH)),
@@ -155,17 +158,17 @@ class Experiment(Model):
     ] = []
     keep_encoders: Annotated[
         Literal["all", "best", "none"],
-        Option("Evaluation", commands=(GRID,)),
+        Option("Evaluation", commands=(GRID, DROP)),
         Field(description="Trained encoders to keep in DIR/encoders, as safetensors files"),
     ] = "none"
     rank_timeout: Annotated[
         float,
-        Option("Running", commands=(GRID, TRAIN)),
+        Option("Running", commands=(GRID, DROP, TRAIN)),
         Field(ge=1, description="Seconds without a message after which a process of a trial counts as dead"),
     ] = 600.0
     note: Annotated[
         str,
-        Option("Running", commands=(GRID,)),
+        Option("Running", commands=(GRID, DROP)),
         Field(description="Note for later readers, kept in DIR/experiment.toml"),
     ] = ""
     set: Annotated[dict[str, Scalar], Field(description="Settings of all trials, with the names that --set takes")] = {}

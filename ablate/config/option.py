@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-GRID, SEARCH, TRAIN, PREVIEW = "grid", "search", "train", "preview"
+GRID, DROP, SEARCH, TRAIN, PREVIEW = "grid", "drop", "search", "train", "preview"
 """The commands whose options are made from fields."""
 
 
@@ -35,7 +35,7 @@ class Option:
     flags: tuple[str, ...] = ()
     metavar: str | None = None
     default: str = ""
-    commands: tuple[str, ...] = (GRID, SEARCH, TRAIN)
+    commands: tuple[str, ...] = (GRID, DROP, SEARCH, TRAIN)
     listed: bool = False
     text: bool = False
     least: float | None = None

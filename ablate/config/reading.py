@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from ablate.config.base import Model
-from ablate.config.option import GRID, PREVIEW, SEARCH, TRAIN, Option
+from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.pixels import MOST_CHANNELS
 
 Range = tuple[float, float]
@@ -33,7 +33,7 @@ def _range(value: object) -> object:
     return low, high
 
 
-EVERY = (GRID, SEARCH, TRAIN, PREVIEW)
+EVERY = (GRID, DROP, SEARCH, TRAIN, PREVIEW)
 Channels = Annotated[
     int | None,
     Option("Images", default="as many as the files have; 3 for 8-bit grey", commands=EVERY),

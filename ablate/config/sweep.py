@@ -112,7 +112,8 @@ class SweepPlan(Model):
 
     Every ordered pair of ``ops`` is a cell. With ``unordered``, only the pair in the order of ``ops`` is; if
     ``pairs_with`` names ops, only pairs with one of them are. ``compositions`` are cells beside the grid, of any number
-    of ops; those of a ``search`` are in the order in which it proposed them. ``variants`` are the points of further
+    of ops; those of a ``search`` are in the order in which it proposed them. ``baseline`` is the label of the cell with
+    which the report compares every other. ``variants`` are the points of further
     axes; all cells are trained at each of them. Cells that are behind at a rung of ``prune`` are not trained to the
     end.
 
@@ -138,6 +139,7 @@ class SweepPlan(Model):
     unordered: bool = False
     pairs_with: tuple[str, ...] = ()
     compositions: tuple[NamedComposition, ...] = ()
+    baseline: str | None = None
     search: Search | None = None
     prune: tuple[Rung, ...] = ()
     shared: TrialConfig

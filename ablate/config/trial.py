@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from ablate.config.base import GIVEN, LATER, RECORDED, Area, Branches, Count, Fraction, Model, OpSpec, Ratio
-from ablate.config.option import GRID, PREVIEW, SEARCH, TRAIN, Option
+from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.errors import nearest
 
 MIN_SIZE, MAX_SIZE = 8, 2048
@@ -201,13 +201,13 @@ class TrialConfig(Model):
             ("--size",),
             default="the images' own, at most 224; 32 with laptop@2",
             least=MIN_SIZE,
-            commands=(GRID, SEARCH, TRAIN, PREVIEW),
+            commands=(GRID, DROP, SEARCH, TRAIN, PREVIEW),
         ),
         Field(description="Side of the training images in pixels"),
     ] = 32
     objective: Annotated[
         Objective,
-        Option("Training", text=True, commands=(GRID, TRAIN)),
+        Option("Training", text=True, commands=(GRID, DROP, TRAIN)),
         Field(description="simclr, or supervised: cross-entropy, with everything else the same"),
     ] = "simclr"
     encoder: Annotated[Encoder, Field(description="Encoder f(x)")] = Encoder()
@@ -246,13 +246,13 @@ class TrialConfig(Model):
     micro_batch: Annotated[
         Count | None,
         LATER,
-        Option("Training", default="the batch size", commands=(GRID, TRAIN)),
+        Option("Training", default="the batch size", commands=(GRID, DROP, TRAIN)),
         Field(description="Images to encode at a time; a smaller number needs less memory"),
     ] = None
     world_size: Annotated[
         Count,
         LATER,
-        Option("Running", ("--world-size", "--gpus-per-trial"), commands=(GRID,)),
+        Option("Running", ("--world-size", "--gpus-per-trial"), commands=(GRID, DROP)),
         Field(description="Processes that train one trial together, each on its own GPU"),
     ] = 1
     compile: Annotated[
@@ -270,7 +270,7 @@ class TrialConfig(Model):
     share_crop: Annotated[
         bool,
         LATER,
-        Option("What is compared", commands=(GRID, TRAIN, PREVIEW)),
+        Option("What is compared", commands=(GRID, DROP, TRAIN, PREVIEW)),
         Field(description="Start both views of a two-branch pair from one base crop, as one-branch pairs do"),
     ] = False
 

@@ -105,6 +105,7 @@ def plan_sweep(
         unordered=wish.unordered,
         pairs_with=partners,
         compositions=tuple(beside.values()),
+        baseline=None if wish.baseline is None else _baseline(sized, wish.baseline, [*grid, *beside]),
         search=search,
         prune=_rungs(wish, shared, data),
         shared=shared,
@@ -124,7 +125,7 @@ def _at_points(wish: Experiment, labels: Sequence[str], elsewhere: Device | None
     """Return the checked points of the axes, each with the cells that it leaves out and the description at it."""
     checked = []
     for point in points(wish):
-        excluded = tuple(_excluded(text, wish, labels) for text in point.excluded)
+        excluded = tuple(_cell_named(text, wish, labels, "exclude") for text in point.excluded)
         there = wish.at(point.settings)
         try:
             validate(there, elsewhere)
@@ -252,11 +253,19 @@ def _label(wish: Experiment, text: str) -> str:
     return branches_to_string(composition.ops, composition.second, op_defaults(wish))
 
 
-def _excluded(text: str, wish: Experiment, labels: Sequence[str]) -> str:
+def _cell_named(text: str, wish: Experiment, labels: Sequence[str], key: str) -> str:
+    """Return the label of the cell that ``text`` names under ``key``; raise UsageError if there is none."""
     label = text if text in labels else _label(wish, text)
     if label not in labels:
-        raise UsageError(f"exclude: {label!r} is not a cell of this sweep{nearest(label, labels)}")
+        raise UsageError(f"{key}: {label!r} is not a cell of this sweep{nearest(label, labels)}")
     return label
+
+
+def _baseline(wish: Experiment, text: str, labels: Sequence[str]) -> str:
+    """Return the label of the cell with which the report compares every other."""
+    if wish.axes:
+        raise UsageError("baseline is for one setting: this experiment has axes")
+    return _cell_named(text, wish, labels, "baseline")
 
 
 def _rungs(wish: Experiment, shared: TrialConfig, data: DataSet) -> tuple[Rung, ...]:

@@ -14,7 +14,7 @@ from ablate.errors import UsageError
 from ablate.files import names_in, write_atomically
 from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results, read_sweep
-from ablate.report.figures import axes, label_free, pruning, search, side_by_side
+from ablate.report.figures import axes, forest, label_free, pruning, search, side_by_side
 from ablate.report.figures.comparison import Comparison, compare, draw
 from ablate.report.figures.heatmap import heatmap
 from ablate.report.figures.multiples import multiples
@@ -25,7 +25,7 @@ from ablate.report.page.page import page
 from ablate.report.page.sections import effects
 from ablate.report.recommendation import files
 from ablate.report.recommendation.recommend import Recommendation
-from ablate.report.stats import early
+from ablate.report.stats import baseline, early
 from ablate.report.stats.noise import noise
 from ablate.report.stats.summary import summary
 from ablate.report.text.caption import caption
@@ -67,6 +67,7 @@ class Report:
             *summary(self.sweep),
             *noise(self.sweep),
             *early.early_decision(self.sweep),
+            *baseline.findings(self.sweep),
             *map(str, self.comparisons),
         ]
         for line in [*self.sweep.measured, *spoken]:
@@ -207,7 +208,13 @@ def write_page(
         refresh: the seconds after which a browser reads the page again.
         same: the sweeps with the same ops, itself among them, that it shows side by side.
     """
-    sections = [*side_by_side.section(same), *axes.section(sweep), *effects(sweep.grid), *search.section(sweep)]
+    sections = [
+        *side_by_side.section(same),
+        *forest.section(sweep),
+        *axes.section(sweep),
+        *effects(sweep.grid),
+        *search.section(sweep),
+    ]
     sections += [*pruning.section(sweep), *early.section(sweep), *label_free.section(sweep.grid)]
     write_atomically(SweepDir(sweep.directory).page, page(sweep, comparisons, sections, refresh, asked))
 
@@ -221,6 +228,8 @@ def _figures(sweep: Results, beside: Sequence[Results], out: Path) -> None:
             save(heatmap(grid, width=width), [out / f"heatmap-{name}.pdf"])
         write_tex(grid, out / "table.tex")
         write_atomically(out / "caption.txt", caption(sweep))
+    if against := baseline.effects_of(sweep):
+        save(forest.draw(sweep, against), [out / f"forest.{kind}" for kind in ("png", "svg", "pdf")])
     if curves := multiples(sweep):
         save(curves, [out / "curves.png", out / "curves.pdf"])
     for number, (name, at_point) in enumerate(sweep.by_variant.items(), start=1):

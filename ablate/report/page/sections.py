@@ -5,7 +5,7 @@ from __future__ import annotations
 from ablate.report.data.grid import Grid
 from ablate.report.section import Section
 from ablate.report.stats.effects import Interaction, interactions, main_effects
-from ablate.report.stats.model import Difference
+from ablate.report.stats.words import in_points
 
 MOST = 20  # interactions that are listed at most
 WIDEST = 2.0  # the largest possible difference of differences of accuracies
@@ -22,7 +22,9 @@ def effects(grid: Grid) -> list[Section]:
         else ("The 95 % intervals are joint: they hold for all true values at once.",)
     )
     text = "Mean of an op's row (as the first op) and of its column (as the second), minus the mean of all cells."
-    rows = tuple((effect.op, _points(effect.first), _points(effect.second)) for effect in effects_of_ops)
+    rows = tuple(
+        (effect.op, in_points(effect.first, WIDEST), in_points(effect.second, WIDEST)) for effect in effects_of_ops
+    )
     main = Section("Main effects", (text, *joint), ("op", "first", "second"), rows)
     pairs = interactions(grid)
     text = "Effect of two ops together (mean of both orders) beyond the sum of their main effects; the strongest first."
@@ -31,13 +33,4 @@ def effects(grid: Grid) -> list[Section]:
 
 
 def _pair(interaction: Interaction) -> tuple[str, str]:
-    return f"{interaction.a}, {interaction.b}", _points(interaction.difference)
-
-
-def _points(difference: Difference) -> str:
-    """Return the difference in points, with the 95 % interval if there is one: ``+3.1 [+1.0, +5.2]``."""
-    mean = f"{100 * difference.mean:+z.1f}"
-    bounds = difference.bounds(WIDEST)
-    if bounds is None:
-        return mean
-    return f"{mean} [{100 * bounds[0]:+z.1f}, {100 * bounds[1]:+z.1f}]"
+    return f"{interaction.a}, {interaction.b}", in_points(interaction.difference, WIDEST)

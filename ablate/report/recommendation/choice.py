@@ -9,6 +9,7 @@ from ablate.console import counted
 from ablate.errors import UsageError
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results
+from ablate.report.stats.baseline import findings
 from ablate.report.stats.failures import without_results
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import Ranking, order
@@ -87,7 +88,7 @@ def choose(sweep: Results) -> Choice:
         for cell in ranking.cells
         if cell.label in labels
     ]
-    return Choice(sweep, ranking, candidates, (*summary(sweep), *noise(sweep)))
+    return Choice(sweep, ranking, candidates, (*summary(sweep), *noise(sweep), *findings(sweep)))
 
 
 def to_confirm(choice: Choice) -> list[NamedComposition]:

@@ -30,6 +30,17 @@ def points(difference: Difference, of: str) -> str:
     return str(difference).replace(" (", f" ({of}, ", 1)
 
 
+def in_points(difference: Difference, most: float = 1.0) -> str:
+    """Return the difference in points, with its 95 % interval if there is one: ``+3.1 [+1.0, +5.2]``.
+
+    Args:
+        difference: the difference.
+        most: the largest that is possible, at which intervals end, as a fraction.
+    """
+    mean, bounds = f"{100 * difference.mean:+z.1f}", difference.bounds(most)
+    return mean if bounds is None else f"{mean} [{100 * bounds[0]:+z.1f}, {100 * bounds[1]:+z.1f}]"
+
+
 def named(labels: Sequence[str]) -> str:
     """Join labels into a text such as ``a, b, c and 3 more``."""
     more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""

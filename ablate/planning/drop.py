@@ -1,0 +1,107 @@
+"""The cells that ablate a recipe: all of it, all but each op, and what is asked for beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from ablate.config.experiment import Experiment
+from ablate.config.recipes import PREFIX, is_recipe
+from ablate.errors import UsageError
+from ablate.ops import Op, branches_to_string, parse_op, to_string
+from ablate.ops.composition import Composition
+from ablate.planning.compositions import op_defaults, parse_one
+
+FACTORS = {"half": 0.5, "double": 2.0}
+INSIDE = (("crop", "flip_p", "flip"), ("color", "gray_p", "gray"), ("color", "jitter_p", "jitter"))
+"""An op, one of its parameters, and the op that it does by itself with that probability."""
+
+Branch = tuple[Op, ...]
+
+
+def dropping(wish: Experiment, recipe: str, added: Sequence[str] = (), *, strengths: bool = False) -> Experiment:
+    """Return ``wish`` with the cells that show what each op of a recipe does.
+
+    They are the recipe, the recipe without each op, if asked for the recipe with each op at half and at double
+    strength, and the recipe followed by each op of ``added``. An op is known by its name: ops of one name leave
+    together, in ``A|B`` from both branches.
+
+    Args:
+        wish: the description, whose compositions are replaced.
+        recipe: the composition, or ``recipe:NAME``.
+        added: further ops, each tried at the end of the recipe.
+        strengths: also try every op that has a strength at half and at double of it.
+
+    Raises:
+        UsageError: a recipe of fewer than two ops, malformed text, an op to add that is a composition.
+    """
+    defaults, whole = op_defaults(wish), parse_one(wish, recipe)
+    names = _names(whole)
+    if len(names) < 2:
+        raise UsageError(f"ops are left out of a recipe of at least two, not of {recipe!r}; to try one: ablate train")
+
+    def text(composition: Composition) -> str:
+        return branches_to_string(composition.ops, composition.second, defaults)
+
+    baseline = recipe.strip() if is_recipe(recipe) else text(whole)
+    cells = {baseline: whole} | {f"without {name}": _changed(whole, partial(_without, name)) for name in names}
+    for name in names if strengths else ():
+        cells |= {f"{name} at {word} strength": changed for word, changed in _scaled(whole, name)}
+    for item in added:
+        op = parse_op(item, defaults)
+        cells[f"with {to_string(op, defaults)}"] = _changed(whole, lambda ops, op=op: (*ops, op))  # type: ignore[misc]
+    named = {label: text(composition) for label, composition in cells.items()}
+    return wish.replace(compositions=named, baseline=baseline)
+
+
+def called(wish: Experiment, recipe: str) -> list[str]:
+    """Return the words by which a directory is named after a recipe: its name, or those of its ops."""
+    return [recipe.strip().removeprefix(PREFIX)] if is_recipe(recipe) else _names(parse_one(wish, recipe))
+
+
+def done_twice(wish: Experiment, recipe: str) -> list[str]:
+    """Return a sentence for each op of a recipe that another op of the same branch does too, by default."""
+    whole, found = parse_one(wish, recipe), []
+    for branch in (1, 2):
+        ops = {op.name: op for op in whole.branch(branch)}
+        for outer, parameter, inner in INSIDE:
+            if outer in ops and inner in ops and getattr(ops[outer], parameter) > 0:
+                found.append(
+                    f"{outer} does what {inner} does too, since {parameter} is {getattr(ops[outer], parameter):g}: "
+                    f"without {inner} little changes. To tell them apart, write {outer}({parameter}=0.0)"
+                )
+    return list(dict.fromkeys(found))
+
+
+def _names(composition: Composition) -> list[str]:
+    return list(dict.fromkeys(op.name for op in composition.every_op))
+
+
+def _changed(composition: Composition, change: Callable[[Branch], Branch]) -> Composition:
+    """Return the composition with ``change`` made to each of its branches."""
+    second = composition.second
+    return Composition(change(composition.ops), None if second is None else change(second))
+
+
+def _without(name: str, ops: Branch) -> Branch:
+    return tuple(op for op in ops if op.name != name)
+
+
+def _scaled(composition: Composition, name: str) -> Iterator[tuple[str, Composition]]:
+    """Yield the composition with the strength of an op scaled, where the op has one and its range allows it."""
+    if not any(op.name == name and hasattr(op, "strength") for op in composition.every_op):
+        return
+    for word, factor in FACTORS.items():
+
+        def scale(ops: Branch, factor: float = factor) -> Branch:
+            return tuple(_stronger(op, factor) if op.name == name else op for op in ops)
+
+        try:
+            yield word, _changed(composition, scale)
+        except UsageError:  # beyond the op's range
+            continue
+
+
+def _stronger(op: Op, factor: float) -> Op:
+    return dataclasses.replace(op, strength=factor * op.strength)  # type: ignore[attr-defined, call-arg]

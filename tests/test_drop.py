@@ -1,0 +1,234 @@
+"""`ablate drop`: the cells that it makes of a recipe, their sweep, and what the report says of each op."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ablate.config.sweep import NamedComposition
+from ablate.errors import UsageError
+from ablate.ops.composition import Composition
+from ablate.planning.drop import done_twice, dropping
+from ablate.report.data.results import read_sweep
+from ablate.report.figures import forest
+from ablate.report.recommendation.recommend import recommend
+from ablate.report.stats.baseline import effects_of, findings
+from ablate.report.stats.order import order
+from ablate.report.write import write_report
+from ablate.sweep.plan import load_plan, plan, save_plan
+from tests.support.cli import ablate, one_sentence
+from tests.support.sweeps import make_experiment, record, write_record
+from tests.support.wishes import wish
+
+RECIPE = "crop(flip_p=0.0)+flip+color+blur"
+SMALL = ("--size", "16", "--epochs", "2", "--batch-size", "16", "--set", "encoder.name=resnet8")
+SMALL += ("--set", "encoder.width=4", "--device", "cpu", "--preset", "one-gpu")
+
+
+def cells(recipe, *added, strengths=False, **content):
+    found = dropping(wish(branches="two", preset="one-gpu", **content), recipe, added, strengths=strengths)
+    assert found.baseline == next(iter(found.compositions))
+    return found.compositions
+
+
+def test_every_op_is_left_out_once_and_the_order_of_the_others_stays():
+    assert cells(RECIPE, "rotate(p=0.5)", "noise") == {
+        RECIPE: RECIPE,
+        "without crop": "flip+color+blur",
+        "without flip": "crop(flip_p=0.0)+color+blur",
+        "without color": "crop(flip_p=0.0)+flip+blur",
+        "without blur": "crop(flip_p=0.0)+flip+color",
+        "with rotate(p=0.5)": f"{RECIPE}+rotate(p=0.5)",
+        "with noise": f"{RECIPE}+noise",
+    }
+
+
+def test_an_op_leaves_and_joins_both_branches():
+    found = cells("recipe:byol", "rotate")
+    assert list(found) == [
+        "recipe:byol",
+        *(f"without {name}" for name in ("crop", "flip", "jitter", "gray", "blur", "solarize")),
+        "with rotate",
+    ]
+    whole = Composition.parse("recipe:byol")
+    for label, text in found.items():
+        made = Composition.parse(text)
+        for branch in (1, 2):
+            ops = [op.name for op in whole.branch(branch)]
+            gone = label.removeprefix("without ")
+            more = ["rotate"] if label == "with rotate" else []
+            assert [op.name for op in made.branch(branch)] == [name for name in ops if name != gone] + more
+    assert cells("crop+blur(p=1.0)|crop+blur(p=0.1)")["without blur"] == "crop"  # no branch differs any more
+
+
+def test_strengths_are_halved_and_doubled_where_the_op_has_one_that_goes_so_far():
+    found = cells("crop+color(strength=0.5)+affine+blur|crop+color", strengths=True)
+    assert found["color at half strength"] == "crop+color(strength=0.25)+affine+blur|crop+color(strength=0.5)"
+    assert found["color at double strength"] == "crop+color+affine+blur|crop+color(strength=2.0)"
+    assert found["affine at half strength"].startswith("crop+color(strength=0.5)+affine(strength=0.5)")
+    assert "affine at double strength" not in found  # its strength ends at 1
+    assert not [label for label in found if label.startswith("crop at")]
+
+
+def test_parameters_that_a_preset_replaces_stay_what_they_are(cache):
+    """On glyphs, crop has another area: the cell's text is read with the same defaults again."""
+    asked = wish(branches="two", data="glyphs")
+    for text in dropping(asked, "recipe:simclr").compositions.values():
+        assert "crop(area=(0.08, 1.0))" in text or "crop" not in text
+
+
+@pytest.mark.parametrize(
+    ("recipe", "added", "expected"),
+    [
+        ("crop", (), "at least two, not of 'crop'"),
+        ("none", (), "at least two"),
+        ("crop+crop", (), "at least two"),
+        ("recipe:boyl", (), "did you mean 'byol'"),
+        ("crop+colr", (), "did you mean 'color'"),
+        ("crop+color", ("rotate+noise",), "cannot read 'rotate+noise'"),
+    ],
+)
+def test_what_cannot_be_ablated_is_refused(recipe, added, expected, tmp_path):
+    with pytest.raises(UsageError) as caught:
+        cells(recipe, *added)
+    assert expected in str(caught.value)
+    line = ["drop", recipe, *(["--add", ",".join(added)] if added else [])]
+    assert expected in one_sentence(ablate(*line, cwd=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_op_that_another_does_too_is_named():
+    asked = wish(branches="two", preset="one-gpu")
+    (crop,) = done_twice(asked, "crop+flip+blur")
+    assert crop.startswith("crop does what flip does too, since flip_p is 0.5: without flip little changes")
+    assert [sentence.split()[3] for sentence in done_twice(asked, "color+gray+jitter|color")] == ["gray", "jitter"]
+    assert done_twice(asked, "recipe:byol") == [] == done_twice(asked, "crop|flip")
+
+
+def test_a_recipe_is_dropped_from_the_command_line_to_the_page(tiny_folder, cache, tmp_path):
+    line = ["drop", "crop+flip+color", "--add", "noise", "--seeds", "2", "--data", f"folder:{tiny_folder}"]
+    line += ["--cache", cache, *SMALL]
+    done = ablate(*line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    (out,) = (tmp_path / "results").iterdir()
+    assert out.name.endswith("-drop-crop-flip-color")
+    assert "crop does what flip does too" in done.stdout
+    whole = load_plan(out)
+    assert whole.baseline == "crop+flip+color" and whole.shared.branches == "two"
+    assert [trial.label for trial in plan(whole)][:7] == [
+        *("untrained", "no-op", "crop+flip+color"),
+        *("without crop", "without flip", "without color", "with noise"),
+    ]
+    assert {path.name for path in (out / "report").glob("forest.*")} == {"forest.png", "forest.svg", "forest.pdf"}
+    assert "Against crop+flip+color" in (out / "report" / "index.html").read_text()
+    assert "Compared with crop+flip+color" in " ".join(done.stdout.split())
+    again = ablate("run", out / "experiment.toml", "--out", out, "--cache", cache)
+    assert again.returncode == 0 and "0 to run" in again.stdout, again.stderr
+    other = ablate("drop", "crop+color", "--out", out, *line[2:])
+    assert "baseline was 'crop+flip+color', is 'crop+color'" in one_sentence(other)
+
+
+def test_a_baseline_is_a_cell_of_one_setting(tmp_path):
+    file = tmp_path / "own.toml"
+    for more, expected in (
+        ('baseline = "crop+blur"', "baseline: 'crop+blur' is not a cell of this sweep; did you mean 'crop+color'?"),
+        (
+            'baseline = "crop"\n[axes]\ntemperature = [0.1, 0.5]',
+            "baseline is for one setting: this experiment has axes",
+        ),
+    ):
+        file.write_text(f'compositions = ["crop", "crop+color"]\ndevice = "cpu"\n{more}\n')
+        assert expected in one_sentence(ablate("run", file, cwd=tmp_path))
+
+
+EFFECTS = {"crop": -0.30, "flip": -0.001, "color": 0.05, "blur": -0.01, "noise": 0.04, "rotate": -0.06}
+
+
+def made(directory, seeds=4, noise=0.001, effects=EFFECTS):
+    """A sweep of a recipe whose ops have these effects; without blur they scatter more than ``noise``."""
+    rng = np.random.default_rng(0)
+    found = cells("crop(flip_p=0.0)+flip+color+blur", "noise", "rotate")
+    named = []
+    for label, text in found.items():
+        parsed = Composition.parse(text)
+        named.append(NamedComposition(label=label, ops=parsed.specs(), second=parsed.second_specs()))
+    old = make_experiment([], seeds)
+    shared = old.shared.replace(branches="two", base=None)
+    whole = old.replace(compositions=tuple(named), baseline=named[0].label, shared=shared)
+    save_plan(directory, whole)
+    assert load_plan(directory).baseline == named[0].label
+    shift = rng.normal(0, 0.03, seeds)
+    for trial in plan(whole):
+        own = effects.get(trial.label.split()[-1], 0.0) if trial.reference is None else -0.5
+        spread = 0.02 if trial.label == "without blur" else noise
+        write_record(
+            directory, record(trial, 0.7 + own + shift[trial.seed] + rng.normal(0, spread), timings={"cpu": 1.0})
+        )
+    return directory
+
+
+def test_each_op_gets_the_finding_that_its_interval_has(tmp_path):
+    sweep = read_sweep(made(tmp_path / "sweep"))
+    effects = {effect.cell.label: effect for effect in effects_of(sweep)}
+    assert {label: (effect.kind, effect.finding) for label, effect in effects.items()} == {
+        "without crop": ("removal", "lowers"),
+        "without flip": ("removal", "costs little"),
+        "without color": ("removal", "raises"),
+        "without blur": ("removal", "undecided"),
+        "with noise": ("addition", "raises"),
+        "with rotate": ("addition", "lowers"),
+    }
+    model_free = {label: effect.difference.mean for label, effect in effects.items()}
+    for label, mean in model_free.items():  # paired: the seeds' own shifts are gone
+        assert abs(mean - EFFECTS[label.split()[-1]]) < (0.06 if label == "without blur" else 0.003)
+    said = findings(sweep)
+    assert said[0].startswith("Compared with crop(flip_p=0.0)+flip+color+blur, ")
+    starts = [sentence.split(":")[0] for sentence in said[1:]]
+    assert starts == [
+        *(
+            "What hurts (accuracy rises without it)",
+            "What you can delete (accuracy falls by less than 1 point without it)",
+            "What is needed (accuracy falls without it)",
+            "Undecided, so keep it or add seeds",
+        ),
+        *("What would help", "What would harm"),
+        "These 2 ops were left out one at a time; try them together.",
+    ]
+    assert "): color +" in said[1] and "flip -0." in said[2] and "crop -30" in said[3]
+
+
+def test_intervals_hold_at_once_so_they_are_wider_than_single_ones(tmp_path):
+    same = dict.fromkeys(EFFECTS, 0.0)
+    sweep = read_sweep(made(tmp_path / "sweep", seeds=4, effects=same))
+    narrow = [e for e in effects_of(sweep) if e.cell.label != "without blur"]
+    alone = order(sweep.grid).model
+    for effect in narrow:
+        low, high = effect.difference.bounds()
+        single = alone.difference(effect.cell.label, sweep.experiment.baseline)
+        assert high - low > 1.1 * (single.high - single.low)
+        assert effect.difference.how == "two-way model, jointly"
+
+
+def test_the_page_the_figure_and_recommend_say_the_same(tmp_path):
+    directory = made(tmp_path / "sweep")
+    report = write_report(directory)
+    page = (directory / "report" / "index.html").read_text()
+    for sentence in findings(report.sweep):
+        assert sentence.split()[0] in page
+        assert sentence in recommend(directory).choice.evidence
+    figure = forest.draw(report.sweep, effects_of(report.sweep))
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == [effect.cell.label for effect in effects_of(report.sweep)]
+    (section,) = forest.section(report.sweep)
+    assert [row[0] for row in section.rows] == labels
+    assert section.rows[0][-1] == "lowers"
+
+
+def test_without_a_baseline_or_its_result_nothing_is_said(tmp_path):
+    directory = made(tmp_path / "sweep", seeds=1)
+    one = read_sweep(directory)
+    assert findings(one) == [f"{findings(one)[0]}"] and "one seed cannot tell" in findings(one)[0]
+    assert {effect.finding for effect in effects_of(one)} == {"undecided"}
+    save_plan(directory, load_plan(directory).replace(baseline=None))
+    assert effects_of(read_sweep(directory)) == findings(read_sweep(directory)) == []
+    assert forest.section(read_sweep(directory)) == []
