@@ -83,11 +83,13 @@ def results(records: Records) -> list[str]:
     lines = ["", "## Results", ""]
     if panels(records):
         lines += [f"![The same grid on several data sets, a panel each]({PICTURE.as_posix()})", ""]
+    reasons = []
     for name in SETS:
         try:
             lines += [f"### {name}", "", *table(records.case(name)), ""]
         except Unmeasured as reason:
-            lines += [f"Not measured yet: {reason}.", ""]
+            reasons.append(str(reason))
+    lines += [f"Not measured yet: {'; '.join(reasons)}.", ""] if reasons else []
     return [*lines, *pruned(records)]
 
 

@@ -158,7 +158,8 @@ def test_the_page_says_what_is_missing(tmp_path):
     records = Worlds(as_predicted).write(tmp_path / "some", ["CIFAR-10", SEVEN])
     written = real.written(real.PAGE.read_text(), records)
     assert written.startswith("# Five kinds of images: predictions and first verdicts\n")
-    assert "Not measured yet: plankton: no records." in written
+    assert "Not measured yet: blood cells: no records; plankton: no records; spoken digits: no records;" in written
+    assert [name for name in SETS if f"### {name}\n" in written] == ["CIFAR-10"]
     empty = real.written(written, Records(tmp_path))
     assert empty.startswith("# Five kinds of images: predictions\n")
     assert "No prediction can be judged yet" in empty

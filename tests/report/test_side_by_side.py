@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 from matplotlib.patches import Rectangle
@@ -67,6 +68,14 @@ def test_only_sweeps_of_the_same_ops_are_in_it_in_the_order_of_the_first(tmp_pat
     assert rows == [["crop", "flip", "rotate"]] * 3
     one = made_up(tmp_path / "one", 1)
     assert alike(one, [one, one]) == []
+
+
+@pytest.mark.parametrize(("count", "rows"), [(3, [3]), (4, [2, 2]), (5, [3, 2])])
+def test_rows_of_panels_are_even(tmp_path, count, rows):
+    figure = draw(several(tmp_path, count, 2))
+    figure.draw_without_rendering()
+    heights = Counter(round(axes.get_window_extent().y0) for axes in figure.axes if axes.get_title())
+    assert [number for _, number in sorted(heights.items(), reverse=True)] == rows
 
 
 def test_every_panel_says_its_untrained_encoder_and_frames_its_best_cell(tmp_path):

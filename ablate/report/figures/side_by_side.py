@@ -51,6 +51,7 @@ def draw(sweeps: Sequence[Results]) -> Figure:
     names, titles = _names(ops), _titles(sweeps)
     label = 0.065 * max(map(len, names)) + 0.35  # inches that the row labels take
     across = next(n for n in range(min(ACROSS, len(sweeps)), 0, -1) if n == 1 or _cell(n, label, len(ops)) >= LEGIBLE)
+    across = math.ceil(len(sweeps) / math.ceil(len(sweeps) / across))  # four in two rows of two
     cell = min(0.55, _cell(across, label, len(ops)))
     sizes = _sizes(cell)
     colours = [above_untrained(sweep.grid) for sweep in sweeps]
