@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from ablate.data import prepare
-from ablate.planning.compositions import acting, parse_one
+from ablate.planning.compositions import acting, acting_on, parse_one
+from ablate.report.data.results import read_sweep
 from ablate.sweep.layout import KORNIA_CODE, TORCHVISION_CODE, SweepDir
 from ablate.sweep.plan import load_plan, plan
 from tests.support.cli import ablate, one_sentence
@@ -27,6 +28,9 @@ SMALL += ("--set", "encoder.width=4", "--device", "cpu", "--preset", "one-gpu")
         (["preview", "crop|color", "--branches", "one"], ["use --branches two"]),
         (["train", "crop|color", "--objective", "supervised"], ["supervised training sees only the first"]),
         (["grid", "--ops", "crop|color"], ["'crop|color' is a composition"]),
+        (["grid", "--ops", "blur,color", "--first", "color"], ["color|blur", "use --branches two"]),
+        (["grid", "--ops", "crop", "--branches", "two", "--first", "crop|color"], ["'crop|color' has two branches"]),
+        (["grid", "--ops", "crop", "--branches", "two", "--first", "colr"], ["did you mean 'color'"]),
         (["search", "--ops", "crop|color,blur", "--budget", "1h"], ["'crop|color' is a composition"]),
         (["train", "crop", "--branches", "one", "--share-crop"], ["always share their crop"]),
         (["train", "crop", "--set", "base.area=(0.2,1.0)"], ["--branches one or --share-crop"]),
@@ -52,9 +56,30 @@ def test_a_point_with_one_branch_names_itself_or_leaves_the_cell_out(tiny_folder
     assert "4 trials" in done.stdout  # three cells and the untrained encoder
 
 
+def test_a_grid_of_the_second_view_keeps_the_first(tiny_folder, cache, tmp_path, undrawn):
+    line = ["grid", "--ops", "crop,blur", "--first", "crop", "--branches", "two", "--order", "2"]
+    line += ["--data", f"folder:{tiny_folder}", "--cache", cache, *SMALL, "--include", "crop|crop+blur+noise"]
+    done = ablate(*line, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    whole = load_plan(tmp_path / "out")
+    cells = {trial.label: trial.config for trial in plan(whole) if trial.reference is None}
+    assert list(cells) == ["crop|crop", "crop|crop+blur", "crop|blur+crop", "crop|blur", "crop|crop+blur+noise"]
+    assert [config.op_names for config in cells.values()] == [
+        *("crop", "crop|crop+blur", "crop|blur+crop", "crop|blur", "crop|crop+blur+noise")
+    ]
+    grid = read_sweep(tmp_path / "out").grid
+    assert [cell.label for cell in grid.compositions] == list(cells)
+    assert all(cell.n == 1 for cell in grid.compositions)
+    assert "the first goes through crop." in (tmp_path / "out" / "report" / "caption.txt").read_text()
+    other = ablate(*line[:4], "blur", *line[5:], "--out", "out", cwd=tmp_path)
+    assert "first.label was 'crop', is 'blur'" in one_sentence(other)
+    assert ablate("recommend", tmp_path / "out").returncode == 0
+
+
 def test_every_op_of_both_branches_acts_on_the_share_asked_for():
     assert acting(wish(branches="two"), "crop+blur|color", 1.0) == "crop+blur(p=1.0)|color(jitter_p=1.0)"
     assert acting(wish(branches="two"), "blur|none", 1.0) == "blur(p=1.0)|none"
+    assert acting_on(wish(branches="two", ops=["crop"], first="blur"), 1.0).first == "blur(p=1.0)"
 
 
 def test_a_contact_sheet_shows_both_branches(cache):

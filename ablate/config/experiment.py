@@ -111,6 +111,11 @@ class Experiment(Model):
         Option("What is compared", listed=True, commands=(GRID, SEARCH, PREVIEW)),
         Field(description="Ops to compose, such as crop or color(strength=0.5)"),
     ] = []
+    first: Annotated[
+        str | None,
+        Option("What is compared", metavar="COMPOSITION", commands=(GRID,)),
+        Field(description="Composition of the first view in every cell of the grid, whose ops then go to the second"),
+    ] = None
     order: Annotated[
         Literal[2, 3],
         Option("What is compared", commands=(GRID,)),

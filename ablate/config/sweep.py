@@ -110,7 +110,8 @@ class ClassCounts(Model):
 class SweepPlan(Model):
     """The content of ``sweep.toml``: the axes, the fixed values and the seeds.
 
-    Every ordered pair of ``ops`` is a cell. With ``unordered``, only the pair in the order of ``ops`` is; if
+    Every ordered pair of ``ops`` is a cell; with a ``first``, that is the first view's composition in each of them, and
+    the pair the second's. With ``unordered``, only the pair in the order of ``ops`` is; if
     ``pairs_with`` names ops, only pairs with one of them are. ``compositions`` are cells beside the grid, of any number
     of ops; those of a ``search`` are in the order in which it proposed them. ``baseline`` is the label of the cell with
     which the report compares every other. ``variants`` are the points of further
@@ -136,6 +137,7 @@ class SweepPlan(Model):
     references: tuple[Reference, ...] = ("untrained",)
     reference_crop: OpSpec
     ops: tuple[NamedOp, ...] = ()
+    first: NamedComposition | None = None
     unordered: bool = False
     pairs_with: tuple[str, ...] = ()
     compositions: tuple[NamedComposition, ...] = ()
@@ -173,7 +175,8 @@ class SweepPlan(Model):
         """All ops of the cells, each once."""
         named = (*self.ops, *(self.search.ops if self.search else ()))
         distinct: list[OpSpec] = []
-        for op in (*(named_op.op for named_op in named), *(op for item in self.compositions for op in item.every_op)):
+        beside = (*([self.first] if self.first else ()), *self.compositions)
+        for op in (*(named_op.op for named_op in named), *(op for item in beside for op in item.every_op)):
             distinct += [] if op in distinct else [op]
         return distinct
 

@@ -96,7 +96,8 @@ def acting_on(wish: Experiment, share: float) -> Experiment:
 
     ops, partners, beside = wish.ops, wish.pairs_with, wish.compositions
     acted = {name: act(text) for name, text in beside.items()} if isinstance(beside, dict) else list(map(act, beside))
-    return wish.replace(ops=list(map(act, ops)), pairs_with=list(map(act, partners)), compositions=acted)
+    first = None if wish.first is None else act(wish.first)
+    return wish.replace(ops=list(map(act, ops)), first=first, pairs_with=list(map(act, partners)), compositions=acted)
 
 
 def acting(wish: Experiment, text: str, share: float) -> str:

@@ -34,7 +34,7 @@ from ablate.planning.compositions import (
 from ablate.planning.images import as_they_act
 from ablate.planning.request import sized_as_before
 from ablate.planning.settings import Device, trial_config, validate
-from ablate.sweep.plan import cell_label, pairs
+from ablate.sweep.plan import after_first, grid_cells
 from ablate.sweep.prune import RUNGS
 from ablate.trial.encoders import check_keep
 
@@ -75,14 +75,19 @@ def plan_sweep(
     specs = parse_protocols(",".join(wish.protocol)) if wish.protocol else ()
     ops = named_ops(sized)
     partners = _partners(sized, ops)
-    grid = [cell_label(a.label, b.label) for a, b in pairs(ops, wish.unordered, partners)]
-    beside = {item.label: item for item in (*_triples(sized, ops, partners), *_named(sized)) if item.label not in grid}
+    first = _first(sized)
+    cells = [cell for cell, _ in grid_cells(ops, first, wish.unordered, partners)]
+    grid = [cell.label for cell in cells]
+    triples = [after_first(first, item) for item in _triples(sized, ops, partners)]
+    beside = {item.label: item for item in (*triples, *_named(sized)) if item.label not in grid}
     at_points = _at_points(sized, [*grid, *beside], elsewhere)
-    _check_views(sized, at_points, beside.values())
+    _check_views(sized, at_points, [*cells, *beside.values()])
     data = images(sized)
     shared = trial_config(sized, data, elsewhere, is_trained=not at_points or wish.references != ["untrained"])
     check_channels(
-        [*(op.op for op in ops), *(op for item in beside.values() for op in item.every_op)], data, shared.image_size
+        [*(op.op for op in ops), *(op for item in (*cells, *beside.values()) for op in item.every_op)],
+        data,
+        shared.image_size,
     )
     if "supervised" in wish.references and not data.classes:
         raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
@@ -102,6 +107,7 @@ def plan_sweep(
         references=tuple(name for name in wish.references if name != shared.objective),  # the cells are that one
         reference_crop=spec(parse_op("crop", op_defaults(sized))),
         ops=() if search else as_they_act(ops, data, shared.image_size),
+        first=first,
         unordered=wish.unordered,
         pairs_with=partners,
         compositions=tuple(beside.values()),
@@ -218,6 +224,18 @@ def _partners(wish: Experiment, ops: Sequence[NamedOp]) -> tuple[str, ...]:
                 f"pairs_with: {label!r} is not one of the ops: {', '.join(labels)}{nearest(label, labels)}"
             )
     return tuple(partners)
+
+
+def _first(wish: Experiment) -> NamedComposition | None:
+    """Return the composition of the first view in every cell of the grid, if the grid is of the second view alone."""
+    if wish.first is None:
+        return None
+    if not wish.ops:
+        raise UsageError("first is for a grid: it needs ops, which go to the second view")
+    composition = parse_one(wish, wish.first)
+    if composition.second is not None:
+        raise UsageError(f"first is the composition of one view, but {wish.first!r} has two branches")
+    return named_composition(_label(wish, wish.first), composition)
 
 
 def _triples(wish: Experiment, ops: Sequence[NamedOp], partners: Sequence[str]) -> list[NamedComposition]:

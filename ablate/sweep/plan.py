@@ -26,6 +26,14 @@ def cell_label(row: str, column: str) -> str:
     return row if row == column else f"{row}+{column}"
 
 
+def after_first(first: NamedComposition | None, cell: NamedComposition) -> NamedComposition:
+    """Return a cell of the grid as the composition of the second view, behind that of the first if there is one."""
+    if first is None:
+        return cell
+    second = None if cell.ops == first.ops else cell.ops
+    return NamedComposition(label=f"{first.label}|{cell.label}", ops=first.ops, second=second)
+
+
 def plan(experiment: SweepPlan) -> list[Trial]:
     """Return every trial of the sweep, in order.
 
@@ -61,12 +69,29 @@ def pairs(ops: Sequence[NamedOp], unordered: bool, pairs_with: Collection[str]) 
 
 def _cells(experiment: SweepPlan) -> list[tuple[NamedComposition, dict[str, str]]]:
     """Return the cells of the grid with their places in it, row by row, and the compositions beside it."""
+    grid = grid_cells(experiment.ops, experiment.first, experiment.unordered, experiment.pairs_with)
+    return [*grid, *((composition, {}) for composition in experiment.compositions)]
+
+
+def grid_cells(
+    ops: Sequence[NamedOp], first: NamedComposition | None, unordered: bool, pairs_with: Collection[str]
+) -> list[tuple[NamedComposition, dict[str, str]]]:
+    """Return the cells of a grid with their row and column, row by row.
+
+    Args:
+        ops: as for :func:`pairs`.
+        first: the composition of the first view, if the grid is of the second view alone.
+        unordered: as for :func:`pairs`.
+        pairs_with: as for :func:`pairs`.
+    """
     cells = []
-    for row, column in pairs(experiment.ops, experiment.unordered, experiment.pairs_with):
-        ops = (row.op,) if row.label == column.label else (row.op, column.op)
-        place = {"row": row.label, "column": column.label}
-        cells.append((NamedComposition(label=cell_label(row.label, column.label), ops=ops), place))
-    return [*cells, *((composition, {}) for composition in experiment.compositions)]
+    for row, column in pairs(ops, unordered, pairs_with):
+        alone = row.label == column.label
+        named = NamedComposition(
+            label=cell_label(row.label, column.label), ops=(row.op,) if alone else (row.op, column.op)
+        )
+        cells.append((after_first(first, named), {"row": row.label, "column": column.label}))
+    return cells
 
 
 def _placed(variant: Variant, composition: NamedComposition) -> dict[str, Any]:

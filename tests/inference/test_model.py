@@ -181,6 +181,16 @@ def test_joint_intervals_hold_all_truths_at_once():
     assert model.contrasts([]) == []
 
 
+@pytest.mark.parametrize(("noise", "low", "high"), [(0.01, 0.91, 0.98), ([0.03, *[0.01] * 6], 0.78, 0.91)])
+def test_joint_intervals_against_one_cell_hold_unless_that_cell_is_much_noisier(noise, low, high):
+    """docs/drop.md gives both numbers."""
+    weights, held = [{f"c{i}": 1.0, "c0": -1.0} for i in range(1, 7)], 0
+    for seed in range(300):
+        found = model_of(seed, [0.5] * 7, seeds=3, noise=noise).contrasts(weights)
+        held += all(d.low <= 0 <= d.high for d in found)
+    assert low <= held / 300 <= high
+
+
 def test_spread_that_grows_with_accuracy_is_noticed():
     means = np.linspace(0.1, 0.9, 30)
     assert model_of(6, means, seeds=5).spread_p > 0.05

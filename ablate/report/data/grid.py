@@ -226,7 +226,9 @@ def grid_of(
     for row in in_grid:
         by_cell.setdefault((row["row"], row["column"]), []).append(row)
     metric = _metric(rows, measure)
-    labels = {(a, b): a if a == b else f"{a}+{b}" for a in ops for b in ops}
+    named = next((row["label"] for row in in_grid if "|" in row.get("label", "")), "")
+    first = f"{named.partition('|')[0]}|" if named else ""  # of a grid of the second view
+    labels = {(a, b): first + (a if a == b else f"{a}+{b}") for a in ops for b in ops}
     cells = {position: _cell(label, by_cell.get(position, []), metric, position) for position, label in labels.items()}
     names = dict.fromkeys(row["reference"] for row in rows if _text(row["reference"]))
     references = {name: _cell(name, [row for row in rows if row["reference"] == name], metric) for name in names}

@@ -82,7 +82,8 @@ class Results:
     def __str__(self) -> str:
         """Return a text such as ``glyphs, one-branch simclr, resnet8, 15 epochs, 3 seeds``."""
         shared, seeds = self.experiment.shared, len(self.experiment.seeds)
-        return ", ".join([shared.data.name, self.setting, counted(seeds, "seed")])
+        first = [f"first view {self.experiment.first.label}"] if self.experiment.first else []
+        return ", ".join([shared.data.name, self.setting, *first, counted(seeds, "seed")])
 
     @property
     def setting(self) -> str:

@@ -26,11 +26,13 @@ def caption(sweep: Results) -> str:
     accuracy = (
         "Balanced accuracy (the mean of the classes' recalls)" if grid.measure == "balanced" else "Top-1 accuracy"
     )
+    first = sweep.experiment.first
     crop = " after a crop that both views share" * shared.share_crop
     lines = [
         f"{accuracy} of {judged} (%) on {shared.data.name} for {shared.branches}-branch compositions of "
         f"augmentations{crop} ({shared.encoder.name}, {shared.objective}, {counted(shared.epochs, 'epoch')}).",
         "Rows show the first op and columns the second; the diagonal is the op alone, the last column the row average.",
+        *([f"All of these are for the second view; the first goes through {first.label}."] if first else []),
         *sweep.measured,
         _seeds(grid),
         *grid.seldom,
