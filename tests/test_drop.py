@@ -70,6 +70,20 @@ def test_strengths_are_halved_and_doubled_where_the_op_has_one_that_goes_so_far(
     assert not [label for label in found if label.startswith("crop at")]
 
 
+def test_ops_leave_one_after_the_other_in_the_order_that_is_asked_for(tmp_path):
+    asked = wish(branches="two", preset="one-gpu")
+    found = dropping(asked, "crop+flip+color+blur|crop+color", in_order=["blur", "crop", "flip"]).compositions
+    assert list(found)[5:] == ["without blur+crop", "without blur+crop+flip"]
+    assert list(found.values())[5:] == ["flip+color|color", "color"]
+    for gone, expected in (
+        ("blur,jitter", "unknown op of the recipe 'jitter'; allowed: crop, blur"),
+        ("blur,blur", "an op is listed twice in 'blur,blur'"),
+        ("blur,crop", "let one op stay"),
+        ("blur,", "empty item"),
+    ):
+        assert expected in one_sentence(ablate("drop", "crop+blur", "--in-order", gone, cwd=tmp_path))
+
+
 def test_parameters_that_a_preset_replaces_stay_what_they_are(cache):
     """On glyphs, crop has another area: the cell's text is read with the same defaults again."""
     asked = wish(branches="two", data="glyphs")
@@ -192,9 +206,25 @@ def test_each_op_gets_the_finding_that_its_interval_has(tmp_path):
             "Undecided, so keep it or add seeds",
         ),
         *("What would help", "What would harm"),
-        "These 2 ops were left out one at a time; try them together.",
+        "These 2 ops were left out one at a time; with --in-order color,flip, ablate drop also leaves them out "
+        "together.",
     ]
     assert "): color +" in said[1] and "flip -0." in said[2] and "crop -30" in said[3]
+
+
+def test_what_was_left_out_together_is_not_advised_again(tmp_path):
+    directory = made(tmp_path / "sweep")
+    whole = load_plan(directory)
+    rest = [spec for spec in whole.compositions[0].ops if spec.name not in {"flip", "color"}]
+    both = NamedComposition(label="without color+flip", ops=tuple(rest))
+    save_plan(directory, whole.replace(compositions=(*whole.compositions, both)))
+    for trial in plan(load_plan(directory)):
+        if trial.label == both.label:
+            write_record(directory, record(trial, 0.75 + 0.01 * trial.seed))
+    sweep = read_sweep(directory)
+    (effect,) = [effect for effect in effects_of(sweep) if effect.cell.label == both.label]
+    assert (effect.kind, set(effect.ops)) == ("removal", {"color", "flip"})
+    assert not [sentence for sentence in findings(sweep) if "--in-order" in sentence]
 
 
 def test_intervals_hold_at_once_so_they_are_wider_than_single_ones(tmp_path):

@@ -19,6 +19,12 @@ Recipe = Annotated[
 Add = Annotated[
     str, typer.Option(help="Ops to try at the end of the recipe; comma-separated", autocompletion=completion.ops)
 ]
+InOrder = Annotated[
+    str,
+    typer.Option(
+        help="Ops to leave out one after the other, each with those before it; comma-separated", metavar="OPS"
+    ),
+]
 Strengths = Annotated[
     bool, typer.Option("--strengths", help="Also try each op at half and at double strength, where it has one")
 ]
@@ -32,6 +38,7 @@ def drop(
     flags: dict[str, Any],
     how: options.Running,
     add: Add = "",
+    in_order: InOrder = "",
     strengths: Strengths = False,
     seeds: Seeds = 3,
     first_seed: FirstSeed = 0,
@@ -48,7 +55,8 @@ def drop(
 
     references = ["untrained", "no-op"]
     wish = wish_of(flags, settings, compositions=[recipe], references=references, seeds=seeds_of(seeds, first_seed))
-    asked = dropping(wish, recipe, split_list(add, ",") if add else (), strengths=strengths)
+    added, gone = (split_list(text, ",") if text else () for text in (add, in_order))
+    asked = dropping(wish, recipe, added, gone, strengths=strengths)
     directory = how.out or default_out(wish.data, ["drop", *called(wish, recipe)])
     for sentence in done_twice(wish, recipe):
         say(make_console(), sentence, "yellow")

@@ -8,7 +8,7 @@ from functools import partial
 
 from ablate.config.experiment import Experiment
 from ablate.config.recipes import PREFIX, is_recipe
-from ablate.errors import UsageError
+from ablate.errors import UsageError, unknown
 from ablate.ops import Op, branches_to_string, parse_op, to_string
 from ablate.ops.composition import Composition
 from ablate.planning.compositions import op_defaults, parse_one
@@ -20,21 +20,31 @@ INSIDE = (("crop", "flip_p", "flip"), ("color", "gray_p", "gray"), ("color", "ji
 Branch = tuple[Op, ...]
 
 
-def dropping(wish: Experiment, recipe: str, added: Sequence[str] = (), *, strengths: bool = False) -> Experiment:
+def dropping(
+    wish: Experiment,
+    recipe: str,
+    added: Sequence[str] = (),
+    in_order: Sequence[str] = (),
+    *,
+    strengths: bool = False,
+) -> Experiment:
     """Return ``wish`` with the cells that show what each op of a recipe does.
 
     They are the recipe, the recipe without each op, if asked for the recipe with each op at half and at double
-    strength, and the recipe followed by each op of ``added``. An op is known by its name: ops of one name leave
+    strength, the recipe followed by each op of ``added``, and the recipe without the first two, three, ... ops of
+    ``in_order``. An op is known by its name: ops of one name leave
     together, in ``A|B`` from both branches.
 
     Args:
         wish: the description, whose compositions are replaced.
         recipe: the composition, or ``recipe:NAME``.
         added: further ops, each tried at the end of the recipe.
+        in_order: names of ops to leave out one after the other, each with those before it.
         strengths: also try every op that has a strength at half and at double of it.
 
     Raises:
-        UsageError: a recipe of fewer than two ops, malformed text, an op to add that is a composition.
+        UsageError: a recipe of fewer than two ops, malformed text, an op to add that is a composition, or ops in order
+            that are not the recipe's, occur twice, or leave nothing.
     """
     defaults, whole = op_defaults(wish), parse_one(wish, recipe)
     names = _names(whole)
@@ -45,12 +55,16 @@ def dropping(wish: Experiment, recipe: str, added: Sequence[str] = (), *, streng
         return branches_to_string(composition.ops, composition.second, defaults)
 
     baseline = recipe.strip() if is_recipe(recipe) else text(whole)
-    cells = {baseline: whole} | {f"without {name}": _changed(whole, partial(_without, name)) for name in names}
+    cells = {baseline: whole} | {f"without {name}": _changed(whole, partial(_without, [name])) for name in names}
     for name in names if strengths else ():
         cells |= {f"{name} at {word} strength": changed for word, changed in _scaled(whole, name)}
     for item in added:
         op = parse_op(item, defaults)
         cells[f"with {to_string(op, defaults)}"] = _changed(whole, lambda ops, op=op: (*ops, op))  # type: ignore[misc]
+    _check_order(in_order, names)
+    for number in range(2, len(in_order) + 1):
+        gone = in_order[:number]
+        cells[f"without {'+'.join(gone)}"] = _changed(whole, partial(_without, gone))
     named = {label: text(composition) for label, composition in cells.items()}
     return wish.replace(compositions=named, baseline=baseline)
 
@@ -84,8 +98,18 @@ def _changed(composition: Composition, change: Callable[[Branch], Branch]) -> Co
     return Composition(change(composition.ops), None if second is None else change(second))
 
 
-def _without(name: str, ops: Branch) -> Branch:
-    return tuple(op for op in ops if op.name != name)
+def _check_order(in_order: Sequence[str], names: Sequence[str]) -> None:
+    for name in in_order:
+        if name not in names:
+            raise unknown("op of the recipe", name, names)
+    if len(set(in_order)) < len(in_order):
+        raise UsageError(f"an op is listed twice in {','.join(in_order)!r}: it can be left out once")
+    if len(in_order) == len(names):
+        raise UsageError("without every op, a recipe is the reference no-op, which is trained anyway: let one op stay")
+
+
+def _without(names: Sequence[str], ops: Branch) -> Branch:
+    return tuple(op for op in ops if op.name not in names)
 
 
 def _scaled(composition: Composition, name: str) -> Iterator[tuple[str, Composition]]:

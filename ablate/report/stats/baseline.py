@@ -48,7 +48,7 @@ class Effect:
 
     def __str__(self) -> str:
         """Return ``blur -3.1 [-5.2, -1.0]``."""
-        return f"{' and '.join(self.ops) or self.cell.label} {in_points(self.difference)}"
+        return f"{'+'.join(self.ops) or self.cell.label} {in_points(self.difference)}"
 
     @property
     def finding(self) -> Finding:
@@ -100,10 +100,20 @@ def findings(sweep: Results) -> list[str]:
     for (kind, finding), words in WORDS.items():
         if those := [str(effect) for effect in effects if (effect.kind, effect.finding) == (kind, finding)]:
             sentences.append(f"{words}: {', '.join(those)}.")
-    spare = [e for e in effects if e.kind == "removal" and e.finding in {"raises", "costs little"}]
-    if len(spare) > 1:
-        sentences.append(f"These {counted(len(spare), 'op')} were left out one at a time; try them together.")
-    return sentences
+    return [*sentences, *_together(effects)]
+
+
+def _together(effects: Sequence[Effect]) -> list[str]:
+    """Return a sentence on how to leave out together what can be left out alone, unless that was done."""
+    removals = [effect for effect in effects if effect.kind == "removal"]
+    spare = [effect for effect in removals if len(effect.ops) == 1 and effect.finding in {"raises", "costs little"}]
+    best_first = [effect.ops[0] for effect in sorted(spare, key=lambda effect: -effect.difference.mean)]
+    if len(spare) < 2 or any(set(best_first) <= set(effect.ops) for effect in removals):
+        return []
+    return [
+        f"These {counted(len(spare), 'op')} were left out one at a time; with --in-order {','.join(best_first)}, "
+        "ablate drop also leaves them out together."
+    ]
 
 
 def _differences(ranking: Ranking, baseline: Cell, cells: Sequence[Cell]) -> list[Difference]:
