@@ -1,13 +1,24 @@
-"""Pictures like micrographs, in eight classes, in the layout of the tutorial."""
+"""The images of the tutorial: a few of the real ones where they are, else pictures like micrographs, laid out alike."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-CLASSES = ("mitosis", "debris", "round", "spindle", "cluster", "ring", "empty", "double")
+CLASSES = {
+    "basophil": "cluster",
+    "eosinophil": "double",
+    "erythroblast": "round",
+    "ig": "spindle",
+    "lymphocyte": "mitosis",
+    "monocyte": "ring",
+    "neutrophil": "debris",
+    "platelet": "empty",
+}
+"""The class folders of the tutorial, and the shape that is drawn for each."""
 
 
 def draw(kind: str, rng: np.random.Generator, size: int = 48) -> Image.Image:
@@ -38,11 +49,15 @@ def draw(kind: str, rng: np.random.Generator, size: int = 48) -> Image.Image:
     return image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 0.8))))
 
 
-def write(folder: Path, per_class: int) -> None:
-    """``CLASS/0000.png``; of one class in folders, one per plate."""
+def put(folder: Path, per_class: int) -> None:
+    """Put ``CLASS/*`` below ``folder``: links into ``$ABLATE_IMAGES/blood-cells`` where that is, else drawn images."""
+    real = Path(os.environ.get("ABLATE_IMAGES", "")) / "blood-cells"
     rng = np.random.default_rng(0)
-    for kind in CLASSES:
-        for number in range(per_class):
-            place = folder / kind / (f"plate-{number % 4}" if kind == "debris" else "")
-            place.mkdir(parents=True, exist_ok=True)
-            draw(kind, rng).save(place / f"{number:04}.png")
+    for name, shape in CLASSES.items():
+        (folder / name).mkdir(parents=True)
+        if real.is_dir():
+            for path in sorted((real / name).iterdir())[:per_class]:
+                (folder / name / path.name).symlink_to(path)
+        else:
+            for number in range(per_class):
+                draw(shape, rng).save(folder / name / f"{number:04}.png")
