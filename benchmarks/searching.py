@@ -1,45 +1,90 @@
-"""What a search finds for how much training, replayed on a committed grid: docs/search.md's table.
+"""What a search finds for how much training, replayed on whole grids: the tables of docs/search.md.
 
-``python -m benchmarks.searching`` takes some minutes and trains nothing. The space is the grid's own: its ops alone
-and in ordered pairs, all of which are on record. A replay has its own sampler seed and draws as many trial seeds as the
-grid has, with replacement; the regret is what the best composition that was trained to the end is below the best of
-all, by mean validation accuracy over the drawn seeds. The cost is counted in compositions trained to the end: a pruned
-one counts for its share of the epochs.
+``python -m benchmarks.searching`` writes them there; it takes half an hour and trains nothing. The space is that of
+each grid: its ops alone and in ordered pairs, all of which are on record. A replay has its own sampler seed and draws
+as many trial seeds as the grid has, with replacement; the regret is what the best composition that was trained to the
+end is below the best of all, by mean validation accuracy over the drawn seeds. The cost is counted in compositions
+trained to the end: a pruned one counts for its share of the epochs. The Gaussian process was designed on the grids of
+:mod:`benchmarks.simulated`; nothing was tuned on these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ablate.config.sweep import NamedComposition, Rung, Search, SweepPlan
-from ablate.search.propose import Measured, propose
-from ablate.sweep.plan import load_plan, plan
+from ablate.config.sweep import NamedComposition, NamedOp, Rung, Sampler, Search
+from ablate.inference.kernel import Compositions
+from ablate.ops import parse_op, spec
+from ablate.report.figures.paper import published
+from ablate.search.measured import Measured, Proposal
+from ablate.search.propose import propose
+from ablate.search.run import UNLIKELY
+from ablate.sweep.plan import is_sweep, load_plan
 from ablate.sweep.prune import RUNGS, go_on
-from benchmarks.pruning import TRIED_ON, Array, Histories, read
+from benchmarks.pruning import TRIED_ON, TUNED_ON, Array, Histories, read
+from benchmarks.simulated import coverage
 
+PAGE = Path("docs/search.md")
 REPLAYS = 100
 REGRET = 0.01
 COSTS = (8, 12, 16, 24)
-Sampler = Literal["tpe", "random"]
+SHARES = (0.25, 0.5, 0.75)
+LATER = Path("results/real-cifar10-seven")
 POLICIES: dict[str, tuple[Sampler, tuple[Rung, ...]]] = {
     "random": ("random", ()),
     "TPE": ("tpe", ()),
+    "GP": ("gp", ()),
     "random, pruned": ("random", RUNGS),
     "TPE, pruned": ("tpe", RUNGS),
+    "GP, pruned": ("gp", RUNGS),
 }
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole grid: its ``ops``, and what is known of the cells ``op1+op2`` in the order of ``labels``."""
+
+    name: str
+    ops: tuple[NamedOp, ...]
+    labels: list[str]
+    histories: Histories
+
+    @classmethod
+    def committed(cls, directory: Path) -> Whole:
+        """The grid of a sweep."""
+        ops = load_plan(directory).ops
+        return cls(str(directory), ops, _labels(ops), read(directory))
+
+    @classmethod
+    def paper(cls) -> Whole:
+        """Figure 5 of the SimCLR paper: one number per cell, and nothing on the way."""
+        table = published()
+        ops = tuple(NamedOp(label=name, op=spec(parse_op(name))) for name in table)
+        final = np.array([[table[a][b] / 100] for a in table for b in table])
+        return cls("Figure 5 of the paper", ops, _labels(ops), Histories(8, {}, final))
+
+
+def _labels(ops: tuple[NamedOp, ...]) -> list[str]:
+    names = [op.op.name for op in ops]
+    return [a if a == b else f"{a}+{b}" for a in names for b in names]
+
+
+def grids() -> list[Whole]:
+    """Every whole grid there is."""
+    directories = [TRIED_ON, TUNED_ON, *([LATER] if is_sweep(LATER) else [])]
+    return [*map(Whole.committed, directories), Whole.paper()]
 
 
 @dataclass
 class Replay:
     """A search over what is on record, with the trial ``seeds`` drawn.
 
-    ``final`` is their mean per cell, ``knn[epoch]`` is [cells, seeds]; ``epochs`` says how far cells were
-    trained, as proposed.
+    ``final`` and ``knn[epoch]`` are [cells, seeds]; ``epochs`` says how far cells were trained, as proposed.
     """
 
     labels: list[str]
@@ -52,32 +97,38 @@ class Replay:
     epochs: dict[int, int] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, experiment: SweepPlan, histories: Histories, number: int, sampler: Sampler, rungs: tuple[Rung, ...]
-    ) -> Replay:
+    def of(cls, grid: Whole, number: int, sampler: Sampler, rungs: tuple[Rung, ...]) -> Replay:
         """Replay ``number``; the same draws whatever the sampler and the rungs."""
+        histories = grid.histories
         n = histories.final.shape[1]
         seeds = np.random.default_rng(number).integers(0, n, n)
         return cls(
-            labels=list(dict.fromkeys(trial.label for trial in plan(experiment) if trial.reference is None)),
-            search=Search(ops=experiment.ops, max_length=2, sampler=sampler, seed=number),
+            labels=grid.labels,
+            search=Search(ops=grid.ops, max_length=2, sampler=sampler, seed=number),
             rungs=rungs,
             whole=histories.epochs,
             seeds=seeds,
-            final=histories.final[:, seeds].mean(axis=1),
+            final=histories.final[:, seeds],
             knn={epoch: values[:, seeds] for epoch, values in histories.knn.items()},
         )
 
-    def run(self) -> Iterator[tuple[float, float]]:
-        """After every batch: the cost so far, and the best accuracy."""
+    @property
+    def best(self) -> float:
+        """The highest mean of all cells."""
+        return float(self.final.mean(axis=1).max())
+
+    def run(self) -> Iterator[tuple[float, float, Proposal]]:
+        """After every batch: the cost so far, the best accuracy, and what is proposed next."""
         known: list[Measured] = []
-        while batch := propose(self.search, known, {}):
+        proposal = propose(self.search, known, {}, REGRET)
+        while batch := proposal.batch:
             cells = [self.labels.index("+".join(op.name for op in item.ops)) for item in batch]
             self.epochs |= dict.fromkeys(cells, self.whole)
             self._prune(set(cells))
             known += [self._known(item, cell) for item, cell in zip(batch, cells, strict=True)]
-            best = max(float(self.final[cell]) for cell, end in self.epochs.items() if end == self.whole)
-            yield sum(self.epochs.values()) / self.whole, best
+            best = max(float(self.final[cell].mean()) for cell, end in self.epochs.items() if end == self.whole)
+            proposal = propose(self.search, known, {}, REGRET)
+            yield sum(self.epochs.values()) / self.whole, best, proposal
 
     def _prune(self, alive: set[int]) -> None:
         for rung in self.rungs:
@@ -89,38 +140,89 @@ class Replay:
             alive -= behind
 
     def _known(self, item: NamedComposition, cell: int) -> Measured:
-        if (end := self.epochs[cell]) == self.whole:
-            return Measured(item, float(self.final[cell]))
-        return Measured(item, None, {epoch: float(knn[cell].mean()) for epoch, knn in self.knn.items() if epoch <= end})
+        end, rungs = self.epochs[cell], [rung.epoch(self.whole) for rung in self.rungs]
+        knn = {epoch: float(self.knn[epoch][cell].mean()) for epoch in rungs if epoch <= end}
+        if end < self.whole:
+            return Measured(item, None, knn)
+        values = self.final[cell].tolist()
+        return Measured(item, float(np.mean(values)), knn, dict(enumerate(values)))
 
 
-def replays(sampler: Sampler, rungs: tuple[Rung, ...]) -> Array:
-    """``[replays, costs]``: the regret at every cost."""
-    experiment, histories = load_plan(TRIED_ON), read(TRIED_ON)
-    regrets = np.empty((REPLAYS, len(COSTS)))
-    for number in range(REPLAYS):
-        replay = Replay.of(experiment, histories, number, sampler, rungs)
+@dataclass(frozen=True)
+class Found:
+    """Over replays: ``regret`` [replays, costs], and the ``cost`` and ``regret_then`` when the rule said stop."""
+
+    regret: Array
+    cost: Array
+    regret_then: Array
+
+
+def replays(grid: Whole, sampler: Sampler, rungs: tuple[Rung, ...], number: int = REPLAYS) -> Found:
+    """Replay many searches of a grid."""
+    regrets, stops = np.empty((number, len(COSTS))), np.full((number, 2), np.nan)
+    for replay_number in range(number):
+        replay = Replay.of(grid, replay_number, sampler, rungs)
         best = np.zeros(len(COSTS))
-        for cost, accuracy in replay.run():
+        for cost, accuracy, proposal in replay.run():
             best = np.where(np.array(COSTS) >= cost - 1e-9, accuracy, best)
-            if cost >= max(COSTS):
+            if proposal.better is not None and proposal.better < UNLIKELY and np.isnan(stops[replay_number, 0]):
+                stops[replay_number] = cost, replay.best - accuracy
+            if cost >= max(COSTS) and (sampler != "gp" or not np.isnan(stops[replay_number, 0])):
                 break
-        regrets[number] = replay.final.max() - best
-    return regrets
+        regrets[replay_number] = replay.best - best
+    return Found(regrets, stops[:, 0], stops[:, 1])
 
 
-def rows() -> list[str]:
-    """The table, in Markdown: mean regret in points, and the share of replays with at most one."""
-    table = ["| trained to the end | " + " | ".join(map(str, COSTS)) + " |", "| --- |" + " --: |" * len(COSTS)]
+def regret_rows(grid: Whole, number: int = REPLAYS) -> list[str]:
+    """The table of a grid, in Markdown: mean regret in points, its 90 % quantile, and the share with at most one."""
+    costs = [cost for cost in COSTS if cost <= len(grid.labels)]
+    table = ["| trained to the end | " + " | ".join(map(str, costs)) + " | stops at | regret then |"]
+    table.append("| --- |" + " --: |" * (len(costs) + 2))
     for name, (sampler, rungs) in POLICIES.items():
-        regrets = replays(sampler, rungs)
-        good = (regrets <= REGRET + 1e-9).mean(axis=0)
-        cells = [
-            f"{100 * mean:.1f} ({100 * share:.0f} %)" for mean, share in zip(regrets.mean(axis=0), good, strict=True)
-        ]
-        table.append(f"| {name} | " + " | ".join(cells) + " |")
+        if rungs and not grid.histories.knn:
+            continue
+        found = replays(grid, sampler, rungs, number)
+        cells = [_spread(found.regret[:, place]) for place in range(len(costs))]
+        stop = ["", ""] if sampler != "gp" else [f"{np.nanmean(found.cost):.1f}", _spread(found.regret_then)]
+        table.append(f"| {name} | " + " | ".join([*cells, *stop]) + " |")
     return table
 
 
+def _spread(regret: Array) -> str:
+    known = regret[~np.isnan(regret)]
+    within = (known <= REGRET + 1e-9).mean()
+    return f"{100 * known.mean():.1f}, {100 * np.quantile(known, 0.9):.1f} ({100 * within:.0f} %)"
+
+
+def calibration_rows() -> list[str]:
+    """The share of held-out cells in their 90 % intervals, in Markdown, by the share of cells that are known."""
+    table = ["| known cells | " + " | ".join(f"{100 * share:.0f} %" for share in SHARES) + " |"]
+    table.append("| --- |" + " --: |" * len(SHARES))
+    for grid in grids():
+        row = [f"{100 * held(grid, share):.0f} %" for share in SHARES]
+        table.append(f"| {grid.name} | " + " | ".join(row) + " |")
+    return table
+
+
+def held(grid: Whole, share: float) -> float:
+    """The share of held-out cells in their 90 % intervals if ``share`` of all is known, over many choices of these."""
+    by_name = {op.op.name: op.op for op in grid.ops}
+    compositions = Compositions([[by_name[name] for name in label.split("+")] for label in grid.labels])
+    cells, values = len(grid.labels), grid.histories.final
+    choices = [np.random.default_rng(number).permutation(cells)[: round(share * cells)] for number in range(REPLAYS)]
+    return float(np.mean([coverage(values, compositions, known)[0] for known in choices]))
+
+
+def main() -> None:
+    """Write the tables into the page."""
+    lines = ["", "Intervals:", "", *calibration_rows()]
+    for grid in grids():
+        lines += ["", f"{grid.name}, {len(grid.labels)} compositions:", "", *regret_rows(grid)]
+    page = PAGE.read_text()
+    begin, end = "<!-- searching: python -m benchmarks.searching -->\n", "\n<!-- end of searching -->"
+    before, _, rest = page.partition(begin)
+    PAGE.write_text(before + begin + "\n".join(lines) + "\n" + end + rest.partition(end)[2])
+
+
 if __name__ == "__main__":
-    print("\n".join(rows()))
+    main()

@@ -12,12 +12,12 @@ from ablate.cli.command import command_line
 from ablate.cli.sweep import images_for, where_to_run
 from ablate.config.base import LARGEST_SEED
 from ablate.console import make_console, say
-from ablate.errors import ExitCode
+from ablate.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from ablate.config.sweep import SweepPlan
     from ablate.search.budget import Budget
-    from ablate.search.propose import Defaults
+    from ablate.search.measured import Defaults
 
 Amount = Annotated[str, typer.Option(help="40 (trials), 3h (hours of running trials) or 3gpuh (GPU hours)")]
 MaxLength = Annotated[
@@ -34,7 +34,23 @@ P = Annotated[
     str | None,
     typer.Option("--p", metavar="LOW:HIGH", help="Also search the p of every op", show_default="as given in --ops"),
 ]
-Sampler = Annotated[Literal["tpe", "random"], typer.Option(help="Sampler that proposes compositions")]
+Chosen = Annotated[
+    Literal["gp", "tpe", "random"] | None,
+    typer.Option(
+        help="Sampler that proposes compositions: a Gaussian process over them, Optuna's TPE, or chance",
+        show_default="gp, or that of the search in --out",
+    ),
+]
+Within = Annotated[
+    float | None,
+    typer.Option(
+        metavar="POINTS",
+        help="Stop when a composition that is better than the best one by more points is unlikely (gp)",
+        show_default="1",
+        min=0,
+        max=100,
+    ),
+]
 SamplerSeed = Annotated[int, typer.Option(help="Seed of the sampler", min=0, max=LARGEST_SEED)]
 Batch = Annotated[
     int, typer.Option(help="Compositions to propose at a time, from the results of all earlier ones", min=1)
@@ -60,9 +76,10 @@ def search(
     max_length: MaxLength = None,
     strength: Strength = None,
     p: P = None,
-    sampler: Sampler = "tpe",
+    sampler: Chosen = None,
     sampler_seed: SamplerSeed = 0,
     batch: Batch = 4,
+    within: Within = None,
     seeds: Seeds = 1,
     settings: options.Settings = None,
     storage: Storage = None,
@@ -74,18 +91,23 @@ def search(
     """
     from ablate.planning.compositions import named_ops, op_defaults
     from ablate.planning.images import described
-    from ablate.planning.request import about_preset, default_out, wish_of, with_preset
+    from ablate.planning.request import about_preset, default_out, sampler_in, wish_of, with_preset
     from ablate.planning.settings import resolve_device
     from ablate.planning.understand import plan_sweep, search_of
     from ablate.report.data.study import check_storage
-    from ablate.search.budget import Budget
+    from ablate.search.budget import WITHIN, Budget
 
     wish = wish_of(flags, settings, seeds=seeds)
     directory = how.out or default_out(wish.data, ["search", *wish.ops])
     where = where_to_run(wish, directory, how)
     resolved = with_preset(wish, where["elsewhere"] or resolve_device(wish.device), directory)
-    space = search_of(named_ops(resolved), max_length, strength, p, sampler, sampler_seed, batch)
-    allowed = Budget.parse(budget, where["elsewhere"] or resolve_device(wish.device))
+    chosen = sampler or sampler_in(directory)
+    if within is not None and chosen != "gp":
+        raise UsageError(f"--within needs a model of compositions: allowed with --sampler gp, not with {chosen}")
+    space = search_of(named_ops(resolved), max_length, strength, p, chosen, sampler_seed, batch)
+    allowed = Budget.parse(
+        budget, where["elsewhere"] or resolve_device(wish.device), WITHIN if within is None else within / 100
+    )
     if storage:
         check_storage(storage)
     planned, images = plan_sweep(resolved, directory, images_for(how), command_line(), search=space, **where)

@@ -66,6 +66,10 @@ def _ordered(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
     return bounds
 
 
+Sampler = Literal["gp", "tpe", "random"]
+"""The samplers of a search."""
+
+
 class Search(Model):
     """The space of a search, and how it is explored: compositions of one to ``max_length`` different ``ops``.
 
@@ -78,7 +82,7 @@ class Search(Model):
     max_length: Count = 3
     strength: Annotated[tuple[Positive, Positive] | None, AfterValidator(_ordered)] = None
     p: Annotated[tuple[Fraction, Fraction] | None, AfterValidator(_ordered)] = None
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: Sampler = "gp"
     seed: Annotated[int, Field(ge=0)] = 0
     batch: Count = 4
     optuna: tuple[str, ...] = ()

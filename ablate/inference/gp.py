@@ -52,14 +52,12 @@ class Beliefs:
     """What is believed of level 0 of every composition, on average over the seeds that were used there.
 
     ``mean`` [compositions] and ``covariance`` [compositions, compositions] are those of the true values. ``noise`` is
-    the variance by which the mean of a new composition's trials differs from its true value. ``score`` is the logarithm
-    of the likelihood times the priors.
+    the variance by which the mean of a new composition's trials differs from its true value.
     """
 
     mean: Array
     covariance: Array
     noise: float
-    score: float = 0.0
 
     @property
     def spread(self) -> Array:
@@ -76,8 +74,10 @@ def believe(compositions: Compositions, levels: Sequence[Sequence[BySeed]]) -> B
     """
     trials = _Trials.of(levels)
     scales = SCALES if compositions.varies else SCALES[1:2]
-    fits = (_Model(compositions.kernels(scale), trials).fitted() for scale in scales)
-    return max(fits, key=lambda beliefs: beliefs.score)
+    models = [_Model(compositions.kernels(scale), trials) for scale in scales]
+    modes = [model.mode() for model in models]
+    best = min(range(len(models)), key=lambda number: modes[number][1])
+    return models[best].average(modes[best][0])
 
 
 @dataclass(frozen=True)
@@ -185,19 +185,22 @@ class _Model:
             gradient += list((self.basis.sum(axis=0) - 1 - (alpha * scaled) @ self.basis)[1:])
         return loss, np.array(gradient) + off / self.sure
 
-    def fitted(self) -> Beliefs:
-        """Return the beliefs averaged over likely hyperparameters.
-
-        With the most likely ones alone, intervals are too narrow: few compositions say little about a dozen variances.
-        """
+    def mode(self) -> tuple[Array, float]:
+        """Return the most likely hyperparameters, as logarithms, and their loss."""
         reach = FARTHEST * self.sure
         bounds = list(zip(self.prior - reach, self.prior + reach, strict=True))
         found = minimize(self.loss, self.prior, jac=True, method="L-BFGS-B", bounds=bounds)
-        several = [self.beliefs(self.read(theta)) for theta in self.likely(found.x)]
+        return np.asarray(found.x), float(found.fun)
+
+    def average(self, mode: Array) -> Beliefs:
+        """Return the beliefs averaged over the hyperparameters that are likely about their ``mode``.
+
+        With the most likely ones alone, intervals are too narrow: few compositions say little about a dozen variances.
+        """
+        several = [self.beliefs(self.read(theta)) for theta in self.likely(mode)]
         means = np.array([one.mean for one in several])
         covariance = np.mean([one.covariance for one in several], axis=0) + np.cov(means.T, ddof=0)
-        noise = float(np.mean([one.noise for one in several]))
-        return Beliefs(means.mean(axis=0), covariance, noise, -float(found.fun))
+        return Beliefs(means.mean(axis=0), covariance, float(np.mean([one.noise for one in several])))
 
     def likely(self, mode: Array) -> Array:
         """Draw hyperparameters, ``[DRAWN, hyperparameters]``, from the normal distribution with the loss's curvature.

@@ -12,6 +12,7 @@ from ablate.config.experiment_file import validated
 from ablate.config.option import option_of
 from ablate.config.presets import LAPTOP, ONE_GPU
 from ablate.config.sources import FROM_FILES, kind_of
+from ablate.config.sweep import Sampler
 from ablate.data.sources.listing import named, named_file
 from ablate.evaluation.protocols import parse_protocols
 from ablate.ops import split_list
@@ -61,6 +62,12 @@ def with_preset(wish: Experiment, device: Device, directory: Path | None = None)
     else:
         preset = LAPTOP.name if device == "cpu" and wish.data.partition(":")[0] != "glyphs" else None
     return wish.replace(preset=preset) if preset else wish
+
+
+def sampler_in(directory: Path) -> Sampler:
+    """Return the sampler with which the search in ``directory`` began, and that of new searches if there is none."""
+    search = load_plan(directory).search if is_sweep(directory) else None
+    return search.sampler if search else "gp"
 
 
 def about_preset(wish: Experiment, resolved: Experiment) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,7 +16,7 @@ from ablate.config.points import Point, points
 from ablate.config.recipes import is_recipe
 from ablate.config.slurm import Slurm
 from ablate.config.space import check, tuned
-from ablate.config.sweep import NamedComposition, NamedOp, Rung, Search, SweepPlan, Variant
+from ablate.config.sweep import NamedComposition, NamedOp, Rung, Sampler, Search, SweepPlan, Variant
 from ablate.config.trial import TrialConfig
 from ablate.console import counted
 from ablate.data import DataSet
@@ -172,7 +172,7 @@ def search_of(
     max_length: int | None,
     strength: str | None,
     p: str | None,
-    sampler: Literal["tpe", "random"],
+    sampler: Sampler,
     seed: int,
     batch: int,
 ) -> Search:

@@ -1,1 +1,1 @@
-"""Search for compositions with Optuna: the space, the next proposals, and the run in rounds."""
+"""Search for compositions: the points of the space, the samplers, the budget, and the run in rounds."""

@@ -12,18 +12,30 @@ from ablate.errors import UsageError
 from ablate.sweep.record import TrialResult
 
 Unit = Literal["trials", "h", "gpuh"]
+WITHIN = 0.01
+"""The difference of accuracies that does not matter, unless another is asked for: one point."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """A limit of ``amount`` trials, hours in which trials ran, or GPU hours; references do not count."""
+    """A limit of ``amount`` trials, hours in which trials ran, or GPU hours; references do not count.
+
+    A search also ends when a composition that is better than the best one by more than ``within``, a fraction, is
+    unlikely.
+    """
 
     amount: float
     unit: Unit
+    within: float = WITHIN
 
     @classmethod
-    def parse(cls, text: str, device: str) -> Budget:
-        """Parse ``40`` (trials), ``3h`` or ``3gpuh``.
+    def parse(cls, text: str, device: str, within: float = WITHIN) -> Budget:
+        """Return the budget of ``40`` (trials), ``3h`` or ``3gpuh``.
+
+        Args:
+            text: the budget.
+            device: the device on which the trials run.
+            within: the difference of accuracies that does not matter, as a fraction.
 
         Raises:
             UsageError: the text has another form, the amount is 0, or it is GPU hours for trials on CPUs.
@@ -34,7 +46,7 @@ class Budget:
         if match[2] == "gpuh" and device != "cuda":
             raise UsageError(f"--budget {text}: these trials run on CPUs; allowed: trials (40) or hours (3h)")
         unit: Unit = "trials" if not match[2] else "h" if match[2] == "h" else "gpuh"
-        return cls(float(match[1]), unit)
+        return cls(float(match[1]), unit, within)
 
     def spent(self, records: Iterable[TrialResult]) -> float:
         """Return the cost of ``records`` in the budget's unit."""

@@ -12,13 +12,16 @@ from ablate.config.sweep import NamedComposition, Search, SweepPlan
 from ablate.console import counted, say
 from ablate.errors import ExitCode
 from ablate.report.data.results import Results, read_sweep
-from ablate.search.budget import Budget
-from ablate.search.propose import Defaults, Measured, propose
+from ablate.search.budget import WITHIN, Budget
+from ablate.search.measured import Defaults, Measured, Proposal
+from ablate.search.propose import propose
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.prune import knn_at
 from ablate.sweep.record import TrialResult
 from ablate.sweep.survey import survey
 
+UNLIKELY = 0.05
+"""The probability of a better composition below which a search stops."""
 Train = Callable[[SweepPlan], int]
 """A function that runs all missing trials like ``ablate grid``, here or on a cluster, and returns an exit code."""
 
@@ -65,9 +68,9 @@ def run_search(
 
 
 def _proposed_here(search: Search | None) -> Search | None:
-    """Return ``search`` with the version of Optuna that has just proposed a batch of it."""
-    if search is None:
-        return None
+    """Return ``search`` with the version of Optuna that has just proposed a batch of it, if Optuna has."""
+    if search is None or search.sampler == "gp":
+        return search
     return search.replace(optuna=tuple(dict.fromkeys((*search.optuna, metadata.version("optuna")))))
 
 
@@ -76,7 +79,7 @@ def next_batch(
 ) -> list[NamedComposition]:
     """Return the next compositions to train; print the reason if there are none.
 
-    There are none if the budget is spent or the space exhausted.
+    There are none if the budget is spent, the space exhausted or a better composition unlikely.
 
     Args:
         whole: the plan, with all compositions so far.
@@ -92,13 +95,27 @@ def next_batch(
         return []
     begun = done - done % whole.search.batch  # complete a batch that a smaller budget cut short
     there = {item.label for item in whole.compositions}  # another version may have begun this batch differently
-    batch = propose(whole.search, values(sweep)[:begun] if sweep else [], defaults)
-    batch = [item for item in batch if item.label not in there][: whole.search.batch - (done - begun)]
+    proposal = propose(whole.search, values(sweep)[:begun] if sweep else [], defaults, budget.within)
+    batch = [item for item in proposal.batch if item.label not in there][: whole.search.batch - (done - begun)]
     if not batch:
         say(console, f"the whole space has been tried: {counted(done, 'composition')}")
+    elif begun == done and _is_enough(proposal, budget, console):
+        return []
     if budget.unit == "trials" and not whole.prune:  # pruning needs whole batches to choose which trials continue
         batch = batch[: -(-int(budget.amount - spent) // len(whole.seeds))]
     return batch
+
+
+def _is_enough(proposal: Proposal, budget: Budget, console: Console) -> bool:
+    """Print how likely a better composition is, and return True if it is unlikely."""
+    if proposal.better is None:
+        return False
+    points = f"{100 * budget.within:g} point{'' if budget.within == WITHIN else 's'}"
+    about = f"that an untrained composition is better than the best by more than {points}"
+    say(console, f"the probability {about}: {100 * proposal.better:.1f} %")
+    if enough := proposal.better < UNLIKELY:
+        say(console, f"stop: it is below {100 * UNLIKELY:.0f} %; a smaller --within continues")
+    return enough
 
 
 def cells(sweep: Results) -> list[TrialResult]:
@@ -111,19 +128,22 @@ def values(sweep: Results) -> list[Measured]:
 
     A composition counts as failed if a trial of one of the seeds failed.
     """
-    metric, measure, seeds = sweep.grid.validation_metric, sweep.experiment.measure, len(sweep.experiment.seeds)
+    experiment, metric = sweep.experiment, sweep.grid.validation_metric
+    measure, seeds = experiment.measure, len(experiment.seeds)
+    rungs = [rung.epoch(experiment.shared.epochs) for rung in experiment.prune]
     by_label: dict[str, list[TrialResult]] = {}
     for trial in sweep.trials:
         if trial.reference is None and trial.id in sweep.records:
             by_label.setdefault(trial.label, []).append(sweep.records[trial.id])
     measured = []
-    for composition in sweep.experiment.compositions:
+    for composition in experiment.compositions:
         records = by_label.get(composition.label, [])
-        value = _mean([record.metrics.get(metric) for record in records], seeds)
-        pruned = [record for record in records if record.status == "pruned"]
-        epochs = {int(entry["epoch"] or 0) for record in pruned for entry in record.history}
-        known = {epoch: _mean([knn_at(record, epoch, measure) for record in pruned], seeds) for epoch in sorted(epochs)}
-        measured.append(Measured(composition, value, {epoch: knn for epoch, knn in known.items() if knn is not None}))
+        known = {record.seed: value for record in records if (value := record.metrics.get(metric)) is not None}
+        value = _mean(list(known.values()), seeds)
+        trained = [record for record in records if record.status != "failed"]
+        knn = {epoch: _mean([knn_at(record, epoch, measure) for record in trained], seeds) for epoch in rungs}
+        reached = {epoch: mean for epoch, mean in knn.items() if mean is not None}
+        measured.append(Measured(composition, value, reached, known if value is not None else {}))
     return measured
 
 

@@ -17,14 +17,14 @@ from ablate.files import write_atomically
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
 from ablate.report.figures import search as searched
-from ablate.search.propose import Measured
+from ablate.search.measured import Measured
 from ablate.search.run import values
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import RUNGS, knn_at, run_rungs
 from ablate.sweep.record import read_record
 from ablate.sweep.record import to_json as as_json
-from benchmarks import pruning, searching
+from benchmarks import searching
 from tests.support.grids import SETTINGS, results
 from tests.support.in_process import run_here
 from tests.support.searches import begun, labels, search_there, space, value_of, walk
@@ -35,7 +35,7 @@ EPOCHS = 8  # rungs after 1 and 4
 
 def test_tpe_learns_from_what_was_pruned_as_from_what_was_not():
     def proposed(become):
-        return [item.label for item in walk(space(), 5, become)]
+        return [item.label for item in walk(space(sampler="tpe"), 5, become)]
 
     pruned = proposed(lambda item: Measured(item, None, {1: value_of(item)}))
     assert pruned == proposed(lambda item: Measured(item, value_of(item)))
@@ -44,7 +44,7 @@ def test_tpe_learns_from_what_was_pruned_as_from_what_was_not():
 
 def test_of_two_that_were_pruned_the_one_that_came_further_counts_as_better():
     def proposed(become):
-        search = space(max_length=4)
+        search = space(max_length=4, sampler="tpe")
         return [item.label for item in walk(search, 5, lambda item: become(item, "color" in item.label))]
 
     pruned = proposed(lambda item, good: Measured(item, None, {1: 0.2, 4: 0.3} if good else {1: 0.9}))
@@ -118,12 +118,13 @@ def test_a_batch_competes_with_all_before_it(tmp_path):
     assert not pruned & {path.name for path in tmp_path.glob("running/*")}
 
 
-def test_however_often_it_is_interrupted_it_is_the_same(tmp_path):
-    assert go(tmp_path / "whole", 24) == 0
+@pytest.mark.parametrize("sampler", ["gp", "tpe"])
+def test_however_often_it_is_interrupted_it_is_the_same(tmp_path, sampler):
+    assert go(tmp_path / "whole", 24, sampler=sampler) == 0
     code, attempts = None, itertools.count(1)
     while code is None:
         with contextlib.suppress(Interruption):
-            code = go(tmp_path / "often", 24, stop_after=next(attempts) + 2)
+            code = go(tmp_path / "often", 24, stop_after=next(attempts) + 2, sampler=sampler)
     assert code == 0
     assert next(attempts) > 4
     assert outcomes(tmp_path / "often") == outcomes(tmp_path / "whole")
@@ -145,15 +146,17 @@ def test_what_the_study_is_told_of_what_was_pruned(tmp_path):
         first = by_label[known.composition.label]
         if first.status == "done":
             assert known.value is not None
-            assert not known.pruned
+            assert list(known.knn) == [1, 4]
+            assert sum(known.by_seed.values()) / 2 == known.value
         else:
             assert known.value is None
-            assert list(known.pruned) == list(range(1, len(first.history) + 1))
-            assert known.pruned[1] == pytest.approx(knn_at(first, 1) + 0.0005)  # the mean over both seeds
+            assert not known.by_seed
+            assert list(known.knn) == [epoch for epoch in (1, 4) if epoch <= len(first.history)]
+        assert known.knn[1] == pytest.approx(knn_at(first, 1) + 0.0005)  # the mean over both seeds
 
 
 def test_the_report_says_what_was_pruned(tmp_path):
-    go(tmp_path, 40)
+    go(tmp_path, 40, sampler="tpe")
     write_report(tmp_path)
     sweep = read_sweep(tmp_path)
     pruned = [label for label, end in outcomes(tmp_path) if end < EPOCHS]
@@ -167,9 +170,10 @@ def test_the_report_says_what_was_pruned(tmp_path):
     assert f"{sum(end > 1 for _, end in outcomes(tmp_path))} of 20" in page
 
 
-def test_the_replay_of_the_docs_is_the_search_itself(tmp_path):
-    experiment, histories = load_plan(searching.TRIED_ON), pruning.read(searching.TRIED_ON)
-    replay = searching.Replay.of(experiment, histories, number=0, sampler="tpe", rungs=RUNGS)
+@pytest.mark.parametrize("sampler", ["gp", "tpe"])
+def test_the_replay_of_the_docs_is_the_search_itself(tmp_path, sampler):
+    experiment, grid = load_plan(searching.TRIED_ON), searching.Whole.committed(searching.TRIED_ON)
+    replay = searching.Replay.of(grid, number=0, sampler=sampler, rungs=RUNGS)
     records = read_sweep(searching.TRIED_ON).records
     by_names = {
         (tuple(op.name for op in trial.config.composition), trial.seed): records[trial.id]
@@ -193,7 +197,7 @@ def test_the_replay_of_the_docs_is_the_search_itself(tmp_path):
                 write_atomically(SweepDir(self.directory).parked(trial.id), as_json(parked))
             return 0
 
-    shared = begun().shared.model_copy(update={"epochs": histories.epochs})
+    shared = begun().shared.model_copy(update={"epochs": grid.histories.epochs})
     wanted = begun(seeds=len(replay.seeds)).model_copy(
         update={"prune": RUNGS, "shared": shared, "search": replay.search}, deep=True
     )

@@ -29,7 +29,10 @@ from ablate.report.figures import search as searched
 from ablate.report.recommendation.recommend import recommend
 from ablate.search import dry_run
 from ablate.search.budget import Budget
-from ablate.search.propose import TPE, Measured, at_random, propose
+from ablate.search.by_optuna import TPE
+from ablate.search.measured import Measured
+from ablate.search.points import at_random
+from ablate.search.propose import propose
 from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.cli import ablate, one_sentence
 from tests.support.searches import OPS, Machine, begun, labels, search_there, space, value_of, walk
@@ -61,19 +64,21 @@ def test_every_composition_is_equally_likely_to_be_drawn(max_length):
     assert max_length == 1 or chisquare(list(drawn.values())).pvalue > 0.01
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", ["gp", "tpe", "random"])
 def test_a_searchs_first_compositions_are_drawn_uniformly(sampler):
     """Until there is something to learn from: of 16 compositions of one or two ops, 4 are single ops."""
-    first = [item for seed in range(60) for item in propose(space(seed=seed, sampler=sampler, max_length=2), [], {})]
+    first = [
+        item for seed in range(60) for item in propose(space(seed=seed, sampler=sampler, max_length=2), [], {}).batch
+    ]
     assert sum(len(item.ops) == 1 for item in first) / len(first) == pytest.approx(0.25, abs=0.06)
 
 
-def test_tpe_looks_where_it_is_good_and_random_does_not():
+def test_the_model_and_tpe_look_where_it_is_good_and_random_does_not():
     late = {
         sampler: sum(value_of(item) for item in walk(space(sampler=sampler, max_length=4), 10)[20:])
-        for sampler in ("tpe", "random")
+        for sampler in ("gp", "tpe", "random")
     }
-    assert late["tpe"] > late["random"]
+    assert late["gp"] > late["tpe"] > late["random"]
 
 
 def test_strengths_and_p_are_searched_where_an_op_has_them():
@@ -95,7 +100,7 @@ def test_an_exhausted_space_ends():
     search = space(max_length=1, batch=3)
     assert len(walk(search, 1)) == 3
     assert sorted(item.label for item in walk(search, 2)) == sorted(OPS)
-    assert propose(search, [Measured(item) for item in walk(search, 2)], {}) == []
+    assert propose(search, [Measured(item) for item in walk(search, 2)], {}).batch == []
 
 
 @pytest.mark.parametrize(
@@ -128,11 +133,13 @@ def test_what_a_budget_counts():
     assert Budget.parse("3gpuh", "cuda").spent(records) == pytest.approx(3)
 
 
-def test_however_often_it_is_interrupted_a_search_is_the_same(tmp_path):
-    assert search_there(tmp_path / "whole", 20) == 0
+@pytest.mark.parametrize("sampler", ["gp", "tpe"])
+def test_however_often_it_is_interrupted_a_search_is_the_same(tmp_path, sampler):
+    assert search_there(tmp_path / "whole", 20, sampler=sampler) == 0
     for attempt in itertools.count():
         with contextlib.suppress(Interruption):
-            assert search_there(tmp_path / "often", 20, Machine(tmp_path / "often", stop_after=attempt + 1)) == 0
+            machine = Machine(tmp_path / "often", stop_after=attempt + 1)
+            assert search_there(tmp_path / "often", 20, machine, sampler=sampler) == 0
             break
     assert attempt > 3
     assert labels(tmp_path / "often") == labels(tmp_path / "whole")
@@ -161,13 +168,13 @@ def test_a_batch_that_another_version_has_begun_is_completed_without_repeating_i
 
 def test_the_sweep_file_says_which_optuna_has_proposed_and_another_goes_on(tmp_path, monkeypatch):
     version = optuna.__version__
-    search_there(tmp_path, 8)
+    search_there(tmp_path, 8, sampler="tpe")
     assert load_plan(tmp_path).search.optuna == (version,)
-    search_there(tmp_path, 8)  # nothing is left to propose
+    search_there(tmp_path, 8, sampler="tpe")  # nothing is left to propose
     monkeypatch.setattr(metadata, "version", lambda name: "99.0")
-    search_there(tmp_path, 8)
+    search_there(tmp_path, 8, sampler="tpe")
     assert load_plan(tmp_path).search.optuna == (version,)
-    search_there(tmp_path, 24)
+    search_there(tmp_path, 24, sampler="tpe")
     assert load_plan(tmp_path).search.optuna == (version, "99.0")
 
 
@@ -209,7 +216,7 @@ def test_a_database_is_added_to_and_a_bad_one_refused(tmp_path):
 
 
 def test_the_report_of_a_search(tmp_path):
-    search_there(tmp_path, 40, seeds=2)
+    search_there(tmp_path, 40, seeds=2, sampler="tpe")
     write_report(tmp_path)
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert {"search-history.png", "search-slices.pdf"} <= names
@@ -310,6 +317,8 @@ def test_jobs_that_leave_trials_undone_are_submitted_again_while_something_gets_
         (["--budget", "4", "--strength", "1:0.5"], ["strength", "LOW:HIGH"]),
         (["--budget", "4", "--p", "0.5:1.5"], ["p", "at most 1"]),
         (["--budget", "4", "--storage", "nonsense"], ["--storage nonsense"]),
+        (["--budget", "4", "--sampler", "tpe", "--within", "2"], ["--within", "--sampler gp", "not with tpe"]),
+        (["--budget", "4", "--within", "101"], ["--within", "100"]),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, arguments, expected):

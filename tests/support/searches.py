@@ -10,7 +10,8 @@ from ablate.config.sweep import NamedComposition, NamedOp, Search
 from ablate.errors import Interruption
 from ablate.ops import parse_op, spec
 from ablate.search.budget import Budget
-from ablate.search.propose import Measured, propose
+from ablate.search.measured import Measured
+from ablate.search.propose import propose
 from ablate.search.run import run_search
 from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.sweeps import failure, make_experiment, record, write_record
@@ -33,7 +34,7 @@ def walk(search, batches, become=lambda item: Measured(item, value_of(item))):
     """The compositions that are proposed in so many batches, where each becomes ``become(composition)``."""
     known = []
     for _ in range(batches):
-        known += [become(item) for item in propose(search, known, {})]
+        known += [become(item) for item in propose(search, known, {}).batch]
     return [item.composition for item in known]
 
 

@@ -1,0 +1,112 @@
+"""A search by the Gaussian process: where it looks, spaces too large to list, when it stops, and resumption."""
+
+from __future__ import annotations
+
+import io
+import random
+
+import pytest
+from rich.console import Console
+
+from ablate.planning.request import sampler_in
+from ablate.search.budget import Budget
+from ablate.search.by_model import LARGEST, _candidates
+from ablate.search.measured import Measured
+from ablate.search.points import drawn, everything, neighbours
+from ablate.search.propose import propose
+from ablate.search.run import UNLIKELY, run_search
+from ablate.sweep.plan import load_plan
+from benchmarks import searching
+from tests.support.searches import OPS, Machine, begun, labels, search_there, space, value_of, walk
+
+
+def found(directory, budget, within=0.01, **changes):
+    """Search, and return the lines that were printed."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=10_000, highlight=False)
+    limits = Budget(budget, "trials", within)
+    assert run_search(directory, begun(**changes), limits, {}, Machine(directory), lambda sweep: None, console) == 0
+    return stream.getvalue().splitlines()
+
+
+def test_the_order_of_the_records_of_a_batch_is_all_that_it_depends_on():
+    known = [Measured(item, value_of(item)) for item in walk(space(), 2)]
+    once, again = (propose(space(), known, {}) for _ in range(2))
+    assert once == again
+    assert 0 < once.better <= 1
+
+
+def test_seeds_and_knn_at_rungs_change_what_it_believes():
+    known = [Measured(item, value_of(item)) for item in walk(space(), 3)]
+    noisy = [Measured(m.composition, m.value, {}, {0: m.value - 0.2, 1: m.value + 0.2}) for m in known]
+    pruned = [Measured(m.composition, m.value if i < 3 else None, {1: m.value / 2}) for i, m in enumerate(known)]
+    chances = [propose(space(), results, {}).better for results in (known, noisy, pruned)]
+    assert len(set(chances)) == 3
+    assert all(len(propose(space(), results, {}).batch) == 4 for results in (noisy, pruned))
+    assert not {m.composition.label for m in known} & {item.label for item in propose(space(), pruned, {}).batch}
+
+
+def test_neighbours_are_one_change_away_and_within_the_space():
+    search = space(strength=(0.25, 1.0), max_length=2)
+    at = drawn(search.replace(max_length=2), random.Random(3), {})
+    near = list(neighbours(search, at, random.Random(0), {}))
+    names = [tuple(op.name for op in item.ops) for item in near]
+    own = tuple(op.name for op in at.ops)
+    assert all(len(set(name)) == len(name) <= 2 for name in names)
+    assert own[::-1] in names
+    assert own in names  # with another strength
+    for item in near:
+        for op in item.ops:
+            assert 0.25 <= op.params.get("strength", 1.0) <= 1.0
+
+
+def test_a_space_too_large_to_list_is_sampled_near_the_best_and_everywhere():
+    search = space(strength=(0.25, 1.0), p=(0.5, 1.0))
+    known = [Measured(item, value_of(item)) for item in walk(search, 2)]
+    taken = {item.composition.label for item in known}
+    pool = [item.label for item in _candidates(search, known, random.Random(0), taken, {})]
+    assert len(pool) == len(set(pool)) <= LARGEST - len(known)
+    assert not taken & set(pool)
+    assert len(pool) > 500
+    assert len({item.label for item in walk(search, 3)}) == 12
+
+
+def test_it_stops_when_a_better_one_is_unlikely_and_a_smaller_difference_continues(tmp_path):
+    lines = found(tmp_path, 80, within=0.2)
+    chances = [float(line.split()[-2]) / 100 for line in lines if "the probability that" in line]
+    assert lines[-1].startswith("stop: ")
+    assert chances[-1] < UNLIKELY <= min(chances[:-1])
+    ended = labels(tmp_path)
+    assert len(ended) < 40
+    best = max(map(value_of, everything(space(), {})))
+    assert max(map(value_of, load_plan(tmp_path).compositions)) > best - 0.2
+    assert found(tmp_path, 80, within=0.2)[-1] == lines[-1]
+    assert labels(tmp_path) == ended
+    found(tmp_path, 80, within=0.01)
+    assert labels(tmp_path)[: len(ended)] == ended
+    assert len(labels(tmp_path)) > len(ended)
+
+
+def test_it_tries_the_whole_space_if_nothing_counts_as_enough(tmp_path):
+    lines = found(tmp_path, 80, within=0.0, max_length=1, seeds=2)
+    assert sorted(labels(tmp_path)) == sorted(OPS)
+    assert "the whole space has been tried" in lines[-1]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_search_that_another_sampler_began_continues_with_it(tmp_path, sampler):
+    assert sampler_in(tmp_path) == "gp"
+    search_there(tmp_path, 8, sampler=sampler)
+    assert sampler_in(tmp_path) == sampler
+
+
+def test_nothing_was_proposed_by_optuna(tmp_path):
+    search_there(tmp_path, 20)
+    assert load_plan(tmp_path).search.optuna == ()
+
+
+@pytest.mark.parametrize("grid", searching.grids(), ids=lambda grid: grid.name)
+def test_intervals_hold_on_whole_grids(grid, monkeypatch):
+    """If half of the cells are known, at least 85 % of the others lie within their 90 % intervals, but not all."""
+    monkeypatch.setattr(searching, "REPLAYS", 60)
+    assert 0.85 <= searching.held(grid, 0.5) <= 0.97
