@@ -38,7 +38,7 @@ Chosen = Annotated[
     Literal["gp", "tpe", "random"] | None,
     typer.Option(
         help="Sampler that proposes compositions: a Gaussian process over them, Optuna's TPE, or chance",
-        show_default="gp, or that of the search in --out",
+        show_default="that of the search in --out, else gp; tpe with --prune",
     ),
 ]
 Within = Annotated[
@@ -101,7 +101,7 @@ def search(
     directory = how.out or default_out(wish.data, ["search", *wish.ops])
     where = where_to_run(wish, directory, how)
     resolved = with_preset(wish, where["elsewhere"] or resolve_device(wish.device), directory)
-    chosen = sampler or sampler_in(directory)
+    chosen = sampler or sampler_in(directory, prunes=wish.prune)
     if within is not None and chosen != "gp":
         raise UsageError(f"--within needs a model of compositions: allowed with --sampler gp, not with {chosen}")
     space = search_of(named_ops(resolved), max_length, strength, p, chosen, sampler_seed, batch)

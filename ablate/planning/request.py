@@ -64,10 +64,14 @@ def with_preset(wish: Experiment, device: Device, directory: Path | None = None)
     return wish.replace(preset=preset) if preset else wish
 
 
-def sampler_in(directory: Path) -> Sampler:
-    """Return the sampler with which the search in ``directory`` began, and that of new searches if there is none."""
+def sampler_in(directory: Path, *, prunes: bool) -> Sampler:
+    """Return the sampler with which the search in ``directory`` began, and the default one if there is none.
+
+    With pruning that is TPE, since the Gaussian process lost to it on a small grid (docs/search.md). It trains the good
+    compositions early, where they compete with few others and the share that continues is small.
+    """
     search = load_plan(directory).search if is_sweep(directory) else None
-    return search.sampler if search else "gp"
+    return search.sampler if search else "tpe" if prunes else "gp"
 
 
 def about_preset(wish: Experiment, resolved: Experiment) -> str:

@@ -95,9 +95,10 @@ def test_it_tries_the_whole_space_if_nothing_counts_as_enough(tmp_path):
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_search_that_another_sampler_began_continues_with_it(tmp_path, sampler):
-    assert sampler_in(tmp_path) == "gp"
+    assert sampler_in(tmp_path, prunes=False) == "gp"
+    assert sampler_in(tmp_path, prunes=True) == "tpe"
     search_there(tmp_path, 8, sampler=sampler)
-    assert sampler_in(tmp_path) == sampler
+    assert {sampler_in(tmp_path, prunes=prunes) for prunes in (False, True)} == {sampler}
 
 
 def test_nothing_was_proposed_by_optuna(tmp_path):
@@ -110,3 +111,18 @@ def test_intervals_hold_on_whole_grids(grid, monkeypatch):
     """If half of the cells are known, at least 85 % of the others lie within their 90 % intervals, but not all."""
     monkeypatch.setattr(searching, "REPLAYS", 60)
     assert 0.85 <= searching.held(grid, 0.5) <= 0.97
+
+
+@pytest.mark.slow
+def test_the_page_says_how_intervals_hold_and_what_the_model_finds():
+    page = searching.PAGE.read_text()
+    for line in searching.calibration_rows():
+        assert line in page
+    (found,) = (row for row in _rows_of_the_model(searching.Whole.paper()) if row.startswith("| GP |"))
+    assert found in page
+
+
+def _rows_of_the_model(grid):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "POLICIES", {"GP": searching.POLICIES["GP"]})
+        return searching.regret_rows(grid)
