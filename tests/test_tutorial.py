@@ -82,7 +82,7 @@ def test_the_numbers_of_the_heatmap_are_those_of_its_table():
     known = {row.label: f"{100 * row.linear_top1_mean:.1f}" for row in table.itertuples()}
     text = " ".join(PAGE.partition("tutorial/heatmap.png")[2].partition("\n## ")[0].split())
     said = re.findall(r"`([^`]+)`\)?(?: alone)?(?: reaches| has)? ([\d.]+) %", text)
-    assert len(said) == 8
+    assert len(said) == 9
     assert said == [(label, known[label]) for label, _ in said]
     for label, words in (("untrained", "untrained encoder reaches"), ("supervised", "trained with labels")):
         assert f"{words} {known[label]} %" in text
