@@ -103,6 +103,24 @@ class Rung(Model):
         return round(epochs * self.eighth / KNN_POINTS)
 
 
+FIRST_ROUND, LAST_ROUND = 3, 100
+"""The seeds of the first round where seeds are added until the comparison is decided, and the most that it may take."""
+
+
+class Rounds(Model):
+    """Rounds of seeds: after each, only the cells that may still be the best get more.
+
+    ``within`` are the points below which cells are practically equal, ``largest`` is the largest number of seeds.
+    ``compared`` holds the number of seeds at each comparison so far, and ``dropped`` how many seeds each cell had when
+    it was found to be worse than another.
+    """
+
+    within: Positive
+    largest: Annotated[int, Field(ge=FIRST_ROUND, le=LAST_ROUND)]
+    compared: tuple[Count, ...] = ()
+    dropped: dict[str, Count] = {}
+
+
 class ClassCounts(Model):
     """Labelled images of every class, in the order of the classes; the training images include the validation split."""
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtr, stdtrit
 
-from ablate.inference.dunnett import CONFIDENCE, dunnetts
+from ablate.inference.dunnett import CONFIDENCE, TAIL, dunnetts
 from ablate.inference.variances import moderated
 
 POWER = 0.8
@@ -74,6 +74,9 @@ class TwoWayModel:
     ``variances`` [cells] are those of a single trial's noise, moderated, with ``freedom`` [cells] degrees of freedom;
     ``covariance`` [cells, cells] is that of the means; ``n`` [cells] counts seeds. ``sigma ** 2`` is the noise's
     variance over all cells, with ``df`` degrees of freedom. ``residuals`` and ``fitted`` are [observations].
+
+    ``tail`` is the probability with which the comparisons with the best may err. ``among`` are the cells that can be
+    the best; None: all of them. Both differ in rounds of seeds (:mod:`ablate.inference.rounds`).
     """
 
     labels: tuple[str, ...]
@@ -86,6 +89,8 @@ class TwoWayModel:
     df: int
     residuals: Array
     fitted: Array
+    tail: float = TAIL
+    among: frozenset[str] | None = None
 
     @cached_property
     def position(self) -> dict[str, int]:
@@ -138,12 +143,28 @@ class TwoWayModel:
         error of their difference (J. C. Hsu, Multiple Comparisons, 1996, section 4.1). The value is the one for equal
         variances of the means, with the degrees of freedom of whichever of the two cells has fewer.
         """
+        among = [i for i, label in enumerate(self.labels) if self.among is None or label in self.among]
+        held = (self.highest[np.ix_(among, among)] >= -EQUAL).all(axis=1)
+        order = sorted(np.array(among, dtype=int)[held], key=lambda i: -self.means[i])
+        return tuple(self.labels[i] for i in order)
+
+    @cached_property
+    def highest(self) -> Array:
+        """The upper bounds of the differences ``row - column`` of the true means, [cells, cells].
+
+        Those of the best cell's column hold at once, except with probability ``tail``.
+        """
         own = np.diag(self.covariance)
         errors = np.sqrt(np.maximum(own[:, None] + own[None] - 2 * self.covariance, 0.0))
-        values = dunnetts(len(self.labels) - 1, np.minimum(self.freedom[:, None], self.freedom[None]))
-        upper = self.means[:, None] - self.means[None] + values * errors
-        order = sorted(np.flatnonzero((upper >= -EQUAL).all(axis=1)), key=lambda i: -self.means[i])
-        return tuple(self.labels[i] for i in order)
+        freedom = np.minimum(self.freedom[:, None], self.freedom[None])
+        values = dunnetts(len(self.labels) - 1, freedom, self.tail)
+        return np.asarray(self.means[:, None] - self.means[None] + values * errors)
+
+    @property
+    def farthest(self) -> float:
+        """How far a contender may at most lie below the best, as a fraction, with the confidence of the comparisons."""
+        at = [self.position[label] for label in self.contenders]
+        return float(self.highest[np.ix_(at, at)].max())
 
     @cached_property
     def p_best(self) -> dict[str, float]:
@@ -197,7 +218,7 @@ class TwoWayModel:
         prior = min(self.freedom[i] - self.n[i], self.freedom[j] - self.n[j]) + 1
         df = np.clip(max(prior, 0.0) + n - 1, 1, (len(self.labels) - 1) * (n - 1))
         noise = (self.variances[i] + self.variances[j]) / n
-        reach, scatter = dunnetts(len(self.labels) - 1, df) * np.sqrt(noise), np.sqrt(noise + unsure)
+        reach, scatter = dunnetts(len(self.labels) - 1, df, self.tail) * np.sqrt(noise), np.sqrt(noise + unsure)
         scatter = np.maximum(scatter, EQUAL**2)
         power = ndtr((gap - reach - EQUAL) / scatter) + ndtr((-gap - reach - EQUAL) / scatter)
         enough = np.flatnonzero(power >= POWER)
@@ -241,10 +262,19 @@ class TwoWayModel:
         return Difference(mean, mean - half, mean + half, n, how)
 
 
-def estimate(values: Mapping[str, Mapping[int, float]]) -> TwoWayModel | None:
+def estimate(
+    values: Mapping[str, Mapping[int, float]], *, tail: float = TAIL, among: frozenset[str] | None = None
+) -> TwoWayModel | None:
     """Fit the model to ``values[cell][seed]``; cells without values are left out.
 
-    Return None if the data are too few: fewer than two cells, fewer than two seeds, or cells that share no seeds.
+    Args:
+        values: accuracies by cell and seed, as fractions.
+        tail: the probability with which the comparisons with the best may err.
+        among: the cells that can be the best; None: all of them.
+
+    Returns:
+        The model; None if the data are too few: fewer than two cells, fewer than two seeds, or cells that share no
+        seeds.
     """
     labels = tuple(label for label, known in values.items() if known)
     seeds = sorted({seed for known in values.values() for seed in known})
@@ -277,7 +307,8 @@ def estimate(values: Mapping[str, Mapping[int, float]]) -> TwoWayModel | None:
     of_seeds = np.diag(has.T @ variances) - (per_cell * variances[:, None]).T @ has
     covariance = np.diag(variances / n) + by_seed @ of_seeds @ by_seed.T
     counts = tuple(map(int, n))
-    return TwoWayModel(labels, means, covariance, variances, freedom, counts, sigma, df, residuals[has], fitted[has])
+    seen = residuals[has], fitted[has]
+    return TwoWayModel(labels, means, covariance, variances, freedom, counts, sigma, df, *seen, tail, among)
 
 
 def _t(df: float) -> float:
