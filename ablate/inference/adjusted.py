@@ -6,7 +6,9 @@ import statistics
 from collections.abc import Collection, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
+ZERO = 1e-10  # eigenvalues smaller than this part of the largest are 0 but for rounding
 Values = Mapping[str, Mapping[int, float]]
 """The value of every seed, by label."""
 
@@ -62,8 +64,17 @@ def adjusted(values: Values) -> dict[str, float]:
     # Labels are eliminated first (their block is diagonal), which leaves one equation per seed.
     equations = np.diag(has.sum(axis=0).astype(float)) - has.T @ share
     # The solutions differ by a constant; the pseudoinverse gives the one that sums to 0.
-    effects = np.linalg.pinv(equations, hermitian=True) @ (np.nansum(y, axis=0) - has.T @ means)
+    effects = pseudoinverse(equations) @ (np.nansum(y, axis=0) - has.T @ means)
     return dict(zip(values, (means - share @ effects).tolist(), strict=True))
+
+
+def pseudoinverse(equations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the pseudoinverse of the symmetric equations of the seeds, [seeds, seeds].
+
+    One eigenvalue is 0, since a constant can move from seeds to cells. NumPy's own limit of 1e-15 takes its rounding
+    error for a value in one case of some hundred, and the means become those of noise.
+    """
+    return np.asarray(np.linalg.pinv(equations, rcond=ZERO, hermitian=True))
 
 
 def _complete(known: Collection[Mapping[int, float]]) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtr, stdtrit
 
+from ablate.inference.adjusted import pseudoinverse
 from ablate.inference.dunnett import CONFIDENCE, TAIL, dunnetts
 from ablate.inference.variances import moderated
 
@@ -290,7 +291,7 @@ def estimate(
     if df < 1 or np.linalg.matrix_rank(equations) < len(seeds) - 1:
         return None
     known = np.where(has, y, 0.0)
-    inverse = np.linalg.pinv(equations, hermitian=True)
+    inverse = pseudoinverse(equations)
     seed = inverse @ (known.sum(axis=0) - has.T @ (known.sum(axis=1) / n))
     by_seed = per_cell @ inverse
     means = known.sum(axis=1) / n - per_cell @ seed

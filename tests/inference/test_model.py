@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ablate.inference.adjusted import adjusted
 from ablate.inference.dunnett import dunnett, dunnetts
 from ablate.inference.model import estimate
 
@@ -62,6 +63,17 @@ def test_what_all_cells_of_a_seed_share_is_not_noise():
     one, other = estimate(values_of(y)), estimate(values_of(shifted))
     assert other.sigma == pytest.approx(one.sigma)
     assert other.half_width("c0") == pytest.approx(one.half_width("c0"))
+
+
+def test_rounding_does_not_make_a_value_of_the_eigenvalue_that_is_zero():
+    """With NumPy's own limit, some of these designs gave means beyond a million."""
+    for number in range(150):
+        y = simulated(number, np.linspace(0, 0.4, 49), seeds=13)
+        has = np.ones_like(y, dtype=bool)
+        has[0] = np.random.default_rng(number).random(13) < 0.7
+        values = values_of(y, has)
+        assert max(map(abs, adjusted(values).values())) < 1
+        assert np.abs(estimate(values).covariance).max() < 1
 
 
 def test_two_cells_are_a_paired_t_test():
