@@ -51,7 +51,7 @@ def test_help_is_a_command_too():
     [
         (["grid", "--ops", "crop,", "color"], ["(color)", "no spaces after its commas", '"crop, color']),
         (["grid", "--ops", "crop", "--epoch", "3"], ["--epoch", "--epochs", "grid --help`"]),
-        (["grid", "--ops", "crop", "--seeds", "0"], ["--seeds", "at least 1", "'0'"]),
+        (["grid", "--ops", "crop", "--seeds", "0"], ["--seeds", "from 1 to 1000, or auto", "'0'"]),
         (["grid", "--ops", "crop", "--seeds=x"], ["--seeds", "whole number", "'x'"]),
         (["grid", "--ops", "crop", "--seeds", "1.5"], ["--seeds", "whole number", "'1.5'"]),
         (["grid", "--ops", "crop", "--branches", "three"], ["--branches", "'three'", "'one', 'two'"]),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 import typer
 
 from ablate.cli import options
 from ablate.cli.command import command_line
 from ablate.config.base import LARGEST_SEED
+from ablate.config.experiment import MOST_SEEDS
 from ablate.console import make_console
 from ablate.errors import UsageError
 from ablate.launch.slurm import cluster
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
     from ablate.planning.settings import Device
 
 
-Seeds = Annotated[int, typer.Option(help="Trials per cell, each with its own seed", min=1, max=1000)]
+Seeds = Annotated[
+    str,
+    typer.Option(
+        help="Trials per cell, each with its own seed; auto: rounds of seeds until the best cell is known",
+        metavar="N|auto",
+        show_default=f"1; 1 to {MOST_SEEDS}",
+    ),
+]
 FirstSeed = Annotated[
     int, typer.Option(help="The first seed; the others count up from it", min=0, max=LARGEST_SEED - 999)
 ]
@@ -51,7 +59,7 @@ Changes = Annotated[
 def grid(
     flags: dict[str, Any],
     how: options.Running,
-    seeds: Seeds = 1,
+    seeds: Seeds = "1",
     first_seed: FirstSeed = 0,
     act_on: ActOn = None,
     references: References = False,
@@ -66,7 +74,7 @@ def grid(
     from ablate.planning.request import default_out, wish_of
 
     further = {"references": ["untrained", "no-op", "supervised"]} if references else {}
-    wish = wish_of(flags, settings, **further, seeds=seeds_of(seeds, first_seed))
+    wish = wish_of(flags, settings, **further, seeds=_seeds_of_grid(seeds, first_seed))
     directory = how.out or default_out(wish.data, wish.ops)
     if act_on is not None:
         wish = acting_on(wish, act_on)
@@ -94,6 +102,21 @@ def schema() -> None:
     from ablate.config.experiment_file import json_schema
 
     typer.echo(json_schema(), nl=False)
+
+
+def _seeds_of_grid(text: str, first_seed: int) -> Literal["auto"] | int | list[int]:
+    """Return the seeds that ``--seeds`` of a grid asks for.
+
+    Raises:
+        UsageError: neither a number nor auto, a number out of range, or auto with another first seed.
+    """
+    if text == "auto":
+        if first_seed:
+            raise UsageError("--first-seed is for a number of seeds: with --seeds auto they count from 0")
+        return "auto"
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_SEEDS):
+        raise UsageError(f"--seeds must be a whole number from 1 to {MOST_SEEDS}, or auto, not {text!r}")
+    return seeds_of(int(text), first_seed)
 
 
 def seeds_of(seeds: int, first_seed: int) -> int | list[int]:

@@ -13,6 +13,7 @@ from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.config.reading import Background, Channels, DeclaredRange, Pages, Reading
 from ablate.config.settable import SETTABLE
 from ablate.config.sources import KINDS, WITH_COLUMNS, absolute, written
+from ablate.config.sweep import FIRST_ROUND, LAST_ROUND, Rounds
 from ablate.config.trial import Reference
 from ablate.errors import UsageError, nearest, unknown
 
@@ -20,6 +21,8 @@ Scalar = bool | int | float | str | list[float]
 Values = list[Scalar] | dict[str, Scalar | dict[str, Scalar]]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 MOST_SEEDS = 1000
+WITHIN, LARGEST = 1.0, 20
+"""The defaults of ``within``, in points, and of ``max_seeds``."""
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -151,9 +154,24 @@ class Experiment(Model):
         list[Reference], Field(description="References to train and evaluate along with the cells")
     ] = ["untrained"]
     seeds: Annotated[
-        Annotated[int, Field(ge=1, le=MOST_SEEDS, strict=True)] | Annotated[list[Seed], Field(min_length=1)],
-        Field(description="Number of seeds, which count from 0, or a list of seeds"),
+        Annotated[int, Field(ge=1, le=MOST_SEEDS, strict=True)]
+        | Annotated[list[Seed], Field(min_length=1)]
+        | Literal["auto"],
+        Field(
+            description="Number of seeds, which count from 0, or a list of seeds; auto: rounds of seeds until it is "
+            "decided which cell is the best"
+        ),
     ] = 1
+    within: Annotated[
+        Annotated[float, Field(gt=0)] | None,
+        Option("What is compared", default=f"{WITHIN:g}", commands=(GRID,)),
+        Field(description="With seeds auto: points of accuracy below which compositions are practically equal"),
+    ] = None
+    max_seeds: Annotated[
+        Annotated[int, Field(ge=FIRST_ROUND, le=LAST_ROUND, strict=True)] | None,
+        Option("What is compared", default=f"{LARGEST}", commands=(GRID,)),
+        Field(description="With seeds auto: the largest number of seeds"),
+    ] = None
     protocol: Annotated[
         list[str],
         Option("Evaluation", default="linear,knn; without labels rotation,rankme,alignment", listed=True),
@@ -213,6 +231,9 @@ class Experiment(Model):
             raise ValueError("nothing to train: give ops or compositions")
         if len(set(self.seed_list)) < len(self.seed_list):
             raise ValueError("seeds: a seed is listed twice")
+        for name in ("within", "max_seeds"):
+            if getattr(self, name) is not None and self.seeds != "auto":
+                raise ValueError(f"{name} is for seeds auto")
         for name in itertools.chain.from_iterable(self.zip):
             if name not in self.axes:
                 raise ValueError(f"zip: there is no axis {name!r}{nearest(name, self.axes)}")
@@ -240,8 +261,16 @@ class Experiment(Model):
 
     @property
     def seed_list(self) -> list[int]:
-        """The list of seeds, also where only their number was given."""
-        return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+        """The list of seeds, also where only their number was given; those of the first round if there are rounds."""
+        seeds = FIRST_ROUND if self.seeds == "auto" else self.seeds
+        return list(range(seeds)) if isinstance(seeds, int) else seeds
+
+    @property
+    def rounds(self) -> Rounds | None:
+        """The rounds of seeds, of which none has been trained; None if the seeds are fixed."""
+        if self.seeds != "auto":
+            return None
+        return Rounds(within=self.within or WITHIN, largest=self.max_seeds or LARGEST)
 
     @property
     def reading(self) -> Reading:

@@ -138,7 +138,7 @@ class SweepPlan(Model):
     of ops; those of a ``search`` are in the order in which it proposed them. ``baseline`` is the label of the cell with
     which the report compares every other. ``variants`` are the points of further
     axes; all cells are trained at each of them. Cells that are behind at a rung of ``prune`` are not trained to the
-    end.
+    end. With ``rounds``, ``seeds`` grow from round to round, and cells that are dropped get no more of them.
 
     ``shared`` is the configuration common to all cells and references; its own composition is empty. Trial keys do not
     include the protocols, the encoders to keep, the seconds that a process waits for the others, or ``measure``, the
@@ -166,6 +166,7 @@ class SweepPlan(Model):
     baseline: str | None = None
     search: Search | None = None
     prune: tuple[Rung, ...] = ()
+    rounds: Rounds | None = None
     shared: TrialConfig
     variants: tuple[Variant, ...] = ()
     eval_data: str | None = None

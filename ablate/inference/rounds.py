@@ -5,13 +5,14 @@ Dunnett's one-sided value times the standard error of their difference. The comp
 and also if all that are left lie within some points of the best.
 
 Both statements err only if the best cell's lead over another is underestimated by more than that bound: a many-to-one
-comparison with the best, as in Hsu's procedure. So one probability covers both. It is 5 % for all rounds together: each
-round spends a part of it (alpha spending: Lan and DeMets 1983, "Discrete sequential boundaries for clinical trials"),
-and the parts are added up, which holds however much the rounds depend on each other (Bonferroni). What is spent with n
-seeds depends on n alone, so the rounds need not be fixed beforehand, and the largest number of seeds may be raised
-later. The first rounds spend little: with three seeds, a cell of unusual noise may look like any other, and errs more
-often than it should (simulated: four times as often). Anytime-valid bounds would give the same freedom, but
-those for unequal, estimated noise with two or three degrees of freedom are much wider.
+comparison with the best, as in Hsu's procedure. So one probability covers both. It is held at 5 % for all rounds
+together. Each round spends a part of 4 % (alpha spending: Lan and DeMets 1983, "Discrete sequential boundaries for
+clinical trials"), and the parts are added up, which holds however much the rounds depend on each other (Bonferroni).
+What is spent with n seeds depends on n alone, so the rounds need not be fixed beforehand, and the largest number of
+seeds may be raised later. The first rounds spend little, and 1 % is not spent at all: with three seeds, a cell of
+unusual noise may look like any other, and is lost up to four times as often as it should (simulated). Anytime-valid
+bounds would give the same freedom, but those for unequal, estimated noise with two or three degrees of freedom are much
+wider.
 
 Dropped cells keep their place in the number of comparisons and in the estimates of the noise.
 """
@@ -29,6 +30,8 @@ from ablate.inference.model import TwoWayModel, estimate
 
 GROWTH = 1.5
 """The factor by which a round multiplies the seeds."""
+SPENT = 0.8 * TAIL
+"""The probability of an error that all rounds together spend. The rest of 5 % is for cells of unusual noise."""
 LAST = 1.9
 """The last round ends with the largest number of seeds if this is less than ``LAST`` times the seeds before it."""
 Why = Literal["decided", "equal", "largest", "alone"]
@@ -72,7 +75,7 @@ def compare(
     """
     before = frozenset(left)
     is_last = rounds[-1] >= largest
-    if len(before & {label for label, known in values.items() if known}) < 2:
+    if sum(map(bool, values.values())) < 2:
         return Comparison(before, "alone")
     model = estimate(values, tail=tail(rounds), among=before)
     if model is None:
@@ -99,7 +102,7 @@ def _spent(seeds: int) -> float:
     """Return the probability that is spent once cells have ``seeds`` seeds: all of it with the most seeds allowed."""
     none = FIRST_ROUND - 1
     share = math.log(max(seeds, none) / none) / math.log(LAST_ROUND / none)
-    return TAIL * share**2
+    return SPENT * share**2
 
 
 def next_round(seeds: int, largest: int) -> int:

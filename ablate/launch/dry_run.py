@@ -19,6 +19,7 @@ from ablate.launch.timing import TrialTime, remaining_seconds
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, rungs_in_words
+from ablate.sweep.rounds import further_trials, in_words
 from ablate.sweep.survey import State, summary, survey
 
 MOST_NAMES = 60
@@ -38,6 +39,8 @@ def print_plan(directory: Path, experiment: SweepPlan, retry_failed: bool, conso
     state = survey(directory, trials, prunes=bool(experiment.prune))
     say(console, f"sweep directory: {directory}")
     say(console, summary(trials, state, retry_failed))
+    if experiment.rounds:
+        say(console, in_words(experiment))
     if experiment.prune:
         say(
             console,
@@ -100,9 +103,12 @@ def show_cost(
         beside = ", if each is as fast beside the others as alone" if len(at_once) > 1 else ""
         say(
             console,
-            f"estimated: {clock(trial_time.seconds)} per trial ({trial_time.how}), {clock(left)} in all "
-            f"with {counted(len(at_once), 'worker')}{beside}",
+            f"estimated: {clock(trial_time.seconds)} per trial ({trial_time.how}), {clock(left)} in "
+            f"{'this round' if experiment.rounds else 'all'} with {counted(len(at_once), 'worker')}{beside}",
         )
+        if more := further_trials(experiment):
+            longest = left + remaining_seconds(trial_time.seconds, more, (), len(devices))
+            say(console, f"at most {clock(longest)} in all, if no further cell is dropped")
     show_memory(experiment, len(at_once), cache, console)
 
 

@@ -27,6 +27,7 @@ from ablate.sweep.failures import failure_line
 from ablate.sweep.holders import STALE
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
+from ablate.sweep.rounds import progress_in_words
 
 FEW = 5  # failures and further cells at most on a screen, which has little room
 LEAST_GRID = 6  # lines at least for the cells
@@ -76,10 +77,12 @@ def progress(status: Status, now: float) -> Text | None:
             parts.insert(0, f"{min(running, work.workers)} of {counted(work.workers, 'worker')} busy")
         if rung := status.rung:
             parts.append(f"{rung.there} of {counted(rung.trials, 'trial')} at the rung after epoch {rung.epoch}")
+        if status.experiment.rounds:
+            parts.append(progress_in_words(status.experiment))
         if per_hour := trials_per_hour(status, now):
             parts.append(f"{per_hour:.3g} trials/h")
         if left := seconds_left(status):
-            parts.append(f"about {clock(left)} left")
+            parts.append(f"about {clock(left)} left{' in this round' if status.experiment.rounds else ''}")
         elif work or running:
             known = "depends on pruning" if status.experiment.prune else "known after the first epochs"
             parts.append(f"time left: {known}")

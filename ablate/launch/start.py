@@ -19,6 +19,7 @@ from ablate.launch.dry_run import show_cost, show_plan
 from ablate.launch.local import run_sweep
 from ablate.launch.pool import default_devices
 from ablate.launch.room import refuse_without_room, room_for, room_of
+from ablate.launch.rounds import run_rounds
 from ablate.launch.slurm.dry_run import show_submission
 from ablate.launch.slurm.submission import forget_cancelling, was_cancelled
 from ablate.launch.slurm.submit import submit_sweep
@@ -69,7 +70,14 @@ def run_here(
         say(console, summary(trials, state, retry_failed))
         show_cost(whole, state, devices, cache, retry_failed, console)
     _check_room(directory, whole, len(devices), cache, console)
-    return run_sweep(directory, experiment, cache, devices, retry_failed, console)
+    if experiment.rounds is None:
+        return run_sweep(directory, experiment, cache, devices, retry_failed, console)
+    retry = [retry_failed]
+
+    def train(planned: SweepPlan) -> int:
+        return run_sweep(directory, planned, cache, devices, bool(retry and retry.pop()), console)
+
+    return run_rounds(directory, experiment, train, console)
 
 
 def _check_room(directory: Path, experiment: SweepPlan, workers: int, cache: Path, console: Console) -> None:
@@ -202,7 +210,8 @@ class Cluster:
 def submit(directory: Path, experiment: SweepPlan, images: str, cache: Path, retry_failed: bool, dry_run: bool) -> int:
     """Submit the missing trials to the cluster, and return the exit code.
 
-    If cells are pruned, wait for the jobs up to each rung, and then for those of the cells that continue.
+    If cells are pruned, wait for the jobs up to each rung, and then for those of the cells that continue. In rounds of
+    seeds, wait for the jobs of each round.
 
     Args:
         directory: the sweep's directory.
@@ -219,8 +228,9 @@ def submit(directory: Path, experiment: SweepPlan, images: str, cache: Path, ret
     if dry_run:
         show_submission(directory, whole, cache, retry_failed, console)
         return ExitCode.DONE
-    if experiment.prune:
-        say(console, "this command waits for the jobs of each rung; if it is stopped, run it again to continue")
+    if experiment.prune or experiment.rounds:
+        barrier = "round" if experiment.rounds else "rung"
+        say(console, f"this command waits for the jobs of each {barrier}; if it is stopped, run it again to continue")
         with training_there(directory, cache, retry_failed, console) as train:
-            return train(experiment)
+            return run_rounds(directory, experiment, train, console) if experiment.rounds else train(experiment)
     return submit_sweep(directory, experiment, cache, retry_failed, console)

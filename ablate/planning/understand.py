@@ -16,7 +16,7 @@ from ablate.config.points import Point, points
 from ablate.config.recipes import is_recipe
 from ablate.config.slurm import Slurm
 from ablate.config.space import check, tuned
-from ablate.config.sweep import NamedComposition, NamedOp, Rung, Sampler, Search, SweepPlan, Variant
+from ablate.config.sweep import NamedComposition, NamedOp, Rounds, Rung, Sampler, Search, SweepPlan, Variant
 from ablate.config.trial import TrialConfig
 from ablate.console import counted
 from ablate.data import DataSet
@@ -69,6 +69,7 @@ def plan_sweep(
             allow; protocols that cannot compare cells or cannot tell the best encoder; two points with the same
             configuration.
     """
+    rounds = _rounds(wish)
     sized = sized_as_before(wish, directory)
     config = validate(sized, elsewhere)
     jobs = slurm(config) if slurm else None
@@ -114,6 +115,7 @@ def plan_sweep(
         baseline=None if wish.baseline is None else _baseline(sized, wish.baseline, [*grid, *beside]),
         search=search,
         prune=_rungs(wish, shared, data),
+        rounds=rounds,
         shared=shared,
         variants=_variants(at_points, data, elsewhere),
         protocols=_protocols(wish, specs, data),
@@ -307,6 +309,25 @@ def _rungs(wish: Experiment, shared: TrialConfig, data: DataSet) -> tuple[Rung, 
         if holds:
             raise UsageError(f"prune {reason}")
     return RUNGS
+
+
+def _rounds(wish: Experiment) -> Rounds | None:
+    """Return the rounds of seeds; None if the seeds are fixed.
+
+    Raises:
+        UsageError: the sweep cannot be trained in rounds.
+    """
+    if wish.rounds and wish.axes:
+        raise UsageError("seeds auto is for one setting: this experiment has axes; give a number of seeds")
+    if wish.rounds and wish.baseline is not None:
+        raise UsageError(
+            "seeds auto looks for the best composition, not for differences from a baseline: leave one out"
+        )
+    if wish.rounds and wish.prune:
+        raise UsageError(
+            "seeds auto and prune do not go together: pruned cells have not been compared with further seeds"
+        )
+    return wish.rounds
 
 
 def _variants(

@@ -37,9 +37,13 @@ def completing(directory: Path, experiment: SweepPlan, *, retry_failed: bool = F
 
 
 def option_for_seeds(directory: Path, experiment: SweepPlan, seeds: int) -> str:
-    """Return the option that gives :func:`completing` a number of seeds: ``--seeds 3``, or ``--set seeds=3``."""
+    """Return the option that gives :func:`completing` a number of seeds: ``--seeds 3``, or ``--set seeds=3``.
+
+    In rounds of seeds it is the largest number.
+    """
     words = shlex.split(completing(directory, experiment))
-    return f"--set seeds={seeds}" if words[1] == "run" else f"--seeds {seeds}"
+    name = "max_seeds" if experiment.rounds else "seeds"
+    return f"--set {name}={seeds}" if words[1] == "run" else f"--{name.replace('_', '-')} {seeds}"
 
 
 def _confirming(words: Sequence[str], directory: Path) -> list[str]:

@@ -51,6 +51,7 @@ def confirmation(
         command=command,
         ops=(),
         search=None,
+        rounds=None,
         prune=(),  # there are few, and all of them are compared at the end
         compositions=tuple(compositions),
         seeds=tuple(fresh),

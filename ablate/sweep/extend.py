@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ablate.config.base import OpSpec
-from ablate.config.sweep import Search, SweepPlan, Variant
+from ablate.config.sweep import Rounds, Search, SweepPlan, Variant
 from ablate.errors import UsageError
-from ablate.sweep.plan import is_sweep, load_plan
+from ablate.sweep.plan import is_sweep, load_plan, plan
 
 
 def merge_with_existing(directory: Path, experiment: SweepPlan) -> SweepPlan:
@@ -40,7 +40,30 @@ def extend(old: SweepPlan, new: SweepPlan, directory: Path) -> SweepPlan:
         raise UsageError(
             f"{directory} holds another sweep ({'; '.join(changes)}); choose another --out, or use the same settings"
         )
-    return union(old, new)
+    whole = union(old, new)
+    _check_rounds(old, new, whole, directory)
+    return whole
+
+
+def _check_rounds(old: SweepPlan, new: SweepPlan, whole: SweepPlan, directory: Path) -> None:
+    """Raise UsageError if ``new`` would leave the rounds of seeds of ``old``, or add cells that were not compared."""
+    if old.rounds is None:
+        return
+    if new.rounds is None:
+        raise UsageError(
+            f"{directory} is trained in rounds of seeds, in which not every cell gets every seed: use seeds auto "
+            "again, or choose another --out"
+        )
+    late = sorted(_labels(whole) - _labels(old)) if old.rounds.compared else []
+    if late:
+        raise UsageError(
+            f"the cells of {directory} have been compared without {late[0]}: use the same cells, or choose another "
+            "--out"
+        )
+
+
+def _labels(experiment: SweepPlan) -> set[str]:
+    return {trial.label for trial in plan(experiment) if trial.reference is None}
 
 
 def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
@@ -90,6 +113,7 @@ def union(old: SweepPlan, new: SweepPlan) -> SweepPlan:
         search=_proposed_by_both(old.search, new.search),
         variants=_all_variants(old.variants, new.variants),
         seeds=seeds,
+        rounds=_rounds_of_both(old.rounds, new.rounds),
         references=references,
         measure=old.measure,
         slurm=new.slurm or old.slurm,
@@ -101,6 +125,13 @@ def _proposed_by_both(old: Search | None, new: Search | None) -> Search | None:
     if old is None or new is None:
         return new
     return new.replace(optuna=tuple(dict.fromkeys((*old.optuna, *new.optuna))))
+
+
+def _rounds_of_both(old: Rounds | None, new: Rounds | None) -> Rounds | None:
+    """Return the rounds that ``new`` asks for, with the comparisons of whichever of both has made more."""
+    if old is None or new is None or len(new.compared) > len(old.compared):
+        return new
+    return new.replace(compared=old.compared, dropped=old.dropped)
 
 
 def _all_variants(old: tuple[Variant, ...], new: tuple[Variant, ...]) -> tuple[Variant, ...]:
@@ -128,6 +159,7 @@ def _frame(experiment: SweepPlan) -> dict[str, Any]:
         "compositions",
         "variants",
         "prune",
+        "rounds",
         "seeds",
         "references",
         "command",

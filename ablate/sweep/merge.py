@@ -138,6 +138,11 @@ def _common(shards: Sequence[Shard]) -> SweepPlan:
                 f"{first.directory} and {shard.directory} are not shards of one sweep "
                 f"({'; '.join(changes)}, in the second)"
             )
+        if whole.rounds != shard.experiment.rounds:
+            raise UsageError(
+                f"{first.directory} and {shard.directory} cannot be merged: their rounds of seeds differ, so cells "
+                "have been dropped by different comparisons"
+            )
         both = union(whole, shard.experiment)
         prune = whole.prune and shard.experiment.prune  # the cells of a shard that does not prune are all kept
         whole = both.replace(command=whole.command, data=whole.data, eval_data=whole.eval_data, prune=prune)

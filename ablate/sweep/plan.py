@@ -40,14 +40,20 @@ def plan(experiment: SweepPlan) -> list[Trial]:
     For each seed there are the references, the cells of the grid row by row, and the compositions beside the grid. A
     grid of k ops has k² cells: k single ops and k(k-1) ordered pairs, or fewer if the experiment says so. Cells and
     compositions are repeated at every variant. The seeds of a cell share one configuration and thus its key, which is
-    hashed once.
+    hashed once. In rounds of seeds, a cell that was dropped has the seeds that it got until then.
     """
     cells = _cells(experiment)
     one_seed = [_reference(experiment, name) for name in experiment.references]
     for variant in experiment.variants or (Variant(values={}, shared=experiment.shared),):
         there = [(cell, place) for cell, place in cells if cell.label not in variant.excluded]
         one_seed += [_placed(variant, cell) | place for cell, place in there]
-    return [Trial(seed=seed, **cell) for seed in experiment.seeds for cell in one_seed]
+    dropped = experiment.rounds.dropped if experiment.rounds else {}
+    return [
+        Trial(seed=seed, **cell)
+        for number, seed in enumerate(experiment.seeds)
+        for cell in one_seed
+        if "reference" in cell or number < dropped.get(cell["label"], len(experiment.seeds))
+    ]
 
 
 def pairs(ops: Sequence[NamedOp], unordered: bool, pairs_with: Collection[str]) -> list[tuple[NamedOp, NamedOp]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,11 +90,13 @@ def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
         retry_failed: True if failed trials will run again.
     """
     cells = len({trial.label for trial in trials if trial.reference is None})
+    counts = Counter(trial.label for trial in trials if trial.reference is None).values()
     seeds = len({trial.seed for trial in trials})
+    fewest = min(counts, default=seeds)
+    each = counted(seeds, "seed") if fewest == seeds else f"{fewest} to {seeds} seeds"
     references = sum(trial.reference is not None for trial in trials)
     parts = [
-        f"{counted(cells, 'cell')} x {counted(seeds, 'seed')} + {counted(references, 'reference')} "
-        f"= {counted(len(trials), 'trial')}"
+        f"{counted(cells, 'cell')} x {each} + {counted(references, 'reference')} = {counted(len(trials), 'trial')}"
     ]
     again = len({trial.id for trial in state.missing} & {result.id for result in state.pruned})
     done = len(state.finished) - (0 if again else len(state.pruned))

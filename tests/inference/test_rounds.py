@@ -7,7 +7,7 @@ import pytest
 
 from ablate.config.sweep import FIRST_ROUND, LAST_ROUND
 from ablate.inference.dunnett import TAIL, dunnett
-from ablate.inference.rounds import all_rounds, compare, next_round, tail
+from ablate.inference.rounds import SPENT, all_rounds, compare, next_round, tail
 from benchmarks.rounds import Truth, race
 
 FIVE_PERCENT = {100: 10, 150: 13}
@@ -72,14 +72,14 @@ def test_the_order_of_cells_and_seeds_has_no_say():
 
 
 @pytest.mark.parametrize("largest", [3, 4, 5, 6, 12, 20, 27, 100])
-def test_all_rounds_together_spend_five_percent_at_most(largest):
+def test_all_rounds_together_spend_no_more_than_what_is_held(largest):
     rounds = all_rounds(largest)
     assert (rounds[0], rounds[-1]) == (FIRST_ROUND, largest)
     assert list(rounds) == sorted(set(rounds))
     spent = [tail(rounds[: n + 1]) for n in range(len(rounds))]
     assert min(spent) > 0
-    assert sum(spent) <= TAIL + 1e-12
-    assert (sum(spent) == pytest.approx(TAIL)) == (largest == LAST_ROUND)
+    assert sum(spent) <= SPENT + 1e-12
+    assert (sum(spent) == pytest.approx(SPENT)) == (largest == LAST_ROUND)
 
 
 def test_a_larger_number_later_goes_on_where_the_smaller_one_ended():
@@ -87,7 +87,7 @@ def test_a_larger_number_later_goes_on_where_the_smaller_one_ended():
     while rounds[-1] < 50:
         rounds.append(next_round(rounds[-1], 50))
     assert rounds[: len(all_rounds(20))] == list(all_rounds(20))
-    assert sum(tail(rounds[: n + 1]) for n in range(len(rounds))) < TAIL
+    assert sum(tail(rounds[: n + 1]) for n in range(len(rounds))) < SPENT
 
 
 @pytest.mark.parametrize(("k", "df", "alpha"), [(3, 2, 0.005), (9, 4, 0.001), (48, 96, 0.0005), (5, 1, 0.01)])

@@ -21,6 +21,7 @@ from ablate.launch.timing import REPRESENTATIVE
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, stage
 from ablate.sweep.record import TrialResult
+from ablate.sweep.rounds import further_trials
 from ablate.sweep.survey import State
 
 
@@ -93,7 +94,9 @@ def _show_cost(
     elif each is not None:
         share = shared.world_size / slurm.per_gpu if on_gpus else shared.threads * shared.world_size
         hours = each * share * waiting / 3600 * (cost(experiment) if experiment.prune else 1)
-        say(console, f"estimated: {_plain(hours)} {unit} hours, {clock(each)} per trial ({whence})")
+        more = each * share * further_trials(experiment) / 3600
+        rest = f" in this round, at most {_plain(hours + more)} in all" if experiment.rounds else ""
+        say(console, f"estimated: {_plain(hours)} {unit} hours{rest}, {clock(each)} per trial ({whence})")
     units = slurm.nodes * (slurm.gpus if on_gpus else slurm.cpus)
     say(
         console,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ablate.config.measure import Measure, measured_by, on_validation
 from ablate.config.sweep import Trial
+from ablate.inference.dunnett import TAIL
 from ablate.sweep.record import ROTATION_NOT_APPLICABLE, TrialResult
 
 if TYPE_CHECKING:
@@ -98,6 +99,9 @@ class Grid:
 
     ``further`` are compositions that have no place in the grid, by their labels. ``acts`` maps an op to the share of
     images on which it acts; it lacks the ops whose share is unknown.
+
+    ``tail`` is the probability with which the comparisons with the best may err, and ``left`` are the labels of the
+    cells that may be the best; None: all. Both differ in rounds of seeds.
     """
 
     ops: tuple[str, ...]
@@ -106,6 +110,8 @@ class Grid:
     metric: str = LINEAR
     further: dict[str, Cell] = field(default_factory=dict)
     acts: dict[str, float] = field(default_factory=dict)
+    tail: float = TAIL
+    left: frozenset[str] | None = None
 
     def acts_on(self, op: str) -> str:
         """Return the share of images on which the op acts, as in ``84 %``; nothing if it is all of them or unknown."""

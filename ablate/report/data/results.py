@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from ablate.config.measure import Measure, reason
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import command, counted
 from ablate.errors import unknown
+from ablate.inference.rounds import tail
 from ablate.report.data.grid import Grid, grid_of, lacking, sweep_rows
 from ablate.sweep.again import completing
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import TrialResult, read_records
+from ablate.sweep.rounds import cells_left, compared
 
 POINTS = 40  # points of a training curve: as many as a small plot can show
 
@@ -81,9 +84,12 @@ class Results:
 
     def __str__(self) -> str:
         """Return a text such as ``glyphs, one-branch simclr, resnet8, 15 epochs, 3 seeds``."""
-        shared, seeds = self.experiment.shared, len(self.experiment.seeds)
         first = [f"first view {self.experiment.first.label}"] if self.experiment.first else []
-        return ", ".join([shared.data.name, self.setting, *first, counted(seeds, "seed")])
+        dropped = self.experiment.rounds.dropped.values() if self.experiment.rounds else ()
+        most = len(self.experiment.seeds)
+        fewest = min(dropped, default=most)
+        seeds = f"{fewest} to {most} seeds" if fewest < most else counted(most, "seed")
+        return ", ".join([self.experiment.shared.data.name, self.setting, *first, seeds])
 
     @property
     def setting(self) -> str:
@@ -144,7 +150,10 @@ def read_sweep(directory: str | Path, measure: Measure | None = None) -> Results
 
 
 def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: SweepPlan) -> Grid:
-    return grid_of(rows, measure, experiment.class_counts, {op.label: op.acts for op in experiment.ops})
+    grid = grid_of(rows, measure, experiment.class_counts, {op.label: op.acts for op in experiment.ops})
+    if experiment.rounds is None:
+        return grid
+    return dataclasses.replace(grid, tail=tail(compared(experiment)), left=frozenset(cells_left(experiment)))
 
 
 def _measured(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 
+from ablate.config.sweep import LAST_ROUND
 from ablate.console import clock, command, counted
 from ablate.report.recommendation.choice import MOST, Choice, missing_trials, to_confirm
 from ablate.report.recommendation.recommend import Recommendation
@@ -56,6 +57,7 @@ def _surer(recommendation: Recommendation) -> str:
     """Return the command that gives a provisional recommendation more seeds."""
     sweep = recommendation.decided.sweep
     seeds = max(SEEDS, 2 * len(sweep.experiment.seeds))
+    seeds = min(seeds, LAST_ROUND) if sweep.experiment.rounds else seeds
     if recommendation.confirmed:
         again = command("ablate", "recommend", recommendation.choice.sweep.directory, "--confirm", "--seeds", seeds)
         return f"Take more seeds: run {again}."

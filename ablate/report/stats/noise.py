@@ -7,6 +7,7 @@ from ablate.inference.model import EQUAL, MOST_SEEDS
 from ablate.report.data.results import Results
 from ablate.report.stats.model import CONFIDENCE, TwoWayModel
 from ablate.report.stats.order import Ranking, order
+from ablate.report.stats.rounds import rounds
 from ablate.report.stats.verdict import few_images
 from ablate.report.stats.words import judge, named, so_far
 from ablate.sweep.again import option_for_seeds
@@ -20,16 +21,19 @@ DOUBTFUL = 0.05  # p value below which the report says that the noise changes wi
 
 
 def noise(sweep: Results) -> list[str]:
-    """Return sentences on how far the seeds separate the cells by validation accuracy; empty without results."""
+    """Return sentences on how far the seeds separate the cells by validation accuracy; empty without results.
+
+    The first one says why rounds of seeds ended, if there were any.
+    """
     ranking = order(sweep.grid)
     if len(ranking.cells) < 2:
-        return []
+        return rounds(sweep) if ranking.cells else []
     if ranking.model is None:
-        return [one_seed(sweep)]
+        return [*rounds(sweep), one_seed(sweep)]
     if ranking.model.is_exact:
-        return [EXACT]
+        return [*rounds(sweep), EXACT]
     sentences = [contenders(sweep, ranking), separation(sweep, ranking)]
-    return [*filter(None, sentences), *unequal(ranking.model)]
+    return [*rounds(sweep), *filter(None, sentences), *unequal(ranking.model)]
 
 
 def one_seed(sweep: Results) -> str:
@@ -62,7 +66,8 @@ def contenders(sweep: Results, ranking: Ranking) -> str:
     best, model = ranking.cells[0], ranking.model
     assert model is not None
     others = [label for label in ranking.contenders if label != best.label]
-    by = f"({judge(sweep.grid)}, Hsu's multiple comparisons with the best, 95 %)"
+    over = " over all rounds" if sweep.experiment.rounds else ""
+    by = f"({judge(sweep.grid)}, Hsu's multiple comparisons with the best, 95 %{over})"
     if not others:
         return f"Every other composition{among(sweep, ranking)} is worse than {best.label}{so_far(sweep)} {by}."
     listed = named([f"{label} ({chance(model, label)})" for label in others])

@@ -8,11 +8,13 @@ have failed.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from ablate.inference.adjusted import adjusted, largest
+from ablate.inference.dunnett import TAIL
 from ablate.inference.model import EQUAL
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.stats.model import Difference, TwoWayModel, fit
@@ -25,18 +27,20 @@ class Ranking:
     ``scores`` maps a label to its score: a fraction, the mean over seeds, adjusted for the seeds that the cell lacks.
     The score of a cell that has every seed is its plain mean. ``apart`` holds the cells with results that share no seed
     with ``cells``, not even through others, and so cannot be compared with them. ``metric`` is the metric of all these
-    values.
+    values. ``tail`` and ``left`` are those of the grid.
     """
 
     cells: tuple[Cell, ...]
     scores: Mapping[str, float]
     apart: tuple[Cell, ...]
     metric: str
+    tail: float = TAIL
+    left: frozenset[str] | None = None
 
     @cached_property
     def model(self) -> TwoWayModel | None:
         """The noise of the comparison; None if there are too few seeds or cells to estimate it."""
-        return fit(self.cells, self.metric)
+        return fit(self.cells, self.metric, self.tail, self.left)
 
     @property
     def best(self) -> Cell | None:
@@ -94,7 +98,7 @@ def order(grid: Grid) -> Ranking:
     If the cells fall into groups that share no seed, the group with the most cells is compared; of several, the one
     with the most results.
     """
-    return ordered(grid.with_results, grid.validation_metric)
+    return dataclasses.replace(ordered(grid.with_results, grid.validation_metric), tail=grid.tail, left=grid.left)
 
 
 def best_first(grid: Grid, cells: Iterable[Cell]) -> list[Cell]:

@@ -41,9 +41,10 @@ def caption(sweep: Results) -> str:
     lines += [f"References: {', '.join(known)}."] if known else []
     model = order(grid).model
     if model:
+        over = "" if grid.left is None else ", over all rounds of seeds,"
         lines.append(
             f"A dot ({MARK}) marks the cells that cannot be told from the best by {judge(grid)}: Hsu's multiple "
-            f"comparisons with the best at {100 * CONFIDENCE:.0f} % on a two-way cell and seed model, since "
+            f"comparisons with the best at {100 * CONFIDENCE:.0f} %{over} on a two-way cell and seed model, since "
             "cells share seeds, with a moderated variance for each cell (residual over all: "
             f"{100 * model.sigma:.1f} points, {model.df} degrees of freedom); "
             "conditional on this data set and its split."
