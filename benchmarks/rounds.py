@@ -1,4 +1,4 @@
-"""What rounds of seeds cost against fixed seeds, simulated with known truths and replayed on a grid.
+"""What rounds of seeds cost against fixed seeds, simulated with known truths and replayed on a grid: docs/rounds.md.
 
 ``python -m benchmarks.rounds`` takes ten minutes of one core, trains nothing and writes
 ``benchmarks/results/rounds.json``. In a simulation the true means and the noise of every cell are known, and every seed
