@@ -48,7 +48,7 @@ def test_candidates_are_named_that_lose_the_crop_of_the_sweep():
     texts = ("crop+color", "crop", "sobel+color", "color+crop", "crop(p=0.5)+color")
     named = {text: NamedComposition(label=text, ops=Composition.parse(text).specs()) for text in texts}
     for text, composition in named.items():
-        crops = TransformPair.two_branch(text, 16)._stored_crop is not None
+        crops = TransformPair.two_branch(text, 16)._stored_crop(1) is not None
         assert (shares_no_crop([composition]) == "") == crops
     assert shares_no_crop([named["crop+color"], named["crop"]]) == ""
     told = shares_no_crop(list(named.values()))

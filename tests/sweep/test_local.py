@@ -106,9 +106,8 @@ def test_dry_run_plans_estimates_and_runs_nothing(tiny_folder, cache, tmp_path):
     done = run_here(command(tiny_folder, cache, tmp_path / "dry", "--dry-run", "--workers", "2"))
     assert done.returncode == 0, done.stderr
     assert "4 cells x 1 seed + 1 reference = 5 trials; 5 to run" in done.stdout
-    assert re.search(
-        r"measuring a few steps ...\n(estimated|no estimate): ", done.stdout
-    )  # none where the machine is busy
+    # no estimate, or one with a warning, where the machine is busy
+    assert re.search(r"measuring a few steps ...\n(this machine is busy .*\n)?(estimated|no estimate): ", done.stdout)
     assert re.search(r"memory: about 0.4 GiB per worker, .* for 2 workers", done.stdout)
     assert not (tmp_path / "dry").exists()
 
