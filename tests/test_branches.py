@@ -56,6 +56,7 @@ def test_a_point_with_one_branch_names_itself_or_leaves_the_cell_out(tiny_folder
     assert "4 trials" in done.stdout  # three cells and the untrained encoder
 
 
+@pytest.mark.slow
 def test_a_grid_of_the_second_view_keeps_the_first(tiny_folder, cache, tmp_path, undrawn):
     line = ["grid", "--ops", "crop,blur", "--first", "crop", "--branches", "two", "--order", "2"]
     line += ["--data", f"folder:{tiny_folder}", "--cache", cache, *SMALL, "--include", "crop|crop+blur+noise"]
@@ -103,6 +104,7 @@ def test_a_contact_sheet_shows_both_branches(cache):
     ]
 
 
+@pytest.mark.slow
 def test_a_sweep_of_different_branches_ends_in_a_page_and_pipelines(tiny_folder, cache, tmp_path, undrawn):
     """Trained, resumed, reported, exported and recommended; the untrained encoder is no better, so all is shown."""
     line = ["grid", "--ops", "crop", "--include", f"{BYOL},none|crop", "--branches", "two", "--seeds", "2"]

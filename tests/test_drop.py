@@ -119,6 +119,7 @@ def test_an_op_that_another_does_too_is_named():
     assert done_twice(asked, "recipe:byol") == [] == done_twice(asked, "crop|flip")
 
 
+@pytest.mark.slow
 def test_a_recipe_is_dropped_from_the_command_line_to_the_page(tiny_folder, cache, tmp_path):
     line = ["drop", "crop+flip+color", "--add", "noise", "--seeds", "2", "--data", f"folder:{tiny_folder}"]
     line += ["--cache", cache, *SMALL]

@@ -26,9 +26,8 @@ TINY = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("page", "folder"), [(README, "leaves"), pytest.param(PAGE, "images/blood-cells", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "folder"), [(README, "leaves"), (PAGE, "images/blood-cells")])
 def test_two_commands_lead_from_nothing_to_a_heatmap(page, folder, tmp_path):
     """The first is pip's, which tests/test_package.py runs; the second is run here."""
     (line,) = re.findall(r"```bash\npip install \.\n(ablate grid .*)\n```", page)

@@ -109,6 +109,7 @@ def test_colours_begin_at_the_untrained_encoder_and_leave_room_for_noise(tmp_pat
     assert above_untrained(made_up(tmp_path / "none", 3, untrained=None).grid).low > 0.2
 
 
+@pytest.mark.slow
 def test_the_report_writes_it_and_shows_it_on_the_page(tmp_path):
     first, *others = several(tmp_path, 3, 2, name="<b>")
     write_report(first.directory, [other.directory for other in others])

@@ -62,6 +62,7 @@ def test_the_same_command_again_runs_nothing_and_extension_runs_the_rest(sweep, 
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.slow
 def test_a_disk_that_refuses_stops_the_sweep_and_keeps_what_is_done(sweep, tiny_folder, cache, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(sweep[0], out)
