@@ -12,9 +12,10 @@ from ablate.planning.drop import done_twice, dropping
 from ablate.report.data.results import read_sweep
 from ablate.report.figures import forest
 from ablate.report.recommendation.recommend import recommend
-from ablate.report.stats.baseline import effects_of, findings
+from ablate.report.stats.baseline import effects_of, findings, order_found
 from ablate.report.stats.order import order
 from ablate.report.write import write_report
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.cli import ablate, one_sentence
 from tests.support.sweeps import make_experiment, record, write_record
@@ -143,6 +144,21 @@ def test_a_recipe_is_dropped_from_the_command_line_to_the_page(tiny_folder, cach
     assert "baseline was 'crop+flip+color', is 'crop+color'" in one_sentence(other)
 
 
+@pytest.mark.slow
+def test_the_order_is_found_and_then_used(tiny_folder, cache, tmp_path):
+    line = ["drop", "crop+flip+color", "--in-order", "found", "--seeds", "2", "--data", f"folder:{tiny_folder}"]
+    line += ["--cache", cache, *SMALL]
+    dry = ablate(*line, "--dry-run", cwd=tmp_path)
+    assert dry.returncode == 0 and "the same command finds the order" in " ".join(dry.stdout.split())
+    done = ablate(*line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    (out,) = (tmp_path / "results").iterdir()
+    first, second, _ = order_found(read_sweep(out))
+    assert load_plan(out).compositions[-1].label == f"without {first}+{second}"
+    again = ablate(*line, cwd=tmp_path)
+    assert again.returncode == 0 and again.stdout.count("0 to run") == 2
+
+
 def test_a_baseline_is_a_cell_of_one_setting(tmp_path):
     file = tmp_path / "own.toml"
     for more, expected in (
@@ -184,7 +200,7 @@ def made(directory, seeds=4, noise=0.001, effects=EFFECTS):
 
 def test_each_op_gets_the_finding_that_its_interval_has(tmp_path):
     sweep = read_sweep(made(tmp_path / "sweep"))
-    effects = {effect.cell.label: effect for effect in effects_of(sweep)}
+    effects = {effect.label: effect for effect in effects_of(sweep)}
     assert {label: (effect.kind, effect.finding) for label, effect in effects.items()} == {
         "without crop": ("removal", "lowers"),
         "without flip": ("removal", "costs little"),
@@ -213,6 +229,16 @@ def test_each_op_gets_the_finding_that_its_interval_has(tmp_path):
     assert "): color +" in said[1] and "flip -0." in said[2] and "crop -30" in said[3]
 
 
+def test_the_order_found_begins_with_the_op_that_costs_least(tmp_path):
+    directory = made(tmp_path / "sweep")
+    assert order_found(read_sweep(directory)) == ["color", "flip", "blur", "crop"]
+    trial = next(trial for trial in plan(load_plan(directory)) if trial.label == "without flip")
+    write_record(directory, record(trial, status="failed"))
+    assert order_found(read_sweep(directory))  # other seeds of this cell have results
+    SweepDir(directory).record(trial.id).unlink()
+    assert order_found(read_sweep(directory)) == []
+
+
 def test_what_was_left_out_together_is_not_advised_again(tmp_path):
     directory = made(tmp_path / "sweep")
     whole = load_plan(directory)
@@ -223,7 +249,7 @@ def test_what_was_left_out_together_is_not_advised_again(tmp_path):
         if trial.label == both.label:
             write_record(directory, record(trial, 0.75 + 0.01 * trial.seed))
     sweep = read_sweep(directory)
-    (effect,) = [effect for effect in effects_of(sweep) if effect.cell.label == both.label]
+    (effect,) = [effect for effect in effects_of(sweep) if effect.label == both.label]
     assert (effect.kind, set(effect.ops)) == ("removal", {"color", "flip"})
     assert not [sentence for sentence in findings(sweep) if "--in-order" in sentence]
 
@@ -231,11 +257,11 @@ def test_what_was_left_out_together_is_not_advised_again(tmp_path):
 def test_intervals_hold_at_once_so_they_are_wider_than_single_ones(tmp_path):
     same = dict.fromkeys(EFFECTS, 0.0)
     sweep = read_sweep(made(tmp_path / "sweep", seeds=4, effects=same))
-    narrow = [e for e in effects_of(sweep) if e.cell.label != "without blur"]
+    narrow = [e for e in effects_of(sweep) if e.label != "without blur"]
     alone = order(sweep.grid).model
     for effect in narrow:
         low, high = effect.difference.bounds()
-        single = alone.difference(effect.cell.label, sweep.experiment.baseline)
+        single = alone.difference(effect.label, sweep.experiment.baseline)
         assert high - low > 1.1 * (single.high - single.low)
         assert effect.difference.how == "two-way model, jointly"
 
@@ -249,7 +275,7 @@ def test_the_page_the_figure_and_recommend_say_the_same(tmp_path):
         assert sentence in recommend(directory).choice.evidence
     figure = forest.draw(report.sweep, effects_of(report.sweep))
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels == [effect.cell.label for effect in effects_of(report.sweep)]
+    assert labels == [effect.label for effect in effects_of(report.sweep)]
     (section,) = forest.section(report.sweep)
     assert [row[0] for row in section.rows] == labels
     assert section.rows[0][-1] == "lowers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from ablate.cli import completion, options
 from ablate.cli.sweep import FirstSeed, run_sweep, seeds_of
 from ablate.console import make_console, say
+from ablate.errors import UsageError
 
 Recipe = Annotated[
     str,
@@ -22,13 +24,24 @@ Add = Annotated[
 InOrder = Annotated[
     str,
     typer.Option(
-        help="Ops to leave out one after the other, each with those before it; comma-separated", metavar="OPS"
+        help="Ops to leave out one after the other, each with those before it; comma-separated. "
+        "found: all of them, in the order that leaving out each alone suggests",
+        metavar="OPS|found",
+    ),
+]
+Screen = Annotated[
+    bool,
+    typer.Option(
+        "--screen", help="Train cells of half the ops each, by a screening design, for a recipe of 8 to 23 ops"
     ),
 ]
 Strengths = Annotated[
     bool, typer.Option("--strengths", help="Also try each op at half and at double strength, where it has one")
 ]
 Seeds = Annotated[int, typer.Option(help="Trials per cell, each with its own seed", min=1, max=1000)]
+
+
+FOUND = "found"
 
 
 @options.described("drop", branches="two")
@@ -40,6 +53,7 @@ def drop(
     add: Add = "",
     in_order: InOrder = "",
     strengths: Strengths = False,
+    screen: Screen = False,
     seeds: Seeds = 3,
     first_seed: FirstSeed = 0,
     settings: options.Settings = None,
@@ -50,14 +64,35 @@ def drop(
     resume.
     """
     from ablate.ops import split_list
-    from ablate.planning.drop import called, done_twice, dropping
+    from ablate.planning.drop import called, done_twice, dropping, is_long, screening
     from ablate.planning.request import default_out, wish_of
 
     references = ["untrained", "no-op"]
     wish = wish_of(flags, settings, compositions=[recipe], references=references, seeds=seeds_of(seeds, first_seed))
-    added, gone = (split_list(text, ",") if text else () for text in (add, in_order))
-    asked = dropping(wish, recipe, added, gone, strengths=strengths)
-    directory = how.out or default_out(wish.data, ["drop", *called(wish, recipe)])
+    if screen and (add or in_order or strengths):
+        raise UsageError("--screen takes no --add, --in-order or --strengths: write further ops into the recipe")
+    added, gone = (split_list(text, ",") if text and text != FOUND else () for text in (add, in_order))
+    asked = screening(wish, recipe) if screen else dropping(wish, recipe, added, gone, strengths=strengths)
+    directory = how.out or default_out(wish.data, ["screen" if screen else "drop", *called(wish, recipe)])
+    console = make_console()
     for sentence in done_twice(wish, recipe):
-        say(make_console(), sentence, "yellow")
-    return run_sweep(asked, directory, how)
+        say(console, sentence, "yellow")
+    if not screen and is_long(wish, recipe):
+        say(console, "with --screen, each op's effect is an average over half of the cells, for about as many cells")
+    code = run_sweep(asked, directory, how)
+    if in_order != FOUND:
+        return code
+    if not (found := [] if how.dry_run else _found(directory)):
+        say(
+            console, "when all of these cells are trained, the same command finds the order and leaves ops out together"
+        )
+        return code
+    say(console, f"found order: {','.join(found)}")
+    return run_sweep(dropping(wish, recipe, added, found[:-1], strengths=strengths), directory, how)
+
+
+def _found(directory: Path) -> list[str]:
+    from ablate.report.data.results import read_sweep
+    from ablate.report.stats.baseline import order_found
+
+    return order_found(read_sweep(directory))

@@ -19,7 +19,7 @@ Mistake: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__nam
 
 GROUPS = {
     "What is compared": (
-        *("seeds", "first_seed", "seed", "act_on", "references", "add", "in_order", "strengths"),
+        *("seeds", "first_seed", "seed", "act_on", "references", "add", "in_order", "strengths", "screen"),
         *("budget", "max_length", "strength", "p", "sampler", "sampler_seed", "batch", "within"),
     ),
     "Images": ("cache", "images", "draws", "show"),

@@ -12,6 +12,7 @@ from ablate.errors import UsageError, unknown
 from ablate.ops import Op, branches_to_string, parse_op, to_string
 from ablate.ops.composition import Composition
 from ablate.planning.compositions import op_defaults, parse_one
+from ablate.planning.screening import FEWEST, design
 
 FACTORS = {"half": 0.5, "double": 2.0}
 INSIDE = (("crop", "flip_p", "flip"), ("color", "gray_p", "gray"), ("color", "jitter_p", "jitter"))
@@ -67,6 +68,32 @@ def dropping(
         cells[f"without {'+'.join(gone)}"] = _changed(whole, partial(_without, gone))
     named = {label: text(composition) for label, composition in cells.items()}
     return wish.replace(compositions=named, baseline=baseline)
+
+
+def screening(wish: Experiment, recipe: str) -> Experiment:
+    """Return ``wish`` with the cells of a two-level design: half of the recipe's ops in each, all of them in the first.
+
+    Args:
+        wish: the description, whose compositions are replaced.
+        recipe: the composition, or ``recipe:NAME``.
+
+    Raises:
+        UsageError: malformed text, or a recipe of too few or too many ops.
+    """
+    defaults, whole = op_defaults(wish), parse_one(wish, recipe)
+    names = _names(whole)
+    cells = {}
+    for signs in design(len(names)):
+        gone = [name for name, sign in zip(names, signs, strict=True) if sign < 0]
+        cell = _changed(whole, partial(_without, gone))
+        text = branches_to_string(cell.ops, cell.second, defaults)
+        cells[text if gone or not is_recipe(recipe) else recipe.strip()] = text
+    return wish.replace(compositions=cells, baseline=next(iter(cells)))
+
+
+def is_long(wish: Experiment, recipe: str) -> bool:
+    """Return True if a recipe has so many ops that it can be screened."""
+    return len(_names(parse_one(wish, recipe))) >= FEWEST
 
 
 def called(wish: Experiment, recipe: str) -> list[str]:

@@ -11,7 +11,8 @@ from ablate.console import shortened
 from ablate.report.data.results import Results
 from ablate.report.figures.style import STYLE, as_svg
 from ablate.report.section import Section
-from ablate.report.stats.baseline import COST, Effect, Finding, effects_of, findings
+from ablate.report.stats.baseline import effects_of, findings
+from ablate.report.stats.effect import COST, Effect, Finding
 from ablate.report.stats.words import in_points, judge, percent
 
 COLOURS: dict[Finding, str] = {
@@ -42,9 +43,10 @@ def draw(sweep: Results, effects: Sequence[Effect]) -> Figure:
             if bounds := difference.bounds():
                 axes.plot([100 * bounds[0], 100 * bounds[1]], [row, row], color=COLOURS[finding], lw=1.4)
             axes.plot([100 * difference.mean], [row], MARKERS[finding], color=COLOURS[finding], ms=4.5)
-        axes.set_yticks(range(len(effects)), [shortened(effect.cell.label, LONGEST) for effect in effects], fontsize=7)
+        axes.set_yticks(range(len(effects)), [shortened(effect.label, LONGEST) for effect in effects], fontsize=7)
         axes.set_ylim(len(effects) - 0.5, -0.5)
-        axes.set_xlabel(f"points of {judge(sweep.grid)} against the baseline; grey: a cost below {100 * COST:g} point")
+        against = "the baseline" if effects[0].cell else "cells with the op"
+        axes.set_xlabel(f"points of {judge(sweep.grid)} against {against}; grey: a cost below {100 * COST:g} point")
         axes.tick_params(axis="x", labelsize=7)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
@@ -60,15 +62,15 @@ def section(sweep: Results) -> list[Section]:
         return []
     rows = tuple(
         (
-            effect.cell.label,
+            effect.label,
             in_points(effect.difference),
             "" if effect.test is None else f"{100 * effect.test:+z.1f}",
-            percent(effect.cell),
-            str(effect.cell.n),
+            percent(effect.cell) if effect.cell else "",
+            str(effect.cell.n if effect.cell else effect.difference.n),
             effect.finding,
         )
         for effect in effects
     )
     headings = ("cell", f"points of {judge(sweep.grid)}", "test points", "test", "n", "accuracy")
-    title = f"Against {sweep.experiment.baseline}"
+    title = f"{'Against' if effects[0].cell else 'Screening of'} {sweep.experiment.baseline}"
     return [Section(title, tuple(findings(sweep)), headings, rows, as_svg(draw(sweep, effects)))]

@@ -4,59 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from ablate.config.trial import TrialConfig
 from ablate.console import counted
 from ablate.inference.adjusted import paired_mean
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results
+from ablate.report.stats import screening
+from ablate.report.stats.effect import Effect, Kind, in_words
 from ablate.report.stats.model import Difference
 from ablate.report.stats.order import Ranking, order
-from ablate.report.stats.words import in_points, judge, so_far
-
-COST = 0.01
-"""The accuracy that leaving out an op may cost, as a fraction: a point."""
-Kind = Literal["removal", "addition", "change"]
-Finding = Literal["raises", "costs little", "lowers", "undecided"]
-WORDS: dict[tuple[Kind, Finding], str] = {
-    ("removal", "raises"): "What hurts (accuracy rises without it)",
-    ("removal", "costs little"): f"What you can delete (accuracy falls by less than {100 * COST:g} point without it)",
-    ("removal", "lowers"): "What is needed (accuracy falls without it)",
-    ("removal", "undecided"): "Undecided, so keep it or add seeds",
-    ("addition", "raises"): "What would help",
-    ("addition", "lowers"): "What would harm",
-    ("change", "raises"): "Better than as it is",
-    ("change", "lowers"): "Worse than as it is",
-}
-"""The start of a sentence on the changes of one kind that have one finding; the others are only in the table."""
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A cell's difference from the baseline: by validation accuracy with a joint interval, and on the test set.
-
-    ``ops`` are the names of the ops that it lacks or adds; empty for another change.
-    """
-
-    cell: Cell
-    kind: Kind
-    ops: tuple[str, ...]
-    difference: Difference
-    test: float | None
-
-    def __str__(self) -> str:
-        """Return ``blur -3.1 [-5.2, -1.0]``."""
-        return f"{'+'.join(self.ops) or self.cell.label} {in_points(self.difference)}"
-
-    @property
-    def finding(self) -> Finding:
-        """What the interval says: accuracy rises, falls by less than :data:`COST`, falls, or none of these."""
-        low, high = self.difference.bounds() or (-1.0, 1.0)
-        if low > 0:
-            return "raises"
-        return "costs little" if low > -COST else "lowers" if high < 0 else "undecided"
+from ablate.report.stats.words import judge, so_far
 
 
 def baseline_of(sweep: Results) -> Cell | None:
@@ -70,6 +28,8 @@ def effects_of(sweep: Results) -> list[Effect]:
     The intervals hold for all of them at once: Dunnett's comparisons with a control, simulated from the two-way model,
     in which cells with the same seed are paired.
     """
+    if design := screening.screening_of(sweep):
+        return screening.effects_of(sweep, design)
     baseline, ranking = baseline_of(sweep), order(sweep.grid)
     if baseline is None:
         return []
@@ -77,6 +37,7 @@ def effects_of(sweep: Results) -> list[Effect]:
     cells = [cell for cell in sweep.grid.compositions if cell.label in ranking.scores and cell is not baseline]
     return [
         Effect(
+            cell.label,
             cell,
             *_change(configs[baseline.label], configs[cell.label]),
             difference,
@@ -88,6 +49,8 @@ def effects_of(sweep: Results) -> list[Effect]:
 
 def findings(sweep: Results) -> list[str]:
     """Return sentences on what hurts, can be deleted, is needed or would help; none without a baseline."""
+    if design := screening.screening_of(sweep):
+        return screening.findings(sweep, design)
     effects, baseline, ranking = effects_of(sweep), baseline_of(sweep), order(sweep.grid)
     if baseline is None or not effects:
         return []
@@ -96,11 +59,19 @@ def findings(sweep: Results) -> list[str]:
     if ranking.model is None:
         return [f"{start}: one seed cannot tell the difference of any cell from noise; give more seeds."]
     held = "the 95 % intervals hold for all cells at once (Dunnett's comparisons with one control)"
-    sentences = [f"{start}, in points and paired by seed; {held}."]
-    for (kind, finding), words in WORDS.items():
-        if those := [str(effect) for effect in effects if (effect.kind, effect.finding) == (kind, finding)]:
-            sentences.append(f"{words}: {', '.join(those)}.")
-    return [*sentences, *_together(effects)]
+    return [f"{start}, in points and paired by seed; {held}.", *in_words(effects), *_together(effects)]
+
+
+def order_found(sweep: Results) -> list[str]:
+    """Return the ops of the baseline, the one that costs least to leave out first.
+
+    The list is empty while a cell that lacks one op has no result, or a trial is missing.
+    """
+    alone = {effect.ops[0]: effect for effect in effects_of(sweep) if effect.kind == "removal" and len(effect.ops) == 1}
+    whole = next(cell for cell in sweep.experiment.compositions if cell.label == sweep.experiment.baseline)
+    if sweep.pending or alone.keys() != {op.name for op in whole.every_op}:
+        return []
+    return sorted(alone, key=lambda op: -alone[op].difference.mean)
 
 
 def _together(effects: Sequence[Effect]) -> list[str]:
