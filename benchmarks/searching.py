@@ -23,7 +23,7 @@ from ablate.ops import parse_op, spec
 from ablate.report.figures.paper import published
 from ablate.search.measured import Measured, Proposal
 from ablate.search.propose import propose
-from ablate.search.run import UNLIKELY
+from ablate.sweep.budget import UNLIKELY
 from ablate.sweep.plan import is_sweep, load_plan
 from ablate.sweep.prune import RUNGS, go_on
 from benchmarks.pruning import TRIED_ON, TUNED_ON, Array, Histories, read

@@ -16,10 +16,12 @@ from ablate.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from ablate.config.sweep import SweepPlan
-    from ablate.search.budget import Budget
     from ablate.search.measured import Defaults
+    from ablate.sweep.budget import Budget
 
-Amount = Annotated[str, typer.Option(help="40 (trials), 3h (hours of running trials) or 3gpuh (GPU hours)")]
+Amount = Annotated[
+    str, typer.Option(metavar="AMOUNT", help="40 (trials), 3h (hours of running trials) or 3gpuh (GPU hours)")
+]
 MaxLength = Annotated[
     int | None,
     typer.Option(
@@ -95,7 +97,7 @@ def search(
     from ablate.planning.settings import resolve_device
     from ablate.planning.understand import plan_sweep, search_of
     from ablate.report.data.study import check_storage
-    from ablate.search.budget import WITHIN, Budget
+    from ablate.sweep.budget import WITHIN, Budget
 
     wish = wish_of(flags, settings, seeds=seeds)
     directory = how.out or default_out(wish.data, ["search", *wish.ops])

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from ablate.config.base import LARGEST_SEED, Branches, Model
+from ablate.config.base import LARGEST_SEED, Branches, Count, Model
 from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.config.reading import Background, Channels, DeclaredRange, Pages, Reading
 from ablate.config.settable import SETTABLE
 from ablate.config.sources import KINDS, WITH_COLUMNS, absolute, written
-from ablate.config.sweep import FIRST_ROUND, LAST_ROUND, Rounds
+from ablate.config.sweep import CELLS_AT_A_TIME, FIRST_ROUND, LAST_ROUND, Rounds
 from ablate.config.trial import Reference
 from ablate.errors import UsageError, nearest, unknown
 
@@ -150,6 +150,19 @@ class Experiment(Model):
             "training; see docs/pruning.md"
         ),
     ] = False
+    budget: Annotated[
+        Annotated[int, Field(ge=1, strict=True)] | str | None,
+        Option("What is compared", default="all cells", metavar="AMOUNT", commands=(GRID,), text=True),
+        Field(
+            description="Train only the cells that a model asks for, and predict the others: 40 (trials), 3h (hours of "
+            "running trials) or 3gpuh (GPU hours)"
+        ),
+    ] = None
+    batch: Annotated[
+        Count | None,
+        Option("What is compared", default=f"{CELLS_AT_A_TIME}", commands=(GRID,)),
+        Field(description="With a budget: cells to ask for at a time, from the results of all earlier ones"),
+    ] = None
     references: Annotated[
         list[Reference], Field(description="References to train and evaluate along with the cells")
     ] = ["untrained"]
@@ -164,8 +177,8 @@ class Experiment(Model):
     ] = 1
     within: Annotated[
         Annotated[float, Field(gt=0)] | None,
-        Option("What is compared", default=f"{WITHIN:g}", commands=(GRID,)),
-        Field(description="With seeds auto: points of accuracy below which compositions are practically equal"),
+        Option("What is compared", default=f"{WITHIN:g}", metavar="POINTS", commands=(GRID,)),
+        Field(description="With a budget or seeds auto: points of accuracy that do not matter to you"),
     ] = None
     max_seeds: Annotated[
         Annotated[int, Field(ge=FIRST_ROUND, le=LAST_ROUND, strict=True)] | None,
@@ -231,9 +244,14 @@ class Experiment(Model):
             raise ValueError("nothing to train: give ops or compositions")
         if len(set(self.seed_list)) < len(self.seed_list):
             raise ValueError("seeds: a seed is listed twice")
-        for name in ("within", "max_seeds"):
-            if getattr(self, name) is not None and self.seeds != "auto":
-                raise ValueError(f"{name} is for seeds auto")
+        for name, needed in (
+            ("within", ("seeds auto", "a budget")),
+            ("max_seeds", ("seeds auto",)),
+            ("batch", ("a budget",)),
+        ):
+            there = {"seeds auto": self.seeds == "auto", "a budget": self.budget is not None}
+            if getattr(self, name) is not None and not any(there[other] for other in needed):
+                raise ValueError(f"{name} is for {' or '.join(needed)}")
         for name in itertools.chain.from_iterable(self.zip):
             if name not in self.axes:
                 raise ValueError(f"zip: there is no axis {name!r}{nearest(name, self.axes)}")

@@ -121,6 +121,25 @@ class Rounds(Model):
     dropped: dict[str, Count] = {}
 
 
+CELLS_AT_A_TIME = 4
+"""The cells that a model asks for at a time, unless another number is asked for."""
+
+
+class Budgeted(Model):
+    """The part of a grid that is trained within a budget: the cells that a model has asked for so far.
+
+    ``budget`` is the limit as it was given, such as ``16`` or ``3h``; ``within`` are the points of accuracy that do not
+    matter; ``batch`` cells are asked for at a time. ``cells`` are the labels of the cells to train, in the order in
+    which they were asked for. ``waiting`` are the others of the last batch, for which the budget did not suffice.
+    """
+
+    budget: str
+    within: Positive
+    batch: Count = CELLS_AT_A_TIME
+    cells: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+
 class ClassCounts(Model):
     """Labelled images of every class, in the order of the classes; the training images include the validation split."""
 
@@ -139,6 +158,7 @@ class SweepPlan(Model):
     which the report compares every other. ``variants`` are the points of further
     axes; all cells are trained at each of them. Cells that are behind at a rung of ``prune`` are not trained to the
     end. With ``rounds``, ``seeds`` grow from round to round, and cells that are dropped get no more of them.
+    With ``budgeted``, only the cells that it names are trained; it grows from batch to batch.
 
     ``shared`` is the configuration common to all cells and references; its own composition is empty. Trial keys do not
     include the protocols, the encoders to keep, the seconds that a process waits for the others, or ``measure``, the
@@ -167,6 +187,7 @@ class SweepPlan(Model):
     search: Search | None = None
     prune: tuple[Rung, ...] = ()
     rounds: Rounds | None = None
+    budgeted: Budgeted | None = None
     shared: TrialConfig
     variants: tuple[Variant, ...] = ()
     eval_data: str | None = None

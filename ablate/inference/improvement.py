@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ablate.inference.gp import Array, Beliefs
 
 DRAWS = 2000
+STARTUP = 4
+"""Compositions with results that the model needs before it proposes others."""
 Mask = NDArray[np.bool_]
 
 
@@ -47,11 +49,25 @@ def chance_of_better(beliefs: Beliefs, finished: Mask, free: Mask, within: float
         free: True for compositions that were not trained.
         within: a difference of values.
     """
-    if not free.any():
-        return 0.0
+    return float(_is_better(beliefs, finished, within)[:, free].any(axis=1).mean())
+
+
+def chances_of_better(beliefs: Beliefs, finished: Mask, within: float) -> Array:
+    """Return the probability of each composition that it is better than the best finished one by more than ``within``.
+
+    Args:
+        beliefs: about all compositions.
+        finished: True for compositions that were trained to the end, [compositions]; at least one.
+        within: a difference of values.
+    """
+    return np.asarray(_is_better(beliefs, finished, within).mean(axis=0))
+
+
+def _is_better(beliefs: Beliefs, finished: Mask, within: float) -> Mask:
+    """Return ``[DRAWS, compositions]``: whether each composition is better than the best finished one in each draw."""
     values = draws(beliefs)
     best = values[:, np.where(finished, beliefs.mean, -np.inf).argmax()]
-    return float((values[:, free].max(axis=1) > best + within).mean())
+    return np.asarray(values > best[:, None] + within)
 
 
 def draws(beliefs: Beliefs) -> Array:

@@ -16,10 +16,10 @@ from ablate.console import clock, counted, say
 from ablate.launch.room import room_of
 from ablate.launch.steps import measure_trial
 from ablate.launch.timing import TrialTime, remaining_seconds
+from ablate.sweep import batches, rounds
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, rungs_in_words
-from ablate.sweep.rounds import further_trials, in_words
 from ablate.sweep.survey import State, summary, survey
 
 MOST_NAMES = 60
@@ -40,7 +40,9 @@ def print_plan(directory: Path, experiment: SweepPlan, retry_failed: bool, conso
     say(console, f"sweep directory: {directory}")
     say(console, summary(trials, state, retry_failed))
     if experiment.rounds:
-        say(console, in_words(experiment))
+        say(console, rounds.in_words(experiment))
+    if experiment.budgeted:
+        say(console, batches.in_words(experiment))
     if experiment.prune:
         say(
             console,
@@ -50,6 +52,16 @@ def print_plan(directory: Path, experiment: SweepPlan, retry_failed: bool, conso
     listed = [*names[:MOST_NAMES], f"... and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else names
     say(console, f"cells: {', '.join(listed)}")
     return state
+
+
+def stage_of(experiment: SweepPlan) -> str:
+    """Return words for the part of the sweep whose cells are known: ``this round``, ``this batch`` or ``all``."""
+    return "this round" if experiment.rounds else "this batch" if experiment.budgeted else "all"
+
+
+def further_trials(experiment: SweepPlan) -> int:
+    """Return how many trials may follow the present round or batch at most; 0 where that is not known."""
+    return batches.further_trials(experiment) if experiment.budgeted else rounds.further_trials(experiment)
 
 
 def cell_names(trials: Sequence[Trial]) -> list[str]:
@@ -104,11 +116,12 @@ def show_cost(
         say(
             console,
             f"estimated: {clock(trial_time.seconds)} per trial ({trial_time.how}), {clock(left)} in "
-            f"{'this round' if experiment.rounds else 'all'} with {counted(len(at_once), 'worker')}{beside}",
+            f"{stage_of(experiment)} with {counted(len(at_once), 'worker')}{beside}",
         )
         if more := further_trials(experiment):
             longest = left + remaining_seconds(trial_time.seconds, more, (), len(devices))
-            say(console, f"at most {clock(longest)} in all, if no further cell is dropped")
+            unless = ", if no further cell is dropped" if experiment.rounds else ""
+            say(console, f"at most {clock(longest)} in all{unless}")
     show_memory(experiment, len(at_once), cache, console)
 
 

@@ -22,12 +22,12 @@ from ablate.launch.cells import MARKS, PLAIN, STYLES, View, coloured, draw, numb
 from ablate.launch.status import Status, TrialState
 from ablate.launch.timing import seconds_left, trials_per_hour
 from ablate.report.data.grid import grid_of, sweep_rows
+from ablate.sweep import batches, rounds
 from ablate.sweep.again import completing
 from ablate.sweep.failures import failure_line
 from ablate.sweep.holders import STALE
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
-from ablate.sweep.rounds import progress_in_words
 
 FEW = 5  # failures and further cells at most on a screen, which has little room
 LEAST_GRID = 6  # lines at least for the cells
@@ -78,15 +78,22 @@ def progress(status: Status, now: float) -> Text | None:
         if rung := status.rung:
             parts.append(f"{rung.there} of {counted(rung.trials, 'trial')} at the rung after epoch {rung.epoch}")
         if status.experiment.rounds:
-            parts.append(progress_in_words(status.experiment))
+            parts.append(rounds.progress_in_words(status.experiment))
+        if status.experiment.budgeted:
+            parts.append(batches.progress_in_words(status.experiment))
         if per_hour := trials_per_hour(status, now):
             parts.append(f"{per_hour:.3g} trials/h")
         if left := seconds_left(status):
-            parts.append(f"about {clock(left)} left{' in this round' if status.experiment.rounds else ''}")
+            parts.append(f"about {clock(left)} left{_in_stage(status)}")
         elif work or running:
             known = "depends on pruning" if status.experiment.prune else "known after the first epochs"
             parts.append(f"time left: {known}")
     return Text(", ".join(parts)) if parts else None
+
+
+def _in_stage(status: Status) -> str:
+    """Return words for the stage whose end is near, if others may follow."""
+    return " in this round" if status.experiment.rounds else " in this batch" if status.experiment.budgeted else ""
 
 
 def line(status: Status, now: float) -> Text:

@@ -15,6 +15,7 @@ from ablate.config.trial import TrialConfig
 from ablate.console import counted, make_console, say
 from ablate.errors import ExitCode
 from ablate.files import names_in
+from ablate.launch.batches import run_batches, with_next
 from ablate.launch.dry_run import show_cost, show_plan
 from ablate.launch.local import run_sweep
 from ablate.launch.pool import default_devices
@@ -25,6 +26,7 @@ from ablate.launch.slurm.submission import forget_cancelling, was_cancelled
 from ablate.launch.slurm.submit import submit_sweep
 from ablate.launch.watch import EVERY, looks
 from ablate.planning.outline import outline
+from ablate.sweep.batches import started
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.layout import WAITING, SweepDir
 from ablate.sweep.lock import sole_user
@@ -58,11 +60,11 @@ def run_here(
     """
     shared, console = experiment.shared, make_console()
     devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
-    whole = merge_with_existing(directory, experiment)
+    whole = started(merge_with_existing(directory, experiment))
     say(console, images)
     say(console, outline(whole))
     if dry_run:
-        show_plan(directory, whole, devices, cache, retry_failed, console)
+        show_plan(directory, _continued(directory, whole, console), devices, cache, retry_failed, console)
         return ExitCode.DONE
     if cost_first:
         trials = plan(whole)
@@ -70,14 +72,28 @@ def run_here(
         say(console, summary(trials, state, retry_failed))
         show_cost(whole, state, devices, cache, retry_failed, console)
     _check_room(directory, whole, len(devices), cache, console)
-    if experiment.rounds is None:
-        return run_sweep(directory, experiment, cache, devices, retry_failed, console)
     retry = [retry_failed]
 
     def train(planned: SweepPlan) -> int:
         return run_sweep(directory, planned, cache, devices, bool(retry and retry.pop()), console)
 
-    return run_rounds(directory, experiment, train, console)
+    return _in_stages(directory, whole, train, console)
+
+
+def _in_stages(directory: Path, experiment: SweepPlan, train: Callable[[SweepPlan], int], console: Console) -> int:
+    """Train a sweep in its rounds or batches, or all at once if it has neither."""
+    if experiment.rounds:
+        return run_rounds(directory, experiment, train, console)
+    if experiment.budgeted:
+        return run_batches(directory, experiment, train, console)
+    return train(experiment)
+
+
+def _continued(directory: Path, experiment: SweepPlan, console: Console) -> SweepPlan:
+    """Return the plan with the next batch of cells, if there is a budget and all trials so far have ended."""
+    if experiment.budgeted is None or survey(directory, plan(experiment)).missing:
+        return experiment
+    return with_next(directory, experiment, console)
 
 
 def _check_room(directory: Path, experiment: SweepPlan, workers: int, cache: Path, console: Console) -> None:
@@ -211,7 +227,7 @@ def submit(directory: Path, experiment: SweepPlan, images: str, cache: Path, ret
     """Submit the missing trials to the cluster, and return the exit code.
 
     If cells are pruned, wait for the jobs up to each rung, and then for those of the cells that continue. In rounds of
-    seeds, wait for the jobs of each round.
+    seeds, wait for the jobs of each round; within a budget, for those of each batch of cells.
 
     Args:
         directory: the sweep's directory.
@@ -222,15 +238,15 @@ def submit(directory: Path, experiment: SweepPlan, images: str, cache: Path, ret
         dry_run: only show what would be submitted.
     """
     console = make_console()
-    whole = merge_with_existing(directory, experiment)
+    whole = started(merge_with_existing(directory, experiment))
     say(console, images)
     say(console, outline(whole))
     if dry_run:
-        show_submission(directory, whole, cache, retry_failed, console)
+        show_submission(directory, _continued(directory, whole, console), cache, retry_failed, console)
         return ExitCode.DONE
-    if experiment.prune or experiment.rounds:
-        barrier = "round" if experiment.rounds else "rung"
+    if whole.prune or whole.rounds or whole.budgeted:
+        barrier = "round" if whole.rounds else "batch" if whole.budgeted else "rung"
         say(console, f"this command waits for the jobs of each {barrier}; if it is stopped, run it again to continue")
         with training_there(directory, cache, retry_failed, console) as train:
-            return run_rounds(directory, experiment, train, console) if experiment.rounds else train(experiment)
+            return _in_stages(directory, whole, train, console)
     return submit_sweep(directory, experiment, cache, retry_failed, console)

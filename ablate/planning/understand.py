@@ -16,9 +16,8 @@ from ablate.config.points import Point, points
 from ablate.config.recipes import is_recipe
 from ablate.config.slurm import Slurm
 from ablate.config.space import check, tuned
-from ablate.config.sweep import NamedComposition, NamedOp, Rounds, Rung, Sampler, Search, SweepPlan, Variant
+from ablate.config.sweep import NamedComposition, NamedOp, Sampler, Search, SweepPlan, Variant
 from ablate.config.trial import TrialConfig
-from ablate.console import counted
 from ablate.data import DataSet
 from ablate.errors import UsageError, nearest, sentence
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
@@ -34,8 +33,8 @@ from ablate.planning.compositions import (
 from ablate.planning.images import as_they_act
 from ablate.planning.request import sized_as_before
 from ablate.planning.settings import Device, trial_config, validate
+from ablate.planning.stages import budgeted, rounds, rungs
 from ablate.sweep.plan import after_first, grid_cells
-from ablate.sweep.prune import RUNGS
 from ablate.trial.encoders import check_keep
 
 
@@ -69,7 +68,7 @@ def plan_sweep(
             allow; protocols that cannot compare cells or cannot tell the best encoder; two points with the same
             configuration.
     """
-    rounds = _rounds(wish)
+    of_seeds = rounds(wish)
     sized = sized_as_before(wish, directory)
     config = validate(sized, elsewhere)
     jobs = slurm(config) if slurm else None
@@ -81,6 +80,7 @@ def plan_sweep(
     grid = [cell.label for cell in cells]
     triples = [after_first(first, item) for item in _triples(sized, ops, partners)]
     beside = {item.label: item for item in (*triples, *_named(sized)) if item.label not in grid}
+    part = budgeted(wish, config.device, [*cells, *beside.values()])
     at_points = _at_points(sized, [*grid, *beside], elsewhere)
     _check_views(sized, at_points, [*cells, *beside.values()])
     data = images(sized)
@@ -114,8 +114,9 @@ def plan_sweep(
         compositions=tuple(beside.values()),
         baseline=None if wish.baseline is None else _baseline(sized, wish.baseline, [*grid, *beside]),
         search=search,
-        prune=_rungs(wish, shared, data),
-        rounds=rounds,
+        prune=rungs(wish, shared, data),
+        rounds=of_seeds,
+        budgeted=part,
         shared=shared,
         variants=_variants(at_points, data, elsewhere),
         protocols=_protocols(wish, specs, data),
@@ -286,48 +287,6 @@ def _baseline(wish: Experiment, text: str, labels: Sequence[str]) -> str:
     if wish.axes:
         raise UsageError("baseline is for one setting: this experiment has axes")
     return _cell_named(text, wish, labels, "baseline")
-
-
-def _rungs(wish: Experiment, shared: TrialConfig, data: DataSet) -> tuple[Rung, ...]:
-    """Return the rungs at which cells are pruned; none without ``prune``.
-
-    Raises:
-        UsageError: the sweep cannot be pruned.
-    """
-    if not wish.prune:
-        return ()
-    reasons = {
-        "is for one setting: this experiment has axes": bool(wish.axes),
-        f"compares cells by validation kNN, but {data.name} has no labels": not data.classes,
-        "is for trials of one process": shared.world_size > 1,
-        f"needs more than {counted(shared.epochs, 'epoch')}, to compare cells before the end": RUNGS[0].epoch(
-            shared.epochs
-        )
-        < 1,
-    }
-    for reason, holds in reasons.items():
-        if holds:
-            raise UsageError(f"prune {reason}")
-    return RUNGS
-
-
-def _rounds(wish: Experiment) -> Rounds | None:
-    """Return the rounds of seeds; None if the seeds are fixed.
-
-    Raises:
-        UsageError: the sweep cannot be trained in rounds.
-    """
-    if wish.rounds and wish.axes:
-        raise UsageError("seeds auto is for one setting: this experiment has axes; give a number of seeds")
-    if wish.rounds and wish.baseline is not None:
-        raise UsageError(
-            "seeds auto looks for the best composition, not for differences from a baseline: leave one out"
-        )
-    if wish.rounds and wish.prune:
-        raise UsageError(
-            "seeds auto and prune do not go together: pruned cells have not been compared with further seeds"
-        )
-    return wish.rounds
 
 
 def _variants(

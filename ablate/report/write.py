@@ -22,14 +22,15 @@ from ablate.report.figures.panel import DENSE
 from ablate.report.figures.paper import TITLE, beside_the_paper, is_its_setting, published
 from ablate.report.figures.style import save
 from ablate.report.page.page import page
-from ablate.report.page.sections import effects
+from ablate.report.page.sections import effects, predictions
 from ablate.report.recommendation import files
 from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats import baseline, early
 from ablate.report.stats.noise import noise
+from ablate.report.stats.predicted import predicted_cells
 from ablate.report.stats.summary import summary
 from ablate.report.text.caption import caption
-from ablate.report.text.tables import write_csv, write_tex
+from ablate.report.text.tables import write_csv, write_predicted, write_tex
 from ablate.report.text.terminal import render
 from ablate.sweep.again import completing
 from ablate.sweep.asked import Asked, asked_for
@@ -62,7 +63,7 @@ class Report:
         It has the heatmap, the summary, the failed trials and how to rerun them, and the place of the files.
         """
         directory, failed = self.sweep.directory, self.sweep.failed
-        render(self.grid, console)
+        render(self.grid, console, predicted_cells(self.sweep, self.grid.metric))
         spoken = [
             *summary(self.sweep),
             *noise(self.sweep),
@@ -120,6 +121,7 @@ def write_report(
     out = SweepDir(sweep.directory).report
     _figures(sweep, beside, out)
     write_csv(sweep.grid, out / "table.csv")
+    write_predicted(sweep, out / "predicted.csv")
     for number, (comparison, title) in enumerate(compared, start=1):
         name = "fig5-comparison" if title == TITLE else f"comparison-{number}"
         if len(comparison.ours.ops) > 1:  # two single cells need no picture; the sentence says everything
@@ -212,6 +214,7 @@ def write_page(
         *side_by_side.section(same),
         *forest.section(sweep),
         *axes.section(sweep),
+        *predictions(sweep),
         *effects(sweep.grid),
         *search.section(sweep),
     ]
@@ -223,9 +226,13 @@ def _figures(sweep: Results, beside: Sequence[Results], out: Path) -> None:
     """Write the figures and tables that need only the sweep's own results."""
     grid = sweep.grid
     if grid.ops:
-        save(heatmap(grid, title=str(sweep)), [out / f"heatmap.{kind}" for kind in ("png", "svg", "pdf")])
+        predicted = predicted_cells(sweep, grid.metric)
+        save(
+            heatmap(grid, title=str(sweep), predicted=predicted),
+            [out / f"heatmap.{kind}" for kind in ("png", "svg", "pdf")],
+        )
         for name, width in COLUMNS.items() if len(grid.ops) <= DENSE else ():
-            save(heatmap(grid, width=width), [out / f"heatmap-{name}.pdf"])
+            save(heatmap(grid, width=width, predicted=predicted), [out / f"heatmap-{name}.pdf"])
         write_tex(grid, out / "table.tex")
         write_atomically(out / "caption.txt", caption(sweep))
     if against := baseline.effects_of(sweep):

@@ -10,13 +10,12 @@ import numpy as np
 from ablate.config.space import compositions
 from ablate.config.sweep import NamedComposition, Search
 from ablate.inference.gp import BySeed, believe
-from ablate.inference.improvement import chance_of_better, next_batch
+from ablate.inference.improvement import STARTUP, chance_of_better, next_batch
 from ablate.inference.kernel import Compositions
 from ablate.rng import derive_seed
 from ablate.search.measured import Defaults, Measured, Proposal
 from ablate.search.points import drawn, everything, is_finite, neighbours
 
-STARTUP = 4  # results that the model needs; until then compositions are drawn at random
 LARGEST = 1000  # compositions that are compared at most; of a larger space a sample is
 RANDOM, BEST = 400, 10  # the sample: so many at random, and the neighbours of so many of the best
 TRIES = 3000  # draws in vain after which the space counts as exhausted

@@ -12,9 +12,9 @@ from ablate.config.sweep import NamedComposition, SweepPlan
 from ablate.console import clock, counted, say
 from ablate.launch.dry_run import measured, show_memory
 from ablate.report.data.results import read_sweep
-from ablate.search.budget import Budget
 from ablate.search.measured import Defaults
 from ablate.search.run import cells, next_batch
+from ablate.sweep.budget import Budget
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.survey import survey
 

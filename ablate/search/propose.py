@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from ablate.config.sweep import Search
 from ablate.search import by_model, by_optuna
-from ablate.search.budget import WITHIN
 from ablate.search.measured import Defaults, Measured, Proposal
+from ablate.sweep.budget import WITHIN
 
 
 def propose(search: Search, known: Sequence[Measured], defaults: Defaults, within: float = WITHIN) -> Proposal:

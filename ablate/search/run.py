@@ -12,16 +12,14 @@ from ablate.config.sweep import NamedComposition, Search, SweepPlan
 from ablate.console import counted, say
 from ablate.errors import ExitCode
 from ablate.report.data.results import Results, read_sweep
-from ablate.search.budget import WITHIN, Budget
 from ablate.search.measured import Defaults, Measured, Proposal
 from ablate.search.propose import propose
+from ablate.sweep.budget import UNLIKELY, WITHIN, Budget
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.prune import knn_at
 from ablate.sweep.record import TrialResult
 from ablate.sweep.survey import survey
 
-UNLIKELY = 0.05
-"""The probability of a better composition below which a search stops."""
 Train = Callable[[SweepPlan], int]
 """A function that runs all missing trials like ``ablate grid``, here or on a cluster, and returns an exit code."""
 

@@ -52,6 +52,7 @@ def confirmation(
         ops=(),
         search=None,
         rounds=None,
+        budgeted=None,
         prune=(),  # there are few, and all of them are compared at the end
         compositions=tuple(compositions),
         seeds=tuple(fresh),

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ablate.config.base import OpSpec
-from ablate.config.sweep import Rounds, Search, SweepPlan, Variant
+from ablate.config.sweep import Budgeted, Rounds, Search, SweepPlan, Variant
 from ablate.errors import UsageError
+from ablate.files import names_in
+from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import is_sweep, load_plan, plan
 
 
@@ -42,7 +44,17 @@ def extend(old: SweepPlan, new: SweepPlan, directory: Path) -> SweepPlan:
         )
     whole = union(old, new)
     _check_rounds(old, new, whole, directory)
+    if new.budgeted and old.budgeted is None:
+        cells = dict.fromkeys((*_on_record(old, directory), *new.budgeted.cells))
+        return whole.replace(budgeted=new.budgeted.replace(cells=tuple(cells)))
     return whole
+
+
+def _on_record(experiment: SweepPlan, directory: Path) -> tuple[str, ...]:
+    """Return the labels of the cells with a record, in plan order: those are trained whatever a budget asks for."""
+    recorded = names_in(SweepDir(directory).trials)
+    cells = (trial for trial in plan(experiment) if trial.reference is None)
+    return tuple(dict.fromkeys(trial.label for trial in cells if f"{trial.id}.json" in recorded))
 
 
 def _check_rounds(old: SweepPlan, new: SweepPlan, whole: SweepPlan, directory: Path) -> None:
@@ -114,6 +126,7 @@ def union(old: SweepPlan, new: SweepPlan) -> SweepPlan:
         variants=_all_variants(old.variants, new.variants),
         seeds=seeds,
         rounds=_rounds_of_both(old.rounds, new.rounds),
+        budgeted=_asked_for_by_both(old.budgeted, new.budgeted),
         references=references,
         measure=old.measure,
         slurm=new.slurm or old.slurm,
@@ -132,6 +145,15 @@ def _rounds_of_both(old: Rounds | None, new: Rounds | None) -> Rounds | None:
     if old is None or new is None or len(new.compared) > len(old.compared):
         return new
     return new.replace(compared=old.compared, dropped=old.dropped)
+
+
+def _asked_for_by_both(old: Budgeted | None, new: Budgeted | None) -> Budgeted | None:
+    """Return the budget of ``new`` with the cells that either has asked for; None if one of them trains all cells."""
+    if old is None or new is None:
+        return None
+    cells = tuple(dict.fromkeys((*old.cells, *new.cells)))
+    last = new if len(new.cells) > len(old.cells) else old  # whose last batch is the later one
+    return new.replace(cells=cells, waiting=tuple(label for label in last.waiting if label not in cells))
 
 
 def _all_variants(old: tuple[Variant, ...], new: tuple[Variant, ...]) -> tuple[Variant, ...]:
@@ -160,6 +182,7 @@ def _frame(experiment: SweepPlan) -> dict[str, Any]:
         "variants",
         "prune",
         "rounds",
+        "budgeted",
         "seeds",
         "references",
         "command",

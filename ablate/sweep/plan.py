@@ -40,9 +40,11 @@ def plan(experiment: SweepPlan) -> list[Trial]:
     For each seed there are the references, the cells of the grid row by row, and the compositions beside the grid. A
     grid of k ops has k² cells: k single ops and k(k-1) ordered pairs, or fewer if the experiment says so. Cells and
     compositions are repeated at every variant. The seeds of a cell share one configuration and thus its key, which is
-    hashed once. In rounds of seeds, a cell that was dropped has the seeds that it got until then.
+    hashed once. In rounds of seeds, a cell that was dropped has the seeds that it got until then. Within a budget,
+    there are only the cells that were asked for.
     """
-    cells = _cells(experiment)
+    asked = experiment.budgeted
+    cells = [(cell, place) for cell, place in cells_of(experiment) if asked is None or cell.label in asked.cells]
     one_seed = [_reference(experiment, name) for name in experiment.references]
     for variant in experiment.variants or (Variant(values={}, shared=experiment.shared),):
         there = [(cell, place) for cell, place in cells if cell.label not in variant.excluded]
@@ -73,8 +75,11 @@ def pairs(ops: Sequence[NamedOp], unordered: bool, pairs_with: Collection[str]) 
     ]
 
 
-def _cells(experiment: SweepPlan) -> list[tuple[NamedComposition, dict[str, str]]]:
-    """Return the cells of the grid with their places in it, row by row, and the compositions beside it."""
+def cells_of(experiment: SweepPlan) -> list[tuple[NamedComposition, dict[str, str]]]:
+    """Return the cells of the grid with their places in it, row by row, and the compositions beside it.
+
+    All of them are returned, also those that a budget leaves out.
+    """
     grid = grid_cells(experiment.ops, experiment.first, experiment.unordered, experiment.pairs_with)
     return [*grid, *((composition, {}) for composition in experiment.compositions)]
 

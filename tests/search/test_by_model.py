@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 
 from ablate.planning.request import sampler_in
-from ablate.search.budget import Budget
 from ablate.search.by_model import LARGEST, _candidates
 from ablate.search.measured import Measured
 from ablate.search.points import drawn, everything, neighbours
 from ablate.search.propose import propose
-from ablate.search.run import UNLIKELY, run_search
+from ablate.search.run import run_search
+from ablate.sweep.budget import UNLIKELY, Budget
 from ablate.sweep.plan import load_plan
 from benchmarks import searching
 from tests.support.searches import OPS, Machine, begun, labels, search_there, space, value_of, walk

@@ -28,11 +28,11 @@ from ablate.report.data.study import add_to_storage, check_storage
 from ablate.report.figures import search as searched
 from ablate.report.recommendation.recommend import recommend
 from ablate.search import dry_run
-from ablate.search.budget import Budget
 from ablate.search.by_optuna import TPE
 from ablate.search.measured import Measured
 from ablate.search.points import at_random
 from ablate.search.propose import propose
+from ablate.sweep.budget import Budget
 from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.cli import ablate, one_sentence
 from tests.support.searches import OPS, Machine, begun, labels, search_there, space, value_of, walk
@@ -120,7 +120,7 @@ def test_two_ops_of_one_name_cannot_be_told_apart():
 
 @pytest.mark.parametrize("text", ["", "0", "4.5", "3 days", "-1", "3gpuh"])
 def test_budgets_that_there_are_not(text):
-    with pytest.raises(UsageError, match="--budget"):
+    with pytest.raises(UsageError, match="budget"):
         Budget.parse(text, "cpu")
 
 
@@ -311,7 +311,7 @@ def test_jobs_that_leave_trials_undone_are_submitted_again_while_something_gets_
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--budget", "lots"], ["--budget", "40", "3h", "'lots'"]),
+        (["--budget", "lots"], ["budget", "40", "3h", "'lots'"]),
         (["--budget", "4", "--max-length", "4"], ["--max-length must be at most 2", "not 4"]),
         (["--budget", "4", "--strength", "much"], ["--strength", "LOW:HIGH", "'much'"]),
         (["--budget", "4", "--strength", "1:0.5"], ["strength", "LOW:HIGH"]),

@@ -9,10 +9,10 @@ from rich.console import Console
 from ablate.config.sweep import NamedComposition, NamedOp, Search
 from ablate.errors import Interruption
 from ablate.ops import parse_op, spec
-from ablate.search.budget import Budget
 from ablate.search.measured import Measured
 from ablate.search.propose import propose
 from ablate.search.run import run_search
+from ablate.sweep.budget import Budget
 from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.sweeps import failure, make_experiment, record, write_record
 

@@ -11,7 +11,7 @@ from ablate.config.slurm import Slurm
 from ablate.config.sweep import SweepPlan
 from ablate.console import clock, counted, say, say_as_it_is
 from ablate.errors import ClusterError
-from ablate.launch.dry_run import measured, print_plan
+from ablate.launch.dry_run import further_trials, measured, print_plan, stage_of
 from ablate.launch.slurm import cluster
 from ablate.launch.slurm.draft import arrange, check_name, describe, draw_up, left_over, limits_for
 from ablate.launch.slurm.look import look
@@ -21,7 +21,6 @@ from ablate.launch.timing import REPRESENTATIVE
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, stage
 from ablate.sweep.record import TrialResult
-from ablate.sweep.rounds import further_trials
 from ablate.sweep.survey import State
 
 
@@ -95,7 +94,9 @@ def _show_cost(
         share = shared.world_size / slurm.per_gpu if on_gpus else shared.threads * shared.world_size
         hours = each * share * waiting / 3600 * (cost(experiment) if experiment.prune else 1)
         more = each * share * further_trials(experiment) / 3600
-        rest = f" in this round, at most {_plain(hours + more)} in all" if experiment.rounds else ""
+        stage = stage_of(experiment)
+        rest = f" in {stage}" if stage != "all" else ""
+        rest += f", at most {_plain(hours + more)} in all" if more or experiment.rounds else ""
         say(console, f"estimated: {_plain(hours)} {unit} hours{rest}, {clock(each)} per trial ({whence})")
     units = slurm.nodes * (slurm.gpus if on_gpus else slurm.cpus)
     say(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 
 from ablate.console import filled
 from ablate.report.data.grid import Grid, grid_of
-from ablate.report.data.results import read_sweep
+from ablate.report.data.results import Results, read_sweep
 from ablate.report.figures.labels import NAMES, heading_height, short_names, spelled_out
 from ablate.report.figures.panel import CELL, DENSE, MARK, Sizes, contenders, draw_panel
 from ablate.report.figures.picture import Picture
 from ablate.report.figures.scale import BELOW, Scale, scale
 from ablate.report.figures.style import STYLE
+from ablate.report.stats.predicted import NOT_TRAINED, Prediction, predicted_cells
 from ablate.report.stats.words import percent
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def heatmap(
     title: str = "",
     limits: tuple[float, float] | None = None,
     width: float | None = None,
+    predicted: Mapping[str, Prediction] | None = None,
 ) -> Figure:
     """Draw a grid.
 
@@ -44,11 +46,14 @@ def heatmap(
             noise alone does not look like a result (:mod:`ablate.report.figures.scale`).
         width: the width of the figure in inches, for a column of a paper. Cells and text are fitted to it, and title
             and notes are left out, since they belong in the caption. Default: the width of cells of a readable size.
+        predicted: predictions of that metric for cells that were not trained, by label; default: those of the sweep if
+            ``data`` is a directory.
 
     Returns:
         A matplotlib figure, which a notebook shows. It has means in percent, ± standard deviation over seeds, and a dot
         in the cells that cannot be told from the best. Cells below the untrained encoder have a triangle, and its place
-        is marked on the colour bar. Cells without a result are marked too.
+        is marked on the colour bar. Cells without a result are marked too. Cells that a budget left untrained are
+        hatched and have no colour; their number is a prediction.
 
     Raises:
         UsageError: the directory is not a sweep's.
@@ -56,60 +61,68 @@ def heatmap(
     """
     if metric is not None and metric not in NAMES:
         raise ValueError(f"unknown metric {metric!r}; allowed: {', '.join(NAMES)}")
-    grid = _grid(data)
+    grid, sweep = _grid(data)
     if not grid.ops:
         raise ValueError("the table holds no grid: no trial has a row and a column")
+    shown = metric or grid.metric
+    if sweep and predicted is None:
+        predicted = predicted_cells(sweep, shown)
     with mpl.rc_context(STYLE):
-        shown = metric or grid.metric
         colours = scale(grid, shown)
         if limits:
             colours = replace(colours, low=limits[0], high=limits[1], why="")
         if width is not None:
-            return _draw_column(grid, shown, colours, width)
-        return _draw(grid, shown, title, colours)
+            return _draw_column(grid, shown, colours, width, predicted)
+        return _draw(grid, shown, title, colours, predicted)
 
 
 PLACED = ("label", "seed", "row", "column", "reference", "status")
 """The columns that a table needs for its trials to be placed in a grid."""
 
 
-def _grid(data: pd.DataFrame | Grid | str | Path) -> Grid:
+def _grid(data: pd.DataFrame | Grid | str | Path) -> tuple[Grid, Results | None]:
+    """Return the grid of ``data``, and the sweep if ``data`` is its directory."""
     if isinstance(data, Grid):
-        return data
+        return data, None
     if isinstance(data, str | Path):
-        return read_sweep(data).grid
+        sweep = read_sweep(data)
+        return sweep.grid, sweep
     missing = [name for name in PLACED if name not in getattr(data, "columns", ())]
     if missing:
         what = f"a table without the column {missing[0]!r}" if hasattr(data, "columns") else repr(data)
         raise ValueError(f"heatmap draws a sweep's directory or the table of ablate.load_results, not {what}")
-    return grid_of(data)
+    return grid_of(data), None
 
 
-def _draw(grid: Grid, metric: str, title: str, colours: Scale) -> Figure:
+def _draw(grid: Grid, metric: str, title: str, colours: Scale, predicted: Mapping[str, Prediction] | None) -> Figure:
     k = len(grid.ops)
     names = short_names(grid.ops)
     label = 0.065 * max(len(name) for name in names) + 0.45  # inches that the row labels take
     width = max(label + (k + 1.25) * CELL[0] + 0.9, 4.2)
     columns = int(width * 16)  # characters of a line of text
     below = notes(grid, metric, colours, columns)
+    if predicted:
+        below += filled(NOT_TRAINED, columns)
     height = k * CELL[1] + heading_height(grid.ops) + 0.75 + 0.13 * max(0, len(below) - 1)
     figure = Picture(figsize=(width, height), layout="constrained")
     main, side = figure.subplots(1, 2, width_ratios=[k, 1], squeeze=False)[0]
-    draw_panel(main, side, grid, metric, colours)
+    draw_panel(main, side, grid, metric, colours, predicted=predicted)
     heading = "\n".join([*filled(title, columns), NAMES[metric]])
     figure.suptitle(heading, fontsize=8, parse_math=False)
     figure.supxlabel("\n".join(below), fontsize=7, parse_math=False)
     return figure
 
 
-def _draw_column(grid: Grid, metric: str, colours: Scale, width: float) -> Figure:
+def _draw_column(
+    grid: Grid, metric: str, colours: Scale, width: float, predicted: Mapping[str, Prediction] | None
+) -> Figure:
     """Draw the panel alone, ``width`` inches wide."""
     label = 0.055 * max(len(name) for name in short_names(grid.ops)) + 0.3
     sizes = Sizes.fitting(len(grid.ops), width, label)
     height = len(grid.ops) * sizes.cell[1] + heading_height(grid.ops) + 0.1
     figure = Picture(figsize=(width, height), layout="constrained")
     main, side = figure.subplots(1, 2, width_ratios=[len(grid.ops), 1], squeeze=False)[0]
-    draw_panel(main, side, grid, metric, colours, sizes)
+    draw_panel(main, side, grid, metric, colours, sizes, predicted=predicted)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from ablate.report.figures.labels import UPRIGHT, short_names
 from ablate.report.figures.palette import UNSIGNED, colour, ink_on
 from ablate.report.figures.scale import BELOW, Scale
 from ablate.report.stats.order import order
+from ablate.report.stats.predicted import APPROXIMATELY, Prediction
 
 CELL = (0.66, 0.52)  # inches
 MARK = "●"  # the mark of cells that cannot be told from the best
@@ -69,6 +70,7 @@ def draw_panel(
     *,
     marked: Collection[str] | None = None,
     names: Sequence[str] | None = None,
+    predicted: Mapping[str, Prediction] | None = None,
 ) -> None:
     """Draw the cells into ``main``, and the row averages and the colour scale into ``side``.
 
@@ -81,10 +83,11 @@ def draw_panel(
         sizes: the sizes of cells and texts; default: those of a figure of its own.
         marked: the labels of cells with a dot; default: :func:`contenders`.
         names: the labels of rows and columns; default: those of the ops.
+        predicted: predictions of cells that were not trained, by label.
     """
     k = len(grid.ops)
     sizes = sizes or Sizes(below=6.0 if k <= DENSE else 0.0)
-    draw_cells(main, grid, metric, colours, sizes, contenders(grid) if marked is None else marked, names)
+    draw_cells(main, grid, metric, colours, sizes, contenders(grid) if marked is None else marked, names, predicted)
     for i, row in enumerate(grid.ops):
         _draw_average(side, i, grid.average(row, metric), colours, sizes, grid.acts_on(row))
     _frame(side, ("average",), (), sizes, upright=sizes.cell[0] < NARROW)
@@ -100,6 +103,7 @@ def draw_cells(
     sizes: Sizes,
     marked: Collection[str],
     names: Sequence[str] | None = None,
+    predicted: Mapping[str, Prediction] | None = None,
 ) -> None:
     """Draw the cells of a grid, with the labels of its rows and columns; long column labels are vertical.
 
@@ -111,10 +115,15 @@ def draw_cells(
         sizes: the sizes of cells and texts.
         marked: the labels of cells with a dot.
         names: the labels of rows and columns; default: those of the ops.
+        predicted: predictions of cells that were not trained, by label.
     """
     for i, row in enumerate(grid.ops):
         for j, column in enumerate(grid.ops):
-            _draw_cell(axes, j, i, grid.cells[row, column], metric, colours, sizes, marked)
+            cell = grid.cells[row, column]
+            if predicted and cell.label in predicted:
+                _draw_predicted(axes, j, i, predicted[cell.label], sizes)
+            else:
+                _draw_cell(axes, j, i, cell, metric, colours, sizes, marked)
     names = names or short_names(grid.ops)
     _frame(axes, names, names, sizes, upright=max(len(name) for name in names) > UPRIGHT or sizes.cell[0] < NARROW)
     axes.set_xlabel("second op")
@@ -188,6 +197,21 @@ def _draw_without(axes: Axes, x: int, y: int, status: str, sizes: Sizes) -> None
         _write(axes, x, y + 0.5, status, min(6.0, 13 * sizes.cell[0]), colour, bbox=white)
 
 
+def _draw_predicted(axes: Axes, x: int, y: int, prediction: Prediction, sizes: Sizes) -> None:
+    """Draw a cell that was not trained: hatched, without a colour of the scale, its number in grey italics."""
+    quiet = "#6b6b6b"
+    axes.add_patch(Rectangle((x, y), 1, 1, facecolor="white", edgecolor="#d4d4d4", hatch="////", lw=0))
+    if not sizes.mean:
+        return
+    white = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+    interval = sizes.cell == CELL and bool(sizes.below)  # at other sizes it is in predicted.csv alone
+    value = f"{APPROXIMATELY}{100 * prediction.mean:.0f}"
+    _write(axes, x, y + (0.36 if interval else 0.5), value, 0.9 * sizes.mean, quiet, bbox=white, style="italic")
+    if interval:
+        ends = f"{100 * prediction.low:.0f} to {100 * prediction.high:.0f}"
+        _write(axes, x, y + 0.73, ends, sizes.below, quiet, bbox=white, style="italic")
+
+
 def _draw_average(axes: Axes, y: int, average: float | None, colours: Scale, sizes: Sizes, acts_on: str) -> None:
     """Draw a row's average and, if its op acts on fewer than all images, the share of images."""
     below = f"acts on\n{acts_on}" if acts_on and sizes.cell == CELL and sizes.below else ""  # else the caption says it
@@ -202,12 +226,12 @@ def _draw_average(axes: Axes, y: int, average: float | None, colours: Scale, siz
         _write(axes, 0, y + 0.73, below, sizes.below, ink)
 
 
-def _write(axes: Axes, x: int, y: float, words: str, size: float, colour: str, **box: Any) -> None:
+def _write(axes: Axes, x: int, y: float, words: str, size: float, colour: str, **style: Any) -> None:
     """Write text into a cell.
 
     The layout need not measure it: the text stays within its cell, and there may be thousands.
     """
-    text = axes.text(x + 0.5, y, words, ha="center", va="center", fontsize=size, color=colour, **box)
+    text = axes.text(x + 0.5, y, words, ha="center", va="center", fontsize=size, color=colour, **style)
     text.set_in_layout(False)
 
 

@@ -14,6 +14,7 @@ from ablate.report.section import Section
 from ablate.report.stats.failures import without_results
 from ablate.report.stats.noise import chance, noise
 from ablate.report.stats.order import Ranking, order
+from ablate.report.stats.predicted import predicted
 from ablate.report.stats.summary import summary
 from ablate.report.stats.untrained import over_untrained
 from ablate.report.stats.verdict import absent_classes, far_from_test, few_images, is_useful, verdict
@@ -60,7 +61,7 @@ def answer(sweep: Results) -> Answer:
             )
     else:
         lead = _best(sweep, ranking)
-    details = [("How sure", [f"{doubt(decided)}{_chance(decided)}"])]
+    details = [("How sure", [f"{doubt(decided)}{_chance(decided)}", *predicted(sweep)[1:]])]
     details += _worth(decided.sweep, decided.order, decided.best.cell, " ".join(next_step))
     details.append(("Next", next_step))
     fresh = advice.confirmed.sweep if advice.confirmed else None

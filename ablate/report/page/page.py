@@ -26,6 +26,7 @@ from ablate.report.page.layers import Layer, Position, layers
 from ablate.report.section import Section
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import order, ordered
+from ablate.report.stats.predicted import APPROXIMATELY, NOT_TRAINED, predicted_cells
 from ablate.report.stats.summary import summary
 from ablate.sweep.asked import Asked
 from ablate.sweep.layout import SweepDir
@@ -85,6 +86,8 @@ def page(
         troubled=any(entry.cell.status != "done" for entry in listed),
         at=lambda row, column: places.get(grid.cells[row, column].label),
         lead=next((entry.name for entry in listed if entry.cell is ranking.best), ""),
+        guesses=_guesses(sweep),
+        not_trained=NOT_TRAINED,
         words=WORDS,
         explained=explained,
         lines=[*sweep.measured, *summary(sweep), *noise(sweep), *map(str, comparisons)],
@@ -95,6 +98,14 @@ def page(
         css=_text("page.css"),
         js=_text("page.js"),
     )
+
+
+def _guesses(sweep: Results) -> dict[str, tuple[str, str]]:
+    """Return the predicted value and interval of each cell that was not trained, as texts by its label."""
+    return {
+        label: (f"{APPROXIMATELY}{100 * cell.mean:.0f}", f"{100 * cell.low:.0f} to {100 * cell.high:.0f}")
+        for label, cell in predicted_cells(sweep, sweep.grid.metric).items()
+    }
 
 
 def _columns(unit: str, *, intervals: bool, chances: bool) -> list[tuple[str, str]]:

@@ -1,14 +1,40 @@
-"""Sections of the web page below its cells, each with a title, sentences, a table and a figure: the effects of ops."""
+"""Sections of the web page below its cells, each with a title, sentences and a table: predictions, effects of ops."""
 
 from __future__ import annotations
 
+from ablate.console import counted
 from ablate.report.data.grid import Grid
+from ablate.report.data.results import Results
 from ablate.report.section import Section
 from ablate.report.stats.effects import Interaction, interactions, main_effects
-from ablate.report.stats.words import in_points
+from ablate.report.stats.predicted import chance_in_words, in_percent, outlook, predicted_cells
+from ablate.report.stats.words import in_points, judge
+from ablate.sweep.rounds import counted_points
 
-MOST = 20  # interactions that are listed at most
+MOST = 20  # interactions, and predictions, that are listed at most
 WIDEST = 2.0  # the largest possible difference of differences of accuracies
+
+
+def predictions(sweep: Results) -> list[Section]:
+    """Return the section of the cells that a budget left untrained, the likeliest to be better first; else none."""
+    grid = sweep.grid
+    ahead, shown = outlook(sweep), predicted_cells(sweep, grid.metric)
+    if ahead is None or sweep.experiment.budgeted is None:
+        return []
+    cells = sorted(ahead.cells.values(), key=lambda cell: (-cell.better, -cell.mean))
+    rows = tuple(
+        (cell.label, chance_in_words(cell.better), in_percent(cell), in_percent(shown[cell.label]))
+        for cell in cells[:MOST]
+        if cell.label in shown
+    )
+    texts = (
+        f"{counted(len(cells), 'composition')} {'was' if len(cells) == 1 else 'were'} not trained. The numbers are "
+        "predictions of a Gaussian process over compositions, with their 90 % intervals; none of them is a result.",
+        f"“better” is the probability that it is better than {ahead.best}, the best trained one by the model, by more "
+        f"than {counted_points(sweep.experiment.budgeted.within)} of {judge(grid)}.",
+        *([f"The {MOST} likeliest of {len(cells)}; predicted.csv has all."] if len(cells) > MOST else []),
+    )
+    return [Section("Predicted, not trained", texts, ("composition", "better", "validation %", "test %"), rows)]
 
 
 def effects(grid: Grid) -> list[Section]:

@@ -10,6 +10,7 @@ from ablate.report.recommendation.choice import MOST, Choice, missing_trials, to
 from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats.failures import failures
 from ablate.report.stats.noise import EXACT, SEEDS, among, chance, more_seeds
+from ablate.report.stats.predicted import predicted
 from ablate.report.stats.summary import pruned
 from ablate.report.stats.verdict import is_useful, verdict
 from ablate.report.stats.words import named, so_far
@@ -29,7 +30,7 @@ def conclusion(recommendation: Recommendation) -> str:
         label, model = recommendation.final.cell.label, decided.order.model
         sure = f" (P(best) {chance(model, label)})" if model and model.p_best else ""
         sentence = f"Recommended{', provisionally' * decided.provisional}: {label}{sure}."
-        caveats = [*verdict(decided.sweep, decided.order), *failures(decided.sweep)]
+        caveats = [*verdict(decided.sweep, decided.order), *failures(decided.sweep), *predicted(choice.sweep)[1:]]
         return " ".join([sentence, doubt(decided), *caveats])
     if recommendation.confirming:
         return recommendation.confirming

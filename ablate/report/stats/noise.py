@@ -11,6 +11,7 @@ from ablate.report.stats.rounds import rounds
 from ablate.report.stats.verdict import few_images
 from ablate.report.stats.words import judge, named, so_far
 from ablate.sweep.again import option_for_seeds
+from ablate.sweep.batches import not_asked_for
 
 SEEDS = 3  # seeds that a sweep of one seed is advised to use
 EXACT = (
@@ -78,7 +79,7 @@ def contenders(sweep: Results, ranking: Ranking) -> str:
 def among(sweep: Results, ranking: Ranking) -> str:
     """Return the words that limit a comparison to some compositions, or nothing if it covers all planned ones."""
     if len(ranking.cells) == len(sweep.grid.compositions):
-        return ""
+        return " that was trained" if not_asked_for(sweep.experiment) else ""
     return " that was trained to the end" if sweep.experiment.prune else " that could be compared"
 
 

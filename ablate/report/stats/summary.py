@@ -6,9 +6,11 @@ from ablate.report.data.grid import Cell, Grid
 from ablate.report.data.results import Results
 from ablate.report.stats.failures import failures
 from ablate.report.stats.order import Ranking, order
+from ablate.report.stats.predicted import predicted
 from ablate.report.stats.untrained import over_untrained
 from ablate.report.stats.verdict import absent_classes, far_from_test, few_images, verdict
 from ablate.report.stats.words import judge, named, percent, points, so_far
+from ablate.sweep.batches import not_asked_for
 
 
 def summary(sweep: Results) -> list[str]:
@@ -20,6 +22,7 @@ def summary(sweep: Results) -> list[str]:
         *lead(sweep, ranking),
         *against(sweep, ranking),
         *verdict(sweep, ranking),
+        *predicted(sweep),
         *failures(sweep),
         *few_images(sweep),
         *absent_classes(sweep),
@@ -42,7 +45,8 @@ def lead(sweep: Results, ranking: Ranking) -> list[str]:
         return [f"{alone}. {best.label}: {ranking.percent(best)} {by} ({shown})."]
     equals = ranking.equals
     tied = f", tied with {named([cell.label for cell in equals[1:]])}" if len(equals) > 1 else ""
-    among = f" of the {len(grid.with_results)} trained to the end" if sweep.experiment.prune else ""
+    part = "trained to the end" if sweep.experiment.prune else "trained" if not_asked_for(sweep.experiment) else ""
+    among = f" of the {len(grid.with_results)} {part}" if part else ""
     apart = far_from_test(sweep, ranking, best) or ["It was selected by this number, which is therefore a little high."]
     sentences = [
         f"Best composition{f'{after},' if after else ''}{among} by {by}: {best.label}, {ranking.percent(best)} "

@@ -11,7 +11,9 @@ from jinja2 import Environment
 
 from ablate.files import write_atomically
 from ablate.report.data.grid import Cell, Grid
+from ablate.report.data.results import Results
 from ablate.report.stats.order import order, ordered
+from ablate.report.stats.predicted import predicted_cells
 
 
 def write_csv(grid: Grid, path: Path) -> None:
@@ -31,11 +33,41 @@ def write_csv(grid: Grid, path: Path) -> None:
     rows += [_row("composition", "", "", cell, metrics) for cell in grid.further.values()]
     _add_noise(rows, grid)
     rows += [_row("reference", "", "", cell, metrics) for cell in grid.references.values()]
+    _write_rows(rows, path)
+
+
+def _write_rows(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write rows as CSV, with the columns of the first one."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
     write_atomically(path, text.getvalue())
+
+
+def write_predicted(sweep: Results, path: Path) -> None:
+    """Write one row per cell that a budget left untrained; remove the file if there is none to predict.
+
+    Columns: ``label``, ``first`` and ``second`` op, ``better`` (the probability that it is better than the best trained
+    one by more than ``within``), and for validation and test the mean and the ends of the 90 % interval, as fractions.
+    Their names begin with ``predicted_``, so that no reader of ``table.csv`` takes them for results.
+    """
+    grid = sweep.grid
+    ahead = {name: predicted_cells(sweep, name) for name in (grid.validation_metric, grid.metric)}
+    if not ahead[grid.validation_metric]:
+        path.unlink(missing_ok=True)
+        return
+    places = {cell.label: position for position, cell in grid.cells.items()}
+    rows = []
+    for label, chosen in ahead[grid.validation_metric].items():
+        row: dict[str, Any] = {"label": label}
+        row["first"], row["second"] = places.get(label, ("", ""))
+        row["better"] = chosen.better
+        for name, cells in ahead.items():
+            if label in cells:
+                row |= {f"predicted_{name}_{end}": getattr(cells[label], end) for end in ("mean", "low", "high")}
+        rows.append(row)
+    _write_rows(rows, path)
 
 
 TEX = r"""\begin{tabular}{l<% for op in grid.ops %>c<% endfor %>|c}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +13,7 @@ from ablate.report.data.grid import Cell, Grid
 from ablate.report.figures.palette import as_hex, colour, ink_on
 from ablate.report.figures.scale import Scale, scale
 from ablate.report.stats.order import Ranking, order
+from ablate.report.stats.predicted import APPROXIMATELY, Prediction
 from ablate.report.stats.words import percent
 
 ROW_LABEL = 16  # columns at most
@@ -19,15 +22,22 @@ LISTED = 20  # compositions at most in a ranking
 MARKS = {"failed": "failed", "missing": "-", "not judged": "n/a", "left out": "", "pruned": "pruned"}
 
 
-def render(grid: Grid, console: Console) -> None:
+def render(grid: Grid, console: Console, predicted: Mapping[str, Prediction] | None = None) -> None:
     """Print means in percent, coloured like the figure, with row averages, deviations if known, and references.
 
     If there are compositions beside the grid, or the grid is too wide for the terminal, the best of all are listed
     below it, ranked by validation accuracy.
+
+    Args:
+        grid: the grid.
+        console: the console to print to.
+        predicted: predictions of cells that were not trained, by label; they are dim and have no colour.
     """
     fits = LEAST_LABEL + LEAST_CELL * (len(grid.ops) + 1) <= console.width
     if grid.ops and fits:
-        console.print(_matrix(grid, console.width))
+        console.print(_matrix(grid, console.width, predicted or {}))
+        if predicted:
+            say(console, f"{APPROXIMATELY} not trained: predicted from the trained cells, no result")
         for sentence in grid.seldom:
             say(console, sentence)
     elif grid.ops:
@@ -52,7 +62,7 @@ def _listed(cell: Cell, ranking: Ranking) -> str:
     return f"{cell.label}: {percent(cell)}{mark} (validation {ranking.percent(cell)})"
 
 
-def _matrix(grid: Grid, width: int) -> Table:
+def _matrix(grid: Grid, width: int, predicted: Mapping[str, Prediction]) -> Table:
     deviations = any(cell.std() is not None for cell in grid.cells.values())
     table = Table(box=None, pad_edge=False, padding=(0, 0), collapse_padding=True)
     columns = len(grid.ops) + 1
@@ -65,7 +75,10 @@ def _matrix(grid: Grid, width: int) -> Table:
     colours = scale(grid)
     show = deviations and width >= 10
     for row, name in zip(grid.ops, names, strict=True):
-        cells = [_text(grid.cells[row, column], colours, show) for column in grid.ops]
+        cells = [
+            _guess(predicted[cell.label]) if cell.label in predicted else _text(cell, colours, show)
+            for cell in (grid.cells[row, column] for column in grid.ops)
+        ]
         average = grid.average(row)
         table.add_row(Text(name), *cells, Text("-" if average is None else f"{100 * average:.1f}", style="bold"))
     return table
@@ -79,3 +92,7 @@ def _text(cell: Cell, colours: Scale, deviation: bool) -> Text:
     text += "*" if cell.status == "partial" else ""
     background = colour(colours.share(mean))
     return Text(text, style=f"{ink_on(background)} on {as_hex(background)}")
+
+
+def _guess(prediction: Prediction) -> Text:
+    return Text(f"{APPROXIMATELY}{100 * prediction.mean:.0f}", style="dim italic")

@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ablate.config.slurm import Slurm
 from ablate.config.sweep import Rounds
-from ablate.files import write_atomically
 from ablate.launch import start as launch
 from ablate.launch.slurm.dry_run import show_submission
-from ablate.launch.slurm.submission import note_cancelling
 from ablate.launch.timing import TrialTime
-from ablate.sweep.extend import merge_with_existing
-from ablate.sweep.plan import load_plan, plan, save_plan
-from tests.support.sweeps import failure, make_experiment, record, write_record
+from ablate.sweep.plan import load_plan
+from tests.support.jobs import Jobs
+from tests.support.sweeps import make_experiment
 
-MEANS = {"a": 0.9, "b": 0.5, "a+b": 0.9, "b+a": 0.6}
 ROUNDS = Rounds(within=0.01, largest=8)
-
-
-class Jobs:
-    """In place of sbatch and the jobs: what is missing gets its record, or as many as ``lame`` says."""
-
-    def __init__(self, monkeypatch, lame=(), cancelled_after=None, fails=""):
-        self.submitted: list[set[str]] = []
-        self.lame, self.cancelled_after, self.fails = list(lame), cancelled_after, fails
-        monkeypatch.setattr(launch, "submit_sweep", self.submit)
-        monkeypatch.setattr(launch, "looks", lambda directory, every: iter(()))
-
-    def submit(self, directory, experiment, cache, retry_failed, console, *, until):
-        whole = merge_with_existing(directory, experiment)
-        save_plan(directory, whole)
-        waiting = launch.short_of(directory, plan(whole), until)
-        self.submitted.append({f"{t.label} s{t.seed}" for t in waiting if not t.reference})
-        if waiting:
-            write_atomically(directory / "jobs" / f"{len(self.submitted)}.json", "")
-        if len(self.submitted) == self.cancelled_after:
-            note_cancelling(directory)
-        for trial in waiting[: self.lame.pop(0) if self.lame else None]:
-            noise = 0.002 * np.random.default_rng([trial.seed, *trial.label.encode()]).standard_normal()
-            there = record(trial, MEANS.get(trial.label, 0.1) + noise)
-            write_record(directory, failure(trial) if trial.label == self.fails else there)
-        return 0
 
 
 def train(directory):

@@ -33,6 +33,7 @@
 
   function choose(number) {
     const layer = layers[number];
+    heat.classList.toggle("other", layer.key !== "accuracy");
     heat.querySelectorAll("a.cell").forEach((cell) => {
       cell.dataset.first = cell.dataset.first || cell.querySelector(".value").textContent;
       const without = ["failed", "missing", "not-judged", "pruned"].some((name) => cell.classList.contains(name));

@@ -1,4 +1,4 @@
-"""The budget of a search, and the part that is spent, counted from its records."""
+"""The budget of a search or of a grid, and the part that is spent, counted from its records."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from ablate.sweep.record import TrialResult
 Unit = Literal["trials", "h", "gpuh"]
 WITHIN = 0.01
 """The difference of accuracies that does not matter, unless another is asked for: one point."""
+UNLIKELY = 0.05
+"""The probability of a better composition below which no more are trained."""
 
 
 @dataclass(frozen=True)
 class Budget:
     """A limit of ``amount`` trials, hours in which trials ran, or GPU hours; references do not count.
 
-    A search also ends when a composition that is better than the best one by more than ``within``, a fraction, is
-    unlikely.
+    A sweep within a budget also ends when a composition that is better than the best one by more than ``within``, a
+    fraction, is unlikely.
     """
 
     amount: float
@@ -42,9 +44,9 @@ class Budget:
         """
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(h|gpuh)?", text.strip())
         if not match or not float(match[1]) or (not match[2] and "." in match[1]):
-            raise UsageError(f"--budget must be a number of trials (40), hours (3h) or GPU hours (3gpuh), not {text!r}")
+            raise UsageError(f"budget must be a number of trials (40), hours (3h) or GPU hours (3gpuh), not {text!r}")
         if match[2] == "gpuh" and device != "cuda":
-            raise UsageError(f"--budget {text}: these trials run on CPUs; allowed: trials (40) or hours (3h)")
+            raise UsageError(f"budget {text}: these trials run on CPUs; allowed: trials (40) or hours (3h)")
         unit: Unit = "trials" if not match[2] else "h" if match[2] == "h" else "gpuh"
         return cls(float(match[1]), unit, within)
 
@@ -56,13 +58,18 @@ class Budget:
             return sum(r.timings.get("total", 0.0) * r.config.world_size for r in records) / 3600
         return _at_work(records) / 3600
 
+    @property
+    def text(self) -> str:
+        """The budget as :meth:`parse` reads it."""
+        return f"{self.amount:g}{'' if self.unit == 'trials' else self.unit}"
+
     def __str__(self) -> str:
         names = {"trials": "trials", "h": "hours", "gpuh": "GPU hours"}
         return f"{self.amount:g} {names[self.unit]}"
 
 
 def _at_work(records: Iterable[TrialResult]) -> float:
-    """Return the seconds in which at least one of the trials ran, without the pauses of the search."""
+    """Return the seconds in which at least one of the trials ran, without the pauses between batches."""
     spans = []
     for record in records:
         if record.when:
