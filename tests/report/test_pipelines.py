@@ -15,7 +15,6 @@ import kornia.augmentation
 import pytest
 import torch
 from PIL import Image
-from scipy.stats import kstwobign
 
 from ablate import Composition, TransformPair
 from ablate.config.base import OpSpec
@@ -26,11 +25,11 @@ from ablate.ops.kornia_adapter import classes
 from ablate.ops.op import parameter_fields
 from ablate.pipelines.code import kornia_code, torchvision_code
 from ablate.pipelines.steps import TENSORS, exportable
+from tests.support.distributions import DOUBTFUL, kolmogorov_smirnov, statistics
 from tests.support.pictures import generator, pictures
 
 SIZE = 16
 STORED = (28, 22)  # neither square nor as large as the views: the crop both shrinks and enlarges
-DOUBTFUL = 1e-5  # of some 5,000 comparisons under equal distributions one is below 2e-4
 LIBRARIES = {"kornia": kornia_code, "torchvision": torchvision_code}
 OPS = [name for name in names() if get(name).__module__.startswith("ablate.ops")]
 
@@ -67,31 +66,6 @@ def own_views(text, images, branches, size=SIZE):
 
 def stored(n, size=STORED):
     return (pictures(n, 3, size) * 255).round().to(torch.uint8)
-
-
-def statistics(first, second):
-    """What is compared, one row per image: colours, contrast, edges and random projections of views and difference."""
-    weights = torch.randn(6, first[0].numel(), generator=generator(4)) / first[0].numel() ** 0.5
-    columns = []
-    for view in (first, second, first - second):
-        columns += [*view.mean((2, 3)).T, view.std((1, 2, 3)), (view.amax(1) - view.amin(1)).mean((1, 2))]
-        columns += [view.diff(dim=2).abs().mean((1, 2, 3)), view.diff(dim=3).abs().mean((1, 2, 3))]
-        columns += [*(view.flatten(1) @ weights.T).T]
-    return torch.stack(columns, 1)
-
-
-def kolmogorov_smirnov(a, b, tolerance=1e-3):
-    """The smallest p over the columns of two equally long samples.
-
-    The step of one distribution may lie ``tolerance`` beside the other's: views that no draw has changed are the same
-    but for the last digits, and so are those in gray, by weights of 0.299 or 0.2989.
-    """
-    a, b = a.T.contiguous().sort(1).values, b.T.contiguous().sort(1).values
-    rank, n = torch.arange(1, a.shape[1] + 1), a.shape[1]
-    apart = max(
-        float((rank - torch.searchsorted(other, one + tolerance, right=True)).max()) for one, other in ((a, b), (b, a))
-    )
-    return float(kstwobign.sf(apart / n * (n / 2) ** 0.5))
 
 
 def doubt(library, source, text, branches, n):
