@@ -20,7 +20,7 @@ ORDER = (
     {"evaluation"},
     {"simclr"},
     {"ops", "data", "sweep", "pipelines"},
-    {"inference"},
+    {"inference", "transforms"},
     {"config"},
     {"files", "distributed", "compiled", "processes"},
     {"errors", "console", "rng", "pixels", "_version"},

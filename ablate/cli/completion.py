@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -48,11 +48,13 @@ def ops(incomplete: str) -> list[str]:
 
 
 def compositions(incomplete: str) -> list[str]:
-    """Complete the last op or recipe of a composition, or of a list of compositions."""
+    """Complete the last op or recipe of a composition, or of a list of compositions; of recipes, also files."""
     from ablate.config.recipes import PREFIX, RECIPES
+    from ablate.transforms.read import ENDINGS
 
     begun, last = re.fullmatch(r"(.*[,+|])?(.*)", incomplete, re.DOTALL).groups("")  # type: ignore[union-attr]
-    recipes = [f"{PREFIX}{name}" for name in RECIPES]
+    files = _files(last.removeprefix(PREFIX), ENDINGS) if last.startswith(PREFIX) else []
+    recipes = [f"{PREFIX}{name}" for name in (*RECIPES, *files)]
     return [begun + name for name in (*op_names(), *recipes) if name.startswith(last)]
 
 
@@ -71,14 +73,19 @@ def data(incomplete: str) -> list[str]:
         return [start for name in _beginning(KINDS, kind) for start in _starts(KINDS[name])]
     if kind not in KINDS or KINDS[kind].takes == "SEED" or _is_for_bash(os.environ):
         return []
+    return [f"{kind}:{name}" for name in _files(path, KINDS[kind].endings)]
+
+
+def _files(path: str, endings: Sequence[str]) -> list[str]:
+    """Complete a path to a folder, or to a file that has one of the endings."""
     parent, slash, name = path.rpartition("/")
     try:
         inside = sorted(expanded(f"{parent}{slash}" or ".").glob("*"))
     except (UsageError, OSError):
         return []
     folders = [f"{item.name}/" for item in inside if item.is_dir()]
-    files = [item.name for item in inside if item.suffix in KINDS[kind].endings and item.is_file()]
-    return [f"{kind}:{parent}{slash}{child}" for child in _beginning([*folders, *files], name)]
+    files = [item.name for item in inside if item.suffix in endings and item.is_file()]
+    return [f"{parent}{slash}{child}" for child in _beginning([*folders, *files], name)]
 
 
 def _starts(kind: Kind) -> list[str]:

@@ -15,7 +15,8 @@ from ablate.errors import UsageError
 Recipe = Annotated[
     str,
     typer.Argument(
-        help="The recipe, such as crop+color+blur, 'A|B' or recipe:byol", autocompletion=completion.compositions
+        help="The recipe, such as crop+color+blur, 'A|B', recipe:byol, or recipe:transforms.py from a file",
+        autocompletion=completion.compositions,
     ),
 ]
 Add = Annotated[
@@ -65,12 +66,15 @@ def drop(
     """
     from ablate.ops import split_list
     from ablate.planning.drop import called, done_twice, dropping, is_long, screening
+    from ablate.planning.from_files import spelled_out
     from ablate.planning.request import default_out, wish_of
 
     references = ["untrained", "no-op"]
     wish = wish_of(flags, settings, compositions=[recipe], references=references, seeds=seeds_of(seeds, first_seed))
     if screen and (add or in_order or strengths):
         raise UsageError("--screen takes no --add, --in-order or --strengths: write further ops into the recipe")
+    wish, about = spelled_out(wish)
+    (recipe,) = wish.compositions
     added, gone = (split_list(text, ",") if text and text != FOUND else () for text in (add, in_order))
     asked = screening(wish, recipe) if screen else dropping(wish, recipe, added, gone, strengths=strengths)
     directory = how.out or default_out(wish.data, ["screen" if screen else "drop", *called(wish, recipe)])
@@ -79,7 +83,7 @@ def drop(
         say(console, sentence, "yellow")
     if not screen and is_long(wish, recipe):
         say(console, "with --screen, each op's effect is an average over half of the cells, for about as many cells")
-    code = run_sweep(asked, directory, how)
+    code = run_sweep(asked, directory, how, about)
     if in_order != FOUND:
         return code
     if not (found := [] if how.dry_run else _found(directory)):

@@ -48,6 +48,7 @@ def preview(
     from ablate.cli.contact_sheet import check_target, draw_grid, draw_sheet, save
     from ablate.data import cache_dir
     from ablate.planning.compositions import check_channels, check_views, named_composition, named_ops, parse_one
+    from ablate.planning.from_files import spelled_out
     from ablate.planning.images import prepare_images
     from ablate.planning.request import about_preset, wish_of, with_preset
     from ablate.planning.settings import image_size, resolve_device, validate
@@ -58,11 +59,14 @@ def preview(
     if is_grid and draws:
         raise UsageError("--draws is for compositions: a grid shows each pair once")
     branches = {"branches": "one" if is_grid else "two"}
-    wish = wish_of({**branches, "device": "cpu", **flags}, settings, compositions=compositions or [])
+    wish, recipes = spelled_out(
+        wish_of({**branches, "device": "cpu", **flags}, settings, compositions=compositions or [])
+    )
+    texts = list(wish.compositions)
     asked, wish = wish, with_preset(wish, resolve_device("auto"))
     named = named_ops(wish)
-    parsed = [parse_one(wish, text) for text in compositions or ()]
-    for text, one in zip(compositions or (), parsed, strict=True):
+    parsed = [parse_one(wish, text) for text in texts]
+    for text, one in zip(texts, parsed, strict=True):
         check_views(named_composition(text, one), wish)
     validate(wish)
     check_target(out)
@@ -74,5 +78,5 @@ def preview(
     else:
         figure = draw_sheet(wish, parsed, dataset, images, draws or 8, seed, show)
     save(figure, out)
-    say(make_console(), f"{about_preset(asked, wish)}wrote {out}")
+    say(make_console(), f"{recipes}{about_preset(asked, wish)}wrote {out}")
     return ExitCode.DONE

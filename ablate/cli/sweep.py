@@ -71,15 +71,16 @@ def grid(
     writes, and use `ablate run`.
     """
     from ablate.planning.compositions import acting_on
+    from ablate.planning.from_files import spelled_out
     from ablate.planning.request import default_out, wish_of
 
     further = {"references": ["untrained", "no-op", "supervised"]} if references else {}
-    wish = wish_of(flags, settings, **further, seeds=_seeds_of_grid(seeds, first_seed))
+    wish, about = spelled_out(wish_of(flags, settings, **further, seeds=_seeds_of_grid(seeds, first_seed)))
     directory = how.out or default_out(wish.data, wish.ops)
     if act_on is not None:
         wish = acting_on(wish, act_on)
         directory = how.out or directory.with_name(f"{directory.name}-acting-on-{act_on:g}")
-    return run_sweep(wish, directory, how)
+    return run_sweep(wish, directory, how, about)
 
 
 @options.running(out=FileOut)
@@ -89,10 +90,12 @@ def run(file: File, how: options.Running, settings: Changes = None) -> int:
     An experiment can have ops, compositions, and any settings as axes. Run the same command again to resume.
     """
     from ablate.config.experiment_file import read
+    from ablate.planning.from_files import spelled_out
 
     wish = read(file, settings or [])
     try:
-        return run_sweep(wish, how.out or Path("results") / file.stem, how)
+        wish, about = spelled_out(wish)
+        return run_sweep(wish, how.out or Path("results") / file.stem, how, about)
     except UsageError as error:
         raise UsageError(f"{file}: {error}") from None
 
@@ -124,8 +127,18 @@ def seeds_of(seeds: int, first_seed: int) -> int | list[int]:
     return seeds if first_seed == 0 else list(range(first_seed, first_seed + seeds))
 
 
-def run_sweep(wish: Experiment, directory: Path, how: options.Running) -> int:
-    """Run the sweep that ``wish`` describes, here or on the cluster, and report; check everything before any work."""
+def run_sweep(wish: Experiment, directory: Path, how: options.Running, recipes: str = "") -> int:
+    """Run the sweep that ``wish`` describes, here or on the cluster, and report; check everything before any work.
+
+    Args:
+        wish: the description.
+        directory: the sweep's directory.
+        how: the options for running.
+        recipes: lines on the recipes that were read from files.
+
+    Returns:
+        the exit code.
+    """
     from ablate.planning.images import described
     from ablate.planning.request import about_preset, with_preset
     from ablate.planning.settings import resolve_device
@@ -134,7 +147,7 @@ def run_sweep(wish: Experiment, directory: Path, how: options.Running) -> int:
     where = where_to_run(wish, directory, how)
     resolved = with_preset(wish, where["elsewhere"] or resolve_device(wish.device), directory)
     planned, images = plan_sweep(resolved, directory, images_for(how), command_line(), **where)
-    about = about_preset(wish, resolved) + described(images, planned.shared.image_size, planned.every_op)
+    about = recipes + about_preset(wish, resolved) + described(images, planned.shared.image_size, planned.every_op)
     # there are many triples, so their cost is printed before they begin
     return launch(directory, planned, about, how, cost_first=wish.order == 3)
 

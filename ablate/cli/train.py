@@ -61,18 +61,20 @@ def train(
     from ablate.launch.dry_run import show_trial
     from ablate.ops import parse_op, spec
     from ablate.planning.compositions import op_defaults
+    from ablate.planning.from_files import spelled_out
     from ablate.planning.images import described, prepare_images
     from ablate.planning.outline import outline_of
     from ablate.planning.request import about_preset, wish_of, with_preset
     from ablate.planning.settings import resolve_device
     from ablate.planning.trial import plan_trial
 
-    wish = wish_of(flags, settings, compositions=[composition])
+    wish, recipes = spelled_out(wish_of(flags, settings, compositions=[composition]))
     out, cache, console = how.out or Path("results/train"), cache_dir(how.cache), make_console()
     check_writable(out)
     resolved = with_preset(wish, resolve_device(wish.device))
     trial, images, specs = plan_trial(resolved, seed, lambda: prepare_images(resolved, cache))
-    say(console, about_preset(wish, resolved) + described(images, trial.config.image_size, trial.config.every_op))
+    about = recipes + about_preset(wish, resolved)
+    say(console, about + described(images, trial.config.image_size, trial.config.every_op))
     say(console, outline_of([trial.config]))
     if how.dry_run:
         show_trial(trial, wish.data, spec(parse_op("crop", op_defaults(resolved))), cache, out, console)

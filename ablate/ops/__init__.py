@@ -14,6 +14,7 @@ from ablate.ops.grammar import (
     spec,
     split_list,
     to_string,
+    with_files,
 )
 from ablate.ops.op import Op, Params, as_unit_range
 from ablate.ops.parameters import param
@@ -45,5 +46,6 @@ __all__ = [
     "spec",
     "split_list",
     "to_string",
+    "with_files",
     "without_effect",
 ]

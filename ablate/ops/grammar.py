@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablate.config.base import OpSpec
+from ablate.config.presets import NAMED
 from ablate.config.recipes import with_recipes
 from ablate.errors import UsageError
 from ablate.ops.kornia_adapter import PREFIX, adapt
 from ablate.ops.op import Op, build
 from ablate.ops.registry import get
+from ablate.transforms.read import FromFile, is_file, read
 
 Defaults = Mapping[str, Mapping[str, Any]]
 PAIRS = {"(": ")", "[": "]", "{": "}"}
+WRITTEN_OUT = {op: dict.fromkeys(values) for preset in NAMED.values() for op, values in preset.ops.items()}
+"""The parameters that a preset may replace: a file means the same with every preset."""
 
 
 def op(text: str, /, **parameters: Any) -> Op:
@@ -58,7 +63,8 @@ def parse_branches(text: str, defaults: Defaults | None = None) -> tuple[tuple[O
     """Read ``A`` or ``A|B``: the ops of the first view, and those of the second where it has ops of its own.
 
     Args:
-        text: ``crop+color``, ``crop+color|crop+blur``, or with recipes (:mod:`ablate.config.recipes`).
+        text: ``crop+color``, ``crop+color|crop+blur``, or with recipes (:mod:`ablate.config.recipes`), also from files
+            (:mod:`ablate.transforms`).
         defaults: parameter values by op name, used where ``text`` sets none.
 
     Returns:
@@ -67,13 +73,32 @@ def parse_branches(text: str, defaults: Defaults | None = None) -> tuple[tuple[O
     Raises:
         UsageError: as :func:`parse_op`, and for more than two branches.
     """
-    texts = split_list(with_recipes(text), "|")
+    texts = split_list(with_recipes(with_files(text)[0]), "|")
     if len(texts) > 2:
         raise UsageError(
             f"{text!r} has {len(texts)} branches, but a pair has two views: A|B, as in crop+color|crop+blur"
         )
     first, *others = (parse_composition(branch, defaults) for branch in texts)
     return first, others[0] if others and others[0] != first else None
+
+
+def with_files(text: str) -> tuple[str, list[FromFile]]:
+    """Return a composition in which every ``recipe:PATH`` is replaced by its ops, and the recipes that were read.
+
+    Raises:
+        UsageError: a file that cannot be read, or a value that an op does not take.
+    """
+    parts, found = re.split(r"([+|])", text), []
+    for position, part in enumerate(parts):
+        if is_file(part):
+            recipe = read(part)
+            found.append(recipe)
+            try:
+                ops = [op(name, **parameters) for name, parameters in recipe.ops]
+            except UsageError as error:
+                raise UsageError(f"{recipe.name}: {error}") from None
+            parts[position] = "+".join(to_string(item, WRITTEN_OUT) for item in ops)
+    return "".join(parts), found
 
 
 def split_list(text: str, separator: str) -> list[str]:

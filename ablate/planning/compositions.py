@@ -9,7 +9,7 @@ from typing import Any
 from ablate.config.at_hand import as_option
 from ablate.config.base import OpSpec
 from ablate.config.experiment import Experiment
-from ablate.config.recipes import is_recipe
+from ablate.config.recipes import PREFIX
 from ablate.config.sweep import NamedComposition, NamedOp
 from ablate.data import DataSet
 from ablate.errors import UsageError
@@ -39,7 +39,7 @@ def named_ops(wish: Experiment) -> tuple[NamedOp, ...]:
     defaults = op_defaults(wish)
     named: list[NamedOp] = []
     for item in (part for text in wish.ops for part in split_list(text, ",")):
-        if len(split_list(item, "+")) > 1 or len(split_list(item, "|")) > 1 or is_recipe(item):
+        if len(split_list(item, "+")) > 1 or len(split_list(item, "|")) > 1 or item.startswith(PREFIX):
             raise UsageError(f"ops must be single ops, which ablate composes itself, but {item!r} is a composition")
         op = parse_op(item, defaults)
         label = to_string(op, defaults)

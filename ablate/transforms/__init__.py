@@ -1,0 +1,1 @@
+"""Pipelines of torchvision, kornia and albumentations, read as compositions of ops; no file is executed."""

@@ -1,0 +1,133 @@
+"""From the steps of a pipeline to ops: each step's equal, one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ablate.errors import nearest
+from ablate.transforms.given import Given, Surroundings, tidy
+from ablate.transforms.steps import LIBRARIES, Step, Unread
+from ablate.transforms.table import EQUALS, NEAR, SKIPPED
+
+Made = tuple[str, dict[str, Any]]
+"""An op: its name and its parameters."""
+IN_ORDER = ("Compose", "Sequential", "AugmentationSequential", "ImageSequential", "ReplayCompose")
+CHOOSING = ("RandomChoice", "RandomOrder", "OneOf", "OneOrOther", "SomeOf")
+GEOMETRIC = ("crop", "flip", "vflip", "rotate", "d4")
+
+
+@dataclass
+class Composed:
+    """A pipeline as ops, with the steps that are no augmentation, and what differs."""
+
+    ops: list[Made] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    around: Surroundings = field(default_factory=Surroundings)
+
+
+def composed(pipeline: Step) -> Composed:
+    """Return the ops that a pipeline is equal to.
+
+    Raises:
+        UsageError: a step without an equal; the sentence names its place and the nearest op.
+    """
+    found = Composed()
+    _add(pipeline, found)
+    return found
+
+
+def _add(step: Step, found: Composed) -> None:
+    """Add the ops of a step to those that were found."""
+    if step.name in CHOOSING and step.library:
+        raise step.error(
+            f"{step.name} draws which of its steps act, or in which order, and no op does; write one of them "
+            "in its place, and compare the others as cells"
+        )
+    if step.name == "RandomApply" and step.library:
+        _add_together(step, _share(step), found)
+    elif step.name in IN_ORDER and step.library:
+        share = _share(step) if step.library == "albumentations" else 1.0
+        if step.library == "kornia" and step.named.get("random_apply"):
+            raise step.error(f"{step.name} with random_apply draws which of its steps act, and no op does")
+        if share == 1:
+            for inner in step.inside:
+                _add(inner, found)
+        else:
+            _add_together(step, share, found)
+    elif step.name in SKIPPED.get(step.library, ()):
+        _skip(step, found)
+    else:
+        found.ops.append(_equal(step, found))
+
+
+def _share(step: Step) -> float:
+    """Return the share of images on which the steps of a container act."""
+    if "p" not in step.named and not step.positional and step.is_printed:
+        raise step.error(f"print does not show the p of this {step.name}; write it in, as in {step.name}(..., p=0.5)")
+    default = 0.5 if step.name in ("RandomApply", "Sequential") else 1.0
+    share = step.named.get("p", step.positional[0] if step.positional else default)
+    if isinstance(share, Unread):
+        raise step.error(f"p={share.text} of {step.name} cannot be read without running the file: {share.why}")
+    return float(share)
+
+
+def _add_together(step: Step, share: float, found: Composed) -> None:
+    """Add the one op of a container that acts on a share of images."""
+    inner = Composed(around=found.around)
+    for item in step.inside:
+        _add(item, inner)
+    if len(inner.ops) > 1:
+        names = ", ".join(name for name, _ in inner.ops)
+        raise step.error(
+            f"the steps of {step.name} act together, on p={share:g} of the images, and no op does; near: "
+            f"p={share:g} for each of {names}"
+        )
+    found.skipped += inner.skipped
+    for name, parameters in inner.ops:
+        found.ops.append((name, {**parameters, "p": tidy(share * parameters.get("p", 1.0))}))
+
+
+def _skip(step: Step, found: Composed) -> None:
+    found.skipped.append(step.name)
+    if step.name == "Normalize":
+        found.around.is_normalised = True
+    elif step.name in ("Resize", "CenterCrop", "SmallestMaxSize"):
+        size = ("max_size",) if step.name == "SmallestMaxSize" else ("size", "height", "width")
+        Given(step, found.around).set_side(*size)
+
+
+def _equal(step: Step, found: Composed) -> Made:
+    """Return the op that does what a step does; raise UsageError if there is none."""
+    if step.name not in EQUALS.get(step.library, {}):
+        return _adapted(step)
+    name, equal = EQUALS[step.library][step.name]
+    given = Given(step, found.around)
+    if step.library == "kornia":
+        given.only(same_on_batch=False)
+        if given.values.get("p_batch", step.named.get("p_batch", 1.0)) != 1.0:
+            raise step.error(f"{step.name} acts on whole batches, and no op does")
+    if step.named.get("always_apply") is True:
+        given.values["p"] = 1.0
+    parameters = equal(given)
+    if found.around.is_normalised and name not in (*GEOMETRIC, "erase"):
+        given.say("changes normalised images; here their values are in [0, 1]")
+    return name, parameters
+
+
+def _adapted(step: Step) -> Made:
+    """Return kornia's own class as an op, if the step is one whose arguments are known."""
+    if step.library == "kornia" and not step.is_printed:
+        given = Given(step, Surroundings())
+        given_names = list(given.values)[: len(step.positional)]
+        arguments: dict[str, Any] = {name: given[name] for name in (*given_names, *step.named)}
+        return f"kornia.{step.name}", arguments
+    known = [name for library in LIBRARIES for name in EQUALS[library]]
+    if not step.library:
+        raise step.error(
+            f"{step.name} is not a class of torchvision, kornia or albumentations, so it cannot be read"
+            f"{nearest(step.name, known)}"
+        )
+    near = f"; the nearest op is {NEAR[step.name]}" if step.name in NEAR else ""
+    more = "; a Python file may hold it" if step.library == "kornia" and step.is_printed else ""
+    raise step.error(f"{step.name} of {step.library} has no equal among the ops{near}{more}")
