@@ -9,6 +9,7 @@ import typer
 
 from ablate._version import __version__
 from ablate.cli import completion
+from ablate.cli.calibrate import calibrate
 from ablate.cli.drop import drop
 from ablate.cli.exits import refused_writes, with_exit_code
 from ablate.cli.help import WIDTH, Command, Commands
@@ -31,9 +32,9 @@ app = typer.Typer(
 
 COMMANDS = (
     *(grid, drop, run, search, schema, train, status, cancel, logs),
-    *(report, recommend, export, merge, evaluate, preview, ops),
+    *(report, recommend, calibrate, export, merge, evaluate, preview, ops),
 )
-TRAIN = {grid, drop, run, search, train, recommend}
+TRAIN = {grid, drop, run, search, train, recommend, calibrate}
 """The commands that train: SIGTERM ends them in order, and so does SIGINT, also in the background of a script."""
 for function in COMMANDS:
     heard = interruptible()(function) if function in TRAIN else function

@@ -21,6 +21,7 @@ GROUPS = {
     "What is compared": (
         *("seeds", "first_seed", "seed", "act_on", "references", "add", "in_order", "strengths", "screen"),
         *("budget", "max_length", "strength", "p", "sampler", "sampler_seed", "batch", "within"),
+        "cells",
     ),
     "Images": ("cache", "images", "draws", "show"),
     "Training": ("settings",),

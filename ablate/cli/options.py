@@ -114,11 +114,12 @@ def described(command: str, *, required: Iterable[str] = (), **defaults: str) ->
     return _in_place_of("flags", parameters.values(), collect)
 
 
-def running(only: Iterable[str] = (), **own: Any) -> Callable[[Run], Run]:
+def running(only: Iterable[str] = (), without: Iterable[str] = (), **own: Any) -> Callable[[Run], Run]:
     """Make a command take the fields of :class:`Running` as options, in place of its parameter ``how``.
 
     Args:
         only: the fields that it takes; if empty, all of them and the resources that a job asks of the cluster.
+        without: the fields that it does not take.
         own: by field, the option in this command where it has its own help.
     """
     hints = typing.get_type_hints(Running, include_extras=True) | own
@@ -127,7 +128,7 @@ def running(only: Iterable[str] = (), **own: Any) -> Callable[[Run], Run]:
             field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
         )
         for field in dataclasses.fields(Running)
-        if field.name != "jobs" and field.name in (only or hints)
+        if field.name not in {"jobs", *without} and field.name in (only or hints)
     ]
     jobs = {} if only else {name: _parameter(name, field) for name, field in options_of(Slurm).items()}
 

@@ -17,6 +17,7 @@ from ablate.launch.room import room_of
 from ablate.launch.steps import measure_trial
 from ablate.launch.timing import TrialTime, remaining_seconds
 from ablate.sweep import batches, rounds
+from ablate.sweep.calibrations import quote
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, rungs_in_words
@@ -51,6 +52,7 @@ def print_plan(directory: Path, experiment: SweepPlan, retry_failed: bool, conso
     names = cell_names(trials)
     listed = [*names[:MOST_NAMES], f"... and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else names
     say(console, f"cells: {', '.join(listed)}")
+    say_quote(directory, experiment, console)
     return state
 
 
@@ -62,6 +64,12 @@ def stage_of(experiment: SweepPlan) -> str:
 def further_trials(experiment: SweepPlan) -> int:
     """Return how many trials may follow the present round or batch at most; 0 where that is not known."""
     return batches.further_trials(experiment) if experiment.budgeted else rounds.further_trials(experiment)
+
+
+def say_quote(directory: Path, experiment: SweepPlan, console: Console) -> None:
+    """Print what the calibration of a sweep beside this one found on the same images, if there is one."""
+    if sentence := quote(directory, experiment):
+        say(console, sentence)
 
 
 def cell_names(trials: Sequence[Trial]) -> list[str]:

@@ -125,23 +125,46 @@ def images_of(experiment: SweepPlan, cache: Path) -> DataSet:
     Raises:
         UsageError: they are gone, or have changed since.
     """
-    identity = experiment.shared.data
     try:
-        return read_entry(cache, identity.fingerprint)
+        return read_entry(cache, experiment.shared.data.fingerprint)
     except FileNotFoundError:
-        wish = Experiment(
-            data=experiment.data,
-            eval_data=experiment.eval_data,
-            label=experiment.label,
-            labels=experiment.labels,
-            limit=experiment.limit,
-            short_side=experiment.short_side,
-            skip_corrupt=True,
-            **experiment.reading.model_dump(),
-            compositions=["none"],
-            set={"image_size": experiment.shared.image_size},
-        )
-        data = prepare_images(wish, cache)
-    if data.identity.fingerprint != identity.fingerprint:
+        return images_again(experiment, cache)
+
+
+def images_again(experiment: SweepPlan, cache: Path) -> DataSet:
+    """Return the images that a sweep was planned for, prepared again from their source.
+
+    Raises:
+        UsageError: they are gone, or have changed since.
+    """
+    data = fewer_images(experiment, cache, experiment.limit, experiment.shared.image_size)
+    if data.identity.fingerprint != experiment.shared.data.fingerprint:
         raise UsageError(f"the images of {experiment.data} have changed since the sweep: run the sweep again")
     return data
+
+
+def fewer_images(experiment: SweepPlan, cache: Path, limit: int | None, image_size: int) -> DataSet:
+    """Return the images of a sweep, prepared as for another ``limit`` and ``image_size``.
+
+    Args:
+        experiment: the sweep's plan.
+        cache: where the decoded images are.
+        limit: the number of training images to keep; None: all.
+        image_size: the training size in pixels.
+
+    Raises:
+        UsageError: the images are gone.
+    """
+    wish = Experiment(
+        data=experiment.data,
+        eval_data=experiment.eval_data,
+        label=experiment.label,
+        labels=experiment.labels,
+        limit=limit,
+        short_side=experiment.short_side,
+        skip_corrupt=True,
+        **experiment.reading.model_dump(),
+        compositions=["none"],
+        set={"image_size": image_size},
+    )
+    return prepare_images(wish, cache)

@@ -29,6 +29,7 @@ from ablate.report.stats import baseline, early
 from ablate.report.stats.noise import noise
 from ablate.report.stats.predicted import predicted_cells
 from ablate.report.stats.summary import summary
+from ablate.report.text import calibration
 from ablate.report.text.caption import caption
 from ablate.report.text.tables import write_csv, write_predicted, write_tex
 from ablate.report.text.terminal import render
@@ -218,7 +219,8 @@ def write_page(
         *effects(sweep.grid),
         *search.section(sweep),
     ]
-    sections += [*pruning.section(sweep), *early.section(sweep), *label_free.section(sweep.grid)]
+    sections += [*pruning.section(sweep), *early.section(sweep), *calibration.section(sweep)]
+    sections += label_free.section(sweep.grid)
     write_atomically(SweepDir(sweep.directory).page, page(sweep, comparisons, sections, refresh, asked))
 
 

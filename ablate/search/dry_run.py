@@ -10,7 +10,7 @@ from rich.console import Console
 from ablate.config.space import compositions, tuned
 from ablate.config.sweep import NamedComposition, SweepPlan
 from ablate.console import clock, counted, say
-from ablate.launch.dry_run import measured, show_memory
+from ablate.launch.dry_run import measured, say_quote, show_memory
 from ablate.report.data.results import read_sweep
 from ablate.search.measured import Defaults
 from ablate.search.run import cells, next_batch
@@ -44,6 +44,7 @@ def show_search(
     missing = survey(directory, sweep.trials, prunes=bool(whole.prune)).missing if sweep else []
     spent = budget.spent(cells(sweep)) if sweep else 0.0
     _show_space(whole, console)
+    say_quote(directory, whole, console)
     say(console, f"search directory: {directory}; budget: {budget}, {spent:.4g} of it spent")
     if missing:
         say(console, f"next: {counted(len(missing), 'trial')} that the last batch lacks")

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ablate.config.sweep import SweepPlan
-from ablate.sweep.layout import CONFIRMATION, SweepDir
+from ablate.sweep.layout import CALIBRATION, CONFIRMATION, SweepDir
 
 RETRY = "--retry-failed"
+BELOW = {"recommend": ["--confirm"], "calibrate": []}
+"""The commands that train sweeps below a sweep's directory, and the option by which they do."""
 
 
 def completing(directory: Path, experiment: SweepPlan, *, retry_failed: bool = False) -> str:
@@ -32,7 +34,7 @@ def completing(directory: Path, experiment: SweepPlan, *, retry_failed: bool = F
         words = []
     if len(words) < 2:  # the sweep was started from Python, or the file was edited by hand
         words = ["ablate", "run", ""]
-    words = _confirming(words, directory) if words[1] == "recommend" else _going_to(words, directory)
+    words = _from_sweep(words, directory) if words[1] in BELOW else _going_to(words, directory)
     return shlex.join([*words, RETRY] if retry_failed else words)
 
 
@@ -46,13 +48,14 @@ def option_for_seeds(directory: Path, experiment: SweepPlan, seeds: int) -> str:
     return f"--set {name}={seeds}" if words[1] == "run" else f"--{name.replace('_', '-')} {seeds}"
 
 
-def _confirming(words: Sequence[str], directory: Path) -> list[str]:
-    """Return ``ablate recommend DIR --confirm`` for the sweep that ``directory`` confirms."""
-    sweep = directory.parent if directory.name == CONFIRMATION else directory
+def _from_sweep(words: Sequence[str], directory: Path) -> list[str]:
+    """Return the command with the sweep below whose directory ``directory`` lies, for a command of :data:`BELOW`."""
+    above = [directory, *directory.parents][:3]
+    sweep = next((place.parent for place in above if place.name in (CONFIRMATION, CALIBRATION)), directory)
     if any(_same(word, sweep) for word in words[2:]):
         return list(words)
     given_first = len(words) > 2 and not words[2].startswith("-")
-    return [*words[:2], str(sweep), *words[3:]] if given_first else ["ablate", "recommend", str(sweep), "--confirm"]
+    return [*words[:2], str(sweep), *words[3:]] if given_first else ["ablate", words[1], str(sweep), *BELOW[words[1]]]
 
 
 def _going_to(words: Sequence[str], directory: Path) -> list[str]:

@@ -10,6 +10,7 @@ EXPERIMENT = "experiment.toml"
 RECOMMENDATION = "recommendation.json"
 TORCHVISION_CODE, KORNIA_CODE = "pipeline_torchvision.py", "pipeline_kornia.py"
 CONFIRMATION = "confirmation"
+CALIBRATION = "calibration"
 LOCK = ".lock"  # held by the command that plans, runs or submits
 WAITING = ".waiting"  # held by the command that waits for jobs, to continue from their results
 
@@ -127,3 +128,13 @@ class SweepDir:
     def confirmation(self) -> Path:
         """The directory of the sweep that confirms the recommendation with two branches."""
         return self.path / CONFIRMATION
+
+    @property
+    def calibration(self) -> Path:
+        """The directory of the calibration: its table, and a sweep for each cheaper training."""
+        return self.path / CALIBRATION
+
+    @property
+    def calibration_result(self) -> Path:
+        """The file of the calibration's result; ``calibration.csv`` beside it is its table."""
+        return self.calibration / f"{CALIBRATION}.json"

@@ -57,14 +57,30 @@ def interval(x: Sequence[float], y: Sequence[float], ops: Sequence[tuple[str, ..
     Returns:
         The lower and the upper end; NaN if :func:`spearman` is NaN, or with fewer than four ops.
     """
-    names = sorted({op for several in ops for op in several})
-    if len(names) < FEWEST_OPS or math.isnan(spearman(x, y)):
+    weights = resamples(ops)
+    if weights is None or math.isnan(spearman(x, y)):
         return math.nan, math.nan
+    return ends(_weighted(np.array(x), np.array(y), weights))
+
+
+def resamples(ops: Sequence[tuple[str, ...]]) -> NDArray[np.int64] | None:
+    """Return how often each value counts in each resample of the ops, [resamples, values]; None with too few ops.
+
+    Args:
+        ops: the ops of each value's composition, as :func:`interval` takes them.
+    """
+    names = sorted({op for several in ops for op in several})
+    if len(names) < FEWEST_OPS:
+        return None
     times = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
     column = {op: number for number, op in enumerate(names)}
-    weights = np.stack([times[:, [column[op] for op in several]].prod(axis=1) for several in ops], axis=1)
+    return np.stack([times[:, [column[op] for op in several]].prod(axis=1) for several in ops], axis=1)
+
+
+def ends(values: Array) -> tuple[float, float]:
+    """Return the ends of the interval that holds 95 % of ``values``; NaN among them are left out."""
     tail = 50 * (1 - CONFIDENCE)
-    low, high = np.nanpercentile(_weighted(np.array(x), np.array(y), weights), [tail, 100 - tail])
+    low, high = np.nanpercentile(values, [tail, 100 - tail])
     return float(low), float(high)
 
 
