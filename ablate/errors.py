@@ -197,9 +197,13 @@ class Interruption(KeyboardInterrupt):
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """Return ``"; did you mean 'crop'?"`` for the closest allowed word, or ``""`` if none is close."""
-    match = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    """Return ``"; did you mean 'crop'?"`` for the closest allowed word, or ``""`` if none is close.
+
+    Capitals make no difference to what is close.
+    """
+    by_letters = {name.casefold(): name for name in allowed}
+    match = difflib.get_close_matches(word.casefold(), list(by_letters), n=1, cutoff=0.5)
+    return f"; did you mean {by_letters[match[0]]!r}?" if match else ""
 
 
 def unknown(kind: str, word: str, allowed: Iterable[str]) -> UsageError:

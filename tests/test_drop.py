@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from ablate.config.sweep import NamedComposition
+from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.errors import UsageError
 from ablate.ops.composition import Composition
 from ablate.planning.drop import done_twice, dropping
 from ablate.report.data.results import read_sweep
 from ablate.report.figures import forest
 from ablate.report.recommendation.recommend import recommend
+from ablate.report.stats.baseline import _change as change
 from ablate.report.stats.baseline import effects_of, findings, order_found
 from ablate.report.stats.order import order
 from ablate.report.write import write_report
@@ -26,8 +28,9 @@ SMALL = ("--size", "16", "--epochs", "2", "--batch-size", "16", "--set", "encode
 SMALL += ("--set", "encoder.width=4", "--device", "cpu", "--preset", "one-gpu")
 
 
-def cells(recipe, *added, strengths=False, **content):
-    found = dropping(wish(branches="two", preset="one-gpu", **content), recipe, added, strengths=strengths)
+def cells(recipe, *added, strengths=False, in_order=(), **content):
+    asked = wish(branches="two", preset="one-gpu", **content)
+    found = dropping(asked, recipe, added, in_order, strengths=strengths)
     assert found.baseline == next(iter(found.compositions))
     return found.compositions
 
@@ -69,6 +72,7 @@ def test_strengths_are_halved_and_doubled_where_the_op_has_one_that_goes_so_far(
     assert found["affine at half strength"].startswith("crop+color(strength=0.5)+affine(strength=0.5)")
     assert "affine at double strength" not in found  # its strength ends at 1
     assert not [label for label in found if label.startswith("crop at")]
+    assert not [label for label in cells("crop+color(strength=0.0)", strengths=True) if "strength" in label[-8:]]
 
 
 def test_ops_leave_one_after_the_other_in_the_order_that_is_asked_for(tmp_path):
@@ -80,6 +84,7 @@ def test_ops_leave_one_after_the_other_in_the_order_that_is_asked_for(tmp_path):
         ("blur,jitter", "unknown op of the recipe 'jitter'; allowed: crop, blur"),
         ("blur,blur", "an op is listed twice in 'blur,blur'"),
         ("blur,crop", "let one op stay"),
+        ("blur", "ops in order are at least two, not 'blur'"),
         ("blur,", "empty item"),
     ):
         assert expected in one_sentence(ablate("drop", "crop+blur", "--in-order", gone, cwd=tmp_path))
@@ -101,6 +106,8 @@ def test_parameters_that_a_preset_replaces_stay_what_they_are(cache):
         ("recipe:boyl", (), "did you mean 'byol'"),
         ("crop+colr", (), "did you mean 'color'"),
         ("crop+color", ("rotate+noise",), "cannot read 'rotate+noise'"),
+        ("crop+color", ("found",), "unknown op 'found'"),
+        ("crop+color", ("noise", "blur", "noise"), "op 'noise' is listed twice in 'noise,blur,noise'"),
     ],
 )
 def test_what_cannot_be_ablated_is_refused(recipe, added, expected, tmp_path):
@@ -115,9 +122,18 @@ def test_what_cannot_be_ablated_is_refused(recipe, added, expected, tmp_path):
 def test_an_op_that_another_does_too_is_named():
     asked = wish(branches="two", preset="one-gpu")
     (crop,) = done_twice(asked, "crop+flip+blur")
-    assert crop.startswith("crop does what flip does too, since flip_p is 0.5: without flip little changes")
+    assert crop.startswith("crop does what flip does too, since flip_p is 0.5: with or without flip, little")
     assert [sentence.split()[3] for sentence in done_twice(asked, "color+gray+jitter|color")] == ["gray", "jitter"]
+    (crop,) = done_twice(asked, "crop(flip_p=0.0)+crop+blur", ["flip", "noise"])  # the second one flips
+    assert crop.startswith("crop does what flip does too")
+    assert done_twice(asked, "crop+gray", ["color"])[0].startswith("color does what gray does too")
     assert done_twice(asked, "recipe:byol") == [] == done_twice(asked, "crop|flip")
+
+
+def test_of_two_ops_that_were_found_none_leave_together(monkeypatch, tmp_path):
+    monkeypatch.setattr("ablate.cli.drop.run_sweep", lambda *_: 0)
+    monkeypatch.setattr("ablate.cli.drop._found", lambda _: ["crop", "color"])
+    assert ablate("drop", "crop+color", "--in-order", "found", cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.slow
@@ -170,6 +186,38 @@ def test_a_baseline_is_a_cell_of_one_setting(tmp_path):
     ):
         file.write_text(f'compositions = ["crop", "crop+color"]\ndevice = "cpu"\n{more}\n')
         assert expected in one_sentence(ablate("run", file, cwd=tmp_path))
+
+
+def changes(baseline, *others, branches="two"):
+    """Kind and ops of the change that each other composition is, by the plan of a sweep."""
+    data = DataIdentity(name="made-up", fingerprint="f00d", classes=3)
+    bare = TrialConfig(composition=(), data=data, branches=branches, base=None)
+    parsed = [Composition.parse(text) for text in (baseline, *others)]
+    whole, *rest = [bare.replace(composition=one.specs(), second=one.second_specs()) for one in parsed]
+    return [change(whole, other) for other in rest]
+
+
+def test_a_change_is_told_view_by_view():
+    """Without blur and solarize, the views of recipe:byol are the same: every other op is still in both."""
+    assert changes("crop+blur(p=1.0)|crop+blur(p=0.1)+solarize", "crop", "crop+blur(p=1.0)|crop+blur(p=0.1)") == [
+        ("removal", ("blur", "solarize")),
+        ("removal", ("solarize",)),
+    ]
+    assert changes("recipe:byol", *cells("recipe:byol", "rotate", in_order=["solarize", "blur"]).values())[1:] == [
+        *(("removal", (name,)) for name in ("crop", "flip", "jitter", "gray", "blur", "solarize")),
+        ("addition", ("rotate",)),
+        ("removal", ("blur", "solarize")),
+    ]
+    assert changes("crop+blur", "crop+blur|crop+blur+flip") == [("addition", ("flip",))]
+    assert changes("crop+blur", "blur", "crop+blur+blur", branches="one") == [
+        ("removal", ("crop",)),
+        ("addition", ("blur",)),
+    ]
+
+
+def test_another_order_or_parameter_and_an_op_that_one_view_keeps_are_no_removal():
+    others = ("blur+crop", "crop+flip+blur(p=1.0)", "flip+color+crop+blur", "crop+blur|crop+flip+blur", "color")
+    assert changes("crop+flip+blur", *others) == [("change", ())] * len(others)
 
 
 EFFECTS = {"crop": -0.30, "flip": -0.001, "color": 0.05, "blur": -0.01, "noise": 0.04, "rotate": -0.06}
@@ -252,6 +300,13 @@ def test_what_was_left_out_together_is_not_advised_again(tmp_path):
     (effect,) = [effect for effect in effects_of(sweep) if effect.label == both.label]
     assert (effect.kind, set(effect.ops)) == ("removal", {"color", "flip"})
     assert not [sentence for sentence in findings(sweep) if "--in-order" in sentence]
+
+
+def test_it_never_advises_to_leave_out_every_op(tmp_path):
+    """The command that it names would be refused: one op has to stay."""
+    spare = {"crop": 0.04, "flip": 0.03, "color": 0.05, "blur": 0.06}
+    (advice,) = [said for said in findings(read_sweep(made(tmp_path, effects=spare))) if "--in-order" in said]
+    assert advice.startswith("These 3 ops") and "--in-order blur,color,crop," in advice
 
 
 def test_intervals_hold_at_once_so_they_are_wider_than_single_ones(tmp_path):

@@ -86,6 +86,9 @@ def test_the_list_names_every_recipe_with_its_source(tmp_path):
     (byol,) = json.loads(ablate("ops", "--recipes", "--json", "recipe:byol").stdout)
     assert byol["composition"] == RECIPES["byol"].composition
     assert "did you mean 'dino'" in one_sentence(ablate("ops", "--recipes", "dina"))
+    assert "recipe:byol" in ablate("ops", "recipe:byol").stdout
+    assert "write recipe:byol" in one_sentence(ablate("ops", "byol"))
+    assert "did you mean 'simclr'" in one_sentence(ablate("ops", "--recipes", "SimCLR"))
     assert "is a composition" in one_sentence(ablate("grid", "--ops", "recipe:simclr", cwd=tmp_path))
     assert "use --branches two" in one_sentence(
         ablate("grid", "--ops", "crop", "--include", "recipe:byol", cwd=tmp_path)

@@ -20,7 +20,12 @@ Recipe = Annotated[
     ),
 ]
 Add = Annotated[
-    str, typer.Option(help="Ops to try at the end of the recipe; comma-separated", autocompletion=completion.ops)
+    str,
+    typer.Option(
+        help="Ops to try at the end of the recipe, each alone; comma-separated",
+        metavar="OPS",
+        autocompletion=completion.ops,
+    ),
 ]
 InOrder = Annotated[
     str,
@@ -39,6 +44,9 @@ Screen = Annotated[
 Strengths = Annotated[
     bool, typer.Option("--strengths", help="Also try each op at half and at double strength, where it has one")
 ]
+Out = Annotated[
+    Path | None, typer.Option(help="Directory of the sweep", show_default="results/<data>-drop-<recipe>, or -screen-")
+]
 Seeds = Annotated[int, typer.Option(help="Trials per cell, each with its own seed", min=1, max=1000)]
 
 
@@ -46,7 +54,7 @@ FOUND = "found"
 
 
 @options.described("drop", branches="two")
-@options.running()
+@options.running(out=Out)
 def drop(
     recipe: Recipe,
     flags: dict[str, Any],
@@ -75,11 +83,11 @@ def drop(
         raise UsageError("--screen takes no --add, --in-order or --strengths: write further ops into the recipe")
     wish, about = spelled_out(wish)
     (recipe,) = wish.compositions
-    added, gone = (split_list(text, ",") if text and text != FOUND else () for text in (add, in_order))
+    added, gone = (split_list(text, ",") if text else () for text in (add, "" if in_order == FOUND else in_order))
     asked = screening(wish, recipe) if screen else dropping(wish, recipe, added, gone, strengths=strengths)
     directory = how.out or default_out(wish.data, ["screen" if screen else "drop", *called(wish, recipe)])
     console = make_console()
-    for sentence in done_twice(wish, recipe):
+    for sentence in done_twice(wish, recipe, added):
         say(console, sentence, "yellow")
     if not screen and is_long(wish, recipe):
         say(console, "with --screen, each op's effect is an average over half of the cells, for about as many cells")
@@ -92,6 +100,8 @@ def drop(
         )
         return code
     say(console, f"found order: {','.join(found)}")
+    if len(found) == 2:  # without either of them, one op is left
+        return code
     return run_sweep(dropping(wish, recipe, added, found[:-1], strengths=strengths), directory, how)
 
 

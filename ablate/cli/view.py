@@ -269,7 +269,9 @@ def ops(
     """List every op with its parameters, defaults, ranges and units; or the published recipes, with their sources."""
     from rich.table import Table
 
-    if recipes:
+    from ablate.config.recipes import PREFIX
+
+    if recipes or (names and all(name.startswith(PREFIX) for name in names)):
         _show_recipes(names, as_json)
         return
     from ablate.ops import describe

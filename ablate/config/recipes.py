@@ -147,6 +147,12 @@ def is_recipe(text: str) -> bool:
     return text.strip().startswith(PREFIX) and text.strip().removeprefix(PREFIX) in RECIPES
 
 
+def refuse_bare(name: str) -> None:
+    """Raise UsageError if a word that should name an op names a recipe, which is written with its prefix."""
+    if name in RECIPES:
+        raise UsageError(f"{name!r} is a recipe, not an op: write {PREFIX}{name}")
+
+
 def named(name: str) -> Recipe:
     """Return the recipe of that name; raise UsageError if there is none."""
     if name not in RECIPES:

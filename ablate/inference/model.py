@@ -153,7 +153,7 @@ class TwoWayModel:
     def highest(self) -> Array:
         """The upper bounds of the differences ``row - column`` of the true means, [cells, cells].
 
-        Those of the best cell's column hold at once, except with probability ``tail``.
+        Those of the best cell's row hold at once, except with probability ``tail``.
         """
         own = np.diag(self.covariance)
         errors = np.sqrt(np.maximum(own[:, None] + own[None] - 2 * self.covariance, 0.0))

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ablate.config.recipes import refuse_bare
 from ablate.ops.grammar import parse_op
 from ablate.ops.op import parameter_fields
 from ablate.ops.registry import get, names
@@ -63,6 +64,7 @@ def describe(only: Sequence[str] | None = None) -> list[OpEntry]:
 
 
 def _entry(name: str) -> OpEntry:
+    refuse_bare(name)
     cls = get(name)
     written = inspect.getdoc(cls) or ""
     if written.startswith(f"{cls.__name__}("):  # no docstring, or -OO: dataclasses put the signature in its place

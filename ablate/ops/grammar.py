@@ -10,7 +10,7 @@ from typing import Any
 
 from ablate.config.base import OpSpec
 from ablate.config.presets import NAMED
-from ablate.config.recipes import with_recipes
+from ablate.config.recipes import refuse_bare, with_recipes
 from ablate.errors import UsageError
 from ablate.ops.kornia_adapter import PREFIX, adapt
 from ablate.ops.op import Op, build
@@ -46,6 +46,7 @@ def parse_op(text: str, defaults: Defaults | None = None) -> Op:
     Raises:
         UsageError: malformed text, an unknown op or parameter, a value that is not a literal or out of range.
     """
+    refuse_bare(text.strip())
     name, arguments = _split_call(text)
     if name.startswith(PREFIX):
         return adapt(name.removeprefix(PREFIX), arguments)
@@ -127,9 +128,8 @@ def split_list(text: str, separator: str) -> list[str]:
     stripped = [item.strip() for item in items]
     if not all(stripped):
         what = "branches" if separator == "|" else "ops"
-        raise UsageError(
-            f"empty item in {text!r}: {what} are separated by one {separator!r}, as in crop{separator}color"
-        )
+        allowed = f"{what} are separated by one {separator!r}, as in crop{separator}color"
+        raise UsageError(f"empty item in {text!r}: {allowed if len(items) > 1 else 'name an op, such as crop'}")
     return stripped
 
 

@@ -68,6 +68,18 @@ def check_channels(ops: Iterable[OpSpec], data: DataSet, size: int) -> None:
             rehearse(op, size, channels)
 
 
+def check_different(cells: Iterable[NamedComposition]) -> None:
+    """Raise UsageError if two cells have the same composition, such as two recipes of the same ops.
+
+    They would share their trials, and a comparison would count these twice.
+    """
+    known: dict[str, str] = {}
+    for cell in cells:
+        other = known.setdefault(cell.model_dump_json(exclude={"label"}), cell.label)
+        if other != cell.label:
+            raise UsageError(f"{other} and {cell.label} are the same composition: leave one of them out")
+
+
 def check_views(composition: NamedComposition, wish: Experiment) -> None:
     """Raise UsageError if ``wish`` trains with fewer augmented views than ``composition`` has branches."""
     if composition.second is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -59,9 +60,11 @@ def dropping(
     cells = {baseline: whole} | {f"without {name}": _changed(whole, partial(_without, [name])) for name in names}
     for name in names if strengths else ():
         cells |= {f"{name} at {word} strength": changed for word, changed in _scaled(whole, name)}
-    for item in added:
-        op = parse_op(item, defaults)
-        cells[f"with {to_string(op, defaults)}"] = _changed(whole, lambda ops, op=op: (*ops, op))  # type: ignore[misc]
+    for op in (parse_op(item, defaults) for item in added):
+        label = f"with {to_string(op, defaults)}"
+        if label in cells:
+            raise UsageError(f"op {to_string(op, defaults)!r} is listed twice in {','.join(added)!r}")
+        cells[label] = _changed(whole, lambda ops, op=op: (*ops, op))  # type: ignore[misc]
     _check_order(in_order, names)
     for number in range(2, len(in_order) + 1):
         gone = in_order[:number]
@@ -101,16 +104,18 @@ def called(wish: Experiment, recipe: str) -> list[str]:
     return [recipe.strip().removeprefix(PREFIX)] if is_recipe(recipe) else _names(parse_one(wish, recipe))
 
 
-def done_twice(wish: Experiment, recipe: str) -> list[str]:
-    """Return a sentence for each op of a recipe that another op of the same branch does too, by default."""
-    whole, found = parse_one(wish, recipe), []
+def done_twice(wish: Experiment, recipe: str, added: Sequence[str] = ()) -> list[str]:
+    """Return a sentence for each op of a recipe, or added to it, that another op of the same branch does too."""
+    whole, defaults = parse_one(wish, recipe), op_defaults(wish)
+    further, found = [parse_op(item, defaults) for item in added], []
     for branch in (1, 2):
-        ops = {op.name: op for op in whole.branch(branch)}
-        for outer, parameter, inner in INSIDE:
-            if outer in ops and inner in ops and getattr(ops[outer], parameter) > 0:
+        ops = (*whole.branch(branch), *further)
+        names = {op.name for op in ops}
+        for op, (outer, parameter, inner) in itertools.product(ops, INSIDE):
+            if op.name == outer and inner in names and getattr(op, parameter) > 0:
                 found.append(
-                    f"{outer} does what {inner} does too, since {parameter} is {getattr(ops[outer], parameter):g}: "
-                    f"without {inner} little changes. To tell them apart, write {outer}({parameter}=0.0)"
+                    f"{outer} does what {inner} does too, since {parameter} is {getattr(op, parameter):g}: with or "
+                    f"without {inner}, little changes. To tell them apart, write {outer}({parameter}=0.0)"
                 )
     return list(dict.fromkeys(found))
 
@@ -129,6 +134,8 @@ def _check_order(in_order: Sequence[str], names: Sequence[str]) -> None:
     for name in in_order:
         if name not in names:
             raise unknown("op of the recipe", name, names)
+    if len(in_order) == 1:
+        raise UsageError(f"ops in order are at least two, not {in_order[0]!r}: the recipe without it is a cell anyway")
     if len(set(in_order)) < len(in_order):
         raise UsageError(f"an op is listed twice in {','.join(in_order)!r}: it can be left out once")
     if len(in_order) == len(names):
@@ -149,9 +156,11 @@ def _scaled(composition: Composition, name: str) -> Iterator[tuple[str, Composit
             return tuple(_stronger(op, factor) if op.name == name else op for op in ops)
 
         try:
-            yield word, _changed(composition, scale)
+            changed = _changed(composition, scale)
         except UsageError:  # beyond the op's range
             continue
+        if changed != composition:  # half of 0 is 0
+            yield word, changed
 
 
 def _stronger(op: Op, factor: float) -> Op:

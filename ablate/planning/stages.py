@@ -38,22 +38,21 @@ def rungs(wish: Experiment, shared: TrialConfig, data: DataSet) -> tuple[Rung, .
     return RUNGS
 
 
-def rounds(wish: Experiment) -> Rounds | None:
-    """Return the rounds of seeds; None if the seeds are fixed.
+def rounds(wish: Experiment, cells: int) -> Rounds | None:
+    """Return the rounds of seeds in which so many cells are compared; None if the seeds are fixed.
 
     Raises:
         UsageError: the sweep cannot be trained in rounds.
     """
-    if wish.rounds and wish.axes:
-        raise UsageError("seeds auto is for one setting: this experiment has axes; give a number of seeds")
-    if wish.rounds and wish.baseline is not None:
-        raise UsageError(
-            "seeds auto looks for the best composition, not for differences from a baseline: leave one out"
-        )
-    if wish.rounds and wish.prune:
-        raise UsageError(
-            "seeds auto and prune do not go together: pruned cells have not been compared with further seeds"
-        )
+    reasons = {
+        "is for one setting: this experiment has axes; give a number of seeds": bool(wish.axes),
+        "looks for the best composition, not for differences from a baseline: leave one out": wish.baseline is not None,
+        "and prune do not go together: pruned cells have not been compared with further seeds": wish.prune,
+        "compares compositions: give at least two": cells < 2,
+    }
+    for reason, holds in reasons.items():
+        if wish.rounds and holds:
+            raise UsageError(f"seeds auto {reason}")
     return wish.rounds
 
 

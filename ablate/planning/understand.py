@@ -24,6 +24,7 @@ from ablate.evaluation.protocols import check_protocols, default_protocols, pars
 from ablate.ops import branches_to_string, from_spec, parse_op, spec, to_string
 from ablate.planning.compositions import (
     check_channels,
+    check_different,
     check_views,
     named_composition,
     named_ops,
@@ -65,10 +66,9 @@ def plan_sweep(
     Raises:
         UsageError: a value that is not allowed, with the point of the axes where it occurs; a batch larger than the
             data set; an op that does not take the images' channels; a reference or a protocol that the images do not
-            allow; protocols that cannot compare cells or cannot tell the best encoder; two points with the same
-            configuration.
+            allow; protocols that cannot compare cells or cannot tell the best encoder; two equal cells or
+            points.
     """
-    of_seeds = rounds(wish)
     sized = sized_as_before(wish, directory)
     config = validate(sized, elsewhere)
     jobs = slurm(config) if slurm else None
@@ -80,6 +80,8 @@ def plan_sweep(
     grid = [cell.label for cell in cells]
     triples = [after_first(first, item) for item in _triples(sized, ops, partners)]
     beside = {item.label: item for item in (*triples, *_named(sized)) if item.label not in grid}
+    check_different([*cells, *beside.values()])
+    of_seeds = rounds(sized, len(grid) + len(beside))
     part = budgeted(wish, config.device, [*cells, *beside.values()])
     at_points = _at_points(sized, [*grid, *beside], elsewhere)
     _check_views(sized, at_points, [*cells, *beside.values()])

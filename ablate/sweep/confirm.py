@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from ablate.config.base import LARGEST_SEED
 from ablate.config.sweep import NamedComposition, SweepPlan
 
-"""The name of a confirmation's own sweep directory, ``DIR/confirmation``."""
-
 
 def shares_no_crop(compositions: Sequence[NamedComposition]) -> str:
     """Name those of one-branch ``compositions`` that lose the sweep's base crop when run on two branches.

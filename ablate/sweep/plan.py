@@ -18,7 +18,6 @@ from ablate.files import write_atomically
 from ablate.sweep.layout import PLAN, SweepDir
 
 NAMED = 8  # the most sweeps that an error message names
-"""The last experiment requested in a directory, as ``ablate run`` takes it; ``sweep.toml`` holds all of them."""
 
 
 def cell_label(row: str, column: str) -> str:

@@ -75,6 +75,8 @@ def test_split_list():
     for bad in ("", ",", "crop,", "crop,,blur"):
         with pytest.raises(UsageError, match="empty item"):
             split_list(bad, ",")
+    with pytest.raises(UsageError, match="empty item in ' ': name an op, such as crop"):
+        split_list(" ", "|")
     for bad in ("color(", "color)", "color(a=[1)]", "color(a='x)"):
         with pytest.raises(UsageError):
             split_list(bad, ",")
@@ -84,6 +86,8 @@ def test_split_list():
     ("text", "expected"),
     [
         ("crp", ["unknown op 'crp'", "crop", "did you mean 'crop'"]),
+        ("byol", ["'byol' is a recipe, not an op: write recipe:byol"]),
+        ("moco-v2", ["write recipe:moco-v2"]),
         ("color(strenght=1)", ["unknown color parameter 'strenght'", "did you mean 'strength'"]),
         ("color(0.5)", ["parameters are named"]),
         ("color(strength=0.5, strength=0.6)", ["color(strength=0.5, strength=0.6)"]),

@@ -17,8 +17,11 @@ from ablate.launch.screen import progress
 from ablate.launch.status import sweep_status
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
+from ablate.report.recommendation.conclusion import next_steps
+from ablate.report.recommendation.recommend import recommend
 from ablate.report.stats.order import order
-from ablate.report.stats.rounds import comparison, rounds
+from ablate.report.stats.rounds import comparison, rounds, takes_more
+from ablate.report.stats.summary import summary as summary_of
 from ablate.sweep.extend import extend, merge_with_existing
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.merge import merge
@@ -182,6 +185,48 @@ def test_sweeps_whose_rounds_differ_are_not_merged(tmp_path):
         merge([tmp_path / "one", tmp_path / "other"], tmp_path / "out")
 
 
+def test_a_cell_that_was_dropped_is_not_the_best_even_if_the_others_fall_below_it(tmp_path):
+    """One rule for all sentences: the best is one of the cells that are left."""
+    planned = experiment().replace(rounds=Rounds(within=0.01, largest=5, compared=(3, 5), dropped={"b": 3}))
+    planned = planned.replace(seeds=tuple(range(5)))
+    save_plan(tmp_path, planned)
+    for trial in plan(planned):
+        falls = 0.5 if trial.seed > 2 and trial.label in {"a", "a+b"} else 0.0
+        write_record(tmp_path, record(trial, {**CLOSE, "b": 0.89, "a+b": 0.91}.get(trial.label, 0.1) - falls))
+    sweep = read_sweep(tmp_path)
+    ranking = order(sweep.grid)
+    assert ranking.scores["b"] > ranking.scores["a+b"]
+    assert [cell.label for cell in ranking.cells][-1] == "b"
+    assert "b" not in ranking.contenders and "b" not in [cell.label for cell in ranking.equals]
+    assert summary_of(sweep)[0].startswith("Best composition by validation accuracy: a+b, ")
+
+
+def test_rounds_that_have_ended_take_no_more_seeds(tmp_path):
+    """A best cell that is not clearly above the untrained encoder is provisional, and no seeds would change that."""
+    for means, more in ((CLEAR, False), (CLOSE, True)):
+        directory = tmp_path / str(more)
+        planned = experiment(within=0.01, largest=4)
+        planned = planned.replace(shared=planned.shared.replace(branches="two", base=None))
+        train(directory, planned, {**means, "untrained": 0.898}, spread=0.002)
+        advice = recommend(directory)
+        assert advice.decided.provisional
+        (first, *_) = next_steps(advice)
+        assert ("--max-seeds" in first) == more == takes_more(read_sweep(directory)), first
+        assert more or "train longer" in first
+
+
+def test_with_a_hundred_seeds_no_larger_number_is_advised(tmp_path):
+    planned = experiment().replace(rounds=Rounds(within=0.01, largest=100, compared=(67, 100)))
+    planned = planned.replace(seeds=tuple(range(100)))
+    save_plan(tmp_path, planned)
+    for trial in plan(planned):
+        write_record(
+            tmp_path, record(trial, 0.5 + 0.1 * np.random.default_rng([trial.seed, len(trial.label)]).random())
+        )
+    (said,) = rounds(read_sweep(tmp_path))
+    assert "the largest number of seeds, 100, is reached" in said and "--max-seeds" not in said
+
+
 def test_what_it_costs_is_said_before_and_the_round_while_it_runs(tmp_path):
     planned = experiment()
     assert further_trials(planned) == 4 * 17
@@ -204,6 +249,7 @@ def test_what_it_costs_is_said_before_and_the_round_while_it_runs(tmp_path):
         (["--seeds", "3", "--within", "2"], "within is for seeds auto"),
         (["--max-seeds", "9"], "max_seeds is for seeds auto"),
         (["--seeds", "auto", "--max-seeds", "2"], "max-seeds"),
+        (["--seeds", "auto", "--ops", "crop"], "seeds auto compares compositions: give at least two"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, expected, tiny_folder, cache, tmp_path):

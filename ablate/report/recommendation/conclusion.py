@@ -11,6 +11,7 @@ from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats.failures import failures
 from ablate.report.stats.noise import EXACT, SEEDS, among, chance, more_seeds
 from ablate.report.stats.predicted import predicted
+from ablate.report.stats.rounds import takes_more
 from ablate.report.stats.summary import pruned
 from ablate.report.stats.verdict import is_useful, verdict
 from ablate.report.stats.words import named, so_far
@@ -58,7 +59,10 @@ def _surer(recommendation: Recommendation) -> str:
     """Return the command that gives a provisional recommendation more seeds."""
     sweep = recommendation.decided.sweep
     seeds = max(SEEDS, 2 * len(sweep.experiment.seeds))
-    seeds = min(seeds, LAST_ROUND) if sweep.experiment.rounds else seeds
+    if sweep.experiment.rounds:
+        if not takes_more(sweep):
+            return "The rounds of seeds have ended, so this sweep takes no more: train longer, or with more images."
+        seeds = min(seeds, LAST_ROUND)
     if recommendation.confirmed:
         again = command("ablate", "recommend", recommendation.choice.sweep.directory, "--confirm", "--seeds", seeds)
         return f"Take more seeds: run {again}."

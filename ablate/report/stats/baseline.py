@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from ablate.config.base import OpSpec
 from ablate.config.trial import TrialConfig
 from ablate.console import counted
 from ablate.inference.adjusted import paired_mean
@@ -15,6 +16,8 @@ from ablate.report.stats.effect import Effect, Kind, in_words
 from ablate.report.stats.model import Difference
 from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.words import judge, so_far
+
+View = tuple[OpSpec, ...]
 
 
 def baseline_of(sweep: Results) -> Cell | None:
@@ -33,7 +36,7 @@ def effects_of(sweep: Results) -> list[Effect]:
     baseline, ranking = baseline_of(sweep), order(sweep.grid)
     if baseline is None:
         return []
-    configs = {trial.label: trial.config for trial in sweep.trials if trial.reference is None}
+    configs = _configs(sweep)
     cells = [cell for cell in sweep.grid.compositions if cell.label in ranking.scores and cell is not baseline]
     return [
         Effect(
@@ -59,7 +62,8 @@ def findings(sweep: Results) -> list[str]:
     if ranking.model is None:
         return [f"{start}: one seed cannot tell the difference of any cell from noise; give more seeds."]
     held = "the 95 % intervals hold for all cells at once (Dunnett's comparisons with one control)"
-    return [f"{start}, in points and paired by seed; {held}.", *in_words(effects), *_together(effects)]
+    names = {op.name for op in _configs(sweep)[baseline.label].every_op}
+    return [f"{start}, in points and paired by seed; {held}.", *in_words(effects), *_together(effects, names)]
 
 
 def order_found(sweep: Results) -> list[str]:
@@ -74,15 +78,23 @@ def order_found(sweep: Results) -> list[str]:
     return sorted(alone, key=lambda op: -alone[op].difference.mean)
 
 
-def _together(effects: Sequence[Effect]) -> list[str]:
-    """Return a sentence on how to leave out together what can be left out alone, unless that was done."""
+def _configs(sweep: Results) -> dict[str, TrialConfig]:
+    return {trial.label: trial.config for trial in sweep.trials if trial.reference is None}
+
+
+def _together(effects: Sequence[Effect], names: Collection[str]) -> list[str]:
+    """Return a sentence on how to leave out together what can be left out alone, unless that was done.
+
+    One of the ``names`` of all ops stays: without any op, a recipe is the reference no-op.
+    """
     removals = [effect for effect in effects if effect.kind == "removal"]
     spare = [effect for effect in removals if len(effect.ops) == 1 and effect.finding in {"raises", "costs little"}]
     best_first = [effect.ops[0] for effect in sorted(spare, key=lambda effect: -effect.difference.mean)]
-    if len(spare) < 2 or any(set(best_first) <= set(effect.ops) for effect in removals):
+    best_first = best_first[: len(names) - 1]
+    if len(best_first) < 2 or any(set(best_first) <= set(effect.ops) for effect in removals):
         return []
     return [
-        f"These {counted(len(spare), 'op')} were left out one at a time; with --in-order {','.join(best_first)}, "
+        f"These {counted(len(best_first), 'op')} were left out one at a time; with --in-order {','.join(best_first)}, "
         "ablate drop also leaves them out together."
     ]
 
@@ -93,11 +105,32 @@ def _differences(ranking: Ranking, baseline: Cell, cells: Sequence[Cell]) -> lis
 
 
 def _change(baseline: TrialConfig, other: TrialConfig) -> tuple[Kind, tuple[str, ...]]:
-    """Return what kind of change another composition is, and the names of the ops that it lacks or adds."""
-    before, after = Counter(op.name for op in baseline.every_op), Counter(op.name for op in other.every_op)
-    lacks, adds = tuple(before - after), tuple(after - before)
-    if lacks and not adds and all(op in baseline.every_op for op in other.every_op):
+    """Return what kind of change another composition is, and the names of the ops that it lacks or adds.
+
+    It is a removal if ops are gone from both views, and an addition if the views only have more ops; all others are in
+    the same order.
+    """
+    views = list(zip(_views(baseline), _views(other), strict=True))
+    lacks, adds = (_beyond(pairs) for pairs in (views, [(after, before) for before, after in views]))
+    left = {op.name for op in other.every_op}
+    if lacks and left.isdisjoint(lacks) and all(_is_part(after, before) for before, after in views):
         return "removal", lacks
-    if adds and not lacks and all(op in other.every_op for op in baseline.every_op):
+    if adds and all(_is_part(before, after) for before, after in views):
         return "addition", adds
     return "change", ()
+
+
+def _views(config: TrialConfig) -> tuple[View, View]:
+    return config.composition, config.composition if config.second is None else config.second
+
+
+def _beyond(views: Sequence[tuple[View, View]]) -> tuple[str, ...]:
+    """Return the names of the ops that the first view of any pair has and the second lacks."""
+    counts = [[Counter(op.name for op in view) for view in pair] for pair in views]
+    return tuple(dict.fromkeys(name for one, other in counts for name in one - other))
+
+
+def _is_part(part: View, whole: View) -> bool:
+    """Return True if ``part`` is ``whole`` without some of its ops."""
+    rest = iter(whole)
+    return all(op in rest for op in part)

@@ -76,10 +76,11 @@ def _knn(sweep: Results, cell: Cell, epoch: int) -> dict[int, float]:
 def early_decision(sweep: Results) -> list[str]:
     """Return a sentence on the epoch from which on the leader by kNN stayed within a point of the best cell.
 
-    There is none while the noise is unknown, since noise may be larger than that point.
+    There is none without a ranking before the last epoch, nor while the noise is unknown, since noise may be larger
+    than that point.
     """
     rankings, epochs = early_rankings(sweep), sweep.experiment.shared.epochs
-    if not rankings or order(sweep.grid).model is None:
+    if not any(ranking.epoch < epochs for ranking in rankings) or order(sweep.grid).model is None:
         return []
     decided = _decided(rankings)
     if decided is None or decided.epoch == epochs:

@@ -49,8 +49,9 @@ class Ranking:
 
     @property
     def equals(self) -> tuple[Cell, ...]:
-        """Every cell with the highest score."""
-        return tuple(cell for cell in self.cells if self.scores[cell.label] >= self.scores[self.cells[0].label] - EQUAL)
+        """Every cell with the score of the best one."""
+        best = self.scores[self.cells[0].label]
+        return tuple(cell for cell in self.cells if abs(self.scores[cell.label] - best) <= EQUAL)
 
     @property
     def contenders(self) -> tuple[str, ...]:
@@ -96,9 +97,13 @@ def order(grid: Grid) -> Ranking:
     """Order a grid's compositions by validation accuracy (of rotation prediction, if there is no other).
 
     If the cells fall into groups that share no seed, the group with the most cells is compared; of several, the one
-    with the most results.
+    with the most results. In rounds of seeds, cells that were dropped follow those that are left: none of them is the
+    best, also if the others have fallen below it since.
     """
-    return dataclasses.replace(ordered(grid.with_results, grid.validation_metric), tail=grid.tail, left=grid.left)
+    ranking = ordered(grid.with_results, grid.validation_metric)
+    left = frozenset(ranking.scores) if grid.left is None else grid.left
+    first = sorted(ranking.cells, key=lambda cell: cell.label not in left)
+    return dataclasses.replace(ranking, cells=tuple(first), tail=grid.tail, left=grid.left)
 
 
 def best_first(grid: Grid, cells: Iterable[Cell]) -> list[Cell]:

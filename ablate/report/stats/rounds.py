@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ablate.config.sweep import LAST_ROUND
 from ablate.console import counted
 from ablate.inference.rounds import Comparison, compare
 from ablate.report.data.results import Results
@@ -33,6 +34,11 @@ def _so_far(sweep: Results) -> str:
     return f"Not decided yet: round {n} of seeds, to {counted(len(sweep.experiment.seeds), 'seed')}, is not complete."
 
 
+def takes_more(sweep: Results) -> bool:
+    """Return True if more seeds would continue the rounds: undecided, with a largest number that can be raised."""
+    return comparison(sweep).why == "largest" and len(sweep.experiment.seeds) < LAST_ROUND
+
+
 def ending(sweep: Results) -> str:
     """Return the sentence on why the rounds ended."""
     asked, found = sweep.experiment.rounds, comparison(sweep)
@@ -40,13 +46,15 @@ def ending(sweep: Results) -> str:
     after = f"after {counted(len(sweep.experiment.seeds), 'seed')}"
     sure = "with 95 % confidence over all rounds"
     far = "" if found.farthest is None else f"; they lie within {100 * found.farthest:.1f} points of the best, {sure}"
+    more = " To continue, raise --max-seeds (max_seeds)." if len(sweep.experiment.seeds) < LAST_ROUND else ""
     ranked = [cell.label for cell in order(sweep.grid).cells if cell.label in found.left]
+    of_those = " of those that could be compared" if len(ranked) < len(found.left) else ""
     return {
-        "decided": f"Decided {after}: {named(ranked)} is the best, {sure}.",
+        "decided": f"Decided {after}: {named(ranked)} is the best{of_those}, {sure}.",
         "equal": f"Practically equal within {counted_points(asked.within)} {after}: {named(ranked)}. Each of them lies "
         f"that close to the best, {sure}.",
-        "largest": f"Not decided: the largest number of seeds, {asked.largest}, is reached, and "
-        f"{counted(len(ranked), 'composition')} may be the best{far}. To continue, raise --max-seeds (max_seeds).",
+        "largest": f"Not decided: the largest number of seeds, {len(sweep.experiment.seeds)}, is reached, and "
+        f"{counted(len(ranked), 'composition')} may be the best{far}.{more}",
         "alone": "Not decided: fewer than two compositions have results to compare.",
         None: f"Not decided {after}: run the same command again to continue.",
     }[found.why]

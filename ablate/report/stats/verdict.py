@@ -120,7 +120,7 @@ def verdict(sweep: Results, ranking: Ranking) -> list[str]:
         below = ", and on the test set it is below it" if is_below else ""
         return [
             f"{ranking.best.label} is not clearly better than the untrained encoder by {by} (95 %){below}: add "
-            f"{'images' if few_images(sweep) else 'seeds'}, or train longer."
+            f"{'images' if few_images(sweep) or sweep.experiment.rounds else 'seeds'}, or train longer."
         ]
     return []
 
