@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
-from ablate.errors import nearest
-from ablate.transforms.given import Given, Surroundings, tidy
-from ablate.transforms.steps import LIBRARIES, Step, Unread
+from ablate.errors import UsageError
+from ablate.transforms.given import Given, Surroundings, is_adaptable, tidy
+from ablate.transforms.steps import Step, Unread
 from ablate.transforms.table import EQUALS, NEAR, SKIPPED
 
 Made = tuple[str, dict[str, Any]]
@@ -99,8 +100,28 @@ def _skip(step: Step, found: Composed) -> None:
 
 def _equal(step: Step, found: Composed) -> Made:
     """Return the op that does what a step does; raise UsageError if there is none."""
-    if step.name not in EQUALS.get(step.library, {}):
+    if step.name in EQUALS.get(step.library, {}):
+        said = list(found.around.differs)
+        try:
+            return _in_table(step, found)
+        except UsageError:
+            if not is_adaptable(step):
+                raise
+            found.around.differs = said
+    if is_adaptable(step):
         return _adapted(step)
+    if not step.library:
+        raise step.error(
+            f"{step.name} is not a class of torchvision, kornia or albumentations, so what it does is not known"
+            f"{_alike(step.name)}"
+        )
+    near = f"; the nearest op is {NEAR[step.name]}" if step.name in NEAR else ""
+    more = "; a Python file may hold it" if step.library == "kornia" and step.is_printed else ""
+    raise step.error(f"{step.name} of {step.library} has no equal among the ops{near}{more}")
+
+
+def _in_table(step: Step, found: Composed) -> Made:
+    """Return the op that the table has for a step; raise UsageError if a value has no equal."""
     name, equal = EQUALS[step.library][step.name]
     given = Given(step, found.around)
     if step.library == "kornia":
@@ -115,19 +136,14 @@ def _equal(step: Step, found: Composed) -> Made:
     return name, parameters
 
 
+def _alike(name: str) -> str:
+    """Return a sentence on the class of torchvision whose name is most like that of a user's own, if there is one."""
+    found = difflib.get_close_matches(name.rpartition(".")[2], EQUALS["torchvision"], n=1)
+    return f"; if it does what torchvision's {found[0]} does, put that in its place" if found else ""
+
+
 def _adapted(step: Step) -> Made:
-    """Return kornia's own class as an op, if the step is one whose arguments are known."""
-    if step.library == "kornia" and not step.is_printed:
-        given = Given(step, Surroundings())
-        given_names = list(given.values)[: len(step.positional)]
-        arguments: dict[str, Any] = {name: given[name] for name in (*given_names, *step.named)}
-        return f"kornia.{step.name}", arguments
-    known = [name for library in LIBRARIES for name in EQUALS[library]]
-    if not step.library:
-        raise step.error(
-            f"{step.name} is not a class of torchvision, kornia or albumentations, so it cannot be read"
-            f"{nearest(step.name, known)}"
-        )
-    near = f"; the nearest op is {NEAR[step.name]}" if step.name in NEAR else ""
-    more = "; a Python file may hold it" if step.library == "kornia" and step.is_printed else ""
-    raise step.error(f"{step.name} of {step.library} has no equal among the ops{near}{more}")
+    """Return kornia's own class as an op, with the arguments that were given."""
+    given = Given(step, Surroundings())
+    by_place = list(given.values)[: len(step.positional)]
+    return f"kornia.{step.name}", {name: given[name] for name in (*by_place, *step.named)}

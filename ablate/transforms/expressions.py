@@ -57,8 +57,15 @@ class Expressions:
         """Return the file and the line of ``node``."""
         return f"{self.where}, line {node.lineno}"
 
-    def step(self, node: ast.expr) -> Step:
-        """Return the step that ``node`` is; a function or an object of unknown class is one of no library."""
+    def step(self, node: ast.expr, depth: int = 0) -> Step:
+        """Return the step that ``node`` is; a function or an object of unknown class is one of no library.
+
+        Args:
+            node: the expression.
+            depth: the number of containers around it.
+        """
+        if depth > DEEPEST:
+            raise UsageError(f"{self.place(node)}: {ast.unparse(node)} contains itself")
         try:
             found = self._followed(node)
         except Unreadable as error:
@@ -82,7 +89,7 @@ class Expressions:
                 named[keyword.arg or "**"] = self.value(keyword.value)
             else:
                 inside += items
-        steps = tuple(map(self.step, inside))
+        steps = tuple(self.step(item, depth + 1) for item in inside)
         return Step(library, name, self.place(found), tuple(positional), named, steps, self.is_printed)
 
     def value(self, node: ast.expr) -> Any:
@@ -178,4 +185,4 @@ class Expressions:
             return word
         if isinstance(node, ast.Name) and (meant := self.meaning(node)) is not None:
             return self._value(meant, depth + 1)
-        raise Unreadable("it is no literal")
+        raise Unreadable(f"{ast.unparse(node)} is no literal")

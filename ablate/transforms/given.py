@@ -159,6 +159,15 @@ def tidy(value: float) -> float:
     return float(f"{value:.12g}")
 
 
+def is_adaptable(step: Step) -> bool:
+    """Return True if a step is a 2-D augmentation of kornia with its arguments, which can be an op as it is."""
+    if step.library != "kornia" or step.is_printed:
+        return False
+    from kornia.augmentation._2d.base import AugmentationBase2D
+
+    return issubclass(_class(step), AugmentationBase2D)
+
+
 def _bound(step: Step) -> dict[str, Any]:
     """Return the arguments by name, with the defaults of the installed library."""
     signature = inspect.signature(_class(step))

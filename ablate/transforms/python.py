@@ -73,6 +73,8 @@ def _chosen(where: str, roots: list[_Root], name: str) -> _Root:
     if name and not found:
         near = nearest(name, [root.name for root in roots if root.name])
         raise UsageError(f"{where} holds no pipeline {name!r}; allowed: {listed}{near}")
+    if name == str(found[0].line):
+        raise UsageError(f"{where} holds {len(found)} pipelines in line {name}; assign each to a name")
     raise UsageError(
         f"{where} holds {len(found)} pipelines: {listed}; choose one by its name or its line, as in "
         f"recipe:{where}:{(found[0].name if not name else '') or found[0].line}"
@@ -88,7 +90,7 @@ class _File(Expressions):
         self.parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
         self.imports: dict[str, str] = {}
         self.stars: list[str] = []
-        self.bound: dict[tuple[ast.AST, str], list[tuple[int, ast.expr | None]]] = defaultdict(list)
+        self.bound: dict[tuple[ast.AST, str], list[tuple[int, ast.expr | str]]] = defaultdict(list)
         self.changed: dict[str, int] = {}
         for node in ast.walk(tree):
             self._note_import(node)
@@ -114,8 +116,8 @@ class _File(Expressions):
                 ((line, value), *others) = found
                 if others:
                     raise Unreadable(f"{name.id} is assigned in line {line} and in line {others[0][0]}")
-                if value is None:
-                    raise Unreadable(f"{name.id} has no fixed value in line {line}")
+                if isinstance(value, str):
+                    raise Unreadable(f"{name.id} is {value} (line {line})")
                 return value
             scope = None if scope is self.tree else scope
         if self.stars:
@@ -189,15 +191,15 @@ class _File(Expressions):
 
     def _note_binding(self, node: ast.AST) -> None:
         if isinstance(node, ast.arg):
-            self.bound[self._scope(node), node.arg].append((node.lineno, None))
+            self.bound[self._scope(node), node.arg].append((node.lineno, "a parameter"))
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            self.bound[self._scope(node), node.name].append((node.lineno, None))
+            self.bound[self._scope(node), node.name].append((node.lineno, "a function or class of its own"))
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             parent = self.parents[node]
             is_whole = (isinstance(parent, ast.Assign) and node in parent.targets) or (
                 isinstance(parent, ast.AnnAssign | ast.NamedExpr) and parent.target is node
             )
-            value = parent.value if is_whole else None  # type: ignore[attr-defined]
+            value = parent.value if is_whole else "no single value"  # type: ignore[attr-defined]
             self.bound[self._scope(node), node.id].append((node.lineno, value))
 
     def _note_change(self, node: ast.AST) -> None:

@@ -74,7 +74,8 @@ def _text(path: str) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        beside = [item.name for item in file.parent.glob("*") if item.suffix in ENDINGS]
+        others = [item for item in file.parent.glob("*") if item.suffix in ENDINGS]
+        beside = [item.name for item in others if nearest(file.stem, [item.stem])]
         raise UsageError(f"{path}: there is no such file{nearest(file.name, beside)}") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None

@@ -40,10 +40,17 @@ STEP = "v2.Compose([v2.RandomInvert()])"
         ),
         (f"a = {STEP}\nd = {{'train': {STEP}}}", ":tran", "no pipeline 'tran'; allowed: .* did you mean 'train'"),
         (f"a = {STEP}\na = {STEP}", ":a", r"holds 2 pipelines: a \(line 3\), a \(line 4\); choose .*:3$"),
+        (f"f({STEP}, {STEP})", ":3", "holds 2 pipelines in line 3; assign each to a name"),
+        ("for p in (1, 2):\n    a = v2.Compose([v2.RandomInvert(p)])", "", "p is no single value .line 3."),
+        (
+            "def noise(x):\n    return x\na = v2.Compose([noise])",
+            "",
+            "noise is a function or class of its own .line 3.",
+        ),
         (f"views = TwoCrops({STEP})", "", r"line 3: the pipeline is an argument of TwoCrops\(...\), which may do more"),
         (f"a = {STEP}\na.transforms.insert(0, noise)", "", "line 4: a is changed after it is made"),
         ("steps = []\nsteps.append(v2.RandomInvert())\na = v2.Compose(steps)", "", "steps is changed in line 4"),
-        ("def f(steps):\n    return v2.Compose(steps)", "", "steps has no fixed value in line 3"),
+        ("def f(steps):\n    return v2.Compose(steps)", "", "steps is a parameter .line 3."),
         ("p = 1\np = 2\na = v2.Compose([v2.RandomInvert(p)])", "", "p is assigned in line 3 and in line 4"),
         ("p = q\nq = p\na = v2.Compose([v2.RandomInvert(p)])", "", "it contains itself"),
         (
@@ -51,6 +58,7 @@ STEP = "v2.Compose([v2.RandomInvert()])"
             "",
             "holds no Compose of torchvision or AugmentationSequential of kornia; albumentations is read from",
         ),
+        ("a = v2.Compose([a])", "", "line 3: a contains itself"),
         ("x = (", "", "line 3: this is not Python"),
     ],
 )

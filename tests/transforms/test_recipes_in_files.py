@@ -76,6 +76,7 @@ def test_a_recipe_in_a_file_is_dropped_from_the_command_line(tmp_path, tiny_fold
     assert "without jitter, without gray" in done.stdout
     for wrong, expected in (
         (["drop", "recipe:transform.py"], "transform.py: there is no such file; did you mean 'transforms.py'?"),
+        (["drop", "recipe:mine.py"], "mine.py: there is no such file"),
         (["grid", "--ops", "recipe:transforms.py"], "'recipe:transforms.py' is a composition"),
         (["train", "recipe:transforms.py:x"], "transforms.py holds no pipeline 'x'"),
     ):
