@@ -10,14 +10,14 @@ trained to the end: a pruned one counts for its share of the epochs. The Gaussia
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ablate.config.sweep import NamedComposition, NamedOp, Rung, Sampler, Search
+from ablate.config.sweep import NamedComposition, NamedOp, Prior, Rung, Sampler, Search
 from ablate.inference.kernel import Compositions
 from ablate.ops import parse_op, spec
 from ablate.report.figures.paper import published
@@ -35,6 +35,8 @@ REGRET = 0.01
 COSTS = (8, 12, 16, 24)
 SHARES = (0.25, 0.5, 0.75)
 LATER = Path("results/real-cifar10-seven")
+PriorOf = Callable[[int], Prior]
+"""A prior for each replay, by its number."""
 POLICIES: dict[str, tuple[Sampler, tuple[Rung, ...]]] = {
     "random": ("random", ()),
     "TPE": ("tpe", ()),
@@ -112,6 +114,10 @@ class Replay:
             knn={epoch: values[:, seeds] for epoch, values in histories.knn.items()},
         )
 
+    def knowing(self, prior: Prior) -> Replay:
+        """The same replay by a sampler that knows another sweep."""
+        return replace(self, search=self.search.replace(prior=(prior,)))
+
     @property
     def best(self) -> float:
         """The highest mean of all cells."""
@@ -157,11 +163,14 @@ class Found:
     regret_then: Array
 
 
-def replays(grid: Whole, sampler: Sampler, rungs: tuple[Rung, ...], number: int = REPLAYS) -> Found:
-    """Replay many searches of a grid."""
+def replays(
+    grid: Whole, sampler: Sampler, rungs: tuple[Rung, ...], number: int = REPLAYS, prior: PriorOf | None = None
+) -> Found:
+    """Replay many searches of a grid, each with its own prior if there are any."""
     regrets, stops = np.empty((number, len(COSTS))), np.full((number, 2), np.nan)
     for replay_number in range(number):
         replay = Replay.of(grid, replay_number, sampler, rungs)
+        replay = replay.knowing(prior(replay_number)) if prior else replay
         best = np.zeros(len(COSTS))
         for cost, accuracy, proposal in replay.run():
             best = np.where(np.array(COSTS) >= cost - 1e-9, accuracy, best)
@@ -181,11 +190,41 @@ def regret_rows(grid: Whole, number: int = REPLAYS) -> list[str]:
     for name, (sampler, rungs) in POLICIES.items():
         if rungs and not grid.histories.knn:
             continue
-        found = replays(grid, sampler, rungs, number)
-        cells = [_spread(found.regret[:, place]) for place in range(len(costs))]
-        stop = ["", ""] if sampler != "gp" else [f"{np.nanmean(found.cost):.1f}", _spread(found.regret_then)]
-        table.append(f"| {name} | " + " | ".join([*cells, *stop]) + " |")
+        table.append(_row(name, replays(grid, sampler, rungs, number), len(costs), stops=sampler == "gp"))
     return table
+
+
+def prior_rows(grid: Whole, other: Whole, number: int = REPLAYS) -> list[str]:
+    """The table of a grid if another one is known beforehand, in Markdown, as of :func:`regret_rows`."""
+    table = ["| GP knows beforehand | " + " | ".join(map(str, COSTS)) + " | stops at | regret then |"]
+    table.append("| --- |" + " --: |" * (len(COSTS) + 2))
+    priors: dict[str, PriorOf | None] = {
+        "nothing": None,
+        other.name: lambda _: known_of(other),
+        f"{other.name}, ops exchanged": lambda number: exchanged(other, number),
+    }
+    for name, prior in priors.items():
+        table.append(_row(name, replays(grid, "gp", (), number, prior), len(COSTS), stops=True))
+    return table
+
+
+def known_of(grid: Whole) -> Prior:
+    """What is known of a grid."""
+    return Prior(name=grid.name, means=dict(zip(grid.labels, grid.histories.final.mean(axis=1).tolist(), strict=True)))
+
+
+def exchanged(grid: Whole, number: int) -> Prior:
+    """What is known of a grid, with the names of its ops exchanged at random: a misleading prior."""
+    names = [op.op.name for op in grid.ops]
+    other = dict(zip(names, np.random.default_rng(number).permutation(names), strict=True))
+    means = {"+".join(other[name] for name in label.split("+")): mean for label, mean in known_of(grid).means.items()}
+    return Prior(name=grid.name, means=means)
+
+
+def _row(name: str, found: Found, costs: int, *, stops: bool) -> str:
+    cells = [_spread(found.regret[:, place]) for place in range(costs)]
+    stop = [f"{np.nanmean(found.cost):.1f}", _spread(found.regret_then)] if stops else ["", ""]
+    return f"| {name} | " + " | ".join([*cells, *stop]) + " |"
 
 
 def _spread(regret: Array) -> str:
@@ -218,6 +257,9 @@ def main() -> None:
     lines = ["", "Intervals:", "", *calibration_rows()]
     for grid in grids():
         lines += ["", f"{grid.name}, {len(grid.labels)} compositions:", "", *regret_rows(grid)]
+    glyphs, paper = Whole.committed(TRIED_ON), Whole.paper()
+    for grid, other in ((paper, glyphs), (glyphs, paper)):
+        lines += ["", f"{grid.name}, with another grid known beforehand:", "", *prior_rows(grid, other)]
     page = PAGE.read_text()
     begin, end = "<!-- searching: python -m benchmarks.searching -->\n", "\n<!-- end of searching -->"
     before, _, rest = page.partition(begin)

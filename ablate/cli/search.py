@@ -106,6 +106,8 @@ def search(
     chosen = sampler or sampler_in(directory, prunes=wish.prune)
     if within is not None and chosen != "gp":
         raise UsageError(f"--within needs a model of compositions: allowed with --sampler gp, not with {chosen}")
+    if wish.prior and chosen != "gp":
+        raise UsageError(f"--prior needs a model of compositions: allowed with --sampler gp, not with {chosen}")
     space = search_of(named_ops(resolved), max_length, strength, p, chosen, sampler_seed, batch)
     allowed = Budget.parse(
         budget, where["elsewhere"] or resolve_device(wish.device), WITHIN if within is None else within / 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
@@ -163,6 +164,12 @@ class Experiment(Model):
         Option("What is compared", default=f"{CELLS_AT_A_TIME}", commands=(GRID,)),
         Field(description="With a budget: cells to ask for at a time, from the results of all earlier ones"),
     ] = None
+    prior: Annotated[
+        list[str],
+        Option("What is compared", metavar="DIR", commands=(GRID, SEARCH)),
+        Field(description="Another sweep of the same ops from which the model learns beforehand; may be repeated"),
+        AfterValidator(lambda places: [str(Path(place).expanduser().absolute()) for place in places]),
+    ] = []
     references: Annotated[
         list[Reference], Field(description="References to train and evaluate along with the cells")
     ] = ["untrained"]

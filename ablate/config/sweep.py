@@ -66,6 +66,17 @@ def _ordered(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
     return bounds
 
 
+class Prior(Model):
+    """The mean validation accuracies of another sweep's cells, as fractions, from which a model may learn beforehand.
+
+    ``name`` is the directory as it was given. ``means`` has the names of a composition's ops, such as ``crop+color``,
+    as keys: the other sweep's parameters may differ.
+    """
+
+    name: str
+    means: dict[str, float]
+
+
 Sampler = Literal["gp", "tpe", "random"]
 """The samplers of a search."""
 
@@ -76,6 +87,7 @@ class Search(Model):
     ``strength`` and ``p`` are the ranges searched for every op with such a parameter; None leaves the values as they
     are. ``batch`` compositions are proposed at a time, from the results of all before them. ``seed`` is the sampler's.
     ``optuna`` lists the versions of Optuna that have proposed something, first to last; they do not define the search.
+    ``prior`` are other sweeps from which ``gp`` learns beforehand.
     """
 
     ops: tuple[NamedOp, ...]
@@ -86,6 +98,7 @@ class Search(Model):
     seed: Annotated[int, Field(ge=0)] = 0
     batch: Count = 4
     optuna: tuple[str, ...] = ()
+    prior: tuple[Prior, ...] = ()
 
 
 KNN_POINTS = 8
@@ -131,6 +144,7 @@ class Budgeted(Model):
     ``budget`` is the limit as it was given, such as ``16`` or ``3h``; ``within`` are the points of accuracy that do not
     matter; ``batch`` cells are asked for at a time. ``cells`` are the labels of the cells to train, in the order in
     which they were asked for. ``waiting`` are the others of the last batch, for which the budget did not suffice.
+    ``prior`` are other sweeps from which the model learns beforehand.
     """
 
     budget: str
@@ -138,6 +152,7 @@ class Budgeted(Model):
     batch: Count = CELLS_AT_A_TIME
     cells: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
+    prior: tuple[Prior, ...] = ()
 
 
 class ClassCounts(Model):

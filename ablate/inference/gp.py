@@ -3,9 +3,10 @@
 ``value = mean[level] + size[level] * (f(composition) + g[level](composition) + seed[level] + noise)``. The effects
 ``f`` are normal with the kernel of :mod:`ablate.inference.kernel`, and ``g`` with a fraction of it. Level 0 is to be
 predicted. Further levels are cheaper measurements, such as the kNN at a rung of pruning. Means have flat priors. The
-weights of the kernel's parts, the variances of seeds and noise and the sizes follow from the restricted likelihood
-times log-normal priors, by Laplace's approximation (Rasmussen and Williams 2006, sections 2.7, 3.4 and 5.4). The priors
-were chosen on simulated grids alone: those of ``benchmarks/simulated.py``.
+means that another sweep found are a further part of the kernel: a linear term whose weight is normal about 0, so that a
+misleading sweep gets next to no weight. The weights of the kernel's parts, the variances of seeds and noise and the
+sizes follow from the restricted likelihood times log-normal priors, by Laplace's approximation (Rasmussen and Williams
+2006, sections 2.7, 3.4 and 5.4). The priors were chosen on simulated grids alone: those of ``benchmarks/simulated.py``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ MEDIANS = {
     "ordered pair": 0.1,
     "composition": 0.2,
     "length": 0.2,
+    "elsewhere": 0.1,
     "seed": 0.02,
     "noise": 0.02,
     "level": 0.1,
@@ -137,7 +139,8 @@ class _Model:
         self.basis = (trials.level[:, None] == np.arange(self.levels)[None]).astype(float)
         self.same_level = self.basis @ self.basis.T
         self.same_seed = (trials.seed[:, None] == trials.seed[None]) * self.same_level
-        names = [name for name in MEDIANS if name != "level" or self.levels > 1]
+        there = {"level": self.levels > 1, "elsewhere": len(kernels) > len(PARTS)}
+        names = [name for name in MEDIANS if there.get(name, True)]
         further = self.levels - 1
         self.variances = len(names)
         self.prior = np.array([*(math.log(MEDIANS[name]) for name in names), *[0.0] * further])
@@ -149,7 +152,7 @@ class _Model:
 
     def read(self, theta: Array) -> _Hyperparameters:
         """Return the hyperparameters that ``theta`` holds as logarithms."""
-        values, n = np.exp(theta), len(PARTS)
+        values, n = np.exp(theta), len(self.kernels)
         level = float(values[n + 2]) if self.levels > 1 else 0.0
         sizes = np.array([1.0, *values[self.variances :]])
         return _Hyperparameters(values[:n], float(values[n]), float(values[n + 1]), level, sizes)

@@ -5,15 +5,37 @@ Draws come from one fixed generator, so the same beliefs give the same answers.
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ablate.inference.gp import Array, Beliefs
+from ablate.inference.kernel import Compositions
 
 DRAWS = 2000
 STARTUP = 4
 """Compositions with results that the model needs before it proposes others."""
 Mask = NDArray[np.bool_]
+
+
+def first_batch(compositions: Compositions, free: Mask, size: int, generator: random.Random) -> list[int]:
+    """Return at most ``size`` free compositions to begin with, before there are results for a model.
+
+    If other sweeps are known, a quarter of them are those with the highest mean there. All others are drawn at random,
+    since the best ones alone could not show that a sweep misleads.
+
+    Args:
+        compositions: all compositions.
+        free: True for compositions that can be chosen.
+        size: the number of compositions to choose.
+        generator: what draws.
+    """
+    places = [int(place) for place in np.flatnonzero(free)]
+    there = compositions.known.sum(axis=0)
+    best = sorted(places, key=lambda place: -there[place])[: -(-size // 4) if len(compositions.known) else 0]
+    others = [place for place in places if place not in best]
+    return [*best, *generator.sample(others, min(size - len(best), len(others)))]
 
 
 def next_batch(beliefs: Beliefs, finished: Mask, free: Mask, size: int) -> list[int]:

@@ -9,7 +9,7 @@ itself, and of the number of ops. Their weighted sum is the kernel of :mod:`abla
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ablate.config.base import OpSpec
 
 PARTS = ("op", "first", "last", "pair", "ordered pair", "composition", "length")
-"""The parts, in the order of :meth:`Compositions.kernels`."""
+"""The parts, in the order of :meth:`Compositions.kernels`; what other sweeps say of the compositions follows them."""
 Array = NDArray[np.float64]
 Token = tuple[str, int, OpSpec]
 
@@ -31,9 +31,12 @@ class Compositions:
 
     Attributes:
         varies: True if an op occurs with different parameters, so that their length scale matters.
+        known: ``[sweeps, compositions]``, the means of each of several other sweeps, with mean 0 and variance 1 over
+            the compositions that it has; 0 for others.
     """
 
-    def __init__(self, compositions: Sequence[Sequence[OpSpec]]) -> None:
+    def __init__(self, compositions: Sequence[Sequence[OpSpec]], others: Sequence[Mapping[str, float]] = ()) -> None:
+        """Take ``compositions``, and the means of other sweeps by the names of the ops, such as ``crop+color``."""
         numbered = [list(_tokens(ops)) for ops in compositions]
         keys = {_key(token): token for tokens in numbered for token in tokens}
         place = {key: number for number, key in enumerate(keys)}
@@ -44,6 +47,8 @@ class Compositions:
             row[: len(tokens)] = [place[_key(token)] for token in tokens]
         self._same, self._squares = _distances(list(keys.values()))
         self.varies = bool(self._squares.any())
+        names = ["+".join(op.name for op in ops) for ops in compositions]
+        self.known = np.array([_standardised(means, names) for means in others]).reshape(-1, len(names))
 
     def kernels(self, scale: float) -> Array:
         """Return every part as ``[parts, compositions, compositions]``.
@@ -68,7 +73,8 @@ class Compositions:
             "composition": self._equal(at),
             "length": np.outer(more, more),
         }
-        return np.asarray([parts[name] for name in PARTS], dtype=np.float64)
+        elsewhere = [self.known.T @ self.known] if len(self.known) else []  # a weight of its own for every sweep
+        return np.asarray([*(parts[name] for name in PARTS), *elsewhere], dtype=np.float64)
 
     def _equal(self, at: list[list[Array]]) -> Array:
         """Return the product over the places of compositions that are equally long, 0 for others."""
@@ -76,6 +82,14 @@ class Compositions:
         for place, row in enumerate(at):
             equal *= np.where(self.lengths[:, None] > place, row[place], 1.0)
         return np.asarray(equal)
+
+
+def _standardised(means: Mapping[str, float], names: Sequence[str]) -> Array:
+    """Return the means of ``names`` with mean 0 and variance 1, and 0 for names without a mean, [names]."""
+    there = np.array([name in means for name in names])
+    values = np.array([means.get(name, 0.0) for name in names])
+    spread = float(np.std(values[there])) if there.any() else 0.0
+    return np.where(there, (values - values[there].mean()) / spread, 0.0) if spread > 0 else np.zeros(len(names))
 
 
 def _tokens(ops: Sequence[OpSpec]) -> Iterator[Token]:

@@ -13,7 +13,7 @@ from ablate.console import counted, say
 from ablate.errors import ExitCode
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.stats.predicted import next_cells, outlook
-from ablate.sweep.batches import asking_for, at_random, budget_of, not_asked_for
+from ablate.sweep.batches import asking_for, budget_of, first_cells, not_asked_for
 from ablate.sweep.budget import UNLIKELY
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.plan import plan
@@ -81,7 +81,7 @@ def _proposed(sweep: Results, console: Console) -> list[str]:
     asked, ahead = sweep.experiment.budgeted, outlook(sweep)
     assert asked is not None
     if ahead is None:
-        return at_random(sweep.experiment)
+        return first_cells(sweep.experiment)
     about = f"that an untrained cell is better than the best by more than {counted_points(asked.within)}"
     say(console, f"the probability {about}: {100 * ahead.better:.1f} %")
     if ahead.better < UNLIKELY:

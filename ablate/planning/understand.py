@@ -32,6 +32,7 @@ from ablate.planning.compositions import (
     parse_one,
 )
 from ablate.planning.images import as_they_act
+from ablate.planning.prior import priors
 from ablate.planning.request import sized_as_before
 from ablate.planning.settings import Device, trial_config, validate
 from ablate.planning.stages import budgeted, rounds, rungs
@@ -83,6 +84,9 @@ def plan_sweep(
     check_different([*cells, *beside.values()])
     of_seeds = rounds(sized, len(grid) + len(beside))
     part = budgeted(wish, config.device, [*cells, *beside.values()])
+    if wish.prior and not (search or part):
+        raise UsageError("prior is for a budget or a search, whose model learns from it")
+    known = priors(wish, directory, None if search else [*cells, *beside.values()])
     at_points = _at_points(sized, [*grid, *beside], elsewhere)
     _check_views(sized, at_points, [*cells, *beside.values()])
     data = images(sized)
@@ -115,10 +119,10 @@ def plan_sweep(
         pairs_with=partners,
         compositions=tuple(beside.values()),
         baseline=None if wish.baseline is None else _baseline(sized, wish.baseline, [*grid, *beside]),
-        search=search,
+        search=search and search.replace(prior=known),
         prune=rungs(wish, shared, data),
         rounds=of_seeds,
-        budgeted=part,
+        budgeted=part and part.replace(prior=known),
         shared=shared,
         variants=_variants(at_points, data, elsewhere),
         protocols=_protocols(wish, specs, data),

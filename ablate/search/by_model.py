@@ -10,7 +10,7 @@ import numpy as np
 from ablate.config.space import compositions
 from ablate.config.sweep import NamedComposition, Search
 from ablate.inference.gp import BySeed, believe
-from ablate.inference.improvement import STARTUP, chance_of_better, next_batch
+from ablate.inference.improvement import STARTUP, chance_of_better, first_batch, next_batch
 from ablate.inference.kernel import Compositions
 from ablate.rng import derive_seed
 from ablate.search.measured import Defaults, Measured, Proposal
@@ -36,14 +36,29 @@ def propose(search: Search, known: Sequence[Measured], defaults: Defaults, withi
     taken = {item.composition.label for item in known}
     finished = [item.value is not None for item in known]
     if sum(finished) < 2 or sum(item.value is not None or bool(item.knn) for item in known) < STARTUP:
-        return Proposal(list(_at_random(search, generator, taken, search.batch, defaults)))
+        return Proposal(_first(search, known, generator, taken, defaults))
     pool = [item.composition for item in known] + list(_candidates(search, known, generator, taken, defaults))
     levels = [[*values, *({} for _ in range(len(pool) - len(known)))] for values in _levels(known)]
-    beliefs = believe(Compositions([item.ops for item in pool]), levels)
+    beliefs = believe(_compared(search, pool), levels)
     ended = np.array(finished + [False] * (len(pool) - len(known)))
     free = np.arange(len(pool)) >= len(known)
     batch = [pool[number] for number in next_batch(beliefs, ended, free, search.batch)]
     return Proposal(batch, chance_of_better(beliefs, ended, free, within))
+
+
+def _compared(search: Search, pool: Sequence[NamedComposition]) -> Compositions:
+    return Compositions([item.ops for item in pool], [prior.means for prior in search.prior])
+
+
+def _first(
+    search: Search, known: Sequence[Measured], generator: random.Random, taken: set[str], defaults: Defaults
+) -> list[NamedComposition]:
+    """Return a batch for which there are too few results: at random, and partly the best of other sweeps."""
+    if not search.prior:
+        return list(_at_random(search, generator, taken, search.batch, defaults))
+    pool = list(_candidates(search, known, generator, taken, defaults))
+    free = np.ones(len(pool), dtype=bool)
+    return [pool[number] for number in first_batch(_compared(search, pool), free, search.batch, generator)]
 
 
 def _levels(known: Sequence[Measured]) -> list[list[BySeed]]:

@@ -6,10 +6,14 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from ablate.config.base import OpSpec
 from ablate.config.sweep import NamedComposition, SweepPlan
 from ablate.console import counted
 from ablate.errors import UsageError
+from ablate.inference.improvement import first_batch
+from ablate.inference.kernel import Compositions
 from ablate.rng import derive_seed
 from ablate.sweep.budget import Budget
 from ablate.sweep.plan import cells_of
@@ -49,19 +53,22 @@ def not_asked_for(experiment: SweepPlan) -> list[str]:
     return [] if asked is None else [label for label in every_cell(experiment) if label not in asked.cells]
 
 
-def at_random(experiment: SweepPlan) -> list[str]:
-    """Draw the next batch of cells, which the model needs before it can propose any; the same draw every time."""
-    assert experiment.budgeted is not None
-    free = not_asked_for(experiment)
-    generator = random.Random(derive_seed(0, "cells", len(experiment.budgeted.cells)))
-    return generator.sample(free, min(experiment.budgeted.batch, len(free)))
+def first_cells(experiment: SweepPlan) -> list[str]:
+    """Return the next batch of cells, while the model has too few results to propose any; the same one every time."""
+    asked, cells = experiment.budgeted, every_cell(experiment)
+    assert asked is not None
+    compositions = Compositions(list(cells.values()), [prior.means for prior in asked.prior])
+    free = np.array([label not in asked.cells for label in cells])
+    generator = random.Random(derive_seed(0, "cells", len(asked.cells)))
+    labels = list(cells)
+    return [labels[place] for place in first_batch(compositions, free, asked.batch, generator)]
 
 
 def started(experiment: SweepPlan) -> SweepPlan:
     """Return the plan with the first batch of cells if it has a budget and no cells yet; else return it unchanged."""
     if experiment.budgeted is None or experiment.budgeted.cells:
         return experiment
-    return asking_for(experiment, at_random(experiment), 0.0)
+    return asking_for(experiment, first_cells(experiment), 0.0)
 
 
 def asking_for(experiment: SweepPlan, batch: Sequence[str], spent: float) -> SweepPlan:
@@ -104,7 +111,13 @@ def in_words(experiment: SweepPlan) -> str:
     return (
         f"budget: {budget_of(experiment)}, without references; {asked} of {counted(cells, 'cell')} asked for so far, "
         f"{experiment.budgeted.batch} at a time; it ends early if a better one is unlikely"
+        f"{_known(experiment)}"
     )
+
+
+def _known(experiment: SweepPlan) -> str:
+    prior = experiment.budgeted.prior if experiment.budgeted else ()
+    return f"; known beforehand: {', '.join(item.name for item in prior)}" if prior else ""
 
 
 def progress_in_words(experiment: SweepPlan) -> str:

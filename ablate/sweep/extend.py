@@ -137,7 +137,7 @@ def _proposed_by_both(old: Search | None, new: Search | None) -> Search | None:
     """Return the search that both share, with every version of Optuna that has proposed a part of it."""
     if old is None or new is None:
         return new
-    return new.replace(optuna=tuple(dict.fromkeys((*old.optuna, *new.optuna))))
+    return new.replace(optuna=tuple(dict.fromkeys((*old.optuna, *new.optuna))), prior=old.prior or new.prior)
 
 
 def _rounds_of_both(old: Rounds | None, new: Rounds | None) -> Rounds | None:
@@ -153,7 +153,8 @@ def _asked_for_by_both(old: Budgeted | None, new: Budgeted | None) -> Budgeted |
         return None
     cells = tuple(dict.fromkeys((*old.cells, *new.cells)))
     last = new if len(new.cells) > len(old.cells) else old  # whose last batch is the later one
-    return new.replace(cells=cells, waiting=tuple(label for label in last.waiting if label not in cells))
+    waiting = tuple(label for label in last.waiting if label not in cells)
+    return new.replace(cells=cells, waiting=waiting, prior=old.prior or new.prior)
 
 
 def _all_variants(old: tuple[Variant, ...], new: tuple[Variant, ...]) -> tuple[Variant, ...]:
@@ -198,7 +199,10 @@ def _frame(experiment: SweepPlan) -> dict[str, Any]:
         "class_counts",
         "slurm",
     )
-    derived: Any = {"shared": {"data": {"name"}}, "search": {"optuna": True, "ops": {"__all__": {"acts"}}}}
+    derived: Any = {
+        "shared": {"data": {"name"}},
+        "search": {"optuna": True, "prior": True, "ops": {"__all__": {"acts"}}},
+    }
     return experiment.model_dump(mode="json", exclude={**dict.fromkeys(free, True), **derived})
 
 

@@ -239,3 +239,47 @@ def test_draws_have_the_beliefs_mean_and_covariance():
     error = beliefs.spread.max() / np.sqrt(len(drawn))
     np.testing.assert_allclose(drawn.mean(axis=0), beliefs.mean, atol=5 * error)
     np.testing.assert_allclose(np.cov(drawn.T), beliefs.covariance, atol=0.2 * beliefs.covariance.max())
+
+
+def test_the_means_of_other_sweeps_are_standardised_parts_of_the_kernel():
+    means = {"a": 0.2, "b": 0.6, "a+b": 0.4, "elsewhere": 9.0}
+    compositions = Compositions(of_names("a", "b", "ab", "ba"), [means, {"a": 0.5, "b": 0.5}])
+    known = np.array([-1.0, 1.0, 0.0, 0.0]) * np.sqrt(1.5)
+    np.testing.assert_allclose(compositions.known, [known, np.zeros(4)], atol=1e-12)
+    found = compositions.kernels(1.0)
+    assert len(found) == len(PARTS) + 1
+    np.testing.assert_allclose(found[-1], np.outer(known, known), atol=1e-12)
+
+
+def test_another_sweep_helps_if_it_is_alike_and_hardly_harms_if_it_misleads():
+    """The mean absolute error for the cells that were not measured, over made-up grids in which ops say little."""
+    errors = {"nothing": [], "alike": [], "misleading": []}
+    for number in range(6):
+        rng = np.random.default_rng(number)
+        truth = 0.5 + 0.1 * rng.standard_normal(len(PAIRS))
+        known = rng.permutation(len(PAIRS))[:16]
+        values = [{0: truth[i]} if i in known else {} for i in range(len(PAIRS))]
+        left = [i for i in range(len(PAIRS)) if i not in known]
+        names = ["+".join(ops) for ops in PAIRS]
+        alike = dict(zip(names, 0.3 + 0.4 * truth + 0.01 * rng.standard_normal(len(PAIRS)), strict=True))
+        others = {
+            "nothing": [],
+            "alike": [alike],
+            "misleading": [dict(zip(names, rng.permutation(truth), strict=True))],
+        }
+        for name, means in others.items():
+            beliefs = believe(Compositions(of_names(*PAIRS), means), [values])
+            errors[name].append(np.abs(beliefs.mean - truth)[left].mean())
+    mean = {name: np.mean(several) for name, several in errors.items()}
+    assert mean["alike"] < 0.5 * mean["nothing"]
+    assert mean["misleading"] < 1.15 * mean["nothing"]
+
+
+def test_the_gradient_of_the_loss_holds_with_another_sweep_too():
+    rng = np.random.default_rng(3)
+    values = [{0: value} if number < 12 else {} for number, value in enumerate(rng.normal(0.5, 0.1, len(PAIRS)))]
+    means = {"+".join(ops): float(mean) for ops, mean in zip(PAIRS, rng.normal(0.5, 0.1, len(PAIRS)), strict=True)}
+    model = _Model(Compositions(of_names(*PAIRS), [means]).kernels(1.0), _Trials.of([values]))
+    at = model.prior + rng.normal(0, 0.3, len(model.prior))
+    expected = approx_fprime(at, lambda theta: model.loss(theta)[0], 1e-6)
+    np.testing.assert_allclose(model.loss(at)[1], expected, rtol=1e-3, atol=1e-4)

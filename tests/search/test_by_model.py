@@ -17,6 +17,7 @@ from ablate.search.run import run_search
 from ablate.sweep.budget import UNLIKELY, Budget
 from ablate.sweep.plan import load_plan
 from benchmarks import searching
+from tests.support.cli import ablate, one_sentence
 from tests.support.searches import OPS, Machine, begun, labels, search_there, space, value_of, walk
 
 
@@ -93,6 +94,20 @@ def test_it_tries_the_whole_space_if_nothing_counts_as_enough(tmp_path):
     assert "the whole space has been tried" in lines[-1]
 
 
+def test_a_search_begins_with_the_best_of_another_sweep_and_draws_the_others():
+    means = {item.label: value_of(item) for item in everything(space(max_length=2), {})}
+    search = space(max_length=2, prior=({"name": "there", "means": means},))
+    first = [item.label for item in propose(search, [], {}).batch]
+    assert first[0] == max(means, key=means.__getitem__)
+    assert len(set(first)) == 4
+    assert len({item.label for item in walk(search, 3)}) == 12
+
+
+def test_another_sweep_needs_the_model(tmp_path):
+    line = ["search", "--ops", "crop,color", "--budget", "4", "--sampler", "tpe", "--prior", tmp_path]
+    assert "--prior needs a model of compositions" in one_sentence(ablate(*line, "--device", "cpu", cwd=tmp_path))
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_search_that_another_sampler_began_continues_with_it(tmp_path, sampler):
     assert sampler_in(tmp_path, prunes=False) == "gp"
@@ -120,6 +135,13 @@ def test_the_page_says_how_intervals_hold_and_what_the_model_finds():
         assert line in page
     (found,) = (row for row in _rows_of_the_model(searching.Whole.paper()) if row.startswith("| GP |"))
     assert found in page
+
+
+@pytest.mark.slow
+def test_the_page_says_what_another_sweep_is_worth():
+    page = searching.PAGE.read_text()
+    for line in searching.prior_rows(searching.Whole.paper(), searching.Whole.committed(searching.TRIED_ON)):
+        assert line in page, line
 
 
 def _rows_of_the_model(grid):

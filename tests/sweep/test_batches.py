@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import shutil
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from ablate.config.sweep import Budgeted
+from ablate.config.experiment import Experiment
+from ablate.config.sweep import Budgeted, NamedComposition, Prior
 from ablate.errors import ExitCode, UsageError
 from ablate.launch.batches import run_batches
 from ablate.launch.screen import progress
 from ablate.launch.status import sweep_status
+from ablate.planning.prior import priors
 from ablate.report import write_report
 from ablate.report.data.export import rows
 from ablate.report.data.load import load_results
@@ -22,6 +25,7 @@ from ablate.report.data.results import read_sweep
 from ablate.report.recommendation.files import as_json
 from ablate.report.recommendation.recommend import recommend
 from ablate.report.stats.predicted import outlook, predicted
+from ablate.report.stats.summary import summary
 from ablate.sweep.batches import every_cell, further_trials, in_words, not_asked_for, started
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.layout import SweepDir
@@ -243,6 +247,56 @@ def test_both_views_with_ops_of_their_own_are_refused_and_a_fixed_first_view_is_
         every_cell(experiment().replace(compositions=beside))
 
 
+def elsewhere(directory, sign=1):
+    """A whole grid of the same ops; with ``sign`` -1 its best cells are the worst here."""
+    planned = make_experiment(list(OPS))
+    save_plan(directory, planned)
+    for trial in plan(planned):
+        write_record(directory, record(trial, 0.5 + sign * 0.5 * (value_of(trial.label, 9) - 0.5)))
+    return directory
+
+
+def knowing(directory, budget="8", **changes):
+    budgeted = experiment(budget, **changes).budgeted
+    means = {cell.label: cell.validation for cell in read_sweep(directory).grid.compositions}
+    prior = Prior(name=str(directory), means=means)
+    return make_experiment(list(OPS)).replace(budgeted=budgeted.replace(prior=(prior,)))
+
+
+def test_a_prior_is_learnt_from_kept_and_said(tmp_path):
+    there = elsewhere(tmp_path / "there")
+    train(tmp_path / "here", knowing(there, within=0.001))
+    assert trained(tmp_path / "here")[0] == max(every_cell(experiment()), key=lambda label: value_of(label, 9))
+    said = " ".join(summary(read_sweep(tmp_path / "here")))
+    assert f"knew the means of other sweeps beforehand: {there} (16 compositions)" in said
+    train(tmp_path / "here", experiment("12", within=0.001))  # without naming it again
+    assert load_plan(tmp_path / "here").budgeted.prior
+    train(tmp_path / "once", knowing(there, "12", within=0.001))
+    assert load_plan(tmp_path / "here").budgeted == load_plan(tmp_path / "once").budgeted
+
+
+def test_a_misleading_prior_loses_its_weight(tmp_path):
+    train(tmp_path / "misled", knowing(elsewhere(tmp_path / "there", sign=-1), "12", within=0.001))
+    found = max(value_of(label, 0) for label in trained(tmp_path / "misled"))
+    assert found > max(value_of(label, 0) for label in every_cell(experiment())) - 0.01
+
+
+def test_a_prior_is_read_by_the_names_of_ops_and_kept_when_its_directory_is_gone(tmp_path):
+    there = elsewhere(tmp_path / "there")
+    wish = Experiment(ops=list(OPS), budget="8", prior=[str(there)])
+    cells = [NamedComposition(label=label, ops=ops) for label, ops in every_cell(experiment()).items()]
+    (prior,) = priors(wish, tmp_path / "here", cells)
+    assert prior.means == pytest.approx({cell.label: cell.validation for cell in read_sweep(there).grid.compositions})
+    train(tmp_path / "here", experiment().replace(budgeted=experiment().budgeted.replace(prior=(prior,))))
+    shutil.rmtree(there)
+    assert priors(wish, tmp_path / "here", cells) == (prior,)
+    with pytest.raises(UsageError, match="there is no directory"):
+        priors(wish, tmp_path / "other", cells)
+    other = [NamedComposition(label="x", ops=[op.replace(name="x") for op in cells[0].ops])]
+    with pytest.raises(UsageError, match="only 0 of its compositions"):
+        priors(wish, tmp_path / "here", other)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -253,6 +307,8 @@ def test_both_views_with_ops_of_their_own_are_refused_and_a_fixed_first_view_is_
         (["--budget", "4", "--seeds", "auto"], "budget and seeds auto do not go together"),
         (["--budget", "4", "--include", "color|crop", "--branches", "two"], "color|crop has ops of its own"),
         (["--batch", "4"], "batch is for a budget"),
+        (["--budget", "4", "--prior", "nowhere"], "there is no directory"),
+        (["--prior", "results"], "prior is for a budget or a search"),
         (["--within", "4"], "within is for seeds auto or a budget"),
     ],
 )

@@ -116,6 +116,18 @@ def next_cells(sweep: Results) -> list[str]:
     return [labels[number] for number in next_batch(beliefs, finished, free, sweep.experiment.budgeted.batch)]
 
 
+def known_beforehand(sweep: Results) -> list[str]:
+    """Return a sentence on the other sweeps from which the model learnt; none without any."""
+    part = sweep.experiment.search or sweep.experiment.budgeted
+    if not part or not part.prior:
+        return []
+    known = [f"{prior.name} ({counted(len(prior.means), 'composition')})" for prior in part.prior]
+    return [
+        f"The model that chose the compositions to train knew the means of other sweeps beforehand: {named(known)}. "
+        "Its weight for them follows from the results here; no result of theirs is used otherwise."
+    ]
+
+
 def predicted(sweep: Results) -> list[str]:
     """Return sentences on the part of the grid that was trained, and on how likely an untrained cell is better."""
     asked = sweep.experiment.budgeted
@@ -163,11 +175,17 @@ def _model(sweep: Results, metric: str) -> tuple[list[str], Beliefs, Mask] | Non
     if finished.sum() < STARTUP:
         return None
     ops = tuple(json.dumps([op.model_dump() for op in ops]) for ops in every_cell(sweep.experiment).values())
-    return list(values), _beliefs(ops, tuple(tuple(seeds.items()) for seeds in values.values())), finished
+    asked = sweep.experiment.budgeted
+    others = tuple(tuple(prior.means.items()) for prior in asked.prior) if asked else ()
+    return list(values), _beliefs(ops, tuple(tuple(seeds.items()) for seeds in values.values()), others), finished
 
 
 @lru_cache(maxsize=4)
-def _beliefs(compositions: tuple[str, ...], values: tuple[tuple[tuple[int, float], ...], ...]) -> Beliefs:
+def _beliefs(
+    compositions: tuple[str, ...],
+    values: tuple[tuple[tuple[int, float], ...], ...],
+    others: tuple[tuple[tuple[str, float], ...], ...],
+) -> Beliefs:
     """Remember the last beliefs, since the parts of a report ask for the same ones several times."""
     ops = [[OpSpec.model_validate(op) for op in json.loads(text)] for text in compositions]
-    return believe(Compositions(ops), [[dict(seeds) for seeds in values]])
+    return believe(Compositions(ops, [dict(means) for means in others]), [[dict(seeds) for seeds in values]])

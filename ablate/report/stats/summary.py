@@ -6,7 +6,7 @@ from ablate.report.data.grid import Cell, Grid
 from ablate.report.data.results import Results
 from ablate.report.stats.failures import failures
 from ablate.report.stats.order import Ranking, order
-from ablate.report.stats.predicted import predicted
+from ablate.report.stats.predicted import known_beforehand, predicted
 from ablate.report.stats.untrained import over_untrained
 from ablate.report.stats.verdict import absent_classes, far_from_test, few_images, verdict
 from ablate.report.stats.words import judge, named, percent, points, so_far
@@ -23,6 +23,7 @@ def summary(sweep: Results) -> list[str]:
         *against(sweep, ranking),
         *verdict(sweep, ranking),
         *predicted(sweep),
+        *known_beforehand(sweep),
         *failures(sweep),
         *few_images(sweep),
         *absent_classes(sweep),

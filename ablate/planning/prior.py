@@ -1,0 +1,73 @@
+"""What other sweeps say of a sweep's compositions before it has results of its own (``--prior``)."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+from ablate.config.experiment import Experiment
+from ablate.config.measure import measured_by, on_validation
+from ablate.config.sweep import NamedComposition, Prior, SweepPlan
+from ablate.errors import UsageError
+from ablate.sweep.plan import is_sweep, load_plan, plan
+from ablate.sweep.record import read_records
+
+FEWEST = 3
+"""The fewest compositions in common from which a model can learn."""
+
+
+def priors(wish: Experiment, directory: Path, cells: list[NamedComposition] | None) -> tuple[Prior, ...]:
+    """Return the means of the sweeps that ``wish`` names.
+
+    A sweep that ``directory`` has learnt from already is taken from its plan: its own directory may have changed since.
+
+    Args:
+        wish: the description.
+        directory: the sweep's directory.
+        cells: the compositions to compare; None for a search, which may propose any.
+
+    Raises:
+        UsageError: a directory is not a sweep's, varies more than compositions, or has too few results in common.
+    """
+    stored = {prior.name: prior for prior in _stored(directory)}
+    known = tuple(stored.get(name) or _read(name) for name in wish.prior)
+    names = None if cells is None else {"+".join(op.name for op in (cell.second or cell.ops)) for cell in cells}
+    for prior in known:
+        common = len(prior.means) if names is None else len(names & prior.means.keys())
+        if common < FEWEST:
+            raise UsageError(
+                f"prior {prior.name}: only {common} of its compositions with results have ops of this sweep; at least "
+                f"{FEWEST} are needed"
+            )
+    return known
+
+
+def _stored(directory: Path) -> tuple[Prior, ...]:
+    if not is_sweep(directory):
+        return ()
+    experiment = load_plan(directory)
+    part = experiment.search or experiment.budgeted
+    return part.prior if part else ()
+
+
+def _read(name: str) -> Prior:
+    """Read the mean validation accuracy of each composition of a sweep, by the names of its ops."""
+    directory = Path(name)
+    experiment = load_plan(directory)
+    if experiment.variants:
+        raise UsageError(f"prior {name} also varies {', '.join(experiment.axes)}: name a sweep of compositions alone")
+    metric = _metric(experiment)
+    values: dict[str, list[float]] = {}
+    trials = [trial for trial in plan(experiment) if trial.reference is None and trial.config.second is None]
+    records, _ = read_records(directory, trials)
+    for trial in trials:
+        record = records.get(trial.id)
+        if record and record.status == "done" and metric in record.metrics:
+            values.setdefault(trial.config.op_names, []).append(record.metrics[metric])
+    return Prior(name=name, means={ops: statistics.fmean(several) for ops, several in values.items()})
+
+
+def _metric(experiment: SweepPlan) -> str:
+    """Return the metric by which the cells of a sweep are chosen."""
+    linear = not experiment.protocols or "linear" in experiment.protocols
+    return on_validation(measured_by("linear_top1", experiment.measure) if linear else "rotation_top1")
