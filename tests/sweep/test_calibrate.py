@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from ablate.sweep.fidelity import fidelities
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.prune import RUNGS
+from tests.support.calibrations import full
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import command
 from tests.support.in_process import without_workers
@@ -191,6 +194,28 @@ def test_a_directory_that_cannot_be_calibrated(tmp_path):
 def test_options_out_of_place(finished, cache):
     assert "--partition needs --launcher slurm" in one_sentence(calibrate(finished, cache, "--partition", "main"))
     assert "--cells" in one_sentence(calibrate(finished, cache, "--cells", "3"))
+
+
+def test_images_that_have_changed_are_refused(finished, cache, tiny_folder):
+    extra = next(tiny_folder.glob("train/*/*"))
+    copy = shutil.copy(extra, extra.with_name(f"another-{extra.name}"))
+    try:
+        done = calibrate(finished, cache)
+    finally:
+        Path(copy).unlink()
+    assert done.returncode == 2
+    assert "have changed since the sweep" in done.stderr
+    assert not SweepDir(finished).calibration.exists()
+
+
+def test_a_sweep_of_gpus_is_not_calibrated_without_any(tmp_path, monkeypatch):
+    monkeypatch.setattr("ablate.planning.settings.resolve_device", lambda device: "cpu")
+    out = full(tmp_path)
+    planned = load_plan(out)
+    save_plan(out, planned.replace(shared=planned.shared.replace(device="cuda")))
+    for trial in plan(load_plan(out)):
+        write_record(out, record(trial))
+    assert "was trained on GPUs, of which this machine has none" in one_sentence(ablate("calibrate", out))
 
 
 def test_where_nothing_can_be_lowered(tiny_folder, cache, tmp_path, trials, undrawn):
