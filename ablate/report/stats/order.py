@@ -49,7 +49,9 @@ class Ranking:
 
     @property
     def equals(self) -> tuple[Cell, ...]:
-        """Every cell with the score of the best one."""
+        """Every cell with the score of the best one; none without results."""
+        if not self.cells:
+            return ()
         best = self.scores[self.cells[0].label]
         return tuple(cell for cell in self.cells if abs(self.scores[cell.label] - best) <= EQUAL)
 
