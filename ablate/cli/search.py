@@ -98,6 +98,7 @@ def search(
     from ablate.planning.understand import plan_sweep, search_of
     from ablate.report.data.study import check_storage
     from ablate.sweep.budget import WITHIN, Budget
+    from ablate.sweep.extend import merge_with_existing
 
     wish = wish_of(flags, settings, seeds=seeds)
     directory = how.out or default_out(wish.data, ["search", *wish.ops])
@@ -115,6 +116,7 @@ def search(
     if storage:
         check_storage(storage)
     planned, images = plan_sweep(resolved, directory, images_for(how), command_line(), search=space, **where)
+    merge_with_existing(directory, planned)  # refuses another sweep's directory before anything is printed
     say(make_console(), about_preset(wish, resolved) + described(images, planned.shared.image_size, planned.every_op))
     return _search(directory, planned, allowed, op_defaults(resolved), how, storage)
 

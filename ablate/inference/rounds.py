@@ -99,9 +99,12 @@ def tail(rounds: Sequence[int]) -> float:
 
 
 def _spent(seeds: int) -> float:
-    """Return the probability that is spent once cells have ``seeds`` seeds: all of it with the most seeds allowed."""
+    """Return the probability that is spent once cells have ``seeds`` seeds: all of it with the most seeds allowed.
+
+    A sweep that began with fixed seeds may have more.
+    """
     none = FIRST_ROUND - 1
-    share = math.log(max(seeds, none) / none) / math.log(LAST_ROUND / none)
+    share = math.log(min(max(seeds, none), LAST_ROUND) / none) / math.log(LAST_ROUND / none)
     return SPENT * share**2
 
 

@@ -88,6 +88,8 @@ def progress(status: Status, now: float) -> Text | None:
         elif work or running:
             known = "depends on pruning" if status.experiment.prune else "known after the first epochs"
             parts.append(f"time left: {known}")
+    elif status.experiment.rounds:
+        parts.append(rounds.progress_in_words(status.experiment))
     return Text(", ".join(parts)) if parts else None
 
 
@@ -182,7 +184,7 @@ def _below(status: Status, most: int) -> list[RenderableType]:
     parts += _some(status.ended_jobs, most, "yellow")
     if status.note:
         parts.append(Text(status.note, style="yellow"))
-    if status.is_over and status.count("interrupted", "lost", "missing", "parked"):
+    if status.is_over and (status.count("interrupted", "lost", "missing", "parked") or not status.is_compared):
         parts.append(Text(f"to complete it: `{completing(status.directory, status.experiment)}`"))
     if status.failed:
         parts.append(

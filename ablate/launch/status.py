@@ -97,6 +97,12 @@ class Status:
         return self.count("done", "failed") == len(self.states)
 
     @property
+    def is_compared(self) -> bool:
+        """True unless cells are still to be compared after the present round of seeds."""
+        rounds = self.experiment.rounds
+        return rounds is None or rounds.compared[-1:] == (len(self.experiment.seeds),)
+
+    @property
     def is_idle(self) -> bool:
         """True if the sweep is complete, or no trial runs or is queued and no command at work will start one.
 

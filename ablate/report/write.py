@@ -262,6 +262,8 @@ def _with_sweep(sweep: Results, other: Results) -> tuple[Comparison, str]:
         )
     comparison = compare(sweep.grid, other.grid, str(other.directory))
     if comparison is None:
+        if without := next((str(one.directory) for one in (sweep, other) if not one.grid.ops), ""):
+            raise UsageError(f"{without} has no grid: sweeps are compared by the cells of their grids")
         raise UsageError(f"the grids of {sweep.directory} and {other.directory} have no op in common")
     return comparison, f"{other.directory}: {other}"
 

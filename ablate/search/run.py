@@ -109,7 +109,7 @@ def _is_enough(proposal: Proposal, budget: Budget, console: Console) -> bool:
     if proposal.better is None:
         return False
     points = f"{100 * budget.within:g} point{'' if budget.within == WITHIN else 's'}"
-    about = f"that an untrained composition is better than the best by more than {points}"
+    about = f"that a composition that was not tried is better than the best one by more than {points}"
     say(console, f"the probability {about}: {100 * proposal.better:.1f} %")
     if enough := proposal.better < UNLIKELY:
         say(console, f"stop: it is below {100 * UNLIKELY:.0f} %; a smaller --within continues")

@@ -12,6 +12,9 @@ from ablate.files import names_in
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import is_sweep, load_plan, plan
 
+FOLLOWS = (("base.", {"branches", "share_crop"}), ("first.ops", {"first.label"}), ("search.", {"kind"}))
+"""The start of a setting's name, and the settings whose difference explains its own, which is then not worth a word."""
+
 
 def merge_with_existing(directory: Path, experiment: SweepPlan) -> SweepPlan:
     """Return ``experiment``, extended by what ``directory`` already holds.
@@ -80,17 +83,23 @@ def _labels(experiment: SweepPlan) -> set[str]:
 
 def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
     """Describe every difference between two experiments in the settings that trials of one directory share."""
+    found = _differences(_flat(_frame(old)), _flat(_frame(new)))
+    changed = {name for name, _, _ in found}
     changes = [
         "the images have changed" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"
-        for name, before, after in _differences(_flat(_frame(old)), _flat(_frame(new)))
+        for name, before, after in found
+        if not any(name.startswith(start) and changed & causes for start, causes in FOLLOWS)
     ]
     changes += _changed_axes(old, new)
     before, after = {op.label: op.op for op in old.ops}, {op.label: op.op for op in new.ops}
-    return changes + [
+    changes += [
         f"{label} was {_changed(before[label], after[label])}"
         for label in before
         if label in after and before[label] != after[label]
     ]
+    known = {item.label: item for item in old.compositions}
+    renamed = [item.label for item in new.compositions if known.get(item.label, item) != item]
+    return changes + [f"the composition called {label!r} was another one" for label in renamed]
 
 
 def _changed_axes(old: SweepPlan, new: SweepPlan) -> list[str]:
@@ -203,7 +212,8 @@ def _frame(experiment: SweepPlan) -> dict[str, Any]:
         "shared": {"data": {"name"}},
         "search": {"optuna": True, "prior": True, "ops": {"__all__": {"acts"}}},
     }
-    return experiment.model_dump(mode="json", exclude={**dict.fromkeys(free, True), **derived})
+    settings = experiment.model_dump(mode="json", exclude={**dict.fromkeys(free, True), **derived})
+    return {**settings, "kind": "search" if experiment.search else "sweep"}
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

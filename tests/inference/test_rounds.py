@@ -82,6 +82,10 @@ def test_all_rounds_together_spend_no_more_than_what_is_held(largest):
     assert (sum(spent) == pytest.approx(SPENT)) == (largest == LAST_ROUND)
 
 
+def test_a_sweep_that_began_with_more_fixed_seeds_than_rounds_have_spends_no_more():
+    assert tail((200,)) == pytest.approx(SPENT)
+
+
 def test_a_larger_number_later_goes_on_where_the_smaller_one_ended():
     rounds = list(all_rounds(20))
     while rounds[-1] < 50:

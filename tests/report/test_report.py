@@ -318,6 +318,8 @@ def test_comparison_with_figure_5_needs_common_cells(tmp_path):
     assert not (tmp_path / "report" / "fig5-comparison.png").exists()
     with pytest.raises(UsageError, match="no op in common"):
         write_report(tmp_path, [sweep(tmp_path / "strange", ["flip", "gray"])])
+    with pytest.raises(UsageError, match="beside has no grid"):
+        write_report(tmp_path, [sweep(tmp_path / "beside", [])])
     little = write_report(tmp_path, [sweep(tmp_path / "little", ["crop", "gray"])]).comparisons[0]
     assert math.isnan(little.rho)
     assert str(little) == f"{tmp_path / 'little'}: 1 cell in common, too few for a rank correlation."

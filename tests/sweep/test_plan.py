@@ -4,7 +4,7 @@ import pytest
 
 from ablate.config.base import OpSpec
 from ablate.config.slurm import Slurm
-from ablate.config.sweep import NamedOp, Search, Variant
+from ablate.config.sweep import NamedComposition, NamedOp, Search, Variant
 from ablate.console import clock
 from ablate.errors import UsageError
 from ablate.launch.timing import remaining_seconds
@@ -70,6 +70,29 @@ def test_sweep_file_round_trip_keeps_every_key(experiment, tmp_path, branches):
     loaded = load_plan(tmp_path)
     assert loaded == experiment
     assert [t.id for t in plan(loaded)] == [t.id for t in plan(experiment)]
+
+
+def test_a_difference_is_told_by_its_cause(experiment, tmp_path):
+    """Not by what follows from it: the base crop of two branches, the ops of a search or of a first view."""
+    two = experiment.shared.model_copy(update={"branches": "two", "base": None})
+    search = experiment.model_copy(update={"search": Search(ops=experiment.ops)})
+    first = experiment.model_copy(update={"first": NamedComposition(label="crop", ops=(op_spec("crop"),))})
+    for changed, expected in (
+        (experiment.model_copy(update={"shared": two}), "(branches was 'one', is 'two');"),
+        (search, "(kind was 'sweep', is 'search');"),
+        (first, "(first.label was None, is 'crop');"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            extend(experiment, changed, tmp_path)
+        assert expected in str(caught.value)
+
+
+def test_a_name_keeps_its_composition(experiment, tmp_path):
+    one, other = (NamedComposition(label="mine", ops=(op_spec(name),)) for name in ("crop", "color"))
+    before, after = (experiment.model_copy(update={"compositions": (item,)}) for item in (one, other))
+    with pytest.raises(UsageError, match="the composition called 'mine' was another one"):
+        extend(before, after, tmp_path)
+    assert extend(before, before, tmp_path).compositions == (one,)
 
 
 def test_more_seeds_and_ops_extend(experiment, tmp_path):

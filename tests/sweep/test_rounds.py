@@ -139,8 +139,10 @@ def test_a_kill_between_the_last_record_and_the_comparison_costs_nothing(tmp_pat
     planned = experiment(within=0.05, largest=8)
     Training(tmp_path, CLOSE)(planned)
     assert load_plan(tmp_path).rounds.compared == ()
+    assert "to complete it: `" in ablate("status", tmp_path).stdout
     train(tmp_path, planned, CLOSE)
     assert load_plan(tmp_path).rounds.compared == (3, 5, 8)
+    assert "to complete it: `" not in ablate("status", tmp_path).stdout
 
 
 def test_a_cell_that_fails_does_not_keep_the_others_from_a_verdict(tmp_path):
@@ -235,6 +237,7 @@ def test_what_it_costs_is_said_before_and_the_round_while_it_runs(tmp_path):
     train(tmp_path, experiment(within=0.01, largest=5), CLOSE)
     whole = load_plan(tmp_path)
     assert "4 cells x 3 to 5 seeds" in summary(plan(whole), survey(tmp_path, plan(whole)), False)
+    assert progress(sweep_status(tmp_path), 0.0).plain == "round 2: 2 of 4 cells to 5 seeds"
     SweepDir(tmp_path).record(plan(whole)[-1].id).unlink()
     assert "round 2: 2 of 4 cells to 5 seeds" in progress(sweep_status(tmp_path), 0.0).plain
 
