@@ -6,6 +6,11 @@ import csv
 import io
 import itertools
 import shutil
+import signal
+import subprocess
+import time
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +29,8 @@ from ablate.report.data.load import load_results
 from ablate.report.data.results import read_sweep
 from ablate.report.recommendation.files import as_json
 from ablate.report.recommendation.recommend import recommend
-from ablate.report.stats.predicted import outlook, predicted
+from ablate.report.stats.order import order
+from ablate.report.stats.predicted import chance_in_words, outlook, predicted
 from ablate.report.stats.summary import summary
 from ablate.sweep.batches import every_cell, further_trials, in_words, not_asked_for, started
 from ablate.sweep.extend import merge_with_existing
@@ -318,15 +324,51 @@ def test_what_cannot_be_is_refused(arguments, expected, tiny_folder, cache, tmp_
     assert not (tmp_path / "out").exists()
 
 
+def test_the_page_says_what_it_finds_on_a_committed_grid(tmp_path):
+    source = Path("results/fig5-glyphs")
+    whole, everything = load_plan(source), order(read_sweep(source).grid)
+
+    def copy(planned):
+        merged = merge_with_existing(tmp_path, planned)
+        save_plan(tmp_path, merged)
+        for trial in survey(tmp_path, plan(merged)).missing:
+            record_there = SweepDir(source).record(trial.id)
+            SweepDir(tmp_path).trials.mkdir(exist_ok=True)
+            shutil.copy(record_there, SweepDir(tmp_path).record(trial.id))
+        return ExitCode.DONE
+
+    rows = []
+    for budget in ("24", "36", "48", "60", "72", "144"):
+        asked = whole.replace(budgeted=Budgeted(budget=budget, within=1.0))
+        run_batches(tmp_path, started(merge_with_existing(tmp_path, asked)), copy, Console(quiet=True))
+        sweep, cells = read_sweep(tmp_path), len(trained(tmp_path))
+        best = order(sweep.grid).best.label
+        below = 100 * (max(everything.scores.values()) - everything.scores[best])
+        chance = chance_in_words(outlook(sweep).better)
+        rows.append(f"| {3 * cells} | {cells} | {best} | {below:.1f} points | {chance}")
+    assert rows[-1] == rows[-2]  # it has ended
+    page = Path("docs/budget.md").read_text()
+    for row in rows:
+        assert row in page, row
+
+
 @pytest.mark.slow
-def test_neither_workers_nor_the_number_of_commands_change_a_real_grid(tiny_folder, cache, tmp_path):
-    """Cells have the bits of a whole grid, and a command per budget ends where one command does."""
-    settings = ("--ops", "crop,color,blur", "--batch", "2", "--within", "0.001")
-    once = command(tiny_folder, cache, tmp_path / "once", *settings, "--budget", "6", "--workers", "2")
-    assert run_here(once).returncode == 0
-    for budget in ("1", "3", "6"):
-        again = command(tiny_folder, cache, tmp_path / "often", *settings, "--budget", budget, "--workers", "1")
-        assert run_here(again).returncode == 0
+def test_neither_workers_nor_kills_have_a_say(tiny_folder, cache, tmp_path):
+    """Cells have the bits of a whole grid, and a command per budget, each killed once, ends where one command does."""
+    settings = ("--batch", "2", "--within", "0.001")
+    once, often = (partial(command, tiny_folder, cache, tmp_path / name, *settings) for name in ("once", "often"))
+    assert run_here(once("--budget", "6", "--workers", "2", ops="crop,color,blur")).returncode == 0
+    for records, budget in ((2, "1"), (3, "3"), (5, "6")):
+        line = often("--budget", budget, "--workers", "1", ops="crop,color,blur")
+        process = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL)
+        began = time.monotonic()
+        while len(list((tmp_path / "often").glob("trials/*.json"))) < records and process.poll() is None:
+            assert time.monotonic() - began < 200
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    again = often("--budget", "6", "--workers", "2", ops="crop,color,blur")
+    assert run_here(again).returncode == 0
     assert load_plan(tmp_path / "often").budgeted == load_plan(tmp_path / "once").budgeted
     assert len(trained(tmp_path / "once")) == 6
     assert results(tmp_path / "often") == results(tmp_path / "once")

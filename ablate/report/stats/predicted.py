@@ -139,7 +139,7 @@ def predicted(sweep: Results) -> list[str]:
     if ahead is None:
         return [f"{part} There are too few results to predict them."]
     likely = sorted(ahead.cells.values(), key=lambda cell: -cell.better)[:LIKELIEST]
-    first = named([f"{cell.label} ({chance_in_words(cell.better)})" for cell in likely if cell.better > 0])
+    first = named([f"{cell.label} ({chance_in_words(cell.better)})" for cell in likely if cell.better >= 0.01])
     return [
         part,
         f"The probability that an untrained composition is better than {ahead.best} by more than "
