@@ -10,6 +10,7 @@ from ablate.console import GLUE, tight
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.comparison import compare
+from ablate.report.page.curves import curves
 from ablate.report.page.entries import MOST_PICTURED, address
 from ablate.report.page.layers import layers
 from ablate.report.page.page import commands
@@ -18,7 +19,7 @@ from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan
 from tests.support.noisy import noisy
 from tests.support.recommendations import confirm, make
-from tests.support.sweeps import by_position, record, sweep, write_record
+from tests.support.sweeps import by_position, make_experiment, record, sweep, write_record
 
 NASTY = '<img src=x onerror="boom()">&'
 
@@ -131,6 +132,12 @@ def test_nothing_yet_one_cell_and_many_seeds(tmp_path):
     assert "50.0" in Parsed(page_in(sweep(tmp_path / "b", ["a"]))).text
     many = Parsed(page_in(sweep(tmp_path / "c", ["a"], seeds=200, value=lambda t: 0.5 + t.seed / 1000)))
     assert "n = 200" in many.text
+
+
+def test_one_epoch_is_no_curve(tmp_path):
+    (trial,) = [trial for trial in plan(make_experiment(["a"])) if trial.label == "a"]
+    assert curves([record(trial, history=[{"epoch": 1, "loss": 4.0}])]) == []
+    assert curves([record(trial, history=[{"epoch": e, "loss": 4.0} for e in (1, 2)])])
 
 
 def test_curves_stand_for_the_record(tmp_path):

@@ -506,6 +506,8 @@ def test_what_is_not_clearly_better_than_the_untrained_encoder_is_provisional_an
     text = (tmp_path / "report" / "index.html").read_text()
     assert "Recommended, provisionally: crop+color." in text
     assert "Take more seeds" in text and "Use the pipeline below" not in text
+    with_images(decided.directory, (6, 5, 5))
+    assert next_steps(recommend(tmp_path))[0].startswith("Take more images")
 
 
 def test_where_nothing_is_better_than_the_untrained_encoder_there_is_nothing_to_confirm(tmp_path):

@@ -215,13 +215,18 @@ def test_a_database_is_added_to_and_a_bad_one_refused(tmp_path):
         check_storage("nonsense")
 
 
+def test_one_seed_is_no_parameter_that_could_matter(tmp_path):
+    search_there(tmp_path, 10, experiment=begun(seeds=1, sampler="tpe"))
+    assert "seed" not in searched.importances(read_sweep(tmp_path))
+
+
 def test_the_report_of_a_search(tmp_path):
     search_there(tmp_path, 40, seeds=2, sampler="tpe")
     write_report(tmp_path)
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert {"search-history.png", "search-slices.pdf"} <= names
     shares = searched.importances(read_sweep(tmp_path))
-    assert set(shares) >= {"length", "op1"}
+    assert set(shares) >= {"length", "op1", "seed"}
     assert sum(shares.values()) == pytest.approx(1)
     page = (tmp_path / "report" / "index.html").read_text()
     assert "What matters" in page

@@ -34,8 +34,8 @@ def proposed(sweep: Results) -> list[tuple[NamedComposition, float]]:
 def importances(sweep: Results) -> dict[str, float]:
     """Return the share of the variance of validation accuracy that each parameter explains (fANOVA), the largest first.
 
-    Only parameters that every composition has are included. The result is empty with fewer than eight results, or if
-    all are equal. It is deterministic.
+    Only parameters that every composition has are included, and the seed only if there are several. The result is empty
+    with fewer than eight results, or if all are equal. It is deterministic.
     """
     import optuna
 
@@ -43,9 +43,9 @@ def importances(sweep: Results) -> dict[str, float]:
     if len(evaluated) < FEWEST or len({score for _, score in evaluated}) < 2:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=TREES_SEED)
-    return {
-        k: float(v) for k, v in optuna.importance.get_param_importances(study_of(sweep), evaluator=evaluator).items()
-    }
+    found = optuna.importance.get_param_importances(study_of(sweep), evaluator=evaluator).items()
+    several = len(sweep.experiment.seeds) > 1
+    return {name: float(share) for name, share in found if several or name != "seed"}
 
 
 def section(sweep: Results) -> list[Section]:

@@ -31,7 +31,7 @@ class Curve:
 def curves(records: Sequence[TrialResult], measure: Measure = "top1") -> list[Curve]:
     """Return the curves of loss and validation kNN (by ``measure``) of the first five trials.
 
-    A quantity without values is left out.
+    A quantity without values is left out, and so is a training of one epoch, which has no curve.
     """
     drawn = (_curve(records[:MOST], measured_by(name, measure), *texts) for name, texts in CURVES.items())
     return [curve for curve in drawn if curve]
@@ -44,7 +44,7 @@ def _curve(records: Sequence[TrialResult], name: str, title: str, scale: float, 
     ]
     values = [value for history in histories for _, value in history]
     last = max((epoch or 0.0 for history in histories for epoch, _ in history), default=0.0)
-    if not values or last < 1:
+    if not values or last <= 1:
         return None
     low, high = min(values), max(values)
     span = high - low or 1.0

@@ -13,7 +13,7 @@ from ablate.report.stats.noise import EXACT, SEEDS, among, chance, more_seeds
 from ablate.report.stats.predicted import predicted
 from ablate.report.stats.rounds import takes_more
 from ablate.report.stats.summary import pruned
-from ablate.report.stats.verdict import is_useful, verdict
+from ablate.report.stats.verdict import few_images, is_useful, verdict
 from ablate.report.stats.words import named, so_far
 from ablate.sweep.again import completing, option_for_seeds
 from ablate.sweep.confirm import shares_no_crop
@@ -56,8 +56,10 @@ def next_steps(recommendation: Recommendation) -> list[str]:
 
 
 def _surer(recommendation: Recommendation) -> str:
-    """Return the command that gives a provisional recommendation more seeds."""
+    """Return the command that gives a provisional recommendation more seeds, or the advice if seeds do not help."""
     sweep = recommendation.decided.sweep
+    if few_images(sweep) and len(sweep.experiment.seeds) > 1:
+        return "Take more images: further seeds would be judged by the same few validation images."
     seeds = max(SEEDS, 2 * len(sweep.experiment.seeds))
     if sweep.experiment.rounds:
         if not takes_more(sweep):
