@@ -33,6 +33,12 @@ def _device(name: object) -> object:
     return name
 
 
+def _amount(budget: object) -> object:
+    if budget is None or isinstance(budget, str) or (type(budget) is int and budget > 0):
+        return budget
+    raise ValueError('must be a number of trials (40), hours ("3h") or GPU hours ("3gpuh")')
+
+
 class Experiment(Model):
     """A description of a sweep: what is trained and on which images, but not where it is run.
 
@@ -152,7 +158,8 @@ class Experiment(Model):
         ),
     ] = False
     budget: Annotated[
-        Annotated[int, Field(ge=1, strict=True)] | str | None,
+        Annotated[int, Field(ge=1)] | str | None,
+        BeforeValidator(_amount),
         Option("What is compared", default="all cells", metavar="AMOUNT", commands=(GRID,), text=True),
         Field(
             description="Train only the cells that a model asks for, and predict the others: 40 (trials), 3h (hours of "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
 import shutil
@@ -12,83 +11,29 @@ import time
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.console import Console
 
-from ablate.config.experiment import Experiment
-from ablate.config.sweep import Budgeted, NamedComposition, Prior
+from ablate.config.experiment_file import validated
+from ablate.config.sweep import Budgeted
 from ablate.errors import ExitCode, UsageError
-from ablate.launch.batches import run_batches
+from ablate.launch.batches import run_batches, with_next
 from ablate.launch.screen import progress
 from ablate.launch.status import sweep_status
-from ablate.planning.prior import priors
-from ablate.report import write_report
-from ablate.report.data.export import rows
-from ablate.report.data.load import load_results
 from ablate.report.data.results import read_sweep
-from ablate.report.recommendation.files import as_json
-from ablate.report.recommendation.recommend import recommend
 from ablate.report.stats.order import order
 from ablate.report.stats.predicted import chance_in_words, outlook, predicted
-from ablate.report.stats.summary import summary
-from ablate.sweep.batches import every_cell, further_trials, in_words, not_asked_for, started
+from ablate.sweep.batches import asking_for, every_cell, further_trials, in_words, not_asked_for, started
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.merge import merge
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.survey import survey
+from tests.support.batches import OPS, Training, experiment, train, trained, value_of
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import command, results
 from tests.support.in_process import run_here
-from tests.support.sweeps import failure, make_experiment, record, write_record
-
-OPS = ("a", "b", "c", "d")
-
-
-def experiment(budget="8", seeds=1, ops=OPS, **changes):
-    return make_experiment(list(ops), seeds).replace(budgeted=Budgeted(**{"budget": budget, "within": 1.0, **changes}))
-
-
-def value_of(label, seed):
-    """Made up: b is good, and best first; two ops are a little better than one."""
-    first, _, second = label.partition("+")
-    mean = 0.3 + 0.3 * (first == "b") + 0.1 * (second == "b") + 0.05 * bool(second)
-    return mean + 0.002 * np.random.default_rng([seed, *label.encode()]).standard_normal()
-
-
-class Training:
-    """In place of a launcher: writes the missing records, or stops. ``batches`` holds the new cells of each call."""
-
-    def __init__(self, directory, fails=(), stops=None):
-        self.directory, self.fails, self.stops = directory, fails, stops
-        self.batches = []
-
-    def __call__(self, planned):
-        whole = merge_with_existing(self.directory, planned)
-        save_plan(self.directory, whole)
-        missing = survey(self.directory, plan(whole)).missing
-        self.batches.append({trial.label for trial in missing if not trial.reference})
-        for trial in missing[: self.stops]:
-            there = record(trial, 0.1 if trial.reference else value_of(trial.label, trial.seed))
-            write_record(self.directory, failure(trial) if trial.label in self.fails else there)
-        return ExitCode.DONE
-
-
-def train(directory, planned, **kwargs):
-    """Train as a command does; return the exit code, the training and the lines that were printed."""
-    training, said = Training(directory, **kwargs), io.StringIO()
-    whole = started(merge_with_existing(directory, planned))
-    code = run_batches(directory, whole, training, Console(file=said, width=10_000, highlight=False))
-    return code, training, said.getvalue().splitlines()
-
-
-def table_of(directory, name):
-    return list(csv.DictReader(io.StringIO((directory / "report" / name).read_text())))
-
-
-def trained(directory):
-    return load_plan(directory).budgeted.cells
+from tests.support.sweeps import make_experiment, record, write_record
 
 
 def test_cells_are_trained_batch_by_batch_until_the_budget_is_spent(tmp_path):
@@ -145,6 +90,19 @@ def test_trials_count_with_all_seeds_and_further_seeds_go_to_the_same_cells(tmp_
     assert "the budget of 9 trials is spent (15)" in said
 
 
+def test_hours_are_for_whole_batches_and_count_what_ran(tmp_path):
+    planned, said = started(experiment("1h", within=0.001)), io.StringIO()
+    assert len(asking_for(planned, ["a", "b", "c"], 0.999).budgeted.cells) == 4 + 3
+    Training(tmp_path)(planned)
+    console = Console(file=said, width=10_000, highlight=False)
+    assert len(with_next(tmp_path, planned, console).budgeted.cells) == 8  # made-up records took no time
+    for hour, trial in enumerate(t for t in plan(planned) if not t.reference):
+        timed = record(trial, 0.5, when=f"2026-01-01T0{hour}:00:00Z", timings={"total": 1800.0})
+        write_record(tmp_path, timed)
+    assert with_next(tmp_path, planned, console) == planned
+    assert "the budget of 1 hours is spent (2)" in said.getvalue()
+
+
 def test_without_the_budget_the_same_directory_trains_the_rest_and_a_whole_grid_keeps_its_cells(tmp_path):
     train(tmp_path, experiment("8"))
     whole = merge_with_existing(tmp_path, make_experiment(list(OPS)))
@@ -182,55 +140,6 @@ def test_partial_grids_are_merged_with_the_cells_of_both(tmp_path):
     assert merged.missing == 0
 
 
-def test_no_prediction_is_written_or_read_as_a_result(tmp_path, undrawn):
-    train(tmp_path, experiment("12", seeds=2, within=0.001))
-    write_report(tmp_path)
-    sweep, cells = read_sweep(tmp_path), set(trained(tmp_path))
-    free = set(not_asked_for(sweep.experiment))
-    assert len(free) == 10
-    assert set(outlook(sweep).cells) == free
-    assert {cell.label for cell in sweep.grid.compositions} == cells
-    assert not any(cell.values for cell in sweep.grid.cells.values() if cell.label in free)
-    assert {row["label"] for row in rows(sweep)} == {*cells, "untrained"}
-    assert set(load_results(tmp_path)["label"]) == {*cells, "untrained"}
-    table = table_of(tmp_path, "table.csv")
-    assert {row["label"] for row in table if row["kind"] == "cell"} == cells
-    for row in (row for row in table if row["kind"] == "average"):
-        whole = all(sweep.grid.cells[row["first"], op].n for op in OPS)
-        assert bool(row["linear_top1_mean"]) == whole
-    guessed = table_of(tmp_path, "predicted.csv")
-    assert {row["label"] for row in guessed} == free
-    assert all(name.startswith("predicted_") for name in list(guessed[0])[4:])
-    content = as_json(recommend(tmp_path))["sweep"]
-    assert {item["composition"] for item in content["candidates"]} <= cells
-    assert content["best"] in cells
-    assert any("The probability that an untrained composition is better" in line for line in content["evidence"])
-
-
-def test_when_the_rest_is_trained_no_prediction_is_left(tmp_path, undrawn):
-    train(tmp_path, experiment("8"))
-    write_report(tmp_path)
-    assert (tmp_path / "report" / "predicted.csv").exists()
-    Training(tmp_path)(make_experiment(list(OPS)))
-    write_report(tmp_path)
-    assert not (tmp_path / "report" / "predicted.csv").exists()
-    assert "≈" not in (tmp_path / "report" / "index.html").read_text()
-    assert predicted(read_sweep(tmp_path)) == []
-
-
-def test_the_report_hatches_untrained_cells_and_says_what_the_numbers_are(tmp_path):
-    train(tmp_path, experiment("8", within=0.001))
-    report, said = write_report(tmp_path), io.StringIO()
-    report.show(Console(file=said, width=200))
-    page, picture = ((tmp_path / "report" / name).read_text() for name in ("index.html", "heatmap.svg"))
-    assert page.count('class="cell predicted"') == 8
-    assert "Predicted, not trained" in page
-    assert "Best composition of the 8 trained by validation accuracy" in page
-    assert "predicted from the trained cells" in picture
-    assert said.getvalue().count("≈") == 9  # eight cells and the line that explains the sign
-    assert "Hatched: not trained" in (tmp_path / "report" / "caption.txt").read_text()
-
-
 def test_what_it_costs_is_said_before_and_the_cells_while_it_runs(tmp_path):
     planned = started(experiment("12", seeds=2))
     assert further_trials(planned) == 2 * 2
@@ -253,54 +162,10 @@ def test_both_views_with_ops_of_their_own_are_refused_and_a_fixed_first_view_is_
         every_cell(experiment().replace(compositions=beside))
 
 
-def elsewhere(directory, sign=1):
-    """A whole grid of the same ops; with ``sign`` -1 its best cells are the worst here."""
-    planned = make_experiment(list(OPS))
-    save_plan(directory, planned)
-    for trial in plan(planned):
-        write_record(directory, record(trial, 0.5 + sign * 0.5 * (value_of(trial.label, 9) - 0.5)))
-    return directory
-
-
-def knowing(directory, budget="8", **changes):
-    budgeted = experiment(budget, **changes).budgeted
-    means = {cell.label: cell.validation for cell in read_sweep(directory).grid.compositions}
-    prior = Prior(name=str(directory), means=means)
-    return make_experiment(list(OPS)).replace(budgeted=budgeted.replace(prior=(prior,)))
-
-
-def test_a_prior_is_learnt_from_kept_and_said(tmp_path):
-    there = elsewhere(tmp_path / "there")
-    train(tmp_path / "here", knowing(there, within=0.001))
-    assert trained(tmp_path / "here")[0] == max(every_cell(experiment()), key=lambda label: value_of(label, 9))
-    said = " ".join(summary(read_sweep(tmp_path / "here")))
-    assert f"knew the means of other sweeps beforehand: {there} (16 compositions)" in said
-    train(tmp_path / "here", experiment("12", within=0.001))  # without naming it again
-    assert load_plan(tmp_path / "here").budgeted.prior
-    train(tmp_path / "once", knowing(there, "12", within=0.001))
-    assert load_plan(tmp_path / "here").budgeted == load_plan(tmp_path / "once").budgeted
-
-
-def test_a_misleading_prior_loses_its_weight(tmp_path):
-    train(tmp_path / "misled", knowing(elsewhere(tmp_path / "there", sign=-1), "12", within=0.001))
-    found = max(value_of(label, 0) for label in trained(tmp_path / "misled"))
-    assert found > max(value_of(label, 0) for label in every_cell(experiment())) - 0.01
-
-
-def test_a_prior_is_read_by_the_names_of_ops_and_kept_when_its_directory_is_gone(tmp_path):
-    there = elsewhere(tmp_path / "there")
-    wish = Experiment(ops=list(OPS), budget="8", prior=[str(there)])
-    cells = [NamedComposition(label=label, ops=ops) for label, ops in every_cell(experiment()).items()]
-    (prior,) = priors(wish, tmp_path / "here", cells)
-    assert prior.means == pytest.approx({cell.label: cell.validation for cell in read_sweep(there).grid.compositions})
-    train(tmp_path / "here", experiment().replace(budgeted=experiment().budgeted.replace(prior=(prior,))))
-    shutil.rmtree(there)
-    assert priors(wish, tmp_path / "here", cells) == (prior,)
-    with pytest.raises(UsageError, match="there is no directory"):
-        priors(wish, tmp_path / "other", cells)
-    other = [NamedComposition(label="x", ops=[op.replace(name="x") for op in cells[0].ops])]
-    with pytest.raises(UsageError, match="only 0 of its compositions"):
-        priors(wish, tmp_path / "here", other)
+@pytest.mark.parametrize("budget", [3.5, 0, True, [1]])
+def test_a_budget_in_a_file_is_a_whole_number_or_a_text(budget):
+    with pytest.raises(UsageError, match=r'budget must be a number of trials \(40\), hours \("3h"\)'):
+        validated({"ops": ["crop"], "budget": budget})
 
 
 @pytest.mark.parametrize(
