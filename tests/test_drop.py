@@ -6,21 +6,19 @@ import numpy as np
 import pytest
 
 from ablate.config.sweep import NamedComposition
-from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.errors import UsageError
 from ablate.ops.composition import Composition
 from ablate.planning.drop import done_twice, dropping
 from ablate.report.data.results import read_sweep
 from ablate.report.figures import forest
 from ablate.report.recommendation.recommend import recommend
-from ablate.report.stats.baseline import _change as change
 from ablate.report.stats.baseline import effects_of, findings, order_found
 from ablate.report.stats.order import order
 from ablate.report.write import write_report
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.cli import ablate, one_sentence
-from tests.support.sweeps import make_experiment, record, write_record
+from tests.support.sweeps import failure, make_experiment, record, write_record
 from tests.support.wishes import wish
 
 RECIPE = "crop(flip_p=0.0)+flip+color+blur"
@@ -188,38 +186,6 @@ def test_a_baseline_is_a_cell_of_one_setting(tmp_path):
         assert expected in one_sentence(ablate("run", file, cwd=tmp_path))
 
 
-def changes(baseline, *others, branches="two"):
-    """Kind and ops of the change that each other composition is, by the plan of a sweep."""
-    data = DataIdentity(name="made-up", fingerprint="f00d", classes=3)
-    bare = TrialConfig(composition=(), data=data, branches=branches, base=None)
-    parsed = [Composition.parse(text) for text in (baseline, *others)]
-    whole, *rest = [bare.replace(composition=one.specs(), second=one.second_specs()) for one in parsed]
-    return [change(whole, other) for other in rest]
-
-
-def test_a_change_is_told_view_by_view():
-    """Without blur and solarize, the views of recipe:byol are the same: every other op is still in both."""
-    assert changes("crop+blur(p=1.0)|crop+blur(p=0.1)+solarize", "crop", "crop+blur(p=1.0)|crop+blur(p=0.1)") == [
-        ("removal", ("blur", "solarize")),
-        ("removal", ("solarize",)),
-    ]
-    assert changes("recipe:byol", *cells("recipe:byol", "rotate", in_order=["solarize", "blur"]).values())[1:] == [
-        *(("removal", (name,)) for name in ("crop", "flip", "jitter", "gray", "blur", "solarize")),
-        ("addition", ("rotate",)),
-        ("removal", ("blur", "solarize")),
-    ]
-    assert changes("crop+blur", "crop+blur|crop+blur+flip") == [("addition", ("flip",))]
-    assert changes("crop+blur", "blur", "crop+blur+blur", branches="one") == [
-        ("removal", ("crop",)),
-        ("addition", ("blur",)),
-    ]
-
-
-def test_another_order_or_parameter_and_an_op_that_one_view_keeps_are_no_removal():
-    others = ("blur+crop", "crop+flip+blur(p=1.0)", "flip+color+crop+blur", "crop+blur|crop+flip+blur", "color")
-    assert changes("crop+flip+blur", *others) == [("change", ())] * len(others)
-
-
 EFFECTS = {"crop": -0.30, "flip": -0.001, "color": 0.05, "blur": -0.01, "noise": 0.04, "rotate": -0.06}
 
 
@@ -336,7 +302,23 @@ def test_the_page_the_figure_and_recommend_say_the_same(tmp_path):
     assert section.rows[0][-1] == "lowers"
 
 
-def test_without_a_baseline_or_its_result_nothing_is_said(tmp_path):
+def test_a_baseline_that_failed_is_named_and_one_that_lacks_a_seed_is_compared_by_the_others(tmp_path):
+    directory = made(tmp_path / "sweep", seeds=3)
+    for trial in plan(load_plan(directory)):
+        if trial.label == RECIPE and trial.seed == 0:
+            write_record(directory, failure(trial))
+    lacking = {effect.label: effect.difference for effect in effects_of(read_sweep(directory))}
+    assert abs(lacking["without crop"].mean + 0.30) < 0.01 and lacking["without crop"].n == 2
+    for trial in plan(load_plan(directory)):
+        if trial.label == RECIPE:
+            write_record(directory, failure(trial))
+    assert findings(read_sweep(directory)) == [f"Nothing is compared with {RECIPE}: it has no result."]
+    SweepDir(directory).record(next(trial.id for trial in plan(load_plan(directory)) if trial.label == RECIPE)).unlink()
+    (said,) = findings(read_sweep(directory))
+    assert "so far" in said
+
+
+def test_without_a_baseline_nothing_is_said(tmp_path):
     directory = made(tmp_path / "sweep", seeds=1)
     one = read_sweep(directory)
     assert findings(one) == [f"{findings(one)[0]}"] and "one seed cannot tell" in findings(one)[0]

@@ -55,6 +55,8 @@ def findings(sweep: Results) -> list[str]:
     if design := screening.screening_of(sweep):
         return screening.findings(sweep, design)
     effects, baseline, ranking = effects_of(sweep), baseline_of(sweep), order(sweep.grid)
+    if baseline is None and sweep.experiment.baseline is not None and ranking.cells:
+        return [f"Nothing is compared with {sweep.experiment.baseline}: it has no result{so_far(sweep)}."]
     if baseline is None or not effects:
         return []
     by, percent = judge(sweep.grid), ranking.percent(baseline)
