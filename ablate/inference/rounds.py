@@ -64,7 +64,8 @@ def compare(
     """Compare the cells that are left after a round.
 
     A cell that cannot be compared, because its trials failed, stays: nothing is known against it. It does not keep the
-    others from being decided.
+    others from being decided. If all seeds show exactly the same differences, which a few validation images can do, no
+    noise was seen: then no cell is dropped, and only cells that are all equal end the rounds.
 
     Args:
         values: accuracies by cell and seed, as fractions, of all cells that share seeds.
@@ -81,6 +82,8 @@ def compare(
     if model is None:
         return Comparison(before, "largest" if is_last else None)
     unknown = before - set(model.labels)
+    if model.is_exact and len(model.contenders) < len(before - unknown):
+        return Comparison(before, "largest" if is_last else None)
     remaining, farthest = frozenset(model.contenders), model.farthest
     why = _why(model, within) or ("largest" if is_last else None)
     return Comparison(remaining | unknown, why, farthest)

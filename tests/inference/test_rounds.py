@@ -39,6 +39,14 @@ def test_it_ends_when_all_that_are_left_are_close_to_the_best_and_not_before():
     assert ended(values, rounds=(3, 5, 8), within=close.farthest / 2).why is None
 
 
+def test_where_no_noise_was_seen_no_cell_is_dropped_and_only_equal_ones_end_it():
+    for rounds, why in (((3,), None), (all_rounds(20), "largest")):
+        found = ended(of([0.9, 0.5, 0.9], seeds=rounds[-1]), rounds=rounds)
+        assert (found.left, found.why) == ({"c0", "c1", "c2"}, why)
+    equal = ended(of([0.9, 0.9, 0.9]) | {"c3": {}})
+    assert (equal.left, equal.why) == ({"c0", "c1", "c2", "c3"}, "equal")
+
+
 def test_it_ends_with_the_largest_number_of_seeds():
     values = of([0.9, 0.9, 0.4], spread=0.05, seeds=20)
     assert ended(values, rounds=all_rounds(20)[:-1], largest=20).why is None

@@ -80,6 +80,14 @@ def test_it_ends_after_the_first_round_where_one_is_clearly_the_best(tmp_path):
     assert rounds(sweep) == ["Decided after 3 seeds: a is the best, with 95 % confidence over all rounds."]
 
 
+def test_without_any_noise_nothing_is_said_to_be_sure(tmp_path):
+    train(tmp_path / "apart", experiment(largest=5), CLEAR, spread=0.0)
+    assert rounds(read_sweep(tmp_path / "apart"))[0].startswith("Not decided: the largest number of seeds, 5,")
+    train(tmp_path / "equal", experiment(), dict.fromkeys(CLEAR, 1.0), spread=0.0)
+    (said,) = rounds(read_sweep(tmp_path / "equal"))
+    assert said.startswith("Practically equal") and said.endswith("close to the best, as far as these seeds show.")
+
+
 def test_only_the_cells_that_are_left_get_more_seeds(tmp_path):
     code, training = train(tmp_path, experiment(within=0.05, largest=8), CLOSE)
     first, second, *_ = training.rounds

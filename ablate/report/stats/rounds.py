@@ -44,7 +44,9 @@ def ending(sweep: Results) -> str:
     asked, found = sweep.experiment.rounds, comparison(sweep)
     assert asked is not None
     after = f"after {counted(len(sweep.experiment.seeds), 'seed')}"
-    sure = "with 95 % confidence over all rounds"
+    model = order(sweep.grid).model
+    exact = model is not None and model.is_exact
+    sure = "as far as these seeds show" if exact else "with 95 % confidence over all rounds"
     far = "" if found.farthest is None else f"; they lie within {100 * found.farthest:.1f} points of the best, {sure}"
     more = " To continue, raise --max-seeds (max_seeds)." if len(sweep.experiment.seeds) < LAST_ROUND else ""
     ranked = [cell.label for cell in order(sweep.grid).cells if cell.label in found.left]
