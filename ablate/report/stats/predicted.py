@@ -134,7 +134,10 @@ def predicted(sweep: Results) -> list[str]:
     if asked is None or not (free := not_asked_for(sweep.experiment)):
         return []
     trained = f"{len(asked.cells)} of {counted(len(asked.cells) + len(free), 'composition')}"
-    part = f"Within the budget, {trained} were asked for. Only these have results; the others were not trained."
+    part = (
+        f"Within the budget, {trained} were asked for; the others were not trained. The trained ones are no random "
+        "sample, so correlations over them do not hold for the whole grid."
+    )
     ahead = outlook(sweep)
     if ahead is None:
         return [f"{part} There are too few results to predict them."]
