@@ -5,7 +5,7 @@ each grid: its ops alone and in ordered pairs, all of which are on record. A rep
 as many trial seeds as the grid has, with replacement; the regret is what the best composition that was trained to the
 end is below the best of all, by mean validation accuracy over the drawn seeds. The cost is counted in compositions
 trained to the end: a pruned one counts for its share of the epochs. The Gaussian process was designed on the grids of
-:mod:`benchmarks.simulated`; nothing was tuned on these.
+:mod:`benchmarks.simulated`; nothing was tuned on these but the first batch of a search with a prior (docs/search.md).
 """
 
 from __future__ import annotations
