@@ -313,6 +313,15 @@ def test_jobs_that_leave_trials_undone_are_submitted_again_while_something_gets_
         assert train(experiment) == 1
 
 
+def test_a_dry_run_creates_no_database(tiny_folder, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(dry_run, "measured", lambda *_: TrialTime(None, "not measured"))
+    line = ["search", "--ops", "crop,color", "--budget", "4", "--device", "cpu", "--size", "16", "--batch-size", "16"]
+    line += ["--data", f"folder:{tiny_folder}", "--cache", cache, "--storage", "sqlite:///s.db", "--dry-run"]
+    done = ablate(*line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
