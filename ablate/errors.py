@@ -8,6 +8,7 @@
     ├── ImageError              one image file cannot be used
     │   ├── CorruptImage        it cannot be read
     │   └── UnsupportedImage    it is intact, of a kind that decoding would damage
+    ├── Unreadable              an expression in a file of transforms needs that file to be run
     ├── DamagedRecord           a record file is not whole: it is set aside, and its trial runs again
     ├── DiskError               the disk refused a write
     ├── ClusterError            the scheduler did not do what it was asked
@@ -92,6 +93,13 @@ class CorruptImage(ImageError):
 
 class UnsupportedImage(ImageError):
     """An intact image file of a kind that would be damaged; the message says what was found and what to do."""
+
+
+class Unreadable(AblateError):
+    """An expression whose meaning is not known without running the file; the message says why.
+
+    What reads a file of transforms turns it into a UsageError, or into an unread value, for whoever needs that value.
+    """
 
 
 class DamagedRecord(AblateError, ValueError):

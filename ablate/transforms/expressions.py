@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ablate.errors import UsageError
+from ablate.errors import Unreadable, UsageError
 from ablate.transforms.steps import CONTAINERS, Step, Unread
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -24,10 +24,6 @@ DEEPEST = 50
 
 def _pairs(node: ast.Dict) -> list[tuple[ast.expr, ast.expr]]:
     return [(key, value) for key, value in zip(node.keys, node.values, strict=True) if key is not None]
-
-
-class Unreadable(Exception):
-    """An expression whose meaning is not known without running the file; the message says why."""
 
 
 class Expressions:

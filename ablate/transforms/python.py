@@ -6,8 +6,8 @@ import ast
 from collections import defaultdict
 from dataclasses import dataclass
 
-from ablate.errors import UsageError, nearest
-from ablate.transforms.expressions import Expressions, Unreadable
+from ablate.errors import Unreadable, UsageError, nearest
+from ablate.transforms.expressions import Expressions
 from ablate.transforms.steps import CONTAINERS, LIBRARIES, Step
 
 ROOTS = {("torchvision", "Compose"), ("kornia", "AugmentationSequential"), ("kornia", "ImageSequential")}
