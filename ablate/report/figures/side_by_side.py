@@ -141,7 +141,7 @@ def _caption(sweeps: Sequence[Results], colours: Sequence[Scale], ops: Sequence[
     sentences = [f"{NAMES[metrics.pop()] if len(metrics) == 1 else '; '.join(named)}."]
     sentences += ["Rows are the first op, columns the second. Every panel has its own scale."]
     wider = [title for title, scale in zip(titles, colours, strict=True) if scale.why]
-    sentences += [f"Reaching beyond the best cell, so that noise looks small: that of {', '.join(wider)}."] * bool(wider)
+    sentences += [f"It goes beyond the best cell, so that noise looks small: {', '.join(wider)}."] * bool(wider)
     sentences += ["Framed: the best cell by validation accuracy."]
     if any(contenders(sweep.grid) for sweep in sweeps):
         sentences += [f"{MARK} cannot be told from it (Hsu, 95 %)."]
