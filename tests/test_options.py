@@ -24,8 +24,8 @@ from tests.support.cli import ablate, one_sentence
 COMMANDS = get_command(app).commands
 FIELDS = options_of(Experiment) | {name: field for name, field in SETTABLE.items() if option_of(field)}
 
-OF_THEIR_OWN = {("search", "within")}
-"""Commands that have an option of the field's name that is not the field's: a search ends by another rule."""
+OF_THEIR_OWN = {("search", name) for name in ("within", "budget", "batch")}
+"""Commands that have an option of the field's name not that field: a search has a budget and rules of its own."""
 
 
 def option(command, name, field):
