@@ -113,8 +113,8 @@ def search(
     allowed = Budget.parse(
         budget, where["elsewhere"] or resolve_device(wish.device), WITHIN if within is None else within / 100
     )
-    if storage and not how.dry_run:
-        check_storage(storage)  # which creates the database
+    if storage:
+        check_storage(storage, create=not how.dry_run)
     planned, images = plan_sweep(resolved, directory, images_for(how), command_line(), search=space, **where)
     merge_with_existing(directory, planned)  # refuses another sweep's directory before anything is printed
     say(make_console(), about_preset(wish, resolved) + described(images, planned.shared.image_size, planned.every_op))

@@ -331,6 +331,8 @@ def test_a_dry_run_creates_no_database(tiny_folder, cache, tmp_path, monkeypatch
         (["--budget", "4", "--strength", "1:0.5"], ["strength", "LOW:HIGH"]),
         (["--budget", "4", "--p", "0.5:1.5"], ["p", "at most 1"]),
         (["--budget", "4", "--storage", "nonsense"], ["--storage nonsense"]),
+        (["--budget", "4", "--storage", "nonsense", "--dry-run"], ["--storage nonsense"]),
+        (["--budget", "4", "--storage", "sqlight:///s.db", "--dry-run"], ["--storage sqlight", "cannot be opened"]),
         (["--budget", "4", "--sampler", "tpe", "--within", "2"], ["--within", "--sampler gp", "not with tpe"]),
         (["--budget", "4", "--within", "101"], ["--within", "100"]),
     ],

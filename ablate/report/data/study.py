@@ -43,12 +43,21 @@ def add_to_storage(sweep: Results, url: str) -> None:
         _fill(sweep, url)
 
 
-def check_storage(url: str) -> None:
-    """Raise UsageError unless there is a database at ``url``, or one can be created."""
+def check_storage(url: str, *, create: bool = True) -> None:
+    """Raise UsageError unless there is a database at ``url``, or one can be created.
+
+    Args:
+        url: the database.
+        create: create it if it is not there; otherwise check no more than that this machine can read such an address.
+    """
     import optuna
+    import sqlalchemy
 
     with _quietly():
         try:
+            if not create:
+                sqlalchemy.make_url(url).get_dialect().import_dbapi()
+                return
             storage = optuna.storages.RDBStorage(url)
         except Exception as error:  # SQLAlchemy's and its drivers'
             raise UsageError(f"--storage {url} cannot be opened: {first_line(error)}") from None
