@@ -130,7 +130,7 @@ def test_an_op_that_another_does_too_is_named():
 
 def test_of_two_ops_that_were_found_none_leave_together(monkeypatch, tmp_path):
     monkeypatch.setattr("ablate.cli.drop.run_sweep", lambda *_: 0)
-    monkeypatch.setattr("ablate.cli.drop._found", lambda _: ["crop", "color"])
+    monkeypatch.setattr("ablate.cli.drop._found", lambda *_: ["crop", "color"])
     assert ablate("drop", "crop+color", "--in-order", "found", cwd=tmp_path).returncode == 0
 
 

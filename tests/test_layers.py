@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import graphlib
 
 import pytest
@@ -70,6 +71,16 @@ def test_no_modules_import_in_a_circle():
 def test_few_modules_stand_loose():
     loose = [module for module, path in modules().items() if module.count(".") == 1 and path.name != "__init__.py"]
     assert len(loose) <= 12
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [("sweep", "grid"), ("sweep", "run"), ("search", "search"), ("train", "train"), ("drop", "drop")],
+)
+def test_a_command_fits_on_a_screen(file, command):
+    tree = ast.parse((ROOT / "ablate" / "cli" / f"{file}.py").read_text())
+    (function,) = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == command]
+    assert function.end_lineno - function.lineno < 40
 
 
 def test_the_table_of_modules_is_what_they_say_of_themselves():

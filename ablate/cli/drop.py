@@ -69,16 +69,15 @@ def drop(
 ) -> int:
     """Train a recipe, and the recipe without each of its ops, and show what each op does to accuracy.
 
-    The page has a forest plot: each op with its interval, all of which hold at once. Run the same command again to
-    resume.
+    The page has a forest plot: each op with its interval, which hold at once. The same command again resumes.
     """
     from ablate.ops import split_list
     from ablate.planning.drop import called, done_twice, dropping, is_long, screening
     from ablate.planning.from_files import spelled_out
     from ablate.planning.request import default_out, wish_of
 
-    references = ["untrained", "no-op"]
-    wish = wish_of(flags, settings, compositions=[recipe], references=references, seeds=seeds_of(seeds, first_seed))
+    trained = {"references": ["untrained", "no-op"], "seeds": seeds_of(seeds, first_seed)}
+    wish = wish_of(flags, settings, compositions=[recipe], **trained)
     if screen and (add or in_order or strengths):
         raise UsageError("--screen takes no --add, --in-order or --strengths: write further ops into the recipe")
     wish, about = spelled_out(wish)
@@ -86,27 +85,23 @@ def drop(
     added, gone = (split_list(text, ",") if text else () for text in (add, "" if in_order == FOUND else in_order))
     asked = screening(wish, recipe) if screen else dropping(wish, recipe, added, gone, strengths=strengths)
     directory = how.out or default_out(wish.data, ["screen" if screen else "drop", *called(wish, recipe)])
-    console = make_console()
     for sentence in done_twice(wish, recipe, added):
-        say(console, sentence, "yellow")
+        say(make_console(), sentence, "yellow")
     if not screen and is_long(wish, recipe):
-        say(console, "with --screen, each op's effect is an average over half of the cells, for about as many cells")
+        say(make_console(), "with --screen, about as many cells give each op's effect more precisely")
     code = run_sweep(asked, directory, how, about)
-    if in_order != FOUND:
-        return code
-    if not (found := [] if how.dry_run else _found(directory)):
-        say(
-            console, "when all of these cells are trained, the same command finds the order and leaves ops out together"
-        )
-        return code
-    say(console, f"found order: {','.join(found)}")
-    if len(found) == 2:  # without either of them, one op is left
+    found = _found(directory, how) if in_order == FOUND else []
+    if len(found) < 3:  # of two ops, without either of them one is left
         return code
     return run_sweep(dropping(wish, recipe, added, found[:-1], strengths=strengths), directory, how)
 
 
-def _found(directory: Path) -> list[str]:
+def _found(directory: Path, how: options.Running) -> list[str]:
+    """Return and print the order in which ops are left out together; nothing while cells are not trained."""
     from ablate.report.data.results import read_sweep
     from ablate.report.stats.baseline import order_found
 
-    return order_found(read_sweep(directory))
+    found = [] if how.dry_run else order_found(read_sweep(directory))
+    later = "when all of these cells are trained, the same command finds the order and leaves ops out together"
+    say(make_console(), f"found order: {','.join(found)}" if found else later)
+    return found

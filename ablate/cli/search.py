@@ -88,37 +88,40 @@ def search(
 ) -> int:
     """Search for the best composition: which ops, in which order, how strong.
 
-    Run the same command again to continue. With --launcher slurm, the command submits every batch of trials and waits
-    for it.
+    Run the same command again to continue. With --launcher slurm, it submits each batch of trials and waits for it.
     """
     from ablate.planning.compositions import named_ops, op_defaults
     from ablate.planning.images import described
     from ablate.planning.request import about_preset, default_out, sampler_in, wish_of, with_preset
     from ablate.planning.settings import resolve_device
     from ablate.planning.understand import plan_sweep, search_of
-    from ablate.report.data.study import check_storage
     from ablate.sweep.budget import WITHIN, Budget
     from ablate.sweep.extend import merge_with_existing
 
     wish = wish_of(flags, settings, seeds=seeds)
     directory = how.out or default_out(wish.data, ["search", *wish.ops])
     where = where_to_run(wish, directory, how)
-    resolved = with_preset(wish, where["elsewhere"] or resolve_device(wish.device), directory)
+    device = where["elsewhere"] or resolve_device(wish.device)
+    resolved = with_preset(wish, device, directory)
     chosen = sampler or sampler_in(directory, prunes=wish.prune)
-    if within is not None and chosen != "gp":
-        raise UsageError(f"--within needs a model of compositions: allowed with --sampler gp, not with {chosen}")
-    if wish.prior and chosen != "gp":
-        raise UsageError(f"--prior needs a model of compositions: allowed with --sampler gp, not with {chosen}")
+    _check(chosen, {"--within": within is not None, "--prior": bool(wish.prior)}, storage, how)
     space = search_of(named_ops(resolved), max_length, strength, p, chosen, sampler_seed, batch)
-    allowed = Budget.parse(
-        budget, where["elsewhere"] or resolve_device(wish.device), WITHIN if within is None else within / 100
-    )
-    if storage:
-        check_storage(storage, create=not how.dry_run)
+    allowed = Budget.parse(budget, device, WITHIN if within is None else within / 100)
     planned, images = plan_sweep(resolved, directory, images_for(how), command_line(), search=space, **where)
     merge_with_existing(directory, planned)  # refuses another sweep's directory before anything is printed
     say(make_console(), about_preset(wish, resolved) + described(images, planned.shared.image_size, planned.every_op))
     return _search(directory, planned, allowed, op_defaults(resolved), how, storage)
+
+
+def _check(sampler: str, given: dict[str, bool], storage: str | None, how: options.Running) -> None:
+    """Raise UsageError for an option that was given and needs a model, which the sampler has not, and for a bad URL."""
+    from ablate.report.data.study import check_storage
+
+    for name, is_given in given.items():
+        if is_given and sampler != "gp":
+            raise UsageError(f"{name} needs a model of compositions: allowed with --sampler gp, not with {sampler}")
+    if storage:
+        check_storage(storage, create=not how.dry_run)
 
 
 def _search(
