@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ablate.config.sweep import NamedComposition, Search, Variant
+from ablate.config.sweep import Budgeted, NamedComposition, Search, Variant
 from ablate.launch.pool import WorkerPool
 from ablate.planning.calibrate import Asked, calibration
 from ablate.planning.images import prepare_images
@@ -189,6 +189,8 @@ def test_a_directory_that_cannot_be_calibrated(tmp_path):
     assert "has axes (epochs)" in one_sentence(ablate("calibrate", few))
     save_plan(few, whole.replace(prune=RUNGS))
     assert "was pruned" in one_sentence(ablate("calibrate", few))
+    save_plan(few, whole.replace(budgeted=Budgeted(budget="2", within=1.0, cells=("a", "b"))))
+    assert "within a budget" in one_sentence(ablate("calibrate", few))
 
 
 def test_options_out_of_place(finished, cache):

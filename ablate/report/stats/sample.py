@@ -13,6 +13,7 @@ from ablate.report.stats.failures import without_results
 from ablate.report.stats.order import order
 from ablate.report.stats.ranks import FEWEST
 from ablate.sweep.again import completing
+from ablate.sweep.batches import not_asked_for
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ def check(sweep: Results) -> None:
         raise UsageError(
             f"{directory} was pruned, so only the best cells have full results: train the others first, by "
             f"`{completing(directory, plan)}` without --prune"
+        )
+    if not_asked_for(plan):
+        raise UsageError(
+            f"{directory} was trained within a budget, for which a model chose its cells: train the others first, by "
+            f"`{completing(directory, plan)}` without --budget"
         )
 
 
