@@ -154,7 +154,7 @@ def predicted(sweep: Results) -> list[str]:
 def _next(ahead: Outlook) -> str:
     if ahead.better < UNLIKELY:
         return f"It is below {100 * UNLIKELY:.0f} %, so no more are asked for."
-    return "A larger --budget (budget) trains more of them; without a budget, all are trained."
+    return "A larger budget trains more of them; without one, all are trained."
 
 
 def in_percent(prediction: Prediction) -> str:
