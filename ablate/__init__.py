@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from ablate.report.data.load import load_results
     from ablate.report.figures.heatmap import heatmap
     from ablate.report.recommendation.recommend import recommend
-    from ablate.simclr.lars import LARS
-    from ablate.simclr.loss import nt_xent
     from ablate.sweep.record import TrialResult
+    from ablate.training.lars import LARS
+    from ablate.training.loss import nt_xent
     from ablate.trial.run import run_trial
 
 _HOME = {
@@ -37,10 +37,10 @@ _HOME = {
     "heatmap": "ablate.report.figures.heatmap",
     "recommend": "ablate.report.recommendation.recommend",
     "write_report": "ablate.report",
-    "LARS": "ablate.simclr.lars",
+    "LARS": "ablate.training.lars",
     "TrialResult": "ablate.sweep.record",
     "load_results": "ablate.report.data.load",
-    "nt_xent": "ablate.simclr.loss",
+    "nt_xent": "ablate.training.loss",
     "run_trial": "ablate.trial.run",
 }
 

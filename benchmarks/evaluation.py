@@ -19,8 +19,8 @@ from ablate.data import DataSet, cache_dir, prepare
 from ablate.evaluation.frozen import BATCH, Frozen
 from ablate.evaluation.linear import L2_SWEEP, fit, standardise
 from ablate.planning.settings import shared_config
-from ablate.simclr.trainer import Trainer
 from ablate.sweep.record import read_records
+from ablate.training.trainer import Trainer
 from benchmarks.harness import measure, quartiles, save
 
 CPU = torch.device("cpu")

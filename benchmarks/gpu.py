@@ -25,8 +25,8 @@ from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.linear import linear_evaluation
 from ablate.ops.composition import Composition
 from ablate.ops.pair import Streams, TransformPair
-from ablate.simclr.graph import Graph, aside
-from ablate.simclr.trainer import Trainer
+from ablate.training.graph import Graph, aside
+from ablate.training.trainer import Trainer
 from ablate.trial.provenance import host, versions
 from benchmarks.harness import RESULTS, quartiles
 from benchmarks.with_kornia import kornia_views

@@ -22,8 +22,8 @@ from ablate.config.trial import Encoder, Head, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.distributed import ALONE
 from ablate.ops.composition import Composition
-from ablate.simclr import loss
-from ablate.simclr.trainer import Trainer
+from ablate.training import loss
+from ablate.training.trainer import Trainer
 from benchmarks.harness import save
 
 MIB = 1 << 20

@@ -22,8 +22,8 @@ from ablate.data import DataSet, Images, Split
 from ablate.distributed import ALONE
 from ablate.ops.composition import Composition
 from ablate.ops.pair import Streams, TransformPair
-from ablate.simclr.loss import nt_xent_with_top1
-from ablate.simclr.trainer import Trainer
+from ablate.training.loss import nt_xent_with_top1
+from ablate.training.trainer import Trainer
 from benchmarks.harness import exponent, save
 from benchmarks.memory import peak_of
 

@@ -26,7 +26,7 @@ from ablate.data import cache_dir, prepare
 from ablate.ops.composition import Composition
 from ablate.ops.cpu import kernel
 from ablate.planning.settings import shared_config
-from ablate.simclr.step import EagerStep
+from ablate.training.step import EagerStep
 from ablate.trial.run import run_trial
 from benchmarks.harness import quartiles, save
 

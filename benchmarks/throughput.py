@@ -27,8 +27,8 @@ from ablate.config.trial import TrialConfig
 from ablate.data import cache_dir, prepare
 from ablate.distributed import ALONE
 from ablate.planning.settings import shared_config
-from ablate.simclr.loss import nt_xent_with_top1
-from ablate.simclr.trainer import build_model
+from ablate.training.loss import nt_xent_with_top1
+from ablate.training.trainer import build_model
 from benchmarks.harness import measure, save
 
 GRID = ("grid", "--ops", "crop,color,blur", "--epochs", "3", "--compile", "off")

@@ -26,8 +26,8 @@ from ablate.config.trial import Encoder, Optimiser, TrialConfig
 from ablate.data import DataSet, cache_dir, prepare
 from ablate.ops.composition import Composition
 from ablate.planning.settings import shared_config
-from ablate.simclr.encoder import build_encoder
-from ablate.simclr.trainer import Trainer
+from ablate.training.encoder import build_encoder
+from ablate.training.trainer import Trainer
 from benchmarks.harness import measure, save
 
 CPU = torch.device("cpu")

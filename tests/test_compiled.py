@@ -16,7 +16,7 @@ from ablate.errors import UsageError
 from ablate.ops.composition import Composition
 from ablate.ops.pair import Streams, TransformPair
 from ablate.planning.settings import shared_config, trial_config
-from ablate.simclr.trainer import Trainer
+from ablate.training.trainer import Trainer
 from tests.support.wishes import wish
 
 

@@ -16,10 +16,10 @@ from ablate.config.sweep import Trial
 from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.errors import DiskError, UsageError
-from ablate.simclr.encoder import build_encoder
-from ablate.simclr.head import ProjectionHead
 from ablate.sweep.lease import inherit
 from ablate.sweep.plan import save_plan
+from ablate.training.encoder import build_encoder
+from ablate.training.head import ProjectionHead
 from ablate.trial import encoders
 from ablate.trial.run import run_trial
 

@@ -14,8 +14,8 @@ from ablate.errors import UsageError
 from ablate.launch import oom as memory
 from ablate.launch.room import Room, refuse_without_room
 from ablate.planning.footprint import BASE, dimensions, kept_per_view, peak, training_peak, weights
-from ablate.simclr.encoder import build_encoder
-from ablate.simclr.head import ProjectionHead
+from ablate.training.encoder import build_encoder
+from ablate.training.head import ProjectionHead
 
 ENCODERS = [
     ("resnet8", 16, 30),

@@ -19,10 +19,10 @@ from ablate.config.sweep import NamedComposition
 from ablate.config.trial import DataIdentity, Optimiser, TrialConfig
 from ablate.launch import worker
 from ablate.report import write_report
-from ablate.simclr.trainer import _remedy
 from ablate.sweep.confirm import confirmation
 from ablate.sweep.layout import PLAN
 from ablate.sweep.plan import load_plan, plan, save_plan
+from ablate.training.trainer import _remedy
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS, command, results
 from tests.support.in_process import run_here

@@ -17,17 +17,17 @@ from ablate.distributed import World
 from ablate.errors import Interrupted
 from ablate.evaluation.protocols import PROTOCOLS
 from ablate.ops.composition import Composition
-from ablate.simclr import checkpoint
-from ablate.simclr.trainer import Trainer
 from ablate.sweep.attempts import Attempt
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import read_record, read_records
+from ablate.training import checkpoint
+from ablate.training.trainer import Trainer
 from ablate.trial.context import Context
-from tests.simclr import ranks
 from tests.support.cli import ablate as command
 from tests.support.grids import SETTINGS
 from tests.support.interruptions import EPOCHS, PROTOCOLS_ASKED, SGD, STEPS, run
 from tests.support.trials import comparable
+from tests.training import ranks
 
 VARIANTS = {
     "sgd": SGD,
@@ -165,7 +165,7 @@ def test_killed_after_a_checkpoint_within_an_epoch(whole, made, saved, tmp_path,
 KILLED = """
 import os, sys
 import ablate.trial.attempt
-from ablate.simclr.trainer import Trainer
+from ablate.training.trainer import Trainer
 from tests.support.interruptions import run
 
 ablate.trial.attempt.CHECKPOINT_EVERY = 0

@@ -19,7 +19,7 @@ ORDER = (
     {"planning"},
     {"trial"},
     {"evaluation"},
-    {"simclr"},
+    {"training"},
     {"ops", "data", "sweep", "pipelines"},
     {"inference", "transforms"},
     {"config"},

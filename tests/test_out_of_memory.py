@@ -66,7 +66,7 @@ def test_the_record_says_what_would_need_less(tmp_path, monkeypatch, error, kind
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("ablate.simclr.step.TransformPair.apply", fail)
+    monkeypatch.setattr("ablate.training.step.TransformPair.apply", fail)
     result = run_trial(config(1), tmp_path, data=data())
     assert (result.status, result.error.type) == ("failed", kind)
     assert (MEMORY_ADVICE in result.error.message) == (kind == OUT_OF_MEMORY)

@@ -85,7 +85,7 @@ def test_nan_is_a_failed_record_with_the_traceback(data, config, tmp_path):
 
 
 def test_collapse_is_done_with_a_flag_and_its_accuracy(data, config, tmp_path, monkeypatch):
-    build = ablate.simclr.trainer.build_encoder
+    build = ablate.training.trainer.build_encoder
 
     def constant(*args, **kwargs):
         encoder = build(*args, **kwargs)
@@ -93,7 +93,7 @@ def test_collapse_is_done_with_a_flag_and_its_accuracy(data, config, tmp_path, m
             torch.nn.init.zeros_(parameter)
         return encoder
 
-    monkeypatch.setattr("ablate.simclr.trainer.build_encoder", constant)
+    monkeypatch.setattr("ablate.training.trainer.build_encoder", constant)
     config = config.model_copy(update={"objective": "untrained", "epochs": 0})
     result = run_trial(config, tmp_path, data=data)
     assert result.status == "done"
@@ -121,7 +121,7 @@ def test_an_os_error_of_an_op_is_the_trials_fault(data, config, tmp_path, monkey
     def missing(*_):
         raise FileNotFoundError(2, "No such file", "palette.png")
 
-    monkeypatch.setattr("ablate.simclr.step.TransformPair.apply", missing)
+    monkeypatch.setattr("ablate.training.step.TransformPair.apply", missing)
     result = run_trial(config, tmp_path, data=data)
     assert result.status == "failed"
     assert "palette.png" in result.error.message
@@ -286,7 +286,7 @@ def test_the_loss_of_another_process_is_recorded_by_those_only_who_are_to(data, 
     def lose(*_, **__):
         raise RuntimeError("gloo: connection closed by peer")
 
-    monkeypatch.setattr("ablate.simclr.trainer.Trainer.train_epoch", lose)
+    monkeypatch.setattr("ablate.training.trainer.Trainer.train_epoch", lose)
     with pytest.raises(LostRank):
         run_trial(config, tmp_path, Context(records_loss=False), data=data)
     assert not list(tmp_path.glob("trials/*"))

@@ -14,7 +14,7 @@ from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident, Split
 from ablate.errors import Diverged
 from ablate.evaluation.features import unaugmented
-from ablate.simclr.probe import OnlineProbe
+from ablate.training.probe import OnlineProbe
 
 BATCH = 256  # images encoded at once
 

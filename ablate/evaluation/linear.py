@@ -11,7 +11,7 @@ from torch import Tensor
 from ablate.config.measure import IN_WORDS, Measure
 from ablate.evaluation.accuracy import SCORED, score, scores
 from ablate.evaluation.frozen import At, Frozen, Outcome
-from ablate.simclr.eager import LBFGS
+from ablate.training.eager import LBFGS
 
 L2_SWEEP = tuple(10.0**e for e in (1, 0, -1, -2, -3, -4, -5, -6))  # strong to weak: each warm-starts the next
 # Tried in turn while the strongest alone is best; the paper ends there.

@@ -9,9 +9,9 @@ from ablate.evaluation.accuracy import SCORED, scores
 from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.ops.pair import Streams, TransformPair
 from ablate.rng import derive_seed, stream
-from ablate.simclr.eager import SGD
-from ablate.simclr.probe import ZeroLinear
-from ablate.simclr.schedule import learning_rate
+from ablate.training.eager import SGD
+from ablate.training.probe import ZeroLinear
+from ablate.training.schedule import learning_rate
 
 EPOCHS = 90
 BATCH = 256

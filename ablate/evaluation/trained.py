@@ -12,7 +12,7 @@ from ablate.evaluation.frozen import At, Frozen, Outcome
 
 
 def online(frozen: Frozen, at: At) -> Outcome:
-    """Run the protocol ``online``: score the probe of :mod:`ablate.simclr.probe` on un-augmented images.
+    """Run the protocol ``online``: score the probe of :mod:`ablate.training.probe` on un-augmented images.
 
     Raises:
         UsageError: the encoder was trained without a probe.

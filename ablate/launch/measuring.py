@@ -25,8 +25,8 @@ from ablate.launch.timing import costly, from_steps, trial_seconds
 from ablate.ops.pair import TransformPair
 from ablate.planning.settings import shared_config
 from ablate.processes.children import own_stdout
-from ablate.simclr.trainer import Trainer
 from ablate.sweep.plan import load_plan
+from ablate.training.trainer import Trainer
 
 MARGIN = 1.0  # seconds before the end after which no step is begun
 LONG = 1800.0  # seconds; for a longer trial, the preset for laptops is measured too

@@ -35,8 +35,8 @@ from ablate.config.trial import MAX_SIZE, MIN_SIZE, WIDTHS, DataIdentity, Encode
 from ablate.data import DataSet, native_size
 from ablate.distributed import World
 from ablate.errors import UsageError, sentence, unknown
-from ablate.simclr.foreign import ForeignEncoder, code_version, loaded_weights
-from ablate.simclr.global_bn import make_global
+from ablate.training.foreign import ForeignEncoder, code_version, loaded_weights
+from ablate.training.global_bn import make_global
 
 Device = Literal["cpu", "cuda"]
 COMPILED_FROM = 2000  # optimiser steps of a CUDA trial: above some ten seconds, the time that compiling takes

@@ -19,12 +19,12 @@ from ablate.evaluation.features import collapsed
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.knn import knn_on_validation
 from ablate.evaluation.protocols import evaluate
-from ablate.simclr import checkpoint
-from ablate.simclr.trainer import Trainer
 from ablate.sweep.attempts import UNBEGUN
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Lease
 from ablate.sweep.record import TrialResult, to_json
+from ablate.training import checkpoint
+from ablate.training.trainer import Trainer
 from ablate.trial import encoders
 from ablate.trial.context import STOPPED, Context
 from ablate.trial.encoders import Keep

@@ -25,10 +25,10 @@ from ablate.config.measure import Measure, measured_by
 from ablate.config.sweep import Trial
 from ablate.config.trial import SMALL_IMAGE, WIDTHS, TrialConfig
 from ablate.errors import DiskError, UsageError, first_line
-from ablate.simclr.trainer import build_model
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Lease
 from ablate.sweep.plan import is_sweep, load_plan
+from ablate.training.trainer import build_model
 
 Keep = Literal["all", "best", "none"]
 State = dict[str, Tensor]

@@ -14,7 +14,7 @@ from ablate.evaluation.features import unaugmented
 from ablate.ops.pair import TransformPair
 from ablate.ops.resample import resized_crop
 from ablate.pixels import FULL_SCALE
-from ablate.simclr.encoder import build_encoder
+from ablate.training.encoder import build_encoder
 from ablate.trial.colours import in_words, visible
 from ablate.trial.run import run_trial
 from ablate.trial.thumbnail import pairs

@@ -7,8 +7,8 @@ from ablate.config.trial import DataIdentity, Encoder, Head, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.evaluation.frozen import Frozen
 from ablate.ops.composition import Composition
-from ablate.simclr.encoder import build_encoder
-from ablate.simclr.head import ProjectionHead
+from ablate.training.encoder import build_encoder
+from ablate.training.head import ProjectionHead
 
 
 def pixels():

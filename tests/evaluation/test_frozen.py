@@ -12,7 +12,7 @@ from ablate.evaluation.knn import knn_predict
 from ablate.evaluation.linear import linear_evaluation
 from ablate.evaluation.protocols import PROTOCOLS, check_protocols, evaluate, parse_protocols
 from ablate.ops import center_crop
-from ablate.simclr.probe import OnlineProbe
+from ablate.training.probe import OnlineProbe
 from tests.evaluation.conftest import data_set, freeze, pixels
 
 

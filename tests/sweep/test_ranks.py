@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from ablate.sweep.record import read_records
-from tests.simclr.ranks import free_port
 from tests.support import commands
 from tests.support.cli import ablate
 from tests.support.grids import SETTINGS, alive, command, results, wait_for, worker_pids
+from tests.training.ranks import free_port
 
 
 def environment():

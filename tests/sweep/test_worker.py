@@ -14,11 +14,11 @@ from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.data import prepare
 from ablate.launch import worker
 from ablate.ops import parse_op, spec
-from ablate.simclr.trainer import Trainer
 from ablate.sweep.attempts import Attempt, last_attempt
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan, save_plan
 from ablate.sweep.record import read_record
+from ablate.training.trainer import Trainer
 from tests.support.reevaluation import config
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from ablate.config.trial import Optimiser
-from ablate.simclr.lars import LARS
-from ablate.simclr.optim import build_optimiser
-from ablate.simclr.schedule import learning_rate
+from ablate.training.lars import LARS
+from ablate.training.optim import build_optimiser
+from ablate.training.schedule import learning_rate
 from tests.ops.fake_cuda import fake_cuda
 
 STEPS = 50

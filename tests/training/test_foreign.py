@@ -13,11 +13,11 @@ from ablate.config.trial import Encoder, TrialConfig
 from ablate.errors import UsageError
 from ablate.planning import settings
 from ablate.planning.settings import shared_config
-from ablate.simclr.encoder import build_encoder
-from ablate.simclr.foreign import code_version
-from ablate.simclr.head import ProjectionHead
 from ablate.sweep.lease import inherit
 from ablate.sweep.record import read_records
+from ablate.training.encoder import build_encoder
+from ablate.training.foreign import code_version
+from ablate.training.head import ProjectionHead
 from ablate.trial import encoders
 from tests.support.cli import ablate
 from tests.support.grids import command

@@ -14,10 +14,10 @@ from ablate.config.trial import Base, Optimiser
 from ablate.data.dataset import DataSet, Images, Split
 from ablate.distributed import ALONE, World
 from ablate.ops.composition import Composition
-from ablate.simclr import checkpoint
-from ablate.simclr.trainer import Trainer
-from tests.simclr import ranks
+from ablate.training import checkpoint
+from ablate.training.trainer import Trainer
 from tests.support.processes import CPU, config, data
+from tests.training import ranks
 
 EPOCHS, STEPS = 2, 5
 SGD = {"optimiser": Optimiser(name="sgd", lr=0.05)}
@@ -211,7 +211,7 @@ def shares_of(name, world):
 
 @pytest.mark.slow
 def test_processes_stopped_before_every_step(tmp_path):
-    for found in ranks.run("tests.simclr.test_steps:in_processes", (2,), tmp_path)[2]:
+    for found in ranks.run("tests.training.test_steps:in_processes", (2,), tmp_path)[2]:
         assert found["steps"] == list(itertools.product(range(EPOCHS), range(STEPS)))
         assert found["stopped"][0] == found["whole"][0]
         assert_equal(found["stopped"][1], found["whole"][1])

@@ -1,7 +1,7 @@
 """The trainer: contrastive (SimCLR) or supervised, on uint8 images, epoch by epoch, in one process or several.
 
 It owns the lasting state: weights, optimiser, epochs, learning rate, and the point where training was paused. The
-computation of one step is in :mod:`ablate.simclr.step`.
+computation of one step is in :mod:`ablate.training.step`.
 
 An epoch is a pure function of (configuration, seed, epoch, state before it): its order and every augmentation draw come
 from streams named by seed and epoch. An epoch can be paused between two of its steps. To continue, it needs only the
@@ -29,13 +29,13 @@ from ablate.errors import Diverged
 from ablate.ops import center_crop
 from ablate.ops.pair import Streams
 from ablate.rng import derive_seed, stream
-from ablate.simclr.encoder import build_encoder
-from ablate.simclr.global_bn import make_global
-from ablate.simclr.head import ProjectionHead
-from ablate.simclr.optim import build_optimiser
-from ablate.simclr.probe import OnlineProbe
-from ablate.simclr.schedule import learning_rate
-from ablate.simclr.step import Result, choose_step, memory_format
+from ablate.training.encoder import build_encoder
+from ablate.training.global_bn import make_global
+from ablate.training.head import ProjectionHead
+from ablate.training.optim import build_optimiser
+from ablate.training.probe import OnlineProbe
+from ablate.training.schedule import learning_rate
+from ablate.training.step import Result, choose_step, memory_format
 
 CALIBRATION_IMAGES = 2048
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ablate.simclr.eager import EagerOptimizer
+from ablate.training.eager import EagerOptimizer
 
 
 class LARS(EagerOptimizer):

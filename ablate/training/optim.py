@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from ablate.config.trial import Optimiser
-from ablate.simclr.eager import SGD, AdamW, EagerOptimizer
-from ablate.simclr.lars import LARS
+from ablate.training.eager import SGD, AdamW, EagerOptimizer
+from ablate.training.lars import LARS
 
 
 def build_optimiser(config: Optimiser, module: nn.Module) -> EagerOptimizer:

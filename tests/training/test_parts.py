@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from torch import nn
 
 from ablate.config.trial import Encoder, Head, Optimiser
-from ablate.simclr.encoder import build_encoder
-from ablate.simclr.head import ProjectionHead
-from ablate.simclr.optim import build_optimiser
-from ablate.simclr.residual import ResNet
-from ablate.simclr.resnets import BLOCKS
-from ablate.simclr.schedule import learning_rate
+from ablate.training.encoder import build_encoder
+from ablate.training.head import ProjectionHead
+from ablate.training.optim import build_optimiser
+from ablate.training.residual import ResNet
+from ablate.training.resnets import BLOCKS
+from ablate.training.schedule import learning_rate
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ablate.config.trial import Encoder
-from ablate.simclr.residual import BasicBlock, Bottleneck, ResNet
+from ablate.training.residual import BasicBlock, Bottleneck, ResNet
 
 BLOCKS: dict[str, tuple[type[BasicBlock | Bottleneck], list[int]]] = {
     "resnet18": (BasicBlock, [2, 2, 2, 2]),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ablate.config.trial import SMALL_IMAGE, Encoder
-from ablate.simclr.foreign import ForeignEncoder
-from ablate.simclr.resnets import ResNet8, TorchvisionResNet, zero_init_residual
+from ablate.training.foreign import ForeignEncoder
+from ablate.training.resnets import ResNet8, TorchvisionResNet, zero_init_residual
 
 
 def build_encoder(config: Encoder, image_size: int, channels: int = 3) -> ResNet8 | TorchvisionResNet | ForeignEncoder:
@@ -13,7 +13,7 @@ def build_encoder(config: Encoder, image_size: int, channels: int = 3) -> ResNet
     Initial weights come from the global generator; torchvision's ResNets have He's initialisation (fan out).
 
     Raises:
-        UsageError: a ``timm:`` or ``module:function`` encoder cannot be built; see :mod:`ablate.simclr.foreign`.
+        UsageError: a ``timm:`` or ``module:function`` encoder cannot be built; see :mod:`ablate.training.foreign`.
     """
     if config.is_foreign:
         return ForeignEncoder(config, image_size, channels)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import ablate
-from ablate.simclr import eager
+from ablate.training import eager
 
 OPTIONS = {
     "SGD": {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "fused": True},

@@ -11,11 +11,11 @@ from ablate.distributed import World
 from ablate.errors import UsageError
 from ablate.ops import describe
 from ablate.ops.pair import Streams, TransformPair
-from ablate.simclr.global_bn import GlobalBatchNorm, frozen_statistics, make_global
-from ablate.simclr.loss import nt_xent_with_top1
-from ablate.simclr.trainer import Trainer
-from tests.simclr import ranks
+from ablate.training.global_bn import GlobalBatchNorm, frozen_statistics, make_global
+from ablate.training.loss import nt_xent_with_top1
+from ablate.training.trainer import Trainer
 from tests.support.processes import CPU, config, data
+from tests.training import ranks
 
 pytestmark = pytest.mark.slow  # seven processes import torch
 
@@ -72,7 +72,7 @@ def statistics(trainer: Trainer) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     out = tmp_path_factory.mktemp("ranks")
-    several = ranks.run("tests.simclr.test_processes:train", SIZES[1:], out)
+    several = ranks.run("tests.training.test_processes:train", SIZES[1:], out)
     return {1: [train(World())], **several}
 
 

@@ -9,8 +9,8 @@ from torch import nn
 from ablate.config.trial import Head, Optimiser
 from ablate.distributed import ALONE
 from ablate.ops.pair import Streams
-from ablate.simclr.loss import nt_xent_with_top1
-from ablate.simclr.trainer import Trainer
+from ablate.training.loss import nt_xent_with_top1
+from ablate.training.trainer import Trainer
 from tests.support.processes import CPU, config, data
 
 VARIANTS = {

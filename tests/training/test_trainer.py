@@ -6,8 +6,8 @@ import torch
 from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.errors import Diverged
-from ablate.simclr import checkpoint
-from ablate.simclr.trainer import Trainer
+from ablate.training import checkpoint
+from ablate.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -165,7 +165,7 @@ def test_calibration_sets_statistics_and_no_weights(data):
 
 
 def test_calibration_sees_every_class_of_a_set_that_is_sorted_by_class(data, monkeypatch):
-    monkeypatch.setattr("ablate.simclr.trainer.CALIBRATION_IMAGES", 40)  # of 72: every second
+    monkeypatch.setattr("ablate.training.trainer.CALIBRATION_IMAGES", 40)  # of 72: every second
     trainer = Trainer(config(data, objective="untrained", epochs=0), 5, data, CPU)
     seen, batch = [], trainer.images.batch
     monkeypatch.setattr(trainer.images, "batch", lambda index: (seen.append(index), batch(index))[1])

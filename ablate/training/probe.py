@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ablate.distributed import ALONE, World
-from ablate.simclr.eager import AdamW
+from ablate.training.eager import AdamW
 
 LEARNING_RATE = 1e-3
 

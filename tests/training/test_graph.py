@@ -13,9 +13,9 @@ from ablate.data import DataSet, Images, Split
 from ablate.distributed import ALONE
 from ablate.ops import Op, register, registry
 from ablate.ops.composition import Composition
-from ablate.simclr import step as module
-from ablate.simclr.step import EagerStep, GraphStep
-from ablate.simclr.trainer import Trainer, build_model
+from ablate.training import step as module
+from ablate.training.step import EagerStep, GraphStep
+from ablate.training.trainer import Trainer, build_model
 
 CUDA = torch.device("cuda")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")

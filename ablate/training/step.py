@@ -23,10 +23,10 @@ from ablate.data.resident import Batch
 from ablate.distributed import World
 from ablate.ops.pair import PairParams, Streams, TransformPair
 from ablate.rng import derive_seed
-from ablate.simclr.foreign import ForeignEncoder
-from ablate.simclr.global_bn import frozen_statistics
-from ablate.simclr.graph import Graph, aside, is_captured
-from ablate.simclr.loss import nt_xent_with_top1
+from ablate.training.foreign import ForeignEncoder
+from ablate.training.global_bn import frozen_statistics
+from ablate.training.graph import Graph, aside, is_captured
+from ablate.training.loss import nt_xent_with_top1
 
 WARM_STEPS = 3  # steps before the capture; they initialise and compile everything outside of the graph
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ablate.distributed import ALONE
-from ablate.simclr.loss import nt_xent, nt_xent_with_top1
+from ablate.training.loss import nt_xent, nt_xent_with_top1
 from tests.ops.fake_cuda import fake_cuda
 
 
@@ -76,7 +76,7 @@ def test_row_blocks_change_nothing(monkeypatch, block):
     """Whole, in even blocks, and in blocks that leave a rest; with the gradient."""
     whole, blocks = draw(12).requires_grad_(), draw(12).requires_grad_()
     a, top1 = nt_xent_with_top1(whole, 0.2, ALONE)
-    monkeypatch.setattr("ablate.simclr.loss.BLOCK", block)
+    monkeypatch.setattr("ablate.training.loss.BLOCK", block)
     b, top1_in_blocks = nt_xent_with_top1(blocks, 0.2, ALONE)
     a.backward()
     b.backward()
@@ -86,7 +86,7 @@ def test_row_blocks_change_nothing(monkeypatch, block):
 
 
 def test_the_loss_waits_for_no_device(monkeypatch):
-    monkeypatch.setattr("ablate.simclr.loss.BLOCK", 5)
+    monkeypatch.setattr("ablate.training.loss.BLOCK", 5)
     with fake_cuda():
         nt_xent_with_top1(torch.empty(16, 4, device="cuda"), 0.5, ALONE)
 

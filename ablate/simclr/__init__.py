@@ -1,1 +1,0 @@
-"""SimCLR: encoder, projection head, NT-Xent, optimiser, schedule and the trainer that joins them."""

@@ -1,0 +1,1 @@
+"""Training: encoder, heads, losses, optimiser, schedule and the trainer that joins them."""
