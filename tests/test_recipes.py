@@ -12,7 +12,7 @@ from ablate.config.recipes import RECIPES
 from ablate.errors import UsageError
 from ablate.ops import names
 from ablate.ops.composition import Composition
-from ablate.planning.understand import _label
+from ablate.planning.cells import label_of
 from tests.support.cli import ablate, one_sentence
 from tests.support.wishes import wish
 
@@ -75,8 +75,8 @@ def test_a_recipe_stands_among_ops_unless_it_has_two_branches():
 
 def test_a_recipe_keeps_its_name_as_a_label():
     asked = wish(branches="two")
-    assert _label(asked, " recipe:byol ") == "recipe:byol"
-    assert _label(asked, "recipe:simclr+rotate").endswith("blur+rotate")
+    assert label_of(asked, " recipe:byol ") == "recipe:byol"
+    assert label_of(asked, "recipe:simclr+rotate").endswith("blur+rotate")
 
 
 def test_the_list_names_every_recipe_with_its_source(tmp_path):

@@ -15,8 +15,8 @@ from ablate.console import make_console, say
 from ablate.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from ablate.config.experiment import Experiment
     from ablate.config.sweep import SweepPlan
-    from ablate.search.measured import Defaults
     from ablate.sweep.budget import Budget
 
 Amount = Annotated[
@@ -90,11 +90,11 @@ def search(
 
     Run the same command again to continue. With --launcher slurm, it submits each batch of trials and waits for it.
     """
-    from ablate.planning.compositions import named_ops, op_defaults
     from ablate.planning.images import described
     from ablate.planning.request import about_preset, default_out, sampler_in, wish_of, with_preset
+    from ablate.planning.search_space import search_of
     from ablate.planning.settings import resolve_device
-    from ablate.planning.understand import plan_sweep, search_of
+    from ablate.planning.understand import plan_sweep
     from ablate.sweep.budget import WITHIN, Budget
     from ablate.sweep.extend import merge_with_existing
 
@@ -105,12 +105,12 @@ def search(
     resolved = with_preset(wish, device, directory)
     chosen = sampler or sampler_in(directory, prunes=wish.prune)
     _check(chosen, {"--within": within is not None, "--prior": bool(wish.prior)}, storage, how)
-    space = search_of(named_ops(resolved), max_length, strength, p, chosen, sampler_seed, batch)
+    space = search_of(resolved, max_length, strength, p, chosen, sampler_seed, batch)
     allowed = Budget.parse(budget, device, WITHIN if within is None else within / 100)
     planned, images = plan_sweep(resolved, directory, images_for(how), command_line(), search=space, **where)
     merge_with_existing(directory, planned)  # refuses another sweep's directory before anything is printed
     say(make_console(), about_preset(wish, resolved) + described(images, planned.shared.image_size, planned.every_op))
-    return _search(directory, planned, allowed, op_defaults(resolved), how, storage)
+    return _search(directory, planned, allowed, resolved, how, storage)
 
 
 def _check(sampler: str, given: dict[str, bool], storage: str | None, how: options.Running) -> None:
@@ -125,19 +125,20 @@ def _check(sampler: str, given: dict[str, bool], storage: str | None, how: optio
 
 
 def _search(
-    directory: Path, planned: SweepPlan, budget: Budget, defaults: Defaults, how: options.Running, storage: str | None
+    directory: Path, planned: SweepPlan, budget: Budget, wish: Experiment, how: options.Running, storage: str | None
 ) -> int:
     """Search as ``planned``, here or on the cluster, and report; with a dry run only print the plan."""
     from ablate.data import cache_dir
     from ablate.launch.pool import default_devices
     from ablate.launch.start import training_here, training_there
+    from ablate.planning.compositions import op_defaults
     from ablate.planning.outline import outline
     from ablate.report import write_report
     from ablate.report.data.study import add_to_storage
     from ablate.search.dry_run import show_search
     from ablate.search.run import run_search
 
-    shared, console, cache = planned.shared, make_console(), cache_dir(how.cache)
+    shared, console, cache, defaults = planned.shared, make_console(), cache_dir(how.cache), op_defaults(wish)
     say(console, outline(planned))
     if how.dry_run:
         there = ["cpu"] if shared.device == "cpu" else []

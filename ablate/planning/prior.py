@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 from ablate.config.experiment import Experiment
@@ -16,7 +17,7 @@ FEWEST = 3
 """The fewest compositions in common from which a model can learn."""
 
 
-def priors(wish: Experiment, directory: Path, cells: list[NamedComposition] | None) -> tuple[Prior, ...]:
+def priors(wish: Experiment, directory: Path, cells: Sequence[NamedComposition] | None) -> tuple[Prior, ...]:
     """Return the means of the sweeps that ``wish`` names.
 
     A sweep that ``directory`` has learnt from already is taken from its plan: its own directory may have changed since.

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from ablate.config.experiment import Experiment
 from ablate.config.experiment_file import to_toml
 from ablate.config.points import Point, points
-from ablate.config.recipes import is_recipe
 from ablate.config.slurm import Slurm
-from ablate.config.space import check, tuned
-from ablate.config.sweep import NamedComposition, NamedOp, Sampler, Search, SweepPlan, Variant
+from ablate.config.sweep import NamedComposition, Search, SweepPlan, Variant
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet
-from ablate.errors import UsageError, nearest, sentence
+from ablate.errors import UsageError
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
-from ablate.ops import branches_to_string, from_spec, parse_op, spec, to_string
-from ablate.planning.compositions import (
-    check_channels,
-    check_different,
-    check_views,
-    named_composition,
-    named_ops,
-    op_defaults,
-    parse_one,
-)
+from ablate.ops import parse_op, spec
+from ablate.planning.cells import Cells, baseline_of, cell_named, cells_of
+from ablate.planning.compositions import check_channels, check_views, op_defaults
 from ablate.planning.images import as_they_act
 from ablate.planning.prior import priors
 from ablate.planning.request import sized_as_before
 from ablate.planning.settings import Device, trial_config, validate
 from ablate.planning.stages import budgeted, rounds, rungs
-from ablate.sweep.plan import after_first, grid_cells
 from ablate.trial.encoders import check_keep
 
 
@@ -74,51 +61,29 @@ def plan_sweep(
     config = validate(sized, elsewhere)
     jobs = slurm(config) if slurm else None
     specs = parse_protocols(",".join(wish.protocol)) if wish.protocol else ()
-    ops = named_ops(sized)
-    partners = _partners(sized, ops)
-    first = _first(sized)
-    cells = [cell for cell, _ in grid_cells(ops, first, wish.unordered, partners)]
-    grid = [cell.label for cell in cells]
-    triples = [after_first(first, item) for item in _triples(sized, ops, partners)]
-    beside = {item.label: item for item in (*triples, *_named(sized)) if item.label not in grid}
-    check_different([*cells, *beside.values()])
-    of_seeds = rounds(sized, len(grid) + len(beside))
-    part = budgeted(wish, config.device, [*cells, *beside.values()])
+    cells = cells_of(sized)
+    of_seeds = rounds(sized, len(cells.every))
+    part = budgeted(wish, config.device, cells.every)
     if wish.prior and not (search or part):
         raise UsageError("prior is for a budget or a search, whose model learns from it")
-    known = priors(wish, directory, None if search else [*cells, *beside.values()])
-    at_points = _at_points(sized, [*grid, *beside], elsewhere)
-    _check_views(sized, at_points, [*cells, *beside.values()])
+    known = priors(wish, directory, None if search else cells.every)
+    at_points = _at_points(sized, cells.labels, elsewhere)
+    _check_views(sized, at_points, cells.every)
     data = images(sized)
     shared = trial_config(sized, data, elsewhere, is_trained=not at_points or wish.references != ["untrained"])
-    check_channels(
-        [*(op.op for op in ops), *(op for item in (*cells, *beside.values()) for op in item.every_op)],
-        data,
-        shared.image_size,
-    )
-    if "supervised" in wish.references and not data.classes:
-        raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
+    _check_images(wish, cells, data, shared.image_size)
     planned = SweepPlan(
+        **_as_asked(wish),
         command=command,
-        preset=wish.preset,
-        data=wish.data,
-        eval_data=wish.eval_data,
-        label=wish.label,
-        labels=wish.labels,
-        limit=wish.limit,
-        short_side=wish.short_side,
-        reading=wish.reading,
         ranges=data.ranges,
         background=data.background,
-        seeds=tuple(wish.seed_list),
         references=tuple(name for name in wish.references if name != shared.objective),  # the cells are that one
         reference_crop=spec(parse_op("crop", op_defaults(sized))),
-        ops=() if search else as_they_act(ops, data, shared.image_size),
-        first=first,
-        unordered=wish.unordered,
-        pairs_with=partners,
-        compositions=tuple(beside.values()),
-        baseline=None if wish.baseline is None else _baseline(sized, wish.baseline, [*grid, *beside]),
+        ops=() if search else as_they_act(cells.ops, data, shared.image_size),
+        first=cells.first,
+        pairs_with=cells.partners,
+        compositions=cells.beside,
+        baseline=None if wish.baseline is None else baseline_of(sized, wish.baseline, cells.labels),
         search=search and search.replace(prior=known),
         prune=rungs(wish, shared, data),
         rounds=of_seeds,
@@ -126,8 +91,6 @@ def plan_sweep(
         shared=shared,
         variants=_variants(at_points, data, elsewhere),
         protocols=_protocols(wish, specs, data),
-        keep_encoders=wish.keep_encoders,
-        rank_timeout=wish.rank_timeout,
         measure=data.measure,
         class_counts=data.all_class_counts,
         slurm=jobs,
@@ -136,11 +99,25 @@ def plan_sweep(
     return planned, data
 
 
+def _as_asked(wish: Experiment) -> dict[str, Any]:
+    """Return the fields of a plan that are those of the description, unchanged."""
+    of_images = ("data", "eval_data", "label", "labels", "limit", "short_side", "reading")
+    others = ("preset", "unordered", "keep_encoders", "rank_timeout")
+    return {name: getattr(wish, name) for name in (*of_images, *others)} | {"seeds": tuple(wish.seed_list)}
+
+
+def _check_images(wish: Experiment, cells: Cells, data: DataSet, size: int) -> None:
+    """Raise UsageError if an op does not take the images' channels, or a reference needs labels that they lack."""
+    check_channels([*(op.op for op in cells.ops), *(op for cell in cells.every for op in cell.every_op)], data, size)
+    if "supervised" in wish.references and not data.classes:
+        raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
+
+
 def _at_points(wish: Experiment, labels: Sequence[str], elsewhere: Device | None) -> list[tuple[Point, Experiment]]:
     """Return the checked points of the axes, each with the cells that it leaves out and the description at it."""
     checked = []
     for point in points(wish):
-        excluded = tuple(_cell_named(text, wish, labels, "exclude") for text in point.excluded)
+        excluded = tuple(cell_named(text, wish, labels, "exclude") for text in point.excluded)
         there = wish.at(point.settings)
         try:
             validate(there, elsewhere)
@@ -174,125 +151,6 @@ def _protocols(wish: Experiment, asked: Sequence[str], data: DataSet) -> tuple[s
         )
     check_keep(wish.keep_encoders, specs)
     return specs
-
-
-def search_of(
-    ops: tuple[NamedOp, ...],
-    max_length: int | None,
-    strength: str | None,
-    p: str | None,
-    sampler: Sampler,
-    seed: int,
-    batch: int,
-) -> Search:
-    """Return the space of compositions of ``ops``.
-
-    Args:
-        ops: the ops.
-        max_length: the largest number of ops in a composition; None: up to three.
-        strength: the range of every strength, as ``LOW:HIGH``; None: strengths are not searched.
-        p: the range of every probability, as ``LOW:HIGH``; None: probabilities are not searched.
-        sampler: how compositions are proposed.
-        seed: the sampler's seed.
-        batch: how many compositions are proposed at a time.
-
-    Raises:
-        UsageError: a malformed range, one that an op cannot take, or an impossible space.
-    """
-    max_length = max_length or min(3, len(ops))
-    ranges = {"strength": _range("--strength", strength), "p": _range("--p", p)}
-    try:
-        space = Search(ops=ops, max_length=max_length, sampler=sampler, seed=seed, batch=batch, **ranges)
-    except ValidationError as error:
-        raise UsageError(f"--{sentence(error)}") from None
-    check(space)
-    for op in space.ops:
-        for name, bounds in tuned(space, op).items():
-            for value in bounds:
-                dataclasses.replace(from_spec(op.op), **{name: value})  # refuses a value outside the op's range
-    return space
-
-
-def _range(flag: str, text: str | None) -> Any:
-    if text is None:
-        return None
-    low, colon, high = text.partition(":")
-    try:
-        return float(low), float(high if colon else low)
-    except ValueError:
-        raise UsageError(f"{flag} must be LOW:HIGH, as in 0.25:1, not {text!r}") from None
-
-
-def _partners(wish: Experiment, ops: Sequence[NamedOp]) -> tuple[str, ...]:
-    """Return the labels of ``pairs_with``, each of them one of ``ops``."""
-    labels = [op.label for op in ops]
-    partners = [to_string(parse_op(text, op_defaults(wish)), op_defaults(wish)) for text in wish.pairs_with]
-    for label in partners:
-        if label not in labels:
-            raise UsageError(
-                f"pairs_with: {label!r} is not one of the ops: {', '.join(labels)}{nearest(label, labels)}"
-            )
-    return tuple(partners)
-
-
-def _first(wish: Experiment) -> NamedComposition | None:
-    """Return the composition of the first view in every cell of the grid, if the grid is of the second view alone."""
-    if wish.first is None:
-        return None
-    if not wish.ops:
-        raise UsageError("first is for a grid: it needs ops, which go to the second view")
-    composition = parse_one(wish, wish.first)
-    if composition.second is not None:
-        raise UsageError(f"first is the composition of one view, but {wish.first!r} has two branches")
-    return named_composition(_label(wish, wish.first), composition)
-
-
-def _triples(wish: Experiment, ops: Sequence[NamedOp], partners: Sequence[str]) -> list[NamedComposition]:
-    """Return every ordered triple of different ops if ``order`` is 3: k(k-1)(k-2), or a sixth of them if unordered."""
-    if wish.order != 3:
-        return []
-    if len(ops) < 3:
-        raise UsageError(f"order 3 needs at least three ops, not {len(ops)}")
-    arranged = itertools.combinations if wish.unordered else itertools.permutations
-    return [
-        NamedComposition(label="+".join(op.label for op in triple), ops=tuple(op.op for op in triple))
-        for triple in arranged(ops, 3)
-        if not partners or any(op.label in partners for op in triple)
-    ]
-
-
-def _named(wish: Experiment) -> list[NamedComposition]:
-    """Return the compositions that the file lists, under the names that it gives them or their own."""
-    if isinstance(wish.compositions, dict):
-        named = [(name, parse_one(wish, text)) for name, text in wish.compositions.items()]
-    else:
-        named = [(_label(wish, text), parse_one(wish, text)) for text in wish.compositions]
-    if len(dict(named)) < len(named):
-        raise UsageError("compositions: a composition is listed twice")
-    return [named_composition(name, composition) for name, composition in named]
-
-
-def _label(wish: Experiment, text: str) -> str:
-    """Return a recipe's name, or a composition's canonical one, without the parameters that have their defaults."""
-    composition = parse_one(wish, text)
-    if is_recipe(text):
-        return text.strip()
-    return branches_to_string(composition.ops, composition.second, op_defaults(wish))
-
-
-def _cell_named(text: str, wish: Experiment, labels: Sequence[str], key: str) -> str:
-    """Return the label of the cell that ``text`` names under ``key``; raise UsageError if there is none."""
-    label = text if text in labels else _label(wish, text)
-    if label not in labels:
-        raise UsageError(f"{key}: {label!r} is not a cell of this sweep{nearest(label, labels)}")
-    return label
-
-
-def _baseline(wish: Experiment, text: str, labels: Sequence[str]) -> str:
-    """Return the label of the cell with which the report compares every other."""
-    if wish.axes:
-        raise UsageError("baseline is for one setting: this experiment has axes")
-    return _cell_named(text, wish, labels, "baseline")
 
 
 def _variants(
