@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from ablate.config.base import GIVEN, LATER, RECORDED, Area, Branches, Count, Fraction, Model, OpSpec, Ratio
+from ablate.config.objectives import Objective, kind_of
 from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.errors import nearest
 
@@ -31,9 +32,6 @@ SMALL_IMAGE = 64
 
 COVERED = 0.1
 """The smallest share of the image that a crop of the official code covers (its ``min_object_covered``)."""
-
-
-Objective = Literal["simclr", "supervised", "untrained"]
 
 
 class Base(Model):
@@ -313,8 +311,8 @@ class TrialConfig(Model):
             raise ValueError("share_crop is for two-branch pairs with a base crop; one-branch pairs always share one")
         if self.second is not None and self.branches == "one":
             raise ValueError("one-branch pairs augment only the first view: second is for two branches")
-        if self.second is not None and self.objective == "supervised":
-            raise ValueError("supervised training sees only the first view: second is for simclr")
+        if self.second is not None and kind_of(self.objective).views == 1:
+            raise ValueError(f"{self.objective} training sees only the first view: second is for simclr")
         if self.second == self.composition:
             raise ValueError("second is None where both views have the same ops")
         return self

@@ -9,6 +9,7 @@ from typing import Any
 from ablate.config.at_hand import as_option
 from ablate.config.base import OpSpec
 from ablate.config.experiment import Experiment
+from ablate.config.objectives import KINDS
 from ablate.config.recipes import PREFIX
 from ablate.config.sweep import NamedComposition, NamedOp
 from ablate.data import DataSet
@@ -89,9 +90,10 @@ def check_views(composition: NamedComposition, wish: Experiment) -> None:
             f"{composition.label} gives the second view ops of its own, but one-branch pairs augment only the first: "
             f"use {as_option('branches', 'two')}"
         )
-    if wish.set.get("objective") == "supervised":
+    kind = KINDS.get(str(wish.set.get("objective")))
+    if kind and kind.views == 1:
         raise UsageError(
-            f"{composition.label} gives the second view ops of its own, but supervised training sees only the first: "
+            f"{composition.label} gives the second view ops of its own, but {kind.title} sees only the first: "
             f"use {as_option('objective', 'simclr')}, or one composition for both views"
         )
 

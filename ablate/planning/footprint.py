@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ablate.config.objectives import kind_of
 from ablate.config.trial import SMALL_IMAGE, Encoder, TrialConfig
 
 BASE = 450 << 20
@@ -133,7 +134,7 @@ def training_peak(config: TrialConfig) -> int:
         config.data.channels,
         FLOAT / 2 if config.precision == "bfloat16" else FLOAT,
     )
-    views = (config.micro_batch or config.batch_size) * (1 if config.objective == "supervised" else 2)
+    views = (config.micro_batch or config.batch_size) * kind_of(config.objective).views
     each = KEPT * number * kept_per_view(config.encoder, size, channels) + VIEWS * FLOAT * channels * size**2
     return _owned(config) + int(views * each)
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ablate.compiled import check_compiler, has_compiler
 from ablate.config.at_hand import as_option
 from ablate.config.experiment import DEVICES, Experiment
+from ablate.config.objectives import KINDS, kind_of
 from ablate.config.option import option_of
 from ablate.config.presets import (
     LARS_BASES,
@@ -190,7 +191,8 @@ def _leave_out(content: dict[str, Any], wish: Experiment) -> None:
             allowed = f"{as_option('branches', 'one')} or {as_option('share_crop', True)}"
             raise UsageError(f"two-branch pairs have no base crop: base.* can be set only with {allowed}")
         content["base"] = None
-    if content.get("objective") == "supervised" and "loss_scale" not in wish.set:
+    kind = KINDS.get(content.get("objective", "simclr"))
+    if kind and "loss_scale" not in kind.uses and "loss_scale" not in wish.set:
         content.pop("loss_scale", None)
 
 
@@ -259,8 +261,11 @@ def trial_config(
 
 def check_data(config: TrialConfig, data: DataSet) -> None:
     """Raise UsageError if one batch needs more images than there are to train on, or if the objective needs labels."""
-    if config.objective == "supervised" and not data.classes:
-        raise UsageError(f"{data.name} has no labels: supervised training needs them; allowed objective: simclr")
+    if kind_of(config.objective).needs_labels and not data.classes:
+        allowed = ", ".join(kind.name for kind in KINDS.values() if not kind.needs_labels)
+        raise UsageError(
+            f"{data.name} has no labels: {config.objective} training needs them; allowed objective: {allowed}"
+        )
     available = len(data.pretrain.labels)
     if config.batch_size > available:
         raise UsageError(
@@ -299,9 +304,9 @@ def _assign(content: dict[str, Any], name: str, value: Any) -> None:
 
 def _check_objective(objective: Any) -> None:
     if objective == "untrained":
-        raise UsageError("objective 'untrained' is a reference, not a sweep; allowed: simclr, supervised")
-    if objective not in {"simclr", "supervised"}:
-        raise unknown("objective", str(objective), ["simclr", "supervised"])
+        raise UsageError(f"objective 'untrained' is a reference, not a sweep; allowed: {', '.join(KINDS)}")
+    if objective not in KINDS:
+        raise unknown("objective", str(objective), list(KINDS))
 
 
 def _precision(device: Device, elsewhere: Device | None) -> str:

@@ -13,7 +13,6 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ablate.compiled import compiled
@@ -26,7 +25,8 @@ from ablate.rng import derive_seed
 from ablate.training.foreign import ForeignEncoder
 from ablate.training.global_bn import frozen_statistics
 from ablate.training.graph import Graph, aside, is_captured
-from ablate.training.loss import nt_xent_with_top1
+from ablate.training.objectives.objective import Projections
+from ablate.training.objectives.registry import objective_of
 
 WARM_STEPS = 3  # steps before the capture; they initialise and compile everything outside of the graph
 
@@ -38,7 +38,7 @@ class Result(NamedTuple):
         h: float ``[views * n, d]``, detached: the representations of this process's ``n`` images, all first views
             before all second ones.
         labels: int64 ``[n]``; -1 where the label is hidden.
-        share: float ``[2]``: this process's share of loss and top-1. The sum over the processes is the whole batch's.
+        share: float ``[2]``: this process's share of loss and metric. The sum over the processes is the whole batch's.
     """
 
     h: Tensor
@@ -75,7 +75,7 @@ class EagerStep:
     ) -> None:
         self.config, self.model, self.images, self.labels = config, model, images, labels
         self.streams, self.world, self.device = streams, world, images.device
-        self.pair = TransformPair.from_config(config)
+        self.pair, self.objective = TransformPair.from_config(config), objective_of(config)
         self.encode = compiled(_encode) if config.compile else _encode
         size = config.micro_batch or config.batch_size
         # Batch norm spans a micro-batch over all processes, so each process takes its share of every micro-batch
@@ -100,12 +100,12 @@ class EagerStep:
         # Without old gradients, backward writes new ones instead of adding to zeros.
         self.model.zero_grad(set_to_none=True)
         (h,) = encoded
-        loss, top1 = self._loss(h, labels)
+        loss, metric = self._loss(h, labels)
         # Only the gradient is scaled: the loss that is reported stays comparable between presets.
         (self.config.loss_scale * loss).backward()
-        # Detached, so that the online probe cannot change the encoder that it measures. Loss and top-1 stay on the
+        # Detached, so that the online probe cannot change the encoder that it measures. Loss and metric stay on the
         # device, since reading them would make every step wait for it.
-        return Result(h.detach(), labels, torch.stack([loss.detach(), top1]))
+        return Result(h.detach(), labels, torch.stack([loss.detach(), metric]))
 
     def forget(self) -> None:
         """Free the memory that is kept between steps for speed; it is built again when it is needed."""
@@ -119,9 +119,9 @@ class EagerStep:
         """Yield ``h`` of every visit, with or without gradient, depending on the caller's mode at that moment."""
         # Every process draws for the whole batch and then keeps the rows of its own part. So views do not depend on
         # the number of processes or micro-batches, and the streams have the same states on all processes.
-        # Cross-entropy sees the first view alone; the second would be made for nothing.
-        supervised = self.config.objective == "supervised"
-        params = self.pair.sample(len(index), self.images.extents(index), self.streams, first_only=supervised)
+        # Where the objective sees the first view alone, the second would be made for nothing.
+        first_only = self.objective.kind.views == 1
+        params = self.pair.sample(len(index), self.images.extents(index), self.streams, first_only=first_only)
         for part_number, part in self.visits:
             yield self._h(number, part_number, params.part(part), next(pixels))
 
@@ -131,7 +131,7 @@ class EagerStep:
         Two calls for the same part give the same result, regardless of other calls in between.
         """
         images, sizes = pixels
-        if self.config.objective == "supervised":
+        if self.objective.kind.views == 1:
             views = self.pair.apply_first(images, params, sizes)
         else:
             # One batch of both views, as in the official code, so that batch norm normalises them together.
@@ -148,18 +148,13 @@ class EagerStep:
             return self.encode(self.model["encoder"], views)
 
     def _loss(self, h: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return this process's share of the loss and of its top-1, for all its representations of the batch.
+        """Return this process's shares of the loss and of the objective's metric, for its part of the batch.
 
         The loss is a share, so gradients can be summed over the processes, whatever the loss divides by.
         """
         with autocast(self.config, self.device):
             z = self.model["head"](h)
-        if self.config.objective != "supervised":
-            return nt_xent_with_top1(z, self.config.temperature, self.world)
-        logits = z if z.dtype == torch.float64 else z.float()  # in bfloat16, a softmax has only three digits
-        top1 = (logits.detach().argmax(1) == labels).float().mean()
-        # Both are means over this process's images, and all processes have equally many.
-        return F.cross_entropy(logits, labels) / self.world.size, top1 / self.world.size
+        return self.objective.loss(Projections(z, labels), self.world)
 
 
 class CachedStep(EagerStep):
@@ -175,14 +170,14 @@ class CachedStep(EagerStep):
 
     def gradients(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Result:
         """Set the gradients as :meth:`EagerStep.gradients` does, in two passes over the parts."""
-        views = 1 if self.config.objective == "supervised" else 2
+        views = self.objective.kind.views
         labels, encoded = self._labels(index), self._encoded(number, index, pixels)
         self.model.zero_grad(set_to_none=True)
         with torch.no_grad():  # only h is kept, so the activations of one part exist at a time
             parts = [h.unflatten(0, (views, -1)) for h in islice(encoded, len(self.parts))]
         # The loss pairs row i with row i + N, so all first views come before all second ones, as without parts.
         h = torch.cat(parts, dim=1).flatten(0, 1).requires_grad_()
-        loss, top1 = self._loss(h, labels)
+        loss, metric = self._loss(h, labels)
         (self.config.loss_scale * loss).backward()
         assert h.grad is not None
         # Cut as the parts were joined, so that every part gets the gradient of its own rows.
@@ -190,7 +185,7 @@ class CachedStep(EagerStep):
         with frozen_statistics(self.model["encoder"]):  # updated by the first pass; a second update would be wrong
             for gradient, part in zip(gradients, encoded, strict=True):
                 part.backward(gradient.flatten(0, 1))  # the gradients of all parts add up
-        return Result(h.detach(), labels, torch.stack([loss.detach(), top1]))
+        return Result(h.detach(), labels, torch.stack([loss.detach(), metric]))
 
 
 class GraphStep(EagerStep):

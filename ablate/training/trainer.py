@@ -1,4 +1,4 @@
-"""The trainer: contrastive (SimCLR) or supervised, on uint8 images, epoch by epoch, in one process or several.
+"""The trainer: it trains by an objective, on stored images, epoch by epoch, in one process or several.
 
 It owns the lasting state: weights, optimiser, epochs, learning rate, and the point where training was paused. The
 computation of one step is in :mod:`ablate.training.step`.
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ablate.config.objectives import kind_of
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident
 from ablate.distributed import ALONE, World, gather
@@ -31,7 +32,7 @@ from ablate.ops.pair import Streams
 from ablate.rng import derive_seed, stream
 from ablate.training.encoder import build_encoder
 from ablate.training.global_bn import make_global
-from ablate.training.head import ProjectionHead
+from ablate.training.objectives.registry import objective_of
 from ablate.training.optim import build_optimiser
 from ablate.training.probe import OnlineProbe
 from ablate.training.schedule import learning_rate
@@ -43,7 +44,7 @@ CALIBRATION_IMAGES = 2048
 def _remedy(config: TrialConfig) -> str:
     """Name the setting that is the likely reason for a loss that is not finite."""
     optimiser = config.optimiser
-    if config.objective == "simclr" and not 0.01 <= config.temperature <= 10:
+    if "temperature" in kind_of(config.objective).uses and not 0.01 <= config.temperature <= 10:
         return f"the temperature is {config.temperature:g}; 0.05 to 1 are common"
     if optimiser.weight_decay > 0.1 and optimiser.lr * optimiser.weight_decay >= 1:
         return f"weight decay {optimiser.weight_decay:g} at learning rate {optimiser.lr:g} is too strong"
@@ -57,7 +58,7 @@ class Pause:
     Args:
         step: the next step of the epoch, from 0.
         seconds: the time that the epoch has taken so far.
-        totals: float ``[world.size, 2]``: every process's sums of loss and top-1, kept apart, since another order of
+        totals: float ``[world.size, 2]``: every process's sums of loss and metric, kept apart, since another order of
             summation would change the last bits of the epoch's means.
         streams: the states of the epoch's generators, see :class:`~ablate.ops.pair.Streams`.
     """
@@ -69,7 +70,7 @@ class Pause:
 
 
 def build_model(config: TrialConfig, seed: int, classes: int) -> nn.ModuleDict:
-    """Build ``encoder`` and ``head`` with the initial weights of ``seed``, on the CPU.
+    """Build ``encoder`` and the modules of the objective behind it, with the initial weights of ``seed``, on the CPU.
 
     Args:
         config: the trial's configuration.
@@ -81,20 +82,17 @@ def build_model(config: TrialConfig, seed: int, classes: int) -> nn.ModuleDict:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
         encoder = build_encoder(config.encoder, config.image_size, config.data.channels)
-        if config.objective == "supervised":
-            return nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.dim, classes)})
-        return nn.ModuleDict({"encoder": encoder, "head": ProjectionHead(encoder.dim, config.head)})
+        return nn.ModuleDict({"encoder": encoder, **objective_of(config).modules(encoder.dim, classes)})
 
 
 class Trainer:
     """Encoder, head and optimiser of one trial, and the loop over its epochs.
 
     Args:
-        config: the trial's configuration; ``objective`` chooses NT-Xent over both views or cross-entropy over the
-            first.
+        config: the trial's configuration.
         seed: the trial's seed; names every random stream.
-        data: the images. SimCLR trains on ``data.pretrain``. Supervised training uses the labelled training images
-            outside the validation split, for equally many steps.
+        data: the images. Objectives without labels train on ``data.pretrain``; those that need labels use the labelled
+            training images outside the validation split, for equally many steps.
         device: the device of encoder, images and augmentation.
         world: the processes that train together; each has a trainer of its own.
         online: train an :class:`OnlineProbe` along, on the labels outside the validation split.
@@ -115,16 +113,17 @@ class Trainer:
         online: bool = False,
     ) -> None:
         self.config, self.seed, self.device, self.world = config, seed, device, world
-        if self.is_supervised and config.loss_scale != 1:
+        self.objective = objective_of(config)
+        if config.loss_scale != 1 and "loss_scale" not in self.objective.kind.uses:
             raise ValueError(
-                f"loss_scale {config.loss_scale:g} is for NT-Xent, and this trial is supervised: it was planned by an "
-                "earlier version; plan it again in another directory"
+                f"loss_scale {config.loss_scale:g} is for NT-Xent, and this trial is {config.objective}: it was "
+                "planned by an earlier version; plan it again in another directory"
             )
         split = data.pretrain
         self.pool = torch.arange(len(split.labels))
-        if self.is_supervised:
+        if self.objective.kind.needs_labels:
             split = data.train
-            # Supervised training may see labels, but not those by which the cells are compared.
+            # The objective may see labels, but not those by which the cells are compared.
             self.pool = data.labelled[~data.val_mask[data.labelled]]
         self.images = Resident(split.images, device)
         # Winners are chosen by accuracy on the validation split, so training must never see its labels. The online
@@ -152,11 +151,6 @@ class Trainer:
         """The number of optimiser steps done; valid between epochs, or while one is paused."""
         return self.epoch * self.steps_per_epoch + (self.paused.step if self.paused else 0)
 
-    @property
-    def is_supervised(self) -> bool:
-        """True for cross-entropy over the first view, False for NT-Xent over both."""
-        return self.config.objective == "supervised"
-
     def train_epoch(self, should_stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
         """Train for one pass over the images, or finish a paused one.
 
@@ -165,8 +159,8 @@ class Trainer:
                 however often it is stopped.
 
         Returns:
-            ``epoch, loss, lr`` (of the last step), ``images_per_second`` and, depending on the objective,
-            ``contrastive_top1`` or ``train_top1`` as fractions; None if ``should_stop`` returned True on any process.
+            ``epoch, loss, lr`` (of the last step), ``images_per_second`` and the objective's metric by its name, such
+            as ``contrastive_top1``, a fraction; None if ``should_stop`` returned True on any process.
             The epoch is then paused on all processes: :meth:`state` is that of the steps done, and the next call, here
             or on a trainer that has restored this state, finishes the epoch with the same result.
 
@@ -184,7 +178,7 @@ class Trainer:
         # Summed before the check below, so that all processes see the same loss and give up together.
         self.world.sum_([totals])
         # The epoch's only wait for the device: reading the loss at every step would leave the GPU idle each time.
-        loss, top1 = (totals / self.steps_per_epoch).tolist()
+        loss, metric = (totals / self.steps_per_epoch).tolist()
         # Weights never recover from a loss that is not finite, so the rest of the training would be wasted.
         if not math.isfinite(loss):
             raise Diverged(f"the loss became {loss} in epoch {self.epoch + 1}; {_remedy(self.config)}")
@@ -195,7 +189,7 @@ class Trainer:
         return {
             "epoch": self.epoch,
             "loss": loss,
-            "train_top1" if self.is_supervised else "contrastive_top1": top1,
+            self.objective.metric: metric,
             "lr": self.optimiser.param_groups[0]["lr"],
             "images_per_second": self.steps_per_epoch * self.config.batch_size / seconds,
         }
@@ -212,7 +206,7 @@ class Trainer:
         self._train([batch[:images] for batch in self._batches()[:count]], lambda: False)
 
     def _train(self, batches: Sequence[Tensor], should_stop: Callable[[], bool]) -> Tensor | None:
-        """Train on ``batches``, and return this process's sums of loss and top-1.
+        """Train on ``batches``, and return this process's sums of loss and metric.
 
         The sums are float ``[2]`` on the device. If the epoch was paused, return None.
         """

@@ -33,7 +33,7 @@ def plain_step(trainer):
     """The definition: every chunk through the encoder with gradient, one loss, one backward pass."""
     trainer.model.train()
     index, size = trainer._batches()[0], trainer.config.micro_batch
-    views = 1 if trainer.is_supervised else 2
+    views = trainer.objective.kind.views
     images, sizes = trainer.images.batch(index)
     params = trainer.step.pair.sample(len(index), trainer.images.extents(index), Streams(7, 0, CPU))
     chunks = []
@@ -42,7 +42,7 @@ def plain_step(trainer):
         made = trainer.step.pair.apply(images[rows], params.part(rows), sizes)
         chunks.append(trainer.encoder(torch.cat(made[:views]).double()).unflatten(0, (views, size)))
     z = trainer.head(torch.cat(chunks, 1).flatten(0, 1))
-    if trainer.is_supervised:
+    if views == 1:
         loss = nn.functional.cross_entropy(z, trainer.labels[index])
     else:
         loss, _ = nt_xent_with_top1(z, trainer.config.temperature, ALONE)

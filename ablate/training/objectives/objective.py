@@ -1,0 +1,62 @@
+"""The base class of objectives: their modules, and their loss as a function of projections."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from ablate.config.objectives import kind_of
+from ablate.config.trial import TrialConfig
+from ablate.distributed import World
+from ablate.training.head import ProjectionHead
+
+
+class Projections(NamedTuple):
+    """What a loss is a function of: the projections of this process's ``n`` images of a batch.
+
+    Args:
+        z: float ``[views * n, d]``, the head's output, all first views before all second ones.
+        labels: int64 ``[n]``; -1 where the label is hidden.
+    """
+
+    z: Tensor
+    labels: Tensor
+
+
+class Objective:
+    """What encoder and head are trained to do. It has no state: modules and weights belong to the trainer.
+
+    Args:
+        config: the trial's configuration.
+    """
+
+    metric: str
+    """The name, in a record's history, of the second number that :meth:`loss` returns."""
+
+    def __init__(self, config: TrialConfig) -> None:
+        self.config = config
+        self.kind = kind_of(config.objective)
+
+    def modules(self, dim: int, classes: int) -> dict[str, nn.Module]:
+        """Build the modules behind the encoder, by name, with weights from the global generator.
+
+        Args:
+            dim: the dimensions of ``h``.
+            classes: the number of classes; 0 where there are no labels.
+
+        Returns:
+            ``head``, which maps ``h [N, dim]`` to ``z [N, d]``.
+        """
+        return {"head": ProjectionHead(dim, self.config.head)}
+
+    def loss(self, projections: Projections, world: World) -> tuple[Tensor, Tensor]:
+        """Return this process's shares of the loss and of :attr:`metric`, both scalars; the metric has no gradient.
+
+        The loss of the whole batch is the sum of the shares over the processes, and so is the metric.
+
+        Args:
+            projections: this process's part of the batch.
+            world: the processes that train together; each has equally many images.
+        """
+        raise NotImplementedError

@@ -1,0 +1,19 @@
+"""The objectives by name."""
+
+from __future__ import annotations
+
+from ablate.config.trial import TrialConfig
+from ablate.training.objectives.objective import Objective
+from ablate.training.objectives.simclr import SimCLR
+from ablate.training.objectives.supervised import Supervised
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    "simclr": SimCLR,
+    "supervised": Supervised,
+    "untrained": SimCLR,  # nothing is trained; its head stays as SimCLR's begins
+}
+
+
+def objective_of(config: TrialConfig) -> Objective:
+    """Return the objective of a trial."""
+    return OBJECTIVES[config.objective](config)
