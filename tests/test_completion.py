@@ -55,6 +55,9 @@ def test_the_kinds_of_data_are_those_that_are_taken():
         ("ablate grid --data gl", ["glyphs"]),
         ("ablate grid --data folder:/", []),  # bash completes files itself
         ("ablate grid --preset ", sorted(NAMES)),
+        ("ablate grid --protocol linear,ra", ["linear,rankme"]),
+        ("ablate train crop --protocol linear:1", ["linear:1%", "linear:10%"]),
+        ("ablate evaluate . --protocol kn", ["knn"]),
         ("ablate rec", ["recommend"]),
     ],
 )

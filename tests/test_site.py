@@ -99,7 +99,7 @@ def test_every_page_is_in_the_navigation_the_tutorial_first_and_the_architecture
 )
 def test_the_glossary_lists_what_the_code_has(word, names):
     (entry,) = re.findall(rf"^- \*\*{word}\*\*: (.*?)(?=\n-|\n\n|\Z)", GLOSSARY, re.MULTILINE | re.DOTALL)
-    assert set(re.findall(r"`([\w-]+)`", entry)) == set(names)
+    assert set(re.findall(r"`([\w:%-]+)`", entry)) == set(names)
 
 
 def test_what_builds_the_site_is_pinned():

@@ -103,6 +103,14 @@ def presets(incomplete: str) -> list[str]:
     return _beginning(NAMES, incomplete)
 
 
+def protocols(incomplete: str) -> list[str]:
+    """Complete the last protocol of a list: ``linear,kn`` to ``linear,knn``."""
+    from ablate.config.protocols import NAMES
+
+    begun, comma, last = incomplete.rpartition(",")
+    return [f"{begun}{comma}{name}" for name in _beginning(NAMES, last)]
+
+
 def cells(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the names of the trials of the sweep in DIR; return nothing if DIR holds no readable sweep."""
     from ablate.sweep.plan import load_plan, plan
@@ -121,6 +129,7 @@ OF_FIELDS: dict[str, Callable[[str], list[str]]] = {
     "data": data,
     "eval_data": data,
     "preset": presets,
+    "protocol": protocols,
 }
 """The completion functions for options that are made of a description's fields."""
 

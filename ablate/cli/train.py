@@ -161,7 +161,11 @@ def evaluate(
     directory: Annotated[Path, typer.Argument(help="Directory of a sweep or of `ablate train`", metavar="DIR")],
     protocol: Annotated[
         str,
-        typer.Option(help="linear, sgd, knn, rotation, rankme, alignment; on z as in linear@z; comma-separated"),
+        typer.Option(
+            help="linear, sgd, knn, rotation, rankme, alignment; few labels: linear:10%, linear:1%; on z as in "
+            "linear@z; comma-separated",
+            autocompletion=completion.protocols,
+        ),
     ],
     device: Annotated[
         str | None, typer.Option(help="Device: auto, cpu or cuda", show_default="the one each encoder was trained on")

@@ -107,20 +107,39 @@ def chosen(split: Split, limit: int, val_mask: Tensor | None = None) -> Tensor:
 
 
 def labels_kept(data: DataSet, fraction: float) -> Tensor:
-    """Draw the training images that keep their label, as a bool mask ``[N]``.
+    """Draw the training images that keep their label by :func:`stratified`, as a bool mask ``[N]``.
 
-    The mask holds about ``fraction`` of every class, in whole groups. Images inside and outside the validation split
-    are drawn separately, at least one group each, so both keep every class that they had. The draw has its own fixed
-    seed, so every trial sees the same labels.
+    The draw has its own fixed seed, so every trial sees the same labels.
     """
-    kept = torch.zeros_like(data.val_mask)
     generator = stream(LABELS_SEED, "labels")
-    drawn_with = homes(data.train.labels, data.train.groups)
-    for label in range(len(data.classes)):
-        for side in (~data.val_mask, data.val_mask):
+    train = data.train
+    return stratified(train.labels, train.groups, data.val_mask, len(data.classes), fraction, generator)
+
+
+def stratified(
+    labels: Tensor, groups: Tensor, val_mask: Tensor, classes: int, fraction: float, generator: torch.Generator
+) -> Tensor:
+    """Draw about ``fraction`` of every class, in whole groups, as a bool mask ``[N]``.
+
+    Images inside and outside the validation split are drawn separately, at least one group each, so both keep every
+    class that they had, except for classes that occur only in groups of rarer ones, see
+    :func:`~ablate.data.dataset.homes`. Draws from equal generators are nested: a smaller fraction is part of a larger.
+
+    Args:
+        labels: int64 ``[N]``, in [0, classes); images with -1 are left out.
+        groups: int64 ``[N]``.
+        val_mask: bool ``[N]``, True for the validation split.
+        classes: number of classes.
+        fraction: the share of images wanted, in (0, 1].
+        generator: the generator to draw from.
+    """
+    kept = torch.zeros_like(val_mask)
+    drawn_with = homes(labels, groups)
+    for label in range(classes):
+        for side in (~val_mask, val_mask):
             members = ((drawn_with == label) & side).nonzero()[:, 0]
             if len(members):
-                kept[members[whole_groups(data.train.groups[members], fraction, generator)]] = True
+                kept[members[whole_groups(groups[members], fraction, generator)]] = True
     return kept
 
 

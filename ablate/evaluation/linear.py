@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ablate.config.measure import IN_WORDS, Measure
+from ablate.config.protocols import stem
 from ablate.evaluation.accuracy import SCORED, score, scores
+from ablate.evaluation.few_labels import few_labels, in_words
 from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.training.eager import LBFGS
 
@@ -42,26 +44,44 @@ class LinearResult:
     flags: tuple[str, ...] = ()
 
 
-def linear(frozen: Frozen, at: At) -> Outcome:
-    """Run the protocol ``linear``: :func:`linear_evaluation` on the labelled training images and the test images."""
+def linear(frozen: Frozen, at: At, percent: int = 100) -> Outcome:
+    """Run the protocol ``linear``: :func:`linear_evaluation` on the labelled training images and the test images.
+
+    Args:
+        frozen: the encoder to evaluate.
+        at: the place of its features.
+        percent: the percentage of the labels to use, see :mod:`ablate.evaluation.few_labels`. Fitting, the choice of l2
+            and the fit that follows it use no others; the accuracy on validation is that of the whole split.
+    """
     (train_h, train_y, val_mask), (test_h, test_y) = frozen.train(at), frozen.test(at)
-    classes = len(frozen.data.classes)
-    result = linear_evaluation(train_h, train_y, val_mask, test_h, classes, frozen.data.measure)
-    on_test = scores("linear", result.test, test_y, classes)
-    on_validation = scores("linear_val", result.val, train_y[val_mask], classes)
+    data, classes, name = frozen.data, len(frozen.data.classes), stem("linear", percent)
+    used = few_labels(data, percent, frozen.seed)
+    among = used[frozen.labelled].to(val_mask.device)
+    result = linear_evaluation(train_h, train_y, val_mask, test_h, classes, data.measure, among)
+    on_test = scores(name, result.test, test_y, classes)
+    on_validation = scores(f"{name}_val", result.val, train_y[val_mask], classes)
+    refitted, scored = f"refitted on all {len(train_y)} labelled training images", "on the test images"
+    if percent < 100:
+        chosen = f"{int((used & data.val_mask).sum())} of them in the validation split, which choose l2"
+        refitted, scored = f"refitted; {in_words(data, used, percent)}, {chosen}", "on all test and validation images"
     return Outcome(
-        metrics={**on_test, **on_validation, "linear_l2": result.l2},
+        metrics={**on_test, **on_validation, f"{name}_l2": result.l2},
         description=(
             f"logistic regression by L-BFGS on standardised {frozen.called(at)} of un-augmented images; "
-            f"{result.choice}, then refitted on all {len(train_y)} labelled training images; {SCORED} on the test "
-            "images"
+            f"{result.choice}, then {refitted}; {SCORED} {scored}"
         ),
-        flags=result.flags,
+        flags=tuple(f"{name}-{flag}".replace("_", "-") if percent < 100 else flag for flag in result.flags),
     )
 
 
 def linear_evaluation(
-    train_h: Tensor, train_y: Tensor, val_mask: Tensor, test_h: Tensor, classes: int, measure: Measure = "top1"
+    train_h: Tensor,
+    train_y: Tensor,
+    val_mask: Tensor,
+    test_h: Tensor,
+    classes: int,
+    measure: Measure = "top1",
+    used: Tensor | None = None,
 ) -> LinearResult:
     """Choose l2 on the validation split, refit on all training features, and predict the test set once.
 
@@ -76,17 +96,19 @@ def linear_evaluation(
         test_h: ``[M, d]`` features of the test images.
         classes: number of classes.
         measure: the accuracy on the validation split by which l2 is chosen.
+        used: bool ``[N]``, the training images whose labels may be used, in the validation split too; by default all.
     """
-    fit_h, val_h = standardise(train_h[~val_mask], train_h[val_mask])
-    fit_y, val_y = train_y[~val_mask], train_y[val_mask]
-    predicted: dict[float, Tensor] = {}
+    used = torch.ones_like(val_mask) if used is None else used
+    fit_h, val_h = standardise(train_h[used & ~val_mask], train_h[val_mask])
+    fit_y, chooses = train_y[used & ~val_mask], used[val_mask]
+    choose_h, choose_y = val_h[chooses], train_y[used & val_mask]
+    fitted: dict[float, Tensor] = {}
     scored: dict[float, float] = {}
 
     def attempt(l2: float, start: Tensor | None) -> Tensor:
-        weights = fit(fit_h, fit_y, classes, l2, start)
-        predicted[l2] = predict(weights, val_h)
-        scored[l2] = score(predicted[l2], val_y, classes, measure)
-        return weights
+        fitted[l2] = fit(fit_h, fit_y, classes, l2, start)
+        scored[l2] = score(predict(fitted[l2], choose_h), choose_y, classes, measure)
+        return fitted[l2]
 
     strongest = weakest = attempt(L2_SWEEP[0], None)
     for l2 in L2_SWEEP[1:]:
@@ -98,11 +120,11 @@ def linear_evaluation(
         if _is_alone_best(min(scored), scored):
             weakest = attempt(l2, weakest)
     best = max(sorted(scored, reverse=True), key=scored.__getitem__)  # the strongest among equals
-    all_h, final_h = standardise(train_h, test_h)
+    all_h, final_h = standardise(train_h[used], test_h)
     by = "" if measure == "top1" else f" by {IN_WORDS[measure]}"
     return LinearResult(
-        test=predict(fit(all_h, train_y, classes, best), final_h),
-        val=predicted[best],
+        test=predict(fit(all_h, train_y[used], classes, best), final_h),
+        val=predict(fitted[best], val_h),
         l2=best,
         choice=f"l2 of {len(scored)} from {max(scored):g} to {min(scored):g} chosen on the validation split{by}",
         flags=(L2_AT_EDGE,) if best in {max(scored), min(scored)} and _is_alone_best(best, scored) else (),

@@ -1,11 +1,13 @@
-"""The evaluation protocols by name, and the syntax in which a user asks for them: ``linear``, ``knn@z``."""
+"""The evaluation protocols by name, and the syntax that asks for them: ``linear``, ``knn@z``, ``linear:1%``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
+from ablate.config.protocols import SHARES, with_share
 from ablate.data import DataSet
 from ablate.errors import UsageError, unknown
 from ablate.evaluation.frozen import At, Frozen, Outcome
@@ -35,6 +37,12 @@ class Protocol:
 
 PROTOCOLS = {
     "linear": Protocol(linear, needs_labels=True, flags=(L2_AT_EDGE,)),
+    **{
+        with_share("linear", percent): Protocol(
+            partial(linear, percent=percent), needs_labels=True, flags=(f"linear-{percent}pct-{L2_AT_EDGE}",)
+        )
+        for percent in SHARES
+    },
     "sgd": Protocol(sgd, needs_labels=True),
     "knn": Protocol(knn, needs_labels=True),
     "rotation": Protocol(rotation, needs_labels=False, flags=(f"rotation-{L2_AT_EDGE}", ROTATION_NOT_APPLICABLE)),
@@ -56,7 +64,7 @@ class Evaluation:
 def parse_protocols(text: str) -> tuple[str, ...]:
     """Split ``linear,knn@z`` into ``("linear", "knn@z")``.
 
-    ``linear@h`` becomes ``linear``, and repeated protocols count once.
+    ``linear@h`` and ``linear:100%`` become ``linear``, and repeated protocols count once.
 
     Raises:
         UsageError: there is an unknown protocol or place, or no protocol at all.
@@ -69,12 +77,15 @@ def parse_protocols(text: str) -> tuple[str, ...]:
 
 def _canonical(spec: str) -> str:
     name, separator, at = spec.partition("@")
+    whole = name.removesuffix(":100%")
+    if with_share(whole, SHARES[0]) in PROTOCOLS:
+        name = whole
     if name not in PROTOCOLS:
         raise unknown("protocol", name, PROTOCOLS)
     if separator and at not in PROTOCOLS[name].at:
         allowed = ", ".join(f"{name}@{at}" for at in PROTOCOLS[name].at)
         raise UsageError(f"protocol {name!r} cannot be evaluated at {at!r}; allowed: {allowed}")
-    return spec if at == "z" else name
+    return f"{name}@z" if at == "z" else name
 
 
 def flags_of(spec: str) -> tuple[str, ...]:
