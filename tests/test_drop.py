@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -11,9 +13,13 @@ from ablate.ops.composition import Composition
 from ablate.planning.drop import done_twice, dropping
 from ablate.report.data.results import read_sweep
 from ablate.report.figures import forest
+from ablate.report.figures.style import fix_layout
+from ablate.report.page.answer import answer
+from ablate.report.recommendation.conclusion import conclusion
 from ablate.report.recommendation.recommend import recommend
 from ablate.report.stats.baseline import effects_of, findings, order_found
 from ablate.report.stats.order import order
+from ablate.report.stats.words import mentioned
 from ablate.report.write import write_report
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
@@ -234,7 +240,7 @@ def test_each_op_gets_the_finding_that_its_interval_has(tmp_path):
             "What hurts (accuracy rises without it)",
             "What you can delete (accuracy falls by less than 1 point without it)",
             "What is needed (accuracy falls without it)",
-            "Undecided, so keep it or add seeds",
+            "Undecided (keep these, or add seeds)",
         ),
         *("What would help", "What would harm"),
         "These 2 ops were left out one at a time; with --in-order color,flip, ablate drop also leaves them out "
@@ -300,6 +306,31 @@ def test_the_page_the_figure_and_recommend_say_the_same(tmp_path):
     (section,) = forest.section(report.sweep)
     assert [row[0] for row in section.rows] == labels
     assert section.rows[0][-1] == "lowers"
+
+
+def test_a_sentence_says_the_recipe_without_an_op(tmp_path):
+    for label in list(cells(RECIPE, "rotate", strengths=True, in_order=["flip", "blur"]))[1:]:
+        assert mentioned(label) == f"the recipe {'with ' * label.endswith('strength')}{label}"
+    assert mentioned("crop+color", start=True) == "crop+color"
+    directory = made(tmp_path / "sweep", effects={"color": 0.05, "blur": 0.05})
+    labels = [cell.label for cell in load_plan(directory).compositions[1:]]
+    advice = recommend(directory)
+    said = " ".join([*advice.choice.evidence, conclusion(advice), answer(advice.choice.sweep).lead])
+    for label in labels:
+        for before in ("told from", "tell", "accuracy:", "Recommended:", "provisionally:", "worse than", "tied with"):
+            assert f"{before} {label}" not in said
+    assert "Recommended: the recipe without " in said
+    assert "The recipe without color against the untrained encoder" in said or "The recipe without blur against" in said
+
+
+def test_no_text_of_the_forest_plot_leaves_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(forest, "judge", lambda grid: "balanced validation accuracy of rotation prediction")
+    sweep = read_sweep(made(tmp_path / "sweep"))
+    long = [dataclasses.replace(effect, label=f"{effect.label} " + "w" * 60) for effect in effects_of(sweep)]
+    figure = forest.draw(sweep, long)
+    fix_layout(figure)
+    drawn, whole = figure.axes[0].get_tightbbox(), figure.bbox
+    assert whole.x0 <= drawn.x0 and drawn.x1 <= whole.x1 and whole.y0 <= drawn.y0 and drawn.y1 <= whole.y1
 
 
 def test_a_baseline_that_failed_is_named_and_one_that_lacks_a_seed_is_compared_by_the_others(tmp_path):

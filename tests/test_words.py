@@ -27,6 +27,7 @@ ODD = {
     r"\b(came about|reckoned|so-manieth)\b": "common words",
     r"\bso many\b": "N",
     r"[Nn]ot distinguishable|\bbe distinguished\b": "cannot be told from",
+    r"\b[Uu]ntrained (cell|composition)s?\b": "that was not run; untrained is an encoder",
     r"\bat work elsewhere\b": "another process is at work on",
 }
 

@@ -68,7 +68,7 @@ def chance_of_better(beliefs: Beliefs, finished: Mask, free: Mask, within: float
     Args:
         beliefs: about all compositions.
         finished: True for compositions that were trained to the end, [compositions]; at least one.
-        free: True for compositions that were not trained.
+        free: True for compositions that may be asked for.
         within: a difference of values.
     """
     return float(_is_better(beliefs, finished, within)[:, free].any(axis=1).mean())

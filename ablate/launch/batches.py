@@ -67,7 +67,7 @@ def with_next(directory: Path, experiment: SweepPlan, console: Console) -> Sweep
         say(console, f"all {counted(len(asked.cells), 'cell')} are trained")
         return experiment
     if spent >= budget.amount:
-        say(console, f"the budget of {budget} is spent ({spent:.4g})")
+        say(console, f"the budget of {budget} is spent ({spent:.4g} used)")
         return experiment
     batch = asked.waiting or _proposed(sweep, console)
     whole = asking_for(experiment, batch, spent) if batch else experiment
@@ -82,7 +82,7 @@ def _proposed(sweep: Results, console: Console) -> list[str]:
     assert asked is not None
     if ahead is None:
         return first_cells(sweep.experiment)
-    about = f"that an untrained cell is better than the best by more than {counted_points(asked.within)}"
+    about = f"that a cell that was not run is better than the best by more than {counted_points(asked.within)}"
     say(console, f"the probability {about}: {100 * ahead.better:.1f} %")
     if ahead.better < UNLIKELY:
         say(console, f"stop: it is below {100 * UNLIKELY:.0f} %; a smaller --within continues")

@@ -68,6 +68,19 @@ def prepare_images(wish: Experiment, cache: Path) -> DataSet:
 
     Images that were left out, and changes to images beyond resizing, are printed.
     """
+    data, console = _prepared(wish, cache), make_console(stderr=True)
+    if about := about_size(wish):
+        say(console, about)
+    if about := about_shape(data.train.images):
+        say(console, about)
+    if data.corrupt or data.refused:
+        say(console, f"skipped {describe(data.corrupt, data.refused)}")
+    for note in data.notes:
+        say(console, note, "yellow" if "warning" in note else "dim")
+    return data
+
+
+def _prepared(wish: Experiment, cache: Path) -> DataSet:
     console = make_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("decoding images", total=None, visible=False)
@@ -75,7 +88,7 @@ def prepare_images(wish: Experiment, cache: Path) -> DataSet:
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total, visible=True)
 
-        data = prepare(
+        return prepare(
             wish.data,
             cache=cache,
             image_size=image_size(wish),
@@ -88,15 +101,6 @@ def prepare_images(wish: Experiment, cache: Path) -> DataSet:
             limit=wish.limit,
             progress=show,
         )
-    if about := about_size(wish):
-        say(console, about)
-    if about := about_shape(data.train.images):
-        say(console, about)
-    if data.corrupt or data.refused:
-        say(console, f"skipped {describe(data.corrupt, data.refused)}")
-    for note in data.notes:
-        say(console, note, "yellow" if "warning" in note else "dim")
-    return data
 
 
 def described(images: DataSet, image_size: int, ops: Iterable[OpSpec]) -> str:
@@ -144,7 +148,7 @@ def images_again(experiment: SweepPlan, cache: Path) -> DataSet:
 
 
 def fewer_images(experiment: SweepPlan, cache: Path, limit: int | None, image_size: int) -> DataSet:
-    """Return the images of a sweep, prepared as for another ``limit`` and ``image_size``.
+    """Return the images of a sweep, prepared as for another ``limit`` and ``image_size``; print no notes on them.
 
     Args:
         experiment: the sweep's plan.
@@ -167,4 +171,4 @@ def fewer_images(experiment: SweepPlan, cache: Path, limit: int | None, image_si
         compositions=["none"],
         set={"image_size": image_size},
     )
-    return prepare_images(wish, cache)
+    return _prepared(wish, cache)

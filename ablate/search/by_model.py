@@ -22,7 +22,7 @@ TRIES = 3000  # draws in vain after which the space counts as exhausted
 
 
 def propose(search: Search, known: Sequence[Measured], defaults: Defaults, within: float) -> Proposal:
-    """Return the untrained compositions with the largest expected improvement together, and the chance of a better one.
+    """Return the new compositions with the largest expected improvement together, and the chance of a better one.
 
     Both follow from the results and the seed of the search alone.
 
@@ -74,7 +74,7 @@ def _levels(known: Sequence[Measured]) -> list[list[BySeed]]:
 def _candidates(
     search: Search, known: Sequence[Measured], generator: random.Random, taken: set[str], defaults: Defaults
 ) -> Iterator[NamedComposition]:
-    """Yield every untrained composition of the space, or a sample if there are many."""
+    """Yield every new composition of the space, or a sample if there are many."""
     seen = set(taken)
     if is_finite(search) and sum(compositions(search)) <= LARGEST:
         yield from _new(everything(search, defaults), seen)

@@ -31,7 +31,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Proposal:
-    """The next batch, and the probability that an untrained composition is clearly better than the best trained one.
+    """The next batch, and the probability that one that was not tried is clearly better than the best.
 
     ``better`` is None if the sampler has no model of it. An empty ``batch`` means that the space is exhausted.
     """

@@ -89,7 +89,7 @@ def next_batch(
     assert whole.search is not None
     spent, done = budget.spent(cells(sweep)) if sweep else 0.0, len(whole.compositions)
     if spent >= budget.amount:
-        say(console, f"the budget of {budget} is spent ({spent:.4g})")
+        say(console, f"the budget of {budget} is spent ({spent:.4g} used)")
         return []
     begun = done - done % whole.search.batch  # complete a batch that a smaller budget cut short
     there = {item.label for item in whole.compositions}  # another version may have begun this batch differently

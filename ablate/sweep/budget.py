@@ -64,8 +64,8 @@ class Budget:
         return f"{self.amount:g}{'' if self.unit == 'trials' else self.unit}"
 
     def __str__(self) -> str:
-        names = {"trials": "trials", "h": "hours", "gpuh": "GPU hours"}
-        return f"{self.amount:g} {names[self.unit]}"
+        name = {"trials": "trials", "h": "hours", "gpuh": "GPU hours"}[self.unit]
+        return f"{self.amount:g} {name.removesuffix('s') if self.amount == 1 else name}"
 
 
 def _at_work(records: Iterable[TrialResult]) -> float:

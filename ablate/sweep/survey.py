@@ -95,9 +95,8 @@ def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
     fewest = min(counts, default=seeds)
     each = counted(seeds, "seed") if fewest == seeds else f"{fewest} to {seeds} seeds"
     references = sum(trial.reference is not None for trial in trials)
-    parts = [
-        f"{counted(cells, 'cell')} x {each} + {counted(references, 'reference')} = {counted(len(trials), 'trial')}"
-    ]
+    beside = f" + {counted(references, 'reference')}" if references else ""
+    parts = [f"{counted(cells, 'cell')} x {each}{beside} = {counted(len(trials), 'trial')}"]
     again = len({trial.id for trial in state.missing} & {result.id for result in state.pruned})
     done = len(state.finished) - (0 if again else len(state.pruned))
     parts += [f"{done} done"] if done else []

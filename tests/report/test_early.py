@@ -46,7 +46,7 @@ def test_the_cost_of_deciding_early(tmp_path):
 def test_nothing_is_said_of_before_the_last_epoch_if_only_the_last_one_has_knn(tmp_path):
     done = sweep(tmp_path, {2: [None] * 4, 4: [None] * 4, 8: [0.5, 0.4, 0.3, 0.1]}, [0.4, 0.5, 0.6, 0.3])
     assert [ranking.epoch for ranking in early_rankings(done)] == [8]
-    assert early_decision(done) == []
+    assert early_decision(done) == section(done) == []
 
 
 def test_it_is_decided_once_no_later_leader_is_worse(tmp_path):

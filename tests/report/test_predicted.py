@@ -1,4 +1,4 @@
-"""Cells that a budget left untrained: predicted, shown apart, and never taken for results."""
+"""Cells that a budget did not run: predicted, shown apart, and never taken for results."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_no_prediction_is_written_or_read_as_a_result(tmp_path, undrawn):
     content = as_json(recommend(tmp_path))["sweep"]
     assert {item["composition"] for item in content["candidates"]} <= cells
     assert content["best"] in cells
-    assert any("The probability that an untrained composition is better" in line for line in content["evidence"])
+    assert any("The probability that a composition that was not run is better" in line for line in content["evidence"])
 
 
 def test_when_the_rest_is_trained_no_prediction_is_left(tmp_path, undrawn):
@@ -59,14 +59,14 @@ def test_when_the_rest_is_trained_no_prediction_is_left(tmp_path, undrawn):
     assert predicted(read_sweep(tmp_path)) == []
 
 
-def test_the_report_hatches_untrained_cells_and_says_what_the_numbers_are(tmp_path):
+def test_the_report_hatches_cells_that_were_not_run_and_says_what_the_numbers_are(tmp_path):
     train(tmp_path, experiment("8", within=0.001))
     report, said = write_report(tmp_path), io.StringIO()
     report.show(Console(file=said, width=200))
     page, picture = ((tmp_path / "report" / name).read_text() for name in ("index.html", "heatmap.svg"))
     assert page.count('class="cell predicted"') == 8
-    assert "Predicted, not trained" in page
+    assert "Predicted, not run" in page
     assert "Best composition of the 8 trained by validation accuracy" in page
     assert "predicted from the trained cells" in picture
     assert said.getvalue().count("≈") == 9  # eight cells and the line that explains the sign
-    assert "Hatched: not trained" in (tmp_path / "report" / "caption.txt").read_text()
+    assert "Hatched: not run" in (tmp_path / "report" / "caption.txt").read_text()

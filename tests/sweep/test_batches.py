@@ -41,7 +41,7 @@ def test_cells_are_trained_batch_by_batch_until_the_budget_is_spent(tmp_path):
     assert code == 0
     assert [len(batch) for batch in training.batches] == [4, 4]
     assert len(set(trained(tmp_path))) == 8
-    assert "the budget of 8 trials is spent (8)" in said
+    assert "the budget of 8 trials is spent (8 used)" in said
     assert {t.label for t in plan(load_plan(tmp_path)) if not t.reference} == set(trained(tmp_path))
     assert sorted([*trained(tmp_path), *not_asked_for(load_plan(tmp_path))]) == sorted(every_cell(experiment()))
 
@@ -87,7 +87,7 @@ def test_trials_count_with_all_seeds_and_further_seeds_go_to_the_same_cells(tmp_
     assert len(trained(tmp_path)) == 5  # 10 trials: the last cell has all its seeds too
     _, training, said = train(tmp_path, experiment("9", seeds=3, within=0.001))
     assert training.batches == [set(trained(tmp_path))]
-    assert "the budget of 9 trials is spent (15)" in said
+    assert "the budget of 9 trials is spent (15 used)" in said
 
 
 def test_hours_are_for_whole_batches_and_count_what_ran(tmp_path):
@@ -100,7 +100,7 @@ def test_hours_are_for_whole_batches_and_count_what_ran(tmp_path):
         timed = record(trial, 0.5, when=f"2026-01-01T0{hour}:00:00Z", timings={"total": 1800.0})
         write_record(tmp_path, timed)
     assert with_next(tmp_path, planned, console) == planned
-    assert "the budget of 1 hours is spent (2)" in said.getvalue()
+    assert "the budget of 1 hour is spent (2 used)" in said.getvalue()
 
 
 def test_without_the_budget_the_same_directory_trains_the_rest_and_a_whole_grid_keeps_its_cells(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from ablate.config.sweep import Budgeted, NamedComposition, Search, Variant
 from ablate.launch.pool import WorkerPool
+from ablate.planning import images
 from ablate.planning.calibrate import Asked, calibration
 from ablate.planning.images import prepare_images
 from ablate.planning.request import wish_of
@@ -64,7 +65,8 @@ def calibrate(directory, cache, *args):
     return ablate("calibrate", directory, "--cache", cache, "--workers", "1", *args)
 
 
-def test_a_dry_run_shows_every_training_with_its_cost_and_writes_nothing(finished, cache):
+def test_a_dry_run_shows_every_training_with_its_cost_and_writes_nothing(finished, cache, monkeypatch):
+    monkeypatch.setattr(images, "about_size", lambda wish: "a note")
     done = calibrate(finished, cache, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "calibration: 4 of 4 cells x 2 seeds" in done.stdout
@@ -72,6 +74,7 @@ def test_a_dry_run_shows_every_training_with_its_cost_and_writes_nothing(finishe
         assert f"\n{training}" in done.stdout
     assert "32 trials to run; estimated: 1 min 44 s of CPU time" in done.stdout  # 64 s x (1/2 + 1/2 + 1/2 + 1/8)
     assert not SweepDir(finished).calibration.exists()
+    assert "a note" not in done.stderr  # the sweep has printed it; no training prints it again
 
 
 def test_a_calibration_that_was_interrupted_resumes_and_ends_with_a_table(finished, cache, trials):
@@ -84,6 +87,7 @@ def test_a_calibration_that_was_interrupted_resumes_and_ends_with_a_table(finish
     done = calibrate(finished, cache)
     assert done.returncode == 0, done.stderr
     assert len(trials.run) == len(set(trials.run)) == 32
+    assert "4 cells x 2 seeds = 8 trials" in done.stdout  # no "+ 0 references"
     assert sorted(path.name for path in SweepDir(finished).calibration.iterdir() if path.is_dir()) == NAMES
     assert "For a decision within 1 point: 1 epoch" in done.stdout.splitlines()[-1]
     assert "50 % of the price" in done.stdout

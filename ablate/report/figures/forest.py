@@ -46,7 +46,8 @@ def draw(sweep: Results, effects: Sequence[Effect]) -> Figure:
         axes.set_yticks(range(len(effects)), [shortened(effect.label, LONGEST) for effect in effects], fontsize=7)
         axes.set_ylim(len(effects) - 0.5, -0.5)
         against = "the baseline" if effects[0].cell else "cells with the op"
-        axes.set_xlabel(f"points of {judge(sweep.grid)} against {against}; grey: a cost below {100 * COST:g} point")
+        what = f"points of {judge(sweep.grid)}\nagainst {against}; grey: a cost below {100 * COST:g} point"
+        axes.set_xlabel(what, loc="right")  # centred below a narrow axis, it would leave the figure
         axes.tick_params(axis="x", labelsize=7)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)

@@ -18,7 +18,7 @@ from ablate.report.figures.panel import CELL, DENSE, MARK, Sizes, contenders, dr
 from ablate.report.figures.picture import Picture
 from ablate.report.figures.scale import BELOW, Scale, scale
 from ablate.report.figures.style import STYLE
-from ablate.report.stats.predicted import NOT_TRAINED, Prediction, predicted_cells
+from ablate.report.stats.predicted import NOT_RUN, Prediction, predicted_cells
 from ablate.report.stats.words import percent
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ def heatmap(
             noise alone does not look like a result (:mod:`ablate.report.figures.scale`).
         width: the width of the figure in inches, for a column of a paper. Cells and text are fitted to it, and title
             and notes are left out, since they belong in the caption. Default: the width of cells of a readable size.
-        predicted: predictions of that metric for cells that were not trained, by label; default: those of the sweep if
+        predicted: predictions of that metric for cells that were not run, by label; default: those of the sweep if
             ``data`` is a directory.
 
     Returns:
         A matplotlib figure, which a notebook shows. It has means in percent, ± standard deviation over seeds, and a dot
         in the cells that cannot be told from the best. Cells below the untrained encoder have a triangle, and its place
-        is marked on the colour bar. Cells without a result are marked too. Cells that a budget left untrained are
+        is marked on the colour bar. Cells without a result are marked too. Cells that a budget did not run are
         hatched and have no colour; their number is a prediction.
 
     Raises:
@@ -103,7 +103,7 @@ def _draw(grid: Grid, metric: str, title: str, colours: Scale, predicted: Mappin
     columns = int(width * 16)  # characters of a line of text
     below = notes(grid, metric, colours, columns)
     if predicted:
-        below += filled(NOT_TRAINED, columns)
+        below += filled(NOT_RUN, columns)
     height = k * CELL[1] + heading_height(grid.ops) + 0.75 + 0.13 * max(0, len(below) - 1)
     figure = Picture(figsize=(width, height), layout="constrained")
     main, side = figure.subplots(1, 2, width_ratios=[k, 1], squeeze=False)[0]

@@ -83,7 +83,7 @@ def draw_panel(
         sizes: the sizes of cells and texts; default: those of a figure of its own.
         marked: the labels of cells with a dot; default: :func:`contenders`.
         names: the labels of rows and columns; default: those of the ops.
-        predicted: predictions of cells that were not trained, by label.
+        predicted: predictions of cells that were not run, by label.
     """
     k = len(grid.ops)
     sizes = sizes or Sizes(below=6.0 if k <= DENSE else 0.0)
@@ -115,7 +115,7 @@ def draw_cells(
         sizes: the sizes of cells and texts.
         marked: the labels of cells with a dot.
         names: the labels of rows and columns; default: those of the ops.
-        predicted: predictions of cells that were not trained, by label.
+        predicted: predictions of cells that were not run, by label.
     """
     for i, row in enumerate(grid.ops):
         for j, column in enumerate(grid.ops):
@@ -198,7 +198,7 @@ def _draw_without(axes: Axes, x: int, y: int, status: str, sizes: Sizes) -> None
 
 
 def _draw_predicted(axes: Axes, x: int, y: int, prediction: Prediction, sizes: Sizes) -> None:
-    """Draw a cell that was not trained: hatched, without a colour of the scale, its number in grey italics."""
+    """Draw a cell that was not run: hatched, without a colour of the scale, its number in grey italics."""
     quiet = "#6b6b6b"
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor="white", edgecolor="#d4d4d4", hatch="////", lw=0))
     if not sizes.mean:

@@ -15,10 +15,10 @@ from ablate.report.stats.failures import without_results
 from ablate.report.stats.noise import chance, noise
 from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.predicted import predicted
-from ablate.report.stats.summary import summary
+from ablate.report.stats.summary import summary, tied
 from ablate.report.stats.untrained import over_untrained
 from ablate.report.stats.verdict import absent_classes, far_from_test, few_images, is_useful, verdict
-from ablate.report.stats.words import judge, named, percent, points, so_far
+from ablate.report.stats.words import judge, mentioned, percent, points, so_far
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def answer(sweep: Results) -> Answer:
     decided = advice.decided
     next_step = [*next_steps(advice), *advice.unexported]
     if advice.final:
-        lead = f"Recommended{', provisionally' if decided.provisional else ''}: {advice.final.cell.label}"
+        lead = f"Recommended{', provisionally' if decided.provisional else ''}: {mentioned(advice.final.cell.label)}"
         lead = f"{lead}. {_accuracy(decided.sweep, decided.order, advice.final.cell)}."
         if advice.confirmed:
             lead = (
@@ -71,9 +71,9 @@ def answer(sweep: Results) -> Answer:
 
 def _best(sweep: Results, ranking: Ranking) -> str:
     assert ranking.best is not None
-    tied = f", tied with {named([cell.label for cell in ranking.equals[1:]])}" if len(ranking.equals) > 1 else ""
     best = "Best composition" if is_useful(sweep, ranking) else "No composition to recommend; the highest accuracy"
-    return f"{best}{so_far(sweep)}: {ranking.best.label}{tied}. {_accuracy(sweep, ranking, ranking.best)}."
+    which = f"{mentioned(ranking.best.label)}{tied(ranking)}"
+    return f"{best}{so_far(sweep)}: {which}. {_accuracy(sweep, ranking, ranking.best)}."
 
 
 def _accuracy(sweep: Results, ranking: Ranking, cell: Cell) -> str:

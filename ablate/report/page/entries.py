@@ -17,7 +17,7 @@ from ablate.report.page.curves import Curve, curves
 from ablate.report.stats.model import TwoWayModel
 from ablate.report.stats.noise import chance
 from ablate.report.stats.order import Ranking
-from ablate.report.stats.words import named, percent
+from ablate.report.stats.words import mentioned, named, percent
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
 
@@ -182,7 +182,7 @@ def _entry(known: EntryContext, number: int, name: str, kind: str, cell: Cell, t
 
 def _standing(ranking: Ranking, cell: Cell) -> str:
     """Return the rank of the cell in words: the best, tied with it, or not to be told from it; else nothing."""
-    equals = [other.label for other in ranking.equals if other is not cell] if ranking.best else []
+    equals = [mentioned(other.label) for other in ranking.equals if other is not cell] if ranking.best else []
     if cell is not ranking.best and cell in ranking.equals:
         return f"Tied with {named(equals)} for the best by validation accuracy."
     if cell is not ranking.best:

@@ -26,7 +26,7 @@ from ablate.report.page.layers import Layer, Position, layers
 from ablate.report.section import Section
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import order, ordered
-from ablate.report.stats.predicted import APPROXIMATELY, NOT_TRAINED, predicted_cells
+from ablate.report.stats.predicted import APPROXIMATELY, NOT_RUN, predicted_cells
 from ablate.report.stats.summary import summary
 from ablate.sweep.asked import Asked
 from ablate.sweep.layout import SweepDir
@@ -87,7 +87,7 @@ def page(
         at=lambda row, column: places.get(grid.cells[row, column].label),
         lead=next((entry.name for entry in listed if entry.cell is ranking.best), ""),
         guesses=_guesses(sweep),
-        not_trained=NOT_TRAINED,
+        not_run=NOT_RUN,
         words=WORDS,
         explained=explained,
         lines=[*sweep.measured, *summary(sweep), *noise(sweep), *map(str, comparisons)],
@@ -101,7 +101,7 @@ def page(
 
 
 def _guesses(sweep: Results) -> dict[str, tuple[str, str]]:
-    """Return the predicted value and interval of each cell that was not trained, as texts by its label."""
+    """Return the predicted value and interval of each cell that was not run, as texts by its label."""
     return {
         label: (f"{APPROXIMATELY}{100 * cell.mean:.0f}", f"{100 * cell.low:.0f} to {100 * cell.high:.0f}")
         for label, cell in predicted_cells(sweep, sweep.grid.metric).items()

@@ -16,7 +16,7 @@ WIDEST = 2.0  # the largest possible difference of differences of accuracies
 
 
 def predictions(sweep: Results) -> list[Section]:
-    """Return the section of the cells that a budget left untrained, the likeliest to be better first; else none."""
+    """Return the section of the cells that a budget did not run, the likeliest to be better first; else none."""
     grid = sweep.grid
     ahead, shown = outlook(sweep), predicted_cells(sweep, grid.metric)
     if ahead is None or sweep.experiment.budgeted is None:
@@ -28,13 +28,13 @@ def predictions(sweep: Results) -> list[Section]:
         if cell.label in shown
     )
     texts = (
-        f"{counted(len(cells), 'composition')} {'was' if len(cells) == 1 else 'were'} not trained. The numbers are "
+        f"{counted(len(cells), 'composition')} {'was' if len(cells) == 1 else 'were'} not run. The numbers are "
         "predictions of a Gaussian process over compositions, with their 90 % intervals; none of them is a result.",
-        f"“better” is the probability that it is better than {ahead.best}, the best trained one by the model, by more "
-        f"than {counted_points(sweep.experiment.budgeted.within)} of {judge(grid)}.",
+        f"“better”: the probability that a composition is better than {ahead.best}, the best of the trained ones by "
+        f"the model, by more than {counted_points(sweep.experiment.budgeted.within)} of {judge(grid)}.",
         *([f"The {MOST} likeliest of {len(cells)}; predicted.csv has all."] if len(cells) > MOST else []),
     )
-    return [Section("Predicted, not trained", texts, ("composition", "better", "validation %", "test %"), rows)]
+    return [Section("Predicted, not run", texts, ("composition", "better", "validation %", "test %"), rows)]
 
 
 def effects(grid: Grid) -> list[Section]:

@@ -14,7 +14,7 @@ from ablate.report.stats.predicted import predicted
 from ablate.report.stats.rounds import takes_more
 from ablate.report.stats.summary import pruned
 from ablate.report.stats.verdict import few_images, is_useful, verdict
-from ablate.report.stats.words import named, so_far
+from ablate.report.stats.words import mentioned, named, so_far
 from ablate.sweep.again import completing, option_for_seeds
 from ablate.sweep.confirm import shares_no_crop
 
@@ -30,7 +30,7 @@ def conclusion(recommendation: Recommendation) -> str:
     if recommendation.final:
         label, model = recommendation.final.cell.label, decided.order.model
         sure = f" (P(best) {chance(model, label)})" if model and model.p_best else ""
-        sentence = f"Recommended{', provisionally' * decided.provisional}: {label}{sure}."
+        sentence = f"Recommended{', provisionally' * decided.provisional}: {mentioned(label)}{sure}."
         caveats = [*verdict(decided.sweep, decided.order), *failures(decided.sweep), *predicted(choice.sweep)[1:]]
         return " ".join([sentence, doubt(decided), *caveats])
     if recommendation.confirming:

@@ -12,6 +12,7 @@ from ablate.pipelines.code import Files, kornia_code, torchvision_code
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.recommendation.choice import Candidate, Choice, choose
 from ablate.report.stats.verdict import is_useful
+from ablate.report.stats.words import mentioned
 from ablate.sweep.again import completing
 from ablate.sweep.layout import KORNIA_CODE, TORCHVISION_CODE, SweepDir
 
@@ -99,7 +100,7 @@ def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
         again = f"{command('ablate', 'recommend', choice.sweep.directory, '--confirm')} adds it"
         return choose(
             fresh
-        ), f"The confirmation is of an earlier choice and lacks {best}, which is the best now: {again}."
+        ), f"The confirmation is of an earlier choice and lacks {mentioned(best)}, which is the best now: {again}."
     return choose(fresh), ""
 
 

@@ -106,13 +106,14 @@ def _decided(rankings: Sequence[EarlyRanking]) -> EarlyRanking | None:
 
 
 def section(sweep: Results) -> list[Section]:
-    """Return the section of the page with the rankings on the way."""
+    """Return the section of the page with the rankings on the way; none if only the last epoch was looked at."""
     rankings, epochs = early_rankings(sweep), sweep.experiment.shared.epochs
-    if not rankings:
+    if all(ranking.epoch == epochs for ranking in rankings):
         return []
     text = (
         "What a decision by validation kNN would have cost on the way: the final validation accuracy of the best cell "
-        "minus that of the cell that led then. The correlation is over all cells; its interval is by resampling ops."
+        "minus that of the cell that led then. The correlation is over the cells with results; its interval is by "
+        "resampling ops."
     )
     rows = tuple(
         (f"{r.epoch}", f"{100 * r.epoch / epochs:.0f} %", r.agreement, f"{100 * r.loss:.1f}") for r in rankings

@@ -18,7 +18,7 @@ WORDS: dict[tuple[Kind, Finding], str] = {
     ("removal", "raises"): "What hurts (accuracy rises without it)",
     ("removal", "costs little"): f"What you can delete (accuracy falls by less than {100 * COST:g} point without it)",
     ("removal", "lowers"): "What is needed (accuracy falls without it)",
-    ("removal", "undecided"): "Undecided, so keep it or add seeds",
+    ("removal", "undecided"): "Undecided (keep these, or add seeds)",
     ("addition", "raises"): "What would help",
     ("addition", "lowers"): "What would harm",
     ("change", "raises"): "Better than as it is",

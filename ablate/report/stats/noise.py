@@ -9,7 +9,7 @@ from ablate.report.stats.model import CONFIDENCE, TwoWayModel
 from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.rounds import rounds
 from ablate.report.stats.verdict import few_images
-from ablate.report.stats.words import judge, named, so_far
+from ablate.report.stats.words import judge, mentioned, named, so_far
 from ablate.sweep.again import option_for_seeds
 from ablate.sweep.batches import not_asked_for
 
@@ -67,12 +67,12 @@ def contenders(sweep: Results, ranking: Ranking) -> str:
     best, model = ranking.cells[0], ranking.model
     assert model is not None
     others = [label for label in ranking.contenders if label != best.label]
-    over = " over all rounds" if sweep.experiment.rounds else ""
+    top, over = mentioned(best.label), " over all rounds" if sweep.experiment.rounds else ""
     by = f"({judge(sweep.grid)}, Hsu's multiple comparisons with the best, 95 %{over})"
     if not others:
-        return f"Every other composition{among(sweep, ranking)} is worse than {best.label}{so_far(sweep)} {by}."
+        return f"Every other composition{among(sweep, ranking)} is worse than {top}{so_far(sweep)} {by}."
     listed = named([f"{label} ({chance(model, label)})" for label in others])
-    which = f"{counted(len(others), 'other composition')} cannot be told from {best.label}"
+    which = f"{counted(len(others), 'other composition')} cannot be told from {top}"
     return f"{which}, P(best) {chance(model, best.label)}: {listed} {by}."
 
 
@@ -106,16 +106,18 @@ def separation(sweep: Results, ranking: Ranking) -> str:
     second = next((label for label in ranking.contenders if label != best), None)
     if second is None:
         return ""
+    one, other = mentioned(best), mentioned(second)
     if abs(model.difference(best, second).mean) < EQUAL:
-        return f"{best} and {second} are equal so far, so the number of seeds that would tell them apart is unknown."
+        are = f"{mentioned(best, start=True)} and {other} are equal so far"
+        return f"{are}, so the number of seeds that would tell them apart is unknown."
     if few_images(sweep):
         return (
-            f"More seeds could tell {best} from {second} on these few validation images only, which all seeds share: "
+            f"More seeds could tell {one} from {other} on these few validation images only, which all seeds share: "
             "add images."
         )
     seeds = model.seeds_to_separate(best, second)
     number = counted(seeds, "seed") if seeds else f"more than {MOST_SEEDS} seeds"
-    return f"With {number}, the same comparisons would tell {best} from {second} in four of five sweeps."
+    return f"With {number}, the same comparisons would tell {one} from {other} in four of five sweeps."
 
 
 def unequal(model: TwoWayModel) -> list[str]:

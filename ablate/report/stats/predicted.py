@@ -1,4 +1,4 @@
-"""Predictions of the cells that a budget leaves untrained, by a model of the trained ones. A prediction is no result.
+"""Predictions of the cells that a budget does not run, by a model of the trained ones. A prediction is no result.
 
 Predictions have a type of their own and stand in no grid, table of results or record, so that nothing that reads
 results can take one for a result. The model is the Gaussian process of :mod:`ablate.inference.gp`.
@@ -27,8 +27,8 @@ from ablate.sweep.rounds import counted_points
 
 INTERVAL = 1.645  # standard deviations on either side of a normal mean that hold 90 %
 APPROXIMATELY = "≈"  # stands before every number that is predicted
-NOT_TRAINED = (
-    f"Hatched: not trained; predicted from the trained cells ({APPROXIMATELY}), with the 90 % interval. Predictions "
+NOT_RUN = (
+    f"Hatched: not run; predicted from the trained cells ({APPROXIMATELY}), with the 90 % interval. Predictions "
     "are no results: no average, comparison or choice uses them."
 )
 """The sentences that explain a predicted cell."""
@@ -37,7 +37,7 @@ LIKELIEST = 3  # cells that a sentence names
 
 @dataclass(frozen=True)
 class Prediction:
-    """The value that the model expects of a cell that was not trained; all numbers are fractions.
+    """The value that the model expects of a cell that was not run; all numbers are fractions.
 
     Attributes:
         label: the label of the cell.
@@ -56,13 +56,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Outlook:
-    """The predictions of all untrained cells by label, in plan order.
+    """The predictions of all cells that were not run, by label, in plan order.
 
     Attributes:
         metric: the metric that is predicted.
         cells: the predictions.
         best: the label of the trained cell that the model takes for the best.
-        better: the probability that any untrained cell is better than it by more than ``within``.
+        better: the probability that any cell that was not run is better than it by more than ``within``.
     """
 
     metric: str
@@ -79,7 +79,7 @@ def outlook(sweep: Results, metric: str | None = None) -> Outlook | None:
         metric: the metric to predict; default: validation accuracy, by which cells are chosen.
 
     Returns:
-        The predictions; None without a budget, without untrained cells, or with too few results for a model.
+        The predictions; None without a budget, if all cells were run, or with too few results for a model.
     """
     metric = metric or sweep.grid.validation_metric
     free = not_asked_for(sweep.experiment)
@@ -108,7 +108,7 @@ def predicted_cells(sweep: Results, metric: str | None = None) -> Mapping[str, P
 
 
 def next_cells(sweep: Results) -> list[str]:
-    """Return the labels of the next batch: the untrained cells with the largest expected improvement together."""
+    """Return the labels of the next batch: those with the largest expected improvement together."""
     found = _model(sweep, sweep.grid.validation_metric)
     assert found is not None and sweep.experiment.budgeted is not None
     labels, beliefs, finished = found
@@ -129,13 +129,13 @@ def known_beforehand(sweep: Results) -> list[str]:
 
 
 def predicted(sweep: Results) -> list[str]:
-    """Return sentences on the part of the grid that was trained, and on how likely an untrained cell is better."""
+    """Return sentences on the part of the grid that was run, and on how likely a better cell is among the others."""
     asked = sweep.experiment.budgeted
     if asked is None or not (free := not_asked_for(sweep.experiment)):
         return []
     trained = f"{len(asked.cells)} of {counted(len(asked.cells) + len(free), 'composition')}"
     part = (
-        f"Within the budget, {trained} were asked for; the others were not trained. The trained ones are no random "
+        f"Within the budget, {trained} were asked for; the others were not run. Those that were trained are no random "
         "sample, so correlations over them do not hold for the whole grid."
     )
     ahead = outlook(sweep)
@@ -145,8 +145,8 @@ def predicted(sweep: Results) -> list[str]:
     first = named([f"{cell.label} ({chance_in_words(cell.better)})" for cell in likely if cell.better >= 0.01])
     return [
         part,
-        f"The probability that an untrained composition is better than {ahead.best} by more than "
-        f"{counted_points(asked.within)} is {chance_in_words(ahead.better)}, by a model of the trained ones"
+        f"The probability that a composition that was not run is better than {ahead.best} by more "
+        f"than {counted_points(asked.within)} is {chance_in_words(ahead.better)}, by a model of the trained ones"
         f"{f'; most likely: {first}' * bool(first)}. {_next(ahead)}",
     ]
 

@@ -9,7 +9,7 @@ from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.predicted import known_beforehand, predicted
 from ablate.report.stats.untrained import over_untrained
 from ablate.report.stats.verdict import absent_classes, far_from_test, few_images, verdict
-from ablate.report.stats.words import judge, named, percent, points, so_far
+from ablate.report.stats.words import judge, mentioned, named, percent, points, so_far
 from ablate.sweep.batches import not_asked_for
 
 
@@ -43,15 +43,13 @@ def lead(sweep: Results, ranking: Ranking) -> list[str]:
         only = "was compared" if len(grid.compositions) == 1 else "has a result"
         alone = pruned(grid, after) or f"Only one composition {only}{after}"
         alone = f"No two compositions share a seed{after}: they cannot be compared" if ranking.apart else alone
-        return [f"{alone}. {best.label}: {ranking.percent(best)} {by} ({shown})."]
-    equals = ranking.equals
-    tied = f", tied with {named([cell.label for cell in equals[1:]])}" if len(equals) > 1 else ""
+        return [f"{alone}. {mentioned(best.label, start=True)}: {ranking.percent(best)} {by} ({shown})."]
     part = "trained to the end" if sweep.experiment.prune else "trained" if not_asked_for(sweep.experiment) else ""
     among = f" of the {len(grid.with_results)} {part}" if part else ""
     apart = far_from_test(sweep, ranking, best) or ["It was selected by this number, which is therefore a little high."]
     sentences = [
-        f"Best composition{f'{after},' if after else ''}{among} by {by}: {best.label}, {ranking.percent(best)} "
-        f"({shown}){tied}.",
+        f"Best composition{f'{after},' if after else ''}{among} by {by}: {mentioned(best.label)}, "
+        f"{ranking.percent(best)} ({shown}){tied(ranking)}.",
         *apart,
     ]
     if ranking.is_adjusted:
@@ -63,6 +61,12 @@ def lead(sweep: Results, ranking: Ranking) -> list[str]:
         share = "shares no seed with the others and is" if len(labels) == 1 else "share no seed with the others and are"
         sentences.append(f"Not compared: {named(labels)}, which {share} on another scale.")
     return sentences
+
+
+def tied(ranking: Ranking) -> str:
+    """Return the words that name the compositions with the same accuracy as the best; nothing without any."""
+    others = [mentioned(cell.label) for cell in ranking.equals[1:]]
+    return f", tied with {named(others)}" if others else ""
 
 
 def against(sweep: Results, ranking: Ranking) -> list[str]:
@@ -77,7 +81,8 @@ def against(sweep: Results, ranking: Ranking) -> list[str]:
         )
     difference = over_untrained(grid, ranking, best)
     if difference:
-        sentences.append(f"{best.label} against the untrained encoder: {points(difference, by)}.")
+        name = mentioned(best.label, start=True)
+        sentences.append(f"{name} against the untrained encoder: {points(difference, by)}.")
     pair = _best_pair(grid, ranking)
     if pair is not None and single is not None:
         a, b = pair

@@ -10,7 +10,7 @@ from ablate.report.data.grid import MAJORITY, ROTATION, Cell
 from ablate.report.data.results import Results
 from ablate.report.stats.order import Ranking
 from ablate.report.stats.untrained import beats_untrained, is_unclear
-from ablate.report.stats.words import judge, percent
+from ablate.report.stats.words import judge, mentioned, percent
 
 CEILING = 0.99  # accuracy from which on cells can no longer be told apart
 EASY = 0.97  # test accuracy below which images are not called easy, whatever a few validation images say
@@ -118,9 +118,10 @@ def verdict(sweep: Results, ranking: Ranking) -> list[str]:
         test, there = ranking.best.mean(), untrained.mean()
         is_below = test is not None and there is not None and test < there
         below = ", and on the test set it is below it" if is_below else ""
+        more = "images" if few_images(sweep) or sweep.experiment.rounds else "seeds"
         return [
-            f"{ranking.best.label} is not clearly better than the untrained encoder by {by} (95 %){below}: add "
-            f"{'images' if few_images(sweep) or sweep.experiment.rounds else 'seeds'}, or train longer."
+            f"{mentioned(ranking.best.label, start=True)} is not clearly better than the untrained encoder by {by} "
+            f"(95 %){below}: add {more}, or train longer."
         ]
     return []
 

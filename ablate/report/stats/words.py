@@ -47,6 +47,19 @@ def named(labels: Sequence[str]) -> str:
     return ", ".join(labels[:NAMED]) + more
 
 
+def mentioned(label: str, *, start: bool = False) -> str:
+    """Return a label as a sentence says it: ``the recipe without blur`` for ``without blur`` of ``ablate drop``.
+
+    Args:
+        label: the label of a cell.
+        start: True at the start of a sentence.
+    """
+    the = "The" if start else "the"
+    if label.startswith(("without ", "with ")):
+        return f"{the} recipe {label}"
+    return f"{the} recipe with {label}" if label.endswith(" strength") else label
+
+
 def percent(cell: Cell, metric: str | None = None) -> str:
     """Return mean and standard deviation over seeds, as in ``63.1 ± 0.7 %``; for one seed the mean alone."""
     mean, std = cell.mean(metric), cell.std(metric)

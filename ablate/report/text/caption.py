@@ -11,7 +11,7 @@ from ablate.report.figures.scale import BELOW, scale
 from ablate.report.stats.model import CONFIDENCE
 from ablate.report.stats.noise import unequal
 from ablate.report.stats.order import order
-from ablate.report.stats.predicted import NOT_TRAINED, predicted_cells
+from ablate.report.stats.predicted import NOT_RUN, predicted_cells
 from ablate.report.stats.words import judge, percent
 
 LONG = 10_000  # columns, so that a label takes one line
@@ -58,7 +58,7 @@ def caption(sweep: Results) -> str:
         lines.append(f"A triangle ({BELOW}) marks the cells below it on the test set.")
     lines += [colours.why] if colours.why else []
     if predicted_cells(sweep):
-        lines.append(NOT_TRAINED)
+        lines.append(NOT_RUN)
     lines += [f"{line}." for line in spelled_out(grid.ops, LONG)]
     return "\n".join(lines) + "\n"
 

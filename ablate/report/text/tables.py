@@ -46,7 +46,7 @@ def _write_rows(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def write_predicted(sweep: Results, path: Path) -> None:
-    """Write one row per cell that a budget left untrained; remove the file if there is none to predict.
+    """Write one row per cell that a budget did not run; remove the file if there is none to predict.
 
     Columns: ``label``, ``first`` and ``second`` op, ``better`` (the probability that it is better than the best trained
     one by more than ``within``), and for validation and test the mean and the ends of the 90 % interval, as fractions.

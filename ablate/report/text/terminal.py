@@ -31,13 +31,13 @@ def render(grid: Grid, console: Console, predicted: Mapping[str, Prediction] | N
     Args:
         grid: the grid.
         console: the console to print to.
-        predicted: predictions of cells that were not trained, by label; they are dim and have no colour.
+        predicted: predictions of cells that were not run, by label; they are dim and have no colour.
     """
     fits = LEAST_LABEL + LEAST_CELL * (len(grid.ops) + 1) <= console.width
     if grid.ops and fits:
         console.print(_matrix(grid, console.width, predicted or {}))
         if predicted:
-            say(console, f"{APPROXIMATELY} not trained: predicted from the trained cells, no result")
+            say(console, f"{APPROXIMATELY} not run: predicted from the trained cells, no result")
         for sentence in grid.seldom:
             say(console, sentence)
     elif grid.ops:
