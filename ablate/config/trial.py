@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from ablate.config.base import GIVEN, LATER, RECORDED, Area, Branches, Count, Fraction, Model, OpSpec, Ratio
-from ablate.config.objectives import Objective, kind_of
+from ablate.config.objectives import Method, Objective, kind_of, objection
 from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.errors import nearest
 
@@ -205,8 +205,8 @@ class TrialConfig(Model):
     ] = 32
     objective: Annotated[
         Objective,
-        Option("Training", text=True, commands=(GRID, DROP, TRAIN)),
-        Field(description="simclr, or supervised: cross-entropy, with everything else the same"),
+        Option("Training", text=True),
+        Field(description="simclr, byol, simsiam, barlow, vicreg, or supervised: cross-entropy with labels"),
     ] = "simclr"
     encoder: Annotated[Encoder, Field(description="Encoder f(x)")] = Encoder()
     head: Annotated[Head, Field(description="Head g(h), which is used in training only")] = Head()
@@ -221,7 +221,9 @@ class TrialConfig(Model):
         Option("Training", default="the preset's"),
         Field(ge=2, strict=True, description="Images per batch, summed over all processes"),
     ] = 256
-    temperature: Annotated[float, Field(ge=1e-3, le=1e3, description="Temperature of NT-Xent")] = 0.5
+    temperature: Annotated[
+        float, Field(ge=1e-3, le=1e3, description="Temperature of the softmax, for objectives that have one")
+    ] = 0.5
     optimiser: Annotated[Optimiser, Field(description="Optimiser")] = Optimiser()
     device: Annotated[Literal["cpu", "cuda"], GIVEN, Field(description="Device on which the trial trains")] = "cpu"
     precision: Annotated[
@@ -237,7 +239,7 @@ class TrialConfig(Model):
             ge=1e-6,
             le=1e6,
             description="Factor of NT-Xent: 2 in the official code, which sums the means of the two directions; 1 for "
-            "supervised training",
+            "other objectives",
         ),
         LATER,
     ] = 1.0
@@ -271,6 +273,7 @@ class TrialConfig(Model):
         Option("What is compared", commands=(GRID, DROP, TRAIN, PREVIEW)),
         Field(description="Start both views of a two-branch pair from one base crop, as one-branch pairs do"),
     ] = False
+    method: Annotated[Method, LATER, Field(description="Settings of the objective's own")] = Method()
 
     @model_validator(mode="wrap")
     @classmethod
@@ -287,8 +290,8 @@ class TrialConfig(Model):
         """Return the objection to a configuration that an earlier version allowed; empty if there is none."""
         if self.branches == "two" and self.base is not None and not self.share_crop:
             return "two-branch pairs have no base crop: base must be None, unless they share_crop"
-        if self.objective == "supervised" and self.loss_scale != 1:
-            return f"loss_scale multiplies NT-Xent: for supervised training it must be 1, not {self.loss_scale:g}"
+        if self.loss_scale != 1 and "loss_scale" not in kind_of(self.objective).settings:
+            return f"loss_scale multiplies NT-Xent: for {self.objective} training it must be 1, not {self.loss_scale:g}"
         return ""
 
     def _held_to(self) -> dict[str, bool] | None:
@@ -303,6 +306,22 @@ class TrialConfig(Model):
         if step % self.world_size:
             name = "micro_batch" if self.micro_batch else "batch_size"
             raise ValueError(f"{name} ({step}) must be a multiple of world_size ({self.world_size})")
+        return self
+
+    @model_validator(mode="after")
+    def _suits_its_objective(self) -> TrialConfig:
+        if self.objective == "untrained":
+            return self
+        kind, given = kind_of(self.objective), {n: v for n, v in self.method.model_dump().items() if v is not None}
+        if refused := objection(self.objective, {f"method.{name}": value for name, value in given.items()}):
+            raise ValueError(refused)
+        if absent := [f"method.{name}={value}" for name, value in kind.method.items() if name not in given]:
+            raise ValueError(f"the objective {self.objective} needs its settings; its paper has {', '.join(absent)}")
+        if kind.has_own_head and (self.head.kind != "mlp" or self.head.batch_norm):
+            raise ValueError(
+                f"head.kind and head.batch_norm cannot be set for {self.objective}, whose head is its paper's; "
+                "head.layers, head.hidden and head.output can"
+            )
         return self
 
     @model_validator(mode="after")

@@ -24,6 +24,8 @@ ENCODED = 256
 """Images that evaluation encodes at once."""
 STATES = {"sgd": 1, "lars": 1, "adamw": 2}
 """Numbers that an optimiser keeps per weight."""
+MATRICES = {"barlow": 4, "vicreg": 6}
+"""Matrices of ``[d, d]`` numbers at the peak of a loss: correlations or covariances, their squares and gradients."""
 BOTTLENECKS = ("resnet50", "resnet101")
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 FLOAT = 4
@@ -104,12 +106,13 @@ def kept_per_view(encoder: Encoder, size: int, channels: int = 3) -> int:
 
 
 def weights(config: TrialConfig) -> int:
-    """Return the number of weights of encoder and head (of an mlp or a linear one)."""
+    """Return the number of weights of encoder, head (an mlp or a linear one) and predictor."""
     dim, head = dimensions(config.encoder), config.head
     inner = [dim] + [head.hidden] * (head.layers - 1 if head.kind == "mlp" else 0)
     sizes = [] if head.kind == "none" else [*inner, head.output]
     projection = sum(a * b for a, b in itertools.pairwise(sizes))
-    return projection + sum(layer.weights for layer in _layers(config))
+    predictor = 2 * head.output * (config.method.predictor or 0)
+    return projection + predictor + sum(layer.weights for layer in _layers(config))
 
 
 def peak(config: TrialConfig, images: int = 0) -> int | None:
@@ -136,9 +139,15 @@ def training_peak(config: TrialConfig) -> int:
     )
     views = (config.micro_batch or config.batch_size) * kind_of(config.objective).views
     each = KEPT * number * kept_per_view(config.encoder, size, channels) + VIEWS * FLOAT * channels * size**2
-    return _owned(config) + int(views * each)
+    return _owned(config) + int(views * each) + FLOAT * config.world_size * _loss_matrices(config)
+
+
+def _loss_matrices(config: TrialConfig) -> int:
+    """Return how many numbers the loss of one process keeps that grow with the square of z's size, gradients too."""
+    return MATRICES.get(config.objective, 0) * config.head.output**2
 
 
 def _owned(config: TrialConfig) -> int:
     """Return the bytes that all processes hold for any batch: libraries, weights, gradients, the optimiser's state."""
-    return config.world_size * (BASE + FLOAT * weights(config) * (2 + STATES[config.optimiser.name]))
+    copies = 2 + STATES[config.optimiser.name] + kind_of(config.objective).has_target
+    return config.world_size * (BASE + FLOAT * weights(config) * copies)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ablate.config.objectives import kind_of
 from ablate.config.sweep import SweepPlan
 from ablate.config.trial import TrialConfig
 
@@ -55,11 +56,13 @@ def _optimiser(config: TrialConfig) -> str:
 
 
 def _temperature(config: TrialConfig) -> str:
-    return f"{config.temperature:g}" if config.objective == "simclr" else ""
+    return f"{config.temperature:g}" if "temperature" in kind_of(config.objective).settings else ""
 
 
-def _labels(config: TrialConfig) -> str:
-    return "with labels" if config.objective == "supervised" else ""
+def _objective(config: TrialConfig) -> str:
+    if config.objective == "simclr":  # what is trained where nothing else is said
+        return ""
+    return "with labels" if config.objective == "supervised" else kind_of(config.objective).title
 
 
 PARTS: tuple[tuple[str, Callable[[TrialConfig], str], str], ...] = (
@@ -69,7 +72,7 @@ PARTS: tuple[tuple[str, Callable[[TrialConfig], str], str], ...] = (
     ("", lambda config: str(config.epochs), " epochs"),
     ("", _optimiser, ""),
     ("temperature ", _temperature, ""),
-    ("", _labels, ""),
+    ("", _objective, ""),
 )
 """The parts of the line: the words before a value, the value, the words after it."""
 SHOWN = {

@@ -36,6 +36,7 @@ from ablate.config.trial import MAX_SIZE, MIN_SIZE, WIDTHS, DataIdentity, Encode
 from ablate.data import DataSet, native_size
 from ablate.distributed import World
 from ablate.errors import UsageError, sentence, unknown
+from ablate.planning.objectives import check_objective, suit
 from ablate.training.foreign import ForeignEncoder, code_version, loaded_weights
 from ablate.training.global_bn import make_global
 
@@ -100,7 +101,9 @@ def shared_config(wish: Experiment, data: DataIdentity, elsewhere: Device | None
     size = image_size(wish)
     preset = preset_of(wish)
     device = elsewhere or resolve_device(wish.device)
+    check_objective(wish)
     content = copy.deepcopy(dict(preset.values))
+    suit(content, wish, preset)
     values = {name: value for name, value in wish.set.items() if name not in {"lr_base", "lr_scaling"}}
     if values.get("encoder.name", content["encoder"]["name"]) != content["encoder"]["name"]:
         ours = ":" not in str(values["encoder.name"])  # our ResNets share zero_init_residual, not the width
@@ -124,7 +127,6 @@ def shared_config(wish: Experiment, data: DataIdentity, elsewhere: Device | None
     if isinstance(batch_size, int) and isinstance(micro_batch, int) and micro_batch >= batch_size:
         content["micro_batch"] = None  # the whole batch at once
     content.setdefault("precision", _precision(device, elsewhere))
-    _check_objective(content.get("objective", "simclr"))
     _check_least(wish.set)
     try:
         config = TrialConfig(
@@ -183,7 +185,7 @@ def _simplify_head(head: dict[str, Any], wish: Experiment) -> None:
 
 
 def _leave_out(content: dict[str, Any], wish: Experiment) -> None:
-    """Take the values that two-branch or supervised training lacks out of a preset."""
+    """Take the base crop that two-branch training lacks out of a preset."""
     if content.get("share_crop") and wish.branches == "one":
         raise UsageError(f"one-branch pairs always share their crop: share_crop is for {as_option('branches', 'two')}")
     if wish.branches == "two" and not content.get("share_crop"):
@@ -191,9 +193,6 @@ def _leave_out(content: dict[str, Any], wish: Experiment) -> None:
             allowed = f"{as_option('branches', 'one')} or {as_option('share_crop', True)}"
             raise UsageError(f"two-branch pairs have no base crop: base.* can be set only with {allowed}")
         content["base"] = None
-    kind = KINDS.get(content.get("objective", "simclr"))
-    if kind and "loss_scale" not in kind.uses and "loss_scale" not in wish.set:
-        content.pop("loss_scale", None)
 
 
 def _learning_rate(wish: Experiment, preset: Preset, optimiser: str, batch_size: Any) -> Any:
@@ -300,13 +299,6 @@ def _assign(content: dict[str, Any], name: str, value: Any) -> None:
         content.setdefault(group, {})[leaf] = value
     else:
         content[name] = value
-
-
-def _check_objective(objective: Any) -> None:
-    if objective == "untrained":
-        raise UsageError(f"objective 'untrained' is a reference, not a sweep; allowed: {', '.join(KINDS)}")
-    if objective not in KINDS:
-        raise unknown("objective", str(objective), list(KINDS))
 
 
 def _precision(device: Device, elsewhere: Device | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 
 from ablate.config.base import RECORDED
+from ablate.config.objectives import Method
 from ablate.config.sweep import NamedComposition, NamedOp, SweepPlan, Trial, Variant
 from ablate.config.trial import Reference
 from ablate.console import counted
@@ -120,9 +121,10 @@ def _reference(experiment: SweepPlan, name: Reference) -> dict[str, Any]:
     It is the untrained encoder, the pair without augmentation, or the encoder trained with labels and crops.
     """
     shared = experiment.shared
-    supervised = {"objective": "supervised", "composition": (experiment.reference_crop,), "loss_scale": 1.0}
+    none = {"method": Method()}  # the settings of the cells' objective alone
+    supervised = {"objective": "supervised", "composition": (experiment.reference_crop,), "loss_scale": 1.0, **none}
     config = {
-        "untrained": lambda: shared.replace(objective="untrained", epochs=0),
+        "untrained": lambda: shared.replace(objective="untrained", epochs=0, **none),
         "no-op": lambda: shared,
         "supervised": lambda: shared.replace(**supervised),
     }[name]()

@@ -1,8 +1,9 @@
-"""The projection head g(h): z = h, W h, or W2 relu(W1 h) (paper, section 4.2)."""
+"""Projection heads: SimCLR's g(h) = h, W h, or W2 relu(W1 h) (paper, section 4.2), and those of other papers."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -37,3 +38,21 @@ class ProjectionHead(nn.Module):
         """Return ``z = g(h)``."""
         z: Tensor = self.layers(h)
         return z
+
+
+def mlp(sizes: Sequence[int], *, inner_bias: bool, last_bias: bool = False, last_norm: bool = False) -> nn.Sequential:
+    """Build linear layers from ``sizes[0]`` to ``sizes[-1]`` dimensions, with batch norm and ReLU between them.
+
+    Args:
+        sizes: the dimensions before, between and after the layers.
+        inner_bias: the layers before a batch norm have biases.
+        last_bias: the last layer has a bias.
+        last_norm: a batch norm without scale and shift follows the last layer.
+    """
+    modules: list[nn.Module] = []
+    for before, after in itertools.pairwise(sizes[:-1]):
+        modules += [nn.Linear(before, after, bias=inner_bias), nn.BatchNorm1d(after), nn.ReLU(inplace=True)]
+    modules.append(nn.Linear(sizes[-2], sizes[-1], bias=last_bias))
+    if last_norm:
+        modules.append(nn.BatchNorm1d(sizes[-1], affine=False))
+    return nn.Sequential(*modules)

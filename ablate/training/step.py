@@ -36,7 +36,7 @@ class Result(NamedTuple):
 
     Args:
         h: float ``[views * n, d]``, detached: the representations of this process's ``n`` images, all first views
-            before all second ones.
+            before all second ones, by the encoder that is evaluated.
         labels: int64 ``[n]``; -1 where the label is hidden.
         share: float ``[2]``: this process's share of loss and metric. The sum over the processes is the whole batch's.
     """
@@ -60,6 +60,7 @@ class EagerStep:
         labels: int64, one per image, on the same device.
         streams: the epoch's random streams. Their owner restarts them for every epoch.
         world: the processes that train together.
+        target: the momentum copy of encoder and head, if the objective has one.
     """
 
     passes = 1  # number of times that every part of a batch is encoded
@@ -72,8 +73,10 @@ class EagerStep:
         labels: Tensor,
         streams: Streams,
         world: World,
+        target: nn.ModuleDict | None = None,
     ) -> None:
         self.config, self.model, self.images, self.labels = config, model, images, labels
+        self.target = target
         self.streams, self.world, self.device = streams, world, images.device
         self.pair, self.objective = TransformPair.from_config(config), objective_of(config)
         self.encode = compiled(_encode) if config.compile else _encode
@@ -99,8 +102,8 @@ class EagerStep:
         labels, encoded = self._labels(index), self._encoded(number, index, pixels)
         # Without old gradients, backward writes new ones instead of adding to zeros.
         self.model.zero_grad(set_to_none=True)
-        (h,) = encoded
-        loss, metric = self._loss(h, labels)
+        ((h, target_h),) = encoded
+        loss, metric = self._loss(h, target_h, labels)
         # Only the gradient is scaled: the loss that is reported stays comparable between presets.
         (self.config.loss_scale * loss).backward()
         # Detached, so that the online probe cannot change the encoder that it measures. Loss and metric stay on the
@@ -115,46 +118,61 @@ class EagerStep:
         own = torch.cat([index[part] for part in self.parts])
         return self.labels[own.to(self.device, non_blocking=True)]
 
-    def _encoded(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Iterator[Tensor]:
-        """Yield ``h`` of every visit, with or without gradient, depending on the caller's mode at that moment."""
+    def _encoded(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield ``h`` of every visit, with or without gradient, depending on the caller's mode at that moment.
+
+        Beside it comes the target's ``h``, without gradient, in the first pass; None in others and without a target.
+        """
         # Every process draws for the whole batch and then keeps the rows of its own part. So views do not depend on
         # the number of processes or micro-batches, and the streams have the same states on all processes.
         # Where the objective sees the first view alone, the second would be made for nothing.
         first_only = self.objective.kind.views == 1
         params = self.pair.sample(len(index), self.images.extents(index), self.streams, first_only=first_only)
-        for part_number, part in self.visits:
-            yield self._h(number, part_number, params.part(part), next(pixels))
+        for visit, (part_number, part) in enumerate(self.visits):
+            views = self._views(params.part(part), next(pixels))
+            purpose = f"rank{self.world.rank}/step{number}/part{part_number}"
+            h, target_h = self._h(self.model, views, f"encoder/{purpose}"), None
+            # Once for every part: batch norms of the target update their statistics whenever it encodes.
+            if self.target is not None and visit < len(self.parts):
+                with torch.no_grad():
+                    target_h = self._h(self.target, views, f"target/{purpose}")
+            yield h, target_h
 
-    def _h(self, number: int, part_number: int, params: PairParams, pixels: Batch) -> Tensor:
-        """Return ``h`` of one part, all first views before all second ones.
-
-        Two calls for the same part give the same result, regardless of other calls in between.
-        """
+    def _views(self, params: PairParams, pixels: Batch) -> Tensor:
+        """Return the views of one part, all first ones before all second ones."""
         images, sizes = pixels
         if self.objective.kind.views == 1:
             views = self.pair.apply_first(images, params, sizes)
         else:
             # One batch of both views, as in the official code, so that batch norm normalises them together.
             views = torch.cat(self.pair.apply(images, params, sizes))
+        # Views are float32; a model in float64, with which exact gradients are checked, takes only its own dtype.
+        return views.to(next(self.model.parameters()).dtype).contiguous(memory_format=memory_format(self.config))
+
+    def _h(self, model: nn.ModuleDict, views: Tensor, purpose: str) -> Tensor:
+        """Return ``h`` of ``views`` by the encoder of ``model``.
+
+        Two calls for the same views and purpose give the same result, regardless of other calls in between.
+        """
         if not is_captured(self.device):  # seeding happens on the host; encoders that are captured draw nothing
             # An encoder with dropout draws from torch's global generator. The seed depends on step and part, so a
             # second pass repeats the first one, and a resumed trial continues as if it had not been stopped. It
             # depends on the rank too, since every process has other images.
-            purpose = f"encoder/rank{self.world.rank}/step{number}/part{part_number}"
             torch.manual_seed(derive_seed(self.streams.seed, purpose, self.streams.epoch))
         with autocast(self.config, self.device):
-            # Views are float32; a model in float64, with which exact gradients are checked, takes only its own dtype.
-            views = views.to(next(self.model.parameters()).dtype).contiguous(memory_format=memory_format(self.config))
-            return self.encode(self.model["encoder"], views)
+            return self.encode(model["encoder"], views)
 
-    def _loss(self, h: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _loss(self, h: Tensor, target_h: Tensor | None, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return this process's shares of the loss and of the objective's metric, for its part of the batch.
 
         The loss is a share, so gradients can be summed over the processes, whatever the loss divides by.
         """
         with autocast(self.config, self.device):
             z = self.model["head"](h)
-        return self.objective.loss(Projections(z, labels), self.world)
+            predicted = self.model["predictor"](z) if "predictor" in self.model else None
+            with torch.no_grad():
+                target = self.target["head"](target_h) if self.target is not None else None
+        return self.objective.loss(Projections(z, labels, predicted, target), self.world)
 
 
 class CachedStep(EagerStep):
@@ -170,22 +188,25 @@ class CachedStep(EagerStep):
 
     def gradients(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Result:
         """Set the gradients as :meth:`EagerStep.gradients` does, in two passes over the parts."""
-        views = self.objective.kind.views
         labels, encoded = self._labels(index), self._encoded(number, index, pixels)
         self.model.zero_grad(set_to_none=True)
         with torch.no_grad():  # only h is kept, so the activations of one part exist at a time
-            parts = [h.unflatten(0, (views, -1)) for h in islice(encoded, len(self.parts))]
-        # The loss pairs row i with row i + N, so all first views come before all second ones, as without parts.
-        h = torch.cat(parts, dim=1).flatten(0, 1).requires_grad_()
-        loss, metric = self._loss(h, labels)
+            parts, targets = zip(*islice(encoded, len(self.parts)), strict=True)
+        h, target_h = self._joined(parts).requires_grad_(), None if targets[0] is None else self._joined(targets)
+        loss, metric = self._loss(h, target_h, labels)
         (self.config.loss_scale * loss).backward()
         assert h.grad is not None
         # Cut as the parts were joined, so that every part gets the gradient of its own rows.
-        gradients = h.grad.unflatten(0, (views, -1)).split([part.shape[1] for part in parts], dim=1)
+        views = self.objective.kind.views
+        gradients = h.grad.unflatten(0, (views, -1)).split([len(part) // views for part in parts], dim=1)
         with frozen_statistics(self.model["encoder"]):  # updated by the first pass; a second update would be wrong
-            for gradient, part in zip(gradients, encoded, strict=True):
+            for gradient, (part, _) in zip(gradients, encoded, strict=True):
                 part.backward(gradient.flatten(0, 1))  # the gradients of all parts add up
         return Result(h.detach(), labels, torch.stack([loss.detach(), metric]))
+
+    def _joined(self, parts: Sequence[Tensor]) -> Tensor:
+        """Return the rows of all parts, all first views before all second ones, as without parts."""
+        return torch.cat([part.unflatten(0, (self.objective.kind.views, -1)) for part in parts], dim=1).flatten(0, 1)
 
 
 class GraphStep(EagerStep):
@@ -221,7 +242,13 @@ class GraphStep(EagerStep):
 
 
 def choose_step(
-    config: TrialConfig, model: nn.ModuleDict, images: Resident, labels: Tensor, streams: Streams, world: World
+    config: TrialConfig,
+    model: nn.ModuleDict,
+    images: Resident,
+    labels: Tensor,
+    streams: Streams,
+    world: World,
+    target: nn.ModuleDict | None = None,
 ) -> EagerStep:
     """Make the kind of step that suits the trial; the arguments are those of :class:`EagerStep`."""
     kind = EagerStep
@@ -230,7 +257,7 @@ def choose_step(
         kind = CachedStep
     elif can_capture(config, model, images, world):
         kind = GraphStep
-    return kind(config, model, images, labels, streams, world)
+    return kind(config, model, images, labels, streams, world, target)
 
 
 def can_capture(config: TrialConfig, model: nn.ModuleDict, images: Resident, world: World) -> bool:

@@ -37,6 +37,7 @@ from ablate.training.optim import build_optimiser
 from ablate.training.probe import OnlineProbe
 from ablate.training.schedule import learning_rate
 from ablate.training.step import Result, choose_step, memory_format
+from ablate.training.target import follow, momentum_at, momentum_copy
 
 CALIBRATION_IMAGES = 2048
 
@@ -44,7 +45,7 @@ CALIBRATION_IMAGES = 2048
 def _remedy(config: TrialConfig) -> str:
     """Name the setting that is the likely reason for a loss that is not finite."""
     optimiser = config.optimiser
-    if "temperature" in kind_of(config.objective).uses and not 0.01 <= config.temperature <= 10:
+    if "temperature" in kind_of(config.objective).settings and not 0.01 <= config.temperature <= 10:
         return f"the temperature is {config.temperature:g}; 0.05 to 1 are common"
     if optimiser.weight_decay > 0.1 and optimiser.lr * optimiser.weight_decay >= 1:
         return f"weight decay {optimiser.weight_decay:g} at learning rate {optimiser.lr:g} is too strong"
@@ -114,7 +115,7 @@ class Trainer:
     ) -> None:
         self.config, self.seed, self.device, self.world = config, seed, device, world
         self.objective = objective_of(config)
-        if config.loss_scale != 1 and "loss_scale" not in self.objective.kind.uses:
+        if config.loss_scale != 1 and "loss_scale" not in self.objective.kind.settings:
             raise ValueError(
                 f"loss_scale {config.loss_scale:g} is for NT-Xent, and this trial is {config.objective}: it was "
                 "planned by an earlier version; plan it again in another directory"
@@ -138,11 +139,12 @@ class Trainer:
         # Before the optimiser is made, which keeps the parameters that it is given here.
         make_global(self.model, world, device)
         self.encoder, self.head = self.model["encoder"], self.model["head"]
+        self.target = momentum_copy(self.model, world) if self.objective.kind.has_target else None
         self.optimiser = build_optimiser(config.optimiser, self.model)
         self.probe = OnlineProbe(int(self.encoder.dim), len(data.classes), device) if online else None  # type: ignore[arg-type]
         # One object for all epochs, restarted by each: a CUDA graph keeps the generators that it was captured with.
         self.streams = Streams(seed, 0, device)
-        self.step = choose_step(config, self.model, self.images, self.labels, self.streams, world)
+        self.step = choose_step(config, self.model, self.images, self.labels, self.streams, world, self.target)
         self.epoch = 0
         self.paused: Pause | None = None
 
@@ -211,6 +213,8 @@ class Trainer:
         The sums are float ``[2]`` on the device. If the epoch was paused, return None.
         """
         self.model.train()  # an evaluation between epochs may have left it in another mode
+        if self.target is not None:
+            self.target.train()  # as in the papers: its batch norms normalise by the batch, too
         dtype = next(self.model.parameters()).dtype
         start = self.paused or Pause(0, 0.0, torch.zeros(self.world.size, 2, dtype=dtype), {})
         # The generators continue from their states, so the draws of the steps before a pause need not be repeated.
@@ -241,6 +245,11 @@ class Trainer:
         # part in its output, and these have no gradient.
         self.world.sum_([p.grad for p in self.model.parameters() if p.grad is not None])
         self.optimiser.step()
+        if self.target is not None:
+            first = self.config.method.target_momentum
+            assert first is not None
+            done, steps = self.epoch * self.steps_per_epoch + number, self.config.epochs * self.steps_per_epoch
+            follow(self.target, self.model, momentum_at(done, steps, first))
         # The probe gets the representations of the step, which cost nothing more, and one label for each of the views.
         if self.probe is not None:
             self.probe.update(result.h, result.labels.repeat(len(result.h) // len(result.labels)), self.world)
@@ -306,6 +315,8 @@ class Trainer:
             "epoch": self.epoch,
             "paused": dict(vars(self.paused)) if self.paused else None,
             "steps": self.steps_done,
+            # Without a target there is no such key, so that checkpoints of earlier versions have the same ones.
+            **({"target": self.target.state_dict()} if self.target is not None else {}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -314,6 +325,8 @@ class Trainer:
         Training that began without a probe continues without one.
         """
         self.model.load_state_dict(state["model"])
+        if self.target is not None:
+            self.target.load_state_dict(state["target"])
         self.optimiser.load_state_dict(state["optimiser"])
         # A probe that joined later would have fewer steps than those of other cells, and could not be compared.
         if self.probe and state["probe"]:

@@ -15,7 +15,7 @@ from ablate.config.sweep import KNN_POINTS, Trial
 from ablate.data import DataSet
 from ablate.distributed import World
 from ablate.errors import Interrupted, NoProgress, Parked
-from ablate.evaluation.features import collapsed
+from ablate.evaluation.collapse import collapse
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.knn import knn_on_validation
 from ablate.evaluation.protocols import evaluate
@@ -176,7 +176,7 @@ class TrialAttempt:
         assert self.frozen is not None
         self._check_stop()
         with self._timed("evaluate"):
-            flags = ("collapsed",) if collapsed(self.frozen.test()[0]) else ()
+            flags = collapse(self.frozen)
             possible = [name for name in protocols if name != "online" or self.frozen.probe]
             evaluation = evaluate(self.frozen, possible, self._check_stop)
         return {

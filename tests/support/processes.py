@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ablate.config.objectives import KINDS, Method
 from ablate.config.trial import Encoder, Head, TrialConfig
 from ablate.data.dataset import DataSet, Images, Split
 from ablate.ops.composition import Composition
@@ -36,3 +37,10 @@ def config(world_size: int, **changes) -> TrialConfig:
         **changes,
     }
     return TrialConfig(**content)
+
+
+def of_objective(name: str) -> dict:
+    """What a tiny trial of another objective than SimCLR sets."""
+    kind = KINDS[name]
+    narrow = {**kind.method, **({"predictor": 6} if "method.predictor" in kind.settings else {})}
+    return {"objective": name, "method": Method(**narrow), "head": Head(hidden=8, output=4, layers=kind.layers or 2)}

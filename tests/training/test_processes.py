@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from ablate.config.objectives import KINDS
 from ablate.config.trial import Head, Optimiser
 from ablate.distributed import World
 from ablate.errors import UsageError
@@ -14,7 +15,7 @@ from ablate.ops.pair import Streams, TransformPair
 from ablate.training.global_bn import GlobalBatchNorm, frozen_statistics, make_global
 from ablate.training.loss import nt_xent_with_top1
 from ablate.training.trainer import Trainer
-from tests.support.processes import CPU, config, data
+from tests.support.processes import CPU, config, data, of_objective
 from tests.training import ranks
 
 pytestmark = pytest.mark.slow  # seven processes import torch
@@ -32,17 +33,26 @@ VARIANTS = {
         "head": Head(hidden=8, output=4, layers=3, batch_norm=True),
     },
     "supervised": {"optimiser": Optimiser(name="sgd", lr=0.05), "objective": "supervised"},
+    **{
+        name: {"optimiser": Optimiser(name="sgd", lr=0.01), **of_objective(name)}
+        for name in KINDS
+        if name not in {"simclr", "supervised"}
+    },
+    "byol, micro-batches": {
+        "optimiser": Optimiser(name="adamw", lr=0.01),
+        "micro_batch": 16,
+        **of_objective("byol"),
+    },
 }
-LONG = ("lars, micro-batches", "adamw, probe")  # trained for two epochs of 5 steps
+LONG = ("lars, micro-batches", "adamw, probe", "byol, micro-batches")  # trained for two epochs of 5 steps
 
 
 def train(world: World) -> dict:
     """What every rank sees: a step's gradients, then two epochs' weights and running statistics."""
     found = {}
-    for name, changes in VARIANTS.items():
+    for name in VARIANTS:
         for dtype in (torch.float64, torch.float32):
-            trainer = Trainer(config(world.size, **changes), 7, data(), CPU, world, online="probe" in name)
-            trainer.model.to(dtype)
+            trainer = trainer_of(name, dtype, world)
             if name == "lars, micro-batches" and dtype == torch.float32:
                 found["views"] = seen = []
                 trainer.encoder.register_forward_pre_hook(lambda module, inputs, seen=seen: seen.append(inputs[0]))
@@ -53,19 +63,28 @@ def train(world: World) -> dict:
             found[name, str(dtype), "gradient"] = torch.cat(gradients)
             found[name, str(dtype), "first statistics"] = statistics(trainer)
             if dtype == torch.float64 and name in LONG:
-                trainer = Trainer(config(world.size, **changes), 7, data(), CPU, world, online="probe" in name)
-                trainer.model.to(dtype)
+                trainer = trainer_of(name, dtype, world)
                 losses = [trainer.train_epoch()["loss"] for _ in range(2)]
                 found[name, "losses"] = torch.tensor(losses, dtype=torch.float64)
-                found[name, "weights"] = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+                parts = [part for part in (trainer.model, trainer.target) if part is not None]
+                found[name, "weights"] = torch.cat([p.detach().flatten() for part in parts for p in part.parameters()])
                 found[name, "statistics"] = statistics(trainer)
                 if trainer.probe:
                     found[name, "probe"] = trainer.probe.linear.weight.detach()
     return found
 
 
+def trainer_of(name: str, dtype: torch.dtype, world: World) -> Trainer:
+    trainer = Trainer(config(world.size, **VARIANTS[name]), 7, data(), CPU, world, online="probe" in name)
+    for part in (trainer.model, trainer.target):
+        if part is not None:
+            part.to(dtype)
+    return trainer
+
+
 def statistics(trainer: Trainer) -> torch.Tensor:
-    buffers = trainer.model.named_buffers()
+    parts = [part for part in (trainer.model, trainer.target) if part is not None]
+    buffers = [buffer for part in parts for buffer in part.named_buffers()]
     return torch.cat([value.flatten().double() for name, value in buffers if "running" in name])
 
 

@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import nn
 
+from ablate.config.objectives import KINDS
 from ablate.config.trial import Base, Optimiser
 from ablate.data.dataset import DataSet, Images, Split
 from ablate.distributed import ALONE, World
 from ablate.ops.composition import Composition
 from ablate.training import checkpoint
 from ablate.training.trainer import Trainer
-from tests.support.processes import CPU, config, data
+from tests.support.processes import CPU, config, data, of_objective
 from tests.training import ranks
 
 EPOCHS, STEPS = 2, 5
@@ -42,8 +43,10 @@ VARIANTS = {
     "dropout, lars, micro-batches": {"optimiser": Optimiser(name="lars", lr=0.5), "micro_batch": 16},
     "channels last": {**SGD, "memory_format": "channels_last"},
     "images of several sizes": ops("crop+color"),
+    "byol, micro-batches": {**SGD, **of_objective("byol"), "micro_batch": 16},
+    **{name: {**SGD, **of_objective(name)} for name in KINDS if name not in {"simclr", "supervised"}},
 }
-QUICK = ("adamw", "micro-batches", "noise, elastic, one branch", "images of several sizes")
+QUICK = ("byol", "adamw", "micro-batches", "noise, elastic, one branch", "images of several sizes")
 
 
 def several_sizes() -> DataSet:
@@ -108,7 +111,12 @@ def stopped(name, stops, path, world=ALONE):
 
 
 def everything(trainer):
-    return {**trainer.model.state_dict(), **{f"probe.{k}": v for k, v in trainer.probe.linear.state_dict().items()}}
+    target = {} if trainer.target is None else trainer.target.state_dict()
+    return {
+        **trainer.model.state_dict(),
+        **{f"probe.{k}": v for k, v in trainer.probe.linear.state_dict().items()},
+        **{f"target.{k}": v for k, v in target.items()},
+    }
 
 
 def assert_equal(a, b):

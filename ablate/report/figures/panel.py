@@ -170,7 +170,7 @@ def _draw_cell(
     notes = [f"± {100 * std:.1f}"] if std is not None and sizes.below else []
     if sizes.cell == CELL:  # at other sizes the caption has them
         notes += [f"n = {cell.n} of {cell.planned}"] if cell.status == "partial" else []
-        notes += ["collapsed"] if "collapsed" in cell.flags else []
+        notes += ["collapsed"] if {"collapsed", "collapsed-z"} & set(cell.flags) else []
     if sizes.mean:
         _write(axes, x, y + (0.36 if notes else 0.5), f"{100 * mean:.{sizes.decimals}f}", sizes.mean, ink)
     if notes:

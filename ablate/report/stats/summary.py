@@ -120,7 +120,11 @@ def _best_pair(grid: Grid, ranking: Ranking) -> tuple[Cell, Cell] | None:
 
 def _collapsed(grid: Grid) -> list[str]:
     labels = [cell.label for cell in grid.with_results if "collapsed" in cell.flags]
-    return [f"Collapsed (all representations equal): {', '.join(labels)}."] if labels else []
+    of_z = [cell.label for cell in grid.with_results if "collapsed-z" in cell.flags]
+    return [
+        *([f"Collapsed (all representations equal): {', '.join(labels)}."] if labels else []),
+        *([f"Collapsed (all projections have nearly one direction): {', '.join(of_z)}."] if of_z else []),
+    ]
 
 
 def _not_judged(grid: Grid) -> list[str]:

@@ -13,15 +13,19 @@ from ablate.training.head import ProjectionHead
 
 
 class Projections(NamedTuple):
-    """What a loss is a function of: the projections of this process's ``n`` images of a batch.
+    """The projections of this process's ``n`` images of a batch, of which a loss is a function.
 
     Args:
         z: float ``[views * n, d]``, the head's output, all first views before all second ones.
         labels: int64 ``[n]``; -1 where the label is hidden.
+        predicted: float ``[views * n, d]``, the predictor's output for ``z``; None without a predictor.
+        target: float ``[views * n, d]``, the projections of the target, without gradient; None without a target.
     """
 
     z: Tensor
     labels: Tensor
+    predicted: Tensor | None = None
+    target: Tensor | None = None
 
 
 class Objective:
@@ -46,7 +50,8 @@ class Objective:
             classes: the number of classes; 0 where there are no labels.
 
         Returns:
-            ``head``, which maps ``h [N, dim]`` to ``z [N, d]``.
+            ``head``, which maps ``h [N, dim]`` to ``z [N, d]``, and for some objectives ``predictor``, which maps
+            ``z [N, d]`` to what is compared with other projections, ``[N, d]``.
         """
         return {"head": ProjectionHead(dim, self.config.head)}
 

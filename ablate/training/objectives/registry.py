@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from ablate.config.trial import TrialConfig
+from ablate.training.objectives.barlow import BarlowTwins
+from ablate.training.objectives.byol import BYOL
 from ablate.training.objectives.objective import Objective
 from ablate.training.objectives.simclr import SimCLR
+from ablate.training.objectives.simsiam import SimSiam
 from ablate.training.objectives.supervised import Supervised
+from ablate.training.objectives.vicreg import VICReg
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "simclr": SimCLR,
     "supervised": Supervised,
+    "byol": BYOL,
+    "simsiam": SimSiam,
+    "barlow": BarlowTwins,
+    "vicreg": VICReg,
     "untrained": SimCLR,  # nothing is trained; its head stays as SimCLR's begins
 }
 

@@ -21,7 +21,7 @@ class Supervised(Objective):
 
     def loss(self, projections: Projections, world: World) -> tuple[Tensor, Tensor]:
         """Return the shares of the mean cross-entropy and of the top-1."""
-        z, labels = projections
+        z, labels = projections.z, projections.labels
         logits = z if z.dtype == torch.float64 else z.float()  # in bfloat16, a softmax has only three digits
         top1 = (logits.detach().argmax(1) == labels).float().mean()
         # Both are means over this process's images, and all processes have equally many.
