@@ -15,6 +15,8 @@ Made = tuple[str, dict[str, Any]]
 """An op: its name and its parameters."""
 IN_ORDER = ("Compose", "Sequential", "AugmentationSequential", "ImageSequential", "ReplayCompose")
 CHOOSING = ("RandomChoice", "RandomOrder", "OneOf", "OneOrOther", "SomeOf")
+BATCHWISE = {"random_apply": "which of its steps act", "same_on_batch": "the same for all images of a batch"}
+"""Arguments of kornia's containers, and what they draw."""
 GEOMETRIC = ("crop", "flip", "vflip", "rotate", "d4")
 
 
@@ -45,17 +47,8 @@ def _add(step: Step, found: Composed) -> None:
             f"{step.name} draws which of its steps act, or in which order, and no op does; write one of them "
             "in its place, and compare the others as cells"
         )
-    if step.name == "RandomApply" and step.library:
-        _add_together(step, _share(step), found)
-    elif step.name in IN_ORDER and step.library:
-        share = _share(step) if step.library == "albumentations" else 1.0
-        if step.library == "kornia" and step.named.get("random_apply"):
-            raise step.error(f"{step.name} with random_apply draws which of its steps act, and no op does")
-        if share == 1:
-            for inner in step.inside:
-                _add(inner, found)
-        else:
-            _add_together(step, share, found)
+    if step.name in (*IN_ORDER, "RandomApply") and step.library:
+        _add_inside(step, _share(step), found)
     elif step.name in SKIPPED.get(step.library, ()):
         _skip(step, found)
     else:
@@ -64,29 +57,49 @@ def _add(step: Step, found: Composed) -> None:
 
 def _share(step: Step) -> float:
     """Return the share of images on which the steps of a container act."""
+    for name, drawn in BATCHWISE.items() if step.library == "kornia" else ():
+        if step.named.get(name):
+            raise step.error(f"{step.name} with {name} draws {drawn}, and no op does")
+    if step.name in IN_ORDER and step.library != "albumentations":
+        return 1.0
     if "p" not in step.named and not step.positional and step.is_printed:
         raise step.error(f"print does not show the p of this {step.name}; write it in, as in {step.name}(..., p=0.5)")
     default = 0.5 if step.name in ("RandomApply", "Sequential") else 1.0
-    share = step.named.get("p", step.positional[0] if step.positional else default)
+    share: Any = step.named.get("p", step.positional[0] if step.positional else default)
     if isinstance(share, Unread):
         raise step.error(f"p={share.text} of {step.name} cannot be read without running the file: {share.why}")
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise step.error(f"p={share!r} of {step.name} must be a number in [0, 1]")
     return float(share)
 
 
-def _add_together(step: Step, share: float, found: Composed) -> None:
-    """Add the one op of a container that acts on a share of images."""
+def _add_inside(step: Step, share: float, found: Composed) -> None:
+    """Add the ops of a container, which draws once whether they act on an image, with the probability ``share``."""
     inner = Composed(around=found.around)
     for item in step.inside:
         _add(item, inner)
-    if len(inner.ops) > 1:
-        names = ", ".join(name for name, _ in inner.ops)
-        raise step.error(
-            f"the steps of {step.name} act together, on p={share:g} of the images, and no op does; near: "
-            f"p={share:g} for each of {names}"
-        )
     found.skipped += inner.skipped
-    for name, parameters in inner.ops:
-        found.ops.append((name, {**parameters, "p": tidy(share * parameters.get("p", 1.0))}))
+    if share == 1:
+        found.ops += inner.ops
+    elif share > 0:
+        ops = _together(step, share, inner.ops)
+        found.ops += [(name, {**given, "p": tidy(share * given["p"])}) for name, given in ops]
+
+
+def _together(step: Step, share: float, ops: list[Made]) -> list[Made]:
+    """Return the one op that does what the ops of a container do together; raise UsageError if there is none."""
+    match ops:
+        case [] | [_]:
+            return ops
+        case [("jitter", jitter), ("gray", gray)]:
+            return [("color", {**jitter, "p": 1.0, "jitter_p": jitter["p"], "gray_p": gray["p"]})]
+        case [("crop", {"p": 1} as crop), ("flip", flip)]:
+            return [("crop", {**crop, "flip_p": flip["p"]})]
+    names = ", ".join(name for name, _ in ops)
+    raise step.error(
+        f"{step.name} draws once for all its steps, which act on p={share:g} of the images, while each of the ops "
+        f"{names} draws by itself; near: p={share:g} for each of them"
+    )
 
 
 def _skip(step: Step, found: Composed) -> None:
@@ -126,11 +139,12 @@ def _in_table(step: Step, found: Composed) -> Made:
     given = Given(step, found.around)
     if step.library == "kornia":
         given.only(same_on_batch=False)
-        if given.values.get("p_batch", step.named.get("p_batch", 1.0)) != 1.0:
+        if given.get("p_batch", step.named.get("p_batch", 1.0)) != 1.0:
             raise step.error(f"{step.name} acts on whole batches, and no op does")
     if step.named.get("always_apply") is True:
         given.values["p"] = 1.0
     parameters = equal(given)
+    given.say_unknown()
     if found.around.is_normalised and name not in (*GEOMETRIC, "erase"):
         given.say("changes normalised images; here their values are in [0, 1]")
     return name, parameters
@@ -143,7 +157,7 @@ def _alike(name: str) -> str:
 
 
 def _adapted(step: Step) -> Made:
-    """Return kornia's own class as an op, with the arguments that were given."""
+    """Return kornia's own class as an op, with the arguments that were given, and with ``p`` in any case."""
     given = Given(step, Surroundings())
     by_place = list(given.values)[: len(step.positional)]
-    return f"kornia.{step.name}", {name: given[name] for name in (*by_place, *step.named)}
+    return f"kornia.{step.name}", {name: given[name] for name in dict.fromkeys((*by_place, *step.named, "p"))}

@@ -208,7 +208,8 @@ def noise_by_range(given: Given) -> Parameters:
 
 def jpeg(given: Given) -> Parameters:
     """Return the range of the quality."""
-    given.only(compression_type="jpeg")
+    if given.get("compression_type", 0) != 0:  # version 1 writes the number of JPEG
+        given.only(compression_type="jpeg")
     given.say("rounds as libjpeg does; here values differ by two of 255 levels in mean, or less")
     if "quality_lower" in given.values:
         quality = given["quality_lower"], given["quality_upper"]

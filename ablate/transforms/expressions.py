@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ablate.console import shortened
 from ablate.errors import Unreadable, UsageError
 from ablate.transforms.steps import CONTAINERS, Step, Unread
 
@@ -19,7 +20,16 @@ ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 CONVERSIONS: dict[str, Callable[[Any], Any]] = {"int": int, "float": float, "tuple": tuple, "list": tuple}
 DEEPEST = 50
-"""The most names within names; more are a circle."""
+"""The most names within names, or steps within steps; more are a circle."""
+LONGEST = 80  # characters of an expression in a message
+
+
+def spelled(node: ast.AST) -> str:
+    """Return the text of ``node`` for a message, without its middle if it is long."""
+    try:
+        return shortened(ast.unparse(node), LONGEST)
+    except RecursionError:
+        return "an expression"
 
 
 def _pairs(node: ast.Dict) -> list[tuple[ast.expr, ast.expr]]:
@@ -61,13 +71,13 @@ class Expressions:
             depth: the number of containers around it.
         """
         if depth > DEEPEST:
-            raise UsageError(f"{self.place(node)}: {ast.unparse(node)} contains itself")
+            raise UsageError(f"{self.place(node)}: {spelled(node)} contains itself")
         try:
             found = self._followed(node)
         except Unreadable as error:
-            raise UsageError(f"{self.place(node)}: {ast.unparse(node)} cannot be read: {error}") from None
+            raise UsageError(f"{self.place(node)}: {spelled(node)} cannot be read: {error}") from None
         if not isinstance(found, ast.Call):
-            return Step("", ast.unparse(found), self.place(found))
+            return Step("", spelled(found), self.place(found))
         library, name = self.called(found.func)
         inside: list[ast.expr] = []
         positional: list[Any] = []
@@ -80,9 +90,12 @@ class Expressions:
             else:
                 positional.append(self.value(argument))
         for keyword in found.keywords:
+            if keyword.arg is None:
+                text = spelled(keyword.value)
+                raise UsageError(f"{self.place(found)}: the arguments **{text} of {name} are not read: write them out")
             items = self._items(keyword.value) if name in CONTAINERS and keyword.arg == "transforms" else None
             if items is None:
-                named[keyword.arg or "**"] = self.value(keyword.value)
+                named[keyword.arg] = self.value(keyword.value)
             else:
                 inside += items
         steps = tuple(self.step(item, depth + 1) for item in inside)
@@ -93,9 +106,9 @@ class Expressions:
         try:
             return self._value(node)
         except Unreadable as error:
-            return Unread(ast.unparse(node), str(error))
+            return Unread(spelled(node), str(error))
         except (ArithmeticError, TypeError, ValueError) as error:
-            return Unread(ast.unparse(node), str(error))
+            return Unread(spelled(node), str(error))
 
     def _items(self, node: ast.expr) -> list[ast.expr] | None:
         """Return the steps of a list, or a step alone as a list; None for an argument that is no step."""
@@ -103,7 +116,7 @@ class Expressions:
             return list(self._listed(node))
         except Unreadable as error:
             raise UsageError(
-                f"{self.place(node)}: {ast.unparse(node)} cannot be read without running the file: {error}"
+                f"{self.place(node)}: {spelled(node)} cannot be read without running the file: {error}"
             ) from None
         except TypeError:
             return None
@@ -141,7 +154,7 @@ class Expressions:
 
     def _value(self, node: ast.expr, depth: int = 0) -> Any:
         if depth > DEEPEST:
-            raise Unreadable("it contains itself")
+            raise Unreadable("it contains itself, or it is too long")
         found: Any
         match node:
             case ast.Constant():
@@ -181,4 +194,4 @@ class Expressions:
             return word
         if isinstance(node, ast.Name) and (meant := self.meaning(node)) is not None:
             return self._value(meant, depth + 1)
-        raise Unreadable(f"{ast.unparse(node)} is no literal")
+        raise Unreadable(f"{spelled(node)} is no literal")

@@ -18,6 +18,12 @@ PILLOW = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 CV2 = {0: "nearest", 1: "bilinear", 2: "bicubic"}
 """Interpolations by the numbers of OpenCV, which albumentations takes; those of kornia are the same."""
 
+HARMLESS = (
+    *("always_apply", "p", "inplace", "keepdim", "rotate_method"),
+    *("mask_interpolation", "mask_value", "mask_fill_value", "mask_params", "fill_mask"),
+)
+"""Arguments that change no pixel of an image, or that are looked at elsewhere."""
+
 
 @dataclass
 class Surroundings:
@@ -39,12 +45,14 @@ class Given:
     def __init__(self, step: Step, around: Surroundings) -> None:
         self.step, self.around = step, around
         self.values = dict(step.named) if step.library == "albumentations" else _bound(step)
+        self.read: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:
         """Return the value of an argument; raise UsageError if it is missing or is not known."""
         if name not in self.values:
             raise self.step.error(f"{self.step.name} has no {name!r} here, so it cannot be read")
         value = self.values[name]
+        self.read.add(name)
         if isinstance(value, Unread):
             raise self.step.error(
                 f"{name}={value.text} of {self.step.name} cannot be read without running the file: {value.why}"
@@ -88,6 +96,12 @@ class Given:
     def say(self, difference: str) -> None:
         """Note how the op differs from the step."""
         self.around.differs.append(f"{self.step.name} {difference}")
+
+    def say_unknown(self) -> None:
+        """Note the arguments that were given and that the equal has not asked for, as those of a later version."""
+        for name, value in {} if self.step.is_printed else self.step.named.items():
+            if name not in self.read and name not in HARMLESS and value is not None:
+                self.say(f"has {name}={value!r}, which is not followed")
 
     def pair(self, name: str) -> tuple[Any, Any]:
         """Return a range; one number is a range without width."""
@@ -135,6 +149,7 @@ class Given:
 
     def set_side(self, *names: str) -> None:
         """Note the size of the images from here: the shorter side, None if the arguments of these names do not tell."""
+        self.read.update(names)
         sizes = [self.values[name] for name in names if self.values.get(name) is not None]
         flat = [item for size in sizes for item in (size if isinstance(size, tuple) else (size,))]
         is_known = bool(flat) and all(isinstance(item, int) for item in flat)

@@ -6,7 +6,7 @@ import ast
 import re
 
 from ablate.errors import UsageError
-from ablate.transforms.expressions import Expressions
+from ablate.transforms.expressions import Expressions, spelled
 from ablate.transforms.steps import Step
 
 ROOTS = {"Compose": "torchvision", "AugmentationSequential": "kornia", "ImageSequential": "kornia"}
@@ -25,28 +25,28 @@ def read_printed(where: str, text: str) -> Step:
 
     Args:
         where: the file, for messages.
-        text: its content.
+        text: its content, which is not empty.
 
     Raises:
         UsageError: text that ``print`` does not show for such a pipeline.
     """
     lines = text.rstrip().splitlines()
-    skipped = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    skipped = next(number for number, line in enumerate(lines) if line.strip())
     for pattern, replacement in REPAIRS:
         text = re.sub(pattern, replacement, text)
     try:
         node = ast.parse("\n" * skipped + text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        number = min((getattr(error, "lineno", None) or 1), len(lines) or 1)
-        line = lines[number - 1].strip() if lines else ""
+        number = min(getattr(error, "lineno", None) or 1, len(lines))
         raise UsageError(
-            f"{where}, line {number}: {line!r} cannot be read; a .txt file holds what print(transform) shows"
+            f"{where}, line {number}: {lines[number - 1].strip()!r} cannot be read; a .txt file holds what "
+            "print(transform) shows"
         ) from None
     root = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
     if root not in ROOTS:
         raise UsageError(
             f"{where} must begin with {', '.join(f'{name}(' for name in ROOTS)} as print(transform) shows it, not with "
-            f"{lines[skipped].strip() if lines else ''!r}"
+            f"{lines[skipped].strip()!r}"
         )
     return _Printed(where, ROOTS[root]).step(node)
 
@@ -61,7 +61,7 @@ class _Printed(Expressions):
     def called(self, function: ast.expr) -> tuple[str, str]:
         while isinstance(function, ast.Call):  # torchvision v1 shows RandomChoice(...)(p=None)
             function = function.func
-        return (self.library, function.id) if isinstance(function, ast.Name) else ("", ast.unparse(function))
+        return (self.library, function.id) if isinstance(function, ast.Name) else ("", spelled(function))
 
     def meaning(self, name: ast.Name) -> ast.expr | None:
         return None

@@ -7,12 +7,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from ablate.errors import Unreadable, UsageError, nearest
-from ablate.transforms.expressions import Expressions
+from ablate.transforms.expressions import Expressions, spelled
 from ablate.transforms.steps import CONTAINERS, LIBRARIES, Step
 
 ROOTS = {("torchvision", "Compose"), ("kornia", "AugmentationSequential"), ("kornia", "ImageSequential")}
 IN_WORDS = "Compose of torchvision or AugmentationSequential of kornia"
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+LISTED = 8  # pipelines that a message names
 CHANGES = ("append", "extend", "insert", "pop", "remove", "clear", "reverse")
 
 
@@ -47,7 +48,9 @@ def read_python(where: str, text: str, name: str = "") -> Step:
     try:
         file = _File(where, ast.parse(text))
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise UsageError(f"{where}, line {getattr(error, 'lineno', None) or 1}: this is not Python: {error}") from None
+        raise UsageError(
+            f"{where}, line {getattr(error, 'lineno', None) or 1}: this is not Python: {error.args[0]}"
+        ) from None
     root = _chosen(where, file.roots(), name)
     if root.wrapper and not name:
         raise UsageError(
@@ -69,15 +72,18 @@ def _chosen(where: str, roots: list[_Root], name: str) -> _Root:
         return found[0]
     if not roots:
         raise UsageError(f"{where} holds no {IN_WORDS}; albumentations is read from what albumentations.save writes")
-    listed = ", ".join(map(str, found or roots))
+    several = found or roots
+    listed = ", ".join(map(str, several[:LISTED])) + f" and {len(several) - LISTED} more" * (len(several) > LISTED)
     if name and not found:
         near = nearest(name, [root.name for root in roots if root.name])
         raise UsageError(f"{where} holds no pipeline {name!r}; allowed: {listed}{near}")
     if name == str(found[0].line):
         raise UsageError(f"{where} holds {len(found)} pipelines in line {name}; assign each to a name")
+    first = found[0]
+    is_alone = first.name and sum(root.name == first.name for root in found) == 1
     raise UsageError(
         f"{where} holds {len(found)} pipelines: {listed}; choose one by its name or its line, as in "
-        f"recipe:{where}:{(found[0].name if not name else '') or found[0].line}"
+        f"recipe:{where}:{first.name if is_alone else first.line}"
     )
 
 
@@ -100,7 +106,9 @@ class _File(Expressions):
     def called(self, function: ast.expr) -> tuple[str, str]:
         full = self._dotted(function)
         if full is None:
-            return "", ast.unparse(function)
+            return "", spelled(function)
+        if full == "torch.nn.Sequential":  # as in a Compose, where torchvision's own classes stand in it
+            return "torchvision", "Sequential"
         top, _, _ = full.partition(".")
         return (top if top in LIBRARIES else ""), full.rpartition(".")[2]
 
@@ -155,7 +163,7 @@ class _File(Expressions):
         elif isinstance(parent, ast.Return) and isinstance(scope := self._scope(node), ast.FunctionDef):
             name = scope.name
         elif isinstance(parent, ast.Call):
-            return _Root("", node, ast.unparse(parent.func))
+            return _Root("", node, spelled(parent.func))
         return _Root(name, node)
 
     def _scope(self, node: ast.AST) -> ast.AST:
@@ -169,8 +177,9 @@ class _File(Expressions):
         if isinstance(node, ast.Name):
             if node.id in self.imports:
                 return self.imports[node.id]
-            is_own = any(name == node.id for _, name in self.bound)
-            return f"{self.stars[-1]}.{node.id}" if self.stars and not is_own else None
+            if not self.stars or any(name == node.id for _, name in self.bound):
+                return None
+            return f"{self.stars[-1]}.{node.id}"
         if isinstance(node, ast.Attribute):
             base = self._dotted(node.value)
             return None if base is None else f"{base}.{node.attr}"

@@ -15,6 +15,7 @@ from ablate.transforms.saved import read_saved
 from ablate.transforms.steps import Step
 
 ENDINGS = (".py", ".txt", ".json")
+MOST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ def read(op: str) -> FromFile:
 def _text(path: str) -> str:
     file = expanded(path)
     try:
-        return file.read_text(encoding="utf-8")
+        if file.stat().st_size > MOST_BYTES:
+            raise UsageError(f"{path} has more than {MOST_BYTES} bytes: this is no file of transforms")
+        text = file.read_text(encoding="utf-8-sig")  # Windows writes a mark at the start
     except FileNotFoundError:
         others = [item for item in file.parent.glob("*") if item.suffix in ENDINGS]
         beside = [item.name for item in others if nearest(file.stem, [item.stem])]
@@ -81,3 +84,6 @@ def _text(path: str) -> str:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not text in UTF-8") from None
+    if not text.strip():
+        raise UsageError(f"{path} is empty")
+    return text

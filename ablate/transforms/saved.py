@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ablate.errors import UsageError
+from ablate.transforms.expressions import DEEPEST
 from ablate.transforms.steps import Step
 
 CLASS = "__class_fullname__"
@@ -29,12 +31,13 @@ def read_saved(where: str, text: str) -> Step:
     found = content.get("transform") if isinstance(content, dict) else None
     if not (isinstance(found, dict) and CLASS in found):
         raise UsageError(f"{where} is not a file of albumentations.save: it has no 'transform' with a {CLASS!r}")
-    numbers = iter(range(len(text)))
-    return _step(where, found, numbers)
+    return _step(where, found, itertools.count())
 
 
-def _step(where: str, content: Mapping[str, Any], numbers: Iterator[int]) -> Step:
+def _step(where: str, content: Mapping[str, Any], numbers: Iterator[int], depth: int = 0) -> Step:
     """Return one step and those inside; containers count too, and the outermost is step 0."""
+    if depth > DEEPEST:
+        raise UsageError(f"{where} has more than {DEEPEST} steps within steps")
     place = f"{where}, step {next(numbers)}"
     name = content.get(CLASS)
     if not isinstance(name, str):
@@ -45,7 +48,8 @@ def _step(where: str, content: Mapping[str, Any], numbers: Iterator[int]) -> Ste
     if not (isinstance(inside, list) and all(isinstance(item, dict) for item in inside)):
         raise UsageError(f"{place}: the transforms of {last} are no list of steps")
     named = {key: _value(value) for key, value in content.items() if key not in (CLASS, "transforms")}
-    return Step(library, last, place, named=named, inside=tuple(_step(where, item, numbers) for item in inside))
+    steps = tuple(_step(where, item, numbers, depth + 1) for item in inside)
+    return Step(library, last, place, named=named, inside=steps)
 
 
 def _value(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ablate import Composition
 
-IMPORTS = "import kornia.augmentation as K\nfrom torchvision.transforms import v2\n"
+IMPORTS = "import kornia.augmentation as K; import torch.nn as nn\nfrom torchvision.transforms import v2\n"
 SIMCLR = """
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode as Mode

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from ablate.errors import UsageError
+from ablate.transforms.read import read
 from tests.support.transforms import composition
 
 
@@ -70,8 +71,7 @@ SECOND = saved(
 
 
 def test_files_of_albumentations_are_read_by_both_versions_names(tmp_path):
-    first = FIRST.replace('"compression_type": 0', '"compression_type": "jpeg"')
-    assert str(composition(tmp_path, first, ending=".json")) == (
+    assert str(composition(tmp_path, FIRST, ending=".json")) == (
         "crop(flip_p=0.0)+flip+jitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)+gray+blur+solarize"
         "+channel_drop(count=(1, 2), fill=0.2)+jpeg(quality=(60, 90))"
     )
@@ -94,8 +94,31 @@ def test_files_of_albumentations_are_read_by_both_versions_names(tmp_path):
             r"blur_limit=\(3, 7\) of Gaussian",
         ),
         ([transform("HorizontalFlip")], "no 'p' here"),
+        (
+            [transform("ImageCompression", p=1.0, quality_lower=60, quality_upper=90, compression_type=1)],
+            "compression_type=1 of ImageCompression has no equal",
+        ),
+        ([transform("Sequential", p="x", transforms=[])], "step 1: p='x' of Sequential must be a number"),
     ],
 )
 def test_steps_of_albumentations_without_an_equal_are_named(transforms, expected, tmp_path):
     with pytest.raises(UsageError, match=expected):
         composition(tmp_path, saved("2.0.8", *transforms), ending=".json")
+
+
+def test_an_argument_of_a_later_version_is_told(tmp_path):
+    step = transform("HorizontalFlip", p=0.5, mirror="both", mask_value=None)
+    assert str(composition(tmp_path, saved("3.0.0", step), ending=".json")) == "flip"
+    found = read(f"recipe:{tmp_path / 'transforms.json'}")
+    assert found.differs == ("HorizontalFlip has mirror='both', which is not followed",)
+    for text, ending in ((FIRST, ".json"), (SECOND, ".json")):
+        composition(tmp_path, text, ending=ending)
+        assert not [said for said in read(f"recipe:{tmp_path / 'transforms.json'}").differs if "not followed" in said]
+
+
+def test_steps_within_steps_end_somewhere(tmp_path):
+    deep = transform("HorizontalFlip", p=0.5)
+    for _ in range(60):
+        deep = transform("Sequential", p=1.0, transforms=[deep])
+    with pytest.raises(UsageError, match="more than 50 steps within steps"):
+        composition(tmp_path, saved("2.0.8", deep), ending=".json")

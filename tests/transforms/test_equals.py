@@ -42,6 +42,7 @@ def test_the_page_has_the_table_of_equals():
     assert all(f"`{name}`" in page for skipped in SKIPPED.values() for name in skipped)
 
 
+BOTH = "[v2.RandomInvert(), v2.RandomEqualize()]"
 GEOMETRY = """[
     v2.RandomResizedCrop(16, scale=(0.3, 0.9), ratio=(1.0, 1.5)),
     v2.RandomVerticalFlip(0.4),
@@ -52,6 +53,7 @@ COLOURS = """[
     v2.CenterCrop(16),
     v2.RandomApply([v2.ColorJitter(0.5, (0.8, 1.2), None, (-0.1, 0.1))], p=0.7),
     v2.RandomApply([v2.RandomGrayscale(p=0.6)], p=0.5),
+    v2.RandomApply([v2.RandomApply([v2.ColorJitter(0.5)], p=0.9), v2.RandomGrayscale(p=0.7)], p=0.4),
     v2.RandomSolarize(0.6, p=0.3),
     v2.RandomApply([v2.RandomChannelPermutation()]),
 ]"""
@@ -61,7 +63,15 @@ COLOURS = """[
     ("listed", "wrong"),
     [
         (GEOMETRY, {"(0.3, 0.9)": "(0.9, 1.0)", "vflip(p=0.4)": "vflip(p=0.9)", "(0.5, 1.5)": "(1.0, 2.0)"}),
-        (COLOURS, {"gray(p=0.3)": "gray(p=0.9)", "0.6, p=0.3": "0.6, p=0.9", "brightness=0.5": "brightness=0.1"}),
+        (
+            COLOURS,
+            {
+                "gray(p=0.3)": "gray(p=0.9)",
+                "p=0.4": "p=0.9",
+                "0.6, p=0.3": "0.6, p=0.9",
+                "brightness=0.5": "brightness=0.1",
+            },
+        ),
     ],
 )
 def test_the_ops_draw_from_the_distribution_of_the_pipeline(listed, wrong, tmp_path):
@@ -94,11 +104,20 @@ def test_the_ops_draw_from_the_distribution_of_the_pipeline(listed, wrong, tmp_p
         ("K.RandomClahe((2.0, 3.0), p=0.1)", "clahe(p=0.1, limit=(2.0, 3.0))"),
         ("K.RandomGaussianNoise(std=0.1)", "noise(sigma=(0.1, 0.1), p=0.5)"),
         ("K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8)", "jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)"),
-        ("K.RandomSolarize(0.1)", "kornia.RandomSolarize(thresholds=0.1)"),
-        ("K.RandomHorizontalFlip(p_batch=0.5)", "kornia.RandomHorizontalFlip(p_batch=0.5)"),
-        ("K.RandomInvert(same_on_batch=True)", "kornia.RandomInvert(same_on_batch=True)"),
+        ("K.RandomSolarize(0.1)", "kornia.RandomSolarize(thresholds=0.1, p=0.5)"),
+        ("K.RandomHorizontalFlip(p_batch=0.5)", "kornia.RandomHorizontalFlip(p_batch=0.5, p=0.5)"),
+        ("K.RandomInvert(same_on_batch=True)", "kornia.RandomInvert(same_on_batch=True, p=0.5)"),
+        ("v2.RandomApply([K.RandomPlanckianJitter()], p=0.5)", "kornia.RandomPlanckianJitter(p=0.25)"),
         ("K.ColorJiggle(0.1, p=0.5)", "kornia.ColorJiggle(brightness=0.1, p=0.5)"),
         ("K.RandomPlanckianJitter('blackbody', p=0.5)", "kornia.RandomPlanckianJitter(mode='blackbody', p=0.5)"),
+        ("nn.Sequential(v2.RandomInvert(), v2.RandomEqualize(p=1))", "invert(p=0.5)+equalize"),
+        (f"v2.RandomApply({BOTH}, p=1)", "invert(p=0.5)+equalize(p=0.5)"),
+        (f"v2.RandomVerticalFlip(), v2.RandomApply({BOTH}, p=0.0)", "vflip"),
+        ("v2.RandomVerticalFlip(), v2.RandomApply([], p=0.3)", "vflip"),
+        (
+            "v2.RandomApply([v2.RandomResizedCrop(16), v2.RandomHorizontalFlip(0.3)], p=0.6)",
+            "crop(flip_p=0.3, p=0.6)",
+        ),
         ("*[v2.RandomInvert()] + [v2.RandomVerticalFlip()]", "invert(p=0.5)+vflip"),
     ],
 )
@@ -122,14 +141,22 @@ def test_a_kernel_is_the_same_share_of_the_side(tmp_path):
     [
         ("v2.RandomCrop(32)", "line 3: RandomCrop of torchvision has no equal among the ops; the nearest op is crop"),
         ("v2.RandomChoice([v2.RandomInvert()])", "line 3: RandomChoice draws which of its steps act"),
-        ("v2.RandomApply([v2.RandomInvert(), v2.RandomEqualize()], p=0.3)", "near: p=0.3 for each of invert, equalize"),
+        (
+            f"v2.RandomApply({BOTH}, p=0.3)",
+            "RandomApply draws once for all its steps, .* the ops invert, equalize draws by itself; near: p=0.3",
+        ),
+        ("v2.RandomApply([v2.RandomInvert()], p=None)", "line 3: p=None of RandomApply must be a number in"),
+        ("v2.RandomApply([v2.RandomInvert()], p='half')", "line 3: p='half' of RandomApply must be a number in"),
+        ("v2.RandomApply([v2.RandomInvert()], 2)", "line 3: p=2 of RandomApply must be a number in"),
+        ("K.ImageSequential(K.RandomInvert(), same_on_batch=True)", "with same_on_batch draws the same for all images"),
+        ("K.ImageSequential(K.RandomInvert(), random_apply=1)", "with random_apply draws which of its steps act"),
         ("v2.ColorJitter(brightness=(0.5, 1.2))", r"brightness=\(0.5, 1.2\) of ColorJitter has no equal .* around 1"),
         ("v2.RandomRotation((90, 90))", "degrees=.* allowed: a range around 0"),
         ("v2.RandomErasing(value='random')", "value='random' of RandomErasing has no equal"),
         ("v2.RandomInvert(prob=0.5)", "line 3: unknown argument of RandomInvert 'prob'; allowed: p"),
         ("v2.RandomInvert(0.5, 0.5)", "RandomInvert cannot be called like this: too many"),
         ("v2.RandomInvert(p=args.p)", "p=args.p of RandomInvert cannot be read without running the file"),
-        ("v2.RandomInvert(**options)", "unknown argument of RandomInvert"),
+        ("v2.RandomInvert(**options)", r"the arguments \*\*options of RandomInvert are not read"),
         ("v2.RandomSolarize()", "no 'threshold' here"),
         ("v2.RandomPerspective(2.0)", "parameter 'distortion' of op 'perspective' must be"),
         (

@@ -10,9 +10,10 @@ from ablate.config.presets import NAMED
 from ablate.errors import UsageError
 from ablate.ops import with_files
 from ablate.planning.from_files import spelled_out
+from ablate.transforms import read as read_module
 from ablate.transforms.read import is_file
 from tests.support.cli import ablate, one_sentence
-from tests.support.transforms import SIMCLR, composition
+from tests.support.transforms import IMPORTS, SIMCLR, composition
 from tests.support.wishes import wish
 
 
@@ -33,7 +34,7 @@ def test_a_file_means_the_same_with_every_preset(tmp_path):
             "line 3: 'oh no' cannot be read; a .txt file holds",
         ),
         (".txt", "ResNet()", "", r"must begin with Compose\(, .* not with 'ResNet\(\)'"),
-        (".txt", "", "", "cannot be read"),
+        (".txt", "(", "", r"line 1: '\(' cannot be read"),
         (".txt", "Compose(\n    RandomInvert(p=0.5)\n)", ":a", "holds one pipeline, so leave out 'a'"),
         (".json", "{", "", "is not JSON"),
         (".json", "[]", "", "is not a file of albumentations.save"),
@@ -82,6 +83,15 @@ def test_a_recipe_in_a_file_is_dropped_from_the_command_line(tmp_path, tiny_fold
     ):
         assert expected in one_sentence(ablate(*wrong, cwd=tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["transforms.py"]
+
+
+def test_files_that_are_no_transforms_and_files_of_windows(tmp_path, monkeypatch):
+    assert str(composition(tmp_path, f"\ufeff{IMPORTS}t = v2.Compose([v2.RandomInvert()])\r\n")) == "invert(p=0.5)"
+    with pytest.raises(UsageError, match=r"transforms.txt is empty$"):
+        composition(tmp_path, " \n\n", ending=".txt")
+    monkeypatch.setattr(read_module, "MOST_BYTES", 100)
+    with pytest.raises(UsageError, match=r"transforms.json has more than 100 bytes: this is no file of transforms$"):
+        composition(tmp_path, "[" * 101, ending=".json")
 
 
 def test_a_tab_completes_files(tmp_path, monkeypatch):
