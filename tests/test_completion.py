@@ -57,7 +57,7 @@ def test_the_kinds_of_data_are_those_that_are_taken():
         ("ablate grid --preset ", sorted(NAMES)),
         ("ablate grid --protocol linear,ra", ["linear,rankme"]),
         ("ablate train crop --protocol linear:1", ["linear:1%", "linear:10%"]),
-        ("ablate evaluate . --protocol kn", ["knn"]),
+        ("ablate evaluate . --protocol knn,fi", ["knn,finetune", "knn,finetune:1%", "knn,finetune:10%"]),
         ("ablate rec", ["recommend"]),
     ],
 )

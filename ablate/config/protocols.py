@@ -1,9 +1,9 @@
-"""The names of evaluation protocols, of those with few labels, and of the metrics that these write. Needs no torch."""
+"""The names of evaluation protocols, and of the metrics of fine-tuning and of few labels. Needs no torch."""
 
 from __future__ import annotations
 
 SHARES = (10, 1)
-"""The percentages of the labels that ``linear`` is evaluated with, beside all of them."""
+"""The percentages of the labels that ``linear`` and ``finetune`` are evaluated with, beside all of them."""
 
 
 def with_share(name: str, percent: int) -> str:
@@ -18,8 +18,12 @@ def stem(name: str, percent: int) -> str:
 
 NAMES = (
     *("linear", *(with_share("linear", percent) for percent in SHARES)),
+    *("finetune", *(with_share("finetune", percent) for percent in SHARES)),
     *("sgd", "knn", "rotation", "rankme", "alignment", "online"),
 )
 """Every protocol, in the order in which messages list them."""
-FEW_LABELS = {stem("linear", percent): f"linear evaluation with {percent} % of the labels" for percent in SHARES}
-"""The protocols with few labels by the beginning of their metrics, in words."""
+WITH_SHARES = {stem("linear", percent): f"linear evaluation with {percent} % of the labels" for percent in SHARES} | {
+    "finetune": "fine-tuning",
+    **{stem("finetune", percent): f"fine-tuning with {percent} % of the labels" for percent in SHARES},
+}
+"""Fine-tuning and the protocols with few labels, in words, by the beginning of their metrics."""

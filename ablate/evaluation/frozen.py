@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,6 +43,8 @@ class Frozen:
         device: the device of encoder, head and images.
         trained_on: the images that are on the device already, if any.
         probe: the online probe that was trained along with the encoder, if any.
+        stop_if_asked: called before each protocol, and before each step of those that train; an exception that it
+            raises ends the evaluation.
     """
 
     encoder: nn.Module
@@ -53,6 +55,7 @@ class Frozen:
     device: torch.device
     trained_on: Resident | None = None
     probe: OnlineProbe | None = None
+    stop_if_asked: Callable[[], None] = lambda: None
     _residents: dict[int, Resident] = field(default_factory=dict)
     _cached: dict[tuple[str, At], Tensor] = field(default_factory=dict)
 

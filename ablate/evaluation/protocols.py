@@ -10,6 +10,7 @@ from typing import get_args
 from ablate.config.protocols import SHARES, with_share
 from ablate.data import DataSet
 from ablate.errors import UsageError, unknown
+from ablate.evaluation.finetune import diverged, finetune
 from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.evaluation.knn import knn
 from ablate.evaluation.label_free import alignment, rankme
@@ -42,6 +43,12 @@ PROTOCOLS = {
             partial(linear, percent=percent), needs_labels=True, flags=(f"linear-{percent}pct-{L2_AT_EDGE}",)
         )
         for percent in SHARES
+    },
+    **{
+        with_share("finetune", percent): Protocol(
+            partial(finetune, percent=percent), needs_labels=True, at=("h",), flags=(diverged(percent),)
+        )
+        for percent in (100, *SHARES)
     },
     "sgd": Protocol(sgd, needs_labels=True),
     "knn": Protocol(knn, needs_labels=True),
@@ -126,7 +133,7 @@ def outdated(spec: str, metrics: Collection[str]) -> set[str]:
     return {f"z_{metric}" if separator else metric for metric in PROTOCOLS[name].earlier} & set(metrics)
 
 
-def evaluate(frozen: Frozen, specs: Sequence[str], before_each: Callable[[], None] = lambda: None) -> Evaluation:
+def evaluate(frozen: Frozen, specs: Sequence[str]) -> Evaluation:
     """Run ``specs`` in order, and for a supervised trial score its classifier too.
 
     Metrics and flags of a protocol at ``z`` have a prefix: ``z_linear_top1``, ``z-l2-at-edge``.
@@ -134,13 +141,12 @@ def evaluate(frozen: Frozen, specs: Sequence[str], before_each: Callable[[], Non
     Args:
         frozen: the encoder to evaluate.
         specs: the protocols, as :func:`parse_protocols` returns them.
-        before_each: called before each protocol; an exception that it raises ends the evaluation.
     """
     metrics: dict[str, float] = {}
     flags: list[str] = []
     protocols: dict[str, str] = {}
     for spec in specs:
-        before_each()
+        frozen.stop_if_asked()
         name, _, at = spec.partition("@")
         outcome = PROTOCOLS[name].run(frozen, "z" if at == "z" else "h")
         metrics |= {f"z_{metric}" if at else metric: value for metric, value in outcome.metrics.items()}

@@ -40,6 +40,7 @@ def sgd(frozen: Frozen, at: At) -> Outcome:
         streams = Streams(seed, epoch, frozen.device)
         order = labelled[torch.randperm(len(labelled), generator=stream(seed, "order", epoch))]
         for step, index in enumerate(order[: steps * batch].split(batch)):
+            frozen.stop_if_asked()
             images, sizes = resident.batch(index)
             features = frozen.encode(pair.first_view(images, streams, sizes), at)
             for group in optimiser.param_groups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ablate.distributed import World, summed
+from ablate.distributed import ALONE, World, summed
 from ablate.errors import UsageError
 
 PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -80,6 +81,17 @@ def make_global(module: nn.Module, world: World, device: torch.device) -> None:
             setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
         else:
             setattr(module, name, _converted(child, world))
+
+
+def alone(module: nn.Module) -> nn.Module:
+    """Return a copy of ``module`` that one process can train while the others of its world wait."""
+    worlds = {id(norm.world): norm.world for norm in module.modules() if isinstance(norm, GlobalBatchNorm)}
+    copied = copy.deepcopy(module, worlds)  # a world's connections cannot be copied, so it stays the same object
+    for parent in list(copied.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, GlobalBatchNorm | nn.SyncBatchNorm):
+                setattr(parent, name, _converted(child, ALONE))
+    return copied
 
 
 def _converted(norm: _BatchNorm, world: World) -> GlobalBatchNorm:

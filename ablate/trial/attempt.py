@@ -82,6 +82,7 @@ class TrialAttempt:
             self.data,
             self.device,
             trained_on=trainer.images,
+            stop_if_asked=self._check_stop,
         )
         self._resume(trainer)
         frozen.probe = trainer.probe
@@ -178,7 +179,7 @@ class TrialAttempt:
         with self._timed("evaluate"):
             flags = collapse(self.frozen)
             possible = [name for name in protocols if name != "online" or self.frozen.probe]
-            evaluation = evaluate(self.frozen, possible, self._check_stop)
+            evaluation = evaluate(self.frozen, possible)
         return {
             "status": "done",
             "metrics": evaluation.metrics,

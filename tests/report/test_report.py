@@ -515,6 +515,19 @@ def test_further_protocols_are_in_the_table_and_can_be_drawn(tmp_path):
     assert "75.0" in [text.get_text() for text in heatmap(grid, metric="sgd_top1").findobj(Text)]
 
 
+def test_fine_tuning_and_few_labels_are_in_the_table_and_can_be_drawn(tmp_path):
+    sweep(tmp_path, ["a", "b"])
+    trial = plan(load_plan(tmp_path))[1]
+    measured = {"finetune_10pct_top1": 0.625, "linear_1pct_top1": 0.25, "finetune_balanced_accuracy": 0.5}
+    write_record(tmp_path, record(trial, metrics={"linear_top1": 0.5, "linear_val_top1": 0.5, **measured}))
+    grid = write_report(tmp_path).grid
+    columns = pd.read_csv(tmp_path / "report" / "table.csv").columns
+    assert {f"{name}_mean" for name in measured} <= set(columns)
+    drawn = [text.get_text() for text in heatmap(grid, metric="finetune_10pct_top1").findobj(Text)]
+    assert "62.5" in drawn
+    assert "fine-tuning with 10 % of the labels, top-1 (%)" in drawn
+
+
 def test_the_paper_is_no_match_for_rotation_prediction(tmp_path):
     with pytest.raises(UsageError, match="at least one op of Figure 5: crop, cutout"):
         write_report(unlabelled(tmp_path), paper=True)

@@ -11,7 +11,7 @@ EPOCHS, STEPS = 2, 5
 
 SGD = {"optimiser": Optimiser(name="sgd", lr=0.05)}
 
-PROTOCOLS_ASKED = ("online", "linear", "knn")
+PROTOCOLS_ASKED = ("online", "linear", "finetune:10%", "knn")
 
 
 def run(directory, context=None, world=ALONE, **changes):

@@ -20,7 +20,20 @@ from ablate.trial.run import run_trial
 from tests.support.reevaluation import config
 from tests.support.sweeps import write_record
 
-EVERYTHING = ("linear", "sgd", "knn", "rotation", "rankme", "alignment", "linear@z", "knn@z", "rankme@z")
+EVERYTHING = (
+    "linear",
+    "linear:10%",
+    "finetune",
+    "finetune:1%",
+    "sgd",
+    "knn",
+    "rotation",
+    "rankme",
+    "alignment",
+    "linear@z",
+    "knn@z",
+    "rankme@z",
+)
 
 
 @pytest.fixture(autouse=True)

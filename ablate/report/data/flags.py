@@ -14,6 +14,7 @@ EXPLAINED = {
         "Linear evaluation was best at the strongest or the weakest l2 that it tries, 1e5 or 1e-8, so its accuracy "
         "may be a little too low. You need not do anything, but compare it with kNN."
     ),
+    "diverged": "Fine-tuning ended in numbers that are not finite, so it has no accuracy; the other protocols do.",
     ROTATION_NOT_APPLICABLE: "The composition turns images itself, so rotation prediction cannot judge it.",
 }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ablate.config.measure import SUFFIXES, Measure, measured_by, on_validation
-from ablate.config.protocols import FEW_LABELS
+from ablate.config.protocols import WITH_SHARES
 from ablate.config.sweep import Trial
 from ablate.inference.dunnett import TAIL
 from ablate.sweep.record import ROTATION_NOT_APPLICABLE, TrialResult
@@ -25,7 +25,7 @@ FURTHER = (
     *("sgd_top1", "online_top1", "classifier_top1", "z_linear_top1"),
     *("linear_val_balanced_accuracy", "knn_balanced_accuracy", "sgd_balanced_accuracy", "online_balanced_accuracy"),
     *("classifier_balanced_accuracy", "z_linear_balanced_accuracy"),
-    *(f"{name}{suffix}" for suffix in SUFFIXES.values() for name in FEW_LABELS),
+    *(f"{name}{suffix}" for suffix in SUFFIXES.values() for name in WITH_SHARES),
     *(ROTATION, "rotation_val_top1", "rankme", "common_alignment", "common_uniformity", "alignment", "uniformity"),
 )
 MAJORITY = "majority class"

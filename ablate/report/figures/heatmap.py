@@ -40,7 +40,8 @@ def heatmap(
         data: a sweep's directory, the table of :func:`ablate.load_results`, or a Grid.
         metric: ``linear_top1``, ``linear_val_top1``, ``linear_balanced_accuracy``, ``knn_top1``, ``sgd_top1``,
             ``online_top1``, ``classifier_top1``, ``z_linear_top1``, ``linear_10pct_top1``, ``linear_1pct_top1``,
-            ``rotation_top1`` or ``rotation_val_top1``;
+            ``finetune_top1``, ``finetune_10pct_top1``, ``finetune_1pct_top1``, ``rotation_top1`` or
+            ``rotation_val_top1``;
             default: ``linear_top1``, or ``rotation_top1`` if there is no linear evaluation.
         title: the text above the figure, wrapped to its width.
         limits: the ends of the colour scale, as fractions; default: the lowest and highest cell, but wide enough that

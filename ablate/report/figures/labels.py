@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ablate.config.measure import IN_WORDS, SUFFIXES
-from ablate.config.protocols import FEW_LABELS
+from ablate.config.protocols import WITH_SHARES
 from ablate.console import filled
 
 LONGEST, UPRIGHT = 20, 8  # characters of a label beyond which it is shortened, and beyond which it is vertical
@@ -28,7 +28,7 @@ NAMES = {
     "rotation_val_top1": "rotation prediction top-1 on validation (%)",
 } | {
     f"{name}{SUFFIXES[measure]}": f"{words}, {IN_WORDS[measure]} (%)"
-    for name, words in FEW_LABELS.items()
+    for name, words in WITH_SHARES.items()
     for measure in SUFFIXES
 }
 
