@@ -84,16 +84,17 @@ def _run(
 ) -> pd.DataFrame:
     """Plan the sweep, train what is missing, write the report, and return the results."""
     from ablate.launch.start import run_here
+    from ablate.planning.about import about_sweep
     from ablate.planning.from_files import spelled_out
-    from ablate.planning.images import described, prepare_images
-    from ablate.planning.request import about_preset, with_preset
+    from ablate.planning.images import prepare_images
+    from ablate.planning.request import with_preset
     from ablate.planning.settings import resolve_device
     from ablate.planning.understand import plan_sweep
 
     wish, recipes = spelled_out(wish)
     resolved = with_preset(wish, resolve_device(wish.device), directory)
     planned, images = plan_sweep(resolved, directory, lambda sized: prepare_images(sized, cache), again)
-    about = recipes + about_preset(wish, resolved) + described(images, planned.shared.image_size, planned.every_op)
+    about = recipes + about_sweep(wish, resolved, planned, images)
     run_here(directory, planned, about, cache, workers, retry_failed, dry_run=False)
     from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
 

@@ -90,8 +90,8 @@ def search(
 
     Run the same command again to continue. With --launcher slurm, it submits each batch of trials and waits for it.
     """
-    from ablate.planning.images import described
-    from ablate.planning.request import about_preset, default_out, sampler_in, wish_of, with_preset
+    from ablate.planning.about import about_sweep
+    from ablate.planning.request import default_out, sampler_in, wish_of, with_preset
     from ablate.planning.search_space import search_of
     from ablate.planning.settings import resolve_device
     from ablate.planning.understand import plan_sweep
@@ -109,7 +109,7 @@ def search(
     allowed = Budget.parse(budget, device, WITHIN if within is None else within / 100)
     planned, images = plan_sweep(resolved, directory, images_for(how), command_line(), search=space, **where)
     merge_with_existing(directory, planned)  # refuses another sweep's directory before anything is printed
-    say(make_console(), about_preset(wish, resolved) + described(images, planned.shared.image_size, planned.every_op))
+    say(make_console(), about_sweep(wish, resolved, planned, images))
     return _search(directory, planned, allowed, resolved, how, storage)
 
 

@@ -139,15 +139,15 @@ def run_sweep(wish: Experiment, directory: Path, how: options.Running, recipes: 
     Returns:
         the exit code.
     """
-    from ablate.planning.images import described
-    from ablate.planning.request import about_preset, with_preset
+    from ablate.planning.about import about_sweep
+    from ablate.planning.request import with_preset
     from ablate.planning.settings import resolve_device
     from ablate.planning.understand import plan_sweep
 
     where = where_to_run(wish, directory, how)
     resolved = with_preset(wish, where["elsewhere"] or resolve_device(wish.device), directory)
     planned, images = plan_sweep(resolved, directory, images_for(how), command_line(), **where)
-    about = recipes + about_preset(wish, resolved) + described(images, planned.shared.image_size, planned.every_op)
+    about = recipes + about_sweep(wish, resolved, planned, images)
     # there are many triples, so their cost is printed before they begin
     return launch(directory, planned, about, how, cost_first=wish.order == 3)
 

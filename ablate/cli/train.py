@@ -60,11 +60,12 @@ def train(
     from ablate.files import check_writable
     from ablate.launch.dry_run import show_trial
     from ablate.ops import parse_op, spec
+    from ablate.planning.about import about_trial
     from ablate.planning.compositions import op_defaults
     from ablate.planning.from_files import spelled_out
-    from ablate.planning.images import described, prepare_images
-    from ablate.planning.outline import outline_of
-    from ablate.planning.request import about_preset, wish_of, with_preset
+    from ablate.planning.images import prepare_images
+    from ablate.planning.init import keep_given
+    from ablate.planning.request import wish_of, with_preset
     from ablate.planning.settings import resolve_device
     from ablate.planning.trial import plan_trial
 
@@ -73,12 +74,11 @@ def train(
     check_writable(out)
     resolved = with_preset(wish, resolve_device(wish.device))
     trial, images, specs = plan_trial(resolved, seed, lambda: prepare_images(resolved, cache))
-    about = recipes + about_preset(wish, resolved)
-    say(console, about + described(images, trial.config.image_size, trial.config.every_op))
-    say(console, outline_of([trial.config]))
+    say(console, recipes + about_trial(wish, resolved, trial, images))
     if how.dry_run:
         show_trial(trial, wish.data, spec(parse_op("crop", op_defaults(resolved))), cache, out, console)
         return ExitCode.DONE
+    keep_given(out, resolved, [trial.config])
     return _train(trial, images, specs, out, console, how.retry_failed, wish.rank_timeout, keep_encoder=keep_encoder)
 
 

@@ -100,6 +100,25 @@ class Experiment(Model):
             "cifar10-readme@2 or -paper@2, imagenet-readme@2 or -paper@2, glyphs"
         ),
     ] = None
+    init: Annotated[
+        str | None,
+        Option("Training", default="weights drawn by the seed", metavar="FILE"),
+        Field(description="Start from the weights in FILE: kept by ablate, torchvision's, timm's, or of a checkpoint"),
+        AfterValidator(lambda file: str(Path(file).expanduser().absolute()) if file else None),
+    ] = None
+    init_partial: Annotated[
+        bool,
+        Option("Training"),
+        Field(description="Start from what of --init fits the encoder, and draw the rest by the seed"),
+    ] = False
+    normalize: Annotated[
+        Literal["data", "imagenet", "none"] | None,
+        Option("Training", default="none, or as a kept encoder did"),
+        Field(
+            description="Normalise the encoder's input by mean and standard deviation: of the training images (data), "
+            "or ImageNet's"
+        ),
+    ] = None
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         BeforeValidator(_device),

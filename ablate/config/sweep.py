@@ -183,7 +183,8 @@ class SweepPlan(Model):
     ``reading`` is how image files were read. ``ranges`` are the values that became 0 and full scale in images of more
     than 8 bits, and ``background`` the colour below transparent ones: an exported pipeline needs them. Earlier sweeps
     have ``levels``, the range of 16-bit grey in three equal channels. ``source`` is the experiment file as it was asked
-    for, which is stored beside ``sweep.toml``.
+    for, which is stored beside ``sweep.toml``. ``init`` is the file of weights from which the encoders start, and
+    ``weights`` is what of it they load, by its hash: the content of the files in ``DIR/init``.
     """
 
     schema_version: Literal[1] = 1
@@ -219,7 +220,9 @@ class SweepPlan(Model):
     measure: Measure = "top1"
     class_counts: ClassCounts | None = None
     slurm: Slurm | None = None
+    init: str | None = None
     source: Annotated[str, Field(exclude=True)] = ""
+    weights: Annotated[dict[str, bytes], Field(exclude=True)] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -238,6 +241,11 @@ class SweepPlan(Model):
         for op in (*(named_op.op for named_op in named), *(op for item in beside for op in item.every_op)):
             distinct += [] if op in distinct else [op]
         return distinct
+
+    @property
+    def configs(self) -> list[TrialConfig]:
+        """The configuration that the references share, and those of the variants, if there are any."""
+        return [self.shared, *(variant.shared for variant in self.variants)]
 
     @property
     def axes(self) -> dict[str, list[str]]:

@@ -20,7 +20,19 @@ from pydantic import (
     model_validator,
 )
 
-from ablate.config.base import GIVEN, LATER, RECORDED, Area, Branches, Count, Fraction, Model, OpSpec, Ratio
+from ablate.config.base import (
+    GIVEN,
+    LATER,
+    RECORDED,
+    Area,
+    Branches,
+    Count,
+    Fraction,
+    Model,
+    OpSpec,
+    Positive,
+    Ratio,
+)
 from ablate.config.objectives import Method, Objective, kind_of, objection
 from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.errors import nearest
@@ -68,6 +80,28 @@ WIDTHS = {1: 64, 2: 128, 4: 256}
 """Channels of the first stage by the paper's width multiplier (section 5.1)."""
 
 
+class Normalization(Model):
+    """What an encoder subtracts from every channel of its input in [0, 1], and by what it divides the rest."""
+
+    mean: tuple[float, ...]
+    std: tuple[Positive, ...]
+
+    @model_validator(mode="after")
+    def _alike(self) -> Normalization:
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean and std must be equally long, not {len(self.mean)} and {len(self.std)}")
+        return self
+
+    def __str__(self) -> str:
+        """Return ``mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225``."""
+        mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return f"mean {mean} and std {std}"
+
+
+IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""The normalisation of torchvision's ImageNet encoders (its ``transforms/_presets.py``) and of most of timm's."""
+
+
 class Encoder(Model):
     """The encoder ``f(x)``: a ResNet, ``timm:NAME``, or ``module:function`` (your own, called without arguments)."""
 
@@ -97,6 +131,28 @@ class Encoder(Model):
     weights: Annotated[
         str, LATER, GIVEN, Field(description="Hash of the weights that module:function loads, empty if it loads none")
     ] = ""
+    init: Annotated[
+        str, LATER, GIVEN, Field(description="Hash of the weights that it starts from, empty if they are drawn")
+    ] = ""
+    normalize: Annotated[
+        Normalization | None, LATER, GIVEN, Field(description="How it normalises its input; None: not at all")
+    ] = None
+    frozen_stages: Annotated[
+        int,
+        LATER,
+        Option("Training", ("--freeze",)),
+        Field(
+            ge=0,
+            le=200,
+            strict=True,
+            description="With given weights: first stages of the encoder that are not trained; 1 is the stem alone",
+        ),
+    ] = 0
+    frozen_statistics: Annotated[
+        bool,
+        LATER,
+        Field(description="With given weights: normalise by their batch-norm statistics in training too"),
+    ] = False
 
     @property
     def is_foreign(self) -> bool:
@@ -161,6 +217,16 @@ class Optimiser(Model):
     ] = 0.03
     momentum: Annotated[Fraction, Field(description="Momentum of sgd and lars; adamw ignores it")] = 0.9
     weight_decay: Annotated[float, Field(ge=0, le=1e3, description="Weight decay")] = 5e-4
+    init_lr_scale: Annotated[
+        float,
+        LATER,
+        Option("Training", ("--init-lr-scale",)),
+        Field(
+            ge=1e-6,
+            le=1,
+            description="With given weights: factor of the encoder's learning rate; the head has all of it",
+        ),
+    ] = 1.0
 
 
 class DataIdentity(Model):

@@ -41,7 +41,9 @@ class _Bench:
 
     def build(self, cell: Trial, data: DataSet) -> None:
         """Make the trainer of ``cell``, which all cells of the same configuration share."""
-        alone = cell.config.replace(micro_batch=None, world_size=1)
+        # The time of a step does not depend on the weights.
+        drawn = cell.config.encoder.replace(init="")
+        alone = cell.config.replace(micro_batch=None, world_size=1, encoder=drawn)
         self.trainers[costly(cell.config)] = Trainer(alone, cell.seed, data, self.device)
 
     def step(self, cell: Trial, images: int) -> float:

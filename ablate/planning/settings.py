@@ -36,6 +36,7 @@ from ablate.config.trial import MAX_SIZE, MIN_SIZE, WIDTHS, DataIdentity, Encode
 from ablate.data import DataSet, native_size
 from ablate.distributed import World
 from ablate.errors import UsageError, sentence, unknown
+from ablate.planning.init import as_given, normalization_of
 from ablate.planning.objectives import check_objective, suit
 from ablate.training.foreign import ForeignEncoder, code_version, loaded_weights
 from ablate.training.global_bn import make_global
@@ -141,7 +142,7 @@ def shared_config(wish: Experiment, data: DataIdentity, elsewhere: Device | None
         raise UsageError(sentence(error, allowed=sorted(SETTABLE))) from None
     if elsewhere is None:
         _check_hardware(config)
-    return _with_code(config)
+    return as_given(wish, _with_code(config))
 
 
 def _with_code(config: TrialConfig) -> TrialConfig:
@@ -249,6 +250,8 @@ def trial_config(
         UsageError: as :func:`shared_config` and :func:`check_data`.
     """
     config = shared_config(wish, data.identity, elsewhere)
+    if wish.normalize == "data":
+        config = config.replace(encoder=config.encoder.replace(normalize=normalization_of(data, config.image_size)))
     if is_trained:
         check_data(config, data)
     steps = len(data.pretrain.labels) // config.batch_size * config.epochs

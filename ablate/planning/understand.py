@@ -20,6 +20,7 @@ from ablate.ops import parse_op, spec
 from ablate.planning.cells import Cells, baseline_of, cell_named, cells_of
 from ablate.planning.compositions import check_channels, check_views, op_defaults
 from ablate.planning.images import as_they_act
+from ablate.planning.init import contents
 from ablate.planning.prior import priors
 from ablate.planning.request import sized_as_before
 from ablate.planning.settings import Device, trial_config, validate
@@ -72,6 +73,7 @@ def plan_sweep(
     data = images(sized)
     shared = trial_config(sized, data, elsewhere, is_trained=not at_points or wish.references != ["untrained"])
     _check_images(wish, cells, data, shared.image_size)
+    variants = _variants(at_points, data, elsewhere)
     planned = SweepPlan(
         **_as_asked(wish),
         command=command,
@@ -89,11 +91,12 @@ def plan_sweep(
         rounds=of_seeds,
         budgeted=part and part.replace(prior=known),
         shared=shared,
-        variants=_variants(at_points, data, elsewhere),
+        variants=variants,
         protocols=_protocols(wish, specs, data),
         measure=data.measure,
         class_counts=data.all_class_counts,
         slurm=jobs,
+        weights=contents(sized, [shared, *(variant.shared for variant in variants)]),
         source="" if search else to_toml(wish, command),
     )
     return planned, data
@@ -102,7 +105,7 @@ def plan_sweep(
 def _as_asked(wish: Experiment) -> dict[str, Any]:
     """Return the fields of a plan that are those of the description, unchanged."""
     of_images = ("data", "eval_data", "label", "labels", "limit", "short_side", "reading")
-    others = ("preset", "unordered", "keep_encoders", "rank_timeout")
+    others = ("preset", "init", "unordered", "keep_encoders", "rank_timeout")
     return {name: getattr(wish, name) for name in (*of_images, *others)} | {"seeds": tuple(wish.seed_list)}
 
 

@@ -73,6 +73,15 @@ class SweepDir:
         """Return a file of a trained encoder; ``kind`` is ``safetensors``, ``head.safetensors`` or ``json``."""
         return self.encoders / f"{trial_id}.{kind}"
 
+    @property
+    def inits(self) -> Path:
+        """The directory of the weights from which encoders start."""
+        return self.path / "init"
+
+    def init(self, weights: str) -> Path:
+        """Return the file of the weights with that hash, ``sha256 `` and 16 hex digits, from which trials start."""
+        return self.inits / f"{weights.rpartition(' ')[2]}.safetensors"
+
     def preview(self, key: str) -> Path:
         """Return the picture of a configuration's views, which all seeds share."""
         return self.path / "previews" / f"{key}.webp"

@@ -185,13 +185,16 @@ def _check_equal(a: TrialResult, where: Path, b: TrialResult, there: Path) -> No
 
 
 def _keep_file(shards: Sequence[Shard], out: Path) -> None:
-    """Copy the experiment file of the first shard, so that ``out`` does not depend on that shard.
+    """Copy the weights that trials start from, and the experiment file of the first shard, so ``out`` depends on none.
 
     The merged plan keeps the command of that shard.
     """
     file = SweepDir(shards[0].directory).experiment
     if file.is_file() and shards[0].directory != out:
         write_atomically(SweepDir(out).experiment, file.read_bytes())
+    for path in (path for shard in shards for path in sorted(SweepDir(shard.directory).inits.glob("[!.]*"))):
+        if not (out / path.relative_to(path.parent.parent)).is_file():
+            write_atomically(out / path.relative_to(path.parent.parent), path.read_bytes())
 
 
 def _copy(trial: Trial, source: Path, out: Path) -> None:

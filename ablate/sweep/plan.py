@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +132,19 @@ def _reference(experiment: SweepPlan, name: Reference) -> dict[str, Any]:
 
 
 def save_plan(directory: Path, experiment: SweepPlan) -> None:
-    """Write ``DIR/sweep.toml`` and the experiment file that it came from, if there is one; each atomically."""
+    """Write ``DIR/sweep.toml``, and the experiment file and weights that it came from, if any; each atomically."""
+    keep_weights(directory, experiment.weights)  # first, since whoever finds the plan may train it
     content = experiment.model_dump(mode="json", exclude_none=True)
     write_atomically(SweepDir(directory).plan, tomli_w.dumps(content))
     if experiment.source:
         write_atomically(SweepDir(directory).experiment, experiment.source)
+
+
+def keep_weights(directory: Path, weights: Mapping[str, bytes]) -> None:
+    """Write the files of given weights, by their hash, that ``directory`` lacks."""
+    for name, content in weights.items():
+        if not SweepDir(directory).init(name).is_file():
+            write_atomically(SweepDir(directory).init(name), content)
 
 
 def is_sweep(directory: Path) -> bool:

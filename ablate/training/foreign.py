@@ -19,9 +19,11 @@ from torch import Tensor, nn
 
 from ablate.config.trial import Encoder
 from ablate.errors import UsageError, first_line, nearest
+from ablate.training.body import Body
+from ablate.training.weight_file import digest
 
 
-class ForeignEncoder(nn.Module):
+class ForeignEncoder(Body):
     """A module that maps float ``[N, channels, s, s]`` to ``h [N, dim]``; ``dim`` is found by running it once.
 
     Raises:
@@ -30,7 +32,7 @@ class ForeignEncoder(nn.Module):
     """
 
     def __init__(self, config: Encoder, image_size: int, channels: int = 3) -> None:
-        super().__init__()
+        super().__init__(config)
         version = code_version(config.name)
         if config.code not in {"", version}:
             raise UsageError(
@@ -45,7 +47,7 @@ class ForeignEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``h = f(x)``."""
-        h: Tensor = self.net(x)
+        h: Tensor = self.net(self.normalise(x))
         return h
 
 
@@ -102,11 +104,7 @@ def loaded_weights(net: nn.Module, name: str, image_size: int, channels: int = 3
     parameters = {key for key, _ in net.named_parameters(remove_duplicate=False)} & fixed.keys()
     if not any(bool((fixed[key] != fixed[key].flatten()[:1]).any()) for key in parameters):
         return ""
-    digest = hashlib.sha256()
-    for key, value in sorted(fixed.items()):
-        digest.update(f"{key} {value.dtype} {list(value.shape)}\n".encode())
-        digest.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return f"sha256 {digest.hexdigest()[:16]}"
+    return digest(fixed)
 
 
 def _made(name: str, image_size: int, channels: int) -> tuple[nn.Module, int]:
@@ -141,6 +139,19 @@ def _timm(name: str, image_size: int, channels: int) -> nn.Module:
     except TypeError:
         made = make()  # convolutional networks take any image size
     return made
+
+
+def timm_stages(net: nn.Module) -> list[list[str]]:
+    """Return the names of a timm encoder's parameters by stage, first to last, as timm itself groups them.
+
+    The list is empty if timm does not say how they are grouped.
+    """
+    if not hasattr(net, "group_matcher"):
+        return []
+    _import_timm()
+    group_parameters = importlib.import_module("timm.models._manipulate").group_parameters
+    groups = group_parameters(net, net.group_matcher(coarse=True))  # type: ignore[operator]
+    return [names for _, names in sorted(groups.items())]
 
 
 def _own(name: str) -> Any:

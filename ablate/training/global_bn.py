@@ -103,6 +103,11 @@ def _converted(norm: _BatchNorm, world: World) -> GlobalBatchNorm:
     return ours
 
 
+def has_statistics(module: nn.Module) -> bool:
+    """Return True if ``module`` has batch norms with running statistics."""
+    return any(isinstance(m, _BatchNorm) and m.track_running_stats for m in module.modules())
+
+
 @contextmanager
 def frozen_statistics(module: nn.Module) -> Iterator[None]:
     """Keep the running statistics of all batch norms in ``module`` unchanged while the context is open.

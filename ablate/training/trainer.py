@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ from ablate.ops import center_crop
 from ablate.ops.pair import Streams
 from ablate.rng import derive_seed, stream
 from ablate.training.encoder import build_encoder
+from ablate.training.given import start_from
 from ablate.training.global_bn import make_global
 from ablate.training.objectives.registry import objective_of
 from ablate.training.optim import build_optimiser
@@ -70,19 +72,25 @@ class Pause:
     streams: dict[str, Tensor]
 
 
-def build_model(config: TrialConfig, seed: int, classes: int) -> nn.ModuleDict:
+def build_model(config: TrialConfig, seed: int, classes: int, init: Path | None = None) -> nn.ModuleDict:
     """Build ``encoder`` and the modules of the objective behind it, with the initial weights of ``seed``, on the CPU.
 
     Args:
         config: the trial's configuration.
         seed: the trial's seed.
         classes: the number of classes; the head of a supervised trial is their classifier.
+        init: the file of the weights that ``config.encoder.init`` names, if it names any.
+
+    Raises:
+        UsageError: the file is missing, damaged, or holds other weights.
     """
     # The draws depend on the seed alone, so all cells of a seed start from the same weights and can be compared in
     # pairs. They are made on the CPU, so that they are the same on every device. The fork restores the caller's state.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
         encoder = build_encoder(config.encoder, config.image_size, config.data.channels)
+        if config.encoder.init:
+            start_from(encoder, init, config.encoder.init)
         return nn.ModuleDict({"encoder": encoder, **objective_of(config).modules(encoder.dim, classes)})
 
 
@@ -97,8 +105,10 @@ class Trainer:
         device: the device of encoder, images and augmentation.
         world: the processes that train together; each has a trainer of its own.
         online: train an :class:`OnlineProbe` along, on the labels outside the validation split.
+        init: the file of the weights from which the encoder starts, if the configuration names any.
 
     Raises:
+        UsageError: as in :func:`build_model`.
         ValueError: a supervised trial has a ``loss_scale``, which is for NT-Xent. Earlier versions applied it to
             supervised trials too, and trials that they began cannot be continued.
     """
@@ -112,6 +122,7 @@ class Trainer:
         world: World = ALONE,
         *,
         online: bool = False,
+        init: Path | None = None,
     ) -> None:
         self.config, self.seed, self.device, self.world = config, seed, device, world
         self.objective = objective_of(config)
@@ -133,7 +144,7 @@ class Trainer:
         self.labels = split.labels.masked_fill(hidden, -1).to(device)
         # The same if fewer images have labels: supervised training is a reference only with equally many steps.
         self.steps_per_epoch = len(data.pretrain.labels) // config.batch_size
-        self.model = build_model(config, seed, len(data.classes)).to(device=device)
+        self.model = build_model(config, seed, len(data.classes), init).to(device=device)
         # Converted once: with weights in another layout than the views, every convolution would convert them again.
         self.model = self.model.to(memory_format=memory_format(config))
         # Before the optimiser is made, which keeps the parameters that it is given here.
@@ -276,7 +287,7 @@ class Trainer:
         warmup = round(config.warmup_epochs * self.steps_per_epoch)
         lr = learning_rate(step, config.epochs * self.steps_per_epoch, warmup, config.optimiser.lr)
         for group in self.optimiser.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("scale", 1.0)
 
     @torch.no_grad()
     def calibrate(self) -> None:

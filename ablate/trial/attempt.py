@@ -73,7 +73,8 @@ class TrialAttempt:
         self._refuse_without_progress(UNBEGUN, "end before its first step")
         trained = self.config.objective != "untrained"
         online = self.online and trained
-        trainer = Trainer(self.config, self.trial.seed, self.data, self.device, self.world, online=online)
+        init = encoders.init_file(self.directory, self.config)
+        trainer = Trainer(self.config, self.trial.seed, self.data, self.device, self.world, online=online, init=init)
         frozen = self.frozen = Frozen(
             trainer.encoder,
             trainer.head,
@@ -87,7 +88,9 @@ class TrialAttempt:
         self._resume(trainer)
         frozen.probe = trainer.probe
         if not trained:
-            trainer.calibrate()
+            # Given weights come with the statistics that belong to them: the reference is the encoder as it was given.
+            if not self.config.encoder.init:
+                trainer.calibrate()
             return
         knn_epochs = {round(self.config.epochs * i / KNN_POINTS) for i in range(1, KNN_POINTS + 1)}
         while trainer.epoch < self.config.epochs:

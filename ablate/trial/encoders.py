@@ -28,13 +28,13 @@ from ablate.errors import DiskError, UsageError, first_line
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Lease
 from ablate.sweep.plan import is_sweep, load_plan
+from ablate.training.body import WRAPPER
 from ablate.training.trainer import build_model
 
 Keep = Literal["all", "best", "none"]
 State = dict[str, Tensor]
 
 CHOSEN_BY = ("linear_val_top1", "rotation_val_top1")
-WRAPPER = "net."  # the attribute of our ResNet that holds torchvision's
 
 
 def check_keep(keep: Keep, protocols: Sequence[str]) -> None:
@@ -119,7 +119,7 @@ def load(directory: Path, trial_id: str) -> tuple[State, State]:
 def rebuild(directory: Path, trial_id: str, config: TrialConfig) -> tuple[nn.Module, nn.Module]:
     """Return the encoder and head of a trial as modules, on the CPU, in evaluation mode and its memory format."""
     states = load(directory, trial_id)
-    any_weights = config.encoder.replace(weights="")  # the initial weights are overwritten at once
+    any_weights = config.encoder.replace(weights="", init="")  # the initial weights are overwritten at once
     model = build_model(config.replace(encoder=any_weights), 0, config.data.classes)
     encoder, head = model["encoder"], model["head"]
     layout = torch.channels_last if config.memory_format == "channels_last" else torch.contiguous_format
@@ -130,26 +130,42 @@ def rebuild(directory: Path, trial_id: str, config: TrialConfig) -> tuple[nn.Mod
     return encoder, head
 
 
-def _input(channels: int) -> str:
+def init_file(directory: Path, config: TrialConfig) -> Path | None:
+    """Return the file of the weights from which a trial in ``directory`` starts; None if its weights are drawn.
+
+    A confirmation and a calibration lie inside the sweep from which they take their settings, and so do the weights.
+    """
+    if not config.encoder.init:
+        return None
+    places = [SweepDir(place).init(config.encoder.init) for place in (directory, *directory.absolute().parents[:2])]
+    return next((file for file in places if file.is_file()), places[0])
+
+
+def _input(config: TrialConfig) -> str:
     """Say what an encoder takes."""
+    channels, normalize = config.data.channels, config.encoder.normalize
     kind = "RGB" if channels == 3 else f"{channels} channel{'s' * (channels > 1)}"
-    return (
-        f"{kind}, float32 in [0, 1], [n, {channels}, size, size]; no mean is subtracted and nothing divided by a "
-        "standard deviation"
+    then = (
+        f"it was trained behind (x - mean) / std of every channel, which the weights do not do: {normalize}"
+        if normalize
+        else "no mean is subtracted and nothing divided by a standard deviation"
     )
+    return f"{kind}, float32 in [0, 1], [n, {channels}, size, size]; {then}"
 
 
 def _write(lease: Lease, trial: Trial, encoder: nn.Module, head: nn.Module, metrics: dict[str, float]) -> None:
     """Write the weights first and the description last: if the description is there, the weights are whole."""
+    normalize = trial.config.encoder.normalize
+    metadata = {"format": "pt"} | ({"normalize": normalize.model_dump_json()} if normalize else {})
     for kind, module in (("safetensors", encoder), ("head.safetensors", head)):
         state = {  # clones, since tied weights may not share memory in the file
             name.removeprefix(WRAPPER): value.detach().cpu().contiguous().clone()
             for name, value in module.state_dict().items()
         }
-        lease.write(SweepDir(lease.directory).encoder(trial.id, kind), to_bytes(state, metadata={"format": "pt"}))
+        lease.write(SweepDir(lease.directory).encoder(trial.id, kind), to_bytes(state, metadata=metadata))
     description = {
         **trial.model_dump(mode="json", include={"config", "seed", "label", "reference"}),
-        "input": _input(trial.config.data.channels),
+        "input": _input(trial.config),
         "ranges": load_plan(lease.directory).ranges if is_sweep(lease.directory) else None,
         "size": trial.config.image_size,
         "encoder": _in_words(trial.config),
@@ -159,6 +175,11 @@ def _write(lease: Lease, trial: Trial, encoder: nn.Module, head: nn.Module, metr
 
 
 def _in_words(config: TrialConfig) -> str:
+    start = f"; trained from the weights {config.encoder.init}" if config.encoder.init else ""
+    return f"{_architecture(config)}{start}"
+
+
+def _architecture(config: TrialConfig) -> str:
     encoder = config.encoder
     if encoder.name == "resnet8":
         return f"ablate's ResNet8, width {encoder.width}"

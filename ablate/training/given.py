@@ -1,0 +1,46 @@
+"""The weights from which an encoder starts: their hash, their file in a sweep's directory, and how they are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from ablate.errors import UsageError
+from ablate.training.body import WRAPPER
+from ablate.training.weight_file import digest
+
+
+def content_of(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return the content of the file that keeps ``tensors`` for the trials of a sweep."""
+    whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    return to_bytes(whole, metadata={"format": "pt"})
+
+
+def start_from(encoder: nn.Module, file: Path | None, expected: str) -> None:
+    """Load the weights in ``file`` into the encoder; what it lacks stays as it was drawn.
+
+    Args:
+        encoder: the encoder.
+        file: the file that planning wrote; None if there is none.
+        expected: the weights' hash, as it was planned.
+
+    Raises:
+        UsageError: the file is missing or damaged, or holds other weights than planned.
+    """
+    again = "repeat the command that planned the sweep, with the same --init"
+    if file is None or not file.is_file():
+        raise UsageError(f"the weights {expected} are missing{f', {file}' if file else ''}: {again}")
+    try:
+        tensors = load(file.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{file} is damaged ({error}): delete it, and {again}") from None
+    if (here := digest(tensors)) != expected:
+        raise UsageError(f"{file} holds other weights ({here}) than planned ({expected}): delete it, and {again}")
+    prefix = WRAPPER if hasattr(encoder, "net") else ""
+    own = encoder.state_dict()
+    encoder.load_state_dict({**own, **{prefix + name: value for name, value in tensors.items()}})

@@ -1,0 +1,162 @@
+"""Match the tensors of a file to those of an encoder, by their names and shapes."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from ablate.training.adapting import Adapted, adapted
+from ablate.training.body import WRAPPER
+from ablate.training.resnets import TorchvisionResNet
+
+COUNTERS = "num_batches_tracked"
+"""The counters of batch norms. Their momentum is fixed, so nothing depends on these."""
+NUMBERED = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+"""The parts of torchvision's ResNets in ``nn.Sequential(*resnet.children())``, as lightly's examples keep them."""
+FIRST, LAST = ("teacher",), ("momentum", "target", "ema", "encoder_k", "_k.")
+"""Of places that fit equally well, a teacher is taken first, and a moving average of another encoder last."""
+Shape = tuple[int, ...]
+
+
+@dataclass
+class Match:
+    """The tensors of a file that fit an encoder, and those that do not.
+
+    Args:
+        place: the dictionary of the file and the prefix of the names, such as ``state_dict`` and ``module.encoder_q.``.
+        also: other places that fit equally well.
+        tensors: what is loaded, by the encoder's names, in its shapes and types.
+        changes: sentences on tensors that were changed to fit.
+        missing: names of the encoder that the file lacks.
+        unexpected: names of the file, without the prefix, in parts that the encoder has too.
+        shapes: by name, the shape in the file and in the encoder where they differ.
+        unused: names of the file in other parts, such as a classifier.
+        classes: the outputs of the classifier among these; None without one.
+    """
+
+    place: tuple[str, str] = ("", "")
+    also: list[str] = field(default_factory=list)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    changes: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    shapes: dict[str, tuple[Shape, Shape]] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+    classes: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """True if every tensor of the encoder is loaded, and no part of the encoder in the file is left out."""
+        return not (self.missing or self.unexpected or self.shapes)
+
+
+def tensors_of(encoder: nn.Module) -> dict[str, Tensor]:
+    """Return the encoder's tensors by the names that files have for them; without the counters of batch norms."""
+    state: Mapping[str, Tensor] = encoder.state_dict()
+    return {name.removeprefix(WRAPPER): value for name, value in _without_counters(state).items()}
+
+
+def _without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in tensors.items() if not name.endswith(COUNTERS)}
+
+
+def best_match(groups: Mapping[str, Mapping[str, Tensor]], encoder: nn.Module) -> Match:
+    """Return the match of the dictionary and prefix by which the most tensors fit; empty if not one name does.
+
+    Args:
+        groups: the tensors of a file, see :class:`~ablate.training.weight_file.Weights`.
+        encoder: the encoder; its tensors may be on the meta device.
+    """
+    wanted = tensors_of(encoder)
+    groups = {place: _without_counters(tensors) for place, tensors in groups.items()}
+    aliases: list[dict[str, str]] = [{}]
+    if isinstance(encoder, TorchvisionResNet):
+        aliases.append(NUMBERED)
+    scores = {
+        (place, prefix, number): score
+        for place, tensors in groups.items()
+        for number, alias in enumerate(aliases)
+        for prefix, score in _prefixes(tensors, wanted, alias).items()
+    }
+    if not scores:
+        return Match(missing=list(wanted), unused=[name for tensors in groups.values() for name in tensors])
+    top = max(scores.values())
+    equal = sorted((key for key, score in scores.items() if score == top), key=lambda key: _order(*key[:2]))
+    place, prefix, number = equal[0]
+    others = dict.fromkeys(key[:2] for key in equal[1:] if key[:2] != equal[0][:2])
+    match = _matched(groups[place], prefix, aliases[number], wanted, encoder)
+    match.place, match.also = (place, prefix), [f"{a}: {b}" if a and b else a or b for a, b in others]
+    return match
+
+
+def _prefixes(
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], alias: Mapping[str, str]
+) -> dict[str, tuple[int, int]]:
+    """Return, for every prefix of names in the file, how many tensors fit behind it, and how many names."""
+    fit, named = Counter[str](), Counter[str]()
+    for name, value in tensors.items():
+        parts = name.split(".")
+        for cut in range(len(parts)):
+            rest = _renamed(".".join(parts[cut:]), alias)
+            if rest in wanted:
+                prefix = "".join(f"{part}." for part in parts[:cut])
+                named[prefix] += 1
+                fit[prefix] += value.shape == wanted[rest].shape
+    return {prefix: (fit[prefix], count) for prefix, count in named.items()}
+
+
+def _renamed(name: str, alias: Mapping[str, str]) -> str:
+    first, dot, rest = name.partition(".")
+    return f"{alias[first]}{dot}{rest}" if first in alias else name
+
+
+def _order(place: str, prefix: str) -> tuple[bool, bool]:
+    """Return the sort key of a place among those that fit equally well; further ones keep the file's order."""
+    words = f"{place}.{prefix}".lower()
+    return not any(word in words for word in FIRST), any(word in words for word in LAST)
+
+
+def _matched(
+    tensors: Mapping[str, Tensor], prefix: str, alias: Mapping[str, str], wanted: Mapping[str, Tensor], net: nn.Module
+) -> Match:
+    match, parts = Match(), {name.partition(".")[0] for name in wanted}
+    found = {
+        _renamed(name.removeprefix(prefix), alias): value for name, value in tensors.items() if name.startswith(prefix)
+    }
+    for name, value in wanted.items():
+        if name not in found:
+            match.missing.append(name)
+            continue
+        fitted = adapted(name, found[name], value, net)
+        if isinstance(fitted, Adapted):
+            match.tensors[name] = fitted.tensor
+            match.changes += [fitted.change] if fitted.change else []
+        else:
+            match.shapes[name] = tuple(found[name].shape), tuple(value.shape)
+    for name in found.keys() - wanted.keys():
+        (match.unexpected if name.partition(".")[0] in parts else match.unused).append(name)
+    match.unexpected.sort()
+    match.unused = sorted((*match.unused, *(name for name in tensors if not name.startswith(prefix))))
+    match.classes = _classes({name: found[name] for name in match.unused if name in found})
+    return match
+
+
+def _classes(unused: Mapping[str, Tensor]) -> int | None:
+    """Return the outputs of the classifier in the file: the only matrix of a part called fc, head or classifier."""
+    for name in ("fc.weight", "head.weight", "head.fc.weight", "classifier.weight", "heads.head.weight"):
+        if name in unused and unused[name].ndim == 2:
+            return len(unused[name])
+    return None
+
+
+def examples(names: Iterable[str], most: int = 3) -> str:
+    """Return the first names, each part of a file once, and how many others there are."""
+    by_part: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        by_part[name.partition(".")[0]].append(name)
+    shown = [group[0] for group in by_part.values()][:most]
+    total = sum(map(len, by_part.values()))
+    return ", ".join(shown) + (f" and {total - len(shown)} more" if total > len(shown) else "")
