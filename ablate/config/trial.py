@@ -159,6 +159,11 @@ class Encoder(Model):
         """True for ``timm:NAME`` and ``module:function``."""
         return ":" in self.name
 
+    @property
+    def starts_given(self) -> bool:
+        """True if it starts from weights that somebody trained: those of ``--init``, or of its own function."""
+        return bool(self.init or self.weights)
+
     @model_validator(mode="after")
     def _known(self) -> Encoder:
         if self.is_foreign:

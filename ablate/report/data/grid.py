@@ -30,6 +30,8 @@ FURTHER = (
 )
 MAJORITY = "majority class"
 """The reference that always predicts the largest class of the training images."""
+AS_GIVEN = "as given"
+"""The name of the reference ``untrained`` where the encoders start from given weights."""
 Status = Literal["done", "partial", "failed", "missing", "not judged", "left out", "pruned"]
 
 
@@ -102,6 +104,8 @@ class Grid:
     ``further`` are compositions that have no place in the grid, by their labels. ``acts`` maps an op to the share of
     images on which it acts; it lacks the ops whose share is unknown.
 
+    ``given`` is True if the encoders start from given weights: ``untrained`` is then the encoder as it was given.
+
     ``tail`` is the probability with which the comparisons with the best may err, and ``left`` are the labels of the
     cells that may be the best; None: all. Both differ in rounds of seeds.
     """
@@ -114,6 +118,16 @@ class Grid:
     acts: dict[str, float] = field(default_factory=dict)
     tail: float = TAIL
     left: frozenset[str] | None = None
+    given: bool = False
+
+    @property
+    def start(self) -> str:
+        """The reference ``untrained`` in a sentence."""
+        return "the encoder as given" if self.given else "the untrained encoder"
+
+    def called(self, reference: str) -> str:
+        """Return the name under which a reference is shown."""
+        return AS_GIVEN if self.given and reference == "untrained" else reference
 
     def acts_on(self, op: str) -> str:
         """Return the share of images on which the op acts, as in ``84 %``; nothing if it is all of them or unknown."""

@@ -151,6 +151,7 @@ def read_sweep(directory: str | Path, measure: Measure | None = None) -> Results
 
 def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: SweepPlan) -> Grid:
     grid = grid_of(rows, measure, experiment.class_counts, {op.label: op.acts for op in experiment.ops})
+    grid = dataclasses.replace(grid, given=experiment.shared.encoder.starts_given)
     if experiment.rounds is None:
         return grid
     return dataclasses.replace(grid, tail=tail(compared(experiment)), left=frozenset(cells_left(experiment)))

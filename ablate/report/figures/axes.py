@@ -252,7 +252,8 @@ def _references(axes: Axes, sweep: Results) -> None:
 
     References that are too close together share a label.
     """
-    means = {name: mean for name, cell in sweep.grid.references.items() if (mean := cell.mean()) is not None}
+    named = sweep.grid.called
+    means = {named(name): mean for name, cell in sweep.grid.references.items() if (mean := cell.mean()) is not None}
     known = sorted((100 * mean, name) for name, mean in means.items())
     for mean, _ in known:
         axes.axhline(mean, color="#999999", ls="--", lw=0.8)

@@ -139,7 +139,7 @@ def notes(grid: Grid, metric: str, colours: Scale, columns: int, marked: Collect
         marked: the labels of cells with a dot; default: :func:`contenders`.
     """
     marked = contenders(grid) if marked is None else marked
-    known = [f"{name} {percent(cell, metric)}" for name, cell in grid.references.items()]
+    known = [f"{grid.called(name)} {percent(cell, metric)}" for name, cell in grid.references.items()]
     lines = filled(f"References: {', '.join(known)}", columns) if known else []
     if len(grid.ops) > DENSE and any(cell.std(metric) is not None for cell in grid.cells.values()):
         lines += filled("Cells show means; their standard deviations are in table.csv.", columns)
@@ -147,7 +147,7 @@ def notes(grid: Grid, metric: str, colours: Scale, columns: int, marked: Collect
         lines += filled(f"{MARK} cannot be told from the best by validation accuracy (Hsu, 95 %).", columns)
     if any(colours.is_below_untrained(cell, metric) for cell in grid.cells.values()):
         images = "validation" if "_val_" in metric else "the test set"
-        lines += filled(f"{BELOW} below the untrained encoder on {images}.", columns)
+        lines += filled(f"{BELOW} below {grid.start} on {images}.", columns)
     if colours.why:
         lines += filled(colours.why, columns)
     lines += [line for sentence in grid.seldom for line in filled(sentence, columns)]

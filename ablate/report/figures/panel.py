@@ -148,13 +148,13 @@ def _draw_scale(side: Axes, k: int, colours: Scale, sizes: Sizes) -> None:
         bar.ax.axhline(at, color="white", lw=2.2)
         bar.ax.axhline(at, color="black", lw=0.9)
         ticks = [tick for tick in ticks if abs(tick - at) > letter * named]
-        bar.set_ticks([*ticks, at], labels=[*(f"{tick:g}" for tick in ticks), "untrained" if named else ""])
+        bar.set_ticks([*ticks, at], labels=[*(f"{tick:g}" for tick in ticks), colours.called if named else ""])
         return
     bar.set_ticks(ticks)
     if named:
         above = at > high
         xy, arrow, side_of = ((0.0, 1.02), "↑", "bottom") if above else ((0.0, -0.02), "↓", "top")
-        bar.ax.annotate(f"untrained {at:.1f} {arrow}", xy, xycoords="axes fraction", va=side_of, fontsize=6)
+        bar.ax.annotate(f"{colours.called} {at:.1f} {arrow}", xy, xycoords="axes fraction", va=side_of, fontsize=6)
 
 
 def _draw_cell(

@@ -26,7 +26,7 @@ BELOW = "▼"  # the mark of a cell that lies below the untrained encoder
 class Scale:
     """The ends of a colour scale, and the untrained encoder's accuracy, mean and ``by_seed``, all as fractions.
 
-    ``why`` is a sentence on the reason for its width.
+    ``why`` is a sentence on the reason for its width, and ``called`` is the name under which the encoder is shown.
     """
 
     low: float
@@ -34,6 +34,7 @@ class Scale:
     untrained: float | None = None
     why: str = ""
     by_seed: Mapping[int, float] = field(default_factory=dict)
+    called: str = "untrained"
 
     def share(self, value: float) -> float:
         """Return the position of a value between the ends, 0 to 1."""
@@ -55,7 +56,8 @@ def scale(grid: Grid, metric: str | None = None) -> Scale:
     shift = max(0.0, -low) - max(0.0, high - 1.0)  # an accuracy lies between 0 and 1
     reference = grid.references.get("untrained")
     untrained, by_seed = (reference.mean(metric), reference.seeds(metric)) if reference else (None, {})
-    return Scale(max(0.0, low + shift), min(1.0, high + shift), untrained, why if wider else "", by_seed)
+    bounds = max(0.0, low + shift), min(1.0, high + shift)
+    return Scale(*bounds, untrained, why if wider else "", by_seed, grid.called("untrained"))
 
 
 def above_untrained(grid: Grid, metric: str | None = None) -> Scale:

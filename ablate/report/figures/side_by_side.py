@@ -113,7 +113,8 @@ def _titles(sweeps: Sequence[Results]) -> list[str]:
 def _floor(sweep: Results) -> str:
     """Return the line below a panel: its untrained encoder and its seeds."""
     untrained, seeds = sweep.grid.references.get("untrained"), counted(len(sweep.experiment.seeds), "seed")
-    return f"{f'untrained {percent(untrained)}' if untrained and untrained.n else 'no untrained encoder'}; {seeds}"
+    start = f"{sweep.grid.called('untrained')} {percent(untrained)}" if untrained and untrained.n else ""
+    return f"{start or 'no untrained encoder'}; {seeds}"
 
 
 def _frame_best(axes: Axes, grid: Grid) -> None:

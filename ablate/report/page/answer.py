@@ -11,6 +11,7 @@ from ablate.report.recommendation.choice import Choice
 from ablate.report.recommendation.conclusion import doubt, next_steps
 from ablate.report.recommendation.recommend import Recommendation, advise
 from ablate.report.section import Section
+from ablate.report.stats.adapting import adapting
 from ablate.report.stats.failures import without_results
 from ablate.report.stats.noise import chance, noise
 from ablate.report.stats.order import Ranking, order
@@ -61,7 +62,8 @@ def answer(sweep: Results) -> Answer:
             )
     else:
         lead = _best(sweep, ranking)
-    details = [("How sure", [f"{doubt(decided)}{_chance(decided)}", *predicted(sweep)[1:]])]
+    details = [("Adapting", adapted)] if (adapted := adapting(decided.sweep, decided.order)) else []
+    details += [("How sure", [f"{doubt(decided)}{_chance(decided)}", *predicted(sweep)[1:]])]
     details += _worth(decided.sweep, decided.order, decided.best.cell, " ".join(next_step))
     details.append(("Next", next_step))
     fresh = advice.confirmed.sweep if advice.confirmed else None
@@ -100,7 +102,7 @@ def _worth(sweep: Results, ranking: Ranking, best: Cell, already: str = "") -> l
     """
     difference = over_untrained(sweep.grid, ranking, best)
     chosen = [*sweep.measured, *few_images(sweep), *absent_classes(sweep), *far_from_test(sweep, ranking, best)]
-    gains = [f"{points(difference, judge(sweep.grid))} over the untrained encoder."] if difference else []
+    gains = [f"{points(difference, judge(sweep.grid))} over {sweep.grid.start}."] if difference else []
     majority, score = sweep.grid.references.get(MAJORITY), ranking.score(best)
     floor = majority.mean(ranking.metric) if majority else None
     if floor is not None and score is not None:

@@ -211,7 +211,7 @@ def _title(known: EntryContext, cell: Cell, trials: list[Trial]) -> str:
     """
     point = trials[0].point if trials else {}
     if not point or not known.alone:
-        return cell.label
+        return known.sweep.grid.called(cell.label)
     return ", ".join(f"{in_words(name)} = {value}" for name, value in point.items())
 
 

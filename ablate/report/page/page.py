@@ -24,6 +24,7 @@ from ablate.report.page.answer import answer
 from ablate.report.page.entries import MOST_PICTURED, EntryContext, entries, ranked
 from ablate.report.page.layers import Layer, Position, layers
 from ablate.report.section import Section
+from ablate.report.stats.adapting import start
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import order, ordered
 from ablate.report.stats.predicted import APPROXIMATELY, NOT_RUN, predicted_cells
@@ -174,7 +175,7 @@ def _colour_data(grid: Grid, shown: Sequence[Layer], colours: Scale) -> list[dic
             "low": layer.text(layer.limits[0]),
             "high": layer.text(layer.limits[1]),
             "gradient": layer.gradient,
-            "mark": _mark(layer, colours),
+            "mark": _mark(layer, colours, grid.start),
             "cells": [face(layer, (row, column)) for row in grid.ops for column in grid.ops],
             "averages": [average(layer, op) for op in grid.ops],
         }
@@ -182,16 +183,16 @@ def _colour_data(grid: Grid, shown: Sequence[Layer], colours: Scale) -> list[dic
     ]
 
 
-def _mark(layer: Layer, colours: Scale) -> dict[str, Any]:
+def _mark(layer: Layer, colours: Scale, start: str) -> dict[str, Any]:
     """Return the place of the untrained encoder on the scale of accuracies, and a text that explains it.
 
-    The place is in percent from the low end of the scale.
+    The place is in percent from the low end of the scale; ``start`` is what the encoder is called.
     """
     if layer.key != "accuracy" or colours.untrained is None:
         return {"at": 0, "text": ""}
     beyond = " (below the scale)" if colours.untrained < colours.low else ""
     beyond = " (above the scale)" if colours.untrained > colours.high else beyond
-    text = f"line: the untrained encoder, {100 * colours.untrained:.1f}{GLUE}%{beyond}"
+    text = f"line: {start}, {100 * colours.untrained:.1f}{GLUE}%{beyond}"
     return {"at": round(100 * colours.share(colours.untrained), 1), "text": text}
 
 
@@ -208,6 +209,8 @@ def _facts(sweep: Results) -> list[tuple[str, str]]:
         ("command", experiment.command),
         ("data", f"{shared.data.name} ({experiment.data}), {size}, fingerprint {shared.data.fingerprint}"),
         ("training", sweep.setting),
+        *([("start", said)] if (said := start(sweep)) else []),
+        *([("input", f"normalised by {shared.encoder.normalize}")] if shared.encoder.normalize else []),
         ("trials", f"{len(records)} of {len(sweep.trials)} recorded, {clock(spent)} of {sweep.unit}"),
         *([("run", f"{when[0]} to {when[-1]}")] if when else []),
         *([("on", "; ".join(hosts))] if hosts else []),

@@ -58,7 +58,7 @@ def _show_choice(choice: Choice, console: Console) -> None:
         cell = candidate.cell
         label = Text(cell.label, style="bold" if candidate is choice.best else "")
         if candidate.above is False:
-            label.append(" (validation not above untrained)", style="yellow")
+            label.append(f" (validation not above {choice.sweep.grid.called('untrained')})", style="yellow")
         n = f"{cell.n}{f' of {cell.planned}' if cell.n < cell.planned else ''}"
         likely = [chances[cell.label]] if chances else []
         table.add_row(label, choice.order.percent(cell), percent(cell), n, *likely, clock(candidate.seconds))

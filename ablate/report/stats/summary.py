@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.data.results import Results
+from ablate.report.stats.adapting import adapting
 from ablate.report.stats.failures import failures
 from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.predicted import known_beforehand, predicted
@@ -19,6 +20,7 @@ def summary(sweep: Results) -> list[str]:
     if ranking.best is None:
         return ["No composition has a result yet.", *failures(sweep), *_not_judged(grid)]
     return [
+        *adapting(sweep, ranking),
         *lead(sweep, ranking),
         *against(sweep, ranking),
         *verdict(sweep, ranking),
@@ -80,7 +82,7 @@ def against(sweep: Results, ranking: Ranking) -> list[str]:
             f"{best.label} against the best single op, {single.label}: {points(ranking.difference(best, single), by)}."
         )
     difference = over_untrained(grid, ranking, best)
-    if difference:
+    if difference and not grid.given:  # otherwise the first sentence of all says it
         name = mentioned(best.label, start=True)
         sentences.append(f"{name} against the untrained encoder: {points(difference, by)}.")
     pair = _best_pair(grid, ranking)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ablate.console import counted
-from ablate.report.data.grid import MAJORITY, ROTATION, Cell
+from ablate.report.data.grid import MAJORITY, ROTATION, Cell, Grid
 from ablate.report.data.results import Results
 from ablate.report.stats.order import Ranking
 from ablate.report.stats.untrained import beats_untrained, is_unclear
@@ -100,7 +100,7 @@ def verdict(sweep: Results, ranking: Ranking) -> list[str]:
             f"{top} of {counted(len(ranking.cells), 'composition')} "
             f"{'reaches' if len(ranking.cells) == 1 else 'reach'} {100 * CEILING:.0f} % {by}"
         ] * (top > 0)
-        reached += [f"the untrained encoder reaches {100 * floor:.1f} %"] * (floor >= CEILING)
+        reached += [f"{grid.start} reaches {100 * floor:.1f} %"] * (floor >= CEILING)
         reached = [f"{'; '.join(reached)}: {_ceiling(sweep, ranking)}."]
         return [reached[0][0].upper() + reached[0][1:]]
     if is_guessing(sweep, ranking):
@@ -111,8 +111,8 @@ def verdict(sweep: Results, ranking: Ranking) -> list[str]:
         ]
     if untrained and ranking.best and beats_untrained(grid, ranking, ranking.best) is False:
         return [
-            f"No composition is better than the untrained encoder ({percent(untrained, ranking.metric)} {by})"
-            f"{_above_on_test(ranking, untrained)}: train longer, or look for a fault."
+            f"No composition is better than {grid.start} ({percent(untrained, ranking.metric)} {by})"
+            f"{_above_on_test(ranking, untrained)}: {_instead(grid)}."
         ]
     if untrained and ranking.best and is_unclear(grid, ranking):
         test, there = ranking.best.mean(), untrained.mean()
@@ -120,10 +120,17 @@ def verdict(sweep: Results, ranking: Ranking) -> list[str]:
         below = ", and on the test set it is below it" if is_below else ""
         more = "images" if few_images(sweep) or sweep.experiment.rounds else "seeds"
         return [
-            f"{mentioned(ranking.best.label, start=True)} is not clearly better than the untrained encoder by {by} "
+            f"{mentioned(ranking.best.label, start=True)} is not clearly better than {grid.start} by {by} "
             f"(95 %){below}: add {more}, or train longer."
         ]
     return []
+
+
+def _instead(grid: Grid) -> str:
+    """Return the advice for cells that are no better than the encoder from which they started."""
+    if grid.given:
+        return "use it as it is, or train it with a lower rate (--init-lr-scale), longer, or on more images"
+    return "train longer, or look for a fault"
 
 
 def _ceiling(sweep: Results, ranking: Ranking) -> str:

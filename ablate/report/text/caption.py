@@ -8,6 +8,7 @@ from ablate.report.data.results import Results
 from ablate.report.figures.labels import spelled_out
 from ablate.report.figures.panel import MARK
 from ablate.report.figures.scale import BELOW, scale
+from ablate.report.stats.adapting import start
 from ablate.report.stats.model import CONFIDENCE
 from ablate.report.stats.noise import unequal
 from ablate.report.stats.order import order
@@ -38,7 +39,8 @@ def caption(sweep: Results) -> str:
         _seeds(grid),
         *grid.seldom,
     ]
-    known = [f"{name} {percent(cell)}" for name, cell in grid.references.items() if cell.n]
+    lines += [said] if (said := start(sweep)) else []
+    known = [f"{grid.called(name)} {percent(cell)}" for name, cell in grid.references.items() if cell.n]
     lines += [f"References: {', '.join(known)}."] if known else []
     model = order(grid).model
     if model:
@@ -53,7 +55,7 @@ def caption(sweep: Results) -> str:
         lines += unequal(model)
     colours = scale(grid)
     if colours.untrained is not None:
-        lines.append("The line on the colour bar is the untrained encoder.")
+        lines.append(f"The line on the colour bar is {grid.start}{_not_trained(grid)}.")
     if any(colours.is_below_untrained(cell) for cell in grid.cells.values()):
         lines.append(f"A triangle ({BELOW}) marks the cells below it on the test set.")
     lines += [colours.why] if colours.why else []
@@ -61,6 +63,10 @@ def caption(sweep: Results) -> str:
         lines.append(NOT_RUN)
     lines += [f"{line}." for line in spelled_out(grid.ops, LONG)]
     return "\n".join(lines) + "\n"
+
+
+def _not_trained(grid: Grid) -> str:
+    return ", not trained further" if grid.given else ""
 
 
 def _seeds(grid: Grid) -> str:

@@ -53,7 +53,7 @@ def render(grid: Grid, console: Console, predicted: Mapping[str, Prediction] | N
         if (more := len(ranking.cells) + len(ranking.apart) - LISTED) > 0:
             say(console, f"... and {more} more, in the report")
     if grid.references:
-        known = ", ".join(f"{name} {percent(cell)}" for name, cell in grid.references.items())
+        known = ", ".join(f"{grid.called(name)} {percent(cell)}" for name, cell in grid.references.items())
         say(console, f"references: {known}")
 
 
