@@ -18,7 +18,7 @@ from importlib.metadata import version
 
 from ablate.config.base import Branches, OpSpec
 from ablate.config.reading import WHITE, Colour, Range
-from ablate.config.trial import Base
+from ablate.config.trial import Base, Normalization
 from ablate.errors import NotExportable
 from ablate.pipelines.steps import Library, call, crop_steps, steps
 
@@ -41,12 +41,18 @@ class Files:
     """How the files of a sweep's images were read.
 
     ``ranges`` are the values that became 0 and full scale, None for images of 8 bits; ``background`` is the colour
-    below transparent ones.
+    below transparent ones. ``normalize`` is what the encoder did with the views.
     """
 
     channels: int = 3
     ranges: tuple[Range, ...] | None = None
     background: Colour = WHITE
+    normalize: Normalization | None = None
+
+    @property
+    def normal(self) -> str:
+        """The end of a view's description: its values are in [0, 1], or normalised."""
+        return f", normalised by {self.normalize}" if self.normalize else ""
 
     @property
     def are_deep(self) -> bool:
@@ -145,7 +151,7 @@ def torchvision_code(
 
 
 def _file(library: Library, pair: _Pair, files: Files) -> str:
-    body = f"load = {files.loader}\n\n{_body(library, pair)}"
+    body = f"load = {files.loader}\n\n{_body(library, pair, files.normalize)}"
     snippets = _needed(body)
     used = _names(body)
     imports = [statement for name, line in IMPORTS.items() if name in used for statement in ast.parse(line).body]
@@ -160,14 +166,16 @@ def _header(library: Library, pair: _Pair, files: Files) -> list[str]:
     packages = ", ".join(f"{name} {version(name)}" for name in dict.fromkeys((library, "torch")))
     c, size = files.channels, pair.size
     image = f"float [{c}, H, W] in [0, 1]" if files.are_deep else f"PIL {'RGB' if c == 3 else 'L'}"
+    end = f"{c}, {size}, {size}]{files.normal}"
+    views = f"[N, {end}" if library == "kornia" else f"[{end}"
     if library == "kornia":
         use = [
             f'image = load("image")  # {image}, as the images that were judged',
-            f"first, second = views(images)  # float [N, {c}, H, W] in [0, 1] -> two of [N, {c}, {size}, {size}]",
+            f"first, second = views(images)  # float [N, {c}, H, W] in [0, 1] -> two of {views}",
         ]
     else:
         use = [
-            f'first, second = views(load("image"))  # {image} -> two of float [{c}, {size}, {size}]',
+            f'first, second = views(load("image"))  # {image} -> two of float {views}',
             'data = torchvision.datasets.ImageFolder("images", transform=views, loader=load)',
         ]
     named = "|".join("+".join(spec.name for spec in specs) or "none" for specs in pair.views)
@@ -209,8 +217,8 @@ def _applied(pair: _Pair) -> str:
     return f"{both}, from the same centre square."
 
 
-def _body(library: Library, pair: _Pair) -> str:
-    """Return the pipelines ``start`` and ``augment``, of both views or of each, and ``views``."""
+def _body(library: Library, pair: _Pair, normalize: Normalization | None) -> str:
+    """Return the pipelines ``start`` and ``augment``, of both views or of each, ``normalize`` and ``views``."""
     argument = "images" if library == "kornia" else "image"
     made, augmented = [], []
     if pair.base is not None:
@@ -232,6 +240,11 @@ def _body(library: Library, pair: _Pair) -> str:
         said, views = "The augmented crop, and the same crop as it is.", [*augmented, "shared"]
     else:
         said, views = "Two views, augmented independently.", augmented if len(augmented) == 2 else 2 * augmented
+    if normalize:
+        values = call("Normalize", mean=[*normalize.mean], std=[*normalize.std])
+        module = "K" if library == "kornia" else "v2"
+        made.append(f"# the input of the sweep's encoders\nnormalize = {module}.{values}")
+        views = [f"normalize({view})" for view in views]
     shared = [] if pair.base is None else [f"shared = start({argument})"]
     lines = [f"def views({argument}):", f'"""{said}"""', *shared, f"return {', '.join(views)}"]
     return "\n\n".join([*made, "\n" + "\n    ".join(lines) + "\n"])

@@ -76,7 +76,7 @@ def test_what_does_not_help_has_another_advice_than_a_fault(tmp_path):
 
 
 def test_nobody_calls_a_given_encoder_untrained(tmp_path, capsys):
-    results = sweep(tmp_path, values((0.1, 0.2, 0.1)))
+    results = sweep(tmp_path, values((0.1, 0.11, 0.1)))
     text = caption(results)
     render(results.grid, make_console())
     shown = text + " ".join(summary(results)) + capsys.readouterr().out
@@ -93,7 +93,7 @@ def test_nobody_calls_a_given_encoder_untrained(tmp_path, capsys):
 
 def test_weights_of_ones_own_function_are_given_too(tmp_path):
     encoder = Encoder(name="mine:build", code="sha256 1", weights=INIT)
-    results = sweep(tmp_path, values((0.1, 0.2, 0.1)), encoder, file=None)
+    results = sweep(tmp_path, values((0.1, 0.11, 0.1)), encoder, file=None)
     assert summary(results)[0].startswith("Adapting the given encoder helps")
     assert "(sha256 0123456789abcdef); as given, it is evaluated with batch-norm statistics averaged" in caption(
         results
@@ -101,7 +101,7 @@ def test_weights_of_ones_own_function_are_given_too(tmp_path):
 
 
 def test_drawn_weights_are_untrained_as_ever(tmp_path):
-    results = sweep(tmp_path, values((0.1, 0.2, 0.1)), Encoder(), file=None)
+    results = sweep(tmp_path, values((0.1, 0.11, 0.1)), Encoder(), file=None)
     assert "a+b against the untrained encoder: " in " ".join(summary(results))
     assert "untrained 50.0" in caption(results)
     assert answer(results).details[0][0] == "How sure"

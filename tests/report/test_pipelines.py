@@ -18,12 +18,12 @@ from PIL import Image
 
 from ablate import Composition, TransformPair
 from ablate.config.base import OpSpec
-from ablate.config.trial import Base
+from ablate.config.trial import IMAGENET, Base
 from ablate.errors import NotExportable, UsageError
 from ablate.ops import get, names, parse_op, spec
 from ablate.ops.kornia_adapter import classes
 from ablate.ops.op import parameter_fields
-from ablate.pipelines.code import kornia_code, torchvision_code
+from ablate.pipelines.code import Files, kornia_code, torchvision_code
 from ablate.pipelines.steps import TENSORS, exportable
 from tests.support.distributions import DOUBTFUL, kolmogorov_smirnov, statistics
 from tests.support.pictures import generator, pictures
@@ -192,6 +192,22 @@ def test_one_branch_augments_the_first_view_of_one_crop(library):
     one = stored(1).expand(250, -1, -1, -1)
     theirs, ours = exported_views(library, code(library, "color", "one"), one), own_views("color", one, "one")
     assert kolmogorov_smirnov(statistics(*theirs), statistics(*ours)) > DOUBTFUL
+
+
+@pytest.mark.parametrize("branches", ["one", "two"])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_both_views_are_normalised_as_the_encoders_input_was(library, branches):
+    base = Base(area=(1.0, 1.0), ratio=(1.0, 1.0)) if branches == "one" else None
+    sources = [
+        LIBRARIES[library](Composition.parse("invert").specs(), SIZE, branches, base, Files(normalize=normalize))
+        for normalize in (None, IMAGENET)
+    ]
+    plain, normal = (exported_views(library, source, stored(2)) for source in sources)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET.mean, IMAGENET.std))
+    for before, after in zip(plain, normal, strict=True):
+        torch.testing.assert_close(after, (before - mean) / std, rtol=1e-4, atol=1e-5)
+    assert f"{SIZE}], normalised by mean 0.485, 0.456, 0.406" in sources[1]
+    assert "normal" not in sources[0]
 
 
 @pytest.mark.parametrize("branches", ["one", "two"])

@@ -73,7 +73,7 @@ def advise(sweep: Results) -> Recommendation:
     if final:
         experiment = (confirmed or choice).sweep.experiment
         shared = experiment.shared
-        files = Files(shared.data.channels, experiment.ranges, experiment.background)
+        files = Files(shared.data.channels, experiment.ranges, experiment.background, shared.encoder.normalize)
         for name, code in ((TORCHVISION_CODE, torchvision_code), (KORNIA_CODE, kornia_code)):
             try:
                 ops, second = final.composition.ops, final.composition.second
