@@ -12,16 +12,20 @@ import pytest
 import torch
 
 import ablate.trial.endings
+from ablate.config.objectives import KINDS
 from ablate.config.sweep import Trial
 from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.errors import DiskError, UsageError
+from ablate.evaluation.frozen import Frozen
+from ablate.evaluation.protocols import evaluate
 from ablate.sweep.lease import inherit
 from ablate.sweep.plan import save_plan
 from ablate.training.encoder import build_encoder
 from ablate.training.head import ProjectionHead
 from ablate.trial import encoders
 from ablate.trial.run import run_trial
+from tests.support import processes
 
 
 def trial_of(name="resnet8", size=16, seed=0, reference=None, **changes):
@@ -75,6 +79,15 @@ def test_the_classifier_of_a_supervised_trial(tmp_path):
     _, again = encoders.rebuild(tmp_path, trial.id, trial.config)
     assert torch.equal(head.weight, again.weight)
     assert set(encoders.load(tmp_path, trial.id)[1]) == {"weight", "bias"}
+
+
+@pytest.mark.parametrize("objective", [name for name in KINDS if name not in {"simclr", "supervised"}])
+def test_the_encoder_of_another_objective_is_the_one_that_was_evaluated(objective, tmp_path):
+    config = processes.config(1, epochs=2, optimiser=Optimiser(lr=0.01), **processes.of_objective(objective))
+    record = run_trial(config, tmp_path, data=processes.data(), protocols=("rankme", "rankme@z"), keep_encoders="all")
+    encoder, head = encoders.rebuild(tmp_path, record.id, config)
+    again = evaluate(Frozen(encoder, head, config, 0, processes.data(), processes.CPU), ("rankme", "rankme@z"))
+    assert again.metrics == record.metrics
 
 
 WITHOUT_ABLATE = """

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import ablate.trial.attempt
+from ablate.config.objectives import KINDS
 from ablate.config.trial import Base, Optimiser
 from ablate.distributed import World
 from ablate.errors import Interrupted
@@ -26,6 +27,7 @@ from ablate.trial.context import Context
 from tests.support.cli import ablate as command
 from tests.support.grids import SETTINGS
 from tests.support.interruptions import EPOCHS, PROTOCOLS_ASKED, SGD, STEPS, run
+from tests.support.processes import of_objective
 from tests.support.trials import comparable
 from tests.training import ranks
 
@@ -35,6 +37,7 @@ VARIANTS = {
     "lars": {"optimiser": Optimiser(name="lars", lr=0.5, weight_decay=1e-4)},
     "micro-batches": {**SGD, "micro_batch": 16},
     "supervised": {**SGD, "objective": "supervised"},
+    "dino": {**SGD, **of_objective("dino")},
     "noise, elastic, kornia, one branch": {
         "composition": Composition.parse("noise+elastic+kornia.RandomGaussianNoise(p=0.5)").specs(),
         "optimiser": SGD["optimiser"],
@@ -167,20 +170,29 @@ import os, sys
 import ablate.trial.attempt
 from ablate.training.trainer import Trainer
 from tests.support.interruptions import run
+from tests.support.processes import of_objective
 
 ablate.trial.attempt.CHECKPOINT_EVERY = 0
 step = Trainer._update
 Trainer._update = lambda self, number, *rest: os._exit(9) if number == 3 else step(self, number, *rest)
-run(sys.argv[1])
+for objective in sys.argv[2:]:
+    if os.fork() == 0:
+        run(f"{sys.argv[1]}-{objective}", **of_objective(objective))
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 9
 """
 
 
 @pytest.mark.slow
-def test_a_killed_process_loses_the_step_under_way(whole, made, tmp_path):
-    dead = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "part")], timeout=240, check=False)
-    assert dead.returncode == 9
-    assert comparable(run(tmp_path / "part")) == comparable(whole)
-    assert made == EVERY_STEP[3:]
+def test_a_killed_process_loses_the_step_under_way(made, tmp_path):
+    """Of every objective: each is trained by a process of its own, which ends without a word."""
+    objectives = [name for name in KINDS if name != "supervised"]
+    part = tmp_path / "part"
+    subprocess.run([sys.executable, "-c", KILLED, str(part), *objectives], timeout=240, check=True)
+    for objective in objectives:
+        whole = run(tmp_path / f"whole-{objective}", **of_objective(objective))
+        made.clear()
+        assert comparable(run(f"{part}-{objective}", **of_objective(objective))) == comparable(whole)
+        assert made == EVERY_STEP[3:]
 
 
 def in_processes(world: World) -> dict:

@@ -18,17 +18,30 @@ def resolved(*assignments, **fields):
     return shared_config(wish(set=parse_assignments(assignments), **{"device": "cpu", **fields}), DATA)
 
 
+DINO = {
+    "target_momentum": 0.996,
+    "student_temperature": 0.1,
+    "teacher_temperature": 0.04,
+    "centre_momentum": 0.9,
+    "fixed_epochs": 1,
+}
 SMALL = {  # glyphs: hidden 128, output 64
     "byol": (128, 64, 2, {"target_momentum": 0.996, "predictor": 128}),
     "simsiam": (128, 128, 3, {"predictor": 32}),
     "barlow": (128, 128, 3, {"redundancy": 0.005}),
     "vicreg": (128, 128, 3, {"invariance": 25.0, "variance": 25.0, "covariance": 1.0}),
+    "mocov3": (128, 64, 2, {"target_momentum": 0.99, "predictor": 128}),
+    "supcon": (128, 64, 2, {}),
+    "dino": (128, 1024, 3, {**DINO, "bottleneck": 64}),
 }
 LARGE = {  # a ResNet-50: the papers' widths
     "byol": (4096, 256, 2, {"target_momentum": 0.996, "predictor": 4096}),
     "simsiam": (2048, 2048, 3, {"predictor": 512}),
     "barlow": (8192, 8192, 3, SMALL["barlow"][3]),
     "vicreg": (8192, 8192, 3, SMALL["vicreg"][3]),
+    "mocov3": (4096, 256, 2, {"target_momentum": 0.99, "predictor": 4096}),
+    "supcon": (2048, 128, 2, {}),
+    "dino": (2048, 65536, 3, {**DINO, "bottleneck": 256}),
 }
 
 
@@ -42,6 +55,12 @@ def test_the_defaults_of_an_objective(name):
         assert not config.head.batch_norm
         assert config.loss_scale == 1
     assert {*SMALL} == {kind.name for kind in KINDS.values() if kind.layers}
+
+
+def test_temperatures():
+    given = {name: resolved(f"objective={name}").temperature for name in ("simclr", "mocov3", "supcon", "dino")}
+    assert given == {"simclr": 0.2, "mocov3": 1.0, "supcon": 0.1, "dino": 0.5}  # the last one is not used
+    assert resolved("objective=supcon", "temperature=0.3").temperature == 0.3
 
 
 def test_what_a_user_sets_overrides_the_paper_and_other_widths_follow():
@@ -87,7 +106,7 @@ def test_an_axis_of_objectives_has_the_defaults_of_each():
     configs = [shared_config(file.at({"objective": name}), DATA) for name in ("simclr", "byol", "vicreg")]
     assert [config.objective for config in configs] == ["simclr", "byol", "vicreg"]
     assert [config.head.layers for config in configs] == [2, 2, 3]
-    assert "BYOL or VICReg" in outline_of(configs)
+    assert ", SimCLR, BYOL or VICReg; " in outline_of(configs)
 
 
 def test_memory_of_targets_predictors_and_correlations():

@@ -10,7 +10,11 @@ from pydantic import Field
 
 from ablate.config.base import LATER, Count, Fraction, Model
 
-Objective = Literal["simclr", "supervised", "untrained", "byol", "simsiam", "barlow", "vicreg"]
+Objective = Literal[
+    "simclr", "supervised", "untrained", "byol", "simsiam", "barlow", "vicreg", "mocov3", "supcon", "dino"
+]
+
+Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]
 
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -21,10 +25,10 @@ class Method(Model):
     target_momentum: Annotated[
         Fraction | None,
         LATER,
-        Field(description="byol: momentum of the target at the first step; it rises to 1 as a cosine"),
+        Field(description="byol, mocov3, dino: momentum of the target at the first step; it rises to 1 as a cosine"),
     ] = None
     predictor: Annotated[
-        Count | None, LATER, Field(description="byol, simsiam: size of the inner layer of the predictor")
+        Count | None, LATER, Field(description="byol, simsiam, mocov3: size of the inner layer of the predictor")
     ] = None
     redundancy: Annotated[
         Weight | None, LATER, Field(description="barlow: weight lambda of the other correlations")
@@ -34,6 +38,23 @@ class Method(Model):
     )
     variance: Annotated[Weight | None, LATER, Field(description="vicreg: weight mu of the variance term")] = None
     covariance: Annotated[Weight | None, LATER, Field(description="vicreg: weight nu of the covariance term")] = None
+    bottleneck: Annotated[
+        Count | None,
+        LATER,
+        Field(description="dino: size of the vectors that are compared with head.output prototypes"),
+    ] = None
+    student_temperature: Annotated[Temperature | None, LATER, Field(description="dino: temperature of the student")] = (
+        None
+    )
+    teacher_temperature: Annotated[Temperature | None, LATER, Field(description="dino: temperature of the teacher")] = (
+        None
+    )
+    centre_momentum: Annotated[
+        Fraction | None, LATER, Field(description="dino: momentum of the running mean of the teacher's outputs")
+    ] = None
+    fixed_epochs: Annotated[
+        int | None, LATER, Field(ge=0, strict=True, description="dino: epochs before the prototypes are trained")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +164,53 @@ VICREG = Kind(
     scales={"output": ("hidden", 1)},
 )
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (SIMCLR, SUPERVISED, BYOL, SIMSIAM, BARLOW, VICREG)}
+MOCOV3 = Kind(
+    "mocov3",
+    "MoCo v3",
+    "contrast of predictions with a momentum copy's projections, without a queue",
+    "Chen et al. 2021, arXiv 2104.02057",
+    has_target=True,
+    settings={"temperature": 1.0, "method.target_momentum": 0.99, "method.predictor": None},
+    layers=2,
+    has_own_head=True,
+    widths={"hidden": 4096, "output": 256, "predictor": 4096},
+    scales={"output": ("output", 1), "predictor": ("hidden", 1)},
+)
+SUPCON = Kind(
+    "supcon",
+    "SupCon",
+    "contrast of classes, with labels",
+    "Khosla et al. 2020, arXiv 2004.11362",
+    needs_labels=True,
+    settings={"temperature": 0.1},
+    layers=2,
+    widths={"hidden": 2048, "output": 128},
+    scales={"output": ("output", 1)},
+)
+DINO = Kind(
+    "dino",
+    "DINO",
+    "the teacher's distribution over prototypes, on two views",
+    "Caron et al. 2021, arXiv 2104.14294",
+    has_target=True,
+    can_collapse=True,
+    settings={
+        "method.target_momentum": 0.996,
+        "method.bottleneck": None,
+        "method.student_temperature": 0.1,
+        "method.teacher_temperature": 0.04,
+        "method.centre_momentum": 0.9,
+        "method.fixed_epochs": 1,
+    },
+    layers=3,
+    has_own_head=True,
+    widths={"hidden": 2048, "output": 65536, "bottleneck": 256},
+    scales={"bottleneck": ("output", 1), "output": ("hidden", 8)},
+)
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (SIMCLR, SUPERVISED, BYOL, SIMSIAM, BARLOW, VICREG, MOCOV3, SUPCON, DINO)
+}
 """The kinds of objectives by name, in the order in which messages list them."""
 
 

@@ -277,7 +277,7 @@ class TrialConfig(Model):
     objective: Annotated[
         Objective,
         Option("Training", text=True),
-        Field(description="simclr, byol, simsiam, barlow, vicreg, or supervised: cross-entropy with labels"),
+        Field(description="simclr, byol, simsiam, barlow, vicreg, mocov3, dino; with labels: supcon, supervised"),
     ] = "simclr"
     encoder: Annotated[Encoder, Field(description="Encoder f(x)")] = Encoder()
     head: Annotated[Head, Field(description="Head g(h), which is used in training only")] = Head()

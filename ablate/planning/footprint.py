@@ -24,8 +24,8 @@ ENCODED = 256
 """Images that evaluation encodes at once."""
 STATES = {"sgd": 1, "lars": 1, "adamw": 2}
 """Numbers that an optimiser keeps per weight."""
-MATRICES = {"barlow": 4, "vicreg": 6}
-"""Matrices of ``[d, d]`` numbers at the peak of a loss: correlations or covariances, their squares and gradients."""
+MATRICES = {"barlow": 4, "vicreg": 6, "mocov3": 6, "supcon": 5, "dino": 5}
+"""Matrices at the peak of a loss: correlations, similarities or distributions, and their gradients. Measured."""
 BOTTLENECKS = ("resnet50", "resnet101")
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 FLOAT = 4
@@ -143,8 +143,12 @@ def training_peak(config: TrialConfig) -> int:
 
 
 def _loss_matrices(config: TrialConfig) -> int:
-    """Return how many numbers the loss of one process keeps that grow with the square of z's size, gradients too."""
-    return MATRICES.get(config.objective, 0) * config.head.output**2
+    """Return how many numbers the loss of one process keeps that grow with a product of batch and z, gradients too."""
+    batch, size = config.batch_size, config.head.output
+    matrices = {"barlow": (size, size), "vicreg": (size, size), "mocov3": (batch, batch)}
+    matrices |= {"supcon": (2 * batch, 2 * batch), "dino": (2 * batch, size)}
+    rows, columns = matrices.get(config.objective, (0, 0))
+    return MATRICES.get(config.objective, 0) * rows * columns
 
 
 def _owned(config: TrialConfig) -> int:

@@ -24,7 +24,7 @@ def outline_of(configs: Sequence[TrialConfig]) -> str:
     For example, ``training: resnet18 (width 64), 64 px, batch 64, 50 epochs, SGD 0.0075, temperature 0.5; one branch``.
     The number after the optimiser is its peak learning rate. Where ``configs`` differ, all their values are listed.
     """
-    parts = [_part(configs, before, value, after) for before, value, after in PARTS]
+    parts = [*(_part(configs, before, value, after) for before, value, after in PARTS), _objectives(configs)]
     branches = _part(configs, "", lambda config: config.branches, " branch") + "es" * (configs[0].branches == "two")
     branches += " from one shared crop" * all(config.share_crop for config in configs)
     return f"training: {', '.join(part for part in parts if part)}; {branches}"
@@ -59,10 +59,12 @@ def _temperature(config: TrialConfig) -> str:
     return f"{config.temperature:g}" if "temperature" in kind_of(config.objective).settings else ""
 
 
-def _objective(config: TrialConfig) -> str:
-    if config.objective == "simclr":  # what is trained where nothing else is said
+def _objectives(configs: Sequence[TrialConfig]) -> str:
+    """Return the objectives, or nothing if all are SimCLR, which is trained where nothing else is said."""
+    names = list(dict.fromkeys(config.objective for config in configs))
+    if names == ["simclr"]:
         return ""
-    return "with labels" if config.objective == "supervised" else kind_of(config.objective).title
+    return "with labels" if names == ["supervised"] else _either([kind_of(name).title for name in names])
 
 
 PARTS: tuple[tuple[str, Callable[[TrialConfig], str], str], ...] = (
@@ -72,7 +74,6 @@ PARTS: tuple[tuple[str, Callable[[TrialConfig], str], str], ...] = (
     ("", lambda config: str(config.epochs), " epochs"),
     ("", _optimiser, ""),
     ("temperature ", _temperature, ""),
-    ("", _objective, ""),
 )
 """The parts of the line: the words before a value, the value, the words after it."""
 SHOWN = {

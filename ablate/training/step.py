@@ -106,12 +106,16 @@ class EagerStep:
         loss, metric = self._loss(h, target_h, labels)
         # Only the gradient is scaled: the loss that is reported stays comparable between presets.
         (self.config.loss_scale * loss).backward()
-        # Detached, so that the online probe cannot change the encoder that it measures. Loss and metric stay on the
-        # device, since reading them would make every step wait for it.
-        return Result(h.detach(), labels, torch.stack([loss.detach(), metric]))
+        return self._result(h, target_h, labels, loss, metric)
 
     def forget(self) -> None:
         """Free the memory that is kept between steps for speed; it is built again when it is needed."""
+
+    def _result(self, h: Tensor, target_h: Tensor | None, labels: Tensor, loss: Tensor, metric: Tensor) -> Result:
+        # Detached, so that the online probe cannot change the encoder that it measures. Loss and metric stay on the
+        # device, since reading them would make every step wait for it.
+        evaluated = target_h if self.objective.evaluates_target and target_h is not None else h.detach()
+        return Result(evaluated, labels, torch.stack([loss.detach(), metric]))
 
     def _labels(self, index: Tensor) -> Tensor:
         # In the order of the parts, in which the representations come.
@@ -202,7 +206,7 @@ class CachedStep(EagerStep):
         with frozen_statistics(self.model["encoder"]):  # updated by the first pass; a second update would be wrong
             for gradient, (part, _) in zip(gradients, encoded, strict=True):
                 part.backward(gradient.flatten(0, 1))  # the gradients of all parts add up
-        return Result(h.detach(), labels, torch.stack([loss.detach(), metric]))
+        return self._result(h, target_h, labels, loss, metric)
 
     def _joined(self, parts: Sequence[Tensor]) -> Tensor:
         """Return the rows of all parts, all first views before all second ones, as without parts."""

@@ -39,7 +39,7 @@ from ablate.training.optim import build_optimiser
 from ablate.training.probe import OnlineProbe
 from ablate.training.schedule import learning_rate
 from ablate.training.step import Result, choose_step, memory_format
-from ablate.training.target import follow, momentum_at, momentum_copy
+from ablate.training.target import follow, momentum_at
 
 CALIBRATION_IMAGES = 2048
 
@@ -150,7 +150,7 @@ class Trainer:
         # Before the optimiser is made, which keeps the parameters that it is given here.
         make_global(self.model, world, device)
         self.encoder, self.head = self.model["encoder"], self.model["head"]
-        self.target = momentum_copy(self.model, world) if self.objective.kind.has_target else None
+        self.target = self.objective.target(self.model, world)
         self.optimiser = build_optimiser(config.optimiser, self.model)
         self.probe = OnlineProbe(int(self.encoder.dim), len(data.classes), device) if online else None  # type: ignore[arg-type]
         # One object for all epochs, restarted by each: a CUDA graph keeps the generators that it was captured with.
@@ -163,6 +163,11 @@ class Trainer:
     def steps_done(self) -> int:
         """The number of optimiser steps done; valid between epochs, or while one is paused."""
         return self.epoch * self.steps_per_epoch + (self.paused.step if self.paused else 0)
+
+    @property
+    def evaluated(self) -> tuple[nn.Module, nn.Module]:
+        """The encoder and the head that are evaluated and kept: the trained ones, or those of the target."""
+        return self.objective.evaluated(self.model, self.target)
 
     def train_epoch(self, should_stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
         """Train for one pass over the images, or finish a paused one.
@@ -255,6 +260,7 @@ class Trainer:
         # Losses are shares, so gradients are summed, not averaged. A foreign encoder may have parameters that take no
         # part in its output, and these have no gradient.
         self.world.sum_([p.grad for p in self.model.parameters() if p.grad is not None])
+        self.objective.hold(self.model, self.epoch)
         self.optimiser.step()
         if self.target is not None:
             first = self.config.method.target_momentum

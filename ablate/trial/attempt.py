@@ -76,8 +76,7 @@ class TrialAttempt:
         init = encoders.init_file(self.directory, self.config)
         trainer = Trainer(self.config, self.trial.seed, self.data, self.device, self.world, online=online, init=init)
         frozen = self.frozen = Frozen(
-            trainer.encoder,
-            trainer.head,
+            *trainer.evaluated,
             self.config,
             self.trial.seed,
             self.data,

@@ -42,5 +42,6 @@ def config(world_size: int, **changes) -> TrialConfig:
 def of_objective(name: str) -> dict:
     """What a tiny trial of another objective than SimCLR sets."""
     kind = KINDS[name]
-    narrow = {**kind.method, **({"predictor": 6} if "method.predictor" in kind.settings else {})}
-    return {"objective": name, "method": Method(**narrow), "head": Head(hidden=8, output=4, layers=kind.layers or 2)}
+    narrow = {name: 6 for name in ("predictor", "bottleneck") if f"method.{name}" in kind.settings}
+    method = Method(**kind.method | narrow)
+    return {"objective": name, "method": method, "head": Head(hidden=8, output=4, layers=kind.layers or 2)}

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
+from ablate.config.objectives import KINDS
 from ablate.config.trial import Encoder, Head, Optimiser, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.distributed import ALONE
@@ -16,6 +18,7 @@ from ablate.ops.composition import Composition
 from ablate.training import step as module
 from ablate.training.step import EagerStep, GraphStep
 from ablate.training.trainer import Trainer, build_model
+from tests.support.processes import of_objective
 
 CUDA = torch.device("cuda")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
@@ -72,8 +75,11 @@ def trained(config: TrialConfig, data: DataSet, device: torch.device, pause_at: 
 
 
 def equal(a: Trainer, b: Trainer) -> bool:
-    ours, theirs = a.model.state_dict(), b.model.state_dict()
-    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+    ours, theirs = (
+        {**each.model.state_dict(), **{f"target.{k}": v for k, v in (each.target or nn.Module()).state_dict().items()}}
+        for each in (a, b)
+    )
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 class Again:
@@ -89,9 +95,10 @@ class Again:
         return self.function(index)
 
 
-def test_the_loop_around_a_graph(images, monkeypatch):
+@pytest.mark.parametrize("objective", ["simclr", "byol", "dino"])
+def test_the_loop_around_a_graph(images, monkeypatch, objective):
     cpu = torch.device("cpu")
-    cfg = config(images, "crop+color", cpu)
+    cfg = config(images, "crop+color", cpu, **of_objective(objective))
     plain = trained(cfg, images, cpu)
     monkeypatch.setattr(module, "can_capture", lambda *trial: True)
     monkeypatch.setattr(module, "Graph", Again)
@@ -144,14 +151,15 @@ def test_which_trials_can_be_captured(images):
     assert all(capturable(images, name) for name in ours)
     assert not capturable(images, "kornia.RandomGrayscale(p=0.5)")
     assert not capturable(images, "crop", encoder=Encoder(name="torchvision.models:resnet18"))
+    assert all(capturable(images, "crop", **of_objective(name)) for name in KINDS)
 
 
 @needs_gpu
-@pytest.mark.parametrize("objective", ["simclr", "supervised"])
+@pytest.mark.parametrize("objective", KINDS)
 @pytest.mark.parametrize("branches", ["one", "two"])
 def test_a_captured_step_is_the_step(images, monkeypatch, deterministic, objective, branches):
     base = {} if branches == "two" else {"branches": "one", "base": {}}
-    cfg = config(images, "crop+color+blur", CUDA, objective=objective, **base)
+    cfg = config(images, "crop+color+blur", CUDA, **of_objective(objective), **base)
     captured = trained(cfg, images, CUDA)
     assert isinstance(captured.step, GraphStep)
     assert captured.step.graph is not None

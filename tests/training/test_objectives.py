@@ -15,12 +15,16 @@ from ablate.evaluation.collapse import collapse
 from ablate.evaluation.frozen import Frozen
 from ablate.ops.composition import Composition
 from ablate.ops.pair import Streams
+from ablate.training.head import ProjectionHead
 from ablate.training.objectives.barlow import barlow_twins
 from ablate.training.objectives.byol import byol
+from ablate.training.objectives.dino import Centre, dino
+from ablate.training.objectives.mocov3 import mocov3
 from ablate.training.objectives.objective import Projections
 from ablate.training.objectives.pairs import spread
 from ablate.training.objectives.registry import OBJECTIVES, objective_of
 from ablate.training.objectives.simsiam import simsiam
+from ablate.training.objectives.supcon import supcon
 from ablate.training.objectives.vicreg import vicreg
 from ablate.training.target import follow, momentum_at
 from ablate.training.trainer import Trainer
@@ -93,11 +97,49 @@ def vicreg_loop(z1, z2, invariance, variance, covariance):
     return total
 
 
+def dot(a, b):
+    return sum(x * y for x, y in zip(unit(a), unit(b), strict=True))
+
+
+def supcon_loop(z, labels, temperature):
+    total = 0.0
+    for i, a in enumerate(z.tolist()):
+        others = [math.exp(dot(a, b) / temperature) for k, b in enumerate(z.tolist()) if k != i]
+        partners = [b for k, b in enumerate(z.tolist()) if k != i and labels[k] == labels[i]]
+        total -= mean([dot(a, b) / temperature - math.log(sum(others)) for b in partners]) / len(z)
+    return total
+
+
+def mocov3_loop(q1, q2, k1, k2, temperature):
+    total = 0.0
+    for q, k in ((q1, k2), (q2, k1)):
+        for i, a in enumerate(q.tolist()):
+            found = [math.exp(dot(a, b) / temperature) for b in k.tolist()]
+            total -= 2 * temperature * math.log(found[i] / sum(found)) / len(q)
+    return total
+
+
+def softmax(values):
+    return [math.exp(value) / sum(map(math.exp, values)) for value in values]
+
+
+def dino_loop(s1, s2, t1, t2, student, teacher):
+    total = 0.0
+    for t, s in ((t1, s2), (t2, s1)):
+        for a, b in zip(t.tolist(), s.tolist(), strict=True):
+            p, q = softmax([x / teacher for x in a]), softmax([x / student for x in b])
+            total -= sum(x * math.log(y) for x, y in zip(p, q, strict=True)) / len(t) / 2
+    return total
+
+
 LOSSES = {
     "byol": (byol, byol_loop, 4, ()),
     "simsiam": (simsiam, simsiam_loop, 4, ()),
     "barlow": (barlow_twins, barlow_loop, 2, (0.005,)),
     "vicreg": (vicreg, vicreg_loop, 2, (25.0, 20.0, 1.5)),
+    "mocov3": (lambda *z: mocov3(*z)[0], mocov3_loop, 4, (0.3,)),
+    "supcon": (lambda *z: supcon(*z)[0], supcon_loop, 1, (torch.tensor([0, 1, 0, 1, 1, 0]), 0.2)),
+    "dino": (dino, dino_loop, 4, (0.7, 0.4)),
 }
 
 
@@ -115,7 +157,7 @@ def test_a_loss_equals_the_plain_loop(name):
 def test_a_gradient_equals_finite_differences(name):
     loss, _, count, weights = LOSSES[name]
     z = projections(count)
-    trained = z if count == 2 else z[:2]
+    trained = z[:2]
     rest = z[len(trained) :]
     assert torch.autograd.gradcheck(
         lambda *parts: loss(*parts, *rest, *weights), [part.requires_grad_() for part in trained]
@@ -144,6 +186,55 @@ def test_the_spread_of_projections():
     assert spread(1e-3 * z + 1) < 0.1
     by_hand = torch.tensor([unit(row) for row in z[:9].tolist()]).double().std(0).mean() * 4
     assert spread(z[:9]) == pytest.approx(float(by_hand), abs=1e-6)
+
+
+def test_top1_of_contrastive_objectives():
+    z = torch.eye(4, dtype=torch.float64)
+    assert mocov3(z, z, z, z, 0.2)[1] == 1
+    assert mocov3(z, z, z, z.roll(1, 0), 0.2)[1] == 0.5
+    labels = torch.tensor([0, 0, 1, 1])
+    near = torch.tensor([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], dtype=torch.float64)
+    assert supcon(near, labels, 0.2)[1] == 1
+    assert supcon(near, torch.tensor([0, 1, 0, 1]), 0.2)[1] == 0
+
+
+def test_the_centre_is_a_running_mean_that_is_used_before_it_is_updated():
+    centre = Centre(D, 0.9, ALONE).double()
+    x, y = projections(2)
+    assert torch.equal(centre(x), x)
+    torch.testing.assert_close(centre.value, 0.1 * x.mean(0))
+    torch.testing.assert_close(centre(y), y - 0.1 * x.mean(0))
+    torch.testing.assert_close(centre.value, 0.09 * x.mean(0) + 0.1 * y.mean(0))
+    before = centre.value.clone()
+    centre.eval()(x)
+    assert torch.equal(centre.value, before)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw", "lars"])
+def test_dinos_prototypes_wait_for_an_epoch(optimiser):
+    def directions(trainer):
+        return nn.functional.normalize(trainer.head.prototypes.detach(), dim=1)
+
+    trainer = trainer_of("dino", optimiser=Optimiser(name=optimiser, lr=0.05))
+    start = directions(trainer)
+    trainer.train_epoch()
+    torch.testing.assert_close(directions(trainer), start)
+    trainer.train_epoch()
+    assert (directions(trainer) - start).abs().max() > 1e-6
+
+
+def test_the_teacher_is_evaluated_and_targets_of_others_are_not():
+    dino, byol = trainer_of("dino"), trainer_of("byol")
+    assert dino.evaluated == (dino.target["encoder"], dino.target["head"][0])
+    assert byol.evaluated == (byol.encoder, byol.head)
+
+
+def test_supcon_never_sees_a_hidden_label():
+    trainer = trainer_of("supcon")
+    seen = torch.cat(trainer._batches())
+    assert len(seen) == trainer.steps_per_epoch * trainer.config.batch_size
+    assert not data().val_mask[seen].any()
+    assert (trainer.labels[seen] >= 0).all()
 
 
 def test_every_objective_is_registered_and_every_setting_says_whose_it_is():
@@ -234,8 +325,11 @@ def test_training_lowers_the_loss_and_moves_the_target_behind_the_model(objectiv
     trainer = trainer_of(objective, epochs=6, composition=Composition.parse("noise").specs())
     start = None if trainer.target is None else [p.clone() for p in trainer.target.parameters()]
     entries = [trainer.train_epoch() for _ in range(6)]
-    assert entries[-1]["loss"] < entries[0]["loss"]
-    assert math.isfinite(entries[-1][trainer.objective.metric])
+    assert all(math.isfinite(entry[trainer.objective.metric]) for entry in entries)
+    if objective == "dino":  # the distribution that it is to find changes: the loss may rise while it learns
+        assert entries[-1]["prototype_top1"] > 0.5
+    else:
+        assert entries[-1]["loss"] < entries[0]["loss"]
     if trainer.target is not None:
         assert not any(p.requires_grad for p in trainer.target.parameters())
         theirs = [*trainer.target.parameters()]
@@ -270,11 +364,15 @@ def test_head_and_predictor_have_the_layers_of_the_papers():
         "simsiam": ([plain, norm, plain, norm, plain, bare], [plain, norm, linear]),
         "barlow": ([plain, norm, plain, norm, plain], None),
         "vicreg": ([linear, norm, linear, norm, plain], None),
+        "mocov3": ([plain, norm, plain, bare], [plain, norm, plain]),
     }
     for name, (head, predictor) in expected.items():
         modules = objective_of(config(1, **of_objective(name))).modules(16, 3)
         assert layers(modules["head"]) == head, name
         assert (layers(modules["predictor"]) if predictor else None) == predictor, name
+    dino = objective_of(config(1, **of_objective("dino"))).modules(16, 3)["head"]
+    assert [type(part).__name__ for part in dino.layers] == ["Linear", "GELU", "Linear", "GELU", "Linear"]
+    assert isinstance(objective_of(config(1, **of_objective("supcon"))).modules(16, 3)["head"], ProjectionHead)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from ablate.sweep.record import ROTATION_NOT_APPLICABLE
 EXPLAINED = {
     "collapsed": "All representations are equal: training has failed, whatever the accuracy says.",
     "collapsed-z": (
-        "The projections of all test images have nearly one direction: the objective has collapsed, and the accuracy "
-        "is not what it can reach."
+        "The projections of all test images have nearly one direction: training was too short to spread them, or the "
+        "objective has collapsed, so that the accuracy is not what it can reach."
     ),
     "l2-at-edge": (
         "Linear evaluation was best at the strongest or the weakest l2 that it tries, 1e5 or 1e-8, so its accuracy "

@@ -10,6 +10,7 @@ from ablate.config.objectives import kind_of
 from ablate.config.trial import TrialConfig
 from ablate.distributed import World
 from ablate.training.head import ProjectionHead
+from ablate.training.target import momentum_copy
 
 
 class Projections(NamedTuple):
@@ -37,6 +38,8 @@ class Objective:
 
     metric: str
     """The name, in a record's history, of the second number that :meth:`loss` returns."""
+    evaluates_target: bool = False
+    """Whether the target is evaluated and kept, in place of the encoder that is trained."""
 
     def __init__(self, config: TrialConfig) -> None:
         self.config = config
@@ -54,6 +57,22 @@ class Objective:
             ``z [N, d]`` to what is compared with other projections, ``[N, d]``.
         """
         return {"head": ProjectionHead(dim, self.config.head)}
+
+    def target(self, model: nn.ModuleDict, world: World) -> nn.ModuleDict | None:
+        """Return the target, with ``encoder`` and ``head``, as it is before the first step; None if there is none.
+
+        Args:
+            model: the trainer's modules, on their device.
+            world: the processes that train together.
+        """
+        return momentum_copy(model, world) if self.kind.has_target else None
+
+    def evaluated(self, model: nn.ModuleDict, target: nn.ModuleDict | None) -> tuple[nn.Module, nn.Module]:
+        """Return the encoder and the head that are evaluated and kept."""
+        return model["encoder"], model["head"]
+
+    def hold(self, model: nn.ModuleDict, epoch: int) -> None:
+        """Set the gradients to 0 of the parameters that are not to be trained in ``epoch``, counted from 0."""
 
     def loss(self, projections: Projections, world: World) -> tuple[Tensor, Tensor]:
         """Return this process's shares of the loss and of :attr:`metric`, both scalars; the metric has no gradient.
