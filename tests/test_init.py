@@ -12,8 +12,10 @@ from ablate.data import Resident
 from ablate.errors import Interrupted, UsageError
 from ablate.planning.init import about_init, contents, normalization_of
 from ablate.planning.settings import shared_config, trial_config
+from ablate.sweep.fidelity import fidelities
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.plan import keep_weights, load_plan, plan
+from ablate.sweep.merge import merge
+from ablate.sweep.plan import keep_weights, load_plan, plan, save_plan
 from ablate.sweep.record import read_record
 from ablate.training.encoder import build_encoder
 from ablate.trial import encoders
@@ -266,3 +268,31 @@ def test_the_encoder_of_one_sweep_is_the_start_of_another(tiny_folder, cache, tm
     assert "2 done" in again.stdout or "0 to run" in again.stdout
     file.write_bytes(SweepDir(tmp_path / "first").encoder(plan(load_plan(tmp_path / "first"))[0].id).read_bytes())
     assert "encoder.init was 'sha256" in one_sentence(ablate(*line[3:]))
+
+
+def test_a_confirmation_and_a_calibration_start_from_the_weights_of_their_sweep(given, tmp_path):
+    config, files = given
+    keep_weights(tmp_path, files)
+    file = SweepDir(tmp_path).init(config.encoder.init)
+    for inside in (tmp_path, SweepDir(tmp_path).confirmation, SweepDir(tmp_path).calibration / "epochs-6"):
+        assert encoders.init_file(inside, config) == file
+    assert encoders.init_file(tmp_path / "a" / "b" / "c", config) != file
+    assert encoders.init_file(tmp_path, config.replace(encoder=config.encoder.replace(init=""))) is None
+
+
+def test_a_calibration_keeps_the_width_of_given_weights(given):
+    def lowered(config):
+        return {name for fidelity in fidelities(config, 1000) for name in fidelity.settings}
+
+    config, _ = given
+    assert "encoder.width" in lowered(config.replace(encoder=config.encoder.replace(init="")))
+    assert "encoder.width" not in lowered(config)
+
+
+def test_merged_sweeps_have_the_weights_of_both(given, experiment, tmp_path):
+    config, files = given
+    for name, seed in (("A", 0), ("B", 1)):
+        shared = experiment.shared.replace(encoder=config.encoder)
+        save_plan(tmp_path / name, experiment.replace(shared=shared, seeds=(seed,), weights=files))
+    merge([tmp_path / "A", tmp_path / "B"], tmp_path / "whole")
+    assert SweepDir(tmp_path / "whole").init(config.encoder.init).read_bytes() == next(iter(files.values()))

@@ -103,7 +103,9 @@ class Experiment(Model):
     init: Annotated[
         str | None,
         Option("Training", default="weights drawn by the seed", metavar="FILE"),
-        Field(description="Start from the weights in FILE: kept by ablate, torchvision's, timm's, or of a checkpoint"),
+        Field(
+            description="Start from the weights in this file: kept by ablate, torchvision's, timm's, or of a checkpoint"
+        ),
         AfterValidator(lambda file: str(Path(file).expanduser().absolute()) if file else None),
     ] = None
     init_partial: Annotated[

@@ -95,4 +95,5 @@ def _sizes(shared: TrialConfig) -> list[int]:
 def _widths(shared: TrialConfig) -> list[int]:
     half = shared.encoder.width // 2
     allowed = half >= 1 if shared.encoder.name == "resnet8" else half in WIDTHS.values()
-    return [half] if allowed and not shared.encoder.is_foreign else []
+    has_width = not (shared.encoder.is_foreign or shared.encoder.init)  # given weights have one of their own
+    return [half] if allowed and has_width else []
