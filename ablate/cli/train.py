@@ -76,7 +76,7 @@ def train(
     trial, images, specs = plan_trial(resolved, seed, lambda: prepare_images(resolved, cache))
     say(console, recipes + about_trial(wish, resolved, trial, images))
     if how.dry_run:
-        show_trial(trial, wish.data, spec(parse_op("crop", op_defaults(resolved))), cache, out, console)
+        show_trial(trial, specs, wish.data, spec(parse_op("crop", op_defaults(resolved))), cache, out, console)
         return ExitCode.DONE
     keep_given(out, resolved, [trial.config])
     return _train(trial, images, specs, out, console, how.retry_failed, wish.rank_timeout, keep_encoder=keep_encoder)

@@ -16,6 +16,11 @@ def stem(name: str, percent: int) -> str:
     return name if percent == 100 else f"{name}_{percent}pct"
 
 
+def is_trained(spec: str) -> bool:
+    """Return True for protocols that train on augmented images once the encoder is trained, such as ``finetune:1%``."""
+    return spec.partition("@")[0].partition(":")[0] in {"finetune", "sgd"}
+
+
 NAMES = (
     *("linear", *(with_share("linear", percent) for percent in SHARES)),
     *("finetune", *(with_share("finetune", percent) for percent in SHARES)),

@@ -10,6 +10,7 @@ from typing import get_args
 from ablate.config.protocols import SHARES, with_share
 from ablate.data import DataSet
 from ablate.errors import UsageError, unknown
+from ablate.evaluation.few_labels import few_labels
 from ablate.evaluation.finetune import diverged, finetune
 from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.evaluation.knn import knn
@@ -110,16 +111,35 @@ def check_protocols(specs: Sequence[str], data: DataSet) -> None:
     """Check that ``data`` has the labels that the protocols ``specs`` need.
 
     Raises:
-        UsageError: a protocol needs labels, and ``data`` has none.
+        UsageError: a protocol needs labels, and ``data`` has none; or so few that it would use as many as with the next
+            larger share.
     """
     if "online" in specs and not bool((data.pretrain.labels >= 0).any()):
         raise UsageError(f"protocol 'online' needs labels of the images that {data.name} pre-trains on; it has none")
     if data.classes:
+        _check_shares(specs, data)
         return
     for spec in specs:
         if PROTOCOLS[spec.partition("@")[0]].needs_labels:
             allowed = ", ".join(name for name, protocol in PROTOCOLS.items() if not protocol.needs_labels)
             raise UsageError(f"protocol {spec!r} needs labels and {data.name} has none; allowed: {allowed}")
+
+
+def _check_shares(specs: Sequence[str], data: DataSet) -> None:
+    """Refuse a share that is no smaller than the next one, whose metrics' name would promise too much."""
+    larger = dict(zip(SHARES, (100, *SHARES), strict=False))
+    for spec in specs:
+        name, _, share = spec.partition("@")[0].partition(":")
+        if not share:
+            continue
+        percent = int(share.removesuffix("%"))
+        instead = with_share(name, larger[percent])
+        used, more = (int((few_labels(data, p, 0) & ~data.val_mask).sum()) for p in (percent, larger[percent]))
+        if used == more:
+            raise UsageError(
+                f"protocol {spec!r} would use {used} labels of {data.name} outside the validation split, as many as "
+                f"{instead}, since it takes at least one group of images of every class; ask for {instead}"
+            )
 
 
 def outdated(spec: str, metrics: Collection[str]) -> set[str]:

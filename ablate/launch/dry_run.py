@@ -11,6 +11,7 @@ from rich.console import Console
 from ablate.config.at_hand import as_option, takes
 from ablate.config.base import OpSpec
 from ablate.config.presets import LAPTOP
+from ablate.config.protocols import is_trained
 from ablate.config.sweep import NamedComposition, SweepPlan, Trial
 from ablate.console import clock, counted, say
 from ablate.launch.room import room_of
@@ -134,7 +135,7 @@ def show_cost(
 
 
 def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) -> TrialTime:
-    """Measure how long a trial takes here, and print that it is being measured, with any advice against it.
+    """Measure how long a trial takes here, and print that it is being measured, and what speaks against the result.
 
     Args:
         experiment: the sweep's plan.
@@ -153,6 +154,9 @@ def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) 
     elif takes("preset") and trial_time.laptop is not None and trial_time.laptop < trial_time.seconds / 2:
         long, short, laptop = clock(trial_time.seconds), clock(trial_time.laptop), as_option("preset", LAPTOP.name)
         say(console, f"this takes {long} per trial on this CPU; {laptop}: about {short}", "yellow")
+    left_out = [spec for spec in experiment.protocols if is_trained(spec)]
+    if left_out and trial_time.seconds is not None:
+        say(console, f"the estimate leaves out protocols that train: {', '.join(left_out)}")
     return trial_time
 
 
@@ -181,13 +185,16 @@ def show_memory(experiment: SweepPlan, workers: int, cache: Path, console: Conso
             say(console, room.warning, "yellow")
 
 
-def show_trial(trial: Trial, data: str, crop: OpSpec, cache: Path, directory: Path, console: Console) -> None:
+def show_trial(
+    trial: Trial, protocols: Sequence[str], data: str, crop: OpSpec, cache: Path, directory: Path, console: Console
+) -> None:
     """Print the output of ``ablate train --dry-run``, and write nothing.
 
     It says that the trial is done or, if it is not, how long it takes here.
 
     Args:
         trial: the trial.
+        protocols: the protocols by which it would be evaluated.
         data: the data set, as given to ``--data``.
         crop: the op of that name, which an experiment holds for its references.
         cache: where the decoded images are.
@@ -207,6 +214,7 @@ def show_trial(trial: Trial, data: str, crop: OpSpec, cache: Path, directory: Pa
         reference_crop=crop,
         compositions=(composition,),
         shared=shared,
+        protocols=tuple(protocols),
     )
     trial_time = measured(experiment, shared.device, cache, console)
     if trial_time.seconds is not None:

@@ -121,6 +121,19 @@ def test_labels_that_were_fewer_already(stripes):
     assert bool((fewer.train.labels[kept] >= 0).all())
 
 
+def test_a_share_that_is_as_large_as_the_next_is_refused():
+    """Of groups of 30 images, 1 % and 10 % of a class are one; of those that are a class each, 10 % is all."""
+    groups = torch.tensor([number // 30 for number in range(500)] + [99] * 8)
+    data = replace(unequal(groups), val_mask=torch.arange(508) < 60)
+    check_protocols(["linear", "linear:10%"], data)
+    with pytest.raises(
+        UsageError, match=r"'finetune:1%' would use 68 labels of made-up outside the .*, as many as finetune:10%"
+    ):
+        check_protocols(["finetune:1%"], data)
+    with pytest.raises(UsageError, match=r"'linear:10%@z' would use 381 labels of made-up outside .* ask for linear$"):
+        check_protocols(["linear:10%@z"], unequal(torch.tensor([0] * 400 + [1] * 100 + [2] * 8)))
+
+
 def test_names(stripes):
     assert tuple(PROTOCOLS) == NAMES
     with pytest.raises(UsageError, match=r"unknown protocol 'linear:5%'; allowed: .*did you mean 'linear:1%'"):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
 import pytest
+from rich.console import Console
 
 from ablate.config.sweep import Variant
 from ablate.config.trial import Encoder
+from ablate.launch import dry_run
 from ablate.launch.steps import chosen_cells, listen, measure
-from ablate.launch.timing import Sample, _at, from_steps, trial_seconds
+from ablate.launch.timing import Sample, TrialTime, _at, from_steps, trial_seconds
 
 
 class Machine:
@@ -121,3 +124,19 @@ def test_a_process_that_does_not_end_is_ended_and_what_it_said_counts(tmp_path):
 def test_a_process_that_never_speaks_is_ended_too(tmp_path):
     code = "import time; time.sleep(600)"
     assert listen([sys.executable, "-c", code], dict(os.environ), tmp_path / "log", 0.2, 60.0) == []
+
+
+@pytest.mark.parametrize(
+    ("protocols", "seconds", "said"),
+    [
+        (("linear", "finetune:1%", "sgd@z"), 9.0, "the estimate leaves out protocols that train: finetune:1%, sgd@z"),
+        (("linear", "linear:1%"), 9.0, ""),
+        (("finetune",), None, ""),
+    ],
+)
+def test_protocols_that_train_are_not_in_the_estimate(experiment, monkeypatch, tmp_path, protocols, seconds, said):
+    monkeypatch.setattr(dry_run, "measure_trial", lambda *_: TrialTime(seconds, "measured"))
+    console = Console(file=io.StringIO(), width=200)
+    dry_run.measured(experiment.replace(protocols=protocols), "cpu", tmp_path, console)
+    lines = console.file.getvalue().splitlines()
+    assert [line for line in lines if "leaves out" in line] == ([said] if said else [])
