@@ -9,7 +9,6 @@ from ablate.console import make_console
 from ablate.report.data.results import read_sweep
 from ablate.report.page.answer import answer
 from ablate.report.page.page import _facts
-from ablate.report.recommendation.conclusion import conclusion
 from ablate.report.recommendation.recommend import advise
 from ablate.report.stats.summary import summary
 from ablate.report.text.caption import caption
@@ -57,9 +56,8 @@ def test_whether_adapting_helps_is_said_first_with_its_interval(gains, sentence,
     first = summary(results)[0]
     assert first.startswith(sentence)
     assert "points [" in first
-    term, said = answer(results).details[0]
-    assert (term, said) == ("Adapting", [first])
-    assert conclusion(advise(results)).startswith(first)
+    assert answer(results).lead.startswith(f"{first} ")
+    assert advise(results).choice.evidence[0] == first
     assert "against the untrained encoder" not in " ".join(summary(results))
 
 

@@ -49,7 +49,8 @@ def answer(sweep: Results) -> Answer:
         why = f"{sweep.directory.name} has no results yet{without_results(sweep)}."
         return Answer(summary(sweep)[0], [("Next", [why])])
     if sweep.experiment.variants:
-        return Answer(_best(sweep, ranking), [("How sure", noise(sweep)[:1]), *_worth(sweep, ranking, ranking.best)])
+        lead = " ".join([*adapting(sweep, ranking), _best(sweep, ranking)])
+        return Answer(lead, [("How sure", noise(sweep)[:1]), *_worth(sweep, ranking, ranking.best)])
     advice = advise(sweep)
     decided = advice.decided
     next_step = [*next_steps(advice), *advice.unexported]
@@ -62,12 +63,12 @@ def answer(sweep: Results) -> Answer:
             )
     else:
         lead = _best(sweep, ranking)
-    details = [("Adapting", adapted)] if (adapted := adapting(decided.sweep, decided.order)) else []
-    details += [("How sure", [f"{doubt(decided)}{_chance(decided)}", *predicted(sweep)[1:]])]
+    details = [("How sure", [f"{doubt(decided)}{_chance(decided)}", *predicted(sweep)[1:]])]
     details += _worth(decided.sweep, decided.order, decided.best.cell, " ".join(next_step))
     details.append(("Next", next_step))
     fresh = advice.confirmed.sweep if advice.confirmed else None
     confirmed = f"{fresh.setting}, {counted(len(fresh.experiment.seeds), 'seed')}" if fresh else ""
+    lead = " ".join([*adapting(decided.sweep, decided.order), lead])
     return Answer(lead, details, _tables(advice), advice.pipelines, advice.final is not None, confirmed)
 
 
@@ -102,7 +103,8 @@ def _worth(sweep: Results, ranking: Ranking, best: Cell, already: str = "") -> l
     """
     difference = over_untrained(sweep.grid, ranking, best)
     chosen = [*sweep.measured, *few_images(sweep), *absent_classes(sweep), *far_from_test(sweep, ranking, best)]
-    gains = [f"{points(difference, judge(sweep.grid))} over {sweep.grid.start}."] if difference else []
+    says = difference and not sweep.grid.given  # the lead says whether adapting a given encoder helps
+    gains = [f"{points(difference, judge(sweep.grid))} over the untrained encoder."] if difference and says else []
     majority, score = sweep.grid.references.get(MAJORITY), ranking.score(best)
     floor = majority.mean(ranking.metric) if majority else None
     if floor is not None and score is not None:

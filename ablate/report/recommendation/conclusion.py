@@ -8,7 +8,6 @@ from ablate.config.sweep import LAST_ROUND
 from ablate.console import clock, command, counted
 from ablate.report.recommendation.choice import MOST, Choice, missing_trials, to_confirm
 from ablate.report.recommendation.recommend import Recommendation
-from ablate.report.stats.adapting import adapting
 from ablate.report.stats.failures import failures
 from ablate.report.stats.noise import EXACT, SEEDS, among, chance, more_seeds
 from ablate.report.stats.predicted import predicted
@@ -33,17 +32,15 @@ def conclusion(recommendation: Recommendation) -> str:
         sure = f" (P(best) {chance(model, label)})" if model and model.p_best else ""
         sentence = f"Recommended{', provisionally' * decided.provisional}: {mentioned(label)}{sure}."
         caveats = [*verdict(decided.sweep, decided.order), *failures(decided.sweep), *predicted(choice.sweep)[1:]]
-        helps = adapting(decided.sweep, decided.order)
-        return " ".join([*helps, sentence, doubt(decided), *caveats])
+        return " ".join([sentence, doubt(decided), *caveats])
     if recommendation.confirming:
         return recommendation.confirming
     if recommendation.confirmed or choice.sweep.experiment.shared.branches == "two":
-        helps = adapting(decided.sweep, decided.order)
-        return " ".join([*helps, "No recommendation.", *verdict(decided.sweep, decided.order)])
-    helps, caveats = adapting(choice.sweep, choice.order), verdict(choice.sweep, choice.order)
+        return " ".join(["No recommendation.", *verdict(decided.sweep, decided.order)])
+    caveats = verdict(choice.sweep, choice.order)
     if not is_useful(choice.sweep, choice.order):
-        return " ".join([*helps, "There is nothing to confirm.", *caveats])
-    return " ".join([*helps, *caveats, offer(choice)])
+        return " ".join(["There is nothing to confirm.", *caveats])
+    return " ".join([*caveats, offer(choice)])
 
 
 def next_steps(recommendation: Recommendation) -> list[str]:
