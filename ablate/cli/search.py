@@ -141,13 +141,14 @@ def _search(
     shared, console, cache, defaults = planned.shared, make_console(), cache_dir(how.cache), op_defaults(wish)
     say(console, outline(planned))
     if how.dry_run:
-        there = ["cpu"] if shared.device == "cpu" else []
-        devices = there if how.far else default_devices(shared.device, how.workers, shared.threads, shared.world_size)
+        cpus = ["cpu"] if shared.device == "cpu" else []
+        devices = cpus if how.far else default_devices(shared.device, how.workers, shared.threads, shared.world_size)
         show_search(directory, planned, budget, defaults, devices, cache, console)
         return ExitCode.DONE
     here = training_here(directory, shared, cache, how.workers, how.retry_failed, console)
     keep = (lambda sweep: add_to_storage(sweep, storage)) if storage else (lambda sweep: None)
-    with training_there(directory, cache, how.retry_failed, console) if how.far else here as train:
+    there = training_there(directory, planned.stage, cache, how.retry_failed, console)
+    with there if how.far else here as train:
         code = run_search(directory, planned, budget, defaults, train, keep, console)
     write_report(directory).show(console)
     return code

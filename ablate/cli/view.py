@@ -51,7 +51,10 @@ def cancel(
     directory: options.Directory,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Cancel without asking first")] = False,
 ) -> int:
-    """Cancel the Slurm jobs of a sweep. Records and checkpoints are kept; the sweep's own command continues it."""
+    """Cancel the Slurm jobs of a sweep and of its calibration.
+
+    Records and checkpoints are kept; the sweep's own command continues it.
+    """
     from ablate.launch.slurm.cancel import cancel_sweep
 
     console = make_console()

@@ -248,6 +248,16 @@ class SweepPlan(Model):
         return [self.shared, *(variant.shared for variant in self.variants)]
 
     @property
+    def stage(self) -> str:
+        """The word for what is trained before the command looks at the results and goes on; empty without stages.
+
+        It is ``round`` (of seeds), ``batch`` (of cells or compositions) or ``rung`` (of pruning).
+        """
+        if self.rounds:
+            return "round"
+        return "batch" if self.budgeted or self.search else "rung" if self.prune else ""
+
+    @property
     def axes(self) -> dict[str, list[str]]:
         """The axes of ``variants`` with the names of their values, in the order of the variants."""
         names: dict[str, list[str]] = {}

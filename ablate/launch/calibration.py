@@ -53,6 +53,9 @@ def run_calibration(
             if ended and _state(out, cheaper).missing:
                 return ended  # it stopped, and has given the reason
         code = ended or code
+    left = sum(len(_state(SweepDir(directory).calibration / one.fidelity.name, one).missing) for one in planned)
+    if left:
+        say(console, f"{counted(left, 'trial')} left: when the jobs have ended, the same command prints the table")
     return code
 
 

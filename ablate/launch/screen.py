@@ -77,25 +77,20 @@ def progress(status: Status, now: float) -> Text | None:
             parts.insert(0, f"{min(running, work.workers)} of {counted(work.workers, 'worker')} busy")
         if rung := status.rung:
             parts.append(f"{rung.there} of {counted(rung.trials, 'trial')} at the rung after epoch {rung.epoch}")
-        if status.experiment.rounds:
-            parts.append(rounds.progress_in_words(status.experiment))
-        if status.experiment.budgeted:
-            parts.append(batches.progress_in_words(status.experiment))
+    if status.experiment.rounds:
+        parts.append(rounds.progress_in_words(status.experiment))
+    if status.experiment.budgeted:
+        parts.append(batches.progress_in_words(status.experiment))
+    if not status.is_complete:
         if per_hour := trials_per_hour(status, now):
             parts.append(f"{per_hour:.3g} trials/h")
         if left := seconds_left(status):
-            parts.append(f"about {clock(left)} left{_in_stage(status)}")
+            stage = status.experiment.stage
+            parts.append(f"about {clock(left)} left{f' in this {stage}' if stage else ''}")
         elif work or running:
             known = "depends on pruning" if status.experiment.prune else "known after the first epochs"
             parts.append(f"time left: {known}")
-    elif status.experiment.rounds:
-        parts.append(rounds.progress_in_words(status.experiment))
     return Text(", ".join(parts)) if parts else None
-
-
-def _in_stage(status: Status) -> str:
-    """Return words for the stage whose end is near, if others may follow."""
-    return " in this round" if status.experiment.rounds else " in this batch" if status.experiment.budgeted else ""
 
 
 def line(status: Status, now: float) -> Text:
@@ -186,6 +181,9 @@ def _below(status: Status, most: int) -> list[RenderableType]:
         parts.append(Text(status.note, style="yellow"))
     if status.is_over and (status.count("interrupted", "lost", "missing", "parked") or not status.is_compared):
         parts.append(Text(f"to complete it: `{completing(status.directory, status.experiment)}`"))
+    elif status.may_continue:
+        again = completing(status.directory, status.experiment)
+        parts.append(Text(f"the same command trains further compositions, or says why there are none: `{again}`"))
     if status.failed:
         parts.append(
             Text(f"to run failed trials again: `{completing(status.directory, status.experiment, retry_failed=True)}`")

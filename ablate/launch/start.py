@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.config.trial import TrialConfig
-from ablate.console import counted, make_console, say
+from ablate.console import command, counted, make_console, say
 from ablate.errors import ExitCode
 from ablate.files import names_in
 from ablate.launch.batches import run_batches, with_next
@@ -139,13 +139,14 @@ def training_here(
 
 
 @contextlib.contextmanager
-def training_there(directory: Path, cache: Path, retry_failed: bool, console: Console) -> Iterator[Cluster]:
+def training_there(directory: Path, stage: str, cache: Path, retry_failed: bool, console: Console) -> Iterator[Cluster]:
     """Yield a :class:`Cluster`, which submits missing trials and waits for their jobs.
 
     While the block lasts, ``ablate status`` sees that a command waits for the jobs.
 
     Args:
         directory: the sweep's directory.
+        stage: the word for that whose jobs it waits for, as in :attr:`SweepPlan.stage`.
         cache: where the decoded images are.
         retry_failed: also run failed trials again, the first time.
         console: where to show progress.
@@ -155,6 +156,7 @@ def training_there(directory: Path, cache: Path, retry_failed: bool, console: Co
     """
     directory.mkdir(parents=True, exist_ok=True)
     with sole_user(directory, WAITING):
+        say(console, f"this command waits for the jobs of each {stage}; if it is stopped, run it again to continue")
         yield Cluster(directory, cache, retry_failed, console)
 
 
@@ -198,7 +200,9 @@ class Cluster:
         left = None
         while missing := len(short_of(self.directory, waiting, until)):
             if left is not None and missing >= left:
-                self._stop(f"{counted(missing, 'trial')} left, none of which the last jobs have done")
+                logs = f"{command('ablate', 'status', self.directory)} names their logs"
+                left_over = f"{counted(missing, 'trial')} left, none of which the last jobs have done"
+                self._stop(f"{left_over} ({logs}); run the same command again to continue")
                 return ExitCode.FAILED
             before = names_in(SweepDir(self.directory).jobs)
             if code := self._submit(experiment, until):
@@ -244,9 +248,7 @@ def submit(directory: Path, experiment: SweepPlan, images: str, cache: Path, ret
     if dry_run:
         show_submission(directory, _continued(directory, whole, console), cache, retry_failed, console)
         return ExitCode.DONE
-    if whole.prune or whole.rounds or whole.budgeted:
-        barrier = "round" if whole.rounds else "batch" if whole.budgeted else "rung"
-        say(console, f"this command waits for the jobs of each {barrier}; if it is stopped, run it again to continue")
-        with training_there(directory, cache, retry_failed, console) as train:
+    if whole.stage:
+        with training_there(directory, whole.stage, cache, retry_failed, console) as train:
             return _in_stages(directory, whole, train, console)
     return submit_sweep(directory, experiment, cache, retry_failed, console)

@@ -11,6 +11,7 @@ from ablate.console import counted
 from ablate.files import names_in
 from ablate.launch.reader import Reader
 from ablate.launch.slurm.past import Past, over
+from ablate.sweep import batches
 from ablate.sweep.attempts import Attempt, last_attempt
 from ablate.sweep.holders import is_alive, last_beat
 from ablate.sweep.layout import WAITING, SweepDir
@@ -101,6 +102,18 @@ class Status:
         """True unless cells are still to be compared after the present round of seeds."""
         rounds = self.experiment.rounds
         return rounds is None or rounds.compared[-1:] == (len(self.experiment.seeds),)
+
+    @property
+    def may_continue(self) -> bool:
+        """True if the sweep is over, but its command might train further compositions.
+
+        That is so in a search, whose budget is known to its command alone, and in a grid while its budget is not spent.
+        """
+        plan = self.experiment
+        if not (self.is_over and self.is_complete and not self.in_use):
+            return False
+        cells = [self.records[trial.id] for trial in self.trials if trial.reference is None]
+        return bool(plan.search) or (plan.budgeted is not None and not batches.is_spent(plan, cells))
 
     @property
     def is_idle(self) -> bool:

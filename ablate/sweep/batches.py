@@ -17,6 +17,7 @@ from ablate.inference.kernel import Compositions
 from ablate.rng import derive_seed
 from ablate.sweep.budget import Budget
 from ablate.sweep.plan import cells_of
+from ablate.sweep.record import TrialResult
 
 MOST_CELLS = 1000
 """The most cells that the model compares; its time grows with their third power."""
@@ -92,6 +93,12 @@ def budget_of(experiment: SweepPlan) -> Budget:
     """Return the budget of a plan that has one."""
     assert experiment.budgeted is not None
     return Budget.parse(experiment.budgeted.budget, experiment.shared.device, experiment.budgeted.within / 100)
+
+
+def is_spent(experiment: SweepPlan, cells: Iterable[TrialResult]) -> bool:
+    """Return True if the records of ``cells`` have spent the budget, or if every cell was asked for."""
+    budget = budget_of(experiment)
+    return not not_asked_for(experiment) or budget.spent(cells) >= budget.amount
 
 
 def further_trials(experiment: SweepPlan) -> int:

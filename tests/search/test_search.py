@@ -218,6 +218,7 @@ def test_a_database_is_added_to_and_a_bad_one_refused(tmp_path):
 def test_one_seed_is_no_parameter_that_could_matter(tmp_path):
     search_there(tmp_path, 10, experiment=begun(seeds=1, sampler="tpe"))
     assert "seed" not in searched.importances(read_sweep(tmp_path))
+    assert "the same command trains further compositions, or says why" in ablate("status", tmp_path).stdout
 
 
 def test_the_report_of_a_search(tmp_path):
@@ -301,15 +302,15 @@ def test_jobs_that_leave_trials_undone_are_submitted_again_while_something_gets_
     retried: list[bool] = []
     monkeypatch.setattr(launch, "submit_sweep", submit)
     monkeypatch.setattr(launch, "looks", looks)
-    with launch.training_there(tmp_path, tmp_path, True, Console(quiet=True)) as train:
+    with launch.training_there(tmp_path, "batch", tmp_path, True, Console(quiet=True)) as train:
         assert train(experiment) == 0  # 3 of 5, then the others
         assert retried == [True, False]  # what fails again is not retried for ever
         with (
             pytest.raises(UsageError, match="another ablate command"),
-            launch.training_there(tmp_path, tmp_path, True, Console(quiet=True)),
+            launch.training_there(tmp_path, "batch", tmp_path, True, Console(quiet=True)),
         ):
             pass
-    with launch.training_there(tmp_path / "stuck", tmp_path, False, Console(quiet=True)) as train:
+    with launch.training_there(tmp_path / "stuck", "batch", tmp_path, False, Console(quiet=True)) as train:
         assert train(experiment) == 1
 
 

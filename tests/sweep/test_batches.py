@@ -150,6 +150,17 @@ def test_what_it_costs_is_said_before_and_the_cells_while_it_runs(tmp_path):
     assert "8 of 16 cells asked for, budget 8 trials" in progress(sweep_status(tmp_path), 0.0).plain
 
 
+def test_status_says_that_a_command_killed_between_two_batches_has_more_to_do(tmp_path):
+    Training(tmp_path)(started(experiment("8", within=0.001)))
+    said = ablate("status", tmp_path).stdout
+    assert "4 of 16 cells asked for, budget 8 trials" in said
+    assert "the same command trains further compositions" in said
+    train(tmp_path, experiment("8", within=0.001))
+    said = ablate("status", tmp_path).stdout
+    assert "8 of 16 cells asked for, budget 8 trials" in said
+    assert "the same command" not in said
+
+
 def test_both_views_with_ops_of_their_own_are_refused_and_a_fixed_first_view_is_not():
     first = make_experiment(["a"]).replace(first=None)
     cell, other = (plan(first)[1].config.composition for _ in range(2))

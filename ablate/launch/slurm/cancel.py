@@ -1,4 +1,4 @@
-"""Cancel a sweep's jobs. Needs no torch."""
+"""Cancel the jobs of a sweep and of its calibration. Needs no torch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from ablate.launch.slurm import cluster
 from ablate.launch.slurm.past import past, submissions
 from ablate.launch.slurm.submission import forget_cancelling, note_cancelling
 from ablate.sweep.again import completing
+from ablate.sweep.calibrations import calibrated
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.survey import survey
 
 
 def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console: Console) -> int:
-    """Cancel the waiting and running jobs of a sweep; its trials keep their records and checkpoints.
+    """Cancel the waiting and running jobs of a sweep and of its calibration; records and checkpoints are kept.
 
     Args:
         directory: the sweep's directory.
@@ -34,8 +35,9 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
         UsageError: the directory is not a sweep's, or confirmation is needed and there is no terminal to ask on.
         ClusterError: the scheduler does not cancel the jobs.
     """
-    experiment = load_plan(directory)
-    earlier = submissions(directory)
+    load_plan(directory)
+    submitted = {place: submissions(place) for place in (directory, *calibrated(directory))}
+    earlier = [submission for there in submitted.values() for submission in there]
     users = {cluster.me(), *(submission.user for submission in earlier)}
     jobs = past(earlier, cluster.queue(users, tell=lambda s: say(console, s, "yellow"))).jobs if earlier else []
     mine = [job for job in jobs if job.user == cluster.me()]
@@ -47,22 +49,30 @@ def cancel_sweep(directory: Path, confirm: Callable[[str], bool] | None, console
     states = ", ".join(
         f"{number} {state.lower()}" for state, number in Counter(job.state for job in mine).most_common()
     )
-    what = f"{counted(len(mine), 'job')} of {directory} ({states})"
+    places = [place for place, there in submitted.items() if past(there, mine).jobs]
+    below = " and its calibration" if places != [directory] else ""
+    what = f"{counted(len(mine), 'job')} of {directory}{below} ({states})"
     if confirm is None:
         raise UsageError(f"cancel {what}? There is no terminal to ask on: add --yes")
     if not confirm(what):
         say(console, "nothing was cancelled")
         return ExitCode.DONE
-    note_cancelling(directory)  # first: a command that waits for the jobs must not submit others in between
+    for place in places:  # first: a command that waits for the jobs must not submit others in between
+        note_cancelling(place)
     try:
         cluster.cancel({job.array for job in mine})
     except ClusterError:
-        forget_cancelling(directory)
+        for place in places:
+            forget_cancelling(place)
         raise
-    state = survey(directory, plan(experiment))
-    say(
-        console,
-        f"cancelled {counted(len(mine), 'job')}; {counted(len(state.finished), 'trial')} done, "
-        f"{len(state.missing)} missing; to continue: `{completing(directory, experiment)}`",
-    )
+    say(console, f"cancelled {counted(len(mine), 'job')}; {_left(places)}")
     return ExitCode.DONE
+
+
+def _left(places: list[Path]) -> str:
+    """Return how many trials of these sweeps are done and missing, and the commands that continue them."""
+    plans = {place: load_plan(place) for place in places}
+    states = [survey(place, plan(experiment)) for place, experiment in plans.items()]
+    done, missing = sum(len(state.finished) for state in states), sum(len(state.missing) for state in states)
+    again = dict.fromkeys(f"`{completing(place, experiment)}`" for place, experiment in plans.items())
+    return f"{counted(done, 'trial')} done, {missing} missing; to continue: {', '.join(again)}"

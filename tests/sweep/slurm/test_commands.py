@@ -15,7 +15,7 @@ from ablate.launch.slurm.dry_run import show_submission
 from ablate.launch.slurm.submission import was_cancelled
 from ablate.launch.timing import TrialTime
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.plan import load_plan, plan
+from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS
 
@@ -172,6 +172,22 @@ def test_cancel_counts_asks_and_cancels_with_one_call(sweep, fake_slurm):
     assert "cancelled 9 jobs; 1 trial done, 9 missing" in sweep.said
     assert cancel(sweep) == 0
     assert "nothing to cancel" in sweep.said
+
+
+def test_cancel_takes_the_jobs_of_a_calibration_too(sweep, fake_slurm):
+    above = sweep.directory
+    save_plan(above, sweep.experiment)
+    sweep.directory = below = SweepDir(above).calibration / "epochs-1"
+    sweep.experiment = sweep.experiment.replace(command="ablate calibrate x")
+    sweep.submit()
+    sweep.directory = above
+    asked = []
+    assert cancel(sweep, lambda question: asked.append(question) or True) == 0
+    assert asked == [f"10 jobs of {above} and its calibration (10 pending)"]
+    assert fake_slurm.arguments("scancel") == [["4001"]]
+    assert f"cancelled 10 jobs; 0 trials done, 10 missing; to continue: `ablate calibrate '{above}'`" in sweep.said
+    assert was_cancelled(below)
+    assert not was_cancelled(above)
 
 
 def test_what_slurm_did_not_cancel_is_not_told_as_cancelled(sweep, fake_slurm, monkeypatch):

@@ -99,7 +99,7 @@ class Jobs:
 
 
 def train(directory, experiment, retry_failed=False):
-    with launch.training_there(directory, directory, retry_failed, Console(quiet=True)) as run:
+    with launch.training_there(directory, "rung", directory, retry_failed, Console(quiet=True)) as run:
         return run(experiment)
 
 
@@ -198,7 +198,7 @@ def test_a_dry_run_counts_what_is_retried_and_what_was_pruned(sweep, fake_slurm,
 
 def test_whoever_watches_knows_that_somebody_waits_for_the_jobs(tmp_path, experiment):
     save_plan(tmp_path, experiment)
-    with launch.training_there(tmp_path, tmp_path, False, Console(quiet=True)):
+    with launch.training_there(tmp_path, "batch", tmp_path, False, Console(quiet=True)):
         status = sweep_status(tmp_path)
         assert status.is_idle
         assert not status.is_over
