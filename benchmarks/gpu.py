@@ -19,7 +19,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ablate.config.trial import Encoder, Head, Optimiser, TrialConfig
+from ablate.config.encoder import Encoder
+from ablate.config.trial import Head, Optimiser, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.linear import linear_evaluation

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import torch
 
-from ablate.config.trial import Encoder, Head, TrialConfig
+from ablate.config.encoder import Encoder
+from ablate.config.trial import Head, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.distributed import ALONE
 from ablate.ops.composition import Composition

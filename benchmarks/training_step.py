@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_pil_image
 
+from ablate.config.encoder import Encoder
 from ablate.config.experiment import Experiment
-from ablate.config.trial import Encoder, Optimiser, TrialConfig
+from ablate.config.trial import Optimiser, TrialConfig
 from ablate.data import DataSet, cache_dir, prepare
 from ablate.ops.composition import Composition
 from ablate.planning.settings import shared_config

@@ -11,9 +11,9 @@ from PIL import Image
 
 from ablate.cli.app import app
 from ablate.config.at_hand import as_option, at_hand, takes
+from ablate.config.encoder import Encoder
 from ablate.config.experiment import Experiment
 from ablate.config.settable import SETTABLE
-from ablate.config.trial import Encoder
 from ablate.data.decoding.findings import refusal
 from ablate.launch.room import Room
 from ablate.planning.footprint import peak

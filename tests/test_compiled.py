@@ -10,7 +10,8 @@ import torch
 from torch._dynamo.utils import counters
 from torch.testing import assert_close
 
-from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
+from ablate.config.encoder import Encoder
+from ablate.config.trial import Base, DataIdentity, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.errors import UsageError
 from ablate.ops.composition import Composition

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from ablate.config.base import RECORDED, OpSpec
-from ablate.config.trial import Base, DataIdentity, Encoder, Head, TrialConfig
+from ablate.config.encoder import Encoder
+from ablate.config.trial import Base, DataIdentity, Head, TrialConfig
 
 DATA = DataIdentity(name="glyphs", fingerprint="0123", classes=10)
 CROP = OpSpec(name="crop", version=1, params={"area": [0.5, 1.0], "p": 1.0})

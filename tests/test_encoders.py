@@ -12,9 +12,10 @@ import pytest
 import torch
 
 import ablate.trial.endings
+from ablate.config.encoder import Encoder
 from ablate.config.objectives import KINDS
 from ablate.config.sweep import Trial
-from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
+from ablate.config.trial import Base, DataIdentity, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.errors import DiskError, UsageError
 from ablate.evaluation.frozen import Frozen

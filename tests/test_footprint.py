@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from ablate.config.trial import Encoder, Optimiser, TrialConfig
+from ablate.config.encoder import Encoder
+from ablate.config.trial import Optimiser, TrialConfig
 from ablate.errors import UsageError
 from ablate.launch import oom as memory
 from ablate.launch.room import Room, refuse_without_room

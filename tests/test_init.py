@@ -7,7 +7,8 @@ import torch
 import torchvision
 from safetensors.torch import load_file, save_file
 
-from ablate.config.trial import IMAGENET, DataIdentity, Encoder
+from ablate.config.encoder import IMAGENET, Encoder
+from ablate.config.trial import DataIdentity
 from ablate.data import Resident
 from ablate.errors import Interrupted, UsageError
 from ablate.planning.init import about_init, contents, normalization_of

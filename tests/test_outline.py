@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ablate.config.encoder import Encoder
 from ablate.config.sweep import Variant
-from ablate.config.trial import Encoder, Optimiser
+from ablate.config.trial import Optimiser
 from ablate.launch.dry_run import cell_names
 from ablate.planning.outline import outline, outline_of
 from ablate.sweep.plan import plan

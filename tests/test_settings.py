@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ablate.config.encoder import Encoder
 from ablate.config.presets import NAMED
-from ablate.config.trial import Encoder, Head
+from ablate.config.trial import Head
 from ablate.errors import UsageError
 from ablate.planning.compositions import parse_one
 from ablate.planning.request import about_preset, with_preset

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.config.at_hand import as_option, takes
+from ablate.config.encoder import Encoder
 from ablate.config.sweep import SweepPlan
-from ablate.config.trial import Encoder, TrialConfig
+from ablate.config.trial import TrialConfig
 from ablate.console import counted
 from ablate.errors import UsageError
 from ablate.launch.oom import available

@@ -17,8 +17,9 @@ from importlib import resources
 from importlib.metadata import version
 
 from ablate.config.base import Branches, OpSpec
+from ablate.config.encoder import Normalization
 from ablate.config.reading import WHITE, Colour, Range
-from ablate.config.trial import Base, Normalization
+from ablate.config.trial import Base
 from ablate.errors import NotExportable
 from ablate.pipelines.steps import Library, call, crop_steps, steps
 

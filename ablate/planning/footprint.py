@@ -11,8 +11,9 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ablate.config.encoder import Encoder
 from ablate.config.objectives import kind_of
-from ablate.config.trial import SMALL_IMAGE, Encoder, TrialConfig
+from ablate.config.trial import SMALL_IMAGE, TrialConfig
 
 BASE = 450 << 20
 """Bytes of a worker before its first step: interpreter, torch, compiled kernels. Measured: 430 MiB."""

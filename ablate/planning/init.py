@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 
 from ablate.config.at_hand import as_option
+from ablate.config.encoder import IMAGENET, Encoder, Normalization
 from ablate.config.experiment import Experiment
 from ablate.config.settable import SETTABLE
-from ablate.config.trial import IMAGENET, Encoder, Normalization, TrialConfig
+from ablate.config.trial import TrialConfig
 from ablate.console import counted
 from ablate.data import DataSet, Resident
 from ablate.errors import UsageError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ablate.config.at_hand import as_option
-from ablate.config.trial import IMAGENET, SMALL_IMAGE, TrialConfig
+from ablate.config.encoder import IMAGENET
+from ablate.config.trial import SMALL_IMAGE, TrialConfig
 from ablate.training.matching import Match, Shape, examples
 
 IMAGENET_CLASSES = {1000, 21841, 21843}

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ablate.compiled import check_compiler, has_compiler
 from ablate.config.at_hand import as_option
+from ablate.config.encoder import WIDTHS, Encoder
 from ablate.config.experiment import DEVICES, Experiment
 from ablate.config.objectives import KINDS, kind_of
 from ablate.config.option import option_of
@@ -32,7 +33,7 @@ from ablate.config.presets import (
     scaled,
 )
 from ablate.config.settable import SETTABLE
-from ablate.config.trial import MAX_SIZE, MIN_SIZE, WIDTHS, DataIdentity, Encoder, Optimiser, TrialConfig
+from ablate.config.trial import MAX_SIZE, MIN_SIZE, DataIdentity, Optimiser, TrialConfig
 from ablate.data import DataSet, native_size
 from ablate.distributed import World
 from ablate.errors import UsageError, sentence, unknown

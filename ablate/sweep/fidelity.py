@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ablate.config.encoder import WIDTHS
 from ablate.config.sweep import SweepPlan
-from ablate.config.trial import SMALL_IMAGE, WIDTHS, TrialConfig
+from ablate.config.trial import SMALL_IMAGE, TrialConfig
 
 LEAST_SIZE = 16  # pixels
 STEPS = 2  # per epoch at least, with fewer images

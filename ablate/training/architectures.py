@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from ablate.config.trial import RESNETS, WIDTHS, Encoder
+from ablate.config.encoder import RESNETS, WIDTHS, Encoder
 from ablate.training.encoder import build_encoder
 from ablate.training.matching import best_match
 

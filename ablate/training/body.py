@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ablate.config.trial import Encoder, Normalization
+from ablate.config.encoder import Encoder, Normalization
 
 WRAPPER = "net."
 """The attribute of encoders that holds torchvision's or timm's module; files have the names without it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ablate.config.trial import SMALL_IMAGE, Encoder
+from ablate.config.encoder import Encoder
+from ablate.config.trial import SMALL_IMAGE
 from ablate.training.body import Body
 from ablate.training.foreign import ForeignEncoder
 from ablate.training.resnets import ResNet8, TorchvisionResNet, zero_init_residual

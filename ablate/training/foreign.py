@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ablate.config.trial import Encoder
+from ablate.config.encoder import Encoder
 from ablate.errors import UsageError, first_line, nearest
 from ablate.training.body import Body
 from ablate.training.weight_file import digest

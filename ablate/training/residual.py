@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ablate.config.trial import WIDTHS
+from ablate.config.encoder import WIDTHS
 
 CLASSES = 1000
 """The outputs of torchvision's classifier."""

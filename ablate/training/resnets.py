@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ablate.config.trial import Encoder
+from ablate.config.encoder import Encoder
 from ablate.training.body import Body
 from ablate.training.residual import BasicBlock, Bottleneck, ResNet
 

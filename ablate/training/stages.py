@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ablate.config.trial import Encoder
+from ablate.config.encoder import Encoder
 from ablate.errors import UsageError
 from ablate.training.body import Body
 from ablate.training.foreign import timm_stages

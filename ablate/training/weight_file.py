@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ablate.config.trial import Normalization
+from ablate.config.encoder import Normalization
 from ablate.errors import UsageError, first_line
 
 ALLOWED = "allowed are safetensors files and state dicts that torch.save wrote (.pt, .pth)"

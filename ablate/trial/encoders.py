@@ -21,9 +21,10 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from ablate.config.encoder import WIDTHS
 from ablate.config.measure import Measure, measured_by
 from ablate.config.sweep import Trial
-from ablate.config.trial import SMALL_IMAGE, WIDTHS, TrialConfig
+from ablate.config.trial import SMALL_IMAGE, TrialConfig
 from ablate.errors import DiskError, UsageError, first_line
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Lease

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ablate.config.trial import Encoder
+from ablate.config.encoder import Encoder
 from ablate.data import DataSet, Images, Resident, Split
 from ablate.data.entry import Writer, read
 from ablate.data.gather import _by_address, gather

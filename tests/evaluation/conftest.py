@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.config.trial import DataIdentity, Encoder, Head, TrialConfig
+from ablate.config.encoder import Encoder
+from ablate.config.trial import DataIdentity, Head, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.evaluation.frozen import Frozen
 from ablate.ops.composition import Composition

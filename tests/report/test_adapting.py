@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.config.trial import IMAGENET, Encoder
+from ablate.config.encoder import IMAGENET, Encoder
 from ablate.console import make_console
 from ablate.report.data.results import read_sweep
 from ablate.report.page.answer import answer

@@ -18,7 +18,8 @@ from PIL import Image
 
 from ablate import Composition, TransformPair
 from ablate.config.base import OpSpec
-from ablate.config.trial import IMAGENET, Base
+from ablate.config.encoder import IMAGENET
+from ablate.config.trial import Base
 from ablate.errors import NotExportable, UsageError
 from ablate.ops import get, names, parse_op, spec
 from ablate.ops.kornia_adapter import classes

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from ablate.config.encoder import Encoder
 from ablate.config.objectives import KINDS, Method
-from ablate.config.trial import Encoder, Head, TrialConfig
+from ablate.config.trial import Head, TrialConfig
 from ablate.data.dataset import DataSet, Images, Split
 from ablate.ops.composition import Composition
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.config.trial import Base, Encoder, Head, Optimiser, TrialConfig
+from ablate.config.encoder import Encoder
+from ablate.config.trial import Base, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.ops.composition import Composition
 

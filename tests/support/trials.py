@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import ablate.trial.attempt
-from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
+from ablate.config.encoder import Encoder
+from ablate.config.trial import Base, DataIdentity, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 
 TIMING = {"timings", "attempts", "when", "host"}

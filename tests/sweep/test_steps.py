@@ -9,8 +9,8 @@ import sys
 import pytest
 from rich.console import Console
 
+from ablate.config.encoder import Encoder
 from ablate.config.sweep import Variant
-from ablate.config.trial import Encoder
 from ablate.launch import dry_run
 from ablate.launch.steps import chosen_cells, listen, measure
 from ablate.launch.timing import Sample, TrialTime, _at, from_steps, trial_seconds

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from ablate.config.trial import IMAGENET, Encoder, Normalization, Optimiser
+from ablate.config.encoder import IMAGENET, Encoder, Normalization
+from ablate.config.trial import Optimiser
 from ablate.errors import UsageError
 from ablate.training.encoder import build_encoder
 from ablate.training.global_bn import make_global

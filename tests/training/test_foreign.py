@@ -8,8 +8,9 @@ import sys
 import pytest
 import torch
 
+from ablate.config.encoder import Encoder
 from ablate.config.sweep import Trial
-from ablate.config.trial import Encoder, TrialConfig
+from ablate.config.trial import TrialConfig
 from ablate.errors import UsageError
 from ablate.planning import settings
 from ablate.planning.settings import shared_config

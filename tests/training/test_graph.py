@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from ablate.config.encoder import Encoder
 from ablate.config.objectives import KINDS
-from ablate.config.trial import Encoder, Head, Optimiser, TrialConfig
+from ablate.config.trial import Head, Optimiser, TrialConfig
 from ablate.data import DataSet, Images, Split
 from ablate.distributed import ALONE
 from ablate.ops import Op, register, registry

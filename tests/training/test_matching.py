@@ -6,7 +6,7 @@ import pytest
 import torch
 import torchvision
 
-from ablate.config.trial import Encoder
+from ablate.config.encoder import Encoder
 from ablate.training.architectures import architecture_of
 from ablate.training.encoder import build_encoder
 from ablate.training.given import content_of, start_from

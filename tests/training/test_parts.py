@@ -11,7 +11,8 @@ import torchvision
 from pydantic import ValidationError
 from torch import nn
 
-from ablate.config.trial import Encoder, Head, Optimiser
+from ablate.config.encoder import Encoder
+from ablate.config.trial import Head, Optimiser
 from ablate.training.encoder import build_encoder
 from ablate.training.head import ProjectionHead
 from ablate.training.optim import build_optimiser

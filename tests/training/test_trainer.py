@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.config.trial import Base, DataIdentity, Encoder, Head, Optimiser, TrialConfig
+from ablate.config.encoder import Encoder
+from ablate.config.trial import Base, DataIdentity, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.errors import Diverged
 from ablate.training import checkpoint

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ablate.config.trial import Normalization
+from ablate.config.encoder import Normalization
 from ablate.errors import UsageError
 from ablate.training.weight_file import read_weights
 
