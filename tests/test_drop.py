@@ -134,10 +134,17 @@ def test_an_op_that_another_does_too_is_named():
     assert done_twice(asked, "recipe:byol") == [] == done_twice(asked, "crop|flip")
 
 
-def test_of_two_ops_that_were_found_none_leave_together(monkeypatch, tmp_path):
-    monkeypatch.setattr("ablate.cli.drop.run_sweep", lambda *_: 0)
-    monkeypatch.setattr("ablate.cli.drop._found", lambda *_: ["crop", "color"])
-    assert ablate("drop", "crop+color", "--in-order", "found", cwd=tmp_path).returncode == 0
+def test_the_order_is_found_of_three_ops_or_more(monkeypatch, tmp_path):
+    refused = one_sentence(ablate("drop", "crop+color", "--in-order", "found", cwd=tmp_path))
+    assert "--in-order found leaves out two ops or more, and one stays: there are only 2" in refused
+    asked = []
+    monkeypatch.setattr("ablate.cli.drop.run_sweep", lambda wish, *_: asked.append(list(wish.compositions)) or 0)
+    made(tmp_path / "done")
+    line = ("drop", RECIPE, "--in-order", "found", "--dry-run")
+    assert "found order: color,flip,blur,crop" in ablate(*line, "--out", tmp_path / "done").stdout
+    assert asked[1][-2:] == ["without color+flip", "without color+flip+blur"]
+    assert "the same command finds the order" in ablate(*line, "--out", tmp_path / "none").stdout
+    assert len(asked) == 3
 
 
 @pytest.mark.slow

@@ -72,9 +72,10 @@ def drop(
     The page has a forest plot: each op with its interval, which hold at once. The same command again resumes.
     """
     from ablate.ops import split_list
-    from ablate.planning.drop import called, done_twice, dropping, is_long, screening
+    from ablate.planning.drop import called, done_twice, dropping, ops_of, screening
     from ablate.planning.from_files import spelled_out
     from ablate.planning.request import default_out, wish_of
+    from ablate.planning.screening import FEWEST
 
     trained = {"references": ["untrained", "no-op"], "seeds": seeds_of(seeds, first_seed)}
     wish = wish_of(flags, settings, compositions=[recipe], **trained)
@@ -82,26 +83,38 @@ def drop(
         raise UsageError("--screen takes no --add, --in-order or --strengths: write further ops into the recipe")
     wish, about = spelled_out(wish)
     (recipe,) = wish.compositions
-    added, gone = (split_list(text, ",") if text else () for text in (add, "" if in_order == FOUND else in_order))
+    added, gone = split_list(add, ",") if add else [], _gone(in_order, ops_of(wish, recipe))
     asked = screening(wish, recipe) if screen else dropping(wish, recipe, added, gone, strengths=strengths)
     directory = how.out or default_out(wish.data, ["screen" if screen else "drop", *called(wish, recipe)])
     for sentence in done_twice(wish, recipe, added):
         say(make_console(), sentence, "yellow")
-    if not screen and is_long(wish, recipe):
+    if not screen and len(ops_of(wish, recipe)) >= FEWEST:
         say(make_console(), "with --screen, about as many cells give each op's effect more precisely")
     code = run_sweep(asked, directory, how, about)
-    found = _found(directory, how) if in_order == FOUND else []
-    if len(found) < 3:  # of two ops, without either of them one is left
+    found = _found(directory) if in_order == FOUND else []
+    if not found:
         return code
     return run_sweep(dropping(wish, recipe, added, found[:-1], strengths=strengths), directory, how)
 
 
-def _found(directory: Path, how: options.Running) -> list[str]:
+def _gone(in_order: str, ops: list[str]) -> list[str]:
+    """Return the ops to leave out in order, none while the order is to be found; raise UsageError if there is none."""
+    from ablate.ops import split_list
+
+    if in_order != FOUND:
+        return split_list(in_order, ",") if in_order else []
+    if len(ops) < 3:
+        raise UsageError(f"--in-order {FOUND} leaves out two ops or more, and one stays: there are only {len(ops)}")
+    return []
+
+
+def _found(directory: Path) -> list[str]:
     """Return and print the order in which ops are left out together; nothing while cells are not trained."""
     from ablate.report.data.results import read_sweep
     from ablate.report.stats.baseline import order_found
+    from ablate.sweep.plan import is_sweep
 
-    found = [] if how.dry_run else order_found(read_sweep(directory))
+    found = order_found(read_sweep(directory)) if is_sweep(directory) else []
     later = "when all of these cells are trained, the same command finds the order and leaves ops out together"
     say(make_console(), f"found order: {','.join(found)}" if found else later)
     return found

@@ -13,7 +13,7 @@ from ablate.errors import UsageError, unknown
 from ablate.ops import Op, branches_to_string, parse_op, to_string
 from ablate.ops.composition import Composition
 from ablate.planning.compositions import op_defaults, parse_one
-from ablate.planning.screening import FEWEST, design
+from ablate.planning.screening import design
 
 FACTORS = {"half": 0.5, "double": 2.0}
 INSIDE = (("crop", "flip_p", "flip"), ("color", "gray_p", "gray"), ("color", "jitter_p", "jitter"))
@@ -94,14 +94,14 @@ def screening(wish: Experiment, recipe: str) -> Experiment:
     return wish.replace(compositions=cells, baseline=next(iter(cells)))
 
 
-def is_long(wish: Experiment, recipe: str) -> bool:
-    """Return True if a recipe has so many ops that it can be screened."""
-    return len(_names(parse_one(wish, recipe))) >= FEWEST
+def ops_of(wish: Experiment, recipe: str) -> list[str]:
+    """Return the names of a recipe's ops, each once."""
+    return _names(parse_one(wish, recipe))
 
 
 def called(wish: Experiment, recipe: str) -> list[str]:
     """Return the words by which a directory is named after a recipe: its name, or those of its ops."""
-    return [recipe.strip().removeprefix(PREFIX)] if is_recipe(recipe) else _names(parse_one(wish, recipe))
+    return [recipe.strip().removeprefix(PREFIX)] if is_recipe(recipe) else ops_of(wish, recipe)
 
 
 def done_twice(wish: Experiment, recipe: str, added: Sequence[str] = ()) -> list[str]:

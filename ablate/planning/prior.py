@@ -9,6 +9,7 @@ from pathlib import Path
 from ablate.config.experiment import Experiment
 from ablate.config.measure import measured_by, on_validation
 from ablate.config.sweep import NamedComposition, Prior, SweepPlan
+from ablate.console import counted
 from ablate.errors import UsageError
 from ablate.sweep.plan import is_sweep, load_plan, plan
 from ablate.sweep.record import read_records
@@ -28,8 +29,13 @@ def priors(wish: Experiment, directory: Path, cells: Sequence[NamedComposition] 
         cells: the compositions to compare; None for a search, which may propose any.
 
     Raises:
-        UsageError: a directory is not a sweep's, varies more than compositions, or has too few results in common.
+        UsageError: a directory is named twice, is this sweep's or no sweep's, varies more than compositions, or has too
+            few results in common.
     """
+    if len(set(wish.prior)) < len(wish.prior):
+        raise UsageError(f"a prior is named twice in {', '.join(wish.prior)}: its results count once")
+    if itself := next((name for name in wish.prior if Path(name).resolve() == directory.resolve()), None):
+        raise UsageError(f"prior {itself} is this sweep itself, whose results the model has anyway: leave it out")
     stored = {prior.name: prior for prior in _stored(directory)}
     known = tuple(stored.get(name) or _read(name) for name in wish.prior)
     names = None if cells is None else {"+".join(op.name for op in (cell.second or cell.ops)) for cell in cells}
@@ -37,7 +43,7 @@ def priors(wish: Experiment, directory: Path, cells: Sequence[NamedComposition] 
         common = len(prior.means) if names is None else len(names & prior.means.keys())
         if common < FEWEST:
             raise UsageError(
-                f"prior {prior.name}: only {common} of its compositions with results have ops of this sweep; at least "
+                f"prior {prior.name} has results for only {counted(common, 'composition')} of this sweep; at least "
                 f"{FEWEST} are needed"
             )
     return known

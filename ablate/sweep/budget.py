@@ -6,6 +6,7 @@ import datetime
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from ablate.errors import UsageError
@@ -59,13 +60,18 @@ class Budget:
         return _at_work(records) / 3600
 
     @property
+    def _number(self) -> str:
+        """The amount without an exponent, which :meth:`parse` does not read: ``1000000``, ``2.5``."""
+        return f"{Decimal(str(self.amount)).normalize():f}"
+
+    @property
     def text(self) -> str:
         """The budget as :meth:`parse` reads it."""
-        return f"{self.amount:g}{'' if self.unit == 'trials' else self.unit}"
+        return f"{self._number}{'' if self.unit == 'trials' else self.unit}"
 
     def __str__(self) -> str:
         name = {"trials": "trials", "h": "hours", "gpuh": "GPU hours"}[self.unit]
-        return f"{self.amount:g} {name.removesuffix('s') if self.amount == 1 else name}"
+        return f"{self._number} {name.removesuffix('s') if self.amount == 1 else name}"
 
 
 def _at_work(records: Iterable[TrialResult]) -> float:

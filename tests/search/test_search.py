@@ -124,6 +124,13 @@ def test_budgets_that_there_are_not(text):
         Budget.parse(text, "cpu")
 
 
+@pytest.mark.parametrize("text", ["1000000", "99999999999999999999", "1234567.25h", "0.00000001gpuh", "40"])
+def test_a_budget_is_written_as_it_was_given(text):
+    budget = Budget.parse(text, "cuda")
+    assert Budget.parse(budget.text, "cuda") == budget
+    assert "e+" not in str(budget) and str(Budget.parse("1h", "cpu")) == "1 hour"
+
+
 def test_what_a_budget_counts():
     trials = [t for t in plan(make_experiment(["a"], 3)) if not t.reference]
     ends = ("2026-01-01T01:00:00Z", "2026-01-01T01:30:00Z", "2026-01-02T00:00:00Z")

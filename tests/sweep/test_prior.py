@@ -65,8 +65,19 @@ def test_a_prior_is_read_by_the_names_of_ops_and_kept_when_its_directory_is_gone
     with pytest.raises(UsageError, match="there is no directory"):
         priors(wish, tmp_path / "other", cells)
     other = [NamedComposition(label="x", ops=[op.replace(name="x") for op in cells[0].ops])]
-    with pytest.raises(UsageError, match="only 0 of its compositions"):
+    with pytest.raises(UsageError, match="has results for only 0 compositions of this sweep"):
         priors(wish, tmp_path / "here", other)
+
+
+def test_a_sweep_does_not_learn_twice_from_the_same_results(tmp_path):
+    there = elsewhere(tmp_path / "there")
+    (tmp_path / "link").symlink_to(there)
+    for prior in (there, tmp_path / "link", tmp_path / "here" / ".." / "there"):
+        wish = Experiment(ops=list(OPS), budget="8", prior=[str(prior)])
+        with pytest.raises(UsageError, match="is this sweep itself, whose results the model has anyway"):
+            priors(wish, there, None)
+    with pytest.raises(UsageError, match="a prior is named twice"):
+        priors(Experiment(ops=list(OPS), budget="8", prior=[str(there), f"{there}/"]), tmp_path / "here", None)
 
 
 def test_the_report_of_a_search_names_the_other_sweep(tmp_path):
