@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 from rich.console import Console
 
@@ -12,7 +13,7 @@ from ablate.report.recommendation.choice import to_confirm
 from ablate.report.recommendation.recommend import recommend
 from ablate.sweep.confirm import confirmation
 from ablate.sweep.layout import CONFIRMATION
-from ablate.sweep.plan import plan, save_plan
+from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.sweeps import failure, make_experiment, record, write_record
 
 MEANS = {"crop": 0.3, "color": 0.5, "crop+color": 0.8, "color+crop": 0.79}
@@ -59,3 +60,14 @@ def confirm(directory, value=lambda trial: 0.9 - 0.1 * bool(trial.reference), fa
             write_record(
                 directory / CONFIRMATION, failure(trial) if trial.label in fail else record(trial, value(trial))
             )
+
+
+def trial_of(directory, label, seed):
+    """The trial of a cell with a seed."""
+    return next(t for t in plan(load_plan(directory)) if (t.label, t.seed) == (label, seed))
+
+
+def lead(directory):
+    """The page's first sentence."""
+    html = (directory / "report" / "index.html").read_text()
+    return re.search(r'<p class="lead">(.*?)</p>', html)[1].replace("\N{NO-BREAK SPACE}", " ")

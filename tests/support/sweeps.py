@@ -7,6 +7,7 @@ from matplotlib.text import Text
 
 from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.config.trial import DataIdentity, TrialConfig
+from ablate.report.data.grid import grid_of, sweep_rows
 from ablate.report.figures.style import fix_layout
 from ablate.sweep.attempts import last_attempt
 from ablate.sweep.layout import SweepDir
@@ -85,4 +86,21 @@ def undrawn_ticks(figure):
     return [label for label in scale.get_yticklabels() if not low <= label.get_position()[1] <= high]
 
 
-HUGE = ["crop(area=(0.2, 1.0), ratio=(0.5, 2.0))", "color(brightness=0.3, contrast=0.4, saturation=0.1, jitter_p=0.5)"]
+HUGE = [
+    "crop(area=(0.2, 1.0), ratio=(0.5, 2.0))",
+    "color(brightness=0.3, contrast=0.4, saturation=0.1, jitter_p=0.5)",
+    "kornia.RandomMotionBlur(kernel_size=5, angle=35.0, direction=0.5, p=1.0)",
+    "blur",
+]
+
+
+def big(labels, seeds):
+    """A grid with references in which some trials have failed and some are missing."""
+    experiment = make_experiment(labels, seeds, references=("untrained", "no-op", "supervised"))
+    trials = plan(experiment)
+    records = {trial.id: record(trial, 0.2 + 0.6 * i / len(trials)) for i, trial in enumerate(trials)}
+    for trial in trials[5::7]:
+        records[trial.id] = failure(trial)
+    for trial in trials[6::11]:
+        del records[trial.id]
+    return grid_of(sweep_rows(trials, records))
