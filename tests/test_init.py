@@ -8,6 +8,7 @@ import torchvision
 from safetensors.torch import load_file, save_file
 
 from ablate.config.encoder import IMAGENET, Encoder
+from ablate.config.objectives import Method
 from ablate.config.trial import DataIdentity
 from ablate.data import Resident
 from ablate.errors import Interrupted, UsageError
@@ -195,8 +196,14 @@ def given(data, config, weights):
     return found, contents(described, [found])
 
 
-def test_a_trial_continues_to_the_same_bits(data, given, tmp_path):
+@pytest.mark.parametrize("kept", [False, True], ids=["all trained", "parts kept as given"])
+def test_a_trial_continues_to_the_same_bits(kept, data, given, tmp_path):
     config, files = given
+    if kept:
+        parts = {"frozen_stages": 1, "frozen_statistics": True, "normalize": IMAGENET}
+        slower = config.optimiser.replace(init_lr_scale=0.1)
+        byol = {"objective": "byol", "method": Method(target_momentum=0.9, predictor=8)}
+        config = config.replace(encoder=config.encoder.replace(**parts), optimiser=slower, **byol)
     for place in ("whole", "part"):
         keep_weights(tmp_path / place, files)
     whole = run_trial(config, tmp_path / "whole", data=data, seed=3)
