@@ -137,15 +137,16 @@ def tune(
     """Train ``classifier(encoder(views))`` by cross-entropy, in place.
 
     Args:
-        encoder: views ``[n, c, size, size]`` -> ``h [n, dim]``; all its parameters are trained.
+        encoder: views ``[n, c, size, size]`` -> ``h [n, dim]``; parameters that are frozen in training stay so.
         classifier: ``h`` -> logits ``[n, classes]``.
         plan: the settings; there are as many ``batches`` as it has steps.
         batches: views and labels, int64 ``[n]``, of each step.
         seed: names the random numbers that an encoder draws, such as for dropout.
         autocast: the precision of the encoder.
     """
-    encoder.train().requires_grad_(True)
-    optimiser = SGD([*encoder.parameters(), *classifier.parameters()], lr=plan.lr, momentum=MOMENTUM, nesterov=True)
+    encoder.train()
+    trained = [p for module in (encoder, classifier) for p in module.parameters() if p.requires_grad]
+    optimiser = SGD(trained, lr=plan.lr, momentum=MOMENTUM, nesterov=True)
     for step, (views, labels) in enumerate(batches):
         torch.manual_seed(derive_seed(seed, "encoder", step))
         with autocast:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from ablate.config.encoder import Encoder
 from ablate.distributed import World
 from ablate.errors import Interrupted, UsageError
 from ablate.evaluation import finetune as module
@@ -18,6 +19,7 @@ from ablate.evaluation.finetune import Plan, finetune, plan_for, tune
 from ablate.evaluation.protocols import evaluate, flags_of, parse_protocols
 from ablate.ops.pair import Streams, TransformPair
 from ablate.rng import derive_seed
+from ablate.training.encoder import build_encoder
 from ablate.training.global_bn import GlobalBatchNorm, alone, make_global
 from ablate.training.probe import ZeroLinear
 from tests.evaluation.conftest import freeze
@@ -103,9 +105,9 @@ def test_it_learns(stripes):
 
 
 def test_the_encoder_stays_as_it_is_and_the_outcome_is_the_same_again(stripes):
-    """Weights, statistics, gradients, mode and global random numbers; frozen parameters are trained in the copy."""
+    """Weights, statistics, gradients, mode and global random numbers."""
     encoder = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(768, 4), nn.BatchNorm1d(4), nn.ReLU())
-    frozen = freeze(stripes, encoder.requires_grad_(False).train())
+    frozen = freeze(stripes, encoder.train())
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     features, random_state = frozen.test()[0].clone(), torch.get_rng_state()
     asked = torch.arange(90), torch.arange(30), Plan(4, 16, 0.05, "a test")
@@ -117,7 +119,7 @@ def test_the_encoder_stays_as_it_is_and_the_outcome_is_the_same_again(stripes):
     assert all(map(torch.equal, first, again))
     assert not any(map(torch.equal, first, other))
     assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
-    assert all(p.grad is None and not p.requires_grad for p in encoder.parameters())
+    assert all(p.grad is None for p in encoder.parameters())
     assert encoder[1].training
     assert torch.equal(frozen.test()[0], features)
 
@@ -193,6 +195,19 @@ def test_a_copy_of_an_encoder_of_several_processes_waits_for_none(device):
     assert isinstance(copied[1], GlobalBatchNorm)
     assert copied[1].weight is not shared[1].weight
     assert shared[1].num_batches_tracked == 0
+
+
+def test_what_training_keeps_as_it_was_given_stays_so():
+    """Frozen stages with their statistics, by the encoder's own ``train``; the rest is trained."""
+    config = Encoder(name="resnet8", width=4, init="sha256 0123456789abcdef", frozen_stages=1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder = build_encoder(config, 16)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    batches = [(torch.rand(8, 3, 16, 16), torch.arange(8) % 2)] * 3
+    tune(encoder, ZeroLinear(16, 2), Plan(3, 8, 0.1, ""), batches, 0, torch.autocast("cpu", enabled=False))
+    changed = {name for name, value in encoder.state_dict().items() if not torch.equal(before[name], value)}
+    assert changed == {name for name in before if not name.startswith("stem.")}
 
 
 def test_draws_of_an_encoder_belong_to_seed_and_step():
