@@ -79,8 +79,8 @@ def status(name: str) -> float:
     return int(re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 
 
-def in_process(*arguments: object) -> dict[str, float]:
-    line = [sys.executable, "-m", "benchmarks.memory", *map(str, arguments)]
+def in_process(*arguments: object, module: str = "benchmarks.memory") -> dict[str, float]:
+    line = [sys.executable, "-m", module, *map(str, arguments)]
     environment = os.environ | {"MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_MMAP_THRESHOLD_": "65536"}  # frees are seen
     return json.loads(subprocess.run(line, check=True, capture_output=True, text=True, env=environment).stdout)
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from ablate.config.base import RECORDED, OpSpec
 from ablate.config.encoder import Encoder
+from ablate.config.objectives import KINDS, Method
 from ablate.config.trial import Base, DataIdentity, Head, TrialConfig
 
 DATA = DataIdentity(name="glyphs", fingerprint="0123", classes=10)
@@ -18,6 +19,28 @@ def test_golden_keys():
     """Records name trials by these keys: a change here orphans every record that users have."""
     assert TrialConfig(composition=(), data=DATA).key == "540ae785b005af58"
     assert TrialConfig(composition=(CROP,), data=DATA, epochs=15, temperature=0.2).key == "3aead68e1b617174"
+
+
+GOLDEN = {
+    "supervised": "6fe2952f88cf45ea",
+    "byol": "299c026bd711ba50",
+    "simsiam": "9e3c41e0f7ed37c7",
+    "barlow": "39c9367085107661",
+    "vicreg": "92be87bc6866bb42",
+    "mocov3": "f279a29c9c2ae398",
+    "supcon": "6ed52b814c0f75a7",
+    "dino": "d3d99f467607ebaf",
+}
+
+
+@pytest.mark.parametrize("objective", GOLDEN)
+def test_golden_keys_of_other_objectives(objective):
+    method = Method(**KINDS[objective].method)
+    config = TrialConfig(composition=(), data=DATA, objective=objective, method=method)
+    assert config.key == GOLDEN[objective]
+    for name, value in KINDS[objective].method.items():
+        changed = config.replace(method=method.replace(**{name: value + 1 if isinstance(value, int) else value / 2}))
+        assert changed.key != config.key, name
 
 
 def test_later_fields_are_hashed_only_where_they_differ_from_what_earlier_records_had():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from ablate.config.experiment import Experiment
@@ -9,7 +11,7 @@ from ablate.config.objectives import KINDS
 from ablate.errors import UsageError
 from ablate.planning.footprint import peak, weights
 from ablate.planning.outline import outline_of
-from ablate.planning.settings import parse_assignments, shared_config
+from ablate.planning.settings import check_data, parse_assignments, shared_config
 from tests.support.settings import DATA
 from tests.support.wishes import wish
 
@@ -99,6 +101,17 @@ def test_simclr_and_supervised_training_are_as_before():
 def test_what_does_not_suit_is_one_sentence(assignments, sentence):
     with pytest.raises(UsageError, match=sentence):
         resolved(*assignments)
+
+
+@pytest.mark.parametrize("objective", ["supervised", "supcon"])
+def test_objectives_with_labels_need_them(objective):
+    unlabelled = SimpleNamespace(name="scans", classes=(), pretrain=SimpleNamespace(labels=range(1000)))
+    allowed = "simclr, byol, simsiam, barlow, vicreg, mocov3, dino"
+    with pytest.raises(
+        UsageError, match=f"scans has no labels: {objective} training needs them; allowed .*: {allowed}"
+    ):
+        check_data(resolved(f"objective={objective}"), unlabelled)
+    check_data(resolved("objective=dino"), unlabelled)
 
 
 def test_an_axis_of_objectives_has_the_defaults_of_each():

@@ -232,3 +232,18 @@ def objection(objective: str, settings: Mapping[str, Any]) -> str:
         if users and name not in kind.settings:
             return f"{name} is for {users}: the objective {objective} has no such setting"
     return ""
+
+
+def unsuited(objective: str, method: Method) -> str:
+    """Return the reason why ``method`` is not that of an objective: a setting too many or too few; else nothing.
+
+    An untrained encoder uses none, whatever it has.
+    """
+    if objective == "untrained":
+        return ""
+    given = {f"method.{name}": value for name, value in method.model_dump().items() if value is not None}
+    absent = [
+        f"method.{name}={value}" for name, value in kind_of(objective).method.items() if f"method.{name}" not in given
+    ]
+    missing = f"the objective {objective} needs its settings; its paper has {', '.join(absent)}" if absent else ""
+    return objection(objective, given) or missing

@@ -32,7 +32,7 @@ from ablate.config.base import (
     Ratio,
 )
 from ablate.config.encoder import Encoder
-from ablate.config.objectives import Method, Objective, kind_of, objection
+from ablate.config.objectives import Method, Objective, kind_of, unsuited
 from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 
 MIN_SIZE, MAX_SIZE = 8, 2048
@@ -270,14 +270,9 @@ class TrialConfig(Model):
 
     @model_validator(mode="after")
     def _suits_its_objective(self) -> TrialConfig:
-        if self.objective == "untrained":
-            return self
-        kind, given = kind_of(self.objective), {n: v for n, v in self.method.model_dump().items() if v is not None}
-        if refused := objection(self.objective, {f"method.{name}": value for name, value in given.items()}):
+        if refused := unsuited(self.objective, self.method):
             raise ValueError(refused)
-        if absent := [f"method.{name}={value}" for name, value in kind.method.items() if name not in given]:
-            raise ValueError(f"the objective {self.objective} needs its settings; its paper has {', '.join(absent)}")
-        if kind.has_own_head and (self.head.kind != "mlp" or self.head.batch_norm):
+        if kind_of(self.objective).has_own_head and (self.head.kind != "mlp" or self.head.batch_norm):
             raise ValueError(
                 f"head.kind and head.batch_norm cannot be set for {self.objective}, whose head is its paper's; "
                 "head.layers, head.hidden and head.output can"

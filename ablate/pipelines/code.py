@@ -181,7 +181,7 @@ def _header(library: Library, pair: _Pair, files: Files) -> list[str]:
         ]
     named = "|".join("+".join(spec.name for spec in specs) or "none" for specs in pair.views)
     return [
-        f"{named}: augmentation for contrastive learning with {library},",
+        f"{named}: two augmented views of each image with {library},",
         "written by ablate; it does not need ablate.",
         "",
         *(line for suffix, specs in zip(pair.suffixes, pair.views, strict=True) for line in _listed(suffix, specs)),

@@ -5,7 +5,7 @@ of all seeds at the rung (top-1, or balanced accuracy if the sweep chooses by th
 search, these are the cells of the current batch and of all batches before it. The best by mean continue, and every cell
 that by its seeds cannot be told from the best. The choice depends on the results alone, not on the number of workers
 or on the order in which trials end. While no cell is better than the untrained encoder, ranks are noise, and nothing is
-pruned before the next rung. The contrastive loss is ignored: it says how hard the views are to match, not how good the
+pruned before the next rung. The loss of training is ignored: it says how hard the views are to match, not how good the
 representation is.
 """
 

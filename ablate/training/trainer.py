@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ablate.config.objectives import kind_of
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident
 from ablate.distributed import ALONE, World, gather
@@ -37,21 +36,12 @@ from ablate.training.global_bn import make_global
 from ablate.training.objectives.registry import objective_of
 from ablate.training.optim import build_optimiser
 from ablate.training.probe import OnlineProbe
+from ablate.training.remedy import remedy
 from ablate.training.schedule import learning_rate
 from ablate.training.step import Result, choose_step, memory_format
 from ablate.training.target import follow, momentum_at
 
 CALIBRATION_IMAGES = 2048
-
-
-def _remedy(config: TrialConfig) -> str:
-    """Name the setting that is the likely reason for a loss that is not finite."""
-    optimiser = config.optimiser
-    if "temperature" in kind_of(config.objective).settings and not 0.01 <= config.temperature <= 10:
-        return f"the temperature is {config.temperature:g}; 0.05 to 1 are common"
-    if optimiser.weight_decay > 0.1 and optimiser.lr * optimiser.weight_decay >= 1:
-        return f"weight decay {optimiser.weight_decay:g} at learning rate {optimiser.lr:g} is too strong"
-    return f"a learning rate below {optimiser.lr:g} may help"
 
 
 @dataclass
@@ -199,7 +189,7 @@ class Trainer:
         loss, metric = (totals / self.steps_per_epoch).tolist()
         # Weights never recover from a loss that is not finite, so the rest of the training would be wasted.
         if not math.isfinite(loss):
-            raise Diverged(f"the loss became {loss} in epoch {self.epoch + 1}; {_remedy(self.config)}")
+            raise Diverged(f"the loss became {loss} in epoch {self.epoch + 1}; {remedy(self.config)}")
         self.epoch += 1
         if self.epoch == self.config.epochs:
             self.step.forget()  # frees the memory of a graph for evaluation
