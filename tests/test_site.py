@@ -83,7 +83,10 @@ def test_the_page_of_the_api_describes_every_field(pages, written, model):
     assert set(model.model_fields) <= set(described)
     assert not [name for name, row in described.items() if row[1] == "None" or "any" in row[0].split()]
     assert set(SETTABLE) - {"lr_base", "lr_scaling"} <= set(described)
-    assert described["temperature"] == ("float from 0.001 to 1000", "Temperature of NT-Xent")
+    assert described["temperature"] == (
+        "float from 0.001 to 1000",
+        "Temperature of the softmax, for objectives that have one",
+    )
 
 
 def test_every_page_is_in_the_navigation_the_tutorial_first_and_the_architecture_last(written):

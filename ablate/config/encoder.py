@@ -19,8 +19,8 @@ WIDTHS = {1: 64, 2: 128, 4: 256}
 class Normalization(Model):
     """What an encoder subtracts from every channel of its input in [0, 1], and by what it divides the rest."""
 
-    mean: tuple[float, ...]
-    std: tuple[Positive, ...]
+    mean: Annotated[tuple[float, ...], Field(description="Subtracted from each channel, which is in [0, 1]")]
+    std: Annotated[tuple[Positive, ...], Field(description="Divides each channel after that")]
 
     @model_validator(mode="after")
     def _alike(self) -> Normalization:
