@@ -20,12 +20,13 @@ def adapting(sweep: Results, ranking: Ranking) -> list[str]:
     difference = over_untrained(sweep.grid, ranking, best) if sweep.grid.given and best else None
     if best is None or difference is None:
         return []
-    if difference.mean <= 0:
-        said = "Adapting the given encoder does not help"
-    elif difference.low is None:
-        said = "Adapting the given encoder may help (one seed cannot tell)"
-    elif difference.low > 0 or difference.is_constant:
+    gained = difference.mean > 0
+    if difference.low is None or difference.high is None:
+        said = f"Adapting the given encoder may {'' if gained else 'not '}help (one seed cannot tell)"
+    elif difference.low > 0 or (gained and difference.is_constant):
         said = "Adapting the given encoder helps"
+    elif difference.high <= 0:
+        said = "Adapting the given encoder does not help"
     else:
         said = "Whether adapting the given encoder helps is not clear"
     gain = points(difference, judge(sweep.grid))
