@@ -229,6 +229,15 @@ def test_what_was_chosen_outlives_a_reload(opened):
     assert (colours(opened), shown(opened)) == before
 
 
+@pytest.mark.parametrize("element", ["h1", "h2", "h3", "main p"])
+def test_a_long_composition_is_broken_wherever_it_stands(page, glyphs, element):
+    """A screening names its whole recipe in a heading."""
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(address(glyphs))
+    page.locator(element).first.evaluate("node => node.textContent = 'crop(flip_p=0.0)+flip+jitter+gray+'.repeat(4)")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_wider_than_the_window_in_light_and_dark(page, glyphs, shots, width, height, scheme):
