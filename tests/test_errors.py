@@ -39,7 +39,7 @@ def said(model, content, **how):
         ({"temperature": float("nan")}, "temperature must be a finite number, not nan"),
         (
             {"objective": "simcrl"},
-            "must be 'simclr', 'supervised' or 'untrained', not 'simcrl'; did you mean 'simclr'?",
+            "'mocov3', 'supcon' or 'dino', not 'simcrl'; did you mean 'simclr'?",
         ),
         ({"head": {"kind": "mpl"}}, "head.kind must be 'none', 'linear' or 'mlp', not 'mpl'; did you mean 'mlp'?"),
         ({"head": {"kind": "linear", "layers": 3}}, "head: layers is for heads of kind mlp, not linear"),

@@ -22,7 +22,7 @@ from ablate.report import write_report
 from ablate.sweep.confirm import confirmation
 from ablate.sweep.layout import PLAN
 from ablate.sweep.plan import load_plan, plan, save_plan
-from ablate.training.trainer import _remedy
+from ablate.training.remedy import remedy
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS, command, results
 from tests.support.in_process import run_here
@@ -92,7 +92,7 @@ def test_a_number_that_can_only_end_in_nan_is_refused(name, value, tmp_path):
 )
 def test_advice_on_a_loss_that_is_not_finite_names_the_unusual_setting(changes, said):
     data = DataIdentity(name="made-up", fingerprint="f00d", classes=3)
-    assert said in _remedy(TrialConfig(composition=(), data=data, **changes))
+    assert said in remedy(TrialConfig(composition=(), data=data, **changes))
 
 
 def test_a_search_of_two_ops_needs_no_max_length(tmp_path, tiny_folder, cache, unmeasured):

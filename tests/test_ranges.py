@@ -11,6 +11,7 @@ import typer
 from ablate.cli.app import app
 from ablate.cli.help import _row
 from ablate.config.experiment_file import json_schema
+from ablate.config.objectives import KINDS
 from ablate.config.option import bounds, plain_type
 from ablate.config.settable import SETTABLE
 from tests.support.cli import ablate, one_sentence
@@ -51,8 +52,10 @@ NUMBERS = {
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_setting_is_refused_with_the_same_number(name, tmp_path):
     (tmp_path / "file.toml").write_text('ops = ["crop"]\n')
+    objective = next((kind.name for kind in KINDS.values() if name in kind.settings), "simclr")
+    with_it = ["--set", f"objective={objective}"]
     for line in (["grid", "--ops", "crop"], ["run", tmp_path / "file.toml"]):
-        said = one_sentence(ablate(*line, "--dry-run", "--set", f"{name}=-7"))
+        said = one_sentence(ablate(*line, "--dry-run", *with_it, "--set", f"{name}=-7"))
         found = re.search(r"(?:at least|from) ([\d.]+)\b.*not -7", said)
         assert found and float(found[1]) == NUMBERS[name], said
 

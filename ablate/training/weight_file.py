@@ -45,7 +45,7 @@ def read_weights(path: Path) -> Weights:
         UsageError: there is no such file, it is of another kind, or it needs code to be run.
     """
     if path.is_dir():
-        below = sorted(path.glob("*.safetensors")) or sorted((path / "encoders").glob("*.safetensors"))
+        below = sorted(path.glob("*.safetensors")) or sorted(path.glob("*/*.safetensors"))
         files = [file for file in below if not file.name.endswith(".head.safetensors")]
         raise UsageError(f"{path} is a directory; give a file in it" + (f", such as {files[0]}" if files else ""))
     try:

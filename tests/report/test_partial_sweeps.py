@@ -137,8 +137,10 @@ def check_advice(sweep, table):
         assert said.startswith(f"Nothing is recommended yet: {len(sweep.pending)} of {len(sweep.trials)} trials")
     elif told.final:
         best = next(iter(table))
-        sure = told.choice.order.model is not None
-        assert said.startswith(f"Recommended: {best} (P(best) " if sure else f"Recommended, provisionally: {best}. ")
+        sure, provisional = told.choice.order.model is not None, told.decided.provisional
+        assert provisional or sure
+        begins = f"Recommended{', provisionally' * provisional}: {best}"
+        assert said.startswith(f"{begins} (P(best) " if sure else f"{begins}. ")
         assert all(
             record.label in said or "more compositions" in said for record in sweep.failed if not record.reference
         )
