@@ -97,7 +97,7 @@ def chance(model: TwoWayModel, label: str) -> str:
 
 
 def separation(sweep: Results, ranking: Ranking) -> str:
-    """Return a sentence on how many seeds would separate the two best; empty if there is no second contender.
+    """Return a sentence on how many seeds would tell the best from the next that cannot be told from it, or nothing.
 
     With few validation images, which all seeds share, no number of seeds is named.
     """
