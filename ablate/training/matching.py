@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from ablate.training.adapting import Adapted, adapted
 from ablate.training.body import WRAPPER
+from ablate.training.reshaping import Adapted, adapted
 from ablate.training.resnets import TorchvisionResNet
 
 COUNTERS = "num_batches_tracked"

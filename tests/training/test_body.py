@@ -12,7 +12,7 @@ from ablate.errors import UsageError
 from ablate.training.encoder import build_encoder
 from ablate.training.global_bn import make_global
 from ablate.training.optim import build_optimiser
-from tests.training.test_trainer import CPU, config, data, weights  # noqa: F401  # a fixture
+from tests.training.conftest import CPU, config
 
 
 def built(seed=1, size=32, channels=3, **changes):
@@ -107,7 +107,7 @@ def test_what_is_kept_is_kept_over_several_processes_too():
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "lars"])
-def test_the_encoder_takes_smaller_steps_than_the_head(name, data):  # noqa: F811
+def test_the_encoder_takes_smaller_steps_than_the_head(name, data):
     from ablate.training.trainer import Trainer
 
     trainer = Trainer(config(data, optimiser=Optimiser(name=name, lr=0.01, init_lr_scale=0.1)), 5, data, CPU)
