@@ -16,7 +16,9 @@ from tests.support.in_process import without_workers
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-DOCS = "".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = "".join(path.read_text() for path in PAGES[1:])
+OF_OTHER_TOOLS = {"--bind", "--parsable"}  # Apptainer's and sbatch's
 
 
 def shell(text):
@@ -55,6 +57,35 @@ def test_its_commands_are_understood(line):
     _, name, *arguments = shlex.split(line, comments=True)
     context = typer.Context(group)
     group.get_command(context, name).make_context(name, arguments, resilient_parsing=False)
+
+
+def unknown(code, commands):
+    """Return what a command in running text names that does not exist; ``code`` may have placeholders."""
+    options = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", code))
+    if called := re.match(r"ablate ([a-z]+)", code):
+        return options - commands[called[1]] if called[1] in commands else {called[1]}
+    return options - set().union(*commands.values()) - OF_OTHER_TOOLS if code.startswith("--") else set()
+
+
+@pytest.fixture(scope="module")
+def commands():
+    group = get_command(app)
+    context = typer.Context(group)
+    known = {name: group.get_command(context, name).params for name in group.list_commands(context)}
+    return {name: {"--help"} | {option for one in params for option in one.opts} for name, params in known.items()}
+
+
+@pytest.mark.parametrize("path", [*PAGES, *sorted((ROOT / "ablate").rglob("*.py"))], ids=lambda path: path.name)
+def test_commands_in_sentences_exist(path, commands):
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    codes = [" ".join(code.split()) for code in re.findall(r"(?<!`)`([^`]+)`(?!`)", text)]
+    assert [missing for code in codes if (missing := unknown(code, commands))] == []
+
+
+def test_a_command_that_does_not_exist_would_be_found(commands):
+    assert unknown("ablate report DIR --compare OTHER", commands) == {"--compare"}
+    assert unknown("ablate compare A B", commands) == {"compare"}
+    assert unknown("--paperr", commands) == {"--paperr"}
 
 
 def test_its_make_targets_exist():
