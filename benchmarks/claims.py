@@ -10,18 +10,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations, permutations, product
+from itertools import combinations, product
 from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ablate.console import counted
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results
 from ablate.report.stats.model import Difference
 from ablate.report.stats.order import Ranking, order, ordered
-from ablate.report.stats.ranks import spearman
 
 Outcome = Literal["wrong", "undecided", "confirmed", "not measured yet"]
 OUTCOMES: tuple[Outcome, ...] = ("wrong", "undecided", "confirmed", "not measured yet")
@@ -183,17 +179,3 @@ def enough(holds: Mapping[str, bool], least: int, of: int) -> tuple[Outcome, int
     if yes >= least:
         return "confirmed", yes
     return "wrong" if len(holds) - yes > of - least else "not measured yet", yes
-
-
-def permutation_p(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
-    """The one-sided p value of Spearman's correlation of two grids, [ops, ops] each, by permuting ops.
-
-    An op keeps its row and its column together, so that cells do not count as independent. The identity is one of the
-    permutations. With seven ops there are 5040.
-    """
-    seen = spearman(ours.ravel().tolist(), theirs.ravel().tolist())
-    as_high = [
-        spearman(ours[np.ix_(order, order)].ravel().tolist(), theirs.ravel().tolist()) >= seen - 1e-12
-        for order in map(list, permutations(range(len(ours))))
-    ]
-    return sum(as_high) / len(as_high)

@@ -6,11 +6,10 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmarks import real
-from benchmarks.claims import OUTCOMES, Verdict, differ, enough, permutation_p
+from benchmarks.claims import OUTCOMES, Verdict, differ, enough
 from benchmarks.predictions import PREDICTIONS, SETS, SEVEN, Records, verdicts
 from tests.support.real_sets import Worlds, as_predicted, flat, turned
 
@@ -109,12 +108,6 @@ def test_whether_best_cells_differ_holds_for_every_choice_of_contenders(contende
 def test_four_of_five_sets_are_enough(yes, no, outcome):
     holds = {f"set {number}": number < yes for number in range(yes + no)}
     assert enough(holds, 4, 5) == (outcome, yes)
-
-
-def test_p_counts_permutations_of_ops():
-    grid = np.random.default_rng(0).random((4, 4))
-    assert permutation_p(grid, grid) == pytest.approx(1 / 24)
-    assert permutation_p(grid, np.full((4, 4), 1.0) - grid) == pytest.approx(1.0)
 
 
 def test_the_page_has_the_wrong_ones_first_and_keeps_the_predictions(come_true, fail):

@@ -15,7 +15,7 @@ from ablate.files import names_in, write_atomically
 from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.figures import axes, forest, label_free, pruning, search, side_by_side
-from ablate.report.figures.comparison import Comparison, compare, draw
+from ablate.report.figures.comparison import draw
 from ablate.report.figures.heatmap import heatmap
 from ablate.report.figures.multiples import multiples
 from ablate.report.figures.panel import DENSE
@@ -26,6 +26,7 @@ from ablate.report.page.sections import effects, predictions
 from ablate.report.recommendation import files
 from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats import baseline, early
+from ablate.report.stats.comparison import Comparison, compare
 from ablate.report.stats.noise import noise
 from ablate.report.stats.predicted import predicted_cells
 from ablate.report.stats.summary import summary

@@ -9,11 +9,11 @@ import pytest
 from ablate.console import GLUE, tight
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep
-from ablate.report.figures.comparison import compare
 from ablate.report.page.curves import curves
 from ablate.report.page.entries import MOST_PICTURED, address
 from ablate.report.page.layers import layers
 from ablate.report.page.page import commands
+from ablate.report.stats.comparison import compare
 from ablate.report.write import write_page
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan

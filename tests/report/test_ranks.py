@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from ablate.report.data.grid import Cell, Grid
-from ablate.report.figures.comparison import compare
+from ablate.report.stats.comparison import compare
 from ablate.report.stats.ranks import _weighted, correlation_in_words, interval, ops_of, reliability, spearman
 
 
@@ -116,7 +116,7 @@ def test_a_comparison_says_interval_and_ceiling():
     one = grid([[0.1, 0.1], [0.2, 0.2], [0.3, 0.3], [0.4, 0.4]])
     both = compare(one, grid([[0.2], [0.1], [0.3], [0.4]]), "the other")
     assert both.ceiling == pytest.approx(1)
-    assert str(both).startswith("Spearman rank correlation with the other: +0.80 (2 ops: no interval) over 4 cells")
+    assert str(both).startswith("Spearman rank correlation with the other: +0.80 (2 ops: no interval), p = 0.500 (one")
     assert str(both).endswith(
         "over 4 cells; with the noise of this sweep, two grids with the same true ranks would reach 1.00."
     )

@@ -7,10 +7,11 @@ import pytest
 from matplotlib.text import Text
 
 from ablate.report.data.grid import Cell, Grid
-from ablate.report.figures.comparison import compare, draw
+from ablate.report.figures.comparison import draw
 from ablate.report.figures.heatmap import heatmap
 from ablate.report.figures.scale import BELOW, UNKNOWN, scale
 from ablate.report.page.layers import layers
+from ablate.report.stats.comparison import compare
 
 OPS = tuple("abcdefg")
 METRICS = ("linear_top1", "linear_val_top1")

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from ablate.config.trial import TrialConfig
 from ablate.report.data.grid import Cell, Grid
-from ablate.report.figures.comparison import Comparison, compare
+from ablate.report.stats.comparison import Comparison, compare
 
 NAME = "Figure 5 of the SimCLR paper"
 TITLE = "Chen et al. 2020, Figure 5: ImageNet, ResNet-50"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ablate.report.data.grid import Grid
-from ablate.report.figures.comparison import Comparison
 from ablate.report.figures.palette import SIGNED, UNSIGNED, as_hex, colour, ink_on
 from ablate.report.figures.scale import LEAST, least_span, scale
+from ablate.report.stats.comparison import Comparison
 from ablate.report.stats.order import ordered
 
 STOPS = 11  # stops of a legend's gradient

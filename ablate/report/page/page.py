@@ -17,7 +17,6 @@ from ablate.files import names_in
 from ablate.report.data.flags import explained
 from ablate.report.data.grid import Grid, composition
 from ablate.report.data.results import Results
-from ablate.report.figures.comparison import Comparison
 from ablate.report.figures.labels import NAMES, short_names
 from ablate.report.figures.scale import Scale, scale
 from ablate.report.page.answer import answer
@@ -25,6 +24,7 @@ from ablate.report.page.entries import MOST_PICTURED, EntryContext, entries, ran
 from ablate.report.page.layers import Layer, Position, layers
 from ablate.report.section import Section
 from ablate.report.stats.adapting import start
+from ablate.report.stats.comparison import Comparison
 from ablate.report.stats.noise import noise
 from ablate.report.stats.order import order, ordered
 from ablate.report.stats.predicted import APPROXIMATELY, NOT_RUN, predicted_cells
