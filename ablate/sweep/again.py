@@ -16,7 +16,9 @@ BELOW = {"recommend": ["--confirm"], "calibrate": []}
 """The commands that train sweeps below a sweep's directory, and the option by which they do."""
 
 
-def completing(directory: Path, experiment: SweepPlan, *, retry_failed: bool = False) -> str:
+def completing(
+    directory: Path, experiment: SweepPlan, *, retry_failed: bool = False, without: Sequence[str] = ()
+) -> str:
     """Return the command that completes ``directory``, to be pasted into a shell.
 
     It is the last command that was given there. If that names another directory, this one and the experiment file in it
@@ -27,6 +29,7 @@ def completing(directory: Path, experiment: SweepPlan, *, retry_failed: bool = F
         directory: the sweep's directory.
         experiment: the sweep's plan, with the last command.
         retry_failed: also run failed trials again.
+        without: options to leave out, each with its value.
     """
     try:
         words = [word for word in shlex.split(experiment.command) if word != RETRY]
@@ -34,6 +37,8 @@ def completing(directory: Path, experiment: SweepPlan, *, retry_failed: bool = F
         words = []
     if len(words) < 2:  # the sweep was started from Python, or the file was edited by hand
         words = ["ablate", "run", ""]
+    for option in without:
+        words = list(_without(words, option))
     words = _from_sweep(words, directory) if words[1] in BELOW else _going_to(words, directory)
     return shlex.join([*words, RETRY] if retry_failed else words)
 
@@ -62,7 +67,7 @@ def _going_to(words: Sequence[str], directory: Path) -> list[str]:
     """Return ``words`` with ``--out DIRECTORY``."""
     if any(_same(place, directory) for place in _outs(words)):
         return list(words)
-    kept = list(_without_out(words))
+    kept = list(_without(words, "--out"))
     file = SweepDir(directory).experiment
     if kept[1] == "run" and (not kept[2:] or kept[2] == "" or file.is_file()):
         kept[2:3] = [str(file)]
@@ -75,9 +80,10 @@ def _outs(words: Sequence[str]) -> list[str]:
     return named + [word.removeprefix("--out=") for word in words if word.startswith("--out=")]
 
 
-def _without_out(words: Sequence[str]) -> Iterator[str]:
+def _without(words: Sequence[str], option: str) -> Iterator[str]:
+    """Yield ``words`` without an option and its value."""
     for before, word in zip(["", *words], words, strict=False):
-        if "--out" not in (before, word) and not word.startswith("--out="):
+        if option not in (before, word) and not word.startswith(f"{option}="):
             yield word
 
 

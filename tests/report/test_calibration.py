@@ -133,6 +133,19 @@ def test_a_sweep_that_is_not_complete_is_named_and_left_out(tmp_path):
     assert found(tmp_path).gaps == ("4 epochs: 3 of 32 trials are missing",)
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_a_damaged_training_is_named_and_the_sweep_still_reported(tmp_path):
+    full(tmp_path)
+    cheaper(tmp_path, "epochs-4", true, 50, **HALF)
+    SweepDir(cheaper(tmp_path, "epochs-2", true, 25, **QUARTER)).plan.write_text("")
+    (gap,) = found(tmp_path).gaps
+    assert gap.startswith("epochs-2: ")
+    assert "is damaged" in gap
+    assert [row.name for row in found(tmp_path).cheaper] == ["epochs-4"]
+    write_report(tmp_path)
+    assert "is damaged" in SweepDir(tmp_path).page.read_text()
+
+
 def test_failed_trials_are_named_and_their_cells_not_preferred(tmp_path):
     """All trials of seed 1 failed, and the best cell with both seeds."""
     full(tmp_path, seeds=3)

@@ -193,8 +193,15 @@ def test_a_directory_that_cannot_be_calibrated(tmp_path):
     assert "has axes (epochs)" in one_sentence(ablate("calibrate", few))
     save_plan(few, whole.replace(prune=RUNGS))
     assert "was pruned" in one_sentence(ablate("calibrate", few))
-    save_plan(few, whole.replace(budgeted=Budgeted(budget="2", within=1.0, cells=("a", "b"))))
-    assert "within a budget" in one_sentence(ablate("calibrate", few))
+    within = whole.replace(budgeted=Budgeted(budget="2", within=1.0, cells=("a", "b")))
+    save_plan(few, within.replace(command="ablate grid --ops a,b --budget 2 --within=1"))
+    said = one_sentence(ablate("calibrate", few))
+    assert "was trained within a budget, for which a model chose its cells" in said
+    assert f"train the others first, by `ablate grid --ops a,b --out {few}`" in said
+    save_plan(few, within.replace(command="ablate run mine.toml"))
+    assert "take budget out of mine.toml and train the others first" in one_sentence(ablate("calibrate", few))
+    below = made_up(SweepDir(few).calibration / "epochs-1", ["a", "b"])
+    assert f"is a training of the calibration of {few}" in one_sentence(ablate("calibrate", below))
 
 
 def test_options_out_of_place(finished, cache):

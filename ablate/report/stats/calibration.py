@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ablate.console import counted
+from ablate.errors import UsageError
 from ablate.inference.adjusted import adjusted, largest
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results, read_sweep
@@ -73,13 +74,13 @@ class Calibration:
 
 def calibration_of(sweep: Results) -> Calibration | None:
     """Compute the calibration of ``sweep`` from the records below its directory; return None if there is none."""
-    cheap = [read_sweep(path, sweep.grid.measure) for path in calibrated(sweep.directory)]
+    cheap, gaps = _read(sweep)
     labels = {trial.label for each in cheap for trial in each.trials}
     seeds = [seed for seed in sweep.experiment.seeds if any(seed in each.experiment.seeds for each in cheap)]
     full = _Full(sweep, labels, seeds)
     if not full.cells:
         return None
-    rows, gaps = [], []
+    rows = []
     for each in cheap:
         training = in_words(lowered(each.experiment, sweep.experiment))
         if missing := _missing(each, full):
@@ -99,6 +100,17 @@ def calibration_of(sweep: Results) -> Calibration | None:
         len({processor for each in (sweep, *cheap) for processor in _processors(each)}) > 1,
         tuple(dict.fromkeys(each.experiment.shared.data.fingerprint for each in (sweep, *cheap))),
     )
+
+
+def _read(sweep: Results) -> tuple[list[Results], list[str]]:
+    """Read the cheaper sweeps; those that cannot be read become gaps, so that the sweep itself is still reported."""
+    read, gaps = [], []
+    for path in calibrated(sweep.directory):
+        try:
+            read.append(read_sweep(path, sweep.grid.measure))
+        except UsageError as error:
+            gaps.append(f"{path.name}: {error}")
+    return read, gaps
 
 
 class _Full:

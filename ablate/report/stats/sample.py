@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from ablate.report.stats.order import order
 from ablate.report.stats.ranks import FEWEST
 from ablate.sweep.again import completing
 from ablate.sweep.batches import not_asked_for
+from ablate.sweep.calibrations import calibrated
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,31 @@ class Sample:
 def check(sweep: Results) -> None:
     """Raise UsageError unless the full results of a sweep can be compared with those of cheaper trainings."""
     plan, directory = sweep.experiment, sweep.directory
+    above = directory.absolute().parent.parent
+    if directory.absolute() in calibrated(above):
+        raise UsageError(f"{directory} is a training of the calibration of {above}: calibrate that")
     if plan.search:
         raise UsageError(f"{directory} is a search, which chose its cells: calibrate a sweep of grid, run or drop")
     if plan.variants:
         raise UsageError(f"{directory} has axes ({', '.join(plan.axes)}): calibrate a sweep without axes")
     if plan.prune:
         raise UsageError(
-            f"{directory} was pruned, so only the best cells have full results: train the others first, by "
-            f"`{completing(directory, plan)}` without --prune"
+            f"{directory} was pruned, so only the best cells have full results: {_train_others(sweep, ('prune',))}"
         )
     if not_asked_for(plan):
         raise UsageError(
-            f"{directory} was trained within a budget, for which a model chose its cells: train the others first, by "
-            f"`{completing(directory, plan)}` without --budget"
+            f"{directory} was trained within a budget, for which a model chose its cells: "
+            f"{_train_others(sweep, ('budget', 'batch', 'within', 'prior'))}"
         )
+
+
+def _train_others(sweep: Results, settings: Sequence[str]) -> str:
+    """Return words for how to train all cells of a sweep, without the settings that kept some of them out."""
+    command = completing(sweep.directory, sweep.experiment, without=[f"--{name}" for name in settings])
+    _, name, *arguments = shlex.split(command)
+    if name == "run":
+        return f"take {settings[0]} out of {arguments[0]} and train the others first, by `{command}`"
+    return f"train the others first, by `{command}`"
 
 
 def sample(sweep: Results, most: int, before: Collection[str] = ()) -> Sample:
