@@ -138,7 +138,7 @@ def test_the_order_is_found_of_three_ops_or_more(monkeypatch, tmp_path):
     refused = one_sentence(ablate("drop", "crop+color", "--in-order", "found", cwd=tmp_path))
     assert "--in-order found leaves out two ops or more, and one stays: there are only 2" in refused
     asked = []
-    monkeypatch.setattr("ablate.cli.drop.run_sweep", lambda wish, *_: asked.append(list(wish.compositions)) or 0)
+    monkeypatch.setattr("ablate.cli.drop.run_sweep", lambda wish, *_, **__: asked.append(list(wish.compositions)) or 0)
     made(tmp_path / "done")
     line = ("drop", RECIPE, "--in-order", "found", "--dry-run")
     assert "found order: color,flip,blur,crop" in ablate(*line, "--out", tmp_path / "done").stdout
@@ -180,6 +180,7 @@ def test_the_order_is_found_and_then_used(tiny_folder, cache, tmp_path):
     done = ablate(*line, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     (out,) = (tmp_path / "results").iterdir()
+    assert done.stdout.count("report: ") == 1
     first, second, _ = order_found(read_sweep(out))
     assert load_plan(out).compositions[-1].label == f"without {first}+{second}"
     again = ablate(*line, cwd=tmp_path)

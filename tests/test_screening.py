@@ -11,6 +11,7 @@ from ablate.planning.drop import screening
 from ablate.planning.screening import design, is_design, largest_alias
 from ablate.report.data.results import read_sweep
 from ablate.report.figures import forest
+from ablate.report.page.answer import answer
 from ablate.report.recommendation.recommend import recommend
 from ablate.report.stats.baseline import effects_of, findings
 from ablate.report.stats.screening import screening_of
@@ -144,6 +145,9 @@ def test_page_figure_and_recommend_say_the_same(tmp_path):
     assert all(sentence in evidence for sentence in said)
     page = SweepDir(directory).page.read_text()
     assert f"Screening of {RECIPE}" in page
+    top = answer(report.sweep)
+    assert top.lead.startswith("What hurts (accuracy rises without it): color +3")
+    assert [term for term, _ in top.details][:2] == ["How sure", "Best cell"]
     figure = forest.draw(report.sweep, effects_of(report.sweep))
     assert figure.axes[0].get_yticklabels()[0].get_text() == "without crop"
     assert "cells with the op" in figure.axes[0].get_xlabel()

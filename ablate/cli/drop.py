@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ablate.cli import completion, options
-from ablate.cli.sweep import FirstSeed, run_sweep, seeds_of
+from ablate.cli.sweep import FirstSeed, has_records, run_sweep, seeds_of, show_report
 from ablate.console import make_console, say
 from ablate.errors import UsageError
 
@@ -90,8 +90,8 @@ def drop(
         say(make_console(), sentence, "yellow")
     if not screen and len(ops_of(wish, recipe)) >= FEWEST:
         say(make_console(), "with --screen, about as many cells give each op's effect more precisely")
-    code = run_sweep(asked, directory, how, about)
-    found = _found(directory) if in_order == FOUND else []
+    code = run_sweep(asked, directory, how, about, report=in_order != FOUND)
+    found = _found(directory, how) if in_order == FOUND else []
     if not found:
         return code
     return run_sweep(dropping(wish, recipe, added, found[:-1], strengths=strengths), directory, how)
@@ -108,13 +108,15 @@ def _gone(in_order: str, ops: list[str]) -> list[str]:
     return []
 
 
-def _found(directory: Path) -> list[str]:
-    """Return and print the order in which ops are left out together; nothing while cells are not trained."""
+def _found(directory: Path, how: options.Running) -> list[str]:
+    """Return and print the order in which ops are left out together; nothing, but a report, while cells are missing."""
     from ablate.report.data.results import read_sweep
     from ablate.report.stats.baseline import order_found
     from ablate.sweep.plan import is_sweep
 
     found = order_found(read_sweep(directory)) if is_sweep(directory) else []
+    if not found and not how.dry_run and has_records(directory):
+        show_report(directory)
     later = "when all of these cells are trained, the same command finds the order and leaves ops out together"
     say(make_console(), f"found order: {','.join(found)}" if found else later)
     return found

@@ -127,7 +127,9 @@ def seeds_of(seeds: int, first_seed: int) -> int | list[int]:
     return seeds if first_seed == 0 else list(range(first_seed, first_seed + seeds))
 
 
-def run_sweep(wish: Experiment, directory: Path, how: options.Running, recipes: str = "") -> int:
+def run_sweep(
+    wish: Experiment, directory: Path, how: options.Running, recipes: str = "", *, report: bool = True
+) -> int:
     """Run the sweep that ``wish`` describes, here or on the cluster, and report; check everything before any work.
 
     Args:
@@ -135,6 +137,7 @@ def run_sweep(wish: Experiment, directory: Path, how: options.Running, recipes: 
         directory: the sweep's directory.
         how: the options for running.
         recipes: lines on the recipes that were read from files.
+        report: report at the end.
 
     Returns:
         the exit code.
@@ -149,7 +152,7 @@ def run_sweep(wish: Experiment, directory: Path, how: options.Running, recipes: 
     planned, images = plan_sweep(resolved, directory, images_for(how), command_line(), **where)
     about = recipes + about_sweep(wish, resolved, planned, images)
     # there are many triples, so their cost is printed before they begin
-    return launch(directory, planned, about, how, cost_first=wish.order == 3)
+    return launch(directory, planned, about, how, cost_first=wish.order == 3, report=report)
 
 
 class Where(TypedDict):
@@ -199,7 +202,15 @@ def images_for(how: options.Running) -> Callable[[Experiment], DataSet]:
     return lambda wish: prepare_images(wish, cache)
 
 
-def launch(directory: Path, planned: SweepPlan, images: str, how: options.Running, *, cost_first: bool = False) -> int:
+def launch(
+    directory: Path,
+    planned: SweepPlan,
+    images: str,
+    how: options.Running,
+    *,
+    cost_first: bool = False,
+    report: bool = True,
+) -> int:
     """Run the trials that ``planned`` lacks, here or on the cluster that it asks for, and report.
 
     Args:
@@ -208,6 +219,7 @@ def launch(directory: Path, planned: SweepPlan, images: str, how: options.Runnin
         images: a description of the images.
         how: the options for running.
         cost_first: print the cost before the trials begin.
+        report: report at the end.
 
     Returns:
         the exit code.
@@ -222,12 +234,18 @@ def launch(directory: Path, planned: SweepPlan, images: str, how: options.Runnin
         code = run_here(
             directory, planned, images, cache, how.workers, how.retry_failed, how.dry_run, cost_first=cost_first
         )
-    if not how.dry_run and (not planned.slurm or _has_records(directory)):
-        from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
-
-        write_report(directory).show(make_console())
+    if report and not how.dry_run and (not planned.slurm or has_records(directory)):
+        show_report(directory)
     return code
 
 
-def _has_records(directory: Path) -> bool:
+def show_report(directory: Path) -> None:
+    """Write the report of a sweep and print it."""
+    from ablate.report import write_report  # pandas, SciPy and Matplotlib: not before the first trial
+
+    write_report(directory).show(make_console())
+
+
+def has_records(directory: Path) -> bool:
+    """Return True if a trial of a sweep has ended."""
     return any(SweepDir(directory).trials.glob("[!.]*.json"))

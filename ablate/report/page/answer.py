@@ -16,6 +16,7 @@ from ablate.report.stats.failures import without_results
 from ablate.report.stats.noise import chance, noise
 from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.predicted import predicted
+from ablate.report.stats.screening import findings, screening_of
 from ablate.report.stats.summary import summary, tied
 from ablate.report.stats.untrained import over_untrained
 from ablate.report.stats.verdict import absent_classes, far_from_test, few_images, is_useful, verdict
@@ -68,8 +69,19 @@ def answer(sweep: Results) -> Answer:
     details.append(("Next", next_step))
     fresh = advice.confirmed.sweep if advice.confirmed else None
     confirmed = f"{fresh.setting}, {counted(len(fresh.experiment.seeds), 'seed')}" if fresh else ""
+    if screened := _screened(sweep):
+        method, *found, caution = screened  # they are what a screening is for; its best cell has half of the ops
+        details = [("How sure", [method, caution]), ("Best cell", [lead]), *details[1:]]
+        lead = " ".join(found)
     lead = " ".join([*adapting(decided.sweep, decided.order), lead])
     return Answer(lead, details, _tables(advice), advice.pipelines, advice.final is not None, confirmed)
+
+
+def _screened(sweep: Results) -> list[str]:
+    """Return the findings of a screening with their method first and a caution last; none if there are none yet."""
+    design = screening_of(sweep)
+    said = findings(sweep, design) if design else []
+    return said if len(said) > 2 else []
 
 
 def _best(sweep: Results, ranking: Ranking) -> str:

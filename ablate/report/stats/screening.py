@@ -78,7 +78,7 @@ def findings(sweep: Results, screening: Screening) -> list[str]:
         *in_words(effects),
         "These are averages over cells that lack half of the other ops. An effect also holds up to "
         f"{100 * alias:.0f} % of any interaction of two other ops, so check what you decide in the whole recipe: "
-        f"ablate drop {screening.labels[0]!r} --in-order OPS.",
+        f"`ablate drop {screening.labels[0]!r} --in-order OPS`.",
     ]
 
 
