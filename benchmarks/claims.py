@@ -5,7 +5,6 @@ A claim is confirmed, wrong, undecided, or not measured yet. It knows what was m
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,19 +100,6 @@ def short(label: str) -> str:
 def minus(a: Weights, b: Weights) -> Weights:
     """The contrast ``a`` minus ``b``."""
     return {label: a.get(label, 0.0) - b.get(label, 0.0) for label in {**a, **b}}
-
-
-def combined(parts: Sequence[tuple[float, Difference]]) -> Difference:
-    """A weighted sum of differences of unrelated grids; half its interval is the root of the sum of their squares.
-
-    That is the method of variance estimates recovery (Zou and Donner 2008) for symmetric intervals.
-    """
-    mean = sum(factor * part.mean for factor, part in parts)
-    n = min(part.n for _, part in parts)
-    if any(part.low is None for _, part in parts):
-        return Difference(mean, None, None, n)
-    half = math.hypot(*(factor * (part.high - part.mean) for factor, part in parts if part.high is not None))
-    return Difference(mean, mean - half, mean + half, n)
 
 
 def exceed(differences: Mapping[str, Difference], above: float = 0.0) -> Verdict:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ablate.console import counted
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.figures.paper import beside_the_paper
-from ablate.report.stats.model import Difference
+from ablate.report.stats.model import Difference, combined
 from ablate.report.stats.order import order, ordered
 from ablate.report.stats.untrained import over_untrained
 from ablate.sweep.layout import SweepDir
@@ -26,7 +26,6 @@ from benchmarks.claims import (
     Unmeasured,
     Verdict,
     best_is,
-    combined,
     differ,
     enough,
     exceed,

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report; ``rows`` are those of a table, below ``headings``, and ``figure`` is SVG."""
+    """A part of a report; ``rows`` are those of a table, below ``headings``, and ``figure`` is SVG.
+
+    ``parts`` follow its own text, figure and table, each with a title of its own.
+    """
 
     title: str
     text: tuple[str, ...] = ()
     headings: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     figure: str = ""
+    parts: tuple[Section, ...] = ()
+
+    @property
+    def is_drawn(self) -> bool:
+        """True if it or one of its parts has a figure."""
+        return bool(self.figure) or any(part.is_drawn for part in self.parts)

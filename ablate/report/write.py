@@ -30,7 +30,9 @@ from ablate.report.stats.comparison import Comparison, compare
 from ablate.report.stats.noise import noise
 from ablate.report.stats.predicted import predicted_cells
 from ablate.report.stats.summary import summary
-from ablate.report.text import calibration
+from ablate.report.stats.winners import sides_of
+from ablate.report.text import agreement, calibration
+from ablate.report.text.agreement import Agreement
 from ablate.report.text.caption import caption
 from ablate.report.text.tables import write_csv, write_predicted, write_tex
 from ablate.report.text.terminal import render
@@ -44,14 +46,38 @@ COLUMNS = {"1col": 3.25, "2col": 6.75}  # inches: one column of a paper's page, 
 
 
 @dataclass(frozen=True)
+class Compared:
+    """The grids beside that of a sweep: those of ``others`` and Figure 5, each compared with it, with a title.
+
+    ``agreement`` is what the sweeps, or the points of the axes of one, say of each other. ``same`` are the sweeps with
+    the same ops, itself among them, that are shown side by side.
+    """
+
+    others: Sequence[Results] = ()
+    titled: Sequence[tuple[Comparison, str]] = ()
+    agreement: Agreement | None = None
+    same: Sequence[Results] = ()
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """The comparisons without their titles."""
+        return [comparison for comparison, _ in self.titled]
+
+    @property
+    def said(self) -> list[str]:
+        """The sentences on comparisons that are not those of the agreement: on Figure 5."""
+        return [str(comparison) for comparison, title in self.titled if title == TITLE]
+
+
+@dataclass(frozen=True)
 class Report:
-    """The report of a sweep, with its comparisons.
+    """The report of a sweep, with the grids beside it.
 
     ``replaced`` is a sentence on the earlier recommendation that it replaces.
     """
 
     sweep: Results
-    comparisons: list[Comparison]
+    compared: Compared
     replaced: str = ""
 
     @property
@@ -64,17 +90,20 @@ class Report:
 
         It has the heatmap, the summary, the failed trials and how to rerun them, and the place of the files.
         """
-        directory, failed = self.sweep.directory, self.sweep.failed
+        directory, failed, agreed = self.sweep.directory, self.sweep.failed, self.compared.agreement
         render(self.grid, console, predicted_cells(self.sweep, self.grid.metric))
         spoken = [
             *summary(self.sweep),
             *noise(self.sweep),
             *early.early_decision(self.sweep),
             *baseline.findings(self.sweep),
-            *map(str, self.comparisons),
+            *(agreed.sentences() if agreed else ()),
+            *self.compared.said,
         ]
         for line in [*self.sweep.measured, *spoken]:
             say(console, line)
+        if agreed:
+            agreement.show(agreed, console)
         say_each(console, [failure_line(directory, result) for result in failed], "red")
         if failed:
             again_with = completing(directory, self.sweep.experiment, retry_failed=True)
@@ -101,7 +130,8 @@ def write_report(
 ) -> Report:
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex; comparison-<n>.png per sweep in ``others``.
 
-    If at least two of the others have the same ops, also write side-by-side.png/pdf.
+    If at least two of the others have the same ops, also write side-by-side.png/pdf. With others, or with axes, also
+    write differences.png/pdf.
 
     Also write heatmap-1col.pdf and heatmap-2col.pdf with caption.txt, and training curves. If the sweep has the data
     for them, also write accuracy along an axis, a heatmap at every point of the axes, and accuracy against label-free
@@ -115,27 +145,32 @@ def write_report(
         metric: the accuracy by which cells are chosen and shown; default: by the rule, as the sweep was planned.
 
     Raises:
-        UsageError: a directory is not a sweep's; two share no op or are judged by different metrics; for ``paper``, the
-            sweep is not in Figure 5's setting or has none of its ops.
+        UsageError: a directory is not a sweep's, or given twice; two share no op or are judged by different metrics;
+            for ``paper``, the sweep is not in Figure 5's setting or has none of its ops.
     """
     sweep = read_sweep(directory, metric)
-    beside, compared = _compared(sweep, others, paper)
+    compared = _compared(sweep, others, paper)
     out = SweepDir(sweep.directory).report
-    _figures(sweep, beside, out)
+    _figures(sweep, compared.others, out)
     write_csv(sweep.grid, out / "table.csv")
     write_predicted(sweep, out / "predicted.csv")
-    for number, (comparison, title) in enumerate(compared, start=1):
+    _compared_figures(sweep, compared, out)
+    replaced = files.refresh(sweep)
+    write_page(sweep, compared, Asked(tuple(map(str, others)), paper), refresh)
+    _agree(sweep)
+    return Report(sweep, compared, replaced)
+
+
+def _compared_figures(sweep: Results, compared: Compared, out: Path) -> None:
+    """Write the figures that show other grids, too."""
+    for number, (comparison, title) in enumerate(compared.titled, start=1):
         name = "fig5-comparison" if title == TITLE else f"comparison-{number}"
         if len(comparison.ours.ops) > 1:  # two single cells need no picture; the sentence says everything
             save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
-    same = side_by_side.alike(sweep, beside)
-    if same:
-        save(side_by_side.draw(same), [out / "side-by-side.png", out / "side-by-side.pdf"])
-    comparisons = [comparison for comparison, _ in compared]
-    replaced = files.refresh(sweep)
-    write_page(sweep, comparisons, Asked(tuple(map(str, others)), paper), refresh, same)
-    _agree(sweep)
-    return Report(sweep, comparisons, replaced)
+    if compared.same:
+        save(side_by_side.draw(compared.same), [out / "side-by-side.png", out / "side-by-side.pdf"])
+    if compared.agreement and (figure := agreement.differences_of(compared.agreement)):
+        save(figure, [out / "differences.png", out / "differences.pdf"])
 
 
 def write_again(sweep: Results) -> None:
@@ -147,12 +182,11 @@ def write_again(sweep: Results) -> None:
     if asked is None:
         return
     try:
-        beside, compared = _compared(sweep, asked.others, asked.paper)
+        compared = _compared(sweep, asked.others, asked.paper)
     except UsageError:  # for example, another sweep has moved
-        asked, beside, compared = Asked(metric=asked.metric), [], []
+        asked, compared = Asked(metric=asked.metric), _compared(sweep)
     if asked.metric == sweep.grid.metric:
-        comparisons = [comparison for comparison, _ in compared]
-        write_page(sweep, comparisons, asked, same=side_by_side.alike(sweep, beside))
+        write_page(sweep, compared, asked)
     else:
         write_report(sweep.directory, asked.others, paper=asked.paper, metric=sweep.grid.measure)
 
@@ -183,37 +217,31 @@ def _agree(sweep: Results) -> None:
             write_again(confirmation)
 
 
-def _compared(
-    sweep: Results, others: Sequence[str | Path], paper: bool
-) -> tuple[list[Results], list[tuple[Comparison, str]]]:
-    """Compare the sweep with others and, for ``paper``, with Figure 5.
-
-    Returns:
-        The other sweeps, and the comparisons, each with its title.
-    """
+def _compared(sweep: Results, others: Sequence[str | Path] = (), paper: bool = False) -> Compared:
+    """Compare the sweep with others and, for ``paper``, with Figure 5; without others, the points of its axes."""
+    for number, other in enumerate(others):
+        if Path(other).resolve() in {Path(one).resolve() for one in (sweep.directory, *others[:number])}:
+            raise UsageError(f"{other} is given twice: a report compares a sweep with other ones")
     beside = [read_sweep(other, sweep.grid.measure) for other in others]
-    compared = [_with_sweep(sweep, other) for other in beside]
-    return beside, [*compared, *([_with_paper(sweep)] if paper else [])]
+    titled = [*(_with_sweep(sweep, other) for other in beside), *([_with_paper(sweep)] if paper else [])]
+    return Compared(beside, titled, agreement.of_sides(sides_of(sweep, beside)), side_by_side.alike(sweep, beside))
 
 
 def write_page(
-    sweep: Results,
-    comparisons: Sequence[Comparison] = (),
-    asked: Asked | None = None,
-    refresh: float | None = None,
-    same: Sequence[Results] = (),
+    sweep: Results, compared: Compared | None = None, asked: Asked | None = None, refresh: float | None = None
 ) -> None:
     """Write index.html alone, without the figures and tables that stand beside it.
 
     Args:
         sweep: the sweep.
-        comparisons: its comparisons with other grids.
+        compared: the grids beside it; default: none.
         asked: the options of the report, which the page notes; default: none.
         refresh: the seconds after which a browser reads the page again.
-        same: the sweeps with the same ops, itself among them, that it shows side by side.
     """
+    compared = compared or Compared()
     sections = [
-        *side_by_side.section(same),
+        *agreement.section(compared.agreement),
+        *side_by_side.section(compared.same),
         *forest.section(sweep),
         *axes.section(sweep),
         *predictions(sweep),
@@ -222,7 +250,8 @@ def write_page(
     ]
     sections += [*pruning.section(sweep), *early.section(sweep), *calibration.section(sweep)]
     sections += label_free.section(sweep.grid)
-    write_atomically(SweepDir(sweep.directory).page, page(sweep, comparisons, sections, refresh, asked))
+    html = page(sweep, compared.comparisons, compared.said, sections, refresh, asked)
+    write_atomically(SweepDir(sweep.directory).page, html)
 
 
 def _figures(sweep: Results, beside: Sequence[Results], out: Path) -> None:

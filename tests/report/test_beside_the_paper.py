@@ -32,7 +32,7 @@ def test_row_average_is_the_papers():
 def test_comparison_with_figure_5(tmp_path):
     sweep(tmp_path, ["crop", "color(strength=0.5)"], value=lambda t: 0.5 if t.reference else 0.1 * len(t.label))
     report = write_report(tmp_path, paper=True)
-    (both,) = report.comparisons
+    (both,) = report.compared.comparisons
     assert both.n == 4
     pairs = [(cell.mean(), both.other.cells[place].mean()) for place, cell in both.ours.cells.items()]
     assert both.rho == pytest.approx(stats.spearmanr(pairs).statistic)
@@ -43,16 +43,17 @@ def test_comparison_with_figure_5(tmp_path):
 @pytest.mark.usefixtures("undrawn")
 def test_comparison_with_figure_5_needs_common_cells(tmp_path):
     sweep(tmp_path, ["crop", "color(strength=0.5)"], value=lambda t: 0.5 if t.reference else 0.1 * len(t.label))
-    assert write_report(tmp_path).comparisons == []
+    assert write_report(tmp_path).compared.comparisons == []
     assert not (tmp_path / "report" / "fig5-comparison.png").exists()
     with pytest.raises(UsageError, match="no op in common"):
         write_report(tmp_path, [sweep(tmp_path / "strange", ["flip", "gray"])])
     with pytest.raises(UsageError, match="beside has no grid"):
         write_report(tmp_path, [sweep(tmp_path / "beside", [])])
-    little = write_report(tmp_path, [sweep(tmp_path / "little", ["crop", "gray"])]).comparisons[0]
+    little = write_report(tmp_path, [sweep(tmp_path / "little", ["crop", "gray"])]).compared.comparisons[0]
     assert math.isnan(little.rho)
     assert str(little) == f"{tmp_path / 'little'}: 1 cell in common, too few for a rank correlation."
-    again = write_report(tmp_path, [tmp_path]).comparisons[0]
+    same = sweep(tmp_path / "same", ["crop", "color(strength=0.5)"], value=lambda t: 0.1 * len(t.label))
+    again = write_report(tmp_path, [same]).compared.comparisons[0]
     assert (again.rho, again.n) == (pytest.approx(1), 4)
     assert (tmp_path / "report" / "comparison-1.png").exists()
     other = sweep(tmp_path / "other", ["flip", "gray"])

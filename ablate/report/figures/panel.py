@@ -90,7 +90,7 @@ def draw_panel(
     draw_cells(main, grid, metric, colours, sizes, contenders(grid) if marked is None else marked, names, predicted)
     for i, row in enumerate(grid.ops):
         _draw_average(side, i, grid.average(row, metric), colours, sizes, grid.acts_on(row))
-    _frame(side, ("average",), (), sizes, upright=sizes.cell[0] < NARROW)
+    frame(side, ("average",), (), sizes, upright=sizes.cell[0] < NARROW)
     side.sharey(main)
     _draw_scale(side, k, colours, sizes)
 
@@ -125,7 +125,7 @@ def draw_cells(
             else:
                 _draw_cell(axes, j, i, cell, metric, colours, sizes, marked)
     names = names or short_names(grid.ops)
-    _frame(axes, names, names, sizes, upright=max(len(name) for name in names) > UPRIGHT or sizes.cell[0] < NARROW)
+    frame(axes, names, names, sizes, upright=max(len(name) for name in names) > UPRIGHT or sizes.cell[0] < NARROW)
     axes.set_xlabel("second op")
     axes.set_ylabel("first op")
 
@@ -172,16 +172,16 @@ def _draw_cell(
         notes += [f"n = {cell.n} of {cell.planned}"] if cell.status == "partial" else []
         notes += ["collapsed"] if {"collapsed", "collapsed-z"} & set(cell.flags) else []
     if sizes.mean:
-        _write(axes, x, y + (0.36 if notes else 0.5), f"{100 * mean:.{sizes.decimals}f}", sizes.mean, ink)
+        write(axes, x, y + (0.36 if notes else 0.5), f"{100 * mean:.{sizes.decimals}f}", sizes.mean, ink)
     if notes:
-        _write(axes, x, y + 0.73, "\n".join(notes), sizes.below if len(notes) == 1 else 4.5, ink)
+        write(axes, x, y + 0.73, "\n".join(notes), sizes.below if len(notes) == 1 else 4.5, ink)
     if cell.label in marked:
-        _mark(axes, x + 0.97, y, MARK, sizes, ink)
+        mark(axes, x + 0.97, y, MARK, sizes, ink)
     if colours.is_below_untrained(cell, metric):
-        _mark(axes, x + 0.03, y, BELOW, sizes, ink)
+        mark(axes, x + 0.03, y, BELOW, sizes, ink)
 
 
-def _mark(axes: Axes, x: float, y: int, sign: str, sizes: Sizes, ink: str) -> None:
+def mark(axes: Axes, x: float, y: int, sign: str, sizes: Sizes, ink: str) -> None:
     """Draw a small sign in the upper corner of a cell, at its right or left."""
     side, size = "right" if x % 1 > 0.5 else "left", max(3.0, 0.5 * sizes.mean)
     axes.text(x, y + 0.03, sign, ha=side, va="top", fontsize=size, color=ink).set_in_layout(False)
@@ -194,7 +194,7 @@ def _draw_without(axes: Axes, x: int, y: int, status: str, sizes: Sizes) -> None
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor="white", edgecolor=colour, hatch="xx" if failed else "//", lw=0))
     if sizes.cell[0] >= NARROW:
         white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        _write(axes, x, y + 0.5, status, min(6.0, 13 * sizes.cell[0]), colour, bbox=white)
+        write(axes, x, y + 0.5, status, min(6.0, 13 * sizes.cell[0]), colour, bbox=white)
 
 
 def _draw_predicted(axes: Axes, x: int, y: int, prediction: Prediction, sizes: Sizes) -> None:
@@ -206,27 +206,27 @@ def _draw_predicted(axes: Axes, x: int, y: int, prediction: Prediction, sizes: S
     white = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     interval = sizes.cell == CELL and bool(sizes.below)  # at other sizes it is in predicted.csv alone
     value = f"{APPROXIMATELY}{100 * prediction.mean:.0f}"
-    _write(axes, x, y + (0.36 if interval else 0.5), value, 0.9 * sizes.mean, quiet, bbox=white, style="italic")
+    write(axes, x, y + (0.36 if interval else 0.5), value, 0.9 * sizes.mean, quiet, bbox=white, style="italic")
     if interval:
         ends = f"{100 * prediction.low:.0f} to {100 * prediction.high:.0f}"
-        _write(axes, x, y + 0.73, ends, sizes.below, quiet, bbox=white, style="italic")
+        write(axes, x, y + 0.73, ends, sizes.below, quiet, bbox=white, style="italic")
 
 
 def _draw_average(axes: Axes, y: int, average: float | None, colours: Scale, sizes: Sizes, acts_on: str) -> None:
     """Draw a row's average and, if its op acts on fewer than all images, the share of images."""
     below = f"acts on\n{acts_on}" if acts_on and sizes.cell == CELL and sizes.below else ""  # else the caption says it
     if average is None:
-        _write(axes, 0, y + (0.36 if below else 0.5), "-", 8, "#666666")
+        write(axes, 0, y + (0.36 if below else 0.5), "-", 8, "#666666")
         ink = "#666666"
     else:
         ink = _paint(axes, 0, y, average, colours)
     if average is not None and sizes.mean:
-        _write(axes, 0, y + (0.36 if below else 0.5), f"{100 * average:.{sizes.decimals}f}", sizes.mean, ink)
+        write(axes, 0, y + (0.36 if below else 0.5), f"{100 * average:.{sizes.decimals}f}", sizes.mean, ink)
     if below:
-        _write(axes, 0, y + 0.73, below, sizes.below, ink)
+        write(axes, 0, y + 0.73, below, sizes.below, ink)
 
 
-def _write(axes: Axes, x: int, y: float, words: str, size: float, colour: str, **style: Any) -> None:
+def write(axes: Axes, x: int, y: float, words: str, size: float, colour: str, **style: Any) -> None:
     """Write text into a cell.
 
     The layout need not measure it: the text stays within its cell, and there may be thousands.
@@ -242,7 +242,8 @@ def _paint(axes: Axes, x: int, y: int, value: float, colours: Scale) -> str:
     return ink_on(background)
 
 
-def _frame(axes: Axes, columns: Sequence[str], rows: Sequence[str], sizes: Sizes, *, upright: bool) -> None:
+def frame(axes: Axes, columns: Sequence[str], rows: Sequence[str], sizes: Sizes, *, upright: bool) -> None:
+    """Set the limits and labels of axes with a cell for each of ``columns`` and ``rows``."""
     axes.set_xlim(0, len(columns))
     axes.set_ylim(max(len(rows), 1), 0)
     axes.xaxis.tick_top()

@@ -7,7 +7,6 @@ a scale from the lowest to the highest cell, a set on which nothing is learned w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,19 +19,18 @@ from matplotlib.patches import Rectangle
 from ablate.console import counted, filled
 from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results
-from ablate.report.figures.labels import NAMES, UPRIGHT
+from ablate.report.figures.labels import NAMES
 from ablate.report.figures.palette import UNSIGNED
-from ablate.report.figures.panel import DENSE, MARK, NARROW, SMALLEST, Sizes, contenders, draw_cells
+from ablate.report.figures.panel import DENSE, MARK, contenders, draw_cells
+from ablate.report.figures.panels import COLUMNS, Layout, own_names
 from ablate.report.figures.scale import BELOW, Scale, above_untrained
 from ablate.report.figures.style import STYLE, as_svg
 from ablate.report.section import Section
 from ablate.report.stats.order import order
+from ablate.report.stats.winners import told_apart
 from ablate.report.stats.words import percent
 
 FEWEST = 3  # sweeps; for two of them there is the comparison, which has more room
-WIDTH = 8.3  # inches: 830 px at 100 dpi, the width of a README
-ACROSS = 3  # panels in a row
-LEGIBLE = 0.3  # inches of a cell below which fewer panels stand in a row
 
 
 def alike(sweep: Results, others: Sequence[Results]) -> list[Results]:
@@ -48,32 +46,20 @@ def alike(sweep: Results, others: Sequence[Results]) -> list[Results]:
 def draw(sweeps: Sequence[Results]) -> Figure:
     """Draw the grids of sweeps with the same ops, each on a scale of its own from its untrained encoder upwards."""
     ops = sweeps[0].grid.ops
-    names, titles = _names(ops), _titles(sweeps)
-    label = 0.065 * max(map(len, names)) + 0.35  # inches that the row labels take
-    across = next(n for n in range(min(ACROSS, len(sweeps)), 0, -1) if n == 1 or _cell(n, label, len(ops)) >= LEGIBLE)
-    across = math.ceil(len(sweeps) / math.ceil(len(sweeps) / across))  # four in two rows of two
-    cell = min(0.55, _cell(across, label, len(ops)))
-    sizes = _sizes(cell)
+    names, titles = own_names(ops), told_apart(sweeps)
+    layout = Layout.fitting(len(sweeps), names)
     colours = [above_untrained(sweep.grid) for sweep in sweeps]
-    columns = int(WIDTH * 15)
-    lines = _caption(sweeps, colours, ops, columns)
-    down = math.ceil(len(sweeps) / across)
-    upright = 0.062 * max(map(len, names)) if max(map(len, names)) > UPRIGHT or cell < NARROW else 0.0
-    height = down * (len(ops) * sizes.cell[1] + 1.0 + upright) + 0.5 + 0.14 * len(lines)
+    lines = _caption(sweeps, colours, ops, COLUMNS)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        panels = list(figure.subplots(down, across, squeeze=False).flat)
+        figure, panels = layout.figure(lines)
         for axes, sweep, title, scale in zip(panels, sweeps, titles, colours, strict=False):
             grid = replace(sweep.grid, ops=ops)  # in the first sweep's order
-            draw_cells(axes, grid, grid.metric, scale, sizes, contenders(grid), names)
+            draw_cells(axes, grid, grid.metric, scale, layout.sizes, contenders(grid), names)
             _frame_best(axes, grid)
             axes.set_title("\n".join(filled(title, 36)), fontsize=9, fontweight="bold", parse_math=False)
             axes.xaxis.set_label_position("bottom")
             axes.set(xlabel=_floor(sweep), ylabel="")
-        for axes in panels[len(sweeps) :]:
-            axes.set_axis_off()
         _draw_bar(figure, panels)
-        figure.supxlabel("\n".join(lines), fontsize=7, parse_math=False)
     return figure
 
 
@@ -83,31 +69,6 @@ def section(sweeps: Sequence[Results]) -> list[Section]:
         return []
     text = "The same grid in several sweeps. A colour says where a cell lies between untrained encoder and best cell."
     return [Section("Side by side", (text,), figure=as_svg(draw(sweeps)))]
-
-
-def _cell(across: int, label: float, k: int) -> float:
-    """Return the width of a cell in inches if ``across`` panels stand in a row."""
-    return (WIDTH / across - label - 0.15) / k
-
-
-def _sizes(cell: float) -> Sizes:
-    """Return the sizes of a panel whose cells are ``cell`` inches wide: means without deviations."""
-    points = 72 * cell - 2
-    decimals = 1 if points >= 7 * 2.4 else 0
-    mean = min(8.0, points / (2.4 if decimals else 1.3))
-    return Sizes((cell, cell * 0.75), mean if mean >= SMALLEST else 0.0, 0.0, 7.5, decimals)
-
-
-def _names(ops: Sequence[str]) -> list[str]:
-    """Return the ops' own names where these tell them apart, since panels are small."""
-    own = [op.partition("(")[0].removeprefix("kornia.") for op in ops]
-    return [name if own.count(name) == 1 else f"{name} [{n}]" for n, name in enumerate(own, start=1)]
-
-
-def _titles(sweeps: Sequence[Results]) -> list[str]:
-    """Return the names of the data sets, or of the directories where these do not tell the sweeps apart."""
-    names = [sweep.experiment.shared.data.name.partition(" (")[0] for sweep in sweeps]
-    return names if len(set(names)) == len(names) else [str(sweep.directory) for sweep in sweeps]
 
 
 def _floor(sweep: Results) -> str:
@@ -137,7 +98,7 @@ def _draw_bar(figure: Figure, panels: Sequence[Axes]) -> None:
 
 def _caption(sweeps: Sequence[Results], colours: Sequence[Scale], ops: Sequence[str], columns: int) -> list[str]:
     """Return the lines below the figure: its metric, its scales and its marks."""
-    titles, metrics = _titles(sweeps), {sweep.grid.metric for sweep in sweeps}
+    titles, metrics = told_apart(sweeps), {sweep.grid.metric for sweep in sweeps}
     named = [f"{NAMES[metric]}: {_listed(sweeps, titles, metric)}" for metric in sorted(metrics)]
     sentences = [f"{NAMES[metrics.pop()] if len(metrics) == 1 else '; '.join(named)}."]
     sentences += ["Rows are the first op, columns the second. Every panel has its own scale."]
@@ -149,7 +110,7 @@ def _caption(sweeps: Sequence[Results], colours: Sequence[Scale], ops: Sequence[
     cells = [(cell, scale) for sweep, scale in zip(sweeps, colours, strict=True) for cell in sweep.grid.compositions]
     if any(scale.is_below_untrained(cell) for cell, scale in cells):
         sentences += [f"{BELOW} below the untrained encoder."]
-    full = [f"{name}: {op}" for name, op in zip(_names(ops), ops, strict=True) if name != op]
+    full = [f"{name}: {op}" for name, op in zip(own_names(ops), ops, strict=True) if name != op]
     text = " ".join([*sentences, *([f"{'; '.join(full)}."] if full else [])])
     return filled(text[0].upper() + text[1:], columns)
 

@@ -45,6 +45,7 @@ WORDS = {"missing": "no result yet", "not judged": "n/a", "pruned": "pruned", "p
 def page(
     sweep: Results,
     comparisons: Sequence[Comparison] = (),
+    said: Sequence[str] = (),
     sections: Sequence[Section] = (),
     refresh: float | None = None,
     asked: Asked | None = None,
@@ -54,6 +55,7 @@ def page(
     Args:
         sweep: the sweep to show.
         comparisons: other grids; each of them is a way to colour this one.
+        said: the sentences on them that stand among the statistics.
         sections: further tables and figures, below the cells.
         refresh: seconds after which the browser reads the page again, while the sweep runs.
         asked: the other options of the report, which the page notes.
@@ -91,7 +93,7 @@ def page(
         not_run=NOT_RUN,
         words=WORDS,
         explained=explained,
-        lines=[*sweep.measured, *summary(sweep), *noise(sweep), *map(str, comparisons)],
+        lines=[*sweep.measured, *summary(sweep), *noise(sweep), *said],
         facts=_facts(sweep),
         sections=sections,
         pictured=len(listed) <= MOST_PICTURED,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from ablate.console import counted
-from ablate.report.data.grid import Grid
-from ablate.report.stats.order import scores
+from ablate.report.data.grid import Cell, Grid
+from ablate.report.stats.model import Difference, combined
+from ablate.report.stats.order import ordered, scores
 from ablate.report.stats.permutation import permutation_p, smallest
 from ablate.report.stats.ranks import FEWEST, FEWEST_OPS, correlation_in_words, reliability, spearman
 
@@ -89,20 +90,48 @@ class Comparison:
             grids[:, self.ours.ops.index(row), self.ours.ops.index(column)] = values
         return permutation_p(*grids)
 
+    @cached_property
+    def mean_difference(self) -> float:
+        """The mean of the other grid minus ours over the cells with results in both, as a fraction; NaN without any."""
+        ours, other = self._means
+        return float(np.mean(other) - np.mean(ours)) if self.n else math.nan
+
+    @cached_property
+    def beyond(self) -> dict[tuple[str, str], Difference]:
+        """The difference of the other grid minus ours in every cell, beyond the mean difference.
+
+        The 95 % intervals hold together: they combine the joint intervals of the two grids' models. There are none with
+        a single cell, or if one of the grids has one seed.
+        """
+        cells = [[grid.cells[position] for position in self._positions] for grid in (self.ours, self.other)]
+        ours, other = (_from_mean(side, self.ours.metric) for side in cells)
+        both = zip(self._positions, ours, other, strict=True)
+        return {position: combined([(1.0, b), (-1.0, a)]) for position, a, b in both}
+
     @property
     def ranks(self) -> bool:
         """True if there is a rank correlation."""
         return not math.isnan(self.rho)
 
+    @property
+    def attainable(self) -> float:
+        """The correlation to expect if both true rankings are equal, by the noise of both; NaN with one seed."""
+        sides = [[grid.cells[position] for position in self._positions] for grid in (self.ours, self.other)]
+        return math.sqrt(math.prod(map(reliability, sides)))
+
     def __str__(self) -> str:
+        return self.sentence()
+
+    def sentence(self, of: str = "") -> str:
+        """Describe the rank correlation and its limits; ``of`` is the name of our grid, if it has to be said."""
         if not self.ranks:
             why = "too few for a rank correlation" if self.n < FEWEST else "which are all equal in one of the two grids"
             if self.pruned:
                 why = f"no rank correlation, since {counted(self.pruned, 'cell')} were not trained to the end"
-            return f"{self.name}: {counted(self.n, 'cell')} in common, {why}."
+            return f"{of}{' and ' * bool(of)}{self.name}: {counted(self.n, 'cell')} in common, {why}."
         by = " (95 %, resampling ops)" if len(self.ours.ops) >= FEWEST_OPS else ""
         tested = "" if math.isnan(self.p) else f", {in_words(self.p)} (one-sided, permuting ops{self._least()})"
-        found = f"Spearman rank correlation with {self.name}: {self.words}{by}{tested}"
+        found = f"Spearman rank correlation {f'of {of} ' * bool(of)}with {self.name}: {self.words}{by}{tested}"
         return f"{found} over {self.n} cells{self._limit()}."
 
     @property
@@ -121,6 +150,16 @@ class Comparison:
         if self.ceiling < NO_AGREEMENT:
             return ". It says little: the seeds of this sweep disagree on the ranks of the cells"
         return f"; with the noise of this sweep, two grids with the same true ranks would reach {self.ceiling:.2f}"
+
+
+def _from_mean(cells: Sequence[Cell], metric: str) -> list[Difference]:
+    """Return each cell's mean minus the mean of all, with joint intervals if the noise is known."""
+    ranking = ordered(cells, metric)
+    if ranking.model is None:
+        values = scores(cells, metric)
+        return [Difference(value - sum(values) / len(values), None, None, 1) for value in values]
+    labels, even = [cell.label for cell in cells], 1 / len(cells)
+    return ranking.model.contrasts([{each: (each == label) - even for each in labels} for label in labels])
 
 
 def in_words(p: float) -> str:

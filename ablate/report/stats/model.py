@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -9,7 +10,7 @@ from ablate.inference.dunnett import CONFIDENCE, TAIL
 from ablate.inference.model import Difference, TwoWayModel, estimate
 from ablate.report.data.grid import Cell
 
-__all__ = ["CONFIDENCE", "Difference", "TwoWayModel", "fit"]
+__all__ = ["CONFIDENCE", "Difference", "TwoWayModel", "combined", "fit"]
 
 
 def fit(
@@ -36,3 +37,20 @@ def _estimate(
 ) -> TwoWayModel | None:
     """Remember the last models, since the parts of a report ask for the same one about ten times."""
     return estimate({label: dict(seeds) for label, seeds in values}, tail=tail, among=left)
+
+
+def combined(parts: Sequence[tuple[float, Difference]]) -> Difference:
+    """Return a weighted sum of differences of unrelated grids.
+
+    Half its interval is the root of the sum of the squares of the parts' halves: the method of variance estimates
+    recovery (Zou and Donner 2008, *Statistics in Medicine* 27), for symmetric intervals.
+
+    Args:
+        parts: the weight of each difference, and the difference.
+    """
+    mean = sum(factor * part.mean for factor, part in parts)
+    n, how = min(part.n for _, part in parts), parts[0][1].how
+    if any(part.low is None for _, part in parts):
+        return Difference(mean, None, None, n)
+    half = math.hypot(*(factor * (part.high - part.mean) for factor, part in parts if part.high is not None))
+    return Difference(mean, mean - half, mean + half, n, how)
