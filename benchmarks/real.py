@@ -67,12 +67,13 @@ def opening(found: dict[int, Verdict]) -> list[str]:
     return [f"Of {len(found)} predictions: {said}.", "[How a verdict comes about](#how-a-verdict-comes-about)."]
 
 
-def verdict_table(found: dict[int, Verdict], texts: dict[int, tuple[str, str]]) -> list[str]:
-    """The predictions with their verdicts, the wrong ones first."""
-    lines = ["", "## Verdicts", "", "| # | set | prediction | verdict | measured |", "| --: | --- | --- | --- | --- |"]
+def verdict_table(found: dict[int, Verdict], texts: dict[int, tuple[str, str]], where: str = "set") -> list[str]:
+    """The predictions with their verdicts, the wrong ones first; ``where`` is the heading of the second column."""
+    heading = f"| # | {where} | prediction | verdict | measured |"
+    lines = ["", "## Verdicts", "", heading, "| --: | --- | --- | --- | --- |"]
     for number, verdict in sorted(found.items(), key=lambda item: (OUTCOMES.index(item[1].outcome), item[0])):
-        where, text = texts[number]
-        lines.append(f"| {number} | {where} | {text} | **{verdict.outcome}** | {verdict.seen} |")
+        of, text = texts[number]
+        lines.append(f"| {number} | {of} | {text} | **{verdict.outcome}** | {verdict.seen} |")
     return lines
 
 

@@ -218,6 +218,15 @@ def test_differences_can_be_read_in_a_readme(tmp_path, count, k, name):
     assert not any(a.overlaps(b) for n, a in enumerate(above) for b in above[:n])
 
 
+def test_a_single_panel_is_not_stretched(tmp_path):
+    one, two = (made_up(tmp_path / name, 2, seeds=1) for name in "ab")
+    first, other = sides_of(one, [two])
+    figure = differences.draw(first.name, [compare(first.grid, other.grid, other.name)])
+    figure.draw_without_rendering()
+    box = figure.axes[0].get_window_extent()
+    assert 0.7 < box.height / box.width < 0.8
+
+
 def test_differences_leave_out_the_mean_and_mark_what_is_no_noise(tmp_path):
     one = world(tmp_path, "one", {"crop": 0.4})
     other = world(

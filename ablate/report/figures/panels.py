@@ -54,6 +54,8 @@ class Layout:
         panels = list(figure.subplots(down, self.across, squeeze=False).flat)
         for axes in panels[self.count :]:
             axes.set_axis_off()
+        if self.count == 1:
+            panels[0].set_box_aspect(self.sizes.cell[1] / self.sizes.cell[0])  # not as wide as the figure
         figure.supxlabel("\n".join(lines), fontsize=7, parse_math=False)
         return figure, panels
 
