@@ -12,6 +12,7 @@ from ablate.config.objectives import Method
 from ablate.config.trial import DataIdentity
 from ablate.data import Resident
 from ablate.errors import Interrupted, UsageError
+from ablate.launch import start
 from ablate.planning.init import about_init, contents, normalization_of
 from ablate.planning.settings import shared_config, trial_config
 from ablate.sweep.fidelity import fidelities
@@ -250,6 +251,30 @@ def test_weights_that_are_gone_or_changed_are_a_sentence(harm, data, given, tmp_
     words = {"missing": "are missing", "cut short": "is damaged", "other weights": "holds other weights"}[harm]
     assert words in result.error.message
     assert "repeat the command that planned the sweep" in result.error.message
+
+
+@pytest.mark.parametrize("harm", ["missing", "other weights"])
+def test_a_launch_that_does_not_bring_its_weights_along_is_refused_without_them(harm, given, experiment, tmp_path):
+    config, files = given
+    planned = experiment.replace(shared=experiment.shared.replace(encoder=config.encoder))
+    inside, cache = SweepDir(tmp_path).confirmation, tmp_path / "cache"
+    if harm == "other weights":
+        keep_weights(tmp_path, files)
+        save_file(state(seed=7), SweepDir(tmp_path).init(config.encoder.init))
+    with pytest.raises(UsageError, match=f"the weights .* are {harm}|holds {harm}"):
+        start.run_here(inside, planned, "", cache, 1, False, dry_run=False)
+    with pytest.raises(UsageError, match=f"the weights .* are {harm}|holds {harm}"):
+        start.submit(inside, planned, "", cache, False, dry_run=False)
+    assert not inside.exists()
+
+
+def test_the_command_that_planned_the_sweep_mends_its_weights(given, tmp_path):
+    config, files = given
+    keep_weights(tmp_path, files)
+    file = SweepDir(tmp_path).init(config.encoder.init)
+    save_file(state(seed=7), file)
+    keep_weights(tmp_path, files)
+    assert file.read_bytes() == files[config.encoder.init]
 
 
 def test_the_encoder_of_one_sweep_is_the_start_of_another(tiny_folder, cache, tmp_path, undrawn):

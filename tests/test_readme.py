@@ -51,6 +51,17 @@ def test_the_python_of_its_page_runs(monkeypatch, tmp_path):
         exec(compile(code, "python.md", "exec"), {})
 
 
+INLINE = sorted({line for line in re.findall(r"`(ablate [a-z][^`\n]*)`", README + DOCS)})
+
+
+@pytest.mark.parametrize("line", [line for line in INLINE if " -" in line])
+def test_the_options_that_its_sentences_name_exist(line):
+    group = get_command(app)
+    _, name, *arguments = shlex.split(line)
+    known = {option for parameter in group.get_command(typer.Context(group), name).params for option in parameter.opts}
+    assert {word for word in arguments if word.startswith("-")} <= known
+
+
 @pytest.mark.parametrize("line", COMMANDS)
 def test_its_commands_are_understood(line):
     group = get_command(app)

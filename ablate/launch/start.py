@@ -33,6 +33,8 @@ from ablate.sweep.lock import sole_user
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import run_rungs, short_of
 from ablate.sweep.survey import summary, survey
+from ablate.training.given import planned_weights
+from ablate.trial.encoders import init_file
 
 
 def run_here(
@@ -61,6 +63,7 @@ def run_here(
     shared, console = experiment.shared, make_console()
     devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
     whole = started(merge_with_existing(directory, experiment))
+    _check_given(directory, experiment, whole)
     say(console, images)
     say(console, outline(whole))
     if dry_run:
@@ -94,6 +97,20 @@ def _continued(directory: Path, experiment: SweepPlan, console: Console) -> Swee
     if experiment.budgeted is None or survey(directory, plan(experiment)).missing:
         return experiment
     return with_next(directory, experiment, console)
+
+
+def _check_given(directory: Path, experiment: SweepPlan, whole: SweepPlan) -> None:
+    """Check the weights from which missing trials start, where ``experiment`` does not bring them along.
+
+    A confirmation and a calibration do not: theirs were kept by the sweep around them.
+
+    Raises:
+        UsageError: weights are missing or damaged, or others than planned.
+    """
+    configs = [shared for shared in whole.configs if shared.encoder.init not in {"", *experiment.weights}]
+    if configs and survey(directory, plan(whole), prunes=bool(whole.prune)).missing:
+        for config in configs:
+            planned_weights(init_file(directory, config), config.encoder.init)
 
 
 def _check_room(directory: Path, experiment: SweepPlan, workers: int, cache: Path, console: Console) -> None:
@@ -243,6 +260,7 @@ def submit(directory: Path, experiment: SweepPlan, images: str, cache: Path, ret
     """
     console = make_console()
     whole = started(merge_with_existing(directory, experiment))
+    _check_given(directory, experiment, whole)
     say(console, images)
     say(console, outline(whole))
     if dry_run:

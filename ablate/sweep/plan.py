@@ -141,10 +141,11 @@ def save_plan(directory: Path, experiment: SweepPlan) -> None:
 
 
 def keep_weights(directory: Path, weights: Mapping[str, bytes]) -> None:
-    """Write the files of given weights, by their hash, that ``directory`` lacks."""
+    """Write the files of given weights, by their hash, that ``directory`` lacks or that hold anything else."""
     for name, content in weights.items():
-        if not SweepDir(directory).init(name).is_file():
-            write_atomically(SweepDir(directory).init(name), content)
+        file = SweepDir(directory).init(name)
+        if not file.is_file() or file.read_bytes() != content:
+            write_atomically(file, content)
 
 
 def is_sweep(directory: Path) -> bool:

@@ -26,6 +26,22 @@ def start_from(encoder: nn.Module, file: Path | None, expected: str) -> None:
 
     Args:
         encoder: the encoder.
+        file: as in :func:`planned_weights`.
+        expected: the weights' hash, as it was planned.
+
+    Raises:
+        UsageError: as in :func:`planned_weights`.
+    """
+    tensors = planned_weights(file, expected)
+    prefix = WRAPPER if hasattr(encoder, "net") else ""
+    own = encoder.state_dict()
+    encoder.load_state_dict({**own, **{prefix + name: value for name, value in tensors.items()}})
+
+
+def planned_weights(file: Path | None, expected: str) -> dict[str, Tensor]:
+    """Read the weights from which trials start.
+
+    Args:
         file: the file that planning wrote; None if there is none.
         expected: the weights' hash, as it was planned.
 
@@ -41,6 +57,4 @@ def start_from(encoder: nn.Module, file: Path | None, expected: str) -> None:
         raise UsageError(f"{file} is damaged ({error}): delete it, and {again}") from None
     if (here := digest(tensors)) != expected:
         raise UsageError(f"{file} holds other weights ({here}) than planned ({expected}): delete it, and {again}")
-    prefix = WRAPPER if hasattr(encoder, "net") else ""
-    own = encoder.state_dict()
-    encoder.load_state_dict({**own, **{prefix + name: value for name, value in tensors.items()}})
+    return tensors
