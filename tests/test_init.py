@@ -114,6 +114,50 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
         shared_config(asked(tmp_path / "nan.safetensors"), DATA)
 
 
+def test_variances_that_are_negative_are_refused(tmp_path):
+    broken = state()
+    broken["stem.1.running_var"][0] = -1
+    save_file(broken, tmp_path / "negative.safetensors")
+    with pytest.raises(UsageError, match=r"stem.1.running_var holds negative numbers, which are no variances"):
+        shared_config(asked(tmp_path / "negative.safetensors"), DATA)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda value: value.long(), "int64"),
+        (lambda value: value.to(torch.uint8), "uint8"),
+        (lambda value: value.to(torch.complex64), "complex64"),
+        (lambda value: value.to_sparse(), "sparse"),
+        (lambda value: value.to("meta"), "without numbers"),
+        (lambda value: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8), "quantised"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's quantised tensors are deprecated
+def test_a_tensor_of_a_kind_that_cannot_be_loaded_is_named(change, kind, tmp_path):
+    file, given = tmp_path / "odd.pth", state()
+    torch.save({**given, "stem.0.weight": change(given["stem.0.weight"]), "queue": torch.ones(3).to_sparse()}, file)
+    words = f"only 44 of 45 tensors of resnet8 match: stem.0.weight, {kind} in the file; --init-partial starts from"
+    with pytest.raises(UsageError, match=words):
+        shared_config(asked(file), DataIdentity(name="", fingerprint="", classes=2))
+    config = shared_config(asked(file, init_partial=True), DATA)
+    said = about_init(asked(file, init_partial=True), [config])
+    assert f"drawn by the seed instead: stem.0.weight, {kind} in the file\n" in said
+
+
+def test_weights_of_another_width_are_refused_by_that_width(tmp_path):
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "r18.pth")
+    settings = {"encoder.name": "resnet18x2", "image_size": 96}
+    with pytest.raises(UsageError, match="no tensor of this file fits resnet18x2; --encoder resnet18 takes this file"):
+        shared_config(wish(init=str(tmp_path / "r18.pth"), set=settings), DATA)
+
+
+@pytest.mark.parametrize("option", ["--init", "--eval-data"])
+def test_an_empty_word_is_not_the_default(option, tmp_path):
+    said = one_sentence(ablate("grid", "--ops", "crop", option, "", "--out", tmp_path / "out"))
+    assert ("init must be a file, not ''" if option == "--init" else "unknown data set ''") in said
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

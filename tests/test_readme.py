@@ -51,7 +51,7 @@ def test_the_python_of_its_page_runs(monkeypatch, tmp_path):
         exec(compile(code, "python.md", "exec"), {})
 
 
-INLINE = sorted({line for line in re.findall(r"`(ablate [a-z][^`\n]*)`", README + DOCS)})
+INLINE = sorted(set(re.findall(r"`(ablate [a-z][^`\n]*)`", README + DOCS)))
 
 
 @pytest.mark.parametrize("line", [line for line in INLINE if " -" in line])

@@ -33,6 +33,12 @@ def _device(name: object) -> object:
     return name
 
 
+def _file(path: str | None) -> str | None:
+    if path == "":  # an unset variable of a shell; drawn weights would be a silent mistake
+        raise ValueError("must be a file")
+    return path and str(Path(path).expanduser().absolute())
+
+
 def _amount(budget: object) -> object:
     if budget is None or isinstance(budget, str) or (type(budget) is int and budget > 0):
         return budget
@@ -57,7 +63,7 @@ class Experiment(Model):
         str | None,
         Option("Images", default="the same as --data"),
         Field(description="Evaluate on this labelled data set instead"),
-        AfterValidator(lambda data: absolute(data) if data else None),
+        AfterValidator(lambda data: None if data is None else absolute(data)),
     ] = None
     label: Annotated[
         str | None,
@@ -106,7 +112,7 @@ class Experiment(Model):
         Field(
             description="Start from the weights in this file: kept by ablate, torchvision's, timm's, or of a checkpoint"
         ),
-        AfterValidator(lambda file: str(Path(file).expanduser().absolute()) if file else None),
+        AfterValidator(_file),
     ] = None
     init_partial: Annotated[
         bool,

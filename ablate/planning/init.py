@@ -20,7 +20,7 @@ from ablate.errors import UsageError
 from ablate.evaluation.features import unaugmented
 from ablate.planning.matched import hint, in_words, objection
 from ablate.sweep.plan import keep_weights
-from ablate.training.architectures import architecture_of
+from ablate.training.architectures import architecture_of, called
 from ablate.training.encoder import build_encoder
 from ablate.training.given import content_of
 from ablate.training.global_bn import has_statistics
@@ -123,15 +123,17 @@ def _start(wish: Experiment, config: TrialConfig) -> Start | None:
     match = start.match
     only_channels = all(_same_but_channels(*shapes) for name, shapes in match.shapes.items() if name in STEMS)
     unknown = not config.data.fingerprint and only_channels  # before images are read, their channels are not known
-    fits = not match.missing and not match.unexpected and match.shapes.keys() <= set(STEMS) and unknown
+    left = [*match.missing, *match.unexpected, *match.kinds]
+    fits = not left and match.shapes.keys() <= set(STEMS) and unknown
     if not match.tensors or not (match.is_whole or wish.init_partial or fits):
         other = architecture_of(read_weights(path).groups, size)
-        raise UsageError(
-            f"{as_option('init', path)}: {objection(match, start.total, config, '' if other == bare.name else other)}"
-        )
+        why = objection(match, start.total, config, "" if other == called(bare) else other)
+        raise UsageError(f"{as_option('init', path)}: {why}")
     for name, tensor in match.tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise UsageError(f"{as_option('init', path)}: {name} holds NaN or infinite numbers")
+        if name.endswith("running_var") and bool((tensor < 0).any()):
+            raise UsageError(f"{as_option('init', path)}: {name} holds negative numbers, which are no variances")
     return start
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from ablate.config.at_hand import as_option
 from ablate.config.encoder import IMAGENET
 from ablate.config.trial import SMALL_IMAGE, TrialConfig
+from ablate.training.architectures import called
 from ablate.training.matching import Match, Shape, examples
 
 IMAGENET_CLASSES = {1000, 21841, 21843}
@@ -26,7 +27,7 @@ def in_words(file: str, encoder: str, match: Match, total: int) -> list[str]:
     count = f"all {total}" if match.is_whole else f"{len(match.tensors)} of {total}"
     also = f"; {', '.join(match.also)} would fit equally well" if match.also else ""
     lines = [f"start: {count} tensors of {encoder} from {Path(file).name}{_place(match)}{also}", *match.changes]
-    if match.missing or match.shapes:
+    if match.missing or match.shapes or match.kinds:
         lines.append(f"drawn by the seed instead: {_left(match)}")
     unused = [*match.unexpected, *match.unused]
     if unused:
@@ -42,12 +43,14 @@ def _place(match: Match) -> str:
 
 
 def _left(match: Match) -> str:
-    """Return the names of the encoder that the file has not, or has in another shape."""
+    """Return the names of the encoder that the file has not, or has in another shape or kind."""
     shown = [
         f"{name}, {_shape(given)} in the file and {_shape(wanted)} here"
         for name, (given, wanted) in list(match.shapes.items())[:MOST]
     ]
     shown += [f"{len(match.shapes) - MOST} more of another shape"] if len(match.shapes) > MOST else []
+    shown += [f"{name}, {kind} in the file" for name, kind in list(match.kinds.items())[:MOST]]
+    shown += [f"{len(match.kinds) - MOST} more of a kind that cannot be loaded"] if len(match.kinds) > MOST else []
     shown += [f"{examples(match.missing)}, which the file lacks"] if match.missing else []
     return "; ".join(shown)
 
@@ -75,14 +78,15 @@ def objection(match: Match, total: int, config: TrialConfig, other: str) -> str:
         config: the trial's configuration.
         other: the encoder whose weights the file holds, if that is known and another one.
     """
-    encoder = config.encoder.name
+    # The width of a ResNet-8 is a setting of its own, that of the others is in their name.
+    encoder = config.encoder.name if config.encoder.name == "resnet8" else called(config.encoder)
     takes = f"{as_option('encoder.name', other)} takes this file" if other else ""
     if not match.tensors:
         one = examples([*match.unexpected, *match.unused], 1).partition(" and ")[0]
-        names = _left(match) if match.shapes else f"its names are like {one}"
+        names = _left(match) if match.shapes or match.kinds else f"its names are like {one}"
         return f"no tensor of this file fits {encoder}" + (f"; {takes}" if takes else f": {names}")
     count = f"only {len(match.tensors)} of {total} tensors of {encoder} match"
-    left = f": {_left(match)}" if match.shapes or match.missing else ""
+    left = f": {_left(match)}" if match.shapes or match.missing or match.kinds else ""
     parts = [f"{count}{left}"]
     parts += [f"the file has further layers: {examples(match.unexpected)}"] if match.unexpected else []
     parts += [takes or _about_stem(match, config)]
@@ -92,7 +96,7 @@ def objection(match: Match, total: int, config: TrialConfig, other: str) -> str:
 
 def _about_stem(match: Match, config: TrialConfig) -> str:
     """Return the advice for a first convolution of another size."""
-    if match.missing or match.unexpected or list(match.shapes) != ["conv1.weight"]:
+    if match.missing or match.unexpected or match.kinds or list(match.shapes) != ["conv1.weight"]:
         return ""
     given, _ = match.shapes["conv1.weight"]
     if len(given) != 4 or config.encoder.is_foreign:

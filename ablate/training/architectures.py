@@ -16,7 +16,7 @@ VITS = {192: "tiny", 384: "small", 768: "base", 1024: "large"}
 
 
 def architecture_of(groups: Mapping[str, Mapping[str, Tensor]], image_size: int) -> str:
-    """Return the name of the encoder that takes all tensors of a file but perhaps the stem; empty if none is known.
+    """Return the encoder that takes all tensors of a file but perhaps the stem, as :func:`called`; empty if unknown.
 
     Args:
         groups: the tensors of the file, see :class:`~ablate.training.weight_file.Weights`.
@@ -26,11 +26,19 @@ def architecture_of(groups: Mapping[str, Mapping[str, Tensor]], image_size: int)
         with torch.device("meta"):
             encoder = build_encoder(config, image_size)
         match = best_match(groups, encoder)
-        if not match.missing and not match.unexpected and match.shapes.keys() <= {"conv1.weight", "stem.0.weight"}:
-            times = config.width // WIDTHS[1]
-            own = f" --set encoder.width={config.width}" if config.name == "resnet8" else f"x{times}" * (times > 1)
-            return f"{config.name}{own}"
+        left = [*match.missing, *match.unexpected, *match.kinds]
+        if not left and match.shapes.keys() <= {"conv1.weight", "stem.0.weight"}:
+            return called(config)
     return _transformer(groups)
+
+
+def called(config: Encoder) -> str:
+    """Return an encoder as ``--encoder`` takes it: ``resnet50x2``, ``resnet8 --set encoder.width=16``."""
+    if config.is_foreign:
+        return config.name
+    times = config.width // WIDTHS[1]
+    own = f" --set encoder.width={config.width}" if config.name == "resnet8" else f"x{times}" * (times > 1)
+    return f"{config.name}{own}"
 
 
 def _candidates(groups: Mapping[str, Mapping[str, Tensor]]) -> Iterator[Encoder]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from ablate.training.body import WRAPPER
-from ablate.training.reshaping import Adapted, adapted
+from ablate.training.reshaping import Adapted, adapted, unfit
 from ablate.training.resnets import TorchvisionResNet
 
 COUNTERS = "num_batches_tracked"
@@ -33,6 +33,7 @@ class Match:
         missing: names of the encoder that the file lacks.
         unexpected: names of the file, without the prefix, in parts that the encoder has too.
         shapes: by name, the shape in the file and in the encoder where they differ.
+        kinds: by name, the kind of a tensor of the file that cannot be loaded, such as ``int64`` or ``sparse``.
         unused: names of the file in other parts, such as a classifier.
         classes: the outputs of the classifier among these; None without one.
     """
@@ -44,13 +45,14 @@ class Match:
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     shapes: dict[str, tuple[Shape, Shape]] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
     classes: int | None = None
 
     @property
     def is_whole(self) -> bool:
         """True if every tensor of the encoder is loaded, and no part of the encoder in the file is left out."""
-        return not (self.missing or self.unexpected or self.shapes)
+        return not (self.missing or self.unexpected or self.shapes or self.kinds)
 
 
 def tensors_of(encoder: nn.Module) -> dict[str, Tensor]:
@@ -95,7 +97,11 @@ def best_match(groups: Mapping[str, Mapping[str, Tensor]], encoder: nn.Module) -
 def _prefixes(
     tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], alias: Mapping[str, str]
 ) -> dict[str, tuple[int, int]]:
-    """Return, for every prefix of names in the file, how many tensors fit behind it, and how many names."""
+    """Return, for every prefix of names in the file, how many tensors fit behind it, and how many names.
+
+    Left out are prefixes that lead into a part of the encoder, such as ``layer2.0.``: more names fit behind a shorter
+    one.
+    """
     fit, named = Counter[str](), Counter[str]()
     for name, value in tensors.items():
         parts = name.split(".")
@@ -104,8 +110,12 @@ def _prefixes(
             if rest in wanted:
                 prefix = "".join(f"{part}." for part in parts[:cut])
                 named[prefix] += 1
-                fit[prefix] += value.shape == wanted[rest].shape
-    return {prefix: (fit[prefix], count) for prefix, count in named.items()}
+                fit[prefix] += value.shape == wanted[rest].shape and not unfit(value, wanted[rest])
+    return {
+        prefix: (fit[prefix], count)
+        for prefix, count in named.items()
+        if not any(prefix.startswith(other) and more > count for other, more in named.items())
+    }
 
 
 def _renamed(name: str, alias: Mapping[str, str]) -> str:
@@ -129,6 +139,9 @@ def _matched(
     for name, value in wanted.items():
         if name not in found:
             match.missing.append(name)
+            continue
+        if kind := unfit(found[name], value):
+            match.kinds[name] = kind
             continue
         fitted = adapted(name, found[name], value, net)
         if isinstance(fitted, Adapted):

@@ -29,8 +29,6 @@ def adapted(name: str, given: Tensor, wanted: Tensor, encoder: nn.Module) -> Ada
         wanted: the tensor of the encoder, of which only shape and type are used.
         encoder: the encoder.
     """
-    if given.is_floating_point() != wanted.is_floating_point():
-        return None
     if given.shape == wanted.shape:
         return Adapted(given.to(wanted.dtype))
     if _are_first_filters(name, given, wanted, encoder):
@@ -40,6 +38,24 @@ def adapted(name: str, given: Tensor, wanted: Tensor, encoder: nn.Module) -> Ada
     if name == "pos_embed" and given.ndim == wanted.ndim == 3:
         return _positions(given, wanted, getattr(encoder, "net", encoder))
     return None
+
+
+def unfit(given: Tensor, wanted: Tensor) -> str:
+    """Return the kind of a tensor that no tensor of an encoder can be, whatever its shape; empty if it can be loaded.
+
+    Args:
+        given: the tensor of a file.
+        wanted: the tensor of the encoder, of which only the type is used.
+    """
+    if given.is_quantized:
+        return "quantised"
+    if given.layout != torch.strided:
+        return "sparse"
+    if given.is_meta:
+        return "without numbers"
+    if given.is_floating_point() != wanted.is_floating_point() or given.is_complex():
+        return str(given.dtype).removeprefix("torch.")
+    return ""
 
 
 def to_channels(filters: Tensor, channels: int) -> Tensor:

@@ -128,9 +128,5 @@ def _groups(content: Any, place: str, depth: int = 0) -> Iterator[tuple[str, dic
 
 def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {
-        name: value.detach()
-        for name, value in content.items()
-        if isinstance(name, str)
-        and isinstance(value, Tensor)
-        and (value.is_floating_point() or value.dtype in {torch.int64, torch.int32, torch.bool})
+        name: value.detach() for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)
     }
