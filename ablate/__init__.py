@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ablate.report.data.load import load_results
     from ablate.report.figures.heatmap import heatmap
     from ablate.report.recommendation.recommend import recommend
+    from ablate.sweep.images import ImageResults, SplitResults, load_image_results
     from ablate.sweep.record import TrialResult
     from ablate.training.lars import LARS
     from ablate.training.loss import nt_xent
@@ -37,6 +38,9 @@ _HOME = {
     "heatmap": "ablate.report.figures.heatmap",
     "recommend": "ablate.report.recommendation.recommend",
     "write_report": "ablate.report",
+    "ImageResults": "ablate.sweep.images",
+    "SplitResults": "ablate.sweep.images",
+    "load_image_results": "ablate.sweep.images",
     "LARS": "ablate.training.lars",
     "TrialResult": "ablate.sweep.record",
     "load_results": "ablate.report.data.load",
@@ -47,13 +51,16 @@ _HOME = {
 __all__ = [
     "LARS",
     "Composition",
+    "ImageResults",
     "Op",
+    "SplitResults",
     "TransformPair",
     "TrialConfig",
     "TrialResult",
     "__version__",
     "grid",
     "heatmap",
+    "load_image_results",
     "load_results",
     "nt_xent",
     "op",

@@ -14,6 +14,7 @@ from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident, Split
 from ablate.errors import Diverged
 from ablate.evaluation.features import unaugmented
+from ablate.sweep.images import ImageResults
 from ablate.training.probe import OnlineProbe
 
 BATCH = 256  # images encoded at once
@@ -23,11 +24,15 @@ At = Literal["h", "z"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a protocol: ``metrics`` by name, one sentence that describes the evaluation exactly, and flags."""
+    """The result of a protocol: ``metrics`` by name, one sentence that describes the evaluation exactly, and flags.
+
+    ``images`` are the results for every image, of the one protocol for which they are kept.
+    """
 
     metrics: dict[str, float]
     description: str
     flags: tuple[str, ...] = ()
+    images: ImageResults | None = None
 
 
 @dataclass

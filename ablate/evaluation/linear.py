@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +14,7 @@ from ablate.config.protocols import stem
 from ablate.evaluation.accuracy import SCORED, score, scores
 from ablate.evaluation.few_labels import few_labels, in_words
 from ablate.evaluation.frozen import At, Frozen, Outcome
+from ablate.sweep.images import ImageResults, SplitResults
 from ablate.training.eager import LBFGS
 
 L2_SWEEP = tuple(10.0**e for e in (1, 0, -1, -2, -3, -4, -5, -6))  # strong to weak: each warm-starts the next
@@ -30,18 +32,28 @@ class LinearResult:
     """The result of :func:`linear_evaluation`.
 
     Args:
-        test: int64 ``[M]``, the predicted classes of the test images.
-        val: int64, those of the validation split, at the chosen ``l2``.
+        test_logits: ``[M, classes]``, the scores of the test images by the classifier that was refitted.
+        val_logits: those of the validation split, by the classifier that chose, at the chosen ``l2``.
         l2: the chosen strength.
         choice: a phrase that says how ``l2`` was chosen, and from which values.
         flags: ``l2-at-edge`` if even the extended sweep has its best value at an end.
     """
 
-    test: Tensor
-    val: Tensor
+    test_logits: Tensor
+    val_logits: Tensor
     l2: float
     choice: str
     flags: tuple[str, ...] = ()
+
+    @property
+    def test(self) -> Tensor:
+        """The predicted classes of the test images, int64 ``[M]``."""
+        return self.test_logits.argmax(1)
+
+    @property
+    def val(self) -> Tensor:
+        """The predicted classes of the validation split, int64."""
+        return self.val_logits.argmax(1)
 
 
 def linear(frozen: Frozen, at: At, percent: int = 100) -> Outcome:
@@ -64,6 +76,10 @@ def linear(frozen: Frozen, at: At, percent: int = 100) -> Outcome:
     if percent < 100:
         chosen = f"{int((used & data.val_mask).sum())} of them in the validation split, which choose l2"
         refitted, scored = f"refitted; {in_words(data, used, percent)}, {chosen}", "on all test and validation images"
+    images = None
+    if at == "h" and percent == 100:
+        splits = split_results(result.val_logits, train_y[val_mask]), split_results(result.test_logits, test_y)
+        images = ImageResults(f"{frozen.config.key}-s{frozen.seed}", data.fingerprint, *splits)
     return Outcome(
         metrics={**on_test, **on_validation, f"{name}_l2": result.l2},
         description=(
@@ -71,7 +87,23 @@ def linear(frozen: Frozen, at: At, percent: int = 100) -> Outcome:
             f"{result.choice}, then {refitted}; {SCORED} {scored}"
         ),
         flags=tuple(f"{name}-{flag}".replace("_", "-") if percent < 100 else flag for flag in result.flags),
+        images=images,
     )
+
+
+def split_results(scores: Tensor, y: Tensor) -> SplitResults:
+    """Return the class that each image of a split is given, and its margin.
+
+    Args:
+        scores: ``[n, classes]``, the logits of the images.
+        y: int64 ``[n]``, their labels.
+    """
+    most = float(torch.finfo(torch.float16).max)
+    true, others = scores.gather(1, y[:, None])[:, 0], scores.scatter(1, y[:, None], -torch.inf).amax(1)
+    margin = (true - others).clamp(-most, most).half()
+    kind = np.min_scalar_type(scores.shape[1] - 1)
+    label, predicted = (of.cpu().numpy().astype(kind) for of in (y, scores.argmax(1)))
+    return SplitResults(label, predicted, margin.cpu().numpy())
 
 
 def linear_evaluation(
@@ -123,8 +155,8 @@ def linear_evaluation(
     all_h, final_h = standardise(train_h[used], test_h)
     by = "" if measure == "top1" else f" by {IN_WORDS[measure]}"
     return LinearResult(
-        test=predict(fit(all_h, train_y[used], classes, best), final_h),
-        val=predict(fitted[best], val_h),
+        test_logits=logits(fit(all_h, train_y[used], classes, best), final_h),
+        val_logits=logits(fitted[best], val_h),
         l2=best,
         choice=f"l2 of {len(scored)} from {max(scored):g} to {min(scored):g} chosen on the validation split{by}",
         flags=(L2_AT_EDGE,) if best in {max(scored), min(scored)} and _is_alone_best(best, scored) else (),
@@ -170,7 +202,7 @@ def fit(h: Tensor, y: Tensor, classes: int, l2: float, start: Tensor | None = No
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = F.cross_entropy(_logits(weights, h), y) + l2 / 2 * weights[:-1].square().sum()
+        loss = F.cross_entropy(logits(weights, h), y) + l2 / 2 * weights[:-1].square().sum()
         loss.backward()
         return loss
 
@@ -181,8 +213,9 @@ def fit(h: Tensor, y: Tensor, classes: int, l2: float, start: Tensor | None = No
 
 def predict(weights: Tensor, h: Tensor) -> Tensor:
     """Return the most probable class of each row of ``h``, int64."""
-    return _logits(weights, h).argmax(1)
+    return logits(weights, h).argmax(1)
 
 
-def _logits(weights: Tensor, h: Tensor) -> Tensor:
+def logits(weights: Tensor, h: Tensor) -> Tensor:
+    """Return the scores of each row of ``h``, ``[n, classes]``."""
     return torch.addmm(weights[-1], h, weights[:-1])

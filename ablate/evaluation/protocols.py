@@ -19,6 +19,7 @@ from ablate.evaluation.linear import L2_AT_EDGE, linear
 from ablate.evaluation.rotation import rotation
 from ablate.evaluation.sgd import sgd
 from ablate.evaluation.trained import classifier, online
+from ablate.sweep.images import ImageResults
 from ablate.sweep.record import ROTATION_NOT_APPLICABLE
 
 
@@ -62,11 +63,15 @@ PROTOCOLS = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The results of several protocols: their metrics and flags, and a description of each protocol's evaluation."""
+    """The results of several protocols: their metrics and flags, and a description of each protocol's evaluation.
+
+    ``images`` are the results of ``linear`` for every image; None if it was not run.
+    """
 
     metrics: dict[str, float]
     flags: tuple[str, ...]
     protocols: dict[str, str]
+    images: ImageResults | None = None
 
 
 def parse_protocols(text: str) -> tuple[str, ...]:
@@ -165,6 +170,7 @@ def evaluate(frozen: Frozen, specs: Sequence[str]) -> Evaluation:
     metrics: dict[str, float] = {}
     flags: list[str] = []
     protocols: dict[str, str] = {}
+    images: ImageResults | None = None
     for spec in specs:
         frozen.stop_if_asked()
         name, _, at = spec.partition("@")
@@ -172,8 +178,9 @@ def evaluate(frozen: Frozen, specs: Sequence[str]) -> Evaluation:
         metrics |= {f"z_{metric}" if at else metric: value for metric, value in outcome.metrics.items()}
         flags += [f"z-{flag}" if at else flag for flag in outcome.flags]
         protocols[spec] = outcome.description
+        images = outcome.images or images
     if frozen.config.objective == "supervised":
         outcome = classifier(frozen, "h")
         metrics |= outcome.metrics
         protocols["classifier"] = outcome.description
-    return Evaluation(metrics, tuple(flags), protocols)
+    return Evaluation(metrics, tuple(flags), protocols, images)

@@ -74,6 +74,15 @@ class SweepDir:
         return self.encoders / f"{trial_id}.{kind}"
 
     @property
+    def images(self) -> Path:
+        """The directory of the results for every image."""
+        return self.path / "images"
+
+    def image_results(self, trial_id: str) -> Path:
+        """Return the file of what linear evaluation gave each validation and test image."""
+        return self.images / f"{trial_id}.safetensors"
+
+    @property
     def inits(self) -> Path:
         """The directory of the weights from which encoders start."""
         return self.path / "init"

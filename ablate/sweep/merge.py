@@ -58,10 +58,10 @@ class Merged:
 def merge(directories: Sequence[Path], out: Path) -> Merged:
     """Merge ``directories`` into ``out``, and leave them unchanged.
 
-    Records, encoders, previews and logs are copied byte for byte; nothing of running trials is copied. If several
-    directories have done a trial, one record is kept; a trial that failed in one directory and is done in another is
-    done. Everything is checked before anything is written, and running the same command again adds what is new.
-    Reports of ``out`` stay as they are, see :func:`ablate.report.correction.correct_pages`.
+    Records, image results, encoders, previews and logs are copied byte for byte; nothing of running trials is copied.
+    If several directories have done a trial, one record is kept; a trial that failed in one directory and is done in
+    another is done. Everything is checked before anything is written, and running the same command again adds what is
+    new. Reports of ``out`` stay as they are, see :func:`ablate.report.correction.correct_pages`.
 
     Args:
         directories: the sweeps' directories to merge.
@@ -200,7 +200,7 @@ def _keep_file(shards: Sequence[Shard], out: Path) -> None:
 def _copy(trial: Trial, source: Path, out: Path) -> None:
     """Copy a trial's files, its record last: wherever the record is, the other files are there too."""
     beside = [SweepDir(source).log(trial.id), SweepDir(source).preview(trial.config.key)]
-    beside += sorted(SweepDir(source).encoders.glob(f"{trial.id}.*"))
+    beside += [SweepDir(source).image_results(trial.id), *sorted(SweepDir(source).encoders.glob(f"{trial.id}.*"))]
     for path in [*beside, SweepDir(source).record(trial.id)]:
         if path.is_file():
             write_atomically(out / path.relative_to(source), path.read_bytes())

@@ -20,6 +20,7 @@ from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.knn import knn_on_validation
 from ablate.evaluation.protocols import evaluate
 from ablate.sweep.attempts import UNBEGUN
+from ablate.sweep.images import ImageResults, to_bytes
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Lease
 from ablate.sweep.record import TrialResult, to_json
@@ -60,6 +61,7 @@ class TrialAttempt:
         self.history: list[dict[str, Any]] = []
         self.timings: dict[str, float] = {"train": 0.0, "evaluate": 0.0, "cpu": 0.0}
         self.frozen: Frozen | None = None
+        self.images: ImageResults | None = None
         self.asked_to_stop = False
         self.saved = time.monotonic()
 
@@ -182,6 +184,7 @@ class TrialAttempt:
             flags = collapse(self.frozen)
             possible = [name for name in protocols if name != "online" or self.frozen.probe]
             evaluation = evaluate(self.frozen, possible)
+        self.images = evaluation.images
         return {
             "status": "done",
             "metrics": evaluation.metrics,
@@ -195,11 +198,16 @@ class TrialAttempt:
             raise Interrupted
 
     def keep(self, choice: Keep, metrics: dict[str, float]) -> None:
-        """Write the encoder to disk if it is to be kept."""
+        """Write to disk what belongs beside the record: the results for every image, and the encoder if it is kept.
+
+        The record is written afterwards, so that wherever it is, these files are there too.
+        """
         assert self.frozen is not None
         self.lease.check()  # also where nothing is kept: evaluation took minutes, in which the lease may be lost
         parts = self.frozen.encoder, self.frozen.head
         encoders.save(self.lease, self.trial, *parts, metrics, choice, self.data.measure)
+        if self.images is not None:
+            self.lease.write(SweepDir(self.directory).image_results(self.trial.id), to_bytes(self.images))
 
     def result(self, outcome: dict[str, Any]) -> TrialResult:
         """Return the record of this attempt."""

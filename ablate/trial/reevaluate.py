@@ -14,6 +14,7 @@ from ablate.errors import DamagedRecord, UsageError
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.protocols import check_protocols, evaluate, flags_of, outdated
 from ablate.sweep.attempts import last_attempt
+from ablate.sweep.images import to_bytes
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import inherit
 from ablate.sweep.lock import sole_user
@@ -28,7 +29,7 @@ def reevaluate(
 
     A protocol that the record holds already is skipped unless ``again`` is given or its definition has changed since;
     in the latter case its old values are removed. Metrics, flags and protocols are added to the record; nothing else in
-    it changes.
+    it changes. ``linear`` also writes its results for every image.
 
     Args:
         directory: the directory of a sweep or of ``ablate train``.
@@ -118,6 +119,9 @@ def _add(
         "flags": tuple(dict.fromkeys((*(flag for flag in record.flags if flag not in stale), *evaluation.flags))),
         "protocols": past | evaluation.protocols if again else evaluation.protocols | past,
     }
-    write_record(inherit(directory, record.id, last_attempt(directory, record.id)), record.replace(**changes))
+    lease = inherit(directory, record.id, last_attempt(directory, record.id))
+    if evaluation.images is not None:
+        lease.write(SweepDir(directory).image_results(record.id), to_bytes(evaluation.images))
+    write_record(lease, record.replace(**changes))
     new = {name: value for name, value in evaluation.metrics.items() if again or name not in known}
     return ", ".join([*(f"{name} {value:.6g}" for name, value in new.items()), *evaluation.flags])
