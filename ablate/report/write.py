@@ -292,8 +292,11 @@ def _with_sweep(sweep: Results, other: Results) -> tuple[Comparison, str]:
         )
     comparison = compare(sweep.grid, other.grid, str(other.directory))
     if comparison is None:
-        if without := next((str(one.directory) for one in (sweep, other) if not one.grid.ops), ""):
-            raise UsageError(f"{without} has no grid: sweeps are compared by the cells of their grids")
+        if without := next((one for one in (sweep, other) if not one.grid.ops), None):
+            why = "has no grid: sweeps are compared by the cells of their grids"
+            if without.by_variant:
+                why = "has a grid for each point of its axes; its own report compares these, without another directory"
+            raise UsageError(f"{without.directory} {why}")
         raise UsageError(f"the grids of {sweep.directory} and {other.directory} have no op in common")
     return comparison, f"{other.directory}: {other}"
 

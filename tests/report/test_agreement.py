@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -19,7 +20,7 @@ from ablate.report.figures.panel import MARK
 from ablate.report.figures.panels import WIDTH
 from ablate.report.stats.comparison import compare
 from ablate.report.stats.order import order
-from ablate.report.stats.winners import costs, sides_of, told_apart
+from ablate.report.stats.winners import Side, costs, sides_of, told_apart
 from ablate.report.text import agreement
 from ablate.sweep.plan import plan, save_plan
 from tests.report.test_side_by_side import made_up
@@ -76,7 +77,11 @@ def test_what_cannot_be_compared_has_a_reason(tmp_path):
     few = world(tmp_path, "few", {"color": 0.6}, ops=["color", "blur"])
     failed = world(tmp_path, "failed", {"blur": 0.6}, fail=["crop+color"])
     empty = world(tmp_path, "empty", {}, skip=[*(f"{a}+{b}" for a in ABC for b in ABC if a != b), *ABC])
-    found = {(cost.of, cost.under): cost for cost in costs(sides_of(whole, [few, failed, empty]))}
+    sides = sides_of(whole, [few, failed, empty])
+    found = {(cost.of, cost.under): cost for cost in costs(sides)}
+    cells = whole.grid.cells | {("crop", "color"): Cell("crop+color", planned=3, pruned=3)}
+    pruned = Side("pruned", replace(whole.grid, cells=cells))
+    assert costs([sides[0], pruned])[0].why == "pruned"
     assert found["whole", "few"].why == "not in its grid"
     assert found["whole", "failed"].why == "failed"
     assert found["whole", "empty"].why == "missing"
@@ -113,7 +118,7 @@ def test_sweeps_are_called_by_what_tells_them_apart(tmp_path):
 def test_three_ops_say_that_they_show_little(two):
     sentence = agreement.of_sides(sides_of(two[0], two[1:])).sentences()[0]
     assert sentence.startswith("Spearman rank correlation of leaves with cells: +")
-    assert "3 ops cannot give less than 0.167" in sentence
+    assert "with 3 ops no p is below 0.167" in sentence
 
 
 def test_many_grids_have_two_sentences_and_a_table(tmp_path):
@@ -122,7 +127,7 @@ def test_many_grids_have_two_sentences_and_a_table(tmp_path):
     assert len(every.pairs) == 6
     ranks, winners = every.sentences()
     assert ranks.startswith("Spearman's rank correlations of these 4 grids lie between -")
-    assert "3 ops cannot give less than 0.167" in ranks
+    assert "with 3 ops no p is below 0.167" in ranks
     assert winners.startswith(
         "In 2 of 12 cases, the winner of one grid is the best of another or cannot be told from it"
     )
@@ -193,6 +198,13 @@ def test_the_points_of_an_axis_are_compared_without_another_directory(tmp_path):
     assert "objective=supervised minus objective=simclr" not in page  # the figure is an image
     assert "<h3>Whose winner costs how much?</h3>" in page
     assert (tmp_path / "report" / "differences.png").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_sweep_with_axes_is_not_compared_with_another(two, tmp_path):
+    axes = along_an_axis(tmp_path / "axes", ["simclr", "supervised"], {})
+    with pytest.raises(UsageError, match="axes has a grid for each point of its axes; its own report compares these"):
+        write_report(axes, [two[0].directory])
 
 
 def test_a_sweep_alone_has_no_agreement(two):

@@ -89,7 +89,7 @@ def at(accuracies):
 @pytest.mark.parametrize(
     ("ops", "words"),
     [
-        ("abc", ", p = 0.167 (one-sided, permuting ops; 3 ops cannot give less than 0.167) over 9 cells"),
+        ("abc", ", p = 0.167 (one-sided, permuting ops; with 3 ops no p is below 0.167) over 9 cells"),
         ("abcd", " (95 %, resampling ops), p = 0.042 (one-sided, permuting ops) over 16 cells"),
     ],
 )

@@ -169,7 +169,7 @@ def in_words(p: float) -> str:
 
 def too_few(k: int) -> str:
     """Return words for ``k`` ops that are too few for a p value below 0.05, with the smallest one; else nothing."""
-    return f"{k} ops cannot give less than {smallest(k):.3f}" if smallest(k) > LEVEL else ""
+    return f"with {k} ops no p is below {smallest(k):.3f}" if smallest(k) > LEVEL else ""
 
 
 def compare(grid: Grid, other: Grid, name: str, names: Mapping[str, str] | None = None) -> Comparison | None:

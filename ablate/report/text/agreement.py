@@ -79,7 +79,7 @@ class Agreement:
         return [
             f"Spearman's rank correlations of these {len(self.sides)} grids lie between {known[low].rho:+.2f} "
             f"({' and '.join(low)}) and {known[high].rho:+.2f} ({' and '.join(high)}); "
-            f"{f'p by permuting ops says nothing: {min(few)}' if few else found}."
+            f"{f'p, by permuting ops, says little: {min(few)}' if few else found}."
         ]
 
     def _winners(self) -> list[str]:
