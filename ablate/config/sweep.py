@@ -268,6 +268,21 @@ class SweepPlan(Model):
         return names
 
 
+AS_GIVEN = "as given"
+"""The name of the reference ``untrained`` where the encoders start from given weights."""
+
+
+def called(label: str, reference: str | None, *, is_given: bool) -> str:
+    """Return the name under which a trial or a cell is shown.
+
+    Args:
+        label: its label.
+        reference: the reference that it is; None for a composition.
+        is_given: True if its encoder starts from given weights.
+    """
+    return AS_GIVEN if is_given and reference == "untrained" else label
+
+
 class Trial(Model):
     """One training and evaluation of ``config`` with one ``seed``.
 
@@ -286,3 +301,8 @@ class Trial(Model):
     def id(self) -> str:
         """The name of the record, the log and the running directory: ``<key>-s<seed>``."""
         return f"{self.config.key}-s{self.seed}"
+
+    @property
+    def called(self) -> str:
+        """The name under which it is shown, see :func:`called`."""
+        return called(self.label, self.reference, is_given=self.config.encoder.starts_given)

@@ -38,7 +38,7 @@ def print_log(directory: Path, cell: str, seed: int | None, lines: int | None, c
     path = SweepDir(directory).log(trial.id)
     has_log = path.is_file() and path.stat().st_size > 0
     if has_log:
-        say(console, f"{trial.label} seed {trial.seed}: {path}", "dim")
+        say(console, f"{trial.called} seed {trial.seed}: {path}", "dim")
         _print(path, lines, console)
     done = bool(survey(directory, [trial]).finished)
     job_log = None if done else _job_log(directory, trial.id)
@@ -46,7 +46,7 @@ def print_log(directory: Path, cell: str, seed: int | None, lines: int | None, c
         say(console, f"its job: {job_log}", "dim")
         _print(job_log, lines or JOB_LINES, console)
     if not has_log and not job_log:
-        say(console, f"{trial.label} seed {trial.seed} has no log yet")
+        say(console, f"{trial.called} seed {trial.seed} has no log yet")
         return ExitCode.FAILED
     return ExitCode.DONE
 
@@ -66,7 +66,7 @@ def find(trials: list[Trial], cell: str, seed: int | None) -> Trial:
         if trial.id == cell:
             return trial
     named = [trial for trial in trials if trial.label == cell.replace(" ", "")] or [
-        trial for trial in trials if trial.label == cell
+        trial for trial in trials if cell in {trial.label, trial.called}
     ]
     if not named:
         raise unknown("cell", cell, list(dict.fromkeys(trial.label for trial in trials)))

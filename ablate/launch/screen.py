@@ -6,6 +6,7 @@ command that trains and ``ablate status`` in another terminal show the same.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -101,7 +102,7 @@ def line(status: Status, now: float) -> Text:
         now: the time, in unix seconds.
     """
     running = [(trial, status.begun[trial.id].progress.epoch) for trial in status.at("running")]
-    epochs = ", ".join(f"{trial.label} s{trial.seed} {epoch}/{trial.config.epochs}" for trial, epoch in running)
+    epochs = ", ".join(f"{trial.called} s{trial.seed} {epoch}/{trial.config.epochs}" for trial, epoch in running)
     speed = progress(status, now)
     parts = [headline(status).plain, *([speed.plain] if speed else []), *([epochs] if epochs else [])]
     return Text("; ".join(parts))
@@ -109,7 +110,7 @@ def line(status: Status, now: float) -> Text:
 
 def outcome(status: Status, result: TrialResult) -> tuple[str, str]:
     """Return the sentence about a trial that has ended, and its style."""
-    head = f"{result.label} seed {result.seed}:"
+    head = f"{result.called} seed {result.seed}:"
     if result.status == "failed":
         why = result.error.message if result.error else "no reason recorded"
         return f"{head} failed: {why} (log: {SweepDir(status.directory).log(result.id)})", "red"
@@ -130,7 +131,7 @@ def notices(status: Status) -> dict[str, str]:
     """Return a sentence for each running trial that found its checkpoint damaged, by the trial's id."""
     running = [(trial, status.begun[trial.id].progress.metrics) for trial in status.at("running")]
     return {
-        trial.id: f"damaged checkpoint set aside as {metrics['damaged_checkpoint']}; {trial.label} starts over"
+        trial.id: f"damaged checkpoint set aside as {metrics['damaged_checkpoint']}; {trial.called} starts over"
         for trial, metrics in running
         if "damaged_checkpoint" in metrics
     }
@@ -210,14 +211,12 @@ def cells(status: Status, console: Console, most: int, height: int | None) -> li
     if not status.records and not status.begun:
         return []
     ascii_only = console.options.ascii_only
-    seen = view(
-        status,
-        grid_of(sweep_rows(status.trials, status.records), status.experiment.measure, status.experiment.class_counts),
-    )
+    grid = grid_of(sweep_rows(status.trials, status.records), status.experiment.measure, status.experiment.class_counts)
+    seen = view(status, dataclasses.replace(grid, given=status.experiment.shared.encoder.starts_given))
     beside = _beside(seen, most, ascii_only=ascii_only)
     room = None if height is None else max(LEAST_GRID, height - len(beside))
-    grid = draw(seen, console.width, ascii_only=ascii_only, height=room) if seen.grid.ops else []
-    lines = [*grid, *beside]
+    drawn = draw(seen, console.width, ascii_only=ascii_only, height=room) if seen.grid.ops else []
+    lines = [*drawn, *beside]
     return [coloured(line) if console.color_system else line for line in lines]
 
 
@@ -225,7 +224,7 @@ def _beside(seen: View, most: int, *, ascii_only: bool) -> list[Text]:
     """Return a line for each composition beside the grid, the best first, and for each reference."""
     marks = PLAIN if ascii_only else MARKS
     spots = [*seen.further, *seen.references]
-    lines = [Text(f"{spot.cell.label}: {one_line(spot, seen, marks)}") for spot in spots[:most]]
+    lines = [Text(f"{seen.grid.called(spot.cell.label)}: {one_line(spot, seen, marks)}") for spot in spots[:most]]
     if any(spot.cell.n for spot in seen.further):
         lines.insert(0, Text(f"{numbers(seen.grid)}; the best by validation accuracy first", style="dim"))
     return [*lines, Text(f"... and {len(spots) - most} more")] if len(spots) > most else lines
@@ -262,7 +261,7 @@ def _row(status: Status, trial: Trial) -> list[Text | str]:
     )
     silent = max(0.0, time.time() - max(progress.updated, attempt.began, beat))
     return [
-        Text(trial.label),
+        Text(trial.called),
         str(trial.seed),
         Text(state, style=STYLES[state]),
         str(attempt.number),

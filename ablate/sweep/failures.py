@@ -20,4 +20,4 @@ def failure_line(directory: Path, result: TrialResult) -> str:
     where = (
         f"log: {log}" if log.is_file() else f"see: {command('ablate', 'logs', directory, result.id)}"
     )  # the trial may not have begun
-    return f"failed: {result.label} seed {result.seed}: {reason(result)} ({where})"
+    return f"failed: {result.called} seed {result.seed}: {reason(result)} ({where})"

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import ConfigDict, ValidationError
 
 from ablate.config.base import RECORDED, Model
-from ablate.config.sweep import Trial
+from ablate.config.sweep import Trial, called
 from ablate.config.trial import Reference, TrialConfig
 from ablate.errors import DamagedRecord
 from ablate.sweep.layout import SweepDir
@@ -69,6 +69,11 @@ class TrialResult(Model):
     host: dict[str, str] = {}
     when: str = ""
     error: Failure | None = None
+
+    @property
+    def called(self) -> str:
+        """The name under which it is shown, see :func:`ablate.config.sweep.called`."""
+        return called(self.label, self.reference, is_given=self.config.encoder.starts_given)
 
     def __repr__(self) -> str:
         accuracy = "".join(f", {name} {self.metrics[name]:.3f}" for name in SHOWN if name in self.metrics)

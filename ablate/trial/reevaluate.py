@@ -63,7 +63,7 @@ def reevaluate(
             missing = [
                 spec for spec in specs if again or spec not in record.protocols or outdated(spec, record.metrics)
             ]
-            which = f"{record.label} seed {record.seed}"
+            which = f"{record.called} seed {record.seed}"
             if not missing:
                 say(console, f"{which}: already recorded")
                 continue
@@ -82,7 +82,7 @@ def _finished(directory: Path, name: str, console: Console) -> TrialResult | Non
         say(console, f"{name}: left out, its trial has no readable record", "yellow")
         return None
     if record.status != "done":
-        say(console, f"{record.label} seed {record.seed}: left out, its trial is {record.status}", "yellow")
+        say(console, f"{record.called} seed {record.seed}: left out, its trial is {record.status}", "yellow")
         return None
     return record
 

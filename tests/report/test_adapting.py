@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from matplotlib.text import Text
 
 from ablate.config.encoder import IMAGENET, Encoder
 from ablate.console import make_console
+from ablate.launch.logs import find
+from ablate.launch.screen import outcome, print_status
+from ablate.launch.status import sweep_status
 from ablate.report.data.results import read_sweep
+from ablate.report.figures.side_by_side import draw, section
 from ablate.report.page.answer import answer
 from ablate.report.page.page import _facts
 from ablate.report.recommendation.recommend import advise
 from ablate.report.stats.summary import summary
 from ablate.report.text.caption import caption
 from ablate.report.text.terminal import render
+from ablate.sweep.failures import failure_line
 from ablate.sweep.plan import plan, save_plan
-from tests.support.sweeps import make_experiment, record, write_record
+from tests.support.sweeps import failure, make_experiment, record, write_record
 
 INIT = "sha256 0123456789abcdef"
 GIVEN = Encoder(init=INIT, normalize=IMAGENET)
@@ -88,6 +94,35 @@ def test_nobody_calls_a_given_encoder_untrained(tmp_path, capsys):
         "batch-norm statistics that belong to them." in text
     )
     assert ("input", f"normalised by {IMAGENET}") in _facts(results)
+
+
+def test_progress_and_status_call_it_as_given_too(tmp_path, capsys):
+    results = sweep(tmp_path, values((0.1,)), seeds=1)
+    trial = next(trial for trial in plan(results.experiment) if trial.reference)
+    status = sweep_status(tmp_path)
+    print_status(status, make_console())
+    shown = [capsys.readouterr().out, outcome(status, record(trial, 0.5))[0], failure_line(tmp_path, failure(trial))]
+    assert not any("untrained" in text for text in shown)
+    assert "as given: 50.0" in shown[0]
+    assert shown[1].startswith("as given seed 0: ")
+    assert shown[2].startswith("failed: as given seed 0: ")
+    assert find(plan(results.experiment), "as given", 0) == find(plan(results.experiment), "untrained", 0) == trial
+
+
+def test_a_picture_of_several_sweeps_names_where_the_scales_begin(tmp_path):
+    given = sweep(tmp_path / "given", values((0.1, 0.11)), seeds=2)
+    drawn = sweep(tmp_path / "drawn", values((0.1, 0.11)), Encoder(), seeds=2, file=None)
+    for sweeps, start in (
+        ([given, given], "encoder as given"),
+        ([given, drawn], "encoder as given or the untrained encoder"),
+        ([drawn, drawn], "untrained encoder"),
+    ):
+        figure = draw(sweeps)
+        assert figure.axes[-1].get_xticklabels()[0].get_text() == start
+        said = " ".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ")
+        assert f"▼ below the {start}." in said
+        assert ("untrained" in said) == (drawn in sweeps)
+        assert f"lies between the {start} and the best cell" in section(sweeps)[0].text[0]
 
 
 def test_weights_of_ones_own_function_are_given_too(tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ablate.config.measure import SUFFIXES, Measure, measured_by, on_validation
 from ablate.config.protocols import WITH_SHARES
-from ablate.config.sweep import Trial
+from ablate.config.sweep import Trial, called
 from ablate.inference.dunnett import TAIL
 from ablate.sweep.record import ROTATION_NOT_APPLICABLE, TrialResult
 
@@ -30,8 +30,6 @@ FURTHER = (
 )
 MAJORITY = "majority class"
 """The reference that always predicts the largest class of the training images."""
-AS_GIVEN = "as given"
-"""The name of the reference ``untrained`` where the encoders start from given weights."""
 Status = Literal["done", "partial", "failed", "missing", "not judged", "left out", "pruned"]
 
 
@@ -127,7 +125,7 @@ class Grid:
 
     def called(self, reference: str) -> str:
         """Return the name under which a reference is shown."""
-        return AS_GIVEN if self.given and reference == "untrained" else reference
+        return called(reference, reference, is_given=self.given)
 
     def acts_on(self, op: str) -> str:
         """Return the share of images on which the op acts, as in ``84 %``; nothing if it is all of them or unknown."""

@@ -59,7 +59,7 @@ def draw(sweeps: Sequence[Results]) -> Figure:
             axes.set_title("\n".join(filled(title, 36)), fontsize=9, fontweight="bold", parse_math=False)
             axes.xaxis.set_label_position("bottom")
             axes.set(xlabel=_floor(sweep), ylabel="")
-        _draw_bar(figure, panels)
+        _draw_bar(figure, panels, sweeps)
     return figure
 
 
@@ -67,7 +67,9 @@ def section(sweeps: Sequence[Results]) -> list[Section]:
     """Return the section of the page with the figure of :func:`alike` sweeps; none without any."""
     if not sweeps:
         return []
-    text = "The same grid in several sweeps. A colour says where a cell lies between untrained encoder and best cell."
+    text = (
+        f"The same grid in several sweeps. A colour says where a cell lies between {_start(sweeps)} and the best cell."
+    )
     return [Section("Side by side", (text,), figure=as_svg(draw(sweeps)))]
 
 
@@ -75,7 +77,12 @@ def _floor(sweep: Results) -> str:
     """Return the line below a panel: its untrained encoder and its seeds."""
     untrained, seeds = sweep.grid.references.get("untrained"), counted(len(sweep.experiment.seeds), "seed")
     start = f"{sweep.grid.called('untrained')} {percent(untrained)}" if untrained and untrained.n else ""
-    return f"{start or 'no untrained encoder'}; {seeds}"
+    return f"{start or f'without {sweep.grid.start}'}; {seeds}"
+
+
+def _start(sweeps: Sequence[Results]) -> str:
+    """Return the encoder at which the scales begin: ``the untrained encoder or the encoder as given``."""
+    return " or ".join(dict.fromkeys(sweep.grid.start for sweep in sweeps))
 
 
 def _frame_best(axes: Axes, grid: Grid) -> None:
@@ -87,11 +94,11 @@ def _frame_best(axes: Axes, grid: Grid) -> None:
                 axes.add_patch(box)
 
 
-def _draw_bar(figure: Figure, panels: Sequence[Axes]) -> None:
+def _draw_bar(figure: Figure, panels: Sequence[Axes], sweeps: Sequence[Results]) -> None:
     """Draw the one colour bar of all panels, which has no numbers since each panel has its own."""
     colours = mpl.cm.ScalarMappable(Normalize(0, 1), UNSIGNED)
     bar = figure.colorbar(colours, ax=panels, location="bottom", shrink=0.35, aspect=40)
-    bar.set_ticks([0, 1], labels=["untrained encoder", "best cell of the panel"])
+    bar.set_ticks([0, 1], labels=[_start(sweeps).removeprefix("the "), "best cell of the panel"])
     bar.ax.tick_params(labelsize=7, length=0)
     bar.outline.set_visible(False)
 
@@ -109,7 +116,7 @@ def _caption(sweeps: Sequence[Results], colours: Sequence[Scale], ops: Sequence[
         sentences += [f"{MARK} cannot be told from it (Hsu, 95 %)."]
     cells = [(cell, scale) for sweep, scale in zip(sweeps, colours, strict=True) for cell in sweep.grid.compositions]
     if any(scale.is_below_untrained(cell) for cell, scale in cells):
-        sentences += [f"{BELOW} below the untrained encoder."]
+        sentences += [f"{BELOW} below {_start(sweeps)}."]
     full = [f"{name}: {op}" for name, op in zip(own_names(ops), ops, strict=True) if name != op]
     text = " ".join([*sentences, *([f"{'; '.join(full)}."] if full else [])])
     return filled(text[0].upper() + text[1:], columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ablate.report.data.grid import AS_GIVEN
+from ablate.config.sweep import AS_GIVEN
 from ablate.report.data.results import Results
 from ablate.report.stats.order import Ranking
 from ablate.report.stats.untrained import over_untrained
