@@ -77,21 +77,38 @@ def test_shells_that_keep_a_path_whole_get_its_directories(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "current", "whole", "place"),
+    ("words", "current", "whole", "place", "begun"),
     [
-        (["train", "--data", "folder", ":", "/a/b", "cr"], 5, ["train", "--data", "folder:/a/b", "cr"], 3),
-        (["train", "--data", "folder", ":", "/a"], 4, ["train", "--data", "folder:/a"], 2),
-        (["train", "--data", "folder", ":"], 3, ["train", "--data", "folder:"], 2),
-        (["train", "--data", "folder", ":", ""], 4, ["train", "--data", "folder:", ""], 3),
-        (["train", "--data", "a", ":", "/b", ":", "c", ""], 7, ["train", "--data", "a:/b:c", ""], 3),
-        (["train", "cr", "--data", "folder", ":", "/a"], 1, ["train", "cr", "--data", "folder:/a"], 1),
-        (["train", ""], 1, ["train", ""], 1),
+        (["train", "--data", "folder", ":", "/a/b", "cr"], 5, ["train", "--data", "folder:/a/b", "cr"], 3, ""),
+        (["train", "--data", "folder", ":", "/a"], 4, ["train", "--data", "/a"], 2, "folder:"),
+        (["train", "--data", "folder", ":"], 3, ["train", "--data", ""], 2, "folder:"),
+        (["train", "--data", "folder", ":", ""], 4, ["train", "--data", "folder:", ""], 3, ""),
+        (["train", "--data", "a", ":", "/b", ":", "c", ""], 7, ["train", "--data", "a:/b:c", ""], 3, ""),
+        (["train", "--data", "a", ":", "/b", ":", "c"], 6, ["train", "--data", "c"], 2, "a:/b:"),
+        (["train", "cr", "--data", "folder", ":", "/a"], 1, ["train", "cr", "--data", "folder:/a"], 1, ""),
+        (["train", "--data", "folder:/a"], 2, ["train", "--data", "folder:/a"], 2, ""),  # a bash that splits at spaces
+        (["train", ""], 1, ["train", ""], 1, ""),
     ],
 )
-def test_words_that_bash_has_split_at_colons_are_whole_again(words, current, whole, place):
+def test_words_that_bash_has_split_at_colons_are_whole_again(words, current, whole, place, begun):
     environment = {"_ABLATE_COMPLETE": "complete_bash", "COMP_WORDS": "\n".join(words), "COMP_CWORD": str(current)}
     completion.with_whole_words(environment)
     assert (environment["COMP_WORDS"].split("\n"), environment["COMP_CWORD"]) == (whole, str(place))
+    assert environment.get(completion.BEGUN, "") == begun
+
+
+@pytest.mark.parametrize(
+    ("complete", "begun", "rest", "found"),
+    [
+        (completion.protocols, "linear:", "1", ["10%", "1%"]),
+        (completion.protocols, "knn,finetune:", "", ["10%", "1%"]),
+        (completion.compositions, "crop+recipe:", "simc", ["simclr", "simclr-cifar10"]),
+        (completion.protocols, "", "linear:10", ["linear:10%"]),
+    ],
+)
+def test_bash_gets_what_follows_the_last_colon(complete, begun, rest, found, monkeypatch):
+    monkeypatch.setenv(completion.BEGUN, begun)
+    assert complete(rest) == found
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
@@ -105,9 +122,12 @@ def test_bash_completes_what_follows_a_path_with_a_colon(tmp_path):
 COMP_WORDS=(ablate train --data folder : /a cro) COMP_CWORD=6
 _ablate_completion "{command}"
 printf '%s\\n' "${{COMPREPLY[@]}}"
+COMP_WORDS=(ablate train crop --protocol linear : 10) COMP_CWORD=6
+_ablate_completion "{command}"
+printf '%s\\n' "${{COMPREPLY[@]}}"
 """
     done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, timeout=300, check=True)
-    assert done.stdout.split() == ["crop"], done.stderr
+    assert done.stdout.split() == ["crop", "10%"], done.stderr
 
 
 def test_the_trials_of_a_sweep_are_completed(experiment, tmp_path):

@@ -14,12 +14,16 @@ from ablate.config.sources import KINDS, Kind
 from ablate.errors import UsageError, expanded
 
 OPS = Path(__file__).parents[1] / "ops"
+BEGUN = "_ABLATE_BEGUN"
+"""The environment variable for what stands before the last colon of the word at the cursor, where bash has split it."""
 
 
 def with_whole_words(environment: MutableMapping[str, str]) -> None:
     """Rejoin the words that bash has split at colons (COMP_WORDBREAKS): ``folder``, ``:``, ``/images``.
 
-    Otherwise the parser takes ``:`` and ``/images`` for further arguments, and nothing after them is completed.
+    Otherwise the parser takes ``:`` and ``/images`` for further arguments, and nothing after them is completed. Of the
+    word at the cursor, bash replaces only what follows its last colon, so that alone stays in the line;
+    :func:`_completed` adds the rest, which :data:`BEGUN` then holds.
 
     Args:
         environment: the environment variables, in which Typer's script for bash passes the line and the place of the
@@ -38,7 +42,16 @@ def with_whole_words(environment: MutableMapping[str, str]) -> None:
             whole.append(word)
         if number == current:
             position = len(whole) - 1
+    if len(whole) < len(words) and position < len(whole):
+        begun, colon, rest = whole[position].rpartition(":")
+        whole[position], environment[BEGUN] = rest, f"{begun}{colon}"
     environment.update({"COMP_WORDS": "\n".join(whole), "COMP_CWORD": str(position)})
+
+
+def _completed(complete: Callable[[str], list[str]], incomplete: str) -> list[str]:
+    """Return the completions of a word as the shell takes them: in bash, what follows the last colon."""
+    begun = os.environ.get(BEGUN, "")
+    return [name.removeprefix(begun) for name in complete(f"{begun}{incomplete}")]
 
 
 def ops(incomplete: str) -> list[str]:
@@ -49,6 +62,10 @@ def ops(incomplete: str) -> list[str]:
 
 def compositions(incomplete: str) -> list[str]:
     """Complete the last op or recipe of a composition, or of a list of compositions; of recipes, also files."""
+    return _completed(_compositions, incomplete)
+
+
+def _compositions(incomplete: str) -> list[str]:
     from ablate.config.recipes import PREFIX, RECIPES
     from ablate.transforms.read import ENDINGS
 
@@ -67,6 +84,10 @@ def op_names() -> list[str]:
 
 def data(incomplete: str) -> list[str]:
     """Complete the kind of a data set, then its path; in bash, which completes files after a colon, the kind."""
+    return _completed(_data, incomplete)
+
+
+def _data(incomplete: str) -> list[str]:
     kind, colon, path = incomplete.partition(":")
     if not colon:
         # two ways to go on, so that no shell puts a space after the colon
@@ -105,6 +126,10 @@ def presets(incomplete: str) -> list[str]:
 
 def protocols(incomplete: str) -> list[str]:
     """Complete the last protocol of a list: ``linear,kn`` to ``linear,knn``."""
+    return _completed(_protocols, incomplete)
+
+
+def _protocols(incomplete: str) -> list[str]:
     from ablate.config.protocols import NAMES
 
     begun, comma, last = incomplete.rpartition(",")
@@ -119,7 +144,8 @@ def cells(context: typer.Context, incomplete: str) -> list[str]:
         trials = plan(load_plan(Path(context.params["directory"])))
     except (KeyError, TypeError, ValueError, OSError, UsageError):
         return []
-    return _beginning(dict.fromkeys(trial.label for trial in trials), incomplete)
+    labels = dict.fromkeys(trial.label for trial in trials)
+    return _completed(lambda begun: _beginning(labels, begun), incomplete)
 
 
 OF_FIELDS: dict[str, Callable[[str], list[str]]] = {
