@@ -229,6 +229,16 @@ def test_the_teacher_is_evaluated_and_targets_of_others_are_not():
     assert byol.evaluated == (byol.encoder, byol.head)
 
 
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.views == 2])
+def test_batch_norms_see_both_views_together(name):
+    trainer, seen = trainer_of(name), []
+    parts = [part[key] for part in (trainer.model, trainer.target) if part is not None for key in ("encoder", "head")]
+    for part in [*parts, *([trainer.model["predictor"]] if "predictor" in trainer.model else [])]:
+        part.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    trainer.train_steps(1)
+    assert set(seen) == {2 * trainer.config.batch_size}
+
+
 def test_supcon_never_sees_a_hidden_label():
     trainer = trainer_of("supcon")
     seen = torch.cat(trainer._batches())
