@@ -12,6 +12,7 @@ from ablate.errors import UsageError
 from ablate.planning.footprint import peak, weights
 from ablate.planning.outline import outline_of
 from ablate.planning.settings import check_data, parse_assignments, shared_config
+from ablate.training.objectives.registry import objective_of
 from tests.support.settings import DATA
 from tests.support.wishes import wish
 
@@ -95,6 +96,7 @@ def test_simclr_and_supervised_training_are_as_before():
         (["objective=byol", "method.target_momentum=1.5"], "method.target_momentum must be .*1, not 1.5"),
         (["objective=byol", "method.momentum=0.5"], "unknown setting 'method.momentum'"),
         (["objective=vicreg", "head.kind=linear"], "head.kind and head.batch_norm cannot be set for vicreg"),
+        (["objective=byol", "head.batch_norm=False"], "head.kind and head.batch_norm cannot be set for byol"),
         (["objective=simsiam", "head.hidden=wide"], "head.hidden must be"),
     ],
 )
@@ -129,4 +131,8 @@ def test_memory_of_targets_predictors_and_correlations():
     )
     assert weights(byol) - weights(byol.replace(method=byol.method.replace(predictor=1))) == 4095 * 512
     assert peak(byol) > peak(plain)
+    dino = resolved("objective=dino", preset="imagenet-paper@2", data="folder:/x")
+    head = objective_of(dino).modules(2048, 0)["head"]
+    counted = weights(dino) - weights(dino.replace(head=dino.head.replace(output=1, hidden=1)))
+    assert counted == pytest.approx(sum(p.numel() for p in head.parameters()), rel=0.01)
     assert peak(barlow) - peak(simsiam) > 4 * 4 * 8192**2

@@ -40,6 +40,20 @@ def test_it_says_what_is_special(experiment, values, words):
     assert words in outline(changed(experiment, **values))
 
 
+def test_it_says_what_of_given_weights_is_not_trained_as_the_rest(experiment):
+    kept = {
+        "encoder": Encoder(init="sha256 1", frozen_stages=1, frozen_statistics=True),
+        "optimiser": Optimiser(name="sgd", lr=0.03, init_lr_scale=0.1),
+    }
+    asked = changed(experiment, **kept)
+    words = "first stage frozen, batch-norm statistics frozen, encoder's learning rate x 0.1; one branch"
+    assert f"temperature 0.5, {words}" in outline(asked)
+    values = (("0", experiment.shared), ("1", asked.shared))
+    points = tuple(Variant(values={"encoder.frozen_stages": text}, shared=shared) for text, shared in values)
+    several = outline(asked.model_copy(update={"variants": points}))
+    assert several.endswith("one branch; encoder.frozen_stages 0 or 1")
+
+
 def test_an_axis_shows_its_values_and_one_that_the_line_does_not_cover_is_added(experiment):
     points = [
         Variant(

@@ -234,6 +234,14 @@ def objection(objective: str, settings: Mapping[str, Any]) -> str:
     return ""
 
 
+def own_head(objective: str) -> str:
+    """Return the sentence that refuses other batch norms, or another kind, for the head of an objective's paper."""
+    return (
+        f"head.kind and head.batch_norm cannot be set for {objective}, whose head is its paper's; head.layers, "
+        "head.hidden and head.output can"
+    )
+
+
 def unsuited(objective: str, method: Method) -> str:
     """Return the reason why ``method`` is not that of an objective: a setting too many or too few; else nothing.
 

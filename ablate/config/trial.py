@@ -32,7 +32,7 @@ from ablate.config.base import (
     Ratio,
 )
 from ablate.config.encoder import Encoder
-from ablate.config.objectives import Method, Objective, kind_of, unsuited
+from ablate.config.objectives import Method, Objective, kind_of, own_head, unsuited
 from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 
 MIN_SIZE, MAX_SIZE = 8, 2048
@@ -273,10 +273,7 @@ class TrialConfig(Model):
         if refused := unsuited(self.objective, self.method):
             raise ValueError(refused)
         if kind_of(self.objective).has_own_head and (self.head.kind != "mlp" or self.head.batch_norm):
-            raise ValueError(
-                f"head.kind and head.batch_norm cannot be set for {self.objective}, whose head is its paper's; "
-                "head.layers, head.hidden and head.output can"
-            )
+            raise ValueError(own_head(self.objective))
         return self
 
     @model_validator(mode="after")

@@ -97,7 +97,10 @@ def _canonical(spec: str) -> str:
         raise unknown("protocol", name, PROTOCOLS)
     if separator and at not in PROTOCOLS[name].at:
         allowed = ", ".join(f"{name}@{at}" for at in PROTOCOLS[name].at)
-        raise UsageError(f"protocol {name!r} cannot be evaluated at {at!r}; allowed: {allowed}")
+        place, _, share = at.partition(":")
+        few = f"{name}:{share}"
+        meant = f"; did you mean '{few}@{place}'?" if few in PROTOCOLS and place in PROTOCOLS[few].at else ""
+        raise UsageError(f"protocol {name!r} cannot be evaluated at {at!r}; allowed: {allowed}{meant}")
     return f"{name}@z" if at == "z" else name
 
 

@@ -110,6 +110,7 @@ def weights(config: TrialConfig) -> int:
     """Return the number of weights of encoder, head (an mlp or a linear one) and predictor."""
     dim, head = dimensions(config.encoder), config.head
     inner = [dim] + [head.hidden] * (head.layers - 1 if head.kind == "mlp" else 0)
+    inner += [config.method.bottleneck] if config.method.bottleneck else []
     sizes = [] if head.kind == "none" else [*inner, head.output]
     projection = sum(a * b for a, b in itertools.pairwise(sizes))
     predictor = 2 * head.output * (config.method.predictor or 0)

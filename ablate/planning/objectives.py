@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ablate.config.experiment import Experiment
-from ablate.config.objectives import KINDS, Kind, objection
+from ablate.config.objectives import KINDS, Kind, objection, own_head
 from ablate.config.presets import Preset
 from ablate.errors import UsageError, unknown
 
@@ -25,6 +25,9 @@ def check_objective(wish: Experiment) -> None:
     refused = objection(str(objective), {name: value for name, value in wish.set.items() if name not in shared})
     if refused:
         raise UsageError(refused)
+    # Also their defaults, which would not be what is trained.
+    if KINDS[str(objective)].has_own_head and {"head.kind", "head.batch_norm"} & wish.set.keys():
+        raise UsageError(own_head(str(objective)))
 
 
 def suit(content: dict[str, Any], wish: Experiment, preset: Preset) -> None:

@@ -25,6 +25,7 @@ def outline_of(configs: Sequence[TrialConfig]) -> str:
     The number after the optimiser is its peak learning rate. Where ``configs`` differ, all their values are listed.
     """
     parts = [*(_part(configs, before, value, after) for before, value, after in PARTS), _objectives(configs)]
+    parts += [text for kept in KEPT if len(texts := set(map(kept, configs))) == 1 for text in texts]
     branches = _part(configs, "", lambda config: config.branches, " branch") + "es" * (configs[0].branches == "two")
     branches += " from one shared crop" * all(config.share_crop for config in configs)
     return f"training: {', '.join(part for part in parts if part)}; {branches}"
@@ -67,6 +68,23 @@ def _objectives(configs: Sequence[TrialConfig]) -> str:
     return "with labels" if names == ["supervised"] else _either([kind_of(name).title for name in names])
 
 
+def _frozen(config: TrialConfig) -> str:
+    stages = config.encoder.frozen_stages
+    named = "first stage" if stages == 1 else f"first {stages} stages"
+    return f"{named} frozen" if stages else ""
+
+
+def _statistics(config: TrialConfig) -> str:
+    return "batch-norm statistics frozen" if config.encoder.frozen_statistics else ""
+
+
+def _lower_rate(config: TrialConfig) -> str:
+    scale = config.optimiser.init_lr_scale
+    return f"encoder's learning rate x {scale:g}" if scale != 1 else ""
+
+
+KEPT = (_frozen, _statistics, _lower_rate)
+"""What limits the training of given weights; where an axis varies it, the axis says so."""
 PARTS: tuple[tuple[str, Callable[[TrialConfig], str], str], ...] = (
     ("", _encoder, ""),
     ("", lambda config: str(config.image_size), " px"),

@@ -62,6 +62,7 @@ def plan_sweep(
     config = validate(sized, elsewhere)
     jobs = slurm(config) if slurm else None
     specs = parse_protocols(",".join(wish.protocol)) if wish.protocol else ()
+    _check_comparable(specs)
     cells = cells_of(sized)
     of_seeds = rounds(sized, len(cells.every))
     part = budgeted(wish, config.device, cells.every)
@@ -144,14 +145,18 @@ def _check_views(
                 raise UsageError(f"at {point}: {error}" if point.values else str(error)) from None
 
 
-def _protocols(wish: Experiment, asked: Sequence[str], data: DataSet) -> tuple[str, ...]:
-    specs = tuple(asked) or default_protocols(data)
-    check_protocols(specs, data)
-    if not {"linear", "rotation"} & set(specs):
+def _check_comparable(specs: Sequence[str]) -> None:
+    """Raise UsageError if the protocols that are asked for, if any, cannot compare cells."""
+    if specs and not {"linear", "rotation"} & set(specs):
         raise UsageError(
             "a grid's cells are compared by the validation accuracy of linear evaluation or rotation prediction: "
             f"add linear or rotation to the protocols {','.join(specs)}"
         )
+
+
+def _protocols(wish: Experiment, asked: Sequence[str], data: DataSet) -> tuple[str, ...]:
+    specs = tuple(asked) or default_protocols(data)
+    check_protocols(specs, data)
     check_keep(wish.keep_encoders, specs)
     return specs
 

@@ -138,6 +138,10 @@ def test_names(stripes):
     assert tuple(PROTOCOLS) == NAMES
     with pytest.raises(UsageError, match=r"unknown protocol 'linear:5%'; allowed: .*did you mean 'linear:1%'"):
         parse_protocols("linear:5%")
+    with pytest.raises(UsageError, match=r"allowed: linear@h, linear@z; did you mean 'linear:1%@z'\?"):
+        parse_protocols("linear@z:1%")
+    with pytest.raises(UsageError, match=r"allowed: finetune@h$"):
+        parse_protocols("finetune@z:1%")
     with pytest.raises(UsageError, match="unknown protocol 'knn:10%'"):
         parse_protocols("knn:10%")
     with pytest.raises(UsageError, match="'linear:1%' needs labels and made-up has none"):
