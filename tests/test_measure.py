@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.config.measure import measure_for, measured_by, on_validation
+from ablate.config.measure import measure_for, measure_of, measured_by, on_validation
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,19 @@ def test_names_of_metrics(metric, balanced, validation):
     assert measured_by(metric, "balanced") == balanced
     assert measured_by(balanced, "top1") == metric.replace("_balanced_accuracy", "_top1")
     assert validation is None or on_validation(metric) == validation
+
+
+def test_only_linear_evaluation_has_more_than_accuracies():
+    """Balanced accuracy stands for the others where a protocol has none of them."""
+    assert measured_by("linear_val_top1", "auroc") == "linear_val_auroc"
+    assert measured_by("z_linear_10pct_macro_f1", "ap") == "z_linear_10pct_average_precision"
+    assert [measured_by("knn_top1", of) for of in ("top1", "f1", "auroc", "ap")] == [
+        "knn_top1",
+        *["knn_balanced_accuracy"] * 3,
+    ]
+    assert on_validation("linear_average_precision") == "linear_val_average_precision"
+
+
+def test_the_measure_of_a_metric():
+    names = ("knn_top1", "linear_balanced_accuracy", "linear_val_macro_f1", "z_linear_auroc", "rankme")
+    assert [measure_of(name) for name in names] == ["top1", "balanced", "f1", "auroc", "top1"]

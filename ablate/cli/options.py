@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from ablate.cli import completion
 from ablate.config.experiment import Experiment
+from ablate.config.measure import Measure
 from ablate.config.option import Option, bounds, option_of, options_of, plain_type
 from ablate.config.settable import SETTABLE
 from ablate.config.slurm import Slurm
@@ -37,9 +38,9 @@ Every = Annotated[
     float | None, typer.Option(help="With --watch: seconds between two updates", show_default="5", min=0.1)
 ]
 Metric = Annotated[
-    Literal["top1", "balanced"] | None,
+    Measure | None,
     typer.Option(
-        help="Accuracy to rank compositions by and to show: top1, or balanced over the classes",
+        help="Measure to rank compositions by and to show: an accuracy, macro F1, AUROC or average precision",
         show_default="balanced where the largest class has more than twice its share, else top1",
     ),
 ]

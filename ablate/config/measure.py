@@ -1,19 +1,41 @@
-"""Top-1 or balanced accuracy: the fixed rule that chooses between them, and the names of their metrics."""
+"""What ranks compositions, such as top-1 or balanced accuracy: the rule that chooses, and the names of the metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
-Measure = Literal["top1", "balanced"]
+Accuracy = Literal["top1", "balanced"]
 """``top1``: the fraction of images classified correctly; ``balanced``: the mean of that fraction over the classes."""
-IN_WORDS: dict[Measure, str] = {"top1": "top-1", "balanced": "balanced accuracy"}
-SUFFIXES: dict[Measure, str] = {"top1": "_top1", "balanced": "_balanced_accuracy"}
+Measure = Literal["top1", "balanced", "f1", "auroc", "ap"]
+"""An accuracy, or macro F1, AUROC or average precision, which linear evaluation has too (docs/evaluation.md)."""
+ACCURACIES: tuple[Accuracy, ...] = get_args(Accuracy)
+IN_WORDS: dict[Measure, str] = {
+    "top1": "top-1",
+    "balanced": "balanced accuracy",
+    "f1": "macro F1",
+    "auroc": "AUROC",
+    "ap": "average precision",
+}
+ON_VALIDATION: dict[Measure, str] = {
+    "top1": "validation accuracy",
+    "balanced": "balanced validation accuracy",
+    "f1": "validation macro F1",
+    "auroc": "validation AUROC",
+    "ap": "validation average precision",
+}
+SUFFIXES: dict[Measure, str] = {
+    "top1": "_top1",
+    "balanced": "_balanced_accuracy",
+    "f1": "_macro_f1",
+    "auroc": "_auroc",
+    "ap": "_average_precision",
+}
 KNN = "knn_val_top1"
 """The names under which a trial's history holds kNN on the validation split."""
 
 
-def measure_for(counts: Sequence[int]) -> Measure:
+def measure_for(counts: Sequence[int]) -> Accuracy:
     """Return ``balanced`` where the largest of several classes has too many of the images, else ``top1``.
 
     Too many is more than twice its share (one divided by the number of classes) or more than three quarters of all
@@ -35,6 +57,8 @@ def reason(measure: Measure, counts: Sequence[int]) -> str:
         measure: the measure that chooses.
         counts: labelled training images of every class; empty if unknown.
     """
+    if measure not in ACCURACIES:
+        return f"Compositions are ranked by {IN_WORDS[measure]}, as requested."
     rule = measure_for(counts)
     share = f"the largest class has {100 * max(counts) / sum(counts):.0f} % of the images" if counts else ""
     if measure == "balanced":
@@ -43,12 +67,28 @@ def reason(measure: Measure, counts: Sequence[int]) -> str:
     return f"Compositions are ranked by top-1 accuracy, although {share}." if rule == "balanced" else ""
 
 
+def in_full(measure: Measure) -> str:
+    """Return the measure in a sentence: ``top-1 accuracy``, ``balanced accuracy``, ``AUROC``."""
+    return "top-1 accuracy" if measure == "top1" else IN_WORDS[measure]
+
+
 def measured_by(metric: str, measure: Measure) -> str:
-    """Return the metric of the same protocol and images by ``measure``: ``knn_top1`` -> ``knn_balanced_accuracy``."""
+    """Return the metric of the same protocol and images by ``measure``: ``knn_top1`` -> ``knn_balanced_accuracy``.
+
+    Only linear evaluation has more than accuracies. For every other protocol, balanced accuracy stands for the measures
+    that, like it, give every class the same weight.
+    """
     for suffix in SUFFIXES.values():
         if metric.endswith(suffix):
-            return metric.removesuffix(suffix) + SUFFIXES[measure]
+            stem = metric.removesuffix(suffix)
+            known = measure if "linear" in stem or measure in ACCURACIES else "balanced"
+            return stem + SUFFIXES[known]
     return metric
+
+
+def measure_of(metric: str) -> Measure:
+    """Return the measure of a metric: ``linear_auroc`` -> ``auroc``; ``top1`` if the name tells none."""
+    return next((measure for measure, suffix in SUFFIXES.items() if metric.endswith(suffix)), "top1")
 
 
 def on_validation(metric: str) -> str:

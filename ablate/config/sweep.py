@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 from ablate.config.base import Count, Fraction, Model, OpSpec, Positive
-from ablate.config.measure import Measure
+from ablate.config.measure import Accuracy
 from ablate.config.reading import WHITE, Colour, Range, Reading
 from ablate.config.slurm import Slurm
 from ablate.config.trial import Reference, TrialConfig
@@ -217,7 +217,7 @@ class SweepPlan(Model):
     protocols: tuple[str, ...] = ()
     keep_encoders: Literal["all", "best", "none"] = "none"
     rank_timeout: Annotated[float, Field(gt=0)] = 600.0
-    measure: Measure = "top1"
+    measure: Accuracy = "top1"
     class_counts: ClassCounts | None = None
     slurm: Slurm | None = None
     init: str | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ablate.config.measure import Measure, measure_for, reason
+from ablate.config.measure import Accuracy, measure_for, reason
 from ablate.config.reading import WHITE, Colour, Range
 from ablate.config.sweep import ClassCounts
 from ablate.config.trial import DataIdentity
@@ -155,7 +155,7 @@ class DataSet:
         return tuple(labels[labels >= 0].bincount(minlength=len(self.classes)).tolist())
 
     @property
-    def measure(self) -> Measure:
+    def measure(self) -> Accuracy:
         """The accuracy used for choices on these images, given by :func:`ablate.config.measure.measure_for`."""
         return measure_for(self.class_counts)
 

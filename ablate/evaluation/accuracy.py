@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ablate.config.measure import SUFFIXES, Measure
+from ablate.config.measure import ACCURACIES, SUFFIXES, Accuracy
 
 SCORED = "top-1 and balanced accuracy (the mean of the classes' recalls)"
 
@@ -28,7 +28,7 @@ def balanced_accuracy(predicted: Tensor, y: Tensor, classes: int) -> float:
     return float((correct[present].double() / total[present]).mean())
 
 
-def score(predicted: Tensor, y: Tensor, classes: int, measure: Measure) -> float:
+def score(predicted: Tensor, y: Tensor, classes: int, measure: Accuracy) -> float:
     """Return the top-1 or balanced accuracy of ``predicted``, as a fraction.
 
     Args:
@@ -49,4 +49,4 @@ def scores(name: str, predicted: Tensor, y: Tensor, classes: int) -> dict[str, f
         y: int64 ``[n]``, the labels, in [0, classes).
         classes: number of classes.
     """
-    return {f"{name}{suffix}": score(predicted, y, classes, measure) for measure, suffix in SUFFIXES.items()}
+    return {f"{name}{SUFFIXES[measure]}": score(predicted, y, classes, measure) for measure in ACCURACIES}

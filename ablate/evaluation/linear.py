@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ablate.config.measure import IN_WORDS, Measure
+from ablate.config.measure import IN_WORDS, Accuracy
 from ablate.config.protocols import stem
-from ablate.evaluation.accuracy import SCORED, score, scores
+from ablate.evaluation.accuracy import score
 from ablate.evaluation.few_labels import few_labels, in_words
 from ablate.evaluation.frozen import At, Frozen, Outcome
+from ablate.evaluation.macro import SCORED, every_score
 from ablate.sweep.images import ImageResults, SplitResults
 from ablate.training.eager import LBFGS
 
@@ -70,8 +71,8 @@ def linear(frozen: Frozen, at: At, percent: int = 100) -> Outcome:
     used = few_labels(data, percent, frozen.seed)
     among = used[frozen.labelled].to(val_mask.device)
     result = linear_evaluation(train_h, train_y, val_mask, test_h, classes, data.measure, among)
-    on_test = scores(name, result.test, test_y, classes)
-    on_validation = scores(f"{name}_val", result.val, train_y[val_mask], classes)
+    on_test = every_score(name, result.test_logits, test_y, classes)
+    on_validation = every_score(f"{name}_val", result.val_logits, train_y[val_mask], classes)
     refitted, scored = f"refitted on all {len(train_y)} labelled training images", "on the test images"
     if percent < 100:
         chosen = f"{int((used & data.val_mask).sum())} of them in the validation split, which choose l2"
@@ -112,7 +113,7 @@ def linear_evaluation(
     val_mask: Tensor,
     test_h: Tensor,
     classes: int,
-    measure: Measure = "top1",
+    measure: Accuracy = "top1",
     used: Tensor | None = None,
 ) -> LinearResult:
     """Choose l2 on the validation split, refit on all training features, and predict the test set once.

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Span, Text
 
+from ablate.config.measure import IN_WORDS
 from ablate.console import shortened
 from ablate.launch.status import Status, TrialState
 from ablate.report.data.grid import Cell, Grid
@@ -295,8 +296,7 @@ def _heading(ops: Sequence[str], fit: Layout, *, ascii_only: bool) -> list[Text]
 
 def numbers(grid: Grid) -> str:
     """Name the quantity that cells show, as in ``numbers: test top-1 in %``."""
-    accuracy = "balanced accuracy" if grid.measure == "balanced" else "top-1"
-    return f"numbers: test {accuracy}{'' if grid.is_linear else ' of rotation prediction'} in %"
+    return f"numbers: test {IN_WORDS[grid.measure]}{'' if grid.is_linear else ' of rotation prediction'} in %"
 
 
 def legend(seen: View, fit: Layout, marks: dict[TrialState, str]) -> Text:

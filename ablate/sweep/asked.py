@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ablate.config.measure import Measure
+from ablate.config.measure import Measure, measure_of
 from ablate.sweep.layout import SweepDir
 
 NOTE = re.compile(r'<meta name="ablate" content="([^"]*)">')
@@ -31,8 +31,8 @@ class Asked:
 
     @property
     def measure(self) -> Measure | None:
-        """The accuracy by which cells were chosen; None if it is not known."""
-        return ("balanced" if "balanced" in self.metric else "top1") if self.metric else None
+        """The measure by which cells were chosen; None if it is not known."""
+        return measure_of(self.metric) if self.metric else None
 
     def __str__(self) -> str:
         return json.dumps(asdict(self))

@@ -12,9 +12,9 @@ from ablate.data import Split
 from ablate.data.composed import Recipe, composed
 from ablate.errors import UsageError
 from ablate.evaluation import protocols
-from ablate.evaluation.accuracy import scores
 from ablate.evaluation.few_labels import few_labels, in_words
 from ablate.evaluation.linear import linear, linear_evaluation
+from ablate.evaluation.macro import every_score
 from ablate.evaluation.protocols import PROTOCOLS, check_protocols, evaluate, flags_of, parse_protocols
 from tests.evaluation.conftest import data_set, freeze
 
@@ -75,7 +75,8 @@ def test_all_labels_are_linear_evaluation_itself(stripes):
     frozen = freeze(stripes)
     (h, y, mask), (test_h, test_y) = frozen.train(), frozen.test()
     plain = linear_evaluation(h, y, mask, test_h, 3)
-    expected = scores("linear", plain.test, test_y, 3) | scores("linear_val", plain.val, y[mask], 3)
+    on_test, on_validation = plain.test_logits, plain.val_logits
+    expected = every_score("linear", on_test, test_y, 3) | every_score("linear_val", on_validation, y[mask], 3)
     assert linear(frozen, "h", percent=100).metrics == {**expected, "linear_l2": plain.l2}
     assert parse_protocols("linear:100%,linear:100%@z,linear:10%@h") == ("linear", "linear@z", "linear:10%")
 

@@ -6,9 +6,11 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 from matplotlib.text import Text
 from rich.console import Console
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 import ablate
 from ablate.config.experiment_file import validated
@@ -27,9 +29,11 @@ from ablate.report.recommendation import files
 from ablate.report.recommendation.recommend import recommend
 from ablate.report.recommendation.terminal import show
 from ablate.report.stats.order import order
+from ablate.report.stats.verdict import is_guessing
 from ablate.report.write import _with_sweep
 from ablate.search.run import values
 from ablate.sweep.again import completing
+from ablate.sweep.asked import asked_for
 from ablate.sweep.extend import extend
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
@@ -141,7 +145,69 @@ def test_the_commands_take_it(tmp_path):
     assert "Best composition by validation accuracy: crop," in told
     told = command("recommend", tmp_path, "--metric", "top1", "--json").stdout
     assert json.loads(told)["sweep"]["best"] == "crop"
-    assert command("report", tmp_path, "--metric", "f1").returncode == 2
+    assert command("report", tmp_path, "--metric", "recall").returncode == 2
+
+
+FURTHER = {
+    "f1": ("macro_f1", "macro F1"),
+    "auroc": ("auroc", "AUROC"),
+    "ap": ("average_precision", "average precision"),
+}
+
+
+@pytest.mark.parametrize("asked", FURTHER)
+def test_a_further_measure_chooses_where_it_is_asked_for(tmp_path, asked):
+    """By it color is best, which is so by neither accuracy."""
+    suffix, words = FURTHER[asked]
+    made(tmp_path)
+    for trial in plan(load_plan(tmp_path)):
+        value = 0.9 if trial.label == "color" else 0.7 + 0.01 * len(trial.label)
+        further = {f"linear{name}_{suffix}": value + 0.001 * trial.seed for name in ("", "_val")}
+        write_record(tmp_path, record(trial, metrics=measured(trial.label, trial.seed) | further))
+    told = command("report", tmp_path, "--metric", asked).stdout
+    assert f"Compositions are ranked by {words}, as requested." in told
+    assert f"Best composition by validation {words}: color, " in " ".join(told.split())
+    page, caption = ((tmp_path / "report" / name).read_text() for name in ("index.html", "caption.txt"))
+    page = page.replace("\N{NO-BREAK SPACE}", " ")
+    assert f"the best composition by validation {words}." in page
+    assert "by validation accuracy" not in page + caption
+    assert caption.startswith(f"{words[0].upper()}{words[1:]} (")
+    found = json.loads(command("recommend", tmp_path, "--metric", asked, "--json").stdout)["sweep"]
+    assert (found["best"], found["metric"]) == ("color", f"linear_{suffix}")
+    sweep = read_sweep(tmp_path, asked)
+    assert sweep.grid.knn == "knn_balanced_accuracy"  # kNN has no scores that could be ordered
+    assert read_sweep(tmp_path, asked_for(tmp_path).measure).grid.metric == sweep.grid.metric
+
+
+def test_the_majority_class_by_every_measure(tmp_path):
+    """As scikit-learn has it for equal scores of all images."""
+    y = np.repeat([0, 1, 3], [3, 1, 1])  # the validation images
+    flat = [np.zeros(5)] * 3
+    expected = {
+        "f1": f1_score(y, np.zeros(5), average="macro"),
+        "auroc": np.mean([roc_auc_score(y == c, score) for c, score in zip((0, 1, 3), flat, strict=True)]),
+        "ap": np.mean([average_precision_score(y == c, score) for c, score in zip((0, 1, 3), flat, strict=True)]),
+    }
+    made(tmp_path)
+    for trial in plan(load_plan(tmp_path)):
+        further = {f"linear{name}_{suffix}": 0.51 for name in ("", "_val") for suffix, _ in FURTHER.values()}
+        write_record(tmp_path, record(trial, metrics=measured(trial.label, trial.seed) | further))
+    for asked, value in expected.items():
+        grid = read_sweep(tmp_path, asked).grid
+        assert grid.references["majority class"].mean(grid.validation_metric) == pytest.approx(value)
+    sweep = read_sweep(tmp_path, "auroc")
+    assert is_guessing(sweep, order(sweep.grid))  # 51 % is next to a half
+    assert not is_guessing(read_sweep(tmp_path, "ap"), order(sweep.grid))
+
+
+def test_records_without_a_measure_are_ranked_as_planned_and_the_sentence_names_what_all_have(tmp_path):
+    made(tmp_path)
+    sweep = read_sweep(tmp_path, "auroc")
+    assert sweep.grid.metric == "linear_balanced_accuracy"
+    assert sweep.measured[0].startswith(
+        "Compositions are ranked by balanced accuracy: 10 of 10 trials have no AUROC on validation, which earlier "
+        "versions did not record; all have top-1 accuracy, balanced accuracy. They must be trained again: "
+    )
 
 
 def test_a_split_without_a_class_is_named(tmp_path):

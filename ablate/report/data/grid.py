@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ablate.config.measure import SUFFIXES, Measure, measured_by, on_validation
+from ablate.config.measure import SUFFIXES, Measure, measure_of, measured_by, on_validation
 from ablate.config.protocols import WITH_SHARES
 from ablate.config.sweep import Trial, called
 from ablate.inference.dunnett import TAIL
@@ -25,6 +25,9 @@ FURTHER = (
     *("sgd_top1", "online_top1", "classifier_top1", "z_linear_top1"),
     *("linear_val_balanced_accuracy", "knn_balanced_accuracy", "sgd_balanced_accuracy", "online_balanced_accuracy"),
     *("classifier_balanced_accuracy", "z_linear_balanced_accuracy"),
+    *("linear_macro_f1", "linear_auroc", "linear_average_precision"),
+    *("linear_val_macro_f1", "linear_val_auroc", "linear_val_average_precision"),
+    *("z_linear_macro_f1", "z_linear_auroc", "z_linear_average_precision"),
     *(f"{name}{suffix}" for suffix in SUFFIXES.values() for name in WITH_SHARES),
     *(ROTATION, "rotation_val_top1", "rankme", "common_alignment", "common_uniformity", "alignment", "uniformity"),
 )
@@ -150,8 +153,8 @@ class Grid:
 
     @property
     def measure(self) -> Measure:
-        """The measure by which cells are chosen and shown: top-1 or balanced accuracy."""
-        return "balanced" if self.metric == measured_by(LINEAR, "balanced") else "top1"
+        """The measure by which cells are chosen and shown, such as top-1 or balanced accuracy."""
+        return measure_of(self.metric)
 
     @property
     def is_linear(self) -> bool:
@@ -272,20 +275,25 @@ def lacking(rows: list[dict[str, Any]], measure: Measure) -> tuple[list[str], in
 
 
 def _majority(counts: ClassCounts, known: set[str], metric: str) -> Cell:
-    """Return the reference that always predicts the largest class.
+    """Return the reference that always predicts the largest class, with equal scores for all images.
 
-    It has those of the ``known`` accuracies that need labels.
+    It has those of the ``known`` metrics that need labels.
     """
     largest = counts.train.index(max(counts.train))
     values: dict[str, dict[int, float]] = {}
     for name in known | {metric, on_validation(metric)}:
         images = counts.validation if "_val_" in name else counts.test
-        present = sum(count > 0 for count in images)
-        if name.endswith("_top1") and not name.startswith("rotation_") and present:
-            values[name] = {0: images[largest] / sum(images)}
-        elif name.endswith("_balanced_accuracy") and present:
-            values[name] = {0: (images[largest] > 0) / present}
+        if name.endswith(tuple(SUFFIXES.values())) and not name.startswith("rotation_") and any(images):
+            values[name] = {0: _of_one_class(images, largest)[measure_of(name)]}
     return Cell(MAJORITY, values, planned=1, metric=metric, trained=False)
+
+
+def _of_one_class(images: Sequence[int], largest: int) -> dict[Measure, float]:
+    """Return every measure of predicting class ``largest`` for all ``images``, counted by class, with equal scores."""
+    share, present = images[largest] / sum(images), sum(count > 0 for count in images)
+    # A class against the rest: chance has an AUROC of a half and the class's share as average precision.
+    chance: dict[Measure, float] = {"auroc": 0.5, "ap": 1 / present}
+    return {"top1": share, "balanced": (share > 0) / present, "f1": 2 * share / (1 + share) / present, **chance}
 
 
 def _metric(rows: list[dict[str, Any]], measure: Measure) -> str:

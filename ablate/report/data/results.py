@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from ablate.config.measure import Measure, reason
+from ablate.config.measure import IN_WORDS, Measure, in_full, reason
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.console import command, counted
 from ablate.errors import unknown
@@ -29,7 +29,7 @@ class Results:
     """The contents of a sweep's directory.
 
     ``records`` maps trial ids to records with thinned histories; ``damaged`` are unreadable files. ``measured`` says in
-    sentences which accuracy is used to choose, if that needs to be said.
+    sentences which measure is used to choose, if that needs to be said.
     """
 
     directory: Path
@@ -132,7 +132,8 @@ def read_sweep(directory: str | Path, measure: Measure | None = None) -> Results
 
     Args:
         directory: the sweep's directory.
-        measure: the accuracy by which compositions are chosen; default: the one that the sweep was planned with.
+        measure: the measure by which compositions are chosen, if all trials with linear evaluation have it; default:
+            the one that the sweep was planned with.
 
     Raises:
         UsageError: it is not a sweep's directory, or there is no such measure.
@@ -144,8 +145,9 @@ def read_sweep(directory: str | Path, measure: Measure | None = None) -> Results
     trials = plan(experiment)
     records, damaged = read_records(directory, trials, points=POINTS)
     rows = sweep_rows(trials, records)
-    grid = _grid(rows, measure or experiment.measure, experiment)
-    measured = _measured(directory, experiment, measure, rows) if grid.is_linear else ()
+    wanted = measure or experiment.measure
+    grid = _grid(rows, experiment.measure if lacking(rows, wanted)[0] else wanted, experiment)
+    measured = _measured(directory, experiment, wanted, grid.measure, rows) if grid.is_linear else ()
     return Results(directory, experiment, trials, records, damaged, grid, measured)
 
 
@@ -158,26 +160,24 @@ def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: SweepPlan) -
 
 
 def _measured(
-    directory: Path, experiment: SweepPlan, asked: Measure | None, rows: list[dict[str, Any]]
+    directory: Path, experiment: SweepPlan, wanted: Measure, used: Measure, rows: list[dict[str, Any]]
 ) -> tuple[str, ...]:
-    """Return the sentence on which accuracy is used to choose, and why.
-
-    There is none for top-1 by the rule, or for a sweep that knows no other accuracy.
-    """
-    measure = asked or experiment.measure
-    without, of = lacking(rows, measure)
+    """Return the sentence on which measure is used to choose, and why; there is none for top-1 by the rule."""
+    without, of = lacking(rows, wanted)
     if without:
         which = f"{len(without)} of {counted(of, 'trial')} {'has' if len(without) == 1 else 'have'}"
+        known = [in_full(measure) for measure in get_args(Measure) if not lacking(rows, measure)[0]]
+        have = f"; all have {', '.join(known)}" if known else ""
         return (
-            f"Compositions are ranked by top-1 accuracy: {which} no balanced accuracy on validation, which earlier "
-            f"versions did not record. {_adding_it(directory, experiment, without)}",
+            f"Compositions are ranked by {in_full(used)}: {which} no {IN_WORDS[wanted]} on validation, which earlier "
+            f"versions did not record{have}. {_adding_it(directory, experiment, without)}",
         )
-    sentence = reason(measure, experiment.class_counts.train if experiment.class_counts else ())
+    sentence = reason(wanted, experiment.class_counts.train if experiment.class_counts else ())
     return (sentence,) if sentence else ()
 
 
 def _adding_it(directory: Path, experiment: SweepPlan, without: Sequence[str]) -> str:
-    """Return the sentence on how trials get their balanced accuracy: from their kept encoders, or by another training.
+    """Return the sentence on how trials get what they lack: from their kept encoders, or by another training.
 
     Args:
         directory: the sweep's directory.

@@ -19,7 +19,7 @@ from ablate.report.figures.picture import Picture
 from ablate.report.figures.scale import BELOW, Scale, scale
 from ablate.report.figures.style import STYLE
 from ablate.report.stats.predicted import NOT_RUN, Prediction, predicted_cells
-from ablate.report.stats.words import percent
+from ablate.report.stats.words import judge, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +144,7 @@ def notes(grid: Grid, metric: str, colours: Scale, columns: int, marked: Collect
     if len(grid.ops) > DENSE and any(cell.std(metric) is not None for cell in grid.cells.values()):
         lines += filled("Cells show means; their standard deviations are in table.csv.", columns)
     if any(cell.label in marked for cell in grid.cells.values()):
-        lines += filled(f"{MARK} cannot be told from the best by validation accuracy (Hsu, 95 %).", columns)
+        lines += filled(f"{MARK} cannot be told from the best by {judge(grid)} (Hsu, 95 %).", columns)
     if any(colours.is_below_untrained(cell, metric) for cell in grid.cells.values()):
         images = "validation" if "_val_" in metric else "the test set"
         lines += filled(f"{BELOW} below {grid.start} on {images}.", columns)

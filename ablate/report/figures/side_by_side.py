@@ -28,7 +28,7 @@ from ablate.report.figures.style import STYLE, as_svg
 from ablate.report.section import Section
 from ablate.report.stats.order import order
 from ablate.report.stats.winners import told_apart
-from ablate.report.stats.words import percent
+from ablate.report.stats.words import judge, percent
 
 FEWEST = 3  # sweeps; for two of them there is the comparison, which has more room
 
@@ -111,7 +111,7 @@ def _caption(sweeps: Sequence[Results], colours: Sequence[Scale], ops: Sequence[
     sentences += ["Rows are the first op, columns the second. Every panel has its own scale."]
     wider = [title for title, scale in zip(titles, colours, strict=True) if scale.why]
     sentences += [f"It goes beyond the best cell, so that noise looks small: {', '.join(wider)}."] * bool(wider)
-    sentences += ["Framed: the best cell by validation accuracy."]
+    sentences += [f"Framed: the best cell by {' or '.join(dict.fromkeys(judge(sweep.grid) for sweep in sweeps))}."]
     if any(contenders(sweep.grid) for sweep in sweeps):
         sentences += [f"{MARK} cannot be told from it (Hsu, 95 %)."]
     cells = [(cell, scale) for sweep, scale in zip(sweeps, colours, strict=True) for cell in sweep.grid.compositions]

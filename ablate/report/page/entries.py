@@ -17,7 +17,7 @@ from ablate.report.page.curves import Curve, curves
 from ablate.report.stats.model import TwoWayModel
 from ablate.report.stats.noise import chance
 from ablate.report.stats.order import Ranking
-from ablate.report.stats.words import mentioned, named, percent
+from ablate.report.stats.words import judge, mentioned, named, percent
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
 
@@ -169,7 +169,7 @@ def _entry(known: EntryContext, number: int, name: str, kind: str, cell: Cell, t
         chance="" if p is None or not ranking.model else _bare(chance(ranking.model, cell.label)),
         contends=is_cell and cell.label in ranking.contenders,
         best=is_cell and len(ranking.cells) > 1 and any(cell is best for best in ranking.equals),
-        standing=_standing(ranking, cell) if is_cell else "",
+        standing=_standing(ranking, cell, judge(sweep.grid)) if is_cell else "",
         below=is_cell and known.colours.is_below_untrained(cell),
         ops=_ops(trials[0]) if trials else [],
         seeds=[_seed_row(sweep, trial, known.logs) for trial in trials],
@@ -180,17 +180,17 @@ def _entry(known: EntryContext, number: int, name: str, kind: str, cell: Cell, t
     )
 
 
-def _standing(ranking: Ranking, cell: Cell) -> str:
+def _standing(ranking: Ranking, cell: Cell, judged: str) -> str:
     """Return the rank of the cell in words: the best, tied with it, or not to be told from it; else nothing."""
     equals = [mentioned(other.label) for other in ranking.equals if other is not cell] if ranking.best else []
     if cell is not ranking.best and cell in ranking.equals:
-        return f"Tied with {named(equals)} for the best by validation accuracy."
+        return f"Tied with {named(equals)} for the best by {judged}."
     if cell is not ranking.best:
         contends = cell.label in ranking.contenders
-        return "Cannot be told from the best by validation accuracy." if contends else ""
+        return f"Cannot be told from the best by {judged}." if contends else ""
     tied = f", tied with {named(equals)}" if equals else ""
     seeds = "; one seed cannot tell it from the others" if not ranking.model and len(ranking.cells) > 1 else ""
-    return f"The best by validation accuracy{tied}{seeds}."
+    return f"The best by {judged}{tied}{seeds}."
 
 
 def _ops(trial: Trial) -> list[str]:

@@ -29,6 +29,7 @@ from ablate.report.stats.noise import noise
 from ablate.report.stats.order import order, ordered
 from ablate.report.stats.predicted import APPROXIMATELY, NOT_RUN, predicted_cells
 from ablate.report.stats.summary import summary
+from ablate.report.stats.words import judge
 from ablate.sweep.asked import Asked
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
@@ -76,6 +77,7 @@ def page(
         short=dict(zip(grid.ops, short_names(grid.ops), strict=True)),
         layers=shown,
         metric=NAMES[grid.metric].removesuffix(" (%)"),
+        judged=judge(grid),
         colour_data=_colour_data(grid, shown, colours),
         answer=top,
         asked=replace(asked or Asked(), metric=grid.metric, recommends=top.recommends),

@@ -14,7 +14,7 @@ from ablate.report.stats.predicted import predicted
 from ablate.report.stats.rounds import takes_more
 from ablate.report.stats.summary import pruned
 from ablate.report.stats.verdict import few_images, is_useful, verdict
-from ablate.report.stats.words import mentioned, named, so_far
+from ablate.report.stats.words import judge, mentioned, named, so_far
 from ablate.sweep.again import completing, option_for_seeds
 from ablate.sweep.confirm import shares_no_crop
 
@@ -99,9 +99,8 @@ def doubt(choice: Choice) -> str:
 def offer(choice: Choice, seeds: int = 3) -> str:
     """Return a sentence on how to confirm a one-branch choice, and its cost."""
     count, others = len(choice.candidates[:MOST]), _compared(choice)
-    limit = (
-        f", the best of {others} by validation accuracy, since a confirmation takes {MOST}," if others > count else ""
-    )
+    best = f", the best of {others} by {judge(choice.sweep.grid)}, since a confirmation takes {MOST},"
+    limit = best if others > count else ""
     each = statistics.fmean(candidate.seconds for candidate in choice.candidates)
     confirm = command("ablate", "recommend", choice.sweep.directory, "--confirm")
     return (

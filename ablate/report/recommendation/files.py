@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ablate.config.measure import in_full, measure_of
 from ablate.config.sweep import NamedComposition
 from ablate.errors import UsageError
 from ablate.files import write_atomically
@@ -27,7 +28,7 @@ def replaced(recommendation: Recommendation) -> str:
     now = recommendation.choice.sweep.grid.metric
     if recommendation.final and (recommendation.final.cell.label, now) == (label, metric):
         return ""
-    by = "" if metric == now else f", chosen by {'balanced' if 'balanced' in metric else 'top-1'} accuracy"
+    by = "" if metric == now else f", chosen by {in_full(measure_of(metric))}"
     what = "This replaces" if recommendation.final else "This withdraws"
     return (
         f"{what} the earlier recommendation in {SweepDir(recommendation.choice.sweep.directory).report}: {label}{by}."

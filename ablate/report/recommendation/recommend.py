@@ -50,8 +50,8 @@ def recommend(directory: str | Path, metric: Measure | None = None) -> Recommend
 
     Args:
         directory: the sweep's directory.
-        metric: the accuracy by which to choose, ``top1`` or ``balanced``; default: the one that the sweep was planned
-            with.
+        metric: the measure by which to choose, ``top1``, ``balanced``, ``f1``, ``auroc`` or ``ap``; default: the one
+            that the sweep was planned with.
 
     Raises:
         UsageError: it is not a sweep's directory, or has no results yet.

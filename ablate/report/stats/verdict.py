@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ablate.config.measure import ACCURACIES, IN_WORDS
 from ablate.console import counted
 from ablate.report.data.grid import MAJORITY, ROTATION, Cell, Grid
 from ablate.report.data.results import Results
@@ -27,7 +28,7 @@ def few_images(sweep: Results) -> list[str]:
     known = [count for count in counts.validation if count] if counts and sweep.grid.is_linear else []
     if not known:
         return []
-    if sweep.grid.measure == "balanced":
+    if sweep.grid.measure != "top1":
         worth, which = 1 / (len(known) * min(known)), f": one of the smallest class's {min(known)}"
     else:
         worth, which = 1 / sum(known), ": one"
@@ -45,11 +46,12 @@ def far_from_test(sweep: Results, ranking: Ranking, cell: Cell) -> list[str]:
     if score is None or test is None or abs(score - test) < FAR:
         return []
     side = "below" if test < score else "above"
-    gap = f"Its test accuracy is {100 * abs(score - test):.1f} points {side} its validation accuracy"
+    what = "accuracy" if sweep.grid.measure in ACCURACIES else IN_WORDS[sweep.grid.measure]
+    gap = f"Its test {what} is {100 * abs(score - test):.1f} points {side} its validation {what}"
     if counts is None or not sweep.grid.is_linear:
-        return [f"{gap}: expect the test accuracy, and more images make both more reliable."]
-    balanced, validation = sweep.grid.measure == "balanced", sum(counts.validation)
-    error = math.hypot(*(_standard_error(test, images, balanced) for images in (counts.validation, counts.test)))
+        return [f"{gap}: expect the test {what}, and more images make both more reliable."]
+    by_class, validation = sweep.grid.measure != "top1", sum(counts.validation)
+    error = math.hypot(*(_standard_error(test, images, by_class) for images in (counts.validation, counts.test)))
     if abs(score - test) < SURE * error:
         return [
             f"{gap}, which chance can do with {counted(validation, 'validation image')} and "
@@ -61,11 +63,15 @@ def far_from_test(sweep: Results, ranking: Ranking, cell: Cell) -> list[str]:
     ]
 
 
-def _standard_error(share: float, images: Sequence[int], balanced: bool) -> float:
-    """Return the standard error of an accuracy ``share`` on as many images of each class."""
+def _standard_error(share: float, images: Sequence[int], by_class: bool) -> float:
+    """Return the standard error of an accuracy ``share`` on as many images of each class.
+
+    Top-1 is one share of all images, balanced accuracy the mean of a share for each class (``by_class``). For AUROC it
+    is an upper bound where the rest has more images than the class (Birnbaum and Klose 1957); for average precision
+    (Boyd et al. 2013) and F1 it is an approximation.
+    """
     present = [count for count in images if count]
-    # Balanced accuracy is the mean of a share for each class, top-1 one share of all images.
-    each = [1 / count / len(present) ** 2 for count in present] if balanced else [1 / sum(present)]
+    each = [1 / count / len(present) ** 2 for count in present] if by_class else [1 / sum(present)]
     return math.sqrt(share * (1 - share) * sum(each))
 
 
@@ -106,8 +112,8 @@ def verdict(sweep: Results, ranking: Ranking) -> list[str]:
     if is_guessing(sweep, ranking):
         classes = _classes(sweep)
         return [
-            f"No composition is clearly better than guessing one of {classes} classes ({100 / classes:.1f} %): train "
-            "longer, or look for a fault."
+            f"No composition is clearly better than guessing one of {classes} classes ({100 * _chance(sweep):.1f} %): "
+            "train longer, or look for a fault."
         ]
     if untrained and ranking.best and beats_untrained(grid, ranking, ranking.best) is False:
         return [
@@ -160,8 +166,12 @@ def is_useful(sweep: Results, ranking: Ranking) -> bool:
 
 def is_guessing(sweep: Results, ranking: Ranking) -> bool:
     """Return True if the best composition has learned next to nothing."""
-    classes = _classes(sweep)
-    return bool(classes) and max(ranking.scores.values(), default=0.0) <= GUESSING / classes
+    return bool(_classes(sweep)) and max(ranking.scores.values(), default=0.0) <= GUESSING * _chance(sweep)
+
+
+def _chance(sweep: Results) -> float:
+    """Return what guessing has on average: a share of the classes or, as AUROC, a half."""
+    return 0.5 if sweep.grid.measure == "auroc" else 1 / _classes(sweep)
 
 
 def is_majority(sweep: Results, ranking: Ranking) -> bool:
@@ -181,7 +191,7 @@ def majority_bar(sweep: Results) -> float | None:
     floor = majority.mean(grid.validation_metric) if majority else None
     if floor is None or counts is None:
         return None
-    return floor + LUCK * _standard_error(floor, counts.validation, grid.measure == "balanced")
+    return floor + LUCK * _standard_error(floor, counts.validation, grid.measure != "top1")
 
 
 def _like_the_majority(sweep: Results, ranking: Ranking) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ablate.config.measure import ON_VALIDATION
 from ablate.console import counted
 from ablate.report.data.grid import ROTATION, Cell, Grid
 from ablate.report.data.results import Results
@@ -20,9 +21,8 @@ def so_far(sweep: Results) -> str:
 
 
 def judge(grid: Grid) -> str:
-    """Name the metric by which cells are chosen: ``validation accuracy`` or ``balanced validation accuracy``."""
-    balanced = "balanced " if grid.measure == "balanced" else ""
-    return f"{balanced}validation accuracy{' of rotation prediction' if grid.metric == ROTATION else ''}"
+    """Name the metric by which cells are chosen, such as ``validation accuracy`` or ``validation AUROC``."""
+    return f"{ON_VALIDATION[grid.measure]}{' of rotation prediction' if grid.metric == ROTATION else ''}"
 
 
 def points(difference: Difference, of: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ablate.config.measure import Measure
 from ablate.console import counted
 from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results
@@ -15,6 +16,13 @@ from ablate.report.stats.order import order
 from ablate.report.stats.predicted import NOT_RUN, predicted_cells
 from ablate.report.stats.words import judge, percent
 
+SHOWN: dict[Measure, str] = {
+    "top1": "Top-1 accuracy",
+    "balanced": "Balanced accuracy (the mean of the classes' recalls)",
+    "f1": "Macro F1 (the mean of the classes' F1)",
+    "auroc": "AUROC (each class against the rest, the mean over the classes)",
+    "ap": "Average precision (each class against the rest, the mean over the classes)",
+}
 LONG = 10_000  # columns, so that a label takes one line
 
 
@@ -25,13 +33,10 @@ def caption(sweep: Results) -> str:
     """
     grid, shared = sweep.grid, sweep.experiment.shared
     judged = "linear evaluation" if grid.is_linear else "rotation prediction"
-    accuracy = (
-        "Balanced accuracy (the mean of the classes' recalls)" if grid.measure == "balanced" else "Top-1 accuracy"
-    )
     first = sweep.experiment.first
     crop = " after a crop that both views share" * shared.share_crop
     lines = [
-        f"{accuracy} of {judged} (%) on {shared.data.name} for {shared.branches}-branch compositions of "
+        f"{SHOWN[grid.measure]} of {judged} (%) on {shared.data.name} for {shared.branches}-branch compositions of "
         f"augmentations{crop} ({shared.encoder.name}, {shared.objective}, {counted(shared.epochs, 'epoch')}).",
         "Rows show the first op and columns the second; the diagonal is the op alone, the last column the row average.",
         *([f"All of these are for the second view; the first goes through {first.label}."] if first else []),
