@@ -258,6 +258,25 @@ def test_differences_leave_out_the_mean_and_mark_what_is_no_noise(tmp_path):
     assert "on average -2.2 points" in words
 
 
+def test_cells_that_share_no_seed_have_a_difference_without_an_interval():
+    def grid(seeds):
+        cells = {(a, b): Cell(a + b, {"linear_top1": dict.fromkeys(seeds(a, b), 0.5)}, 4) for a in "ab" for b in "ab"}
+        return Grid(("a", "b"), cells, {})
+
+    apart = compare(grid(lambda a, b: (2, 3) if a == b == "b" else (0, 1)), grid(lambda a, b: (0, 1)), "b")
+    assert {(value.mean, value.low) for value in apart.beyond.values()} == {(0.0, None)}
+
+
+def test_grids_of_different_ops_are_compared_over_those_in_common(tmp_path):
+    one = made_up(tmp_path / "one", 4, seeds=1)
+    few, many = (made_up(tmp_path / str(k), k, seeds=1, number=k) for k in (2, 6))
+    first, *others = sides_of(one, [few, many])
+    figure = differences.draw(first.name, [compare(first.grid, other.grid, other.name) for other in others])
+    numbers = [[t.get_text() for t in axes.texts if t.get_text()[0] in "+-"] for axes in figure.axes[:2]]
+    assert list(map(len, numbers)) == [4, 16]
+    assert "Empty: one of the two has no result." in " ".join(figure.get_supxlabel().split())
+
+
 def test_the_intervals_of_a_panel_hold_together():
     """Of 60 pairs of grids that differ nowhere, one in twenty or so has a marked cell."""
     rng = np.random.default_rng(0)

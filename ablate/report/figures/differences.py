@@ -91,6 +91,8 @@ def _caption(first: str, comparisons: Sequence[Comparison], ops: Sequence[str]) 
         f"below each panel. Blue: better than under {first}, compared with the other cells; red: worse.",
         "Rows are the first op, columns the second.",
     ]
+    if any(comparison.n < len(ops) ** 2 for comparison in comparisons):
+        sentences += ["Empty: one of the two has no result."]
     differences = [value for comparison in comparisons for value in comparison.beyond.values()]
     if any(map(_is_apart, differences)):
         sentences += [f"{MARK} differs from 0 by its 95 % interval; those of a panel hold together."]

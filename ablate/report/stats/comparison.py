@@ -153,9 +153,9 @@ class Comparison:
 
 
 def _from_mean(cells: Sequence[Cell], metric: str) -> list[Difference]:
-    """Return each cell's mean minus the mean of all, with joint intervals if the noise is known."""
+    """Return each cell's mean minus the mean of all, with joint intervals if the noise of all is known."""
     ranking = ordered(cells, metric)
-    if ranking.model is None:
+    if ranking.model is None or ranking.apart:
         values = scores(cells, metric)
         return [Difference(value - sum(values) / len(values), None, None, 1) for value in values]
     labels, even = [cell.label for cell in cells], 1 / len(cells)
