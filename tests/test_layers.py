@@ -86,3 +86,21 @@ def test_a_command_fits_on_a_screen(file, command):
 def test_the_table_of_modules_is_what_they_say_of_themselves():
     """``python -m tests.support.modules`` writes it."""
     assert table() in (ROOT / "docs" / "architecture.md").read_text()
+
+
+def test_no_test_module_imports_another():
+    """What tests share is in tests/support or a conftest: a test module that is imported would run where it is not."""
+    found = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in names_imported(node)
+        if name.startswith("tests.") and any(part.startswith("test_") for part in name.split("."))
+    ]
+    assert found == []
+
+
+def names_imported(node):
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
