@@ -23,7 +23,7 @@ from ablate.report.stats.order import order
 from ablate.report.stats.winners import Side, costs, sides_of, told_apart
 from ablate.report.text import agreement
 from ablate.sweep.plan import plan, save_plan
-from tests.report.test_side_by_side import made_up
+from tests.support.alike import made_up
 from tests.support.sweeps import extents, make_experiment, record, sweep, write_record
 
 ABC = ["crop", "color", "blur"]

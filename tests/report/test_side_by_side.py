@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 
 import pytest
@@ -16,22 +15,8 @@ from ablate.report.figures.panels import WIDTH
 from ablate.report.figures.scale import BELOW, above_untrained, least_span
 from ablate.report.figures.side_by_side import alike, draw
 from ablate.report.stats.order import order
+from tests.support.alike import OPS, made_up
 from tests.support.sweeps import extents, sweep
-
-OPS = ["crop(flip_p=0.0)", "flip", "rotate", "color", "cutout", "blur", "sobel", "noise", "$x_1$", "d4"]
-
-
-def made_up(directory, k, seeds=2, number=0, untrained=0.3, name="images"):
-    """A sweep of the first ``k`` ops whose cells lie between 0.2 and 0.6."""
-    rng = random.Random(number)
-    means = {}
-
-    def value(trial):
-        mean = means.setdefault(trial.label, 0.2 + 0.4 * rng.random())
-        return untrained if trial.reference else mean + 0.01 * rng.random()
-
-    names = {"name": f"{name} {number} (500 of 900 training images)"}
-    return read_sweep(sweep(directory, OPS[:k], seeds, value, references=("untrained",) if untrained else (), **names))
 
 
 def several(root, count, k, **kwargs):
