@@ -105,9 +105,9 @@ def report(
 ) -> None:
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex to DIR/report.
 
-    This works at any time, also while trials run. Further directories are compared with the first one: another data
-    set, the other number of branches, a longer training. With --watch, the page in the browser refreshes itself until
-    the sweep has ended.
+    This works at any time, also while trials run. Further directories are compared with the first one and with each
+    other: another data set, another method, the other number of branches, a longer training. With --watch, the page in
+    the browser refreshes itself until the sweep has ended.
     """
     from ablate.launch.screen import headline
     from ablate.launch.watch import EVERY, changes
