@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 
@@ -12,10 +13,13 @@ from ablate.config.sweep import ClassCounts
 from ablate.errors import UsageError
 from ablate.launch.screen import headline
 from ablate.launch.status import sweep_status
+from ablate.report.data.results import read_sweep
 from ablate.report.recommendation import files
 from ablate.report.recommendation.conclusion import conclusion, doubt, next_steps
 from ablate.report.recommendation.recommend import recommend
 from ablate.report.stats.noise import EXACT
+from ablate.report.stats.verdict import few_images
+from ablate.report.stats.words import named
 from ablate.report.write import write_report
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
@@ -243,6 +247,25 @@ def test_few_validation_images_are_named_and_are_not_easy_ones(tmp_path):
     assert "too easy" not in text and "validation cannot tell them apart" in text
     text = shown(recommend(with_images(tmp_path, (60, 50, 50))))
     assert "validation images to choose by" not in text and "too easy" in text
+
+
+@pytest.mark.parametrize(
+    ("validation", "words"),
+    [
+        ((6, 5, 2), "13 validation images to choose by: one of the smallest class's 2 is worth 16.7 points"),
+        ((6, 5, 1), "12 validation images to choose by: the only one of the smallest class is worth 33.3 points"),
+    ],
+)
+def test_one_image_of_the_smallest_class_may_be_all_of_it(validation, words, tmp_path):
+    sweep = read_sweep(with_images(make(tmp_path), validation))
+    balanced = dataclasses.replace(sweep, grid=dataclasses.replace(sweep.grid, metric="linear_balanced_accuracy"))
+    assert words in few_images(balanced)[0]
+
+
+def test_lists_of_labels_that_have_commas_can_be_read():
+    assert named(["crop", "color"]) == "crop, color"
+    points = ["crop, objective=simclr", "crop, objective=barlow"]
+    assert named(points) == "crop, objective=simclr; crop, objective=barlow"
 
 
 def test_one_seed_is_advised_more_before_its_pipeline_is_used(tmp_path):

@@ -29,7 +29,9 @@ def few_images(sweep: Results) -> list[str]:
     if not known:
         return []
     if sweep.grid.measure != "top1":
-        worth, which = 1 / (len(known) * min(known)), f": one of the smallest class's {min(known)}"
+        least = min(known)
+        which = f": one of the smallest class's {least}" if least > 1 else ": the only one of the smallest class"
+        worth = 1 / (len(known) * least)
     else:
         worth, which = 1 / sum(known), ": one"
     if worth <= MOST_OF_ONE:

@@ -42,9 +42,10 @@ def in_points(difference: Difference, most: float = 1.0) -> str:
 
 
 def named(labels: Sequence[str]) -> str:
-    """Join labels into a text such as ``a, b, c and 3 more``."""
+    """Join labels into a text such as ``a, b, c and 3 more``, by semicolons if one of them has a comma."""
     more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
-    return ", ".join(labels[:NAMED]) + more
+    shown = labels[:NAMED]
+    return ("; " if any("," in label for label in shown) else ", ").join(shown) + more
 
 
 def mentioned(label: str, *, start: bool = False) -> str:
