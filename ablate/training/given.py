@@ -48,13 +48,13 @@ def planned_weights(file: Path | None, expected: str) -> dict[str, Tensor]:
     Raises:
         UsageError: the file is missing or damaged, or holds other weights than planned.
     """
-    again = "repeat the command that planned the sweep, with the same --init"
+    again = "repeat the command that planned the sweep, with the same --init, which writes them again"
     if file is None or not file.is_file():
         raise UsageError(f"the weights {expected} are missing{f', {file}' if file else ''}: {again}")
     try:
         tensors = load(file.read_bytes())
     except (OSError, SafetensorError) as error:
-        raise UsageError(f"{file} is damaged ({error}): delete it, and {again}") from None
+        raise UsageError(f"{file} is damaged ({error}): {again}") from None
     if (here := digest(tensors)) != expected:
-        raise UsageError(f"{file} holds other weights ({here}) than planned ({expected}): delete it, and {again}")
+        raise UsageError(f"{file} holds other weights ({here}) than planned ({expected}): {again}")
     return tensors
