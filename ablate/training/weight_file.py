@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -21,6 +22,10 @@ from ablate.config.encoder import Normalization
 from ablate.errors import UsageError, first_line
 
 ALLOWED = "allowed are safetensors files and state dicts that torch.save wrote (.pt, .pth)"
+NUMBERS = ("float64", "float32", "float16", "int64", "int32", "bool")
+"""NumPy's types of the numbers beside the tensors of a checkpoint."""
+SCALARS = ("numpy._core.multiarray.scalar", "numpy.core.multiarray.scalar")
+"""What makes such a number, by the names of NumPy 2 and of earlier versions."""
 DEEPEST = 3  # dictionaries inside each other: a checkpoint's "student" inside its "model"
 
 
@@ -93,9 +98,14 @@ def normalization_in(metadata: Mapping[str, str]) -> Normalization | None:
 
 
 def _torch(path: Path) -> Any:
-    """Return what torch's restricted unpickler reads: tensors, containers, and Namespaces, as DINO's options are."""
+    """Return what torch's restricted unpickler reads: tensors and containers, and what checkpoints have beside them.
+
+    These are Namespaces, as DINO's options are, and NumPy's numbers, as a best accuracy is.
+    """
+    scalar = np.float64(0).__reduce__()[0]
+    numbers: list[Any] = [np.dtype, *(type(np.dtype(kind)) for kind in NUMBERS), *((scalar, name) for name in SCALARS)]
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
+        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace, *numbers]):
             warnings.simplefilter("ignore")  # on old formats and TorchScript, which we name ourselves
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

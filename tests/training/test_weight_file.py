@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -48,6 +49,18 @@ def test_state_dicts_are_found_inside_a_checkpoint(tmp_path):
     }
     torch.save({**checkpoint, "args": argparse.Namespace(arch="x")}, tmp_path / "c.pth")
     assert read_weights(tmp_path / "c.pth").groups.keys() == {"model.teacher", "student"}
+
+
+def test_numbers_of_numpy_beside_the_tensors_are_read(tmp_path):
+    """A best accuracy is often one; earlier versions of NumPy called what makes it by another name."""
+    numbers = {"best": np.float64(0.5), "epoch": np.int64(3), "last": np.float32(0.4), "resumed": np.bool_(True)}
+    torch.save({"state_dict": {"a": torch.ones(2)}, **numbers}, tmp_path / "new.pth")
+    old = {"state_dict": {"a": torch.ones(2)}, **numbers}
+    torch.save(old, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "old.pth").read_bytes()
+    (tmp_path / "old.pth").write_bytes(content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    for name in ("new", "old"):
+        assert read_weights(tmp_path / f"{name}.pth").groups["state_dict"]["a"].tolist() == [1, 1]
 
 
 def test_the_normalisation_of_a_kept_encoder_is_read(tmp_path):
