@@ -109,6 +109,7 @@ def test_a_confirmation_keeps_what_the_sweep_was_planned_with(tmp_path, monkeypa
 
 GAPS = [  # images of validation and test, validation and test accuracy, measure, words of the advice
     ((8, 8), (20, 20), 0.82, 0.60, "top1", "which chance can do with 16 validation images and 40 for the test"),
+    ((16, 16), (200, 200), 0.82, 0.60, "top1", "which chance can do"),  # 2.4 standard errors, the best of four cells
     ((500, 500), (900, 900), 0.82, 0.60, "top1", "in one inner folder or group"),
     ((500, 500), (900, 900), 0.60, 0.82, "top1", "in one inner folder or group"),
     ((900, 4), (900, 20), 0.82, 0.60, "balanced", "which chance can do"),

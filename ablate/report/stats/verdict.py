@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 from ablate.config.measure import ACCURACIES, IN_WORDS
 from ablate.console import counted
@@ -18,7 +19,7 @@ EASY = 0.97  # test accuracy below which images are not called easy, whatever a 
 GUESSING = 1.1  # times the accuracy of guessing: an encoder that is not above it has learned next to nothing
 LUCK = 1.64  # standard errors that an accuracy of guesses exceeds in one of twenty cases
 FAR = 0.05  # difference of validation and test accuracy from which on selection alone does not explain it
-SURE = 1.96  # standard errors that chance exceeds in one of twenty cases, on either side
+BY_CHANCE = 0.05  # probability that chance alone takes the selected cell that far from its test accuracy
 MOST_OF_ONE = 0.01  # accuracy that one validation image may be worth; beyond it, chance and ties decide
 
 
@@ -54,7 +55,9 @@ def far_from_test(sweep: Results, ranking: Ranking, cell: Cell) -> list[str]:
         return [f"{gap}: expect the test {what}, and more images make both more reliable."]
     by_class, validation = sweep.grid.measure != "top1", sum(counts.validation)
     error = math.hypot(*(_standard_error(test, images, by_class) for images in (counts.validation, counts.test)))
-    if abs(score - test) < SURE * error:
+    # The cell was selected from all of them, so the largest of as many errors counts (Bonferroni's bound).
+    sure = NormalDist().inv_cdf(1 - BY_CHANCE / 2 / len(ranking.cells))
+    if abs(score - test) < sure * error:
         return [
             f"{gap}, which chance can do with {counted(validation, 'validation image')} and "
             f"{sum(counts.test)} for the test: expect something between, and add images."
