@@ -17,8 +17,10 @@ from ablate.launch.status import sweep_status
 from ablate.report.data.results import read_sweep
 from ablate.report.recommendation.recommend import recommend
 from ablate.report.recommendation.terminal import show
+from ablate.report.stats.winners import sides_of
+from ablate.report.text.agreement import of_sides
 from ablate.report.text.terminal import render
-from ablate.report.write import Report
+from ablate.report.write import Compared, Report
 from tests.support.sweeps import by_position, sweep
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -78,8 +80,10 @@ def test_what_fits_keeps_its_colours_and_code_is_left_alone():
 def test_no_command_cuts_a_word(tmp_path, width):
     console = terminal(width)
     for name in ("fig5-glyphs", "pruned-glyphs"):
-        Report(read_sweep(RESULTS / name), []).show(console)
+        Report(read_sweep(RESULTS / name)).show(console)
         print_status(sweep_status(RESULTS / name), console)
+    first, *others = (read_sweep(RESULTS / f"real-{name}") for name in ("cifar10", "plankton12", "spoken-digits"))
+    Report(first, Compared(agreement=of_sides(sides_of(first, others)))).show(console)
     undone = sweep(
         tmp_path / "a-directory-with-a-name", ["a", "b"], seeds=2, value=by_position, skip=("a",), fail=("b",)
     )

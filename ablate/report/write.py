@@ -77,7 +77,7 @@ class Report:
     """
 
     sweep: Results
-    compared: Compared
+    compared: Compared = Compared()
     replaced: str = ""
 
     @property
