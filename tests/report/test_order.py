@@ -53,6 +53,13 @@ def test_adjusted_means_are_those_of_the_two_way_model(seed):
     assert found.contenders[0] == found.best.label
 
 
+def test_equal_contenders_are_in_the_order_of_the_cells():
+    values = {"a": (0.5, 0.62, 0.58), "b": (0.3, 0.6, 0.53), "c": (0.3, 0.6, 0.53 + 2e-16), "d": (0.2, 0.1, 0.15)}
+    found = order_of({label: dict(enumerate(of)) for label, of in values.items()})
+    assert found.contenders == ("a", "b", "c")
+    assert found.contenders != found.model.contenders  # which sees a difference in the last bit
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_cell_with_every_seed_keeps_its_plain_mean(seed):
     """So numbers can be compared with fixed ones: guessing, 99 %, the largest class."""

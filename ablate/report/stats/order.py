@@ -57,8 +57,9 @@ class Ranking:
 
     @property
     def contenders(self) -> tuple[str, ...]:
-        """The labels that cannot be told from the best, the best first; empty if the noise is unknown."""
-        return self.model.contenders if self.model else ()
+        """The labels that cannot be told from the best, in the order of ``cells``; empty if the noise is unknown."""
+        found = self.model.contenders if self.model else ()
+        return tuple(cell.label for cell in self.cells if cell.label in found)
 
     def best_of(self, cells: Iterable[Cell]) -> Cell | None:
         """Return the best of ``cells``, or None if none of them is compared."""
