@@ -13,7 +13,7 @@ from ablate.report.data.results import read_sweep
 from ablate.report.figures import forest
 from ablate.report.page.answer import answer
 from ablate.report.recommendation.recommend import recommend
-from ablate.report.stats.baseline import effects_of, findings
+from ablate.report.stats.baseline import effects_of, findings, order_found
 from ablate.report.stats.screening import screening_of
 from ablate.report.write import write_report
 from ablate.sweep.layout import SweepDir
@@ -153,6 +153,10 @@ def test_page_figure_and_recommend_say_the_same(tmp_path):
     assert "cells with the op" in figure.axes[0].get_xlabel()
     (one,) = findings(read_sweep(made(tmp_path / "one", seeds=1)))
     assert "one seed cannot tell" in one
+
+
+def test_the_effects_of_a_screening_are_no_order_to_leave_ops_out(tmp_path):
+    assert order_found(read_sweep(made(tmp_path / "sweep"))) == []
 
 
 def test_leaving_ops_out_one_by_one_is_no_screening(tmp_path):

@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from ablate.console import command
 from ablate.errors import UsageError, first_line
-from ablate.sweep.layout import SweepDir
+from ablate.sweep.layout import PLAN, SweepDir
 from ablate.sweep.record import TrialResult, read_record, read_records
 
 PROTOCOL = "linear"
@@ -111,10 +111,13 @@ def load_image_results(directory: str | Path, trials: Iterable[str] | None = Non
         trials: trial ids, ``<key>-s<seed>``; by default every done trial that has a file.
 
     Raises:
+        FileNotFoundError: ``directory`` holds neither a sweep nor records.
         UsageError: a trial that is named has no result of linear evaluation or no file; a file is damaged or belongs to
             another result than the record; or the trials were evaluated on different data sets.
     """
     directory = Path(directory)
+    if not (SweepDir(directory).plan.exists() or SweepDir(directory).trials.exists()):
+        raise FileNotFoundError(f"{directory} holds neither {PLAN} nor trials/")
     results = {record.id: _of(directory, record) for record in _records(directory, trials)}
     first = next(iter(results.values()), None)
     for name, found in results.items():

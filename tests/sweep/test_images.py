@@ -219,3 +219,8 @@ def test_the_same_results_are_the_same_bytes(tmp_path):
     assert again == results
     other = dataclasses.replace(RESULT, margin=-RESULT.margin)
     assert again != dataclasses.replace(results, test=other)
+
+
+def test_a_directory_without_a_sweep_is_not_one_without_images(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere holds neither"):
+        load_image_results(tmp_path / "nowhere")

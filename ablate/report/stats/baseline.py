@@ -73,6 +73,8 @@ def order_found(sweep: Results) -> list[str]:
 
     The list is empty while a cell that lacks one op has no result, or a trial is missing.
     """
+    if screening.screening_of(sweep):  # its effects are averages over cells that lack half of the ops
+        return []
     alone = {effect.ops[0]: effect for effect in effects_of(sweep) if effect.kind == "removal" and len(effect.ops) == 1}
     whole = next(cell for cell in sweep.experiment.compositions if cell.label == sweep.experiment.baseline)
     if sweep.pending or alone.keys() != {op.name for op in whole.every_op}:

@@ -124,8 +124,8 @@ def _collapsed(grid: Grid) -> list[str]:
     labels = [cell.label for cell in grid.with_results if "collapsed" in cell.flags]
     of_z = [cell.label for cell in grid.with_results if "collapsed-z" in cell.flags]
     return [
-        *([f"Collapsed (all representations equal): {', '.join(labels)}."] if labels else []),
-        *([f"Collapsed (all projections have nearly one direction): {', '.join(of_z)}."] if of_z else []),
+        *([f"Collapsed (all representations equal): {named(labels)}."] if labels else []),
+        *([f"Collapsed (all projections have nearly one direction): {named(of_z)}."] if of_z else []),
     ]
 
 
