@@ -42,6 +42,8 @@ from ablate.sweep.failures import failure_line
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import is_sweep
 
+WITH_OTHERS = ("comparison-*.png", "fig5-comparison.png", "side-by-side.*", "differences.*")
+"""The figures of a report that show other grids, too."""
 COLUMNS = {"1col": 3.25, "2col": 6.75}  # inches: one column of a paper's page, and both
 
 
@@ -162,15 +164,21 @@ def write_report(
 
 
 def _compared_figures(sweep: Results, compared: Compared, out: Path) -> None:
-    """Write the figures that show other grids, too."""
+    """Write the figures that show other grids, too, and remove those of an earlier report that compared others."""
+    written = []
     for number, (comparison, title) in enumerate(compared.titled, start=1):
         name = "fig5-comparison" if title == TITLE else f"comparison-{number}"
         if len(comparison.ours.ops) > 1:  # two single cells need no picture; the sentence says everything
-            save(draw(comparison, (str(sweep), title)), [out / f"{name}.png"])
+            written += [out / f"{name}.png"]
+            save(draw(comparison, (str(sweep), title)), written[-1:])
     if compared.same:
-        save(side_by_side.draw(compared.same), [out / "side-by-side.png", out / "side-by-side.pdf"])
+        written += [out / "side-by-side.png", out / "side-by-side.pdf"]
+        save(side_by_side.draw(compared.same), written[-2:])
     if compared.agreement and (figure := agreement.differences_of(compared.agreement)):
-        save(figure, [out / "differences.png", out / "differences.pdf"])
+        written += [out / "differences.png", out / "differences.pdf"]
+        save(figure, written[-2:])
+    for path in {path for pattern in WITH_OTHERS for path in out.glob(pattern)}.difference(written):
+        path.unlink(missing_ok=True)
 
 
 def write_again(sweep: Results) -> None:

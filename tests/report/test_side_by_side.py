@@ -95,6 +95,23 @@ def test_colours_begin_at_the_untrained_encoder_and_leave_room_for_noise(tmp_pat
     assert above_untrained(made_up(tmp_path / "none", 3, untrained=None).grid).low > 0.2
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_figures_of_an_earlier_report_that_compared_others_are_removed(tmp_path):
+    first, *others = several(tmp_path, 3, 2)
+    out = first.directory / "report"
+    out.mkdir()
+    earlier = ["comparison-3.png", "fig5-comparison.png", "side-by-side.pdf", "differences.png", "mine.png"]
+    for name in earlier:
+        (out / name).write_text("")
+    write_report(first.directory, [other.directory for other in others])
+    there = {path.name for path in out.iterdir()}
+    assert there >= {"comparison-1.png", "comparison-2.png", "side-by-side.pdf", "differences.png", "mine.png"}
+    assert not there & {"comparison-3.png", "fig5-comparison.png"}
+    write_report(first.directory)
+    left = {path.name for path in out.iterdir()}
+    assert "mine.png" in left and not {name for name in left if name.startswith(("comparison", "side", "differ"))}
+
+
 @pytest.mark.slow
 def test_the_report_writes_it_and_shows_it_on_the_page(tmp_path):
     first, *others = several(tmp_path, 3, 2, name="<b>")
