@@ -148,7 +148,7 @@ def test_where_nothing_is_better_than_the_untrained_encoder_there_is_nothing_to_
     assert ", though 2 of 4 are on the test set (60.0 ± 0.0 %): train longer" in last
     write_report(tmp_path)
     html = (tmp_path / "report" / "index.html").read_text()
-    assert lead(tmp_path).startswith("No composition to recommend; the highest accuracy: crop+color. ")
+    assert lead(tmp_path).startswith("No composition to recommend; the highest validation accuracy: crop+color. ")
     assert html.partition("<main>")[0].count("No composition is better than") == 1
     assert "--confirm" not in html.partition("<main>")[0]
 

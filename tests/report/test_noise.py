@@ -62,7 +62,7 @@ def test_noise_that_changes_with_accuracy(tmp_path):
         return value(trial) + (0.1 * draw if MEANS.get(trial.label, 0) > 0.7 else 0.0)
 
     found = sentences(tmp_path, seeds=24, value=uneven)
-    assert found[-1].startswith("The noise depends on the accuracy")
+    assert found[-1].startswith("The noise changes with the mean of a cell")
 
 
 def test_nothing_is_said_of_nothing(tmp_path):

@@ -25,8 +25,8 @@ from ablate.report.stats.model import Difference
 def draw(first: str, comparisons: Sequence[Comparison]) -> Figure | None:
     """Draw the differences of other grids from the first one, a panel each, with one scale around 0.
 
-    The mean difference is taken out and said in the heading. Images or methods that are easier throughout would fill a
-    panel with one colour otherwise, and hide where ops matter differently.
+    The mean difference is taken out, and said below each panel. Images or methods that are easier throughout would
+    fill a panel with one colour otherwise, and hide where ops matter differently.
 
     Args:
         first: the name of the first grid.

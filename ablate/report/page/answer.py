@@ -86,7 +86,8 @@ def _screened(sweep: Results) -> list[str]:
 
 def _best(sweep: Results, ranking: Ranking) -> str:
     assert ranking.best is not None
-    best = "Best composition" if is_useful(sweep, ranking) else "No composition to recommend; the highest accuracy"
+    none = f"No composition to recommend; the highest {judge(sweep.grid)}"
+    best = "Best composition" if is_useful(sweep, ranking) else none
     which = f"{mentioned(ranking.best.label)}{tied(ranking)}"
     return f"{best}{so_far(sweep)}: {which}. {_accuracy(sweep, ranking, ranking.best)}."
 

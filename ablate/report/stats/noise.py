@@ -121,10 +121,10 @@ def separation(sweep: Results, ranking: Ranking) -> str:
 
 
 def unequal(model: TwoWayModel) -> list[str]:
-    """Return the sentence that the noise changes with accuracy, or nothing if it does not."""
+    """Return the sentence that the noise changes with the mean, or nothing if it does not."""
     if model.spread_p >= DOUBTFUL:
         return []
     return [
-        f"The noise depends on the accuracy (Breusch-Pagan test, p = {model.spread_p:.2g}), so the interval of each "
-        "cell is based on its own noise, moderated by that of all cells."
+        f"The noise changes with the mean of a cell (Breusch-Pagan test, p = {model.spread_p:.2g}), so the interval of "
+        "each cell is based on its own noise, moderated by that of all cells."
     ]
