@@ -12,6 +12,7 @@ from ablate.planning.screening import design, is_design, largest_alias
 from ablate.report.data.results import read_sweep
 from ablate.report.figures import forest
 from ablate.report.page.answer import answer
+from ablate.report.recommendation.conclusion import conclusion
 from ablate.report.recommendation.recommend import recommend
 from ablate.report.stats.baseline import effects_of, findings, order_found
 from ablate.report.stats.screening import screening_of
@@ -62,6 +63,9 @@ def test_each_cell_is_the_recipe_without_some_ops_in_both_branches():
         ((RECIPE, "--screen", "--add", "gray"), "write further ops into the recipe"),
         ((RECIPE, "--screen", "--in-order", "found"), "--screen takes no --add, --in-order"),
         ((RECIPE, "--screen", "--strengths"), "--screen takes no --add"),
+        ((RECIPE, "--in-order", ""), "empty"),
+        ((RECIPE, "--add", ""), "empty"),
+        ((RECIPE, "--in-order", "found,crop"), "takes ops or the word found, not both"),
     ],
 )
 def test_what_cannot_be_screened_is_refused(line, expected, tmp_path):
@@ -69,7 +73,7 @@ def test_what_cannot_be_screened_is_refused(line, expected, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def made(directory, seeds=4, noise=0.002, together=0.0, missing=()):
+def made(directory, seeds=4, noise=0.002, together=0.0, missing=(), branches="two"):
     """A sweep by a screening design, whose ops have the effects TRUE, and crop and color ``together`` one more."""
     rng = np.random.default_rng(0)
     named = []
@@ -77,7 +81,7 @@ def made(directory, seeds=4, noise=0.002, together=0.0, missing=()):
         parsed = Composition.parse(text)
         named.append(NamedComposition(label=label, ops=parsed.specs(), second=parsed.second_specs()))
     old = make_experiment([], seeds)
-    shared = old.shared.replace(branches="two", base=None)
+    shared = old.shared.replace(branches=branches, base=None) if branches == "two" else old.shared
     whole = old.replace(compositions=tuple(named), baseline=RECIPE, shared=shared)
     save_plan(directory, whole)
     shift = rng.normal(0, 0.03, seeds)
@@ -166,3 +170,30 @@ def test_leaving_ops_out_one_by_one_is_no_screening(tmp_path):
     fewer = sweep.experiment.replace(compositions=sweep.experiment.compositions[:-1])
     save_plan(directory, fewer)
     assert screening_of(read_sweep(directory)) is None
+
+
+@pytest.mark.parametrize("branches", ["one", "two"])
+def test_no_cell_of_a_screening_is_recommended(branches, tmp_path):
+    directory = made(tmp_path / "sweep", branches=branches)
+    advice = recommend(directory)
+    assert advice.final is None and not advice.pipelines
+    assert conclusion(advice).startswith("No cell of a screening is recommended")
+    assert "nothing to confirm" in one_sentence(ablate("recommend", directory, "--confirm", cwd=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("given", "advised"),
+    [
+        (
+            "ablate drop recipe:byol --screen --data folder:/x --set epochs=2 --out here --retry-failed",
+            "ablate drop recipe:byol --data folder:/x --set epochs=2 --in-order OPS",
+        ),
+        ("ablate run screening.toml", f"ablate drop '{RECIPE}' --in-order OPS"),
+        ("", f"ablate drop '{RECIPE}' --in-order OPS"),
+    ],
+)
+def test_the_check_that_a_screening_advises_has_its_settings(given, advised, tmp_path):
+    directory = made(tmp_path / "sweep")
+    sweep = read_sweep(directory)
+    save_plan(directory, sweep.experiment.replace(command=given))
+    assert f"`{advised}`" in findings(read_sweep(directory))[-1]

@@ -20,7 +20,7 @@ Recipe = Annotated[
     ),
 ]
 Add = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="Ops to try at the end of the recipe, each alone; comma-separated",
         metavar="OPS",
@@ -28,7 +28,7 @@ Add = Annotated[
     ),
 ]
 InOrder = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="Ops to leave out one after the other, each with those before it; comma-separated. "
         "found: all of them, in the order that leaving out each alone suggests",
@@ -59,8 +59,8 @@ def drop(
     recipe: Recipe,
     flags: dict[str, Any],
     how: options.Running,
-    add: Add = "",
-    in_order: InOrder = "",
+    add: Add = None,
+    in_order: InOrder = None,
     strengths: Strengths = False,
     screen: Screen = False,
     seeds: Seeds = 3,
@@ -75,21 +75,17 @@ def drop(
     from ablate.planning.drop import called, done_twice, dropping, ops_of, screening
     from ablate.planning.from_files import spelled_out
     from ablate.planning.request import default_out, wish_of
-    from ablate.planning.screening import FEWEST
 
     trained = {"references": ["untrained", "no-op"], "seeds": seeds_of(seeds, first_seed)}
     wish = wish_of(flags, settings, compositions=[recipe], **trained)
-    if screen and (add or in_order or strengths):
+    if screen and (add is not None or in_order is not None or strengths):
         raise UsageError("--screen takes no --add, --in-order or --strengths: write further ops into the recipe")
     wish, about = spelled_out(wish)
     (recipe,) = wish.compositions
-    added, gone = split_list(add, ",") if add else [], _gone(in_order, ops_of(wish, recipe))
+    added, gone = [] if add is None else split_list(add, ","), _gone(in_order, ops_of(wish, recipe))
     asked = screening(wish, recipe) if screen else dropping(wish, recipe, added, gone, strengths=strengths)
     directory = how.out or default_out(wish.data, ["screen" if screen else "drop", *called(wish, recipe)])
-    for sentence in done_twice(wish, recipe, added):
-        say(make_console(), sentence, "yellow")
-    if not screen and len(ops_of(wish, recipe)) >= FEWEST:
-        say(make_console(), "with --screen, about as many cells give each op's effect more precisely")
+    _advise(done_twice(wish, recipe, added), screen, ops_of(wish, recipe))
     code = run_sweep(asked, directory, how, about, report=in_order != FOUND)
     found = _found(directory, how) if in_order == FOUND else []
     if not found:
@@ -97,12 +93,30 @@ def drop(
     return run_sweep(dropping(wish, recipe, added, found[:-1], strengths=strengths), directory, how)
 
 
-def _gone(in_order: str, ops: list[str]) -> list[str]:
+def _advise(doubtful: list[str], screen: bool, ops: list[str]) -> None:
+    """Print sentences on ops whose effect says little, and what a screening is, or that one is possible."""
+    from ablate.planning.screening import FEWEST
+
+    console = make_console()
+    for sentence in doubtful:
+        say(console, sentence, "yellow")
+    if screen:
+        say(console, "screening: each cell but the first has half of the ops; the report compares ops, not cells")
+    elif len(ops) >= FEWEST:
+        say(console, "with --screen, about as many cells give each op's effect more precisely")
+
+
+def _gone(in_order: str | None, ops: list[str]) -> list[str]:
     """Return the ops to leave out in order, none while the order is to be found; raise UsageError if there is none."""
     from ablate.ops import split_list
 
+    if in_order is None:
+        return []
     if in_order != FOUND:
-        return split_list(in_order, ",") if in_order else []
+        names = split_list(in_order, ",")
+        if FOUND in names:
+            raise UsageError(f"--in-order takes ops or the word {FOUND}, not both: got {in_order!r}")
+        return names
     if len(ops) < 3:
         raise UsageError(f"--in-order {FOUND} leaves out two ops or more, and one stays: there are only {len(ops)}")
     return []

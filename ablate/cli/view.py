@@ -208,11 +208,14 @@ def _confirm(choice: Choice, seeds: int, how: options.Running) -> int:
     from ablate.data import cache_dir
     from ablate.planning.images import images_of
     from ablate.report.recommendation.choice import to_confirm
+    from ablate.report.stats.screening import screening_of
     from ablate.sweep.confirm import confirmation
 
     directory, experiment = choice.sweep.directory, choice.sweep.experiment
     if experiment.shared.branches == "two":
         raise UsageError(f"{directory} is a two-branch sweep already: there is nothing to confirm")
+    if screening_of(choice.sweep):
+        raise UsageError(f"{directory} is a screening, whose cells lack half of the ops: there is nothing to confirm")
     planned = confirmation(experiment, to_confirm(choice), seeds, command_line())
     images = str(images_of(experiment, cache_dir(how.cache)))
     return launch(SweepDir(directory).confirmation, planned, images, how)

@@ -43,6 +43,18 @@ def completing(
     return shlex.join([*words, RETRY] if retry_failed else words)
 
 
+def checking_screening(experiment: SweepPlan) -> str:
+    """Return the command that leaves ops out of a screening's whole recipe, with the settings of the screening."""
+    try:
+        words = shlex.split(experiment.command)
+    except ValueError:  # edited by hand
+        words = []
+    if words[1:2] != ["drop"]:  # started from Python or from a file
+        words = ["ablate", "drop", str(experiment.baseline)]
+    kept = [word for word in _without(words, "--out") if word not in ("--screen", "--dry-run", RETRY)]
+    return shlex.join([*kept, "--in-order", "OPS"])
+
+
 def option_for_seeds(directory: Path, experiment: SweepPlan, seeds: int) -> str:
     """Return the option that gives :func:`completing` a number of seeds: ``--seeds 3``, or ``--set seeds=3``.
 

@@ -12,6 +12,7 @@ from ablate.report.stats.failures import failures
 from ablate.report.stats.noise import EXACT, SEEDS, among, chance, more_seeds
 from ablate.report.stats.predicted import predicted
 from ablate.report.stats.rounds import takes_more
+from ablate.report.stats.screening import screening_of
 from ablate.report.stats.summary import pruned
 from ablate.report.stats.verdict import few_images, is_useful, verdict
 from ablate.report.stats.words import judge, mentioned, named, so_far
@@ -33,6 +34,17 @@ def conclusion(recommendation: Recommendation) -> str:
         sentence = f"Recommended{', provisionally' * decided.provisional}: {mentioned(label)}{sure}."
         caveats = [*verdict(decided.sweep, decided.order), *failures(decided.sweep), *predicted(choice.sweep)[1:]]
         return " ".join([sentence, doubt(decided), *caveats])
+    return _undecided(recommendation)
+
+
+def _undecided(recommendation: Recommendation) -> str:
+    """Return why nothing is recommended although all trials have ended, and the next step."""
+    choice, decided = recommendation.choice, recommendation.decided
+    if screening_of(choice.sweep):
+        return (
+            "No cell of a screening is recommended, since each lacks half of the ops: decide on ops by their effects, "
+            "and check what you decide in the whole recipe."
+        )
     if recommendation.confirming:
         return recommendation.confirming
     if recommendation.confirmed or choice.sweep.experiment.shared.branches == "two":

@@ -11,6 +11,7 @@ from ablate.errors import NotExportable, UsageError
 from ablate.pipelines.code import Files, kornia_code, torchvision_code
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.recommendation.choice import Candidate, Choice, choose
+from ablate.report.stats.screening import screening_of
 from ablate.report.stats.verdict import is_useful
 from ablate.report.stats.words import mentioned
 from ablate.sweep.again import completing
@@ -22,8 +23,9 @@ class Recommendation:
     """A sweep's choice and, if a one-branch sweep was confirmed, the result with both branches and fresh seeds.
 
     ``confirming`` describes the progress of a confirmation that has not ended, or the reason why it decides nothing.
-    ``final`` is the composition to use, if it is known. ``pipelines`` holds, by file name, code for this composition
-    that runs without ablate; ``unexported`` gives the reasons for missing code.
+    ``final`` is the composition to use, if it is known; a screening has none, since its cells lack half of the ops.
+    ``pipelines`` holds, by file name, code for this composition that runs without ablate; ``unexported`` gives the
+    reasons for missing code.
     """
 
     choice: Choice
@@ -68,7 +70,7 @@ def advise(sweep: Results) -> Recommendation:
         )
     choice = choose(sweep)
     confirmed, confirming = _confirmation(choice)
-    final = _final(choice, confirmed, confirming)
+    final = None if screening_of(sweep) else _final(choice, confirmed, confirming)
     pipelines, unexported = dict[str, str](), list[str]()
     if final:
         experiment = (confirmed or choice).sweep.experiment

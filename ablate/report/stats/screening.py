@@ -15,6 +15,7 @@ from ablate.report.data.results import Results
 from ablate.report.stats.effect import Effect, in_words
 from ablate.report.stats.order import order, ordered
 from ablate.report.stats.words import judge, so_far
+from ablate.sweep.again import checking_screening
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def findings(sweep: Results, screening: Screening) -> list[str]:
         *in_words(effects),
         "These are averages over cells that lack half of the other ops. An effect also holds up to "
         f"{100 * alias:.0f} % of any interaction of two other ops, so check what you decide in the whole recipe: "
-        f"`ablate drop {screening.labels[0]!r} --in-order OPS`.",
+        f"`{checking_screening(sweep.experiment)}`.",
     ]
 
 
