@@ -75,14 +75,15 @@ def remaining_seconds(each: float, waiting: int, running: Iterable[float], worke
 def trials_per_hour(status: Status, now: float) -> float | None:
     """Return how many trained trials ended per hour, or None if none ended lately.
 
-    Trials count that ended within the last hour or, if they take longer, within twice the time of one trial. If all of
-    them began within that time, the rate is taken over the time since the first of them began.
+    Trials count that ended within the last hour or, if they take longer, within twice the time of one trial, and since
+    the command at work started. If all of them began within that time, the rate is taken over the time since the first
+    of them began.
 
     Args:
         status: the sweep's status.
         now: the time, in unix seconds.
     """
-    known = [result for result in _complete(status.records.values()) if result.when]
+    known = [result for result in _complete(_of_this_run(status)) if result.when]
     window = max(HOUR, 2 * statistics.fmean(result.timings["total"] for result in known)) if known else HOUR
     since = time.strftime(WHEN, time.gmtime(now - window))
     recent = [result for result in known if result.when > since]  # strings of this form sort by time
@@ -97,13 +98,16 @@ def seconds_left(status: Status) -> float | None:
 
     As many trials are taken to run side by side as the command at work has workers; without one, as many as run now.
 
+    A trial is taken to need as long as those that ended since the command at work started, if any did: earlier ones may
+    have had the machine to themselves, or another machine.
+
     Returns:
         The seconds; None if nothing runs, if no times are known yet, or if trials are pruned, since it is not known
         which of them will be.
     """
     running = [(trial, status.begun[trial.id].progress) for trial in status.at("running")]
     workers = max(status.work.workers if status.work else 0, len(running))
-    each = _mean_seconds(status.records.values()) or _mean_pace(running)
+    each = _mean_seconds(_of_this_run(status)) or _mean_seconds(status.records.values()) or _mean_pace(running)
     if status.experiment.prune or not workers or each is None:
         return None
     needs = [each * (1 - progress.epoch / max(1, trial.config.epochs)) for trial, progress in running]
@@ -128,6 +132,12 @@ def from_records(records: Iterable[TrialResult], host: str = "") -> TrialTime | 
     if each is None:
         return None
     return TrialTime(each, f"from {counted(len(_complete(known)), 'trial')} on record")
+
+
+def _of_this_run(status: Status) -> list[TrialResult]:
+    """Return the records that were written since the command at work started; all of them if none is at work."""
+    since = time.strftime(WHEN, time.gmtime(status.work.since)) if status.work else ""
+    return [record for record in status.records.values() if record.when >= since]
 
 
 def _mean_seconds(records: Iterable[TrialResult]) -> float | None:

@@ -7,6 +7,7 @@ import io
 import re
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -18,12 +19,13 @@ from ablate.launch.cells import draw, numbers, view
 from ablate.launch.monitor import Monitor, watch_status
 from ablate.launch.screen import print_status
 from ablate.launch.status import sweep_status
-from ablate.launch.timing import trials_per_hour
+from ablate.launch.timing import seconds_left, trials_per_hour
 from ablate.report.data.grid import Grid, grid_of, sweep_rows
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.palette import colour
 from ablate.report.figures.scale import scale
 from ablate.sweep.layout import SweepDir
+from ablate.sweep.lock import Work
 from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.running import begin
 from tests.support.sweeps import by_position, failure, make_experiment, record, sweep, write_record
@@ -134,6 +136,23 @@ def test_throughput_counts_the_last_hour(tmp_path):
         write_record(tmp_path, record(trial, 0.5, when=stamp, timings={"total": 300.0}))
     assert trials_per_hour(sweep_status(tmp_path), now) == pytest.approx(2 / 2100 * 3600)
     assert trials_per_hour(sweep_status(tmp_path), now + 1e6) is None
+
+
+def test_speed_and_time_left_are_those_of_the_command_at_work(tmp_path):
+    """A sweep that is resumed is measured from its new start, not over the pause before."""
+    experiment = make_experiment(["a", "b"], references=())
+    save_plan(tmp_path, experiment)
+    now = 1_800_000_000.0
+    first, second, *_ = plan(experiment)
+    for trial, when, took in ((first, now - 3000, 900.0), (second, now - 60, 200.0)):
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
+        write_record(tmp_path, record(trial, 0.5, when=stamp, timings={"total": took}))
+    resumed = replace(sweep_status(tmp_path), work=Work(workers=1, since=now - 300))
+    assert trials_per_hour(resumed, now) == pytest.approx(1 / 260 * 3600)
+    assert seconds_left(resumed) == pytest.approx(2 * 200.0)
+    just_now = replace(resumed, work=Work(workers=1, since=now))
+    assert trials_per_hour(just_now, now) is None
+    assert seconds_left(just_now) == pytest.approx(2 * 550.0)
 
 
 def test_watching_ends_with_the_sweep_and_leaves_its_last_state(tmp_path):
