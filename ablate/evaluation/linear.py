@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -79,7 +80,11 @@ def linear(frozen: Frozen, at: At, percent: int = 100) -> Outcome:
         refitted, scored = f"refitted; {in_words(data, used, percent)}, {chosen}", "on all test and validation images"
     images = None
     if at == "h" and percent == 100:
-        splits = split_results(result.val_logits, train_y[val_mask]), split_results(result.test_logits, test_y)
+        of_validation = data.train.groups[frozen.labelled][val_mask.cpu()]
+        splits = (
+            split_results(result.val_logits, train_y[val_mask], of_validation),
+            split_results(result.test_logits, test_y, data.test.groups),
+        )
         images = ImageResults(f"{frozen.config.key}-s{frozen.seed}", data.fingerprint, *splits)
     return Outcome(
         metrics={**on_test, **on_validation, f"{name}_l2": result.l2},
@@ -92,19 +97,29 @@ def linear(frozen: Frozen, at: At, percent: int = 100) -> Outcome:
     )
 
 
-def split_results(scores: Tensor, y: Tensor) -> SplitResults:
-    """Return the class that each image of a split is given, and its margin.
+def split_results(scores: Tensor, y: Tensor, groups: Tensor) -> SplitResults:
+    """Return the class that each image of a split is given, its margin, and its group if groups have several images.
 
     Args:
         scores: ``[n, classes]``, the logits of the images.
         y: int64 ``[n]``, their labels.
+        groups: int64 ``[n]``, their groups.
     """
     most = float(torch.finfo(torch.float16).max)
     true, others = scores.gather(1, y[:, None])[:, 0], scores.scatter(1, y[:, None], -torch.inf).amax(1)
     margin = (true - others).clamp(-most, most).half()
     kind = np.min_scalar_type(scores.shape[1] - 1)
     label, predicted = (of.cpu().numpy().astype(kind) for of in (y, scores.argmax(1)))
-    return SplitResults(label, predicted, margin.cpu().numpy())
+    return SplitResults(label, predicted, margin.cpu().numpy(), _numbered(groups.cpu().numpy()))
+
+
+def _numbered(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.unsignedinteger] | None:
+    """Return the groups counted from 0 in the order of the images, or None if every image is a group of its own."""
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    if len(first) == len(groups):
+        return None
+    rank = first.argsort().argsort()
+    return np.asarray(rank[group].astype(np.min_scalar_type(len(first) - 1)))
 
 
 def linear_evaluation(

@@ -3,7 +3,11 @@
 ``y[cell, seed] = mu + cell + seed + noise``, fitted by least squares. Anything that a seed does to every cell alike
 (its weights, its image order) is the seed's effect and not noise. Every cell has its own variance of the noise,
 moderated by those of all others (:mod:`ablate.inference.variances`). All results are conditional on the data set and
-its split.
+its split, unless the covariance of the means over images is given (:mod:`ablate.inference.over_images`).
+
+An interval that holds seeds and images has half the width that the root of the sum of both squared halves gives: the
+method of variance estimates recovery (Zou and Donner 2008, *Statistics in Medicine* 27). It is therefore never narrower
+than that of the seeds alone.
 """
 
 from __future__ import annotations
@@ -18,54 +22,16 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtr, stdtrit
 
 from ablate.inference.adjusted import pseudoinverse
-from ablate.inference.dunnett import CONFIDENCE, TAIL, dunnetts
+from ablate.inference.difference import EQUAL, Difference
+from ablate.inference.dunnett import CONFIDENCE, TAIL, dunnett, dunnetts
+from ablate.inference.over_images import OverImages
 from ablate.inference.variances import moderated
 
 POWER = 0.8
 MOST_SEEDS = 1000
 DRAWS, MOST_DRAWN = 4_000, 2_000_000  # draws of all means, and numbers drawn at most: many cells get fewer draws
 LEAST = 0.5  # degrees of freedom that a cell needs for a variance of its own
-EQUAL = 1e-9  # accuracies closer than this count as equal
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A mean difference over ``n`` seeds with its 95 % interval, as fractions.
-
-    There is no interval with fewer than two seeds.
-    """
-
-    mean: float
-    low: float | None
-    high: float | None
-    n: int
-    how: str = "paired by seed"
-
-    def bounds(self, most: float = 1.0) -> tuple[float, float] | None:
-        """Return the interval, cut at ``most`` on both sides, since accuracies do not differ by more than 1.
-
-        Return None if there is no interval: with one seed, if nothing varies over seeds, and with so few seeds that the
-        interval would hold all possible values.
-        """
-        if self.low is None or self.high is None or self.is_constant or (self.low <= -most and self.high >= most):
-            return None
-        return max(-most, self.low), min(most, self.high)
-
-    @property
-    def is_constant(self) -> bool:
-        """True if it is the same with every seed, of which there are several; that does not make it certain."""
-        return self.low is not None and self.high is not None and self.high - self.low < EQUAL
-
-    def __str__(self) -> str:
-        text, bounds = f"{100 * self.mean:+z.1f} points", self.bounds()
-        if bounds:
-            return f"{text} [{100 * bounds[0]:+z.1f}, {100 * bounds[1]:+z.1f}] (95 %, {self.how}, n = {self.n})"
-        if self.low is None:
-            return f"{text} (one seed)"
-        if self.is_constant:
-            return f"{text} (no interval: the same with all {self.n} seeds)"
-        return f"{text} ({self.n} seeds are too few for an interval)"
 
 
 @dataclass(frozen=True)
@@ -77,7 +43,8 @@ class TwoWayModel:
     variance over all cells, with ``df`` degrees of freedom. ``residuals`` and ``fitted`` are [observations].
 
     ``tail`` is the probability with which the comparisons with the best may err. ``among`` are the cells that can be
-    the best; None: all of them. Both differ in rounds of seeds (:mod:`ablate.inference.rounds`).
+    the best; None: all of them. Both differ in rounds of seeds (:mod:`ablate.inference.rounds`). ``images`` is what
+    other images would add to the noise of the means; None: all results are conditional on these images.
     """
 
     labels: tuple[str, ...]
@@ -92,6 +59,7 @@ class TwoWayModel:
     fitted: Array
     tail: float = TAIL
     among: frozenset[str] | None = None
+    images: OverImages | None = None
 
     @cached_property
     def position(self) -> dict[str, int]:
@@ -117,20 +85,22 @@ class TwoWayModel:
         w = self._weights(weights)
         shares = w**2 * self._own
         freedom = float(shares.sum() / (shares / self.freedom).sum()) if shares.any() else float(self.df)
-        return self._interval(w, _t(freedom), "two-way model")
+        return self._interval(w, _t(freedom), self.images.multiple() if self.images else 0.0, "two-way model")
 
     def contrasts(self, several: Sequence[Mapping[str, float]]) -> list[Difference]:
         """Return several contrasts, with intervals that hold all true values at once in 95 % of sweeps.
 
         See :meth:`contrast` for a single one. Half the width of an interval is a multiple of its standard error, the
-        same for all: the 95 % point of the largest studentised deviation, simulated from the fitted model.
+        same for all: the 95 % point of the largest studentised deviation, simulated from the fitted model; the part of
+        the images has a multiple of its own.
         """
         if not several:
             return []
         w = np.array([self._weights(weights) for weights in several])
         errors = np.sqrt(np.maximum(w**2 @ self._own, EQUAL**2))
         multiple = float(np.quantile(np.abs(self._deviations @ w.T / errors).max(axis=1), CONFIDENCE))
-        return [self._interval(row, multiple, "two-way model, jointly") for row in w]
+        of_images = self.images.multiple(w) if self.images else 0.0
+        return [self._interval(row, multiple, of_images, "two-way model, jointly") for row in w]
 
     def difference(self, a: str, b: str) -> Difference:
         """Return the difference ``a`` minus ``b``."""
@@ -158,8 +128,15 @@ class TwoWayModel:
         own = np.diag(self.covariance)
         errors = np.sqrt(np.maximum(own[:, None] + own[None] - 2 * self.covariance, 0.0))
         freedom = np.minimum(self.freedom[:, None], self.freedom[None])
-        values = dunnetts(len(self.labels) - 1, freedom, self.tail)
-        return np.asarray(self.means[:, None] - self.means[None] + values * errors)
+        reach = dunnetts(len(self.labels) - 1, freedom, self.tail) * errors
+        if self.images:
+            reach = np.hypot(reach, self._among_images * self.images.errors)
+        return np.asarray(self.means[:, None] - self.means[None] + reach)
+
+    @property
+    def _among_images(self) -> float:
+        """Dunnett's value for the part of the images."""
+        return dunnett(len(self.labels) - 1, self.images.df, self.tail) if self.images else 0.0
 
     @property
     def farthest(self) -> float:
@@ -180,6 +157,13 @@ class TwoWayModel:
         among = [self.position[label] for label in self.contenders]
         chances = np.zeros(len(self.labels))
         drawn = means + spread * self._standard[:, among]
+        if self.images:  # the noise of the images is no cell's own: similar cells err on the same images
+            own = np.diag(self.covariance)[among]
+            noise = own + self.images.apart(among)
+            kept = spread**2 / np.maximum(noise, EQUAL**2)
+            drawn = means + np.sqrt(kept) * (
+                np.sqrt(own) * self._standard[:, among] + self.images.draws(among, len(drawn))
+            )
         chances[among] = np.bincount(drawn.argmax(axis=1), minlength=len(among)) / len(drawn)
         return dict(zip(self.labels, chances.tolist(), strict=True))
 
@@ -195,6 +179,7 @@ class TwoWayModel:
         """
         among = [self.position[label] for label in self.contenders]
         seen, noise = self.means[among], np.diag(self.covariance)[among]
+        noise = noise + self.images.apart(among) if self.images else noise
         if len(among) == 1:
             return seen, np.zeros(1)
         apart = max(0.0, float(seen.var(ddof=1) - noise.mean()))
@@ -218,9 +203,9 @@ class TwoWayModel:
         n = np.arange(2, MOST_SEEDS + 1)
         prior = min(self.freedom[i] - self.n[i], self.freedom[j] - self.n[j]) + 1
         df = np.clip(max(prior, 0.0) + n - 1, 1, (len(self.labels) - 1) * (n - 1))
-        noise = (self.variances[i] + self.variances[j]) / n
-        reach, scatter = dunnetts(len(self.labels) - 1, df, self.tail) * np.sqrt(noise), np.sqrt(noise + unsure)
-        scatter = np.maximum(scatter, EQUAL**2)
+        noise, error = (self.variances[i] + self.variances[j]) / n, self.images.errors[i, j] if self.images else 0.0
+        reach = np.hypot(dunnetts(len(self.labels) - 1, df, self.tail) * np.sqrt(noise), self._among_images * error)
+        scatter = np.maximum(np.sqrt(noise + error**2 + unsure), EQUAL**2)
         power = ndtr((gap - reach - EQUAL) / scatter) + ndtr((-gap - reach - EQUAL) / scatter)
         enough = np.flatnonzero(power >= POWER)
         return int(n[enough[0]]) if len(enough) else None
@@ -256,15 +241,21 @@ class TwoWayModel:
             w[self.position[label]] += weight
         return w
 
-    def _interval(self, w: Array, multiple: float, how: str) -> Difference:
+    def _interval(self, w: Array, multiple: float, of_images: float, how: str) -> Difference:
         mean = float(w @ self.means)
         half = multiple * math.sqrt(max(0.0, float(w @ self.covariance @ w)))
+        if self.images:
+            half, how = math.hypot(half, of_images * self.images.error(w)), f"{how}, {self.images.how}"
         n = min(self.n[i] for i in np.flatnonzero(w)) if w.any() else 0
         return Difference(mean, mean - half, mean + half, n, how)
 
 
 def estimate(
-    values: Mapping[str, Mapping[int, float]], *, tail: float = TAIL, among: frozenset[str] | None = None
+    values: Mapping[str, Mapping[int, float]],
+    *,
+    tail: float = TAIL,
+    among: frozenset[str] | None = None,
+    images: OverImages | None = None,
 ) -> TwoWayModel | None:
     """Fit the model to ``values[cell][seed]``; cells without values are left out.
 
@@ -272,6 +263,7 @@ def estimate(
         values: accuracies by cell and seed, as fractions.
         tail: the probability with which the comparisons with the best may err.
         among: the cells that can be the best; None: all of them.
+        images: the covariance of the means over images, if the results are to hold for other images too.
 
     Returns:
         The model; None if the data are too few: fewer than two cells, fewer than two seeds, or cells that share no
@@ -309,7 +301,8 @@ def estimate(
     covariance = np.diag(variances / n) + by_seed @ of_seeds @ by_seed.T
     counts = tuple(map(int, n))
     seen = residuals[has], fitted[has]
-    return TwoWayModel(labels, means, covariance, variances, freedom, counts, sigma, df, *seen, tail, among)
+    over = images.of(labels) if images else None
+    return TwoWayModel(labels, means, covariance, variances, freedom, counts, sigma, df, *seen, tail, among, over)
 
 
 def _t(df: float) -> float:

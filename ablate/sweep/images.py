@@ -21,6 +21,8 @@ PROTOCOL = "linear"
 """The protocol whose results for every image are kept."""
 ABOUT = "ablate"  # one key of metadata only: safetensors writes several keys in any order, and files would differ
 SPLITS, ARRAYS = ("validation", "test"), ("label", "predicted", "margin")
+GROUP = "group"
+"""The array that only splits with groups of several images have."""
 ACCURACY = {"validation": "linear_val_top1", "test": "linear_top1"}
 
 
@@ -34,11 +36,14 @@ class SplitResults:
         margin: the score of the true class minus the highest of the other classes, float16. Scores are logits, so the
             margin is the logarithm of the odds of the true class against the likeliest other one. It is positive where
             the image is classified correctly and negative elsewhere; where it rounds to 0, ``predicted`` decides.
+        group: the group of each image, such as its patient, counted from 0 in the order of the images, unsigned; None
+            where every image is a group of its own, and in files of earlier versions.
     """
 
     label: npt.NDArray[np.unsignedinteger]
     predicted: npt.NDArray[np.unsignedinteger]
     margin: npt.NDArray[np.float16]
+    group: npt.NDArray[np.unsignedinteger] | None = None
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -48,7 +53,14 @@ class SplitResults:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SplitResults):
             return NotImplemented
-        return all(np.array_equal(getattr(self, name), getattr(other, name), equal_nan=True) for name in ARRAYS)
+        if (self.group is None) != (other.group is None):
+            return False
+        return all(np.array_equal(getattr(self, name), getattr(other, name), equal_nan=True) for name in self.arrays)
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The names of the arrays that it has."""
+        return ARRAYS if self.group is None else (*ARRAYS, GROUP)
 
     __hash__ = None  # type: ignore[assignment]  # arrays have no hash
 
@@ -75,7 +87,8 @@ class ImageResults:
 
 def to_bytes(results: ImageResults) -> bytes:
     """Return the content of a file of image results, the same bytes for the same results."""
-    arrays = {f"{split}_{name}": getattr(getattr(results, split), name) for split in SPLITS for name in ARRAYS}
+    splits = {split: getattr(results, split) for split in SPLITS}
+    arrays = {f"{split}_{name}": getattr(of, name) for split, of in splits.items() for name in of.arrays}
     return save(arrays, {ABOUT: json.dumps({"trial": results.trial, "data": results.data})})
 
 
@@ -89,7 +102,9 @@ def read_image_results(path: Path) -> ImageResults:
     try:
         with safe_open(path, framework="numpy") as file:
             about = json.loads(file.metadata()[ABOUT])
-            arrays = {split: [file.get_tensor(f"{split}_{name}") for name in ARRAYS] for split in SPLITS}
+            there = set(file.keys())
+            names = {split: (*ARRAYS, *[GROUP] * (f"{split}_{GROUP}" in there)) for split in SPLITS}
+            arrays = {split: [file.get_tensor(f"{split}_{name}") for name in names[split]] for split in SPLITS}
         if any(array.shape != of_split[0].shape for of_split in arrays.values() for array in of_split):
             raise ValueError("its arrays differ in length")
         splits = {split: SplitResults(*of_split) for split, of_split in arrays.items()}

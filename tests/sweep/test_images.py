@@ -69,12 +69,24 @@ def test_the_file_has_the_predictions_behind_the_accuracies(data, config, tmp_pa
 
 def test_margins_are_differences_of_logits():
     logits = torch.tensor([[2.0, -1.0, 0.5], [2.0, -1.0, 0.5], [1e6, 0.0, 0.0]])
-    found = split_results(logits, torch.tensor([0, 2, 1]))
+    found = split_results(logits, torch.tensor([0, 2, 1]), torch.tensor([5, 3, 5]))
     assert found.margin.tolist() == [1.5, -1.5, -65504.0]
     assert found.predicted.tolist() == [0, 0, 0]
     assert found.correct.tolist() == [True, False, False]
-    many = split_results(torch.eye(300), torch.arange(300))
-    assert (many.label.dtype, many.predicted[299]) == (np.uint16, 299)
+    many = split_results(torch.eye(300), torch.arange(300), torch.arange(300))
+    assert (many.label.dtype, many.predicted[299], many.group) == (np.uint16, 299, None)
+
+
+def test_groups_are_numbered_in_the_order_of_the_images_and_kept_only_where_there_are_any(tmp_path):
+    found = split_results(torch.eye(4), torch.arange(4), torch.tensor([9, 2, 9, 7]))
+    assert found.group.tolist() == [0, 1, 0, 2]
+    content = to_bytes(ImageResults("a-s0", "f00d", RESULT, found))
+    assert b"test_group" in content
+    assert b"validation_group" not in content
+    (tmp_path / "file").write_bytes(content)
+    again = read_image_results(tmp_path / "file")
+    assert (again.validation, again.test) == (RESULT, found)
+    assert found != dataclasses.replace(found, group=None)
 
 
 def test_an_interrupted_trial_leaves_the_same_bytes(data, config, tmp_path):

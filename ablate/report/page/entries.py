@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ablate.config.sweep import Trial
 from ablate.console import clock
-from ablate.inference.model import EQUAL
+from ablate.inference.difference import EQUAL
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results
 from ablate.report.figures.axes import in_words

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+from ablate.inference.difference import Difference
 from ablate.inference.dunnett import CONFIDENCE, TAIL
-from ablate.inference.model import Difference, TwoWayModel, estimate
+from ablate.inference.model import TwoWayModel, estimate
 from ablate.report.data.grid import Cell
 
 __all__ = ["CONFIDENCE", "Difference", "TwoWayModel", "combined", "fit"]

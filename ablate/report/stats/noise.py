@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ablate.console import clock, counted
-from ablate.inference.model import EQUAL, MOST_SEEDS
+from ablate.inference.difference import EQUAL
+from ablate.inference.model import MOST_SEEDS
 from ablate.report.data.results import Results
 from ablate.report.stats.model import CONFIDENCE, TwoWayModel
 from ablate.report.stats.order import Ranking, order

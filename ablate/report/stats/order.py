@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ablate.inference.adjusted import adjusted, largest
+from ablate.inference.difference import EQUAL
 from ablate.inference.dunnett import TAIL
-from ablate.inference.model import EQUAL
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.stats.model import Difference, TwoWayModel, fit
 
