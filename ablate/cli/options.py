@@ -44,6 +44,14 @@ Metric = Annotated[
         show_default="balanced where the largest class has more than twice its share, else top1",
     ),
 ]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Task to judge by, a column of labels that the sweep was given with --label",
+        show_default="the main one",
+    ),
+]
 Directory = Annotated[Path, typer.Argument(help="Directory of a sweep", metavar="DIR")]
 
 

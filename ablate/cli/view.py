@@ -102,6 +102,7 @@ def report(
     ] = False,
     every: options.Every = None,
     metric: options.Metric = None,
+    task: options.Task = None,
 ) -> None:
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex to DIR/report.
 
@@ -120,10 +121,10 @@ def report(
     try:
         for state in changes(first, pause) if watch else ():
             if not state.is_over:
-                write_report(first, others, paper=paper, refresh=pause, metric=metric)
+                write_report(first, others, paper=paper, refresh=pause, metric=metric, task=task or "")
                 say_text(console, headline(state))
     finally:  # also after Ctrl-C: a page that is no longer written must not say that it refreshes
-        written = write_report(first, others, paper=paper, metric=metric)
+        written = write_report(first, others, paper=paper, metric=metric, task=task or "")
     written.show(console)
 
 
@@ -149,6 +150,7 @@ def recommend(
         bool, typer.Option("--dry-run", help="Print the plan and cost of the confirmation; run nothing")
     ] = False,
     metric: options.Metric = None,
+    task: options.Task = None,
     print_code: Annotated[bool, typer.Option("--print", help="Print the code too, not only its path")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the recommendation as JSON, and nothing else")] = False,
 ) -> int:
@@ -163,17 +165,17 @@ def recommend(
     from ablate.report.recommendation.recommend import recommend
     from ablate.report.write import publish
 
-    recommendation = recommend(directory, metric)
+    recommendation = recommend(directory, metric, task or "")
     if confirm:
         how = options.Running(None, workers, cache, retry_failed, dry_run)
         try:
             code = _confirm(recommendation.choice, seeds or 3, how)
         except KeyboardInterrupt:
-            publish(recommend(directory, metric))  # what it has confirmed so far
+            publish(recommend(directory, metric, task or ""))  # what it has confirmed so far
             raise
         if dry_run:
             return code
-        recommendation = recommend(directory, metric)
+        recommendation = recommend(directory, metric, task or "")
         if code:
             publish(recommendation)
             return code

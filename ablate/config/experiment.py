@@ -68,7 +68,10 @@ class Experiment(Model):
     label: Annotated[
         str | None,
         Option("Images", default="label", metavar="NAME", commands=(GRID, DROP, SEARCH, TRAIN, PREVIEW)),
-        Field(description=f"Column of the labels in {written(WITH_COLUMNS)}"),
+        Field(
+            description=f"Column of the labels in {written(WITH_COLUMNS)}; or several, the main task first: "
+            "diagnosis,scanner"
+        ),
     ] = None
     labels: Annotated[
         float | None,

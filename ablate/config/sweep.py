@@ -11,9 +11,10 @@ from pydantic import (
 )
 
 from ablate.config.base import Count, Fraction, Model, OpSpec, Positive
-from ablate.config.measure import Accuracy
+from ablate.config.measure import Accuracy, Measure, measure_for
 from ablate.config.reading import WHITE, Colour, Range, Reading
 from ablate.config.slurm import Slurm
+from ablate.config.tasks import TaskKind
 from ablate.config.trial import Reference, TrialConfig
 
 
@@ -163,6 +164,24 @@ class ClassCounts(Model):
     test: tuple[int, ...]
 
 
+class Task(Model):
+    """A task by which the encoders of a sweep are judged, see :mod:`ablate.config.tasks`.
+
+    ``images`` are the numbers of training images (those for validation among them), validation images and test images
+    that have a label. ``class_counts`` are these by class.
+    """
+
+    name: str
+    kind: TaskKind = "classes"
+    images: tuple[int, int, int]
+    class_counts: ClassCounts | None = None
+
+    @property
+    def measure(self) -> Measure:
+        """The measure that ranks compositions for it: by :func:`~ablate.config.measure.measure_for` with classes."""
+        return measure_for(self.class_counts.train if self.class_counts else ())
+
+
 class SweepPlan(Model):
     """The content of ``sweep.toml``: the axes, the fixed values and the seeds.
 
@@ -183,8 +202,9 @@ class SweepPlan(Model):
     ``reading`` is how image files were read. ``ranges`` are the values that became 0 and full scale in images of more
     than 8 bits, and ``background`` the colour below transparent ones: an exported pipeline needs them. Earlier sweeps
     have ``levels``, the range of 16-bit grey in three equal channels. ``source`` is the experiment file as it was asked
-    for, which is stored beside ``sweep.toml``. ``init`` is the file of weights from which the encoders start, and
-    ``weights`` is what of it they load, by its hash: the content of the files in ``DIR/init``.
+    for, which is stored beside ``sweep.toml``. ``tasks`` are all tasks, the main one first, if there are several.
+    ``init`` is the file of weights from which the encoders start, and ``weights`` is what of it they load, by its hash:
+    the content of the files in ``DIR/init``.
     """
 
     schema_version: Literal[1] = 1
@@ -219,6 +239,7 @@ class SweepPlan(Model):
     rank_timeout: Annotated[float, Field(gt=0)] = 600.0
     measure: Accuracy = "top1"
     class_counts: ClassCounts | None = None
+    tasks: tuple[Task, ...] = ()
     slurm: Slurm | None = None
     init: str | None = None
     source: Annotated[str, Field(exclude=True)] = ""

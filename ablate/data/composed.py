@@ -54,7 +54,9 @@ def composed(recipe: Recipe, pretrain: DataSet, labelled: DataSet) -> DataSet:
         train = replace(data.train, labels=data.train.labels.where(kept, -1))
         name = f"{data.name} ({100 * recipe.labels:g} % of labels)"
         pretrain_split = train if data.pretrain is data.train else data.pretrain
-        data = replace(data, name=name, pretrain=pretrain_split, train=train, val_mask=data.val_mask & kept)
+        tasks = tuple(task.only(kept) for task in data.tasks)
+        val_mask = data.val_mask & kept
+        data = replace(data, name=name, pretrain=pretrain_split, train=train, val_mask=val_mask, tasks=tasks)
     if recipe.pretrain != recipe.labelled:
         images = joined(pretrain.pretrain, pretrain.test) if pretrain.carved else pretrain.pretrain
         if recipe.limit is not None:
@@ -81,8 +83,9 @@ def limited(data: DataSet, limit: int) -> DataSet:
     train = data.train.subset(index)
     pretrain = data.pretrain.subset(chosen(data.pretrain, limit)) if data.pretrain is not data.train else train
     name = f"{data.name} ({len(index)} of {len(data.train.labels)} training images)"
-    alike = kept(data.alike, index.tolist())
-    return replace(data, name=name, pretrain=pretrain, train=train, val_mask=data.val_mask[index], alike=alike)
+    alike, tasks = kept(data.alike, index.tolist()), tuple(task.subset(index) for task in data.tasks)
+    val_mask = data.val_mask[index]
+    return replace(data, name=name, pretrain=pretrain, train=train, val_mask=val_mask, alike=alike, tasks=tasks)
 
 
 def chosen(split: Split, limit: int, val_mask: Tensor | None = None) -> Tensor:

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ablate.config.measure import Accuracy, measure_for, reason
 from ablate.config.reading import WHITE, Colour, Range
-from ablate.config.sweep import ClassCounts
+from ablate.config.sweep import ClassCounts, Task
 from ablate.config.trial import DataIdentity
 from ablate.data.duplicates import Alike
+from ablate.data.tasks import TaskLabels, numbers_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,7 +110,7 @@ class DataSet:
     ``notes`` are sentences about the processing of the images beyond resizing, and about files that were left out.
     ``ranges`` are, for each channel of the images to pre-train on or for all of them, the values that became 0 and full
     scale; None for images of 8 bits. ``background`` is the colour that transparent ones were laid over.
-    ``alike`` are the sets of equal images of several splits or classes.
+    ``alike`` are the sets of equal images of several splits or classes. ``tasks`` are labels of further tasks.
     """
 
     name: str
@@ -126,6 +127,7 @@ class DataSet:
     ranges: tuple[Range, ...] | None = None
     background: Colour = WHITE
     alike: tuple[Alike, ...] = ()
+    tasks: tuple[TaskLabels, ...] = ()
 
     @property
     def identity(self) -> DataIdentity:
@@ -150,6 +152,15 @@ class DataSet:
             return None
         labels = (self.train.labels, self.train.labels[self.val_mask], self.test.labels)
         return ClassCounts(**dict(zip(("train", "validation", "test"), map(self._counts, labels), strict=True)))
+
+    def every_task(self, main: str) -> tuple[Task, ...]:
+        """Return all tasks for reports, the main one, which is called ``main``, first; none if there is no other."""
+        if not self.tasks:
+            return ()
+        known = (self.train.labels >= 0, self.test.labels >= 0)
+        images = numbers_of(known[0], self.val_mask, known[1])
+        first = Task(name=main, images=images, class_counts=self.all_class_counts)
+        return (first, *(task.described(self.val_mask) for task in self.tasks))
 
     def _counts(self, labels: Tensor) -> tuple[int, ...]:
         return tuple(labels[labels >= 0].bincount(minlength=len(self.classes)).tolist())

@@ -19,6 +19,7 @@ from torch import Tensor
 from ablate.config.reading import WHITE
 from ablate.data.dataset import DataSet, Images, Split
 from ablate.data.duplicates import Stored
+from ablate.data.tasks import TaskLabels, columns_of
 
 Progress = Callable[[int, int], None]
 META = "meta.json"
@@ -111,6 +112,10 @@ class Writer:
         self.meta["splits"][split] |= _stored_as(np.dtype(dtype))
         self._labels(split, labels, groups)
 
+    def further(self, split: str, values: Sequence[Sequence[float]]) -> None:
+        """Write the values of further tasks, those of all tasks side by side in each image's row."""
+        np.save(self.directory / f"{split}.tasks.npy", np.asarray(values, dtype=np.float64))
+
     def shard(self, split: str, number: int) -> Path:
         """Return the path of a shard, without suffix."""
         return self.directory / _shard(split, number)
@@ -156,6 +161,18 @@ def read(entry: Path, meta: dict[str, Any]) -> DataSet:
         ranges=meta["ranges"] and tuple((low, high) for low, high in meta["ranges"]),
         background=tuple(meta["background"]),
         alike=tuple(tuple(Stored(*image) for image in same) for same in meta.get("alike", ())),  # older: in the notes
+        tasks=_tasks(entry, meta.get("tasks", ())),
+    )
+
+
+def _tasks(entry: Path, described: Sequence[Mapping[str, Any]]) -> tuple[TaskLabels, ...]:
+    if not described:
+        return ()
+    widths = [columns_of(task["kind"], task["classes"]) for task in described]
+    sides = (_array(entry / f"{split}.tasks.npy").split(widths, 1) for split in ("train", "test"))
+    return tuple(
+        TaskLabels(task["name"], task["kind"], tuple(task["classes"]), train, test)
+        for task, train, test in zip(described, *sides, strict=True)
     )
 
 

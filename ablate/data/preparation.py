@@ -71,7 +71,7 @@ def prepare(
             above 64 px, 1/0.875 of it, so that evaluation's centre crop has the training size.
         eval_data: the labelled set that evaluation trains and tests on, named as in ``spec``; with it, all images of a
             folder that is split by seed are for pre-training.
-        label: the column of the labels, for a kind with columns.
+        label: the column of the labels, for a kind with columns; or several, the first for the main task.
         labels: the fraction of training images that keep their label, in (0, 1].
         limit: about how many training images to keep, and images to pre-train on, in whole groups of every class.
         skip_corrupt: leave out files that are unreadable or would be damaged; the result names them.
@@ -81,7 +81,7 @@ def prepare(
     Raises:
         UsageError: an unknown kind, a missing or unfit path, corrupt or refused files, an unwritable cache, a short
             side that is below the training size or is given without encoded images, a label column without a table, a
-            fraction or limit out of range, or labels needed from images without classes.
+            fraction or limit out of range, labels needed from images without classes, or too few of a further task.
     """
     specs = [spec] if eval_data is None else [spec, eval_data]
     reading = reading or Reading()
@@ -103,9 +103,11 @@ def prepare(
     if limit is not None and limit >= max(len(labelled.train.labels), len(pretrain.pretrain.labels) + spare):
         limit = None
     recipe = Recipe(pretrain.fingerprint, labelled.fingerprint, 1.0 if labels is None else float(labels), limit)
-    if recipe.pretrain == recipe.labelled and recipe.labels == 1 and limit is None:
-        return _with_notes(pretrain, sets)
-    return _with_notes(compose(where, recipe), sets)
+    is_whole = recipe.pretrain == recipe.labelled and recipe.labels == 1 and limit is None
+    data = pretrain if is_whole else compose(where, recipe)
+    for task in data.tasks:
+        task.check(data.val_mask)
+    return _with_notes(data, sets)
 
 
 def _with_notes(data: DataSet, sets: Sequence[DataSet]) -> DataSet:

@@ -84,6 +84,17 @@ class Frozen:
         features = self._remembered("train", split, index, at)
         return features, split.labels[index].to(features.device), self.data.val_mask[index].to(features.device)
 
+    def every_training_image(self) -> Tensor:
+        """Return the features ``h [N, d]`` of all training images, with and without a label; they are kept, too.
+
+        Raises:
+            Diverged: a feature is NaN or infinite.
+        """
+        split, index = self.data.train, self.labelled
+        if len(index) == len(split.labels):
+            return self._remembered("train", split, index, "h")
+        return self._remembered("every", split, torch.arange(len(split.labels)), "h")
+
     def test(self, at: At = "h") -> tuple[Tensor, Tensor]:
         """Return features ``[M, d]`` and labels int64 ``[M]`` (-1 where there is none) of the test images.
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import get_args
 
 from ablate.config.protocols import SHARES, with_share
+from ablate.config.tasks import metric_of
 from ablate.data import DataSet
 from ablate.errors import UsageError, unknown
 from ablate.evaluation.few_labels import few_labels
@@ -18,6 +19,7 @@ from ablate.evaluation.label_free import alignment, rankme
 from ablate.evaluation.linear import L2_AT_EDGE, linear
 from ablate.evaluation.rotation import rotation
 from ablate.evaluation.sgd import sgd
+from ablate.evaluation.tasks import on_task
 from ablate.evaluation.trained import classifier, online
 from ablate.sweep.images import ImageResults
 from ablate.sweep.record import ROTATION_NOT_APPLICABLE
@@ -162,7 +164,7 @@ def outdated(spec: str, metrics: Collection[str]) -> set[str]:
 
 
 def evaluate(frozen: Frozen, specs: Sequence[str]) -> Evaluation:
-    """Run ``specs`` in order, and for a supervised trial score its classifier too.
+    """Run ``specs`` in order, then linear evaluation of further tasks; for a supervised trial score its classifier too.
 
     Metrics and flags of a protocol at ``z`` have a prefix: ``z_linear_top1``, ``z-l2-at-edge``.
 
@@ -182,6 +184,12 @@ def evaluate(frozen: Frozen, specs: Sequence[str]) -> Evaluation:
         flags += [f"z-{flag}" if at else flag for flag in outcome.flags]
         protocols[spec] = outcome.description
         images = outcome.images or images
+    for task in frozen.data.tasks:
+        frozen.stop_if_asked()
+        outcome = on_task(frozen, task)
+        metrics |= outcome.metrics
+        flags += outcome.flags
+        protocols[metric_of(task.name, "linear")] = outcome.description
     if frozen.config.objective == "supervised":
         outcome = classifier(frozen, "h")
         metrics |= outcome.metrics

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ablate.config.slurm import Slurm
 from ablate.config.sweep import NamedComposition, SweepPlan
+from ablate.config.tasks import main_task
 from ablate.data import DataSet
 from ablate.errors import UsageError
 from ablate.ops import from_spec, rehearse
@@ -94,6 +95,7 @@ def _at(full: SweepPlan, fidelity: Fidelity, asked: Asked, images: DataSet) -> S
         ranges=images.ranges,
         background=images.background,
         class_counts=images.all_class_counts,
+        tasks=images.every_task(main_task(full.label)),
         slurm=asked.slurm,
         shared=shared.replace(
             epochs=epochs,

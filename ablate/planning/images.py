@@ -104,9 +104,9 @@ def _prepared(wish: Experiment, cache: Path) -> DataSet:
 
 
 def described(images: DataSet, image_size: int, ops: Iterable[OpSpec]) -> str:
-    """Return a description of ``images``, and a further line on the ``ops`` that change nothing on a few of them."""
-    sample = _sample(images, image_size)
-    return "\n".join([str(images), *without_effect([from_spec(op) for op in ops], sample)])
+    """Return a description of ``images`` and of further tasks, and a line on ``ops`` that change nothing on some."""
+    sample, tasks = _sample(images, image_size), [task.in_words(images.val_mask) for task in images.tasks]
+    return "\n".join([str(images), *tasks, *without_effect([from_spec(op) for op in ops], sample)])
 
 
 def as_they_act(ops: Sequence[NamedOp], images: DataSet, image_size: int) -> tuple[NamedOp, ...]:

@@ -12,6 +12,7 @@ from ablate.config.experiment_file import to_toml
 from ablate.config.points import Point, points
 from ablate.config.slurm import Slurm
 from ablate.config.sweep import NamedComposition, Search, SweepPlan, Variant
+from ablate.config.tasks import main_task
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet
 from ablate.errors import UsageError
@@ -96,6 +97,7 @@ def plan_sweep(
         protocols=_protocols(wish, specs, data),
         measure=data.measure,
         class_counts=data.all_class_counts,
+        tasks=data.every_task(main_task(wish.label)),
         slurm=jobs,
         weights=contents(sized, [shared, *(variant.shared for variant in variants)]),
         source="" if search else to_toml(wish, command),

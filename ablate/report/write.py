@@ -31,10 +31,11 @@ from ablate.report.stats.noise import noise
 from ablate.report.stats.predicted import predicted_cells
 from ablate.report.stats.summary import summary
 from ablate.report.stats.winners import sides_of
-from ablate.report.text import agreement, calibration
+from ablate.report.text import agreement, calibration, tasks
 from ablate.report.text.agreement import Agreement
 from ablate.report.text.caption import caption
 from ablate.report.text.tables import write_csv, write_predicted, write_tex
+from ablate.report.text.tasks import Tasks
 from ablate.report.text.terminal import render
 from ablate.sweep.again import completing
 from ablate.sweep.asked import Asked, asked_for
@@ -52,13 +53,14 @@ class Compared:
     """The grids beside that of a sweep: those of ``others`` and Figure 5, each compared with it, with a title.
 
     ``agreement`` is what the sweeps, or the points of the axes of one, say of each other. ``same`` are the sweeps with
-    the same ops, itself among them, that are shown side by side.
+    the same ops, itself among them, that are shown side by side. ``tasks`` are the sweep's tasks, if several.
     """
 
     others: Sequence[Results] = ()
     titled: Sequence[tuple[Comparison, str]] = ()
     agreement: Agreement | None = None
     same: Sequence[Results] = ()
+    tasks: Tasks | None = None
 
     @property
     def comparisons(self) -> list[Comparison]:
@@ -92,20 +94,21 @@ class Report:
 
         It has the heatmap, the summary, the failed trials and how to rerun them, and the place of the files.
         """
-        directory, failed, agreed = self.sweep.directory, self.sweep.failed, self.compared.agreement
+        directory, failed, compared = self.sweep.directory, self.sweep.failed, self.compared
+        agreed = [several for several in (compared.tasks, compared.agreement) if several]
         render(self.grid, console, predicted_cells(self.sweep, self.grid.metric))
         spoken = [
             *summary(self.sweep),
             *noise(self.sweep),
             *early.early_decision(self.sweep),
             *baseline.findings(self.sweep),
-            *(agreed.sentences() if agreed else ()),
+            *(sentence for several in agreed for sentence in several.sentences()),
             *self.compared.said,
         ]
         for line in [*self.sweep.measured, *spoken]:
             say(console, line)
-        if agreed:
-            agreement.show(agreed, console)
+        for several in agreed:
+            agreement.show(several, console)
         say_each(console, [failure_line(directory, result) for result in failed], "red")
         if failed:
             again_with = completing(directory, self.sweep.experiment, retry_failed=True)
@@ -129,6 +132,7 @@ def write_report(
     paper: bool = False,
     refresh: float | None = None,
     metric: Measure | None = None,
+    task: str = "",
 ) -> Report:
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex; comparison-<n>.png per sweep in ``others``.
 
@@ -145,12 +149,13 @@ def write_report(
         paper: also write fig5-comparison.png.
         refresh: the seconds after which a browser reads the page again.
         metric: the accuracy by which cells are chosen and shown; default: by the rule, as the sweep was planned.
+        task: the name of the task that judges the cells, of a sweep with several; default: the main one.
 
     Raises:
         UsageError: a directory is not a sweep's, or given twice; two share no op or are judged by different metrics;
             for ``paper``, the sweep is not in Figure 5's setting or has none of its ops.
     """
-    sweep = read_sweep(directory, metric)
+    sweep = read_sweep(directory, metric, task)
     compared = _compared(sweep, others, paper)
     out = SweepDir(sweep.directory).report
     _figures(sweep, compared.others, out)
@@ -184,7 +189,7 @@ def _compared_figures(sweep: Results, compared: Compared, out: Path) -> None:
 def write_again(sweep: Results) -> None:
     """Write the page of ``sweep`` again with the options of the last time, if there is a page.
 
-    If the metric is another one, all files are written again.
+    If the metric or the task is another one, all files are written again.
     """
     asked = asked_for(sweep.directory)
     if asked is None:
@@ -192,11 +197,12 @@ def write_again(sweep: Results) -> None:
     try:
         compared = _compared(sweep, asked.others, asked.paper)
     except UsageError:  # for example, another sweep has moved
-        asked, compared = Asked(metric=asked.metric), _compared(sweep)
-    if asked.metric == sweep.grid.metric:
+        asked, compared = Asked(metric=asked.metric, task=asked.task), _compared(sweep)
+    if (asked.metric, asked.task) == (sweep.grid.metric, sweep.task_name):
         write_page(sweep, compared, asked)
     else:
-        write_report(sweep.directory, asked.others, paper=asked.paper, metric=sweep.grid.measure)
+        measure, task = sweep.grid.measure, sweep.task_name
+        write_report(sweep.directory, asked.others, paper=asked.paper, metric=measure, task=task)
 
 
 def publish(recommendation: Recommendation) -> str:
@@ -216,12 +222,12 @@ def publish(recommendation: Recommendation) -> str:
 
 
 def _agree(sweep: Results) -> None:
-    """Let the page of the sweep's confirmation, if there is one, choose by the same metric."""
+    """Let the page of the sweep's confirmation, if there is one, choose by the same metric and task."""
     directory = SweepDir(sweep.directory).confirmation
     asked = asked_for(directory) if is_sweep(directory) else None
-    if asked and asked.metric != sweep.grid.metric:
-        confirmation = read_sweep(directory, sweep.grid.measure)
-        if asked.metric != confirmation.grid.metric:
+    if asked and (asked.metric, asked.task) != (sweep.grid.metric, sweep.task_name):
+        confirmation = read_sweep(directory, sweep.grid.measure, sweep.task_name)
+        if (asked.metric, asked.task) != (confirmation.grid.metric, confirmation.task_name):
             write_again(confirmation)
 
 
@@ -230,9 +236,10 @@ def _compared(sweep: Results, others: Sequence[str | Path] = (), paper: bool = F
     for number, other in enumerate(others):
         if Path(other).resolve() in {Path(one).resolve() for one in (sweep.directory, *others[:number])}:
             raise UsageError(f"{other} is given twice: a report compares a sweep with other ones")
-    beside = [read_sweep(other, sweep.grid.measure) for other in others]
+    beside = [read_sweep(other, sweep.grid.measure, sweep.task_name) for other in others]
     titled = [*(_with_sweep(sweep, other) for other in beside), *([_with_paper(sweep)] if paper else [])]
-    return Compared(beside, titled, agreement.of_sides(sides_of(sweep, beside)), side_by_side.alike(sweep, beside))
+    agreed = agreement.of_sides(sides_of(sweep, beside))
+    return Compared(beside, titled, agreed, side_by_side.alike(sweep, beside), tasks.tasks_of(sweep))
 
 
 def write_page(
@@ -248,6 +255,7 @@ def write_page(
     """
     compared = compared or Compared()
     sections = [
+        *tasks.section(compared.tasks),
         *agreement.section(compared.agreement),
         *side_by_side.section(compared.same),
         *forest.section(sweep),
@@ -258,7 +266,8 @@ def write_page(
     ]
     sections += [*pruning.section(sweep), *early.section(sweep), *calibration.section(sweep)]
     sections += label_free.section(sweep.grid)
-    html = page(sweep, compared.comparisons, compared.said, sections, refresh, asked)
+    others = compared.tasks.sides[1:] if compared.tasks else ()
+    html = page(sweep, compared.comparisons, compared.said, sections, refresh, asked, others)
     write_atomically(SweepDir(sweep.directory).page, html)
 
 

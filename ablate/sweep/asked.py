@@ -21,13 +21,15 @@ class Asked:
     """The request behind a page.
 
     ``others``: the directories shown beside the sweep. ``paper``: True if Figure 5 was requested too. ``metric``: the
-    metric by which cells were chosen. ``recommends``: True if the page names a composition to use, with its code.
+    metric by which cells were chosen. ``task``: the further task that judged them; empty for the main one.
+    ``recommends``: True if the page names a composition to use, with its code.
     """
 
     others: tuple[str, ...] = ()
     paper: bool = False
     metric: str = ""
     recommends: bool = False
+    task: str = ""
 
     @property
     def measure(self) -> Measure | None:

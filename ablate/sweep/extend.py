@@ -206,6 +206,7 @@ def _frame(experiment: SweepPlan) -> dict[str, Any]:
         "rank_timeout",
         "measure",
         "class_counts",
+        "tasks",
         "slurm",
         "init",
     )

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+from ablate.config.tasks import LabelColumn, column_and_kind
 from ablate.data.decoding.contents import Held
 from ablate.data.digest import digest_of, listing_of
 from ablate.data.sources.listing import SHOWN, File, Listing, split_by_seed
+from ablate.data.sources.rows import Row, check_numbers, classes_of
+from ablate.data.sources.task_columns import Labels, values_of
 from ablate.errors import UsageError, nearest, printable
 
 SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 NAMED = ("path", "split", "group")  # columns that hold no labels
 LABEL, NONE = "label", "none"
-WHOLE = re.compile(r"(-?\d+)(\.0+)?")  # a whole number, also as a column of floating-point numbers has it
 LACKING = {
     "label": "give it one, or leave the image out",
     "split": f"give every image one; allowed: {', '.join(SPLITS)}",
     "group": "give every image one, a name of its own if it belongs to no other image",
 }
-
-
-class Row(NamedTuple):
-    """What is known of one image; a value is None if the whole set has no such column.
-
-    ``at`` is where it is written, for messages: ``line 7``.
-    """
-
-    relpath: str
-    at: str
-    label: str | None = None
-    split: str | None = None
-    group: str | None = None
 
 
 def canonical(column: str) -> str:
@@ -84,14 +71,50 @@ def label_column(columns: Sequence[str], chosen: str | None, where: str) -> str 
     )
 
 
-def without_use(columns: Sequence[str], label: str | None) -> tuple[str, ...]:
+def label_columns(columns: Sequence[str], chosen: str | None, where: str) -> Labels:
+    """Return the columns of the labels: that of the main task, as :func:`label_column`, and those of further tasks.
+
+    Args:
+        columns: the names of the columns.
+        chosen: what the user gave, if anything: a name, or several with commas between them, each with its kind.
+        where: the table, for messages.
+
+    Raises:
+        UsageError: there is no such column or kind, a column is named twice, or the main task has no classes.
+    """
+    if chosen is None or canonical(chosen) in columns:
+        return Labels(label_column(columns, chosen, where))
+    first, *others = (_column(item.strip(), columns) for item in chosen.split(","))
+    main = label_column(columns, first.name, where)
+    if first.kind != "classes":
+        raise UsageError(
+            f"--label {chosen}: the first column is the main task, which needs classes, not {first.kind}: put a column "
+            f"of classes before it, or {NONE}"
+        )
+    names = [first.name, *(other.name for other in others)]
+    for number, other in enumerate(others, start=1):
+        if other.name in names[:number]:
+            raise UsageError(f"--label {chosen} names {other.name!r} twice")
+        if label_column(columns, other.name, where) is None:
+            raise UsageError(f"--label {chosen}: only the first column can be {NONE!r}")
+    return Labels(main, tuple(others))
+
+
+def _column(item: str, columns: Sequence[str]) -> LabelColumn:
+    if canonical(item) in columns:
+        return LabelColumn(canonical(item))
+    column = column_and_kind(item)
+    return column._replace(name=canonical(column.name))
+
+
+def without_use(columns: Sequence[str], labels: Labels) -> tuple[str, ...]:
     """Return a note on columns that may name groups and are not used, such as ``patient``; none if there are groups.
 
     Args:
         columns: the names of the columns.
-        label: the column of the labels, if any.
+        labels: the columns of the labels.
     """
-    others = [name for name in columns if name not in {*NAMED, label}]
+    others = [name for name in columns if name not in {*NAMED, labels.main, *labels.names}]
     if "group" in columns or not others:
         return ()
     listed = ", ".join(others[:SHOWN]) + ", ..." * (len(others) > SHOWN)
@@ -104,13 +127,19 @@ def without_use(columns: Sequence[str], label: str | None) -> tuple[str, ...]:
 
 
 def listing_from(
-    rows: Sequence[Row], root: Path, name: str, where: str, held: Held = "files", notes: Sequence[str] = ()
+    rows: Sequence[Row],
+    root: Path,
+    name: str,
+    where: str,
+    held: Held = "files",
+    notes: Sequence[str] = (),
+    further: Sequence[LabelColumn] = (),
 ) -> Listing:
     """Return the listing of annotated images; images of one group stay on one side of every split.
 
     Splits are those of the rows, or drawn by seed if rows have none. Without test images, those for validation are the
     test images, as in a folder. Classes that are all whole numbers are in their order, others in that of their text.
-    A label, a split or a group that one image has is required of every image.
+    A label, a split or a group that one image has is required of every image; a value for a further task is not.
 
     Args:
         rows: the images, at least one.
@@ -119,31 +148,37 @@ def listing_from(
         where: the place of the rows, for messages: ``table: leaves.csv``.
         held: what holds the images.
         notes: sentences on the rows, for the user.
+        further: the columns of further tasks, whose cells the rows have.
 
     Raises:
         UsageError: a row lacks its label, split or group, has an unknown split, repeats an image or writes the number
             of a class in two ways; a group lies on two sides of the given splits; there are no training or test
-            images; or a class cannot be split.
+            images; a class cannot be split; or a column of a further task cannot be learnt from.
     """
     _check_once(rows, where)
     _check_complete(rows, where)
-    _check_numbers(rows, where)
-    classes = _classes(rows)
+    check_numbers(rows, where)
+    classes = classes_of(rows)
     number = {label: i for i, label in enumerate(classes)}
     splits = [_split_of(row, where) for row in rows]
+    tasks = [values_of(column, place, rows, where) for place, column in enumerate(further)]
+    values = [sum(each, ()) for each in zip(*(own for _, own in tasks), strict=True)] or [()] * len(rows)
     files = [
-        File(row.relpath, number.get(row.label or "", 0), row.group or row.relpath, split == "val")
-        for row, split in zip(rows, splits, strict=True)
+        File(row.relpath, number.get(row.label or "", 0), row.group or row.relpath, split == "val", own)
+        for row, split, own in zip(rows, splits, values, strict=True)
     ]
     labels = classes if len(classes) > 1 else []
     alike = (f"all images have the label {classes[0]!r}, which counts as no labels",) if len(classes) == 1 else ()
     columns = ([str(file.label) for file in files], [file.group for file in files], map(str, splits))
-    digest = digest_of(*classes, listing_of((file.relpath for file in files), *columns))
+    of_tasks = [] if not tasks else [repr([task for task, _ in tasks]), repr(values)]
+    digest = digest_of(*classes, listing_of((file.relpath for file in files), *columns), *of_tasks)
     if any(splits):
         train, test = _given(files, splits, classes, where)
     else:
         train, test = _drawn(files, classes, where)
-    return Listing(root, name, labels, train, test, not any(splits), (*alike, *notes), annotations=digest, held=held)
+    notes = (*alike, *notes)
+    told = tuple(task for task, _ in tasks)
+    return Listing(root, name, labels, train, test, not any(splits), notes, annotations=digest, held=held, tasks=told)
 
 
 def _check_once(rows: Sequence[Row], where: str) -> None:
@@ -161,28 +196,6 @@ def _check_complete(rows: Sequence[Row], where: str) -> None:
         lacking = next((row for row, value in zip(rows, values, strict=True) if not value), None)
         if lacking and any(value is not None for value in values):
             raise UsageError(printable(f"{where}: {lacking.at} ({lacking.relpath}) has no {name}: {remedy}"))
-
-
-def _check_numbers(rows: Sequence[Row], where: str) -> None:
-    """Refuse one whole number written in two ways, such as 1 and 1.0: they would be two classes."""
-    seen: dict[str, Row] = {}
-    for row in rows:
-        if row.label is None or not (match := WHOLE.fullmatch(row.label)):
-            continue
-        before = seen.setdefault(match[1], row)
-        if before.label != row.label:
-            raise UsageError(
-                printable(
-                    f"{where}: {row.at} has the label {row.label!r}, and {before.at} has {before.label!r}, the same "
-                    "number: write it in one way, as whole numbers or as text"
-                )
-            )
-
-
-def _classes(rows: Sequence[Row]) -> list[str]:
-    labels = {row.label for row in rows if row.label is not None}
-    numbers = {label: int(match[1]) for label in labels if (match := WHOLE.fullmatch(label))}
-    return sorted(labels, key=lambda label: (numbers[label] if len(numbers) == len(labels) else 0, label))
 
 
 def _split_of(row: Row, where: str) -> str | None:

@@ -133,6 +133,7 @@ class Encoded:
         findings = {"corrupt": corrupt, "refused": refused, "notes": sentences, "ranges": facts.ranges}
         findings |= {"background": facts.background or WHITE, "alike": equal_images(stored)}
         listing = self.listing
+        findings |= {"tasks": [task._asdict() for task in listing.tasks]} if listing.tasks else {}
         writer.describe(listing.name, listing.classes, val_mask, carved=listing.carved, findings=findings)
         return self._fingerprint((name for _, record in shards for name in record["digests"]), facts.ranges)
 
@@ -179,6 +180,8 @@ class Encoded:
         ]
         labels_told = labels if self.listing.classes else torch.full_like(labels, -1)
         writer.ragged(split, sizes, labels_told, groups, channels=pixels.channels, dtype=pixels.depth)
+        if self.listing.tasks:
+            writer.further(split, [file.values for file in kept])
         if any(file.val for file in kept):
             return kept, torch.tensor([file.val for file in kept])
         return kept, split_by_group(labels, groups, VALIDATION, SPLIT_SEED)

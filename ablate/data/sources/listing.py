@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ablate.config.tasks import TaskKind
 from ablate.data.dataset import split_by_group
 from ablate.data.decoding.contents import Held
 
@@ -18,8 +19,18 @@ GENERIC_FILES = {"annotations", "index", "labels", "metadata", "table"}
 SHOWN = 5  # names in a message
 
 
+class TaskColumn(NamedTuple):
+    """A further task, by the name of its column, with its classes."""
+
+    name: str
+    kind: TaskKind
+    classes: tuple[str, ...] = ()
+
+
 class File(NamedTuple):
     """One encoded image: its path below the root, its class, its group, and True if it is given for validation.
+
+    ``values`` are those of further tasks, in the order of the tasks, NaN where it has none.
 
     In a folder, the group is the topmost folder inside the class folder that contains the file, at any depth. A file
     that lies directly in the class folder is a group of its own. The same folder name under two classes makes two
@@ -30,6 +41,7 @@ class File(NamedTuple):
     label: int
     group: str
     val: bool = False
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,8 @@ class Listing:
 
     ``name`` is the name of the data set. ``carved`` is True if the test split was drawn by seed. ``notes`` are
     sentences about files that are not part of it, and on how folders were read. ``annotations`` is a digest of the
-    labels, groups and splits, where paths do not tell them. ``held`` says what holds the images.
+    labels, groups and splits, where paths do not tell them. ``held`` says what holds the images. ``tasks`` are further
+    tasks, for which the files have values.
     """
 
     root: Path
@@ -50,6 +63,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     annotations: str = ""
     held: Held = "files"
+    tasks: tuple[TaskColumn, ...] = ()
 
 
 def groups_of(files: list[File]) -> Tensor:

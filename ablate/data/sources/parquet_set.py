@@ -8,9 +8,11 @@ from pathlib import Path
 
 from ablate.data.decoding.contents import INSIDE
 from ablate.data.decoding.parquet import class_names, image_column, open_parquet, plain_columns, texts
-from ablate.data.sources.annotations import Row, canonical, canonical_columns, label_column, listing_from, without_use
+from ablate.data.sources.annotations import canonical, canonical_columns, label_columns, listing_from, without_use
 from ablate.data.sources.containers import containers, splits_of
 from ablate.data.sources.listing import Listing, named, named_file
+from ablate.data.sources.rows import Row
+from ablate.data.sources.task_columns import Labels
 from ablate.errors import UsageError, printable
 
 
@@ -21,7 +23,7 @@ def scan_parquet(path: Path, label: str | None) -> Listing:
 
     Args:
         path: the file or the directory.
-        label: the column of the labels; by default ``label``.
+        label: the column of the labels, by default ``label``, or several.
 
     Raises:
         UsageError: there is no such file, pyarrow is missing, a column is missing or must be chosen, files have
@@ -35,19 +37,19 @@ def scan_parquet(path: Path, label: str | None) -> Listing:
     if not rows:
         raise UsageError(f"{where} has no rows")
     own_name = named_file(path) if path.is_file() else named(path)
-    return listing_from(rows, root, own_name, where, "parquet", without_use(columns, chosen))
+    return listing_from(rows, root, own_name, where, "parquet", without_use(columns, chosen), chosen.further)
 
 
-def _common_columns(root: Path, names: Sequence[str], label: str | None, where: str) -> tuple[list[str], str | None]:
-    """Return the columns of the files, and the column of the labels.
+def _common_columns(root: Path, names: Sequence[str], label: str | None, where: str) -> tuple[list[str], Labels]:
+    """Return the columns of the files, and those of the labels.
 
     Raises:
         UsageError: some files lack the labels, splits or groups of others, or have other names of classes.
     """
     files = {name: _columns(root, name, where) for name in names}
     columns = list(dict.fromkeys(itertools.chain.from_iterable(files.values())))
-    chosen = label_column(columns, label, where)
-    for column in filter(None, (chosen, "split", "group")):
+    chosen = label_columns(columns, label, where)
+    for column in filter(None, (chosen.main, *chosen.names, "split", "group")):
         having = [name for name in names if column in files[name]]
         if lacking := next((name for name in names if having and column not in files[name]), None):
             raise UsageError(
@@ -69,14 +71,15 @@ def _columns(root: Path, name: str, where: str) -> dict[str, list[str] | None]:
     return {column: class_names(file, own) for column, own in zip(columns, stored, strict=True)}
 
 
-def _rows(root: Path, name: str, split: str | None, chosen: str | None, where: str) -> Iterator[Row]:
+def _rows(root: Path, name: str, split: str | None, chosen: Labels, where: str) -> Iterator[Row]:
     file = open_parquet(root / name, f"{where}: {name}")
     stored = {canonical(own): own for own in plain_columns(file)}
-    columns = [column for column in stored if column in {chosen, "split", "group"}]
+    columns = [column for column in stored if column in {chosen.main, *chosen.names, "split", "group"}]
     every = itertools.repeat((), file.metadata.num_rows)
     values = texts(file, [stored[column] for column in columns]) if columns else every
     for number, row in enumerate(values):
         cells = dict(zip(columns, row, strict=True))
-        label_text = cells[chosen] if chosen else None
+        label_text = cells[chosen.main] if chosen.main else None
+        further = tuple(cells[name] for name in chosen.names)
         at = f"row {number + 1} of {name}"
-        yield Row(f"{name}{INSIDE}{number}", at, label_text, cells.get("split", split), cells.get("group"))
+        yield Row(f"{name}{INSIDE}{number}", at, label_text, cells.get("split", split), cells.get("group"), further)

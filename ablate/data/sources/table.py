@@ -9,8 +9,10 @@ from pathlib import Path
 
 from ablate.config.sources import KINDS
 from ablate.data.decoding.parquet import open_parquet, plain_columns, texts
-from ablate.data.sources.annotations import Row, canonical_columns, label_column, listing_from, without_use
+from ablate.data.sources.annotations import canonical_columns, label_columns, listing_from, without_use
 from ablate.data.sources.listing import Listing, named_file
+from ablate.data.sources.rows import Row
+from ablate.data.sources.task_columns import Labels
 from ablate.errors import UsageError, nearest, printable
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -23,7 +25,8 @@ def scan_table(path: Path, label: str | None) -> Listing:
 
     Args:
         path: the table. Its columns are ``path``, a label, and perhaps ``split`` and ``group``.
-        label: the column of the labels; by default ``label``.
+        label: the column of the labels, by default ``label``; or several, see
+            :func:`~ablate.data.sources.annotations.label_columns`.
 
     Raises:
         UsageError: the file cannot be read as a table, a column or a value is missing or not allowed, or a path does
@@ -40,21 +43,23 @@ def scan_table(path: Path, label: str | None) -> Listing:
             f"{where} has no column 'path'{nearest('path', columns)}; its columns are {', '.join(columns) or 'none'}"
             f"{_separators(path, columns)}"
         )
-    chosen = label_column(columns, label, where)
+    chosen = label_columns(columns, label, where)
     rows = [_row(at, row, chosen, path.parent, where) for at, row in cells]
     if not rows:
         raise UsageError(f"{where} has no rows below its header")
-    return listing_from(rows, path.parent, named_file(path), where, notes=without_use(columns, chosen))
+    notes = without_use(columns, chosen)
+    return listing_from(rows, path.parent, named_file(path), where, notes=notes, further=chosen.further)
 
 
-def _row(at: str, cells: dict[str, str], label: str | None, root: Path, where: str) -> Row:
+def _row(at: str, cells: dict[str, str], labels: Labels, root: Path, where: str) -> Row:
     relpath = os.path.normpath(cells["path"]) if cells["path"] else ""
     if not relpath:
         raise UsageError(f"{where}: {at} has no path")
     if not Path(root, relpath).is_file():
         slashes = "; write its path with / in place of \\" if Path(root, relpath.replace("\\", "/")).is_file() else ""
         raise UsageError(printable(f"{where}: {at} names {relpath}, and {Path(root, relpath)} does not exist{slashes}"))
-    return Row(relpath, at, cells[label] if label else None, cells.get("split"), cells.get("group"))
+    label, further = cells[labels.main] if labels.main else None, tuple(cells[name] for name in labels.names)
+    return Row(relpath, at, label, cells.get("split"), cells.get("group"), further)
 
 
 def _read(path: Path, where: str) -> tuple[list[str], Iterator[Cells]]:

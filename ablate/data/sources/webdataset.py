@@ -13,7 +13,6 @@ from ablate.data.decoding.tar import Member, members
 from ablate.data.readers.choose import EXTENSIONS
 from ablate.data.sources.annotations import (
     LABEL,
-    Row,
     canonical,
     canonical_columns,
     label_column,
@@ -22,6 +21,8 @@ from ablate.data.sources.annotations import (
 )
 from ablate.data.sources.containers import containers, splits_of
 from ablate.data.sources.listing import Listing, named, named_file
+from ablate.data.sources.rows import Row
+from ablate.data.sources.task_columns import Labels
 from ablate.errors import UsageError, first_line, printable
 
 TEXTS = ("cls", "json")
@@ -54,7 +55,7 @@ def scan_webdataset(path: Path, label: str | None) -> Listing:
         raise UsageError(f"{where} holds no images: no member ends in {', '.join(EXTENSIONS)}")
     label_column(sorted(keys), label, where)
     own_name = named_file(path) if path.is_file() else named(path)
-    return listing_from(rows, root, own_name, where, "tar", without_use(sorted(keys), used))
+    return listing_from(rows, root, own_name, where, "tar", without_use(sorted(keys), Labels(used)))
 
 
 def _rows(root: Path, name: str, label: str, where: str, keys: set[str]) -> Iterator[Row]:
@@ -70,8 +71,8 @@ def _rows(root: Path, name: str, label: str, where: str, keys: set[str]) -> Iter
     for key, sample in _samples(root, name, where):
         cells = _cells(sample, f"{where}: {name}{INSIDE}{key}.json", label)
         keys |= set(cells)
-        values = (cells.get(column) for column in (label, "split", "group"))
-        yield Row(f"{name}{INSIDE}{sample['image']}", f"{key} in {name}", *values)
+        label_text, own_split, group = (cells.get(column) for column in (label, "split", "group"))
+        yield Row(f"{name}{INSIDE}{sample['image']}", f"{key} in {name}", label_text, own_split, group)
 
 
 def _samples(root: Path, name: str, where: str) -> Iterator[tuple[str, Sample]]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ablate.config.measure import IN_WORDS, Measure, in_full, reason
-from ablate.config.sweep import SweepPlan, Trial
+from ablate.config.sweep import ClassCounts, SweepPlan, Task, Trial
+from ablate.config.tasks import main_task, metric_of, metrics_of
 from ablate.console import command, counted
-from ablate.errors import unknown
+from ablate.errors import UsageError, unknown
 from ablate.inference.rounds import tail
 from ablate.report.data.grid import Grid, grid_of, lacking, sweep_rows
 from ablate.sweep.again import completing
@@ -21,6 +22,7 @@ from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import TrialResult, read_records
 from ablate.sweep.rounds import cells_left, compared
 
+EMPTY = Grid((), {}, {})
 POINTS = 40  # points of a training curve: as many as a small plot can show
 
 
@@ -29,7 +31,8 @@ class Results:
     """The contents of a sweep's directory.
 
     ``records`` maps trial ids to records with thinned histories; ``damaged`` are unreadable files. ``measured`` says in
-    sentences which measure is used to choose, if that needs to be said.
+    sentences which measure is used to choose, if that needs to be said. With a ``task``, a further one, the records
+    have its metrics in place of the main task's.
     """
 
     directory: Path
@@ -37,11 +40,34 @@ class Results:
     trials: list[Trial]
     records: dict[str, TrialResult]
     damaged: list[Path]
-    grid: Grid
+    grid: Grid = EMPTY
     measured: tuple[str, ...] = ()
+    task: Task | None = None
 
     def __repr__(self) -> str:
         return f"<Results {self.directory}: {self}, {len(self.records)} of {len(self.trials)} trials>"
+
+    @property
+    def task_name(self) -> str:
+        """The name of the further task that it is read for; empty for the main one."""
+        return self.task.name if self.task else ""
+
+    @property
+    def task_option(self) -> list[str]:
+        """The option with which further commands judge by the same task; none for the main one."""
+        return ["--task", self.task_name] if self.task else []
+
+    @property
+    def class_counts(self) -> ClassCounts | None:
+        """The numbers of images per class of its task; None if they are not known."""
+        return self.task.class_counts if self.task else self.experiment.class_counts
+
+    @property
+    def classes(self) -> int:
+        """The number of classes of its task, 0 without classes."""
+        if self.task is None:
+            return self.experiment.shared.data.classes
+        return len(self.task.class_counts.train) if self.task.class_counts else 0
 
     @property
     def failed(self) -> list[TrialResult]:
@@ -89,7 +115,8 @@ class Results:
         most = len(self.experiment.seeds)
         fewest = min(dropped, default=most)
         seeds = f"{fewest} to {most} seeds" if fewest < most else counted(most, "seed")
-        return ", ".join([self.experiment.shared.data.name, self.setting, *first, seeds])
+        judged = [f"task {self.task_name}"] if self.task else []
+        return ", ".join([self.experiment.shared.data.name, *judged, self.setting, *first, seeds])
 
     @property
     def setting(self) -> str:
@@ -119,7 +146,12 @@ class Results:
         references = groups.pop("", [])
         return (
             {
-                name: _grid(sweep_rows([*references, *trials], self.records), self.grid.measure, self.experiment)
+                name: _grid(
+                    sweep_rows([*references, *trials], self.records),
+                    self.grid.measure,
+                    self.experiment,
+                    self.class_counts,
+                )
                 for name, trials in groups.items()
             }
             if self.experiment.variants
@@ -127,32 +159,93 @@ class Results:
         )
 
 
-def read_sweep(directory: str | Path, measure: Measure | None = None) -> Results:
+def read_sweep(directory: str | Path, measure: Measure | None = None, task: str = "") -> Results:
     """Read a sweep's directory.
 
     Args:
         directory: the sweep's directory.
         measure: the measure by which compositions are chosen, if all trials with linear evaluation have it; default:
             the one that the sweep was planned with.
+        task: the name of the task to judge by; default: the main one.
 
     Raises:
-        UsageError: it is not a sweep's directory, or there is no such measure.
+        UsageError: it is not a sweep's directory, or there is no such measure or task.
     """
     directory = Path(directory)
     if measure is not None and measure not in get_args(Measure):
         raise unknown("metric", str(measure), get_args(Measure))
     experiment = load_plan(directory)
+    judged = _task(directory, experiment, task)
+    return _judged(_whole(directory, experiment), judged, measure)
+
+
+def read_tasks(directory: str | Path) -> list[Results]:
+    """Read a sweep once for each of its tasks, each with its own measure, the main one first; none if it has one task.
+
+    Args:
+        directory: the sweep's directory.
+
+    Raises:
+        UsageError: it is not a sweep's directory.
+    """
+    directory = Path(directory)
+    experiment = load_plan(directory)
+    if not experiment.tasks:
+        return []
+    whole = _whole(directory, experiment)
+    return [_judged(whole, task) for task in (None, *experiment.tasks[1:])]
+
+
+def _whole(directory: Path, experiment: SweepPlan) -> Results:
     trials = plan(experiment)
-    records, damaged = read_records(directory, trials, points=POINTS)
-    rows = sweep_rows(trials, records)
-    wanted = measure or experiment.measure
-    grid = _grid(rows, experiment.measure if lacking(rows, wanted)[0] else wanted, experiment)
-    measured = _measured(directory, experiment, wanted, grid.measure, rows) if grid.is_linear else ()
-    return Results(directory, experiment, trials, records, damaged, grid, measured)
+    return Results(directory, experiment, trials, *read_records(directory, trials, points=POINTS))
 
 
-def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: SweepPlan) -> Grid:
-    grid = grid_of(rows, measure, experiment.class_counts, {op.label: op.acts for op in experiment.ops})
+def _judged(whole: Results, task: Task | None, measure: Measure | None = None) -> Results:
+    """Return the results of a sweep as a task judges them, with their grid; None: the main task.
+
+    Args:
+        whole: the sweep, with its records as they are.
+        task: the further task, if any.
+        measure: the measure that was asked for, if any.
+    """
+    experiment, records = whole.experiment, whole.records
+    planned: Measure = task.measure if task else experiment.measure
+    counts = (task or experiment).class_counts
+    if task:
+        records = {name: _judged_by(task.name, record) for name, record in records.items()}
+    rows = sweep_rows(whole.trials, records)
+    wanted = measure or planned
+    grid = _grid(rows, planned if lacking(rows, wanted)[0] else wanted, experiment, counts)
+    said = _measured(whole.directory, experiment, wanted, grid.measure, rows, counts) if grid.is_linear else ()
+    if task:
+        said = (f"Judged by the task {task.name}; the main task is {experiment.tasks[0].name}.", *said)
+    return dataclasses.replace(whole, records=records, grid=grid, measured=said, task=task)
+
+
+def _task(directory: Path, experiment: SweepPlan, name: str) -> Task | None:
+    """Return the further task of that name; None for the main task."""
+    known = [task.name for task in experiment.tasks]
+    if not name or name == (known[0] if known else main_task(experiment.label)):
+        return None
+    if not known:
+        raise UsageError(
+            f"{directory} has no further tasks: a sweep has them if --label names several columns, the main task first"
+        )
+    if name not in known:
+        raise unknown("task", name, known)
+    return experiment.tasks[known.index(name)]
+
+
+def _judged_by(task: str, record: TrialResult) -> TrialResult:
+    """Return a record with the metrics and flags of a further task in place of the main task's."""
+    prefix = metric_of(task, "")
+    flags = (flag.removeprefix(prefix) for flag in record.flags if ":" not in flag or flag.startswith(prefix))
+    return record.replace(metrics=metrics_of(task, record.metrics), flags=tuple(dict.fromkeys(flags)))
+
+
+def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: SweepPlan, counts: ClassCounts | None) -> Grid:
+    grid = grid_of(rows, measure, counts, {op.label: op.acts for op in experiment.ops})
     grid = dataclasses.replace(grid, given=experiment.shared.encoder.starts_given)
     if experiment.rounds is None:
         return grid
@@ -160,7 +253,12 @@ def _grid(rows: list[dict[str, Any]], measure: Measure, experiment: SweepPlan) -
 
 
 def _measured(
-    directory: Path, experiment: SweepPlan, wanted: Measure, used: Measure, rows: list[dict[str, Any]]
+    directory: Path,
+    experiment: SweepPlan,
+    wanted: Measure,
+    used: Measure,
+    rows: list[dict[str, Any]],
+    counts: ClassCounts | None,
 ) -> tuple[str, ...]:
     """Return the sentence on which measure is used to choose, and why; there is none for top-1 by the rule."""
     without, of = lacking(rows, wanted)
@@ -172,7 +270,7 @@ def _measured(
             f"Compositions are ranked by {in_full(used)}: {which} no {IN_WORDS[wanted]} on validation, which earlier "
             f"versions did not record{have}. {_adding_it(directory, experiment, without)}",
         )
-    sentence = reason(wanted, experiment.class_counts.train if experiment.class_counts else ())
+    sentence = reason(wanted, counts.train if counts else ())
     return (sentence,) if sentence else ()
 
 

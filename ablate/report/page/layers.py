@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from ablate.config.measure import in_full
 from ablate.report.data.grid import Grid
 from ablate.report.figures.palette import SIGNED, UNSIGNED, as_hex, colour, ink_on
 from ablate.report.figures.scale import LEAST, least_span, scale
@@ -80,6 +81,19 @@ def accuracy(grid: Grid) -> Layer:
     colours = scale(grid)
     about = f"{mean} {colours.why}".strip()
     return Layer("accuracy", "Accuracy", about, means, averages, (colours.low, colours.high), small=spread)
+
+
+def of_task(name: str, grid: Grid, number: int) -> Layer:
+    """Return the layer of the cells' means for another task of the sweep, which has its own scale.
+
+    Args:
+        name: the name of the task.
+        grid: the grid as this task judges it.
+        number: its number, from 1, among the layers of tasks.
+    """
+    about = f"Task {name}: {in_full(grid.measure)}. "
+    layer = accuracy(grid)
+    return replace(layer, key=f"task-{number}", title=f"Task {name}", about=f"{about}{layer.about}")
 
 
 def standard_error(grid: Grid) -> Layer:

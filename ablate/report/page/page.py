@@ -21,7 +21,7 @@ from ablate.report.figures.labels import NAMES, short_names
 from ablate.report.figures.scale import Scale, scale
 from ablate.report.page.answer import answer
 from ablate.report.page.entries import MOST_PICTURED, EntryContext, entries, ranked
-from ablate.report.page.layers import Layer, Position, layers
+from ablate.report.page.layers import Layer, Position, layers, of_task
 from ablate.report.section import Section
 from ablate.report.stats.adapting import start
 from ablate.report.stats.comparison import Comparison
@@ -29,6 +29,7 @@ from ablate.report.stats.noise import noise
 from ablate.report.stats.order import order, ordered
 from ablate.report.stats.predicted import APPROXIMATELY, NOT_RUN, predicted_cells
 from ablate.report.stats.summary import summary
+from ablate.report.stats.winners import Side
 from ablate.report.stats.words import judge
 from ablate.sweep.asked import Asked
 from ablate.sweep.layout import SweepDir
@@ -50,6 +51,7 @@ def page(
     sections: Sequence[Section] = (),
     refresh: float | None = None,
     asked: Asked | None = None,
+    tasks: Sequence[Side] = (),
 ) -> str:
     """Return the page's HTML, in which all user input is escaped.
 
@@ -60,9 +62,10 @@ def page(
         sections: further tables and figures, below the cells.
         refresh: seconds after which the browser reads the page again, while the sweep runs.
         asked: the other options of the report, which the page notes.
+        tasks: the grid of every other task of the sweep; each of them is a way to colour this one.
     """
     grid, model, top = sweep.grid, ordered(sweep.grid.with_results, sweep.grid.metric).model, answer(sweep)
-    shown = layers(grid, comparisons)
+    shown = [*layers(grid, comparisons), *(of_task(t.name, t.grid, number) for number, t in enumerate(tasks, start=1))]
     ranking = order(grid)
     colours = scale(grid)
     compositions = {composition(trial) for trial in sweep.trials if trial.reference is None}
@@ -80,7 +83,7 @@ def page(
         judged=judge(grid),
         colour_data=_colour_data(grid, shown, colours),
         answer=top,
-        asked=replace(asked or Asked(), metric=grid.metric, recommends=top.recommends),
+        asked=replace(asked or Asked(), metric=grid.metric, recommends=top.recommends, task=sweep.task_name),
         entries=ranked(listed, ranking),
         intervals=len(intervals) > 1,
         chances=chances,

@@ -78,7 +78,8 @@ def _surer(recommendation: Recommendation) -> str:
             return "The rounds of seeds have ended, so this sweep takes no more: train longer, or with more images."
         seeds = min(seeds, LAST_ROUND)
     if recommendation.confirmed:
-        again = command("ablate", "recommend", recommendation.choice.sweep.directory, "--confirm", "--seeds", seeds)
+        whole = recommendation.choice.sweep
+        again = command("ablate", "recommend", whole.directory, *whole.task_option, "--confirm", "--seeds", seeds)
         return f"Take more seeds: run {again}."
     if len(sweep.experiment.seeds) == 1:
         return f"Take more seeds. {more_seeds(sweep)}"
@@ -114,7 +115,7 @@ def offer(choice: Choice, seeds: int = 3) -> str:
     best = f", the best of {others} by {judge(choice.sweep.grid)}, since a confirmation takes {MOST},"
     limit = best if others > count else ""
     each = statistics.fmean(candidate.seconds for candidate in choice.candidates)
-    confirm = command("ablate", "recommend", choice.sweep.directory, "--confirm")
+    confirm = command("ablate", "recommend", choice.sweep.directory, *choice.sweep.task_option, "--confirm")
     return (
         "These numbers are from one-branch training. To check the candidates as they will be used, with both views "
         f"augmented, run {confirm}: {counted(count, 'composition')}{limit} with "

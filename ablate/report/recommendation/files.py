@@ -22,13 +22,16 @@ def replaced(recommendation: Recommendation) -> str:
     """Return a sentence on the earlier recommendation in ``DIR/report``, or nothing if it is the same."""
     try:
         before = json.loads((SweepDir(recommendation.choice.sweep.directory).recommendation).read_bytes())
-        label, metric = before["recommended"]["composition"], before["sweep"]["metric"]
+        label, metric, task = before["recommended"]["composition"], before["sweep"]["metric"], before.get("task", "")
     except (OSError, ValueError, TypeError, KeyError):  # there is none, or it is unreadable
         return ""
-    now = recommendation.choice.sweep.grid.metric
-    if recommendation.final and (recommendation.final.cell.label, now) == (label, metric):
+    sweep = recommendation.choice.sweep
+    now = sweep.grid.metric
+    if recommendation.final and (recommendation.final.cell.label, now, sweep.task_name) == (label, metric, task):
         return ""
     by = "" if metric == now else f", chosen by {in_full(measure_of(metric))}"
+    if task != sweep.task_name:
+        by += f", for the task {task or sweep.experiment.tasks[0].name}"
     what = "This replaces" if recommendation.final else "This withdraws"
     return (
         f"{what} the earlier recommendation in {SweepDir(recommendation.choice.sweep.directory).report}: {label}{by}."
@@ -70,6 +73,7 @@ def as_json(recommendation: Recommendation) -> dict[str, Any]:
     """Return the recommendation as plain data: fractions and seconds, and ops with every parameter."""
     final, sweep = recommendation.final, recommendation.choice.sweep
     return {
+        **({"task": sweep.task_name} if sweep.task else {}),
         "recommended": final
         and {
             "composition": final.cell.label,

@@ -45,7 +45,7 @@ class Recommendation:
         return self.confirmed or self.choice
 
 
-def recommend(directory: str | Path, metric: Measure | None = None) -> Recommendation:
+def recommend(directory: str | Path, metric: Measure | None = None, task: str = "") -> Recommendation:
     """Return the recommendation of the sweep in ``directory``, and of its confirmation if that has finished.
 
     Nothing is final while trials are missing that could change the choice.
@@ -54,11 +54,12 @@ def recommend(directory: str | Path, metric: Measure | None = None) -> Recommend
         directory: the sweep's directory.
         metric: the measure by which to choose, ``top1``, ``balanced``, ``f1``, ``auroc`` or ``ap``; default: the one
             that the sweep was planned with.
+        task: the name of the task to choose for, of a sweep with several; default: the main one.
 
     Raises:
         UsageError: it is not a sweep's directory, or has no results yet.
     """
-    return advise(read_sweep(directory, metric))
+    return advise(read_sweep(directory, metric, task))
 
 
 def advise(sweep: Results) -> Recommendation:
@@ -90,7 +91,7 @@ def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
     directory = SweepDir(choice.sweep.directory).confirmation
     if not (SweepDir(directory).plan).is_file():
         return None, ""
-    fresh = read_sweep(directory, choice.sweep.grid.measure)
+    fresh = read_sweep(directory, choice.sweep.grid.measure, choice.sweep.task_name)
     if fresh.pending:
         progress = f"The confirmation has {fresh.ended} of {counted(len(fresh.trials), 'trial')}"
         see = command("ablate", "status", directory)
@@ -99,7 +100,8 @@ def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
         return None, f"Every trial of the confirmation failed: see {command('ablate', 'status', directory)}"
     best = choice.best.cell.label
     if best not in {trial.label for trial in fresh.trials}:
-        again = f"{command('ablate', 'recommend', choice.sweep.directory, '--confirm')} adds it"
+        confirm = command("ablate", "recommend", choice.sweep.directory, *choice.sweep.task_option, "--confirm")
+        again = f"{confirm} adds it"
         return choose(
             fresh
         ), f"The confirmation is of an earlier choice and lacks {mentioned(best)}, which is the best now: {again}."

@@ -107,7 +107,7 @@ def _read(sweep: Results) -> tuple[list[Results], list[str]]:
     read, gaps = [], []
     for path in calibrated(sweep.directory):
         try:
-            read.append(read_sweep(path, sweep.grid.measure))
+            read.append(read_sweep(path, sweep.grid.measure, sweep.task_name))
         except UsageError as error:
             gaps.append(f"{path.name}: {error}")
     return read, gaps

@@ -35,10 +35,10 @@ def early_rankings(sweep: Results) -> list[EarlyRanking]:
     """Return the ranking at each epoch that has kNN values of every cell.
 
     There are none while trials are missing, for a pruned sweep or a search, whose cells were selected, for several
-    points of an axis, and for fewer than four cells.
+    points of an axis, for fewer than four cells, and for a further task, of which there is no kNN.
     """
     plan = sweep.experiment
-    if sweep.pending or plan.prune or plan.search or plan.variants:
+    if sweep.task or sweep.pending or plan.prune or plan.search or plan.variants:
         return []
     records = (sweep.records.get(trial.id) for trial in sweep.trials)
     epochs = {int(entry["epoch"] or 0) for record in records if record for entry in record.history}

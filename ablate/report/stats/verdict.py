@@ -25,7 +25,7 @@ MOST_OF_ONE = 0.01  # accuracy that one validation image may be worth; beyond it
 
 def few_images(sweep: Results) -> list[str]:
     """Return the sentence that there are few validation images, if one of them is worth more than a point."""
-    counts = sweep.experiment.class_counts
+    counts = sweep.class_counts
     known = [count for count in counts.validation if count] if counts and sweep.grid.is_linear else []
     if not known:
         return []
@@ -45,7 +45,7 @@ def few_images(sweep: Results) -> list[str]:
 
 def far_from_test(sweep: Results, ranking: Ranking, cell: Cell) -> list[str]:
     """Return the sentence that a chosen cell's validation and test accuracy are far apart, and the advice for that."""
-    score, test, counts = ranking.score(cell), cell.mean(), sweep.experiment.class_counts
+    score, test, counts = ranking.score(cell), cell.mean(), sweep.class_counts
     if score is None or test is None or abs(score - test) < FAR:
         return []
     side = "below" if test < score else "above"
@@ -82,7 +82,7 @@ def _standard_error(share: float, images: Sequence[int], by_class: bool) -> floa
 
 def absent_classes(sweep: Results) -> list[str]:
     """Return a sentence for each split, validation and test, that lacks classes; accuracy there does not judge them."""
-    counts = sweep.experiment.class_counts
+    counts = sweep.class_counts
     if counts is None or not sweep.grid.is_linear:
         return []
     largest = counts.train.index(max(counts.train))
@@ -191,7 +191,7 @@ def majority_bar(sweep: Results) -> float | None:
     Guesses of the accuracy of that class exceed it, on so many validation images, in one of twenty cases. The bar may
     lie above 1: then the images are too few to show a difference. None if it is unknown.
     """
-    grid, counts = sweep.grid, sweep.experiment.class_counts
+    grid, counts = sweep.grid, sweep.class_counts
     majority = grid.references.get(MAJORITY)
     floor = majority.mean(grid.validation_metric) if majority else None
     if floor is None or counts is None:
@@ -200,7 +200,7 @@ def majority_bar(sweep: Results) -> float | None:
 
 
 def _like_the_majority(sweep: Results, ranking: Ranking) -> str:
-    bar, counts, majority = majority_bar(sweep), sweep.experiment.class_counts, sweep.grid.references[MAJORITY]
+    bar, counts, majority = majority_bar(sweep), sweep.class_counts, sweep.grid.references[MAJORITY]
     assert bar is not None and counts is not None
     images = counted(sum(counts.validation), "validation image")
     if bar >= 1:
@@ -215,4 +215,4 @@ def _like_the_majority(sweep: Results, ranking: Ranking) -> str:
 
 def _classes(sweep: Results) -> int:
     """Return the number of classes to predict: the data's, four for rotation prediction, or 0 without labels."""
-    return 4 if sweep.grid.metric == ROTATION else sweep.experiment.shared.data.classes
+    return 4 if sweep.grid.metric == ROTATION else sweep.classes

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ablate.config.measure import ACCURACIES
 from ablate.console import say, shortened
 from ablate.report.figures import differences
 from ablate.report.figures.labels import LONGEST
@@ -127,13 +128,14 @@ def section(agreement: Agreement | None) -> list[Section]:
     """Return the section of the page: tables of ranks and of winners, and the figure of differences."""
     if agreement is None:
         return []
-    parts = [_ranks(agreement), _winners(agreement)]
+    parts = [ranks(agreement), winners(agreement)]
     if figure := differences_of(agreement):
         parts.append(Section("Where ops matter differently", figure=as_svg(figure)))
     return [Section("Agreement of the grids", tuple(agreement.sentences()), parts=tuple(parts))]
 
 
-def _ranks(agreement: Agreement) -> Section:
+def ranks(agreement: Agreement) -> Section:
+    """Return the table of the rank correlations of every two grids."""
     rows = []
     for (a, b), pair in agreement.pairs.items():
         if pair is None:
@@ -153,8 +155,9 @@ def _ranks(agreement: Agreement) -> Section:
     return Section("Do the ranks agree?", texts, *_filled(("grids", "Spearman", "p", "cells", "noise allows"), rows))
 
 
-def _winners(agreement: Agreement) -> Section:
-    by = judge(agreement.sides[0].grid)
+def winners(agreement: Agreement) -> Section:
+    """Return the table of what the winner of every grid costs under every other one."""
+    by = " or ".join(dict.fromkeys(judge(side.grid) for side in agreement.sides))
     rows = [
         (
             f"{cost.of}: {cost.winner}" if cost.winner else cost.of,
@@ -170,7 +173,8 @@ def _winners(agreement: Agreement) -> Section:
         "the 95 % interval of that grid's own model. The best there was selected by these numbers, so costs are a "
         "little too large, which the intervals do not take into account.",
     )
-    headings = ("winner of", "under", "its accuracy there, %", "costs, points", "a contender there")
+    shown = "accuracy" if all(side.grid.measure in ACCURACIES for side in agreement.sides) else "score"
+    headings = ("winner of", "under", f"its {shown} there, %", "costs, points", "a contender there")
     return Section("Whose winner costs how much?", text, *_filled(headings, rows))
 
 

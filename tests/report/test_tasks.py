@@ -1,0 +1,110 @@
+"""Several tasks of one sweep: the report and the recommendation of each, and where they disagree."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from ablate.config.sweep import ClassCounts, Task
+from ablate.errors import UsageError
+from ablate.report import write_report
+from ablate.report.data.results import read_sweep, read_tasks
+from ablate.report.recommendation.recommend import recommend
+from ablate.report.text import tasks
+from ablate.report.write import publish
+from ablate.sweep.asked import asked_for
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.plan import plan, save_plan
+from tests.support.sweeps import make_experiment, record, write_record
+
+OPS = ["crop", "color", "blur", "flip"]
+SHAPE = {"color": 0.2, "crop": 0.05}
+HUE = {"color": -0.3, "crop": 0.1}
+COUNTS = ClassCounts(train=(300, 300), validation=(30, 30), test=(60, 60))
+
+
+def planned(*further, seeds=3):
+    main = Task(name="shape", images=(600, 60, 120))
+    return make_experiment(OPS, seeds).replace(label="shape,hue", tasks=(main, *further))
+
+
+def value(trial, gains, task):
+    ops = {} if trial.reference else {op.name for op in trial.config.composition}
+    noise = random.Random(f"{task} {trial.label} {trial.seed}").gauss(0, 0.004)
+    return 0.5 + sum(gain for op, gain in gains.items() if op in ops) + noise
+
+
+def write(directory, experiment):
+    """Records where color helps the main task, shape, and costs the further one, hue."""
+    save_plan(directory, experiment)
+    for trial in plan(experiment):
+        result, hue = record(trial, value(trial, SHAPE, "shape")), value(trial, HUE, "hue")
+        further = {"hue:linear_top1": hue, "hue:linear_val_top1": hue + 0.01, "hue:linear_balanced_accuracy": hue}
+        flags = ("hue:l2-at-edge",) if trial.label == "crop" else ()
+        write_record(directory, result.replace(metrics={**result.metrics, **further}, flags=flags))
+    return directory
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    return write(tmp_path / "sweep", planned(Task(name="hue", images=(600, 60, 120), class_counts=COUNTS)))
+
+
+def test_each_task_has_its_own_grid_and_winner(sweep):
+    main, hue = read_sweep(sweep), read_sweep(sweep, task="hue")
+    assert read_sweep(sweep, task="shape").grid == main.grid
+    assert main.task_name == "" and hue.task_name == "hue"
+    cell = hue.grid.cells["crop", "color"]
+    assert cell.mean() == pytest.approx(0.5 + 0.1 - 0.3, abs=0.01)
+    assert main.grid.cells["crop", "color"].mean() == pytest.approx(0.75, abs=0.01)
+    assert hue.grid.cells["crop", "crop"].flags == ("l2-at-edge",)
+    assert hue.class_counts == COUNTS and hue.classes == 2
+    assert hue.measured == ("Judged by the task hue; the main task is shape.",)
+    assert [read.grid for read in read_tasks(sweep)] == [main.grid, hue.grid]
+
+
+def test_where_tasks_disagree_and_what_each_choice_costs(sweep):
+    compared = tasks.tasks_of(read_sweep(sweep))
+    ranks, of_main, of_hue = compared.sentences()
+    assert ranks.startswith("Spearman rank correlation of shape with hue: -0.")
+    assert "permuting ops" in ranks
+    assert of_main.startswith("The winner of shape, crop+color, costs +3") or "color+crop, costs +3" in of_main
+    assert of_hue.startswith("The winner of hue, crop")
+    (page,) = tasks.section(compared)
+    _, disagree, costs = page.parts
+    assert tasks.SHARED in page.text
+    assert disagree.headings == ("composition", "shape", "hue")
+    assert disagree.rows[0][0] in {"color+blur", "blur+color", "color", "color+flip", "flip+color"}
+    first, second = (int(text.partition(" ")[0]) for text in disagree.rows[0][1:])
+    assert second - first > 5
+    assert len(costs.rows) == 2
+
+
+def test_a_sweep_with_one_task_compares_none(tmp_path):
+    experiment = make_experiment(OPS[:2])
+    save_plan(tmp_path, experiment)
+    assert tasks.tasks_of(read_sweep(tmp_path)) is None
+    assert tasks.section(None) == []
+    with pytest.raises(UsageError, match="has no further tasks: a sweep has them if --label names several columns"):
+        read_sweep(tmp_path, task="hue")
+
+
+def test_an_unknown_task_has_a_nearest_match(sweep):
+    with pytest.raises(UsageError, match="unknown task 'huge'; allowed: shape, hue; did you mean 'hue'"):
+        read_sweep(sweep, task="huge")
+
+
+def test_the_page_and_the_recommendation_are_those_of_the_task(sweep, undrawn):
+    write_report(sweep)
+    page = SweepDir(sweep).page.read_text()
+    assert "<span>Task hue</span>" in page and "Where do the rankings disagree?" in page
+    assert asked_for(sweep).task == ""
+    chosen = recommend(sweep, task="hue")
+    assert chosen.choice.best.cell.label.startswith("crop")
+    assert "color" not in chosen.choice.best.cell.label
+    publish(chosen)
+    assert asked_for(sweep).task == "hue"
+    assert "<span>Task shape</span>" in SweepDir(sweep).page.read_text()
+    assert json.loads(SweepDir(sweep).recommendation.read_text())["task"] == "hue"
