@@ -23,7 +23,7 @@ GROUPS = {
         *("budget", "max_length", "strength", "p", "sampler", "sampler_seed", "batch", "within"),
         "cells",
     ),
-    "Images": ("cache", "images", "draws", "show"),
+    "Images": ("cache", "images", "draws", "show", "shortcut"),
     "Training": ("settings",),
     "Evaluation": ("protocol", "metric", "task", "keep_encoder", "again", "paper"),
     "Running": (
