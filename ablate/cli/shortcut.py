@@ -90,6 +90,7 @@ def show_shortcut(
         values = 100 * np.array(table[label])
         lowered = "" if label == first else _with_ends(values[3:])
         say_as_it_is(console, f"{label:{width}}  {_with_ends(values[:3]):>19}  {lowered:>21}".rstrip())
+    say(console, "an op that lowers this need not help: docs/shortcut.md compares it with what training says", "dim")
     if out:
         _write(out, {label: table[label] for label in ordered})
         say(console, f"wrote {out}")

@@ -5,7 +5,7 @@ Chen et al. 2020 (section 3.1, Figure 6) explain by it why crops need colour dis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -58,7 +58,13 @@ def matched(first: Tensor, second: Tensor) -> float:
     return float((nearest.double() / (distance == own).sum(1)).mean())
 
 
-def shortcut(images: Images, pairs: Sequence[TransformPair], draws: int, seed: int) -> NDArray[np.float64]:
+def shortcut(
+    images: Images,
+    pairs: Sequence[TransformPair],
+    draws: int,
+    seed: int,
+    describe: Callable[[Tensor], Tensor] = histograms,
+) -> NDArray[np.float64]:
     """Return how often histograms find the other view of an image among 256, by pair and draw: ``[pairs, draws]``.
 
     In each draw, all pairs get the same images and, in the same place of their compositions, the same crops.
@@ -68,6 +74,7 @@ def shortcut(images: Images, pairs: Sequence[TransformPair], draws: int, seed: i
         pairs: the transform pairs.
         draws: how many times images and views are drawn.
         seed: the seed of the draws.
+        describe: what is compared in place of histograms, float ``[n, d]`` of views ``[n, c, h, w]``.
     """
     stored, shares = Resident(images, torch.device("cpu")), np.zeros((len(pairs), draws))
     for draw in range(draws):
@@ -80,7 +87,7 @@ def shortcut(images: Images, pairs: Sequence[TransformPair], draws: int, seed: i
                 part = slice(start, start + PART)
                 both = pair.apply(pixels[part], params.part(part), None if sizes is None else sizes[part])
                 for found, view in zip(views, both, strict=True):
-                    found.append(histograms(view))
+                    found.append(describe(view))
             shares[row, draw] = matched(torch.cat(views[0]), torch.cat(views[1]))
     return shares
 
