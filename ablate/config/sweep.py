@@ -196,8 +196,8 @@ class SweepPlan(Model):
 
     ``shared`` is the configuration common to all cells and references; its own composition is empty. Trial keys do not
     include the protocols, the encoders to keep, the seconds that a process waits for the others, or ``measure``, the
-    accuracy that chooses. Earlier sweeps lack ``measure`` and ``class_counts``. ``preset`` names the preset that gave
-    the defaults; None is the default on a GPU, or glyphs' own.
+    accuracy that chooses. Earlier sweeps lack ``measure``, ``class_counts`` and ``classes``, the names of the classes.
+    ``preset`` names the preset that gave the defaults; None is the default on a GPU, or glyphs' own.
 
     ``reading`` is how image files were read. ``ranges`` are the values that became 0 and full scale in images of more
     than 8 bits, and ``background`` the colour below transparent ones: an exported pipeline needs them. Earlier sweeps
@@ -240,6 +240,7 @@ class SweepPlan(Model):
     measure: Accuracy = "top1"
     class_counts: ClassCounts | None = None
     tasks: tuple[Task, ...] = ()
+    classes: tuple[str, ...] = ()
     slurm: Slurm | None = None
     init: str | None = None
     source: Annotated[str, Field(exclude=True)] = ""

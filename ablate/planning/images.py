@@ -16,6 +16,7 @@ from ablate.config.sources import FROM_FILES, kind_of
 from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.console import make_console, say
 from ablate.data import DataSet, Images, Resident, native_size, prepare, read_entry, side_of_files
+from ablate.data.class_sizes import about_small_classes
 from ablate.data.decoding.findings import describe
 from ablate.data.sources.sides import stored_side
 from ablate.errors import UsageError
@@ -104,9 +105,11 @@ def _prepared(wish: Experiment, cache: Path) -> DataSet:
 
 
 def described(images: DataSet, image_size: int, ops: Iterable[OpSpec]) -> str:
-    """Return a description of ``images`` and of further tasks, and a line on ``ops`` that change nothing on some."""
-    sample, tasks = _sample(images, image_size), [task.in_words(images.val_mask) for task in images.tasks]
-    return "\n".join([str(images), *tasks, *without_effect([from_spec(op) for op in ops], sample)])
+    """Return a description of ``images`` and of further tasks, and lines on small classes and on idle ``ops``."""
+    sample, counts = _sample(images, image_size), images.all_class_counts
+    small = about_small_classes(images.classes, counts) if counts else []
+    tasks = [task.in_words(images.val_mask) for task in images.tasks]
+    return "\n".join([str(images), *small, *tasks, *without_effect([from_spec(op) for op in ops], sample)])
 
 
 def as_they_act(ops: Sequence[NamedOp], images: DataSet, image_size: int) -> tuple[NamedOp, ...]:

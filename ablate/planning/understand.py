@@ -15,7 +15,7 @@ from ablate.config.sweep import NamedComposition, Search, SweepPlan, Variant
 from ablate.config.tasks import main_task
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet
-from ablate.errors import UsageError
+from ablate.errors import UsageError, printable
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
 from ablate.ops import parse_op, spec
 from ablate.planning.cells import Cells, baseline_of, cell_named, cells_of
@@ -98,6 +98,7 @@ def plan_sweep(
         measure=data.measure,
         class_counts=data.all_class_counts,
         tasks=data.every_task(main_task(wish.label)),
+        classes=tuple(map(printable, data.classes)),
         slurm=jobs,
         weights=contents(sized, [shared, *(variant.shared for variant in variants)]),
         source="" if search else to_toml(wish, command),

@@ -207,6 +207,7 @@ def _frame(experiment: SweepPlan) -> dict[str, Any]:
         "measure",
         "class_counts",
         "tasks",
+        "classes",
         "slurm",
         "init",
     )
