@@ -234,8 +234,8 @@ def sentence(
         error: pydantic's error, which is worded for programmers and names fields, not flags.
         kind: the user's word for the names: ``setting``, ``key``.
         allowed: the names to choose from where one is unknown.
-        places: the place where the user wrote a field's value, by the field's name: ``{"memory": "--mem"}``; a field
-            that is not in it goes by its own name.
+        places: the place where the user wrote a field's value, by the field's name: ``{"memory": "--mem"}``, or
+            ``{"encoder.frozen_stages": "--freeze"}``; a field that is not in it goes by its own name.
 
     Returns:
         ``epochs must be at least 1, not 0``, without a full stop. If no single field is at fault, the
@@ -249,7 +249,11 @@ def sentence(
     inner = [part for part in rest if not UNION_MEMBER.match(part)]
     if problem["type"] == "extra_forbidden":
         return str(unknown(kind, ".".join([first, *inner]), allowed))
-    where = " ".join([places[first], *inner]) if places and first in places else ".".join([first, *inner])
+    where = ".".join([first, *inner])
+    if places and first in places:
+        where = " ".join([places[first], *inner])
+    elif places:
+        where = places.get(where, where)
     value, message = problem["input"], problem["msg"].removeprefix("Value error, ")
     shown = f", not {value!r}" if isinstance(value, SHOWN) else ""
     if problem["type"] == "literal_error":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from ablate.config.measure import measure_for, measure_of, measured_by, on_validation
+from ablate.config.measure import Measure, heading, measure_for, measure_of, measured_by, on_validation
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,13 @@ def test_only_linear_evaluation_has_more_than_accuracies():
 def test_the_measure_of_a_metric():
     names = ("knn_top1", "linear_balanced_accuracy", "linear_val_macro_f1", "z_linear_auroc", "rankme")
     assert [measure_of(name) for name in names] == ["top1", "balanced", "f1", "auroc", "top1"]
+
+
+def test_headings_name_the_measure():
+    assert [heading(measure) for measure in get_args(Measure)] == [
+        "Accuracy",
+        "Accuracy",
+        "Macro F1",
+        "AUROC",
+        "Average precision",
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -44,6 +44,11 @@ def as_option(name: str, value: object) -> str:
         own = flag(name, _field(name))
         return own if value is True else f"{own} {value}"
     return f"--set {name}={'true' if value is True else value}"
+
+
+def flags(names: Iterable[str]) -> dict[str, str]:
+    """Return the flags of those settings, by name, that have one of the command at hand: ``{"epochs": "--epochs"}``."""
+    return {name: flag(name, _field(name)) for name in names if _has_flag(name)}
 
 
 def _has_flag(name: str) -> bool:

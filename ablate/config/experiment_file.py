@@ -11,6 +11,7 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
+from ablate.config.at_hand import flags
 from ablate.config.experiment import Experiment
 from ablate.config.settable import SETTABLE, schema_of
 from ablate.errors import UsageError, sentence, unknown
@@ -82,7 +83,8 @@ def validated(content: Mapping[str, Any], source: str = "") -> Experiment:
             scalar = "a number, a word, true or false, or a list of numbers"
             message = f"{problem['loc'][1]}: a setting is {scalar}, not {problem['input']!r}"
         else:
-            message = sentence(error, kind="key", allowed=list(Experiment.model_fields))
+            places = {} if source else flags(Experiment.model_fields)
+            message = sentence(error, kind="key", allowed=list(Experiment.model_fields), places=places)
         raise UsageError(f"{source}: {message}" if source else message) from None
 
 

@@ -72,6 +72,12 @@ def in_full(measure: Measure) -> str:
     return "top-1 accuracy" if measure == "top1" else IN_WORDS[measure]
 
 
+def heading(measure: Measure) -> str:
+    """Return the measure as a heading, in which both accuracies are ``Accuracy``."""
+    word = "accuracy" if measure in ACCURACIES else IN_WORDS[measure]
+    return word[0].upper() + word[1:]
+
+
 def measured_by(metric: str, measure: Measure) -> str:
     """Return the metric of the same protocol and images by ``measure``: ``knn_top1`` -> ``knn_balanced_accuracy``.
 

@@ -14,7 +14,7 @@ import torch
 from pydantic import ValidationError
 
 from ablate.compiled import check_compiler, has_compiler
-from ablate.config.at_hand import as_option
+from ablate.config.at_hand import as_option, flags
 from ablate.config.encoder import WIDTHS, Encoder
 from ablate.config.experiment import DEVICES, Experiment
 from ablate.config.objectives import KINDS, kind_of
@@ -140,7 +140,7 @@ def shared_config(wish: Experiment, data: DataIdentity, elsewhere: Device | None
             **content,
         )
     except ValidationError as error:
-        raise UsageError(sentence(error, allowed=sorted(SETTABLE))) from None
+        raise UsageError(sentence(error, allowed=sorted(SETTABLE), places=flags(SETTABLE))) from None
     if elsewhere is None:
         _check_hardware(config)
     return as_given(wish, _with_code(config))
@@ -318,7 +318,8 @@ def _check_least(settings: Mapping[str, Any]) -> None:
         option = option_of(SETTABLE[name])
         least = option.least if option else None
         if least is not None and isinstance(value, int | float) and value < least:
-            raise UsageError(f"{name} must be at least {least:g}, not {value!r}")
+            named = flags([name]).get(name, name)
+            raise UsageError(f"{named} must be at least {least:g}, not {value!r}")
 
 
 def _check_hardware(config: TrialConfig) -> None:

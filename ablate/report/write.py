@@ -17,6 +17,7 @@ from ablate.report.data.results import Results, read_sweep
 from ablate.report.figures import axes, forest, label_free, pruning, search, side_by_side
 from ablate.report.figures.comparison import draw
 from ablate.report.figures.heatmap import heatmap
+from ablate.report.figures.labels import NAMES
 from ablate.report.figures.multiples import multiples
 from ablate.report.figures.panel import DENSE
 from ablate.report.figures.paper import TITLE, beside_the_paper, is_its_setting, published
@@ -303,8 +304,9 @@ def _figures(sweep: Results, beside: Sequence[Results], out: Path) -> None:
 def _with_sweep(sweep: Results, other: Results) -> tuple[Comparison, str]:
     if sweep.grid.metric != other.grid.metric:
         both_linear = sweep.grid.is_linear and other.grid.is_linear
+        ours, theirs = (NAMES.get(one.grid.metric, one.grid.metric).removesuffix(" (%)") for one in (sweep, other))
         raise UsageError(
-            f"{sweep.directory} was judged by {sweep.grid.metric} and {other.directory} by {other.grid.metric}, so "
+            f"{sweep.directory} was judged by {ours} and {other.directory} by {theirs}, so "
             f"they cannot be compared{'; --metric top1 compares them by top-1' * both_linear}"
         )
     comparison = compare(sweep.grid, other.grid, str(other.directory))

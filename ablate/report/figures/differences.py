@@ -98,8 +98,9 @@ def _caption(first: str, comparisons: Sequence[Comparison], ops: Sequence[str]) 
         sentences += [f"{MARK} differs from 0 by its 95 % interval; those of a panel hold together."]
     elif all(value.low is not None for value in differences):
         sentences += ["No cell differs from 0 by its 95 % interval; those of a panel hold together."]
-    if any(value.low is None for value in differences):
-        sentences += ["With one seed, no noise is known: differences may be chance."]
+    if unsure := [one.name for one in comparisons if any(value.low is None for value in one.beyond.values())]:
+        where = f" ({', '.join(unsure)})" if len(unsure) < len(comparisons) else ""
+        sentences += [f"With one seed{where}, no noise is known: differences may be chance."]
     full = [f"{name}: {op}" for name, op in zip(own_names(ops), ops, strict=True) if name != op]
     return " ".join([*sentences, *([f"{'; '.join(full)}."] if full else [])])
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ablate.config.measure import in_full
+from ablate.config.measure import heading, in_full
 from ablate.report.data.grid import Grid
 from ablate.report.figures.palette import SIGNED, UNSIGNED, as_hex, colour, ink_on
 from ablate.report.figures.scale import LEAST, least_span, scale
@@ -80,7 +80,7 @@ def accuracy(grid: Grid) -> Layer:
     mean = "Mean over seeds on the test set, in percent, ± standard deviation." if spread else "Test set, in percent."
     colours = scale(grid)
     about = f"{mean} {colours.why}".strip()
-    return Layer("accuracy", "Accuracy", about, means, averages, (colours.low, colours.high), small=spread)
+    return Layer("accuracy", heading(grid.measure), about, means, averages, (colours.low, colours.high), small=spread)
 
 
 def of_task(name: str, grid: Grid, number: int) -> Layer:
@@ -116,7 +116,7 @@ def synergy(grid: Grid) -> Layer:
         first, second = position
         return None if first == second else _minus(known[position], _better(known[first, first], known[second, second]))
 
-    about = "Accuracy of a composition minus that of the better of its two single ops, in points."
+    about = f"{heading(grid.measure)} of a composition minus that of the better of its two single ops, in points."
     return _layer(grid, "synergy", "Synergy", about, beyond, signed=True)
 
 
@@ -128,7 +128,7 @@ def order_effect(grid: Grid) -> Layer:
         first, second = position
         return None if first == second else _minus(known[position], known[second, first])
 
-    about = "Accuracy of the first op then the second, minus that of the other order, in points."
+    about = f"{heading(grid.measure)} of the first op then the second, minus that of the other order, in points."
     return _layer(grid, "order", "Order effect", about, beyond, signed=True)
 
 
