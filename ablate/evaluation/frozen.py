@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,7 @@ class Frozen:
     stop_if_asked: Callable[[], None] = lambda: None
     _residents: dict[int, Resident] = field(default_factory=dict)
     _cached: dict[tuple[str, At], Tensor] = field(default_factory=dict)
+    _once: dict[str, Any] = field(default_factory=dict)
 
     @property
     def labelled(self) -> Tensor:
@@ -130,6 +131,12 @@ class Frozen:
             views = unaugmented(*batch(chunk), self.config.image_size)
             parts.append(self.encode(views.rot90(quarter_turns, (2, 3)) if quarter_turns else views, at))
         return torch.cat(parts)
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return ``make()``, computed once and kept under ``name``: what a protocol needs at both places."""
+        if name not in self._once:
+            self._once[name] = make()
+        return self._once[name]
 
     @torch.no_grad()
     def encode(self, views: Tensor, at: At = "h") -> Tensor:

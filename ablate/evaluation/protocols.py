@@ -14,6 +14,7 @@ from ablate.errors import UsageError, unknown
 from ablate.evaluation.few_labels import few_labels
 from ablate.evaluation.finetune import diverged, finetune
 from ablate.evaluation.frozen import At, Frozen, Outcome
+from ablate.evaluation.invariance import invariance
 from ablate.evaluation.knn import knn
 from ablate.evaluation.label_free import alignment, rankme
 from ablate.evaluation.linear import L2_AT_EDGE, linear
@@ -59,6 +60,7 @@ PROTOCOLS = {
     "rotation": Protocol(rotation, needs_labels=False, flags=(f"rotation-{L2_AT_EDGE}", ROTATION_NOT_APPLICABLE)),
     "rankme": Protocol(rankme, needs_labels=False),
     "alignment": Protocol(alignment, needs_labels=False, earlier=("alignment", "uniformity")),
+    "invariance": Protocol(invariance, needs_labels=False),
     "online": Protocol(online, needs_labels=True, at=("h",)),
 }
 

@@ -12,6 +12,7 @@ from ablate.console import counted, say
 from ablate.data import DataSet, read_entry
 from ablate.errors import DamagedRecord, UsageError
 from ablate.evaluation.frozen import Frozen
+from ablate.evaluation.invariance import of_an_op
 from ablate.evaluation.protocols import check_protocols, evaluate, flags_of, outdated
 from ablate.sweep.attempts import last_attempt
 from ablate.sweep.images import to_bytes
@@ -124,4 +125,6 @@ def _add(
         lease.write(SweepDir(directory).image_results(record.id), to_bytes(evaluation.images))
     write_record(lease, record.replace(**changes))
     new = {name: value for name, value in evaluation.metrics.items() if again or name not in known}
-    return ", ".join([*(f"{name} {value:.6g}" for name, value in new.items()), *evaluation.flags])
+    said = [f"{name} {value:.6g}" for name, value in new.items() if not of_an_op(name)]
+    counts = [f"{len(new) - len(said)} metrics of single ops, in its record"] if len(said) < len(new) else []
+    return ", ".join([*said, *counts, *evaluation.flags])

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from ablate.errors import UsageError
-from ablate.evaluation import sgd
+from ablate.evaluation import invariance, sgd
 from ablate.evaluation.protocols import PROTOCOLS, Protocol
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import read_record
@@ -30,15 +30,18 @@ EVERYTHING = (
     "rotation",
     "rankme",
     "alignment",
+    "invariance",
     "linear@z",
     "knn@z",
     "rankme@z",
+    "invariance@z",
 )
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(sgd, "EPOCHS", 2)
+    monkeypatch.setattr(invariance, "names", lambda: ["color", "crop"])
 
 
 def run(directory, specs, cache, device=None, again=False):
@@ -63,6 +66,7 @@ def test_it_adds_what_training_would_have_recorded(objective, data, cache, tmp_p
     assert added.model_dump(exclude=unchanged) == first.model_dump(exclude=unchanged)
     assert lines[0].endswith("keeps 1 encoder")
     assert f"sgd_top1 {added.metrics['sgd_top1']:.6g}" in lines[1]
+    assert "8 metrics of single ops, in its record" in lines[1]
 
 
 def test_what_is_on_record_is_not_computed_again_unless_asked(data, cache, tmp_path, monkeypatch):
