@@ -16,7 +16,9 @@ from ablate.report.data.results import Results
 from ablate.report.figures import side_by_side
 from ablate.report.figures.style import save
 from ablate.report.stats.model import Difference
-from ablate.report.stats.words import judge
+from ablate.report.stats.winners import Cost, Side
+from ablate.report.stats.words import in_points, judge
+from ablate.report.text.agreement import of_sides
 from benchmarks.claims import BARE, OUTCOMES, Case, Unmeasured, Verdict, minus, short
 from benchmarks.predictions import SETS, Records, gain_over_crop, replays, verdicts
 
@@ -91,7 +93,7 @@ def results(records: Records) -> list[str]:
         except Unmeasured as reason:
             reasons.append(str(reason))
     lines += [f"Not measured yet: {'; '.join(reasons)}.", ""] if reasons else []
-    return [*lines, *pruned(records)]
+    return [*lines, *winners(records), *pruned(records)]
 
 
 def table(case: Case) -> list[str]:
@@ -134,6 +136,33 @@ def by_op(case: Case) -> list[str]:
 def points(difference: Difference | None) -> str:
     """As in ``+3.1 [+1.0, +5.2]``; nothing without a difference."""
     return "" if difference is None else str(difference).partition(" (")[0].replace(" points", "")
+
+
+def winners(records: Records) -> list[str]:
+    """What the best cell of each set costs on the others, in Markdown; nothing for a single set."""
+    sides = [Side(name, records.found[name].grid) for name in SETS if name in records.found]
+    sides = [side for side in sides if side.ranking.best]
+    agreement = of_sides(sides)
+    if agreement is None:
+        return []
+    known = {(cost.of, cost.under): cost for cost in agreement.costs}
+    lines = ["### Whose winner costs how much", "", " ".join(agreement.sentences()), ""]
+    lines += [f"| best cell of | | {' | '.join(f'on {side.name}' for side in sides)} |"]
+    lines += [f"| --- | --- |{' --: |' * len(sides)}"]
+    for side in sides:
+        assert side.ranking.best
+        row = ["" if side is on else _cost(known[side.name, on.name]) for on in sides]
+        lines += [f"| {side.name} | {short(side.ranking.best.label)} | {' | '.join(row)} |"]
+    about = (
+        "Points of validation accuracy below the best cell of the column's set, with 95 % intervals; ● cannot be told "
+        "from the best there. `ablate report` on the directories gives the same, with a picture."
+    )
+    return [*lines, "", about, ""]
+
+
+def _cost(cost: Cost) -> str:
+    held = " ●" if cost.contends else ""
+    return "best" if cost.is_best else f"{in_points(cost.cost)}{held}" if cost.cost else cost.why
 
 
 def pruned(records: Records) -> list[str]:
