@@ -6,8 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ablate.data.cache import cache_dir, read_entry
+    from ablate.data.cache import read_entry
     from ablate.data.dataset import DataSet, Images, Split
+    from ablate.data.place import cache_dir
     from ablate.data.preparation import native_size, prepare, side_of_files
     from ablate.data.resident import Resident
 
@@ -16,7 +17,7 @@ _HOME = {
     "Images": "ablate.data.dataset",
     "Resident": "ablate.data.resident",
     "Split": "ablate.data.dataset",
-    "cache_dir": "ablate.data.cache",
+    "cache_dir": "ablate.data.place",
     "native_size": "ablate.data.preparation",
     "prepare": "ablate.data.preparation",
     "read_entry": "ablate.data.cache",

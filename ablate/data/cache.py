@@ -10,20 +10,23 @@ changed.
 from __future__ import annotations
 
 import errno
+import io
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from filelock import FileLock
+from torch import Tensor
 
-from ablate.data.composed import Recipe, composed
+from ablate.data.composed import Recipe, chosen, composed
 from ablate.data.dataset import DataSet
 from ablate.data.digest import digest_of
-from ablate.data.entry import LAYOUT, META, Progress, Writer, is_whole, read
-from ablate.errors import UsageError, expanded
+from ablate.data.entry import Progress, Writer, is_whole, read
+from ablate.data.place import LAYOUT, META, ROWS, entry_of, meta_of
+from ablate.errors import UsageError
 from ablate.files import write_atomically
 
 
@@ -56,17 +59,6 @@ class Source(Protocol):
         """
 
 
-def cache_dir(flag: str | Path | None) -> Path:
-    """Return the absolute path of the cache directory.
-
-    It is ``flag`` if given, else ``$ABLATE_CACHE``, else ``$XDG_CACHE_HOME/ablate``, else ``~/.cache/ablate``.
-    """
-    if flag or (flag := os.environ.get("ABLATE_CACHE")):
-        return expanded(str(flag)).absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache").absolute() / "ablate"
-
-
 def obtain(source: Source, cache: Path, progress: Progress) -> DataSet:
     """Return the data set of ``source``, decoding it now unless the cache already has its whole entry.
 
@@ -87,7 +79,7 @@ def obtain(source: Source, cache: Path, progress: Progress) -> DataSet:
             if fingerprint is None:
                 candidate = _remembered(by_signature, "")
                 if candidate and is_whole(cache / "sets" / candidate):
-                    fingerprint = source.fingerprint(_meta(cache / "sets" / candidate))
+                    fingerprint = source.fingerprint(meta_of(entry_of(cache, candidate)))
             if fingerprint is None or not is_whole(cache / "sets" / fingerprint):
                 fingerprint = _build(source, cache, cache / "staging" / signature, fingerprint, progress)
             _remember(by_name, manifest, fingerprint)
@@ -103,7 +95,7 @@ def read_entry(cache: Path, fingerprint: str) -> DataSet:
     Raises:
         FileNotFoundError: there is no such entry, or it has another layout than the current one.
     """
-    meta = _meta(cache / "sets" / fingerprint)
+    meta = meta_of(entry_of(cache, fingerprint))
     if meta.get("layout") != LAYOUT:
         raise FileNotFoundError(f"the cache {cache} holds no images with the fingerprint {fingerprint}")
     if "recipe" in meta:
@@ -115,23 +107,33 @@ def read_entry(cache: Path, fingerprint: str) -> DataSet:
 def compose(cache: Path, recipe: Recipe) -> DataSet:
     """Return the data set that ``recipe`` makes of two entries.
 
-    The recipe is written to the cache, so :meth:`read_entry` can read the set from now on.
+    The recipe is written to the cache, so :meth:`read_entry` can read the set from now on, and so are the numbers of
+    the training images that it keeps, for readers without torch.
 
     Raises:
         UsageError: the cache is not writable or the disk is full.
     """
-    entry = cache / "sets" / recipe.fingerprint
+    entry = entry_of(cache, recipe.fingerprint)
     try:
         write_atomically(entry / META, json.dumps({"layout": LAYOUT, "recipe": recipe._asdict(), "files": {}}))
+        if recipe.limit is not None and not (entry / ROWS).exists():
+            labelled = read_entry(cache, recipe.labelled)
+            _write_rows(entry / ROWS, chosen(labelled.train, recipe.limit, labelled.val_mask))
     except OSError as error:
         raise _unusable(cache, error) from error
     return read_entry(cache, recipe.fingerprint)
 
 
+def _write_rows(path: Path, rows: Tensor) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, rows.numpy())
+    write_atomically(path, buffer.getvalue())
+
+
 def _build(source: Source, cache: Path, staging: Path, damaged: str | None, progress: Progress) -> str:
     """Write the entry and return its fingerprint; whatever is left of a ``damaged`` entry is reused."""
     sets = _made(cache / "sets")
-    if damaged and not staging.exists() and _meta(sets / damaged).get("layout") == LAYOUT:
+    if damaged and not staging.exists() and meta_of(sets / damaged).get("layout") == LAYOUT:
         (sets / damaged).rename(_made(staging.parent) / staging.name)
     try:
         writer = Writer(_made(staging))
@@ -152,14 +154,6 @@ def _build(source: Source, cache: Path, staging: Path, damaged: str | None, prog
 
 def _unusable(cache: Path, error: OSError) -> UsageError:
     return UsageError(f"cannot use the cache {cache} ({error.strerror or error}); choose another with --cache")
-
-
-def _meta(entry: Path) -> dict[str, Any]:
-    try:
-        meta = json.loads((entry / META).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return meta if isinstance(meta, dict) else {}
 
 
 def _remember(index: Path, manifest: str, fingerprint: str) -> None:

@@ -19,11 +19,10 @@ from torch import Tensor
 from ablate.config.reading import WHITE
 from ablate.data.dataset import DataSet, Images, Split
 from ablate.data.duplicates import Stored
+from ablate.data.place import LAYOUT, META, shard_name
 from ablate.data.tasks import TaskLabels, columns_of
 
 Progress = Callable[[int, int], None]
-META = "meta.json"
-LAYOUT = 4  # version of the entries' layout; an entry with another one is decoded again
 
 
 @dataclass
@@ -118,7 +117,7 @@ class Writer:
 
     def shard(self, split: str, number: int) -> Path:
         """Return the path of a shard, without suffix."""
-        return self.directory / _shard(split, number)
+        return self.directory / shard_name(split, number)
 
     def _labels(self, split: str, labels: Tensor, groups: Tensor) -> None:
         np.save(self.directory / f"{split}.labels.npy", labels.numpy())
@@ -187,7 +186,7 @@ def _split(entry: Path, name: str, pixels: dict[str, Any]) -> Split:
         shape = torch.Size(pixels["shape"])
         images = Images(_mapped(entry / f"{name}.pixels", shape.numel(), dtype).view(shape))
     else:
-        paths = (entry / f"{_shard(name, number)}.pixels" for number in range(len(pixels["shards"])))
+        paths = (entry / f"{shard_name(name, number)}.pixels" for number in range(len(pixels["shards"])))
         shards = tuple(_mapped(path, size, dtype) for path, size in zip(paths, pixels["shards"], strict=True))
         sizes, addresses = _array(entry / f"{name}.sizes.npy"), _array(entry / f"{name}.places.npy")
         images = Images(shards, sizes, addresses, pixels.get("channels", 3))
@@ -206,7 +205,3 @@ def _mapped(path: Path, size: int, dtype: torch.dtype) -> Tensor:
 
 def _array(path: Path) -> Tensor:
     return torch.from_numpy(np.load(path, allow_pickle=False))
-
-
-def _shard(split: str, number: int) -> str:
-    return f"{split}.{number:05}"

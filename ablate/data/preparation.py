@@ -10,13 +10,14 @@ from pathlib import Path
 from ablate.config.at_hand import as_option
 from ablate.config.reading import Reading
 from ablate.config.sources import FROM_FILES, WITH_COLUMNS, kind_of, written
-from ablate.data.cache import Source, cache_dir, compose, obtain
+from ablate.data.cache import Source, compose, obtain
 from ablate.data.composed import Recipe
 from ablate.data.dataset import DataSet
 from ablate.data.decoding.findings import refusal
 from ablate.data.decoding.learned import PixelType
 from ablate.data.duplicates import about_duplicates
 from ablate.data.entry import Progress
+from ablate.data.place import cache_dir
 from ablate.data.sources.encoded import Encoded
 from ablate.data.sources.glyphs import Glyphs
 from ablate.data.sources.idx import CLASSES, find_idx

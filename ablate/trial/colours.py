@@ -1,13 +1,14 @@
-"""The channels of an image in colours that a screen can show."""
+"""The channels of an image in colours that a screen can show. Needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ablate.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 COLOURS = {
     "red": (1, 0, 0),
@@ -37,8 +38,19 @@ def visible(images: Tensor, chosen: Sequence[int] = ()) -> Tensor:
         return images.expand(-1, 3, -1, -1)
     if channels == 3 or channels > len(COLOURS):
         return images[:, :3]
-    weights = torch.tensor([COLOURS[name] for name in _names(channels)], dtype=images.dtype, device=images.device)
-    return torch.einsum("nchw,ck->nkhw", images, weights / weights.sum(0))
+    import torch
+
+    return torch.einsum("nchw,ck->nkhw", images, images.new_tensor(mixture(channels)))
+
+
+def mixture(channels: int) -> list[list[float]]:
+    """Return the share of red, green and blue in which :func:`visible` shows each channel, ``[channels, 3]``."""
+    if channels == 1:
+        return [[1.0, 1.0, 1.0]]
+    if channels == 3 or channels > len(COLOURS):
+        return [[float(channel == colour) for colour in range(3)] for channel in range(channels)]
+    weights = [COLOURS[name] for name in _names(channels)]
+    return [[share / sum(others) for share, *others in zip(row, *weights, strict=True)] for row in weights]
 
 
 def in_words(channels: int, chosen: Sequence[int] = ()) -> str:
