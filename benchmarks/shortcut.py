@@ -78,7 +78,7 @@ def measured(directory: Path, name: str) -> dict[str, Any]:
         shares = shortcut(images, pairs, DRAWS, 0, describe)
         found[definition] = {op: row.round(6).tolist() for op, row in zip(compositions, shares, strict=True)}
     case = Case(name, read_sweep(directory))
-    worth = {op: gain_over_crop(case, op) for op in specs}
+    worth = {op: gain_over_crop(case, op) for op in specs if op != "crop"}
     return {
         "cpu_seconds": round(time.process_time() - started, 1),
         "images": len(images),
