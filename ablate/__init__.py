@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ablate.report.data.load import load_results
     from ablate.report.figures.heatmap import heatmap
     from ablate.report.recommendation.recommend import recommend
+    from ablate.report.stats.image_by_image import ImagesCompared, compare_images
     from ablate.sweep.images import ImageResults, SplitResults, load_image_results
     from ablate.sweep.record import TrialResult
     from ablate.training.lars import LARS
@@ -35,10 +36,12 @@ _HOME = {
     "prepare": "ablate.data",
     "param": "ablate.ops",
     "register": "ablate.ops",
+    "compare_images": "ablate.report.stats.image_by_image",
     "heatmap": "ablate.report.figures.heatmap",
     "recommend": "ablate.report.recommendation.recommend",
     "write_report": "ablate.report",
     "ImageResults": "ablate.sweep.images",
+    "ImagesCompared": "ablate.report.stats.image_by_image",
     "SplitResults": "ablate.sweep.images",
     "load_image_results": "ablate.sweep.images",
     "LARS": "ablate.training.lars",
@@ -52,12 +55,14 @@ __all__ = [
     "LARS",
     "Composition",
     "ImageResults",
+    "ImagesCompared",
     "Op",
     "SplitResults",
     "TransformPair",
     "TrialConfig",
     "TrialResult",
     "__version__",
+    "compare_images",
     "grid",
     "heatmap",
     "load_image_results",

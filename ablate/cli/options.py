@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from ablate.cli import completion
 from ablate.config.experiment import Experiment
+from ablate.config.interval import Interval
 from ablate.config.measure import Measure
 from ablate.config.option import Option, bounds, option_of, options_of, plain_type
 from ablate.config.settable import SETTABLE
@@ -51,6 +52,9 @@ Task = Annotated[
         help="Task to judge by, a column of labels that the sweep was given with --label",
         show_default="the main one",
     ),
+]
+Holds = Annotated[
+    Interval, typer.Option("--interval", help="What the intervals hold: other seeds, other images of the kind, or both")
 ]
 Directory = Annotated[Path, typer.Argument(help="Directory of a sweep", metavar="DIR")]
 

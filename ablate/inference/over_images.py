@@ -145,12 +145,13 @@ def influence(correct: Correct, label: Integers, group: Integers | None = None, 
     return np.asarray(np.bincount(unit, weights=(correct - centre[stratum]) * scale[stratum]), dtype=float)
 
 
-def over_images(influences: Mapping[str, Mapping[int, Array]], images: int) -> OverImages:
+def over_images(influences: Mapping[str, Mapping[int, Array]], images: int, *, alone: bool = False) -> OverImages:
     """Return the covariances of the cells' mean accuracies over images.
 
     Args:
         influences: what :func:`influence` returns, ``[groups]``, by cell and seed.
         images: the number of images.
+        alone: True if results are to hold for other images with the same seeds only.
     """
     labels = tuple(influences)
     seeds = sorted({seed for known in influences.values() for seed in known})
@@ -166,4 +167,4 @@ def over_images(influences: Mapping[str, Mapping[int, Array]], images: int) -> O
     whole, pairs = product / np.outer(n, n), np.outer(n, n) - shared
     # Two cells with one and the same seed have no pair of different seeds: the whole is the upper bound.
     between = np.where(pairs > 0, (product - same) / np.maximum(pairs, 1.0), whole)
-    return OverImages(labels, between, whole, images, sums.shape[1])
+    return OverImages(labels, between, whole, images, sums.shape[1], alone)

@@ -48,4 +48,4 @@ def correct_pages(directory: Path) -> None:
             from ablate.report.data.results import read_sweep
             from ablate.report.write import write_again  # imports Matplotlib: only when it is needed
 
-            write_again(read_sweep(sweep, page.measure, page.task))
+            write_again(read_sweep(sweep, page.measure, page.task, "both"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
+from ablate.config.interval import Interval
 from ablate.config.measure import Measure
 from ablate.console import say, say_each
 from ablate.errors import UsageError
@@ -22,6 +23,7 @@ from ablate.report.figures.multiples import multiples
 from ablate.report.figures.panel import DENSE
 from ablate.report.figures.paper import TITLE, beside_the_paper, is_its_setting, published
 from ablate.report.figures.style import save
+from ablate.report.page import only_one
 from ablate.report.page.page import page
 from ablate.report.page.sections import effects, predictions
 from ablate.report.recommendation import files
@@ -134,6 +136,7 @@ def write_report(
     refresh: float | None = None,
     metric: Measure | None = None,
     task: str = "",
+    interval: Interval = "both",
 ) -> Report:
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex; comparison-<n>.png per sweep in ``others``.
 
@@ -151,12 +154,14 @@ def write_report(
         refresh: the seconds after which a browser reads the page again.
         metric: the accuracy by which cells are chosen and shown; default: by the rule, as the sweep was planned.
         task: the name of the task that judges the cells, of a sweep with several; default: the main one.
+        interval: what the intervals of comparisons hold: ``seeds``, ``images`` or ``both``; seeds only if a trial that
+            is compared has no results for every image.
 
     Raises:
         UsageError: a directory is not a sweep's, or given twice; two share no op or are judged by different metrics;
             for ``paper``, the sweep is not in Figure 5's setting or has none of its ops.
     """
-    sweep = read_sweep(directory, metric, task)
+    sweep = read_sweep(directory, metric, task, interval)
     compared = _compared(sweep, others, paper)
     out = SweepDir(sweep.directory).report
     _figures(sweep, compared.others, out)
@@ -190,7 +195,7 @@ def _compared_figures(sweep: Results, compared: Compared, out: Path) -> None:
 def write_again(sweep: Results) -> None:
     """Write the page of ``sweep`` again with the options of the last time, if there is a page.
 
-    If the metric or the task is another one, all files are written again.
+    If the metric, the task or what intervals hold is another, all files are written again.
     """
     asked = asked_for(sweep.directory)
     if asked is None:
@@ -198,12 +203,12 @@ def write_again(sweep: Results) -> None:
     try:
         compared = _compared(sweep, asked.others, asked.paper)
     except UsageError:  # for example, another sweep has moved
-        asked, compared = Asked(metric=asked.metric, task=asked.task), _compared(sweep)
-    if (asked.metric, asked.task) == (sweep.grid.metric, sweep.task_name):
+        asked, compared = replace(asked, others=(), paper=False), _compared(sweep)
+    if asked.judges == sweep.judges:
         write_page(sweep, compared, asked)
     else:
-        measure, task = sweep.grid.measure, sweep.task_name
-        write_report(sweep.directory, asked.others, paper=asked.paper, metric=measure, task=task)
+        measure, task, interval = sweep.grid.measure, sweep.task_name, sweep.interval
+        write_report(sweep.directory, asked.others, paper=asked.paper, metric=measure, task=task, interval=interval)
 
 
 def publish(recommendation: Recommendation) -> str:
@@ -223,12 +228,12 @@ def publish(recommendation: Recommendation) -> str:
 
 
 def _agree(sweep: Results) -> None:
-    """Let the page of the sweep's confirmation, if there is one, choose by the same metric and task."""
+    """Let the page of the sweep's confirmation, if there is one, choose by the same metric, task and intervals."""
     directory = SweepDir(sweep.directory).confirmation
     asked = asked_for(directory) if is_sweep(directory) else None
-    if asked and (asked.metric, asked.task) != (sweep.grid.metric, sweep.task_name):
-        confirmation = read_sweep(directory, sweep.grid.measure, sweep.task_name)
-        if (asked.metric, asked.task) != (confirmation.grid.metric, confirmation.task_name):
+    if asked and asked.judges != sweep.judges:
+        confirmation = read_sweep(directory, sweep.grid.measure, sweep.task_name, sweep.interval)
+        if asked.judges != confirmation.judges:
             write_again(confirmation)
 
 
@@ -237,7 +242,7 @@ def _compared(sweep: Results, others: Sequence[str | Path] = (), paper: bool = F
     for number, other in enumerate(others):
         if Path(other).resolve() in {Path(one).resolve() for one in (sweep.directory, *others[:number])}:
             raise UsageError(f"{other} is given twice: a report compares a sweep with other ones")
-    beside = [read_sweep(other, sweep.grid.measure, sweep.task_name) for other in others]
+    beside = [read_sweep(other, sweep.grid.measure, sweep.task_name, sweep.interval) for other in others]
     titled = [*(_with_sweep(sweep, other) for other in beside), *([_with_paper(sweep)] if paper else [])]
     agreed = agreement.of_sides(sides_of(sweep, beside))
     return Compared(beside, titled, agreed, side_by_side.alike(sweep, beside), tasks.tasks_of(sweep))
@@ -266,7 +271,7 @@ def write_page(
         *search.section(sweep),
     ]
     sections += [*pruning.section(sweep), *early.section(sweep), *calibration.section(sweep)]
-    sections += label_free.section(sweep.grid)
+    sections += [*label_free.section(sweep.grid), *only_one.section(sweep)]
     others = compared.tasks.sides[1:] if compared.tasks else ()
     html = page(sweep, compared.comparisons, compared.said, sections, refresh, asked, others)
     write_atomically(SweepDir(sweep.directory).page, html)

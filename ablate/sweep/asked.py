@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ablate.config.interval import Interval
 from ablate.config.measure import Measure, measure_of
 from ablate.sweep.layout import SweepDir
 
@@ -22,12 +23,13 @@ class Asked:
 
     ``others``: the directories shown beside the sweep. ``paper``: True if Figure 5 was requested too. ``metric``: the
     metric by which cells were chosen. ``task``: the further task that judged them; empty for the main one.
-    ``recommends``: True if the page names a composition to use, with its code.
+    ``interval``: what intervals hold. ``recommends``: True if the page names a composition to use, with its code.
     """
 
     others: tuple[str, ...] = ()
     paper: bool = False
     metric: str = ""
+    interval: Interval = "seeds"
     recommends: bool = False
     task: str = ""
 
@@ -35,6 +37,11 @@ class Asked:
     def measure(self) -> Measure | None:
         """The measure by which cells were chosen; None if it is not known."""
         return measure_of(self.metric) if self.metric else None
+
+    @property
+    def judges(self) -> tuple[str, str, Interval]:
+        """The metric, the task and what intervals hold: pages with other ones differ in their figures."""
+        return self.metric, self.task, self.interval
 
     def __str__(self) -> str:
         return json.dumps(asdict(self))

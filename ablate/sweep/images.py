@@ -133,7 +133,7 @@ def load_image_results(directory: str | Path, trials: Iterable[str] | None = Non
     directory = Path(directory)
     if not (SweepDir(directory).plan.exists() or SweepDir(directory).trials.exists()):
         raise FileNotFoundError(f"{directory} holds neither {PLAN} nor trials/")
-    results = {record.id: _of(directory, record) for record in _records(directory, trials)}
+    results = {record.id: image_results_of(directory, record) for record in _records(directory, trials)}
     first = next(iter(results.values()), None)
     for name, found in results.items():
         if first is not None and found.data != first.data:
@@ -164,8 +164,12 @@ def _is_evaluated(record: TrialResult) -> bool:
     return record.status == "done" and PROTOCOL in record.protocols
 
 
-def _of(directory: Path, record: TrialResult) -> ImageResults:
-    """Read the image results of a record, and check that they are those that it counts."""
+def image_results_of(directory: Path, record: TrialResult) -> ImageResults:
+    """Read the image results of a record, and check that they are those that it counts.
+
+    Raises:
+        UsageError: there is no file; it is damaged, or belongs to another result than the record.
+    """
     path = SweepDir(directory).image_results(record.id)
     try:
         results = read_image_results(path)

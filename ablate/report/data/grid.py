@@ -12,6 +12,7 @@ from ablate.config.measure import SUFFIXES, Measure, measure_of, measured_by, on
 from ablate.config.protocols import WITH_SHARES
 from ablate.config.sweep import Trial, called
 from ablate.inference.dunnett import TAIL
+from ablate.inference.over_images import OverImages
 from ablate.sweep.record import ROTATION_NOT_APPLICABLE, TrialResult
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ class Grid:
     ``given`` is True if the encoders start from given weights: ``untrained`` is then the encoder as it was given.
 
     ``tail`` is the probability with which the comparisons with the best may err, and ``left`` are the labels of the
-    cells that may be the best; None: all. Both differ in rounds of seeds.
+    cells that may be the best; None: all. Both differ in rounds of seeds. ``images`` is the covariance of validation
+    accuracy over images, where intervals hold other images too.
     """
 
     ops: tuple[str, ...]
@@ -120,6 +122,7 @@ class Grid:
     tail: float = TAIL
     left: frozenset[str] | None = None
     given: bool = False
+    images: OverImages | None = None
 
     @property
     def start(self) -> str:

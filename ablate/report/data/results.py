@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from ablate.config.interval import Interval
 from ablate.config.measure import IN_WORDS, Measure, in_full, reason
 from ablate.config.sweep import ClassCounts, SweepPlan, Task, Trial
 from ablate.config.tasks import main_task, metric_of, metrics_of
@@ -16,6 +17,7 @@ from ablate.console import command, counted
 from ablate.errors import UsageError, unknown
 from ablate.inference.rounds import tail
 from ablate.report.data.grid import Grid, grid_of, lacking, sweep_rows
+from ablate.report.data.over_images import read_over_images
 from ablate.sweep.again import completing
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan
@@ -33,6 +35,9 @@ class Results:
     ``records`` maps trial ids to records with thinned histories; ``damaged`` are unreadable files. ``measured`` says in
     sentences which measure is used to choose, if that needs to be said. With a ``task``, a further one, the records
     have its metrics in place of the main task's.
+
+    ``interval`` is what intervals were asked to hold; ``seeds_only`` is a sentence on why they hold seeds only, if they
+    were asked to hold more.
     """
 
     directory: Path
@@ -43,6 +48,8 @@ class Results:
     grid: Grid = EMPTY
     measured: tuple[str, ...] = ()
     task: Task | None = None
+    interval: Interval = "seeds"
+    seeds_only: str = ""
 
     def __repr__(self) -> str:
         return f"<Results {self.directory}: {self}, {len(self.records)} of {len(self.trials)} trials>"
@@ -68,6 +75,17 @@ class Results:
         if self.task is None:
             return self.experiment.shared.data.classes
         return len(self.task.class_counts.train) if self.task.class_counts else 0
+
+    @property
+    def held(self) -> Interval:
+        """What the intervals of its comparisons hold; seeds only, if there are not all results for every image."""
+        over = self.grid.images
+        return "seeds" if over is None else "images" if over.alone else "both"
+
+    @property
+    def judges(self) -> tuple[str, str, Interval]:
+        """The metric, the task and what intervals hold, as :class:`ablate.sweep.asked.Asked` has them."""
+        return self.grid.metric, self.task_name, self.held
 
     @property
     def failed(self) -> list[TrialResult]:
@@ -159,7 +177,9 @@ class Results:
         )
 
 
-def read_sweep(directory: str | Path, measure: Measure | None = None, task: str = "") -> Results:
+def read_sweep(
+    directory: str | Path, measure: Measure | None = None, task: str = "", interval: Interval = "seeds"
+) -> Results:
     """Read a sweep's directory.
 
     Args:
@@ -167,16 +187,20 @@ def read_sweep(directory: str | Path, measure: Measure | None = None, task: str 
         measure: the measure by which compositions are chosen, if all trials with linear evaluation have it; default:
             the one that the sweep was planned with.
         task: the name of the task to judge by; default: the main one.
+        interval: what the intervals of comparisons hold: other seeds, or also (or only) other images, if all trials
+            have results for every image. What a running sweep decides goes by seeds: image results may be removed.
 
     Raises:
-        UsageError: it is not a sweep's directory, or there is no such measure or task.
+        UsageError: it is not a sweep's directory, or there is no such measure, task or interval.
     """
     directory = Path(directory)
     if measure is not None and measure not in get_args(Measure):
         raise unknown("metric", str(measure), get_args(Measure))
+    if interval not in get_args(Interval):
+        raise unknown("interval", str(interval), get_args(Interval))
     experiment = load_plan(directory)
     judged = _task(directory, experiment, task)
-    return _judged(_whole(directory, experiment), judged, measure)
+    return _judged(_whole(directory, experiment), judged, measure, interval)
 
 
 def read_tasks(directory: str | Path) -> list[Results]:
@@ -201,13 +225,14 @@ def _whole(directory: Path, experiment: SweepPlan) -> Results:
     return Results(directory, experiment, trials, *read_records(directory, trials, points=POINTS))
 
 
-def _judged(whole: Results, task: Task | None, measure: Measure | None = None) -> Results:
+def _judged(whole: Results, task: Task | None, measure: Measure | None = None, interval: Interval = "seeds") -> Results:
     """Return the results of a sweep as a task judges them, with their grid; None: the main task.
 
     Args:
         whole: the sweep, with its records as they are.
         task: the further task, if any.
         measure: the measure that was asked for, if any.
+        interval: what intervals are to hold.
     """
     experiment, records = whole.experiment, whole.records
     planned: Measure = task.measure if task else experiment.measure
@@ -220,7 +245,10 @@ def _judged(whole: Results, task: Task | None, measure: Measure | None = None) -
     said = _measured(whole.directory, experiment, wanted, grid.measure, rows, counts) if grid.is_linear else ()
     if task:
         said = (f"Judged by the task {task.name}; the main task is {experiment.tasks[0].name}.", *said)
-    return dataclasses.replace(whole, records=records, grid=grid, measured=said, task=task)
+    images, why = read_over_images(whole.directory, experiment, whole.records, grid.measure, interval, task)
+    grid = dataclasses.replace(grid, images=images)
+    judged = dataclasses.replace(whole, records=records, grid=grid, measured=said, task=task)
+    return dataclasses.replace(judged, interval=interval, seeds_only=why)
 
 
 def _task(directory: Path, experiment: SweepPlan, name: str) -> Task | None:

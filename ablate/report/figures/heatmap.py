@@ -87,7 +87,7 @@ def _grid(data: pd.DataFrame | Grid | str | Path) -> tuple[Grid, Results | None]
     if isinstance(data, Grid):
         return data, None
     if isinstance(data, str | Path):
-        sweep = read_sweep(data)
+        sweep = read_sweep(data, interval="both")
         return sweep.grid, sweep
     missing = [name for name in PLACED if name not in getattr(data, "columns", ())]
     if missing:

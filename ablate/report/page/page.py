@@ -19,7 +19,7 @@ from ablate.report.data.grid import Grid, composition
 from ablate.report.data.results import Results
 from ablate.report.figures.labels import NAMES, short_names
 from ablate.report.figures.scale import Scale, scale
-from ablate.report.page.answer import answer
+from ablate.report.page.answer import Answer, answer
 from ablate.report.page.entries import MOST_PICTURED, EntryContext, entries, ranked
 from ablate.report.page.layers import Layer, Position, layers, of_task
 from ablate.report.section import Section
@@ -83,7 +83,7 @@ def page(
         judged=judge(grid),
         colour_data=_colour_data(grid, shown, colours),
         answer=top,
-        asked=replace(asked or Asked(), metric=grid.metric, recommends=top.recommends, task=sweep.task_name),
+        asked=_asked(asked or Asked(), sweep, top),
         entries=ranked(listed, ranking),
         intervals=len(intervals) > 1,
         chances=chances,
@@ -106,6 +106,12 @@ def page(
         css=_text("page.css"),
         js=_text("page.js"),
     )
+
+
+def _asked(asked: Asked, sweep: Results, top: Answer) -> Asked:
+    """Return what the page notes: the request, with what judges its cells and whether it recommends one."""
+    metric, task, interval = sweep.judges
+    return replace(asked, metric=metric, task=task, interval=interval, recommends=top.recommends)
 
 
 def _guesses(sweep: Results) -> dict[str, tuple[str, str]]:

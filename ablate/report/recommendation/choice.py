@@ -55,9 +55,10 @@ class Choice:
 
     @property
     def provisional(self) -> bool:
-        """True if the noise is unknown, or as large as the gain from training."""
+        """True if the noise of seeds is unknown, or as large as the gain from training."""
         model = self.order.model
-        return model is None or model.is_exact or is_unclear(self.sweep.grid, self.order)
+        unknown = model is None or model.is_exact or (model.images is not None and model.images.alone)
+        return unknown or is_unclear(self.sweep.grid, self.order)
 
     @property
     def is_shortened(self) -> bool:

@@ -9,7 +9,7 @@ from ablate.console import clock, command, counted
 from ablate.report.recommendation.choice import MOST, Choice, missing_trials, to_confirm
 from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats.failures import failures
-from ablate.report.stats.noise import EXACT, SEEDS, among, chance, more_seeds
+from ablate.report.stats.noise import EXACT, SEEDS, among, chance, held, more_seeds
 from ablate.report.stats.predicted import predicted
 from ablate.report.stats.rounds import takes_more
 from ablate.report.stats.screening import screening_of
@@ -105,7 +105,8 @@ def doubt(choice: Choice) -> str:
     if choice.order.model and choice.order.model.is_exact:
         return EXACT
     if not others:
-        return f"Every other composition{among(choice.sweep, choice.order)} is worse{so_far(choice.sweep)} (95 %)."
+        by = held(choice.order.model)
+        return f"Every other composition{among(choice.sweep, choice.order)} is worse{so_far(choice.sweep)} (95 %{by})."
     return f"{counted(len(others), 'other composition')} cannot be told from it: {named(others)}."
 
 

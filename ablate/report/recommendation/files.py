@@ -99,6 +99,8 @@ def _choice_as_json(choice: Choice) -> dict[str, Any]:
         "branches": choice.sweep.experiment.shared.branches,
         "seeds": list(choice.sweep.experiment.seeds),
         "metric": choice.sweep.grid.metric,
+        "interval": choice.sweep.held,
+        "seeds_only": choice.sweep.seeds_only or None,
         "candidates": [
             {
                 "composition": candidate.cell.label,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablate.config.interval import Interval
 from ablate.config.measure import Measure
 from ablate.console import command, counted
 from ablate.errors import NotExportable, UsageError
@@ -45,7 +46,9 @@ class Recommendation:
         return self.confirmed or self.choice
 
 
-def recommend(directory: str | Path, metric: Measure | None = None, task: str = "") -> Recommendation:
+def recommend(
+    directory: str | Path, metric: Measure | None = None, task: str = "", interval: Interval = "both"
+) -> Recommendation:
     """Return the recommendation of the sweep in ``directory``, and of its confirmation if that has finished.
 
     Nothing is final while trials are missing that could change the choice.
@@ -55,11 +58,13 @@ def recommend(directory: str | Path, metric: Measure | None = None, task: str = 
         metric: the measure by which to choose, ``top1``, ``balanced``, ``f1``, ``auroc`` or ``ap``; default: the one
             that the sweep was planned with.
         task: the name of the task to choose for, of a sweep with several; default: the main one.
+        interval: what the intervals hold: ``seeds``, ``images`` or, by default, ``both``; seeds only if a trial that
+            is compared has no results for every image.
 
     Raises:
         UsageError: it is not a sweep's directory, or has no results yet.
     """
-    return advise(read_sweep(directory, metric, task))
+    return advise(read_sweep(directory, metric, task, interval))
 
 
 def advise(sweep: Results) -> Recommendation:
@@ -91,7 +96,7 @@ def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
     directory = SweepDir(choice.sweep.directory).confirmation
     if not (SweepDir(directory).plan).is_file():
         return None, ""
-    fresh = read_sweep(directory, choice.sweep.grid.measure, choice.sweep.task_name)
+    fresh = read_sweep(directory, choice.sweep.grid.measure, choice.sweep.task_name, choice.sweep.interval)
     if fresh.pending:
         progress = f"The confirmation has {fresh.ended} of {counted(len(fresh.trials), 'trial')}"
         see = command("ablate", "status", directory)

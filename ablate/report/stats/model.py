@@ -8,14 +8,20 @@ from functools import lru_cache
 
 from ablate.inference.difference import Difference
 from ablate.inference.dunnett import CONFIDENCE, TAIL
+from ablate.inference.images_only import over_images_only
 from ablate.inference.model import TwoWayModel, estimate
+from ablate.inference.over_images import OverImages
 from ablate.report.data.grid import Cell
 
 __all__ = ["CONFIDENCE", "Difference", "TwoWayModel", "combined", "fit"]
 
 
 def fit(
-    cells: Sequence[Cell], metric: str | None = None, tail: float = TAIL, left: frozenset[str] | None = None
+    cells: Sequence[Cell],
+    metric: str | None = None,
+    tail: float = TAIL,
+    left: frozenset[str] | None = None,
+    images: OverImages | None = None,
 ) -> TwoWayModel | None:
     """Fit the model to the cells with results.
 
@@ -24,20 +30,27 @@ def fit(
         metric: the metric; None: the grid's own.
         tail: the probability with which the comparisons with the best may err.
         left: the labels of the cells that may be the best; None: all.
+        images: the covariance of the metric over images, if intervals are to hold other images too.
 
     Returns:
         The model; None if the data are too few: fewer than two cells, fewer than two seeds, or cells that share no
         seeds.
     """
-    return _estimate(tuple((cell.label, tuple(cell.seeds(metric).items())) for cell in cells), tail, left)
+    return _estimate(tuple((cell.label, tuple(cell.seeds(metric).items())) for cell in cells), tail, left, images)
 
 
 @lru_cache(maxsize=4)
 def _estimate(
-    values: tuple[tuple[str, tuple[tuple[int, float], ...]], ...], tail: float, left: frozenset[str] | None
+    values: tuple[tuple[str, tuple[tuple[int, float], ...]], ...],
+    tail: float,
+    left: frozenset[str] | None,
+    images: OverImages | None,
 ) -> TwoWayModel | None:
     """Remember the last models, since the parts of a report ask for the same one about ten times."""
-    return estimate({label: dict(seeds) for label, seeds in values}, tail=tail, among=left)
+    by_label = {label: dict(seeds) for label, seeds in values}
+    if images and images.alone:
+        return over_images_only(by_label, images, tail=tail, among=left)
+    return estimate(by_label, tail=tail, among=left, images=images)
 
 
 def combined(parts: Sequence[tuple[float, Difference]]) -> Difference:

@@ -34,7 +34,7 @@ def noise(sweep: Results) -> list[str]:
         return [*rounds(sweep), one_seed(sweep)]
     if ranking.model.is_exact:
         return [*rounds(sweep), EXACT]
-    sentences = [contenders(sweep, ranking), separation(sweep, ranking)]
+    sentences = [contenders(sweep, ranking), separation(sweep, ranking), images_only(ranking)]
     return [*rounds(sweep), *filter(None, sentences), *unequal(ranking.model)]
 
 
@@ -69,12 +69,24 @@ def contenders(sweep: Results, ranking: Ranking) -> str:
     assert model is not None
     others = [label for label in ranking.contenders if label != best.label]
     top, over = mentioned(best.label), " over all rounds" if sweep.experiment.rounds else ""
-    by = f"({judge(sweep.grid)}, Hsu's multiple comparisons with the best, 95 %{over})"
+    by = f"({judge(sweep.grid)}, Hsu's multiple comparisons with the best, 95 %{over}{held(model)})"
     if not others:
         return f"Every other composition{among(sweep, ranking)} is worse than {top}{so_far(sweep)} {by}."
     listed = named([f"{label} ({chance(model, label)})" for label in others])
     which = f"{counted(len(others), 'other composition')} cannot be told from {top}"
     return f"{which}, P(best) {chance(model, best.label)}: {listed} {by}."
+
+
+def held(model: TwoWayModel | None) -> str:
+    """Return the words for what intervals hold, such as ``, seeds and images``; nothing if it is seeds, as always."""
+    return f", {model.images.how}" if model and model.images else ""
+
+
+def images_only(ranking: Ranking) -> str:
+    """Return the sentence that seeds are not held, or nothing."""
+    if ranking.model is None or ranking.model.images is None or not ranking.model.images.alone:
+        return ""
+    return "Only images count as a sample here: encoders of other seeds may come in another order."
 
 
 def among(sweep: Results, ranking: Ranking) -> str:
@@ -105,7 +117,7 @@ def separation(sweep: Results, ranking: Ranking) -> str:
     best, model = ranking.cells[0].label, ranking.model
     assert model is not None
     second = next((label for label in ranking.contenders if label != best), None)
-    if second is None:
+    if second is None or (model.images and model.images.alone):
         return ""
     one, other = mentioned(best), mentioned(second)
     if abs(model.difference(best, second).mean) < EQUAL:
@@ -117,6 +129,8 @@ def separation(sweep: Results, ranking: Ranking) -> str:
             "add images."
         )
     seeds = model.seeds_to_separate(best, second)
+    if seeds is None and model.images:
+        return f"More seeds alone would not tell {one} from {other}: the validation images are too few, so add images."
     number = counted(seeds, "seed") if seeds else f"more than {MOST_SEEDS} seeds"
     return f"With {number}, the same comparisons would tell {one} from {other} in four of five sweeps."
 

@@ -16,6 +16,7 @@ from functools import cached_property
 from ablate.inference.adjusted import adjusted, largest
 from ablate.inference.difference import EQUAL
 from ablate.inference.dunnett import TAIL
+from ablate.inference.over_images import OverImages
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.stats.model import Difference, TwoWayModel, fit
 
@@ -27,7 +28,7 @@ class Ranking:
     ``scores`` maps a label to its score: a fraction, the mean over seeds, adjusted for the seeds that the cell lacks.
     The score of a cell that has every seed is its plain mean. ``apart`` holds the cells with results that share no seed
     with ``cells``, not even through others, and so cannot be compared with them. ``metric`` is the metric of all these
-    values. ``tail`` and ``left`` are those of the grid.
+    values. ``tail``, ``left`` and ``images`` are those of the grid.
     """
 
     cells: tuple[Cell, ...]
@@ -36,11 +37,12 @@ class Ranking:
     metric: str
     tail: float = TAIL
     left: frozenset[str] | None = None
+    images: OverImages | None = None
 
     @cached_property
     def model(self) -> TwoWayModel | None:
         """The noise of the comparison; None if there are too few seeds or cells to estimate it."""
-        return fit(self.cells, self.metric, self.tail, self.left)
+        return fit(self.cells, self.metric, self.tail, self.left, self.images)
 
     @property
     def best(self) -> Cell | None:
@@ -106,7 +108,7 @@ def order(grid: Grid) -> Ranking:
     ranking = ordered(grid.with_results, grid.validation_metric)
     left = frozenset(ranking.scores) if grid.left is None else grid.left
     first = sorted(ranking.cells, key=lambda cell: cell.label not in left)
-    return dataclasses.replace(ranking, cells=tuple(first), tail=grid.tail, left=grid.left)
+    return dataclasses.replace(ranking, cells=tuple(first), tail=grid.tail, left=grid.left, images=grid.images)
 
 
 def best_first(grid: Grid, cells: Iterable[Cell]) -> list[Cell]:

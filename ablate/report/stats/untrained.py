@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
+from dataclasses import replace
 
 from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes half a second to import
 
+from ablate.inference.over_images import OverImages
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.stats.model import CONFIDENCE, Difference
 from ablate.report.stats.order import Ranking
@@ -29,7 +31,24 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Differe
 def over_untrained(grid: Grid, ranking: Ranking, cell: Cell) -> Difference | None:
     """Return a cell minus the untrained encoder, paired by seed, or None if they share no seed."""
     untrained = grid.references.get("untrained")
-    return paired_difference(cell.seeds(ranking.metric), untrained.seeds(ranking.metric)) if untrained else None
+    if untrained is None:
+        return None
+    difference = paired_difference(cell.seeds(ranking.metric), untrained.seeds(ranking.metric))
+    return difference and with_images(difference, grid.images, (cell.label, untrained.label))
+
+
+def with_images(difference: Difference, images: OverImages | None, labels: tuple[str, str]) -> Difference:
+    """Return the difference of two cells with an interval that holds other images too, if their covariance is known."""
+    if images is None or not set(labels) <= set(images.labels):
+        return difference
+    pair, mean = images.of(labels), difference.mean
+    half = pair.multiple() * float(pair.errors[0, 1])
+    if images.alone:
+        return replace(difference, low=mean - half, high=mean + half, how=pair.how)
+    if difference.high is None:
+        return difference
+    half = math.hypot(half, difference.high - mean)
+    return replace(difference, low=mean - half, high=mean + half, how=f"{difference.how}, {pair.how}")
 
 
 def beats_untrained(grid: Grid, ranking: Ranking, cell: Cell) -> bool | None:

@@ -1,0 +1,99 @@
+"""The covariance of a sweep's accuracies over images, from its image results; or why its intervals hold seeds only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ablate.config.interval import Interval
+from ablate.config.measure import ACCURACIES, Measure, in_full
+from ablate.config.sweep import SweepPlan, Task, Trial
+from ablate.console import command, counted
+from ablate.errors import UsageError
+from ablate.files import names_in
+from ablate.inference.over_images import Array, OverImages, influence, over_images
+from ablate.sweep.images import image_results_of
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.plan import plan
+from ablate.sweep.record import TrialResult
+
+ONLY = "Intervals hold seeds only"
+
+
+def read_over_images(
+    directory: Path,
+    experiment: SweepPlan,
+    records: Mapping[str, TrialResult],
+    measure: Measure,
+    interval: Interval,
+    task: Task | None = None,
+) -> tuple[OverImages | None, str]:
+    """Read the covariance of validation accuracy over images.
+
+    Args:
+        directory: the sweep's directory.
+        experiment: its plan.
+        records: the records of its trials, by id.
+        measure: the measure by which cells are chosen.
+        interval: what intervals are to hold.
+        task: the further task that judges; None: the main one, whose image results are kept.
+
+    Returns:
+        The covariance of the compositions and the untrained encoder, or None; and a sentence on why there is none,
+        which is empty if none was asked for or no trial has linear evaluation.
+    """
+    known = [(trial, records[trial.id]) for trial in plan(experiment) if trial.id in records]
+    done = [(trial, record) for trial, record in known if _counts(trial, record)]
+    compared = [trial for trial, _ in done if trial.reference is None]
+    if interval == "seeds" or not compared:
+        return None, ""
+    there = set(names_in(SweepDir(directory).images))
+    read = [(trial, record) for trial, record in done if SweepDir(directory).image_results(trial.id).name in there]
+    if why := _unread(experiment, measure, task) or _missing(directory, compared, {trial.id for trial, _ in read}):
+        return None, f"{ONLY}{why}."
+    try:
+        return _over(directory, read, balanced=measure == "balanced", alone=interval == "images"), ""
+    except UsageError as error:
+        return None, f"{ONLY}: {error}."
+
+
+def _unread(experiment: SweepPlan, measure: Measure, task: Task | None) -> str:
+    """Return why image results are of no use, whether there are any or not; empty if they are."""
+    if experiment.rounds:
+        return ", since the rounds of seeds decided by these"
+    if task:
+        return ": results for every image are kept for the main task"
+    return "" if measure in ACCURACIES else f": those over images are for accuracies, not for {in_full(measure)}"
+
+
+def _missing(directory: Path, compared: Sequence[Trial], there: set[str]) -> str:
+    """Return which trials have no image results, and how to get them; empty if all have."""
+    without = sum(trial.id not in there for trial in compared)
+    if not without:
+        return ""
+    again = command("ablate", "evaluate", directory, "--protocol", "linear", "--again")
+    which = f"{without} of {counted(len(compared), 'trial')} {'have' if without > 1 else 'has'}"
+    return f": {which} no results for every image, which {again} writes where encoders were kept"
+
+
+def _counts(trial: Trial, record: TrialResult) -> bool:
+    """Return True for a trial of linear evaluation whose accuracy is compared."""
+    return trial.reference in (None, "untrained") and record.status == "done" and "linear_val_top1" in record.metrics
+
+
+def _over(
+    directory: Path, known: Sequence[tuple[Trial, TrialResult]], *, balanced: bool, alone: bool
+) -> OverImages | None:
+    parts: dict[str, dict[int, Array]] = {}
+    first = None
+    for trial, record in known:
+        split = image_results_of(directory, record).validation
+        first = split if first is None else first
+        if not np.array_equal(split.label, first.label):
+            raise UsageError(f"trials {known[0][1].id} and {record.id} have different validation images")
+        added = influence(split.correct, split.label, first.group, balanced=balanced)
+        parts.setdefault(trial.label, {})[trial.seed] = added
+    images = 0 if first is None else len(first.label)
+    return over_images(parts, images, alone=alone) if images > 1 else None
