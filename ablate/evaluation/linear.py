@@ -16,6 +16,7 @@ from ablate.evaluation.accuracy import score
 from ablate.evaluation.few_labels import few_labels, in_words
 from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.evaluation.macro import SCORED, every_score
+from ablate.evaluation.neighbours import neighbours
 from ablate.sweep.images import ImageResults, SplitResults
 from ablate.training.eager import LBFGS
 
@@ -85,7 +86,7 @@ def linear(frozen: Frozen, at: At, percent: int = 100) -> Outcome:
             split_results(result.val_logits, train_y[val_mask], of_validation),
             split_results(result.test_logits, test_y, data.test.groups),
         )
-        images = ImageResults(f"{frozen.config.key}-s{frozen.seed}", data.fingerprint, *splits)
+        images = ImageResults(f"{frozen.config.key}-s{frozen.seed}", data.fingerprint, *splits, neighbours(frozen))
     return Outcome(
         metrics={**on_test, **on_validation, f"{name}_l2": result.l2},
         description=(

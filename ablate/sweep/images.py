@@ -21,8 +21,8 @@ PROTOCOL = "linear"
 """The protocol whose results for every image are kept."""
 ABOUT = "ablate"  # one key of metadata only: safetensors writes several keys in any order, and files would differ
 SPLITS, ARRAYS = ("validation", "test"), ("label", "predicted", "margin")
-GROUP = "group"
-"""The array that only splits with groups of several images have."""
+GROUP, NEIGHBOURS = "group", "neighbours"
+"""The array that only splits with groups of several images have, and the one that earlier versions did not write."""
 ACCURACY = {"validation": "linear_val_top1", "test": "linear_top1"}
 
 
@@ -77,18 +77,23 @@ class ImageResults:
         data: the fingerprint of the data set. Trials with the same one have the same images in the same order.
         validation: the labelled training images of the validation split, by the classifier that chose l2.
         test: the test images, by the classifier that was refitted on all labelled training images.
+        neighbours: a row for each of a few test images: its number, and those of the training images nearest to it in
+            ``h``, the nearest first; none in files of earlier versions. See :mod:`ablate.evaluation.neighbours`.
     """
 
     trial: str
     data: str
     validation: SplitResults
     test: SplitResults
+    neighbours: tuple[tuple[int, ...], ...] = ()
 
 
 def to_bytes(results: ImageResults) -> bytes:
     """Return the content of a file of image results, the same bytes for the same results."""
     splits = {split: getattr(results, split) for split in SPLITS}
     arrays = {f"{split}_{name}": getattr(of, name) for split, of in splits.items() for name in of.arrays}
+    if results.neighbours:
+        arrays[NEIGHBOURS] = np.array(results.neighbours, np.uint32)
     return save(arrays, {ABOUT: json.dumps({"trial": results.trial, "data": results.data})})
 
 
@@ -105,10 +110,11 @@ def read_image_results(path: Path) -> ImageResults:
             there = set(file.keys())
             names = {split: (*ARRAYS, *[GROUP] * (f"{split}_{GROUP}" in there)) for split in SPLITS}
             arrays = {split: [file.get_tensor(f"{split}_{name}") for name in names[split]] for split in SPLITS}
+            near = file.get_tensor(NEIGHBOURS).tolist() if NEIGHBOURS in there else []
         if any(array.shape != of_split[0].shape for of_split in arrays.values() for array in of_split):
             raise ValueError("its arrays differ in length")
         splits = {split: SplitResults(*of_split) for split, of_split in arrays.items()}
-        return ImageResults(about["trial"], about["data"], **splits)
+        return ImageResults(about["trial"], about["data"], **splits, neighbours=tuple(map(tuple, near)))
     except FileNotFoundError:
         raise
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:

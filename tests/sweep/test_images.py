@@ -56,6 +56,7 @@ def test_the_file_has_the_predictions_behind_the_accuracies(data, config, tmp_pa
     result = run_trial(config, tmp_path, data=data, seed=3, protocols=("knn", "linear", "linear:10%", "linear@z"))
     (found,) = load_image_results(tmp_path).values()
     assert (found.trial, found.data) == (result.id, data.fingerprint)
+    assert [len(row) for row in found.neighbours] == 12 * [1 + 5]
     validated = data.train.labels[data.val_mask & (data.train.labels >= 0)]
     for name, split, labels in (("_val", found.validation, validated), ("", found.test, data.test.labels)):
         assert split.label.tolist() == labels.tolist()

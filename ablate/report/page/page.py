@@ -22,6 +22,7 @@ from ablate.report.figures.scale import Scale, scale
 from ablate.report.page.answer import Answer, answer
 from ablate.report.page.entries import MOST_PICTURED, EntryContext, entries, ranked
 from ablate.report.page.layers import Layer, Position, layers, of_task
+from ablate.report.page.neighbours import neighbourhoods
 from ablate.report.section import Section
 from ablate.report.stats.adapting import start
 from ablate.report.stats.comparison import Comparison
@@ -101,6 +102,7 @@ def page(
         lines=[*sweep.measured, *summary(sweep), *noise(sweep), *said],
         facts=_facts(sweep),
         sections=sections,
+        neighbours=neighbourhoods(sweep, ranking),
         pictured=len(listed) <= MOST_PICTURED,
         refresh=refresh,
         css=_text("page.css"),

@@ -28,16 +28,6 @@ class Sheet:
     columns: int
     rows: int
 
-    def style(self, number: int, side: int) -> str:
-        """Return the CSS that shows one thumbnail as the background of a square.
-
-        Args:
-            number: the number of the thumbnail, from 0.
-            side: the side of the square in pixels.
-        """
-        row, column = divmod(number, self.columns)
-        return f"background-position:-{column * side}px -{row * side}px"
-
 
 def images_in_cache(fingerprint: str) -> StoredImages | None:
     """Return the images with that fingerprint from the default cache, if they are still there."""
