@@ -70,4 +70,5 @@ def test_headings_name_the_measure():
         "Macro F1",
         "AUROC",
         "Average precision",
+        "R²",
     ]

@@ -41,7 +41,7 @@ Every = Annotated[
 Metric = Annotated[
     Measure | None,
     typer.Option(
-        help="Measure to rank compositions by and to show: an accuracy, macro F1, AUROC or average precision",
+        help="Measure to rank compositions by and to show: an accuracy, macro F1, AUROC, average precision or R²",
         show_default="balanced where the largest class has more than twice its share, else top1",
     ),
 ]

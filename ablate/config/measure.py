@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 Accuracy = Literal["top1", "balanced"]
 """``top1``: the fraction of images classified correctly; ``balanced``: the mean of that fraction over the classes."""
-Measure = Literal["top1", "balanced", "f1", "auroc", "ap"]
-"""An accuracy, or macro F1, AUROC or average precision, which linear evaluation has too (docs/evaluation.md)."""
+Measure = Literal["top1", "balanced", "f1", "auroc", "ap", "r2"]
+"""An accuracy, or macro F1, AUROC or average precision, which linear evaluation has too (docs/evaluation.md); or R²."""
 ACCURACIES: tuple[Accuracy, ...] = get_args(Accuracy)
 IN_WORDS: dict[Measure, str] = {
     "top1": "top-1",
@@ -16,6 +16,7 @@ IN_WORDS: dict[Measure, str] = {
     "f1": "macro F1",
     "auroc": "AUROC",
     "ap": "average precision",
+    "r2": "R²",
 }
 ON_VALIDATION: dict[Measure, str] = {
     "top1": "validation accuracy",
@@ -23,6 +24,7 @@ ON_VALIDATION: dict[Measure, str] = {
     "f1": "validation macro F1",
     "auroc": "validation AUROC",
     "ap": "validation average precision",
+    "r2": "validation R²",
 }
 SUFFIXES: dict[Measure, str] = {
     "top1": "_top1",
@@ -30,6 +32,7 @@ SUFFIXES: dict[Measure, str] = {
     "f1": "_macro_f1",
     "auroc": "_auroc",
     "ap": "_average_precision",
+    "r2": "_r2",
 }
 KNN = "knn_val_top1"
 """The names under which a trial's history holds kNN on the validation split."""

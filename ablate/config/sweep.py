@@ -14,7 +14,7 @@ from ablate.config.base import Count, Fraction, Model, OpSpec, Positive
 from ablate.config.measure import Accuracy, Measure, measure_for
 from ablate.config.reading import WHITE, Colour, Range, Reading
 from ablate.config.slurm import Slurm
-from ablate.config.tasks import TaskKind
+from ablate.config.tasks import MEASURES, TaskKind
 from ablate.config.trial import Reference, TrialConfig
 
 
@@ -179,7 +179,7 @@ class Task(Model):
     @property
     def measure(self) -> Measure:
         """The measure that ranks compositions for it: by :func:`~ablate.config.measure.measure_for` with classes."""
-        return measure_for(self.class_counts.train if self.class_counts else ())
+        return measure_for(self.class_counts.train) if self.class_counts else MEASURES[self.kind][0]
 
 
 class SweepPlan(Model):

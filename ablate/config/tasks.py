@@ -10,10 +10,14 @@ from typing import Literal, NamedTuple, get_args
 from ablate.config.measure import Measure
 from ablate.errors import unknown
 
-TaskKind = Literal["classes"]
+TaskKind = Literal["classes", "regression", "multilabel"]
 KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
-MEASURES: dict[TaskKind, tuple[Measure, ...]] = {"classes": ("top1", "balanced", "f1", "auroc", "ap")}
-"""The measures by which the compositions can be ranked for each kind of task."""
+MEASURES: dict[TaskKind, tuple[Measure, ...]] = {
+    "classes": ("top1", "balanced", "f1", "auroc", "ap"),
+    "regression": ("r2",),
+    "multilabel": ("ap", "auroc"),
+}
+"""The measures by which compositions can be ranked for each kind of task, the usual one first."""
 
 
 class LabelColumn(NamedTuple):

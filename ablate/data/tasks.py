@@ -13,14 +13,17 @@ from ablate.config.tasks import TaskKind
 from ablate.errors import UsageError
 
 SPLITS = ("training", "validation", "test")
+ALIKE: dict[TaskKind, str] = {"classes": "class", "regression": "value", "multilabel": "set of labels"}
 
 
 @dataclass(frozen=True, repr=False)
 class TaskLabels:
     """The labels of one further task.
 
-    ``train`` is float64 ``[N, 1]`` for the training images, ``test`` ``[M, 1]`` for the test images: the number of the
-    class, in the order of ``classes``. A row without a label is NaN.
+    ``train`` is float64 ``[N, k]`` for the training images, ``test`` ``[M, k]`` for the test images. With classes, k is
+    1 and the value is the number of the class, in the order of ``classes``; with regression, k is 1 and the value is
+    what is to be predicted; with several labels per image, each of ``classes`` has a column, which is 1 where an image
+    has the label and 0 elsewhere. The row of an image without a value is NaN.
     """
 
     name: str
@@ -63,17 +66,24 @@ class TaskLabels:
         without = len(known) + len(tested) - total - test
         left_out = f"; {without} images without a value are left out of this task" if without else ""
         return (
-            f"task {self.name}: {len(self.classes)} classes, {total} training images ({validation} of them for "
+            f"task {self.name}: {self._kind_in_words()}, {total} training images ({validation} of them for "
             f"validation), {test} test images{left_out}"
         )
+
+    def _kind_in_words(self) -> str:
+        if self.kind == "regression":
+            every = torch.cat([self.train, self.test])
+            known = every[~every.isnan()]
+            return f"regression of values from {float(known.min()):g} to {float(known.max()):g}"
+        return f"{len(self.classes)} {'classes' if self.kind == 'classes' else 'labels, several per image'}"
 
     def check(self, val_mask: Tensor) -> None:
         """Raise UsageError if a split has too few labels to fit, to choose by or to test on."""
         known, tested = self.known
         parts = (self.train[known & ~val_mask], self.train[known & val_mask], self.test[tested])
-        for split, part, least in zip(SPLITS, parts, (2, 1, 1), strict=True):
+        for split, part, least in zip(SPLITS, parts, (2, 1, 1) if self.kind == "classes" else (2, 2, 2), strict=True):
             if len(part.unique(dim=0)) < least:
-                what = f"no {split} images" if not len(part) else f"{split} images of one class only"
+                what = f"no {split} images" if not len(part) else f"{split} images of one {ALIKE[self.kind]} only"
                 raise UsageError(f"the task {self.name!r} has {what}: give more images a value, or leave the task out")
 
 
@@ -90,4 +100,4 @@ def numbers_of(known: Tensor, val_mask: Tensor, tested: Tensor) -> tuple[int, in
 
 def columns_of(kind: TaskKind, classes: Sequence[str]) -> int:
     """Return how many columns hold the labels of a task."""
-    return 1
+    return len(classes) if kind == "multilabel" else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,33 +152,63 @@ def linear_evaluation(
     fit_h, val_h = standardise(train_h[used & ~val_mask], train_h[val_mask])
     fit_y, chooses = train_y[used & ~val_mask], used[val_mask]
     choose_h, choose_y = val_h[chooses], train_y[used & val_mask]
-    fitted: dict[float, Tensor] = {}
-    scored: dict[float, float] = {}
+
+    def fitted(l2: float, start: Tensor | None) -> Tensor:
+        return fit(fit_h, fit_y, classes, l2, start)
+
+    def scored(weights: Tensor) -> float:
+        return score(predict(weights, choose_h), choose_y, classes, measure)
+
+    chosen = choose_l2(fitted, scored)
+    all_h, final_h = standardise(train_h[used], test_h)
+    by = "" if measure == "top1" else f" by {IN_WORDS[measure]}"
+    return LinearResult(
+        test_logits=logits(fit(all_h, train_y[used], classes, chosen.l2), final_h),
+        val_logits=logits(chosen.weights, val_h),
+        l2=chosen.l2,
+        choice=f"{chosen.tried} chosen on the validation split{by}",
+        flags=chosen.flags,
+    )
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The chosen strength l2, the weights that were fitted with it, the values that were tried in words, and flags."""
+
+    l2: float
+    weights: Tensor
+    tried: str
+    flags: tuple[str, ...]
+
+
+def choose_l2(fitted: Callable[[float, Tensor | None], Tensor], scored: Callable[[Tensor], float]) -> Chosen:
+    """Choose the strength that scores best, the strongest among equals; extend the sweep while an end is alone best.
+
+    Args:
+        fitted: fits with a strength, starting from the weights of the one before.
+        scored: returns the score of fitted weights on the validation split.
+    """
+    weights: dict[float, Tensor] = {}
+    scores: dict[float, float] = {}
 
     def attempt(l2: float, start: Tensor | None) -> Tensor:
-        fitted[l2] = fit(fit_h, fit_y, classes, l2, start)
-        scored[l2] = score(predict(fitted[l2], choose_h), choose_y, classes, measure)
-        return fitted[l2]
+        weights[l2] = fitted(l2, start)
+        scores[l2] = scored(weights[l2])
+        return weights[l2]
 
     strongest = weakest = attempt(L2_SWEEP[0], None)
     for l2 in L2_SWEEP[1:]:
         weakest = attempt(l2, weakest)
     for l2 in STRONGER:
-        if _is_alone_best(max(scored), scored):
+        if _is_alone_best(max(scores), scores):
             strongest = attempt(l2, strongest)
     for l2 in WEAKER:
-        if _is_alone_best(min(scored), scored):
+        if _is_alone_best(min(scores), scores):
             weakest = attempt(l2, weakest)
-    best = max(sorted(scored, reverse=True), key=scored.__getitem__)  # the strongest among equals
-    all_h, final_h = standardise(train_h[used], test_h)
-    by = "" if measure == "top1" else f" by {IN_WORDS[measure]}"
-    return LinearResult(
-        test_logits=logits(fit(all_h, train_y[used], classes, best), final_h),
-        val_logits=logits(fitted[best], val_h),
-        l2=best,
-        choice=f"l2 of {len(scored)} from {max(scored):g} to {min(scored):g} chosen on the validation split{by}",
-        flags=(L2_AT_EDGE,) if best in {max(scored), min(scored)} and _is_alone_best(best, scored) else (),
-    )
+    best = max(sorted(scores, reverse=True), key=scores.__getitem__)  # the strongest among equals
+    at_edge = best in {max(scores), min(scores)} and _is_alone_best(best, scores)
+    tried = f"l2 of {len(scores)} from {max(scores):g} to {min(scores):g}"
+    return Chosen(best, weights[best], tried, (L2_AT_EDGE,) if at_edge else ())
 
 
 def _is_alone_best(l2: float, scored: dict[float, float]) -> bool:
@@ -194,17 +225,25 @@ def standardise(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
     return tuple((h - mean) * scale for h in (train, *others))
 
 
-def fit(h: Tensor, y: Tensor, classes: int, l2: float, start: Tensor | None = None) -> Tensor:
+def fit(
+    h: Tensor,
+    y: Tensor,
+    classes: int,
+    l2: float,
+    start: Tensor | None = None,
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+) -> Tensor:
     """Return the minimiser of mean cross-entropy + l2/2 |W|^2 with unpenalised bias, ``[d + 1, classes]``, bias last.
 
     scikit-learn's ``LogisticRegression(C=1 / (n * l2))`` minimises the same function.
 
     Args:
         h: ``[n, d]`` features.
-        y: int64 ``[n]``, their labels.
+        y: int64 ``[n]``, their labels, or what ``loss`` takes.
         classes: number of classes.
         l2: the strength of the penalty.
         start: ``[d + 1, classes]``, the weights to start from; zeros by default.
+        loss: the loss in place of cross-entropy, of the scores ``[n, classes]`` and ``y``.
     """
     weights = torch.zeros(h.shape[1] + 1, classes, dtype=h.dtype, device=h.device) if start is None else start.clone()
     weights.requires_grad_()
@@ -219,9 +258,9 @@ def fit(h: Tensor, y: Tensor, classes: int, l2: float, start: Tensor | None = No
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = F.cross_entropy(logits(weights, h), y) + l2 / 2 * weights[:-1].square().sum()
-        loss.backward()
-        return loss
+        total = loss(logits(weights, h), y) + l2 / 2 * weights[:-1].square().sum()
+        total.backward()
+        return total
 
     with torch.enable_grad():
         optimiser.step(closure)

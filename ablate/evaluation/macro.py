@@ -68,12 +68,12 @@ def one_vs_rest(logits: Tensor, y: Tensor) -> tuple[float, float]:
         Fractions; NaN without images, and for AUROC if all images have one class.
     """
     ranked, y = logits.double().log_softmax(1).T.contiguous().cpu(), y.cpu()
-    each = [_of_class(ranked[c], y == c) for c in y.unique().tolist()]
+    each = [of_class(ranked[c], y == c) for c in y.unique().tolist()]
     auroc, precision = torch.tensor(each or [(torch.nan, torch.nan)], dtype=torch.float64).mean(0).tolist()
     return auroc, precision
 
 
-def _of_class(score: Tensor, is_class: Tensor) -> tuple[float, float]:
+def of_class(score: Tensor, is_class: Tensor) -> tuple[float, float]:
     """Return AUROC and average precision of one class; equal scores are one threshold, as in scikit-learn."""
     score, order = score.sort(descending=True)
     last = torch.cat([score[1:] != score[:-1], score.new_ones(1, dtype=torch.bool)])  # of every run of equal scores

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
+from torch import Tensor
+
 from ablate.config.measure import measure_for
-from ablate.config.tasks import metric_of
+from ablate.config.tasks import TaskKind, metric_of
 from ablate.data.tasks import TaskLabels
 from ablate.evaluation.frozen import Frozen, Outcome
 from ablate.evaluation.linear import linear_evaluation
 from ablate.evaluation.macro import SCORED, every_score
+from ablate.evaluation.multilabel import multilabel_evaluation, one_by_one
+from ablate.evaluation.ridge import r2, ridge_evaluation
+
+Evaluated = tuple[dict[str, float], str, tuple[str, ...]]
+"""The metrics under the names of linear evaluation, a description of the evaluation, and flags."""
 
 
 def on_task(frozen: Frozen, task: TaskLabels) -> Outcome:
-    """Evaluate an encoder at ``h`` on a further task, by linear evaluation with a strength l2 of its own.
+    """Evaluate an encoder at ``h`` on a further task, by a linear model with a strength l2 of its own.
 
-    Images without a label of the task are left out, in all splits. The names of metrics and flags begin with that of
-    the task: ``speaker:linear_top1``.
+    Images without a value are left out, in all splits. The names of metrics and flags begin with that of the task:
+    ``speaker:linear_top1``.
 
     Args:
         frozen: the encoder to evaluate.
@@ -23,19 +33,50 @@ def on_task(frozen: Frozen, task: TaskLabels) -> Outcome:
     known, tested = task.known
     h, test_h = frozen.every_training_image(), frozen.test()[0]
     used, val_mask, scored = (mask.to(h.device) for mask in (known, frozen.data.val_mask[known], tested))
-    y, test_y = task.train[known, 0].long().to(h.device), task.test[tested, 0].long().to(h.device)
-    classes = len(task.classes)
-    measure = measure_for(y.bincount(minlength=classes).tolist())
-    result = linear_evaluation(h[used], y, val_mask, test_h[scored], classes, measure)
-    on_test = every_score("linear", result.test_logits, test_y, classes)
-    on_validation = every_score("linear_val", result.val_logits, y[val_mask], classes)
-    metrics = {**on_test, **on_validation, "linear_l2": result.l2}
+    y, test_y = task.train[known].to(h.device), task.test[tested].to(h.device)
+    metrics, said, flags = EVALUATIONS[task.kind](h[used], y, val_mask, test_h[scored], test_y, len(task.classes))
     return Outcome(
-        metrics={metric_of(task.name, name): value for name, value in metrics.items()},
+        metrics={metric_of(task.name, name): value for name, value in metrics.items() if not math.isnan(value)},
         description=(
-            f"task {task.name}: logistic regression by L-BFGS on standardised h of un-augmented images; "
-            f"{result.choice}, then refitted on all {len(y)} training images with a label of the task; {SCORED} on "
+            f"task {task.name}: {said}; refitted on all {len(y)} training images with a value, and scored on "
             f"{len(test_y)} test images"
         ),
-        flags=tuple(metric_of(task.name, flag) for flag in result.flags),
+        flags=tuple(metric_of(task.name, flag) for flag in flags),
     )
+
+
+def _classes(h: Tensor, y: Tensor, val_mask: Tensor, test_h: Tensor, test_y: Tensor, classes: int) -> Evaluated:
+    labels, test_labels = y[:, 0].long(), test_y[:, 0].long()
+    measure = measure_for(labels.bincount(minlength=classes).tolist())
+    result = linear_evaluation(h, labels, val_mask, test_h, classes, measure)
+    on_test = every_score("linear", result.test_logits, test_labels, classes)
+    on_validation = every_score("linear_val", result.val_logits, labels[val_mask], classes)
+    said = f"logistic regression by L-BFGS on standardised h of un-augmented images; {result.choice}; {SCORED}"
+    return {**on_test, **on_validation, "linear_l2": result.l2}, said, result.flags
+
+
+def _regression(h: Tensor, y: Tensor, val_mask: Tensor, test_h: Tensor, test_y: Tensor, _: int) -> Evaluated:
+    result = ridge_evaluation(h, y[:, 0], val_mask, test_h)
+    scores = {"linear_r2": r2(result.test, test_y[:, 0]), "linear_val_r2": r2(result.val, y[val_mask, 0])}
+    said = f"ridge regression on standardised h of un-augmented images; {result.choice}"
+    return {**scores, "linear_l2": result.l2}, said, result.flags
+
+
+def _multilabel(h: Tensor, y: Tensor, val_mask: Tensor, test_h: Tensor, test_y: Tensor, labels: int) -> Evaluated:
+    result = multilabel_evaluation(h, y, val_mask, test_h)
+    metrics = {}
+    for name, scores, of in (("linear", result.test_logits, test_y), ("linear_val", result.val_logits, y[val_mask])):
+        metrics[f"{name}_auroc"], metrics[f"{name}_average_precision"] = one_by_one(scores, of)
+    said = (
+        f"one logistic regression for each of {labels} labels by L-BFGS on standardised h of un-augmented images; "
+        f"{result.choice}; average precision and AUROC are means over the labels"
+    )
+    return {**metrics, "linear_l2": result.l2}, said, result.flags
+
+
+EVALUATIONS: dict[TaskKind, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, int], Evaluated]] = {
+    "classes": _classes,
+    "regression": _regression,
+    "multilabel": _multilabel,
+}
+"""The evaluation of each kind, of the training images' features, values and validation mask, and of the test images."""

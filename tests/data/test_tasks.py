@@ -23,6 +23,8 @@ def pictures(tmp_path_factory):
         "kind": [["oak", "elm"][i % 2] for i in range(40)],
         "place": [PLACES[i // 2 % 4] for i in range(40)],
         "width": [16 + i % 9 for i in range(40)],
+        "age": [f"{30 + i / 4:.2f}" if i % 8 else "" for i in range(40)],
+        "marks": ["|".join(["red"] * (i % 2) + ["round"] * (i % 3 == 0)) or "none" for i in range(40)],
         "one": ["same"] * 40,
         "group": [f"tree {i // 4}" for i in range(40)],
     }
@@ -61,6 +63,25 @@ def test_the_label_of_each_image_is_its_own(pictures, cache):
         assert torch.equal(split.images.sizes[:, 1] - 16, values[:, 0].long())
 
 
+def test_numbers_and_several_labels_per_image(pictures, cache):
+    data = get(pictures, "kind,age:regression,marks:multilabel", cache)
+    age, marks = data.tasks
+    values = torch.cat([age.train, age.test])[:, 0]
+    assert sorted(values[~values.isnan()].tolist()) == [30 + i / 4 for i in range(40) if i % 8]
+    assert marks.classes == ("red", "round")
+    both = torch.cat([marks.train, marks.test])
+    assert both.sum(0).tolist() == [20, 14]
+    assert int((both.sum(1) == 0).sum()) == 13  # those that have none, not missing
+    assert not both.isnan().any()
+    assert "task age: regression of values from 30.25 to 39.75, " in age.in_words(data.val_mask)
+    assert "task marks: 2 labels, several per image, " in marks.in_words(data.val_mask)
+    described = age.described(data.val_mask), marks.described(data.val_mask)
+    assert [(task.kind, task.measure, task.class_counts) for task in described] == [
+        ("regression", "r2", None),
+        ("multilabel", "ap", None),
+    ]
+
+
 def test_fewer_images_and_fewer_labels_keep_the_task_in_step(pictures, cache):
     whole, few = get(pictures, "kind,place", cache), get(pictures, "kind,place", cache, limit=20)
     assert len(few.tasks[0].train) == len(few.train.labels) < len(whole.train.labels)
@@ -82,11 +103,13 @@ def test_the_plan_names_every_task_the_main_one_first(pictures, cache):
 @pytest.mark.parametrize(
     ("label", "says"),
     [
-        ("kind,plce", "has no label column 'plce'; allowed: kind, place, width, one; did you mean 'place'"),
+        ("kind,plce", "has no label column 'plce'; allowed: kind, place, width, age, marks, one; did you mean 'place'"),
         ("kind,place:classs", "unknown kind of task 'classs'; allowed: .*did you mean 'classes'"),
         ("kind,place,place", "--label kind,place,place names 'place' twice"),
         ("kind,kind", "--label kind,kind names 'kind' twice"),
         ("kind,none", "only the first column can be 'none'"),
+        ("kind:regression,place", "the first column is the main task, which needs classes, not regression"),
+        ("kind,place:regression", r"line 2 \(images/00000.bmp\) has the place 'north', which is no number: write it"),
         ("kind,one", "the column 'one' has only the value 'same', so nothing can be learned from it"),
     ],
 )

@@ -61,7 +61,7 @@ def test_each_task_has_its_own_grid_and_winner(sweep):
     assert main.grid.cells["crop", "color"].mean() == pytest.approx(0.75, abs=0.01)
     assert hue.grid.cells["crop", "crop"].flags == ("l2-at-edge",)
     assert hue.class_counts == COUNTS and hue.classes == 2
-    assert hue.measured == ("Judged by the task hue; the main task is shape.",)
+    assert hue.measured == ("Judged by the task hue, by top-1 accuracy; the main task is shape.",)
     assert [read.grid for read in read_tasks(sweep)] == [main.grid, hue.grid]
 
 
@@ -89,6 +89,28 @@ def test_a_sweep_with_one_task_compares_none(tmp_path):
     assert tasks.section(None) == []
     with pytest.raises(UsageError, match="has no further tasks: a sweep has them if --label names several columns"):
         read_sweep(tmp_path, task="hue")
+
+
+def test_regression_is_ranked_by_r2(tmp_path, undrawn):
+    experiment = planned(Task(name="age", kind="regression", images=(600, 60, 120)))
+    save_plan(tmp_path, experiment)
+    for trial in plan(experiment):
+        result, r2 = record(trial, value(trial, SHAPE, "shape")), value(trial, HUE, "age") - 0.4
+        write_record(tmp_path, result.replace(metrics={**result.metrics, "age:linear_r2": r2, "age:linear_val_r2": r2}))
+    read = read_sweep(tmp_path, task="age")
+    assert (read.grid.metric, read.grid.measure, read.grid.validation_metric) == ("linear_r2", "r2", "linear_val_r2")
+    assert read.grid.metrics == ("linear_r2", "linear_val_r2")
+    assert read.measured == ("Judged by the task age, by R²; the main task is shape.",)
+    assert read.class_counts is None and read.classes == 0
+    write_report(tmp_path, task="age")
+    page = SweepDir(tmp_path).page.read_text()
+    assert "validation R²" in page and "Task age: " not in page and "Task shape" in page
+    with pytest.raises(
+        UsageError, match="metric 'auroc' does not suit the task age, whose kind is regression; allowed: r2"
+    ):
+        read_sweep(tmp_path, "auroc", "age")
+    with pytest.raises(UsageError, match="metric 'r2' does not suit the task shape, whose kind is classes"):
+        read_sweep(tmp_path, "r2")
 
 
 def test_an_unknown_task_has_a_nearest_match(sweep):

@@ -13,6 +13,8 @@ from ablate.errors import UsageError, printable
 
 Values = list[tuple[float, ...]]
 MISSING = math.nan
+SEPARATOR, NO_LABEL = "|", "none"
+"""What stands between the labels of an image in a cell, and what a cell says of an image without any."""
 
 
 class Labels(NamedTuple):
@@ -44,8 +46,47 @@ def values_of(column: LabelColumn, number: int, rows: Sequence[Row], where: str)
     if len(told) < 2:
         which = f"has only the value {next(iter(told))!r}" if told else "is empty"
         raise UsageError(printable(f"{where}: the column {column.name!r} {which}, so nothing can be learned from it"))
+    if column.kind == "regression":
+        return TaskColumn(column.name, column.kind), [(_number(row, column.name, where),) for row in rows]
+    if column.kind == "multilabel":
+        return _several(column.name, rows)
     check_numbers(rows, where, column.name)
     classes = classes_of(rows)
     index = {label: float(i) for i, label in enumerate(classes)}
     values: Values = [(MISSING if row.label is None else index[row.label],) for row in rows]
     return TaskColumn(column.name, column.kind, tuple(classes)), values
+
+
+def _number(row: Row, column: str, where: str) -> float:
+    """Return the number that a row's label is, NaN if it has none."""
+    if row.label is None:
+        return MISSING
+    try:
+        number = float(row.label)
+    except ValueError:
+        number = MISSING
+    if not math.isfinite(number):
+        raise UsageError(
+            printable(
+                f"{where}: {row.at} ({row.relpath}) has the {column} {row.label!r}, which is no number: write it as "
+                "one, or leave the cell empty"
+            )
+        )
+    return number
+
+
+def _several(name: str, rows: Sequence[Row]) -> tuple[TaskColumn, Values]:
+    """Return the task of a column whose cells hold several labels each, as ``red|round``, or ``none``."""
+    each = [None if row.label is None else _labels_in(row.label) for row in rows]
+    every = sorted(set().union(*(labels for labels in each if labels is not None)))
+    values: Values = [
+        (MISSING,) * len(every) if labels is None else tuple(float(label in labels) for label in every)
+        for labels in each
+    ]
+    return TaskColumn(name, "multilabel", tuple(every)), values
+
+
+def _labels_in(cell: str) -> set[str]:
+    if cell == NO_LABEL:
+        return set()
+    return {label.strip() for label in cell.split(SEPARATOR)} - {""}

@@ -28,7 +28,7 @@ FURTHER = (
     *("classifier_balanced_accuracy", "z_linear_balanced_accuracy"),
     *("linear_macro_f1", "linear_auroc", "linear_average_precision"),
     *("linear_val_macro_f1", "linear_val_auroc", "linear_val_average_precision"),
-    *("z_linear_macro_f1", "z_linear_auroc", "z_linear_average_precision"),
+    *("z_linear_macro_f1", "z_linear_auroc", "z_linear_average_precision", "linear_r2", "linear_val_r2"),
     *(f"{name}{suffix}" for suffix in SUFFIXES.values() for name in WITH_SHARES),
     *(ROTATION, "rotation_val_top1", "rankme", "common_alignment", "common_uniformity", "alignment", "uniformity"),
 )
@@ -176,9 +176,10 @@ class Grid:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that its tables show: linear evaluation and kNN (if there are labels), and other known ones."""
+        """The metrics that its tables show: linear evaluation and kNN (if there are classes), and other known ones."""
         known = {metric for cell in (*self.compositions, *self.references.values()) for metric in cell.values}
-        usual = METRICS if self.is_linear else ()
+        of_classes = not known or bool(known & set(METRICS))
+        usual = METRICS if self.is_linear and of_classes else ()
         return (*usual, *(metric for metric in FURTHER if metric in known))
 
     def average(self, row: str, metric: str | None = None) -> float | None:

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from ablate.config.interval import Interval
 from ablate.config.measure import IN_WORDS, Measure, in_full, reason
 from ablate.config.sweep import ClassCounts, SweepPlan, Task, Trial
-from ablate.config.tasks import main_task, metric_of, metrics_of
+from ablate.config.tasks import MEASURES, main_task, metric_of, metrics_of
 from ablate.console import command, counted
 from ablate.errors import UsageError, unknown
 from ablate.inference.rounds import tail
@@ -200,6 +200,10 @@ def read_sweep(
         raise unknown("interval", str(interval), get_args(Interval))
     experiment = load_plan(directory)
     judged = _task(directory, experiment, task)
+    kind = judged.kind if judged else "classes"
+    if measure and measure not in MEASURES[kind]:
+        name, allowed = task or main_task(experiment.label), ", ".join(MEASURES[kind])
+        raise UsageError(f"metric {measure!r} does not suit the task {name}, whose kind is {kind}; allowed: {allowed}")
     return _judged(_whole(directory, experiment), judged, measure, interval)
 
 
@@ -242,9 +246,11 @@ def _judged(whole: Results, task: Task | None, measure: Measure | None = None, i
     rows = sweep_rows(whole.trials, records)
     wanted = measure or planned
     grid = _grid(rows, planned if lacking(rows, wanted)[0] else wanted, experiment, counts)
-    said = _measured(whole.directory, experiment, wanted, grid.measure, rows, counts) if grid.is_linear else ()
+    says = grid.is_linear and (task is None or task.kind == "classes")
+    said = _measured(whole.directory, experiment, wanted, grid.measure, rows, counts) if says else ()
     if task:
-        said = (f"Judged by the task {task.name}; the main task is {experiment.tasks[0].name}.", *said)
+        main = experiment.tasks[0].name
+        said = (f"Judged by the task {task.name}, by {in_full(grid.measure)}; the main task is {main}.", *said)
     images, why = read_over_images(whole.directory, experiment, whole.records, grid.measure, interval, task)
     grid = dataclasses.replace(grid, images=images)
     judged = dataclasses.replace(whole, records=records, grid=grid, measured=said, task=task)

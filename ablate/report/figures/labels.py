@@ -26,6 +26,8 @@ NAMES = {
     "linear_val_macro_f1": "linear evaluation macro F1 on validation (%)",
     "linear_val_auroc": "linear evaluation AUROC on validation (%)",
     "linear_val_average_precision": "linear evaluation average precision on validation (%)",
+    "linear_r2": "ridge regression R² (%)",
+    "linear_val_r2": "ridge regression R² on validation (%)",
     "z_linear_macro_f1": "linear evaluation of z macro F1 (%)",
     "z_linear_auroc": "linear evaluation of z AUROC (%)",
     "z_linear_average_precision": "linear evaluation of z average precision (%)",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from typing import ClassVar
 
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -32,8 +33,12 @@ MOST = 8  # grids that are compared: all pairs of more would fill pages
 
 @dataclass(frozen=True)
 class Agreement:
-    """At least two grids that are compared, each with every other; ``left_out`` counts grids beyond the first eight."""
+    """At least two grids that are compared, each with every other; ``left_out`` counts grids beyond the first eight.
 
+    ``noun`` is what sentences call them.
+    """
+
+    noun: ClassVar[str] = "grid"
     sides: Sequence[Side]
     left_out: int = 0
 
@@ -66,19 +71,19 @@ class Agreement:
         return [*self._ranks(), *self._winners(), *self._cut()]
 
     def _cut(self) -> list[str]:
-        return [f"The first {MOST} of {MOST + self.left_out} grids are compared."] if self.left_out else []
+        return [f"The first {MOST} of {MOST + self.left_out} {self.noun}s are compared."] if self.left_out else []
 
     def _ranks(self) -> list[str]:
         known = self.ranked
         if not known:
-            return ["No two of these grids have enough cells in common for a rank correlation."]
+            return [f"No two of these {self.noun}s have enough cells in common for a rank correlation."]
         low, high = min(known, key=lambda names: known[names].rho), max(known, key=lambda names: known[names].rho)
         tested = [pair for pair in known.values() if not math.isnan(pair.p)]
         few = {said for pair in tested if (said := too_few(len(pair.ours.ops)))}
         beyond = sum(pair.p <= LEVEL for pair in tested)
         found = f"{beyond} of {len(tested)} agree by more than chance (p at most {LEVEL}, one-sided, permuting ops)"
         return [
-            f"Spearman's rank correlations of these {len(self.sides)} grids lie between {known[low].rho:+.2f} "
+            f"Spearman's rank correlations of these {len(self.sides)} {self.noun}s lie between {known[low].rho:+.2f} "
             f"({' and '.join(low)}) and {known[high].rho:+.2f} ({' and '.join(high)}); "
             f"{f'p, by permuting ops, says little: {min(few)}' if few else found}."
         ]
@@ -86,13 +91,13 @@ class Agreement:
     def _winners(self) -> list[str]:
         known = [cost for cost in self.costs if cost.score is not None]
         if not known:
-            return ["No winner of one grid has a result in another one."]
+            return [f"No winner of one {self.noun} has a result in another one."]
         held = [cost for cost in known if cost.is_best or cost.contends]
         most = max(known, key=lambda cost: cost.mean)
         told = any(cost.contends is not None for cost in known)
         same = f"is the best of another{' or cannot be told from it' if told else ''}"
         worst = f"; {most.winner}, of {most.of}, costs most: {_points(most)} under {most.under}" if most.cost else ""
-        return [f"In {len(held)} of {len(known)} cases, the winner of one grid {same}{worst}."]
+        return [f"In {len(held)} of {len(known)} cases, the winner of one {self.noun} {same}{worst}."]
 
 
 def of_sides(sides: Sequence[Side]) -> Agreement | None:
@@ -152,7 +157,9 @@ def ranks(agreement: Agreement) -> Section:
         *["“Noise allows”: the correlation to expect, by the noise of both, if both truly rank alike."]
         * any(row[-1] for row in rows),
     )
-    return Section("Do the ranks agree?", texts, *_filled(("grids", "Spearman", "p", "cells", "noise allows"), rows))
+    return Section(
+        "Do the ranks agree?", texts, *_filled((f"{agreement.noun}s", "Spearman", "p", "cells", "noise allows"), rows)
+    )
 
 
 def winners(agreement: Agreement) -> Section:
@@ -169,9 +176,9 @@ def winners(agreement: Agreement) -> Section:
         for cost in agreement.costs
     ]
     text = (
-        f"The best composition of one grid by {by}, and what it costs under another one against the best there, with "
-        "the 95 % interval of that grid's own model. The best there was selected by these numbers, so costs are a "
-        "little too large, which the intervals do not take into account.",
+        f"The best composition of one {agreement.noun} by {by}, and what it costs under another one against the best "
+        f"there, with the 95 % interval of that {agreement.noun}'s own model. The best there was selected by these "
+        "numbers, so costs are a little too large, which the intervals do not take into account.",
     )
     shown = "accuracy" if all(side.grid.measure in ACCURACIES for side in agreement.sides) else "score"
     headings = ("winner of", "under", f"its {shown} there, %", "costs, points", "a contender there")

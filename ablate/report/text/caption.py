@@ -22,6 +22,7 @@ SHOWN: dict[Measure, str] = {
     "f1": "Macro F1 (the mean of the classes' F1)",
     "auroc": "AUROC (each class against the rest, the mean over the classes)",
     "ap": "Average precision (each class against the rest, the mean over the classes)",
+    "r2": "R² (the share of the variance that ridge regression explains)",
 }
 LONG = 10_000  # columns, so that a label takes one line
 

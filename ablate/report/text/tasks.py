@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import ClassVar
 
 from ablate.report.data.results import Results, read_tasks
 from ablate.report.section import Section
@@ -20,6 +21,8 @@ SHARED = (
 
 class Tasks(Agreement):
     """The tasks of one sweep as grids that are compared, at most eight of them."""
+
+    noun: ClassVar[str] = "task"
 
     @cached_property
     def has_ranks(self) -> bool:
