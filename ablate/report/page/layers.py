@@ -91,7 +91,7 @@ def of_task(name: str, grid: Grid, number: int) -> Layer:
         grid: the grid as this task judges it.
         number: its number, from 1, among the layers of tasks.
     """
-    about = f"Task {name}: {in_full(grid.measure)}. "
+    about = f"Task {name}: {in_full(grid.measure)}. Stars and dots stay those of the first layer's task. "
     layer = accuracy(grid)
     return replace(layer, key=f"task-{number}", title=f"Task {name}", about=f"{about}{layer.about}")
 
