@@ -162,8 +162,8 @@ def evaluate(
     protocol: Annotated[
         str,
         typer.Option(
-            help="linear, sgd, knn, finetune, rotation, rankme, alignment, invariance; few labels: linear:10%, "
-            "linear:1%, finetune:10%, finetune:1%; on z as in linear@z; comma-separated",
+            help="linear, sgd, knn, finetune, rotation, rankme, lidar, alignment, invariance; few labels: "
+            "linear:10%, linear:1%, finetune:10%, finetune:1%; on z as in linear@z; comma-separated",
             autocompletion=completion.protocols,
         ),
     ],

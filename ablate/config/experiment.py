@@ -233,8 +233,8 @@ class Experiment(Model):
         list[str],
         Option("Evaluation", default="linear,knn; without labels rotation,rankme,alignment", listed=True),
         Field(
-            description="Ways to evaluate: linear, sgd, knn, finetune, online, rotation, rankme, alignment, "
-            "invariance; few labels: linear:10%, linear:1%, finetune:10%, finetune:1%; on z as in linear@z"
+            description="Ways to evaluate: linear, sgd, knn, finetune, online, rotation, rankme, lidar, "
+            "alignment, invariance; few labels: linear:10%, linear:1%, finetune:10%, finetune:1%; on z as in linear@z"
         ),
     ] = []
     keep_encoders: Annotated[

@@ -24,7 +24,7 @@ def is_trained(spec: str) -> bool:
 NAMES = (
     *("linear", *(with_share("linear", percent) for percent in SHARES)),
     *("finetune", *(with_share("finetune", percent) for percent in SHARES)),
-    *("sgd", "knn", "rotation", "rankme", "alignment", "invariance", "online"),
+    *("sgd", "knn", "rotation", "rankme", "lidar", "alignment", "invariance", "online"),
 )
 """Every protocol, in the order in which messages list them."""
 WITH_SHARES = {stem("linear", percent): f"linear evaluation with {percent} % of the labels" for percent in SHARES} | {

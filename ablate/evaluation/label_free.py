@@ -8,13 +8,13 @@ from torch import Tensor
 
 from ablate.evaluation.features import drawn
 from ablate.evaluation.frozen import BATCH, At, Frozen, Outcome
+from ablate.ops.color import Color
 from ablate.ops.pair import Streams, TransformPair
 from ablate.rng import derive_seed
 
 RANKME_IMAGES = 25_600  # as in the paper
 EPSILON = 1e-7  # as in the paper, for float32
 PAIR_IMAGES = 5000
-PAIR_OPS = "crop+color"  # makes the positive pairs of every trial, whatever it was trained with
 CHUNK = 1024  # rows that are computed at once
 
 
@@ -47,15 +47,15 @@ def rank(features: Tensor) -> float:
 def alignment(frozen: Frozen, at: At) -> Outcome:
     """Run the protocol ``alignment``: measure the closeness of positive pairs and the uniformity of views.
 
-    The measures are those of Wang & Isola 2020. Positive pairs are two independent views of test images by crop and
-    colour distortion with their default parameters, at the trial's size. Images and draws are the same for every trial,
+    The measures are those of Wang & Isola 2020. Positive pairs are two independent views of test images by
+    :func:`pair_ops` with their default parameters, at the trial's size. Images and draws are the same for every trial,
     so that encoders are compared and not augmentations. (On a trial's own pairs, a weaker composition is better by
     construction.) The measure rewards invariance to these two ops, even if the images need another one. Uniformity is
     that of the views, the marginals of those pairs: the mean over both views.
     """
     split, device = frozen.data.test, frozen.device
-    index = drawn(split, "alignment", PAIR_IMAGES)
-    pair, resident = TransformPair.two_branch(PAIR_OPS, frozen.config.image_size), frozen.resident(split)
+    index, ops = drawn(split, "alignment", PAIR_IMAGES), pair_ops(frozen)
+    pair, resident = TransformPair.two_branch(ops, frozen.config.image_size), frozen.resident(split)
     streams = Streams(derive_seed(0, "evaluation/alignment"), 0, device)
     views: tuple[list[Tensor], list[Tensor]] = ([], [])
     for chunk in index.split(BATCH):
@@ -67,10 +67,19 @@ def alignment(frozen: Frozen, at: At) -> Outcome:
         metrics={"common_alignment": align(x, y), "common_uniformity": (uniform(x) + uniform(y)) / 2},
         description=(
             f"alignment (alpha 2) of l2-normalised {frozen.called(at)} over {len(index)} positive pairs, two views of "
-            f"test images by {PAIR_OPS} with default parameters, the same for every trial, and uniformity (t 2), the "
+            f"test images by {ops} with default parameters, the same for every trial, and uniformity (t 2), the "
             "mean of both views' (Wang & Isola 2020)"
         ),
     )
+
+
+def pair_ops(frozen: Frozen) -> str:
+    """Return the composition that makes the positive pairs of every trial on its images, whatever it trains with.
+
+    It is ``crop+color``; for images of another number of channels than three, which ``color`` does not take,
+    ``crop+intensity``.
+    """
+    return "crop+color" if frozen.data.test.images.channels in Color.channels else "crop+intensity"
 
 
 def align(x: Tensor, y: Tensor) -> float:

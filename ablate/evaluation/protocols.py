@@ -17,6 +17,7 @@ from ablate.evaluation.frozen import At, Frozen, Outcome
 from ablate.evaluation.invariance import invariance
 from ablate.evaluation.knn import knn
 from ablate.evaluation.label_free import alignment, rankme
+from ablate.evaluation.lidar import lidar
 from ablate.evaluation.linear import L2_AT_EDGE, linear
 from ablate.evaluation.rotation import rotation
 from ablate.evaluation.sgd import sgd
@@ -59,6 +60,7 @@ PROTOCOLS = {
     "knn": Protocol(knn, needs_labels=True),
     "rotation": Protocol(rotation, needs_labels=False, flags=(f"rotation-{L2_AT_EDGE}", ROTATION_NOT_APPLICABLE)),
     "rankme": Protocol(rankme, needs_labels=False),
+    "lidar": Protocol(lidar, needs_labels=False),
     "alignment": Protocol(alignment, needs_labels=False, earlier=("alignment", "uniformity")),
     "invariance": Protocol(invariance, needs_labels=False),
     "online": Protocol(online, needs_labels=True, at=("h",)),

@@ -38,11 +38,11 @@ class Failure(Model):
 class TrialResult(Model):
     """One trial's record.
 
-    ``metrics`` are fractions, except ``linear_l2``, ``rankme`` (a number of dimensions), ``common_alignment`` and
-    ``common_uniformity`` (in earlier versions ``alignment`` and ``uniformity``, of the trial's own pairs), and
-    ``invariance_<op>``, which are correlations. A metric whose name starts with ``z_`` was measured at ``z``, every
-    other at ``h``. ``protocols`` maps the name of each protocol to a sentence that says what it did. ``timings`` are
-    seconds of wall time (``cpu``: of processor time). ``history`` has one entry per epoch.
+    ``metrics`` are fractions, except ``linear_l2``, ``rankme`` and ``lidar`` (numbers of dimensions),
+    ``common_alignment`` and ``common_uniformity`` (in earlier versions ``alignment`` and ``uniformity``, of the trial's
+    own pairs), and ``invariance_<op>``, which are correlations. A metric whose name starts with ``z_`` was measured at
+    ``z``, every other at ``h``. ``protocols`` maps the name of each protocol to a sentence that says what it did.
+    ``timings`` are seconds of wall time (``cpu``: of processor time). ``history`` has one entry per epoch.
 
     Two runs of one trial agree in everything except ``timings``, ``attempts``, ``host``, ``when`` and the
     ``images_per_second`` of ``history``.

@@ -30,7 +30,16 @@ FURTHER = (
     *("linear_val_macro_f1", "linear_val_auroc", "linear_val_average_precision"),
     *("z_linear_macro_f1", "z_linear_auroc", "z_linear_average_precision", "linear_r2", "linear_val_r2"),
     *(f"{name}{suffix}" for suffix in SUFFIXES.values() for name in WITH_SHARES),
-    *(ROTATION, "rotation_val_top1", "rankme", "common_alignment", "common_uniformity", "alignment", "uniformity"),
+    *(
+        ROTATION,
+        "rotation_val_top1",
+        "rankme",
+        "lidar",
+        "common_alignment",
+        "common_uniformity",
+        "alignment",
+        "uniformity",
+    ),
 )
 MAJORITY = "majority class"
 """The reference that always predicts the largest class of the training images."""

@@ -19,6 +19,7 @@ from ablate.report.stats.ranks import FEWEST, correlation_in_words, ops_of, spea
 METRICS = {
     "rotation_val_top1": ("rotation prediction on validation", 1),
     "rankme": ("RankMe", 1),
+    "lidar": ("LiDAR", 1),
     "common_alignment": ("alignment", -1),
     "common_uniformity": ("uniformity", -1),
     "alignment": ("alignment, own pairs", -1),
