@@ -15,7 +15,7 @@ from ablate.errors import UsageError
 from ablate.files import names_in, write_atomically
 from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results, read_sweep
-from ablate.report.figures import axes, forest, label_free, pruning, search, side_by_side
+from ablate.report.figures import axes, forest, invariance, label_free, pruning, search, side_by_side
 from ablate.report.figures.comparison import draw
 from ablate.report.figures.heatmap import heatmap
 from ablate.report.figures.labels import NAMES
@@ -30,6 +30,7 @@ from ablate.report.recommendation import files
 from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats import baseline, early
 from ablate.report.stats.comparison import Comparison, compare
+from ablate.report.stats.invariances import invariances
 from ablate.report.stats.noise import noise
 from ablate.report.stats.predicted import predicted_cells
 from ablate.report.stats.summary import summary
@@ -265,6 +266,7 @@ def write_page(
         *agreement.section(compared.agreement),
         *side_by_side.section(compared.same),
         *forest.section(sweep),
+        *invariance.section(sweep),
         *axes.section(sweep),
         *predictions(sweep),
         *effects(sweep.grid),
@@ -299,6 +301,9 @@ def _figures(sweep: Results, beside: Sequence[Results], out: Path) -> None:
     if sweep.experiment.search and search.proposed(sweep):
         save(search.history(sweep), [out / "search-history.png", out / "search-history.pdf"])
         save(search.slices(sweep), [out / "search-slices.png", out / "search-slices.pdf"])
+    if taught := invariances(sweep):
+        save(invariance.draw(sweep, taught), [out / "invariance.png", out / "invariance.pdf"])
+        invariance.write_csv(taught, out / "invariance.csv")
     if along := axes.axis(sweep):
         lines = [(other, theirs) for other in beside if (theirs := axes.axis(other)) and theirs.name == along.name]
         save(axes.draw([(sweep, along), *lines]), [out / "axis.png", out / "axis.pdf"])
