@@ -15,7 +15,7 @@ from ablate.errors import UsageError
 from ablate.files import names_in, write_atomically
 from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results, read_sweep
-from ablate.report.figures import axes, forest, invariance, label_free, pruning, search, side_by_side
+from ablate.report.figures import axes, classes, forest, invariance, label_free, pruning, search, side_by_side
 from ablate.report.figures.comparison import draw
 from ablate.report.figures.heatmap import heatmap
 from ablate.report.figures.labels import NAMES
@@ -29,6 +29,7 @@ from ablate.report.page.sections import effects, predictions
 from ablate.report.recommendation import files
 from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats import baseline, early
+from ablate.report.stats.classes import effects_of, profile_of
 from ablate.report.stats.comparison import Comparison, compare
 from ablate.report.stats.invariances import invariances
 from ablate.report.stats.noise import noise
@@ -38,6 +39,7 @@ from ablate.report.stats.winners import sides_of
 from ablate.report.text import agreement, calibration, tasks
 from ablate.report.text.agreement import Agreement
 from ablate.report.text.caption import caption
+from ablate.report.text.classes import write_classes
 from ablate.report.text.tables import write_csv, write_predicted, write_tex
 from ablate.report.text.tasks import Tasks
 from ablate.report.text.terminal import render
@@ -269,6 +271,7 @@ def write_page(
         *invariance.section(sweep),
         *axes.section(sweep),
         *predictions(sweep),
+        *classes.section(sweep),
         *effects(sweep.grid),
         *search.section(sweep),
     ]
@@ -294,6 +297,9 @@ def _figures(sweep: Results, beside: Sequence[Results], out: Path) -> None:
         write_atomically(out / "caption.txt", caption(sweep))
     if against := baseline.effects_of(sweep):
         save(forest.draw(sweep, against), [out / f"forest.{kind}" for kind in ("png", "svg", "pdf")])
+    if recalls := profile_of(sweep):
+        save(classes.draw(grid, recalls, effects_of(sweep)), [out / "classes.png", out / "classes.pdf"])
+        write_classes(recalls, out / "classes.csv")
     if curves := multiples(sweep):
         save(curves, [out / "curves.png", out / "curves.pdf"])
     for number, (name, at_point) in enumerate(sweep.by_variant.items(), start=1):

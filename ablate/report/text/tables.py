@@ -33,10 +33,10 @@ def write_csv(grid: Grid, path: Path) -> None:
     rows += [_row("composition", "", "", cell, metrics) for cell in grid.further.values()]
     _add_noise(rows, grid)
     rows += [_row("reference", "", "", cell, metrics) for cell in grid.references.values()]
-    _write_rows(rows, path)
+    write_rows(rows, path)
 
 
-def _write_rows(rows: list[dict[str, Any]], path: Path) -> None:
+def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
     """Write rows as CSV, with the columns of the first one."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), restval="", lineterminator="\n")
@@ -67,7 +67,7 @@ def write_predicted(sweep: Results, path: Path) -> None:
             if label in cells:
                 row |= {f"predicted_{name}_{end}": getattr(cells[label], end) for end in ("mean", "low", "high")}
         rows.append(row)
-    _write_rows(rows, path)
+    write_rows(rows, path)
 
 
 TEX = r"""\begin{tabular}{l<% for op in grid.ops %>c<% endfor %>|c}
