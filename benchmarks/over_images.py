@@ -19,7 +19,7 @@ from scipy.special import ndtr
 
 from ablate.inference.images_only import over_images_only
 from ablate.inference.model import TwoWayModel, estimate
-from ablate.inference.over_images import influence, over_images
+from ablate.inference.over_images import influence_of, over_images
 
 RESULTS = Path("benchmarks/results/over_images.json")
 SWEEPS = 500
@@ -82,10 +82,8 @@ def sweep(case: Case, level: Array, rng: np.random.Generator) -> dict[str, TwoWa
     values = {
         str(c): {s: float(np.mean([y[k].mean() for k in at])) for s, y in enumerate(correct[c])} for c in range(cells)
     }
-    parts = {
-        str(c): {s: influence(y, label, group, balanced=bool(case.shares)) for s, y in enumerate(correct[c])}
-        for c in range(cells)
-    }
+    adds = influence_of(label, group, balanced=bool(case.shares))
+    parts = {str(c): {s: adds(y) for s, y in enumerate(correct[c])} for c in range(cells)}
     images = over_images(parts, n)
     models = {
         "seeds": estimate(values),

@@ -15,7 +15,7 @@ the sum of both parts (McCullagh 2000; Owen 2007, "The pigeonhole bootstrap").
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -121,28 +121,41 @@ class OverImages:
         return np.asarray(some - some.mean(axis=0) - some.mean(axis=1)[:, None] + some.mean())
 
 
-def influence(correct: Correct, label: Integers, group: Integers | None = None, *, balanced: bool = False) -> Array:
-    """Return what each group of images adds to an accuracy's deviation, ``[groups]``; the squares sum to its variance.
+def influence_of(
+    label: Integers, group: Integers | None = None, *, balanced: bool = False
+) -> Callable[[Correct], Array]:
+    """Return the function from correct predictions to what each group of images adds to an accuracy's deviation.
 
-    A class of which only one group has images tells nothing about its own spread. Its images are compared with the
-    accuracy over all instead, which is cautious (``lonely.psu="adjust"`` in Lumley's R package *survey*).
+    It takes bool ``[n]``, True for the images that are classified correctly, and returns ``[groups]``, whose squares
+    sum to the variance of the accuracy. A class of which only one group has images tells nothing about its own spread.
+    Its images are compared with the accuracy over all instead, which is cautious (``lonely.psu="adjust"`` in Lumley's
+    R package *survey*).
 
     Args:
-        correct: True for the images that are classified correctly, ``[n]``, n > 0.
-        label: the true class of each image, ``[n]``.
+        label: the true class of each image, ``[n]``, n > 0.
         group: the group of each image, ``[n]``; None: every image is its own.
         balanced: True for balanced accuracy, False for top-1.
     """
-    n = len(correct)
+    n = len(label)
     stratum = np.unique(label, return_inverse=True)[1] if balanced else np.zeros(n, dtype=np.intp)
     unit = np.arange(n) if group is None else np.unique(group, return_inverse=True)[1]
     images = np.bincount(stratum)
     pairs = np.unique(unit.astype(np.int64) * len(images) + stratum) % len(images)
     units = np.bincount(pairs, minlength=len(images))  # groups that hold an image of the class
-    means = np.bincount(stratum, weights=correct) / images
-    centre = np.where(units > 1, means, means.mean())
     scale = np.sqrt(np.where(units > 1, units / np.maximum(units - 1, 1), 1.0)) / (len(images) * images)
-    return np.asarray(np.bincount(unit, weights=(correct - centre[stratum]) * scale[stratum]), dtype=float)
+    weight = scale[stratum]
+
+    def of(correct: Correct) -> Array:
+        means = np.bincount(stratum, weights=correct) / images
+        added = (correct - np.where(units > 1, means, means.mean())[stratum]) * weight
+        return added if group is None else np.asarray(np.bincount(unit, weights=added), dtype=float)
+
+    return of
+
+
+def influence(correct: Correct, label: Integers, group: Integers | None = None, *, balanced: bool = False) -> Array:
+    """Return what :func:`influence_of` the same images gives for ``correct``, ``[groups]``."""
+    return influence_of(label, group, balanced=balanced)(correct)
 
 
 def over_images(influences: Mapping[str, Mapping[int, Array]], images: int, *, alone: bool = False) -> OverImages:

@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from ablate.inference.images_only import over_images_only
 from ablate.inference.model import estimate
-from ablate.inference.over_images import influence, over_images
+from ablate.inference.over_images import influence, influence_of, over_images
 
 SIMULATED = 120
 
@@ -43,10 +43,8 @@ def fitted(correct, label, group, balanced=False):
     values = {
         str(c): {s: accuracy(y, label, balanced) for s, y in enumerate(of_cell)} for c, of_cell in enumerate(correct)
     }
-    parts = {
-        str(c): {s: influence(y, label, group, balanced=balanced) for s, y in enumerate(of_cell)}
-        for c, of_cell in enumerate(correct)
-    }
+    adds = influence_of(label, group, balanced=balanced)
+    parts = {str(c): {s: adds(y) for s, y in enumerate(of_cell)} for c, of_cell in enumerate(correct)}
     return values, over_images(parts, len(label))
 
 

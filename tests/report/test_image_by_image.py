@@ -81,8 +81,16 @@ def test_what_cannot_be_compared_is_refused(arguments, message, sweep):
 def test_without_image_results_the_page_has_no_section_and_python_says_why(tmp_path):
     with_images(tmp_path, skip=("b+a",), seeds=1)
     assert only_one.section(read_sweep(tmp_path)) == []
-    with pytest.raises(UsageError, match=r"trial .* has no file .*; `ablate evaluate"):
+    with pytest.raises(UsageError, match=r"a\+b and b\+a .* share no seed with results for every image; `"):
         compare_images(tmp_path)
+
+
+def test_seeds_without_image_results_are_left_out(sweep):
+    first = next(trial for trial in read_sweep(sweep).trials if (trial.label, trial.seed) == ("b+a", 0))
+    SweepDir(sweep).image_results(first.id).unlink()
+    assert [one.seed for one in compare_images(sweep).seeds] == [1]
+    (section,) = only_one.section(read_sweep(sweep))
+    assert "95 %, images only" in section.parts[0].text[0]
 
 
 def test_the_section_shows_the_images_of_the_cache_with_their_classes(sweep, cached):

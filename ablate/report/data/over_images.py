@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,9 @@ from ablate.config.sweep import SweepPlan, Task, Trial
 from ablate.console import command, counted
 from ablate.errors import UsageError
 from ablate.files import names_in
-from ablate.inference.over_images import Array, OverImages, influence, over_images
+from ablate.inference.over_images import Array, OverImages, influence_of, over_images
 from ablate.sweep.images import image_results_of
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.plan import plan
 from ablate.sweep.record import TrialResult
 
 ONLY = "Intervals hold seeds only"
@@ -25,7 +24,7 @@ ONLY = "Intervals hold seeds only"
 def read_over_images(
     directory: Path,
     experiment: SweepPlan,
-    records: Mapping[str, TrialResult],
+    known: Iterable[tuple[Trial, TrialResult]],
     measure: Measure,
     interval: Interval,
     task: Task | None = None,
@@ -35,7 +34,7 @@ def read_over_images(
     Args:
         directory: the sweep's directory.
         experiment: its plan.
-        records: the records of its trials, by id.
+        known: its trials that have a record, and the records.
         measure: the measure by which cells are chosen.
         interval: what intervals are to hold.
         task: the further task that judges; None: the main one, whose image results are kept.
@@ -44,10 +43,11 @@ def read_over_images(
         The covariance of the compositions and the untrained encoder, or None; and a sentence on why there is none,
         which is empty if none was asked for or no trial has linear evaluation.
     """
-    known = [(trial, records[trial.id]) for trial in plan(experiment) if trial.id in records]
+    if interval == "seeds":
+        return None, ""
     done = [(trial, record) for trial, record in known if _counts(trial, record)]
     compared = [trial for trial, _ in done if trial.reference is None]
-    if interval == "seeds" or not compared:
+    if not compared:
         return None, ""
     there = set(names_in(SweepDir(directory).images))
     read = [(trial, record) for trial, record in done if SweepDir(directory).image_results(trial.id).name in there]
@@ -87,13 +87,13 @@ def _over(
     directory: Path, known: Sequence[tuple[Trial, TrialResult]], *, balanced: bool, alone: bool
 ) -> OverImages | None:
     parts: dict[str, dict[int, Array]] = {}
-    first = None
+    first, adds = None, None
     for trial, record in known:
         split = image_results_of(directory, record).validation
         first = split if first is None else first
         if not np.array_equal(split.label, first.label):
             raise UsageError(f"trials {known[0][1].id} and {record.id} have different validation images")
-        added = influence(split.correct, split.label, first.group, balanced=balanced)
-        parts.setdefault(trial.label, {})[trial.seed] = added
+        adds = adds or influence_of(split.label, split.group, balanced=balanced)
+        parts.setdefault(trial.label, {})[trial.seed] = adds(split.correct)
     images = 0 if first is None else len(first.label)
     return over_images(parts, images, alone=alone) if images > 1 else None

@@ -251,7 +251,8 @@ def _judged(whole: Results, task: Task | None, measure: Measure | None = None, i
     if task:
         main = experiment.tasks[0].name
         said = (f"Judged by the task {task.name}, by {in_full(grid.measure)}; the main task is {main}.", *said)
-    images, why = read_over_images(whole.directory, experiment, whole.records, grid.measure, interval, task)
+    known = [(trial, whole.records[trial.id]) for trial in whole.trials if trial.id in whole.records]
+    images, why = read_over_images(whole.directory, experiment, known, grid.measure, interval, task)
     grid = dataclasses.replace(grid, images=images)
     judged = dataclasses.replace(whole, records=records, grid=grid, measured=said, task=task)
     return dataclasses.replace(judged, interval=interval, seeds_only=why)

@@ -70,7 +70,8 @@ def _part(sweep: Results, pair: ImagesCompared) -> Section:
         )
         for one in pair.seeds
     )
-    text = (f"Difference: {points(pair.both, f'test, {in_full(pair.measure)}')}.", _agreement(pair), f"{only} {where}")
+    difference = pair.both if len(pair.seeds) > 1 else pair.images_alone
+    text = (f"Difference: {points(difference, f'test, {in_full(pair.measure)}')}.", _agreement(pair), f"{only} {where}")
     return Section(f"{pair.first} against {pair.second}", text, HEADINGS, rows, figure)
 
 

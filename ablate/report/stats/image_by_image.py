@@ -13,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ablate.config.measure import ACCURACIES, Accuracy, Measure
+from ablate.console import command
 from ablate.errors import UsageError, unknown
-from ablate.inference.over_images import influence, over_images
+from ablate.inference.over_images import influence_of, over_images
 from ablate.inference.two_classifiers import Counts, agreement, counts, kappa
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.stats.model import Difference
 from ablate.report.stats.order import order
 from ablate.report.stats.untrained import paired_difference, with_images
 from ablate.sweep.images import SplitResults, image_results_of
+from ablate.sweep.layout import SweepDir
 
 Split = Literal["validation", "test"]
 Seeds = Mapping[int, SplitResults]
@@ -40,12 +42,13 @@ class OneSeed:
 class ImagesCompared:
     """Two compositions, compared on the images of a split.
 
-    ``seeds`` has an entry for each seed that both have. ``within`` is the share of images that two seeds of the first,
-    and of the second, give the same class; None with one seed. ``only_first`` and ``only_second`` are the numbers of
-    the images that only one of the two gets right, those with the largest difference of margins first, int64 ``[n]``:
-    it is right with more than half of the seeds, and the other with fewer. ``seeds_alone``, ``images_alone`` and
-    ``both`` are the difference of their ``measure``, first minus second, with 95 % intervals that hold other seeds,
-    other images, or both. ``results`` holds what each image was given, by composition and seed.
+    ``seeds`` has an entry for each seed for which both have image results. ``within`` is the share of images that
+    two seeds of the first, and of the second, give the same class; None with one seed. ``only_first`` and
+    ``only_second`` are the numbers of the images that only one of the two gets right, those with the largest
+    difference of margins first, int64 ``[n]``: it is right with more than half of the seeds, and the other with
+    fewer. ``seeds_alone``, ``images_alone`` and ``both`` are the difference of their ``measure``, first minus
+    second, with 95 % intervals that hold other seeds, other images, or both. ``results`` holds what each image was
+    given, by composition and seed.
     """
 
     first: str
@@ -77,8 +80,8 @@ def compare_images(
         split: ``validation`` or ``test``.
 
     Raises:
-        UsageError: it is not a sweep's directory; there is no such label or split; the two share no seed; or a trial of
-            theirs has no image results.
+        UsageError: it is not a sweep's directory; there is no such label or split; the two share no seed for which both
+            have image results; or a file of these is damaged.
     """
     sweep = read_sweep(directory)
     ranked = [cell.label for cell in order(sweep.grid).cells]
@@ -100,7 +103,11 @@ def compared(sweep: Results, first: str, second: str, split: Split = "test") -> 
     a, b = (_by_seed(sweep, label, split) for label in (first, second))
     shared = sorted(a.keys() & b.keys())
     if not shared:
-        raise UsageError(f"{first} and {second} of {sweep.directory} share no seed with results for every image")
+        again = command("ablate", "evaluate", sweep.directory, "--protocol", "linear", "--again")
+        raise UsageError(
+            f"{first} and {second} of {sweep.directory} share no seed with results for every image; {again} writes "
+            "them where encoders were kept"
+        )
     if any(not np.array_equal(of.label, a[shared[0]].label) for of in (*a.values(), *b.values())):
         raise UsageError(f"the {split} images of {first} and {second} of {sweep.directory} are not the same")
     measure = _measure(sweep.grid.measure)
@@ -128,7 +135,8 @@ def _measure(measure: Measure) -> Accuracy:
 def _by_seed(sweep: Results, label: str, split: Split) -> dict[int, SplitResults]:
     records = (sweep.records.get(trial.id) for trial in sweep.trials if trial.label == label)
     done = [record for record in records if record and record.status == "done" and "linear_top1" in record.metrics]
-    return {record.seed: getattr(image_results_of(sweep.directory, record), split) for record in done}
+    kept = [record for record in done if SweepDir(sweep.directory).image_results(record.id).is_file()]
+    return {record.seed: getattr(image_results_of(sweep.directory, record), split) for record in kept}
 
 
 def _one_seed(seed: int, a: SplitResults, b: SplitResults) -> OneSeed:
@@ -156,11 +164,10 @@ def _differences(a: Seeds, b: Seeds, shared: Sequence[int], measure: Accuracy) -
     balanced = measure == "balanced"
     values: list[dict[int, float]] = []
     parts: dict[str, dict[int, Any]] = {}
+    adds = influence_of(a[shared[0]].label, a[shared[0]].group, balanced=balanced)
     for name, of in (("a", a), ("b", b)):
         values.append({seed: _accuracy(of[seed], balanced=balanced) for seed in shared})
-        parts[name] = {
-            seed: influence(of[seed].correct, of[seed].label, of[seed].group, balanced=balanced) for seed in shared
-        }
+        parts[name] = {seed: adds(of[seed].correct) for seed in shared}
     seeds = paired_difference(*values)
     assert seeds is not None
     found = [seeds]
