@@ -81,7 +81,7 @@ def test_the_page_shows_the_best_and_the_worst_cell(made):
     text = page(results)
     assert text.count('<table class="near"') == 2
     assert "<dog>" not in text and "&lt;dog&gt;" in text
-    assert len(re.findall(r'<td class="wrong"><i></i><b aria-hidden="true">≠ </b>', text)) == 6
+    assert len(re.findall(r'<td class="wrong"><i></i><b aria-hidden="true">≠&nbsp;</b>', text)) == 6
 
 
 def test_without_the_images_one_sentence_says_so_and_without_neighbours_nothing(made, monkeypatch, tmp_path):
