@@ -25,7 +25,7 @@ GROUPS = {
     ),
     "Images": ("cache", "images", "draws", "show", "shortcut"),
     "Training": ("settings",),
-    "Evaluation": ("protocol", "metric", "task", "interval", "keep_encoder", "again", "paper"),
+    "Evaluation": ("protocol", "metric", "task", "interval", "protect", "keep_encoder", "again", "paper"),
     "Running": (
         *("out", "dry_run", "workers", "device", "retry_failed", "launcher", "storage"),
         *("confirm", "yes"),

@@ -56,6 +56,14 @@ Task = Annotated[
 Holds = Annotated[
     Interval, typer.Option("--interval", help="What the intervals hold: other seeds, other images of the kind, or both")
 ]
+Protect = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CLASS[:POINTS]",
+        help="Choose only compositions that keep the validation recall of this class within 2 (or POINTS) points of "
+        "the highest; repeatable",
+    ),
+]
 Directory = Annotated[Path, typer.Argument(help="Directory of a sweep", metavar="DIR")]
 
 

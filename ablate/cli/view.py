@@ -152,6 +152,7 @@ def recommend(
     metric: options.Metric = None,
     task: options.Task = None,
     interval: options.Holds = "both",
+    protect: options.Protect = None,
     print_code: Annotated[bool, typer.Option("--print", help="Print the code too, not only its path")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the recommendation as JSON, and nothing else")] = False,
 ) -> int:
@@ -166,17 +167,19 @@ def recommend(
     from ablate.report.recommendation.recommend import recommend
     from ablate.report.write import publish
 
-    recommendation = recommend(directory, metric, task or "", interval)
+    recommendation = recommend(directory, metric, task or "", interval, protect=protect or ())
     if confirm:
         how = options.Running(None, workers, cache, retry_failed, dry_run)
         try:
             code = _confirm(recommendation.choice, seeds or 3, how)
         except KeyboardInterrupt:
-            publish(recommend(directory, metric, task or "", interval))  # what it has confirmed so far
+            publish(
+                recommend(directory, metric, task or "", interval, protect=protect or ())
+            )  # what it has confirmed so far
             raise
         if dry_run:
             return code
-        recommendation = recommend(directory, metric, task or "", interval)
+        recommendation = recommend(directory, metric, task or "", interval, protect=protect or ())
         if code:
             publish(recommendation)
             return code

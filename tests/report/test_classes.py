@@ -16,15 +16,8 @@ from ablate.report.data.classes import Outcome, Share, confusion, recalls
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.classes import MARK, draw, section
 from ablate.report.stats.classes import effects_of, profile_of, with_minus_without
-from ablate.sweep.images import ImageResults, SplitResults, to_bytes
-from ablate.sweep.layout import SweepDir
-from ablate.sweep.plan import plan, save_plan
-from tests.support.sweeps import extents, make_experiment, record, write_record
-
-
-def split_of(label, predicted, group=None):
-    arrays = (np.asarray(label, "u1"), np.asarray(predicted, "u1"), np.zeros(len(label), "f2"))
-    return SplitResults(*arrays, group)
+from tests.support.classes import NAMES, made, split_of
+from tests.support.sweeps import extents
 
 
 def test_recall_and_confusion_are_scikit_learns():
@@ -100,33 +93,10 @@ def test_images_that_are_all_classified_alike_are_not_certain():
     assert 0.1 < difference.high < 0.2
 
 
-LABEL = np.repeat([0, 1, 2], 20)
-
-
-def made(directory, seeds=2, skip=()):
-    """Crop and color over three classes: with color, classes 0 and 1 are often taken for each other."""
-    experiment = make_experiment(["crop", "color"], seeds).replace(classes=("six", "nine", "two"))
-    save_plan(directory, experiment)
-    for trial in plan(experiment):
-        rng = np.random.default_rng([trial.seed, len(trial.label)])
-        swapped = (rng.random(60) < (0.9 if "color" in trial.label else 0.1)) & (LABEL < 2)
-        split = split_of(LABEL, np.where(swapped, 1 - LABEL, LABEL))
-        right = float(split.correct.mean())
-        done = record(
-            trial, metrics={"linear_top1": right, "linear_val_top1": right}, protocols={"linear": "as always"}
-        )
-        write_record(directory, done)
-        if trial.label not in skip:
-            path = SweepDir(directory).image_results(done.id)
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(to_bytes(ImageResults(done.id, done.config.data.fingerprint, split, split)))
-    return directory
-
-
 def test_a_sweeps_classes(tmp_path):
     sweep = read_sweep(made(tmp_path))
     profile = profile_of(sweep)
-    assert profile.names == ("six", "nine", "two")
+    assert profile.names == NAMES
     assert profile.cells[0].label == "crop"
     assert (profile.images, profile.seeds) == (((20, 20),) * 3, (2,) * 4)
     assert profile.test[:, 2].tolist() == [1.0] * 4
@@ -178,7 +148,7 @@ def test_the_figure_marks_clear_effects_and_names_every_class(tmp_path):
     effects = effects_of(sweep)
     figure = draw(sweep.grid, profile_of(sweep), effects)
     texts = [text.get_text() for text in figure.findobj(Text)]
-    assert {"six", "nine", "two", "crop", "crop+color"} <= set(texts)
+    assert {"six", "nine", "two:half", "crop", "crop+color"} <= set(texts)
     assert sum(MARK in text for text in texts) == sum(effect.is_clear for effect in effects) + 1  # and in the caption
     inside = figure.bbox
     for text, box in extents(figure).items():

@@ -34,7 +34,8 @@ class Results:
 
     ``records`` maps trial ids to records with thinned histories; ``damaged`` are unreadable files. ``measured`` says in
     sentences which measure is used to choose, if that needs to be said. With a ``task``, a further one, the records
-    have its metrics in place of the main task's.
+    have its metrics in place of the main task's. ``protect`` are the classes that the choice among its compositions
+    keeps, as they were asked for.
 
     ``interval`` is what intervals were asked to hold; ``seeds_only`` is a sentence on why they hold seeds only, if they
     were asked to hold more.
@@ -50,6 +51,7 @@ class Results:
     task: Task | None = None
     interval: Interval = "seeds"
     seeds_only: str = ""
+    protect: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Results {self.directory}: {self}, {len(self.records)} of {len(self.trials)} trials>"
@@ -63,6 +65,11 @@ class Results:
     def task_option(self) -> list[str]:
         """The option with which further commands judge by the same task; none for the main one."""
         return ["--task", self.task_name] if self.task else []
+
+    @property
+    def choice_options(self) -> list[str]:
+        """The options with which further commands choose for the same task and keep the same classes."""
+        return [*self.task_option, *(part for name in self.protect for part in ("--protect", name))]
 
     @property
     def class_counts(self) -> ClassCounts | None:

@@ -63,7 +63,7 @@ class Choice:
     @property
     def is_shortened(self) -> bool:
         """True if more compositions may be the best than are listed."""
-        return self.order.model is None and len(self.order.cells) > len(self.candidates)
+        return self.order.model is None and len(self.order.eligible) > len(self.candidates)
 
 
 def choose(sweep: Results) -> Choice:
@@ -71,7 +71,7 @@ def choose(sweep: Results) -> Choice:
     ranking = order(sweep.grid)
     if ranking.best is None:
         raise UsageError(f"{sweep.directory} has no results yet{without_results(sweep)}")
-    labels = ranking.contenders or [cell.label for cell in ranking.cells[:MOST]]
+    labels = ranking.contenders or [cell.label for cell in ranking.eligible[:MOST]]
     compositions = {
         trial.label: NamedComposition(label=trial.label, ops=trial.config.composition, second=trial.config.second)
         for trial in sweep.trials

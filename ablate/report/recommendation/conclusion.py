@@ -9,7 +9,7 @@ from ablate.console import clock, command, counted
 from ablate.report.recommendation.choice import MOST, Choice, missing_trials, to_confirm
 from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats.failures import failures
-from ablate.report.stats.noise import EXACT, SEEDS, among, chance, held, more_seeds
+from ablate.report.stats.noise import ALONE, EXACT, SEEDS, among, chance, held, more_seeds
 from ablate.report.stats.predicted import predicted
 from ablate.report.stats.rounds import takes_more
 from ablate.report.stats.screening import screening_of
@@ -79,7 +79,7 @@ def _surer(recommendation: Recommendation) -> str:
         seeds = min(seeds, LAST_ROUND)
     if recommendation.confirmed:
         whole = recommendation.choice.sweep
-        again = command("ablate", "recommend", whole.directory, *whole.task_option, "--confirm", "--seeds", seeds)
+        again = command("ablate", "recommend", whole.directory, *whole.choice_options, "--confirm", "--seeds", seeds)
         return f"Take more seeds: run {again}."
     if len(sweep.experiment.seeds) == 1:
         return f"Take more seeds. {more_seeds(sweep)}"
@@ -93,15 +93,13 @@ def doubt(choice: Choice) -> str:
     if len(choice.order.cells) == 1:
         alone = pruned(choice.sweep.grid)
         return f"{alone}." if alone else "No other composition was compared."
-    unknown = choice.order.model is None
-    if unknown and len(choice.sweep.experiment.seeds) == 1:
-        which = f"none of {counted(len(choice.order.cells), 'composition')} can be told from the others"
-        return f"With one seed, {which}{so_far(choice.sweep)}."
-    if unknown:
-        which = counted(len(choice.order.cells), "composition")
-        return (
-            f"No two compositions share two seeds: none of {which} can be told from the others{so_far(choice.sweep)}."
-        )
+    if choice.sweep.protect and len(choice.order.eligible) == 1:
+        return ALONE
+    if choice.order.model is None:
+        single = len(choice.sweep.experiment.seeds) == 1
+        why = "With one seed," if single else "No two compositions share two seeds:"
+        which = f"none of {counted(len(choice.order.eligible), 'composition')} can be told from the others"
+        return f"{why} {which}{so_far(choice.sweep)}."
     if choice.order.model and choice.order.model.is_exact:
         return EXACT
     if not others:
@@ -116,7 +114,7 @@ def offer(choice: Choice, seeds: int = 3) -> str:
     best = f", the best of {others} by {judge(choice.sweep.grid)}, since a confirmation takes {MOST},"
     limit = best if others > count else ""
     each = statistics.fmean(candidate.seconds for candidate in choice.candidates)
-    confirm = command("ablate", "recommend", choice.sweep.directory, *choice.sweep.task_option, "--confirm")
+    confirm = command("ablate", "recommend", choice.sweep.directory, *choice.sweep.choice_options, "--confirm")
     return (
         "These numbers are from one-branch training. To check the candidates as they will be used, with both views "
         f"augmented, run {confirm}: {counted(count, 'composition')}{limit} with "
@@ -127,4 +125,4 @@ def offer(choice: Choice, seeds: int = 3) -> str:
 
 def _compared(choice: Choice) -> int:
     """Count the compositions that may be the best: all of them, if the noise is unknown."""
-    return len(choice.order.cells) if choice.is_shortened else len(choice.candidates)
+    return len(choice.order.eligible) if choice.is_shortened else len(choice.candidates)

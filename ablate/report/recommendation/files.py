@@ -101,6 +101,7 @@ def _choice_as_json(choice: Choice) -> dict[str, Any]:
         "metric": choice.sweep.grid.metric,
         "interval": choice.sweep.held,
         "seeds_only": choice.sweep.seeds_only or None,
+        "protect": list(choice.sweep.protect),
         "candidates": [
             {
                 "composition": candidate.cell.label,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ablate.errors import NotExportable, UsageError
 from ablate.pipelines.code import Files, kornia_code, torchvision_code
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.recommendation.choice import Candidate, Choice, choose
+from ablate.report.recommendation.protect import protect as protected
 from ablate.report.stats.screening import screening_of
 from ablate.report.stats.verdict import is_useful
 from ablate.report.stats.words import mentioned
@@ -47,7 +49,12 @@ class Recommendation:
 
 
 def recommend(
-    directory: str | Path, metric: Measure | None = None, task: str = "", interval: Interval = "both"
+    directory: str | Path,
+    metric: Measure | None = None,
+    task: str = "",
+    interval: Interval = "both",
+    *,
+    protect: Sequence[str] = (),
 ) -> Recommendation:
     """Return the recommendation of the sweep in ``directory``, and of its confirmation if that has finished.
 
@@ -60,11 +67,13 @@ def recommend(
         task: the name of the task to choose for, of a sweep with several; default: the main one.
         interval: what the intervals hold: ``seeds``, ``images`` or, by default, ``both``; seeds only if a trial that
             is compared has no results for every image.
+        protect: classes whose validation recall may be at most 2 points below the highest of any composition, or as
+            many as ``CLASS:POINTS`` says.
 
     Raises:
-        UsageError: it is not a sweep's directory, or has no results yet.
+        UsageError: it is not a sweep's directory, or has no results yet; a class cannot be protected.
     """
-    return advise(read_sweep(directory, metric, task, interval))
+    return advise(protected(read_sweep(directory, metric, task, interval), protect))
 
 
 def advise(sweep: Results) -> Recommendation:
@@ -103,9 +112,10 @@ def _confirmation(choice: Choice) -> tuple[Choice | None, str]:
         return None, f"{progress}: see {see}; to complete it: `{completing(directory, fresh.experiment)}`"
     if not fresh.grid.with_results:
         return None, f"Every trial of the confirmation failed: see {command('ablate', 'status', directory)}"
+    fresh = protected(fresh, choice.sweep.protect)
     best = choice.best.cell.label
     if best not in {trial.label for trial in fresh.trials}:
-        confirm = command("ablate", "recommend", choice.sweep.directory, *choice.sweep.task_option, "--confirm")
+        confirm = command("ablate", "recommend", choice.sweep.directory, *choice.sweep.choice_options, "--confirm")
         again = f"{confirm} adds it"
         return choose(
             fresh

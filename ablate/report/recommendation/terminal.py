@@ -65,5 +65,5 @@ def _show_choice(choice: Choice, console: Console) -> None:
         table.add_row(label, choice.order.percent(cell), percent(cell), n, *likely, clock(candidate.seconds))
     console.print(table)
     if choice.is_shortened:
-        more = len(choice.order.cells) - len(choice.candidates)
+        more = len(choice.order.eligible) - len(choice.candidates)
         say(console, f"and {more} more that cannot be told from these either; the report lists them")

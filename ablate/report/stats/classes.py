@@ -100,14 +100,17 @@ def profile_of(sweep: Results) -> Profile | None:
         tuple((int(a), int(b)) for a, b in images),
         cells,
         tuple(len(test[cell.label]) for cell in cells),
-        _means(validation, cells),
-        _means(test, cells),
+        means(validation, cells),
+        means(test, cells),
         np.mean(list(mixed.values()), axis=0) if mixed else np.zeros((len(names), len(names))),
     )
 
 
-def _means(known: Mapping[str, Mapping[int, Array]], cells: Sequence[Cell]) -> Array:
-    """Return the means over seeds, adjusted for those that a cell lacks, ``[cells, classes]``."""
+def means(known: Mapping[str, Mapping[int, Array]], cells: Sequence[Cell]) -> Array:
+    """Return the means over seeds of ``known[cell][seed]``, ``[classes]``, as ``[cells, classes]``.
+
+    They are adjusted for the seeds that a cell lacks.
+    """
     chosen = {cell.label: known[cell.label] for cell in cells}
     classes = len(next(iter(next(iter(chosen.values())).values())))
     columns = []

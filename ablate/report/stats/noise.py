@@ -15,6 +15,7 @@ from ablate.sweep.again import option_for_seeds
 from ablate.sweep.batches import not_asked_for
 
 SEEDS = 3  # seeds that a sweep of one seed is advised to use
+ALONE = "No other composition keeps the protected classes."
 EXACT = (
     "All seeds show exactly the same differences. No noise was seen, which does not prove that there is none, so the "
     "compositions have no P(best)."
@@ -30,6 +31,8 @@ def noise(sweep: Results) -> list[str]:
     ranking = order(sweep.grid)
     if len(ranking.cells) < 2:
         return rounds(sweep) if ranking.cells else []
+    if sweep.protect and len(ranking.eligible) == 1:
+        return [*rounds(sweep), ALONE]
     if ranking.model is None:
         return [*rounds(sweep), one_seed(sweep)]
     if ranking.model.is_exact:
@@ -91,6 +94,8 @@ def images_only(ranking: Ranking) -> str:
 
 def among(sweep: Results, ranking: Ranking) -> str:
     """Return the words that limit a comparison to some compositions, or nothing if it covers all planned ones."""
+    if sweep.protect:
+        return " that keeps the protected classes"
     if len(ranking.cells) == len(sweep.grid.compositions):
         return " that was trained" if not_asked_for(sweep.experiment) else ""
     return " that was trained to the end" if sweep.experiment.prune else " that could be compared"

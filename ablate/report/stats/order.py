@@ -50,12 +50,17 @@ class Ranking:
         return self.cells[0] if self.cells else None
 
     @property
+    def eligible(self) -> tuple[Cell, ...]:
+        """The cells that may be the best: not dropped in rounds of seeds, and keeping protected classes."""
+        return tuple(cell for cell in self.cells if self.left is None or cell.label in self.left)
+
+    @property
     def equals(self) -> tuple[Cell, ...]:
-        """Every cell with the score of the best one; none without results."""
+        """Every cell that may be the best with the score of the best one; none without results."""
         if not self.cells:
             return ()
         best = self.scores[self.cells[0].label]
-        return tuple(cell for cell in self.cells if abs(self.scores[cell.label] - best) <= EQUAL)
+        return tuple(cell for cell in self.eligible if abs(self.scores[cell.label] - best) <= EQUAL)
 
     @property
     def contenders(self) -> tuple[str, ...]:

@@ -48,6 +48,8 @@ def lead(sweep: Results, ranking: Ranking) -> list[str]:
         return [f"{alone}. {mentioned(best.label, start=True)}: {ranking.percent(best)} {by} ({shown})."]
     part = "trained to the end" if sweep.experiment.prune else "trained" if not_asked_for(sweep.experiment) else ""
     among = f" of the {len(grid.with_results)} {part}" if part else ""
+    if sweep.protect:
+        among = " that keeps the protected classes"
     apart = far_from_test(sweep, ranking, best) or ["It was selected by this number, which is therefore a little high."]
     sentences = [
         f"Best composition{f'{after},' if after else ''}{among} by {by}: {mentioned(best.label)}, "
