@@ -157,6 +157,9 @@ def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) 
     left_out = [spec for spec in experiment.protocols if is_trained(spec)]
     if left_out and trial_time.seconds is not None:
         say(console, f"the estimate leaves out protocols that train: {', '.join(left_out)}")
+    further = [task.name for task in experiment.tasks[1:]]
+    if further and trial_time.seconds is not None:
+        say(console, f"the estimate leaves out the linear evaluation of further tasks: {', '.join(further)}")
     return trial_time
 
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from ablate.config.sweep import ClassCounts, Task
+from ablate.config.sweep import ClassCounts, NamedComposition, Task
 from ablate.errors import UsageError
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep, read_tasks
@@ -111,6 +111,18 @@ def test_regression_is_ranked_by_r2(tmp_path, undrawn):
         read_sweep(tmp_path, "auroc", "age")
     with pytest.raises(UsageError, match="metric 'r2' does not suit the task shape, whose kind is classes"):
         read_sweep(tmp_path, "r2")
+
+
+def test_compositions_without_a_grid_have_costs_and_no_ranks(tmp_path):
+    experiment = planned(Task(name="hue", images=(600, 60, 120), class_counts=COUNTS))
+    alone = tuple(NamedComposition(label=op.label, ops=(op.op,)) for op in experiment.ops)
+    compared = tasks.tasks_of(read_sweep(write(tmp_path, experiment.replace(ops=(), compositions=alone))))
+    assert not compared.has_ranks
+    of_shape, of_hue = compared.sentences()
+    assert of_shape.startswith("The winner of shape, color, costs +4")
+    assert of_hue.startswith("The winner of hue, crop, costs +1")
+    (page,) = tasks.section(compared)
+    assert [part.title for part in page.parts] == ["Where do the rankings disagree?", "Whose winner costs how much?"]
 
 
 def test_an_unknown_task_has_a_nearest_match(sweep):
