@@ -245,7 +245,8 @@ class TwoWayModel:
         mean = float(w @ self.means)
         half = multiple * math.sqrt(max(0.0, float(w @ self.covariance @ w)))
         if self.images:
-            half, how = math.hypot(half, of_images * self.images.error(w)), f"{how}, {self.images.how}"
+            half = math.hypot(half, of_images * self.images.error(w))
+            how = how.replace("two-way model", self.images.how) if self.images.alone else f"{how}, {self.images.how}"
         n = min(self.n[i] for i in np.flatnonzero(w)) if w.any() else 0
         return Difference(mean, mean - half, mean + half, n, how)
 

@@ -115,7 +115,7 @@ def test_images_only_compares_cells_of_one_seed():
     apart = correct[0, 0].astype(float) - correct[3, 0]
     half = 1.9647 * apart.std(ddof=1) / math.sqrt(500)
     assert (difference.low, difference.high) == pytest.approx((apart.mean() - half, apart.mean() + half), abs=1e-6)
-    assert "images only" in str(difference)
+    assert "(95 %, images only, n = 1)" in str(difference)
 
 
 def test_a_class_with_one_image_does_not_count_as_certain():
