@@ -59,6 +59,8 @@ def test_preview_prints_the_shortcut_and_what_lowers_it(cache, tmp_path):
     assert next(iter(rows)) == "crop"
     assert float(rows["crop"]["matched"]) > 0.9
     assert float(rows["crop+color"]["matched"]) < 0.3
+    ends = [float(row[end]) for row in rows.values() for end in ("low", "high")]
+    assert 0 <= min(ends) <= max(ends) <= 1  # two draws alone leave intervals wider than that
     assert abs(float(rows["crop+flip"]["lowered"])) < 0.02
     for option, value, sentence in (
         ("--show", "1,2,3", "--show is for pictures"),

@@ -72,7 +72,7 @@ def show_shortcut(
     ]
     found = shortcut(data.pretrain.images, pairs, draws, seed)
     table = {
-        label: (*interval(row), *(interval(found[0] - row) if number else 3 * (math.nan,)))
+        label: (*np.clip(interval(row), 0, 1), *np.clip(interval(found[0] - row) if number else 3 * (math.nan,), -1, 1))
         for number, (label, row) in enumerate(zip(specs, found, strict=True))
     }
     first, *others = table
