@@ -1,0 +1,150 @@
+"""The predictions of docs/invariance.md against two grids: ``python -m benchmarks.invariance GLYPHS BLOOD``.
+
+Each argument is a sweep whose kept encoders were evaluated by ``invariance``, ``invariance@z``, ``rankme`` and
+``lidar``; a grid need not be finished. This writes ``benchmarks/results/invariance.json`` and prints the page's table.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ablate.report.data.results import Results, read_sweep
+from ablate.report.stats.invariances import Invariances, invariances
+from ablate.report.stats.ranks import spearman
+from benchmarks.harness import save
+
+LITTLE, POINTS = 0.05, 0.02  # what counts as more: of an invariance, and of an accuracy
+ORDER = ("wrong", "undecided", "confirmed")
+Cell = tuple[frozenset[str], Mapping[str, float]]
+Seen = tuple[bool, str]
+"""Whether a prediction holds in one seed, and the numbers that say so."""
+Rule = Callable[[Invariances, list[Cell], int], Seen]
+
+
+def cells(sweep: Results, seed: int) -> list[Cell]:
+    """The ops and metrics of every composition of a seed that was evaluated."""
+    trials = [trial for trial in sweep.trials if trial.reference is None and trial.seed == seed]
+    known = [(trial, sweep.records[trial.id].metrics) for trial in trials if trial.id in sweep.records]
+    done = [(trial, metrics) for trial, metrics in known if "invariance_crop" in metrics]
+    return [(frozenset(op.name for op in trial.config.every_op), metrics) for trial, metrics in done]
+
+
+def raises(op: str, *tested: str) -> Rule:
+    """Training with ``op`` raises the invariance to each of ``tested``."""
+
+    def rule(found: Invariances, _: list[Cell], seed: int) -> Seen:
+        effects = {name: found.effects[op][f"invariance_{name}"][seed] for name in tested}
+        return all(value >= LITTLE for value in effects.values()), listed(effects)
+
+    return rule
+
+
+def itself_most(found: Invariances, _: list[Cell], seed: int) -> Seen:
+    most = {
+        tested: max(found.effects, key=lambda op: found.effects[op][f"invariance_{tested}"][seed])
+        for tested in found.trained
+    }
+    return all(op == tested for tested, op in most.items()), ", ".join(f"{t}: {op}" for t, op in most.items())
+
+
+def crops_see_colour(found: Invariances, _: list[Cell], seed: int) -> Seen:
+    values = [found.rows[label]["invariance_color"][seed] for label in ("crop", "untrained")]
+    return values[0] - values[1] <= -LITTLE, f"{values[0]:.2f} against {values[1]:.2f}"
+
+
+def of_own_ops(known: list[Cell], kind: str) -> float:
+    """The mean over cells of the mean over the ops that each was trained with."""
+    return statistics.fmean(statistics.fmean(metrics[f"{kind}_{op}"] for op in ops) for ops, metrics in known)
+
+
+def z_is_more_invariant(_: Invariances, known: list[Cell], seed: int) -> Seen:
+    h, z = of_own_ops(known, "invariance"), of_own_ops(known, "z_invariance")
+    return z - h >= LITTLE, f"h {h:.2f}, z {z:.2f}"
+
+
+def h_tells_better(_: Invariances, known: list[Cell], seed: int) -> Seen:
+    h, z = of_own_ops(known, "told"), of_own_ops(known, "z_told")
+    return h - z >= POINTS, f"h {100 * h:.0f} %, z {100 * z:.0f} %"
+
+
+def h_still_tells(_: Invariances, known: list[Cell], seed: int) -> Seen:
+    h = of_own_ops(known, "told")
+    return h > 0.75, f"{100 * h:.0f} %"
+
+
+def with_accuracy(known: list[Cell], metric: str) -> float:
+    return spearman([metrics[metric] for _, metrics in known], [metrics["linear_val_top1"] for _, metrics in known])
+
+
+def lidar_ranks_better(_: Invariances, known: list[Cell], seed: int) -> Seen:
+    values = [with_accuracy(known, name) for name in ("lidar", "rankme")]
+    return values[0] > values[1], "LiDAR {:+.2f}, RankMe {:+.2f}".format(*values)
+
+
+def stain_costs(_: Invariances, known: list[Cell], seed: int) -> Seen:
+    rho = with_accuracy(known, "invariance_stain")
+    return rho < -0.3, f"{rho:+.2f} over {len(known)} cells"
+
+
+def mirrors_move_less(_: Invariances, known: list[Cell], seed: int) -> Seen:
+    upright = [metrics for ops, metrics in known if not ops & {"flip", "rotate"}]
+    flip, color = (statistics.fmean(m[f"invariance_{op}"] for m in upright) for op in ("flip", "color"))
+    return flip - color >= LITTLE, f"flip {flip:.2f}, color {color:.2f} over {len(upright)} cells"
+
+
+GLYPHS: dict[int, Rule] = {
+    1: raises("color", "color", "channel_shuffle"),
+    2: raises("crop", "crop", "zoom_out"),
+    3: raises("rotate", "rotate"),
+    4: itself_most,
+    5: crops_see_colour,
+    6: z_is_more_invariant,
+    7: h_tells_better,
+    8: h_still_tells,
+    9: lidar_ranks_better,
+}
+BLOOD: dict[int, Rule] = {
+    10: raises("color", "color", "stain"),
+    11: stain_costs,
+    12: raises("rotate", "rotate", "vflip", "d4"),
+    13: raises("flip", "flip"),
+    14: raises("cutout", "cutout"),
+    15: mirrors_move_less,
+}
+
+
+def verdicts(directory: Path, rules: Mapping[int, Rule]) -> dict[int, dict[str, Any]]:
+    """Judge every prediction in every seed."""
+    sweep = read_sweep(directory)
+    found = invariances(sweep)
+    assert found, f"{directory} has no invariances"
+    seeds = {seed: known for seed in sweep.experiment.seeds if (known := cells(sweep, seed))}
+    judged = {}
+    for number, rule in rules.items():
+        seen = [rule(found, known, seed) for seed, known in seeds.items()]
+        held = sum(holds for holds, _ in seen)
+        verdict = "confirmed" if held == len(seen) else "undecided" if held else "wrong"
+        judged[number] = {"verdict": verdict, "seeds": len(seen), "measured": "; ".join(text for _, text in seen)}
+    return judged
+
+
+def listed(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:+.2f}" for name, value in values.items())
+
+
+def table(judged: Mapping[int, Mapping[str, Any]]) -> Iterable[str]:
+    """Return the lines of the table, the wrong ones first."""
+    yield from ("| # | verdict | measured, seed by seed |", "| --: | --- | --- |")
+    for number, row in sorted(judged.items(), key=lambda item: (ORDER.index(item[1]["verdict"]), item[0])):
+        yield f"| {number} | **{row['verdict']}**{' (one seed)' * (row['seeds'] == 1)} | {row['measured']} |"
+
+
+if __name__ == "__main__":
+    glyphs, blood = map(Path, sys.argv[1:])
+    every = verdicts(glyphs, GLYPHS) | verdicts(blood, BLOOD)
+    save("invariance", {str(number): row for number, row in every.items()})
+    print("\n".join(table(every)))

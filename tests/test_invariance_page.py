@@ -1,0 +1,32 @@
+"""docs/invariance.md against the numbers that were measured, and its rules against numbers that were made up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ablate.report.stats.invariances import Invariances
+from benchmarks.invariance import BLOOD, GLYPHS, crops_see_colour, raises, table
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_page_has_the_verdicts_that_were_measured():
+    rows = json.loads((ROOT / "benchmarks/results/invariance.json").read_text())["rows"]
+    judged = {int(number): row for number, row in rows.items()}
+    assert sorted(judged) == sorted({**GLYPHS, **BLOOD}) == list(range(1, 16))
+    page = (ROOT / "docs/invariance.md").read_text()
+    assert "\n".join(table(judged)) in page
+    wrong = [row for row in judged.values() if row["verdict"] == "wrong"]
+    assert f"Of 15 predictions, {len(wrong)} were wrong and {15 - len(wrong)} are confirmed" in page
+
+
+@pytest.mark.parametrize(("gain", "holds"), [(0.06, True), (0.04, False), (-0.2, False)])
+def test_a_rule_asks_for_more_than_a_trifle(gain, holds):
+    effects = {"color": {"invariance_color": {3: 0.5}, "invariance_stain": {3: gain}}}
+    rows = {"crop": {"invariance_color": {3: 0.3 - gain}}, "untrained": {"invariance_color": {3: 0.3}}}
+    found = Invariances(("color", "stain"), ("color",), rows, effects)
+    assert raises("color", "color", "stain")(found, [], 3) == (holds, f"color +0.50, stain {gain:+.2f}")
+    assert crops_see_colour(found, [], 3)[0] is holds
