@@ -77,11 +77,12 @@ def _row(profile: Profile, number: int) -> tuple[str, ...]:
 def _effects(profile: Profile, effects: Sequence[ClassEffect]) -> list[Section]:
     if not effects:
         return []
-    clear = [f"{effect.op} on {effect.of} {in_points(effect.difference)}" for effect in effects if effect.is_clear]
+    largest = sorted(effects, key=lambda effect: -abs(effect.difference.mean))
+    clear = [f"{effect.op} on {effect.of} {in_points(effect.difference)}" for effect in largest if effect.is_clear]
     texts = (
         "Mean recall of the cells with an op minus that of the cells without it, in points. The 95 % intervals hold "
         f"for all ops and classes at once (max-T), over {_over(effects)}.",
-        f"Clear: {named(clear)}." if clear else "No effect is clear.",
+        f"Clear, the largest first: {named(clear)}." if clear else "No effect is clear.",
     )
     known = {(effect.op, effect.of): in_points(effect.difference) for effect in effects}
     ops, shown = dict.fromkeys(effect.op for effect in effects), [profile.names[number] for number in columns(profile)]
