@@ -1,0 +1,127 @@
+"""Verdicts on what is expected of single classes (docs/classes.md), from sweeps with results for every image.
+
+``python -m benchmarks.classes glyphs=DIR 'blood cells=DIR' 'spoken digits=DIR'`` prints the table, wrong ones first.
+A set without a directory is not measured. The directories' plans hold the names of the classes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ablate.report.data.classes import Outcome, Share, names_of
+from ablate.report.data.results import Results, read_sweep
+from ablate.report.stats.classes import ClassEffect, effects_of
+from ablate.report.stats.words import in_points
+
+Verdict = Literal["wrong", "undecided", "confirmed", "not measured yet"]
+ORDER: tuple[Verdict, ...] = ("wrong", "undecided", "confirmed", "not measured yet")
+WIDEST = 2.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row of the table: ``lowers``, ``raises`` or ``spares`` (does not lower) each of ``what``, by one op.
+
+    ``what`` are classes, ``A as B``, or ``A beyond the others``: the recall of A minus the mean of the classes that
+    the row does not name. ``*`` stands for every class.
+    """
+
+    number: int
+    set: str
+    op: str
+    lowers: tuple[str, ...] = ()
+    raises: tuple[str, ...] = ()
+    spares: tuple[str, ...] = ()
+
+    @property
+    def what(self) -> tuple[str, ...]:
+        """Everything that the row is about."""
+        return (*self.lowers, *self.raises, *self.spares)
+
+
+BEYOND = " beyond the others"
+CLAIMS = (
+    Claim(1, "glyphs", "rotate", lowers=("6", "9")),
+    Claim(2, "glyphs", "rotate", raises=("6 as 9", "9 as 6")),
+    Claim(3, "glyphs", "rotate", lowers=(f"6{BEYOND}", f"9{BEYOND}")),
+    Claim(4, "glyphs", "rotate", spares=("0", "1", "8")),
+    Claim(5, "glyphs", "color", spares=("*",)),
+    Claim(6, "blood cells", "color", lowers=("eosinophil", "basophil")),
+    Claim(7, "blood cells", "color", raises=("eosinophil as neutrophil", "basophil as neutrophil")),
+    Claim(8, "blood cells", "color", raises=("ig as neutrophil", "ig as monocyte")),
+    Claim(9, "blood cells", "color", raises=(f"platelet{BEYOND}",)),
+    Claim(10, "blood cells", "rotate", spares=("*",)),
+    Claim(11, "blood cells", "cutout", lowers=(f"platelet{BEYOND}",)),
+    Claim(12, "spoken digits", "flip", lowers=("one",), raises=("one as nine",)),
+    Claim(13, "spoken digits", "flip", raises=(f"six{BEYOND}", f"nine{BEYOND}")),
+)
+
+
+def outcome(name: str, names: Sequence[str], named: Iterable[str]) -> Outcome:
+    """Return what a row calls ``name``; ``named`` are the classes that the row names."""
+    if name.endswith(BEYOND):
+        own = names.index(name.removesuffix(BEYOND))
+        others = [number for number, other in enumerate(names) if other not in set(named)]
+        return Outcome(name, (Share(own), *(Share(number, -1 / len(others)) for number in others)))
+    of, _, taken_for = name.partition(" as ")
+    return Outcome(name, (Share(names.index(of), taken_for=names.index(taken_for) if taken_for else None),))
+
+
+def found(claim: Claim, sweep: Results) -> list[ClassEffect]:
+    """Return the effects that a row is about: of the joint ones of all classes and ops, or its own."""
+    names = names_of(sweep.experiment)
+    if set(claim.what) <= {*names, "*"}:
+        effects = [effect for effect in effects_of(sweep) if effect.op == claim.op]
+        return [effect for effect in effects if "*" in claim.what or effect.of in claim.what]
+    named = [what.removesuffix(BEYOND) for what in claim.what]
+    return effects_of(sweep, [outcome(what, names, named) for what in claim.what], [claim.op])
+
+
+def verdict(claim: Claim, effects: Sequence[ClassEffect]) -> Verdict:
+    """Return the verdict by the rule of the page."""
+    if not effects:
+        return "not measured yet"
+    sides = []
+    for effect in effects:
+        low, high = effect.difference.bounds(WIDEST) or (-1.0, 1.0)
+        side = 1 if low > 0 else -1 if high < 0 else 0
+        if effect.of in claim.lowers:
+            sides.append(-side)
+        elif effect.of in claim.raises:
+            sides.append(side)
+        else:
+            sides.append(-1 if side < 0 else 1)
+    return "wrong" if min(sides) < 0 else "confirmed" if min(sides) > 0 else "undecided"
+
+
+def in_words(effect: ClassEffect) -> str:
+    """Return a number of a row with its interval, cut where it cannot reach."""
+    return f"{effect.of} {in_points(effect.difference, WIDEST if BEYOND in effect.of else 1.0)}"
+
+
+def measured(claim: Claim, effects: Sequence[ClassEffect]) -> str:
+    """Return the numbers of a row in points; of all classes the lowest one."""
+    if "*" in claim.what and effects:
+        lowest = min(effects, key=lambda effect: effect.difference.high or 0.0)
+        return f"{in_words(lowest)}; the lowest of {len(effects)}"
+    return "; ".join(map(in_words, effects))
+
+
+def main() -> None:
+    """Print the verdicts as a table."""
+    sweeps = {name: read_sweep(directory) for name, _, directory in (word.partition("=") for word in sys.argv[1:])}
+    rows = []
+    for claim in CLAIMS:
+        effects = found(claim, sweeps[claim.set]) if claim.set in sweeps else []
+        rows.append((verdict(claim, effects), claim, measured(claim, effects), effects))
+    print("| # | set | op | verdict | measured, in points |\n| --: | --- | --- | --- | --- |")
+    for said, claim, numbers, effects in sorted(rows, key=lambda row: (ORDER.index(row[0]), row[1].number)):
+        over = f" ({effects[0].difference.how.partition(',')[0]})" if effects else ""
+        print(f"| {claim.number} | {claim.set} | {claim.op} | **{said}** | {numbers}{over} |")
+
+
+if __name__ == "__main__":
+    main()
