@@ -15,8 +15,11 @@ from ablate.report.data.results import read_sweep
 from ablate.report.figures.paper import beside_the_paper
 from ablate.report.recommendation import terminal
 from ablate.report.recommendation.recommend import recommend
+from ablate.report.stats.baseline import effects_of
+from ablate.report.stats.order import order
 from ablate.report.stats.summary import summary
 from ablate.report.stats.untrained import paired_difference
+from ablate.report.stats.words import in_points
 from ablate.report.text.tables import write_csv
 from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.record import read_records
@@ -117,3 +120,14 @@ def test_sentences_of_the_front_page_are_what_recommend_says():
 def test_records_say_on_which_processor_they_were_made():
     records = read_records(SEVEN)[0].values()
     assert Counter(record.host["cpu_capability"] for record in records) == {"AVX2": 90, "AVX512": 66}
+
+
+def test_the_page_on_recipes_has_the_effects_of_the_ablated_recipe():
+    sweep = read_sweep(RESULTS / "real-blood-cells-drop", interval="both")
+    assert not sweep.damaged and sweep.ended == len(sweep.trials) == 24
+    page = (RESULTS.parent / "docs" / "drop.md").read_text()
+    effects = effects_of(sweep)
+    assert len(effects) == 5
+    assert all(f"| {in_points(effect.difference)} |" in page for effect in effects)
+    gap = order(sweep.grid).model.contrast({"without jitter": 1, "without gray": -1})
+    assert f"| {in_points(gap)} between the two |" in page

@@ -29,6 +29,7 @@ from ablate.report.recommendation.recommend import advise
 from ablate.report.stats import order
 from ablate.report.stats.noise import noise
 from ablate.report.stats.summary import summary
+from ablate.report.stats.words import mentioned
 from ablate.sweep.record import Failure
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -103,11 +104,13 @@ def check(name, sweep):
 
 
 def check_sentences(sweep, found, text, table):
+    labels = {mentioned(label, start=start): label for label in table for start in (False, True)}
     _, best, value, _ = BEST.search(text).groups()
+    best = labels[best]
     assert best == next(iter(table))
     assert float(value) == table[best] == max(table.values())
     for label, single, _, gap in GAP.findall(text):
-        assert label == best
+        assert labels[label] == best
         if single:
             assert float(gap) >= 0
             assert float(gap) == pytest.approx(table[best] - table[single], abs=0.11)
@@ -117,12 +120,12 @@ def check_sentences(sweep, found, text, table):
         assert 0 <= float(gap) == pytest.approx(both - table[single], abs=0.16)
     for a, b in SEPARATE.findall(text):
         # A cell that is second by its mean may be known to be worse, while one with fewer seeds is not.
-        assert [a, b] == [label for label in table if label == best or label in found.contenders][:2]
+        assert [labels[a], labels[b]] == [label for label in table if label == best or label in found.contenders][:2]
     assert "+-" not in text and "-0.0" not in text
     if " cannot be told from " in text:
-        assert f" cannot be told from {best}, P(best) " in text
+        assert f" cannot be told from {mentioned(best)}, P(best) " in text
     if "Every other composition" in text:
-        assert f"is worse than {best} " in text
+        assert f"is worse than {mentioned(best)} " in text
         assert found.contenders == (best,)
 
 
@@ -140,7 +143,7 @@ def check_advice(sweep, table):
         best = next(iter(table))
         sure, provisional = told.choice.order.model is not None, told.decided.provisional
         assert provisional or sure
-        begins = f"Recommended{', provisionally' * provisional}: {best}"
+        begins = f"Recommended{', provisionally' * provisional}: {mentioned(best)}"
         assert said.startswith(f"{begins} (P(best) " if sure else f"{begins}. ")
         assert all(
             record.label in said or "more compositions" in said for record in sweep.failed if not record.reference
