@@ -22,6 +22,14 @@ from ablate.config.option import Option, bounds, option_of, options_of, plain_ty
 from ablate.config.settable import SETTABLE
 from ablate.config.slurm import Slurm
 
+
+def _named_task(name: str | None) -> str | None:
+    """Refuse a name without letters: an empty variable of a script must not choose the main task."""
+    if name is not None and not name.strip():
+        raise typer.BadParameter("the name of a task is needed; leave the option out for the main task")
+    return name
+
+
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -49,6 +57,7 @@ Task = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
+        callback=_named_task,
         help="Task to judge by, a column of labels that the sweep was given with --label",
         show_default="the main one",
     ),

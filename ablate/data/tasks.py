@@ -13,6 +13,7 @@ from ablate.config.tasks import TaskKind
 from ablate.errors import UsageError
 
 SPLITS = ("training", "validation", "test")
+LEAST_SQUARES = 1e-100  # squared deviations below this, or above one over it, leave float64 when R² is computed
 ALIKE: dict[TaskKind, str] = {"classes": "class", "regression": "value", "multilabel": "set of labels"}
 
 
@@ -85,6 +86,12 @@ class TaskLabels:
             if len(part.unique(dim=0)) < least:
                 what = f"no {split} images" if not len(part) else f"{split} images of one {ALIKE[self.kind]} only"
                 raise UsageError(f"the task {self.name!r} has {what}: give more images a value, or leave the task out")
+            squares = (part - part.mean(0)).square().sum()
+            if self.kind == "regression" and not LEAST_SQUARES <= float(squares) <= 1 / LEAST_SQUARES:
+                raise UsageError(
+                    f"the task {self.name!r} has {split} images whose values are too large or too close to one another "
+                    "to compute R²: give them in another unit, or leave the task out"
+                )
 
 
 def numbers_of(known: Tensor, val_mask: Tensor, tested: Tensor) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EQUAL = 1e-9  # accuracies closer than this count as equal
+NARROWEST = 1e-6  # intervals narrower than this come from rounding: the root of a rounded variance of 0 is some 1e-9
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Difference:
     @property
     def is_constant(self) -> bool:
         """True if it is the same with every seed, of which there are several; that does not make it certain."""
-        return self.low is not None and self.high is not None and self.high - self.low < EQUAL
+        return self.low is not None and self.high is not None and self.high - self.low < NARROWEST
 
     def __str__(self) -> str:
         text, bounds = f"{100 * self.mean:+z.1f} points", self.bounds()

@@ -6,9 +6,14 @@ import pandas as pd
 import pytest
 import torch
 
+from ablate.config.tasks import LabelColumn
 from ablate.data import prepare, read_entry
+from ablate.data.sources.rows import Row
+from ablate.data.sources.task_columns import values_of
+from ablate.data.tasks import TaskLabels
 from ablate.errors import UsageError
 from tests.data.images import fill
+from tests.support.cli import ablate, one_sentence
 
 PLACES = ["north", "south", "", "east"]
 
@@ -125,3 +130,27 @@ def test_a_task_without_labels_in_a_split_is_refused(pictures, tmp_path, cache):
     table.to_csv(tmp_path / "labels.csv", index=False)
     with pytest.raises(UsageError, match="the task 'place' has no validation images: give more images a value, or"):
         get(tmp_path, "kind,place", cache)
+
+
+@pytest.mark.parametrize("cell", ["none|red", "red| none", "|", " | "])
+def test_a_cell_that_names_none_beside_labels_or_no_label_is_refused(cell):
+    rows = [
+        Row("a.png", label=None, at="line 2", further=("red",)),
+        Row("b.png", label=None, at="line 3", further=(cell,)),
+    ]
+    with pytest.raises(UsageError, match=r"table: t.csv: line 3 \(b.png\) has the marks '.*': write labels with a bar"):
+        values_of(LabelColumn("marks", "multilabel"), 0, rows, "table: t.csv")
+
+
+@pytest.mark.parametrize("unit", [1e300, 1e-200])
+def test_values_whose_squares_leave_float64_are_refused(unit):
+    ages = unit * torch.arange(6, dtype=torch.float64)[:, None]
+    task = TaskLabels("age", "regression", (), ages, ages)
+    with pytest.raises(UsageError, match="'age' has training images whose values are too large or too close"):
+        task.check(torch.arange(6) > 3)
+    TaskLabels("age", "regression", (), ages / unit, ages / unit).check(torch.arange(6) > 3)
+
+
+def test_an_empty_name_of_a_task_does_not_choose_the_main_one(tmp_path):
+    said = one_sentence(ablate("recommend", tmp_path, "--task", ""))
+    assert said.startswith("error: --task: the name of a task is needed")

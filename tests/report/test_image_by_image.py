@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import re
 
@@ -14,6 +15,7 @@ from PIL import Image
 import ablate
 from ablate.data.entry import Writer
 from ablate.errors import UsageError
+from ablate.inference.difference import Difference
 from ablate.report.data.results import read_sweep
 from ablate.report.page import only_one
 from ablate.report.stats.image_by_image import compare_images
@@ -118,6 +120,24 @@ def test_without_the_cache_the_section_has_their_numbers(sweep, monkeypatch, tmp
     first = compare_images(sweep).only_first
     assert not section.is_drawn
     assert f"nowhere; their numbers are: only a+b: {first[0]}, {first[1]}" in section.parts[0].text[-1]
+
+
+def test_where_no_image_is_right_under_one_only_nobody_is_sent_to_the_cache(sweep, cached):
+    nobody = np.array([], np.int64)
+    part = only_one._part(
+        read_sweep(sweep), dataclasses.replace(compare_images(sweep), only_first=nobody, only_second=nobody)
+    )
+    assert part.text[-1] == "No image is right with most seeds of one and wrong with most of the other."
+    assert not part.figure
+
+
+def test_a_difference_that_no_seed_changes_has_the_interval_over_images(sweep):
+    pair = compare_images(sweep)
+    rounded = dataclasses.replace(pair, both=Difference(0.0, -1.5e-9, 1.5e-9, 2, "seeds and images"))
+    text = only_one._part(read_sweep(sweep), rounded).text[0]
+    assert "images only" in text
+    assert "[+0.0, +0.0]" not in text
+    assert str(rounded.both) == "+0.0 points (no interval: the same with all 2 seeds)"
 
 
 def test_the_page_has_the_section(sweep, cached, undrawn):

@@ -49,7 +49,7 @@ def values_of(column: LabelColumn, number: int, rows: Sequence[Row], where: str)
     if column.kind == "regression":
         return TaskColumn(column.name, column.kind), [(_number(row, column.name, where),) for row in rows]
     if column.kind == "multilabel":
-        return _several(column.name, rows)
+        return _several(column.name, rows, where)
     check_numbers(rows, where, column.name)
     classes = classes_of(rows)
     index = {label: float(i) for i, label in enumerate(classes)}
@@ -75,9 +75,9 @@ def _number(row: Row, column: str, where: str) -> float:
     return number
 
 
-def _several(name: str, rows: Sequence[Row]) -> tuple[TaskColumn, Values]:
+def _several(name: str, rows: Sequence[Row], where: str) -> tuple[TaskColumn, Values]:
     """Return the task of a column whose cells hold several labels each, as ``red|round``, or ``none``."""
-    each = [None if row.label is None else _labels_in(row.label) for row in rows]
+    each = [None if row.label is None else _labels_in(row, name, where) for row in rows]
     every = sorted(set().union(*(labels for labels in each if labels is not None)))
     values: Values = [
         (MISSING,) * len(every) if labels is None else tuple(float(label in labels) for label in every)
@@ -86,7 +86,17 @@ def _several(name: str, rows: Sequence[Row]) -> tuple[TaskColumn, Values]:
     return TaskColumn(name, "multilabel", tuple(every)), values
 
 
-def _labels_in(cell: str) -> set[str]:
-    if cell == NO_LABEL:
+def _labels_in(row: Row, column: str, where: str) -> set[str]:
+    """Return the labels of a row's cell, no label for ``none``."""
+    assert row.label is not None
+    labels = {label.strip() for label in row.label.split(SEPARATOR)} - {""}
+    if labels == {NO_LABEL}:
         return set()
-    return {label.strip() for label in cell.split(SEPARATOR)} - {""}
+    if labels and NO_LABEL not in labels:
+        return labels
+    raise UsageError(
+        printable(
+            f"{where}: {row.at} ({row.relpath}) has the {column} {row.label!r}: write labels with a bar between them, "
+            f"{NO_LABEL!r} alone for an image without any, or leave the cell empty if they are not known"
+        )
+    )

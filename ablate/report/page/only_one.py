@@ -46,7 +46,27 @@ def section(sweep: Results) -> list[Section]:
 
 
 def _part(sweep: Results, pair: ImagesCompared) -> Section:
+    only, figure = _only(sweep, pair)
+    rows = tuple(
+        (
+            str(one.seed),
+            *map(str, (one.counts.both, one.counts.first, one.counts.second, one.counts.neither)),
+            "< 0.001" if one.counts.p < 0.001 else f"{one.counts.p:.3f}",
+            f"{100 * one.agreement:.0f} %",
+            f"{one.kappa:.2f}",
+        )
+        for one in pair.seeds
+    )
+    difference = pair.images_alone if len(pair.seeds) == 1 or pair.both.is_constant else pair.both
+    text = (f"Difference: {points(difference, f'test, {in_full(pair.measure)}')}.", _agreement(pair), only)
+    return Section(f"{pair.first} against {pair.second}", text, HEADINGS, rows, figure)
+
+
+def _only(sweep: Results, pair: ImagesCompared) -> tuple[str, str]:
+    """Return the sentences on the images that only one gets right, and their picture, empty if there is none."""
     shown = pair.only_first[:MOST], pair.only_second[:MOST]
+    if not len(shown[0]) + len(shown[1]):
+        return "No image is right with most seeds of one and wrong with most of the other.", ""
     only = (
         f"Only {pair.first} gets {counted(len(pair.only_first), 'image')} right, only {pair.second} "
         f"{len(pair.only_second)}; those with the largest difference of margins come first."
@@ -60,19 +80,7 @@ def _part(sweep: Results, pair: ImagesCompared) -> Section:
         named = zip((pair.first, pair.second), shown, strict=True)
         numbers = [f"only {label}: {', '.join(map(str, of)) or 'none'}" for label, of in named]
         where = f"The images are not in the cache {cache_dir(None)}; their numbers are: {'; '.join(numbers)}."
-    rows = tuple(
-        (
-            str(one.seed),
-            *map(str, (one.counts.both, one.counts.first, one.counts.second, one.counts.neither)),
-            "< 0.001" if one.counts.p < 0.001 else f"{one.counts.p:.3f}",
-            f"{100 * one.agreement:.0f} %",
-            f"{one.kappa:.2f}",
-        )
-        for one in pair.seeds
-    )
-    difference = pair.both if len(pair.seeds) > 1 else pair.images_alone
-    text = (f"Difference: {points(difference, f'test, {in_full(pair.measure)}')}.", _agreement(pair), f"{only} {where}")
-    return Section(f"{pair.first} against {pair.second}", text, HEADINGS, rows, figure)
+    return f"{only} {where}", figure
 
 
 def _agreement(pair: ImagesCompared) -> str:
@@ -92,7 +100,7 @@ def _tiles(sweep: Results, pair: ImagesCompared, shown: Sequence[npt.NDArray[np.
     """
     stored = images_in_cache(sweep.experiment.shared.data.fingerprint)
     numbers: list[int] = [int(i) for of in shown for i in of]
-    if stored is None or not numbers:
+    if stored is None:
         return ""
     pictures = sheet(stored, [("test", number) for number in numbers], IN_A_ROW, LARGEST)
     all_tiles = f'<image id="tiles" width="{pictures.columns}" height="{pictures.rows}" href="{pictures.uri}"/>'
