@@ -119,7 +119,9 @@ def test_without_the_cache_the_section_has_their_numbers(sweep, monkeypatch, tmp
     (section,) = only_one.section(read_sweep(sweep))
     first = compare_images(sweep).only_first
     assert not section.is_drawn
-    assert f"nowhere; their numbers are: only a+b: {first[0]}, {first[1]}" in section.parts[0].text[-1]
+    text = section.parts[0].text[-1]
+    assert "set ABLATE_CACHE" in text and str(tmp_path) not in text  # pages are passed on
+    assert f"; their numbers are: only a+b: {first[0]}, {first[1]}" in text
 
 
 def test_where_no_image_is_right_under_one_only_nobody_is_sent_to_the_cache(sweep, cached):

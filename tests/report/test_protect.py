@@ -55,7 +55,7 @@ def test_a_class_whose_name_has_a_colon_and_a_constraint_that_changes_nothing(tm
     found = recommend(tmp_path, protect=["two:half"])
     assert found.choice.best.cell.label == "crop"
     assert "The choice is the same without --protect: crop." in shown(found)
-    assert "two:half has 20 validation images, of which one is worth 5.0 points" in shown(found)
+    assert "two:half has 20 validation images, each worth 5.0 points" in shown(found)
     assert recommend(tmp_path, protect=["two:half:7.5"]).choice.sweep.protect == ("two:half:7.5",)
 
 

@@ -10,20 +10,19 @@ import numpy.typing as npt
 
 from ablate.config.measure import in_full
 from ablate.console import counted
-from ablate.data.place import cache_dir
 from ablate.errors import UsageError
 from ablate.report.data.results import Results
 from ablate.report.page.thumbnails import images_in_cache, sheet
 from ablate.report.section import Section
 from ablate.report.stats.image_by_image import ImagesCompared, Seeds, compared
 from ablate.report.stats.order import order
-from ablate.report.stats.words import points
+from ablate.report.stats.words import mentioned, points
 
 MOST = 12  # images of each kind
 IN_A_ROW, TILE, STEP, LINE = 6, 72, 104, 12  # tiles; and pixels: the side of a tile, their distance, a line of text
 LARGEST = 60_000  # bytes of a picture of all tiles
 BELOW = 3 * LINE + 8  # pixels for the text below a tile
-LETTERS = 17  # of a class's name
+LETTERS = 14  # of a class's name
 HEADINGS = ("seed", "both right", "only the first", "only the second", "neither", "McNemar p", "same class", "kappa")
 ABOUT = (
     "Test images, by linear evaluation. Only the first gets an image right if it is right with more than half of the "
@@ -59,7 +58,9 @@ def _part(sweep: Results, pair: ImagesCompared) -> Section:
     )
     difference = pair.images_alone if len(pair.seeds) == 1 or pair.both.is_constant else pair.both
     text = (f"Difference: {points(difference, f'test, {in_full(pair.measure)}')}.", _agreement(pair), only)
-    return Section(f"{pair.first} against {pair.second}", text, HEADINGS, rows, figure)
+    return Section(
+        f"{mentioned(pair.first, start=True)} against {mentioned(pair.second)}", text, HEADINGS, rows, figure
+    )
 
 
 def _only(sweep: Results, pair: ImagesCompared) -> tuple[str, str]:
@@ -67,8 +68,9 @@ def _only(sweep: Results, pair: ImagesCompared) -> tuple[str, str]:
     shown = pair.only_first[:MOST], pair.only_second[:MOST]
     if not len(shown[0]) + len(shown[1]):
         return "No image is right with most seeds of one and wrong with most of the other.", ""
+    first, second = mentioned(pair.first), mentioned(pair.second)
     only = (
-        f"Only {pair.first} gets {counted(len(pair.only_first), 'image')} right, only {pair.second} "
+        f"Only {first} gets {counted(len(pair.only_first), 'image')} right, only {second} "
         f"{len(pair.only_second)}; those with the largest difference of margins come first."
     )
     try:
@@ -79,7 +81,10 @@ def _only(sweep: Results, pair: ImagesCompared) -> tuple[str, str]:
     if not figure:  # the cache was removed, or is elsewhere
         named = zip((pair.first, pair.second), shown, strict=True)
         numbers = [f"only {label}: {', '.join(map(str, of)) or 'none'}" for label, of in named]
-        where = f"The images are not in the cache {cache_dir(None)}; their numbers are: {'; '.join(numbers)}."
+        where = (
+            "The images are not in the cache (set ABLATE_CACHE to the --cache of the training); their numbers are: "
+            f"{'; '.join(numbers)}."
+        )
     return f"{only} {where}", figure
 
 
@@ -87,7 +92,9 @@ def _agreement(pair: ImagesCompared) -> str:
     """Return the sentence on agreement, beside what two seeds of one composition agree on."""
     same = np.mean([one.agreement for one in pair.seeds])
     within = zip((pair.first, pair.second), pair.within, strict=True)
-    alone = [f"two seeds of {label} do for {100 * share:.0f} %" for label, share in within if share is not None]
+    alone = [
+        f"two seeds of {mentioned(label)} do for {100 * share:.0f} %" for label, share in within if share is not None
+    ]
     beside = f"; {', '.join(alone)}" if alone else ""
     return f"With the same seed, both give {100 * same:.0f} % of the images the same class{beside}."
 

@@ -173,6 +173,6 @@ def _coarse(each: Protected, images: Sequence[int]) -> str:
     if not count or 1 / count <= each.may_lose:
         return ""
     return (
-        f"{each.name} has {counted(count, 'validation image')}, of which one is worth {100 / count:.1f} points: "
+        f"{each.name} has {counted(count, 'validation image')}, each worth {100 / count:.1f} points: "
         "single images decide which compositions keep it."
     )
