@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from ablate.report import write_report
 from ablate.report.data.classes import Outcome, Share, confusion, recalls
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.classes import MARK, draw, section
+from ablate.report.recommendation.recommend import recommend
 from ablate.report.stats.classes import effects_of, profile_of, with_minus_without
+from ablate.sweep.images import load_image_results, to_bytes
+from ablate.sweep.layout import SweepDir
 from tests.support.classes import NAMES, made, split_of
 from tests.support.sweeps import extents
 
@@ -160,3 +164,20 @@ def test_an_op_is_in_a_cell_alone_or_on_either_side(tmp_path):
     grid = read_sweep(made(tmp_path)).grid
     weights = with_minus_without(grid, "crop")
     assert weights == {"crop": 1 / 3, "crop+color": 1 / 3, "color+crop": 1 / 3, "color": -1.0}
+
+
+def test_files_of_earlier_versions_which_lack_groups_take_those_of_the_others(tmp_path):
+    """A sweep that went on under a later version has the intervals of one whose files all have groups."""
+    found = {}
+    for name, lacks in (("mixed", 2), ("all", None)):
+        directory = made(tmp_path / name)
+        results = load_image_results(directory)
+        for number, (trial, of) in enumerate(results.items()):
+            group = np.arange(len(of.test.label), dtype=np.uint8) // 4
+            if lacks is None or number % lacks:
+                with_group = replace(of.test, group=group)
+                path = SweepDir(directory).image_results(trial)
+                path.write_bytes(to_bytes(replace(of, validation=with_group, test=with_group)))
+        found[name] = effects_of(read_sweep(directory)), str(recommend(directory, interval="both").choice.evidence)
+    assert found["mixed"] == found["all"]
+    assert "groups of images" in found["mixed"][1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,3 +107,13 @@ def results_of(sweep: Results, trials: Iterable[Trial]) -> Iterator[tuple[Trial,
             yield trial, load_image_results(sweep.directory, [trial.id])[trial.id]
         except UsageError:
             continue
+
+
+def with_groups(results: Iterable[tuple[Trial, ImageResults]]) -> list[tuple[Trial, ImageResults]]:
+    """Return ``results`` with the groups of the test images in each, if one of them has these.
+
+    All trials have the same images, and so the same groups, which files of earlier versions lack.
+    """
+    every = list(results)
+    known = next((found.test.group for _, found in every if found.test.group is not None), None)
+    return [(trial, replace(found, test=replace(found.test, group=known))) for trial, found in every]

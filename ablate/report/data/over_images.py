@@ -87,13 +87,14 @@ def _over(
     directory: Path, known: Sequence[tuple[Trial, TrialResult]], *, balanced: bool, alone: bool
 ) -> OverImages | None:
     parts: dict[str, dict[int, Array]] = {}
-    first, adds = None, None
-    for trial, record in known:
-        split = image_results_of(directory, record).validation
-        first = split if first is None else first
-        if not np.array_equal(split.label, first.label):
+    splits = [image_results_of(directory, record).validation for _, record in known]
+    if not splits or len(splits[0].label) < 2:
+        return None
+    label = splits[0].label
+    group = next((split.group for split in splits if split.group is not None), None)  # earlier files lack it
+    adds = influence_of(label, group, balanced=balanced)
+    for (trial, record), split in zip(known, splits, strict=True):
+        if not np.array_equal(split.label, label):
             raise UsageError(f"trials {known[0][1].id} and {record.id} have different validation images")
-        adds = adds or influence_of(split.label, split.group, balanced=balanced)
         parts.setdefault(trial.label, {})[trial.seed] = adds(split.correct)
-    images = 0 if first is None else len(first.label)
-    return over_images(parts, images, alone=alone) if images > 1 else None
+    return over_images(parts, len(label), alone=alone)

@@ -17,6 +17,7 @@ from ablate.report.data.classes import (
     names_of,
     recalls,
     results_of,
+    with_groups,
     with_images,
 )
 from ablate.report.data.grid import Cell, Grid
@@ -144,7 +145,7 @@ def effects_of(sweep: Results, outcomes: Sequence[Outcome] = (), ops: Sequence[s
     images: dict[str, int] = {}
     parts: dict[str, dict[str, dict[int, Array]]] = {}
     labels = {cell.label for cell in sweep.grid.cells.values()}
-    for trial, found in results_of(sweep, with_images(sweep, labels)):
+    for trial, found in with_groups(results_of(sweep, with_images(sweep, labels))):
         outcomes = outcomes or [
             Outcome(names[number], (Share(int(number)),)) for number in np.unique(found.test.label).tolist()
         ]

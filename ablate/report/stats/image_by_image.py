@@ -164,7 +164,8 @@ def _differences(a: Seeds, b: Seeds, shared: Sequence[int], measure: Accuracy) -
     balanced = measure == "balanced"
     values: list[dict[int, float]] = []
     parts: dict[str, dict[int, Any]] = {}
-    adds = influence_of(a[shared[0]].label, a[shared[0]].group, balanced=balanced)
+    group = next((split.group for of in (a, b) for split in of.values() if split.group is not None), None)
+    adds = influence_of(a[shared[0]].label, group, balanced=balanced)  # files of earlier versions lack the group
     for name, of in (("a", a), ("b", b)):
         values.append({seed: _accuracy(of[seed], balanced=balanced) for seed in shared})
         parts[name] = {seed: adds(of[seed].correct) for seed in shared}
