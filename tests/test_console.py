@@ -14,13 +14,14 @@ import ablate
 from ablate.console import say, say_as_it_is, say_each, say_text, wrapped
 from ablate.launch.screen import print_status
 from ablate.launch.status import sweep_status
+from ablate.report.compared import Compared
 from ablate.report.data.results import read_sweep
 from ablate.report.recommendation.recommend import recommend
 from ablate.report.recommendation.terminal import show
 from ablate.report.stats.winners import sides_of
 from ablate.report.text.agreement import of_sides
 from ablate.report.text.terminal import render
-from ablate.report.write import Compared, Report
+from ablate.report.write import Report
 from tests.support.sweeps import by_position, sweep
 
 RESULTS = Path(__file__).parents[1] / "results"

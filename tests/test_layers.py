@@ -30,6 +30,7 @@ ORDER = (
 REPORT = (
     {"correction"},
     {"write"},
+    {"compared"},
     {"page"},
     {"recommendation"},
     {"text"},

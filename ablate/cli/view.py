@@ -22,6 +22,7 @@ from ablate.sweep.layout import SweepDir
 if TYPE_CHECKING:
     from ablate.report.recommendation.choice import Choice
     from ablate.report.recommendation.recommend import Recommendation
+    from ablate.report.write import Report
 
 
 def status(
@@ -103,6 +104,7 @@ def report(
     every: options.Every = None,
     metric: options.Metric = None,
     task: options.Task = None,
+    interval: options.Holds = "both",
 ) -> None:
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex to DIR/report.
 
@@ -118,13 +120,19 @@ def report(
     console, pause = make_console(), every or EVERY
     if every and not watch:
         raise UsageError("--every is for --watch")
+
+    def write(refresh: float | None = None) -> Report:
+        return write_report(
+            first, others, paper=paper, refresh=refresh, metric=metric, task=task or "", interval=interval
+        )
+
     try:
         for state in changes(first, pause) if watch else ():
             if not state.is_over:
-                write_report(first, others, paper=paper, refresh=pause, metric=metric, task=task or "")
+                write(pause)
                 say_text(console, headline(state))
     finally:  # also after Ctrl-C: a page that is no longer written must not say that it refreshes
-        written = write_report(first, others, paper=paper, metric=metric, task=task or "")
+        written = write()
     written.show(console)
 
 

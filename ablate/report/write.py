@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,15 +13,16 @@ from ablate.config.measure import Measure
 from ablate.console import say, say_each
 from ablate.errors import UsageError
 from ablate.files import names_in, write_atomically
+from ablate.report.compared import Compared, compare_with
 from ablate.report.data.grid import Grid
+from ablate.report.data.over_images import check_held
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.figures import axes, classes, forest, invariance, label_free, pruning, search, side_by_side
 from ablate.report.figures.comparison import draw
 from ablate.report.figures.heatmap import heatmap
-from ablate.report.figures.labels import NAMES
 from ablate.report.figures.multiples import multiples
 from ablate.report.figures.panel import DENSE
-from ablate.report.figures.paper import TITLE, beside_the_paper, is_its_setting, published
+from ablate.report.figures.paper import TITLE
 from ablate.report.figures.style import save
 from ablate.report.page import only_one
 from ablate.report.page.page import page
@@ -30,18 +31,14 @@ from ablate.report.recommendation import files
 from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats import baseline, early
 from ablate.report.stats.classes import effects_of, profile_of
-from ablate.report.stats.comparison import Comparison, compare
 from ablate.report.stats.invariances import invariances
 from ablate.report.stats.noise import noise
 from ablate.report.stats.predicted import predicted_cells
 from ablate.report.stats.summary import summary
-from ablate.report.stats.winners import sides_of
 from ablate.report.text import agreement, calibration, tasks
-from ablate.report.text.agreement import Agreement
 from ablate.report.text.caption import caption
 from ablate.report.text.classes import write_classes
 from ablate.report.text.tables import write_csv, write_predicted, write_tex
-from ablate.report.text.tasks import Tasks
 from ablate.report.text.terminal import render
 from ablate.sweep.again import completing
 from ablate.sweep.asked import Asked, asked_for
@@ -55,31 +52,6 @@ COLUMNS = {"1col": 3.25, "2col": 6.75}  # inches: one column of a paper's page, 
 
 
 @dataclass(frozen=True)
-class Compared:
-    """The grids beside that of a sweep: those of ``others`` and Figure 5, each compared with it, with a title.
-
-    ``agreement`` is what the sweeps, or the points of the axes of one, say of each other. ``same`` are the sweeps with
-    the same ops, itself among them, that are shown side by side. ``tasks`` are the sweep's tasks, if several.
-    """
-
-    others: Sequence[Results] = ()
-    titled: Sequence[tuple[Comparison, str]] = ()
-    agreement: Agreement | None = None
-    same: Sequence[Results] = ()
-    tasks: Tasks | None = None
-
-    @property
-    def comparisons(self) -> list[Comparison]:
-        """The comparisons without their titles."""
-        return [comparison for comparison, _ in self.titled]
-
-    @property
-    def said(self) -> list[str]:
-        """The sentences on comparisons that are not those of the agreement: on Figure 5."""
-        return [str(comparison) for comparison, title in self.titled if title == TITLE]
-
-
-@dataclass(frozen=True)
 class Report:
     """The report of a sweep, with the grids beside it.
 
@@ -87,7 +59,7 @@ class Report:
     """
 
     sweep: Results
-    compared: Compared = Compared()
+    compared: Compared = field(default_factory=Compared)
     replaced: str = ""
 
     @property
@@ -162,10 +134,16 @@ def write_report(
 
     Raises:
         UsageError: a directory is not a sweep's, or given twice; two share no op or are judged by different metrics;
-            for ``paper``, the sweep is not in Figure 5's setting or has none of its ops.
+            intervals cannot hold images alone; for ``paper``, the sweep is not in Figure 5's setting or has none of
+            its ops.
     """
     sweep = read_sweep(directory, metric, task, interval)
-    compared = _compared(sweep, others, paper)
+    check_held(sweep.grid, interval, sweep.seeds_only)
+    return _write(sweep, others, paper, refresh)
+
+
+def _write(sweep: Results, others: Sequence[str | Path], paper: bool, refresh: float | None = None) -> Report:
+    compared = compare_with(sweep, others, paper)
     out = SweepDir(sweep.directory).report
     _figures(sweep, compared.others, out)
     write_csv(sweep.grid, out / "table.csv")
@@ -204,14 +182,13 @@ def write_again(sweep: Results) -> None:
     if asked is None:
         return
     try:
-        compared = _compared(sweep, asked.others, asked.paper)
+        compared = compare_with(sweep, asked.others, asked.paper)
     except UsageError:  # for example, another sweep has moved
-        asked, compared = replace(asked, others=(), paper=False), _compared(sweep)
+        asked, compared = replace(asked, others=(), paper=False), compare_with(sweep)
     if asked.judges == sweep.judges:
         write_page(sweep, compared, asked)
     else:
-        measure, task, interval = sweep.grid.measure, sweep.task_name, sweep.interval
-        write_report(sweep.directory, asked.others, paper=asked.paper, metric=measure, task=task, interval=interval)
+        _write(sweep, asked.others, asked.paper)  # as it is: read anew, it would not keep the protected classes
 
 
 def publish(recommendation: Recommendation) -> str:
@@ -238,17 +215,6 @@ def _agree(sweep: Results) -> None:
         confirmation = read_sweep(directory, sweep.grid.measure, sweep.task_name, sweep.interval)
         if asked.judges != confirmation.judges:
             write_again(confirmation)
-
-
-def _compared(sweep: Results, others: Sequence[str | Path] = (), paper: bool = False) -> Compared:
-    """Compare the sweep with others and, for ``paper``, with Figure 5; without others, the points of its axes."""
-    for number, other in enumerate(others):
-        if Path(other).resolve() in {Path(one).resolve() for one in (sweep.directory, *others[:number])}:
-            raise UsageError(f"{other} is given twice: a report compares a sweep with other ones")
-    beside = [read_sweep(other, sweep.grid.measure, sweep.task_name, sweep.interval) for other in others]
-    titled = [*(_with_sweep(sweep, other) for other in beside), *([_with_paper(sweep)] if paper else [])]
-    agreed = agreement.of_sides(sides_of(sweep, beside))
-    return Compared(beside, titled, agreed, side_by_side.alike(sweep, beside), tasks.tasks_of(sweep))
 
 
 def write_page(
@@ -315,31 +281,3 @@ def _figures(sweep: Results, beside: Sequence[Results], out: Path) -> None:
         save(axes.draw([(sweep, along), *lines]), [out / "axis.png", out / "axis.pdf"])
     if agreements := label_free.agreements(grid):
         save(label_free.scatter(grid, agreements), [out / "label-free.png", out / "label-free.pdf"])
-
-
-def _with_sweep(sweep: Results, other: Results) -> tuple[Comparison, str]:
-    if sweep.grid.metric != other.grid.metric:
-        both_linear = sweep.grid.is_linear and other.grid.is_linear
-        ours, theirs = (NAMES.get(one.grid.metric, one.grid.metric).removesuffix(" (%)") for one in (sweep, other))
-        raise UsageError(
-            f"{sweep.directory} was judged by {ours} and {other.directory} by {theirs}, so "
-            f"they cannot be compared{'; --metric top1 compares them by top-1' * both_linear}"
-        )
-    comparison = compare(sweep.grid, other.grid, str(other.directory))
-    if comparison is None:
-        if without := next((one for one in (sweep, other) if not one.grid.ops), None):
-            why = "has no grid: sweeps are compared by the cells of their grids"
-            if without.by_variant:
-                why = "has a grid for each point of its axes; its own report compares these, without another directory"
-            raise UsageError(f"{without.directory} {why}")
-        raise UsageError(f"the grids of {sweep.directory} and {other.directory} have no op in common")
-    return comparison, f"{other.directory}: {other}"
-
-
-def _with_paper(sweep: Results) -> tuple[Comparison, str]:
-    if not is_its_setting(sweep.experiment.shared):
-        raise UsageError("Figure 5 shows one-branch SimCLR and this sweep does not: leave out --paper")
-    comparison = beside_the_paper(sweep.grid)
-    if comparison is None:
-        raise UsageError(f"--paper needs linear evaluation and at least one op of Figure 5: {', '.join(published())}")
-    return comparison, TITLE

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ablate.config.sweep import Variant
+from ablate.config.sweep import NamedComposition, Variant
 from ablate.errors import UsageError
 from ablate.report import write_report
 from ablate.report.data.grid import Cell, Grid
@@ -22,7 +22,8 @@ from ablate.report.stats.comparison import compare
 from ablate.report.stats.order import order
 from ablate.report.stats.winners import Side, costs, sides_of, told_apart
 from ablate.report.text import agreement
-from ablate.sweep.plan import plan, save_plan
+from ablate.sweep.plan import load_plan, plan, save_plan
+from tests.conftest import op_spec
 from tests.support.alike import made_up
 from tests.support.sweeps import extents, make_experiment, record, sweep, write_record
 
@@ -205,6 +206,31 @@ def test_a_sweep_with_axes_is_not_compared_with_another(two, tmp_path):
     axes = along_an_axis(tmp_path / "axes", ["simclr", "supervised"], {})
     with pytest.raises(UsageError, match="axes has a grid for each point of its axes; its own report compares these"):
         write_report(axes, [two[0].directory])
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_sweep_that_is_judged_by_the_first_ones_measure_is_named(two, tmp_path):
+    first, other = (each.directory for each in two)
+    save_plan(other, load_plan(other).replace(measure="balanced"))
+    (said,) = write_report(first, [other]).compared.said
+    assert said == (
+        f"{other} is judged by top-1 accuracy here, as {first} is; it was planned with balanced accuracy, by which "
+        f"`ablate report {other}` judges it."
+    )
+    assert said.partition("; ")[0] in (first / "report" / "index.html").read_text()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_sweep_that_only_varies_a_setting_says_how_to_draw_it(two, tmp_path):
+    planned = make_experiment([], 1)
+    shared = planned.shared
+    variants = tuple(Variant(values={"batch_size": str(n)}, shared=shared.replace(batch_size=n)) for n in (32, 64))
+    beside = NamedComposition(label="crop", ops=(op_spec("crop"),))
+    save_plan(tmp_path / "along", planned.replace(variants=variants, compositions=(beside,)))
+    with pytest.raises(
+        UsageError, match=r"along varies batch_size without a grid of ops: `ablate report .*along` draws"
+    ):
+        write_report(two[0].directory, [tmp_path / "along"])
 
 
 def test_a_sweep_alone_has_no_agreement(two):

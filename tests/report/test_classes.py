@@ -181,3 +181,12 @@ def test_files_of_earlier_versions_which_lack_groups_take_those_of_the_others(tm
         found[name] = effects_of(read_sweep(directory)), str(recommend(directory, interval="both").choice.evidence)
     assert found["mixed"] == found["all"]
     assert "groups of images" in found["mixed"][1]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_cells_of_a_recipe_are_called_as_sentences_call_them(tmp_path):
+    sweep = read_sweep(made(tmp_path))
+    profile = profile_of(sweep)
+    renamed = replace(profile, cells=tuple(replace(cell, label=f"without {cell.label}") for cell in profile.cells))
+    drawn = " ".join(text.get_text() for text in draw(sweep.grid, renamed, []).findobj(Text)).replace("\n", " ")
+    assert f"under the recipe {renamed.cells[0].label}, the best by" in drawn

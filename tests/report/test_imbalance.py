@@ -22,6 +22,7 @@ from ablate.files import write_atomically
 from ablate.planning.settings import trial_config
 from ablate.planning.understand import plan_sweep
 from ablate.report import write_report
+from ablate.report.compared import _with_sweep
 from ablate.report.data.results import read_sweep
 from ablate.report.data.study import study_of
 from ablate.report.figures.heatmap import heatmap
@@ -30,7 +31,6 @@ from ablate.report.recommendation.recommend import recommend
 from ablate.report.recommendation.terminal import show
 from ablate.report.stats.order import order
 from ablate.report.stats.verdict import is_guessing
-from ablate.report.write import _with_sweep
 from ablate.search.run import values
 from ablate.sweep.again import completing
 from ablate.sweep.asked import asked_for

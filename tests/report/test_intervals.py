@@ -14,6 +14,7 @@ from ablate.report.stats.order import order
 from ablate.report.write import publish, write_report
 from ablate.sweep.asked import asked_for
 from ablate.sweep.layout import SweepDir
+from tests.support.cli import ablate, one_sentence
 from tests.support.image_results import with_images
 from tests.support.recommendations import shown
 
@@ -46,14 +47,27 @@ def test_a_cell_that_only_other_images_could_put_first_is_a_contender(tmp_path):
     assert "More seeds alone would not tell a+b from " in " ".join(both.evidence)
 
 
-@pytest.mark.parametrize("interval", ["both", "images"])
-def test_one_trial_without_image_results_leaves_the_intervals_to_the_seeds(interval, tmp_path):
+def test_one_trial_without_image_results_leaves_the_intervals_to_the_seeds(tmp_path):
     with_images(tmp_path, skip=("b",))
-    found, seeds = recommend(tmp_path, interval=interval), recommend(tmp_path, interval="seeds")
+    found, seeds = recommend(tmp_path, interval="both"), recommend(tmp_path, interval="seeds")
     sentence = "Intervals hold seeds only: 3 of 12 trials have no results for every image, which `ablate evaluate "
     assert shown(found).replace(found.choice.sweep.seeds_only, "").split() == shown(seeds).split()
     assert found.choice.sweep.seeds_only.startswith(sentence)
     assert files.as_json(found)["sweep"]["interval"] == "seeds"
+
+
+@pytest.mark.parametrize("name", ["recommend", "report"])
+def test_intervals_over_images_alone_are_refused_where_some_trials_have_none(name, tmp_path):
+    with_images(tmp_path, skip=("b",))
+    told = one_sentence(ablate(name, tmp_path, "--interval", "images"))
+    assert "--interval images cannot be given: 3 of 12 trials have no results for every image, which `ablate" in told
+    assert told.endswith("; leave it out, and intervals hold seeds")
+
+
+def test_the_report_takes_what_its_intervals_hold(tmp_path):
+    with_images(tmp_path)
+    assert ablate("report", tmp_path, "--interval", "images").returncode == 0
+    assert asked_for(tmp_path).interval == "images"
 
 
 def test_a_damaged_file_stops_no_report(tmp_path):

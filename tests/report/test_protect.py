@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from ablate.errors import UsageError
+from ablate.report import write_report
 from ablate.report.recommendation.conclusion import doubt
 from ablate.report.recommendation.recommend import recommend
 from ablate.report.stats.order import order
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.plan import load_plan, save_plan
 from tests.support.classes import LABEL, made, wrong
 from tests.support.cli import ablate, one_sentence
 from tests.support.recommendations import shown
@@ -89,6 +92,38 @@ def test_without_image_results_the_sentence_says_how_to_get_them(tmp_path):
         UsageError, match=r"and 2 of 8 trials of .* have none; `ablate evaluate .* --again` writes them"
     ):
         recommend(tmp_path, protect=["six"])
+
+
+def test_a_damaged_file_is_called_damaged(tmp_path):
+    made(tmp_path, predicted, skip=("color",))
+    path = next(SweepDir(tmp_path).images.iterdir())
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(UsageError, match=rf"2 of 8 trials of {tmp_path} have none and {path} is damaged; `ablate eval"):
+        recommend(tmp_path, protect=["six"])
+
+
+def test_a_sweep_without_names_of_classes_says_how_it_gets_them(tmp_path):
+    made(tmp_path, predicted)
+    save_plan(tmp_path, load_plan(tmp_path).replace(classes=()))
+    told = one_sentence(ablate("recommend", tmp_path, "--protect", "six"))
+    assert "unknown class 'six'; allowed: 0, 1, 2; the sweep was planned before names were stored: `ablate grid" in told
+    assert told.endswith(f"--out {tmp_path}` adds them")
+
+
+def test_the_page_says_what_chose_and_a_report_that_does_not_protect_says_so(tmp_path):
+    made(tmp_path, predicted)
+    write_report(tmp_path, interval="seeds")
+    assert ablate("recommend", tmp_path, "--protect", "six:5").returncode == 0  # also another interval: all is written
+    text = SweepDir(tmp_path).page.read_text()
+    assert "Chosen with <code>--protect six:5</code>." in text
+    assert json.loads(SweepDir(tmp_path).recommendation.read_text())["sweep"]["protect"] == ["six:5"]
+    plain = " ".join(ablate("report", tmp_path).stdout.split())
+    assert (
+        f"This replaces the earlier choice in {SweepDir(tmp_path).report}, made with --protect six:5. "
+        f"`ablate recommend {tmp_path} --protect six:5` makes it again."
+    ) in plain
+    assert "--protect" not in SweepDir(tmp_path).page.read_text()
+    assert "This replaces" not in ablate("report", tmp_path).stdout
 
 
 def test_a_composition_that_always_predicts_the_class_is_no_measure_of_it(tmp_path):

@@ -14,6 +14,7 @@ from ablate.console import command, counted
 from ablate.errors import UsageError
 from ablate.files import names_in
 from ablate.inference.over_images import Array, OverImages, influence_of, over_images
+from ablate.report.data.grid import Grid
 from ablate.sweep.images import image_results_of
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
@@ -57,6 +58,23 @@ def read_over_images(
         return _over(directory, read, balanced=measure == "balanced", alone=interval == "images"), ""
     except UsageError as error:
         return None, f"{ONLY}: {error}."
+
+
+def check_held(grid: Grid, interval: Interval, seeds_only: str) -> None:
+    """Refuse intervals that are to hold images alone, but cannot.
+
+    Args:
+        grid: a sweep's grid.
+        interval: what its intervals were asked to hold.
+        seeds_only: the sentence on why they hold seeds only; may be empty.
+
+    Raises:
+        UsageError: they were asked to hold images alone.
+    """
+    if interval != "images" or grid.images is not None or not grid.with_results:
+        return
+    why = seeds_only.removeprefix(ONLY).rstrip(".") or ": no trial has linear evaluation"
+    raise UsageError(f"--interval images cannot be given{why}; leave it out, and intervals hold seeds")
 
 
 def _unread(experiment: SweepPlan, measure: Measure, task: Task | None) -> str:

@@ -35,7 +35,7 @@ class Results:
     ``records`` maps trial ids to records with thinned histories; ``damaged`` are unreadable files. ``measured`` says in
     sentences which measure is used to choose, if that needs to be said. With a ``task``, a further one, the records
     have its metrics in place of the main task's. ``protect`` are the classes that the choice among its compositions
-    keeps, as they were asked for.
+    keeps, as they were asked for, and ``protected`` the sentences on what that changes.
 
     ``interval`` is what intervals were asked to hold; ``seeds_only`` is a sentence on why they hold seeds only, if they
     were asked to hold more.
@@ -52,6 +52,7 @@ class Results:
     interval: Interval = "seeds"
     seeds_only: str = ""
     protect: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Results {self.directory}: {self}, {len(self.records)} of {len(self.trials)} trials>"
@@ -69,7 +70,7 @@ class Results:
     @property
     def choice_options(self) -> list[str]:
         """The options with which further commands choose for the same task and keep the same classes."""
-        return [*self.task_option, *(part for name in self.protect for part in ("--protect", name))]
+        return [*self.task_option, *protecting(self.protect)]
 
     @property
     def class_counts(self) -> ClassCounts | None:
@@ -182,6 +183,11 @@ class Results:
             if self.experiment.variants
             else {}
         )
+
+
+def protecting(classes: Iterable[str]) -> list[str]:
+    """Return the options that protect classes, as in ``--protect six:5``."""
+    return [part for name in classes for part in ("--protect", name)]
 
 
 def read_sweep(

@@ -19,7 +19,7 @@ from ablate.report.figures.palette import SIGNED, colour, ink_on
 from ablate.report.figures.style import STYLE, as_svg
 from ablate.report.section import Section
 from ablate.report.stats.classes import ClassEffect, Profile, effects_of, profile_of
-from ablate.report.stats.words import in_points, judge, named
+from ablate.report.stats.words import in_points, judge, mentioned, named
 
 MOST_ROWS, MOST_COLUMNS = 25, 20  # compositions and classes in a figure or a table: the best, the largest
 LONGEST = 22, 36  # characters of the name of a class, and of a composition
@@ -33,7 +33,7 @@ def section(sweep: Results) -> list[Section]:
     profile = profile_of(sweep)
     if profile is None:
         return []
-    effects, best = effects_of(sweep), profile.cells[0].label
+    effects, best = effects_of(sweep), mentioned(profile.cells[0].label)
     shown = columns(profile)
     texts = [
         f"Recall is the share of a class's test images that is classified correctly, here under {best}, the best "
@@ -159,8 +159,9 @@ def _panel(
 
 def _caption(grid: Grid, profile: Profile, effects: Sequence[ClassEffect], limit: float) -> str:
     sentences = [
-        f"Top: recall on test images under {profile.cells[0].label}, the best by {judge(grid)}, and the difference of "
-        f"the other compositions from it in points, the best first. Colours end at {100 * limit:.0f} points."
+        f"Top: recall on test images under {mentioned(profile.cells[0].label)}, the best by {judge(grid)}, and the "
+        "difference of the other compositions from it in points, the best first. Colours end at "
+        f"{100 * limit:.0f} points."
     ]
     if len(profile.cells) > MOST_ROWS:
         sentences.append(f"The best {MOST_ROWS} of {len(profile.cells)}.")

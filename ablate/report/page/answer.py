@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 
 from ablate.console import clock, counted
 from ablate.report.data.grid import MAJORITY, Cell
-from ablate.report.data.results import Results
+from ablate.report.data.results import Results, protecting
 from ablate.report.recommendation.choice import Choice
 from ablate.report.recommendation.conclusion import doubt, next_steps
 from ablate.report.recommendation.recommend import Recommendation, advise
@@ -53,7 +54,7 @@ def answer(sweep: Results) -> Answer:
         lead = " ".join([*adapting(sweep, ranking), _best(sweep, ranking)])
         return Answer(lead, [("How sure", noise(sweep)[:1]), *_worth(sweep, ranking, ranking.best)])
     advice = advise(sweep)
-    decided = advice.decided
+    decided, options = advice.decided, shlex.join(protecting(sweep.protect))
     next_step = [*next_steps(advice), *advice.unexported]
     if advice.final:
         lead = f"Recommended{', provisionally' if decided.provisional else ''}: {mentioned(advice.final.cell.label)}"
@@ -64,7 +65,8 @@ def answer(sweep: Results) -> Answer:
             )
     else:
         lead = _best(sweep, ranking)
-    details = [("How sure", [f"{doubt(decided)}{_chance(decided)}", *predicted(sweep)[1:]])]
+    details = [("Protected", [f"Chosen with `{options}`.", *decided.sweep.protected])] if options else []
+    details += [("How sure", [f"{doubt(decided)}{_chance(decided)}", *predicted(sweep)[1:]])]
     details += _worth(decided.sweep, decided.order, decided.best.cell, " ".join(next_step))
     details.append(("Next", next_step))
     fresh = advice.confirmed.sweep if advice.confirmed else None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 from ablate.config.measure import in_full, measure_of
 from ablate.config.sweep import NamedComposition
+from ablate.console import command
 from ablate.errors import UsageError
 from ablate.files import write_atomically
-from ablate.report.data.results import Results
+from ablate.report.data.results import Results, protecting
 from ablate.report.recommendation.choice import Choice
 from ablate.report.recommendation.conclusion import conclusion
 from ablate.report.recommendation.recommend import Recommendation, advise
@@ -19,23 +21,29 @@ from ablate.sweep.withdrawal import withdraw
 
 
 def replaced(recommendation: Recommendation) -> str:
-    """Return a sentence on the earlier recommendation in ``DIR/report``, or nothing if it is the same."""
-    try:
-        before = json.loads((SweepDir(recommendation.choice.sweep.directory).recommendation).read_bytes())
-        label, metric, task = before["recommended"]["composition"], before["sweep"]["metric"], before.get("task", "")
-    except (OSError, ValueError, TypeError, KeyError):  # there is none, or it is unreadable
-        return ""
+    """Return sentences on the earlier recommendation in ``DIR/report``, or nothing if it is the same."""
     sweep = recommendation.choice.sweep
-    now = sweep.grid.metric
-    if recommendation.final and (recommendation.final.cell.label, now, sweep.task_name) == (label, metric, task):
+    try:
+        before = json.loads((SweepDir(sweep.directory).recommendation).read_bytes())
+        label, metric = (before["recommended"] or {}).get("composition", ""), before["sweep"]["metric"]
+        task, kept = before.get("task", ""), tuple(before["sweep"].get("protect", ()))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # there is none, or it is unreadable
+        return ""
+    final = recommendation.final.cell.label if recommendation.final else ""
+    now, out = sweep.grid.metric, SweepDir(sweep.directory).report
+    if (label, metric, task, kept) == (final, now, sweep.task_name, sweep.protect):
+        return ""
+    if not label and kept in ((), sweep.protect):  # nothing was recommended, and the choice was free as now
         return ""
     by = "" if metric == now else f", chosen by {in_full(measure_of(metric))}"
+    by += f", chosen with {shlex.join(protecting(kept))}" * (kept not in ((), sweep.protect))
     if task != sweep.task_name:
         by += f", for the task {task or sweep.experiment.tasks[0].name}"
-    what = "This replaces" if recommendation.final else "This withdraws"
-    return (
-        f"{what} the earlier recommendation in {SweepDir(recommendation.choice.sweep.directory).report}: {label}{by}."
-    )
+    what = f"This {'replaces' if final else 'withdraws'} the earlier recommendation in {out}: {label}{by}."
+    if not label:
+        what = f"This replaces the earlier choice in {out}, made with {shlex.join(protecting(kept))}."
+    again = f" {command('ablate', 'recommend', sweep.directory, *protecting(kept))} makes it again."
+    return what + again * bool(kept and not sweep.protect)
 
 
 def write(recommendation: Recommendation) -> list[Path]:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from ablate.report.stats.classes import Array, means
 from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.verdict import majority_bar
 from ablate.report.stats.words import judge, mentioned, points
+from ablate.sweep.again import completing
+from ablate.sweep.layout import SweepDir
 
 POINTS = 2.0
 
@@ -51,7 +54,7 @@ def protect(sweep: Results, wishes: Sequence[str]) -> Results:
         return sweep
     if sweep.task:
         raise UsageError(f"--protect is for classes of the main task, not of task {sweep.task_name}")
-    asked, ranking = _parsed(wishes, names_of(sweep.experiment)), order(sweep.grid)
+    asked, ranking = _parsed(wishes, sweep), order(sweep.grid)
     if not ranking.cells:
         return sweep
     known = _recalls(sweep, ranking)
@@ -70,23 +73,30 @@ def protect(sweep: Results, wishes: Sequence[str]) -> Results:
     recall = dict(zip((cell.label for cell in ranking.cells), known, strict=True))
     images = counts.validation if counts else ()
     sentences = [*_told(sweep, ranking, recall, highest, asked, allowed), *(_coarse(each, images) for each in asked)]
-    return dataclasses.replace(
-        sweep, grid=grid, measured=(*sweep.measured, *filter(None, sentences)), protect=tuple(wishes)
-    )
+    return dataclasses.replace(sweep, grid=grid, protect=tuple(wishes), protected=tuple(filter(None, sentences)))
 
 
-def _parsed(wishes: Sequence[str], names: Sequence[str]) -> list[Protected]:
-    found: dict[str, Protected] = {}
+def _parsed(wishes: Sequence[str], sweep: Results) -> list[Protected]:
+    found, names = dict[str, Protected](), names_of(sweep.experiment)
     for wish in wishes:
         name, colon, number = wish.rpartition(":")
         if wish in names or not colon:
             name, number = wish, str(POINTS)
         if name not in names:
-            raise unknown("class", name, names)
+            raise _unknown(name, sweep)
         if name in found:
             raise UsageError(f"class {name!r} is protected twice: name it once")
         found[name] = Protected(name, names.index(name), _points(number, wish) / 100)
     return list(found.values())
+
+
+def _unknown(name: str, sweep: Results) -> UsageError:
+    """Return the error for a class that the sweep does not know, and how it learns names if it knows none."""
+    error, plan = unknown("class", name, names_of(sweep.experiment)), sweep.experiment
+    if plan.classes:
+        return error
+    again = completing(sweep.directory, plan)
+    return UsageError(f"{error}; the sweep was planned before names were stored: `{again}` adds them")
 
 
 def _points(number: str, wish: str) -> float:
@@ -105,18 +115,28 @@ def _recalls(sweep: Results, ranking: Ranking) -> Array:
     """Return the validation recall of every class under the compared compositions, ``[cells, classes]``."""
     trials = with_images(sweep, ranking.scores)
     known: dict[str, dict[int, Array]] = {}
+    damaged = [trial.id for trial in trials]
     for trial, found in results_of(sweep, trials):
         known.setdefault(trial.label, {})[trial.seed] = recalls(found.validation, len(names_of(sweep.experiment)))
+        damaged.remove(trial.id)
     planned = sum(len(cell.seeds(ranking.metric)) for cell in ranking.cells)
-    there = sum(map(len, known.values()))
-    if there < planned:
-        again = command("ablate", "evaluate", sweep.directory, "--protocol", "linear", "--again")
-        raise UsageError(
-            f"--protect needs results for every image, and {planned - there} of {counted(planned, 'trial')} of "
-            f"{sweep.directory} {'has' if planned - there == 1 else 'have'} none; {again} writes them where encoders "
-            "were kept, and training again does elsewhere"
-        )
+    if damaged or len(trials) < planned:
+        raise UsageError(_incomplete(sweep.directory, planned, planned - len(trials), damaged))
     return means(known, ranking.cells)
+
+
+def _incomplete(directory: Path, planned: int, without: int, damaged: Sequence[str]) -> str:
+    """Return the sentence on the trials ``without`` image results and on those whose file is damaged, by id."""
+    all_of = f"{counted(planned, 'trial')} of {directory}"
+    lacks = [f"{without} of {all_of} {'has' if without == 1 else 'have'} none"] * bool(without)
+    if damaged:
+        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        lacks.append(f"{SweepDir(directory).image_results(damaged[0])}{more} {'are' if more else 'is'} damaged")
+    again = command("ablate", "evaluate", directory, "--protocol", "linear", "--again")
+    return (
+        f"--protect needs results for every image, and {' and '.join(lacks)}; {again} writes them where encoders were "
+        "kept, and training again does elsewhere"
+    )
 
 
 def _highest(sweep: Results, ranking: Ranking, known: Array) -> Array:

@@ -11,6 +11,7 @@ from ablate.config.measure import Measure
 from ablate.console import command, counted
 from ablate.errors import NotExportable, UsageError
 from ablate.pipelines.code import Files, kornia_code, torchvision_code
+from ablate.report.data.over_images import check_held
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.recommendation.choice import Candidate, Choice, choose
 from ablate.report.recommendation.protect import protect as protected
@@ -71,9 +72,12 @@ def recommend(
             many as ``CLASS:POINTS`` says.
 
     Raises:
-        UsageError: it is not a sweep's directory, or has no results yet; a class cannot be protected.
+        UsageError: it is not a sweep's directory, or has no results yet; a class cannot be protected; intervals cannot
+            hold images alone.
     """
-    return advise(protected(read_sweep(directory, metric, task, interval), protect))
+    sweep = read_sweep(directory, metric, task, interval)
+    check_held(sweep.grid, interval, sweep.seeds_only)
+    return advise(protected(sweep, protect))
 
 
 def advise(sweep: Results) -> Recommendation:

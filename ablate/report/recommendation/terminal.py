@@ -41,7 +41,7 @@ def show(recommendation: Recommendation, console: Console, code: bool = False) -
 
 def _show_choice(choice: Choice, console: Console) -> None:
     seeds_only = [choice.sweep.seeds_only] if choice.sweep.seeds_only else []
-    for sentence in (*choice.sweep.measured, *choice.evidence, *seeds_only):
+    for sentence in (*choice.sweep.measured, *choice.sweep.protected, *choice.evidence, *seeds_only):
         say(console, sentence)
     model = choice.order.model
     chances = {label: chance(model, label) for label in model.p_best} if model else {}

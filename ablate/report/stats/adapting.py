@@ -8,7 +8,7 @@ from ablate.config.sweep import AS_GIVEN
 from ablate.report.data.results import Results
 from ablate.report.stats.order import Ranking
 from ablate.report.stats.untrained import over_untrained
-from ablate.report.stats.words import judge, points, so_far
+from ablate.report.stats.words import judge, mentioned, points, so_far
 
 
 def adapting(sweep: Results, ranking: Ranking) -> list[str]:
@@ -30,7 +30,9 @@ def adapting(sweep: Results, ranking: Ranking) -> list[str]:
     else:
         said = "Whether adapting the given encoder helps is not clear"
     gain = points(difference, judge(sweep.grid))
-    return [f"{said}{so_far(sweep)}: {best.label}, the best composition, against the encoder as given: {gain}."]
+    return [
+        f"{said}{so_far(sweep)}: {mentioned(best.label)}, the best composition, against the encoder as given: {gain}."
+    ]
 
 
 def start(sweep: Results) -> str:

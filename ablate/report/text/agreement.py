@@ -24,7 +24,7 @@ from ablate.report.figures.style import as_svg
 from ablate.report.section import Section
 from ablate.report.stats.comparison import LEVEL, Comparison, compare, in_words, too_few
 from ablate.report.stats.winners import Cost, Side, costs
-from ablate.report.stats.words import in_points, judge
+from ablate.report.stats.words import in_points, judge, mentioned
 
 PARAMETERS = re.compile(r"\((?:[^()]|\([^()]*\))*\)")
 Row = tuple[str, ...]
@@ -81,7 +81,10 @@ class Agreement:
         tested = [pair for pair in known.values() if not math.isnan(pair.p)]
         few = {said for pair in tested if (said := too_few(len(pair.ours.ops)))}
         beyond = sum(pair.p <= LEVEL for pair in tested)
-        found = f"{beyond} of {len(tested)} agree by more than chance (p at most {LEVEL}, one-sided, permuting ops)"
+        found = (
+            f"{beyond} of {len(tested)} agree by more than chance, each pair by itself (p at most {LEVEL}, one-sided, "
+            "permuting ops)"
+        )
         return [
             f"Spearman's rank correlations of these {len(self.sides)} {self.noun}s lie between {known[low].rho:+.2f} "
             f"({' and '.join(low)}) and {known[high].rho:+.2f} ({' and '.join(high)}); "
@@ -96,7 +99,8 @@ class Agreement:
         most = max(known, key=lambda cost: cost.mean)
         told = any(cost.contends is not None for cost in known)
         same = f"is the best of another{' or cannot be told from it' if told else ''}"
-        worst = f"; {most.winner}, of {most.of}, costs most: {_points(most)} under {most.under}" if most.cost else ""
+        winner = f"{mentioned(most.winner)}, of {most.of}"
+        worst = f"; {winner}, costs most: {_points(most)} under {most.under}" if most.cost else ""
         return [f"In {len(held)} of {len(known)} cases, the winner of one {self.noun} {same}{worst}."]
 
 
@@ -203,7 +207,7 @@ def _said(cost: Cost) -> str:
     """Return words on one cost, as in ``the winner of a, crop, costs 3.1 [1.0, 5.2] points under b``."""
     if not cost.winner:
         return f"{cost.why[0].upper()}{cost.why[1:]}."
-    start = f"The winner of {cost.of}, {cost.winner}, "
+    start = f"The winner of {cost.of}, {mentioned(cost.winner)}, "
     if cost.is_best:
         return f"{start}is the best under {cost.under}, too."
     if cost.score is None:
