@@ -33,6 +33,7 @@ REPORT = (
     {"compared"},
     {"page"},
     {"recommendation"},
+    {"trackers"},
     {"text"},
     {"figures"},
     {"stats"},

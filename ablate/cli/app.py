@@ -12,12 +12,13 @@ from ablate.cli import completion
 from ablate.cli.calibrate import calibrate
 from ablate.cli.drop import drop
 from ablate.cli.exits import refused_writes, with_exit_code
+from ablate.cli.export import export
 from ablate.cli.help import WIDTH, Command, Commands
 from ablate.cli.preview import preview
 from ablate.cli.search import search
 from ablate.cli.sweep import grid, run, schema
 from ablate.cli.train import evaluate, train
-from ablate.cli.view import cancel, export, logs, merge, ops, recommend, report, show_help, status
+from ablate.cli.view import cancel, logs, merge, ops, recommend, report, show_help, status
 from ablate.console import replace_unknown_characters
 from ablate.processes.signals import interruptible
 

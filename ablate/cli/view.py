@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -233,23 +233,6 @@ def _confirm(choice: Choice, seeds: int, how: options.Running) -> int:
     planned = confirmation(experiment, to_confirm(choice), seeds, command_line())
     images = str(images_of(experiment, cache_dir(how.cache)))
     return launch(SweepDir(directory).confirmation, planned, images, how)
-
-
-def export(
-    directory: options.Directory,
-    to: Annotated[
-        Literal["csv", "parquet", "optuna"],
-        typer.Option("--to", help="A table of all trials, or an Optuna study for optuna-dashboard"),
-    ],
-    out: Annotated[
-        Path | None, typer.Option(help="File to write", show_default="DIR/report/trials.csv, .parquet or study.db")
-    ] = None,
-) -> None:
-    """Export every trial, with its whole configuration and all measurements, for other tools."""
-    from ablate.report.data.export import export as write
-    from ablate.report.data.results import read_sweep
-
-    say(make_console(), f"wrote {write(read_sweep(directory), to, out)}")
 
 
 def merge(

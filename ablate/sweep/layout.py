@@ -127,6 +127,10 @@ class SweepDir:
         """The directory of the report."""
         return self.path / "report"
 
+    def tracker(self, name: str) -> Path:
+        """Return the directory of the runs as an experiment tracker has them, such as ``tensorboard``."""
+        return self.path / "trackers" / name
+
     @property
     def page(self) -> Path:
         """The report's web page."""

@@ -58,28 +58,29 @@ def rows(sweep: Results) -> list[dict[str, Any]]:
     of a second view with ops of its own as ``second`` and ``second.op1.*``),
     ``version.*`` and ``host.*``.
     """
-    return [_row(trial, sweep.records.get(trial.id)) for trial in sweep.trials]
+    return [row(trial, sweep.records.get(trial.id)) for trial in sweep.trials]
 
 
-def _row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"id": trial.id, "key": trial.config.key, "seed": trial.seed, "label": trial.label}
-    row |= {"row": trial.row, "column": trial.column, "reference": trial.reference}
-    row |= {"status": record.status if record else "missing", "flags": " ".join(record.flags) if record else ""}
+def row(trial: Trial, record: TrialResult | None) -> dict[str, Any]:
+    """Return the row of one trial, see :func:`rows`."""
+    flat: dict[str, Any] = {"id": trial.id, "key": trial.config.key, "seed": trial.seed, "label": trial.label}
+    flat |= {"row": trial.row, "column": trial.column, "reference": trial.reference}
+    flat |= {"status": record.status if record else "missing", "flags": " ".join(record.flags) if record else ""}
     if record:
-        row |= {"attempts": record.attempts, "when": record.when}
-        row |= {"error": f"{record.error.type}: {record.error.message}" if record.error else None}
-        row |= record.metrics | {f"seconds.{name}": value for name, value in record.timings.items()}
+        flat |= {"attempts": record.attempts, "when": record.when}
+        flat |= {"error": f"{record.error.type}: {record.error.message}" if record.error else None}
+        flat |= record.metrics | {f"seconds.{name}": value for name, value in record.timings.items()}
     config = trial.config.model_dump(mode="json")
     for field, prefix in (("composition", ""), ("second", "second.")):
         specs = config.pop(field)
-        row |= {field: json.dumps(specs)} if specs is not None else {}
+        flat |= {field: json.dumps(specs)} if specs is not None else {}
         for number, spec in enumerate(specs or (), start=1):
-            row |= {f"{prefix}op{number}": spec["name"], f"{prefix}op{number}.version": spec["version"]}
-            row |= {f"{prefix}op{number}.{name}": _plain(value) for name, value in spec["params"].items()}
-    row |= _flat(config, "config")
+            flat |= {f"{prefix}op{number}": spec["name"], f"{prefix}op{number}.version": spec["version"]}
+            flat |= {f"{prefix}op{number}.{name}": _plain(value) for name, value in spec["params"].items()}
+    flat |= _flat(config, "config")
     if record:
-        row |= _flat(record.versions, "version") | _flat(record.host, "host")
-    return row
+        flat |= _flat(record.versions, "version") | _flat(record.host, "host")
+    return flat
 
 
 def _flat(value: dict[str, Any], prefix: str) -> dict[str, Any]:

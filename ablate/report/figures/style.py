@@ -38,6 +38,15 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
             write_atomically(path, buffer.getvalue())
 
 
+def as_png(figure: Figure) -> bytes:
+    """Return ``figure`` as a PNG file."""
+    with mpl.rc_context(STYLE):
+        fix_layout(figure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI, metadata=TIMELESS["png"])
+    return buffer.getvalue()
+
+
 def as_svg(figure: Figure) -> str:
     """Return ``figure`` as the text of an SVG."""
     with mpl.rc_context(STYLE):
