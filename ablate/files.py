@@ -67,6 +67,12 @@ def names_in(directory: Path) -> set[str]:
         return set()
 
 
+def check_directory(directory: Path) -> None:
+    """Raise UsageError if there is a file where ``directory`` is to be made."""
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory} is a file, where a directory of that name is needed; move the file away")
+
+
 def check_writable(directory: Path) -> None:
     """Raise UsageError unless files can be made in ``directory``, or where it would be made; leave nothing behind."""
     expanded(str(directory))  # refuses names that sweep.toml cannot hold

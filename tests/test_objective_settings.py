@@ -107,10 +107,12 @@ def test_what_does_not_suit_is_one_sentence(assignments, sentence):
 
 @pytest.mark.parametrize("objective", ["supervised", "supcon"])
 def test_objectives_with_labels_need_them(objective):
-    unlabelled = SimpleNamespace(name="scans", classes=(), pretrain=SimpleNamespace(labels=range(1000)))
+    unlabelled = SimpleNamespace(
+        name="scans", lacks="has no labels", classes=(), pretrain=SimpleNamespace(labels=range(1000))
+    )
     allowed = "simclr, byol, simsiam, barlow, vicreg, mocov3, dino"
     with pytest.raises(
-        UsageError, match=f"scans has no labels: {objective} training needs them; allowed .*: {allowed}"
+        UsageError, match=f"scans has no labels: {objective} training needs labels; allowed .*: {allowed}"
     ):
         check_data(resolved(f"objective={objective}"), unlabelled)
     check_data(resolved("objective=dino"), unlabelled)

@@ -14,6 +14,9 @@ from ablate.config.trial import DataIdentity
 from ablate.data.duplicates import Alike
 from ablate.data.tasks import TaskLabels, numbers_of
 
+ONE_CLASS = "there is only one class"
+"""The start of the note on a set with a single class folder, whose name tells no images apart."""
+
 
 @dataclass(frozen=True, repr=False)
 class Images:
@@ -180,6 +183,11 @@ class DataSet:
             return f"{len(counts)} classes of {counts[0]} images"
         percent = 100 * max(counts) / sum(counts)
         return f"{len(counts)} classes of {min(counts)} to {max(counts)} images ({percent:.0f} % in the largest)"
+
+    @property
+    def lacks(self) -> str:
+        """Words on why nothing can be learned from labels, of a set without classes: ``has no labels``."""
+        return "has only one class" if any(ONE_CLASS in note for note in self.notes) else "has no labels"
 
     @property
     def _grouped(self) -> str:

@@ -136,7 +136,7 @@ def check_protocols(specs: Sequence[str], data: DataSet) -> None:
     for spec in specs:
         if PROTOCOLS[spec.partition("@")[0]].needs_labels:
             allowed = ", ".join(name for name, protocol in PROTOCOLS.items() if not protocol.needs_labels)
-            raise UsageError(f"protocol {spec!r} needs labels and {data.name} has none; allowed: {allowed}")
+            raise UsageError(f"protocol {spec!r} needs labels, and {data.name} {data.lacks}; allowed: {allowed}")
 
 
 def _check_shares(specs: Sequence[str], data: DataSet) -> None:

@@ -267,7 +267,7 @@ def check_data(config: TrialConfig, data: DataSet) -> None:
     if kind_of(config.objective).needs_labels and not data.classes:
         allowed = ", ".join(kind.name for kind in KINDS.values() if not kind.needs_labels)
         raise UsageError(
-            f"{data.name} has no labels: {config.objective} training needs them; allowed objective: {allowed}"
+            f"{data.name} {data.lacks}: {config.objective} training needs labels; allowed objective: {allowed}"
         )
     available = len(data.pretrain.labels)
     if config.batch_size > available:

@@ -25,7 +25,7 @@ def rungs(wish: Experiment, shared: TrialConfig, data: DataSet) -> tuple[Rung, .
         return ()
     reasons = {
         "is for one setting: this experiment has axes": bool(wish.axes),
-        f"compares cells by validation kNN, but {data.name} has no labels": not data.classes,
+        f"compares cells by validation kNN, but {data.name} {data.lacks}": not data.classes,
         "is for trials of one process": shared.world_size > 1,
         f"needs more than {counted(shared.epochs, 'epoch')}, to compare cells before the end": RUNGS[0].epoch(
             shared.epochs

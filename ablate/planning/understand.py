@@ -117,7 +117,7 @@ def _check_images(wish: Experiment, cells: Cells, data: DataSet, size: int) -> N
     """Raise UsageError if an op does not take the images' channels, or a reference needs labels that they lack."""
     check_channels([*(op.op for op in cells.ops), *(op for cell in cells.every for op in cell.every_op)], data, size)
     if "supervised" in wish.references and not data.classes:
-        raise UsageError(f"{data.name} has no labels: the supervised reference cannot be trained")
+        raise UsageError(f"{data.name} {data.lacks}: the supervised reference cannot be trained")
 
 
 def _at_points(wish: Experiment, labels: Sequence[str], elsewhere: Device | None) -> list[tuple[Point, Experiment]]:

@@ -12,12 +12,12 @@ from ablate.config.interval import Interval
 from ablate.config.measure import Measure
 from ablate.console import say, say_each
 from ablate.errors import UsageError
-from ablate.files import names_in, write_atomically
+from ablate.files import check_directory, names_in, write_atomically
 from ablate.report.compared import Compared, compare_with
 from ablate.report.data.grid import Grid
 from ablate.report.data.over_images import check_held
 from ablate.report.data.results import Results, read_sweep
-from ablate.report.figures import axes, classes, forest, invariance, label_free, pruning, search, side_by_side
+from ablate.report.figures import axes, classes, fonts, forest, invariance, label_free, pruning, search, side_by_side
 from ablate.report.figures.comparison import draw
 from ablate.report.figures.heatmap import heatmap
 from ablate.report.figures.multiples import multiples
@@ -92,6 +92,7 @@ class Report:
             again_with = completing(directory, self.sweep.experiment, retry_failed=True)
             say(console, f"to run {'it' if len(failed) == 1 else 'them'} again: `{again_with}`")
         say_each(console, [f"damaged record, left out: {path}" for path in self.sweep.damaged], "yellow")
+        say_each(console, fonts.told([str(self.sweep), *self.sweep.experiment.classes]), "yellow")
         if self.replaced:
             say(console, self.replaced, "yellow")
         say(console, f"report: {SweepDir(directory).page}, and {_beside(SweepDir(directory).report)} beside it")
@@ -145,6 +146,7 @@ def write_report(
 def _write(sweep: Results, others: Sequence[str | Path], paper: bool, refresh: float | None = None) -> Report:
     compared = compare_with(sweep, others, paper)
     out = SweepDir(sweep.directory).report
+    check_directory(out)
     _figures(sweep, compared.others, out)
     write_csv(sweep.grid, out / "table.csv")
     write_predicted(sweep, out / "predicted.csv")

@@ -111,6 +111,7 @@ def test_the_plan_names_every_task_the_main_one_first(pictures, cache):
         ("kind,plce", "has no label column 'plce'; allowed: kind, place, width, age, marks, one; did you mean 'place'"),
         ("kind,place:classs", "unknown kind of task 'classs'; allowed: .*did you mean 'classes'"),
         ("kind,place,place", "--label kind,place,place names 'place' twice"),
+        ("kind,", "--label kind,: a column is missing beside a comma; allowed: kind, place, width, age, marks, one"),
         ("kind,kind", "--label kind,kind names 'kind' twice"),
         ("kind,none", "only the first column can be 'none'"),
         ("kind:regression,place", "the first column is the main task, which needs classes, not regression"),

@@ -6,6 +6,7 @@ import pytest
 
 from ablate.data import prepare, read_entry
 from ablate.errors import UsageError
+from ablate.evaluation.protocols import check_protocols
 from tests.data.images import fill
 
 
@@ -66,6 +67,15 @@ def test_images_beside_several_class_folders_are_no_class_of_their_own(tmp_path,
     data = get(tmp_path / "set", cache)
     assert data.classes == ("a", "b")
     assert len(data.train.labels) + len(data.test.labels) == 20
+
+
+def test_one_class_folder_is_called_one_class(tmp_path, cache):
+    fill(tmp_path / "set" / "leaf", 10)
+    data = get(tmp_path / "set", cache)
+    assert data.classes == ()
+    assert "there is only one class, the folder 'leaf': there is nothing to classify" in data.notes[0]
+    with pytest.raises(UsageError, match="'linear' needs labels, and set has only one class; allowed: rotation"):
+        check_protocols(["linear"], data)
 
 
 @pytest.mark.parametrize("inside", ["", "train"])

@@ -145,6 +145,6 @@ def test_names(stripes):
         parse_protocols("finetune@z:1%")
     with pytest.raises(UsageError, match="unknown protocol 'knn:10%'"):
         parse_protocols("knn:10%")
-    with pytest.raises(UsageError, match="'linear:1%' needs labels and made-up has none"):
+    with pytest.raises(UsageError, match="'linear:1%' needs labels, and made-up has no labels"):
         check_protocols(["linear:1%"], replace(stripes, classes=()))
     assert protocols.outdated("linear:1%@z", ["linear_top1"]) == set()

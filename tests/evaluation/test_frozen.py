@@ -118,7 +118,7 @@ def test_without_labels_only_label_free_protocols(stripes):
     for name, protocol in PROTOCOLS.items():
         if protocol.needs_labels:
             check_protocols([name], stripes)
-            with pytest.raises(UsageError, match=f"'{name}@z' needs labels and made-up has none"):
+            with pytest.raises(UsageError, match=f"'{name}@z' needs labels, and made-up has no labels"):
                 check_protocols([f"{name}@z"], unlabelled)
         else:
             check_protocols([name], unlabelled)

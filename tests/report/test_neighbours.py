@@ -19,8 +19,8 @@ from ablate.report.page.page import page
 from ablate.report.stats.order import order
 from ablate.sweep.images import ImageResults, SplitResults, read_image_results, to_bytes
 from ablate.sweep.layout import SweepDir
-from ablate.sweep.plan import load_plan, plan
-from tests.support.sweeps import by_position, sweep
+from ablate.sweep.plan import load_plan, plan, save_plan
+from tests.support.sweeps import by_position, make_experiment, record, sweep, write_record
 
 NEAR = ((1, 0, 2), (4, 3, 1))  # test images 1 and 4, and two training images nearest to each
 NONE = SplitResults(*(np.array([], kind) for kind in ("u1", "u1", "f2")))
@@ -94,3 +94,16 @@ def test_without_the_images_one_sentence_says_so_and_without_neighbours_nothing(
         path.write_bytes(to_bytes(dataclasses.replace(read_image_results(path), neighbours=())))
     assert neighbourhoods(results, order(results.grid)) is None
     assert "Nearest neighbours" not in page(results)
+
+
+def test_without_linear_evaluation_the_page_says_what_keeps_neighbours(tmp_path):
+    planned = make_experiment(["a", "b"])
+    save_plan(tmp_path, planned)
+    for trial in plan(planned):
+        write_record(tmp_path, record(trial, metrics={"knn_top1": 0.5}))
+    results = read_sweep(tmp_path)
+    (sentence,) = neighbourhoods(results, order(results.grid)).text
+    assert sentence == (
+        f"Linear evaluation keeps them, which this sweep lacks; `ablate evaluate {tmp_path} --protocol linear` adds it "
+        "where encoders were kept."
+    )

@@ -24,6 +24,7 @@ from ablate.report.stats.untrained import paired_difference
 from ablate.report.text.terminal import render
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
+from tests.support.cli import ablate, one_sentence
 from tests.support.sweeps import by_position, failure, make_experiment, record, sweep, write_record
 
 
@@ -178,3 +179,12 @@ def test_importing_the_report_imports_no_torch():
 
 def test_means_are_not_of_nothing():
     assert math.isclose(grid_of(sweep_rows(plan(make_experiment(["a"])), {})).cells["a", "a"].mean() or 0, 0)
+
+
+def test_a_file_in_place_of_the_report_is_one_sentence(tmp_path):
+    directory = sweep(tmp_path / "sweep", ["a", "b"], 1, by_position)
+    (directory / "report").write_text("mine")
+    for words in (("report",), ("recommend",), ("export", "--to", "csv")):
+        told = one_sentence(ablate(words[0], directory, *words[1:]))
+        assert told.endswith("report is a file, where a directory of that name is needed; move the file away")
+    assert (directory / "report").read_text() == "mine"

@@ -12,6 +12,7 @@ from ablate.errors import UsageError
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep, read_tasks
 from ablate.report.recommendation.recommend import recommend
+from ablate.report.stats.summary import summary
 from ablate.report.text import tasks
 from ablate.report.write import publish
 from ablate.sweep.asked import asked_for
@@ -111,6 +112,19 @@ def test_regression_is_ranked_by_r2(tmp_path, undrawn):
         read_sweep(tmp_path, "auroc", "age")
     with pytest.raises(UsageError, match="metric 'r2' does not suit the task shape, whose kind is classes"):
         read_sweep(tmp_path, "r2")
+
+
+@pytest.mark.parametrize(("images", "few"), [(15, True), (600, False)])
+def test_a_number_that_nothing_predicts_and_few_images_for_r2_are_told(tmp_path, images, few):
+    experiment = planned(Task(name="age", kind="regression", images=(200, images, images)))
+    save_plan(tmp_path, experiment)
+    for trial in plan(experiment):
+        metrics = {"age:linear_r2": -2.76, "age:linear_val_r2": value(trial, HUE, "age") - 0.9}
+        write_record(tmp_path, record(trial).replace(metrics=metrics | {"linear_top1": 0.5, "linear_val_top1": 0.5}))
+    text = " ".join(summary(read_sweep(tmp_path, task="age")))
+    assert "No composition predicts age better than its mean does, which has R² 0" in text
+    assert ("only 15 validation images to choose by: on so few, R² is uncertain by up to 20 points" in text) == few
+    assert recommend(tmp_path, task="age").final is None
 
 
 def test_compositions_without_a_grid_have_costs_and_no_ranks(tmp_path):

@@ -84,6 +84,9 @@ def label_columns(columns: Sequence[str], chosen: str | None, where: str) -> Lab
     """
     if chosen is None or canonical(chosen) in columns:
         return Labels(label_column(columns, chosen, where))
+    if not all(item.strip() for item in chosen.split(",")):
+        allowed = ", ".join(name for name in columns if name not in NAMED)
+        raise UsageError(f"--label {chosen}: a column is missing beside a comma; allowed: {allowed}")
     first, *others = (_column(item.strip(), columns) for item in chosen.split(","))
     main = label_column(columns, first.name, where)
     if first.kind != "classes":

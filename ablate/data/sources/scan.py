@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from ablate.data.dataset import ONE_CLASS
 from ablate.data.readers.choose import EXTENSIONS
 from ablate.data.sources.listing import File, Listing, named, split_by_seed
 from ablate.errors import UsageError, printable
@@ -50,7 +51,7 @@ def _split_by_seed(root: Path) -> Listing:
                 f"folder: {what} of {root} cannot be split into training and test images: there is only one "
                 "image, or one inner folder, whose images stay together; add images, or make train/ and test/"
             )
-    notes = (*_about_groups(root, classes, files), *_told(root, classes, others))
+    notes = (*_one_class(classes), *_about_groups(root, classes, files), *_told(root, classes, others))
     return Listing(root, named(root), _meaningful(classes), train, test, carved=True, notes=notes)
 
 
@@ -71,7 +72,7 @@ def _split_by_hand(root: Path) -> Listing:
     if not test:
         expected = "" if classes == [ALL] else f" of the classes {', '.join(classes[:SHOWN])}"
         raise UsageError(f"folder: the test set {test_root} is empty: no image{expected}")
-    notes = [*_told(train_root, classes, others), *_told(test_root, classes, Counter())]
+    notes = [*_one_class(classes), *_told(train_root, classes, others), *_told(test_root, classes, Counter())]
     used = {train_root.name, test_root.name}
     unused = [name for name in _class_folders(root, Counter()) if name not in used]
     if unused:
@@ -115,6 +116,15 @@ def _about_groups(root: Path, classes: list[str], files: list[File]) -> list[str
 
 def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:SHOWN])}{', ...' * (len(names) > SHOWN)}"
+
+
+def _one_class(classes: list[str]) -> list[str]:
+    """Return the sentence that a single class is no label, if the images lie in one class folder."""
+    if len(classes) > 1 or classes == [ALL]:
+        return []
+    return [
+        printable(f"{ONE_CLASS}, the folder {classes[0]!r}: there is nothing to classify, so its images have no labels")
+    ]
 
 
 def _meaningful(classes: list[str]) -> list[str]:

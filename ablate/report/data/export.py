@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ablate.config.sweep import Trial
 from ablate.errors import UsageError
-from ablate.files import check_file, write_atomically
+from ablate.files import check_directory, check_file, write_atomically
 from ablate.report.data.results import Results
 from ablate.report.data.study import write_study
 from ablate.sweep.layout import SweepDir
@@ -42,6 +42,7 @@ def export(sweep: Results, to: Format, out: Path | None = None) -> Path:
         check_file(out)
     if to == "parquet" and importlib.util.find_spec("pyarrow") is None:
         raise UsageError("Parquet files need pyarrow: pip install 'ablate[parquet]'")
+    check_directory(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     if to == "optuna":
         _replace(path, sweep)

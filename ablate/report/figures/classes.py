@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from ablate.console import filled, shortened
 from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results
+from ablate.report.figures.fonts import told
 from ablate.report.figures.labels import short_names, spelled_out
 from ablate.report.figures.palette import SIGNED, colour, ink_on
 from ablate.report.figures.style import STYLE, as_svg
@@ -39,6 +40,7 @@ def section(sweep: Results) -> list[Section]:
         f"Recall is the share of a class's test images that is classified correctly, here under {best}, the best "
         "composition with results for every image. “Highest” is that of any composition, and a little high by chance.",
         *_left_out(sweep, profile),
+        *told(profile.names[number] for number in shown),
     ]
     headings = ("class", "images: validation, test", "recall %", "highest %", "under", "most often taken for")
     rows = tuple(_row(profile, number) for number in shown)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ablate.files import write_atomically
+from ablate.report.figures.fonts import make_legible
 
 DPI = 200
 STYLE: dict[Any, Any] = {
@@ -61,6 +62,7 @@ def fix_layout(figure: Figure) -> None:
 
     The second pass corrects for the moves of the first.
     """
+    make_legible(figure)
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
         figure.set_dpi(DPI)  # text is not equally wide at every resolution

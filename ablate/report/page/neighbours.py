@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from ablate.console import command
 from ablate.data.single import Side, StoredImages
 from ablate.errors import UsageError
-from ablate.report.data.grid import Cell
+from ablate.report.data.grid import LINEAR, Cell
 from ablate.report.data.results import Results
 from ablate.report.page.thumbnails import Sheet, images_in_cache, sheet
 from ablate.report.stats.order import Ranking
 from ablate.report.stats.words import judge
-from ablate.sweep.images import ImageResults, read_image_results
+from ablate.sweep.images import PROTOCOL, ImageResults, read_image_results
 from ablate.sweep.layout import SweepDir
 
 MOST = 15_000  # bytes of one cell's thumbnails
@@ -45,7 +45,10 @@ class Neighbourhoods:
 
 
 def neighbourhoods(sweep: Results, ranking: Ranking) -> Neighbourhoods | None:
-    """Return the nearest neighbours of the best and the worst cell; None if no trial of theirs has kept any."""
+    """Return the nearest neighbours of the best and the worst cell; None if no trial of theirs has kept any.
+
+    Without linear evaluation, which keeps them, only a sentence says so.
+    """
     ends = {"the best": ranking.cells[:1], "the worst": ranking.cells[1:][-1:]}
     found = {
         place: (cell, seed, results)
@@ -54,7 +57,7 @@ def neighbourhoods(sweep: Results, ranking: Ranking) -> Neighbourhoods | None:
         for seed, results in _kept(sweep, cell)[:1]
     }
     if not found:
-        return None
+        return _not_kept(sweep)
     data = sweep.experiment.shared.data
     images = images_in_cache(data.fingerprint)
     gone = (
@@ -76,6 +79,16 @@ def neighbourhoods(sweep: Results, ranking: Ranking) -> Neighbourhoods | None:
         "similarity. The sign ≠ and a dashed frame mark neighbours of another class."
     )
     return Neighbourhoods((text,), cells)
+
+
+def _not_kept(sweep: Results) -> Neighbourhoods | None:
+    """Say how a sweep of labelled images gets neighbours if it has no linear evaluation; None if it has."""
+    done = [record for record in sweep.records.values() if record.status == "done" and record.reference is None]
+    if not done or not sweep.experiment.shared.data.classes or any(LINEAR in record.metrics for record in done):
+        return None
+    evaluate = command("ablate", "evaluate", sweep.directory, "--protocol", PROTOCOL)
+    text = f"Linear evaluation keeps them, which this sweep lacks; {evaluate} adds it where encoders were kept."
+    return Neighbourhoods((text,))
 
 
 def _kept(sweep: Results, cell: Cell) -> list[tuple[int, ImageResults]]:

@@ -11,7 +11,7 @@ from ablate.config.measure import in_full, measure_of
 from ablate.config.sweep import NamedComposition
 from ablate.console import command
 from ablate.errors import UsageError
-from ablate.files import write_atomically
+from ablate.files import check_directory, write_atomically
 from ablate.report.data.results import Results, protecting
 from ablate.report.recommendation.choice import Choice
 from ablate.report.recommendation.conclusion import conclusion
@@ -51,8 +51,9 @@ def write(recommendation: Recommendation) -> list[Path]:
 
     The previous recommendation is removed.
     """
-    withdraw(recommendation.choice.sweep.directory)
     out = SweepDir(recommendation.choice.sweep.directory).report
+    check_directory(out)
+    withdraw(recommendation.choice.sweep.directory)
     files = {RECOMMENDATION: json.dumps(as_json(recommendation), indent=1) + "\n", **recommendation.pipelines}
     for name, content in files.items():
         write_atomically(out / name, content)

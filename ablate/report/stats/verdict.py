@@ -17,6 +17,7 @@ from ablate.report.stats.words import judge, mentioned, percent
 CEILING = 0.99  # accuracy from which on cells can no longer be told apart
 EASY = 0.97  # test accuracy below which images are not called easy, whatever a few validation images say
 GUESSING = 1.1  # times the accuracy of guessing: an encoder that is not above it has learned next to nothing
+BROAD = 0.1  # standard error of R² from which on validation images are called few
 LUCK = 1.64  # standard errors that an accuracy of guesses exceeds in one of twenty cases
 FAR = 0.05  # difference of validation and test accuracy from which on selection alone does not explain it
 BY_CHANCE = 0.05  # probability that chance alone takes the selected cell that far from its test accuracy
@@ -25,6 +26,8 @@ MOST_OF_ONE = 0.01  # accuracy that one validation image may be worth; beyond it
 
 def few_images(sweep: Results) -> list[str]:
     """Return the sentence that there are few validation images, if one of them is worth more than a point."""
+    if sweep.task and sweep.task.kind == "regression":
+        return _few_values(sweep.task.images[1])
     counts = sweep.class_counts
     known = [count for count in counts.validation if count] if counts and sweep.grid.is_linear else []
     if not known:
@@ -40,6 +43,20 @@ def few_images(sweep: Results) -> list[str]:
     return [
         f"There are only {counted(sum(known), 'validation image')} to choose by{which} is worth {100 * worth:.1f} "
         "points, so ties and chance decide. More training images give more validation images."
+    ]
+
+
+def _few_values(images: int) -> list[str]:
+    """Return the sentence that there are few images for R², whose variance is about 4 R² (1 - R²)² / n.
+
+    That is largest where R² is a third (Olkin and Finn 1995).
+    """
+    error = math.sqrt(4 / 3 * (2 / 3) ** 2 / max(1, images))
+    if error < BROAD:
+        return []
+    return [
+        f"There are only {counted(images, 'validation image')} to choose by: on so few, R² is uncertain by up to "
+        f"{100 * error:.0f} points (one standard error), and more below 0. More images make it reliable."
     ]
 
 
@@ -102,6 +119,11 @@ def verdict(sweep: Results, ranking: Ranking) -> list[str]:
     """Return the sentences for accuracies that are too high or too low to choose by; empty if they are neither."""
     if is_majority(sweep, ranking) and not is_guessing(sweep, ranking):
         return [_like_the_majority(sweep, ranking)]
+    if is_mean(sweep, ranking):
+        return [
+            f"No composition predicts {sweep.task_name} better than its mean does, which has R² 0: take more images, "
+            "train longer, or look for a fault."
+        ]
     grid, by = sweep.grid, judge(sweep.grid)
     untrained = grid.references.get("untrained")
     floor = (untrained.mean(ranking.metric) if untrained else None) or 0.0
@@ -120,12 +142,18 @@ def verdict(sweep: Results, ranking: Ranking) -> list[str]:
             f"No composition is clearly better than guessing one of {classes} classes ({100 * _chance(sweep):.1f} %): "
             "train longer, or look for a fault."
         ]
-    if untrained and ranking.best and beats_untrained(grid, ranking, ranking.best) is False:
+    return _against(sweep, ranking, untrained) if untrained else []
+
+
+def _against(sweep: Results, ranking: Ranking, untrained: Cell) -> list[str]:
+    """Return the sentence that the best composition is not, or not clearly, better than the untrained encoder."""
+    grid, by = sweep.grid, judge(sweep.grid)
+    if ranking.best and beats_untrained(grid, ranking, ranking.best) is False:
         return [
             f"No composition is better than {grid.start} ({percent(untrained, ranking.metric)} {by})"
             f"{_above_on_test(ranking, untrained)}: {_instead(grid)}."
         ]
-    if untrained and ranking.best and is_unclear(grid, ranking):
+    if ranking.best and is_unclear(grid, ranking):
         test, there = ranking.best.mean(), untrained.mean()
         is_below = test is not None and there is not None and test < there
         below = ", and on the test set it is below it" if is_below else ""
@@ -163,10 +191,16 @@ def is_useful(sweep: Results, ranking: Ranking) -> bool:
     """Return True if the best composition can be recommended.
 
     It must be better than the untrained encoder, if that is known, better than guessing, and better than always
-    predicting the largest class.
+    predicting the largest class, or the mean.
     """
     useless = ranking.best is None or beats_untrained(sweep.grid, ranking, ranking.best) is False
-    return not useless and not is_guessing(sweep, ranking) and not is_majority(sweep, ranking)
+    like_none = (is_guessing(sweep, ranking), is_majority(sweep, ranking), is_mean(sweep, ranking))
+    return not useless and not any(like_none)
+
+
+def is_mean(sweep: Results, ranking: Ranking) -> bool:
+    """Return True if no composition predicts a number better than always predicting its mean."""
+    return sweep.grid.measure == "r2" and max(ranking.scores.values(), default=1.0) <= 0
 
 
 def is_guessing(sweep: Results, ranking: Ranking) -> bool:
