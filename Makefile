@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow test-browser test-slurm lint types check docs bench bench-gpu real real-gpu clean
+.PHONY: install demo test test-slow test-browser test-slurm lint types kernels check docs bench bench-gpu real real-gpu clean
 
 install: $(STAMP)
 
@@ -35,8 +35,10 @@ demo: $(STAMP)
 test test-slow test-browser test-slurm: export OMP_NUM_THREADS = 1
 test test-slow test-browser test-slurm: export PYTHONDONTWRITEBYTECODE =
 
+# As many processes as cores: these tests compute, and each process takes 13 s of CPU to import and collect them. The
+# slow ones also wait.
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow and not browser and not slurm" -n 4 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow and not browser and not slurm" -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -n 4 --dist loadscope --no-loadscope-reorder
@@ -55,6 +57,9 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+kernels: $(STAMP)
+	$(BIN)/python -m tests.support.kernels
 
 check: lint types test
 

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from ablate.report.data.results import read_sweep
 from ablate.report.recommendation.recommend import recommend
@@ -23,6 +22,8 @@ pytestmark = pytest.mark.browser
 
 
 def violations(page):
+    from axe_playwright_python.sync_playwright import Axe  # it takes a second, also where these tests are not run
+
     found = Axe().run(page, options={"runOnly": RULES, "resultTypes": ["violations"]})
     return found.generate_report() if found.violations_count else ""
 
