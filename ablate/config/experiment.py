@@ -50,7 +50,7 @@ class Experiment(Model):
 
     The sweep trains every op of ``ops``, every ordered pair of them, every triple if ``order`` is 3, and every
     composition of ``compositions``. It does so at every point of the axes and with every seed. It trains the
-    ``references`` once per seed.
+    ``references`` once per seed, and the untrained encoder with ``untrained_seeds``, if these are more.
     """
 
     data: Annotated[
@@ -219,6 +219,11 @@ class Experiment(Model):
             "decided which cell is the best"
         ),
     ] = 1
+    untrained_seeds: Annotated[
+        Annotated[int, Field(ge=1, le=MOST_SEEDS, strict=True)] | None,
+        Option("What is compared", default="as many as others", commands=(GRID, DROP)),
+        Field(description="Number of seeds of the untrained encoder, if more than of the cells; each takes seconds"),
+    ] = None
     within: Annotated[
         Annotated[float, Field(gt=0)] | None,
         Option("What is compared", default=f"{WITHIN:g}", metavar="POINTS", commands=(GRID,)),

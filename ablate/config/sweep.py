@@ -192,7 +192,8 @@ class SweepPlan(Model):
     which the report compares every other. ``variants`` are the points of further
     axes; all cells are trained at each of them. Cells that are behind at a rung of ``prune`` are not trained to the
     end. With ``rounds``, ``seeds`` grow from round to round, and cells that are dropped get no more of them.
-    With ``budgeted``, only the cells that it names are trained; it grows from batch to batch.
+    With ``budgeted``, only the cells that it names are trained; it grows from batch to batch. The untrained encoder is
+    also evaluated with the ``untrained_seeds`` that are not among the seeds.
 
     ``shared`` is the configuration common to all cells and references; its own composition is empty. Trial keys do not
     include the protocols, the encoders to keep, the seconds that a process waits for the others, or ``measure``, the
@@ -212,6 +213,7 @@ class SweepPlan(Model):
     preset: str | None = None
     data: str
     seeds: tuple[Annotated[int, Field(ge=0)], ...]
+    untrained_seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
     references: tuple[Reference, ...] = ("untrained",)
     reference_crop: OpSpec
     ops: tuple[NamedOp, ...] = ()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ablate.config.base import LARGEST_SEED
 from ablate.config.experiment import Experiment
 from ablate.config.experiment_file import to_toml
 from ablate.config.points import Point, points
@@ -82,6 +84,7 @@ def plan_sweep(
         ranges=data.ranges,
         background=data.background,
         references=tuple(name for name in wish.references if name != shared.objective),  # the cells are that one
+        untrained_seeds=_untrained_seeds(wish),
         reference_crop=spec(parse_op("crop", op_defaults(sized))),
         ops=() if search else as_they_act(cells.ops, data, shared.image_size),
         first=cells.first,
@@ -111,6 +114,18 @@ def _as_asked(wish: Experiment) -> dict[str, Any]:
     of_images = ("data", "eval_data", "label", "labels", "limit", "short_side", "reading")
     others = ("preset", "init", "unordered", "keep_encoders", "rank_timeout")
     return {name: getattr(wish, name) for name in (*of_images, *others)} | {"seeds": tuple(wish.seed_list)}
+
+
+def _untrained_seeds(wish: Experiment) -> tuple[int, ...]:
+    """Return the seeds of the untrained encoder, those of the cells first; none if it has no more than these."""
+    number, seeds = wish.untrained_seeds, wish.seed_list
+    if number is None:
+        return ()
+    if "untrained" not in wish.references:
+        raise UsageError("untrained_seeds is for the reference untrained, which this sweep does not have")
+    following = (seed % (LARGEST_SEED + 1) for seed in itertools.count(max(seeds) + 1))
+    fresh = itertools.islice((seed for seed in following if seed not in seeds), max(0, number - len(seeds)))
+    return (*seeds, *fresh) if number > len(seeds) else ()
 
 
 def _check_images(wish: Experiment, cells: Cells, data: DataSet, size: int) -> None:

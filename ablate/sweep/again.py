@@ -65,6 +65,15 @@ def option_for_seeds(directory: Path, experiment: SweepPlan, seeds: int) -> str:
     return f"--set {name}={seeds}" if words[1] == "run" else f"--{name.replace('_', '-')} {seeds}"
 
 
+def adding_untrained(directory: Path, experiment: SweepPlan, seeds: int) -> str:
+    """Return the command that adds seeds of the untrained encoder alone; empty if the sweep's command takes none."""
+    again = completing(directory, experiment)
+    command = shlex.split(again)[1]
+    if command not in ("grid", "drop", "run"):
+        return ""
+    return f"{again} {f'--set untrained_seeds={seeds}' if command == 'run' else f'--untrained-seeds {seeds}'}"
+
+
 def _from_sweep(words: Sequence[str], directory: Path) -> list[str]:
     """Return the command with the sweep below whose directory ``directory`` lies, for a command of :data:`BELOW`."""
     above = [directory, *directory.parents][:3]

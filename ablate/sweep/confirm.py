@@ -54,6 +54,7 @@ def confirmation(
         prune=(),  # there are few, and all of them are compared at the end
         compositions=tuple(compositions),
         seeds=tuple(fresh),
+        untrained_seeds=(),
         references=("untrained",),
         shared=experiment.shared.replace(branches="two", base=None),
     )

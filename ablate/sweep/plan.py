@@ -41,7 +41,7 @@ def plan(experiment: SweepPlan) -> list[Trial]:
     grid of k ops has k² cells: k single ops and k(k-1) ordered pairs, or fewer if the experiment says so. Cells and
     compositions are repeated at every variant. The seeds of a cell share one configuration and thus its key, which is
     hashed once. In rounds of seeds, a cell that was dropped has the seeds that it got until then. Within a budget,
-    there are only the cells that were asked for.
+    there are only the cells that were asked for. Further seeds of the untrained encoder come last.
     """
     asked = experiment.budgeted
     cells = [(cell, place) for cell, place in cells_of(experiment) if asked is None or cell.label in asked.cells]
@@ -50,12 +50,15 @@ def plan(experiment: SweepPlan) -> list[Trial]:
         there = [(cell, place) for cell, place in cells if cell.label not in variant.excluded]
         one_seed += [_placed(variant, cell) | place for cell, place in there]
     dropped = experiment.rounds.dropped if experiment.rounds else {}
-    return [
+    trials = [
         Trial(seed=seed, **cell)
         for number, seed in enumerate(experiment.seeds)
         for cell in one_seed
         if "reference" in cell or number < dropped.get(cell["label"], len(experiment.seeds))
     ]
+    more = [seed for seed in experiment.untrained_seeds if seed not in experiment.seeds]
+    untrained = [cell for cell in one_seed if cell.get("reference") == "untrained"]
+    return trials + [Trial(seed=seed, **cell) for seed in more for cell in untrained]
 
 
 def pairs(ops: Sequence[NamedOp], unordered: bool, pairs_with: Collection[str]) -> list[tuple[NamedOp, NamedOp]]:

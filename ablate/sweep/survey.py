@@ -91,7 +91,7 @@ def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
     """
     cells = len({trial.label for trial in trials if trial.reference is None})
     counts = Counter(trial.label for trial in trials if trial.reference is None).values()
-    seeds = len({trial.seed for trial in trials})
+    seeds = len({trial.seed for trial in trials if trial.reference is None} or {trial.seed for trial in trials})
     fewest = min(counts, default=seeds)
     each = counted(seeds, "seed") if fewest == seeds else f"{fewest} to {seeds} seeds"
     references = sum(trial.reference is not None for trial in trials)

@@ -1,10 +1,10 @@
-"""Differences between cells and the untrained encoder, paired by seed."""
+"""Differences between cells and the untrained encoder: paired by seed, or by Welch if it has further seeds."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes half a second to import
@@ -28,12 +28,35 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> Differe
     return Difference(mean, mean - half, mean + half, n)
 
 
+def unpaired_difference(a: Sequence[float], b: Sequence[float]) -> Difference | None:
+    """Return the mean of ``a`` minus that of ``b`` with Welch's interval (Welch 1947); None if either is empty."""
+    if not a or not b:
+        return None
+    mean, how = statistics.fmean(a) - statistics.fmean(b), f"Welch, {len(b)} untrained encoders"
+    if min(len(a), len(b)) == 1:
+        return Difference(mean, None, None, 1)
+    own = [statistics.variance(values) / len(values) for values in (a, b)]
+    if not sum(own):
+        return Difference(mean, mean, mean, len(a), how)
+    df = sum(own) ** 2 / sum(part**2 / (len(values) - 1) for part, values in zip(own, (a, b), strict=True))
+    half = float(stdtrit(df, (1 + CONFIDENCE) / 2)) * math.sqrt(sum(own))
+    return Difference(mean, mean - half, mean + half, len(a), how)
+
+
 def over_untrained(grid: Grid, ranking: Ranking, cell: Cell) -> Difference | None:
-    """Return a cell minus the untrained encoder, paired by seed, or None if they share no seed."""
+    """Return a cell minus the untrained encoder, or None if they cannot be compared.
+
+    They are paired by seed; if more seeds of the untrained encoder are planned than of the cell, all seeds of both are
+    compared without pairs: untrained encoders differ so much that their number decides.
+    """
     untrained = grid.references.get("untrained")
     if untrained is None:
         return None
-    difference = paired_difference(cell.seeds(ranking.metric), untrained.seeds(ranking.metric))
+    ours, theirs = cell.seeds(ranking.metric), untrained.seeds(ranking.metric)
+    if untrained.planned > cell.planned:
+        difference = unpaired_difference(list(ours.values()), list(theirs.values()))
+    else:
+        difference = paired_difference(ours, theirs)
     return difference and with_images(difference, grid.images, (cell.label, untrained.label))
 
 

@@ -13,10 +13,12 @@ from ablate.report.data.results import Results
 from ablate.report.stats.order import Ranking
 from ablate.report.stats.untrained import beats_untrained, is_unclear
 from ablate.report.stats.words import judge, mentioned, percent
+from ablate.sweep.again import adding_untrained
 
 CEILING = 0.99  # accuracy from which on cells can no longer be told apart
 EASY = 0.97  # test accuracy below which images are not called easy, whatever a few validation images say
 GUESSING = 1.1  # times the accuracy of guessing: an encoder that is not above it has learned next to nothing
+UNTRAINED = 5  # seeds of the untrained encoder that are advised
 BROAD = 0.1  # standard error of R² from which on validation images are called few
 LUCK = 1.64  # standard errors that an accuracy of guesses exceeds in one of twenty cases
 FAR = 0.05  # difference of validation and test accuracy from which on selection alone does not explain it
@@ -160,9 +162,23 @@ def _against(sweep: Results, ranking: Ranking, untrained: Cell) -> list[str]:
         more = "images" if few_images(sweep) or sweep.experiment.rounds else "seeds"
         return [
             f"{mentioned(ranking.best.label, start=True)} is not clearly better than {grid.start} by {by} "
-            f"(95 %){below}: add {more}, or train longer."
+            f"(95 %){below}: add {more}, or train longer.",
+            *_more_untrained(sweep, ranking.best.std(ranking.metric), untrained, untrained.std(ranking.metric)),
         ]
     return []
+
+
+def _more_untrained(sweep: Results, of_best: float | None, untrained: Cell, spread: float | None) -> list[str]:
+    """Return the advice to evaluate more untrained encoders, if it is these that differ between seeds."""
+    again = adding_untrained(sweep.directory, sweep.experiment, UNTRAINED)
+    if not again or sweep.grid.given or of_best is None or spread is None or spread < of_best:
+        return []
+    if untrained.planned >= UNTRAINED:
+        return []
+    return [
+        f"Untrained encoders differ by {100 * spread:.1f} points between seeds (standard deviation): `{again}` "
+        "evaluates more of them, which takes seconds each and trains nothing."
+    ]
 
 
 def _instead(grid: Grid) -> str:
