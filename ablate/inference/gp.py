@@ -73,6 +73,7 @@ def believe(compositions: Compositions, levels: Sequence[Sequence[BySeed]]) -> B
     Args:
         compositions: all compositions, measured or not.
         levels: for every level, the values of every composition. Level 0 needs at least two compositions with values.
+            Values of further levels are means over as many seeds as a composition has at level 0.
     """
     trials = _Trials.of(levels)
     scales = SCALES if compositions.varies else SCALES[1:2]
@@ -86,8 +87,9 @@ def believe(compositions: Compositions, levels: Sequence[Sequence[BySeed]]) -> B
 class _Trials:
     """Measurements, one entry of each array per measurement.
 
-    ``ratio`` is the variance of its noise as a multiple of ``usual``, the pooled variance with its degrees of freedom;
-    ``usual`` is None where no seeds are repeated. ``unit`` is the standard deviation of the compositions' means.
+    ``ratio`` is the variance of its noise as a multiple of that of a trial: by the seeds of a composition if they are
+    repeated, and one over their number at further levels. ``unit`` is the standard deviation of the compositions'
+    means.
     """
 
     cell: NDArray[np.int64]
@@ -95,7 +97,6 @@ class _Trials:
     level: NDArray[np.int64]
     value: Array
     ratio: Array
-    usual: tuple[float, int] | None
     unit: float
 
     @classmethod
@@ -107,14 +108,14 @@ class _Trials:
             for seed, value in values.items()
         ]
         cell, seed, level = (np.array(column, dtype=np.int64) for column in list(zip(*rows, strict=True))[:3])
-        value, ratio = np.array([row[3] for row in rows], dtype=float), np.ones(len(rows))
-        model = estimate({str(number): values for number, values in enumerate(levels[0])})
-        usual = (model.sigma**2, model.df) if model and not model.is_exact else None
-        if model and usual:
-            own = dict(zip(model.labels, model.variances / usual[0], strict=True))
-            ratio = np.array([own[str(row[0])] if row[2] == 0 else 1.0 for row in rows])
+        value = np.array([row[3] for row in rows], dtype=float)
+        model, own = estimate({str(number): values for number, values in enumerate(levels[0])}), dict[str, float]()
+        if model and not model.is_exact:
+            own = dict(zip(model.labels, (model.variances / model.sigma**2).tolist(), strict=True))
+        of_mean = 1 / max(map(len, levels[0]))
+        ratio = np.array([own.get(str(row[0]), 1.0) if row[2] == 0 else of_mean for row in rows])
         means = [[np.mean(list(values.values())) for values in cells if values] for cells in levels]
-        return cls(cell, seed, level, value, ratio, usual, max(FLOOR, *(float(np.std(known)) for known in means)))
+        return cls(cell, seed, level, value, ratio, max(FLOOR, *(float(np.std(known)) for known in means)))
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,6 @@ class _Model:
         self.variances = len(names)
         self.prior = np.array([*(math.log(MEDIANS[name]) for name in names), *[0.0] * further])
         self.sure = np.array([*[SPREAD] * len(names), *[OF_SIZES] * further])
-        if trials.usual:  # repeated seeds have measured the noise
-            variance, df = trials.usual
-            at = names.index("noise")
-            self.prior[at], self.sure[at] = math.log(variance / trials.unit**2), math.sqrt(2 / df)
 
     def read(self, theta: Array) -> _Hyperparameters:
         """Return the hyperparameters that ``theta`` holds as logarithms."""

@@ -149,15 +149,31 @@ def test_the_restricted_likelihood_is_that_of_flat_means_and_its_gradient_is_rig
     np.testing.assert_allclose(slope, approx_fprime(thetas[0], lambda x: model.loss(x)[0], 1e-6), atol=1e-3)
 
 
-def test_noise_is_measured_by_repeated_seeds_and_a_loud_cell_says_less():
-    compositions, (values,) = example(np.random.default_rng(7), levels=1)
-    model = _Model(compositions.kernels(1.0), _Trials.of([values]))
-    assert model.sure[len(PARTS) + 1] < 1
+def test_repeated_seeds_say_how_loud_the_noise_is_once():
+    """The residuals of the seeds have the information df / 2 on the logarithm of a variance (chi squared)."""
+    rng = np.random.default_rng(7)
+    cells, seeds = PAIRS[7:31], 4
+    values = [dict(enumerate(rng.normal(mean, 0.02, seeds))) for mean in rng.normal(0.5, 0.1, len(cells))]
+    model = _Model(Compositions(of_names(*map("".join, cells))).kernels(1.0), _Trials.of([values]))
+    mode, _ = model.mode()
+    step = 1e-3 * np.eye(len(mode))[len(PARTS) + 1]
+    slopes = [model.loss(mode + side * step)[1][len(PARTS) + 1] for side in (1, -1)]
+    df = (len(cells) - 1) * (seeds - 1)
+    assert (slopes[0] - slopes[1]) / 2e-3 == pytest.approx(df / 2, rel=0.2)
+    assert np.exp(mode[len(PARTS) + 1]) * model.trials.unit**2 == pytest.approx(0.02**2, rel=0.4)
+
+
+def test_a_loud_cell_says_less():
     rng = np.random.default_rng(0)
     loud = [dict(enumerate(0.5 + rng.normal(0, sd, 4))) for sd in [0.01] * 12 + [0.2]]
     trials = _Trials.of([loud])
     assert trials.ratio[-1] > 3 * trials.ratio[0]
-    assert _Trials.of([[{0: 0.5}, {0: 0.6}]]).usual is None
+    assert _Trials.of([[{0: 0.5}, {0: 0.6}]]).ratio.tolist() == [1.0, 1.0]
+
+
+def test_a_mean_over_seeds_at_a_rung_is_less_noisy_than_a_trial():
+    final, rung = [{0: 0.5, 1: 0.5, 2: 0.5, 3: 0.5}, {}], [{0: 0.3}, {0: 0.2}]
+    assert _Trials.of([final, rung]).ratio.tolist() == [1.0] * 4 + [0.25] * 2
 
 
 def test_a_seed_that_is_worse_for_all_is_no_mark_against_the_cells_that_were_given_it():
