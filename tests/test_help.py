@@ -70,7 +70,7 @@ def test_a_mistake_is_one_sentence(line, said):
 
 
 def test_ops_shows_those_that_are_asked_for():
-    shown = json.loads(ablate("ops", "crop", "flip", "--json").stdout)
+    shown = json.loads(ablate("ops", "crop", "flip", "--json").stdout)["ops"]
     assert [op["name"] for op in shown] == ["crop", "flip"]
     assert shown[1]["parameters"][0]["default"] == 0.5
     assert "solarize" not in ablate("ops", "crop").stdout

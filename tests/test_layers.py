@@ -24,7 +24,7 @@ ORDER = (
     {"inference", "transforms"},
     {"config"},
     {"files", "distributed", "compiled", "processes"},
-    {"errors", "console", "rng", "pixels", "_version"},
+    {"errors", "console", "facts", "rng", "pixels", "_version"},
 )
 """The packages and loose modules of ablate, top to bottom; those of one line do not import each other."""
 REPORT = (

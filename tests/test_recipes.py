@@ -83,7 +83,7 @@ def test_the_list_names_every_recipe_with_its_source(tmp_path):
     listed = ablate("ops", "--recipes").stdout
     for recipe in RECIPES.values():
         assert f"recipe:{recipe.name}" in listed and recipe.source in listed.replace("\n", " ")
-    (byol,) = json.loads(ablate("ops", "--recipes", "--json", "recipe:byol").stdout)
+    (byol,) = json.loads(ablate("ops", "--recipes", "--json", "recipe:byol").stdout)["recipes"]
     assert byol["composition"] == RECIPES["byol"].composition
     assert "did you mean 'dino'" in one_sentence(ablate("ops", "--recipes", "dina"))
     assert "recipe:byol" in ablate("ops", "recipe:byol").stdout

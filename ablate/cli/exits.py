@@ -12,6 +12,7 @@ from typing import NoReturn, ParamSpec, TextIO
 
 import typer
 
+from ablate.cli.answers import answering, refusal
 from ablate.config.at_hand import at_hand
 from ablate.console import make_console, say
 from ablate.errors import ClusterError, DiskError, ExitCode, LostLease, TrialHeld, UsageError
@@ -32,30 +33,37 @@ def with_exit_code(function: Callable[P, int | None]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
+        with answering(function.__name__, wanted=bool(kwargs.get("as_json"))), _ending():
             with at_hand(function.__name__):
                 code = function(*args, **kwargs)
-        except UsageError as error:
-            _leave(f"error: {error}", ExitCode.USAGE)
-        except TrialHeld as error:
-            _leave(f"error: {error}; wait for it, or choose another --out", ExitCode.USAGE)
-        except (LostLease, ClusterError) as error:
-            _leave(f"error: {error}", ExitCode.FAILED)
-        except DiskError as error:
-            _leave(f"error: the disk refused a write ({error}); finished trials are intact", ExitCode.FAILED)
-        except OSError as error:
-            if error.errno in NO_MORE_FILES:
-                _leave("error: too many open files; allow more, as with `ulimit -n 1024`", ExitCode.FAILED)
-            if error.filename is None:
-                raise
-            code = ExitCode.USAGE if error.errno in NO_PATH else ExitCode.FAILED
-            _leave(f"error: {error.filename} cannot be read or written ({error.strerror})", code)
-        except KeyboardInterrupt as error:
-            end = interruption(error)
-            _leave(str(end), end.code)
-        raise typer.Exit(code or 0)
+            raise typer.Exit(code or 0)
 
     return run
+
+
+@contextlib.contextmanager
+def _ending() -> Iterator[None]:
+    """Turn the errors of a command into its end."""
+    try:
+        yield
+    except UsageError as error:
+        _leave(f"error: {error}", ExitCode.USAGE)
+    except TrialHeld as error:
+        _leave(f"error: {error}; wait for it, or choose another --out", ExitCode.USAGE)
+    except (LostLease, ClusterError) as error:
+        _leave(f"error: {error}", ExitCode.FAILED)
+    except DiskError as error:
+        _leave(f"error: the disk refused a write ({error}); finished trials are intact", ExitCode.FAILED)
+    except OSError as error:
+        if error.errno in NO_MORE_FILES:
+            _leave("error: too many open files; allow more, as with `ulimit -n 1024`", ExitCode.FAILED)
+        if error.filename is None:
+            raise
+        code = ExitCode.USAGE if error.errno in NO_PATH else ExitCode.FAILED
+        _leave(f"error: {error.filename} cannot be read or written ({error.strerror})", code)
+    except KeyboardInterrupt as error:
+        end = interruption(error)
+        _leave(str(end), end.code)
 
 
 @contextlib.contextmanager
@@ -91,4 +99,5 @@ def _leave(sentence: str, code: int) -> NoReturn:
     """Print on standard error and exit; under torchrun only one process prints."""
     with contextlib.suppress(OSError):
         say(make_console(stderr=True), sentence)
+    refusal(sentence, code)
     raise typer.Exit(code) from None

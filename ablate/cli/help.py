@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from ablate.cli.answers import answering, refusal
 from ablate.errors import ExitCode, must, nearest
 
 WIDTH = 100
@@ -63,7 +64,9 @@ class Command(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except Mistake as error:
-            return _refuse(f"{_sentence(error, given)}{_about_spaces(self, error)}; see `{ctx.command_path} --help`")
+            sentence = f"{_sentence(error, given)}{_about_spaces(self, error)}; see `{ctx.command_path} --help`"
+            with answering(ctx.info_name or "", wanted="--json" in given):
+                return _refuse(sentence)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write usage, what the command does, its arguments, and its options in groups."""
@@ -109,6 +112,7 @@ class Commands(TyperGroup):
 
 def _refuse(sentence: str) -> NoReturn:
     typer.echo(f"error: {sentence}", err=True)
+    refusal(sentence, ExitCode.USAGE)
     raise typer.Exit(ExitCode.USAGE)
 
 

@@ -21,6 +21,7 @@ from ablate.config.measure import Measure
 from ablate.config.option import Option, bounds, option_of, options_of, plain_type
 from ablate.config.settable import SETTABLE
 from ablate.config.slurm import Slurm
+from ablate.errors import UsageError
 
 
 def _named_task(name: str | None) -> str | None:
@@ -98,6 +99,10 @@ class Running:
         bool,
         typer.Option("--dry-run", help="Print the plan, its cost and, with slurm, the batch script; run nothing"),
     ] = False
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="With --dry-run: print the plan as one JSON document; all else goes to stderr"),
+    ] = False
     launcher: Annotated[
         Literal["local", "slurm"],
         typer.Option(help="Run on this machine, or submit jobs to a Slurm cluster and return"),
@@ -164,6 +169,8 @@ def running(only: Iterable[str] = (), without: Iterable[str] = (), **own: Any) -
 
     def collect(values: dict[str, Any]) -> Running:
         asked = {name: values.pop(name) for name in jobs}
+        if values.get("as_json") and not values["dry_run"]:
+            raise UsageError("--json prints the plan of a dry run: add --dry-run; results: `ablate report DIR --json`")
         return Running(**values, jobs=asked)
 
     return _in_place_of("how", [*parameters, *jobs.values()], collect)

@@ -100,11 +100,18 @@ def run(file: File, how: options.Running, settings: Changes = None) -> int:
         raise UsageError(f"{file}: {error}") from None
 
 
-def schema() -> None:
-    """Print the JSON schema of experiment files, which lets editors complete and check them."""
-    from ablate.config.experiment_file import json_schema
+Described = Annotated[
+    Literal["experiment", "output"],
+    typer.Argument(help="Experiment files, which editors complete and check by it, or the output of --json"),
+]
 
-    typer.echo(json_schema(), nl=False)
+
+def schema(of: Described = "experiment") -> None:
+    """Print the JSON schema of experiment files, or of the documents that commands print with --json."""
+    from ablate.cli import documents
+    from ablate.config import experiment_file
+
+    typer.echo(documents.json_schema() if of == "output" else experiment_file.json_schema(), nl=False)
 
 
 def _seeds_of_grid(text: str, first_seed: int) -> Literal["auto"] | int | list[int]:

@@ -40,7 +40,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be tra
 
 
 @options.described("train", branches="two")
-@options.running(("out", "cache", "retry_failed", "dry_run"), out=Out, retry_failed=RetryFailed, dry_run=DryRun)
+@options.running(
+    ("out", "cache", "retry_failed", "dry_run", "as_json"), out=Out, retry_failed=RetryFailed, dry_run=DryRun
+)
 def train(
     composition: Composition,
     flags: dict[str, Any],

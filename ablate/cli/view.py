@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from ablate.cli import completion, options
+from ablate.cli.answers import Json, answer, refuse_both
 from ablate.cli.command import command_line
 from ablate.cli.help import Commands
 from ablate.config.base import LARGEST_SEED
@@ -29,6 +28,7 @@ def status(
     directory: options.Directory,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep updating it until the sweep has ended")] = False,
     every: options.Every = None,
+    as_json: Json = False,
 ) -> None:
     """Show which trials are done, running, queued, failed or missing.
 
@@ -40,12 +40,15 @@ def status(
     from ablate.launch.status import sweep_status
     from ablate.launch.watch import EVERY
 
+    refuse_both(watch, as_json)
     if watch:
         watch_status(directory, make_console(), every or EVERY)
     elif every:
         raise UsageError("--every is for --watch")
     else:
-        print_status(sweep_status(directory, *look_up(directory)), make_console())
+        now = sweep_status(directory, *look_up(directory))
+        print_status(now, make_console())
+        answer(now)
 
 
 def cancel(
@@ -105,6 +108,7 @@ def report(
     metric: options.Metric = None,
     task: options.Task = None,
     interval: options.Holds = "both",
+    as_json: Json = False,
 ) -> None:
     """Write index.html, heatmap.png/svg/pdf, table.csv and table.tex to DIR/report.
 
@@ -120,6 +124,7 @@ def report(
     console, pause = make_console(), every or EVERY
     if every and not watch:
         raise UsageError("--every is for --watch")
+    refuse_both(watch, as_json)
 
     def write(refresh: float | None = None) -> Report:
         return write_report(
@@ -134,6 +139,7 @@ def report(
     finally:  # also after Ctrl-C: a page that is no longer written must not say that it refreshes
         written = write()
     written.show(console)
+    answer(written.sweep)
 
 
 def recommend(
@@ -162,7 +168,7 @@ def recommend(
     interval: options.Holds = "both",
     protect: options.Protect = None,
     print_code: Annotated[bool, typer.Option("--print", help="Print the code too, not only its path")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the recommendation as JSON, and nothing else")] = False,
+    as_json: Json = False,
 ) -> int:
     """Recommend a composition: the best one, its rivals, and code for it that runs without ablate.
 
@@ -193,13 +199,13 @@ def recommend(
             return code
     elif seeds or workers or retry_failed or dry_run:
         raise UsageError("--seeds, --workers, --retry-failed and --dry-run are for a confirmation: add --confirm")
-    _publish_and_print(recommendation, as_json=as_json, code=print_code)
+    _publish_and_print(recommendation, code=print_code)
     return ExitCode.DONE
 
 
-def _publish_and_print(recommendation: Recommendation, *, as_json: bool, code: bool) -> None:
+def _publish_and_print(recommendation: Recommendation, *, code: bool) -> None:
     """Write a recommendation into the report and print it, also where the report may not be written."""
-    from ablate.report.recommendation import files, terminal
+    from ablate.report.recommendation import terminal
     from ablate.report.write import publish
 
     trouble, replaced = None, ""
@@ -207,12 +213,10 @@ def _publish_and_print(recommendation: Recommendation, *, as_json: bool, code: b
         replaced = publish(recommendation)
     except DiskError as error:  # a directory that belongs to somebody else can still be read
         trouble = error
-    if as_json:
-        typer.echo(json.dumps({**files.as_json(recommendation), "replaces": replaced or None}, indent=1))
-    else:
-        if replaced:
-            say(make_console(), replaced, "yellow")
-        terminal.show(recommendation, make_console(), code)
+    if replaced:
+        say(make_console(), replaced, "yellow")
+    terminal.show(recommendation, make_console(), code)
+    answer(recommendation, replaced)
     if trouble:
         raise trouble
 
@@ -267,7 +271,7 @@ def ops(
         typer.Argument(help="Ops to show, such as crop color", metavar="[OP]...", autocompletion=completion.ops),
     ] = None,
     recipes: Annotated[bool, typer.Option("--recipes", help="List the published recipes instead, by source")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON, and nothing else")] = False,
+    as_json: Json = False,
 ) -> None:
     """List every op with its parameters, defaults, ranges and units; or the published recipes, with their sources."""
     from rich.table import Table
@@ -275,15 +279,13 @@ def ops(
     from ablate.config.recipes import PREFIX
 
     if recipes or (names and all(name.startswith(PREFIX) for name in names)):
-        _show_recipes(names, as_json)
+        _show_recipes(names)
         return
     from ablate.ops import describe
     from ablate.ops.kornia_adapter import classes
 
     entries = describe(names)
-    if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=1))
-        return
+    answer(entries)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("op", "what it does", "acts on", r"parameter=default unit \[range]: meaning"):
         table.add_column(heading, overflow="fold")
@@ -298,13 +300,11 @@ def ops(
     say(console, f"\nkornia.CLASS(argument=value): {known}: {', '.join(classes())}")
 
 
-def _show_recipes(names: list[str] | None, as_json: bool) -> None:
+def _show_recipes(names: list[str] | None) -> None:
     from ablate.config.recipes import PREFIX, RECIPES, named
 
     chosen = [named(name.removeprefix(PREFIX)) for name in names] if names else list(RECIPES.values())
-    if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(recipe) for recipe in chosen], indent=1))
-        return
+    answer(chosen)
     console = make_console()
     for recipe in chosen:
         say(console, f"{PREFIX}{recipe.name}", "bold")

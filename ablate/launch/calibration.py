@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ablate.console import clock, counted, say
 from ablate.errors import ExitCode
+from ablate.facts import note
 from ablate.launch.start import run_here, submit
 from ablate.planning.calibrate import Cheaper
 from ablate.report.data.results import Results
@@ -84,12 +85,14 @@ def show_calibration(
         table.add_column(heading, overflow="fold", justify="left" if heading == "training" else "right")
     known, total, waiting = seconds(sweep), 0.0, 0
     first: Cheaper | None = None
+    trainings = []
     for cheaper in planned:
         missing = _state(SweepDir(sweep.directory).calibration / cheaper.fidelity.name, cheaper).missing
         cost = cheaper.fidelity.share(full) * sum(known.get((trial.label, trial.seed), 0.0) for trial in missing)
         first = cheaper if missing and first is None else first
         total, waiting = total + cost, waiting + len(missing)
         table.add_row(str(cheaper.fidelity), str(len(missing)), clock(cost))
+        trainings.append({"training": str(cheaper.fidelity), "to_run": len(missing), "seconds": cost})
     console.print(table)
     basis = f"from the trials of {sweep.directory}, in proportion to epochs, images, pixels and width"
     say(console, f"{counted(waiting, 'trial')} to run; estimated: {clock(total)} of {sweep.unit} ({basis})")
@@ -97,6 +100,7 @@ def show_calibration(
         say(console, f"\nthe jobs of the first sweep that lacks trials, {first.fidelity}:")
         out = SweepDir(sweep.directory).calibration / first.fidelity.name
         submit(out, first.plan, first.images, cache, retry_failed, dry_run=True)
+    note(directory=str(SweepDir(sweep.directory).calibration), trainings=trainings)
 
 
 def _state(out: Path, cheaper: Cheaper) -> State:

@@ -14,6 +14,7 @@ from ablate.config.presets import LAPTOP
 from ablate.config.protocols import is_trained
 from ablate.config.sweep import NamedComposition, SweepPlan, Trial
 from ablate.console import clock, counted, say
+from ablate.facts import note
 from ablate.launch.room import room_of
 from ablate.launch.steps import measure_trial
 from ablate.launch.timing import TrialTime, remaining_seconds
@@ -22,7 +23,7 @@ from ablate.sweep.calibrations import quote
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan
 from ablate.sweep.prune import cost, rungs_in_words
-from ablate.sweep.survey import State, summary, survey
+from ablate.sweep.survey import State, numbers, summary, survey
 
 MOST_NAMES = 60
 """The most cells that are named; a sweep of triples has thousands."""
@@ -41,6 +42,7 @@ def print_plan(directory: Path, experiment: SweepPlan, retry_failed: bool, conso
     state = survey(directory, trials, prunes=bool(experiment.prune))
     say(console, f"sweep directory: {directory}")
     say(console, summary(trials, state, retry_failed))
+    note_trials(directory, trials, state, retry_failed)
     if experiment.rounds:
         say(console, rounds.in_words(experiment))
     if experiment.budgeted:
@@ -55,6 +57,25 @@ def print_plan(directory: Path, experiment: SweepPlan, retry_failed: bool, conso
     say(console, f"cells: {', '.join(listed)}")
     say_quote(directory, experiment, console)
     return state
+
+
+def note_trials(directory: Path, trials: Sequence[Trial], state: State, retry_failed: bool) -> None:
+    """Keep the cells and the counts of a plan for ``--json``.
+
+    Args:
+        directory: the sweep's directory.
+        trials: the trials of the plan.
+        state: their state on disk.
+        retry_failed: True if failed trials would run again.
+    """
+    references = [trial.reference for trial in trials if trial.reference]
+    note(
+        directory=str(directory),
+        cells=cell_names(trials),
+        references=list(dict.fromkeys(references)),
+        seeds=sorted({trial.seed for trial in trials}),
+        trials=numbers(trials, state, retry_failed),
+    )
 
 
 def stage_of(experiment: SweepPlan) -> str:
@@ -117,7 +138,7 @@ def show_cost(
     if not waiting:
         return
     at_once = devices[:waiting]
-    trial_time = measured(experiment, at_once[0], cache, console)
+    trial_time, left, longest = measured(experiment, at_once[0], cache, console), None, None
     if trial_time.seconds is not None:
         left = remaining_seconds(trial_time.seconds, waiting, (), len(at_once))
         left *= cost(experiment) if experiment.prune else 1
@@ -131,7 +152,23 @@ def show_cost(
             longest = left + remaining_seconds(trial_time.seconds, more, (), len(devices))
             unless = ", if no further cell is dropped" if experiment.rounds else ""
             say(console, f"at most {clock(longest)} in all{unless}")
+    note_time(trial_time, len(at_once), left, longest)
     show_memory(experiment, len(at_once), cache, console)
+
+
+def note_time(
+    each: TrialTime, workers: int, seconds: float | None = None, seconds_at_most: float | None = None
+) -> None:
+    """Keep the estimated time for ``--json``.
+
+    Args:
+        each: the time of a trial.
+        workers: how many trials run side by side.
+        seconds: the time of all trials of this stage; None if it is not known.
+        seconds_at_most: the time with all further stages; None if there are none.
+    """
+    whole = {"workers": workers, "seconds": seconds, "seconds_at_most": seconds_at_most}
+    note(estimate={"seconds_per_trial": each.seconds, "how": each.how, **whole})
 
 
 def measured(experiment: SweepPlan, device: str, cache: Path, console: Console) -> TrialTime:
@@ -184,6 +221,8 @@ def show_memory(experiment: SweepPlan, workers: int, cache: Path, console: Conso
     """
     if room := room_of(experiment, workers, cache):
         say(console, str(room))
+        fits = room.each * room.workers <= room.free
+        note(memory={"bytes_per_worker": room.each, "workers": room.workers, "bytes_free": room.free, "fits": fits})
         if room.warning:
             say(console, room.warning, "yellow")
 
@@ -205,6 +244,7 @@ def show_trial(
         console: where to print.
     """
     path = SweepDir(directory).record(trial.id)
+    note_trials(directory, [trial], survey(directory, [trial]), retry_failed=False)
     if path.exists():
         say(console, f"done already: {path}")
         return
@@ -220,6 +260,7 @@ def show_trial(
         protocols=tuple(protocols),
     )
     trial_time = measured(experiment, shared.device, cache, console)
+    note_time(trial_time, 1, trial_time.seconds)
     if trial_time.seconds is not None:
         say(console, f"estimated: {clock(trial_time.seconds)} ({trial_time.how})")
     show_memory(experiment, 1, cache, console)

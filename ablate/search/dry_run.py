@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from ablate.config.space import compositions, tuned
 from ablate.config.sweep import NamedComposition, SweepPlan
 from ablate.console import clock, counted, say
-from ablate.launch.dry_run import measured, say_quote, show_memory
+from ablate.facts import note
+from ablate.launch.dry_run import measured, note_time, say_quote, show_memory
 from ablate.report.data.results import read_sweep
 from ablate.search.measured import Defaults
 from ablate.search.run import cells, next_batch
@@ -46,6 +48,10 @@ def show_search(
     _show_space(whole, console)
     say_quote(directory, whole, console)
     say(console, f"search directory: {directory}; budget: {budget}, {spent:.4g} of it spent")
+    assert whole.search is not None
+    space: dict[str, Any] = {"compositions": sum(compositions(whole.search)), "proposed": len(whole.compositions)}
+    space |= {"budget": str(budget), "spent": spent}
+    note(directory=str(directory), seeds=list(whole.seeds), search=space)
     if missing:
         say(console, f"next: {counted(len(missing), 'trial')} that the last batch lacks")
         return
@@ -53,6 +59,7 @@ def show_search(
     if not batch:
         return
     say(console, f"next: {', '.join(item.label for item in batch)}")
+    note(search={**space, "next": [item.label for item in batch]})
     if devices:
         _show_worth(whole, batch, budget, spent, devices, cache, console)
     else:
@@ -86,6 +93,7 @@ def _show_worth(
     at_once = devices[: len(batch) * len(whole.seeds)]
     proposed = whole.replace(compositions=tuple(batch))
     trial_time = measured(proposed, at_once[0], cache, console)
+    note_time(trial_time, len(at_once))
     show_memory(proposed, len(at_once), cache, console)
     if (each := trial_time.seconds) is None:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +81,25 @@ def survey(
     return State(finished, failed, missing, damaged, begun, pruned)
 
 
+def numbers(trials: Sequence[Trial], state: State, retry_failed: bool) -> dict[str, int]:
+    """Return how many trials there are, are done, pruned, failed and begun, and will run, as :func:`summary` says.
+
+    Args:
+        trials: the trials of the plan.
+        state: the result of :func:`survey`.
+        retry_failed: True if failed trials will run again.
+    """
+    again = len({trial.id for trial in state.missing} & {result.id for result in state.pruned})
+    return {
+        "planned": len(trials),
+        "done": len(state.finished) - (0 if again else len(state.pruned)),
+        "pruned": len(state.pruned),
+        "failed": len(state.failed),
+        "begun": state.begun,
+        "to_run": len(state.missing) + len(state.failed) * retry_failed,
+    }
+
+
 def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
     """Summarise in one line how many trials there are, are done, have failed, and will run.
 
@@ -98,10 +117,10 @@ def summary(trials: list[Trial], state: State, retry_failed: bool) -> str:
     beside = f" + {counted(references, 'reference')}" if references else ""
     parts = [f"{counted(cells, 'cell')} x {each}{beside} = {counted(len(trials), 'trial')}"]
     again = len({trial.id for trial in state.missing} & {result.id for result in state.pruned})
-    done = len(state.finished) - (0 if again else len(state.pruned))
-    parts += [f"{done} done"] if done else []
-    parts += [f"{len(state.pruned)} pruned{' (to train to the end)' * bool(again)}"] if state.pruned else []
+    count = numbers(trials, state, retry_failed)
+    parts += [f"{count['done']} done"] if count["done"] else []
+    parts += [f"{count['pruned']} pruned{' (to train to the end)' * bool(again)}"] if state.pruned else []
     if state.failed:
-        parts += [f"{len(state.failed)} failed ({'to rerun' if retry_failed else 'kept; --retry-failed reruns them'})"]
-    parts += [f"{state.begun} begun"] if state.begun else []
-    return "; ".join([*parts, f"{len(state.missing) + len(state.failed) * retry_failed} to run"])
+        parts += [f"{count['failed']} failed ({'to rerun' if retry_failed else 'kept; --retry-failed reruns them'})"]
+    parts += [f"{count['begun']} begun"] if state.begun else []
+    return "; ".join([*parts, f"{count['to_run']} to run"])

@@ -11,6 +11,7 @@ from ablate.config.slurm import Slurm
 from ablate.config.sweep import SweepPlan
 from ablate.console import clock, counted, say, say_as_it_is
 from ablate.errors import ClusterError
+from ablate.facts import note
 from ablate.launch.dry_run import further_trials, measured, print_plan, stage_of
 from ablate.launch.slurm import cluster
 from ablate.launch.slurm.draft import arrange, check_name, describe, draw_up, left_over, limits_for
@@ -51,15 +52,17 @@ def show_submission(directory: Path, experiment: SweepPlan, cache: Path, retry_f
     packing = arrange([trial.id for trial in first], experiment, limits)
     submission = draw_up(directory, slurm, cache, packing)
     jobs = counted(len(packing.packs), "job") + (f" up to epoch {until}" if until else "")
-    arrays = counted(len(packing.arrays), "array")
-    most = max(map(len, packing.packs))
+    arrays, most = counted(len(packing.arrays), "array"), max(map(len, packing.packs))
     say(console, f"{jobs} in {arrays}, each of up to {counted(most, 'trial')}, on {describe(slurm)}")
     if packing.left:
         say(console, left_over(packing), "yellow")
     say(console, "the batch script of the first array (its token is drawn when it is submitted):")
     at_once = packing.arrays[0][2]
-    say_as_it_is(console, batch_script(directory, submission.token, submission.arrays[0], slurm, at_once).rstrip())
-    _show_cost(experiment, slurm, state, len(waiting), len(packing.packs), cache, console)
+    script = batch_script(directory, submission.token, submission.arrays[0], slurm, at_once).rstrip()
+    say_as_it_is(console, script)
+    hours = _show_cost(experiment, slurm, state, len(waiting), len(packing.packs), cache, console)
+    count = {"jobs": len(packing.packs), "arrays": len(packing.arrays), "trials_per_job": most}
+    note(jobs={**count, **hours, "script": script})
 
 
 def _cluster(directory: Path, experiment: SweepPlan, console: Console) -> tuple[set[str], Limits]:
@@ -78,12 +81,12 @@ def _cluster(directory: Path, experiment: SweepPlan, console: Console) -> tuple[
 
 def _show_cost(
     experiment: SweepPlan, slurm: Slurm, state: State, waiting: int, jobs: int, cache: Path, console: Console
-) -> None:
-    """Print the expected and the requested hours of GPUs, or of cores if there are no GPUs."""
+) -> dict[str, str | float | None]:
+    """Print the expected and the requested hours of GPUs, or of cores if there are no GPUs, and return them."""
     shared = experiment.shared
     on_gpus = shared.device == "cuda"
     unit = "GPU" if on_gpus else "core"
-    known = _on_record(state.finished)
+    known, hours = _on_record(state.finished), None
     each, whence = statistics.fmean(known) if known else None, f"from {counted(len(known), 'trial')} on record"
     if each is None and not on_gpus:
         trial_time = measured(experiment, "cpu", cache, console)
@@ -98,12 +101,15 @@ def _show_cost(
         rest = f" in {stage}" if stage != "all" else ""
         rest += f", at most {_plain(hours + more)} in all" if more or experiment.rounds else ""
         say(console, f"estimated: {_plain(hours)} {unit} hours{rest}, {clock(each)} per trial ({whence})")
+        note(estimate={"seconds_per_trial": each, "how": whence})
     units = slurm.nodes * (slurm.gpus if on_gpus else slurm.cpus)
+    requested = jobs * units * slurm.time / 60
     say(
         console,
-        f"requested: at most {_plain(jobs * units * slurm.time / 60)} {unit} hours: {counted(jobs, 'job')} x "
+        f"requested: at most {_plain(requested)} {unit} hours: {counted(jobs, 'job')} x "
         f"{counted(units, unit)} x {clock(60 * slurm.time)}",
     )
+    return {"unit": unit, "hours_requested": requested, "hours": hours}
 
 
 def _plain(hours: float) -> str:
