@@ -3,6 +3,7 @@
 # make check  lint, types, tests
 # make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (five to ten minutes)
 # make test-browser  the report's page in headless Chromium, which root can install on Debian (half a minute)
+# make test-peers  exported recipes in albumentations, lightly and DALI, which it installs (a minute)
 # make docs   the site of these pages in build/site; a broken link or an undocumented public name fails (half a minute)
 # make bench  every benchmark and docs/performance.md (an hour); bench-gpu: the part for a GPU (eight minutes)
 # make real IMAGES=~/images  the grids of docs/real-images.md on CPUs (18 CPU hours); real-gpu: a part of them on a GPU (ten minutes)
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow test-browser test-slurm lint types kernels check docs bench bench-gpu real real-gpu clean
+.PHONY: install demo test test-slow test-browser test-slurm test-peers lint types kernels check docs bench bench-gpu real real-gpu clean
 
 install: $(STAMP)
 
@@ -32,13 +33,13 @@ demo: $(STAMP)
 
 # One thread in each process: libraries that start one for each core wait for one another where tests run side by side.
 # Bytecode is kept, although images of Python for containers turn that off: pytest takes 5 s to rewrite the tests.
-test test-slow test-browser test-slurm: export OMP_NUM_THREADS = 1
-test test-slow test-browser test-slurm: export PYTHONDONTWRITEBYTECODE =
+test test-slow test-browser test-slurm test-peers: export OMP_NUM_THREADS = 1
+test test-slow test-browser test-slurm test-peers: export PYTHONDONTWRITEBYTECODE =
 
 # As many processes as cores: these tests compute, and each process takes 13 s of CPU to import and collect them. The
 # slow ones also wait.
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not slow and not browser and not slurm" -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow and not browser and not slurm and not peers" -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow -n 4 --dist loadscope --no-loadscope-reorder
@@ -50,6 +51,15 @@ test-browser: $(STAMP)
 test-slurm: $(STAMP)
 	tests/slurm/install
 	$(BIN)/python -m pytest -m slurm tests/slurm -n 3 --dist worksteal
+
+# In an environment of its own: DALI and OpenCV are large, and lightly may ask for other versions.
+test-peers: build/peers/.installed
+	build/peers/bin/python -m pytest -m peers tests/peers
+
+build/peers/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,peers]'
+	touch $@
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -18,10 +18,11 @@ from importlib.metadata import version
 
 from ablate.config.base import Branches, OpSpec
 from ablate.config.encoder import Normalization
-from ablate.config.reading import WHITE, Colour, Range
 from ablate.config.trial import Base
 from ablate.errors import NotExportable
-from ablate.pipelines.steps import Library, call, crop_steps, steps
+from ablate.pipelines.about import PICTURES, Files, Pair, applied, listed
+from ablate.pipelines.steps import Library, crop_steps, steps
+from ablate.pipelines.values import call
 
 __all__ = ["Files", "NotExportable", "kornia_code", "torchvision_code"]
 
@@ -38,38 +39,6 @@ Group = tuple[str, tuple[str, ...]]  # a comment and the steps below it
 
 
 @dataclass(frozen=True)
-class Files:
-    """How the files of a sweep's images were read.
-
-    ``ranges`` are the values that became 0 and full scale, None for images of 8 bits; ``background`` is the colour
-    below transparent ones. ``normalize`` is what the encoder did with the views.
-    """
-
-    channels: int = 3
-    ranges: tuple[Range, ...] | None = None
-    background: Colour = WHITE
-    normalize: Normalization | None = None
-
-    @property
-    def normal(self) -> str:
-        """The end of a view's description: its values are in [0, 1], or normalised."""
-        return f", normalised by {self.normalize}" if self.normalize else ""
-
-    @property
-    def are_deep(self) -> bool:
-        """True if the images are no pictures of 8 bits in grey or RGB."""
-        return self.ranges is not None or self.channels not in {1, 3}
-
-    @property
-    def loader(self) -> str:
-        """The call that makes a function from a path to an image."""
-        if self.are_deep:
-            return call("LoadDeep", ranges=self.ranges, channels=self.channels)
-        own = {"background": self.background} if self.background != WHITE else {}
-        return call("Load", **own, **({"mode": "L"} if self.channels == 1 else {}))
-
-
-@dataclass(frozen=True)
 class Snippet:
     """A file of :mod:`ablate.pipelines.snippets`: its imports, what it defines and names, and the definitions' text."""
 
@@ -80,22 +49,16 @@ class Snippet:
 
 
 @dataclass(frozen=True)
-class _Pair:
-    """What a file does: the ops of both views or of each, as in :class:`ablate.TransformPair`."""
+class Framework:
+    """What a file has beyond ``views`` for a training framework.
 
-    views: tuple[Sequence[OpSpec], ...]
-    size: int
-    branches: Branches
-    base: Base | None
+    ``imports`` are whole lines, ``use`` the line that shows how the file is used, ``code`` what stands at its end.
+    """
 
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """What the names of a view's pipelines end in, if each view has its own."""
-        return ("",) if len(self.views) == 1 else ("_first", "_second")
-
-    def crops_stored(self, specs: Sequence[OpSpec]) -> bool:
-        """Return True if the first op of a view is a crop that takes the stored image itself."""
-        return self.base is None and bool(specs) and specs[0].name == "crop" and specs[0].params["p"] == 1
+    name: str
+    imports: tuple[str, ...]
+    use: str
+    code: str
 
 
 def kornia_code(
@@ -103,7 +66,7 @@ def kornia_code(
     image_size: int,
     branches: Branches,
     base: Base | None,
-    files: Files = Files(),
+    files: Files = PICTURES,
     second: Sequence[OpSpec] | None = None,
 ) -> str:
     """Return a file whose ``views`` makes two views of a float batch ``[N, 3, H, W]`` in [0, 1], with kornia.
@@ -123,7 +86,7 @@ def kornia_code(
             the official code.
     """
     views = (specs,) if second is None else (specs, second)
-    return _file("kornia", _Pair(views, image_size, branches, base), files)
+    return pipeline_file("kornia", Pair(views, image_size, branches, base), files)
 
 
 def torchvision_code(
@@ -131,7 +94,7 @@ def torchvision_code(
     image_size: int,
     branches: Branches,
     base: Base | None,
-    files: Files = Files(),
+    files: Files = PICTURES,
     second: Sequence[OpSpec] | None = None,
 ) -> str:
     """Return a file whose ``views`` makes two views of one RGB image, with torchvision's transforms v2.
@@ -148,21 +111,44 @@ def torchvision_code(
         NotExportable: as in :func:`kornia_code`, and for a kornia class.
     """
     views = (specs,) if second is None else (specs, second)
-    return _file("torchvision", _Pair(views, image_size, branches, base), files)
+    return pipeline_file("torchvision", Pair(views, image_size, branches, base), files)
 
 
-def _file(library: Library, pair: _Pair, files: Files) -> str:
+def pipeline_file(library: Library, pair: Pair, files: Files, framework: Framework | None = None) -> str:
+    """Return the file of a pair.
+
+    Args:
+        library: the library whose steps are written.
+        pair: what the file does.
+        files: how the files of the sweep's images were read.
+        framework: what to add for a training framework.
+
+    Raises:
+        NotExportable: as in :func:`kornia_code` and :func:`torchvision_code`.
+    """
     body = f"load = {files.loader}\n\n{_body(library, pair, files.normalize)}"
-    snippets = _needed(body)
-    used = _names(body)
-    imports = [statement for name, line in IMPORTS.items() if name in used for statement in ast.parse(line).body]
+    body += f"\n\n{framework.code}" if framework else ""
+    return written(_header(library, pair, files, framework), body, framework.imports if framework else ())
+
+
+def written(header: Iterable[str], body: str, lines: Iterable[str] = ()) -> str:
+    """Return a Python file: the header as comments, imports, the snippets that the body names, and the body.
+
+    Args:
+        header: lines on the file.
+        body: the code.
+        lines: imports of what the body names beside libraries that are known here.
+    """
+    snippets, used = needed(body), _names(body)
+    known = [line for name, line in IMPORTS.items() if name in used]
+    imports = [statement for line in (*known, *lines) for statement in ast.parse(line).body]
     imports += [statement for snippet in snippets for statement in snippet.imports]
-    header = "\n".join(f"# {line}".rstrip() for line in _header(library, pair, files))
-    head = f"{header}\n\n{_import_lines(imports)}\n"
+    comments = "\n".join(f"# {line}".rstrip() for line in header)
+    head = f"{comments}\n\n{_import_lines(imports)}\n"
     return "\n\n".join([head, *(f"{snippet.text}\n" for snippet in snippets), body])
 
 
-def _header(library: Library, pair: _Pair, files: Files) -> list[str]:
+def _header(library: Library, pair: Pair, files: Files, framework: Framework | None) -> list[str]:
     """Return comments on the file: what it is, the images it was written for, and how to use it."""
     packages = ", ".join(f"{name} {version(name)}" for name in dict.fromkeys((library, "torch")))
     c, size = files.channels, pair.size
@@ -179,14 +165,15 @@ def _header(library: Library, pair: _Pair, files: Files) -> list[str]:
             f'first, second = views(load("image"))  # {image} -> two of float {views}',
             'data = torchvision.datasets.ImageFolder("images", transform=views, loader=load)',
         ]
-    named = "|".join("+".join(spec.name for spec in specs) or "none" for specs in pair.views)
+    if framework:
+        use = [framework.use]
     return [
-        f"{named}: two augmented views of each image with {library},",
+        f"{pair}: two augmented views of each image with {framework.name if framework else library},",
         "written by ablate; it does not need ablate.",
         "",
-        *(line for suffix, specs in zip(pair.suffixes, pair.views, strict=True) for line in _listed(suffix, specs)),
+        *(line for suffix, specs in zip(pair.suffixes, pair.views, strict=True) for line in listed(suffix, specs)),
         "",
-        _applied(pair),
+        applied(pair),
         "",
         *(f"    {line}" for line in use),
         "",
@@ -195,30 +182,7 @@ def _header(library: Library, pair: _Pair, files: Files) -> list[str]:
     ]
 
 
-def _listed(suffix: str, specs: Sequence[OpSpec]) -> list[str]:
-    """Return the ops with their parameters, one per line, below a heading."""
-    view = f" of the {suffix.removeprefix('_')} view" if suffix else ""
-    heading = f"The ops{view}, first to last:" if specs else f"There are no ops{view}."
-    return [heading, *(f"  {call(spec.name, **spec.params)}" for spec in specs)]
-
-
-def _applied(pair: _Pair) -> str:
-    """Return a sentence on which views are augmented, and what they start from."""
-    if pair.branches == "one":
-        return "Only the first of two views is augmented; the second is the base crop that both share."
-    own = "with its own draws" if len(pair.views) == 1 else "by its own ops"
-    both = f"Both views are augmented, each {own}"
-    if pair.base is not None:
-        return f"{both}, from one crop that both share."
-    stored = [pair.crops_stored(specs) for specs in pair.views]
-    if all(stored):
-        return f"{both}; the crop takes the stored image itself."
-    if any(stored):
-        return f"{both}; the crop takes the stored image itself, the other view starts from the centre square."
-    return f"{both}, from the same centre square."
-
-
-def _body(library: Library, pair: _Pair, normalize: Normalization | None) -> str:
+def _body(library: Library, pair: Pair, normalize: Normalization | None) -> str:
     """Return the pipelines ``start`` and ``augment``, of both views or of each, ``normalize`` and ``views``."""
     argument = "images" if library == "kornia" else "image"
     made, augmented = [], []
@@ -269,11 +233,11 @@ def _sequence(library: Library, name: str, groups: Iterable[Group]) -> str:
     lines = []
     for comment, group in groups:
         if group:
-            lines += [f"{indent}# {comment}", *(_wrapped(step, indent) for step in group)]
+            lines += [f"{indent}# {comment}", *(wrapped(step, indent) for step in group)]
     return "\n".join([f"{name} = {start}", *lines, end]) if lines else f"{name} = nn.Identity()"
 
 
-def _wrapped(argument: str, indent: str) -> str:
+def wrapped(argument: str, indent: str) -> str:
     """Return an argument and its comma; if one line is too short, the parts of a call or a list get their own lines."""
     line = f"{indent}{argument},"
     if len(line) <= WIDTH:
@@ -289,11 +253,11 @@ def _wrapped(argument: str, indent: str) -> str:
         opening, inside, closing = f"{ast.unparse(node.func)}(", [*node.args, *node.keywords], ")"
     else:
         return line
-    lines = [_wrapped(ast.unparse(item), f"{indent}    ") for item in inside]
+    lines = [wrapped(ast.unparse(item), f"{indent}    ") for item in inside]
     return "\n".join([f"{indent}{name}{opening}", *lines, f"{indent}{closing},"])
 
 
-def _needed(body: str) -> list[Snippet]:
+def needed(body: str) -> list[Snippet]:
     """Return the snippets that ``body`` names and those that they build on, dependencies first."""
     ordered: list[Snippet] = []
 

@@ -6,16 +6,25 @@ classes of :mod:`ablate.pipelines.snippets`, where the library lacks an op or ha
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ablate.config.base import OpSpec
 from ablate.errors import NotExportable
+from ablate.pipelines.values import (
+    Values,
+    blur_taps,
+    call,
+    check_words,
+    cutout_side,
+    jitter_ranges,
+    literal,
+    only,
+    scaled,
+)
 
 Library = Literal["kornia", "torchvision"]
-Values = Mapping[str, Any]
 KORNIA = "kornia."
 TENSORS = {"RandomFisheye": ("center_x", "center_y", "gamma")}  # arguments that kornia accepts only as tensors
 
@@ -37,6 +46,31 @@ def exportable() -> dict[str, int]:
     return {name: version for name, (version, _) in _WRITERS.items()}
 
 
+def acts(spec: OpSpec, library: str) -> bool:
+    """Return False if an op is switched off.
+
+    Args:
+        spec: the op.
+        library: the name of the library whose pipeline is written, for messages.
+
+    Raises:
+        NotExportable: a user's own op, or an op of another version than the one that pipelines are for.
+    """
+    check_words(spec)
+    if spec.name not in _WRITERS:
+        raise NotExportable(
+            f"the op {spec.name!r} cannot be exported to a {library} pipeline: "
+            "only ablate's own ops and kornia's classes can"
+        )
+    version, _ = _WRITERS[spec.name]
+    if spec.version != version:
+        raise NotExportable(
+            f"the op {spec.name!r} has version {spec.version} in these records, but the {library} pipeline would have "
+            f"version {version}, which gives other pixels"
+        )
+    return spec.params["p"] != 0 and spec.params.get("strength") != 0
+
+
 def steps(spec: OpSpec, size: int, library: Library) -> tuple[str, ...]:
     """Return the op as calls, for images of ``size`` pixels a side; none if it is switched off.
 
@@ -49,46 +83,16 @@ def steps(spec: OpSpec, size: int, library: Library) -> tuple[str, ...]:
         NotExportable: a user's own op, one of another version, a parameter's value that pipelines do not have, a
             kornia class for torchvision.
     """
-    words = (*spec.name.split("."), *spec.params)
-    if not all(word.isidentifier() for word in words):  # it came from a file, and becomes code
-        raise NotExportable(
-            f"{spec.name!r} with the parameters {', '.join(map(repr, spec.params))} is not an op's call"
-        )
+    check_words(spec)
     if spec.name.startswith(KORNIA):
         if library != "kornia":
             raise NotExportable(f"torchvision has no equivalent of {spec.name}: use the kornia pipeline")
         return _adapted(spec)
-    if spec.name not in _WRITERS:
-        raise NotExportable(
-            f"the op {spec.name!r} cannot be exported to a {library} pipeline: "
-            "only ablate's own ops and kornia's classes can"
-        )
-    version, write = _WRITERS[spec.name]
-    if spec.version != version:
-        raise NotExportable(
-            f"the op {spec.name!r} has version {spec.version} in these records, but the {library} pipeline would have "
-            f"version {version}, which gives other pixels"
-        )
-    if spec.params["p"] == 0 or spec.params.get("strength") == 0:
+    if not acts(spec, library):
         return ()
+    _, write = _WRITERS[spec.name]
     written = write(spec.params, size)
     return written.kornia if library == "kornia" else written.torchvision
-
-
-def literal(value: Any) -> str:
-    """Return ``value`` as Python: lists become tuples, and floats lose the last digits, which hold rounding errors."""
-    if isinstance(value, list | tuple):
-        inside = ", ".join(literal(item) for item in value)
-        return f"({inside},)" if len(value) == 1 else f"({inside})"
-    if isinstance(value, str):
-        return json.dumps(value)
-    return repr(float(f"{value:.12g}")) if isinstance(value, float) else repr(value)
-
-
-def call(name: str, /, *positional: Any, **named: Any) -> str:
-    """Return the text of a call with literal arguments."""
-    arguments = [literal(value) for value in positional] + [f"{key}={literal(value)}" for key, value in named.items()]
-    return f"{name}({', '.join(arguments)})"
 
 
 def writes(name: str, version: int = 1) -> Callable[[Writer], Writer]:
@@ -113,23 +117,13 @@ def _apply(p: float, *transforms: str) -> tuple[str, ...]:
     return transforms if p == 1 or not transforms else (f"v2.RandomApply([{', '.join(transforms)}], p={literal(p)})",)
 
 
-def _only(name: str, op: Values, **held: str) -> None:
-    """Raise NotExportable if a parameter has another value than pipelines have; records may lack the parameter."""
-    for parameter, value in held.items():
-        if op.get(parameter, value) != value:
-            raise NotExportable(
-                f"{call(name, **{parameter: op[parameter]})} cannot be exported: kornia and torchvision have no "
-                f"equivalent; allowed: {parameter}={value!r}"
-            )
-
-
 def crop_steps(op: Values, size: int) -> Steps:
     """Return only the box, without flip, of an op ``crop`` or of a base crop.
 
     Raises:
         NotExportable: boxes or pixels as in the official code.
     """
-    _only("crop", op, sampling="torchvision", resize="bilinear")
+    only("crop", op, sampling="torchvision", resize="bilinear")
     area, ratio = op["area"], op["ratio"]
     return Steps(
         (call("RandomResizedCrop", size, area=area, ratio=ratio),),
@@ -164,13 +158,8 @@ def _d4(op: Values, size: int) -> Steps:
 
 @writes("jitter", version=2)
 def _jitter(op: Values, size: int) -> Steps:
-    _only("jitter", op, impl="torchvision")
-    ranges = {}
-    for name in ("brightness", "contrast", "saturation"):
-        reach = op[name] * op["strength"]
-        ranges[name] = (max(0.0, 1 - reach), 1 + reach)
-    turn = min(op["hue"] * op["strength"], 0.5)
-    ranges["hue"] = (-turn, turn)
+    only("jitter", op, impl="torchvision")
+    ranges = jitter_ranges(op)
     return Steps((call("ColorJitter", **ranges, p=op["p"]),), _apply(op["p"], call("v2.ColorJitter", **ranges)))
 
 
@@ -181,7 +170,7 @@ def _gray(op: Values, size: int) -> Steps:
 
 @writes("color", version=2)
 def _color(op: Values, size: int) -> Steps:
-    _only("color", op, impl="torchvision")
+    only("color", op, impl="torchvision")
     parts = []
     if op["jitter_p"] > 0:
         parts.append(_jitter({**op, "p": op["jitter_p"]}, size))
@@ -193,8 +182,7 @@ def _color(op: Values, size: int) -> Steps:
 
 @writes("blur", version=2)
 def _blur(op: Values, size: int) -> Steps:
-    taps = min(max(int(size * op["kernel"]) // 2 * 2 + 1, 5), 2 * size - 1)
-    sigma = [value * op["strength"] for value in op["sigma"]]
+    taps, sigma = blur_taps(op, size), scaled(op, "sigma")
     return Steps(
         (call("K.RandomGaussianBlur", (taps, taps), sigma, border_type="reflect", p=op["p"]),),
         _apply(op["p"], call("v2.GaussianBlur", taps, sigma)),
@@ -217,13 +205,13 @@ def _sobel(op: Values, size: int) -> Steps:
 
 @writes("cutout")
 def _cutout(op: Values, size: int) -> Steps:
-    side, fill = min(round(size * op["size"] * op["strength"]), size), op.get("fill", 0.0)
+    side, fill = cutout_side(op, size), op.get("fill", 0.0)
     return _same(call("Cutout", side, p=op["p"], **({"fill": fill} if fill else {})))
 
 
 @writes("erase")
 def _erase(op: Values, size: int) -> Steps:
-    area = [value * op["strength"] for value in op["area"]]  # above 1 it is limited after the draw, as in the op
+    area = scaled(op, "area")  # above 1 it is limited after the draw, as in the op
     return _same(call("Erase", area, op["ratio"], shape=op["shape"], fill=op["fill"], p=op["p"]))
 
 
@@ -234,7 +222,7 @@ def _zoom_out(op: Values, size: int) -> Steps:
 
 @writes("noise")
 def _noise(op: Values, size: int) -> Steps:
-    return _same(call("Noise", [value * op["strength"] for value in op["sigma"]], p=op["p"]))
+    return _same(call("Noise", scaled(op, "sigma"), p=op["p"]))
 
 
 @writes("poisson")

@@ -9,6 +9,11 @@ PLAN = "sweep.toml"
 EXPERIMENT = "experiment.toml"
 RECOMMENDATION = "recommendation.json"
 TORCHVISION_CODE, KORNIA_CODE = "pipeline_torchvision.py", "pipeline_kornia.py"
+OTHER_CODE = (
+    *("pipeline_albumentations.py", "pipeline_lightly.py", "pipeline_lightly_train.py", "pipeline_solo_learn.yaml"),
+    *("pipeline_stable_pretraining.py", "pipeline_dali.py"),
+    *(f"pipeline_albumentations{view}.json" for view in ("", "_first", "_second")),
+)
 CONFIRMATION = "confirmation"
 CALIBRATION = "calibration"
 LOCK = ".lock"  # held by the command that plans, runs or submits
@@ -142,9 +147,9 @@ class SweepDir:
         return self.report / RECOMMENDATION
 
     @property
-    def pipelines(self) -> tuple[Path, Path]:
-        """The recommendation's code, for torchvision and for kornia."""
-        return self.report / TORCHVISION_CODE, self.report / KORNIA_CODE
+    def pipelines(self) -> tuple[Path, ...]:
+        """The recommendation's code, for torchvision, for kornia and for other tools."""
+        return tuple(self.report / name for name in (TORCHVISION_CODE, KORNIA_CODE, *OTHER_CODE))
 
     @property
     def confirmation(self) -> Path:

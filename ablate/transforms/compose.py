@@ -80,7 +80,7 @@ def _add_inside(step: Step, share: float, found: Composed) -> None:
         _add(item, inner)
     found.skipped += inner.skipped
     if share == 1:
-        found.ops += inner.ops
+        found.ops += _one(inner.ops) if (step.library, step.name) == ("albumentations", "Sequential") else inner.ops
     elif share > 0:
         ops = _together(step, share, inner.ops)
         found.ops += [(name, {**given, "p": tidy(share * given["p"])}) for name, given in ops]
@@ -88,18 +88,24 @@ def _add_inside(step: Step, share: float, found: Composed) -> None:
 
 def _together(step: Step, share: float, ops: list[Made]) -> list[Made]:
     """Return the one op that does what the ops of a container do together; raise UsageError if there is none."""
-    match ops:
-        case [] | [_]:
-            return ops
-        case [("jitter", jitter), ("gray", gray)]:
-            return [("color", {**jitter, "p": 1.0, "jitter_p": jitter["p"], "gray_p": gray["p"]})]
-        case [("crop", {"p": 1} as crop), ("flip", flip)]:
-            return [("crop", {**crop, "flip_p": flip["p"]})]
+    found = _one(ops)
+    if len(found) <= 1:
+        return found
     names = ", ".join(name for name, _ in ops)
     raise step.error(
         f"{step.name} draws once for all its steps, which act on p={share:g} of the images, while each of the ops "
         f"{names} draws by itself; near: p={share:g} for each of them"
     )
+
+
+def _one(ops: list[Made]) -> list[Made]:
+    """Return the one op that does what these ops do; if there is none, return the ops as they are."""
+    match ops:
+        case [("jitter", jitter), ("gray", gray)]:
+            return [("color", {**jitter, "p": 1.0, "jitter_p": jitter["p"], "gray_p": gray["p"]})]
+        case [("crop", {"p": 1} as crop), ("flip", flip)]:
+            return [("crop", {**crop, "flip_p": flip["p"]})]
+    return ops
 
 
 def _skip(step: Step, found: Composed) -> None:

@@ -37,7 +37,9 @@ def crop(given: Given) -> Parameters:
     given.interpolates(*INTERPOLATION[given.step.library])
     if given.step.library == "kornia":
         given.only(p=1.0)  # of the batch
-    if not given.get("antialias", False):
+    if given.step.library == "albumentations" and given.get("area_for_downscale", None):
+        given.say("averages areas where it shrinks an image; here pixels are weighed by a triangle")
+    elif not given.get("antialias", False):
         kind = "tensors" if given.step.library == "torchvision" else "images"
         given.say(f"does not smooth {kind} before it shrinks them; here they are smoothed")
     narrowest, widest = given.pair("ratio")
@@ -112,7 +114,9 @@ def posterize(given: Given) -> Parameters:
 
 def equalize(given: Given) -> Parameters:
     """Return ``p``; every channel must have a histogram of its own, over the whole image."""
-    given.only(mode="cv", by_channels=True, mask=None)
+    given.only(by_channels=True, mask=None)
+    if given.get("mode", "cv") != "pil":
+        given.say("equalises by the formula of OpenCV; here by that of Pillow")
     return {"p": given.share()}
 
 
@@ -210,7 +214,10 @@ def jpeg(given: Given) -> Parameters:
     """Return the range of the quality."""
     if given.get("compression_type", 0) != 0:  # version 1 writes the number of JPEG
         given.only(compression_type="jpeg")
-    given.say("rounds as libjpeg does; here values differ by two of 255 levels in mean, or less")
+    if given.step.library == "albumentations":
+        given.say("takes red for blue when it thins out colours; here as libjpeg does")
+    else:
+        given.say("rounds as libjpeg does; here values differ by two of 255 levels in mean, or less")
     if "quality_lower" in given.values:
         quality = given["quality_lower"], given["quality_upper"]
     else:
@@ -225,6 +232,21 @@ def clahe(given: Given) -> Parameters:
         raise given.no_equal("grid_size", "allowed: two equal numbers")
     given.say("draws one limit for a batch; here every image has its own, and small images have fewer tiles")
     return {"limit": given.pair("clip_limit"), "tiles": rows, "p": given.share()}
+
+
+def cutout(given: Given) -> Parameters:
+    """Return the side of one square hole as a share of the images' side, which a step before must have named."""
+    holes, (high, highest), (wide, widest) = (
+        given.pair(f"{name}_range") for name in ("num_holes", "hole_height", "hole_width")
+    )
+    if holes != (1, 1) or not high == highest == wide == widest:
+        raise given.step.error(f"{given.step.name} has no equal among the ops; allowed: one square hole of one size")
+    size = float(high)
+    if isinstance(high, int):
+        if given.around.side is None:
+            raise given.step.error(f"{given.step.name} has a hole of {high} px, and no step names the size of images")
+        size = 0.5 if round(0.5 * given.around.side) == high else tidy(high / given.around.side)
+    return {"size": size, "fill": given.fill("fill"), "p": given.share()}
 
 
 def quarter_turns(given: Given) -> Parameters:

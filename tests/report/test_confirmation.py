@@ -18,7 +18,7 @@ from ablate.report.recommendation.conclusion import conclusion
 from ablate.report.recommendation.recommend import recommend
 from ablate.report.write import publish, write_report
 from ablate.sweep.confirm import confirmation
-from ablate.sweep.layout import CONFIRMATION, KORNIA_CODE, TORCHVISION_CODE, SweepDir
+from ablate.sweep.layout import CONFIRMATION, KORNIA_CODE, OTHER_CODE, TORCHVISION_CODE, SweepDir
 from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.record import read_record
 from tests.support.recommendations import confirm, lead, make, shown, trial_of, value
@@ -43,6 +43,7 @@ def test_two_branches_need_no_confirmation(tmp_path):
         "recommendation.json",
         KORNIA_CODE,
         TORCHVISION_CODE,
+        *(set(OTHER_CODE) & names_in(tmp_path / "report")),
     }
     code = (tmp_path / "report" / KORNIA_CODE).read_text()
     assert "# Both views are augmented" in code

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ablate.config.interval import Interval
 from ablate.config.measure import Measure
 from ablate.console import command, counted
 from ablate.errors import NotExportable, UsageError
-from ablate.pipelines.code import Files, kornia_code, torchvision_code
+from ablate.pipelines.about import Files, Pair
+from ablate.pipelines.code import kornia_code, torchvision_code
+from ablate.pipelines.targets import exported
 from ablate.report.data.over_images import check_held
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.recommendation.choice import Candidate, Choice, choose
@@ -29,7 +31,7 @@ class Recommendation:
     ``confirming`` describes the progress of a confirmation that has not ended, or the reason why it decides nothing.
     ``final`` is the composition to use, if it is known; a screening has none, since its cells lack half of the ops.
     ``pipelines`` holds, by file name, code for this composition that runs without ablate; ``unexported`` gives the
-    reasons for missing code.
+    reasons for missing code, and ``differs`` what a file does otherwise than the ops, by its name.
     """
 
     choice: Choice
@@ -38,6 +40,7 @@ class Recommendation:
     final: Candidate | None
     pipelines: dict[str, str]
     unexported: list[str]
+    differs: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         final = self.final.cell.label if self.final else "nothing is recommended yet"
@@ -90,18 +93,24 @@ def advise(sweep: Results) -> Recommendation:
     choice = choose(sweep)
     confirmed, confirming = _confirmation(choice)
     final = None if screening_of(sweep) else _final(choice, confirmed, confirming)
+    pipelines, unexported, differs = _code(final, confirmed or choice) if final else ({}, [], {})
+    return Recommendation(choice, confirmed, confirming, final, pipelines, unexported, differs)
+
+
+def _code(final: Candidate, choice: Choice) -> tuple[dict[str, str], list[str], dict[str, str]]:
+    """Return the files by name, sentences on those that are missing, and what files do otherwise than the ops."""
     pipelines, unexported = dict[str, str](), list[str]()
-    if final:
-        experiment = (confirmed or choice).sweep.experiment
-        shared = experiment.shared
-        files = Files(shared.data.channels, experiment.ranges, experiment.background, shared.encoder.normalize)
-        for name, code in ((TORCHVISION_CODE, torchvision_code), (KORNIA_CODE, kornia_code)):
-            try:
-                ops, second = final.composition.ops, final.composition.second
-                pipelines[name] = code(ops, shared.image_size, shared.branches, shared.base, files, second)
-            except NotExportable as error:
-                unexported.append(str(error))
-    return Recommendation(choice, confirmed, confirming, final, pipelines, unexported)
+    experiment = choice.sweep.experiment
+    shared, (ops, second) = experiment.shared, (final.composition.ops, final.composition.second)
+    files = Files(shared.data.channels, experiment.ranges, experiment.background, shared.encoder.normalize)
+    for name, code in ((TORCHVISION_CODE, torchvision_code), (KORNIA_CODE, kornia_code)):
+        try:
+            pipelines[name] = code(ops, shared.image_size, shared.branches, shared.base, files, second)
+        except NotExportable as error:
+            unexported.append(str(error))
+    pair = Pair((ops,) if second is None else (ops, second), shared.image_size, shared.branches, shared.base)
+    others = exported(pair, files)
+    return {**pipelines, **others.files}, [*unexported, *others.refused], others.differs
 
 
 def _confirmation(choice: Choice) -> tuple[Choice | None, str]:

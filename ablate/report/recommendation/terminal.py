@@ -12,7 +12,7 @@ from ablate.report.recommendation.conclusion import conclusion
 from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats.noise import chance
 from ablate.report.stats.words import percent
-from ablate.sweep.layout import SweepDir
+from ablate.sweep.layout import KORNIA_CODE, TORCHVISION_CODE, SweepDir
 
 
 def show(recommendation: Recommendation, console: Console, code: bool = False) -> None:
@@ -33,7 +33,10 @@ def show(recommendation: Recommendation, console: Console, code: bool = False) -
         say(console, sentence, "yellow")
     out = SweepDir(recommendation.choice.sweep.directory).report
     for name, content in recommendation.pipelines.items():
-        say(console, f"{out / name}: code that runs without ablate; it makes both views")
+        what = "code that runs without ablate; it makes both views"
+        if name not in (TORCHVISION_CODE, KORNIA_CODE):
+            what = f"differs: {recommendation.differs[name]}" if name in recommendation.differs else "the same"
+        say(console, f"{out / name}: {what}")
         if code:
             say_as_it_is(console, f"\n{content}")
     say(console, conclusion(recommendation), "bold" if recommendation.final else "yellow")
