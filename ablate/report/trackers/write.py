@@ -28,6 +28,7 @@ class _Writer(NamedTuple):
 
 WRITERS: dict[str, _Writer] = {
     "tensorboard": _Writer("ablate.report.trackers.tensorboard", "TensorBoard", "tensorboard"),
+    "mlflow": _Writer("ablate.report.trackers.mlflow", "MLflow", "mlflow"),
 }
 
 
