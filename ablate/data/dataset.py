@@ -15,7 +15,7 @@ from ablate.data.duplicates import Alike
 from ablate.data.tasks import TaskLabels, numbers_of
 
 ONE_CLASS = "there is only one class"
-"""The start of the note on a set with a single class folder, whose name tells no images apart."""
+"""The start of the note on a set with a single class folder or label, which tells no images apart."""
 
 
 @dataclass(frozen=True, repr=False)

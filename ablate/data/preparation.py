@@ -181,7 +181,9 @@ def _check_kinds(specs: list[str], short_side: int | None, label: str | None, re
     if asked and not any(kind in FROM_FILES or (once and kind.grey) for kind in kinds):
         raise UsageError(f"{' and '.join(asked)}: only {written(FROM_FILES)} can be read so, not {' and '.join(specs)}")
     if label is not None and not any(kind.columns for kind in kinds):
-        raise UsageError(f"--label is for {written(WITH_COLUMNS)}; {' and '.join(specs)} has no columns")
+        folder = any(kind.name == "folder" for kind in kinds)
+        other = "; a table of its images can name groups, or anything else, as further tasks" if folder else ""
+        raise UsageError(f"--label is for {written(WITH_COLUMNS)}; {' and '.join(specs)} has no columns{other}")
 
 
 def _short_side(image_size: int, short_side: int | None) -> int:

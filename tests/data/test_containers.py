@@ -256,3 +256,25 @@ def refused(kind, path, cache, words):
         get(kind, path, cache)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_several_keys_of_webdataset_samples_are_tasks_as_columns_of_a_table_are(cache, tmp_path):
+    def said(i):
+        marks = [["red", "round"], ["red"], []][i % 3]
+        return {"json": json.dumps({"kind": NAMES[i % 2], "place": "xyz"[i % 3], "age": i / 2, "marks": marks})}
+
+    path = tar(tmp_path / "set" / "a.tar", texts=said)
+    data = get("webdataset", path, cache, label="kind,place,age:regression,marks:multilabel")
+    assert data.classes == ("ash", "elm")
+    assert [(task.name, task.kind, task.classes) for task in data.tasks] == [
+        ("place", "classes", ("x", "y", "z")),
+        ("age", "regression", ()),
+        ("marks", "multilabel", ("red", "round")),
+    ]
+    assert sorted(torch.cat([data.tasks[1].train, data.tasks[1].test]).flatten().tolist()) == [
+        i / 2 for i in range(COUNT)
+    ]
+    with pytest.raises(UsageError, match="has a marks that is a list or an object; give text or a number"):
+        get("webdataset", path, cache, label="kind,marks")
+    with pytest.raises(UsageError, match="has no label column 'plce'; allowed: age, kind, place; did you mean 'place'"):
+        get("webdataset", path, cache, label="kind,plce")

@@ -110,6 +110,14 @@ def test_a_sweep_without_names_of_classes_says_how_it_gets_them(tmp_path):
     assert told.endswith(f"--out {tmp_path}` adds them")
 
 
+def test_images_without_labels_have_no_class_to_protect(tmp_path):
+    planned = load_plan(made(tmp_path, predicted))
+    shared = planned.shared.replace(data=planned.shared.data.model_copy(update={"classes": 0}))
+    save_plan(tmp_path, planned.replace(classes=(), shared=shared))
+    told = one_sentence(ablate("recommend", tmp_path, "--protect", "six"))
+    assert told.endswith("--protect is for classes, and made-up has none")
+
+
 def test_the_page_says_what_chose_and_a_report_that_does_not_protect_says_so(tmp_path):
     made(tmp_path, predicted)
     write_report(tmp_path, interval="seeds")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablate.config.tasks import LabelColumn, column_and_kind
+from ablate.data.dataset import ONE_CLASS
 from ablate.data.decoding.contents import Held
 from ablate.data.digest import digest_of, listing_of
 from ablate.data.sources.listing import SHOWN, File, Listing, split_by_seed
@@ -171,7 +172,11 @@ def listing_from(
         for row, split, own in zip(rows, splits, values, strict=True)
     ]
     labels = classes if len(classes) > 1 else []
-    alike = (f"all images have the label {classes[0]!r}, which counts as no labels",) if len(classes) == 1 else ()
+    alike = (
+        (f"{ONE_CLASS}: all images have the label {classes[0]!r}, which counts as no labels",)
+        if len(classes) == 1
+        else ()
+    )
     columns = ([str(file.label) for file in files], [file.group for file in files], map(str, splits))
     of_tasks = [] if not tasks else [repr([task for task, _ in tasks]), repr(values)]
     digest = digest_of(*classes, listing_of((file.relpath for file in files), *columns), *of_tasks)

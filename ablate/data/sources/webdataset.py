@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from ablate.config.tasks import KINDS
 from ablate.data.decoding.contents import INSIDE
 from ablate.data.decoding.tar import Member, members
 from ablate.data.readers.choose import EXTENSIONS
@@ -15,18 +16,26 @@ from ablate.data.sources.annotations import (
     LABEL,
     canonical,
     canonical_columns,
-    label_column,
+    label_columns,
     listing_from,
     without_use,
 )
 from ablate.data.sources.containers import containers, splits_of
 from ablate.data.sources.listing import Listing, named, named_file
 from ablate.data.sources.rows import Row
-from ablate.data.sources.task_columns import Labels
+from ablate.data.sources.task_columns import NO_LABEL, SEPARATOR, Labels
 from ablate.errors import UsageError, first_line, printable
 
 TEXTS = ("cls", "json")
 Sample = dict[str, str]  # the name of the image, and the text of .cls and .json, by ``image`` and extension
+
+
+class Told(NamedTuple):
+    """What a sample says of itself: the path of its image, where it stands, and its values by key."""
+
+    relpath: str
+    at: str
+    cells: dict[str, str]
 
 
 def scan_webdataset(path: Path, label: str | None) -> Listing:
@@ -38,7 +47,8 @@ def scan_webdataset(path: Path, label: str | None) -> Listing:
 
     Args:
         path: the file or the directory.
-        label: the key of the labels in the JSON files; by default ``label``.
+        label: the key of the labels in the JSON files, by default ``label``; or several, see
+            :func:`~ablate.data.sources.annotations.label_columns`. A ``multilabel`` key may have a list.
 
     Raises:
         UsageError: there is no such file, it is no uncompressed tar file, it holds no images, a label, a
@@ -47,32 +57,41 @@ def scan_webdataset(path: Path, label: str | None) -> Listing:
     where = printable(f"webdataset: {path}")
     root, names = containers(path, ".tar", where)
     parts = zip(names, splits_of(names, where), strict=True)
-    keys: set[str] = set()
-    used = canonical(label or LABEL)
-    listed = [(row, split) for name, split in parts for row in _rows(root, name, used, where, keys)]
-    rows = [row if "split" in keys else row._replace(split=split) for row, split in listed]
-    if not rows:
+    named_kinds = _kinds(label or LABEL)
+    listed = [(told, split) for name, split in parts for told in _told(root, name, named_kinds, where)]
+    if not listed:
         raise UsageError(f"{where} holds no images: no member ends in {', '.join(EXTENSIONS)}")
-    label_column(sorted(keys), label, where)
+    keys = sorted(set().union(*(told.cells for told, _ in listed)))
+    labels = label_columns(keys, label, where)
+    rows = [_row(told, labels, told.cells.get("split") if "split" in keys else split) for told, split in listed]
     own_name = named_file(path) if path.is_file() else named(path)
-    return listing_from(rows, root, own_name, where, "tar", without_use(sorted(keys), Labels(used)))
+    return listing_from(rows, root, own_name, where, "tar", without_use(keys, labels), labels.further)
 
 
-def _rows(root: Path, name: str, label: str, where: str, keys: set[str]) -> Iterator[Row]:
-    """Yield the samples of a tar file with what they say themselves; the keys that have values are added to ``keys``.
+def _kinds(label: str) -> dict[str, str]:
+    """Return the kind of task for each key that ``--label`` names, empty if it says none."""
+    parts = [item.strip().rpartition(":") for item in label.split(",")]
+    return {canonical(name if kind in KINDS else f"{name}{colon}{kind}"): kind for name, colon, kind in parts}
+
+
+def _row(told: Told, labels: Labels, split: str | None) -> Row:
+    main = told.cells.get(labels.main) if labels.main else None
+    further = tuple(told.cells.get(name, "") for name in labels.names)
+    return Row(told.relpath, told.at, main, split, told.cells.get("group"), further)
+
+
+def _told(root: Path, name: str, kinds: Mapping[str, str], where: str) -> Iterator[Told]:
+    """Yield the samples of a tar file with what they say of themselves.
 
     Args:
         root: the directory of the tar files.
         name: the path of one below it.
-        label: the key of the labels.
+        kinds: the kinds of task of the keys that ``--label`` names.
         where: the place, for messages.
-        keys: the keys of all samples so far.
     """
     for key, sample in _samples(root, name, where):
-        cells = _cells(sample, f"{where}: {name}{INSIDE}{key}.json", label)
-        keys |= set(cells)
-        label_text, own_split, group = (cells.get(column) for column in (label, "split", "group"))
-        yield Row(f"{name}{INSIDE}{sample['image']}", f"{key} in {name}", label_text, own_split, group)
+        cells = _cells(sample, f"{where}: {name}{INSIDE}{key}.json", kinds)
+        yield Told(f"{name}{INSIDE}{sample['image']}", f"{key} in {name}", cells)
 
 
 def _samples(root: Path, name: str, where: str) -> Iterator[tuple[str, Sample]]:
@@ -102,11 +121,11 @@ def _add(sample: Sample, member: Member, extension: str, file: Any, where: str) 
         sample["image"] = member.name
 
 
-def _cells(sample: Sample, where: str, label: str) -> dict[str, str]:
-    """Return the values of a sample that are text or numbers, by their key.
+def _cells(sample: Sample, where: str, kinds: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of a sample that are text or numbers, and the lists of several labels, by their key.
 
     Raises:
-        UsageError: the JSON is damaged, or its label, split or group is a list or an object.
+        UsageError: the JSON is damaged, or a label, its split or its group is a list or an object.
     """
     cells = {}
     if "json" in sample:
@@ -116,10 +135,18 @@ def _cells(sample: Sample, where: str, label: str) -> dict[str, str]:
             raise UsageError(printable(f"{where} is not JSON: {error}")) from None
         content = content if isinstance(content, dict) else {}
         content = dict(zip(canonical_columns(list(content), where), content.values(), strict=True))
+        content |= {key: _joined(content.get(key)) for key, kind in kinds.items() if kind == "multilabel"}
         if nested := next(
-            (key for key in (label, "split", "group") if isinstance(content.get(key), list | dict)), None
+            (key for key in (*kinds, "split", "group") if isinstance(content.get(key), list | dict)), None
         ):
             raise UsageError(printable(f"{where} has a {nested} that is a list or an object; give text or a number"))
         cells = {key: str(value).strip() for key, value in content.items() if isinstance(value, str | int | float)}
         cells.pop("path", None)
     return {**cells, LABEL: sample["cls"]} if "cls" in sample else cells
+
+
+def _joined(value: Any) -> Any:
+    """Return a list of labels as a cell of a table has it, ``red|round`` or ``none``; anything else as it is."""
+    if not isinstance(value, list) or any(isinstance(each, list | dict) for each in value):
+        return value
+    return SEPARATOR.join(map(str, value)) or NO_LABEL

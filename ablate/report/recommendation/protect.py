@@ -54,6 +54,8 @@ def protect(sweep: Results, wishes: Sequence[str]) -> Results:
         return sweep
     if sweep.task:
         raise UsageError(f"--protect is for classes of the main task, not of task {sweep.task_name}")
+    if not sweep.experiment.shared.data.classes:
+        raise UsageError(f"--protect is for classes, and {sweep.experiment.shared.data.name} has none")
     asked, ranking = _parsed(wishes, sweep), order(sweep.grid)
     if not ranking.cells:
         return sweep
