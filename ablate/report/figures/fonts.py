@@ -17,16 +17,19 @@ SHOWN = 5  # letters that a sentence names
 def make_legible(figure: Figure) -> None:
     """Give all texts of a figure fonts that have their letters; write letters that no font has as code points.
 
-    The default font comes first, so that a figure without other letters stays as it is, byte for byte.
+    The default font comes first. A figure without other letters is not touched: even to ask an axis for its labels
+    changes the layout.
     """
+    texts = [artist for artist in figure.findobj(Text) if isinstance(artist, Text)]
+    fonts, without = _found("".join(text.get_text() for text in texts))
+    if not (fonts or without):
+        return
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             labels = [label.get_text() for label in axis.get_ticklabels()]
             if _found("".join(labels))[1]:  # an axis writes its labels anew whenever it is drawn
                 axis.set_ticks(axis.get_ticklocs(), [legible(label) for label in labels])
-    texts = figure.findobj(lambda artist: isinstance(artist, Text))
-    fonts, _ = _found("".join(text.get_text() for text in texts if isinstance(text, Text)))
-    for text in texts:
+    for text in figure.findobj(Text):
         if isinstance(text, Text):
             if fonts:
                 text.set_fontfamily([*text.get_fontfamily(), *fonts])
