@@ -208,10 +208,11 @@ def _publish_and_print(recommendation: Recommendation, *, code: bool) -> None:
     from ablate.report.recommendation import terminal
     from ablate.report.write import publish
 
-    trouble, replaced = None, ""
+    trouble: DiskError | UsageError | None = None
+    replaced = ""
     try:
         replaced = publish(recommendation)
-    except DiskError as error:  # a directory that belongs to somebody else can still be read
+    except (DiskError, UsageError) as error:  # a directory that belongs to somebody else can still be read
         trouble = error
     if replaced:
         say(make_console(), replaced, "yellow")

@@ -184,7 +184,7 @@ def test_means_are_not_of_nothing():
 def test_a_file_in_place_of_the_report_is_one_sentence(tmp_path):
     directory = sweep(tmp_path / "sweep", ["a", "b"], 1, by_position)
     (directory / "report").write_text("mine")
-    for words in (("report",), ("recommend",), ("export", "--to", "csv")):
+    for words in (("report",), ("export", "--to", "csv")):
         told = one_sentence(ablate(words[0], directory, *words[1:]))
         assert told.endswith("report is a file, where a directory of that name is needed; move the file away")
     assert (directory / "report").read_text() == "mine"
