@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from tests.support import cycles  # first: no cycles are looked for from here on
+
+# isort: split
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +18,10 @@ from tests.support import fonts  # noqa: F401  # reports take less time
 from tests.support.trials import config, data  # noqa: F401  # fixtures
 
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    cycles.look_again()
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,8 @@ import re
 
 import pytest
 import tomli_w
-import typer
 from PIL import Image
 
-from ablate.cli.app import app
 from ablate.config.at_hand import as_option, at_hand, takes
 from ablate.config.encoder import Encoder
 from ablate.config.experiment import Experiment
@@ -18,10 +16,10 @@ from ablate.data.decoding.findings import refusal
 from ablate.launch.room import Room
 from ablate.planning.footprint import peak
 from ablate.planning.images import about_size
-from tests.support.cli import ablate, one_sentence
+from tests.support.cli import GROUP, ablate, one_sentence
 from tests.support.wishes import wish
 
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = GROUP.commands
 NAMES = sorted({*SETTABLE, *Experiment.model_fields} - {"set"})
 
 

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.main import get_command
 
-from ablate.cli.app import app
 from ablate.cli.help import GROUPS
-from tests.support.cli import ablate, one_sentence
+from tests.support.cli import GROUP, ablate, one_sentence
 
 COMMITTED = Path(__file__).parents[1] / "results" / "temperature-glyphs"
-COMMANDS = get_command(app).commands
+COMMANDS = GROUP.commands
 
 
 @pytest.mark.parametrize("name", COMMANDS)

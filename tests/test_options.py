@@ -6,10 +6,8 @@ import json
 
 import pytest
 import typer
-from typer.main import get_command
 from typer.testing import CliRunner
 
-from ablate.cli.app import app
 from ablate.cli.options import Running, described, running
 from ablate.config.experiment import Experiment
 from ablate.config.experiment_file import json_schema, read, to_toml
@@ -19,9 +17,9 @@ from ablate.config.slurm import Slurm
 from ablate.config.trial import MIN_SIZE
 from ablate.errors import UsageError
 from ablate.planning.request import wish_of
-from tests.support.cli import ablate, one_sentence
+from tests.support.cli import GROUP, ablate, one_sentence
 
-COMMANDS = get_command(app).commands
+COMMANDS = GROUP.commands
 FIELDS = options_of(Experiment) | {name: field for name, field in SETTABLE.items() if option_of(field)}
 
 OF_THEIR_OWN = {("search", name) for name in ("within", "budget", "batch")}

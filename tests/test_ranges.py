@@ -8,15 +8,14 @@ import re
 import pytest
 import typer
 
-from ablate.cli.app import app
 from ablate.cli.help import _row
 from ablate.config.experiment_file import json_schema
 from ablate.config.objectives import KINDS
 from ablate.config.option import bounds, plain_type
 from ablate.config.settable import SETTABLE
-from tests.support.cli import ablate, one_sentence
+from tests.support.cli import GROUP, ablate, one_sentence
 
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = GROUP.commands
 LINES = {
     "grid": ("--ops", "crop", "--dry-run"),
     "search": ("--ops", "crop", "--budget", "3", "--dry-run"),

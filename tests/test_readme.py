@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.main import get_command
 
-from ablate.cli.app import app
 from ablate.data.sources import glyphs
+from tests.support.cli import GROUP
 from tests.support.in_process import without_workers
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DOCS = "".join(path.read_text() for path in PAGES[1:])
-OF_OTHER_TOOLS = {"--bind", "--parsable"}  # Apptainer's and sbatch's
+OF_OTHER_TOOLS = {"--bind", "--parsable", "--logdir"}  # Apptainer's, sbatch's and TensorBoard's
 
 
 def shell(text):
@@ -27,7 +26,9 @@ def shell(text):
 
 SHELL = shell(README)
 COMMANDS = [
-    line.rpartition(" -m ")[2] for line in SHELL + shell(DOCS) if re.match(r"ablate |torchrun .* -m ablate ", line)
+    line.partition(" | ")[0].rpartition(" -m ")[2]
+    for line in SHELL + shell(DOCS)
+    if re.match(r"ablate |torchrun .* -m ablate ", line)
 ]
 
 
@@ -56,18 +57,16 @@ INLINE = sorted(set(re.findall(r"`(ablate [a-z][^`\n]*)`", README + DOCS)))
 
 @pytest.mark.parametrize("line", [line for line in INLINE if " -" in line])
 def test_the_options_that_its_sentences_name_exist(line):
-    group = get_command(app)
     _, name, *arguments = shlex.split(line)
-    known = {option for parameter in group.get_command(typer.Context(group), name).params for option in parameter.opts}
+    known = {option for parameter in GROUP.get_command(typer.Context(GROUP), name).params for option in parameter.opts}
     assert {word for word in arguments if word.startswith("-")} <= known
 
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_its_commands_are_understood(line):
-    group = get_command(app)
     _, name, *arguments = shlex.split(line, comments=True)
-    context = typer.Context(group)
-    group.get_command(context, name).make_context(name, arguments, resilient_parsing=False)
+    context = typer.Context(GROUP)
+    GROUP.get_command(context, name).make_context(name, arguments, resilient_parsing=False)
 
 
 def unknown(code, commands):
@@ -80,9 +79,8 @@ def unknown(code, commands):
 
 @pytest.fixture(scope="module")
 def commands():
-    group = get_command(app)
-    context = typer.Context(group)
-    known = {name: group.get_command(context, name).params for name in group.list_commands(context)}
+    context = typer.Context(GROUP)
+    known = {name: GROUP.get_command(context, name).params for name in GROUP.list_commands(context)}
     return {name: {"--help"} | {option for one in params for option in one.opts} for name, params in known.items()}
 
 

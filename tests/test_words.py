@@ -7,12 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from ablate.cli.app import app
+from tests.support.cli import GROUP
 
 PACKAGE = Path(__file__).parents[1] / "ablate"
-COMMANDS = get_command(app).commands
+COMMANDS = GROUP.commands
 ODD = {
     r"\bgo(es)? on\b": "continue",
     r"\bthe same (command|call) (later|resumes|completes|repairs)": "run the same command again to ...",

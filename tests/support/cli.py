@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import subprocess
 
+import typer.testing
 from typer.testing import CliRunner
 
 from ablate.cli.app import app
+
+# Otherwise every call builds all commands anew, which takes half of a call that is refused.
+typer.testing._get_command = functools.cache(typer.testing._get_command)
+GROUP = typer.testing._get_command(app)
 
 
 def ablate(*args, cwd=".", **env):

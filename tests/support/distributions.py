@@ -15,7 +15,7 @@ def statistics(first, second):
     weights = torch.randn(6, first[0].numel(), generator=generator(4)) / first[0].numel() ** 0.5
     columns = []
     for view in (first, second, first - second):
-        columns += [*view.mean((2, 3)).T, view.std((1, 2, 3)), (view.amax(1) - view.amin(1)).mean((1, 2))]
+        columns += [*view.mean((2, 3)).T, view.flatten(1).std(1), (view.amax(1) - view.amin(1)).mean((1, 2))]
         columns += [view.diff(dim=2).abs().mean((1, 2, 3)), view.diff(dim=3).abs().mean((1, 2, 3))]
         columns += [*(view.flatten(1) @ weights.T).T]
     return torch.stack(columns, 1)
