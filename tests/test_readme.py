@@ -26,7 +26,7 @@ def shell(text):
 
 SHELL = shell(README)
 COMMANDS = [
-    line.partition(" | ")[0].rpartition(" -m ")[2]
+    re.split(r" (?:\||2?>)", line)[0].rpartition(" -m ")[2]  # without the rest of a pipe
     for line in SHELL + shell(DOCS)
     if re.match(r"ablate |torchrun .* -m ablate ", line)
 ]
