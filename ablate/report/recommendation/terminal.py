@@ -35,7 +35,8 @@ def show(recommendation: Recommendation, console: Console, code: bool = False) -
     for name, content in recommendation.pipelines.items():
         what = "code that runs without ablate; it makes both views"
         if name not in (TORCHVISION_CODE, KORNIA_CODE):
-            what = f"differs: {recommendation.differs[name]}" if name in recommendation.differs else "the same"
+            differs = recommendation.differs.get(name)
+            what = f"differs: {differs}" if differs else "the same composition for another tool"
         say(console, f"{out / name}: {what}")
         if code:
             say_as_it_is(console, f"\n{content}")
