@@ -4,6 +4,7 @@
 # make test-slurm   as root: install Slurm where it lacks, start a private cluster and test on it (five to ten minutes)
 # make test-browser  the report's page in headless Chromium, which root can install on Debian (half a minute)
 # make test-peers  exported recipes in albumentations, lightly and DALI, which it installs (a minute)
+# make test-lowest, test-newest  with the lowest and the newest allowed versions, which uv resolves (some minutes)
 # make docs   the site of these pages in build/site; a broken link or an undocumented public name fails (half a minute)
 # make bench  every benchmark and docs/performance.md (an hour); bench-gpu: the part for a GPU (eight minutes)
 # make real IMAGES=~/images  the grids of docs/real-images.md on CPUs (18 CPU hours); real-gpu: a part of them on a GPU (ten minutes)
@@ -14,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow test-browser test-slurm test-peers lint types kernels check docs bench bench-gpu real real-gpu clean
+.PHONY: install demo test test-slow test-browser test-slurm test-peers test-lowest test-newest lint types kernels check docs bench bench-gpu real real-gpu clean
 
 install: $(STAMP)
 
@@ -33,8 +34,8 @@ demo: $(STAMP)
 
 # One thread in each process: libraries that start one for each core wait for one another where tests run side by side.
 # Bytecode is kept, although images of Python for containers turn that off: pytest takes 5 s to rewrite the tests.
-test test-slow test-browser test-slurm test-peers: export OMP_NUM_THREADS = 1
-test test-slow test-browser test-slurm test-peers: export PYTHONDONTWRITEBYTECODE =
+test test-slow test-browser test-slurm test-peers test-lowest test-newest: export OMP_NUM_THREADS = 1
+test test-slow test-browser test-slurm test-peers test-lowest test-newest: export PYTHONDONTWRITEBYTECODE =
 
 # As many processes as cores: these tests compute, and each process takes 13 s of CPU to import and collect them. The
 # slow ones also wait.
@@ -60,6 +61,18 @@ build/peers/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv build/peers
 	build/peers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,peers]'
 	touch $@
+
+# What depends most on versions. Warnings of old and new ones are let pass. UV_TORCH_BACKEND=cpu asks for torch without CUDA.
+VERSIONS := tests/test_config.py tests/test_experiment_file.py tests/test_help.py tests/test_api.py tests/test_export.py \
+  tests/test_encoders.py tests/ops/test_contract.py tests/report/test_targets.py
+
+test-lowest: RESOLUTION := lowest-direct
+test-newest: RESOLUTION := highest
+test-lowest test-newest:
+	@command -v uv >/dev/null || { echo "this needs uv: pip install uv"; exit 1; }
+	uv venv --quiet --clear --python $(PYTHON) build/$@
+	uv pip install --quiet --python build/$@ --resolution $(RESOLUTION) -e '.[dev]'
+	build/$@/bin/python -m pytest -o filterwarnings=default -m "not slow" $(VERSIONS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

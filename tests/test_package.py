@@ -1,24 +1,31 @@
-"""The built wheel installs and runs outside the source tree."""
+"""The sdist is complete, and the wheel built from it installs and runs outside the source tree."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = {"CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md", "constraints.txt"}
+BUILT = {"MANIFEST.in", "PKG-INFO", "ablate.egg-info", "pyproject.toml", "setup.cfg"}
 
 
 @pytest.mark.slow
-def test_the_wheel_installs_and_runs_outside_the_source_tree(tmp_path, monkeypatch):
+def test_the_wheel_from_the_sdist_installs_and_runs_outside_the_source_tree(tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path / "dist"), str(ROOT)]
+    build = [sys.executable, "-m", "build", "--outdir", str(tmp_path / "dist"), str(ROOT)]  # the wheel from the sdist
     subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = (tmp_path / "dist").glob("ablate-*.whl")
+    (wheel,), (sdist,) = ((tmp_path / "dist").glob(f"ablate-*{ending}") for ending in (".whl", ".tar.gz"))
+    subprocess.run([sys.executable, "-m", "twine", "check", "--strict", wheel, sdist], check=True, capture_output=True)
+    with tarfile.open(sdist) as file:
+        tops = {name.split("/")[1] for name in file.getnames() if "/" in name}
+    assert tops == {"ablate", *DOCUMENTS, *BUILT}
     names = zipfile.ZipFile(wheel).namelist()
     assert "ablate/py.typed" in names
     assert {"ablate/report/figures/fig5.csv", "ablate/pipelines/snippets/per_image.py"} <= set(names)
