@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -12,38 +13,54 @@ from ablate.errors import DiskError, UsageError, expanded
 DiskTrouble = DiskError  # the name in earlier versions, kept for one release
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, *, synced: bool = True) -> None:
     """Write ``content`` to a unique temporary name beside ``path`` and rename: a reader sees all of it or none.
+
+    Args:
+        path: the file; its directory is made if there is none.
+        content: all of its content.
+        synced: wait until the disk has it. Without, a machine that loses power may leave an empty file.
 
     Raises:
         DiskError: no room, no permission, a file in place of a directory.
     """
     try:
-        _write_and_rename(path, content)
+        _write_and_rename(path, content.encode() if isinstance(content, str) else content, synced)
     except OSError as error:
         raise DiskError(error.errno, error.strerror, str(path)) from error
 
 
-def _write_and_rename(path: Path, content: str | bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")  # a name may have 255 bytes
+def _write_and_rename(path: Path, content: bytes, synced: bool) -> None:
+    # The directory is nearly always there: asking for it each time would be two more questions to a file server.
+    try:
+        handle, draft = draft_beside(path)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = draft_beside(path)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(content)
             file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
+            if synced:
+                os.fsync(file.fileno())
+        draft.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(name).unlink()
+            draft.unlink()
         raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def draft_beside(path: Path) -> tuple[int, Path]:
+    """Make a hidden file of a unique name beside ``path``, with the permissions of any new file.
+
+    Returns:
+        The file, open for writing, and its path.
+
+    Raises:
+        FileNotFoundError: there is no such directory.
+    """
+    draft = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}")  # a name may have 255 bytes
+    return os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), draft
 
 
 def set_aside(path: Path, why: str = "damaged") -> Path:

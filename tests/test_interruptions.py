@@ -139,7 +139,7 @@ def test_checkpoints_within_an_epoch_change_nothing(made, saved, tmp_path, monke
     whole = run(tmp_path / "whole")
     assert saved == [STEPS, 2 * STEPS]  # this trial takes less than five minutes
     saved.clear(), made.clear()
-    monkeypatch.setattr(ablate.trial.attempt, "CHECKPOINT_EVERY", 0)
+    monkeypatch.setattr("ablate.trial.pace.CHECKPOINT_EVERY", 0)
     assert comparable(run(tmp_path / "part")) == comparable(whole)
     assert saved == [*range(STEPS + 1), *range(STEPS, 2 * STEPS + 1)]
     assert made == EVERY_STEP
@@ -147,7 +147,7 @@ def test_checkpoints_within_an_epoch_change_nothing(made, saved, tmp_path, monke
 
 def test_killed_after_a_checkpoint_within_an_epoch(whole, made, saved, tmp_path, monkeypatch):
     """Without a warning, so that the step under way is lost, and no more."""
-    monkeypatch.setattr(ablate.trial.attempt, "CHECKPOINT_EVERY", 0)
+    monkeypatch.setattr("ablate.trial.pace.CHECKPOINT_EVERY", 0)
     step = Trainer._update
 
     def killed(self, number, *rest):
@@ -167,12 +167,12 @@ def test_killed_after_a_checkpoint_within_an_epoch(whole, made, saved, tmp_path,
 
 KILLED = """
 import os, sys
-import ablate.trial.attempt
+import ablate.trial.pace
 from ablate.training.trainer import Trainer
 from tests.support.interruptions import run
 from tests.support.processes import of_objective
 
-ablate.trial.attempt.CHECKPOINT_EVERY = 0
+ablate.trial.pace.CHECKPOINT_EVERY = 0
 step = Trainer._update
 Trainer._update = lambda self, number, *rest: os._exit(9) if number == 3 else step(self, number, *rest)
 for objective in sys.argv[2:]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import re
-import tempfile
 from pathlib import Path
 
 from ablate.config.base import Model
+from ablate.files import draft_beside
 from ablate.sweep.layout import SweepDir
 
 UNBEGUN = -1  # the step of an attempt whose training has not begun: images and model are being loaded
@@ -83,8 +83,7 @@ def create(path: Path, content: str) -> bool:
     # A hard link rather than O_EXCL: NFS version 2 did not pass that on to the server, and today's clients create an
     # empty file first, which others may read before it has content. Rename will not do, since it replaces what is
     # there.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    draft = Path(name)
+    handle, draft = draft_beside(path)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(content)

@@ -68,7 +68,8 @@ def write_progress(
         updated=time.time(),
         resumed=resumed,
     )
-    write_atomically(SweepDir(directory).progress(trial.id), progress.model_dump_json())
+    # For display alone: one that is lost with the machine's power is written again after the next epoch.
+    write_atomically(SweepDir(directory).progress(trial.id), progress.model_dump_json(), synced=False)
 
 
 def reporter(directory: Path, trial: Trial) -> Callable[[int, dict[str, Any]], None]:

@@ -29,11 +29,10 @@ from ablate.training.trainer import Trainer
 from ablate.trial import encoders
 from ablate.trial.context import STOPPED, Context
 from ablate.trial.encoders import Keep
+from ablate.trial.pace import CheckpointPace
 from ablate.trial.provenance import host, versions
 
 logger = logging.getLogger("ablate")
-
-CHECKPOINT_EVERY = 300.0  # seconds of training after which a checkpoint is written within an epoch
 
 
 class TrialAttempt:
@@ -63,10 +62,12 @@ class TrialAttempt:
         self.frozen: Frozen | None = None
         self.images: ImageResults | None = None
         self.asked_to_stop = False
-        self.saved = time.monotonic()
+        self.pace = CheckpointPace()
 
     def train(self) -> None:
-        """Train to the end of the last epoch, with checkpoints after every epoch, every five minutes and on stopping.
+        """Train to the end of the last epoch, with checkpoints after epochs, every five minutes and on stopping.
+
+        Where an epoch takes little longer than writing a checkpoint, as on a GPU, only some are followed by one.
 
         Raises:
             Interrupted: a process of the trial was asked to stop; the checkpoint is written.
@@ -102,7 +103,7 @@ class TrialAttempt:
                     entry |= knn_on_validation(frozen)
             if entry:
                 self.history.append(entry)
-            self._save(trainer)
+            self._save(trainer, due=not entry or self._is_due(trainer.epoch))
             if entry:
                 self._report(entry)
             elif self.world.any(self.asked_to_stop):
@@ -121,12 +122,22 @@ class TrialAttempt:
         agree on which of the two it was.
         """
         self.asked_to_stop = self.asked_to_stop or self.context.stop_requested()
-        return self.asked_to_stop or (self.world.rank == 0 and time.monotonic() - self.saved >= CHECKPOINT_EVERY)
+        return self.asked_to_stop or (self.world.rank == 0 and self.pace.is_overdue())
 
-    def _save(self, trainer: Trainer) -> None:
-        if self.world.rank == 0:
+    def _is_due(self, epoch: int) -> bool:
+        """Return True to write a checkpoint after ``epoch``: the last one, one to stop at, or one that is worth it."""
+        stops = epoch in (self.config.epochs, self.context.until) or self.context.stop_requested()
+        return stops or self.pace.is_worth_it()
+
+    def _save(self, trainer: Trainer, *, due: bool) -> None:
+        """Write a checkpoint if it is due; either way, raise LostLease if another process has taken the trial over."""
+        if self.world.rank > 0:
+            return
+        if not due:
+            self.lease.check()
+            return
+        with self.pace.writing():
             self.lease.write(self.path, checkpoint.to_bytes(self._state(trainer)))
-            self.saved = time.monotonic()
 
     def _report(self, entry: dict[str, Any]) -> None:
         if self.world.rank == 0:

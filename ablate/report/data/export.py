@@ -6,13 +6,12 @@ import importlib.util
 import io
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
 from ablate.config.sweep import Trial
 from ablate.errors import UsageError
-from ablate.files import check_directory, check_file, write_atomically
+from ablate.files import check_directory, check_file, draft_beside, write_atomically
 from ablate.report.data.results import Results
 from ablate.report.data.study import write_study
 from ablate.sweep.layout import SweepDir
@@ -114,11 +113,10 @@ def _write_table(path: Path, to: Format, content: list[dict[str, Any]]) -> None:
 
 def _replace(path: Path, sweep: Results) -> None:
     """Build the study beside ``path`` and rename it, since SQLite writes a file in many steps."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
+    handle, draft = draft_beside(path)
     os.close(handle)
     try:
-        write_study(sweep, Path(name))
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        write_study(sweep, draft)
+        draft.replace(path)
     finally:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
