@@ -113,6 +113,8 @@ def read_image_results(path: Path) -> ImageResults:
             near = file.get_tensor(NEIGHBOURS).tolist() if NEIGHBOURS in there else []
         if any(array.shape != of_split[0].shape for of_split in arrays.values() for array in of_split):
             raise ValueError("its arrays differ in length")
+        if empty := [split for split, of_split in arrays.items() if not len(of_split[0])]:
+            raise ValueError(f"it holds no {empty[0]} images")  # linear evaluation refuses a split without images
         splits = {split: SplitResults(*of_split) for split, of_split in arrays.items()}
         return ImageResults(about["trial"], about["data"], **splits, neighbours=tuple(map(tuple, near)))
     except FileNotFoundError:
@@ -190,7 +192,7 @@ def image_results_of(directory: Path, record: TrialResult) -> ImageResults:
         correct = getattr(results, split).correct
         # Counts, since CUDA's mean may differ from the quotient in the last bit.
         counted, recorded = np.count_nonzero(correct), record.metrics.get(metric, np.nan) * len(correct)
-        if len(correct) and not abs(counted - recorded) < 0.5:
+        if not abs(counted - recorded) < 0.5:
             raise UsageError(
                 f"{path} has {counted} of {len(correct)} {split} images classified correctly, and the record's "
                 f"{metric} says {recorded:.0f}: they are of different evaluations; {_remedy(directory)}"

@@ -169,10 +169,11 @@ def test_results_are_read_by_trial_and_in_one_order(trials, tmp_path):
     assert len(ablate.load_results(tmp_path)) == 3
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "other", "keys", "lengths"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "other", "keys", "lengths", "no images"])
 def test_a_damaged_file_is_refused_with_what_to_do(damage, trials, tmp_path):
     made, path = written(tmp_path, trials[0])
     shorter = dataclasses.replace(RESULT, margin=RESULT.margin[:2])
+    none = SplitResults(*(getattr(RESULT, name)[:0] for name in RESULT.arrays))
     path.write_bytes(
         {
             "cut": path.read_bytes()[:-3],
@@ -180,6 +181,7 @@ def test_a_damaged_file_is_refused_with_what_to_do(damage, trials, tmp_path):
             "other": b"not one of ours" * 9,
             "keys": to_bytes(ImageResults("a", "b", RESULT, RESULT)).replace(b"test_margin", b"test_borders"[:11]),
             "lengths": to_bytes(ImageResults(made.id, made.config.data.fingerprint, RESULT, shorter)),
+            "no images": to_bytes(ImageResults(made.id, made.config.data.fingerprint, none, RESULT)),
         }[damage]
     )
     with pytest.raises(
