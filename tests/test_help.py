@@ -56,6 +56,7 @@ def test_help_is_a_command_too():
         (["grid", "--ops"], ["--ops"]),
         (["grid"], ["--ops"]),
         (["grdi", "--ops", "crop"], ["'grdi'", "did you mean 'grid'", "recommend"]),
+        (["search", "--ops", "crop", "--untrained-seeds", "3"], ["it is an option of `ablate grid`, `ablate drop`;"]),
         (["--vers"], ["--vers", "--version"]),
         (["report"], ["DIR"]),
         (["recommend", "a", "b"], ["(b)"]),

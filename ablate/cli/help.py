@@ -64,7 +64,8 @@ class Command(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except Mistake as error:
-            sentence = f"{_sentence(error, given)}{_about_spaces(self, error)}; see `{ctx.command_path} --help`"
+            hints = f"{_about_spaces(self, error)}{_takers(ctx, error)}"
+            sentence = f"{_sentence(error, given)}{hints}; see `{ctx.command_path} --help`"
             with answering(ctx.info_name or "", wanted="--json" in given):
                 return _refuse(sentence)
 
@@ -146,6 +147,14 @@ def _about_spaces(command: Command, error: Exception) -> str:
     if takes_lists and "unexpected extra argument" in str(error).lower():
         return '; write a list with no spaces after its commas, or in quotes: --ops "crop, color(strength=0.5)"'
     return ""
+
+
+def _takers(ctx: Any, error: Exception) -> str:
+    """Return a hint at the commands that take an option which this one does not have, such as ``--untrained-seeds``."""
+    option = getattr(error, "option_name", None)
+    every = getattr(ctx.find_root().command, "commands", {}).items()
+    takers = [f"`ablate {name}`" for name, other in every if any(option in param.opts for param in other.params)]
+    return f"; it is an option of {', '.join(takers)}" if takers else ""
 
 
 def _first_sentence(text: str | None) -> str:
