@@ -93,8 +93,8 @@ class Case:
 
 
 def short(label: str) -> str:
-    """A cell's label without its ops' parameters."""
-    return re.sub(r"\([^)]*\)", "", label)
+    """A cell's label, or a sentence with labels, without the parameters of ops."""
+    return re.sub(r"(?<=\w)\([^)]*\)", "", label)
 
 
 def minus(a: Weights, b: Weights) -> Weights:

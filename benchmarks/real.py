@@ -146,7 +146,7 @@ def winners(records: Records) -> list[str]:
     if agreement is None:
         return []
     known = {(cost.of, cost.under): cost for cost in agreement.costs}
-    lines = ["### Whose winner costs how much", "", " ".join(agreement.sentences()), ""]
+    lines = ["### Whose winner costs how much", "", short(" ".join(agreement.sentences())), ""]
     lines += [f"| best cell of | | {' | '.join(f'on {side.name}' for side in sides)} |"]
     lines += [f"| --- | --- |{' --: |' * len(sides)}"]
     for side in sides:

@@ -39,9 +39,22 @@ class Difference:
     def __str__(self) -> str:
         text, bounds = f"{100 * self.mean:+z.1f} points", self.bounds()
         if bounds:
-            return f"{text} [{100 * bounds[0]:+z.1f}, {100 * bounds[1]:+z.1f}] (95 %, {self.how}, n = {self.n})"
+            return f"{text} {interval(*bounds)} (95 %, {self.how}, n = {self.n})"
         if self.low is None:
             return f"{text} (one seed)"
         if self.is_constant:
             return f"{text} (no interval: the same with all {self.n} seeds)"
         return f"{text} ({self.n} seeds are too few for an interval)"
+
+
+def interval(low: float, high: float) -> str:
+    """Return an interval of fractions in points, such as ``[-1.0, +3.1]``.
+
+    An end that would round to 0 has two decimals, as in ``[-5.3, -0.03]``: so one sees whether the interval holds 0.
+    """
+    return f"[{_end(low)}, {_end(high)}]"
+
+
+def _end(value: float) -> str:
+    rounded = f"{100 * value:+z.1f}"
+    return rounded if float(rounded) or abs(value) < EQUAL else f"{100 * value:+.2f}"

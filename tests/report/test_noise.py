@@ -72,6 +72,9 @@ def test_nothing_is_said_of_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
+        (-0.053, -0.0003, "[-5.3, -0.03] (95 %, paired by seed, n = 2)"),  # it does not hold 0
+        (-0.053, 0.0003, "[-5.3, +0.03] (95 %, paired by seed, n = 2)"),
+        (0.0, 0.053, "[+0.0, +5.3] (95 %, paired by seed, n = 2)"),
         (-2.366, 2.692, "(2 seeds are too few for an interval)"),
         (-0.5, 1.7, "[-50.0, +100.0] (95 %, paired by seed, n = 2)"),
         (0.163, 0.163, "(no interval: the same with all 2 seeds)"),
