@@ -33,7 +33,7 @@ REPORT = (
     {"compared"},
     {"page"},
     {"recommendation"},
-    {"trackers"},
+    {"trackers", "card"},
     {"text"},
     {"figures"},
     {"stats"},

@@ -29,6 +29,7 @@ def test_the_wheel_from_the_sdist_installs_and_runs_outside_the_source_tree(tmp_
     names = zipfile.ZipFile(wheel).namelist()
     assert "ablate/py.typed" in names
     assert {"ablate/report/figures/fig5.csv", "ablate/pipelines/snippets/per_image.py"} <= set(names)
+    assert "ablate/report/card/references.bib" in names
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "results"))]
 
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)

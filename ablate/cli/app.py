@@ -10,6 +10,7 @@ import typer
 from ablate._version import __version__
 from ablate.cli import completion
 from ablate.cli.calibrate import calibrate
+from ablate.cli.card import card
 from ablate.cli.drop import drop
 from ablate.cli.exits import refused_writes, with_exit_code
 from ablate.cli.export import export
@@ -33,7 +34,7 @@ app = typer.Typer(
 
 COMMANDS = (
     *(grid, drop, run, search, schema, train, status, cancel, logs),
-    *(report, recommend, calibrate, export, merge, evaluate, preview, ops),
+    *(report, recommend, calibrate, card, export, merge, evaluate, preview, ops),
 )
 TRAIN = {grid, drop, run, search, train, recommend, calibrate}
 """The commands that train: SIGTERM ends them in order, and so does SIGINT, also in the background of a script."""

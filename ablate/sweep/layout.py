@@ -136,6 +136,10 @@ class SweepDir:
         """Return the directory of the runs as an experiment tracker has them, such as ``tensorboard``."""
         return self.path / "trackers" / name
 
+    def card(self, trial_id: str) -> Path:
+        """Return the directory of a kept encoder as the Hugging Face Hub takes it."""
+        return self.path / "cards" / trial_id
+
     @property
     def page(self) -> Path:
         """The report's web page."""

@@ -93,6 +93,11 @@ def write_tex(grid: Grid, path: Path) -> None:
 
     Needs ``booktabs``.
     """
+    write_atomically(path, tex(grid))
+
+
+def tex(grid: Grid) -> str:
+    """Return the matrix of :func:`write_tex`."""
 
     def average(row: str) -> str:
         value = grid.average(row)
@@ -109,8 +114,13 @@ def write_tex(grid: Grid, path: Path) -> None:
         keep_trailing_newline=True,
         autoescape=False,  # the filter below escapes for TeX
     )
-    environment.filters["tex"] = lambda text: "".join(SPECIAL.get(character, character) for character in text)
-    write_atomically(path, environment.from_string(TEX).render(grid=grid, cell=_tex, average=average, seeds=seeds))
+    environment.filters["tex"] = escaped
+    return environment.from_string(TEX).render(grid=grid, cell=_tex, average=average, seeds=seeds)
+
+
+def escaped(text: str) -> str:
+    """Return text as LaTeX sets it, with its special characters escaped."""
+    return "".join(SPECIAL.get(character, character) for character in text)
 
 
 def _row(kind: str, first: str, second: str, cell: Cell, metrics: tuple[str, ...]) -> dict[str, Any]:

@@ -1,0 +1,206 @@
+"""A folder for the Hugging Face Hub from a kept encoder: its weights, its configuration and a model card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablate.config.base import RECORDED
+from ablate.config.measure import ACCURACIES, Measure, in_full, measured_by, on_validation
+from ablate.config.objectives import kind_of
+from ablate.config.sweep import called
+from ablate.config.trial import SMALL_IMAGE, TrialConfig
+from ablate.errors import DiskError, UsageError, unknown
+from ablate.files import check_directory, write_atomically
+from ablate.report.card.loading import code
+from ablate.report.card.references import CITED, bibtex
+from ablate.report.card.training import network, training
+from ablate.report.data.grid import LINEAR, ROTATION, Cell
+from ablate.report.data.results import Results, read_sweep
+from ablate.report.stats.order import ordered
+from ablate.report.stats.words import percent
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.plan import is_sweep
+
+TYPES: dict[Measure, str] = {"top1": "accuracy", "balanced": "balanced_accuracy"}
+"""The Hub's names of the accuracies."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An encoder that ``directory`` keeps, as its ``<id>.json`` describes it; ``sweep`` is None outside of sweeps."""
+
+    directory: Path
+    id: str
+    description: dict[str, Any]
+    config: TrialConfig
+    sweep: Results | None
+
+    @property
+    def name(self) -> str:
+        """The name under which its trial is shown."""
+        label, reference = self.description["label"], self.description["reference"]
+        return called(label, reference, is_given=self.config.encoder.starts_given)
+
+    @property
+    def data(self) -> str:
+        """The name of its training images, without the number that ``--limit`` left of them."""
+        return self.config.data.name.partition(" (")[0]
+
+    @property
+    def measures(self) -> list[Measure]:
+        """The accuracies of linear evaluation that it has, the one that chooses in its sweep first."""
+        first = self.sweep.grid.measure if self.sweep else "top1"
+        known = [measure for measure in ACCURACIES if measured_by(LINEAR, measure) in self.description["metrics"]]
+        return sorted(known, key=lambda measure: measure != first)
+
+
+def find(directory: Path, cell: str, seed: int | None) -> Kept:
+    """Return a kept encoder.
+
+    Args:
+        directory: the directory of a sweep or of ``ablate train``.
+        cell: the label of its composition, the name of its reference, or its trial's id.
+        seed: its seed; None: the first of that name.
+
+    Raises:
+        UsageError: the directory keeps no such encoder; the message names the nearest match.
+    """
+    paths = sorted(SweepDir(directory).encoders.glob("[!.]*.json"))
+    described = {path.stem: _read(path) for path in paths}
+    if not described:
+        raise UsageError(f"{directory} keeps no encoders: train with --keep-encoders all (or best)")
+    wanted = cell.replace(" ", "")
+    of = {name: one for name, one in described.items() if cell == name or one["label"].replace(" ", "") == wanted}
+    if not of:
+        raise unknown("kept encoder", cell, list(dict.fromkeys(one["label"] for one in described.values())))
+    chosen = [name for name, one in of.items() if seed is None or one["seed"] == seed]
+    if not chosen:
+        seeds = ", ".join(str(one["seed"]) for one in of.values())
+        raise UsageError(f"no encoder of {cell} with seed {seed} is kept; kept seeds: {seeds}")
+    name = min(chosen, key=lambda one: of[one]["seed"])
+    config = TrialConfig.model_validate(of[name]["config"], context=RECORDED)
+    return Kept(directory, name, of[name], config, read_sweep(directory) if is_sweep(directory) else None)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged ({error}); its trial has to be run again") from None
+    return content
+
+
+def write_encoder(kept: Kept, out: Path) -> list[Path]:
+    """Write ``README.md``, ``config.json`` and ``model.safetensors`` into ``out``, and return their paths.
+
+    Raises:
+        UsageError: a file is in place of the directory, or the weights are gone.
+        DiskError: the disk refused a write.
+    """
+    check_directory(out)
+    weights, place = SweepDir(kept.directory).encoder(kept.id), out / "model.safetensors"
+    if not weights.is_file():
+        raise UsageError(f"{weights} is missing; its trial has to be run again")
+    write_atomically(out / "config.json", json.dumps({"key": kept.config.key, **kept.description}, indent=1) + "\n")
+    try:
+        shutil.copyfile(weights, place)
+    except OSError as error:
+        raise DiskError(error.errno, error.strerror, str(place)) from error
+    write_atomically(out / "README.md", model_card(kept))  # last: a folder with a card is whole
+    return [out / name for name in ("README.md", "config.json", "model.safetensors")]
+
+
+def model_card(kept: Kept) -> str:
+    """Return the model card in Markdown, with the metadata that the Hub reads in front."""
+    config, ops = kept.config, kept.config.every_op
+    name, size = kept.name, config.image_size
+    is_trained = config.objective != "untrained"
+    told = training([config]) if is_trained else ["The encoder was not trained."]
+    part = "" if size <= SMALL_IMAGE else " (87.5 % of its side)"
+    lines = [
+        _metadata(kept),
+        f"# {name} on {kept.data}, {_plain(network(config)).removeprefix('a ').partition(' (')[0].partition(',')[0]}",
+        "<!-- Before you publish it: add `license:` to the metadata, and say whether the terms of the images allow it. "
+        "-->",
+        f"An image encoder, trained by ablate to compare augmentations, not to be the best possible: {name}, seed "
+        f"{kept.description['seed']}.",
+        "## Load it",
+        f"```python\n{code(config)}```",
+        f"Input: {kept.description['input']}. For the accuracies below, the images were the centre squares{part} of "
+        f"whole images, scaled to {size} x {size} pixels.",
+        "## How it was trained",
+        _plain(" ".join(told)),
+        *([f"Ops, first to last: {', '.join(f'`{op}`' for op in ops)}."] if ops and is_trained else []),
+        f"Training images: {config.data.name}, fingerprint `{config.data.fingerprint}`. Configuration key: "
+        f"`{config.key}`; `config.json` has all settings.",
+        *_accuracy(kept),
+        *(["## Sources", f"```bibtex\n{bibtex(told)}```"] if bibtex(told) else []),
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    return CITED.sub("", text).replace(" ,", ",").replace(" .", ".").replace("  ", " ")
+
+
+def _metadata(kept: Kept) -> str:
+    """Return the card's YAML. Results are those of linear evaluation on the test images; without labels, none."""
+    config = kept.config
+    kind = config.objective
+    learned = ["self-supervised-learning"] * (kind != "untrained" and not kind_of(kind).needs_labels)
+    lines = ["---", "library_name: pytorch", "pipeline_tag: image-feature-extraction", "tags:"]
+    lines += [f"- {tag}" for tag in ("ablate", "pytorch", *learned, kind)]
+    metrics, measures = kept.description["metrics"], kept.measures
+    if measures and not _other_images(kept):
+        slug = "".join(character if character.isalnum() else "-" for character in kept.data.lower())
+        lines += ["model-index:", f"- name: {json.dumps(f'{kept.name} on {kept.data}')}", "  results:"]
+        lines += ["  - task:", "      type: image-classification", "      name: Linear evaluation of frozen features"]
+        lines += ["    dataset:", f"      type: {json.dumps(slug)}", f"      name: {json.dumps(kept.data)}"]
+        lines += ["      split: test", "    metrics:"]
+        for measure in measures:
+            value = round(metrics[measured_by(LINEAR, measure)], 4)
+            lines += [f"    - type: {TYPES[measure]}", f"      value: {value}", f"      name: {in_full(measure)}"]
+    return "\n".join([*lines, "---"])
+
+
+def _other_images(kept: Kept) -> bool:
+    """Return True if it was evaluated on another data set than it was trained on."""
+    return bool(kept.sweep and kept.sweep.experiment.eval_data)
+
+
+def _accuracy(kept: Kept) -> list[str]:
+    """Return the section on its accuracy, beside that of its cell and of the untrained encoder."""
+    metrics, sweep = kept.description["metrics"], kept.sweep
+    metric = measured_by(LINEAR, kept.measures[0]) if kept.measures else ROTATION
+    if metric not in metrics:
+        return []
+    named = "linear evaluation" if kept.measures else "rotation prediction"
+    measure = in_full(kept.measures[0]) if kept.measures else "top-1 accuracy"
+    rows = [("this encoder", *(_shown(metrics.get(name)) for name in (on_validation(metric), metric)), "1")]
+    said = [f"{measure[0].upper()}{measure[1:]} of {named} in percent. Validation images choose, test images do not."]
+    if sweep:
+        cells = {cell.label: cell for cell in (*sweep.grid.compositions, *sweep.grid.references.values())}
+        beside = [("all seeds of it, mean ± standard deviation", kept.description["label"]), ("untrained", "untrained")]
+        beside = beside[: 1 if kept.description["reference"] == "untrained" else 2]
+        rows += [_row(text, cells[label], metric) for text, label in beside if label in cells and cells[label].n > 0]
+        model = ordered(sweep.grid.with_results, metric).model
+        if model and kept.description["label"] in model.position:
+            half = 100 * model.half_width(kept.description["label"])
+            said += [f"The mean over seeds has a 95 % interval of ± {half:.1f} points on these test images."]
+        if counts := sweep.class_counts:
+            said += [f"There are {sum(counts.test):,} test images of {len(counts.test)} classes."]
+    table = ["| | validation | test | n |", "| --- | --: | --: | --: |", *(f"| {' | '.join(row)} |" for row in rows)]
+    return ["## Accuracy", "\n".join(table), " ".join(said)]
+
+
+def _row(text: str, cell: Cell, metric: str) -> tuple[str, ...]:
+    shown = (percent(cell, name).removesuffix(" %") for name in (on_validation(metric), metric))
+    return text, *shown, str(cell.n)
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"

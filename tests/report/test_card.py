@@ -1,0 +1,173 @@
+"""Appendices of sweeps and model cards of encoders: true sentences, escaped tables, code that loads the weights."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import save_file
+
+from ablate.config.encoder import Encoder, Normalization
+from ablate.config.objectives import KINDS
+from ablate.config.trial import DataIdentity, TrialConfig
+from ablate.report.card.appendix import Appendix, appendix, in_markdown, in_tex, write_appendix
+from ablate.report.card.loading import code
+from ablate.report.card.methods import methods
+from ablate.report.card.references import CITED, ENTRIES, OBJECTIVES, OPTIMISERS, bibtex
+from ablate.report.card.training import training
+from ablate.report.data.results import read_sweep
+from ablate.sweep.layout import SweepDir
+from ablate.training.body import WRAPPER
+from ablate.training.encoder import build_encoder
+from tests.support.cli import ablate, one_sentence
+from tests.support.sweeps import by_position, sweep
+
+KEYS = re.findall(r"^@\w+\{(\w+),$", ENTRIES.read_text(), re.MULTILINE)
+RESNET8 = Encoder(name="resnet8", width=4)
+
+
+def config(encoder=RESNET8, size=16, channels=3, **changes):
+    data = DataIdentity(name="made-up (100 of 200 training images)", fingerprint="f00d", classes=3, channels=channels)
+    return TrialConfig(composition=(), data=data, encoder=encoder, image_size=size, **changes)
+
+
+def test_the_appendix_of_a_committed_sweep_says_what_its_plan_says():
+    said = appendix(read_sweep("results/real-blood-cells")).paragraph
+    for part in (
+        "blood-cells (4992 of 13677 training images), fingerprint ab7e9dd0a3f7604bd18591bd,",
+        "4,992 training images with a label (one of 8 classes), 496 of them for validation, and 3,415 test images",
+        "alone and in all ordered pairs",
+        "three basic blocks of 16, 32 and 64 channels",
+        "SimCLR [@chen2020simclr] (temperature 0.2)",
+        "40 epochs in batches of 64 images, with AdamW [@loshchilov2019adamw], peak learning rate 0.002",
+        "the same random resized crop (area 0.08 to 1, aspect ratio 0.75 to 1.33). One of the two views goes through",
+        "l2 chosen on the validation split",
+        "PyTorch 2.14.1",
+    ):
+        assert part in said
+
+
+def test_a_composition_behind_a_baseline_and_seeds_are_named(tmp_path):
+    sentences = " ".join(methods(read_sweep("results/real-blood-cells-drop")))
+    assert "all others are compared with recipe:simclr, which is crop+flip+jitter+gray+blur" in sentences
+    assert "comparisons with one control [@dunnett1955]" in sentences
+    assert "with the seeds 0, 1 and 2." in sentences
+    alone = " ".join(methods(read_sweep(sweep(tmp_path, ["a", "b"], value=by_position))))
+    assert "Without two seeds that compositions share, there are no intervals." in alone
+    assert "smyth2004" not in alone
+
+
+def test_values_that_an_axis_varies_are_all_listed_once():
+    many = [config(batch_size=size, epochs=10) for size in (32, 64, 32)]
+    said = " ".join(training(many))
+    assert "in batches of 32 or 64 images" in said
+    assert said.count("Both views") + said.count("One of the two views") == 1
+
+
+def test_every_objective_and_optimiser_cites_a_source_that_exists():
+    assert {*OBJECTIVES.values(), *OPTIMISERS.values()} <= set(KEYS)
+    assert KINDS.keys() - OBJECTIVES.keys() == {"supervised"}
+    text = "by Hsu [@hsu1996] and Dunnett [@dunnett1955]"
+    assert re.findall(r"@\w+\{(\w+),", bibtex([text])) == ["hsu1996", "dunnett1955"]
+
+
+def test_what_a_paragraph_cites_is_in_its_bibliography(tmp_path):
+    made, paths = write_appendix(read_sweep(sweep(tmp_path, ["a", "b"], seeds=2, value=by_position)))
+    cited = set(CITED.findall(made.paragraph))
+    markdown, latex, entries = (path.read_text() for path in paths)
+    assert cited == set(re.findall(r"@\w+\{(\w+),", entries)) == set(re.findall(r"\\cite\{(\w+)\}", latex))
+    assert cited == set(CITED.findall(markdown))
+    assert "| b | 30.5 ± 0.7 | 40.5 ± 0.7 | 35.5 |" in markdown
+    assert r"b & 30.5 $\pm$ 0.7 & 40.5 $\pm$ 0.7 & 35.5 \\" in latex
+
+
+def test_special_characters_are_escaped_in_both_languages():
+    text = "50 % & more_of|it [@hsu1996] ± 1"
+    assert in_markdown(text) == r"50 % & more\_of\|it [@hsu1996] ± 1"
+    assert in_tex(text) == r"50 \% \& more\_of|it \cite{hsu1996} $\pm$ 1"
+    listed = Appendix((text,), text, [["composition", "n"], ["a|b_c", "2"]])
+    assert r"| a\|b\_c | 2 |" in listed.markdown()
+    assert r"a|b\_c & 2 \\" in listed.latex()
+
+
+def own():
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+
+
+@pytest.mark.parametrize(
+    ("encoder", "size", "channels"),
+    [
+        (RESNET8, 16, 5),
+        (Encoder(name="resnet18", normalize=Normalization(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))), 32, 3),
+        pytest.param(Encoder(name="resnet18", width=128), 72, 3, marks=pytest.mark.slow),
+        (Encoder(name="timm:test_vit"), 32, 4),
+        (Encoder(name="tests.report.test_card:own"), 16, 3),
+    ],
+    ids=["resnet8", "small", "wide", "timm", "own"],
+)
+def test_the_code_of_a_card_loads_the_weights_without_ablate(encoder, size, channels, tmp_path):
+    script = code(config(encoder, size, channels))
+    assert "ablate" not in script
+    ours = build_encoder(encoder, size, channels).eval()
+    state = {name.removeprefix(WRAPPER): value.contiguous() for name, value in ours.state_dict().items()}
+    save_file(state, tmp_path / "model.safetensors")
+    images = torch.rand(2, channels, size, size)
+    known = {"yours": lambda *_: images}
+    with contextlib.chdir(tmp_path):
+        exec(compile(script.replace("torch.rand(", "yours("), "card", "exec"), known)
+    with torch.no_grad():
+        torch.testing.assert_close(known["h"], ours(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A sweep with the encoder of one cell, and its id."""
+    directory = sweep(tmp_path / "sweep", ["a", "b"], seeds=2, value=by_position)
+    trial = next(one for one in read_sweep(directory).trials if one.label == "b+a" and one.seed == 1)
+    described = {
+        **trial.model_dump(mode="json", include={"config", "seed", "label", "reference"}),
+        "input": "RGB",
+        "metrics": {"linear_top1": 0.31, "linear_val_top1": 0.32},
+    }
+    files = {"json": json.dumps(described).encode(), "safetensors": b"weights"}
+    for kind, content in files.items():
+        path = SweepDir(directory).encoder(trial.id, kind)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    return directory, trial.id
+
+
+def test_a_kept_encoder_becomes_a_folder_that_the_hub_understands(kept, tmp_path):
+    directory, name = kept
+    done = ablate("card", directory, "b+a", "--out", tmp_path / "hub")
+    assert done.returncode == 0, done.stderr
+    assert "b+a seed 1" in done.stdout
+    assert {path.name for path in (tmp_path / "hub").iterdir()} == {"README.md", "config.json", "model.safetensors"}
+    assert (tmp_path / "hub" / "model.safetensors").read_bytes() == b"weights"
+    assert json.loads((tmp_path / "hub" / "config.json").read_text())["key"] == name.partition("-")[0]
+    card = ModelCard.load(tmp_path / "hub" / "README.md")
+    (result,) = card.data.eval_results
+    assert (result.metric_type, result.metric_value, result.dataset_split) == ("accuracy", 0.31, "test")
+    assert (card.data.library_name, card.data.pipeline_tag) == ("pytorch", "image-feature-extraction")
+    assert "simclr" in card.data.tags
+    assert card.data.license is None
+    assert "| this encoder | 32.0 | 31.0 | 1 |" in card.text
+    assert "| all seeds of it, mean ± standard deviation | 31.5 ± 0.7 | 30.5 ± 0.7 | 2 |" in card.text
+    assert "| untrained | 6.0 ± 0.0 | 5.0 ± 0.0 | 2 |" in card.text
+    assert "[@" not in card.text
+
+
+def test_what_cannot_be_written_is_refused_in_a_sentence(kept, tmp_path):
+    directory, name = kept
+    assert "did you mean 'b+a'?" in one_sentence(ablate("card", directory, "b+aa"))
+    assert "kept seeds: 1" in one_sentence(ablate("card", directory, "b+a", "--seed", "0"))
+    assert "name its cell" in one_sentence(ablate("card", directory, "--seed", "0"))
+    assert "leave the cell out" in one_sentence(ablate("card", directory, "b+a", "--metric", "top1"))
+    SweepDir(directory).encoder(name).unlink()
+    assert "is missing" in one_sentence(ablate("card", directory, "b+a"))
+    (tmp_path / "empty").mkdir()
+    assert "keeps no encoders" in one_sentence(ablate("card", tmp_path / "empty", "a"))
