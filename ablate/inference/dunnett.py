@@ -14,6 +14,7 @@ CONFIDENCE = 0.95
 TAIL = 1 - CONFIDENCE
 NODES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 40.0, 100.0, 400.0, 4000.0)
 Array = NDArray[np.float64]
+Z, Z_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)  # points and weights for a standard normal
 
 
 @lru_cache
@@ -28,12 +29,11 @@ def dunnett(comparisons: int, df: float, tail: float = TAIL) -> float:
         df: the degrees of freedom, at least 1.
         tail: the probability that any T_i exceeds the value, at least 1e-4.
     """
-    z, wz = np.polynomial.hermite_e.hermegauss(64)
     s, ws = _chi(df)
 
     def missing(d: float) -> float:
-        outside = 1 - ndtr(d * math.sqrt(2) * s[:, None] + z[None]) ** comparisons
-        return float(ws @ outside @ wz) / (float(wz.sum()) * float(ws.sum())) - tail
+        outside = 1 - ndtr(d * math.sqrt(2) * s[:, None] + Z[None]) ** comparisons
+        return float(ws @ outside @ Z_WEIGHTS) / (float(Z_WEIGHTS.sum()) * float(ws.sum())) - tail
 
     alone, bonferroni = (float(stdtrit(df, 1 - tail / n)) for n in (1, comparisons))
     return float(brentq(missing, 0.9 * alone, 1.1 * bonferroni, xtol=1e-5))
