@@ -59,7 +59,7 @@ Task = Annotated[
     typer.Option(
         metavar="NAME",
         callback=_named_task,
-        help="Task to judge by, a column of labels that the sweep was given with --label",
+        help="Task to judge by: a column of labels or a data set that the sweep was given with --label or --eval-data",
         show_default="the main one",
     ),
 ]

@@ -103,8 +103,7 @@ def _train(
     from ablate.trial.run import run_trial
 
     config = trial.config
-    count = len(images.train.labels) + len(images.test.labels)
-    if config.world_size == 1 and (warning := refuse_without_room(room_for([config], 1, count))):
+    if config.world_size == 1 and (warning := refuse_without_room(room_for([config], 1, images.evaluated))):
         say(console, warning, "yellow")
 
     log = SweepDir(out).log(trial.id)

@@ -13,7 +13,7 @@ from ablate.config.base import LARGEST_SEED, Branches, Count, Model
 from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.config.reading import Background, Channels, DeclaredRange, Pages, Reading
 from ablate.config.settable import SETTABLE
-from ablate.config.sources import KINDS, WITH_COLUMNS, absolute, written
+from ablate.config.sources import KINDS, WITH_COLUMNS, absolute, evaluated_on, written
 from ablate.config.sweep import CELLS_AT_A_TIME, FIRST_ROUND, LAST_ROUND, Rounds
 from ablate.config.trial import Reference
 from ablate.errors import UsageError, nearest, unknown
@@ -60,10 +60,10 @@ class Experiment(Model):
         AfterValidator(absolute),
     ] = "glyphs"
     eval_data: Annotated[
-        str | None,
+        list[str] | str | None,
         Option("Images", default="the same as --data"),
-        Field(description="Evaluate on this labelled data set instead"),
-        AfterValidator(lambda data: None if data is None else absolute(data)),
+        Field(description="Evaluate on this labelled data set instead; repeatable: every other one is a further task"),
+        AfterValidator(evaluated_on),
     ] = None
     label: Annotated[
         str | None,

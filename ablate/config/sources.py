@@ -84,6 +84,18 @@ def absolute(spec: str) -> str:
     return f"{name}:{expanded(path).absolute()}" if is_path else spec
 
 
+def evaluated_on(specs: str | list[str] | None) -> str | list[str] | None:
+    """Return the data sets to evaluate on with absolute paths: None without any, one as a word, several as a list.
+
+    Raises:
+        ValueError: one of them is given twice.
+    """
+    found = [absolute(spec) for spec in ([specs] if isinstance(specs, str) else specs or ())]
+    if len(set(found)) < len(found):
+        raise ValueError("must name every data set once")
+    return found if len(found) > 1 else next(iter(found), None)
+
+
 def written(kinds: list[Kind]) -> str:
     """Return ``folder:PATH, table:FILE or stl10:PATH``."""
     *first, last = [kind.written for kind in kinds]

@@ -228,7 +228,7 @@ class SweepPlan(Model):
     budgeted: Budgeted | None = None
     shared: TrialConfig
     variants: tuple[Variant, ...] = ()
-    eval_data: str | None = None
+    eval_data: str | list[str] | None = None
     label: str | None = None
     labels: float | None = None
     limit: int | None = None

@@ -1,6 +1,6 @@
-"""The tasks of a sweep: columns of labels by which one training is judged, and how ``--label`` names them.
+"""The tasks of a sweep: columns of labels, or data sets, by which one training is judged, and how they are named.
 
-The first column is the main task, which decides all that is decided while a sweep runs. Needs no torch.
+The first of them is the main task, which decides all that is decided while a sweep runs. Needs no torch.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def metrics_of(task: str, metrics: dict[str, float]) -> dict[str, float]:
     """
     prefix = metric_of(task, "")
     own = {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
+    own = {name: value for name, value in own.items() if ":" not in name}  # those of glyphs:7 are none of glyphs
     return {name: value for name, value in metrics.items() if name in LABEL_FREE} | own
 
 

@@ -33,6 +33,8 @@ from ablate.files import write_atomically
 class Source(Protocol):
     """The place that a data set comes from."""
 
+    name: str
+    """The name of the data set."""
     identity: str
     """The name that the user gave, and how the data is prepared."""
     notes: tuple[str, ...]
@@ -100,12 +102,15 @@ def read_entry(cache: Path, fingerprint: str) -> DataSet:
         raise FileNotFoundError(f"the cache {cache} holds no images with the fingerprint {fingerprint}")
     if "recipe" in meta:
         recipe = Recipe(**meta["recipe"])
-        return composed(recipe, read_entry(cache, recipe.pretrain), read_entry(cache, recipe.labelled))
+        pretrain, labelled, *further = (
+            read_entry(cache, name) for name in (recipe.pretrain, recipe.labelled, *recipe.further)
+        )
+        return composed(recipe, pretrain, labelled, further)
     return read(cache / "sets" / fingerprint, meta)
 
 
 def compose(cache: Path, recipe: Recipe) -> DataSet:
-    """Return the data set that ``recipe`` makes of two entries.
+    """Return the data set that ``recipe`` makes of two entries or more.
 
     The recipe is written to the cache, so :meth:`read_entry` can read the set from now on, and so are the numbers of
     the training images that it keeps, for readers without torch.
@@ -115,7 +120,8 @@ def compose(cache: Path, recipe: Recipe) -> DataSet:
     """
     entry = entry_of(cache, recipe.fingerprint)
     try:
-        write_atomically(entry / META, json.dumps({"layout": LAYOUT, "recipe": recipe._asdict(), "files": {}}))
+        stored = {name: value for name, value in recipe._asdict().items() if value != ()}  # as earlier versions read it
+        write_atomically(entry / META, json.dumps({"layout": LAYOUT, "recipe": stored, "files": {}}))
         if recipe.limit is not None and not (entry / ROWS).exists():
             labelled = read_entry(cache, recipe.labelled)
             _write_rows(entry / ROWS, chosen(labelled.train, recipe.limit, labelled.val_mask))

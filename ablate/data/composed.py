@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,52 +19,59 @@ LABELS_SEED, LIMIT_SEED = 0, 0
 
 
 class Recipe(NamedTuple):
-    """The fingerprints of the set to pre-train on and of the labelled set, and the images and labels to keep.
+    """The fingerprints of the set to pre-train on and of the labelled sets, and the images and labels to keep.
 
-    Both fingerprints may be the same. ``labels`` is a fraction in (0, 1]. ``limit`` is the number of training images,
-    and of images to pre-train on; None keeps all.
+    The first two may be the same. ``labels`` is a fraction in (0, 1]. ``limit`` is the number of training images, and
+    of images to pre-train on; None keeps all. ``further`` are the labelled sets of further tasks.
     """
 
     pretrain: str
     labelled: str
     labels: float
     limit: int | None = None
+    further: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
         """The fingerprint of the composed set."""
         limit = [] if self.limit is None else [f"limit {self.limit}"]
-        return digest_of(f"composed {VERSION}", self.pretrain, self.labelled, repr(self.labels), *limit)
+        further = [f"further {name}" for name in self.further]
+        return digest_of(f"composed {VERSION}", self.pretrain, self.labelled, repr(self.labels), *limit, *further)
 
 
-def composed(recipe: Recipe, pretrain: DataSet, labelled: DataSet) -> DataSet:
-    """Return the data set that ``recipe`` makes of its two parts.
+def composed(recipe: Recipe, pretrain: DataSet, labelled: DataSet, further: Sequence[DataSet] = ()) -> DataSet:
+    """Return the data set that ``recipe`` makes of its parts.
 
     The result depends on the arguments only. Pixels are not copied, but for fewer images of one size. If the set to
     pre-train on is another one than the labelled set, its images are used without their labels; its test images are
-    used too, unless its test split was given by hand.
+    used too, unless its test split was given by hand or the set is one of the ``further`` ones.
 
     Args:
         recipe: the fingerprints of both sets, and the images and labels to keep.
         pretrain: the set to pre-train on.
         labelled: the set to evaluate on.
+        further: the sets of further tasks.
     """
-    data = labelled if recipe.limit is None else limited(labelled, recipe.limit)
-    if recipe.labels < 1:
-        kept = labels_kept(data, recipe.labels)
-        train = replace(data.train, labels=data.train.labels.where(kept, -1))
-        name = f"{data.name} ({100 * recipe.labels:g} % of labels)"
-        pretrain_split = train if data.pretrain is data.train else data.pretrain
-        tasks = tuple(task.only(kept) for task in data.tasks)
-        val_mask = data.val_mask & kept
-        data = replace(data, name=name, pretrain=pretrain_split, train=train, val_mask=val_mask, tasks=tasks)
+    data = _reduced(labelled, recipe)
+    evaluated = " and ".join([data.name, *(each.name for each in further)])
+    if further:
+        sets = tuple(replace(_reduced(each, recipe), name=each.name) for each in further)
+        data = replace(
+            data,
+            name=f"{pretrain.name}, evaluated on {evaluated}",
+            corrupt=data.corrupt + tuple(name for each in further for name in each.corrupt),
+            refused=data.refused + tuple(file for each in further for file in each.refused),
+            further=sets,
+            main=labelled.name,
+        )
     if recipe.pretrain != recipe.labelled:
-        images = joined(pretrain.pretrain, pretrain.test) if pretrain.carved else pretrain.pretrain
+        unseen = not pretrain.carved or recipe.pretrain in recipe.further
+        images = pretrain.pretrain if unseen else joined(pretrain.pretrain, pretrain.test)
         if recipe.limit is not None:
             images = images.subset(chosen(images, recipe.limit))
         data = replace(
             data,
-            name=f"{pretrain.name}, evaluated on {data.name}",
+            name=f"{pretrain.name}, evaluated on {evaluated}",
             pretrain=replace(images, labels=torch.full_like(images.labels, -1)),
             corrupt=pretrain.corrupt + data.corrupt,
             refused=pretrain.refused + data.refused,
@@ -72,6 +80,19 @@ def composed(recipe: Recipe, pretrain: DataSet, labelled: DataSet) -> DataSet:
             background=pretrain.background,
         )
     return replace(data, fingerprint=recipe.fingerprint)
+
+
+def _reduced(data: DataSet, recipe: Recipe) -> DataSet:
+    """Return a labelled set with the training images and labels that ``recipe`` keeps."""
+    data = data if recipe.limit is None else limited(data, recipe.limit)
+    if recipe.labels == 1:
+        return data
+    kept = labels_kept(data, recipe.labels)
+    train = replace(data.train, labels=data.train.labels.where(kept, -1))
+    name = f"{data.name} ({100 * recipe.labels:g} % of labels)"
+    pretrain = train if data.pretrain is data.train else data.pretrain
+    tasks = tuple(task.only(kept) for task in data.tasks)
+    return replace(data, name=name, pretrain=pretrain, train=train, val_mask=data.val_mask & kept, tasks=tasks)
 
 
 def limited(data: DataSet, limit: int) -> DataSet:

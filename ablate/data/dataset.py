@@ -113,7 +113,8 @@ class DataSet:
     ``notes`` are sentences about the processing of the images beyond resizing, and about files that were left out.
     ``ranges`` are, for each channel of the images to pre-train on or for all of them, the values that became 0 and full
     scale; None for images of 8 bits. ``background`` is the colour that transparent ones were laid over.
-    ``alike`` are the sets of equal images of several splits or classes. ``tasks`` are labels of further tasks.
+    ``alike`` are the sets of equal images of several splits or classes. ``tasks`` are labels of further tasks, and
+    ``further`` the labelled sets of further tasks; with these, ``main`` is the name of the main task.
     """
 
     name: str
@@ -131,6 +132,8 @@ class DataSet:
     background: Colour = WHITE
     alike: tuple[Alike, ...] = ()
     tasks: tuple[TaskLabels, ...] = ()
+    further: tuple[DataSet, ...] = ()
+    main: str = ""
 
     @property
     def identity(self) -> DataIdentity:
@@ -142,6 +145,11 @@ class DataSet:
     def labelled(self) -> Tensor:
         """The indices of the training images that have a label, int64, ascending; they include the validation part."""
         return (self.train.labels >= 0).nonzero()[:, 0]
+
+    @property
+    def evaluated(self) -> int:
+        """The number of training and test images of all labelled sets, whose features evaluation keeps."""
+        return sum(len(each.train.labels) + len(each.test.labels) for each in (self, *self.further))
 
     @property
     def class_counts(self) -> tuple[int, ...]:
@@ -157,13 +165,22 @@ class DataSet:
         return ClassCounts(**dict(zip(("train", "validation", "test"), map(self._counts, labels), strict=True)))
 
     def every_task(self, main: str) -> tuple[Task, ...]:
-        """Return all tasks for reports, the main one, which is called ``main``, first; none if there is no other."""
-        if not self.tasks:
+        """Return all tasks for reports, the main one first; none if there is no other.
+
+        Args:
+            main: the name of the main task where a column of labels makes it.
+        """
+        if not self.tasks and not self.further:
             return ()
-        known = (self.train.labels >= 0, self.test.labels >= 0)
-        images = numbers_of(known[0], self.val_mask, known[1])
-        first = Task(name=main, images=images, class_counts=self.all_class_counts)
-        return (first, *(task.described(self.val_mask) for task in self.tasks))
+        further = [task.described(self.val_mask) for task in self.tasks]
+        further += [each.as_task(each.name) for each in self.further]
+        return (self.as_task(self.main or main), *further)
+
+    def as_task(self, name: str) -> Task:
+        """Return the task of telling the classes apart, under that name, for reports."""
+        known, tested = (split.labels >= 0 for split in (self.train, self.test))
+        images = numbers_of(known, self.val_mask, tested)
+        return Task(name=name, images=images, class_counts=self.all_class_counts)
 
     def _counts(self, labels: Tensor) -> tuple[int, ...]:
         return tuple(labels[labels >= 0].bincount(minlength=len(self.classes)).tolist())

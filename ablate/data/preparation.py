@@ -54,7 +54,7 @@ def prepare(
     cache: Path | None = None,
     image_size: int | None = None,
     short_side: int | None = None,
-    eval_data: str | None = None,
+    eval_data: str | Sequence[str] | None = None,
     label: str | None = None,
     labels: float | None = None,
     limit: int | None = None,
@@ -71,7 +71,8 @@ def prepare(
         short_side: the short side at which encoded images are stored, in pixels; by default the training size or,
             above 64 px, 1/0.875 of it, so that evaluation's centre crop has the training size.
         eval_data: the labelled set that evaluation trains and tests on, named as in ``spec``; with it, all images of a
-            folder that is split by seed are for pre-training.
+            folder that is split by seed are for pre-training. Of several, the first is for the main task, and every
+            other one for a further task of its name.
         label: the column of the labels, for a kind with columns; or several, the first for the main task.
         labels: the fraction of training images that keep their label, in (0, 1].
         limit: about how many training images to keep, and images to pre-train on, in whole groups of every class.
@@ -82,9 +83,11 @@ def prepare(
     Raises:
         UsageError: an unknown kind, a missing or unfit path, corrupt or refused files, an unwritable cache, a short
             side that is below the training size or is given without encoded images, a label column without a table, a
-            fraction or limit out of range, labels needed from images without classes, or too few of a further task.
+            fraction or limit out of range, labels needed from images without classes, too few of a further task, or
+            several sets to evaluate on that are not told apart, or that have several columns of labels.
     """
-    specs = [spec] if eval_data is None else [spec, eval_data]
+    evaluated = [eval_data] if isinstance(eval_data, str) else list(eval_data or ())
+    specs = [spec, *evaluated]
     reading = reading or Reading()
     size, where = image_size or native_size(spec, label, reading.channels), cache or cache_dir(None)
     if labels is not None and not 0 < labels <= 1:
@@ -94,28 +97,50 @@ def prepare(
     _check_kinds(specs, short_side, label, reading)
     short = _short_side(size, short_side)
     sources = [_source(name, label, short, reading, skip_corrupt) for name in specs]
+    _check_told_apart(sources[1:])
     sets = [_obtained(source, where, skip_corrupt, progress) for source in sources]
-    pretrain, labelled = sets[0], sets[-1]
+    pretrain, labelled, *further = sets if evaluated else [sets[0], sets[0]]
     _check_alike(sets)
-    if (eval_data is not None or labels is not None) and not labelled.classes:
-        asked = "evaluation" if eval_data is not None else "a fraction of labels"
-        raise UsageError(f"{asked} needs labelled images, and {specs[-1]} has no classes")
-    spare = len(pretrain.test.labels) if eval_data is not None and pretrain.carved else 0
-    if limit is not None and limit >= max(len(labelled.train.labels), len(pretrain.pretrain.labels) + spare):
-        limit = None
-    recipe = Recipe(pretrain.fingerprint, labelled.fingerprint, 1.0 if labels is None else float(labels), limit)
-    is_whole = recipe.pretrain == recipe.labelled and recipe.labels == 1 and limit is None
+    if evaluated or labels is not None:
+        asked = "evaluation" if evaluated else "a fraction of labels"
+        for name, each in zip(evaluated or specs, [labelled, *further], strict=True):
+            if not each.classes:
+                raise UsageError(f"{asked} needs labelled images, and {name} has no classes")
+    spare = len(pretrain.test.labels) if evaluated and pretrain.carved else 0
+    most = max(len(pretrain.pretrain.labels) + spare, *(len(each.train.labels) for each in (labelled, *further)))
+    limit = None if limit is not None and limit >= most else limit
+    fingerprints = tuple(each.fingerprint for each in further)
+    share = 1.0 if labels is None else float(labels)
+    recipe = Recipe(pretrain.fingerprint, labelled.fingerprint, share, limit, fingerprints)
+    is_whole = recipe == Recipe(recipe.labelled, recipe.labelled, 1.0)
     data = pretrain if is_whole else compose(where, recipe)
     for task in data.tasks:
         task.check(data.val_mask)
-    return _with_notes(data, sets)
+    return _with_notes(data, sets, labelled.name)
 
 
-def _with_notes(data: DataSet, sets: Sequence[DataSet]) -> DataSet:
-    """Return ``data`` with the notes of the sets that it was made of, and those on equal images among the ones used."""
+def _with_notes(data: DataSet, sets: Sequence[DataSet], labelled: str) -> DataSet:
+    """Return ``data`` with notes: those of its ``sets``, and those on equal images that are used of ``labelled``."""
     told = [(each.name, note) for each in sets for note in each.notes]
-    told += [(sets[-1].name, note) for note in about_duplicates(data.alike)]
+    evaluated = {labelled: data, **{each.name: each for each in data.further}}
+    told += [(name, note) for name, each in evaluated.items() for note in about_duplicates(each.alike)]
     return replace(data, notes=tuple(note if len(sets) == 1 else f"{name}: {note}" for name, note in told))
+
+
+def _check_told_apart(sources: Sequence[Source]) -> None:
+    """Refuse several sets to evaluate on that have the same name, or several columns of labels."""
+    names = [source.name for source in sources]
+    if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+        raise UsageError(
+            f"--eval-data names two data sets called {twice[0]}, and a task has the name of its set: rename the folder "
+            "or file of one of them"
+        )
+    several = [source.name for source in sources if isinstance(source, Encoded) and source.listing.tasks]
+    if several and len(sources) > 1:
+        raise UsageError(
+            f"several columns of --label, as {several[0]} has, are tasks on the same images, and several --eval-data "
+            "are tasks on others: give one column, or one --eval-data"
+        )
 
 
 def _check_alike(sets: Sequence[DataSet]) -> None:

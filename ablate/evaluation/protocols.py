@@ -21,7 +21,7 @@ from ablate.evaluation.lidar import lidar
 from ablate.evaluation.linear import L2_AT_EDGE, linear
 from ablate.evaluation.rotation import rotation
 from ablate.evaluation.sgd import sgd
-from ablate.evaluation.tasks import on_task
+from ablate.evaluation.tasks import on_set, on_task
 from ablate.evaluation.trained import classifier, online
 from ablate.sweep.images import ImageResults
 from ablate.sweep.record import ROTATION_NOT_APPLICABLE
@@ -188,12 +188,14 @@ def evaluate(frozen: Frozen, specs: Sequence[str]) -> Evaluation:
         flags += [f"z-{flag}" if at else flag for flag in outcome.flags]
         protocols[spec] = outcome.description
         images = outcome.images or images
-    for task in frozen.data.tasks:
+    further = {task.name: partial(on_task, frozen, task) for task in frozen.data.tasks}
+    further |= {each.name: partial(on_set, frozen, each) for each in frozen.data.further}
+    for name, run in further.items():
         frozen.stop_if_asked()
-        outcome = on_task(frozen, task)
+        outcome = run()
         metrics |= outcome.metrics
         flags += outcome.flags
-        protocols[metric_of(task.name, "linear")] = outcome.description
+        protocols[metric_of(name, "linear")] = outcome.description
     if frozen.config.objective == "supervised":
         outcome = classifier(frozen, "h")
         metrics |= outcome.metrics

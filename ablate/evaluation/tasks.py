@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ablate.config.measure import measure_for
 from ablate.config.tasks import TaskKind, metric_of
+from ablate.data import DataSet
 from ablate.data.tasks import TaskLabels
 from ablate.evaluation.frozen import Frozen, Outcome
 from ablate.evaluation.linear import linear_evaluation
@@ -34,14 +35,32 @@ def on_task(frozen: Frozen, task: TaskLabels) -> Outcome:
     h, test_h = frozen.every_training_image(), frozen.test()[0]
     used, val_mask, scored = (mask.to(h.device) for mask in (known, frozen.data.val_mask[known], tested))
     y, test_y = task.train[known].to(h.device), task.test[tested].to(h.device)
-    metrics, said, flags = EVALUATIONS[task.kind](h[used], y, val_mask, test_h[scored], test_y, len(task.classes))
+    found = EVALUATIONS[task.kind](h[used], y, val_mask, test_h[scored], test_y, len(task.classes))
+    return _outcome(task.name, found, len(y), len(test_y))
+
+
+def on_set(frozen: Frozen, data: DataSet) -> Outcome:
+    """Evaluate an encoder at ``h`` on a further labelled set, as :func:`on_task` does on further labels.
+
+    Args:
+        frozen: the encoder to evaluate.
+        data: the set, by whose name metrics and flags are told.
+    """
+    there = Frozen(frozen.encoder, frozen.head, frozen.config, frozen.seed, data, frozen.device)
+    (h, y, val_mask), (test_h, test_y) = there.train(), there.test()
+    found = _classes(h, y[:, None], val_mask, test_h, test_y[:, None], len(data.classes))
+    return _outcome(data.name, found, len(y), len(test_y))
+
+
+def _outcome(name: str, found: Evaluated, fitted: int, scored: int) -> Outcome:
+    metrics, said, flags = found
     return Outcome(
-        metrics={metric_of(task.name, name): value for name, value in metrics.items() if not math.isnan(value)},
+        metrics={metric_of(name, metric): value for metric, value in metrics.items() if not math.isnan(value)},
         description=(
-            f"task {task.name}: {said}; refitted on all {len(y)} training images with a value, and scored on "
-            f"{len(test_y)} test images"
+            f"task {name}: {said}; refitted on all {fitted} training images with a value, and scored on {scored} test "
+            "images"
         ),
-        flags=tuple(metric_of(task.name, flag) for flag in flags),
+        flags=tuple(metric_of(name, flag) for flag in flags),
     )
 
 

@@ -102,7 +102,7 @@ def room_of(experiment: SweepPlan, workers: int, cache: Path) -> Room | None:
     except FileNotFoundError:
         return None
     configs = [variant.shared for variant in experiment.variants] or [experiment.shared]
-    return room_for(configs, workers, len(data.train.labels) + len(data.test.labels))
+    return room_for(configs, workers, data.evaluated)
 
 
 def room_for(configs: Sequence[TrialConfig], workers: int, images: int) -> Room | None:

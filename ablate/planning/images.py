@@ -109,6 +109,7 @@ def described(images: DataSet, image_size: int, ops: Iterable[OpSpec]) -> str:
     sample, counts = _sample(images, image_size), images.all_class_counts
     small = about_small_classes(images.classes, counts) if counts else []
     tasks = [task.in_words(images.val_mask) for task in images.tasks]
+    tasks += [f"task {each}" for each in images.further]
     return "\n".join([str(images), *small, *tasks, *without_effect([from_spec(op) for op in ops], sample)])
 
 

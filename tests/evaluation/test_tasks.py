@@ -14,7 +14,7 @@ from ablate.evaluation.linear import fit, linear_evaluation, logits, standardise
 from ablate.evaluation.multilabel import independent, one_by_one
 from ablate.evaluation.protocols import evaluate
 from ablate.evaluation.ridge import STRENGTHS, predict, r2, ridge, ridge_evaluation
-from tests.evaluation.conftest import freeze
+from tests.evaluation.conftest import data_set, freeze
 
 
 def coarse():
@@ -51,6 +51,18 @@ def test_a_task_is_evaluated_as_if_its_labels_were_the_only_ones(halves, stripes
     )
     assert both.protocols["half:linear"].startswith("task half: logistic regression by L-BFGS")
     assert f"all {int(known.sum())} training images with a value" in both.protocols["half:linear"]
+
+
+def test_a_further_set_is_evaluated_as_if_it_were_the_only_one(stripes):
+    images = torch.randint(0, 255, (80, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+    labels, val_mask = torch.arange(50) % 2, torch.arange(50) % 5 == 0
+    other = data_set((images[:50], labels), (images[50:], torch.arange(30) % 2), val_mask, 2)
+    both = dataclasses.replace(stripes, further=(dataclasses.replace(other, name="noise"),))
+    main, alone = (evaluate(freeze(data, coarse()), ["linear"]) for data in (stripes, other))
+    found = evaluate(freeze(both, coarse()), ["linear"])
+    assert found.metrics == {**main.metrics, **{f"noise:{name}": value for name, value in alone.metrics.items()}}
+    assert found.images.test == main.images.test
+    assert "refitted on all 50 training images with a value, and scored on 30 test" in found.protocols["noise:linear"]
 
 
 def test_a_task_needs_no_label_of_the_main_one(halves):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ablate.report.data.results import read_sweep
 from ablate.sweep.record import read_record, read_records
 from tests.support.cli import ablate
 from tests.support.grids import SETTINGS, command
@@ -91,16 +93,26 @@ def test_a_grid_without_labels_is_judged_by_rotation(unlabelled, cache, tmp_path
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_pretraining_on_one_set_and_evaluating_on_another(unlabelled, tiny_folder, cache, tmp_path):
+def test_pretraining_on_one_set_and_evaluating_on_two_others(unlabelled, tiny_folder, cache, tmp_path):
+    lines = tmp_path / "lines"
+    for split in ("train", "test"):
+        for name in ("across", "down"):
+            shutil.copytree(tiny_folder / split / name, lines / split / name)
     data = ("--data", f"folder:{unlabelled}", "--eval-data", f"folder:{tiny_folder}", "--labels", "0.5")
+    data += ("--eval-data", f"folder:{lines}")
     out, done = grid(tmp_path, cache, *data, ops="crop")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "72 images to pre-train on" in done.stdout
+    assert "task lines: 2 classes of 12 images" in done.stdout
     records = read_records(out)[0].values()
     assert all("linear_top1" in record.metrics for record in records)
     trained = next(record for record in records if record.label == "crop")
     assert "labelled training images" in trained.protocols["knn"]
     assert trained.config.data.classes == 3
+    assert all(0 <= record.metrics["lines:linear_val_top1"] <= 1 for record in records)
+    lines = read_sweep(out, task="lines").grid.cells["crop", "crop"]
+    assert lines.mean() == trained.metrics["lines:linear_top1"]
+    assert "Task lines" in (out / "report" / "index.html").read_text()
     dry = grid(tmp_path, cache, "--data", f"folder:{unlabelled}", "--eval-data", f"folder:{tiny_folder}", ops="crop")[1]
     assert dry.returncode == 2
     assert "the images have changed" in dry.stderr

@@ -55,7 +55,7 @@ class Encoded:
         self, kind: str, path: Path, listing: Listing, short: int, reading: Reading, *, skip_corrupt: bool
     ) -> None:
         self.kind, self.path, self.listing, self.short, self.skip_corrupt = kind, path, listing, short, skip_corrupt
-        self.root, self.reading = listing.root, reading
+        self.root, self.reading, self.name = listing.root, reading, listing.name
         self.identity = " ".join([kind, str(path.absolute()), str(short), *self._annotations]) + str(reading)
         self.preparation = f"{kind} {VERSION} {short} {TEST} {VALIDATION} {SPLIT_SEED}{reading}"
         self.notes = listing.notes

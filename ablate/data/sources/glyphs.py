@@ -44,7 +44,7 @@ class Glyphs:
     notes: tuple[str, ...] = ()
 
     def __init__(self, seed: int) -> None:
-        self.seed = seed
+        self.seed, self.name = seed, "glyphs" if seed == 0 else f"glyphs:{seed}"
         self.identity = f"glyphs {VERSION} {seed}"
 
     def signature(self) -> str:
@@ -77,7 +77,7 @@ class Glyphs:
             writer.uniform(split, pixels.numpy(), labels[chosen], groups=chosen)
             if split == "train":
                 val_mask = split_by_group(labels[chosen], chosen, VALIDATION, SPLIT_SEED)
-        writer.describe("glyphs" if self.seed == 0 else f"glyphs:{self.seed}", [str(d) for d in range(10)], val_mask)
+        writer.describe(self.name, [str(d) for d in range(10)], val_mask)
         progress(1, 1)
         return self.fingerprint()
 

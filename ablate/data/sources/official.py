@@ -46,7 +46,7 @@ class Official:
     notes: tuple[str, ...] = ()
 
     def __init__(self, kind: str, files: OfficialFiles, *, once: bool = False) -> None:
-        self.kind, self.files, self.once = kind, files, once
+        self.kind, self.name, self.files, self.once = kind, kind, files, once
         self.identity = f"{kind} {files.folder.absolute()}{' once' * once}"
 
     def signature(self) -> str:

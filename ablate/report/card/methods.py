@@ -76,8 +76,9 @@ def images(sweep: Results, config: TrialConfig) -> list[str]:
         many = f"{labelled}, {validation} of them for validation, and {test} test images."
     sentences = [f"The images are those of {config.data.name}, fingerprint {config.data.fingerprint}, at {size}."]
     if experiment.eval_data is not None:
-        other = Path(experiment.eval_data.partition(":")[2] or experiment.eval_data).name
-        sentences += [f"Encoders were evaluated on other images, those of {other}."]
+        others = [experiment.eval_data] if isinstance(experiment.eval_data, str) else experiment.eval_data
+        names = " and ".join(Path(spec.partition(":")[2] or spec).name for spec in others)
+        sentences += [f"Encoders were evaluated on other images, those of {names}."]
     return [*sentences, *([many] if many else [])]
 
 

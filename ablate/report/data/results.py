@@ -215,7 +215,7 @@ def read_sweep(
     judged = _task(directory, experiment, task)
     kind = judged.kind if judged else "classes"
     if measure and measure not in MEASURES[kind]:
-        name, allowed = task or main_task(experiment.label), ", ".join(MEASURES[kind])
+        name, allowed = task or _main_task(experiment), ", ".join(MEASURES[kind])
         raise UsageError(f"metric {measure!r} does not suit the task {name}, whose kind is {kind}; allowed: {allowed}")
     return _judged(_whole(directory, experiment), judged, measure, interval)
 
@@ -274,15 +274,21 @@ def _judged(whole: Results, task: Task | None, measure: Measure | None = None, i
 def _task(directory: Path, experiment: SweepPlan, name: str) -> Task | None:
     """Return the further task of that name; None for the main task."""
     known = [task.name for task in experiment.tasks]
-    if not name or name == (known[0] if known else main_task(experiment.label)):
+    if not name or name == _main_task(experiment):
         return None
     if not known:
         raise UsageError(
-            f"{directory} has no further tasks: a sweep has them if --label names several columns, the main task first"
+            f"{directory} has no further tasks: a sweep has them if --label names several columns, or --eval-data "
+            "several data sets, the main task first"
         )
     if name not in known:
         raise unknown("task", name, known)
     return experiment.tasks[known.index(name)]
+
+
+def _main_task(experiment: SweepPlan) -> str:
+    """Return the name of the main task."""
+    return next((task.name for task in experiment.tasks), main_task(experiment.label))
 
 
 def _judged_by(task: str, record: TrialResult) -> TrialResult:
