@@ -88,10 +88,10 @@ def test_what_a_paragraph_cites_is_in_its_bibliography(tmp_path):
 def test_special_characters_are_escaped_in_both_languages():
     text = "50 % & more_of|it [@hsu1996] ± 1"
     assert in_markdown(text) == r"50 % & more\_of\|it [@hsu1996] ± 1"
-    assert in_tex(text) == r"50 \% \& more\_of|it \cite{hsu1996} $\pm$ 1"
+    assert in_tex(text) == r"50 \% \& more\_of\textbar{}it \cite{hsu1996} $\pm$ 1"
     listed = Appendix((text,), text, [["composition", "n"], ["a|b_c", "2"]])
     assert r"| a\|b\_c | 2 |" in listed.markdown()
-    assert r"a|b\_c & 2 \\" in listed.latex()
+    assert r"a\textbar{}b\_c & 2 \\" in listed.latex()
 
 
 def own():

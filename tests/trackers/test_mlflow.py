@@ -33,6 +33,7 @@ def test_runs_are_children_of_their_cell_and_again_nothing_is_added(tracked, ret
     assert curve(run, "training/loss") == [(1, 1.5), (2, 1.0), (3, 0.5)]
     assert curve(run, "training/knn_val_top1") == [(2, 0.25)]
     assert run.data.metrics["final/linear_top1"] == pytest.approx(0.31)
+    assert run.data.metrics["seconds/total"] == 60
     assert run.data.params["config.epochs"] == "3"
     assert (run.info.status, run.info.end_time - run.info.start_time) == ("FINISHED", 60_000)
     assert Path(run.info.artifact_uri.removeprefix("file://"), "views.png").read_bytes()[1:4] == b"PNG"

@@ -85,6 +85,7 @@ TEX = r"""\begin{tabular}{l<% for op in grid.ops %>c<% endfor %>|c}
 \end{tabular}
 """
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+SPECIAL |= {"|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}"}  # TeX's old fonts have others there
 SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
 
 

@@ -35,10 +35,19 @@ class Run:
     began: float = 0.0
     ended: float = 0.0
 
+    @property
+    def final(self) -> dict[str, float]:
+        """The final values under the names that every tracker has: ``final/linear_top1``, ``seconds/total``."""
+        return {_final(name): value for name, value in self.scalars.items()}
+
     def when(self, epoch: int) -> float:
         """Return about when an epoch ended, in unix seconds: records keep the end of the trial alone."""
         last = max((points[-1][0] for points in self.curves.values() if points), default=epoch)
         return self.began + (self.ended - self.began) * epoch / max(1, last)
+
+
+def _final(name: str) -> str:
+    return name.replace(".", "/", 1) if name.startswith("seconds.") else f"final/{name}"
 
 
 class Tracker(Protocol):

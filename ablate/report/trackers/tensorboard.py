@@ -58,16 +58,11 @@ def _events(run: Run) -> Iterator[tuple[float, int, list[Any]]]:
     for name, points in run.curves.items():
         for epoch, value in points:
             yield run.when(epoch), epoch, [summary_pb2.Summary.Value(tag=f"training/{name}", simple_value=value)]
-    values = [summary_pb2.Summary.Value(tag=_final(name), simple_value=value) for name, value in run.scalars.items()]
+    values = [summary_pb2.Summary.Value(tag=name, simple_value=value) for name, value in run.final.items()]
     values += [_image(name, png) for name, png in run.images.items()]
     values += [_text("notes", run.text)] if run.text else []
     last = max((points[-1][0] for points in run.curves.values()), default=0)
     yield run.ended, last, values + _session_end(run)
-
-
-def _final(name: str) -> str:
-    head, _, rest = name.partition(".")
-    return f"seconds/{rest}" if head == "seconds" else f"final/{name}"
 
 
 def _session(run: Run) -> list[Any]:
