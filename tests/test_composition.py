@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ablate.config.sweep import is_named
 from ablate.config.trial import Base
 from ablate.errors import UsageError
 from ablate.ops import Crop, center_crop, resized_crop
@@ -209,3 +210,18 @@ def test_one_branch_pairs_need_a_base():
     narrow = TransformPair.one_branch("none", size=32, base=Base(area=(0.01, 0.02)))
     first, _ = narrow(images(), streams())
     assert first.shape == (6, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("typed", "label", "same"),
+    [
+        ("crop(flip_p=0) + flip", "crop(flip_p=0.0)+flip", True),
+        ("color(strength=0.50)", "color(strength=0.5)", True),
+        ("crop(area=(0.10,1))", "crop(area=(0.1,1.0))", True),
+        ("blur(size=1)", "blur(size=10)", False),
+        ("crop, objective=byol", "crop,objective=byol", True),
+        ("flip+crop", "crop+flip", False),
+    ],
+)
+def test_a_cell_is_found_however_its_numbers_are_written(typed, label, same):
+    assert is_named(typed, label) is same

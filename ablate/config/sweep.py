@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -305,6 +306,15 @@ def called(label: str, reference: str | None, *, is_given: bool) -> str:
         is_given: True if its encoder starts from given weights.
     """
     return AS_GIVEN if is_given and reference == "untrained" else label
+
+
+def is_named(typed: str, *names: str) -> bool:
+    """Return True if ``typed`` is one of ``names``; blanks and how numbers are written (0, 0.0) make no difference."""
+    return _spelled(typed) in map(_spelled, names)
+
+
+def _spelled(name: str) -> str:
+    return re.sub(r"(?<=[=(,])\d+(\.\d+)?(?=[,)])", lambda number: str(float(number[0])), name.replace(" ", ""))
 
 
 class Trial(Model):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ablate.config.sweep import Trial
+from ablate.config.sweep import Trial, is_named
 from ablate.console import say, say_as_it_is
 from ablate.errors import ExitCode, UsageError, unknown
 from ablate.files import tail
@@ -65,9 +65,7 @@ def find(trials: list[Trial], cell: str, seed: int | None) -> Trial:
     for trial in trials:
         if trial.id == cell:
             return trial
-    named = [trial for trial in trials if trial.label == cell.replace(" ", "")] or [
-        trial for trial in trials if cell in {trial.label, trial.called}
-    ]
+    named = [trial for trial in trials if is_named(cell, trial.label, trial.called)]
     if not named:
         raise unknown("cell", cell, list(dict.fromkeys(trial.label for trial in trials)))
     chosen = [trial for trial in named if seed is None or trial.seed == seed]

@@ -11,7 +11,7 @@ from typing import Any
 from ablate.config.base import RECORDED
 from ablate.config.measure import ACCURACIES, Measure, in_full, measured_by, on_validation
 from ablate.config.objectives import kind_of
-from ablate.config.sweep import called
+from ablate.config.sweep import called, is_named
 from ablate.config.trial import SMALL_IMAGE, TrialConfig
 from ablate.errors import DiskError, UsageError, unknown
 from ablate.files import check_directory, write_atomically
@@ -73,8 +73,7 @@ def find(directory: Path, cell: str, seed: int | None) -> Kept:
     described = {path.stem: _read(path) for path in paths}
     if not described:
         raise UsageError(f"{directory} keeps no encoders: train with --keep-encoders all (or best)")
-    wanted = cell.replace(" ", "")
-    of = {name: one for name, one in described.items() if cell == name or one["label"].replace(" ", "") == wanted}
+    of = {name: one for name, one in described.items() if is_named(cell, name, one["label"])}
     if not of:
         raise unknown("kept encoder", cell, list(dict.fromkeys(one["label"] for one in described.values())))
     chosen = [name for name, one in of.items() if seed is None or one["seed"] == seed]
