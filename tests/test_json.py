@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import signal
 
 import jsonschema
 import pytest
 
 from ablate.cli.app import COMMANDS
 from ablate.cli.documents import RecommendationDocument, json_schema
-from ablate.errors import ExitCode
+from ablate.errors import ClusterError, DiskError, ExitCode
+from ablate.processes.signals import Interruption
 from ablate.sweep.layout import SweepDir
 from tests.support import documents
 from tests.support.cli import ablate
@@ -123,6 +125,26 @@ def test_an_error_is_a_document_and_a_sentence(line, expected, tmp_path):
     assert document["error"]["exit_code"] == 2
     assert expected in document["error"]["message"]
     assert said.strip() == f"error: {document['error']['message']}"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "expected"),
+    [
+        (DiskError(28, "No space left on device", "DIR"), 1, "the disk refused a write"),
+        (ClusterError("squeue does not answer"), 1, "squeue does not answer"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (Interruption(signal.SIGTERM), 143, "interrupted"),
+    ],
+)
+def test_what_stops_a_command_is_a_document_with_its_exit_code(error, code, expected, directory, monkeypatch):
+    def stopped(*_):
+        raise error
+
+    monkeypatch.setattr("ablate.launch.status.sweep_status", stopped)
+    document, said = answered("status", directory, code=code)
+    assert (document["document"], document["error"]["exit_code"]) == ("error", code)
+    assert expected in document["error"]["message"]
+    assert expected in said
 
 
 def test_the_page_lists_every_field_and_every_exit_code_of_a_command():
