@@ -90,21 +90,24 @@ def check_directory(directory: Path) -> None:
         raise UsageError(f"{directory} is a file, where a directory of that name is needed; move the file away")
 
 
-def check_writable(directory: Path) -> None:
-    """Raise UsageError unless files can be made in ``directory``, or where it would be made; leave nothing behind."""
+def check_writable(directory: Path, option: str = "--out") -> None:
+    """Raise UsageError, which names ``option``, unless files can be made in ``directory``; leave nothing behind.
+
+    A directory that does not exist is looked at where it would be made.
+    """
     expanded(str(directory))  # refuses names that sweep.toml cannot hold
     try:
         existing = directory
         while not existing.exists():
             if existing.is_symlink():
-                raise UsageError(f"--out {directory}: {existing} is a link that leads nowhere; choose a directory")
+                raise UsageError(f"{option} {directory}: {existing} is a link that leads nowhere; choose a directory")
             existing = existing.parent
         if not existing.is_dir():
-            raise UsageError(f"--out {directory}: {existing} is a file; choose a directory")
+            raise UsageError(f"{option} {directory}: {existing} is a file; choose a directory")
         with tempfile.TemporaryDirectory(dir=existing, prefix=".ablate-"):
             pass
     except OSError as error:
-        raise UsageError(f"--out {directory} is not writable ({error.strerror}); choose another directory") from None
+        raise UsageError(f"{option} {directory} is not writable ({error.strerror}); choose another directory") from None
 
 
 def check_file(path: Path) -> None:

@@ -33,7 +33,7 @@ Within = Annotated[
 ]
 
 
-@options.running(without=("out",))
+@options.running(without=("out", "track"))
 def calibrate(directory: Finished, how: options.Running, cells: Cells = 12, within: Within = 1.0) -> int:
     """Find out how cheap a training may be to choose the same compositions as a finished sweep.
 

@@ -136,6 +136,13 @@ def _protocols(incomplete: str) -> list[str]:
     return [f"{begun}{comma}{name}" for name in _beginning(NAMES, last)]
 
 
+def trackers(incomplete: str) -> list[str]:
+    """Complete a tracker's name."""
+    from ablate.report.trackers.write import WRITERS
+
+    return _completed(lambda begun: _beginning(WRITERS, begun), incomplete)
+
+
 def cells(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the names of the trials of the sweep in DIR; return nothing if DIR holds no readable sweep."""
     from ablate.sweep.plan import load_plan, plan

@@ -28,7 +28,7 @@ GROUPS = {
     "Training": ("settings",),
     "Evaluation": ("protocol", "metric", "task", "interval", "protect", "keep_encoder", "again", "paper"),
     "Running": (
-        *("out", "dry_run", "workers", "device", "retry_failed", "launcher", "storage"),
+        *("out", "dry_run", "workers", "device", "retry_failed", "launcher", "storage", "track"),
         *("confirm", "yes"),
     ),
     "Output": ("to", "watch", "every", "lines", "recipes", "as_json", "print_code", "version", "help"),

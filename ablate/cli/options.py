@@ -103,6 +103,14 @@ class Running:
         bool,
         typer.Option("--json", help="With --dry-run: print the plan as one JSON document; all else goes to stderr"),
     ] = False
+    track: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:DIR]",
+            help="Also write finished trials to an experiment tracker, tensorboard or mlflow; see docs/trackers.md",
+            autocompletion=completion.trackers,
+        ),
+    ] = None
     launcher: Annotated[
         Literal["local", "slurm"],
         typer.Option(help="Run on this machine, or submit jobs to a Slurm cluster and return"),

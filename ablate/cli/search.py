@@ -131,6 +131,7 @@ def _search(
     from ablate.data import cache_dir
     from ablate.launch.pool import default_devices
     from ablate.launch.start import training_here, training_there
+    from ablate.launch.tracking import tracking
     from ablate.planning.compositions import op_defaults
     from ablate.planning.outline import outline
     from ablate.report import write_report
@@ -148,7 +149,8 @@ def _search(
     here = training_here(directory, shared, cache, how.workers, how.retry_failed, console)
     keep = (lambda sweep: add_to_storage(sweep, storage)) if storage else (lambda sweep: None)
     there = training_there(directory, planned.stage, cache, how.retry_failed, console)
-    with there if how.far else here as train:
-        code = run_search(directory, planned, budget, defaults, train, keep, console)
-    write_report(directory).show(console)
+    with tracking(directory, how.track, console):
+        with there if how.far else here as train:
+            code = run_search(directory, planned, budget, defaults, train, keep, console)
+        write_report(directory).show(console)
     return code

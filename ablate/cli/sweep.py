@@ -154,6 +154,11 @@ def run_sweep(
     from ablate.planning.settings import resolve_device
     from ablate.planning.understand import plan_sweep
 
+    if how.track and how.far and not (wish.prune or wish.budget is not None or wish.seeds == "auto"):
+        later = f"`ablate export DIR --to {how.track.partition(':')[0]}` writes finished trials at any time"
+        raise UsageError(
+            f"--track needs a command that waits for its trials; this one submits jobs and returns: {later}"
+        )
     where = where_to_run(wish, directory, how)
     resolved = with_preset(wish, where["elsewhere"] or resolve_device(wish.device), directory)
     planned, images = plan_sweep(resolved, directory, images_for(how), command_line(), **where)
@@ -190,6 +195,10 @@ def where_to_run(wish: Experiment, directory: Path, how: options.Running) -> Whe
             f"(WORLD_SIZE is {size} here; unset it if you do not use torchrun)"
         )
     check_out(directory)
+    if how.track:
+        from ablate.launch.tracking import tracked  # pandas, in every call of a command otherwise
+
+        tracked(how.track, directory)
     asked = {**how.jobs, "workers": how.workers}
     if not how.far:
         refuse_without_slurm(asked)
@@ -233,16 +242,18 @@ def launch(
     """
     from ablate.data import cache_dir
     from ablate.launch.start import run_here, submit
+    from ablate.launch.tracking import tracking
 
     cache = cache_dir(how.cache)
-    if planned.slurm:
-        code = submit(directory, planned, images, cache, how.retry_failed, how.dry_run)
-    else:
-        code = run_here(
-            directory, planned, images, cache, how.workers, how.retry_failed, how.dry_run, cost_first=cost_first
-        )
-    if report and not how.dry_run and (not planned.slurm or has_records(directory)):
-        show_report(directory)
+    with tracking(directory, None if how.dry_run else how.track, make_console()):
+        if planned.slurm:
+            code = submit(directory, planned, images, cache, how.retry_failed, how.dry_run)
+        else:
+            code = run_here(
+                directory, planned, images, cache, how.workers, how.retry_failed, how.dry_run, cost_first=cost_first
+            )
+        if report and not how.dry_run and (not planned.slurm or has_records(directory)):
+            show_report(directory)
     return code
 
 

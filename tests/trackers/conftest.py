@@ -9,6 +9,9 @@ from PIL import Image
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import load_plan, plan
 from tests.support.sweeps import by_position, record, sweep, write_record
+from tests.support.tracked import memory
+
+__all__ = ["memory"]
 
 WHEN = "2026-11-01T10:00:00Z"
 

@@ -40,11 +40,24 @@ class Written:
     there: int = 0
 
 
-def check_installed(name: str) -> None:
-    """Raise UsageError, which names the extra, unless the package of a tracker is installed."""
+def check_tracker(name: str, directory: Path, out: str | None = None, option: str = "--out") -> Path:
+    """Return the directory that holds the runs of a sweep in a tracker; check that they can be written there.
+
+    Args:
+        name: the tracker.
+        directory: the sweep's directory.
+        out: the directory that holds the runs; default: ``DIR/trackers/<name>``.
+        option: the option by which the user gave ``out``.
+
+    Raises:
+        UsageError: the tracker's package is not installed, and its extra is named; or nothing can be written there.
+    """
     package = WRITERS[name].package
     if importlib.util.find_spec(package) is None:
         raise UsageError(f"{name} needs the package {package}: pip install 'ablate[{name}]'")
+    place = Path(out) if out else SweepDir(directory).tracker(name)
+    check_writable(place, option)
+    return place
 
 
 def open_tracker(name: str, directory: Path, out: str | None = None) -> Tracker:
@@ -58,9 +71,7 @@ def open_tracker(name: str, directory: Path, out: str | None = None) -> Tracker:
     Raises:
         UsageError: the tracker's package is not installed, or nothing can be written there.
     """
-    check_installed(name)
-    place = Path(out) if out else SweepDir(directory).tracker(name)
-    check_writable(place)
+    place = check_tracker(name, directory, out)
     writer = WRITERS[name]
     tracker: Tracker = getattr(importlib.import_module(writer.module), writer.kind)(str(place))
     return tracker
