@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import re
 
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 
 from ablate.config.encoder import Encoder, Normalization
 from ablate.config.objectives import KINDS
+from ablate.config.sweep import Budgeted, Rounds, Rung
 from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.report.card.appendix import Appendix, appendix, in_markdown, in_tex, write_appendix
 from ablate.report.card.loading import code
@@ -62,10 +64,26 @@ def test_a_composition_behind_a_baseline_and_seeds_are_named(tmp_path):
 
 
 def test_values_that_an_axis_varies_are_all_listed_once():
-    many = [config(batch_size=size, epochs=10) for size in (32, 64, 32)]
+    many = [config(batch_size=size, epochs=10, temperature=t) for size, t in ((32, 0.1), (64, 0.2), (32, 0.5))]
+    many += [config(objective="supervised", epochs=10)]
     said = " ".join(training(many))
-    assert "in batches of 32 or 64 images" in said
-    assert said.count("Both views") + said.count("One of the two views") == 1
+    assert "in batches of 32, 64 or 256 images" in said
+    assert "by SimCLR [@chen2020simclr] (temperature 0.1, 0.2 or 0.5) or supervised training." in said
+    assert said.count("One of the two views") == 1
+
+
+def test_what_ended_early_is_said(tmp_path):
+    results = read_sweep(sweep(tmp_path, ["a", "b"], seeds=4, value=by_position))
+    rounds = Rounds(within=1, largest=9, compared=(3, 4), dropped={"a": 3})
+    budget = Budgeted(budget="3", within=1, cells=("b", "a+b", "b+a"))
+    planned = results.experiment.replace(rounds=rounds, budgeted=budget, prune=(Rung(eighth=2, keep=0.5),))
+    said = " ".join(methods(dataclasses.replace(results, experiment=planned)))
+    assert "with the seeds 0 to 3, or with fewer if it was dropped." in said
+    assert "in rounds, up to 9; 1 composition known to be worse than another got no more." in said
+    assert (
+        "the 3 cells of the grid that a Gaussian process of the trained ones asked for, within a budget of 3." in said
+    )
+    assert "the best 50 % after 2/8 of the epochs" in said
 
 
 def test_every_objective_and_optimiser_cites_a_source_that_exists():

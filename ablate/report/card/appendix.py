@@ -103,11 +103,11 @@ def _caption(sweep: Results) -> str:
     beside = ", ".join(f"{grid.called(name)} {percent(cell)}" for name, cell in grid.references.items() if cell.n)
     references = f" References: {beside}." if beside else ""
     counts = sorted({cell.n for cell in grid.with_results})
-    n = f"n = {counts[0] if counts else 0}" if len(counts) < 2 else f"n = {counts[0]} to {counts[-1]}"
-    return (
-        f"{SHOWN[grid.measure]} of {judged} on the test images (%), mean ± standard deviation over seeds ({n})"
-        f"{so_far(sweep)}. {form}{references}"
-    )
+    seeds = "one seed"
+    if counts and counts[-1] > 1:
+        n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
+        seeds = f"mean ± standard deviation over seeds ({n})"
+    return f"{SHOWN[grid.measure]} of {judged} on the test images (%), {seeds}{so_far(sweep)}. {form}{references}"
 
 
 def _rows(grid: Grid) -> Rows:

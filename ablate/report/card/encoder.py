@@ -183,9 +183,10 @@ def _accuracy(kept: Kept) -> list[str]:
     said = [f"{measure[0].upper()}{measure[1:]} of {named} in percent. Validation images choose, test images do not."]
     if sweep:
         cells = {cell.label: cell for cell in (*sweep.grid.compositions, *sweep.grid.references.values())}
-        beside = [("all seeds of it, mean ± standard deviation", kept.description["label"]), ("untrained", "untrained")]
-        beside = beside[: 1 if kept.description["reference"] == "untrained" else 2]
-        rows += [_row(text, cells[label], metric) for text, label in beside if label in cells and cells[label].n > 0]
+        own = cells.get(kept.description["label"])
+        rows += [_row("all seeds of it, mean ± standard deviation", own, metric)] if own and own.n > 1 else []
+        if (start := cells.get("untrained")) and start.n and start is not own:
+            rows += [_row(sweep.grid.called("untrained"), start, metric)]
         model = ordered(sweep.grid.with_results, metric).model
         if model and kept.description["label"] in model.position:
             half = 100 * model.half_width(kept.description["label"])

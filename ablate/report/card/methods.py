@@ -85,7 +85,7 @@ def images(sweep: Results, config: TrialConfig) -> list[str]:
 def _compared(sweep: Results) -> list[str]:
     """Return the sentences on the compositions and the parameters of their ops, and on the references."""
     experiment, grid = sweep.experiment, sweep.grid
-    number = counted(len(grid.compositions), "composition")
+    number = counted(len(grid.compositions), "cell" if experiment.variants else "composition")
     named = ", ".join(op.label for op in experiment.ops)
     if experiment.search:
         ops = ", ".join(op.label for op in experiment.search.ops)
@@ -95,13 +95,14 @@ def _compared(sweep: Results) -> list[str]:
         pairs = "pairs in this order" if experiment.unordered else "ordered pairs"
         some = f" with {' or '.join(experiment.pairs_with)}" if experiment.pairs_with else ""
         first = f", in the second view; the first goes through {experiment.first.label}" if experiment.first else ""
-        what = f"{number}: the ops {named}, alone and in all {pairs}{some}{first}"
+        of = " of the grid of" if experiment.budgeted else ":"
+        what = f"{number}{of} the ops {named}, alone and in all {pairs}{some}{first}"
     else:
-        what = f"{number} of augmentations"
+        what = f"{number}{': compositions' * bool(experiment.variants)} of augmentations"
     if baseline := next((cell for cell in experiment.compositions if cell.label == experiment.baseline), None):
         what += f"; all others are compared with {baseline.label}, which is {_in_ops(baseline)}"
     axes = "; ".join(f"{name} {', '.join(values)}" for name, values in experiment.axes.items())
-    sentences = [f"We compared {what}{f', at every point of the axes {axes}' * bool(axes)}."]
+    sentences = [f"We compared {what}{f', at the points of the axes {axes}' * bool(axes)}."]
     sentences += [f"The ops are {', '.join(map(str, experiment.every_op))}."]
     beside = [f"{grid.called(name)} ({REFERENCES[name]})" for name in grid.references]
     return [*sentences, *([f"References beside them: {', '.join(beside)}."] if beside else [])]
@@ -114,13 +115,16 @@ def _in_ops(composition: NamedComposition) -> str:
 
 def _seeds(sweep: Results) -> list[str]:
     experiment = sweep.experiment
-    seeds, more = experiment.seeds, len(experiment.untrained_seeds)
+    seeds = experiment.seeds
     which = f"seed {seeds[0]}" if len(seeds) == 1 else f"the seeds {', '.join(map(str, seeds[:-1]))} and {seeds[-1]}"
-    sentences = [f"Every composition was trained with {which}."]
+    if len(seeds) > 3 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+        which = f"the seeds {seeds[0]} to {seeds[-1]}"
+    fewer = ", or with fewer if it was dropped" if experiment.rounds and experiment.rounds.dropped else ""
+    sentences = [f"Every composition was trained with {which}{fewer}."]
     if len(seeds) > 1:
         sentences += ["Compositions with the same seed share initial weights, order of images and crops."]
-    if more:
-        sentences += [f"The untrained encoder was evaluated with {counted(more, 'further seed')}."]
+    if more := set(experiment.untrained_seeds) - set(seeds):
+        sentences += [f"The untrained encoder was evaluated with {counted(len(more), 'further seed')}."]
     return sentences
 
 
@@ -130,16 +134,16 @@ def _stopped(sweep: Results) -> list[str]:
     sentences = []
     if rounds := experiment.rounds:
         sentences += [
-            f"Seeds were added in rounds, up to {rounds.largest}: compositions known to be worse than another got no "
-            f"more, and differences below {rounds.within:g} points did not count ({len(rounds.dropped)} dropped)."
+            f"Seeds were added in rounds, up to {rounds.largest}; {counted(len(rounds.dropped), 'composition')} known "
+            f"to be worse than another got no more. Differences below {rounds.within:g} points did not count."
         ]
     if experiment.prune:
         rungs = ", ".join(f"the best {100 * rung.keep:g} % after {rung.eighth}/8" for rung in experiment.prune)
         sentences += [f"By validation kNN, only some compositions were trained to the end: {rungs} of the epochs."]
     if budget := experiment.budgeted:
         sentences += [
-            f"Of the grid, {len(budget.cells)} cells were trained within a budget of {budget.budget}: those that a "
-            "Gaussian process of the trained ones asked for."
+            f"They are the {len(budget.cells)} cells of the grid that a Gaussian process of the trained ones asked "
+            f"for, within a budget of {budget.budget}."
         ]
     return sentences
 
@@ -160,6 +164,8 @@ def statistics(sweep: Results) -> list[str]:
     ranking = order(sweep.grid)
     sentences = [*sweep.measured, f"Compositions are ranked by {judge(sweep.grid)}; test images chose nothing."]
     sentences += lead(sweep, ranking)[:1] if ranking.best else []
+    if ranking.model is None and len(ranking.cells) < 2:
+        return sentences
     if ranking.model is None:
         return [*sentences, "Without two seeds that compositions share, there are no intervals."]
     sentences += [

@@ -21,8 +21,8 @@ def training(configs: Sequence[TrialConfig]) -> list[str]:
     head, warm = each(configs, _head), each(configs, lambda c: f"{c.warmup_epochs:.3g}")
     epochs = each(configs, lambda c: str(c.epochs))
     return [
-        f"The encoder, {each(configs, network)}{f', with {head}' * bool(head)}, was trained {each(configs, _start)} "
-        f"by {each(configs, objective)}.",
+        f"The encoder, {each(configs, network)}, with {head}, was trained {each(configs, _start)} by "
+        f"{objectives(configs)}.",
         f"Training took {epochs} epoch{'s' * (epochs != '1')} in batches of "
         f"{each(configs, lambda c: str(c.batch_size))} images, with {each(configs, _optimiser)}, peak learning rate "
         f"{each(configs, lambda c: f'{c.optimiser.lr:.4g}')}, weight decay "
@@ -34,7 +34,12 @@ def training(configs: Sequence[TrialConfig]) -> list[str]:
 
 def each(configs: Sequence[TrialConfig], value: Callable[[TrialConfig], str]) -> str:
     """Return a value of the configurations; if they differ, all of them: ``0.1, 0.2 or 0.5``."""
-    *others, last = dict.fromkeys(map(value, configs))
+    return each_of(list(map(value, configs)))
+
+
+def each_of(values: Sequence[str]) -> str:
+    """Return the different ones of ``values`` as :func:`each` does."""
+    *others, last = dict.fromkeys(values)
     return f"{', '.join(others)} or {last}" if others else last
 
 
@@ -54,14 +59,23 @@ def network(config: TrialConfig) -> str:
     return f"a ResNet-{encoder.name.removeprefix('resnet')}{cite('he2016resnet')}{wide}{stem}{start}"
 
 
-def objective(config: TrialConfig) -> str:
-    """Return the objective with its source and settings, such as ``SimCLR [@chen2020simclr] (temperature 0.5)``."""
-    kind = kind_of(config.objective)
+def objectives(configs: Sequence[TrialConfig]) -> str:
+    """Return the objectives with sources and settings: ``SimCLR [@chen2020simclr] (temperature 0.1 or 0.5)``."""
+    names = list(dict.fromkeys(config.objective for config in configs))
+    return " or ".join(_objective([config for config in configs if config.objective == name]) for name in names)
+
+
+def _objective(configs: Sequence[TrialConfig]) -> str:
+    kind, values = kind_of(configs[0].objective), [_settings(config) for config in configs]
+    named = dict.fromkeys(name for one in values for name in one)
+    shown = ", ".join(f"{name} {each_of([f'{one[name]:g}' for one in values if name in one])}" for name in named)
+    return f"{kind.title}{cite(OBJECTIVES.get(kind.name))}{f' ({shown})' * bool(shown)}"
+
+
+def _settings(config: TrialConfig) -> dict[str, float]:
     own = {name.replace("_", " "): value for name, value in config.method.model_dump(exclude_none=True).items()}
-    shared = {"temperature": config.temperature} if "temperature" in kind.settings else {}
-    shared |= {"loss times": config.loss_scale} if config.loss_scale != 1 else {}
-    settings = ", ".join(f"{name} {value:g}" for name, value in (shared | own).items())
-    return f"{kind.title}{cite(OBJECTIVES.get(kind.name))}{f' ({settings})' * bool(settings)}"
+    shared = {"temperature": config.temperature} if "temperature" in kind_of(config.objective).settings else {}
+    return shared | ({"loss times": config.loss_scale} if config.loss_scale != 1 else {}) | own
 
 
 def views(config: TrialConfig) -> str:
@@ -83,7 +97,7 @@ def _head(config: TrialConfig) -> str:
     if kind.name == "supervised":
         return "a linear classifier"
     if head.kind == "none":
-        return ""
+        return "no head"
     if head.kind == "linear":
         return f"a linear head of {head.output} outputs"
     norms = " and batch norms" * (head.batch_norm or kind.has_own_head)
