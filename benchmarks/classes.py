@@ -1,13 +1,14 @@
 """Verdicts on what is expected of single classes (docs/classes.md), from sweeps with results for every image.
 
-``python -m benchmarks.classes glyphs=DIR 'blood cells=DIR' 'spoken digits=DIR'`` prints the table, wrong ones first.
-A set without a directory is not measured. The directories' plans hold the names of the classes.
+``python -m benchmarks.classes glyphs=DIR 'blood cells=DIR' 'spoken digits=DIR'`` writes
+``benchmarks/results/classes.json`` and prints the page's table, wrong ones first. A set that is left out keeps its
+numbers. The directories' plans hold the names of the classes.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ from ablate.report.data.classes import Outcome, Share, names_of
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.stats.classes import ClassEffect, effects_of
 from ablate.report.stats.words import in_points
+from benchmarks.harness import save, saved
 
 Verdict = Literal["wrong", "undecided", "confirmed", "not measured yet"]
 ORDER: tuple[Verdict, ...] = ("wrong", "undecided", "confirmed", "not measured yet")
@@ -43,6 +45,8 @@ class Claim:
 
 
 BEYOND = " beyond the others"
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+"""The words of the spoken digits, whose classes are called 0 to 9."""
 CLAIMS = (
     Claim(1, "glyphs", "rotate", lowers=("6", "9")),
     Claim(2, "glyphs", "rotate", raises=("6 as 9", "9 as 6")),
@@ -72,7 +76,7 @@ def outcome(name: str, names: Sequence[str], named: Iterable[str]) -> Outcome:
 
 def found(claim: Claim, sweep: Results) -> list[ClassEffect]:
     """Return the effects that a row is about: of the joint ones of all classes and ops, or its own."""
-    names = names_of(sweep.experiment)
+    names = DIGITS if claim.set == "spoken digits" else names_of(sweep.experiment)
     if set(claim.what) <= {*names, "*"}:
         effects = [effect for effect in effects_of(sweep) if effect.op == claim.op]
         return [effect for effect in effects if "*" in claim.what or effect.of in claim.what]
@@ -110,17 +114,29 @@ def measured(claim: Claim, effects: Sequence[ClassEffect]) -> str:
     return "; ".join(map(in_words, effects))
 
 
+def judged(claim: Claim, sweep: Results) -> dict[str, str]:
+    """Return the verdict on a row, and the numbers that it rests on, in words."""
+    effects = found(claim, sweep)
+    over = f" ({effects[0].difference.how.partition(',')[0]})" if effects else ""
+    return {"verdict": verdict(claim, effects), "measured": f"{measured(claim, effects)}{over}"}
+
+
+def table(rows: Mapping[str, Mapping[str, str]]) -> Iterable[str]:
+    """Return the lines of the table, the wrong ones first."""
+    yield from ("| # | set | op | verdict | measured, in points |", "| --: | --- | --- | --- | --- |")
+    known = [(claim, rows.get(str(claim.number), {"verdict": ORDER[-1], "measured": ""})) for claim in CLAIMS]
+    for claim, row in sorted(known, key=lambda item: (ORDER.index(item[1]["verdict"]), item[0].number)):  # type: ignore[arg-type]
+        yield f"| {claim.number} | {claim.set} | {claim.op} | **{row['verdict']}** | {row['measured']} |"
+
+
 def main() -> None:
-    """Print the verdicts as a table."""
-    sweeps = {name: read_sweep(directory) for name, _, directory in (word.partition("=") for word in sys.argv[1:])}
-    rows = []
-    for claim in CLAIMS:
-        effects = found(claim, sweeps[claim.set]) if claim.set in sweeps else []
-        rows.append((verdict(claim, effects), claim, measured(claim, effects), effects))
-    print("| # | set | op | verdict | measured, in points |\n| --: | --- | --- | --- | --- |")
-    for said, claim, numbers, effects in sorted(rows, key=lambda row: (ORDER.index(row[0]), row[1].number)):
-        over = f" ({effects[0].difference.how.partition(',')[0]})" if effects else ""
-        print(f"| {claim.number} | {claim.set} | {claim.op} | **{said}** | {numbers}{over} |")
+    """Judge the rows of the sets that were given, and print all of them."""
+    rows = saved("classes")
+    for name, _, directory in (word.partition("=") for word in sys.argv[1:]):
+        sweep = read_sweep(directory)
+        rows |= {str(claim.number): judged(claim, sweep) for claim in CLAIMS if claim.set == name}
+    save("classes", rows)
+    print("\n".join(table(rows)))
 
 
 if __name__ == "__main__":

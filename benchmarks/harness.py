@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +49,12 @@ def quartiles(values: Sequence[float]) -> dict[str, float]:
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     """The slope of log value over log size: 1 is linear, below it a constant part still shows."""
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def saved(name: str) -> dict[str, Any]:
+    """The rows that :func:`save` wrote; none before it did."""
+    path = RESULTS / f"{name}.json"
+    return dict(json.loads(path.read_text())["rows"]) if path.is_file() else {}
 
 
 def save(name: str, rows: dict[str, object]) -> None:

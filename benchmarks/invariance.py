@@ -1,7 +1,8 @@
-"""The predictions of docs/invariance.md against two grids: ``python -m benchmarks.invariance GLYPHS BLOOD``.
+"""The predictions of docs/invariance.md against two grids.
 
-Each argument is a sweep whose kept encoders were evaluated by ``invariance``, ``invariance@z``, ``rankme`` and
-``lidar``; a grid need not be finished. This writes ``benchmarks/results/invariance.json`` and prints the page's table.
+``python -m benchmarks.invariance glyphs=DIR 'blood cells=DIR'`` writes ``benchmarks/results/invariance.json`` and
+prints the page's table. Each directory holds a sweep whose kept encoders were evaluated by ``invariance``,
+``invariance@z``, ``rankme`` and ``lidar``; a grid need not be finished. A set that is left out keeps its numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.stats.invariances import Invariances, invariances
 from ablate.report.stats.ranks import spearman
-from benchmarks.harness import save
+from benchmarks.harness import save, saved
 
 LITTLE, POINTS = 0.05, 0.02  # what counts as more: of an invariance, and of an accuracy
 ORDER = ("wrong", "undecided", "confirmed")
@@ -115,6 +116,7 @@ BLOOD: dict[int, Rule] = {
     14: raises("cutout", "cutout"),
     15: mirrors_move_less,
 }
+SETS = {"glyphs": GLYPHS, "blood cells": BLOOD}
 
 
 def verdicts(directory: Path, rules: Mapping[int, Rule]) -> dict[int, dict[str, Any]]:
@@ -144,7 +146,8 @@ def table(judged: Mapping[int, Mapping[str, Any]]) -> Iterable[str]:
 
 
 if __name__ == "__main__":
-    glyphs, blood = map(Path, sys.argv[1:])
-    every = verdicts(glyphs, GLYPHS) | verdicts(blood, BLOOD)
+    every = {int(number): row for number, row in saved("invariance").items()}
+    for name, _, directory in (word.partition("=") for word in sys.argv[1:]):
+        every |= verdicts(Path(directory), SETS[name])
     save("invariance", {str(number): row for number, row in every.items()})
     print("\n".join(table(every)))

@@ -78,7 +78,7 @@ def test_invariance(run, tmp_path):
     for number, trial in enumerate(plan(experiment)):
         drawn = np.random.default_rng(number).random(len(names)).tolist()
         write_record(tmp_path, record(trial, metrics=record(trial).metrics | dict(zip(names, drawn, strict=True))))
-    printed, rows = run("invariance", tmp_path, tmp_path)
+    printed, rows = run("invariance", f"glyphs={tmp_path}", f"blood cells={tmp_path}")
     assert sorted(map(int, rows)) == list(range(1, 16)) and printed.count("(one seed)") == 15
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from ablate.report.stats.classes import ClassEffect
 from ablate.report.stats.model import Difference
-from benchmarks.classes import CLAIMS, Claim, outcome, verdict
+from benchmarks.classes import CLAIMS, Claim, outcome, table, verdict
+from benchmarks.harness import saved
 
 PAGE = Path("docs/classes.md").read_text(encoding="utf-8").partition("### Predictions")[2]
 
@@ -20,6 +21,12 @@ def test_the_page_and_the_code_have_the_same_rows():
     for claim, (*_, text) in zip(CLAIMS, rows, strict=True):
         for what in claim.what:
             assert what == "*" or what.removesuffix(" beyond the others") in text
+
+
+def test_the_page_has_the_verdicts_that_were_measured():
+    rows = saved("classes")
+    assert sorted(map(int, rows)) == [claim.number for claim in CLAIMS]
+    assert "\n".join(table(rows)) in Path("docs/classes.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
