@@ -1,11 +1,13 @@
-"""The sdist is complete, and the wheel built from it installs and runs outside the source tree."""
+"""The sdist is complete, its wheel installs and runs outside the source tree, and dependencies are documented."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -14,6 +16,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = {"CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md", "constraints.txt"}
 BUILT = {"MANIFEST.in", "PKG-INFO", "ablate.egg-info", "pyproject.toml", "setup.cfg"}
+
+
+def test_the_page_of_dependencies_has_every_extra_and_every_upper_bound():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    extras = project["optional-dependencies"]
+    assert not [name for name in extras if not re.search(rf"^\|.*`{name}`.* \|", page, re.MULTILINE)]
+    users = {name: needs for name, needs in extras.items() if name not in {"dev", "docs", "bench", "peers"}}
+    for needed in (project["dependencies"], *users.values()):
+        bounded = dict(re.findall(r"^([\w-]+)>=[\w.]+,<([\w.]+)$", "\n".join(needed), re.MULTILINE))
+        assert not [name for name, bound in bounded.items() if f"| {name} | < {bound} |" not in page]
 
 
 @pytest.mark.slow

@@ -187,5 +187,6 @@ def test_what_cannot_be_written_is_refused_in_a_sentence(kept, tmp_path):
     assert "leave the cell out" in one_sentence(ablate("card", directory, "b+a", "--metric", "top1"))
     SweepDir(directory).encoder(name).unlink()
     assert "is missing" in one_sentence(ablate("card", directory, "b+a"))
+    assert "there is no directory" in one_sentence(ablate("card", tmp_path / "nowhere", "a"))
     (tmp_path / "empty").mkdir()
     assert "keeps no encoders" in one_sentence(ablate("card", tmp_path / "empty", "a"))

@@ -71,6 +71,8 @@ def find(directory: Path, cell: str, seed: int | None) -> Kept:
     """
     paths = sorted(SweepDir(directory).encoders.glob("[!.]*.json"))
     described = {path.stem: _read(path) for path in paths}
+    if not directory.is_dir():
+        raise UsageError(f"there is no directory {directory}")
     if not described:
         raise UsageError(f"{directory} keeps no encoders: train with --keep-encoders all (or best)")
     of = {name: one for name, one in described.items() if is_named(cell, name, one["label"])}
