@@ -31,7 +31,10 @@ class Reader:
             UsageError: the directory is not a sweep's.
         """
         path = SweepDir(self.directory).plan
-        signature = _signature(path) if path.is_file() else None
+        try:
+            signature = _signature(path)
+        except OSError:
+            signature = None
         known = self._plan
         if known is None or known[0] != signature:
             experiment = load_plan(self.directory)

@@ -95,18 +95,22 @@ class Lease:
         """Note in the attempt's file that training continues from optimiser step ``step``."""
         attempt = read_attempt(self.path)
         if attempt is not None:
-            self.write(self.path, attempt.replace(step=step).model_dump_json())
+            self.check()
+            # If the machine loses power, the step is not known: then the trial is not refused for want of progress.
+            write_atomically(self.path, attempt.replace(step=step).model_dump_json(), synced=False)
 
     def is_fruitless(self, step: int) -> bool:
         """Return True if the job's last two attempts at the trial also began at ``step``.
 
         Another attempt would end in the same way.
         """
+        job = job_id()
+        if not job:
+            return False
         folder = SweepDir(self.directory).begun(self.trial_id)
         earlier = sorted(number for number in numbers(folder) if number < self.number)
         last = [read_attempt(attempt_file(folder, number)) or Attempt(number=number) for number in earlier[-FRUITLESS:]]
-        job = job_id()
-        return bool(job) and len(last) == FRUITLESS and all(a.job == job and a.step == step for a in last)
+        return len(last) == FRUITLESS and all(a.job == job and a.step == step for a in last)
 
 
 @contextlib.contextmanager

@@ -101,8 +101,11 @@ def read_progress(directory: Path, trial_id: str) -> TrialProgress | None:
 @contextlib.contextmanager
 def logging_to(path: Path, level: int = logging.INFO) -> Iterator[None]:
     """Append to ``path`` what ``ablate`` logs at ``level`` or above inside the block."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except FileNotFoundError:  # only the first trial has to make the directory
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("ablate")
     logger.setLevel(level)

@@ -214,7 +214,6 @@ class TrialAttempt:
         The record is written afterwards, so that wherever it is, these files are there too.
         """
         assert self.frozen is not None
-        self.lease.check()  # also where nothing is kept: evaluation took minutes, in which the lease may be lost
         parts = self.frozen.encoder, self.frozen.head
         encoders.save(self.lease, self.trial, *parts, metrics, choice, self.data.measure)
         if self.images is not None:
