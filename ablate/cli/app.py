@@ -20,6 +20,7 @@ from ablate.cli.search import search
 from ablate.cli.sweep import grid, run, schema
 from ablate.cli.train import evaluate, train
 from ablate.cli.view import cancel, logs, merge, ops, recommend, report, show_help, status
+from ablate.cli.work import work
 from ablate.console import replace_unknown_characters
 from ablate.processes.signals import interruptible
 
@@ -33,10 +34,10 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    *(grid, drop, run, search, schema, train, status, cancel, logs),
+    *(grid, drop, run, search, schema, train, work, status, cancel, logs),
     *(report, recommend, calibrate, card, export, merge, evaluate, preview, ops),
 )
-TRAIN = {grid, drop, run, search, train, recommend, calibrate}
+TRAIN = {grid, drop, run, search, train, work, recommend, calibrate}
 """The commands that train: SIGTERM ends them in order, and so does SIGINT, also in the background of a script."""
 for function in COMMANDS:
     heard = interruptible()(function) if function in TRAIN else function

@@ -83,13 +83,13 @@ class Monitor:
     Without a terminal, it prints a line per finished trial, and every half minute one on the progress.
     """
 
-    def __init__(self, console: Console, directory: Path) -> None:
+    def __init__(self, console: Console, directory: Path, hint: str = AT_WORK) -> None:
         self.console = console
         self.watcher = Watcher(directory, asks=False)
         self.status: Status | None = None
         self.noticed: set[str] = set()
         self.said = self.due = time.monotonic()
-        self._screen = live_screen(console, AT_WORK)
+        self._screen = live_screen(console, hint)
 
     def __enter__(self) -> Self:
         self._draw = self._screen.__enter__()

@@ -63,7 +63,7 @@ def run_here(
     shared, console = experiment.shared, make_console()
     devices = default_devices(shared.device, workers, shared.threads, shared.world_size)
     whole = started(merge_with_existing(directory, experiment))
-    _check_given(directory, experiment, whole)
+    check_given(directory, experiment, whole)
     say(console, images)
     say(console, outline(whole))
     if dry_run:
@@ -74,7 +74,7 @@ def run_here(
         state = survey(directory, trials, prunes=bool(whole.prune))
         say(console, summary(trials, state, retry_failed))
         show_cost(whole, state, devices, cache, retry_failed, console)
-    _check_room(directory, whole, len(devices), cache, console)
+    check_room(directory, whole, len(devices), cache, console)
     retry = [retry_failed]
 
     def train(planned: SweepPlan) -> int:
@@ -99,7 +99,7 @@ def _continued(directory: Path, experiment: SweepPlan, console: Console) -> Swee
     return with_next(directory, experiment, console)
 
 
-def _check_given(directory: Path, experiment: SweepPlan, whole: SweepPlan) -> None:
+def check_given(directory: Path, experiment: SweepPlan, whole: SweepPlan) -> None:
     """Check the weights from which missing trials start, where ``experiment`` does not bring them along.
 
     A confirmation and a calibration do not: theirs were kept by the sweep around them.
@@ -113,7 +113,7 @@ def _check_given(directory: Path, experiment: SweepPlan, whole: SweepPlan) -> No
             planned_weights(init_file(directory, config), config.encoder.init)
 
 
-def _check_room(directory: Path, experiment: SweepPlan, workers: int, cache: Path, console: Console) -> None:
+def check_room(directory: Path, experiment: SweepPlan, workers: int, cache: Path, console: Console) -> None:
     """Warn if memory is short.
 
     Raises:
@@ -260,7 +260,7 @@ def submit(directory: Path, experiment: SweepPlan, images: str, cache: Path, ret
     """
     console = make_console()
     whole = started(merge_with_existing(directory, experiment))
-    _check_given(directory, experiment, whole)
+    check_given(directory, experiment, whole)
     say(console, images)
     say(console, outline(whole))
     if dry_run:

@@ -133,6 +133,39 @@ def short_of(directory: Path, trials: Sequence[Trial], until: int | None) -> lis
     return [trial for trial in _at_rungs(missing) if _reached(directory, trial) < until]
 
 
+def before_next_choice(
+    directory: Path, experiment: SweepPlan, trials: Sequence[Trial]
+) -> tuple[list[Trial], int | None]:
+    """Return the trials that can train although nobody compares cells, and the epoch at whose end they stop.
+
+    At a rung the sweep's own command chooses the cells that continue. Whether it has chosen is seen by a cell that is
+    pruned, or that has gone on; until then there is no trial beyond the rung.
+
+    Args:
+        directory: the sweep's directory.
+        experiment: the sweep's plan.
+        trials: all trials of the plan.
+
+    Returns:
+        The trials without a record that can train now, and the epoch; None: they train to their end.
+    """
+    is_chosen = True
+    for epoch in (rung.epoch(experiment.shared.epochs) for rung in experiment.prune):
+        waiting = short_of(directory, trials, epoch) if is_chosen else []
+        if not is_chosen or _cells(waiting):
+            return waiting, epoch
+        is_chosen = any(_is_pruned(directory, trial) or _goes_on(directory, trial, epoch) for trial in _cells(trials))
+    return (short_of(directory, trials, None) if is_chosen else []), None
+
+
+def _goes_on(directory: Path, trial: Trial, epoch: int) -> bool:
+    """Return True if the cell has a record of its whole training, or an attempt after it had reached ``epoch``."""
+    if _has_record(directory, trial):
+        return True
+    parked, last = read_parked(directory, trial.id), last_attempt(directory, trial.id)
+    return _reached(directory, trial) > epoch or bool(parked and last and last.number > parked.attempts)
+
+
 def check_seeds(directory: Path, experiment: SweepPlan) -> None:
     """Raise UsageError if ``experiment`` adds seeds after cells were pruned: these could no longer compete."""
     if not experiment.prune or not (SweepDir(directory).plan).is_file():
