@@ -152,7 +152,7 @@ def _draw_cell(axes: Axes, x: int, y: int, seeds: Mapping[int, float], kind: str
     axes.add_artist(Rectangle((x, y), 1, 1, facecolor=background, edgecolor="white", lw=0.8))
     ink, digits = ink_on(background), 0 if told else 2
     factor = 100 if told else 1
-    write(axes, x, y + (0.5 if deviation is None else 0.36), f"{factor * mean:.{digits}f}", 7, ink)
+    write(axes, x, y + (0.5 if deviation is None else 0.36), f"{factor * mean:z.{digits}f}", 7, ink)
     if deviation is not None:
         write(axes, x, y + 0.76, f"± {factor * deviation:.{digits}f}", 4.5, ink)
 
