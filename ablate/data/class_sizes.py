@@ -11,15 +11,17 @@ FEWEST = 10  # images of a class: with fewer, a single one is worth more than te
 NAMED = 3  # classes that the sentence names
 
 
-def about_small_classes(classes: Sequence[str], counts: ClassCounts) -> list[str]:
+def about_small_classes(classes: Sequence[str], counts: ClassCounts | None) -> list[str]:
     """Return a sentence if classes have fewer than ten validation or test images; it names the smallest of them.
 
     Fewer validation images say little when compositions are chosen, fewer test images when they are judged.
 
     Args:
         classes: the names of the classes.
-        counts: the images of every class.
+        counts: the images of every class; None for a task without classes.
     """
+    if counts is None:
+        return []
     images = list(zip(counts.validation, counts.test, classes, strict=True))
     small = sorted((image for image in images if min(image[:2]) < FEWEST), key=lambda image: min(image[:2]))
     if not small:

@@ -105,12 +105,16 @@ def _prepared(wish: Experiment, cache: Path) -> DataSet:
 
 
 def described(images: DataSet, image_size: int, ops: Iterable[OpSpec]) -> str:
-    """Return a description of ``images`` and of further tasks, and lines on small classes and on idle ``ops``."""
-    sample, counts = _sample(images, image_size), images.all_class_counts
-    small = about_small_classes(images.classes, counts) if counts else []
-    tasks = [task.in_words(images.val_mask) for task in images.tasks]
-    tasks += [f"task {each}" for each in images.further]
-    return "\n".join([str(images), *small, *tasks, *without_effect([from_spec(op) for op in ops], sample)])
+    """Return a description of ``images`` and of further tasks, and lines on their small classes and on idle ``ops``."""
+    sample = _sample(images, image_size)
+    lines = [str(images), *about_small_classes(images.classes, images.all_class_counts)]
+    for task in images.tasks:
+        small = about_small_classes(task.classes, task.described(images.val_mask).class_counts)
+        lines += [task.in_words(images.val_mask), *(f"task {task.name}: {line}" for line in small)]
+    for each in images.further:
+        small = about_small_classes(each.classes, each.all_class_counts)
+        lines += [f"task {each}", *(f"task {each.name}: {line}" for line in small)]
+    return "\n".join([*lines, *without_effect([from_spec(op) for op in ops], sample)])
 
 
 def as_they_act(ops: Sequence[NamedOp], images: DataSet, image_size: int) -> tuple[NamedOp, ...]:

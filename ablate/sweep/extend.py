@@ -12,7 +12,16 @@ from ablate.files import names_in
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import is_sweep, load_plan, plan
 
-FOLLOWS = (("base.", {"branches", "share_crop"}), ("first.ops", {"first.label"}), ("search.", {"kind"}))
+PLACES = ("data", "eval_data")
+"""The places of the images, which may be written otherwise or moved as long as the images stay the same."""
+
+CHOOSES_IMAGES = {*PLACES, "label", "labels", "limit", "short_side", "image_size"}
+FOLLOWS = (
+    ("base.", {"branches", "share_crop"}),
+    ("data.", CHOOSES_IMAGES),
+    ("first.ops", {"first.label"}),
+    ("search.", {"kind"}),
+)
 """The start of a setting's name, and the settings whose difference explains its own, which is then not worth a word."""
 
 
@@ -84,6 +93,10 @@ def _labels(experiment: SweepPlan) -> set[str]:
 def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
     """Describe every difference between two experiments in the settings that trials of one directory share."""
     found = _differences(_flat(_frame(old)), _flat(_frame(new)))
+    if any(name == "data.fingerprint" for name, _, _ in found):
+        found = (
+            _differences(*({name: getattr(experiment, name) for name in PLACES} for experiment in (old, new))) + found
+        )
     changed = {name for name, _, _ in found}
     changes = [
         "the images have changed" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"

@@ -13,6 +13,7 @@ from ablate.config.experiment import Experiment
 from ablate.config.tasks import metrics_of
 from ablate.data import prepare, read_entry
 from ablate.errors import UsageError
+from ablate.planning.images import described
 from tests.data.images import fill
 from tests.support.cli import ablate, one_sentence
 
@@ -55,6 +56,12 @@ def test_every_other_set_is_a_further_task(get, cache):
     assert again.every_task("label") == (main, further)
     assert len({get("photos", "plants", "animals").fingerprint, data.fingerprint}) == 2
     assert "further" not in json.loads((cache / "sets" / one.fingerprint / "meta.json").read_text())["recipe"]
+
+
+def test_small_classes_of_every_set_are_named(get):
+    text = described(get("photos", "animals", "plants"), 16, [])
+    assert text.count(" of 2 classes have fewer than 10 ") == 2
+    assert "task plants: 2 of 2 classes have fewer than 10 validation or test images (fern " in text
 
 
 def test_a_fraction_of_images_and_labels_is_kept_of_every_set(get):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ablate.config.base import OpSpec
@@ -117,6 +119,24 @@ def test_a_sweep_planned_before_learns_how_often_its_ops_act(experiment, tmp_pat
         experiment.model_copy(update={"ops": (), "search": Search(ops=ops)}) for ops in (experiment.ops, named)
     )
     assert extend(before, after, tmp_path).search == after.search
+
+
+def test_other_images_are_refused_with_what_chose_them(experiment, tmp_path):
+    """Content that changed at the same place has no other sign; a place whose images are the same is no difference."""
+    identity = experiment.shared.data.model_copy(update={"fingerprint": "f" * 16, "classes": 3})
+    shared = experiment.shared.model_copy(update={"data": identity})
+    before = experiment.model_copy(update={"eval_data": "folder:leaves"})
+    for asked, said in (
+        ({"eval_data": ["folder:leaves", "folder:insects"]}, "eval_data was 'folder:leaves', is ['folder:leaves', "),
+        ({"limit": 300}, "another sweep (limit was None, is 300); choose"),
+        ({"data": "folder:photos"}, f"another sweep (data was {experiment.data!r}, is 'folder:photos'); choose"),
+        ({}, "the images have changed"),
+    ):
+        after = before.model_copy(update={"shared": shared, **asked})
+        with pytest.raises(UsageError, match=re.escape(said)) as refusal:
+            extend(before, after, tmp_path)
+        assert ("the images have changed" in str(refusal.value)) == (not asked)
+    assert extend(before, before.model_copy(update={"data": "folder:moved"}), tmp_path).data == "folder:moved"
 
 
 def test_a_changed_setting_is_refused_with_the_difference(experiment, tmp_path):
