@@ -90,7 +90,7 @@ docs: $(STAMP)
 	$(BIN)/python docs/site/pages.py build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-BENCHMARKS := augmentation ops launches training_step evaluation throughput startup scaling memory data scale
+BENCHMARKS := augmentation ops launches training_step evaluation throughput startup scaling memory data scale many_gpus
 
 bench: $(VENV)/.bench
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name; done
@@ -98,6 +98,7 @@ bench: $(VENV)/.bench
 
 bench-gpu: $(STAMP)
 	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m benchmarks.many_gpus
 	$(BIN)/python -m benchmarks.page
 
 # Fashion-MNIST is read from its official files, the others from folders of images: docs/real-images.md says what lies where.
