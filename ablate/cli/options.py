@@ -107,7 +107,8 @@ class Running:
         str | None,
         typer.Option(
             metavar="NAME[:DIR]",
-            help="Also write finished trials to an experiment tracker, tensorboard or mlflow; see docs/trackers.md",
+            help="Also write finished trials to an experiment tracker: tensorboard, mlflow or wandb (offline); see "
+            "docs/trackers.md",
             autocompletion=completion.trackers,
         ),
     ] = None

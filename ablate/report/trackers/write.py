@@ -29,6 +29,7 @@ class _Writer(NamedTuple):
 WRITERS: dict[str, _Writer] = {
     "tensorboard": _Writer("ablate.report.trackers.tensorboard", "TensorBoard", "tensorboard"),
     "mlflow": _Writer("ablate.report.trackers.mlflow", "MLflow", "mlflow"),
+    "wandb": _Writer("ablate.report.trackers.wandb", "WandB", "wandb"),
 }
 
 
