@@ -68,6 +68,10 @@ def test_the_report_takes_what_its_intervals_hold(tmp_path):
     with_images(tmp_path)
     assert ablate("report", tmp_path, "--interval", "images").returncode == 0
     assert asked_for(tmp_path).interval == "images"
+    page = (tmp_path / "report" / "index.html").read_text()
+    for text in ((tmp_path / "report" / "caption.txt").read_text(), page):
+        assert "holding images only." in text
+        assert "conditional on this data set" not in text
 
 
 def test_a_damaged_file_stops_no_report(tmp_path):

@@ -26,7 +26,7 @@ from ablate.report.page.neighbours import neighbourhoods
 from ablate.report.section import Section
 from ablate.report.stats.adapting import start
 from ablate.report.stats.comparison import Comparison
-from ablate.report.stats.noise import noise
+from ablate.report.stats.noise import condition, noise
 from ablate.report.stats.order import order, ordered
 from ablate.report.stats.predicted import APPROXIMATELY, NOT_RUN, predicted_cells
 from ablate.report.stats.summary import summary
@@ -82,6 +82,7 @@ def page(
         layers=shown,
         metric=NAMES[grid.metric].removesuffix(" (%)"),
         judged=judge(grid),
+        condition=condition(ranking.model),
         colour_data=_colour_data(grid, shown, colours),
         answer=top,
         asked=_asked(asked or Asked(), sweep, top),

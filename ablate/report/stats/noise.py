@@ -85,6 +85,11 @@ def held(model: TwoWayModel | None) -> str:
     return f", {model.images.how}" if model and model.images else ""
 
 
+def condition(model: TwoWayModel | None) -> str:
+    """Return the words for what a comparison is limited to or, where it holds more than seeds, for what it holds."""
+    return f"holding {model.images.how}" if model and model.images else "conditional on this data set and its split"
+
+
 def images_only(ranking: Ranking) -> str:
     """Return the sentence that seeds are not held, or nothing."""
     if ranking.model is None or ranking.model.images is None or not ranking.model.images.alone:

@@ -11,7 +11,7 @@ from ablate.report.figures.panel import MARK
 from ablate.report.figures.scale import BELOW, scale
 from ablate.report.stats.adapting import start
 from ablate.report.stats.model import CONFIDENCE
-from ablate.report.stats.noise import unequal
+from ablate.report.stats.noise import condition, unequal
 from ablate.report.stats.order import order
 from ablate.report.stats.predicted import NOT_RUN, predicted_cells
 from ablate.report.stats.words import judge, percent
@@ -56,7 +56,7 @@ def caption(sweep: Results) -> str:
             f"comparisons with the best at {100 * CONFIDENCE:.0f} %{over} on a two-way cell and seed model, since "
             "cells share seeds, with a moderated variance for each cell (residual over all: "
             f"{100 * model.sigma:.1f} points, {model.df} degrees of freedom); "
-            "conditional on this data set and its split."
+            f"{condition(model)}."
         )
         lines += unequal(model)
     colours = scale(grid)
