@@ -6,13 +6,18 @@ import shutil
 
 import pytest
 
+from ablate.report.data.results import read_sweep
 from ablate.sweep.layout import SweepDir
 from tests.support.cli import ablate, one_sentence
 from tests.support.tracked import exported
 
 pytest.importorskip("tensorboard")
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups, plugin_data_pb2
 
 
 def opened(folder):
@@ -48,6 +53,23 @@ def test_a_run_has_curves_final_values_settings_and_the_views(tracked):
     assert b"Best composition" in whole.Tensors("notes")[0].tensor_proto.string_val[0]
     failed = opened(runs / "b" / "s0")
     assert b"the loss became nan" in failed.Tensors("notes")[0].tensor_proto.string_val[0]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_rows_of_the_hparams_tab_are_cells_with_means_over_their_seeds(tracked):
+    exported(tracked, "tensorboard")
+    folder = str(SweepDir(tracked).tracker("tensorboard"))
+    runs = EventMultiplexer().AddRunsFromDirectory(folder)
+    runs.Reload()
+    context = backend_context.Context(TBContext(data_provider=MultiplexerDataProvider(runs, folder)))
+    request = api_pb2.ListSessionGroupsRequest(slice_size=10, allowed_statuses=api_pb2.Status.values())
+    answer = list_session_groups.Handler(RequestContext(), context, "", request).run()
+    rows = {group.name: group for group in answer.session_groups}
+    (mean,) = [value.value for value in rows["a"].metric_values if value.name.tag == "final/linear_top1"]
+    records = [record.metrics["linear_top1"] for record in read_sweep(tracked).records.values() if record.label == "a"]
+    assert mean == pytest.approx(sum(records) / 2)
+    assert len(set(records)) == 2
+    assert rows.keys() == {"a", "b", "b+a", "untrained"}
 
 
 @pytest.mark.usefixtures("undrawn")

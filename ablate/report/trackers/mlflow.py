@@ -97,9 +97,11 @@ class MLflow:
 
 
 def _entries(run: Run, ended: int) -> dict[str, list[Any]]:
-    """Return the metrics and the parameters of a run; final values stand at the last epoch."""
-    last = max((points[-1][0] for points in run.curves.values()), default=0)
-    metrics = [Metric(_plain(name), value, ended, last) for name, value in run.final.items()]
+    """Return the metrics and the parameters of a run.
+
+    Final values stand at step 0, because MLflow draws bars only of metrics with no other step, and a dot otherwise.
+    """
+    metrics = [Metric(_plain(name), value, ended, 0) for name, value in run.final.items()]
     for name, points in run.curves.items():
         metrics += [Metric(_plain(f"training/{name}"), value, round(1000 * run.when(at)), at) for at, value in points]
     params = [Param(_plain(name), str(value)[:LONGEST]) for name, value in run.config.items() if value is not None]

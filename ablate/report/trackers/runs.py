@@ -18,7 +18,7 @@ from ablate.sweep.record import TrialResult, read_record
 
 WHOLE = "sweep"
 """The id of the run of a whole sweep."""
-FORM = b"2"
+FORM = b"3"
 """The version of this projection of records. It is part of every digest, so that another version replaces all runs."""
 WHEN = "%Y-%m-%dT%H:%M:%SZ"  # the form of a record's ``when``
 MEASURED = ("epoch", "images_per_second")
