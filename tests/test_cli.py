@@ -210,6 +210,10 @@ def test_unknown_command_and_missing_option_are_usage_errors(tmp_path):
     assert ablate("grid", cwd=tmp_path).returncode == 2
 
 
+def test_a_missing_option_with_choices_is_one_line(tmp_path):
+    assert "missing option '--to'; allowed: csv, parquet," in one_sentence(ablate("export", tmp_path))
+
+
 def test_train_runs_one_composition(tiny_folder, cache, tmp_path):
     small = ["--size", "16", "--epochs", "2", "--batch-size", "16", "--set", "encoder.name=resnet8"]
     line = ["train", "crop+color", "--data", f"folder:{tiny_folder}", "--cache", cache, "--device", "cpu", *small]

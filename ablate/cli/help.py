@@ -122,7 +122,7 @@ def _sentence(error: Any, given: Sequence[str]) -> str:
     param, message = getattr(error, "param", None), str(error.message).strip().rstrip(".")
     message = message.removeprefix("Value error, ")
     if param is None or not message or type(error).__name__ == "MissingParameter":
-        text = str(error.format_message()).strip().rstrip(".")
+        text = " ".join(str(error.format_message()).split()).rstrip(".").replace(". Choose from:", "; allowed:")
         return text[:1].lower() + text[1:]
     name = max(param.opts, key=len)
     if "Input should be" not in message:

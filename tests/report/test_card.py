@@ -179,6 +179,16 @@ def test_a_kept_encoder_becomes_a_folder_that_the_hub_understands(kept, tmp_path
     assert "[@" not in card.text
 
 
+def test_a_card_that_was_edited_is_not_replaced(kept, tmp_path):
+    directory, _ = kept
+    command = ("card", directory, "b+a", "--out", tmp_path / "hub")
+    assert [ablate(*command).returncode for _ in range(2)] == [0, 0]
+    page = tmp_path / "hub" / "README.md"
+    page.write_text(edited := page.read_text().replace("---\n", "---\nlicense: mit\n", 1))
+    assert "move it away" in one_sentence(ablate(*command))
+    assert page.read_text() == edited
+
+
 def test_what_cannot_be_written_is_refused_in_a_sentence(kept, tmp_path):
     directory, name = kept
     assert "did you mean 'b+a'?" in one_sentence(ablate("card", directory, "b+aa"))

@@ -99,19 +99,22 @@ def write_encoder(kept: Kept, out: Path) -> list[Path]:
     """Write ``README.md``, ``config.json`` and ``model.safetensors`` into ``out``, and return their paths.
 
     Raises:
-        UsageError: a file is in place of the directory, or the weights are gone.
+        UsageError: a file is in place of the directory, ``README.md`` has another text, or the weights are gone.
         DiskError: the disk refused a write.
     """
     check_directory(out)
     weights, place = SweepDir(kept.directory).encoder(kept.id), out / "model.safetensors"
     if not weights.is_file():
         raise UsageError(f"{weights} is missing; its trial has to be run again")
+    text, readme = model_card(kept), out / "README.md"
+    if readme.exists() and readme.read_bytes() != text.encode():  # a licence that was added, or another project's page
+        raise UsageError(f"{readme} has another text than the card; move it away, or name another directory with --out")
     write_atomically(out / "config.json", json.dumps({"key": kept.config.key, **kept.description}, indent=1) + "\n")
     try:
         shutil.copyfile(weights, place)
     except OSError as error:
         raise DiskError(error.errno, error.strerror, str(place)) from error
-    write_atomically(out / "README.md", model_card(kept))  # last: a folder with a card is whole
+    write_atomically(readme, text)  # last: a folder with a card is whole
     return [out / name for name in ("README.md", "config.json", "model.safetensors")]
 
 
