@@ -23,7 +23,7 @@ from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.sweeps import by_position, make_experiment, record, sweep, write_record
 
 NEAR = ((1, 0, 2), (4, 3, 1))  # test images 1 and 4, and two training images nearest to each
-NONE = SplitResults(*(np.array([], kind) for kind in ("u1", "u1", "f2")))
+ONE = SplitResults(*(np.zeros(1, kind) for kind in ("u1", "u1", "f2")))  # a single image, since no split is empty
 
 
 def test_neighbours_are_numpys():
@@ -53,7 +53,7 @@ def made(tmp_path, monkeypatch):
     for trial in plan(load_plan(directory)):
         path = SweepDir(directory).image_results(trial.id)
         path.parent.mkdir(exist_ok=True)
-        results = ImageResults(trial.id, "f00d", NONE, NONE, () if trial.seed == 0 else NEAR)
+        results = ImageResults(trial.id, "f00d", ONE, ONE, () if trial.seed == 0 else NEAR)
         path.write_bytes(to_bytes(results))
         assert read_image_results(path) == results
     entry = entry_of(tmp_path / "cache", "f00d")
