@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -124,3 +126,13 @@ def test_an_unknown_interval_is_refused(tmp_path):
         UsageError, match="unknown interval 'image'; allowed: both, seeds, images; did you mean 'images'"
     ):
         recommend(tmp_path, interval="image")
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_images_need_less_than_4_gb(tmp_path):
+    with_images(tmp_path, images=100_000)
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (4 * 10**9,) * 2)"
+    command = [sys.executable, "-c", f"{limit}; from ablate.cli import main; main()", "recommend", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "two-way model, seeds and images" in done.stdout
