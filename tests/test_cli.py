@@ -214,6 +214,11 @@ def test_a_missing_option_with_choices_is_one_line(tmp_path):
     assert "missing option '--to'; allowed: csv, parquet," in one_sentence(ablate("export", tmp_path))
 
 
+def test_a_batch_larger_than_the_set_names_its_option(tiny_folder, cache, tmp_path):
+    line = ("--ops", "crop", "--data", f"folder:{tiny_folder}", "--cache", cache, "--batch-size", "5000", "--dry-run")
+    assert "allowed: --batch-size (batch_size) from 2 to" in one_sentence(ablate("grid", *line, cwd=tmp_path))
+
+
 def test_train_runs_one_composition(tiny_folder, cache, tmp_path):
     small = ["--size", "16", "--epochs", "2", "--batch-size", "16", "--set", "encoder.name=resnet8"]
     line = ["train", "crop+color", "--data", f"folder:{tiny_folder}", "--cache", cache, "--device", "cpu", *small]

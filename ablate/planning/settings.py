@@ -273,7 +273,7 @@ def check_data(config: TrialConfig, data: DataSet) -> None:
     if config.batch_size > available:
         raise UsageError(
             f"the batch size {config.batch_size} is larger than the {available} training images of {data.name}; "
-            f"allowed: 2 to {available}"
+            f"allowed: --batch-size (batch_size) from 2 to {available}"
         )
 
 
