@@ -130,7 +130,7 @@ def check_sentences(sweep, found, text, table):
 
 
 def check_advice(sweep, table):
-    told = advise(sweep)
+    told = advise(replace(sweep, directory=sweep.directory / "without-confirmation"))  # some sweeps have one
     assert told.choice.best.cell.label == next(iter(table))
     assert [item.cell.label for item in told.choice.candidates] == [
         label for label in table if label in {item.cell.label for item in told.choice.candidates}
