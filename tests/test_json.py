@@ -79,9 +79,11 @@ def test_a_recommendation_is_that_of_the_file(directory):
 def test_ops_and_recipes():
     document, said = answered("ops", "crop", "blur")
     assert [op["name"] for op in document["ops"]] == ["crop", "blur"]
-    assert f"{document['ops'][0]['acts']:.0%}".replace("%", " %") in said
-    recipes = answered("ops", "--recipes")[0]["recipes"]
-    assert "byol" in {recipe["name"] for recipe in recipes}
+    assert not said
+    assert f"{document['ops'][0]['acts']:.0%}".replace("%", " %") in ablate("ops", "crop").stdout
+    document, said = answered("ops", "--recipes")
+    assert "byol" in {recipe["name"] for recipe in document["recipes"]}
+    assert not said
 
 
 @pytest.mark.slow

@@ -6,7 +6,16 @@ from typing import get_args
 
 import pytest
 
-from ablate.config.measure import Measure, heading, measure_for, measure_of, measured_by, on_validation
+from ablate.config.measure import (
+    Measure,
+    heading,
+    measure_for,
+    measure_named,
+    measure_of,
+    measured_by,
+    on_validation,
+)
+from ablate.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -72,3 +81,16 @@ def test_headings_name_the_measure():
         "Average precision",
         "R²",
     ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "measure"),
+    [*((name, name) for name in get_args(Measure)), ("macro-f1", "f1"), ("auprc", "ap"), ("accuracy", "top1")],
+)
+def test_a_measure_is_known_by_its_synonyms(typed, measure):
+    assert measure_named(typed) == measure
+
+
+def test_an_unknown_measure_names_the_nearest():
+    with pytest.raises(UsageError, match=r"unknown metric 'auroch'; allowed: top1, .*did you mean 'auroc'"):
+        measure_named("auroch")

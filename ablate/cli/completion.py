@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import get_args
 
 import typer
 
@@ -134,6 +135,13 @@ def _protocols(incomplete: str) -> list[str]:
 
     begun, comma, last = incomplete.rpartition(",")
     return [f"{begun}{comma}{name}" for name in _beginning(NAMES, last)]
+
+
+def measures(incomplete: str) -> list[str]:
+    """Complete the name of a measure."""
+    from ablate.config.measure import Measure
+
+    return _completed(lambda begun: _beginning(get_args(Measure), begun), incomplete)
 
 
 def trackers(incomplete: str) -> list[str]:

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from ablate.cli import completion
 from ablate.config.experiment import Experiment
 from ablate.config.interval import Interval
-from ablate.config.measure import Measure
+from ablate.config.measure import Measure, measure_named
 from ablate.config.option import Option, bounds, option_of, options_of, plain_type
 from ablate.config.settable import SETTABLE
 from ablate.config.slurm import Slurm
@@ -50,6 +50,9 @@ Every = Annotated[
 Metric = Annotated[
     Measure | None,
     typer.Option(
+        metavar="|".join(typing.get_args(Measure)),
+        parser=measure_named,
+        autocompletion=completion.measures,
         help="Measure to rank compositions by and to show: an accuracy, macro F1, AUROC, average precision or R²",
         show_default="balanced where the largest class has more than twice its share, else top1",
     ),

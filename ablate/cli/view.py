@@ -280,13 +280,15 @@ def ops(
     from ablate.config.recipes import PREFIX
 
     if recipes or (names and all(name.startswith(PREFIX) for name in names)):
-        _show_recipes(names)
+        _show_recipes(names, as_json)
         return
     from ablate.ops import describe
     from ablate.ops.kornia_adapter import classes
 
     entries = describe(names)
     answer(entries)
+    if as_json:
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("op", "what it does", "acts on", r"parameter=default unit \[range]: meaning"):
         table.add_column(heading, overflow="fold")
@@ -301,11 +303,13 @@ def ops(
     say(console, f"\nkornia.CLASS(argument=value): {known}: {', '.join(classes())}")
 
 
-def _show_recipes(names: list[str] | None) -> None:
+def _show_recipes(names: list[str] | None, as_json: bool) -> None:
     from ablate.config.recipes import PREFIX, RECIPES, named
 
     chosen = [named(name.removeprefix(PREFIX)) for name in names] if names else list(RECIPES.values())
     answer(chosen)
+    if as_json:
+        return
     console = make_console()
     for recipe in chosen:
         say(console, f"{PREFIX}{recipe.name}", "bold")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
+
+from ablate.errors import unknown
 
 Accuracy = Literal["top1", "balanced"]
 """``top1``: the fraction of images classified correctly; ``balanced``: the mean of that fraction over the classes."""
 Measure = Literal["top1", "balanced", "f1", "auroc", "ap", "r2"]
 """An accuracy, or macro F1, AUROC or average precision, which linear evaluation has too (docs/evaluation.md); or R²."""
 ACCURACIES: tuple[Accuracy, ...] = get_args(Accuracy)
+SYNONYMS: dict[str, Measure] = {"accuracy": "top1", "macro-f1": "f1", "auprc": "ap"}
+"""Other names of measures that the command line takes."""
 IN_WORDS: dict[Measure, str] = {
     "top1": "top-1",
     "balanced": "balanced accuracy",
@@ -36,6 +40,18 @@ SUFFIXES: dict[Measure, str] = {
 }
 KNN = "knn_val_top1"
 """The names under which a trial's history holds kNN on the validation split."""
+
+
+def measure_named(text: str) -> Measure:
+    """Return the measure that a user names, also by a synonym.
+
+    Raises:
+        UsageError: there is none; the message names the nearest match.
+    """
+    for measure in get_args(Measure):
+        if measure == SYNONYMS.get(text, text):
+            return cast(Measure, measure)
+    raise unknown("metric", text, get_args(Measure))
 
 
 def measure_for(counts: Sequence[int]) -> Accuracy:

@@ -27,7 +27,7 @@ def about_small_classes(classes: Sequence[str], counts: ClassCounts | None) -> l
     if not small:
         return []
     has = "has" if len(small) == 1 else "have"
-    which = ", ".join(f"{name} {validation} and {test}" for validation, test, name in small[:NAMED])
+    which = ", ".join(f"{name}: {validation} and {test}" for validation, test, name in small[:NAMED])
     more = f", and {len(small) - NAMED} more" if len(small) > NAMED else ""
     whose = "its" if len(small) == 1 else "their"
     return [

@@ -69,7 +69,7 @@ def join(directory: Path, cache: Path, workers: int | None, console: Console) ->
         directory, cache, devices, experiment.shared.threads, prefix=prefix, waits_for=lambda holder: False
     )
     try:
-        with resumable(directory), Monitor(console, directory, HINT) as monitor:
+        with resumable(directory, "other machines continue them"), Monitor(console, directory, HINT) as monitor:
             _work(directory, launcher, monitor)
     except (DiskError, WorkerError) as error:
         say(console, f"stopped: {error}", "red")

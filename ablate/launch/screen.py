@@ -84,7 +84,7 @@ def progress(status: Status, now: float) -> Text | None:
         parts.append(batches.progress_in_words(status.experiment))
     if not status.is_complete:
         if per_hour := trials_per_hour(status, now):
-            parts.append(f"{per_hour:.3g} trials/h")
+            parts.append(f"{per_hour:.3g} trials/h" if per_hour < 1000 else f"{per_hour:,.0f} trials/h")
         if left := seconds_left(status):
             stage = status.experiment.stage
             parts.append(f"about {clock(left)} left{f' in this {stage}' if stage else ''}")

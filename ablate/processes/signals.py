@@ -55,13 +55,13 @@ def handling(handle: Callable[[int], None], numbers: Iterable[int] = tuple(REPLA
 
 
 @contextlib.contextmanager
-def resumable(directory: Path) -> Iterator[None]:
-    """Say of an interruption of the block where finished work lies, and that the same command resumes."""
+def resumable(directory: Path, then: str = "run the same command again to resume") -> Iterator[None]:
+    """Say of an interruption of the block where finished work lies, and how it goes on."""
     try:
         yield
     except KeyboardInterrupt as error:
         kept = f"finished trials and checkpoints are in {directory}"
-        sentence = f"interrupted; {kept}: run the same command again to resume"
+        sentence = f"interrupted; {kept}: {then}"
         raise Interruption(interruption(error).number, sentence) from None
 
 

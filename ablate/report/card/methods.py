@@ -78,7 +78,7 @@ def images(sweep: Results, config: TrialConfig) -> list[str]:
     if experiment.eval_data is not None:
         others = [experiment.eval_data] if isinstance(experiment.eval_data, str) else experiment.eval_data
         names = " and ".join(Path(spec.partition(":")[2] or spec).name for spec in others)
-        sentences += [f"Encoders were evaluated on other images, those of {names}."]
+        sentences += [f"Encoders were evaluated on {'other images, ' * (len(others) == 1)}those of {names}."]
     return [*sentences, *([many] if many else [])]
 
 
