@@ -61,7 +61,7 @@ def test_every_other_set_is_a_further_task(get, cache):
 def test_small_classes_of_every_set_are_named(get):
     text = described(get("photos", "animals", "plants"), 16, [])
     assert text.count(" of 2 classes have fewer than 10 ") == 2
-    assert "task plants: 2 of 2 classes have fewer than 10 validation or test images (fern " in text
+    assert "task plants: 2 of 2 classes have fewer than 10 validation or test images (fern: " in text
 
 
 def test_a_fraction_of_images_and_labels_is_kept_of_every_set(get):
