@@ -28,3 +28,9 @@ def test_the_table_of_the_replay_is_what_the_replay_says():
     page = PAGE.read_text()
     for line in rounds.replayed():
         assert line in page, line
+
+
+def test_the_table_of_the_rounds_on_cifar10_is_what_their_records_say():
+    page = PAGE.read_text()
+    for line in rounds.really_run():
+        assert line in page, line
