@@ -39,6 +39,11 @@ class Verdict:
     seen: str
 
 
+def wrong_first(found: Mapping[int, Verdict]) -> list[tuple[int, Verdict]]:
+    """The verdicts by number, in the order of a page: by outcome, the wrong ones first, then by number."""
+    return sorted(found.items(), key=lambda item: (OUTCOMES.index(item[1].outcome), item[0]))
+
+
 @dataclass(frozen=True)
 class Case:
     """A whole grid; ``name`` is that of its data set in the text."""
@@ -129,10 +134,17 @@ def best_is(ranking: Ranking, fits: Callable[[str], bool]) -> Verdict:
         raise Unmeasured("no results")
     if not ranking.contenders:
         return Verdict("not measured yet", f"one seed: {short(ranking.best.label)} is the best so far")
-    rivals = [short(label) for label in ranking.contenders if label != ranking.best.label]
-    seen = short(ranking.best.label) + (f"; not told from it: {', '.join(rivals)}" if rivals else ", alone")
+    seen = rivals_in_words(
+        [ranking.best.label, *(rival for rival in ranking.contenders if rival != ranking.best.label)]
+    )
     fitting = [fits(label) for label in ranking.contenders]
     return Verdict("confirmed" if all(fitting) else "undecided" if any(fitting) else "wrong", seen)
+
+
+def rivals_in_words(labels: Sequence[str]) -> str:
+    """The best cell, the first of ``labels``, and those that cannot be told from it."""
+    best, *rivals = map(short, labels)
+    return best + (f"; not told from it: {', '.join(rivals)}" if rivals else ", alone")
 
 
 def together(*parts: Verdict) -> Verdict:

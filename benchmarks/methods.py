@@ -23,11 +23,12 @@ from ablate.report.stats.ranks import ends, spearman
 from ablate.report.stats.winners import Side, costs, sides_of
 from ablate.sweep.plan import is_sweep
 from benchmarks.claims import Case, Unmeasured, Verdict, Weights, exceed, minus, short
+from benchmarks.marked import END, filled
 from benchmarks.real import ROW, opening, verdict_table
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods-compared.md"
-BEGIN, END = "<!-- results: python -m benchmarks.methods -->\n", "<!-- end of results -->\n"
+BEGIN = "<!-- results: python -m benchmarks.methods -->\n"
 NOT_RUN = ("not measured yet", "not run yet")
 """What the page calls a prediction without a verdict, instead of the words of other pages."""
 METHODS = {"simclr": "SimCLR", "byol": "BYOL", "barlow": "Barlow Twins", "vicreg": "VICReg"}
@@ -277,14 +278,12 @@ def predictions(page: str) -> dict[int, tuple[str, str]]:
 def written(page: str, records: Records) -> str:
     """The page with its results as the records give them."""
     found = verdicts(records)
-    before, _, rest = page.partition(BEGIN)
     parts = opening(found)
     if records.found:
         parts += verdict_table(found, predictions(page), "branches")
     for branches in records.found:
         parts += table(Grids(records.found[branches]))
-    lines = "\n".join(parts).replace(*NOT_RUN)
-    return f"{before}{BEGIN}{lines}\n{END}{rest.partition(END)[2]}"
+    return filled(page, BEGIN, (part.replace(*NOT_RUN) for part in parts))
 
 
 def table(grids: Grids) -> list[str]:

@@ -19,13 +19,14 @@ from ablate.report.stats.model import Difference
 from ablate.report.stats.winners import Cost, Side
 from ablate.report.stats.words import in_points, judge
 from ablate.report.text.agreement import of_sides
-from benchmarks.claims import BARE, OUTCOMES, Case, Unmeasured, Verdict, minus, short
+from benchmarks.claims import BARE, OUTCOMES, Case, Unmeasured, Verdict, minus, short, wrong_first
+from benchmarks.marked import END, filled
 from benchmarks.predictions import SETS, Records, gain_over_crop, replays, verdicts
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "real-images.md"
 PICTURE = Path("real-images") / "side-by-side.png"  # from the page's folder
-BEGIN, END = "<!-- results: python -m benchmarks.real -->\n", "<!-- end of results -->\n"
+BEGIN = "<!-- results: python -m benchmarks.real -->\n"
 TITLE = "# Five kinds of images: "
 ROW = re.compile(r"^\| (\d+) \| ([^|]*) \| ([^|]*) \| [^|]* \|$", re.MULTILINE)
 
@@ -38,14 +39,12 @@ def predictions(page: str) -> dict[int, tuple[str, str]]:
 def written(page: str, records: Records) -> str:
     """The page with its title and its results as the records give them."""
     found = verdicts(records)
-    before, _, rest = page.partition(BEGIN)
-    after = rest.partition(END)[2]
-    title, _, start = before.partition("\n")
+    title, _, rest = page.partition("\n")
     assert title.startswith(TITLE), title
     parts = opening(found)
     if records.found:
         parts += [*verdict_table(found, predictions(page)), *results(records)]
-    return f"{TITLE}{heading(found)}\n{start}{BEGIN}{chr(10).join(parts)}\n{END}{after}"
+    return filled(f"{TITLE}{heading(found)}\n{rest}", BEGIN, parts)
 
 
 def open_questions(found: dict[int, Verdict]) -> int:
@@ -73,7 +72,7 @@ def verdict_table(found: dict[int, Verdict], texts: dict[int, tuple[str, str]], 
     """The predictions with their verdicts, the wrong ones first; ``where`` is the heading of the second column."""
     heading = f"| # | {where} | prediction | verdict | measured |"
     lines = ["", "## Verdicts", "", heading, "| --: | --- | --- | --- | --- |"]
-    for number, verdict in sorted(found.items(), key=lambda item: (OUTCOMES.index(item[1].outcome), item[0])):
+    for number, verdict in wrong_first(found):
         of, text = texts[number]
         lines.append(f"| {number} | {of} | {text} | **{verdict.outcome}** | {verdict.seen} |")
     return lines

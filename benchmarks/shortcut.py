@@ -26,8 +26,9 @@ from ablate.report.figures.style import save as save_figure
 from ablate.sweep.plan import load_plan
 from benchmarks import harness
 from benchmarks.claims import Case
+from benchmarks.marked import filled
 from benchmarks.predictions import SETS, gain_over_crop
-from benchmarks.real import END, opening, predictions, verdict_table
+from benchmarks.real import opening, predictions, verdict_table
 from benchmarks.shortcut_claims import PREDICTIONS, Measured, scatter, tables
 
 ROOT = Path(__file__).parents[1]
@@ -92,11 +93,9 @@ def written(page: str, rows: Mapping[str, Any]) -> str:
     """The page with its results as the measurement gives them."""
     data = Measured(rows)
     found = {number: claim(data) for number, claim in PREDICTIONS.items()}
-    before, _, rest = page.partition(BEGIN)
     parts = [*opening(found), *verdict_table(found, predictions(page)), *tables(data, PICTURE.as_posix())]
-    _, _, start = before.partition("\n")
-    title = "# The shortcut: predictions and verdicts"
-    return f"{title}\n{start}{BEGIN}{chr(10).join(parts)}\n{END}{rest.partition(END)[2]}"
+    _, _, rest = page.partition("\n")
+    return filled(f"# The shortcut: predictions and verdicts\n{rest}", BEGIN, parts)
 
 
 def main() -> None:

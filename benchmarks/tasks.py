@@ -17,12 +17,13 @@ from ablate.report.data.grid import Cell
 from ablate.report.data.results import read_sweep
 from ablate.report.stats.comparison import Comparison, compare
 from ablate.report.stats.model import combined
-from benchmarks.claims import BARE, OUTCOMES, Case, Verdict, Weights, best_is, exceed, minus, short
+from benchmarks.claims import BARE, OUTCOMES, Case, Verdict, Weights, best_is, exceed, minus, short, wrong_first
+from benchmarks.marked import filled
 
 ROOT = Path(__file__).parents[1]
 DIRECTORY = ROOT / "results" / "real-spoken-digits-tasks"
 PAGE = ROOT / "docs" / "tasks.md"
-BEGIN, END = "<!-- results: python -m benchmarks.tasks -->\n", "<!-- end of results -->\n"
+BEGIN = "<!-- results: python -m benchmarks.tasks -->\n"
 ROW = re.compile(r"^\| (\d) \| ([^|]*) \| [^|]* \|$", re.MULTILINE)
 OVER_BARE, OVER_CROP = "crop over the bare pair", "color with crop over crop alone"
 
@@ -88,10 +89,8 @@ PREDICTIONS: dict[int, Callable[[Both], Verdict]] = {
 
 def written(page: str, both: Both) -> str:
     """The page with its results as the records give them."""
-    before, _, rest = page.partition(BEGIN)
-    after = rest.partition(END)[2]
-    lines = [opening(both), "", *verdict_table(both, before), "", *cells(both)]
-    return f"{before}{BEGIN}{chr(10).join(lines)}\n{END}{after}"
+    lines = [opening(both), "", *verdict_table(both, page.partition(BEGIN)[0]), "", *cells(both)]
+    return filled(page, BEGIN, lines)
 
 
 def opening(both: Both) -> str:
@@ -110,7 +109,7 @@ def verdict_table(both: Both, page: str) -> list[str]:
     texts = {int(number): text for number, text in ROW.findall(page)}
     found = {number: judge(both) for number, judge in PREDICTIONS.items()}
     lines = ["| # | prediction | verdict | measured |", "| --: | --- | --- | --- |"]
-    for number, verdict in sorted(found.items(), key=lambda item: (OUTCOMES.index(item[1].outcome), item[0])):
+    for number, verdict in wrong_first(found):
         lines.append(f"| {number} | {texts[number]} | **{verdict.outcome}** | {verdict.seen} |")
     return lines
 

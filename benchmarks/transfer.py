@@ -16,12 +16,14 @@ from ablate.report.stats.model import Difference
 from ablate.report.stats.order import order
 from ablate.report.stats.untrained import paired_difference
 from ablate.report.stats.words import in_points
-from benchmarks.claims import OUTCOMES, Unmeasured, Verdict, exceed, in_words, short
+from ablate.sweep.plan import is_sweep
+from benchmarks.claims import Unmeasured, Verdict, exceed, in_words, rivals_in_words, short, wrong_first
+from benchmarks.marked import filled
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "init.md"
 ADAPTED, SCRATCH = ROOT / "results" / "real-blood-cells-adapted", ROOT / "results" / "real-blood-cells"
-BEGIN, END = "<!-- results: python -m benchmarks.transfer -->\n", "<!-- end of results -->\n"
+BEGIN = "<!-- results: python -m benchmarks.transfer -->\n"
 CROP, ROTATE = "crop(flip_p=0.0)", "rotate"
 BOTH = (f"{CROP}+{ROTATE}", f"{ROTATE}+{CROP}")
 CELLS = (CROP, ROTATE, *BOTH)
@@ -43,13 +45,6 @@ class Starts:
     scratch: Scores
     contenders: Sequence[str]
 
-    def minus(self, a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
-        """The difference over seeds, paired; raises Unmeasured if they share no seed."""
-        difference = paired_difference(a, b)
-        if difference is None:
-            raise Unmeasured("no seed in common")
-        return difference
-
     @property
     def as_given(self) -> Mapping[int, float]:
         return self.adapted["untrained"]
@@ -58,7 +53,7 @@ class Starts:
 def read() -> Starts:
     """Read the committed records; raises Unmeasured with the reason."""
     for directory in (ADAPTED, SCRATCH):
-        if not (directory / "sweep.toml").exists():
+        if not is_sweep(directory):
             raise Unmeasured(f"{directory.name}: no records")
     adapted, scratch = read_sweep(ADAPTED), read_sweep(SCRATCH)
     if adapted.pending:
@@ -72,6 +67,14 @@ def scores(sweep: Results) -> Scores:
     return {cell.label: cell.seeds(sweep.grid.validation_metric) for cell in cells}
 
 
+def minus(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
+    """The difference over seeds, paired; raises Unmeasured if they share no seed."""
+    difference = paired_difference(a, b)
+    if difference is None:
+        raise Unmeasured("no seed in common")
+    return difference
+
+
 def both_orders(found: Scores) -> dict[int, float]:
     """Crop with rotate, the mean of both orders, by seed."""
     first, second = (found[label] for label in BOTH)
@@ -79,27 +82,26 @@ def both_orders(found: Scores) -> dict[int, float]:
 
 
 def given_above_untrained(starts: Starts) -> Verdict:
-    difference = starts.minus(starts.as_given, starts.scratch["untrained"])
+    difference = minus(starts.as_given, starts.scratch["untrained"])
     return exceed({"as given minus untrained": difference})
 
 
 def adapting_helps(starts: Starts) -> Verdict:
     best = starts.contenders[0]
-    return exceed({f"{short(best)} minus as given": starts.minus(starts.adapted[best], starts.as_given)}, HELPS)
+    return exceed({f"{short(best)} minus as given": minus(starts.adapted[best], starts.as_given)}, HELPS)
 
 
 def no_op_falls(starts: Starts) -> Verdict:
-    return exceed({"as given minus no-op": starts.minus(starts.as_given, starts.adapted["no-op"])})
+    return exceed({"as given minus no-op": minus(starts.as_given, starts.adapted["no-op"])})
 
 
 def both_are_best(starts: Starts) -> Verdict:
-    rivals = [short(label) for label in starts.contenders[1:]]
-    seen = short(starts.contenders[0]) + (f"; not told from it: {', '.join(rivals)}" if rivals else ", alone")
-    return Verdict("confirmed" if set(BOTH) & set(starts.contenders) else "wrong", seen)
+    found = set(BOTH) & set(starts.contenders)
+    return Verdict("confirmed" if found else "wrong", rivals_in_words(starts.contenders))
 
 
 def the_start_is_forgotten(starts: Starts) -> Verdict:
-    difference = starts.minus(both_orders(starts.adapted), both_orders(starts.scratch))
+    difference = minus(both_orders(starts.adapted), both_orders(starts.scratch))
     seen = in_words("adapted minus from scratch", difference)
     if difference.low is None or difference.high is None:
         return Verdict("not measured yet", f"one seed: {seen}")
@@ -119,29 +121,25 @@ PREDICTIONS: dict[int, Callable[[Starts], Verdict]] = {
 
 def written(page: str) -> str:
     """The page with its results as the committed records give them."""
-    before, _, rest = page.partition(BEGIN)
-    after = rest.partition(END)[2]
     try:
         lines = results(read())
     except Unmeasured as reason:
         lines = [f"Not run yet ({reason})."]
-    return f"{before}{BEGIN}{chr(10).join(lines)}\n{END}{after}"
+    return filled(page, BEGIN, lines)
 
 
 def results(starts: Starts) -> list[str]:
     """The verdicts, the wrong ones first, and the cells from both starts, in Markdown."""
     found = {number: judge(starts) for number, judge in PREDICTIONS.items()}
     lines = ["| # | verdict | measured |", "| --: | --- | --- |"]
-    for number, verdict in sorted(found.items(), key=lambda item: (OUTCOMES.index(item[1].outcome), item[0])):
+    for number, verdict in wrong_first(found):
         lines.append(f"| {number} | **{verdict.outcome}** | {verdict.seen} |")
     lines += ["", "| | adapted, % | from scratch, % | difference, points |", "| --- | --: | --: | --: |"]
     names = {"untrained": "as given, and untrained", "no-op": "no-op", "supervised": "supervised"}
     for label in (*CELLS, *names):
         ours, theirs = starts.adapted[label], starts.scratch[label]
         means = [f"{100 * sum(values.values()) / len(values):.1f}" for values in (ours, theirs)]
-        lines.append(
-            f"| {names.get(label, short(label))} | {' | '.join(means)} | {in_points(starts.minus(ours, theirs))} |"
-        )
+        lines.append(f"| {names.get(label, short(label))} | {' | '.join(means)} | {in_points(minus(ours, theirs))} |")
     return [*lines, "", "Validation accuracy, means over seeds; differences paired by seed, with 95 % intervals."]
 
 

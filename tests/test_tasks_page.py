@@ -8,6 +8,7 @@ from ablate.config.sweep import Task
 from ablate.sweep.plan import plan, save_plan
 from benchmarks import tasks
 from benchmarks.claims import short
+from benchmarks.marked import END
 from benchmarks.tasks import PREDICTIONS, over_bare
 from tests.support.sweeps import make_experiment, record, write_record
 
@@ -59,7 +60,7 @@ def test_the_committed_page_is_what_the_committed_records_say(committed):
 
 
 def test_numbers_in_the_text_are_those_of_the_records(committed):
-    text = " ".join(tasks.PAGE.read_text().partition(tasks.END)[2].split())
+    text = " ".join(tasks.PAGE.read_text().partition(END)[2].split())
     digits, speakers = (case.difference(over_bare(case)) for case in (committed.digits, committed.speakers))
     assert f"it gains {100 * digits.mean:.1f} points" in text
     assert f"{100 * speakers.mean:.1f} [{100 * speakers.low:.1f}, {100 * speakers.high:.1f}] for speakers" in text

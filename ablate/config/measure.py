@@ -48,10 +48,10 @@ def measure_named(text: str) -> Measure:
     Raises:
         UsageError: there is none; the message names the nearest match.
     """
-    for measure in get_args(Measure):
-        if measure == SYNONYMS.get(text, text):
-            return cast(Measure, measure)
-    raise unknown("metric", text, get_args(Measure))
+    measure = SYNONYMS.get(text, text)
+    if measure not in get_args(Measure):
+        raise unknown("metric", text, get_args(Measure))
+    return cast(Measure, measure)
 
 
 def measure_for(counts: Sequence[int]) -> Accuracy:

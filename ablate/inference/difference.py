@@ -39,7 +39,7 @@ class Difference:
     def __str__(self) -> str:
         text, bounds = f"{100 * self.mean:+z.1f} points", self.bounds()
         if bounds:
-            return f"{text} {interval(*bounds)} (95 %, {self.how}, n = {self.n})"
+            return f"{text} {interval_in_points(*bounds)} (95 %, {self.how}, n = {self.n})"
         if self.low is None:
             return f"{text} (one seed)"
         if self.is_constant:
@@ -47,7 +47,7 @@ class Difference:
         return f"{text} ({self.n} seeds are too few for an interval)"
 
 
-def interval(low: float, high: float) -> str:
+def interval_in_points(low: float, high: float) -> str:
     """Return an interval of fractions in points, such as ``[-1.0, +3.1]``.
 
     An end that would round to 0 has two decimals, as in ``[-5.3, -0.03]``: so one sees whether the interval holds 0.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ablate.config.measure import ON_VALIDATION
 from ablate.console import counted
-from ablate.inference.difference import interval
+from ablate.inference.difference import interval_in_points
 from ablate.report.data.grid import ROTATION, Cell, Grid
 from ablate.report.data.results import Results
 from ablate.report.stats.model import Difference
@@ -39,7 +39,7 @@ def in_points(difference: Difference, most: float = 1.0) -> str:
         most: the largest that is possible, at which intervals end, as a fraction.
     """
     mean, bounds = f"{100 * difference.mean:+z.1f}", difference.bounds(most)
-    return mean if bounds is None else f"{mean} {interval(*bounds)}"
+    return mean if bounds is None else f"{mean} {interval_in_points(*bounds)}"
 
 
 def named(labels: Sequence[str]) -> str:
