@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+from pydantic import ValidationError
 
 from ablate.config.base import RECORDED
 from ablate.config.objectives import Method
 from ablate.config.sweep import NamedComposition, NamedOp, SweepPlan, Trial, Variant
 from ablate.config.trial import Reference
 from ablate.console import counted
-from ablate.errors import UsageError, nearest
+from ablate.errors import UsageError, nearest, sentence
 from ablate.files import write_atomically
 from ablate.sweep.layout import PLAN, SweepDir
 
@@ -173,6 +174,8 @@ def load_plan(directory: str | Path) -> SweepPlan:
         for config in (content["shared"], *(variant["shared"] for variant in content.get("variants", ()))):
             config.setdefault("base", None)  # TOML has no null: an absent base means None
         return SweepPlan.model_validate(content, context=RECORDED)
+    except ValidationError as error:
+        raise UsageError(f"{path} is damaged, or another version of ablate wrote it: {sentence(error)}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 

@@ -10,14 +10,16 @@ import re
 import pytest
 import torch
 from huggingface_hub import ModelCard
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from ablate.config.encoder import Encoder, Normalization
 from ablate.config.objectives import KINDS
 from ablate.config.sweep import Budgeted, Rounds, Rung
 from ablate.config.trial import DataIdentity, TrialConfig
-from ablate.report.card.appendix import Appendix, appendix, in_markdown, in_tex, write_appendix
+from ablate.report.card.appendix import Appendix, appendix, write_appendix
+from ablate.report.card.encoder import find, write_encoder
 from ablate.report.card.loading import code
+from ablate.report.card.markup import in_markdown, in_tex
 from ablate.report.card.methods import methods
 from ablate.report.card.references import CITED, ENTRIES, OBJECTIVES, OPTIMISERS, bibtex
 from ablate.report.card.training import training
@@ -151,7 +153,7 @@ def kept(tmp_path):
         "input": "RGB",
         "metrics": {"linear_top1": 0.31, "linear_val_top1": 0.32},
     }
-    files = {"json": json.dumps(described).encode(), "safetensors": b"weights"}
+    files = {"json": json.dumps(described).encode(), "safetensors": save({"weight": torch.zeros(3)})}
     for kind, content in files.items():
         path = SweepDir(directory).encoder(trial.id, kind)
         path.parent.mkdir(exist_ok=True)
@@ -165,7 +167,7 @@ def test_a_kept_encoder_becomes_a_folder_that_the_hub_understands(kept, tmp_path
     assert done.returncode == 0, done.stderr
     assert "b+a seed 1" in done.stdout
     assert {path.name for path in (tmp_path / "hub").iterdir()} == {"README.md", "config.json", "model.safetensors"}
-    assert (tmp_path / "hub" / "model.safetensors").read_bytes() == b"weights"
+    assert (tmp_path / "hub" / "model.safetensors").read_bytes() == SweepDir(directory).encoder(name).read_bytes()
     assert json.loads((tmp_path / "hub" / "config.json").read_text())["key"] == name.partition("-")[0]
     card = ModelCard.load(tmp_path / "hub" / "README.md")
     (result,) = card.data.eval_results
@@ -187,6 +189,53 @@ def test_a_card_that_was_edited_is_not_replaced(kept, tmp_path):
     page.write_text(edited := page.read_text().replace("---\n", "---\nlicense: mit\n", 1))
     assert "move it away" in one_sentence(ablate(*command))
     assert page.read_text() == edited
+
+
+def test_an_earlier_card_is_replaced_when_the_numbers_have_changed(kept, tmp_path):
+    directory, name = kept
+    cards = []
+    for _ in range(2):
+        write_encoder(find(directory, "b+a", None), tmp_path)
+        cards.append((tmp_path / "README.md").read_text())
+        record = SweepDir(directory).record(name)
+        content = json.loads(record.read_text())
+        record.write_text(json.dumps(content | {"metrics": {**content["metrics"], "linear_top1": 0.4242}}))
+    assert cards[0] != cards[1]
+
+
+def test_names_in_a_card_are_text(kept, tmp_path):
+    directory, name = kept
+    described = SweepDir(directory).encoders / f"{name}.json"
+    content = json.loads(described.read_text())
+    content["config"]["data"]["name"] = "a_b$<i>"
+    described.write_text(json.dumps(content))
+    write_encoder(find(directory, "b+a", None), tmp_path)
+    body = (tmp_path / "README.md").read_text().rpartition("---\n")[2]
+    assert r"a\_b\$\<i\>" in body and "<i>" not in body
+
+
+@pytest.mark.parametrize("damage", ["[1, 2]", "{}", "{", '"config": 7'])
+def test_a_damaged_description_is_named_and_hides_no_other(kept, tmp_path, damage):
+    directory, name = kept
+    described = SweepDir(directory).encoders / f"{name}.json"
+    content = json.loads(described.read_text())
+    weights = SweepDir(directory).encoder(name)
+    for suffix, source in (("json", described), ("safetensors", weights)):
+        (SweepDir(directory).encoders / f"other-s0.{suffix}").write_bytes(source.read_bytes())
+    (SweepDir(directory).encoders / "other-s0.json").write_text(json.dumps({**content, "label": "a"}))
+    described.write_text(json.dumps({**content, "config": 7}) if "config" in damage else damage)
+    assert f"{name}.json is damaged" in one_sentence(ablate("card", directory, "b+a"))
+    assert ablate("card", directory, "a", "--out", tmp_path / "other").returncode == 0
+
+
+def test_damaged_weights_are_not_published(kept, tmp_path):
+    directory, name = kept
+    weights = SweepDir(directory).encoder(name)
+    weights.write_bytes(weights.read_bytes()[:-10])
+    assert "is damaged" in one_sentence(ablate("card", directory, "b+a", "--out", tmp_path / "hub"))
+    assert not (tmp_path / "hub").exists()
+    (tmp_path / "file").write_text("")
+    assert "is a file" in one_sentence(ablate("card", directory, "b+a", "--out", tmp_path / "file" / "sub"))
 
 
 def test_what_cannot_be_written_is_refused_in_a_sentence(kept, tmp_path):

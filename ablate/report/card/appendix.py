@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.files import check_directory, write_atomically
+from ablate.report.card.markup import in_markdown, in_tex
 from ablate.report.card.methods import methods
-from ablate.report.card.references import CITED, bibtex
+from ablate.report.card.references import bibtex
 from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results
 from ablate.report.stats.order import best_first
 from ablate.report.stats.words import percent, so_far
 from ablate.report.text.caption import SHOWN
-from ablate.report.text.tables import escaped, tex
+from ablate.report.text.tables import tex
 from ablate.sweep.layout import SweepDir
 
-IN_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#])")
-IN_TEX = {"±": r"$\pm$", "²": r"$^2$"}
 Rows = Sequence[Sequence[str]]
 
 
@@ -75,25 +73,6 @@ def write_appendix(sweep: Results) -> tuple[Appendix, list[Path]]:
     for name, content in files.items():
         write_atomically(out / name, content)
     return made, [out / name for name in files]
-
-
-def in_markdown(text: str) -> str:
-    """Return a sentence in Markdown: special characters are escaped, citations stay."""
-    return _but_citations(text, lambda part: IN_MARKDOWN.sub(r"\\\1", part), lambda key: f"[@{key}]")
-
-
-def in_tex(text: str) -> str:
-    """Return a sentence in LaTeX: special characters are escaped, citations become the command ``cite``."""
-
-    def plain(part: str) -> str:
-        return "".join(IN_TEX.get(character, escaped(character)) for character in part)
-
-    return _but_citations(text, plain, lambda key: f"\\cite{{{key}}}")
-
-
-def _but_citations(text: str, plain: Callable[[str], str], citation: Callable[[str], str]) -> str:
-    parts = CITED.split(text)  # text, key, text, key, ..., text
-    return "".join(citation(part) if number % 2 else plain(part) for number, part in enumerate(parts))
 
 
 def _caption(sweep: Results) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from ablate.config.base import RECORDED
 from ablate.config.measure import ACCURACIES, Measure, in_full, measured_by, on_validation
@@ -14,8 +17,9 @@ from ablate.config.objectives import kind_of
 from ablate.config.sweep import called, is_named
 from ablate.config.trial import SMALL_IMAGE, TrialConfig
 from ablate.errors import DiskError, UsageError, unknown
-from ablate.files import check_directory, write_atomically
+from ablate.files import check_writable, write_atomically
 from ablate.report.card.loading import code
+from ablate.report.card.markup import in_markdown
 from ablate.report.card.references import CITED, bibtex
 from ablate.report.card.training import network, training
 from ablate.report.data.grid import LINEAR, ROTATION, Cell
@@ -25,6 +29,10 @@ from ablate.report.stats.words import percent
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import is_sweep
 
+DESCRIBED = {"config", "input", "label", "metrics", "reference", "seed"}
+"""What a description of an encoder has at least."""
+SIGNED = "\n<!-- Written by ablate card: "
+"""The beginning of a card's last line. The digest in it tells a card that was edited since."""
 TYPES: dict[Measure, str] = {"top1": "accuracy", "balanced": "balanced_accuracy"}
 """The Hub's names of the accuracies."""
 
@@ -70,12 +78,16 @@ def find(directory: Path, cell: str, seed: int | None) -> Kept:
         UsageError: the directory keeps no such encoder; the message names the nearest match.
     """
     paths = sorted(SweepDir(directory).encoders.glob("[!.]*.json"))
-    described = {path.stem: _read(path) for path in paths}
     if not directory.is_dir():
         raise UsageError(f"there is no directory {directory}")
-    if not described:
+    if not paths:
         raise UsageError(f"{directory} keeps no encoders: train with --keep-encoders all (or best)")
+    read = {path: _read(path) for path in paths}
+    damaged = [path for path, one in read.items() if one is None]
+    described = {path.stem: one for path, one in read.items() if one is not None}
     of = {name: one for name, one in described.items() if is_named(cell, name, one["label"])}
+    if not of and damaged:
+        raise _damaged(damaged[0])
     if not of:
         raise unknown("kept encoder", cell, list(dict.fromkeys(one["label"] for one in described.values())))
     chosen = [name for name, one in of.items() if seed is None or one["seed"] == seed]
@@ -83,51 +95,75 @@ def find(directory: Path, cell: str, seed: int | None) -> Kept:
         seeds = ", ".join(str(one["seed"]) for one in of.values())
         raise UsageError(f"no encoder of {cell} with seed {seed} is kept; kept seeds: {seeds}")
     name = min(chosen, key=lambda one: of[one]["seed"])
-    config = TrialConfig.model_validate(of[name]["config"], context=RECORDED)
+    try:
+        config = TrialConfig.model_validate(of[name]["config"], context=RECORDED)
+    except ValueError:
+        raise _damaged(SweepDir(directory).encoders / f"{name}.json") from None
     return Kept(directory, name, of[name], config, read_sweep(directory) if is_sweep(directory) else None)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return the description of an encoder; None if it is damaged, which must not hide the others."""
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UsageError(f"{path} is damaged ({error}); its trial has to be run again") from None
-    return content
+        content = json.loads(path.read_bytes())
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) and content.keys() >= DESCRIBED else None
+
+
+def _damaged(path: Path) -> UsageError:
+    return UsageError(f"{path} is damaged; its trial has to be run again")
 
 
 def write_encoder(kept: Kept, out: Path) -> list[Path]:
     """Write ``README.md``, ``config.json`` and ``model.safetensors`` into ``out``, and return their paths.
 
     Raises:
-        UsageError: a file is in place of the directory, ``README.md`` has another text, or the weights are gone.
+        UsageError: a file is in place of the directory, somebody wrote or edited ``README.md``, or the weights are
+            damaged or gone.
         DiskError: the disk refused a write.
     """
-    check_directory(out)
+    check_writable(out)
     weights, place = SweepDir(kept.directory).encoder(kept.id), out / "model.safetensors"
     if not weights.is_file():
         raise UsageError(f"{weights} is missing; its trial has to be run again")
-    text, readme = model_card(kept), out / "README.md"
-    if readme.exists() and readme.read_bytes() != text.encode():  # a licence that was added, or another project's page
-        raise UsageError(f"{readme} has another text than the card; move it away, or name another directory with --out")
+    try:
+        with safe_open(weights, framework="numpy"):
+            pass
+    except SafetensorError:
+        raise _damaged(weights) from None
+    readme = out / "README.md"
+    if readme.exists() and not _is_untouched(readme.read_bytes()):  # it may have a licence, or be another project's
+        raise UsageError(f"{readme} is not as ablate wrote it; move it away, or name another directory with --out")
     write_atomically(out / "config.json", json.dumps({"key": kept.config.key, **kept.description}, indent=1) + "\n")
     try:
         shutil.copyfile(weights, place)
     except OSError as error:
         raise DiskError(error.errno, error.strerror, str(place)) from error
-    write_atomically(readme, text)  # last: a folder with a card is whole
+    write_atomically(readme, _signed(model_card(kept)))  # last: a folder with a card is whole
     return [out / name for name in ("README.md", "config.json", "model.safetensors")]
+
+
+def _signed(text: str) -> str:
+    return f"{text}{SIGNED}{hashlib.sha256(text.encode()).hexdigest()[:16]} -->\n"
+
+
+def _is_untouched(content: bytes) -> bool:
+    """Return True if a ``README.md`` is a card as it was written."""
+    text = content.decode(errors="replace")
+    return text == _signed(text.rpartition(SIGNED)[0])
 
 
 def model_card(kept: Kept) -> str:
     """Return the model card in Markdown, with the metadata that the Hub reads in front."""
     config, ops = kept.config, kept.config.every_op
-    name, size = kept.name, config.image_size
+    name, data, size = in_markdown(kept.name), in_markdown(kept.data), config.image_size
     is_trained = config.objective != "untrained"
     told = training([config]) if is_trained else ["The encoder was not trained."]
     part = "" if size <= SMALL_IMAGE else " (87.5 % of its side)"
     lines = [
         _metadata(kept),
-        f"# {name} on {kept.data}, {_plain(network(config)).removeprefix('a ').partition(' (')[0].partition(',')[0]}",
+        f"# {name} on {data}, {_plain(network(config)).removeprefix('a ').partition(' (')[0].partition(',')[0]}",
         "<!-- Before you publish it: add `license:` to the metadata, and say whether the terms of the images allow it. "
         "-->",
         f"An image encoder, trained by ablate to compare augmentations, not to be the best possible: {name}, seed "
@@ -139,8 +175,8 @@ def model_card(kept: Kept) -> str:
         "## How it was trained",
         _plain(" ".join(told)),
         *([f"Ops, first to last: {', '.join(f'`{op}`' for op in ops)}."] if ops and is_trained else []),
-        f"Training images: {config.data.name}, fingerprint `{config.data.fingerprint}`. Configuration key: "
-        f"`{config.key}`; `config.json` has all settings.",
+        f"Training images: {in_markdown(config.data.name)}, fingerprint `{config.data.fingerprint}`. "
+        f"Configuration key: `{config.key}`; `config.json` has all settings.",
         *_accuracy(kept),
         *(["## Sources", f"```bibtex\n{bibtex(told)}```"] if bibtex(told) else []),
     ]

@@ -72,7 +72,8 @@ def images(sweep: Results, config: TrialConfig) -> list[str]:
     if numbers:
         train, validation, test = (f"{number:,}" for number in numbers)
         classes = f" (one of {len(counts.train)} classes)" if counts else ""
-        labelled = f"There are {train} training images with a label{classes}"
+        there = "To evaluate, there" if experiment.eval_data else "There"
+        labelled = f"{there} are {train} training images with a label{classes}"
         many = f"{labelled}, {validation} of them for validation, and {test} test images."
     sentences = [f"The images are those of {config.data.name}, fingerprint {config.data.fingerprint}, at {size}."]
     if experiment.eval_data is not None:
@@ -120,7 +121,8 @@ def _seeds(sweep: Results) -> list[str]:
     if len(seeds) > 3 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
         which = f"the seeds {seeds[0]} to {seeds[-1]}"
     fewer = ", or with fewer if it was dropped" if experiment.rounds and experiment.rounds.dropped else ""
-    sentences = [f"Every composition was trained with {which}{fewer}."]
+    were = "is to be" if sweep.pending else "was"
+    sentences = [f"Every composition {were} trained with {which}{fewer}."]
     if len(seeds) > 1:
         sentences += ["Compositions with the same seed share initial weights, order of images and crops."]
     if more := set(experiment.untrained_seeds) - set(seeds):
