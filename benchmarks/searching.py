@@ -198,14 +198,18 @@ def prior_rows(grid: Whole, other: Whole, number: int = REPLAYS) -> list[str]:
     """The table of a grid if another one is known beforehand, in Markdown, as of :func:`regret_rows`."""
     table = ["| GP knows beforehand | " + " | ".join(map(str, COSTS)) + " | stops at | regret then |"]
     table.append("| --- |" + " --: |" * (len(COSTS) + 2))
-    priors: dict[str, PriorOf | None] = {
+    for name, prior in priors(other).items():
+        table.append(_row(name, replays(grid, "gp", (), number, prior), len(COSTS), stops=True))
+    return table
+
+
+def priors(other: Whole) -> dict[str, PriorOf | None]:
+    """What a search can know beforehand of another grid: nothing, what is known of it, or what misleads."""
+    return {
         "nothing": None,
         other.name: lambda _: known_of(other),
         f"{other.name}, ops exchanged": lambda number: exchanged(other, number),
     }
-    for name, prior in priors.items():
-        table.append(_row(name, replays(grid, "gp", (), number, prior), len(COSTS), stops=True))
-    return table
 
 
 def known_of(grid: Whole) -> Prior:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ OF_SIZES = 0.5  # the same for the size of a level
 FARTHEST = 5.0  # prior standard deviations within which hyperparameters are sought
 SCALES = (0.3, 1.0, 3.0)  # length scales of the ops' parameters that are tried
 DRAWN = 16  # hyperparameters over which beliefs are averaged
+DRAWS = 2000  # of all values together, from one fixed generator
 STEP = 1e-3  # of the numerical curvature of the loss
 FLOOR = 1e-6  # the least variance of noise, as a multiple of the same: equal rows cannot be inverted
 
@@ -65,6 +67,15 @@ class Beliefs:
     def spread(self) -> Array:
         """The standard deviation of the mean that trials of each composition would have, [compositions]."""
         return np.sqrt(np.maximum(np.diag(self.covariance), 0.0) + self.noise)
+
+    @cached_property
+    def draws(self) -> Array:
+        """Draws of the true values of all compositions together, [DRAWS, compositions]: the same for equal beliefs."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        # Unlike a Cholesky factor, the symmetric root exists for any covariance and is the only one.
+        root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+        standard = np.random.default_rng(0).standard_normal((DRAWS, len(values)))
+        return np.asarray(self.mean + standard @ root)
 
 
 def believe(compositions: Compositions, levels: Sequence[Sequence[BySeed]]) -> Beliefs:
@@ -135,7 +146,8 @@ class _Model:
     def __init__(self, kernels: Array, trials: _Trials) -> None:
         self.kernels, self.trials = kernels, trials
         self.value = trials.value / trials.unit
-        self.among = kernels[:, trials.cell][:, :, trials.cell]
+        # Flat, [parts, measurements * measurements]: tensordot would copy it for every product.
+        self.among = kernels[:, trials.cell][:, :, trials.cell].reshape(len(kernels), -1)
         self.levels = int(trials.level.max()) + 1
         self.basis = (trials.level[:, None] == np.arange(self.levels)[None]).astype(float)
         self.same_level = self.basis @ self.basis.T
@@ -156,7 +168,7 @@ class _Model:
 
     def solved(self, h: _Hyperparameters) -> tuple[Array, Array, Array]:
         """Return the covariance's Cholesky factor, its product with the kernel's part, and the scaled values."""
-        own = np.tensordot(h.weights, self.among, 1)
+        own = (h.weights @ self.among).reshape(self.same_seed.shape)
         covariance = own * (1 + h.level * self.same_level) + h.seed * self.same_seed
         covariance += np.diag(h.noise * self.trials.ratio + FLOOR)
         return cholesky(covariance, lower=True), own, self.value / h.sizes[self.trials.level]
@@ -178,7 +190,7 @@ class _Model:
         )
         slope = 0.5 * (projected - np.outer(alpha, alpha))  # of the loss, by the covariance
         both = slope * (1 + h.level * self.same_level)
-        gradient = [*(h.weights * np.tensordot(self.among, both, 2)), h.seed * float((slope * self.same_seed).sum())]
+        gradient = [*(h.weights * (self.among @ both.ravel())), h.seed * float((slope * self.same_seed).sum())]
         gradient.append(h.noise * float(np.diag(slope) @ self.trials.ratio))
         if self.levels > 1:
             gradient.append(h.level * float((slope * own * self.same_level).sum()))

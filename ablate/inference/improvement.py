@@ -1,6 +1,6 @@
 """Which compositions to train next, and how likely any of them is better than the best: from draws of all values.
 
-Draws come from one fixed generator, so the same beliefs give the same answers.
+The same beliefs give the same answers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ablate.inference.gp import Array, Beliefs
 from ablate.inference.kernel import Compositions
 
-DRAWS = 2000
 STARTUP = 4
 """Compositions with results that the model needs before it proposes others."""
 Mask = NDArray[np.bool_]
@@ -50,7 +49,7 @@ def next_batch(beliefs: Beliefs, finished: Mask, free: Mask, size: int) -> list[
         free: True for compositions that can be chosen.
         size: the number of compositions to choose.
     """
-    values = draws(beliefs)
+    values = beliefs.draws
     best, left, chosen = values[:, finished].max(axis=1), free.copy(), list[int]()
     while len(chosen) < size and left.any():
         gain = np.maximum(values - best[:, None], 0.0).mean(axis=0)
@@ -87,15 +86,6 @@ def chances_of_better(beliefs: Beliefs, finished: Mask, within: float) -> Array:
 
 def _is_better(beliefs: Beliefs, finished: Mask, within: float) -> Mask:
     """Return ``[DRAWS, compositions]``: whether each composition is better than the best finished one in each draw."""
-    values = draws(beliefs)
+    values = beliefs.draws
     best = values[:, np.where(finished, beliefs.mean, -np.inf).argmax()]
     return np.asarray(values > best[:, None] + within)
-
-
-def draws(beliefs: Beliefs) -> Array:
-    """Draw the true values of all compositions together, ``[DRAWS, compositions]``."""
-    values, vectors = np.linalg.eigh(beliefs.covariance)
-    # Unlike a Cholesky factor, the symmetric root exists for any covariance and is the only one.
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    standard = np.random.default_rng(0).standard_normal((DRAWS, len(values)))
-    return np.asarray(beliefs.mean + standard @ root)

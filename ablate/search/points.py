@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ablate.config.space import STEP, compositions, tuned
-from ablate.config.sweep import NamedComposition, Search
-from ablate.ops import Op, from_spec, spec, to_string
+from ablate.config.sweep import NamedComposition, NamedOp, Search
+from ablate.ops import from_spec, spec, to_string
 from ablate.search.measured import Defaults
 
 STEPS = (-4 * STEP, -STEP, STEP, 4 * STEP)
@@ -34,20 +34,25 @@ def composed(search: Search, labels: Iterable[str], parameters: Parameters, defa
         defaults: op parameters that labels leave out.
     """
     by_label = {op.label: op for op in search.ops}
-    ops: list[Op] = []
-    for named in map(by_label.__getitem__, labels):
-        drawn = {name: parameters[f"{named.op.name}.{name}"] for name in tuned(search, named)}
-        ops.append(dataclasses.replace(from_spec(named.op), **drawn))
-    label = "+".join(to_string(op, defaults) for op in ops)
-    return NamedComposition(label=label, ops=tuple(spec(op) for op in ops))
+    return _joined([_resolved(search, by_label[label], parameters, defaults) for label in labels])
 
 
 def everything(search: Search, defaults: Defaults) -> Iterator[NamedComposition]:
     """Yield every composition of a finite space, shorter ones first."""
-    labels = [op.label for op in search.ops]
+    ops = [_resolved(search, op, {}, defaults) for op in search.ops]
     for length in range(1, search.max_length + 1):
-        for ops in itertools.permutations(labels, length):
-            yield composed(search, ops, {}, defaults)
+        yield from map(_joined, itertools.permutations(ops, length))
+
+
+def _resolved(search: Search, named: NamedOp, parameters: Parameters, defaults: Defaults) -> NamedOp:
+    """Return an op of the space with its searched parameters, and with the label that names them."""
+    drawn = {name: parameters[f"{named.op.name}.{name}"] for name in tuned(search, named)}
+    op = dataclasses.replace(from_spec(named.op), **drawn)
+    return NamedOp(label=to_string(op, defaults), op=spec(op))
+
+
+def _joined(ops: Sequence[NamedOp]) -> NamedComposition:
+    return NamedComposition(label="+".join(op.label for op in ops), ops=tuple(op.op for op in ops))
 
 
 def at_random(search: Search, generator: random.Random) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal
 
 from ablate.inference.gp import FLOOR, MEDIANS, _Model, _Trials, believe
-from ablate.inference.improvement import chance_of_better, draws, next_batch
+from ablate.inference.improvement import chance_of_better, next_batch
 from ablate.inference.kernel import PARTS, Compositions
 from tests.support.compositions import of_names, spec_of
 
@@ -251,7 +251,7 @@ def test_the_chance_of_a_better_one_falls_with_what_is_known_and_with_what_count
 
 def test_draws_have_the_beliefs_mean_and_covariance():
     beliefs = beliefs_of_some([0, 1, 20, 30, 40])
-    drawn = draws(beliefs)
+    drawn = beliefs.draws
     error = beliefs.spread.max() / np.sqrt(len(drawn))
     np.testing.assert_allclose(drawn.mean(axis=0), beliefs.mean, atol=5 * error)
     np.testing.assert_allclose(np.cov(drawn.T), beliefs.covariance, atol=0.2 * beliefs.covariance.max())
