@@ -153,6 +153,8 @@ class TwoWayModel:
         """
         if self.is_exact:
             return {}
+        if len(self.contenders) == 1:  # drawing takes longer than all else
+            return {label: float(label in self.contenders) for label in self.labels}
         means, spread = self.believed
         among = [self.position[label] for label in self.contenders]
         chances = np.zeros(len(self.labels))

@@ -150,7 +150,7 @@ def written(header: Iterable[str], body: str, lines: Iterable[str] = ()) -> str:
 
 def _header(library: Library, pair: Pair, files: Files, framework: Framework | None) -> list[str]:
     """Return comments on the file: what it is, the images it was written for, and how to use it."""
-    packages = ", ".join(f"{name} {version(name)}" for name in dict.fromkeys((library, "torch")))
+    packages = ", ".join(f"{name} {_version(name)}" for name in dict.fromkeys((library, "torch")))
     c, size = files.channels, pair.size
     image = f"float [{c}, H, W] in [0, 1]" if files.are_deep else f"PIL {'RGB' if c == 3 else 'L'}"
     end = f"{c}, {size}, {size}]{files.normal}"
@@ -277,6 +277,12 @@ def _snippets() -> tuple[Snippet, ...]:
         (path for path in resources.files(SNIPPETS).iterdir() if path.name.endswith(".py")), key=lambda p: p.name
     )
     return tuple(_snippet(path.read_text(encoding="utf-8")) for path in sources if path.name != "__init__.py")
+
+
+@functools.cache
+def _version(package: str) -> str:
+    """Return the version of an installed package; to find it takes milliseconds, and a report writes a dozen files."""
+    return version(package)
 
 
 def _snippet(source: str) -> Snippet:

@@ -323,9 +323,11 @@ def _flags(row: dict[str, Any]) -> list[str]:
 
 def _cell(label: str, rows: list[dict[str, Any]], metric: str, ops: tuple[str, ...] = ()) -> Cell:
     done = [row for row in rows if row["status"] == "done"]
+    there = set[str]().union(*done)  # most of the many metrics are in no row
     by_metric = {
         name: {int(row["seed"]): float(row[name]) for row in done if _number(row.get(name))}
         for name in (*METRICS, *FURTHER)
+        if name in there
     }
     values = {name: seeds for name, seeds in by_metric.items() if seeds}
     flags = sorted({flag for row in done for flag in _flags(row)})

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from ablate.inference.adjusted import adjusted, largest
 from ablate.inference.difference import EQUAL
@@ -136,8 +136,15 @@ def scores(cells: Sequence[Cell], metric: str) -> list[float]:
 
 def ordered(cells: Sequence[Cell], metric: str) -> Ranking:
     """Order any cells by any metric, in the same way as :func:`order`."""
-    known = {cell.label: cell.seeds(metric) for cell in cells if cell.seeds(metric)}
-    scores = adjusted({label: known[label] for label in largest(known)})
-    first = sorted((cell for cell in cells if cell.label in scores), key=lambda cell: -round(scores[cell.label], 9))
-    apart = tuple(cell for cell in cells if cell.label in known and cell.label not in scores)
+    known = [cell for cell in cells if cell.seeds(metric)]
+    scores = _scores(tuple((cell.label, tuple(cell.seeds(metric).items())) for cell in known))
+    first = sorted((cell for cell in known if cell.label in scores), key=lambda cell: -round(scores[cell.label], 9))
+    apart = tuple(cell for cell in known if cell.label not in scores)
     return Ranking(tuple(first), scores, apart, metric)
+
+
+@lru_cache(maxsize=4)
+def _scores(values: tuple[tuple[str, tuple[tuple[int, float], ...]], ...]) -> Mapping[str, float]:
+    """Remember the last scores, since the parts of a report ask for the same ones about ten times."""
+    known = {label: dict(seeds) for label, seeds in values}
+    return adjusted({label: known[label] for label in largest(known)})
