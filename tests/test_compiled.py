@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -10,6 +14,8 @@ import torch
 from torch._dynamo.utils import counters
 from torch.testing import assert_close
 
+from ablate import compiled as compiling
+from ablate.compiled import PLACE, keep_code
 from ablate.config.encoder import Encoder
 from ablate.config.trial import Base, DataIdentity, Head, Optimiser, TrialConfig
 from ablate.data import prepare
@@ -115,3 +121,56 @@ def test_compiled_ops_give_the_pixels_of_plain_ones_whatever_their_order():
             if seed == 0:
                 graphs = counters["stats"]["unique_graphs"]
     assert counters["stats"]["unique_graphs"] == graphs
+
+
+def test_code_is_kept_in_the_cache_unless_the_user_names_a_place(tmp_path, monkeypatch):
+    monkeypatch.setenv(PLACE, "mine")
+    keep_code(tmp_path, 1)
+    assert os.environ[PLACE] == "mine" and not list(tmp_path.iterdir())
+    monkeypatch.setenv(PLACE, "")
+    keep_code(tmp_path, 1)
+    assert Path(os.environ[PLACE]).parent == tmp_path / "compiled" and Path(os.environ[PLACE]).is_dir()
+
+
+def test_code_for_other_processors_and_numbers_of_threads_is_kept_apart(tmp_path, monkeypatch):
+    places = set()
+    for threads, machine in ((1, "x86_64"), (2, "x86_64"), (1, "aarch64")):
+        monkeypatch.setenv(PLACE, "")
+        with mock.patch("platform.machine", return_value=machine):
+            keep_code(tmp_path, threads)
+        places.add(os.environ[PLACE])
+    assert len(places) == 3
+
+
+def test_where_nothing_can_be_written_torch_keeps_its_own_place(tmp_path, monkeypatch):
+    monkeypatch.setenv(PLACE, "")
+    (tmp_path / "compiled").write_text("")
+    keep_code(tmp_path, 1)
+    assert not os.environ[PLACE]
+    (tmp_path / "compiled").unlink()
+    with mock.patch("fcntl.flock", side_effect=OSError("no locks")):
+        keep_code(tmp_path, 1)
+    assert not os.environ[PLACE]
+
+
+LATER = """
+import sys
+from pathlib import Path
+from ablate.compiled import compiled, keep_code
+keep_code(Path(sys.argv[1]), 1)
+import torch
+from torch._dynamo.utils import counters
+compiled(lambda x: x @ x)(torch.ones(8, 8))
+print(counters["inductor"]["fxgraph_cache_hit"])
+"""
+
+
+@pytest.mark.slow
+def test_a_later_process_finds_the_code(tmp_path, monkeypatch):
+    """Of a product, which torch has: for a kernel of its own, the C++ compiler would take ten seconds."""
+    monkeypatch.setenv(PLACE, "")
+    keep_code(tmp_path, 1)
+    compiling.compiled(lambda x: x @ x)(torch.ones(8, 8))
+    monkeypatch.setenv(PLACE, "")
+    later = subprocess.run([sys.executable, "-c", LATER, str(tmp_path)], check=True, capture_output=True, text=True)
+    assert later.stdout.strip() == "1"

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ablate.cli import completion, options
+from ablate.compiled import keep_code
 from ablate.config.base import LARGEST_SEED
 from ablate.console import is_main, make_console, say
 from ablate.errors import ExitCode
+from ablate.files import check_writable
 from ablate.sweep.layout import SweepDir
 
 if TYPE_CHECKING:
@@ -59,7 +61,6 @@ def train(
     To train in several processes, use torchrun: torchrun --nproc-per-node 2 -m ablate train crop+color
     """
     from ablate.data import cache_dir
-    from ablate.files import check_writable
     from ablate.launch.dry_run import show_trial
     from ablate.ops import parse_op, spec
     from ablate.planning.about import about_trial
@@ -81,6 +82,8 @@ def train(
         show_trial(trial, specs, wish.data, spec(parse_op("crop", op_defaults(resolved))), cache, out, console)
         return ExitCode.DONE
     keep_given(out, resolved, [trial.config])
+    if trial.config.compile:
+        keep_code(cache, trial.config.threads)
     return _train(trial, images, specs, out, console, how.retry_failed, wish.rank_timeout, keep_encoder=keep_encoder)
 
 

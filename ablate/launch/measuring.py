@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ablate.compiled import keep_code
 from ablate.config.experiment import Experiment
 from ablate.config.presets import LAPTOP
 from ablate.config.sweep import SweepPlan, Trial
@@ -77,6 +78,8 @@ def _main(directory: Path, device: torch.device, cache: Path, box: float) -> Non
     data = read_entry(cache, experiment.shared.data.fingerprint)
     limit_own()
     bench, cells = _Bench(device), chosen_cells(experiment)
+    if any(cell.config.compile for cell in cells):
+        keep_code(cache, experiment.shared.threads)
     _warm_up(cells[0].config)
     ready = time.monotonic()
     tell({"ready": True})

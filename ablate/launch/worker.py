@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 
+from ablate.compiled import keep_code
 from ablate.config.sweep import SweepPlan, Trial
 from ablate.data import DataSet, read_entry
 from ablate.errors import ExitCode, Interrupted, LostLease, Parked, TrialHeld
@@ -56,6 +57,8 @@ def main(directory: Path, device: torch.device, cache: Path) -> int:
     experiment = load_plan(directory)
     trials = {trial.id: trial for trial in plan(experiment)}
     _check_hardware(device, {trial.config.precision for trial in trials.values()})
+    if any(trial.config.compile for trial in trials.values()):
+        keep_code(cache, experiment.shared.threads)
     data = read_entry(cache, experiment.shared.data.fingerprint)
     with Crew.of_this_job() as crew:
         runner = _Runner(directory, device, cache, experiment, data, lambda: bool(asked), crew)

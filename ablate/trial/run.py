@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ablate.compiled import keep_code
 from ablate.config.sweep import Trial
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, cache_dir, read_entry
@@ -81,6 +82,8 @@ def run_trial(
     check_protocols(protocols, data)
     check_keep(keep_encoders, protocols)
     context, root = context or Context(), Path(directory)
+    if config.compile:
+        keep_code(cache_dir(None), config.threads)
     with _shared_claim(root, trial.id, world) as lease:
         if (existing := _shared_record(SweepDir(root).record(trial.id), context, retry_failed, world)) is not None:
             shutil.rmtree(SweepDir(root).begun(trial.id), ignore_errors=True)
