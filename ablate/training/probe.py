@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ablate.distributed import ALONE, World
 from ablate.training.eager import AdamW
+from ablate.training.optim import load
 
 LEARNING_RATE = 1e-3
 
@@ -39,7 +40,10 @@ class OnlineProbe:
 
     def __init__(self, dim: int, classes: int, device: torch.device) -> None:
         self.linear = ZeroLinear(dim, classes, device=device)
-        self.optimiser = AdamW(self.linear.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True)
+        on_gpu = device.type == "cuda"  # there, a CUDA graph may hold the update
+        self.optimiser = AdamW(
+            self.linear.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True, capturable=on_gpu
+        )
 
     def update(self, h: Tensor, labels: Tensor, world: World = ALONE) -> None:
         """Take one step on ``h [n, dim]`` (any float dtype; detached here) and ``labels`` int64 ``[n]``.
@@ -75,4 +79,4 @@ class OnlineProbe:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state that :meth:`state` returned."""
         self.linear.load_state_dict(state["linear"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load(self.optimiser, state["optimiser"])

@@ -1,4 +1,4 @@
-"""One training step up to its gradients: views, representations, loss, backward.
+"""One training step: views, representations, loss, backward, and the update that follows.
 
 There are three kinds of step: a batch at once, a batch in parts that fit into memory, and a batch as one CUDA graph.
 All three compute the same gradients. :func:`choose_step` takes one of them when a trainer is made, so nothing is
@@ -8,7 +8,7 @@ decided within the loop over batches.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -61,6 +61,7 @@ class EagerStep:
         streams: the epoch's random streams. Their owner restarts them for every epoch.
         world: the processes that train together.
         target: the momentum copy of encoder and head, if the objective has one.
+        update: updates everything from the gradients and the result of the step.
     """
 
     passes = 1  # number of times that every part of a batch is encoded
@@ -73,10 +74,11 @@ class EagerStep:
         labels: Tensor,
         streams: Streams,
         world: World,
-        target: nn.ModuleDict | None = None,
+        target: nn.ModuleDict | None,
+        update: Callable[[Result], None],
     ) -> None:
         self.config, self.model, self.images, self.labels = config, model, images, labels
-        self.target = target
+        self.target, self.update = target, update
         self.streams, self.world, self.device = streams, world, images.device
         self.pair, self.objective = TransformPair.from_config(config), objective_of(config)
         self.encode = compiled(_encode) if config.compile else _encode
@@ -90,6 +92,16 @@ class EagerStep:
         """Open the images of ``batches`` (int64 ``[batch_size]`` each), in the order in which the step takes them."""
         # Closing ends the thread that reads ahead, also if a pause or an error leaves the loop before the last batch.
         return contextlib.closing(self.images.stream(index[part] for index in batches for _, part in self.visits))
+
+    def take(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Tensor:
+        """Take the step: set the gradients, then update; the arguments are those of :meth:`gradients`.
+
+        Returns:
+            ``share`` of the :class:`Result`; the next step may overwrite its memory.
+        """
+        result = self.gradients(number, index, pixels)
+        self.update(result)
+        return result.share
 
     def gradients(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Result:
         """Set ``.grad`` of all parameters to this process's share of the gradient.
@@ -214,22 +226,21 @@ class CachedStep(EagerStep):
 
 
 class GraphStep(EagerStep):
-    """The step of a small network on a GPU, as one CUDA graph.
+    """The step of a small network on a GPU, as one CUDA graph from the draws to the updated weights.
 
-    Launching the kernels of such a network one by one takes longer than running them. The optimiser is outside of the
-    graph, since its learning rate changes from step to step.
+    Launching the kernels of such a network one by one takes longer than running them.
     """
 
     warm_steps = 0
-    graph: Graph[Result] | None = None
+    graph: Graph[Tensor] | None = None
 
-    def gradients(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Result:
-        """Set the gradients as :meth:`EagerStep.gradients` does; the next step overwrites the memory of the result."""
+    def take(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Tensor:
+        """Take the step as :meth:`EagerStep.take` does, after a few steps by replaying them."""
         if self.graph is None and self.warm_steps < WARM_STEPS:
             self.warm_steps += 1
             # On the stream of the graph's capture, or autograd would remember the default stream and wait for it.
             with aside(self.device):
-                return super().gradients(number, index, pixels)
+                return super().take(number, index, pixels)
         if self.graph is None:
             # Gradients are captured as new tensors in the graph's own memory, so old ones must be freed first.
             self.model.zero_grad(set_to_none=True)
@@ -237,12 +248,13 @@ class GraphStep(EagerStep):
         return self.graph(index)  # ``pixels`` is not used: the graph gathers the images itself
 
     def forget(self) -> None:
-        """Free the graph and its memory; a graph holds one batch size and one pair."""
+        """Free the graph and its memory; a graph holds one batch size, one pair and one state of the optimiser."""
         self.graph = None
+        self.warm_steps = 0  # what comes next may have to be compiled, or lack the optimiser's buffers
 
-    def _captured(self, index: Tensor) -> Result:
+    def _captured(self, index: Tensor) -> Tensor:
         # The number of a step names only draws of encoders, and encoders that draw are not captured.
-        return super().gradients(0, index, iter([self.images.batch(index)]))
+        return super().take(0, index, iter([self.images.batch(index)]))
 
 
 def choose_step(
@@ -252,7 +264,8 @@ def choose_step(
     labels: Tensor,
     streams: Streams,
     world: World,
-    target: nn.ModuleDict | None = None,
+    target: nn.ModuleDict | None,
+    update: Callable[[Result], None],
 ) -> EagerStep:
     """Make the kind of step that suits the trial; the arguments are those of :class:`EagerStep`."""
     kind = EagerStep
@@ -261,7 +274,7 @@ def choose_step(
         kind = CachedStep
     elif can_capture(config, model, images, world):
         kind = GraphStep
-    return kind(config, model, images, labels, streams, world, target)
+    return kind(config, model, images, labels, streams, world, target, update)
 
 
 def can_capture(config: TrialConfig, model: nn.ModuleDict, images: Resident, world: World) -> bool:

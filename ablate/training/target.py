@@ -6,7 +6,7 @@ import copy
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ablate.distributed import World
 
@@ -24,14 +24,24 @@ def momentum_copy(model: nn.ModuleDict, world: World) -> nn.ModuleDict:
 
 
 @torch.no_grad()
-def follow(target: nn.ModuleDict, model: nn.ModuleDict, momentum: float) -> None:
-    """Set every weight of ``target`` to ``momentum * its own + (1 - momentum) * that of model``.
+def follow(target: nn.ModuleDict, model: nn.ModuleDict, pace: float | Tensor) -> None:
+    """Set every weight of ``target`` to ``(1 - pace) * its own + pace * that of model``.
 
     Running statistics of batch norms are not touched: those of the target come from its own batches, as in the code of
     the papers.
+
+    Args:
+        target: the target.
+        model: the trainer's modules.
+        pace: 1 minus the momentum; a tensor ``[]`` in a CUDA graph.
     """
     for name, part in target.items():
-        torch._foreach_lerp_([*part.parameters()], [*model[name].parameters()], 1 - momentum)
+        own: list[Tensor] = [*part.parameters()]
+        trained: list[Tensor] = [*model[name].parameters()]
+        if isinstance(pace, Tensor):
+            torch._foreach_lerp_(own, trained, [pace] * len(own))
+        else:
+            torch._foreach_lerp_(own, trained, pace)
 
 
 def momentum_at(step: int, steps: int, first: float) -> float:

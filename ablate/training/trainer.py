@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,21 +25,23 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident
+from ablate.data.resident import Batch
 from ablate.distributed import ALONE, World, gather
 from ablate.errors import Diverged
 from ablate.ops import center_crop
 from ablate.ops.pair import Streams
 from ablate.rng import derive_seed, stream
+from ablate.training.eager import EagerOptimizer
 from ablate.training.encoder import build_encoder
 from ablate.training.given import start_from
 from ablate.training.global_bn import make_global
 from ablate.training.objectives.registry import objective_of
-from ablate.training.optim import build_optimiser
 from ablate.training.probe import OnlineProbe
 from ablate.training.remedy import remedy
 from ablate.training.schedule import learning_rate
-from ablate.training.step import Result, choose_step, memory_format
-from ablate.training.target import follow, momentum_at
+from ablate.training.step import choose_step, memory_format
+from ablate.training.target import momentum_at
+from ablate.training.update import Update
 
 CALIBRATION_IMAGES = 2048
 
@@ -141,18 +143,30 @@ class Trainer:
         make_global(self.model, world, device)
         self.encoder, self.head = self.model["encoder"], self.model["head"]
         self.target = self.objective.target(self.model, world)
-        self.optimiser = build_optimiser(config.optimiser, self.model)
-        self.probe = OnlineProbe(int(self.encoder.dim), len(data.classes), device) if online else None  # type: ignore[arg-type]
+        probe = OnlineProbe(int(self.encoder.dim), len(data.classes), device) if online else None  # type: ignore[arg-type]
+        self.update = Update(config, self.model, self.target, world, probe)
         # One object for all epochs, restarted by each: a CUDA graph keeps the generators that it was captured with.
         self.streams = Streams(seed, 0, device)
-        self.step = choose_step(config, self.model, self.images, self.labels, self.streams, world, self.target)
-        self.epoch = 0
+        self.step = choose_step(
+            config, self.model, self.images, self.labels, self.streams, world, self.target, self.update
+        )
+        self.epoch, self.rate = 0, 0.0
         self.paused: Pause | None = None
 
     @property
     def steps_done(self) -> int:
         """The number of optimiser steps done; valid between epochs, or while one is paused."""
         return self.epoch * self.steps_per_epoch + (self.paused.step if self.paused else 0)
+
+    @property
+    def optimiser(self) -> EagerOptimizer:
+        """The optimiser of encoder and head."""
+        return self.update.optimiser
+
+    @property
+    def probe(self) -> OnlineProbe | None:
+        """The online probe; None if none is trained along."""
+        return self.update.probe
 
     @property
     def evaluated(self) -> tuple[nn.Module, nn.Module]:
@@ -198,7 +212,7 @@ class Trainer:
             "epoch": self.epoch,
             "loss": loss,
             self.objective.metric: metric,
-            "lr": self.optimiser.param_groups[0]["lr"],
+            "lr": self.rate,
             "images_per_second": self.steps_per_epoch * self.config.batch_size / seconds,
         }
 
@@ -240,27 +254,19 @@ class Trainer:
                     # epoch without a pause, and the last bits of its means would differ.
                     self.paused = Pause(number, start.seconds, gather(totals, self.world), self.streams.states())
                     return None
-                self._set_learning_rate(self.epoch * self.steps_per_epoch + number)
-                totals += self._update(number, self.step.gradients(number, index, pixels))
+                totals += self._update(number, index, pixels)
         self.paused = None
         return totals
 
-    def _update(self, number: int, result: Result) -> Tensor:
-        """Update the weights from the gradients of step ``number`` of the epoch, and return ``result.share``."""
-        # Losses are shares, so gradients are summed, not averaged. A foreign encoder may have parameters that take no
-        # part in its output, and these have no gradient.
-        self.world.sum_([p.grad for p in self.model.parameters() if p.grad is not None])
-        self.objective.hold(self.model, self.epoch)
-        self.optimiser.step()
-        if self.target is not None:
-            first = self.config.method.target_momentum
-            assert first is not None
-            done, steps = self.epoch * self.steps_per_epoch + number, self.config.epochs * self.steps_per_epoch
-            follow(self.target, self.model, momentum_at(done, steps, first))
-        # The probe gets the representations of the step, which cost nothing more, and one label for each of the views.
-        if self.probe is not None:
-            self.probe.update(result.h, result.labels.repeat(len(result.h) // len(result.labels)), self.world)
-        return result.share
+    def _update(self, number: int, index: Tensor, pixels: Iterator[Batch]) -> Tensor:
+        """Take step ``number`` of the epoch, and return this process's shares of loss and metric."""
+        config, done = self.config, self.epoch * self.steps_per_epoch + number
+        steps = config.epochs * self.steps_per_epoch
+        # The rate follows the step, not the epoch: trials of a few epochs would otherwise have only a few rates.
+        self.rate = learning_rate(done, steps, round(config.warmup_epochs * self.steps_per_epoch), config.optimiser.lr)
+        first = config.method.target_momentum
+        self.update.prepare(self.epoch, self.rate, 0.0 if first is None else 1 - momentum_at(done, steps, first))
+        return self.step.take(number, index, pixels)
 
     def _batches(self) -> tuple[Tensor, ...]:
         """Return the epoch's image indices in whole batches, from as many permutations of the pool as they need.
@@ -276,14 +282,6 @@ class Trainer:
         shuffled = torch.cat([self.pool[torch.randperm(len(self.pool), generator=order)] for _ in range(rounds)])
         batches: tuple[Tensor, ...] = shuffled[:needed].split(self.config.batch_size)
         return batches
-
-    def _set_learning_rate(self, step: int) -> None:
-        config = self.config
-        # The rate follows the step, not the epoch: trials of a few epochs would otherwise have only a few rates.
-        warmup = round(config.warmup_epochs * self.steps_per_epoch)
-        lr = learning_rate(step, config.epochs * self.steps_per_epoch, warmup, config.optimiser.lr)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr * group.get("scale", 1.0)
 
     @torch.no_grad()
     def calibrate(self) -> None:
@@ -317,8 +315,7 @@ class Trainer:
         # No objects of our classes: loading a checkpoint that came from elsewhere must not run code.
         return {
             "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "probe": self.probe.state() if self.probe else None,
+            **self.update.state(),
             "epoch": self.epoch,
             "paused": dict(vars(self.paused)) if self.paused else None,
             "steps": self.steps_done,
@@ -334,12 +331,8 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         if self.target is not None:
             self.target.load_state_dict(state["target"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        # A probe that joined later would have fewer steps than those of other cells, and could not be compared.
-        if self.probe and state["probe"]:
-            self.probe.restore(state["probe"])
-        else:
-            self.probe = None
+        self.update.restore(state)
+        self.step.forget()  # a graph would go on with the optimiser's earlier tensors
         self.epoch = state["epoch"]
         # Checkpoints of earlier versions call the states of the streams their places.
         paused = {"streams" if name == "places" else name: value for name, value in (state["paused"] or {}).items()}

@@ -175,6 +175,18 @@ def test_a_captured_step_is_the_step(images, monkeypatch, deterministic, objecti
 
 
 @needs_gpu
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lars"])
+def test_a_captured_update_is_the_update(images, monkeypatch, deterministic, name):
+    cfg = config(images, "crop", CUDA, optimiser=Optimiser(name=name, lr=0.01), precision="bfloat16")
+    captured, paused = trained(cfg, images, CUDA), trained(cfg, images, CUDA, pause_at=7)
+    assert isinstance(captured.step, GraphStep)
+    monkeypatch.setattr(module, "can_capture", lambda *trial: False)
+    plain = trained(cfg, images, CUDA)
+    assert equal(captured, plain)
+    assert equal(paused, plain)
+
+
+@needs_gpu
 @pytest.mark.parametrize("name", registry.names())
 def test_every_op_can_be_captured(images, monkeypatch, deterministic, name):
     cfg = config(images, f"crop+{name}" if name != "crop" else "color+crop", CUDA)

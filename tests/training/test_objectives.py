@@ -260,7 +260,7 @@ def test_the_momentum_rises_to_one_as_a_cosine():
     assert momentum_at(100, 100, 0.9) == 1
     model, target = (nn.ModuleDict({"encoder": nn.Linear(2, 2), "head": nn.Linear(2, 1)}) for _ in range(2))
     before = [p.detach().clone() for p in target.parameters()]
-    follow(target, model, 0.9)
+    follow(target, model, 1 - 0.9)
     for old, new, theirs in zip(before, target.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(new, 0.9 * old + 0.1 * theirs)
 

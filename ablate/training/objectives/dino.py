@@ -43,7 +43,7 @@ class DINO(Pairs):
         assert target is not None
         return target["encoder"], target["head"].get_submodule("0")
 
-    def hold(self, model: nn.ModuleDict, epoch: int) -> None:
+    def hold(self, model: nn.ModuleDict, epoch: Tensor) -> None:
         """Keep the prototypes as they are in the first ``method.fixed_epochs`` epochs, as the published code does.
 
         Their gradient becomes 0, and weight decay, which then changes their length alone, has no effect on z. Without a
@@ -51,8 +51,8 @@ class DINO(Pairs):
         """
         fixed, gradient = self.config.method.fixed_epochs, model["head"].prototypes.grad
         assert fixed is not None
-        if epoch < fixed and gradient is not None:
-            gradient.zero_()  # type: ignore[operator]
+        if gradient is not None:
+            gradient.masked_fill_(epoch < fixed, 0)  # type: ignore[operator]
 
     def of_batch(self, projections: Projections) -> tuple[Tensor, Tensor]:
         """Return :func:`dino`, and the share of views whose first prototype is the teacher's for the other view."""

@@ -71,8 +71,14 @@ class Objective:
         """Return the encoder and the head that are evaluated and kept."""
         return model["encoder"], model["head"]
 
-    def hold(self, model: nn.ModuleDict, epoch: int) -> None:
-        """Set the gradients to 0 of the parameters that are not to be trained in ``epoch``, counted from 0."""
+    def hold(self, model: nn.ModuleDict, epoch: Tensor) -> None:
+        """Set the gradients to 0 of the parameters that are not to be trained in ``epoch``.
+
+        Args:
+            model: the trainer's modules.
+            epoch: int64 ``[]`` on their device, counted from 0. It is compared there, since a CUDA graph may hold the
+                comparison.
+        """
 
     def loss(self, projections: Projections, world: World) -> tuple[Tensor, Tensor]:
         """Return this process's shares of the loss and of :attr:`metric`, both scalars; the metric has no gradient.
