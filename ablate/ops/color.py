@@ -46,6 +46,13 @@ def jitter_in_words(factors: list[float]) -> str:
     return ", ".join(map("{} {}".format, ("bright", "contrast", "satur.", "hue"), map(short, factors)))
 
 
+def distort_in_place(images: Tensor, factors: Tensor, order: Tensor, active: Tensor, gray: Tensor) -> None:
+    """Do to float32 images on the CPU what :func:`ablate.ops.color_math.distort` returns."""
+    from ablate.ops.cpu.color import distort as compiled
+
+    compiled(images, factors, order, active, gray)
+
+
 @register("color")
 class Color(Op):
     """Distort colours as SimCLR does: jitter, then grayscale, each on some of the images (paper, app. A).
@@ -81,6 +88,11 @@ class Color(Op):
     )
 
     @property
+    def has_pass(self) -> bool:
+        """True with torchvision's formulas."""
+        return super().has_pass and self.impl == "torchvision"
+
+    @property
     def acts(self) -> float:
         """The share of images that are jittered, made grey, or both."""
         return 0.0 if self.is_identity else self.p * (1 - (1 - self.jitter_p) * (1 - self.gray_p))
@@ -99,6 +111,10 @@ class Color(Op):
         """Say ``gray``, the jitter, both or neither."""
         said = ["gray"] * drawn["gray"] + [jitter_in_words(drawn["factors"])] * drawn["jitter"]
         return ", ".join(said) or "not applied"
+
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Take the steps of one image after the other."""
+        distort_in_place(images, params["factors"], params["order"], params["jitter"] & mask, params["gray"] & mask)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Jitter, then make grey, the images for which each was drawn."""
@@ -131,6 +147,11 @@ class Jitter(Op):
         later=True,
     )
 
+    @property
+    def has_pass(self) -> bool:
+        """True with torchvision's formulas."""
+        return super().has_pass and self.impl == "torchvision"
+
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> Params:
         """Draw ``factors`` and ``order``, ``[n, 4]``."""
         return draw_jitter(self, n, generator, device)
@@ -138,6 +159,10 @@ class Jitter(Op):
     def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
         """Say the three factors and the turn of the hue."""
         return jitter_in_words(drawn["factors"])
+
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Take the steps of one image after the other."""
+        distort_in_place(images, params["factors"], params["order"], mask, torch.zeros_like(mask))
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Jitter all images, each with its factors in its order."""
@@ -153,6 +178,11 @@ class Gray(Op):
     channels = (3,)
     instead = ("channel_drop", "intensity")
     p: float = param(0.2, "probability that an image loses its colour", low=0.0, high=1.0)
+
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Make one image after the other grey."""
+        no_factors = torch.zeros(len(images), 4)
+        distort_in_place(images, no_factors, no_factors.long(), torch.zeros_like(mask), mask)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Return three equal channels."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ablate.ops import cpu
-
 HUE = 3  # the number of the step hue; brightness is 0, contrast 1, saturation 2
 
 
@@ -49,10 +47,10 @@ def distort(
 ) -> Tensor:
     """Apply the four jitter steps to the ``active`` images, each in its own order, then grayscale to ``gray`` ones.
 
-    On a CPU, torchvision's formulas are one compiled loop per image (:mod:`ablate.ops.cpu.color`). Elsewhere every step
-    is computed for all images and then selected, since gathering the images of a step would wait for the device. Hue,
-    the costly step, is computed once: after the other steps of the images that have them before it, and before the
-    other steps of the images that have them after it.
+    On a CPU, torchvision's formulas are one compiled loop per image (:mod:`ablate.ops.cpu.color`). Here every step is
+    computed for all images and then selected, since gathering the images of a step would wait for the device. Hue, the
+    costly step, is computed once: after the other steps of the images that have them before it, and before the other
+    steps of the images that have them after it.
 
     Args:
         images: float ``[n, 3, h, w]`` in [0, 1].
@@ -65,10 +63,6 @@ def distort(
     Returns:
         float ``[n, 3, h, w]`` in [0, 1].
     """
-    if cpu.serves(images) and impl == "torchvision":
-        from ablate.ops.cpu.color import distort as compiled
-
-        return compiled(images, factors, order, active, gray)
     factors, rank = factors.to(images.dtype), order.argsort(1)
     for slot in (0, 1, 2):
         images = _step(images, factors, order[:, slot], active & (slot < rank[:, HUE]), impl)

@@ -128,6 +128,12 @@ class ZoomOut(Op):
         """Say the shrunken image's share of the area: ``area 0.31``."""
         return f"area {short(drawn['height'] * drawn['width'] / (size[0] * size[1]))}"
 
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Shrink one image after the other."""
+        from ablate.ops.cpu.crop import shrink
+
+        shrink(images, mask, params, self.fill)
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Return the shrunken images on their background."""
         return shrink(images, params, self.fill)

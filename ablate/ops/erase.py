@@ -41,6 +41,12 @@ class Cutout(Op):
             "side": torch.full((n,), float(side), device=device),
         }
 
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Write ``fill`` into the pixels of the square alone."""
+        from ablate.ops.cpu.fill import fill
+
+        fill(images, mask, (params["top"], params["left"], params["side"], params["side"]), self.fill)
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Write ``fill`` into each image's square."""
         side = params["side"]
@@ -90,6 +96,12 @@ class Erase(Op):
         """Say the erased share of the image, and a box's width / height: ``area 0.2, ratio 1.4``."""
         area = f"area {short(drawn['height'] * drawn['width'] / (size[0] * size[1]))}"
         return f"{area}, ratio {short(drawn['width'] / drawn['height'])}" if self.shape == "box" else area
+
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Write ``fill`` into the pixels of the box or stripe alone."""
+        from ablate.ops.cpu.fill import fill
+
+        fill(images, mask, (params["top"], params["left"], params["height"], params["width"]), self.fill)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Write ``fill`` into each image's box or stripe."""

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ablate.ops import cpu
 from ablate.ops.color_math import grayscale
 from ablate.ops.op import Op, Params
 from ablate.ops.parameters import param
@@ -41,13 +40,16 @@ class Blur(Op):
         odd = int(size * self.kernel) // 2 * 2 + 1
         return min(max(odd, 5), 2 * size - 1)
 
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Blur rows, then columns, of one image after the other."""
+        from ablate.ops.cpu.blur import blur
+
+        height, width = images.shape[-2:]
+        blur(images, mask, params["sigma"], (self.taps(height), self.taps(width)))
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Blur each image with its own sigma."""
         height, width = images.shape[-2:]
-        if cpu.serves(images):
-            from ablate.ops.cpu.blur import blur
-
-            return blur(images, params["sigma"], (self.taps(height), self.taps(width)))
         sigma = params["sigma"].to(images.dtype)
         rows = blur_matrix(sigma, height, self.taps(height))
         columns = rows if height == width else blur_matrix(sigma, width, self.taps(width))
@@ -93,6 +95,12 @@ class Sobel(Op):
         "False: the gradient magnitude of each channel",
         later=True,
     )
+
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Compute both gradients of a pixel at once."""
+        from ablate.ops.cpu.sobel import sobel
+
+        sobel(images, mask, self.signed)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Return ``sqrt(gx^2 + gy^2)`` per channel; if signed, ``0.5 + (gx + gy) / 8``, of RGB's luma; clipped."""

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ablate.ops import cpu
 from ablate.ops.op import MOST_CHANNELS, Op, Params, short
 from ablate.ops.parameters import param
 from ablate.ops.registry import register
@@ -47,15 +46,18 @@ class Intensity(Op):
         said = ", ".join(f"{name} {short(drawn[name][0])}" for name in ("gain", "offset", "gamma"))
         return f"{said} (first channel)" if self.per_channel else said
 
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Compute one channel of an image after the other."""
+        from ablate.ops.cpu.intensity import intensity
+
+        intensity(images, mask, *_each(params, images.shape[1]))
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Return ``clip(gain * x^gamma + offset)``."""
-        count = images.shape[1]
-        gain, offset, gamma = (
-            params[name][:, :count].expand(-1, count).to(images.dtype) for name in ("gain", "offset", "gamma")
-        )
-        if cpu.serves(images):
-            from ablate.ops.cpu.intensity import intensity
-
-            return intensity(images, gain, offset, gamma)
-        gain, offset, gamma = (value[:, :, None, None] for value in (gain, offset, gamma))
+        gain, offset, gamma = (value.to(images.dtype)[:, :, None, None] for value in _each(params, images.shape[1]))
         return torch.addcmul(offset, gain, images.pow(gamma)).clamp_(0, 1)
+
+
+def _each(params: Params, channels: int) -> list[Tensor]:
+    """Return gain, offset and gamma of every channel, ``[n, channels]`` each."""
+    return [params[name][:, :channels].expand(-1, channels) for name in ("gain", "offset", "gamma")]

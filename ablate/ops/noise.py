@@ -34,6 +34,12 @@ class Noise(Op):
             "seed": torch.randint(2**62, (n,), generator=generator, device=device),
         }
 
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Draw and add the numbers pair by pair."""
+        from ablate.ops.cpu.noise import noise
+
+        noise(images, mask, params["sigma"], params["seed"])
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Return ``clip(x + sigma * normal)``."""
         noise = normal(params["seed"], images[0].numel(), images.dtype).view_as(images)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ablate.errors import UsageError, unknown
+from ablate.ops import cpu
 from ablate.ops.parameters import checked
 from ablate.pixels import full_scale
 
@@ -63,9 +64,11 @@ class Op:
     )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let no class inherit ``capturable``, which is a promise about its own code."""
+        """Let no class inherit ``capturable``, a promise about its own code, nor the pass of another ``transform``."""
         super().__init_subclass__(**kwargs)
         cls.capturable = bool(vars(cls).get("capturable", False))
+        if "transform" in vars(cls) and "overwrite" not in vars(cls):
+            cls.overwrite = Op.overwrite  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -89,6 +92,21 @@ class Op:
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Change every image: float ``[n, c, h, w]`` in [0, 1] to the same shape, dtype and range."""
         raise NotImplementedError
+
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Do what :meth:`transform` does, in place and in one compiled pass, for the CPU; not every op has this.
+
+        Args:
+            images: float32 ``[n, c, h, w]``, contiguous.
+            params: the parameters of all images.
+            mask: bool ``[n]``: the images that are changed; the others are not touched.
+        """
+        raise NotImplementedError
+
+    @property
+    def has_pass(self) -> bool:
+        """True if :meth:`overwrite` takes the place of :meth:`transform` on a CPU."""
+        return type(self).overwrite is not Op.overwrite
 
     def in_words(self, drawn: Mapping[str, Any], size: tuple[int, int]) -> str:
         """Say what was drawn for one image, for a preview: short phrases joined by ", ", the most telling first.
@@ -163,21 +181,27 @@ class Op:
         mask = torch.rand(n, generator=generator, device=device) < self.p
         return {"mask": mask, **self.draw(n, size, generator, device)}
 
-    def apply(self, images: Tensor, params: Params) -> Tensor:
+    def apply(self, images: Tensor, params: Params, *, in_place: bool = False) -> Tensor:
         """Change the images that ``params["mask"]`` names; the others pass bit for bit.
 
         Args:
             images: float ``[n, c, h, w]`` in [0, 1].
             params: the parameters that ``sample`` returned for ``n`` images of this size.
+            in_place: True if nobody needs ``images`` any more, so that they may be written to.
 
         Returns:
-            float ``[n, c, h, w]`` in [0, 1], a new tensor or ``images`` itself; the input is never written to.
+            float ``[n, c, h, w]`` in [0, 1], a new tensor or ``images`` itself; without ``in_place`` the input is never
+            written to.
 
         Raises:
             UsageError: a channel count or a shape that the op does not take.
         """
         self.check(images)
         if self.is_identity:
+            return images
+        if self.has_pass and images.dtype == torch.float32 and cpu.serves(images):
+            images = images if in_place else images.clone(memory_format=torch.contiguous_format)
+            self.overwrite(images, params, params["mask"] if self.p < 1 else torch.ones(len(images), dtype=torch.bool))
             return images
         if self.p == 1:
             return self.transform(images, params)

@@ -17,6 +17,7 @@ from ablate.ops import (
     Op,
     Params,
     center_crop,
+    cpu,
     resized_crop,
 )
 from ablate.ops.composition import Composition, _composition
@@ -182,7 +183,7 @@ class TransformPair:
         self._check(images)
         if self.base is None:
             return self._from_stored(images, params.branches[0], 1, sizes)
-        return self._run(self._base(images, params), params.branches[0], 1)
+        return self._run(self._base(images, params), params.branches[0], 1, own=True)
 
     def in_words(self, params: PairParams, view: int, stored: Sequence[tuple[int, int]], channels: int) -> list[Words]:
         """Return the draws in words: per image, the words of every op.
@@ -253,24 +254,31 @@ class TransformPair:
     def _from_stored(self, images: Tensor, drawn: tuple[Params, ...], branch: int, sizes: Tensor | None) -> Tensor:
         out = (self.size, self.size)
         if (crop := self._stored_crop(branch)) is not None:
-            return self._run(self._stage(resized_crop)(images, drawn[0], out, crop.resize), drawn[1:], branch, start=1)
-        return self._run(self._stage(center_crop)(images, out, 1.0, sizes), drawn, branch)
+            cropped = self._stage(resized_crop)(images, drawn[0], out, crop.resize)
+            return self._run(cropped, drawn[1:], branch, start=1, own=True)
+        whole = self._stage(center_crop)(images, out, 1.0, sizes)
+        return self._run(whole, drawn, branch, own=whole is not images)
 
     def _base(self, images: Tensor, params: PairParams) -> Tensor:
         assert self.base is not None
         return self._stage(resized_crop)(images, _drawn(params.base), (self.size, self.size), self.base.resize)
 
-    def _run(self, images: Tensor, drawn: tuple[Params, ...], branch: int, start: int = 0) -> Tensor:
+    def _run(self, images: Tensor, drawn: tuple[Params, ...], branch: int, start: int = 0, own: bool = False) -> Tensor:
+        """Apply the branch's ops from ``start`` on; ``own`` says that nobody else holds ``images``."""
+        own = own and cpu.serves(images)
         for op, params in zip(self.composition.branch(branch)[start:], drawn, strict=True):
-            images = op.apply(images, params) if op.syncs else self._stage(_apply)(op, images, params)
+            before = images
+            images = op.apply(images, params) if op.syncs else self._stage(_apply)(op, images, params, own)
+            if images is not before:  # our passes return new memory, an op of a user may keep what it returns
+                own = op.has_pass and cpu.serves(images)
         return images
 
     def _stage(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return compiled(function) if self.compile else function
 
 
-def _apply(op: Op, images: Tensor, params: Params) -> Tensor:
-    return op.apply(images, params)
+def _apply(op: Op, images: Tensor, params: Params, own: bool) -> Tensor:
+    return op.apply(images, params, in_place=own)
 
 
 def _check_stored(images: Tensor) -> None:

@@ -22,6 +22,12 @@ class Solarize(Op):
 
     threshold: float = param(0.5, "smallest value that is inverted", low=0.0, high=1.0)
 
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Invert the values that reach the threshold."""
+        from ablate.ops.cpu.solarize import solarize
+
+        solarize(images, mask, self.threshold)
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Return ``1 - x`` where ``x >= threshold``."""
         result: Tensor = kornia.enhance.solarize(images, images.new_full((len(images),), self.threshold))

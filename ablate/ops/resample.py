@@ -82,10 +82,6 @@ def shrink(images: Tensor, params: Params, fill: float) -> Tensor:
     Returns:
         float ``[n, c, h, w]`` in [0, 1].
     """
-    if cpu.serves(images):
-        from ablate.ops.cpu.crop import shrink as compiled
-
-        return compiled(images, params, fill)
     matrices, insides = [], []
     sides = (("top", "height", images.shape[2]), ("left", "width", images.shape[3]))
     for start, length, size in ((params[first], params[along], size) for first, along, size in sides):

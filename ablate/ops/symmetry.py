@@ -9,7 +9,6 @@ import kornia
 import torch
 from torch import Tensor
 
-from ablate.ops import cpu
 from ablate.ops.op import Op, Params
 from ablate.ops.parameters import param
 from ablate.ops.registry import register
@@ -26,6 +25,10 @@ class Flip(Op):
 
     p: float = param(0.5, "probability that an image is flipped", low=0.0, high=1.0)
 
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Mirror the images of ``mask``."""
+        moved(images, mask, torch.zeros_like(mask), mask, torch.zeros_like(mask))
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Mirror the images left to right."""
         flipped: Tensor = kornia.geometry.hflip(images)
@@ -40,6 +43,10 @@ class Vflip(Op):
     turns = True
 
     p: float = param(0.5, "probability that an image is flipped", low=0.0, high=1.0)
+
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Mirror the images of ``mask``."""
+        moved(images, mask, torch.zeros_like(mask), torch.zeros_like(mask), mask)
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Mirror the images top to bottom."""
@@ -63,10 +70,13 @@ class Rotate(Op):
         """Say the counter-clockwise turn: ``270°``."""
         return f"{90 * drawn['turns']}°"
 
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Turn the images of ``mask``."""
+        moved(images, mask, *_turn(params))
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Turn every image by its own number of quarter turns."""
-        turns = params["turns"]
-        return mapped(images, turns != 2, turns >= 2, turns <= 2)
+        return mapped(images, *_turn(params))
 
 
 @register("d4")
@@ -91,16 +101,34 @@ class D4(Op):
         """Say the counter-clockwise turn or the reflection: ``90°``, ``mirrored``, ``transposed``."""
         return SYMMETRIES[drawn["symmetry"] - 1]
 
+    def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
+        """Map the images of ``mask``."""
+        moved(images, mask, *_symmetry(params))
+
     def transform(self, images: Tensor, params: Params) -> Tensor:
         """Map every image by its own symmetry."""
-        symmetry = params["symmetry"]
-        return mapped(images, symmetry & 4 > 0, symmetry & 1 > 0, symmetry & 2 > 0)
+        return mapped(images, *_symmetry(params))
+
+
+def _turn(params: Params) -> tuple[Tensor, Tensor, Tensor]:
+    turns = params["turns"]
+    return turns != 2, turns >= 2, turns <= 2
+
+
+def _symmetry(params: Params) -> tuple[Tensor, Tensor, Tensor]:
+    symmetry = params["symmetry"]
+    return symmetry & 4 > 0, symmetry & 1 > 0, symmetry & 2 > 0
+
+
+def moved(images: Tensor, mask: Tensor, transposed: Tensor, mirrored: Tensor, upside_down: Tensor) -> None:
+    """Do to float32 images on the CPU what :func:`mapped` returns, to those of ``mask`` alone."""
+    from ablate.ops.cpu.symmetry import mapped as compiled
+
+    compiled(images, mask, transposed, mirrored, upside_down)
 
 
 def mapped(images: Tensor, transposed: Tensor, mirrored: Tensor, upside_down: Tensor) -> Tensor:
     """Return each square image mapped by a symmetry of the square, without waiting for the device.
-
-    On a CPU this is one compiled pass (:mod:`ablate.ops.cpu.symmetry`).
 
     Args:
         images: ``[n, c, s, s]``.
@@ -108,10 +136,6 @@ def mapped(images: Tensor, transposed: Tensor, mirrored: Tensor, upside_down: Te
         mirrored: bool ``[n]``: then exchange left and right.
         upside_down: bool ``[n]``: then exchange top and bottom.
     """
-    if cpu.serves(images):
-        from ablate.ops.cpu.symmetry import mapped as compiled
-
-        return compiled(images, transposed, mirrored, upside_down)
     images = torch.where(transposed[:, None, None, None], images.mT, images)
     images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     return torch.where(upside_down[:, None, None, None], images.flip(2), images)

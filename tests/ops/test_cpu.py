@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ablate.ops import Crop, center_crop, get, resized_crop
+from ablate.config.trial import Base
+from ablate.ops import Crop, center_crop, get, names, parse_op, resized_crop
 from ablate.ops.pair import Streams, TransformPair
 
 SIZES = [(32, 32), (96, 64), (7, 5), (224, 224)]
@@ -32,6 +36,94 @@ def test_compiled_code_is_the_op_in_float64(name, size):
     result, expected = op.apply(images, params), op.apply(images.double(), params)
     assert result.dtype == torch.float32
     torch.testing.assert_close(result.double(), expected, atol=1e-5, rtol=0)
+
+
+def in_torch():
+    """The code that runs on CUDA."""
+    return mock.patch("ablate.ops.cpu.serves", return_value=False)
+
+
+EXACT = 0.0
+ROUNDED = 2e-7  # torch's square root may be off by a unit in the last place
+TOLERANCE = {
+    **dict.fromkeys(("flip", "vflip", "rotate", "d4", "cutout(fill=0.6)", "erase(shape='rows',fill=0.3)"), EXACT),
+    **dict.fromkeys(("erase", "gray", "solarize(threshold=0.3)", "sobel(signed=True)"), EXACT),
+    "sobel": ROUNDED,
+    **dict.fromkeys(("noise", "intensity", "color", "jitter", "blur"), 2e-6),
+    "zoom_out": 1e-5,
+}
+
+
+@pytest.mark.parametrize("text", TOLERANCE)
+def test_a_pass_is_the_op_in_torch_on_the_masked_images_alone(text):
+    for channels, size in ((3, (32, 32)), (1, (9, 9)), (32, (13, 13)), (3, (7, 5)), (2, (5, 8)), (3, (2, 3))):
+        op = get(parse_op(text).name)(**{**parse_op(text).parameters(), "p": 0.5})
+        if channels not in op.channels or (op.square_only and size[0] != size[1]):
+            continue
+        images, params = noise(12, channels, size), op.sample(12, size, generator())
+        if op.name not in ("blur", "zoom_out"):  # in torch these are products, which spread a NaN over the image
+            images[:, -1, 0, -1] = float("nan")
+        before = images.clone()
+        result = op.apply(images, params)
+        with in_torch():
+            expected = op.apply(images, params)
+        torch.testing.assert_close(result, expected, atol=TOLERANCE[text], rtol=0, equal_nan=True)
+        torch.testing.assert_close(images, before, atol=0, rtol=0, equal_nan=True)
+        skipped = ~params["mask"]
+        torch.testing.assert_close(result[skipped], before[skipped], atol=0, rtol=0, equal_nan=True)
+        strided = images.contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(op.apply(strided, params), result, atol=0, rtol=0, equal_nan=True)
+
+
+def test_every_pass_is_among_those_that_are_tested():
+    assert {name for name in names() if get(name)().has_pass} == {parse_op(text).name for text in TOLERANCE}
+
+
+COMPOSITIONS = ["crop+flip+blur+noise", "flip+crop(p=0.5)+gray", "solarize+invert+sobel", "cutout(p=0.0)+cutout"]
+
+
+@pytest.mark.parametrize("text", COMPOSITIONS)
+def test_passes_in_place_change_neither_the_stored_images_nor_the_other_view(text):
+    images = torch.rand(8, 3, 16, 16, generator=generator())  # already of the views' size
+    before = images.clone()
+    for pair in (
+        TransformPair.one_branch(text, 16),
+        TransformPair.two_branch(text, 16),
+        TransformPair.two_branch(text, 16, base=Base()),
+    ):
+        params = pair.sample(8, (16, 16), Streams(0, 0, "cpu"))
+        views = pair.apply(images, params)
+        with mock.patch("ablate.ops.pair._apply", lambda op, images, params, own: op.apply(images, params)):
+            for view, expected in zip(views, pair.apply(images, params), strict=True):
+                assert torch.equal(view, expected)
+            assert torch.equal(pair.apply_first(images, params), views[0])
+        assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("context", ["gradients", "compiled", "fake"])
+def test_torch_computes_what_a_pass_cannot(context):
+    op, images = get("solarize")(p=1.0), torch.rand(3, 3, 8, 8, generator=generator())
+    params = op.sample(3, (8, 8), generator())
+    if context == "gradients":
+        images.requires_grad_()
+        op.apply(images, params).sum().backward()
+        assert torch.equal(images.grad, torch.where(images < 0.5, 1.0, -1.0))
+    elif context == "compiled":
+        compiled = torch.compile(op.apply, backend="eager", fullgraph=True)
+        assert torch.equal(compiled(images, params), op.apply(images, params))
+    else:
+        with FakeTensorMode() as mode:
+            assert op.apply(mode.from_tensor(images), params).shape == images.shape
+
+
+def test_another_transform_does_not_keep_the_pass_of_its_parent():
+    class Black(get("gray")):
+        def transform(self, images, params):
+            return torch.zeros_like(images)
+
+    black, images = Black(p=1.0), torch.rand(2, 3, 4, 4)
+    assert not black.has_pass
+    assert black.apply(images, black.sample(2, (4, 4), generator())).max() == 0
 
 
 @pytest.mark.parametrize("scale", [1e-45, 1e-40, 1e-38, 1e-30])

@@ -54,8 +54,8 @@ def test_the_compiled_power_is_exact_to_a_millionth_also_at_its_edges(gamma):
     images = torch.cat([tiny, torch.rand(9995, generator=generator())]).view(1, 1, 100, 100)
     one, zero = torch.ones(1, 1), torch.zeros(1, 1)
     expected = images.double() ** gamma
-    result = intensity(images, one, zero, torch.full((1, 1), gamma)).double()
-    torch.testing.assert_close(result, expected, atol=1e-6, rtol=0)
+    intensity(images, torch.tensor([True]), one, zero, torch.full((1, 1), gamma))
+    torch.testing.assert_close(images.double(), expected, atol=1e-6, rtol=0)
 
 
 def test_nan_shows():

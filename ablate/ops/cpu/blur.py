@@ -1,11 +1,10 @@
-"""Gaussian blur with one sigma per image: rows first, then columns."""
+"""Gaussian blur with one sigma per image, in place: rows first, then columns."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ablate.ops.cpu.kernel import kernel, run
@@ -14,32 +13,33 @@ from ablate.ops.cpu.pixel import Array, clip
 SIGMAS = 6  # weights beyond are below 2e-8 of the largest, less than float32 resolves
 
 
-def blur(images: Tensor, sigma: Tensor, taps: tuple[int, int]) -> Tensor:
+def blur(images: Tensor, mask: Tensor, sigma: Tensor, taps: tuple[int, int]) -> None:
     """Blur each float32 image ``[c, h, w]`` with its own sigma.
 
     Args:
         images: float32 ``[n, c, h, w]``.
+        mask: bool ``[n]``: the images that are blurred.
         sigma: ``[n]``, in pixels.
         taps: the odd kernel sizes, vertical and horizontal.
     """
-    out = torch.empty(images.shape)
-    run(_blur, len(images), images, sigma.float(), taps[0] // 2, taps[1] // 2, out)
-    return out
+    run(_blur, len(images), images, mask, sigma.float(), taps[0] // 2, taps[1] // 2)
 
 
 @kernel
-def _blur(begin: int, end: int, images: Array, sigma: Array, reach_y: int, reach_x: int, out: Array) -> None:
+def _blur(begin: int, end: int, images: Array, mask: Array, sigma: Array, reach_y: int, reach_x: int) -> None:
     _, channels, height, width = images.shape
     half_y, half_x = np.empty(reach_y + 1, np.float32), np.empty(reach_x + 1, np.float32)
     line, between = np.empty(width + 2 * reach_x, np.float32), np.empty((height, width), np.float32)
     for i in range(begin, end):
+        if not mask[i]:
+            continue
         near_x, near_y = _weights(sigma[i], half_x), _weights(sigma[i], half_y)
         for c in range(channels):
             for y in range(height):
                 _reflect(images[i, c, y], near_x, line)
                 _across(line, half_x, near_x, between[y])
             for y in range(height):
-                _down(between, half_y, near_y, y, out[i, c, y])
+                _down(between, half_y, near_y, y, images[i, c, y])
 
 
 @kernel

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ablate.ops.cpu.kernel import kernel, run
@@ -13,11 +12,9 @@ TWO, THREE, FIVE = np.float32(2), np.float32(3), np.float32(5)
 TINY = np.finfo(np.float32).tiny  # the inverse of a smaller float is infinite, and infinity times 0 is NaN
 
 
-def distort(images: Tensor, factors: Tensor, order: Tensor, active: Tensor, gray: Tensor) -> Tensor:
-    """Compute :func:`ablate.ops.color_math.distort` for float32 on the CPU."""
-    images = images.clone(memory_format=torch.contiguous_format)
+def distort(images: Tensor, factors: Tensor, order: Tensor, active: Tensor, gray: Tensor) -> None:
+    """Do to float32 images on the CPU what :func:`ablate.ops.color_math.distort` returns."""
     run(_distort, len(images), images.flatten(2), factors.float(), order, active, gray)
-    return images
 
 
 @kernel

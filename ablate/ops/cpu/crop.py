@@ -25,24 +25,25 @@ def crop(images: Tensor, params: Params, out: tuple[int, int]) -> Tensor:
     return result
 
 
-def shrink(images: Tensor, params: Params, fill: float) -> Tensor:
-    """Compute :func:`ablate.ops.resample.shrink` of float32 images on the CPU."""
-    result = torch.full(images.shape, fill)
+def shrink(images: Tensor, mask: Tensor, params: Params, fill: float) -> None:
+    """Do to the float32 images of ``mask`` what :func:`ablate.ops.resample.shrink` returns."""
     boxes = torch.stack([params[name].long() for name in ("top", "left", "height", "width")], 1)
-    run(_shrink, len(images), images, boxes, result)
-    return result
+    run(_shrink, len(images), images, mask, boxes, np.float32(fill))
 
 
 @kernel
-def _shrink(begin: int, end: int, images: Array, boxes: Array, out: Array) -> None:
+def _shrink(begin: int, end: int, images: Array, mask: Array, boxes: Array, fill: float) -> None:
     _, channels, height, width = images.shape
     whole, stays = np.zeros((1, 4), np.float32), np.zeros(1, np.bool_)
     whole[0, 2], whole[0, 3] = height, width
     for i in range(begin, end):
+        if not mask[i]:
+            continue
         top, left, high, wide = boxes[i]
         small = np.empty((1, channels, high, wide), np.float32)
         _crop(0, 1, images[i : i + 1], whole, stays, ONE, small)
-        out[i, :, top : top + high, left : left + wide] = small[0]
+        images[i] = fill
+        images[i, :, top : top + high, left : left + wide] = small[0]
 
 
 @kernel

@@ -28,10 +28,19 @@ def kernel(function: F) -> F:
 
     Where neither can be written, each process compiles for itself.
     """
+    return _compiled(function, OPTIONS)
+
+
+def exact(function: F) -> F:
+    """Compile as :func:`kernel` does, but with every operation rounded by itself, as torch rounds it."""
+    return _compiled(function, {**OPTIONS, "fastmath": False})
+
+
+def _compiled(function: F, options: dict[str, Any]) -> F:
     try:
-        return cast(F, numba.njit(function, cache=True, **OPTIONS))
+        return cast(F, numba.njit(function, cache=True, **options))
     except RuntimeError:
-        return cast(F, numba.njit(function, **OPTIONS))
+        return cast(F, numba.njit(function, **options))
 
 
 def run(loop: Callable[..., None], n: int, *arguments: Any) -> None:

@@ -1,0 +1,30 @@
+"""Boxes filled with one value, in place: the pixels outside are not touched."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ablate.ops.cpu.kernel import kernel, run
+from ablate.ops.cpu.pixel import Array
+
+
+def fill(images: Tensor, mask: Tensor, box: tuple[Tensor, Tensor, Tensor, Tensor], value: float) -> None:
+    """Write ``value`` into a box of each image.
+
+    Args:
+        images: float32 ``[n, c, h, w]``.
+        mask: bool ``[n]``: the images that are changed.
+        box: top, left, height and width, ``[n]`` each, whole pixels inside the image.
+        value: the value.
+    """
+    run(_fill, len(images), images, mask, torch.stack(box, 1).long(), np.float32(value))
+
+
+@kernel
+def _fill(begin: int, end: int, images: Array, mask: Array, boxes: Array, value: float) -> None:
+    for i in range(begin, end):
+        if mask[i]:
+            top, left, height, width = boxes[i]
+            images[i, :, top : top + height, left : left + width] = value
