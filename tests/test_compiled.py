@@ -17,9 +17,11 @@ from torch.testing import assert_close
 from ablate import compiled as compiling
 from ablate.compiled import PLACE, keep_code
 from ablate.config.encoder import Encoder
+from ablate.config.sweep import Trial
 from ablate.config.trial import Base, DataIdentity, Head, Optimiser, TrialConfig
 from ablate.data import prepare
 from ablate.errors import UsageError
+from ablate.launch.measuring import _Bench
 from ablate.ops.composition import Composition
 from ablate.ops.pair import Streams, TransformPair
 from ablate.planning.settings import shared_config, trial_config
@@ -121,6 +123,15 @@ def test_compiled_ops_give_the_pixels_of_plain_ones_whatever_their_order():
             if seed == 0:
                 graphs = counters["stats"]["unique_graphs"]
     assert counters["stats"]["unique_graphs"] == graphs
+
+
+def test_a_dry_run_compiles_nothing(data):
+    """It has six seconds, and compiling takes longer."""
+    cell = Trial(config=config(data, compile=True), seed=3, label="none")
+    bench = _Bench(torch.device("cpu"))
+    with mock.patch("ablate.training.step.compiled", side_effect=AssertionError):
+        bench.build(cell, data)
+        assert bench.step(cell, 4) > 0
 
 
 def test_code_is_kept_in_the_cache_unless_the_user_names_a_place(tmp_path, monkeypatch):

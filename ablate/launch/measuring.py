@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from ablate.compiled import keep_code
 from ablate.config.experiment import Experiment
 from ablate.config.presets import LAPTOP
 from ablate.config.sweep import SweepPlan, Trial
@@ -42,15 +41,15 @@ class _Bench:
 
     def build(self, cell: Trial, data: DataSet) -> None:
         """Make the trainer of ``cell``, which all cells of the same configuration share."""
-        # The time of a step does not depend on the weights.
+        # The time of a step does not depend on the weights. Compiling would take longer than there is time to measure.
         drawn = cell.config.encoder.replace(init="")
-        alone = cell.config.replace(micro_batch=None, world_size=1, encoder=drawn)
+        alone = cell.config.replace(micro_batch=None, world_size=1, encoder=drawn, compile=False)
         self.trainers[costly(cell.config)] = Trainer(alone, cell.seed, data, self.device)
 
     def step(self, cell: Trial, images: int) -> float:
         """Take one step of ``cell`` with ``images`` images, and return its seconds."""
         trainer = self.trainers[costly(cell.config)]
-        trainer.step.pair = TransformPair.from_config(cell.config)
+        trainer.step.pair = TransformPair.from_config(cell.config.replace(compile=False))
         self._wait()
         begun = time.perf_counter()
         trainer.train_steps(1, images)
@@ -78,9 +77,7 @@ def _main(directory: Path, device: torch.device, cache: Path, box: float) -> Non
     data = read_entry(cache, experiment.shared.data.fingerprint)
     limit_own()
     bench, cells = _Bench(device), chosen_cells(experiment)
-    if any(cell.config.compile for cell in cells):
-        keep_code(cache, experiment.shared.threads)
-    _warm_up(cells[0].config)
+    _warm_up(cells[0].config.replace(compile=False))
     ready = time.monotonic()
     tell({"ready": True})
     measure(
