@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.gpu [--device cpu]``; on the CPU it runs through in small, which shows no more than that it runs.
 Two views beside kornia's classes; the ResNet-18 step, eager and compiled, its share of augmentation and of the peak
-arithmetic; evaluation beside training; trials side by side on one GPU.
+arithmetic, and where its time goes by a profiler's trace; evaluation beside training; trials side by side on one GPU.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ablate.training.graph import Graph, aside
 from ablate.training.trainer import Trainer
 from ablate.trial.provenance import host, versions
 from benchmarks.harness import RESULTS, quartiles
+from benchmarks.trace import summary, traced
 from benchmarks.with_kornia import kornia_views
 
 PEAK = {
@@ -136,11 +137,13 @@ def step_of(trainer: Trainer, count: int) -> Rows:
     pair = statistics.median(seconds(views, device, 3))
     step = statistics.median(per_step)
     peak = next((p for name, p in PEAK.items() if name in host(device)["device"]), None)
+    trace = summary(traced(lambda: trainer.train_steps(count), device), count)
     return {
         "ms per step": quartiles([1e3 * s for s in per_step]),
         "seconds per CIFAR-10 epoch": step * (CIFAR // batch),
         "share of augmentation": pair / step,
         "share of peak": None if peak is None else 2 * batch * VIEW / step / peak,
+        "trace": trace,
     }
 
 

@@ -4,7 +4,8 @@
 allocation counts as a kernel, with the bytes of what it reads and writes. Ours run on fake CUDA tensors; kornia's
 classes, which wait for the device, on the CPU, where its boolean indexing and ``.item()`` count as the waits that they
 would be. ``compiled`` is what Inductor generates for an H100 from the same stages, parameters drawn as before: its
-kernels are counted in the code, its bytes are the inputs and outputs of every kernel.
+kernels are counted in the code, its bytes are the inputs and outputs of every kernel. ``into the network`` is what
+stands between the views and the first convolution.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from torch.utils._pytree import tree_leaves
 
 from ablate.ops import Crop, Op, Params, resized_crop
 from ablate.ops.pair import PairParams, TransformPair
+from ablate.training.layout import joined
 from benchmarks.harness import save
 from benchmarks.with_kornia import kornia_views
 
@@ -131,6 +133,15 @@ def lowered(graph: torch.fx.GraphModule, inputs: list[Tensor], fake: FakeTensorM
             return [node.get_read_write_buffers_sizes() for node in nodes]
 
 
+def into_the_network(size: int, batch: int) -> Row:
+    """Of what lies between the views and the first convolution of a bfloat16 encoder."""
+    with FakeTensorMode():
+        views = [torch.empty(batch, 3, size, size, device="cuda") for _ in range(2)]
+        with Count() as count:
+            joined(views, torch.bfloat16, torch.channels_last)
+    return count.row()
+
+
 @contextlib.contextmanager
 def as_if_on_a_gpu() -> Iterator[None]:
     """What code generation asks of the driver, answered for an H100."""
@@ -174,6 +185,7 @@ def rows_of(size: int, batch: int) -> dict[str, Row]:
         "ablate, eager": {key: draws[key] + views[key] for key in draws},
         "ablate, eager: the draws alone": draws,
         "ablate, compiled": {key: draws[key] + fused[key] for key in draws},
+        "into the network": into_the_network(size, batch),
     }
 
 

@@ -25,6 +25,7 @@ from ablate.rng import derive_seed
 from ablate.training.foreign import ForeignEncoder
 from ablate.training.global_bn import frozen_statistics
 from ablate.training.graph import Graph, aside, is_captured
+from ablate.training.layout import joined, memory_format, view_dtype
 from ablate.training.objectives.objective import Projections
 from ablate.training.objectives.registry import objective_of
 
@@ -158,12 +159,11 @@ class EagerStep:
         """Return the views of one part, all first ones before all second ones."""
         images, sizes = pixels
         if self.objective.kind.views == 1:
-            views = self.pair.apply_first(images, params, sizes)
+            views: tuple[Tensor, ...] = (self.pair.apply_first(images, params, sizes),)
         else:
-            # One batch of both views, as in the official code, so that batch norm normalises them together.
-            views = torch.cat(self.pair.apply(images, params, sizes))
-        # Views are float32; a model in float64, with which exact gradients are checked, takes only its own dtype.
-        return views.to(next(self.model.parameters()).dtype).contiguous(memory_format=memory_format(self.config))
+            views = self.pair.apply(images, params, sizes)
+        # One batch of both views, as in the official code, so that batch norm normalises them together.
+        return joined(views, view_dtype(self.config, self.model["encoder"]), memory_format(self.config))
 
     def _h(self, model: nn.ModuleDict, views: Tensor, purpose: str) -> Tensor:
         """Return ``h`` of ``views`` by the encoder of ``model``.
@@ -302,11 +302,6 @@ def can_capture(config: TrialConfig, model: nn.ModuleDict, images: Resident, wor
 def autocast(config: TrialConfig, device: torch.device) -> torch.autocast:
     """Return bfloat16 autocast if the configuration asks for it, else one that does nothing."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-
-
-def memory_format(config: TrialConfig) -> torch.memory_format:
-    """Return the configured layout of activations and weights."""
-    return torch.channels_last if config.memory_format == "channels_last" else torch.contiguous_format
 
 
 def _encode(encoder: nn.Module, views: Tensor) -> Tensor:

@@ -35,11 +35,12 @@ from ablate.training.eager import EagerOptimizer
 from ablate.training.encoder import build_encoder
 from ablate.training.given import start_from
 from ablate.training.global_bn import make_global
+from ablate.training.layout import memory_format
 from ablate.training.objectives.registry import objective_of
 from ablate.training.probe import OnlineProbe
 from ablate.training.remedy import remedy
 from ablate.training.schedule import learning_rate
-from ablate.training.step import choose_step, memory_format
+from ablate.training.step import choose_step
 from ablate.training.target import momentum_at
 from ablate.training.update import Update
 
