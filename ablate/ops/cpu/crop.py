@@ -60,18 +60,19 @@ def _crop(begin: int, end: int, images: Array, boxes: Array, flip: Array, unit: 
         taps_x = _taps(left, broad, flip[i], first_x, weights_x)
         line[:] = 0  # right of the box it is read, with weight zero
         begin_x, end_x = int(left), math.ceil(left + broad)
+        part = line[begin_x:end_x]
         for c in range(channels):
             for y in range(high):
-                weight = weights_y[0, y] * unit
-                row = images[i, c, first_y[y]]
-                for x in range(begin_x, end_x):
-                    line[x] = weight * np.float32(row[x])
-                for t in range(1, taps_y):
+                for t in range(taps_y):
                     weight = weights_y[t, y] * unit
-                    if weight != 0:
-                        row = images[i, c, first_y[y] + t]
-                        for x in range(begin_x, end_x):
-                            line[x] += weight * np.float32(row[x])
+                    if t == 0:
+                        row = images[i, c, first_y[y], begin_x:end_x]
+                        for x in range(part.size):
+                            part[x] = weight * np.float32(row[x])
+                    elif weight != 0:
+                        row = images[i, c, first_y[y] + t, begin_x:end_x]
+                        for x in range(part.size):
+                            part[x] += weight * np.float32(row[x])
                 _gather(line, first_x, weights_x, taps_x, out[i, c, y])
 
 
@@ -108,21 +109,17 @@ def _taps(start: float, length: float, mirrored: bool, first: Array, weights: Ar
 
 @kernel
 def _gather(line: Array, first: Array, weights: Array, taps: int, out: Array) -> None:
-    """Write ``out[x] = sum over t of weights[t, x] * line[first[x] + t]``; most images need two or three taps."""
-    one, two, three = weights[0], weights[1], weights[2]
-    if taps <= 2:
-        for x in range(len(out)):
-            out[x] = clip(one[x] * line[first[x]] + two[x] * line[first[x] + 1])
-    elif taps == 3:
-        for x in range(len(out)):
-            j = first[x]
-            out[x] = clip(one[x] * line[j] + two[x] * line[j + 1] + three[x] * line[j + 2])
-    else:
-        for x in range(len(out)):
-            out[x] = one[x] * line[first[x]]
-        for t in range(1, taps):
-            weight = weights[t]
-            for x in range(len(out)):
-                out[x] += weight[x] * line[first[x] + t]
-        for x in range(len(out)):
-            out[x] = clip(out[x])
+    """Write ``out[x] = sum over t of weights[t, x] * line[first[x] + t]``; most images need two taps.
+
+    Clipping has a loop of its own: in the others it would be a branch, since they are not turned into vector code.
+    """
+    one, two, following = weights[0], weights[1], line[1:]
+    for x in range(out.size):
+        j = np.uint64(first[x])  # numba asks of a signed index whether it is negative
+        out[x] = one[x] * line[j] + two[x] * following[j]
+    for t in range(2, taps):
+        weight, shifted = weights[t], line[t:]
+        for x in range(out.size):
+            out[x] += weight[x] * shifted[np.uint64(first[x])]
+    for x in range(out.size):
+        out[x] = clip(out[x])
