@@ -255,7 +255,8 @@ def sentence(
     elif places:
         where = places.get(where, where)
     value, message = problem["input"], problem["msg"].removeprefix("Value error, ")
-    shown = f", not {value!r}" if isinstance(value, SHOWN) else ""
+    named = message.startswith("unknown ")  # our own words, which have the value
+    shown = f", not {value!r}" if isinstance(value, SHOWN) and not named else ""
     if problem["type"] == "literal_error":
         expected = problem["ctx"]["expected"]
         words = re.findall("'(.+?)'", expected)

@@ -53,6 +53,7 @@ def test_later_fields_are_hashed_only_where_they_differ_from_what_earlier_record
         head=Head(kind="mlp", layers=2),
         second=None,
         share_crop=False,
+        measure=None,
     )
     assert explicit.key == plain.key == "540ae785b005af58"
     assert TrialConfig(composition=(), data=DATA, world_size=2, micro_batch=64).key == "6a8040c1d335721e"
@@ -83,6 +84,7 @@ def test_later_fields_are_hashed_only_where_they_differ_from_what_earlier_record
         {"encoder": Encoder(weights="sha256 0123")},
         {"branches": "two", "base": None, "second": (CROP,)},
         {"branches": "two", "share_crop": True},
+        {"measure": "auroc"},
     ],
 )
 def test_everything_that_changes_a_result_changes_the_key(change):

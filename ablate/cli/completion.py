@@ -171,6 +171,7 @@ OF_FIELDS: dict[str, Callable[[str], list[str]]] = {
     "eval_data": data,
     "preset": presets,
     "protocol": protocols,
+    "metric": measures,
 }
 """The completion functions for options that are made of a description's fields."""
 

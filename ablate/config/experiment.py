@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from ablate.config import checks
 from ablate.config.base import LARGEST_SEED, Branches, Count, Model
+from ablate.config.measure import Measure
 from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 from ablate.config.reading import Background, Channels, DeclaredRange, Pages, Reading
 from ablate.config.settable import SETTABLE
@@ -24,25 +26,6 @@ Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 MOST_SEEDS = 1000
 WITHIN, LARGEST = 1.0, 20
 """The defaults of ``within``, in points, and of ``max_seeds``."""
-DEVICES = ("auto", "cpu", "cuda")
-
-
-def _device(name: object) -> object:
-    if name not in DEVICES:
-        raise unknown("device", str(name), DEVICES)
-    return name
-
-
-def _file(path: str | None) -> str | None:
-    if path == "":  # an unset variable of a shell; drawn weights would be a silent mistake
-        raise ValueError("must be a file")
-    return path and str(Path(path).expanduser().absolute())
-
-
-def _amount(budget: object) -> object:
-    if budget is None or isinstance(budget, str) or (type(budget) is int and budget > 0):
-        return budget
-    raise ValueError('must be a number of trials (40), hours ("3h") or GPU hours ("3gpuh")')
 
 
 class Experiment(Model):
@@ -115,7 +98,7 @@ class Experiment(Model):
         Field(
             description="Start from the weights in this file: kept by ablate, torchvision's, timm's, or of a checkpoint"
         ),
-        AfterValidator(_file),
+        AfterValidator(checks.file),
     ] = None
     init_partial: Annotated[
         bool,
@@ -132,7 +115,7 @@ class Experiment(Model):
     ] = None
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
-        BeforeValidator(_device),
+        BeforeValidator(checks.device),
         Option("Running", text=True),
         Field(description="Device on which trials run: auto, cpu or cuda"),
     ] = "auto"
@@ -189,7 +172,7 @@ class Experiment(Model):
     ] = False
     budget: Annotated[
         Annotated[int, Field(ge=1)] | str | None,
-        BeforeValidator(_amount),
+        BeforeValidator(checks.amount),
         Option("What is compared", default="all cells", metavar="AMOUNT", commands=(GRID,), text=True),
         Field(
             description="Train only the cells that a model asks for, and predict the others: 40 (trials), 3h (hours of "
@@ -242,6 +225,12 @@ class Experiment(Model):
             "alignment, invariance; few labels: linear:10%, linear:1%, finetune:10%, finetune:1%; on z as in linear@z"
         ),
     ] = []
+    metric: Annotated[
+        Measure | None,
+        BeforeValidator(checks.measure),
+        Option("Evaluation", metavar="NAME", default="balanced if one class has most images, else top1", text=True),
+        Field(description="Measure that chooses l2, rungs and winners: top1, balanced, f1, auroc or ap"),
+    ] = None
     keep_encoders: Annotated[
         Literal["all", "best", "none"],
         Option("Evaluation", commands=(GRID, DROP)),

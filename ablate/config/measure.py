@@ -70,7 +70,7 @@ def measure_for(counts: Sequence[int]) -> Accuracy:
 
 
 def reason(measure: Measure, counts: Sequence[int]) -> str:
-    """Return a sentence on why ``measure`` chooses; empty where it is top-1 by the rule.
+    """Return the sentence that says which measure ranks compositions and, where it is not top-1 by the rule, why.
 
     Args:
         measure: the measure that chooses.
@@ -83,7 +83,7 @@ def reason(measure: Measure, counts: Sequence[int]) -> str:
     if measure == "balanced":
         why = f": {share}" if rule == "balanced" else ", as requested"
         return f"Compositions are ranked by balanced accuracy{why}."
-    return f"Compositions are ranked by top-1 accuracy, although {share}." if rule == "balanced" else ""
+    return f"Compositions are ranked by top-1 accuracy{f', although {share}' if rule == 'balanced' else ''}."
 
 
 def in_full(measure: Measure) -> str:
@@ -109,6 +109,11 @@ def measured_by(metric: str, measure: Measure) -> str:
             known = measure if "linear" in stem or measure in ACCURACIES else "balanced"
             return stem + SUFFIXES[known]
     return metric
+
+
+def at_rungs(measure: Measure) -> str:
+    """Return words on what kNN, which has accuracies only, compares in place of ``measure``; empty for an accuracy."""
+    return "" if measure in ACCURACIES else f"; kNN has no {IN_WORDS[measure]}, so its balanced accuracy decides there"
 
 
 def measure_of(metric: str) -> Measure:

@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from ablate.config.base import Count, Fraction, Model, OpSpec, Positive
-from ablate.config.measure import Accuracy, Measure, measure_for
+from ablate.config.measure import Measure, measure_for
 from ablate.config.reading import WHITE, Colour, Range, Reading
 from ablate.config.slurm import Slurm
 from ablate.config.tasks import MEASURES, TaskKind
@@ -197,8 +197,9 @@ class SweepPlan(Model):
     also evaluated with the ``untrained_seeds`` that are not among the seeds.
 
     ``shared`` is the configuration common to all cells and references; its own composition is empty. Trial keys do not
-    include the protocols, the encoders to keep, the seconds that a process waits for the others, or ``measure``, the
-    accuracy that chooses. Earlier sweeps lack ``measure``, ``class_counts`` and ``classes``, the names of the classes.
+    include the protocols, the encoders to keep, or the seconds that a process waits for the others. ``measure`` is what
+    chooses; it is part of keys, as ``shared.measure``, where the rule for the images gives another one. Earlier sweeps
+    lack ``measure``, ``class_counts`` and ``classes``, the names of the classes.
     ``preset`` names the preset that gave the defaults; None is the default on a GPU, or glyphs' own.
 
     ``reading`` is how image files were read. ``ranges`` are the values that became 0 and full scale in images of more
@@ -240,7 +241,7 @@ class SweepPlan(Model):
     protocols: tuple[str, ...] = ()
     keep_encoders: Literal["all", "best", "none"] = "none"
     rank_timeout: Annotated[float, Field(gt=0)] = 600.0
-    measure: Accuracy = "top1"
+    measure: Measure = "top1"
     class_counts: ClassCounts | None = None
     tasks: tuple[Task, ...] = ()
     classes: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, get_args
 
 from ablate.config.measure import Measure
-from ablate.errors import unknown
+from ablate.errors import UsageError, unknown
 
 TaskKind = Literal["classes", "regression", "multilabel"]
 KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
@@ -18,6 +18,24 @@ MEASURES: dict[TaskKind, tuple[Measure, ...]] = {
     "multilabel": ("ap", "auroc"),
 }
 """The measures by which compositions can be ranked for each kind of task, the usual one first."""
+
+
+def check_measure(measure: Measure, task: str, kind: TaskKind) -> None:
+    """Refuse a measure that is not one for tasks of this kind.
+
+    Args:
+        measure: the measure.
+        task: the name of the task, for the message.
+        kind: its kind.
+
+    Raises:
+        UsageError: it does not suit the task; the message lists those that do.
+    """
+    if measure not in MEASURES[kind]:
+        raise UsageError(
+            f"metric {measure!r} does not suit the task {task}, whose kind is {kind}; allowed: "
+            f"{', '.join(MEASURES[kind])}"
+        )
 
 
 class LabelColumn(NamedTuple):

@@ -12,12 +12,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    Field,
-    ModelWrapValidatorHandler,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, model_validator
 
 from ablate.config.base import (
     GIVEN,
@@ -32,6 +27,7 @@ from ablate.config.base import (
     Ratio,
 )
 from ablate.config.encoder import Encoder
+from ablate.config.measure import Measure
 from ablate.config.objectives import Method, Objective, kind_of, own_head, unsuited
 from ablate.config.option import DROP, GRID, PREVIEW, SEARCH, TRAIN, Option
 
@@ -234,6 +230,9 @@ class TrialConfig(Model):
         Field(description="Start both views of a two-branch pair from one base crop, as one-branch pairs do"),
     ] = False
     method: Annotated[Method, LATER, Field(description="Settings of the objective's own")] = Method()
+    measure: Annotated[
+        Measure | None, LATER, GIVEN, Field(description="Measure that chooses l2, if not the one that the rule gives")
+    ] = None
 
     @model_validator(mode="wrap")
     @classmethod

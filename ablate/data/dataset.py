@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ablate.config.measure import Accuracy, measure_for, reason
+from ablate.config.measure import Accuracy, measure_for
 from ablate.config.reading import WHITE, Colour, Range
 from ablate.config.sweep import ClassCounts, Task
 from ablate.config.trial import DataIdentity
@@ -220,11 +220,9 @@ class DataSet:
         part = f"{labelled} labelled, {validation}" if 0 < labelled < total else f"{validation}"
         extra = "" if self.pretrain is self.train else f", {len(self.pretrain.labels)} images to pre-train on"
         classes = f"{self.class_sizes}{',' if self.classes else ':'}"
-        why = reason(self.measure, self.class_counts).rstrip(".")
-        chooses = f"; {why[0].lower()}{why[1:]}" if why else ""
         return (
             f"{self.name}: {classes} {total} training images{self._grouped} ({part} of them for validation), "
-            f"{len(self.test.labels)} test images{extra}{chooses}"
+            f"{len(self.test.labels)} test images{extra}"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ablate.config.measure import Measure
 from ablate.config.trial import TrialConfig
 from ablate.data import DataSet, Resident, Split
 from ablate.errors import Diverged
@@ -69,6 +70,11 @@ class Frozen:
     def labelled(self) -> Tensor:
         """The int64 index of the training images that have a label; classifiers are fitted on these only."""
         return self.data.labelled
+
+    @property
+    def measure(self) -> Measure:
+        """The measure that chooses l2 and the best encoder: the configuration's own, else that of the rule."""
+        return self.config.measure or self.data.measure
 
     def train(self, at: At = "h") -> tuple[Tensor, Tensor, Tensor]:
         """Return features, labels and validation mask of the labelled training images.

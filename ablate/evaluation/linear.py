@@ -11,12 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ablate.config.measure import IN_WORDS, Accuracy
+from ablate.config.measure import IN_WORDS, Measure
 from ablate.config.protocols import stem
-from ablate.evaluation.accuracy import score
 from ablate.evaluation.few_labels import few_labels, in_words
 from ablate.evaluation.frozen import At, Frozen, Outcome
-from ablate.evaluation.macro import SCORED, every_score
+from ablate.evaluation.macro import SCORED, every_score, score_by
 from ablate.evaluation.neighbours import neighbours
 from ablate.sweep.images import ImageResults, SplitResults
 from ablate.training.eager import LBFGS
@@ -73,7 +72,7 @@ def linear(frozen: Frozen, at: At, percent: int = 100) -> Outcome:
     data, classes, name = frozen.data, len(frozen.data.classes), stem("linear", percent)
     used = few_labels(data, percent, frozen.seed)
     among = used[frozen.labelled].to(val_mask.device)
-    result = linear_evaluation(train_h, train_y, val_mask, test_h, classes, data.measure, among)
+    result = linear_evaluation(train_h, train_y, val_mask, test_h, classes, frozen.measure, among)
     on_test = every_score(name, result.test_logits, test_y, classes)
     on_validation = every_score(f"{name}_val", result.val_logits, train_y[val_mask], classes)
     refitted, scored = f"refitted on all {len(train_y)} labelled training images", "on the test images"
@@ -130,7 +129,7 @@ def linear_evaluation(
     val_mask: Tensor,
     test_h: Tensor,
     classes: int,
-    measure: Accuracy = "top1",
+    measure: Measure = "top1",
     used: Tensor | None = None,
 ) -> LinearResult:
     """Choose l2 on the validation split, refit on all training features, and predict the test set once.
@@ -145,7 +144,7 @@ def linear_evaluation(
         val_mask: bool ``[N]``, True for the validation split.
         test_h: ``[M, d]`` features of the test images.
         classes: number of classes.
-        measure: the accuracy on the validation split by which l2 is chosen.
+        measure: what is highest on the validation split at the chosen l2.
         used: bool ``[N]``, the training images whose labels may be used, in the validation split too; by default all.
     """
     used = torch.ones_like(val_mask) if used is None else used
@@ -157,7 +156,7 @@ def linear_evaluation(
         return fit(fit_h, fit_y, classes, l2, start)
 
     def scored(weights: Tensor) -> float:
-        return score(predict(weights, choose_h), choose_y, classes, measure)
+        return score_by(measure, logits(weights, choose_h), choose_y, classes)
 
     chosen = choose_l2(fitted, scored)
     all_h, final_h = standardise(train_h[used], test_h)

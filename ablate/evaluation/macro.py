@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from ablate.config.measure import SUFFIXES, Measure
-from ablate.evaluation.accuracy import scores
+from ablate.config.measure import ACCURACIES, SUFFIXES, Measure
+from ablate.evaluation.accuracy import score, scores
 
 # Not scikit-learn's own functions: they take three times as long, and their import takes a worker a second.
 
@@ -34,6 +34,20 @@ def every_score(name: str, logits: Tensor, y: Tensor, classes: int) -> dict[str,
     further: dict[Measure, float] = {"f1": macro_f1(predicted, y, classes), "auroc": auroc, "ap": precision}
     named = {f"{name}{SUFFIXES[measure]}": value for measure, value in further.items() if not math.isnan(value)}
     return scores(name, predicted, y, classes) | named
+
+
+def score_by(measure: Measure, logits: Tensor, y: Tensor, classes: int) -> float:
+    """Return one measure of :func:`every_score`; NaN where it is not defined.
+
+    Args:
+        measure: the measure to compute.
+        logits: ``[n, classes]``, the scores of the images.
+        y: int64 ``[n]``, the labels, in [0, classes).
+        classes: number of classes.
+    """
+    if measure in ACCURACIES:
+        return score(logits.argmax(1), y, classes, measure)
+    return macro_f1(logits.argmax(1), y, classes) if measure == "f1" else one_vs_rest(logits, y)[measure == "ap"]
 
 
 def macro_f1(predicted: Tensor, y: Tensor, classes: int) -> float:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from ablate.config.at_hand import as_option, takes
 from ablate.config.base import OpSpec
+from ablate.config.measure import at_rungs
 from ablate.config.presets import LAPTOP
 from ablate.config.protocols import is_trained
 from ablate.config.sweep import NamedComposition, SweepPlan, Trial
@@ -48,10 +49,8 @@ def print_plan(directory: Path, experiment: SweepPlan, retry_failed: bool, conso
     if experiment.budgeted:
         say(console, batches.in_words(experiment))
     if experiment.prune:
-        say(
-            console,
-            f"pruned after epoch {rungs_in_words(experiment)}: {cost(experiment):.0%} of the cells' training is left",
-        )
+        left = f"{cost(experiment):.0%} of the cells' training is left"
+        say(console, f"pruned after epoch {rungs_in_words(experiment)}: {left}{at_rungs(experiment.measure)}")
     names = cell_names(trials)
     listed = [*names[:MOST_NAMES], f"... and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else names
     say(console, f"cells: {', '.join(listed)}")

@@ -16,7 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ablate.config.measure import IN_WORDS, measured_by
+from ablate.config.measure import IN_WORDS, measure_of, measured_by
 from ablate.config.sweep import Trial
 from ablate.console import MOST, clock, counted, first_lines, say_text
 from ablate.launch.cells import MARKS, PLAIN, STYLES, View, coloured, draw, numbers, one_line, view
@@ -119,9 +119,13 @@ def outcome(status: Status, result: TrialResult) -> tuple[str, str]:
         return f"{head} pruned{epoch}", "dim"
     measure = status.experiment.measure
     shown = {measured_by(metric, measure): name for metric, name in SHOWN.items()} | {"rotation_top1": "rotation"}
-    known = [f"{name} {result.metrics[metric]:.1%}" for metric, name in shown.items() if metric in result.metrics]
-    by = f"{IN_WORDS[measure]}: " if measure != "top1" else ""
-    accuracy = by + ", ".join(known) if known else "done"
+    values: dict[str, list[str]] = {}
+    for metric, name in shown.items():
+        if metric in result.metrics:
+            by = measure_of(metric)
+            head = f"{IN_WORDS[by]}: " if by != "top1" else ""
+            values.setdefault(head, []).append(f"{name} {result.metrics[metric]:.1%}")
+    accuracy = "; ".join(head + ", ".join(known) for head, known in values.items()) or "done"
     flags = f" [{', '.join(result.flags)}]" if result.flags else ""
     took = f" in {clock(result.timings['total'])} of wall time" if "total" in result.timings else ""
     return f"{head} {accuracy}{flags}{took}", ""

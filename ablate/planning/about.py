@@ -21,11 +21,14 @@ def about_sweep(wish: Experiment, resolved: Experiment, planned: SweepPlan, imag
         images: its images.
     """
     about = about_preset(wish, resolved) + about_init(resolved, planned.configs)
-    return about + described(images, planned.shared.image_size, planned.every_op)
+    measure = planned.measure if "linear" in planned.protocols else None
+    return about + described(images, planned.shared.image_size, planned.every_op, measure)
 
 
 def about_trial(wish: Experiment, resolved: Experiment, trial: Trial, images: DataSet) -> str:
     """Return :func:`about_sweep` for a single trial, and a summary of its training; the arguments are alike."""
     config = trial.config
     about = about_preset(wish, resolved) + about_init(resolved, [config])
-    return f"{about}{described(images, config.image_size, config.every_op)}\n{outline_of([config])}"
+    measure = config.measure or images.measure
+    said = described(images, config.image_size, config.every_op, None if measure == "top1" else measure)
+    return f"{about}{said}\n{outline_of([config])}"

@@ -12,6 +12,7 @@ from torch import Tensor
 from ablate.config.at_hand import as_option, takes
 from ablate.config.base import OpSpec
 from ablate.config.experiment import Experiment
+from ablate.config.measure import Measure, reason
 from ablate.config.sources import FROM_FILES, kind_of
 from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.console import make_console, say
@@ -104,10 +105,19 @@ def _prepared(wish: Experiment, cache: Path) -> DataSet:
         )
 
 
-def described(images: DataSet, image_size: int, ops: Iterable[OpSpec]) -> str:
-    """Return a description of ``images`` and of further tasks, and lines on their small classes and on idle ``ops``."""
+def described(images: DataSet, image_size: int, ops: Iterable[OpSpec], measure: Measure | None) -> str:
+    """Return a description of ``images`` and of further tasks, with lines on small classes and on ops without effect.
+
+    Args:
+        images: the images.
+        image_size: the size of training images.
+        ops: the ops that are used.
+        measure: the measure that ranks compositions, which the first line says; None: it says none.
+    """
     sample = _sample(images, image_size)
-    lines = [str(images), *about_small_classes(images.classes, images.all_class_counts)]
+    why = reason(measure, images.class_counts).rstrip(".") if measure else ""
+    ranked = f"; {why[0].lower()}{why[1:]}" if why else ""
+    lines = [f"{images}{ranked}", *about_small_classes(images.classes, images.all_class_counts)]
     for task in images.tasks:
         small = about_small_classes(task.classes, task.described(images.val_mask).class_counts)
         lines += [task.in_words(images.val_mask), *(f"task {task.name}: {line}" for line in small)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablate.config.experiment import Experiment
-from ablate.config.measure import measured_by, on_validation
+from ablate.config.measure import Measure, measured_by, on_validation
 from ablate.config.sweep import NamedComposition, Prior, SweepPlan
 from ablate.console import counted
 from ablate.errors import UsageError
@@ -37,7 +37,7 @@ def priors(wish: Experiment, directory: Path, cells: Sequence[NamedComposition] 
     if itself := next((name for name in wish.prior if Path(name).resolve() == directory.resolve()), None):
         raise UsageError(f"prior {itself} is this sweep itself, whose results the model has anyway: leave it out")
     stored = {prior.name: prior for prior in _stored(directory)}
-    known = tuple(stored.get(name) or _read(name) for name in wish.prior)
+    known = tuple(stored.get(name) or _read(name, wish.metric) for name in wish.prior)
     names = None if cells is None else {"+".join(op.name for op in (cell.second or cell.ops)) for cell in cells}
     for prior in known:
         common = len(prior.means) if names is None else len(names & prior.means.keys())
@@ -57,13 +57,13 @@ def _stored(directory: Path) -> tuple[Prior, ...]:
     return part.prior if part else ()
 
 
-def _read(name: str) -> Prior:
-    """Read the mean validation accuracy of each composition of a sweep, by the names of its ops."""
+def _read(name: str, measure: Measure | None) -> Prior:
+    """Read each composition's mean on validation by ``measure``, or by the sweep's own, by the names of its ops."""
     directory = Path(name)
     experiment = load_plan(directory)
     if experiment.variants:
         raise UsageError(f"prior {name} also varies {', '.join(experiment.axes)}: name a sweep of compositions alone")
-    metric = _metric(experiment)
+    metric = _metric(experiment, measure or experiment.measure)
     values: dict[str, list[float]] = {}
     trials = [trial for trial in plan(experiment) if trial.reference is None and trial.config.second is None]
     records, _ = read_records(directory, trials)
@@ -74,7 +74,7 @@ def _read(name: str) -> Prior:
     return Prior(name=name, means={ops: statistics.fmean(several) for ops, several in values.items()})
 
 
-def _metric(experiment: SweepPlan) -> str:
-    """Return the metric by which the cells of a sweep are chosen."""
+def _metric(experiment: SweepPlan, measure: Measure) -> str:
+    """Return the metric on validation by which the cells of a sweep are compared."""
     linear = not experiment.protocols or "linear" in experiment.protocols
-    return on_validation(measured_by("linear_top1", experiment.measure) if linear else "rotation_top1")
+    return on_validation(measured_by("linear_top1", measure) if linear else "rotation_top1")

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from ablate.compiled import check_compiler, has_compiler
 from ablate.config.at_hand import as_option, flags
+from ablate.config.checks import DEVICES
 from ablate.config.encoder import WIDTHS, Encoder
-from ablate.config.experiment import DEVICES, Experiment
+from ablate.config.experiment import Experiment
 from ablate.config.objectives import KINDS, kind_of
 from ablate.config.option import option_of
 from ablate.config.presets import (
@@ -38,6 +39,7 @@ from ablate.data import DataSet, native_size
 from ablate.distributed import World
 from ablate.errors import UsageError, sentence, unknown
 from ablate.planning.init import as_given, normalization_of
+from ablate.planning.metric import measure_of
 from ablate.planning.objectives import check_objective, suit
 from ablate.training.foreign import ForeignEncoder, code_version, loaded_weights
 from ablate.training.global_bn import make_global
@@ -253,6 +255,8 @@ def trial_config(
     config = shared_config(wish, data.identity, elsewhere)
     if wish.normalize == "data":
         config = config.replace(encoder=config.encoder.replace(normalize=normalization_of(data, config.image_size)))
+    if measure := measure_of(wish, data):
+        config = config.replace(measure=measure)
     if is_trained:
         check_data(config, data)
     steps = len(data.pretrain.labels) // config.batch_size * config.epochs

@@ -11,6 +11,7 @@ from ablate.distributed import asked_for
 from ablate.errors import UsageError
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
 from ablate.planning.compositions import check_channels, check_views, named_composition, parse_one
+from ablate.planning.metric import check_metric
 from ablate.planning.settings import trial_config, validate
 
 
@@ -38,6 +39,7 @@ def plan_trial(wish: Experiment, seed: int, images: Callable[[], DataSet]) -> tu
     composition = parse_one(here, text)
     validate(here)
     asked = parse_protocols(",".join(wish.protocol)) if wish.protocol else ()
+    check_metric(wish, asked)
     named = named_composition(text, composition)
     check_views(named, here)
     data = images()

@@ -24,6 +24,7 @@ from ablate.planning.cells import Cells, baseline_of, cell_named, cells_of
 from ablate.planning.compositions import check_channels, check_views, op_defaults
 from ablate.planning.images import as_they_act
 from ablate.planning.init import contents
+from ablate.planning.metric import check_metric, measured_as_before
 from ablate.planning.prior import priors
 from ablate.planning.request import sized_as_before
 from ablate.planning.settings import Device, trial_config, validate
@@ -61,11 +62,13 @@ def plan_sweep(
             allow; protocols that cannot compare cells or cannot tell the best encoder; two equal cells or
             points.
     """
+    specs = parse_protocols(",".join(wish.protocol)) if wish.protocol else ()
+    _check_comparable(specs)
+    check_metric(wish, specs)
+    wish = measured_as_before(wish, directory)
     sized = sized_as_before(wish, directory)
     config = validate(sized, elsewhere)
     jobs = slurm(config) if slurm else None
-    specs = parse_protocols(",".join(wish.protocol)) if wish.protocol else ()
-    _check_comparable(specs)
     cells = cells_of(sized)
     of_seeds = rounds(sized, len(cells.every))
     part = budgeted(wish, config.device, cells.every)
@@ -98,7 +101,7 @@ def plan_sweep(
         shared=shared,
         variants=variants,
         protocols=_protocols(wish, specs, data),
-        measure=data.measure,
+        measure=shared.measure or data.measure,
         class_counts=data.all_class_counts,
         tasks=data.every_task(main_task(wish.label)),
         classes=tuple(map(printable, data.classes)),

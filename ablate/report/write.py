@@ -82,6 +82,7 @@ class Report:
             *baseline.findings(self.sweep),
             *(sentence for several in agreed for sentence in several.sentences()),
             *self.compared.said,
+            *filter(None, [self.sweep.seeds_only]),
         ]
         for line in [*self.sweep.measured, *spoken]:
             say(console, line)

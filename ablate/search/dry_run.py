@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ablate.config.measure import at_rungs
 from ablate.config.space import compositions, tuned
 from ablate.config.sweep import NamedComposition, SweepPlan
 from ablate.console import clock, counted, say
@@ -78,7 +79,10 @@ def _show_space(whole: SweepPlan, console: Console) -> None:
     say(console, f"batches of {batch}; {len(whole.compositions)} proposed so far")
     if whole.prune:
         epochs = " and ".join(str(rung.epoch(whole.shared.epochs)) for rung in whole.prune)
-        say(console, f"pruned after epochs {epochs}, by comparison with all earlier compositions")
+        say(
+            console,
+            f"pruned after epochs {epochs}, by comparison with all earlier compositions{at_rungs(whole.measure)}",
+        )
 
 
 def _show_worth(

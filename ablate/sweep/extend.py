@@ -97,6 +97,7 @@ def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
         found = (
             _differences(*({name: getattr(experiment, name) for name in PLACES} for experiment in (old, new))) + found
         )
+    found = [("metric", old.measure, new.measure) if name == "measure" else (name, *pair) for name, *pair in found]
     changed = {name for name, _, _ in found}
     changes = [
         "the images have changed" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"

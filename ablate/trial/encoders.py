@@ -69,7 +69,7 @@ def save(
         head: its head.
         metrics: its metrics.
         keep: which encoders are kept: all, best or none.
-        measure: the accuracy that chooses the best.
+        measure: what chooses the best.
 
     Raises:
         LostLease: the lease is not held.

@@ -8,11 +8,13 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from ablate.config.measure import SUFFIXES
 from ablate.evaluation import linear as module
 from ablate.evaluation.accuracy import accuracy, balanced_accuracy, scores
 from ablate.evaluation.features import collapsed
 from ablate.evaluation.knn import knn_predict
 from ablate.evaluation.linear import L2_SWEEP, fit, linear_evaluation, predict, standardise
+from ablate.evaluation.macro import every_score, score_by
 
 
 def generator(seed=0):
@@ -152,6 +154,23 @@ def test_balanced_accuracy_chooses_another_l2_where_it_is_asked_for():
     assert accuracy(by_top1.val, y[mask]) > accuracy(balanced.val, y[mask])
     assert balanced_accuracy(by_top1.val, y[mask], 3) < balanced_accuracy(balanced.val, y[mask], 3)
     assert balanced.choice.endswith("chosen on the validation split by balanced accuracy")
+
+
+def test_auroc_chooses_another_l2_where_it_is_asked_for():
+    """A rare class that top-1 may leave to the others, and that AUROC counts like them."""
+    measure = "auroc"
+    draw = generator(3)
+    y = torch.randint(3, (400,), generator=draw).where(torch.arange(400) % 8 > 0, torch.tensor(3))
+    h = torch.randn(400, 60, generator=draw)
+    h[:, 0] += 1.2 * (y == 3)
+    h[:, 1:3] += 0.7 * torch.nn.functional.one_hot(y, 4)[:, 1:3]
+    mask = torch.arange(400) % 3 == 0
+    found = {by: linear_evaluation(h, y, mask, h, 4, by) for by in ("top1", "auroc")}
+    value = {by: score_by(measure, result.val_logits, y[mask], 4) for by, result in found.items()}
+    assert found["top1"].l2 != found[measure].l2
+    assert value[measure] > value["top1"]
+    assert value[measure] == every_score("it", found[measure].val_logits, y[mask], 4)[f"it{SUFFIXES[measure]}"]
+    assert accuracy(found["top1"].val, y[mask]) > accuracy(found[measure].val, y[mask])
 
 
 def test_top1_and_balanced_accuracy():

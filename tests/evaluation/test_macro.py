@@ -7,8 +7,10 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
+from ablate.config.measure import SUFFIXES
+from ablate.config.tasks import MEASURES
 from ablate.evaluation.linear import linear
-from ablate.evaluation.macro import every_score
+from ablate.evaluation.macro import every_score, score_by
 from tests.evaluation.conftest import freeze
 
 
@@ -30,6 +32,9 @@ def test_against_scikit_learn(n, classes, labels, ties):
     logits, y = drawn(n, classes, labels, ties=ties)
     found = every_score("it", logits, y, classes)
     assert list(found) == ["it_top1", "it_balanced_accuracy", "it_macro_f1", "it_auroc", "it_average_precision"]
+    assert {SUFFIXES[by]: score_by(by, logits, y, classes) for by in MEASURES["classes"]} == {
+        name.removeprefix("it"): value for name, value in found.items()
+    }
     probability, present = logits.double().log_softmax(1).numpy(), np.unique(y)
     f1 = f1_score(y, logits.argmax(1), average="macro", labels=present)
     assert found["it_macro_f1"] == pytest.approx(f1, abs=1e-12)

@@ -19,6 +19,7 @@ from ablate.config.sweep import ClassCounts, Rung
 from ablate.data import prepare
 from ablate.errors import UsageError
 from ablate.files import write_atomically
+from ablate.planning.about import about_sweep
 from ablate.planning.settings import trial_config
 from ablate.planning.understand import plan_sweep
 from ablate.report import write_report
@@ -237,7 +238,7 @@ def test_a_python_table_knows_what_chooses(tmp_path):
 def test_records_without_balanced_accuracy_on_validation_are_judged_by_top1(tmp_path):
     """Those of an earlier version, which also knew of no rule; one sentence says what is missing."""
     made(tmp_path, measure="top1", counts=None, balanced=False)
-    assert read_sweep(tmp_path).measured == ()
+    assert read_sweep(tmp_path).measured == ("Compositions are ranked by top-1 accuracy.",)
     assert read_sweep(tmp_path).grid.references.keys() == {"untrained"}
     (sentence,) = read_sweep(tmp_path, "balanced").measured
     assert sentence.startswith(
@@ -314,7 +315,7 @@ def test_a_sweep_keeps_what_it_was_planned_with(tmp_path):
 
 
 def test_why():
-    assert reason("top1", (5, 5, 5)) == reason("top1", ()) == ""
+    assert reason("top1", (5, 5, 5)) == reason("top1", ()) == "Compositions are ranked by top-1 accuracy."
     assert (
         reason("balanced", (5, 5, 5))
         == reason("balanced", ())
@@ -331,9 +332,6 @@ def test_a_folder_with_one_large_class(tiny_folder, cache, tmp_path):
                 source = tiny_folder / split / name / f"{i}.png"
                 (tmp_path / "set" / split / name / f"{i}.png").write_bytes(source.read_bytes())
     data = prepare(f"folder:{tmp_path / 'set'}", cache=cache, image_size=16)
-    assert str(data).endswith(
-        "; compositions are ranked by balanced accuracy: the largest class has 75 % of the images"
-    )
     small = {
         "image_size": 16,
         "encoder.name": "resnet8",
@@ -345,6 +343,8 @@ def test_a_folder_with_one_large_class(tiny_folder, cache, tmp_path):
     file = validated({"data": f"folder:{tmp_path / 'set'}", "ops": ["crop"], "set": small}, "a test")
     experiment, _ = plan_sweep(file, tmp_path / "out", lambda wish: data, "")
     assert experiment.measure == "balanced"
+    first = about_sweep(file, file, experiment, data).splitlines()[0]
+    assert first.endswith("; compositions are ranked by balanced accuracy: the largest class has 75 % of the images")
     assert experiment.class_counts.train == (24, 4, 4)
     assert experiment.class_counts.test == (6, 1, 1)
     config = trial_config(file, data)

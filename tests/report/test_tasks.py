@@ -62,7 +62,8 @@ def test_each_task_has_its_own_grid_and_winner(sweep):
     assert main.grid.cells["crop", "color"].mean() == pytest.approx(0.75, abs=0.01)
     assert hue.grid.cells["crop", "crop"].flags == ("l2-at-edge",)
     assert hue.class_counts == COUNTS and hue.classes == 2
-    assert hue.measured == ("Judged by the task hue, by top-1 accuracy; the main task is shape.",)
+    ranked = "Compositions are ranked by top-1 accuracy."
+    assert hue.measured == ("Judged by the task hue; the main task is shape.", ranked)
     assert [read.grid for read in read_tasks(sweep)] == [main.grid, hue.grid]
 
 

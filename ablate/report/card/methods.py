@@ -164,7 +164,8 @@ def evaluation(records: Sequence[TrialResult]) -> list[str]:
 def statistics(sweep: Results) -> list[str]:
     """Return the sentences on how compositions were ranked, and on what their intervals hold."""
     ranking = order(sweep.grid)
-    sentences = [*sweep.measured, f"Compositions are ranked by {judge(sweep.grid)}; test images chose nothing."]
+    ranked = [] if sweep.measured else [f"Compositions are ranked by {judge(sweep.grid)}."]
+    sentences = [*sweep.measured, *ranked, "Validation images chose; test images chose nothing."]
     sentences += lead(sweep, ranking)[:1] if ranking.best else []
     if ranking.model is None and len(ranking.cells) < 2:
         return sentences

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from ablate.config.interval import Interval
 from ablate.config.measure import IN_WORDS, Measure, in_full, reason
 from ablate.config.sweep import ClassCounts, SweepPlan, Task, Trial
-from ablate.config.tasks import MEASURES, main_task, metric_of, metrics_of
+from ablate.config.tasks import check_measure, main_task, metric_of, metrics_of
 from ablate.console import command, counted
 from ablate.errors import UsageError, unknown
 from ablate.inference.rounds import tail
@@ -33,7 +33,7 @@ class Results:
     """The contents of a sweep's directory.
 
     ``records`` maps trial ids to records with thinned histories; ``damaged`` are unreadable files. ``measured`` says in
-    sentences which measure is used to choose, if that needs to be said. With a ``task``, a further one, the records
+    sentences which measure is used to choose, and why. With a ``task``, a further one, the records
     have its metrics in place of the main task's. ``protect`` are the classes that the choice among its compositions
     keeps, as they were asked for, and ``protected`` the sentences on what that changes.
 
@@ -213,10 +213,8 @@ def read_sweep(
         raise unknown("interval", str(interval), get_args(Interval))
     experiment = load_plan(directory)
     judged = _task(directory, experiment, task)
-    kind = judged.kind if judged else "classes"
-    if measure and measure not in MEASURES[kind]:
-        name, allowed = task or _main_task(experiment), ", ".join(MEASURES[kind])
-        raise UsageError(f"metric {measure!r} does not suit the task {name}, whose kind is {kind}; allowed: {allowed}")
+    if measure:
+        check_measure(measure, task or _main_task(experiment), judged.kind if judged else "classes")
     return _judged(_whole(directory, experiment), judged, measure, interval)
 
 
@@ -259,11 +257,12 @@ def _judged(whole: Results, task: Task | None, measure: Measure | None = None, i
     rows = sweep_rows(whole.trials, records)
     wanted = measure or planned
     grid = _grid(rows, planned if lacking(rows, wanted)[0] else wanted, experiment, counts)
-    says = grid.is_linear and (task is None or task.kind == "classes")
+    says = grid.is_linear and (task.kind == "classes" if task else experiment.shared.data.classes > 0)
     said = _measured(whole.directory, experiment, wanted, grid.measure, rows, counts) if says else ()
     if task:
         main = experiment.tasks[0].name
-        said = (f"Judged by the task {task.name}, by {in_full(grid.measure)}; the main task is {main}.", *said)
+        by = "" if said else f", by {in_full(grid.measure)}"
+        said = (f"Judged by the task {task.name}{by}; the main task is {main}.", *said)
     known = [(trial, whole.records[trial.id]) for trial in whole.trials if trial.id in whole.records]
     images, why = read_over_images(whole.directory, experiment, known, grid.measure, interval, task)
     grid = dataclasses.replace(grid, images=images)
@@ -314,7 +313,7 @@ def _measured(
     rows: list[dict[str, Any]],
     counts: ClassCounts | None,
 ) -> tuple[str, ...]:
-    """Return the sentence on which measure is used to choose, and why; there is none for top-1 by the rule."""
+    """Return the sentence on which measure is used to choose, and why."""
     without, of = lacking(rows, wanted)
     if without:
         which = f"{len(without)} of {counted(of, 'trial')} {'has' if len(without) == 1 else 'have'}"
@@ -324,8 +323,7 @@ def _measured(
             f"Compositions are ranked by {in_full(used)}: {which} no {IN_WORDS[wanted]} on validation, which earlier "
             f"versions did not record{have}. {_adding_it(directory, experiment, without)}",
         )
-    sentence = reason(wanted, counts.train if counts else ())
-    return (sentence,) if sentence else ()
+    return (reason(wanted, counts.train if counts else ()),)
 
 
 def _adding_it(directory: Path, experiment: SweepPlan, without: Sequence[str]) -> str:

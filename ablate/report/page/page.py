@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any
@@ -100,7 +100,13 @@ def page(
         not_run=NOT_RUN,
         words=WORDS,
         explained=explained,
-        lines=[*sweep.measured, *summary(sweep), *noise(sweep), *said],
+        lines=[
+            *_not_above(sweep.measured, top),
+            *summary(sweep),
+            *noise(sweep),
+            *said,
+            *filter(None, [sweep.seeds_only]),
+        ],
         facts=_facts(sweep),
         sections=sections,
         neighbours=neighbourhoods(sweep, ranking),
@@ -109,6 +115,12 @@ def page(
         css=_text("page.css"),
         js=_text("page.js"),
     )
+
+
+def _not_above(sentences: Iterable[str], top: Answer) -> list[str]:
+    """Return the sentences that the answer does not have."""
+    above = {sentence for _, several in top.details for sentence in several}
+    return [sentence for sentence in sentences if sentence not in above]
 
 
 def _asked(asked: Asked, sweep: Results, top: Answer) -> Asked:

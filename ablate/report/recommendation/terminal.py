@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -27,7 +29,7 @@ def show(recommendation: Recommendation, console: Console, code: bool = False) -
     if recommendation.confirmed:
         say(console, "")
         say(console, f"Confirmation on both branches with fresh seeds ({recommendation.confirmed.sweep.directory}):")
-        _show_choice(recommendation.confirmed, console)
+        _show_choice(recommendation.confirmed, console, said=recommendation.choice.sweep.measured)
     say(console, "")
     for sentence in recommendation.unexported:
         say(console, sentence, "yellow")
@@ -43,9 +45,9 @@ def show(recommendation: Recommendation, console: Console, code: bool = False) -
     say(console, conclusion(recommendation), "bold" if recommendation.final else "yellow")
 
 
-def _show_choice(choice: Choice, console: Console) -> None:
-    seeds_only = [choice.sweep.seeds_only] if choice.sweep.seeds_only else []
-    for sentence in (*choice.sweep.measured, *choice.sweep.protected, *choice.evidence, *seeds_only):
+def _show_choice(choice: Choice, console: Console, said: Sequence[str] = ()) -> None:
+    measured = [sentence for sentence in choice.sweep.measured if sentence not in said]
+    for sentence in (*measured, *choice.sweep.protected, *choice.evidence, *filter(None, [choice.sweep.seeds_only])):
         say(console, sentence)
     model = choice.order.model
     chances = {label: chance(model, label) for label in model.p_best} if model else {}
