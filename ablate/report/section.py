@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Section:
     """A part of a report; ``rows`` are those of a table, below ``headings``, and ``figure`` is SVG.
 
-    ``parts`` follow its own text, figure and table, each with a title of its own.
+    ``parts`` follow its own text, figure and table, each with a title of its own. A figure ``beside`` the cells of a
+    grid stands next to them where the screen is wide enough, else below.
     """
 
     title: str
@@ -18,6 +19,7 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
     figure: str = ""
     parts: tuple[Section, ...] = ()
+    beside: bool = False
 
     @property
     def is_drawn(self) -> bool:

@@ -62,7 +62,13 @@ def test_the_report_has_the_map_the_section_and_the_table(taught, monkeypatch):
     monkeypatch.setattr("ablate.report.write.save", lambda figure, paths: drawn.extend(path.name for path in paths))
     write_report(taught)
     assert {"invariance.png", "invariance.pdf"} <= set(drawn)
-    assert "What each op taught" in (taught / "report" / "index.html").read_text()
+    page = (taught / "report" / "index.html").read_text()
+    cells, beside, panel, below = (
+        page.index(mark)
+        for mark in ('id="heat"', ">Trained with, invariant to<", 'id="panel"', ">What each op taught<")
+    )
+    assert cells < beside < panel < below
+    assert page.count("Trained with, invariant to") == 2  # its heading, and the picture's description
     rows = list(csv.DictReader((taught / "report" / "invariance.csv").read_text().splitlines()))
     (one,) = [row for row in rows if (row["label"], row["op"]) == ("trained with color", "color")]
     assert (one["kind"], one["n"], one["invariance_mean"], one["told_std"]) == ("effect", "2", "0.4100", "0.0000")

@@ -54,6 +54,30 @@ def test_one_seed_has_twenty_points_at_least():
     assert "the noise is unknown" in colours.why
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "ends"),
+    [
+        (-0.6, -0.1, (-0.6, -0.1)),  # no cell is better than the mean of the values
+        (-0.3, 0.5, (-0.3, 0.5)),
+        (-40.0, 0.2, (-0.8, 0.2)),  # one cell that diverged
+        (-40.0, -0.2, (-1.2, -0.2)),
+        (0.2, 0.9, (0.2, 0.9)),
+    ],
+)
+def test_r2_below_0_has_colours_of_its_own(low, high, ends):
+    def value(i, j, s):
+        return low if i == j == 0 else high - 0.01 * (6 - j) * (high - max(low, high - 1)) - 0.001 * (s == i % 3)
+
+    made = grid(value)
+    cells = {place: Cell(c.label, {"linear_r2": c.seeds()}, 3, metric="linear_r2") for place, c in made.cells.items()}
+    r2 = Grid(made.ops, cells, {}, "linear_r2")
+    colours = scale(r2)
+    assert (colours.low, colours.high) == (pytest.approx(ends[0], abs=0.002), pytest.approx(ends[1], abs=0.002))
+    shares = {colours.share(cell.mean()) for cell in r2.cells.values()}
+    assert len(shares) > 7
+    assert min(shares) == pytest.approx(0.0, abs=0.01) and max(shares) > 0.99
+
+
 def test_a_result_takes_all_of_them():
     colours = scale(grid(lambda i, j, s: 0.1 + 0.1 * i + 0.001 * (s == j % 3)))
     assert (colours.low, colours.high) == (pytest.approx(0.1, abs=0.002), pytest.approx(0.7, abs=0.002))

@@ -30,16 +30,25 @@ TITLES = {
     "z_told": "told from z (%)",
 }
 CELL = (0.5, 0.3)  # inches
+MAP = "Trained with, invariant to"
+ROWS = "Rows: what the encoder was trained with, and its accuracy. Columns: the op that is applied to test images."
+INVARIANCE = "Invariance is 1 if the op does not move the features, and 0 if it moves them as far as to another image."
+TOLD = "Told: how often a linear probe tells that the op was applied to a test image; chance is 50 %."
 BESIDES = 3  # other ops that a sentence names
 LITTLE = 0.05  # a change of invariance that is not worth a word
 
 
-def draw(sweep: Results, found: Invariances) -> Figure:
+def draw(sweep: Results, found: Invariances, kinds: Sequence[str] = KINDS) -> Figure:
     """Draw a panel for each kind of metric: invariance and told, of h and, where it was evaluated, of z.
 
     Rows are the references and the ops alone or, without a grid, the compositions, each with its accuracy.
+
+    Args:
+        sweep: the sweep.
+        found: its invariances.
+        kinds: the kinds to draw, of those that were measured.
     """
-    kinds, columns, rows = [kind for kind in KINDS if found.has(kind)], _columns(found), _rows(sweep, found)
+    kinds, columns, rows = [kind for kind in kinds if found.has(kind)], _columns(found), _rows(sweep, found)
     names = [_named(cell, name) for name, cell in rows]
     label = 0.06 * max(map(len, names)) + 0.2
     across, down = min(2, len(kinds)), -(-len(kinds) // 2)
@@ -60,17 +69,17 @@ def draw(sweep: Results, found: Invariances) -> Figure:
 
 
 def section(sweep: Results) -> list[Section]:
-    """Return the map with a sentence on what each op taught; nothing if no invariance is on record."""
+    """Return the map of invariance, which stands beside the cells of a grid, and what else says what each op taught.
+
+    There is nothing if no invariance is on record.
+    """
     found = invariances(sweep)
     if found is None:
         return []
-    texts = (
-        "Rows: what the encoder was trained with, and its accuracy. Columns: the op that is applied to test images. "
-        "Invariance is 1 if the op does not move the features, and 0 if it moves them as far as to another image. "
-        "Told: how often a linear probe tells that the op was applied; chance is 50 %.",
-        *sentences(found),
-    )
-    return [Section("What each op taught", texts, figure=as_svg(draw(sweep, found)))]
+    first, *others = filter(found.has, KINDS)
+    beside = Section(MAP, (ROWS, INVARIANCE), figure=as_svg(draw(sweep, found, [first])), beside=True)
+    rest = as_svg(draw(sweep, found, others)) if others else ""
+    return [beside, Section("What each op taught", (*sentences(found), TOLD), figure=rest)]
 
 
 def sentences(found: Invariances) -> list[str]:

@@ -4,6 +4,9 @@ The scale runs from the lowest to the highest cell. It is widened by the same am
 ten times half the 95 % interval of a cell's mean, about twenty standard errors. The means of 49 equal cells spread over
 some 4.5 standard errors, so noise alone takes a quarter of the colours or less. With one seed the noise is unknown, and
 the scale spans at least 20 points.
+
+An accuracy lies between 0 and 1. R² has no lower end: below 0, a model is worse than the mean of the values. Its scale
+reaches 100 points below the best cell at most, so that one very bad cell does not take all colours from the others.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from ablate.config.measure import measure_of
 from ablate.inference.adjusted import paired_mean
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.stats.order import ordered
@@ -50,13 +54,15 @@ def scale(grid: Grid, metric: str | None = None) -> Scale:
     """Return the scale for colouring the cells' means of ``metric`` (default: the grid's own)."""
     means = [mean for cell in grid.compositions if (mean := cell.mean(metric)) is not None]
     low, high = min(means, default=0.0), max(means, default=1.0)
+    lowest = min(0.0, high - 1.0) if measure_of(metric or grid.metric) == "r2" else 0.0
+    low = max(low, lowest)
     least, why = least_span(grid, metric)
     wider = max(0.0, least - (high - low)) / 2
     low, high = low - wider, high + wider
-    shift = max(0.0, -low) - max(0.0, high - 1.0)  # an accuracy lies between 0 and 1
+    shift = max(0.0, lowest - low) - max(0.0, high - 1.0)
     reference = grid.references.get("untrained")
     untrained, by_seed = (reference.mean(metric), reference.seeds(metric)) if reference else (None, {})
-    bounds = max(0.0, low + shift), min(1.0, high + shift)
+    bounds = max(lowest, low + shift), min(1.0, high + shift)
     return Scale(*bounds, untrained, why if wider else "", by_seed, grid.called("untrained"))
 
 
@@ -72,7 +78,7 @@ def above_untrained(grid: Grid, metric: str | None = None) -> Scale:
         return usual
     least, why = least_span(grid, metric)
     high = min(1.0, max(best, usual.untrained + least))
-    return replace(usual, low=usual.untrained, high=high, why=why if high > best else "")
+    return replace(usual, low=max(usual.untrained, high - 1.0), high=high, why=why if high > best else "")
 
 
 def least_span(grid: Grid, metric: str | None = None) -> tuple[float, str]:

@@ -51,7 +51,9 @@ def invariances(sweep: Results) -> Invariances | None:
     if not found:
         return None
     compositions = [(trial, metrics) for trial, metrics in known if trial.reference is None]
-    trained = tuple(op for op in dict.fromkeys(op for trial, _ in compositions for op in _ops(trial)) if op in found)
+    there = {op for trial, _ in compositions for op in _ops(trial)} & found
+    planned = dict.fromkeys(op for trial in sweep.trials if trial.reference is None for op in _ops(trial))
+    trained = tuple(op for op in planned if op in there)  # in the grid's order, whatever cells were measured
     tested = (*trained, *sorted(found.difference(trained)))
     names = [f"{prefix}{op}" for prefix in prefixes for op in tested]
     rows = {label: _by_seed([m for m in known if m[0].label == label], names) for label in _labels(known)}
