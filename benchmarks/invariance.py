@@ -1,14 +1,16 @@
 """The predictions of docs/invariance.md against two grids.
 
-``python -m benchmarks.invariance glyphs=DIR 'blood cells=DIR'`` writes ``benchmarks/results/invariance.json`` and
-prints the page's table. Each directory holds a sweep whose kept encoders were evaluated by ``invariance``,
-``invariance@z``, ``rankme`` and ``lidar``; a grid need not be finished. A set that is left out keeps its numbers.
+``python -m benchmarks.invariance glyphs=DIR 'blood cells=DIR'`` writes ``benchmarks/results/invariance.json``, prints
+the page's table, and fills in what was looked at afterwards on blood cells. Each directory holds a sweep whose kept
+encoders were evaluated by ``invariance``, ``invariance@z``, ``rankme`` and ``lidar``; a grid need not be finished. A
+set that is left out keeps its numbers.
 """
 
 from __future__ import annotations
 
 import statistics
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,11 @@ from ablate.report.data.results import Results, read_sweep
 from ablate.report.stats.invariances import Invariances, invariances
 from ablate.report.stats.ranks import spearman
 from benchmarks.harness import save, saved
+from benchmarks.marked import filled
 
 LITTLE, POINTS = 0.05, 0.02  # what counts as more: of an invariance, and of an accuracy
+PAGE = Path(__file__).parents[1] / "docs" / "invariance.md"
+BEGIN = "<!-- results: python -m benchmarks.invariance -->\n"
 ORDER = ("wrong", "undecided", "confirmed")
 Cell = tuple[frozenset[str], Mapping[str, float]]
 Seen = tuple[bool, str]
@@ -28,10 +33,7 @@ Rule = Callable[[Invariances, list[Cell], int], Seen]
 
 def cells(sweep: Results, seed: int) -> list[Cell]:
     """The ops and metrics of every composition of a seed that was evaluated."""
-    trials = [trial for trial in sweep.trials if trial.reference is None and trial.seed == seed]
-    known = [(trial, sweep.records[trial.id].metrics) for trial in trials if trial.id in sweep.records]
-    done = [(trial, metrics) for trial, metrics in known if "invariance_crop" in metrics]
-    return [(frozenset(op.name for op in trial.config.every_op), metrics) for trial, metrics in done]
+    return [*by_label(sweep, seed).values()]
 
 
 def raises(op: str, *tested: str) -> Rule:
@@ -134,6 +136,46 @@ def verdicts(directory: Path, rules: Mapping[int, Rule]) -> dict[int, dict[str, 
     return judged
 
 
+def afterwards(directory: Path) -> list[str]:
+    """Return the items of the page on blood cells that were looked at after the verdicts, of a grid with two seeds."""
+    sweep = read_sweep(directory)
+    few, many = sorted((by_label(sweep, seed) for seed in sweep.experiment.seeds[-2:]), key=len)
+    shared = [cell for label, cell in many.items() if label in few]
+    rho = with_accuracy(shared, "invariance_stain")
+    _, mirrors = mirrors_move_less(Invariances((), (), {}, {}), shared, 0)
+    both = [*few.values(), *many.values()]
+    blind, other = (
+        sorted(metrics["invariance_stain"] for ops, metrics in both if ("color" in ops) is has_it)
+        for has_it in (True, False)
+    )
+    is_cut = [("cutout" in ops and not ops & {"color", "crop"}, metrics["linear_val_top1"]) for ops, metrics in both]
+    cut, rest = (sorted(value for is_one, value in is_cut if is_one is wanted) for wanted in (True, False))
+    return [
+        f"In the {len(shared)} cells that both seeds have, the second seed has {rho:+.2f} for number 11 and {mirrors} "
+        "for number 15.",
+        f"The invariance to `stain` is {blind[0]:.2f} to {blind[-1]:.2f} with `color`, {other[0]:.2f} to "
+        f"{other[-1]:.2f} without it.",
+        "On validation, the cells with `cutout` that have neither `color` nor `crop` reach "
+        f"{100 * cut[0]:.0f} to {100 * cut[-1]:.0f} %, all others at least {100 * rest[0]:.0f} %.",
+    ]
+
+
+def by_label(sweep: Results, seed: int) -> dict[str, Cell]:
+    """Return the cells of a seed that were evaluated, by label."""
+    trials = {trial.label: trial for trial in sweep.trials if trial.reference is None and trial.seed == seed}
+    known = {label: sweep.records[trial.id] for label, trial in trials.items() if trial.id in sweep.records}
+    return {
+        label: (frozenset(op.name for op in trials[label].config.every_op), record.metrics)
+        for label, record in known.items()
+        if "invariance_crop" in record.metrics
+    }
+
+
+def paragraph(sentences: Iterable[str]) -> list[str]:
+    """Return the lines of the page on what was looked at afterwards."""
+    return textwrap.wrap(" ".join(["Looked at afterwards, on blood cells.", *sentences]), 120, break_on_hyphens=False)
+
+
 def listed(values: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:+.2f}" for name, value in values.items())
 
@@ -146,8 +188,10 @@ def table(judged: Mapping[int, Mapping[str, Any]]) -> Iterable[str]:
 
 
 if __name__ == "__main__":
-    every = {int(number): row for number, row in saved("invariance").items()}
+    every = saved("invariance")
     for name, _, directory in (word.partition("=") for word in sys.argv[1:]):
-        every |= verdicts(Path(directory), SETS[name])
-    save("invariance", {str(number): row for number, row in every.items()})
-    print("\n".join(table(every)))
+        every |= {str(number): row for number, row in verdicts(Path(directory), SETS[name]).items()}
+        every |= {"afterwards": afterwards(Path(directory))} if name == "blood cells" else {}
+    save("invariance", every)
+    print("\n".join(table({int(number): row for number, row in every.items() if number != "afterwards"})))
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), BEGIN, paragraph(every["afterwards"])), encoding="utf-8")

@@ -9,8 +9,9 @@ import pytest
 
 from ablate.report.stats.classes import ClassEffect
 from ablate.report.stats.model import Difference
-from benchmarks.classes import CLAIMS, Claim, outcome, table, verdict
+from benchmarks.classes import BEGIN, CLAIMS, Claim, outcome, paragraph, table, verdict
 from benchmarks.harness import saved
+from benchmarks.marked import filled
 
 PAGE = Path("docs/classes.md").read_text(encoding="utf-8").partition("### Predictions")[2]
 
@@ -25,8 +26,10 @@ def test_the_page_and_the_code_have_the_same_rows():
 
 def test_the_page_has_the_verdicts_that_were_measured():
     rows = saved("classes")
+    looked, page = rows.pop("afterwards"), Path("docs/classes.md").read_text(encoding="utf-8")
     assert sorted(map(int, rows)) == [claim.number for claim in CLAIMS]
-    assert "\n".join(table(rows)) in Path("docs/classes.md").read_text(encoding="utf-8")
+    assert "\n".join(table(rows)) in page
+    assert filled(page, BEGIN, paragraph(looked)) == page
 
 
 @pytest.mark.parametrize(

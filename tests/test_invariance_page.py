@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 
 from ablate.report.stats.invariances import Invariances
-from benchmarks.invariance import BLOOD, GLYPHS, ORDER, crops_see_colour, raises, table
+from benchmarks.invariance import BEGIN, BLOOD, GLYPHS, ORDER, crops_see_colour, paragraph, raises, table
+from benchmarks.marked import filled
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_the_page_has_the_verdicts_that_were_measured():
     rows = json.loads((ROOT / "benchmarks/results/invariance.json").read_text())["rows"]
+    looked = rows.pop("afterwards")
     judged = {int(number): row for number, row in rows.items()}
     assert sorted(judged) == sorted({**GLYPHS, **BLOOD}) == list(range(1, 16))
     page = (ROOT / "docs/invariance.md").read_text()
+    assert filled(page, BEGIN, paragraph(looked)) == page
     assert "\n".join(table(judged)) in page
     wrong, undecided, confirmed = (sum(row["verdict"] == said for row in judged.values()) for said in ORDER)
     assert f"Of 15 predictions, {wrong} are wrong, {undecided} undecided and {confirmed} confirmed" in page

@@ -122,18 +122,30 @@ def means(known: Mapping[str, Mapping[int, Array]], cells: Sequence[Cell]) -> Ar
 
 
 def effects_of(sweep: Results, outcomes: Sequence[Outcome] = (), ops: Sequence[str] = ()) -> list[ClassEffect]:
-    """Return the effects of ops on outcomes on the test images, with intervals that hold for all of them at once.
-
-    Seeds are paired: a seed's own effect on all cells cancels. The list is empty unless every cell of the grid has
-    image results.
+    """Return the effects of ops on outcomes on the test images, as :func:`contrasts_of` does.
 
     Args:
         sweep: the sweep.
         outcomes: what is looked at; default: the recall of every class.
         ops: the ops; default: all of the grid.
     """
-    names, chosen = names_of(sweep.experiment), ops or sweep.grid.ops
-    weights = [with_minus_without(sweep.grid, op) for op in chosen]
+    return contrasts_of(sweep, {op: with_minus_without(sweep.grid, op) for op in ops or sweep.grid.ops}, outcomes)
+
+
+def contrasts_of(
+    sweep: Results, weights: Mapping[str, Mapping[str, float]], outcomes: Sequence[Outcome] = ()
+) -> list[ClassEffect]:
+    """Return contrasts of a grid's cells in outcomes on the test images, with intervals that hold for all at once.
+
+    Seeds are paired: a seed's own effect on all cells cancels. The list is empty unless every cell of the grid has
+    image results.
+
+    Args:
+        sweep: the sweep.
+        weights: the weight of each cell in each contrast, by the name of the contrast.
+        outcomes: what is looked at; default: the recall of every class.
+    """
+    names = names_of(sweep.experiment)
     if (
         sweep.task
         or len(sweep.grid.ops) < 2
@@ -156,11 +168,11 @@ def effects_of(sweep: Results, outcomes: Sequence[Outcome] = (), ops: Sequence[s
             images[outcome.name] = outcome.images(found.test)
     if any(set(largest(known)) != labels for known in values.values()):
         return []
-    several = joint([modelled(values[name], parts[name], count) for name, count in images.items()], weights)
+    several = joint([modelled(values[name], parts[name], count) for name, count in images.items()], [*weights.values()])
     return [
         ClassEffect(op, name, difference)
         for name, row in zip(images, several, strict=True)
-        for op, difference in zip(chosen, row, strict=True)
+        for op, difference in zip(weights, row, strict=True)
     ]
 
 
