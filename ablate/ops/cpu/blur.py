@@ -10,6 +10,7 @@ from torch import Tensor
 from ablate.ops.cpu.kernel import kernel, run
 from ablate.ops.cpu.pixel import Array, clip
 
+CHUNK = 1024  # pixels
 SIGMAS = 6  # weights beyond are below 2e-8 of the largest, less than float32 resolves
 
 
@@ -28,18 +29,22 @@ def blur(images: Tensor, mask: Tensor, sigma: Tensor, taps: tuple[int, int]) -> 
 @kernel
 def _blur(begin: int, end: int, images: Array, mask: Array, sigma: Array, reach_y: int, reach_x: int) -> None:
     _, channels, height, width = images.shape
+    high, wide = height + 2 * reach_y, width + 2 * reach_x
     half_y, half_x = np.empty(reach_y + 1, np.float32), np.empty(reach_x + 1, np.float32)
-    line, between = np.empty(width + 2 * reach_x, np.float32), np.empty((height, width), np.float32)
+    padded, across = np.zeros((high, wide), np.float32), np.zeros((high, wide), np.float32)
+    inner, edge = slice(reach_y, reach_y + height), reach_y + height
+    begin_flat, end_flat = reach_y * wide, edge * wide
     for i in range(begin, end):
         if not mask[i]:
             continue
         near_x, near_y = _weights(sigma[i], half_x), _weights(sigma[i], half_y)
         for c in range(channels):
-            for y in range(height):
-                _reflect(images[i, c, y], near_x, line)
-                _across(line, half_x, near_x, between[y])
-            for y in range(height):
-                _down(between, half_y, near_y, y, images[i, c, y])
+            _widen(images[i, c], near_x, reach_x, padded[inner])
+            _convolve(padded, 1, half_x, near_x, begin_flat + near_x, end_flat - near_x, across)
+            for t in range(near_y):
+                across[reach_y - 1 - t], across[edge + t] = across[reach_y + 1 + t], across[edge - 2 - t]
+            _convolve(across, wide, half_y, near_y, begin_flat, end_flat, padded)
+            _cut(padded[inner], reach_x, images[i, c])
 
 
 @kernel
@@ -56,36 +61,40 @@ def _weights(sigma: float, half: Array) -> int:
 
 
 @kernel
-def _reflect(row: Array, reach: int, line: Array) -> None:
-    """Write ``row`` into ``line``, with ``reach`` pixels mirrored at either end, the outermost not repeated."""
-    width = len(row)
-    for x in range(width):
-        line[reach + x] = row[x]
-    for x in range(reach):
-        line[reach - 1 - x] = row[x + 1]
-        line[reach + width + x] = row[width - 2 - x]
+def _widen(image: Array, near: int, reach: int, out: Array) -> None:
+    """Write the rows into the middle of longer ones, with ``near`` pixels mirrored at either end.
+
+    Loops run over slices: numba would ask of an index with an offset whether it is negative.
+    """
+    width = image.shape[1]
+    for y in range(len(image)):
+        row, line, middle = image[y], out[y], out[y, reach : reach + width]
+        for x in range(width):
+            middle[x] = row[x]
+        for t in range(near):
+            line[reach - 1 - t] = row[1 + t]
+            line[reach + width + t] = row[width - 2 - t]
 
 
 @kernel
-def _across(line: Array, half: Array, reach: int, out: Array) -> None:
-    for x in range(len(out)):
-        out[x] = half[0] * line[reach + x]
-    for t in range(1, reach + 1):
-        weight = half[t]
-        left, right = line[reach - t :], line[reach + t :]
-        for x in range(len(out)):
-            out[x] += weight * (left[x] + right[x])
+def _convolve(source: Array, step: int, half: Array, reach: int, first: int, last: int, out: Array) -> None:
+    """Write weighted sums of pixels ``step`` apart, as if all rows were one: long loops, in the first-level cache."""
+    pixels, results = source.reshape(source.size), out.reshape(out.size)
+    for begin in range(first, last, CHUNK):
+        end = min(begin + CHUNK, last)
+        here, result = pixels[begin:end], results[begin:end]
+        for p in range(result.size):
+            result[p] = half[0] * here[p]
+        for t in range(1, reach + 1):
+            weight, away = half[t], t * step
+            before, after = pixels[begin - away : end - away], pixels[begin + away : end + away]
+            for p in range(result.size):
+                result[p] += weight * (before[p] + after[p])
 
 
 @kernel
-def _down(image: Array, half: Array, reach: int, y: int, out: Array) -> None:
-    last = len(image) - 1
-    for x in range(len(out)):
-        out[x] = half[0] * image[y, x]
-    for t in range(1, reach + 1):
-        weight = half[t]
-        above, below = image[abs(y - t)], image[last - abs(last - y - t)]
-        for x in range(len(out)):
-            out[x] += weight * (above[x] + below[x])
-    for x in range(len(out)):
-        out[x] = clip(out[x])
+def _cut(padded: Array, reach: int, out: Array) -> None:
+    for y in range(len(out)):
+        row, middle = out[y], padded[y, reach : reach + out.shape[1]]
+        for x in range(row.size):
+            row[x] = clip(middle[x])
