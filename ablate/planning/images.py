@@ -105,7 +105,7 @@ def _prepared(wish: Experiment, cache: Path) -> DataSet:
         )
 
 
-def described(images: DataSet, image_size: int, ops: Iterable[OpSpec], measure: Measure | None) -> str:
+def described(images: DataSet, image_size: int, ops: Iterable[OpSpec], measure: Measure | None = None) -> str:
     """Return a description of ``images`` and of further tasks, with lines on small classes and on ops without effect.
 
     Args:

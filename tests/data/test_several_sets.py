@@ -59,7 +59,9 @@ def test_every_other_set_is_a_further_task(get, cache):
 
 
 def test_small_classes_of_every_set_are_named(get):
-    text = described(get("photos", "animals", "plants"), 16, [])
+    text = described(get("photos", "animals", "plants"), 16, [], "top1")
+    assert text.splitlines()[0].endswith("; compositions are ranked by top-1 accuracy")
+    assert text.count("ranked by") == 1
     assert text.count(" of 2 classes have fewer than 10 ") == 2
     assert "task plants: 2 of 2 classes have fewer than 10 validation or test images (fern: " in text
 
