@@ -36,14 +36,17 @@ def torchvision_boxes(uniform: Tensor, high: Tensor, wide: Tensor, area: Range, 
     low, span = math.log(ratio[0]), math.log(ratio[1]) - math.log(ratio[0])
     areas = (area[0] + (area[1] - area[0]) * uniform[:n]) * high * wide
     ratios = (low + span * uniform[n : 2 * n]).exp()
-    widths, heights = (areas * ratios).sqrt().round(), (areas / ratios).sqrt().round()
-    fits = (widths > 0) & (widths <= wide) & (heights > 0) & (heights <= high)
-    height, width, none_fits = _first(fits, heights, widths)
-    width = torch.where(none_fits, torch.minimum(wide, (high * ratio[1]).round().clamp_min(1)), width)
-    height = torch.where(none_fits, torch.minimum(high, (wide / ratio[0]).round().clamp_min(1)), height)
-    top = torch.where(none_fits, (high - height) / 2, uniform[-2] * (high - height + 1)).floor()
-    left = torch.where(none_fits, (wide - width) / 2, uniform[-1] * (wide - width + 1)).floor()
-    return top, left, height, width
+    # Heights and widths go together from here on: on a GPU every operation is a kernel of its own.
+    whole = torch.stack([high, wide])
+    sides = torch.stack([areas / ratios, areas * ratios], 1).sqrt().round()
+    fits = ((sides > 0) & (sides <= whole)).all(1)
+    first = _first(fits)[:, None].expand(1, 2, -1)
+    none_fits = ~fits.any(0)
+    largest = torch.minimum(whole, torch.stack([wide / ratio[0], high * ratio[1]]).round().clamp_min(1))
+    side = torch.where(none_fits, largest, sides.gather(0, first)[0])
+    room = whole - side
+    start = torch.where(none_fits, room / 2, uniform[-2:] * (room + 1)).floor()
+    return start[0], start[1], side[0], side[1]
 
 
 def tensorflow_boxes(uniform: Tensor, high: Tensor, wide: Tensor, area: Range, ratio: Range) -> Box:
@@ -79,12 +82,13 @@ def tensorflow_boxes(uniform: Tensor, high: Tensor, wide: Tensor, area: Range, r
     widths = (heights * aspect).round()
     sizes = widths * heights
     fits = (sizes >= least) & (sizes <= most) & (widths <= wide) & (heights <= high) & (widths > 0) & (heights > 0)
-    height, width, none_fits = _first(fits & (sizes >= COVERED * wide * high), heights, widths)
-    height, width = torch.where(none_fits, high, height), torch.where(none_fits, wide, width)
+    fits = fits & (sizes >= COVERED * wide * high)
+    first, none_fits = _first(fits), ~fits.any(0)
+    height = torch.where(none_fits, high, heights.gather(0, first)[0])
+    width = torch.where(none_fits, wide, widths.gather(0, first)[0])
     return (uniform[-2] * (high - height)).floor(), (uniform[-1] * (wide - width)).floor(), height, width
 
 
-def _first(fits: Tensor, heights: Tensor, widths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return height and width of the first attempt that ``fits`` (bool ``[attempts, n]``), and where none fits."""
-    first = fits.to(torch.uint8).argmax(0, keepdim=True)  # 0 if none fits
-    return heights.gather(0, first)[0], widths.gather(0, first)[0], ~fits.any(0)
+def _first(fits: Tensor) -> Tensor:
+    """Return the first attempt that ``fits`` (bool ``[attempts, n]``), int64 ``[1, n]``; 0 where none fits."""
+    return fits.to(torch.uint8).argmax(0, keepdim=True)
