@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from ablate.config.objectives import KINDS
 from ablate.config.sweep import Budgeted, Rounds, Rung
 from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.report.card.appendix import Appendix, appendix, write_appendix
-from ablate.report.card.encoder import find, write_encoder
+from ablate.report.card.encoder import Kept, find, write_encoder
 from ablate.report.card.loading import code
 from ablate.report.card.markup import in_markdown, in_tex
 from ablate.report.card.methods import methods
@@ -179,6 +180,12 @@ def test_a_kept_encoder_becomes_a_folder_that_the_hub_understands(kept, tmp_path
     assert "| all seeds of it, mean ± standard deviation | 31.5 ± 0.7 | 30.5 ± 0.7 | 2 |" in card.text
     assert "| untrained | 6.0 ± 0.0 | 5.0 ± 0.0 | 2 |" in card.text
     assert "[@" not in card.text
+
+
+def test_a_card_shows_first_what_chose():
+    metrics = {"linear_top1": 0.3, "linear_balanced_accuracy": 0.2, "linear_auroc": 0.7}
+    chosen = [Kept(Path(), "", {"metrics": metrics}, config(measure=by), None).measures for by in (None, "auroc", "f1")]
+    assert chosen == [["top1", "balanced"], ["auroc", "top1", "balanced"], ["top1", "balanced"]]
 
 
 def test_a_card_that_was_edited_is_not_replaced(kept, tmp_path):

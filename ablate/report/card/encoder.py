@@ -33,8 +33,14 @@ DESCRIBED = {"config", "input", "label", "metrics", "reference", "seed"}
 """What a description of an encoder has at least."""
 SIGNED = "\n<!-- Written by ablate card: "
 """The beginning of a card's last line. The digest in it tells a card that was edited since."""
-TYPES: dict[Measure, str] = {"top1": "accuracy", "balanced": "balanced_accuracy"}
-"""The Hub's names of the accuracies."""
+TYPES: dict[Measure, str] = {
+    "top1": "accuracy",
+    "balanced": "balanced_accuracy",
+    "f1": "f1",
+    "auroc": "roc_auc",
+    "ap": "average_precision",
+}
+"""The Hub's names of the measures."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,10 @@ class Kept:
 
     @property
     def measures(self) -> list[Measure]:
-        """The accuracies of linear evaluation that it has, the one that chooses in its sweep first."""
-        first = self.sweep.grid.measure if self.sweep else "top1"
-        known = [measure for measure in ACCURACIES if measured_by(LINEAR, measure) in self.description["metrics"]]
-        return sorted(known, key=lambda measure: measure != first)
+        """The measures of linear evaluation to show: the one that chooses in its sweep, and the other accuracies."""
+        first: Measure = self.sweep.grid.measure if self.sweep else self.config.measure or "top1"
+        asked = dict.fromkeys((first, *ACCURACIES))
+        return [measure for measure in asked if measured_by(LINEAR, measure) in self.description["metrics"]]
 
 
 def find(directory: Path, cell: str, seed: int | None) -> Kept:
