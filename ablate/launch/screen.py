@@ -123,9 +123,9 @@ def outcome(status: Status, result: TrialResult) -> tuple[str, str]:
     for metric, name in shown.items():
         if metric in result.metrics:
             by = measure_of(metric)
-            head = f"{IN_WORDS[by]}: " if by != "top1" else ""
-            values.setdefault(head, []).append(f"{name} {result.metrics[metric]:.1%}")
-    accuracy = "; ".join(head + ", ".join(known) for head, known in values.items()) or "done"
+            kind = f"{IN_WORDS[by]}: " if by != "top1" else ""
+            values.setdefault(kind, []).append(f"{name} {result.metrics[metric]:.1%}")
+    accuracy = "; ".join(kind + ", ".join(known) for kind, known in values.items()) or "done"
     flags = f" [{', '.join(result.flags)}]" if result.flags else ""
     took = f" in {clock(result.timings['total'])} of wall time" if "total" in result.timings else ""
     return f"{head} {accuracy}{flags}{took}", ""

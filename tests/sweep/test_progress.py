@@ -94,9 +94,19 @@ def test_the_sentence_about_a_finished_trial(tmp_path):
     flagged = said(metrics={"rankme": 3.0}, flags=("rotation-not-applicable",))
     assert flagged == "done [rotation-not-applicable] in 2 s of wall time"
     assert said(status="pruned", metrics={}, history=({"epoch": 2.0},)) == "pruned after epoch 2"
+    assert outcome(status, record(trials[0]))[0].startswith(f"{trials[0].called} seed 0: linear")
     sentence, style = outcome(status, failure(trials[0]))
     assert style == "red"
     assert "failed: the loss became nan <b> (log: " in sentence
+
+
+def test_the_sentence_names_each_measure_once(tmp_path):
+    experiment = make_experiment(list("ab"), references=()).replace(measure="auroc")
+    save_plan(tmp_path, experiment)
+    trials = plan(experiment)
+    found = {"linear_auroc": 0.9, "knn_balanced_accuracy": 0.5}
+    said, _ = outcome(sweep_status(tmp_path), record(trials[0], metrics=found))
+    assert said.startswith(f"{trials[0].called} seed 0: AUROC: linear 90.0%; balanced accuracy: kNN 50.0%")
 
 
 def test_at_a_rung_it_says_how_many_are_there(tmp_path):
