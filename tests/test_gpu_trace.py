@@ -88,6 +88,7 @@ def test_the_page_shows_it():
         row["trace"] = summary(kernels(made_up(2)), 2)
     text = page.render(found)
     assert "is not known yet" not in text
+    assert "Changed since these numbers" not in text
     assert "#### Where the time of the compiled step goes" in text
     assert "| convolutions | 73.0 % |" in text
     assert "| batch norm | `triton_red_fused__native_batch_norm_legit_functional_relu_3` | 60 | 1 |" in text
