@@ -3,7 +3,7 @@ from __future__ import annotations
 from tests.support import cycles  # first: no cycles are looked for from here on
 
 # isort: split
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from ablate.config.base import OpSpec
 from ablate.config.sweep import NamedOp, SweepPlan
 from ablate.config.trial import DataIdentity, TrialConfig
 from tests.support import fonts  # noqa: F401  # reports take less time
+from tests.support.figures import without_figures
 from tests.support.trials import config, data  # noqa: F401  # fixtures
 
 torch.set_num_threads(1)
@@ -66,15 +67,10 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def undrawn() -> Iterator[None]:
     """Let reports write empty files for their figures, which take most of a report's time."""
-
-    def save(_: object, paths: Sequence[Path]) -> None:
-        for path in paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-
-    monkeypatch.setattr("ablate.report.write.save", save)
+    with without_figures():
+        yield
 
 
 def op_spec(name: str, **params: object) -> OpSpec:

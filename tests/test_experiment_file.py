@@ -26,7 +26,7 @@ from ablate.sweep.layout import EXPERIMENT
 from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS, results
-from tests.support.in_process import run_here
+from tests.support.in_process import run_here, without_workers
 
 SHIPPED = sorted(Path("experiments").glob("*.toml"))
 GRID = {"ops": ["crop", "color", "blur"]}
@@ -339,7 +339,8 @@ def test_a_file_with_axes_runs_resumes_extends_and_refuses_what_changed(tiny_fol
         f'data = "folder:{tiny_folder}"\ndevice = "cpu"\ncompositions = ["crop", "none"]\n[set]\n{settings}\n'
         "[axes]\ntemperature = [0.1, 0.5]\n"
     )
-    first = on_tiny(tiny_folder, cache, out, "run", path)
+    with without_workers():  # unlike below, with figures
+        first = ablate("run", path, "--cache", cache, "--out", out)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "4 cells x 1 seed + 1 reference = 5 trials; 5 to run" in first.stdout
     assert (out / "report" / "axis.png").stat().st_size > 0

@@ -62,7 +62,8 @@ def test_the_wheel_from_the_sdist_installs_and_runs_outside_the_source_tree(tmp_
             (borrowed / entry.name).symlink_to(entry)
     (site / "borrowed.pth").write_text(f"{borrowed}\n")
 
-    command = ["grid", "--ops", "crop", "--size", "16", "--epochs", "1", "--set", "encoder.width=4"]
+    small = ["--limit", "200", "--size", "16", "--epochs", "1", "--set", "encoder.width=4", "--workers", "1"]
+    command = ["grid", "--ops", "crop", *small]
     line = [tmp_path / "venv" / "bin" / "ablate", *command, "--cache", tmp_path / "cache"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -45,6 +45,19 @@ def mid_trial(out):
     return lambda: any((path.parent / "checkpoint.pt").exists() for path in out.glob("running/*/progress.json"))
 
 
+def is_at_work(out):
+    """Whether a process is left that was started for a sweep, such as a worker whose command was killed."""
+    lines = (line for path in Path("/proc").glob("[0-9]*/cmdline") for line in _read(path))
+    return any(str(out).encode() in line for line in lines)
+
+
+def _read(path):
+    try:
+        return [path.read_bytes()]
+    except OSError:
+        return []
+
+
 def worker_pids(out):
     return {json.loads(path.read_text())["pid"] for path in out.glob("running/*/attempt-*.json")}
 

@@ -25,7 +25,7 @@ from ablate.sweep.prune import RUNGS, check_seeds, cost, go_on, kept, on_plateau
 from ablate.sweep.record import read_record
 from ablate.sweep.record import to_json as as_json
 from tests.support.cli import ablate, one_sentence
-from tests.support.grids import command, results, run
+from tests.support.grids import command, is_at_work, results, wait_for
 from tests.support.in_process import run_here
 from tests.support.parking import park
 from tests.support.sweeps import failure, make_experiment, record, write_record
@@ -259,10 +259,10 @@ def test_a_real_grid_is_pruned_at_both_rungs(pruned):
 
 @pytest.mark.slow
 def test_neither_workers_nor_kills_have_a_say(pruned, tiny_folder, cache, tmp_path):
-    arguments = ("--epochs", "8", "--prune", "--workers", "1")
-    for attempt in range(2):
+    arguments = ("--epochs", "8", "--prune", "--workers")
+    for attempt, workers in enumerate(("1", "2")):
         process = subprocess.Popen(
-            command(tiny_folder, cache, tmp_path, *arguments, ops=OPS),
+            command(tiny_folder, cache, tmp_path, *arguments, workers, ops=OPS),
             start_new_session=True,
             stdout=subprocess.DEVNULL,
         )
@@ -274,7 +274,8 @@ def test_neither_workers_nor_kills_have_a_say(pruned, tiny_folder, cache, tmp_pa
                 break
         process.send_signal(signal.SIGKILL)
         process.wait()
-    again = run(tiny_folder, cache, tmp_path, *arguments[:-1], "2", ops=OPS)
+    wait_for(lambda: not is_at_work(tmp_path))
+    again = run_here(command(tiny_folder, cache, tmp_path, *arguments, "2", ops=OPS))
     assert again.returncode == 0, again.stdout + again.stderr
     assert results(tmp_path) == results(pruned[0])
 

@@ -29,7 +29,7 @@ from ablate.sweep.plan import load_plan, plan, save_plan
 from ablate.sweep.rounds import after, further_trials, in_words
 from ablate.sweep.survey import summary, survey
 from tests.support.cli import ablate, one_sentence
-from tests.support.grids import command, results, run
+from tests.support.grids import command, is_at_work, results, wait_for
 from tests.support.in_process import run_here
 from tests.support.sweeps import failure, make_experiment, record, write_record
 
@@ -293,8 +293,8 @@ def test_a_real_grid_in_rounds(uninterrupted):
 @pytest.mark.slow
 def test_neither_workers_nor_kills_have_a_say(uninterrupted, tiny_folder, cache, tmp_path):
     out, _ = uninterrupted
-    line = command(tiny_folder, cache, tmp_path, *AUTO, "--workers", "1")
-    for records in (2, 7, 13):
+    for records, workers in ((2, "1"), (16, "2")):  # in the first round, which has 15 trials, and in the second
+        line = command(tiny_folder, cache, tmp_path, *AUTO, "--workers", workers)
         process = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL)
         began = time.monotonic()
         while len(list(tmp_path.glob("trials/*.json"))) < records and process.poll() is None:
@@ -302,7 +302,8 @@ def test_neither_workers_nor_kills_have_a_say(uninterrupted, tiny_folder, cache,
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    again = run(tiny_folder, cache, tmp_path, *AUTO, "--workers", "2")
+    wait_for(lambda: not is_at_work(tmp_path))
+    again = run_here(command(tiny_folder, cache, tmp_path, *AUTO))
     assert again.returncode == 0, again.stdout + again.stderr
     assert results(tmp_path) == results(out)
     assert load_plan(tmp_path).rounds == load_plan(out).rounds
