@@ -151,7 +151,9 @@ def _broken(text: str, indent: str, width: int, end: str = "") -> list[str]:
 
 
 def clock(seconds: float) -> str:
-    """Return a duration in words: ``42 s``, ``3 min 05 s``, ``2 h 10 min``, ``2 days 03 h``."""
+    """Return a duration in words: ``under 1 s``, ``42 s``, ``3 min 05 s``, ``2 h 10 min``, ``2 days 03 h``."""
+    if 0 < seconds < 0.5:
+        return "under 1 s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

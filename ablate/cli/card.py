@@ -11,7 +11,7 @@ from ablate.cli import completion, options
 from ablate.config.base import LARGEST_SEED
 from ablate.config.interval import Interval
 from ablate.config.measure import Measure
-from ablate.console import make_console, say
+from ablate.console import command, make_console, say
 from ablate.errors import UsageError
 
 
@@ -55,7 +55,14 @@ def _appendix(directory: Path, metric: Measure | None, task: str, interval: Inte
     from ablate.report.card.appendix import write_appendix
     from ablate.report.data.over_images import check_held
     from ablate.report.data.results import read_sweep
+    from ablate.sweep.layout import SweepDir
+    from ablate.sweep.plan import is_sweep
 
+    if not is_sweep(directory) and any(SweepDir(directory).encoders.glob("[!.]*.json")):
+        raise UsageError(
+            f"{directory} is not a sweep directory, so it has no appendix; name one of its encoders for a model "
+            f"card, as in {command('ablate', 'card', directory, 'crop+color')}"
+        )
     sweep = read_sweep(directory, metric, task, interval)
     check_held(sweep.grid, interval, sweep.seeds_only)
     written, paths = write_appendix(sweep)
@@ -66,10 +73,9 @@ def _appendix(directory: Path, metric: Measure | None, task: str, interval: Inte
 
 def _encoder(directory: Path, cell: str, seed: int | None, out: Path | None) -> None:
     from ablate.report.card.encoder import find, write_encoder
-    from ablate.sweep.layout import SweepDir
 
     kept = find(directory, cell, seed)
-    place = out or SweepDir(directory).card(kept.id)
+    place = out or kept.place
     write_encoder(kept, place)
     console = make_console()
     say(

@@ -290,7 +290,8 @@ class Experiment(Model):
         ):
             there = {"seeds auto": self.seeds == "auto", "a budget": self.budget is not None}
             if getattr(self, name) is not None and not any(there[other] for other in needed):
-                raise ValueError(f"{name} is for {' or '.join(needed)}")
+                other = "; the images in a batch are --batch-size (batch_size)" if name == "batch" else ""
+                raise ValueError(f"{name} is for {' or '.join(needed)}{other}")
         for name in itertools.chain.from_iterable(self.zip):
             if name not in self.axes:
                 raise ValueError(f"zip: there is no axis {name!r}{nearest(name, self.axes)}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ablate.config.sweep import SweepPlan, Trial
-from ablate.console import counted, say
+from ablate.console import command, counted, say
 from ablate.errors import DiskError, ExitCode, UsageError, WorkerError
 from ablate.files import names_in
 from ablate.launch.monitor import Monitor
@@ -170,4 +170,5 @@ def _say_what_is_left(directory: Path, console: Console) -> None:
     if left:
         say(console, f"{counted(len(left), 'trial')} left, for which this needs the sweep's own command: `{again}`")
     else:
-        say(console, f"every trial has ended; the sweep's own command reports: `{again}`")
+        see = command("ablate", "report", directory)
+        say(console, f"every trial has ended; {see} writes the report, as the sweep's own command does: `{again}`")

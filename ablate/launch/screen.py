@@ -87,7 +87,7 @@ def progress(status: Status, now: float) -> Text | None:
             parts.append(f"{per_hour:.3g} trials/h" if per_hour < 1000 else f"{per_hour:,.0f} trials/h")
         if left := seconds_left(status):
             stage = status.experiment.stage
-            parts.append(f"about {clock(left)} left{f' in this {stage}' if stage else ''}")
+            parts.append(f"about {clock(max(1, left))} left{f' in this {stage}' if stage else ''}")
         elif work or running:
             known = "depends on pruning" if status.experiment.prune else "known after the first epochs"
             parts.append(f"time left: {known}")

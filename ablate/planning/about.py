@@ -22,7 +22,7 @@ def about_sweep(wish: Experiment, resolved: Experiment, planned: SweepPlan, imag
     """
     about = about_preset(wish, resolved) + about_init(resolved, planned.configs)
     measure = planned.measure if "linear" in planned.protocols else None
-    return about + described(images, planned.shared.image_size, planned.every_op, measure)
+    return about + described(images, planned.shared.image_size, planned.every_op, measure, wish.limit)
 
 
 def about_trial(wish: Experiment, resolved: Experiment, trial: Trial, images: DataSet) -> str:
@@ -30,5 +30,5 @@ def about_trial(wish: Experiment, resolved: Experiment, trial: Trial, images: Da
     config = trial.config
     about = about_preset(wish, resolved) + about_init(resolved, [config])
     measure = config.measure or images.measure
-    said = described(images, config.image_size, config.every_op, None if measure == "top1" else measure)
+    said = described(images, config.image_size, config.every_op, None if measure == "top1" else measure, wish.limit)
     return f"{about}{said}\n{outline_of([config])}"

@@ -105,7 +105,9 @@ def _prepared(wish: Experiment, cache: Path) -> DataSet:
         )
 
 
-def described(images: DataSet, image_size: int, ops: Iterable[OpSpec], measure: Measure | None = None) -> str:
+def described(
+    images: DataSet, image_size: int, ops: Iterable[OpSpec], measure: Measure | None = None, limit: int | None = None
+) -> str:
     """Return a description of ``images`` and of further tasks, with lines on small classes and on ops without effect.
 
     Args:
@@ -113,11 +115,14 @@ def described(images: DataSet, image_size: int, ops: Iterable[OpSpec], measure: 
         image_size: the size of training images.
         ops: the ops that are used.
         measure: the measure that ranks compositions, which the first line says; None: it says none.
+        limit: the number of training images that was asked for, if any; the first line says why there are others.
     """
     sample = _sample(images, image_size)
+    is_met = limit in {None, len(images.train.labels)}
+    told = "" if is_met else f"; limit {limit} is approximate: whole groups are drawn, of every class alike"
     why = reason(measure, images.class_counts).rstrip(".") if measure else ""
     ranked = f"; {why[0].lower()}{why[1:]}" if why else ""
-    lines = [f"{images}{ranked}", *about_small_classes(images.classes, images.all_class_counts)]
+    lines = [f"{images}{told}{ranked}", *about_small_classes(images.classes, images.all_class_counts)]
     for task in images.tasks:
         small = about_small_classes(task.classes, task.described(images.val_mask).class_counts)
         lines += [task.in_words(images.val_mask), *(f"task {task.name}: {line}" for line in small)]

@@ -58,6 +58,13 @@ def test_every_other_set_is_a_further_task(get, cache):
     assert "further" not in json.loads((cache / "sets" / one.fingerprint / "meta.json").read_text())["recipe"]
 
 
+def test_another_number_of_images_than_the_limit_is_explained(get):
+    some = get("plants", "plants", limit=16)
+    number = len(some.train.labels)
+    assert f"; limit {number + 1} is approximate: whole groups" in described(some, 16, [], limit=number + 1)
+    assert "approximate" not in described(some, 16, [], limit=number)
+
+
 def test_small_classes_of_every_set_are_named(get):
     text = described(get("photos", "animals", "plants"), 16, [], "top1")
     assert text.splitlines()[0].endswith("; compositions are ranked by top-1 accuracy")

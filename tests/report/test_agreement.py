@@ -19,6 +19,7 @@ from ablate.report.figures import differences
 from ablate.report.figures.panel import MARK
 from ablate.report.figures.panels import WIDTH
 from ablate.report.stats.comparison import compare
+from ablate.report.stats.model import Difference
 from ablate.report.stats.order import order
 from ablate.report.stats.winners import Side, costs, sides_of, told_apart
 from ablate.report.text import agreement
@@ -68,6 +69,8 @@ def test_a_winner_can_be_the_best_or_a_contender_elsewhere(tmp_path):
     found = {(cost.of, cost.under): cost for cost in costs(sides_of(one, [same, near]))}
     assert (found["a", "b"].is_best, found["a", "b"].cost, found["a", "b"].mean) == (True, None, 0)
     assert found["a", "c"].contends
+    nothing = replace(found["a", "c"], is_best=False, cost=Difference(0.0002, -0.01, 0.01, 3))
+    assert "costs less than 0.1 [-1.0, +1.0] points under c" in agreement._said(nothing)
     assert (
         agreement.of_sides(sides_of(one, [same])).sentences()[1] == "The winner of a, crop, is the best under b, too."
     )

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,13 @@ from safetensors.torch import save, save_file
 
 from ablate.config.encoder import Encoder, Normalization
 from ablate.config.objectives import KINDS
-from ablate.config.sweep import Budgeted, Rounds, Rung
+from ablate.config.sweep import Budgeted, Rounds, Rung, Task
 from ablate.config.trial import DataIdentity, TrialConfig
 from ablate.report.card.appendix import Appendix, appendix, write_appendix
-from ablate.report.card.encoder import Kept, find, write_encoder
+from ablate.report.card.encoder import Kept, find, model_card, write_encoder
 from ablate.report.card.loading import code
 from ablate.report.card.markup import in_markdown, in_tex
-from ablate.report.card.methods import methods
+from ablate.report.card.methods import evaluation, images, methods
 from ablate.report.card.references import CITED, ENTRIES, OBJECTIVES, OPTIMISERS, bibtex
 from ablate.report.card.training import training
 from ablate.report.data.results import read_sweep
@@ -221,6 +222,32 @@ def test_names_in_a_card_are_text(kept, tmp_path):
     assert r"a\_b\$\<i\>" in body and "<i>" not in body
 
 
+def test_an_encoder_judged_on_other_images_says_of_which_its_accuracies_are(kept):
+    found = find(kept[0], "b+a", None)
+    data = found.config.data.replace(name="made-up, evaluated on leaves and petals")
+    planned = found.sweep.experiment.replace(
+        eval_data=["folder:/images/leaves", "folder:/images/petals"],
+        tasks=tuple(Task(name=name, images=(4, 1, 2)) for name in ("leaves", "petals")),
+        shared=found.sweep.experiment.shared.replace(data=data),
+    )
+    judged = dataclasses.replace(
+        found, sweep=dataclasses.replace(found.sweep, experiment=planned), config=found.config.replace(data=data)
+    )
+    (result,) = ModelCard(model_card(judged)).data.eval_results
+    assert (result.dataset_name, result.metric_value) == ("leaves", 0.31)
+    said = " ".join(images(judged.sweep, planned.shared))
+    assert said.startswith("The images on which encoders were trained are those of made-up, fingerprint")
+    assert said.count("evaluated on") == 1
+    untrained = dataclasses.replace(found, config=found.config.replace(objective="untrained"))
+    assert "not trained but evaluated by ablate" in model_card(untrained)
+
+
+def test_the_text_on_a_further_task_stands_without_the_key_of_its_record(tmp_path):
+    done = next(iter(read_sweep(sweep(tmp_path, ["a"], value=by_position)).records.values()))
+    told = {"linear": "a regression", "petals:linear": "task petals: a regression"}
+    assert evaluation([done.replace(protocols=told)])[1:] == ["linear: a regression.", "Task petals: a regression."]
+
+
 @pytest.mark.parametrize("damage", ["[1, 2]", "{}", "{", '"config": 7'])
 def test_a_damaged_description_is_named_and_hides_no_other(kept, tmp_path, damage):
     directory, name = kept
@@ -251,6 +278,10 @@ def test_what_cannot_be_written_is_refused_in_a_sentence(kept, tmp_path):
     assert "kept seeds: 1" in one_sentence(ablate("card", directory, "b+a", "--seed", "0"))
     assert "name its cell" in one_sentence(ablate("card", directory, "--seed", "0"))
     assert "leave the cell out" in one_sentence(ablate("card", directory, "b+a", "--metric", "top1"))
+    assert "the directory of a sweep" in one_sentence(ablate("card", directory, "b+a", "--out", directory))
+    alone = tmp_path / "trained"
+    shutil.copytree(SweepDir(directory).encoders, SweepDir(alone).encoders)
+    assert "name one of its encoders" in one_sentence(ablate("card", alone))
     SweepDir(directory).encoder(name).unlink()
     assert "is missing" in one_sentence(ablate("card", directory, "b+a"))
     assert "there is no directory" in one_sentence(ablate("card", tmp_path / "nowhere", "a"))

@@ -188,7 +188,7 @@ def test_a_budget_in_a_file_is_a_whole_number_or_a_text(budget):
         (["--budget", "4", "--prune"], "budget and prune do not go together"),
         (["--budget", "4", "--seeds", "auto"], "budget and seeds auto do not go together"),
         (["--budget", "4", "--include", "color|crop", "--branches", "two"], "color|crop has ops of its own"),
-        (["--batch", "4"], "batch is for a budget"),
+        (["--batch", "4"], "batch is for a budget; the images in a batch are --batch-size"),
         (["--budget", "4", "--prior", "nowhere"], "there is no directory"),
         (["--prior", "results"], "prior is for a budget or a search"),
         (["--within", "4"], "within is for seeds auto or a budget"),

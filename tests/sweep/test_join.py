@@ -48,7 +48,7 @@ def test_one_machine_runs_what_is_missing_beside_the_command_at_work(alone, plan
         done = ablate("work", planned, "--cache", cache)
     assert done.returncode == 0, done.stderr
     assert results(planned) == results(alone)
-    assert "every trial has ended" in done.stdout
+    assert f"every trial has ended; `ablate report {planned}` writes the report" in done.stdout
     assert (planned / "sweep.toml").read_bytes() == before
     assert not (planned / "report").exists()
     again = ablate("work", planned, "--cache", cache)

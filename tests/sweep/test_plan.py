@@ -164,7 +164,7 @@ def test_remaining_seconds_lays_trials_out_over_workers():
 
 
 def test_clock():
-    assert [clock(s) for s in (4.4, 65, 7260)] == ["4 s", "1 min 05 s", "2 h 01 min"]
+    assert [clock(s) for s in (0.0, 0.3, 4.4, 65, 7260)] == ["0 s", "under 1 s", "4 s", "1 min 05 s", "2 h 01 min"]
 
 
 def test_a_sweep_keeps_its_slurm_settings_when_it_goes_on_here(experiment, tmp_path):

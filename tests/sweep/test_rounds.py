@@ -115,12 +115,16 @@ def test_what_is_practically_equal_ends_it_and_the_report_says_so(tmp_path):
         report.show(Console(quiet=True))
 
 
-def test_the_largest_number_ends_it_and_a_larger_one_goes_on_from_there(tmp_path):
+def test_the_largest_number_ends_it_and_a_larger_one_goes_on_from_there(tmp_path, monkeypatch):
     _, training = train(tmp_path, experiment(within=0.01, largest=5), CLOSE)
     sweep = read_sweep(tmp_path)
     assert comparison(sweep).why == "largest"
     (said, unequal) = rounds(sweep)
     assert "the largest number of seeds, 5, is reached" in said
+    assert "raise --max-seeds" in said
+    with monkeypatch.context() as patch:
+        patch.setattr("ablate.report.stats.rounds.few_images", lambda _: ["few"])
+        assert rounds(sweep)[0].endswith("Add images: more seeds would be judged by the same few validation images.")
     assert "from 3 to 5 seeds" in unequal
     again, more = train(tmp_path, experiment(within=0.01, largest=5), CLOSE)
     assert (again, more.rounds) == (0, [set()])

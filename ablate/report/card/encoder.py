@@ -62,7 +62,19 @@ class Kept:
     @property
     def data(self) -> str:
         """The name of its training images, without the number that ``--limit`` left of them."""
-        return self.config.data.name.partition(" (")[0]
+        return self.config.data.name.partition(", evaluated on ")[0].partition(" (")[0]
+
+    @property
+    def place(self) -> Path:
+        """The directory of its card, unless another one is asked for."""
+        return SweepDir(self.directory).card(self.id)
+
+    @property
+    def judged_on(self) -> str:
+        """The name of the images of its accuracies: of several data sets, the first."""
+        others = self.config.data.name.partition(", evaluated on ")[2].partition(" (")[0]
+        tasks = self.sweep.experiment.tasks if self.sweep else ()
+        return tasks[0].name if others and tasks else others or self.data
 
     @property
     def measures(self) -> list[Measure]:
@@ -125,10 +137,12 @@ def write_encoder(kept: Kept, out: Path) -> list[Path]:
     """Write ``README.md``, ``config.json`` and ``model.safetensors`` into ``out``, and return their paths.
 
     Raises:
-        UsageError: a file is in place of the directory, somebody wrote or edited ``README.md``, or the weights are
-            damaged or gone.
+        UsageError: it is a sweep's directory, a file is in place of it, somebody wrote or edited ``README.md``, or the
+            weights are damaged or gone.
         DiskError: the disk refused a write.
     """
+    if out.resolve() == kept.directory.resolve() or is_sweep(out):
+        raise UsageError(f"{out} is the directory of a sweep; name another one with --out, such as {kept.place}")
     check_writable(out)
     weights, place = SweepDir(kept.directory).encoder(kept.id), out / "model.safetensors"
     if not weights.is_file():
@@ -172,8 +186,8 @@ def model_card(kept: Kept) -> str:
         f"# {name} on {data}, {_plain(network(config)).removeprefix('a ').partition(' (')[0].partition(',')[0]}",
         "<!-- Before you publish it: add `license:` to the metadata, and say whether the terms of the images allow it. "
         "-->",
-        f"An image encoder, trained by ablate to compare augmentations, not to be the best possible: {name}, seed "
-        f"{kept.description['seed']}.",
+        f"An image encoder, {'trained' if is_trained else 'not trained but evaluated'} by ablate to compare "
+        f"augmentations{', not to be the best possible' * is_trained}: {name}, seed {kept.description['seed']}.",
         "## Load it",
         f"```python\n{code(config)}```",
         f"Input: {kept.description['input']}. For the accuracies below, the images were the centre squares{part} of "
@@ -201,21 +215,17 @@ def _metadata(kept: Kept) -> str:
     lines = ["---", "library_name: pytorch", "pipeline_tag: image-feature-extraction", "tags:"]
     lines += [f"- {tag}" for tag in ("ablate", "pytorch", *learned, kind)]
     metrics, measures = kept.description["metrics"], kept.measures
-    if measures and not _other_images(kept):
-        slug = "".join(character if character.isalnum() else "-" for character in kept.data.lower())
+    if measures:
+        data = kept.judged_on
+        slug = "".join(character if character.isalnum() else "-" for character in data.lower())
         lines += ["model-index:", f"- name: {json.dumps(f'{kept.name} on {kept.data}')}", "  results:"]
         lines += ["  - task:", "      type: image-classification", "      name: Linear evaluation of frozen features"]
-        lines += ["    dataset:", f"      type: {json.dumps(slug)}", f"      name: {json.dumps(kept.data)}"]
+        lines += ["    dataset:", f"      type: {json.dumps(slug)}", f"      name: {json.dumps(data)}"]
         lines += ["      split: test", "    metrics:"]
         for measure in measures:
             value = round(metrics[measured_by(LINEAR, measure)], 4)
             lines += [f"    - type: {TYPES[measure]}", f"      value: {value}", f"      name: {in_full(measure)}"]
     return "\n".join([*lines, "---"])
-
-
-def _other_images(kept: Kept) -> bool:
-    """Return True if it was evaluated on another data set than it was trained on."""
-    return bool(kept.sweep and kept.sweep.experiment.eval_data)
 
 
 def _accuracy(kept: Kept) -> list[str]:

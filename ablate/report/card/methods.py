@@ -75,7 +75,10 @@ def images(sweep: Results, config: TrialConfig) -> list[str]:
         there = "To evaluate, there" if experiment.eval_data else "There"
         labelled = f"{there} are {train} training images with a label{classes}"
         many = f"{labelled}, {validation} of them for validation, and {test} test images."
-    sentences = [f"The images are those of {config.data.name}, fingerprint {config.data.fingerprint}, at {size}."]
+    name, what = config.data.name.partition(", evaluated on ")[0], "The images are"
+    if experiment.eval_data is not None:
+        what = "The images on which encoders were trained are"
+    sentences = [f"{what} those of {name}, fingerprint {config.data.fingerprint}, at {size}."]
     if experiment.eval_data is not None:
         others = [experiment.eval_data] if isinstance(experiment.eval_data, str) else experiment.eval_data
         names = " and ".join(Path(spec.partition(":")[2] or spec).name for spec in others)
@@ -157,7 +160,12 @@ def evaluation(records: Sequence[TrialResult]) -> list[str]:
         for name, text in record.protocols.items():
             said.setdefault(name, []).append(L2.sub("; l2 chosen", text))
     # Later versions measure more, and say so: the shortest text is what all records have.
-    told = [f"{name}: {min(texts, key=len)}." for name, texts in said.items()]
+    shortest = {name: min(texts, key=len) for name, texts in said.items()}
+    # The text on a further task begins with its name.
+    told = [
+        f"{text[0].upper()}{text[1:]}." if text.startswith("task ") else f"{name}: {text}."
+        for name, text in shortest.items()
+    ]
     return ["Encoders were frozen and evaluated by their output h.", *told] if told else []
 
 

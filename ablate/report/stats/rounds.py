@@ -7,6 +7,7 @@ from ablate.console import counted
 from ablate.inference.rounds import Comparison, compare
 from ablate.report.data.results import Results
 from ablate.report.stats.order import order
+from ablate.report.stats.verdict import few_images
 from ablate.report.stats.words import mentioned, named
 from ablate.sweep.rounds import cells_left, compared, counted_points
 
@@ -49,6 +50,8 @@ def ending(sweep: Results) -> str:
     sure = "as far as these seeds show" if exact else "with 95 % confidence over all rounds"
     far = "" if found.farthest is None else f"; they lie within {100 * found.farthest:.1f} points of the best, {sure}"
     more = " To continue, raise --max-seeds (max_seeds)." if len(sweep.experiment.seeds) < LAST_ROUND else ""
+    if few_images(sweep):
+        more = " Add images: more seeds would be judged by the same few validation images."
     ranked = [mentioned(cell.label) for cell in order(sweep.grid).cells if cell.label in found.left]
     of_those = " of those that could be compared" if len(ranked) < len(found.left) else ""
     return {

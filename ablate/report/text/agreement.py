@@ -217,4 +217,7 @@ def _said(cost: Cost) -> str:
 
 
 def _points(cost: Cost) -> str:
-    return f"{in_points(cost.cost)} points" if cost.cost else ""
+    points = in_points(cost.cost) if cost.cost else ""
+    if points.startswith("+0.0"):
+        points = points.replace("+0.0", "less than 0.1", 1)
+    return f"{points} points" if points else ""
