@@ -244,7 +244,11 @@ def fit(
         start: ``[d + 1, classes]``, the weights to start from; zeros by default.
         loss: the loss in place of cross-entropy, of the scores ``[n, classes]`` and ``y``.
     """
-    weights = torch.zeros(h.shape[1] + 1, classes, dtype=h.dtype, device=h.device) if start is None else start.clone()
+    # A row per class: only so does torch compute the gradient as (classes, n) times (n, d). The other way round, a CPU
+    # takes up to ten times as long for few classes, since each of the d rows of h.T is strewn over all of h.
+    weights = torch.zeros(classes, h.shape[1] + 1, dtype=h.dtype, device=h.device)
+    if start is not None:
+        weights.copy_(start.T)
     weights.requires_grad_()
     optimiser = LBFGS(
         [weights],
@@ -257,13 +261,13 @@ def fit(
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        total = loss(logits(weights, h), y) + l2 / 2 * weights[:-1].square().sum()
+        total = loss(logits(weights.T, h), y) + l2 / 2 * weights[:, :-1].square().sum()
         total.backward()
         return total
 
     with torch.enable_grad():
         optimiser.step(closure)
-    return weights.detach()
+    return weights.detach().T
 
 
 def predict(weights: Tensor, h: Tensor) -> Tensor:
@@ -273,4 +277,4 @@ def predict(weights: Tensor, h: Tensor) -> Tensor:
 
 def logits(weights: Tensor, h: Tensor) -> Tensor:
     """Return the scores of each row of ``h``, ``[n, classes]``."""
-    return torch.addmm(weights[-1], h, weights[:-1])
+    return torch.addmm(weights[-1][:, None], weights[:-1].T, h.T).T
