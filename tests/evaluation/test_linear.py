@@ -108,9 +108,8 @@ def test_the_sweep_goes_on_while_its_end_alone_is_best(monkeypatch, heights, bes
         return l2
 
     monkeypatch.setattr(module, "fit", fitted)
-    monkeypatch.setattr(module, "predict", lambda weights, h: weights)
-    monkeypatch.setattr(module, "logits", lambda weights, h: torch.zeros(len(h), 4))
-    monkeypatch.setattr(module, "score", lambda predicted, *_: height.get(predicted, 0.1))
+    monkeypatch.setattr(module, "logits", lambda weights, h: weights)
+    monkeypatch.setattr(module, "score_by", lambda measure, logits, *_: height.get(logits, 0.1))
     result = linear_evaluation(torch.eye(4), torch.arange(4), torch.arange(4) < 2, torch.eye(4), 4)
     strong, weak = (10.0**exponent for exponent in swept)
     assert result.l2 == 10.0**best
