@@ -127,7 +127,10 @@ class ClusterSilent(ClusterError):
 
 
 class WorkerError(AblateError, RuntimeError):
-    """A worker did not start; the message ends with the last lines of its log. The sweep stops with exit code 1."""
+    """A worker did not start, or workers of a machine that joined were killed. The command stops with exit code 1.
+
+    The message ends with the last lines of the worker's log, or says what became of the trial.
+    """
 
 
 class TrialHeld(AblateError):

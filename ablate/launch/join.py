@@ -66,7 +66,13 @@ def join(directory: Path, cache: Path, workers: int | None, console: Console) ->
     say(console, f"working on {directory} with {counted(len(devices), 'worker')}")
     prefix = f"work-{socket.gethostname()}-{os.getpid()}"
     launcher = WorkerPool(
-        directory, cache, devices, experiment.shared.threads, prefix=prefix, waits_for=lambda holder: False
+        directory,
+        cache,
+        devices,
+        experiment.shared.threads,
+        prefix=prefix,
+        waits_for=lambda holder: False,
+        is_guest=True,
     )
     try:
         with resumable(directory, "other machines continue them"), Monitor(console, directory, HINT) as monitor:

@@ -56,6 +56,7 @@ class WorkerPool:
     prefix: str = "worker"  # the prefix of the workers' logs, DIR/logs/<prefix>-<n>.log
     grace: Callable[[], float] = lambda: STOP_GRACE  # seconds that workers have to end in order; called repeatedly
     waits_for: Callable[[Attempt], bool] = lambda holder: True  # True: wait for a trial that another process runs
+    is_guest: bool = False  # True: it stops if workers are killed, as for lack of memory that other machines may have
     _workers: list[_Worker] = field(default_factory=list)
     _messages: queue.Queue[tuple[int, str | None]] = field(default_factory=queue.Queue)
     _crashes: dict[str, int] = field(default_factory=dict)
@@ -79,7 +80,7 @@ class WorkerPool:
 
         Raises:
             DiskError: a worker could not write.
-            WorkerError: a worker died before its first trial.
+            WorkerError: a worker died before its first trial; a guest's workers were killed in a trial.
             Interruption: a signal ended the run; raised once the workers are gone.
         """
         waiting, self._until = deque(trials), until
@@ -184,6 +185,11 @@ class WorkerPool:
             self._crashes[trial.id] = self._crashes.get(trial.id, 0) + 1
             if self._crashes[trial.id] < MAX_CRASHES:
                 waiting.appendleft(trial)
+            elif self.is_guest and code == -signal.SIGKILL:  # its trial is released as the run ends
+                raise WorkerError(
+                    f"workers were killed {MAX_CRASHES} times in {trial.called} seed {trial.seed}, often for lack of "
+                    "memory; the trial is left to other machines. Join again with fewer --workers, which need less"
+                )
             else:
                 self._record_crash(trial, code, worker.log)
         self._workers[worker.number] = self._start(worker.number)

@@ -166,6 +166,14 @@ def test_a_trial_whose_worker_is_killed_twice_has_failed(launch, trials, tmp_pat
     assert record.error.traceback.endswith("about to be killed")
 
 
+def test_a_guest_whose_workers_are_killed_leaves_the_trial_to_others(launch, trials, tmp_path, stub_worker):
+    stub_worker(killed(trials[0], 2))
+    with pytest.raises(WorkerError, match=r"killed 2 times in .* seed 0.* left to other machines"):
+        launch(trials[:2], is_guest=True)
+    assert not SweepDir(tmp_path).record(trials[0].id).exists()
+    assert given(tmp_path) == [trials[0].id] * 2
+
+
 def test_a_worker_killed_once_is_nobodys_fault(launch, trials, tmp_path, stub_worker):
     stub_worker(killed(trials[0], 1))
     launch(trials[:2])
