@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ablate.ops.cpu.kernel import kernel, run
-from ablate.ops.cpu.pixel import Array, clip
+from ablate.ops.cpu.pixel import Array, clip, copy
 
 CHUNK = 1024  # pixels
 SIGMAS = 6  # weights beyond are below 2e-8 of the largest, less than float32 resolves
@@ -42,7 +42,8 @@ def _blur(begin: int, end: int, images: Array, mask: Array, sigma: Array, reach_
             _widen(images[i, c], near_x, reach_x, padded[inner])
             _convolve(padded, 1, half_x, near_x, begin_flat + near_x, end_flat - near_x, across)
             for t in range(near_y):
-                across[reach_y - 1 - t], across[edge + t] = across[reach_y + 1 + t], across[edge - 2 - t]
+                copy(across[reach_y + 1 + t], across[reach_y - 1 - t])
+                copy(across[edge - 2 - t], across[edge + t])
             _convolve(across, wide, half_y, near_y, begin_flat, end_flat, padded)
             _cut(padded[inner], reach_x, images[i, c])
 
@@ -69,8 +70,7 @@ def _widen(image: Array, near: int, reach: int, out: Array) -> None:
     width = image.shape[1]
     for y in range(len(image)):
         row, line, middle = image[y], out[y], out[y, reach : reach + width]
-        for x in range(width):
-            middle[x] = row[x]
+        copy(row, middle)
         for t in range(near):
             line[reach - 1 - t] = row[1 + t]
             line[reach + width + t] = row[width - 2 - t]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ablate.ops.cpu.kernel import kernel, run
-from ablate.ops.cpu.pixel import ONE, Array, clip
+from ablate.ops.cpu.pixel import ONE, Array, clip, copy
 from ablate.ops.op import Params
 from ablate.pixels import full_scale
 
@@ -42,8 +42,12 @@ def _shrink(begin: int, end: int, images: Array, mask: Array, boxes: Array, fill
         top, left, high, wide = boxes[i]
         small = np.empty((1, channels, high, wide), np.float32)
         _crop(0, 1, images[i : i + 1], whole, stays, ONE, small)
-        images[i] = fill
-        images[i, :, top : top + high, left : left + wide] = small[0]
+        background = images[i].reshape(images[i].size)
+        for p in range(background.size):
+            background[p] = fill
+        for c in range(channels):
+            for y in range(high):
+                copy(small[0, c, y], images[i, c, top + y, left : left + wide])
 
 
 @kernel
@@ -58,7 +62,8 @@ def _crop(begin: int, end: int, images: Array, boxes: Array, flip: Array, unit: 
         left, broad = boxes[i, 1], boxes[i, 3]
         taps_y = _taps(boxes[i, 0], boxes[i, 2], False, first_y, weights_y)
         taps_x = _taps(left, broad, flip[i], first_x, weights_x)
-        line[:] = 0  # right of the box it is read, with weight zero
+        for x in range(line.size):
+            line[x] = 0  # right of the box it is read, with weight zero
         begin_x, end_x = int(left), math.ceil(left + broad)
         part = line[begin_x:end_x]
         for c in range(channels):

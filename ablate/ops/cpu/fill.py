@@ -27,4 +27,8 @@ def _fill(begin: int, end: int, images: Array, mask: Array, boxes: Array, value:
     for i in range(begin, end):
         if mask[i]:
             top, left, height, width = boxes[i]
-            images[i, :, top : top + height, left : left + width] = value
+            for c in range(images.shape[1]):
+                for y in range(top, top + height):
+                    row = images[i, c, y, left : left + width]
+                    for x in range(row.size):
+                        row[x] = value

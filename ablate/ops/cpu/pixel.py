@@ -33,6 +33,13 @@ def clip(x: Any) -> Any:
     return ONE if x > ONE else x
 
 
+@kernel
+def copy(source: Array, target: Array) -> None:
+    """Copy a row. An assignment of arrays does the same, and takes seconds to compile."""
+    for x in range(source.size):
+        target[x] = source[x]
+
+
 @exact
 def luma(red: Any, green: Any, blue: Any) -> Any:
     """Return the gray value, with the bits of :func:`ablate.ops.color_math.grayscale`."""

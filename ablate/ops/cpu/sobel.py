@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ablate.ops.cpu.kernel import exact, run
-from ablate.ops.cpu.pixel import HALF, ONE, Array, clip, luma, root
+from ablate.ops.cpu.pixel import HALF, ONE, Array, clip, copy, luma, root
 
 TWO, EIGHTH = np.float32(2), np.float32(1 / 8)
 
@@ -37,12 +37,12 @@ def _sobel(begin: int, end: int, images: Array, mask: Array, signed: bool) -> No
                 for x in range(width):
                     padded[1 + y, 1 + x] = luma(image[0, y, x], image[1, y, x], image[2, y, x])
             _pad(padded)
-            _relief(padded, image[0])
-            image[1] = image[0]
-            image[2] = image[0]
+            for c in range(channels):
+                _relief(padded, image[c])
             continue
         for c in range(channels):
-            padded[1:-1, 1:-1] = image[c]
+            for y in range(height):
+                copy(image[c, y], padded[1 + y, 1:-1])
             _pad(padded)
             if signed:
                 _relief(padded, image[c])
@@ -53,8 +53,10 @@ def _sobel(begin: int, end: int, images: Array, mask: Array, signed: bool) -> No
 @exact
 def _pad(padded: Array) -> None:
     """Repeat the outermost pixels of the image inside."""
-    padded[1:-1, 0], padded[1:-1, -1] = padded[1:-1, 1], padded[1:-1, -2]
-    padded[0], padded[-1] = padded[1], padded[-2]
+    for line in padded[1:-1]:
+        line[0], line[-1] = line[1], line[-2]
+    copy(padded[1], padded[0])
+    copy(padded[-2], padded[-1])
 
 
 @exact
