@@ -90,7 +90,7 @@ docs: $(STAMP)
 	$(BIN)/python docs/site/pages.py build/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-BENCHMARKS := augmentation ops launches training_step evaluation throughput startup scaling memory data scale many_gpus
+BENCHMARKS := augmentation ops launches training_step compiling evaluation throughput startup scaling memory data scale many_gpus
 
 bench: $(VENV)/.bench
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name; done

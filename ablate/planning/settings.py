@@ -239,8 +239,7 @@ def trial_config(
     """Return :func:`shared_config` for ``data``, with ``compile`` resolved.
 
     ``auto`` compiles on CUDA if a trial of one process has at least 2000 steps (and, for trials that run here, if this
-    machine has a C++ compiler). It never compiles on the CPU, where half a minute per worker saves only 12 %
-    (docs/performance.md).
+    machine has a C++ compiler). It never compiles on the CPU, where a thread gains too little (docs/performance.md).
 
     Args:
         wish: the description.
