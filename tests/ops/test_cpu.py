@@ -100,7 +100,7 @@ def test_passes_in_place_change_neither_the_stored_images_nor_the_other_view(tex
         assert torch.equal(images, before)
 
 
-@pytest.mark.parametrize("context", ["gradients", "compiled", "fake"])
+@pytest.mark.parametrize("context", ["gradients", pytest.param("compiled", marks=pytest.mark.slow), "fake"])
 def test_torch_computes_what_a_pass_cannot(context):
     op, images = get("solarize")(p=1.0), torch.rand(3, 3, 8, 8, generator=generator())
     params = op.sample(3, (8, 8), generator())
