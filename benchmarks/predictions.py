@@ -139,7 +139,8 @@ def ranks_as_figure_5(records: Records) -> Verdict:
     comparison = beside_the_paper(grid)
     if comparison is None or not comparison.ranks or comparison.n < len(comparison.ours.ops) ** 2:
         raise Unmeasured("not every cell of Figure 5 has a result")
-    seen = f"Spearman {comparison.rho:+.2f}, p = {comparison.p:.4f}"
+    seeds = counted(len(records.case(SEVEN).results.experiment.seeds), "seed")
+    seen = f"Spearman {comparison.rho:+.2f}, p = {comparison.p:.4f}; {seeds}"
     return Verdict("confirmed" if comparison.rho > 0.6 and comparison.p < 0.05 else "wrong", seen)
 
 

@@ -11,9 +11,10 @@ import statistics
 from pathlib import Path
 
 from ablate.console import counted
-from ablate.report.data.grid import Cell
+from ablate.report.data.grid import Cell, Grid
 from ablate.report.data.results import Results
 from ablate.report.figures import side_by_side
+from ablate.report.figures.paper import beside_the_paper
 from ablate.report.figures.style import save
 from ablate.report.stats.model import Difference
 from ablate.report.stats.winners import Cost, Side
@@ -21,11 +22,13 @@ from ablate.report.stats.words import in_points, judge
 from ablate.report.text.agreement import of_sides
 from benchmarks.claims import BARE, OUTCOMES, Case, Unmeasured, Verdict, minus, short, wrong_first
 from benchmarks.marked import END, filled
-from benchmarks.predictions import SETS, Records, gain_over_crop, replays, verdicts
+from benchmarks.predictions import SETS, SEVEN, Records, gain_over_crop, replays, verdicts
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "real-images.md"
 PICTURE = Path("real-images") / "side-by-side.png"  # from the page's folder
+FIGURE_5 = Path("../results/real-cifar10-seven/report/fig5-comparison.png")  # from there too
+BESIDE = "The grid of seven ops on CIFAR-10 above Figure 5 of the paper"
 BEGIN = "<!-- results: python -m benchmarks.real -->\n"
 TITLE = "# Five kinds of images: "
 ROW = re.compile(r"^\| (\d+) \| ([^|]*) \| ([^|]*) \| [^|]* \|$", re.MULTILINE)
@@ -92,7 +95,7 @@ def results(records: Records) -> list[str]:
         except Unmeasured as reason:
             reasons.append(str(reason))
     lines += [f"Not measured yet: {'; '.join(reasons)}.", ""] if reasons else []
-    return [*lines, *winners(records), *pruned(records)]
+    return [*lines, *figure_5(records), *winners(records), *pruned(records)]
 
 
 def table(case: Case) -> list[str]:
@@ -135,6 +138,36 @@ def by_op(case: Case) -> list[str]:
 def points(difference: Difference | None) -> str:
     """As in ``+3.1 [+1.0, +5.2]``; nothing without a difference."""
     return "" if difference is None else str(difference).partition(" (")[0].replace(" points", "")
+
+
+def figure_5(records: Records) -> list[str]:
+    """The grid of the paper's seven ops beside Figure 5, in Markdown; nothing before it is whole."""
+    try:
+        results = records.case(SEVEN).results
+    except Unmeasured:
+        return []
+    comparison = beside_the_paper(results.grid)
+    assert comparison
+    spent = results.seconds_in_all([trial.label for trial in results.trials]) / 3600
+    about = f"{counted(len(results.experiment.seeds), 'seed')}, {spent:.1f} h of {results.unit}. {comparison}"
+    lines = ["### CIFAR-10, the seven ops of Figure 5", "", about, "", f"![{BESIDE}]({FIGURE_5.as_posix()})", ""]
+    lines += ["| op | with crop | in Figure 5 | with other ops | in Figure 5 |", "| --- | --: | --: | --: | --: |"]
+    for op in comparison.ours.ops:
+        if op != "crop":
+            means = [
+                100 * mean_of_pairs(grid, op, with_crop)
+                for with_crop in (True, False)
+                for grid in (comparison.ours, comparison.other)
+            ]
+            lines.append(f"| {op} | {' | '.join(f'{mean:.1f}' for mean in means)} |")
+    return [*lines, "", "Test accuracies of pairs in both orders, means, %.", ""]
+
+
+def mean_of_pairs(grid: Grid, op: str, with_crop: bool) -> float:
+    """The mean test accuracy of an op's pairs with crop, or of those with all other ops, in both orders."""
+    others = [other for other in grid.ops if other != op and (other == "crop") == with_crop]
+    cells = [grid.cells[position] for other in others for position in ((op, other), (other, op))]
+    return statistics.fmean(cell.mean() or 0.0 for cell in cells)
 
 
 def winners(records: Records) -> list[str]:
