@@ -11,7 +11,6 @@ import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from ablate.report.data.classes import Outcome, Share, names_of
@@ -19,7 +18,7 @@ from ablate.report.data.results import Results, read_sweep
 from ablate.report.stats.classes import ClassEffect, contrasts_of, effects_of
 from ablate.report.stats.words import in_points
 from benchmarks.harness import save, saved
-from benchmarks.marked import filled
+from benchmarks.marked import fill
 
 Verdict = Literal["wrong", "undecided", "confirmed", "not measured yet"]
 ORDER: tuple[Verdict, ...] = ("wrong", "undecided", "confirmed", "not measured yet")
@@ -47,7 +46,7 @@ class Claim:
         return (*self.lowers, *self.raises, *self.spares)
 
 
-PAGE, BEGIN = Path(__file__).parents[1] / "docs" / "classes.md", "<!-- results: python -m benchmarks.classes -->\n"
+BEGIN = "<!-- results: python -m benchmarks.classes -->\n"
 RECALLS = ("eosinophil", "monocyte", "basophil", "platelet")
 CONFUSIONS = ("eosinophil as neutrophil", "basophil as ig", "basophil as neutrophil")
 BEYOND = " beyond the others"
@@ -171,8 +170,9 @@ def main() -> None:
         rows |= {"afterwards": afterwards(sweep)} if name == "blood cells" else {}
         rows |= {str(claim.number): judged(claim, sweep) for claim in CLAIMS if claim.set == name}
     save("classes", rows)
-    print("\n".join(table(rows)))
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), BEGIN, paragraph(rows["afterwards"])), encoding="utf-8")
+    print("\n".join(table({number: row for number, row in rows.items() if number != "afterwards"})))
+    if "afterwards" in rows:
+        fill("classes.md", BEGIN, paragraph(rows["afterwards"]))
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ from typing import Any
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.stats.invariances import Invariances, invariances
 from ablate.report.stats.ranks import spearman
+from ablate.sweep.plan import load_plan
 from benchmarks.harness import save, saved
-from benchmarks.marked import filled
+from benchmarks.marked import fill
 
 LITTLE, POINTS = 0.05, 0.02  # what counts as more: of an invariance, and of an accuracy
-PAGE = Path(__file__).parents[1] / "docs" / "invariance.md"
 BEGIN = "<!-- results: python -m benchmarks.invariance -->\n"
 ORDER = ("wrong", "undecided", "confirmed")
 Cell = tuple[frozenset[str], Mapping[str, float]]
@@ -191,7 +191,9 @@ if __name__ == "__main__":
     every = saved("invariance")
     for name, _, directory in (word.partition("=") for word in sys.argv[1:]):
         every |= {str(number): row for number, row in verdicts(Path(directory), SETS[name]).items()}
-        every |= {"afterwards": afterwards(Path(directory))} if name == "blood cells" else {}
+        if name == "blood cells" and len(load_plan(Path(directory)).seeds) > 1:
+            every["afterwards"] = afterwards(Path(directory))
     save("invariance", every)
     print("\n".join(table({int(number): row for number, row in every.items() if number != "afterwards"})))
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), BEGIN, paragraph(every["afterwards"])), encoding="utf-8")
+    if "afterwards" in every:
+        fill("invariance.md", BEGIN, paragraph(every["afterwards"]))

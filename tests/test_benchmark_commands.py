@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from ablate.planning.understand import plan_sweep
 from ablate.sweep.images import ImageResults, to_bytes
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import plan, save_plan
-from benchmarks import harness, shortcut
+from benchmarks import harness, marked, shortcut
 from tests.support.classes import split_of
 from tests.support.cli import ablate
 from tests.support.sweeps import make_experiment, record, write_record
@@ -26,6 +28,9 @@ from tests.support.sweeps import make_experiment, record, write_record
 def run(monkeypatch, tmp_path, capsys):
     """Run a benchmark's command line; return what it printed and what it wrote."""
     monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    monkeypatch.setattr(
+        marked, "DOCS", Path(shutil.copytree(marked.DOCS, tmp_path / "docs", ignore=shutil.ignore_patterns("*.png")))
+    )
     threads = torch.get_num_threads()
 
     def command(name, *words):
@@ -69,9 +74,10 @@ def test_classes(run, tmp_path):
     assert printed.count("| glyphs | rotate |") == 4 and "| blood cells | color | **not measured yet** |" in printed
 
 
-def test_invariance(run, tmp_path):
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_invariance(run, tmp_path, seeds):
     ops = ["crop", "color", "rotate", "flip", "cutout"]
-    save_plan(tmp_path, experiment := make_experiment(ops))
+    save_plan(tmp_path, experiment := make_experiment(ops, seeds=seeds))
     tested = (*ops, "zoom_out", "channel_shuffle", "stain", "vflip", "d4")
     kinds = ("invariance", "z_invariance", "told", "z_told")
     names = [*(f"{kind}_{op}" for kind in kinds for op in tested), "lidar", "rankme"]
@@ -79,7 +85,11 @@ def test_invariance(run, tmp_path):
         drawn = np.random.default_rng(number).random(len(names)).tolist()
         write_record(tmp_path, record(trial, metrics=record(trial).metrics | dict(zip(names, drawn, strict=True))))
     printed, rows = run("invariance", f"glyphs={tmp_path}", f"blood cells={tmp_path}")
-    assert sorted(map(int, rows)) == list(range(1, 16)) and printed.count("(one seed)") == 15
+    looked = rows.pop("afterwards", None)
+    assert sorted(map(int, rows)) == list(range(1, 16)) and (looked is None) == (seeds == 1)
+    assert printed.count("(one seed)") == (15 if seeds == 1 else 0)
+    page = (tmp_path / "docs" / "invariance.md").read_text()
+    assert ("In the 25 cells that both seeds have" in page) == (seeds == 2)
 
 
 def test_shortcut(monkeypatch, tiny_folder, cache, tmp_path):
