@@ -187,7 +187,8 @@ class Op:
         Args:
             images: float ``[n, c, h, w]`` in [0, 1].
             params: the parameters that ``sample`` returned for ``n`` images of this size.
-            in_place: True if nobody needs ``images`` any more, so that they may be written to.
+            in_place: True if nobody needs ``images`` any more, so that they may be written to; the result
+                may still be a new tensor.
 
         Returns:
             float ``[n, c, h, w]`` in [0, 1], a new tensor or ``images`` itself; without ``in_place`` the input is never
@@ -200,7 +201,8 @@ class Op:
         if self.is_identity:
             return images
         if self.has_pass and images.dtype == torch.float32 and cpu.serves(images):
-            images = images if in_place else images.clone(memory_format=torch.contiguous_format)
+            # A pass writes into the memory that it is given, so a copy for its sake has to be made here.
+            images = images.contiguous() if in_place else images.clone(memory_format=torch.contiguous_format)
             self.overwrite(images, params, params["mask"] if self.p < 1 else torch.ones(len(images), dtype=torch.bool))
             return images
         if self.p == 1:

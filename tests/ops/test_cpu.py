@@ -100,6 +100,22 @@ def test_passes_in_place_change_neither_the_stored_images_nor_the_other_view(tex
         assert torch.equal(images, before)
 
 
+@pytest.mark.parametrize("name", names())
+def test_the_strides_of_stored_images_change_no_view(name):
+    """Channels come last in arrays of NumPy and PIL, and images of the views' own size are only scaled."""
+    stored = (noise(6, 3, (16, 16)) * 255).byte()
+    pair = TransformPair.two_branch(name, size=16)
+    expected = pair(stored, generator())
+    assert not all(torch.equal(view, stored / 255) for view in expected)
+    for strided in (
+        stored.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2),
+        stored.repeat(1, 1, 1, 2)[..., :16],
+        stored.mT.contiguous().mT,
+    ):
+        assert not strided.is_contiguous()
+        assert all(map(torch.equal, pair(strided, generator()), expected))
+
+
 @pytest.mark.parametrize("context", ["gradients", pytest.param("compiled", marks=pytest.mark.slow), "fake"])
 def test_torch_computes_what_a_pass_cannot(context):
     op, images = get("solarize")(p=1.0), torch.rand(3, 3, 8, 8, generator=generator())
