@@ -228,7 +228,12 @@ class Experiment(Model):
     metric: Annotated[
         Measure | None,
         BeforeValidator(checks.measure),
-        Option("Evaluation", metavar="NAME", default="balanced if one class has most images, else top1", text=True),
+        Option(
+            "Evaluation",
+            metavar="NAME",
+            default="balanced if one class has more than twice its share, else top1",
+            text=True,
+        ),
         Field(description="Measure that chooses l2, rungs and winners: top1, balanced, f1, auroc or ap"),
     ] = None
     keep_encoders: Annotated[

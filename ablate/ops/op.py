@@ -67,7 +67,8 @@ class Op:
         """Let no class inherit ``capturable``, a promise about its own code, nor the pass of another ``transform``."""
         super().__init_subclass__(**kwargs)
         cls.capturable = bool(vars(cls).get("capturable", False))
-        if "transform" in vars(cls) and "overwrite" not in vars(cls):
+        defines = [{"transform", "overwrite"} & vars(base).keys() for base in cls.__mro__]
+        if next(filter(None, defines)) == {"transform"}:  # of the class itself, or of a mixin before the other parent
             cls.overwrite = Op.overwrite  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
@@ -90,7 +91,7 @@ class Op:
         return {}
 
     def transform(self, images: Tensor, params: Params) -> Tensor:
-        """Change every image: float ``[n, c, h, w]`` in [0, 1] to the same shape, dtype and range."""
+        """Change every image: float ``[n, c, h, w]`` in [0, 1] to a new tensor of the same shape, dtype and range."""
         raise NotImplementedError
 
     def overwrite(self, images: Tensor, params: Params, mask: Tensor) -> None:
@@ -195,11 +196,13 @@ class Op:
             written to.
 
         Raises:
-            UsageError: a channel count or a shape that the op does not take.
+            UsageError: a channel count or a shape that the op does not take, or parameters of other images.
         """
         self.check(images)
         if self.is_identity:
             return images
+        if any(len(value) != len(images) for value in params.values()):
+            raise UsageError(f"{self.name}: there are parameters of other than {len(images)} images")
         if self.has_pass and images.dtype == torch.float32 and cpu.serves(images):
             # A pass writes into the memory that it is given, so a copy for its sake has to be made here.
             images = images.contiguous() if in_place else images.clone(memory_format=torch.contiguous_format)

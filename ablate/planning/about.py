@@ -30,5 +30,6 @@ def about_trial(wish: Experiment, resolved: Experiment, trial: Trial, images: Da
     config = trial.config
     about = about_preset(wish, resolved) + about_init(resolved, [config])
     measure = config.measure or images.measure
-    said = described(images, config.image_size, config.every_op, None if measure == "top1" else measure, wish.limit)
+    by_rule = measure == images.measure == "top1"  # the accuracy that nobody asks about
+    said = described(images, config.image_size, config.every_op, None if by_rule else measure, wish.limit)
     return f"{about}{said}\n{outline_of([config])}"

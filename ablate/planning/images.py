@@ -118,8 +118,8 @@ def described(
         limit: the number of training images that was asked for, if any; the first line says why there are others.
     """
     sample = _sample(images, image_size)
-    is_met = limit in {None, len(images.train.labels)}
-    told = "" if is_met else f"; limit {limit} is approximate: whole groups are drawn, of every class alike"
+    is_met = limit == len(images.train.labels) or " training images)" not in images.name  # else all were kept
+    told = "" if is_met else f"; limit {limit} is approximate: classes are drawn alike, and groups as a whole"
     why = reason(measure, images.class_counts).rstrip(".") if measure else ""
     ranked = f"; {why[0].lower()}{why[1:]}" if why else ""
     lines = [f"{images}{told}{ranked}", *about_small_classes(images.classes, images.all_class_counts)]

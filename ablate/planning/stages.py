@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 from ablate.config.experiment import WITHIN, Experiment
 from ablate.config.sweep import CELLS_AT_A_TIME, Budgeted, NamedComposition, Rounds, Rung
 from ablate.config.trial import TrialConfig
-from ablate.console import counted
 from ablate.data import DataSet
 from ablate.errors import UsageError
 from ablate.sweep.batches import MOST_CELLS, sequences
@@ -23,14 +23,12 @@ def rungs(wish: Experiment, shared: TrialConfig, data: DataSet) -> tuple[Rung, .
     """
     if not wish.prune:
         return ()
+    least = next(epochs for epochs in count(1) if RUNGS[0].epoch(epochs))
     reasons = {
         "is for one setting: this experiment has axes": bool(wish.axes),
         f"compares cells by validation kNN, but {data.name} {data.lacks}": not data.classes,
         "is for trials of one process": shared.world_size > 1,
-        f"needs more than {counted(shared.epochs, 'epoch')}, to compare cells before the end": RUNGS[0].epoch(
-            shared.epochs
-        )
-        < 1,
+        f"needs at least {least} epochs, to compare cells before the end, not {shared.epochs}": shared.epochs < least,
     }
     for reason, holds in reasons.items():
         if holds:

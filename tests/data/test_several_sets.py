@@ -61,7 +61,7 @@ def test_every_other_set_is_a_further_task(get, cache):
 def test_another_number_of_images_than_the_limit_is_explained(get):
     some = get("plants", "plants", limit=16)
     number = len(some.train.labels)
-    assert f"; limit {number + 1} is approximate: whole groups" in described(some, 16, [], limit=number + 1)
+    assert f"; limit {number + 1} is approximate: classes" in described(some, 16, [], limit=number + 1)
     assert "approximate" not in described(some, 16, [], limit=number)
 
 

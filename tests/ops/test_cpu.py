@@ -9,6 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ablate.config.trial import Base
+from ablate.errors import UsageError
 from ablate.ops import Crop, center_crop, get, names, parse_op, resized_crop
 from ablate.ops.pair import Streams, TransformPair
 
@@ -132,14 +133,43 @@ def test_torch_computes_what_a_pass_cannot(context):
             assert op.apply(mode.from_tensor(images), params).shape == images.shape
 
 
+class Darkness:
+    def transform(self, images, params):
+        return torch.zeros_like(images)
+
+
 def test_another_transform_does_not_keep_the_pass_of_its_parent():
     class Black(get("gray")):
-        def transform(self, images, params):
-            return torch.zeros_like(images)
+        transform = Darkness.transform
 
-    black, images = Black(p=1.0), torch.rand(2, 3, 4, 4)
-    assert not black.has_pass
-    assert black.apply(images, black.sample(2, (4, 4), generator())).max() == 0
+    class Mixed(Darkness, get("gray")):
+        pass
+
+    class Grandchild(Mixed):
+        pass
+
+    images = torch.rand(2, 3, 4, 4)
+    for black in (Black(p=1.0), Mixed(p=1.0), Grandchild(p=1.0)):
+        assert not black.has_pass
+        assert black.apply(images, black.sample(2, (4, 4), generator())).max() == 0
+
+
+@pytest.mark.parametrize("name", names())
+def test_parameters_of_fewer_images_are_refused_before_a_byte_is_read(name):
+    op = get(name)()
+    params = op.sample(3, (16, 16), generator())
+    with pytest.raises(UsageError, match="parameters of other than 8 images"):
+        op.apply(torch.rand(8, 3, 16, 16), params)
+    if name == "crop":
+        with pytest.raises(UsageError, match="boxes of 3 images for 8 images"):
+            resized_crop(torch.rand(8, 3, 16, 16), params, (16, 16))
+
+
+@pytest.mark.parametrize("text", ["crop", "cutout", "erase(shape='rows')", "zoom_out(p=1.0)"])
+def test_boxes_of_larger_images_are_refused(text):
+    op = parse_op(text)
+    with pytest.raises(UsageError, match="reaches beyond images of 16 x 16 px"):
+        op.apply(torch.rand(8, 3, 16, 16), op.sample(8, (64, 64), generator()))
 
 
 @pytest.mark.parametrize("scale", [1e-45, 1e-40, 1e-38, 1e-30])

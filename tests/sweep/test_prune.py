@@ -298,7 +298,7 @@ def test_without_pruning_the_same_command_trains_the_rest_to_what_it_would_have_
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--epochs", "3"], "needs more than 3 epochs"),
+        (["--epochs", "3"], "needs at least 5 epochs"),
         (["--world-size", "2"], "one process"),
     ],
 )

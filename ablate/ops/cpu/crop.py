@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ablate.ops.cpu.kernel import kernel, run
+from ablate.ops.cpu.kernel import check_boxes, kernel, run
 from ablate.ops.cpu.pixel import ONE, Array, clip, copy
 from ablate.ops.op import Params
 from ablate.pixels import full_scale
@@ -21,6 +21,7 @@ def crop(images: Tensor, params: Params, out: tuple[int, int]) -> Tensor:
     result = torch.empty(n, channels, *out)
     flip = params["flip"] if "flip" in params else torch.zeros(n, dtype=torch.bool)
     boxes = torch.stack([params[name].float() for name in ("top", "left", "height", "width")], 1)
+    check_boxes(boxes, images)
     run(_crop, n, images, boxes, flip, np.float32(1 / full_scale(images.dtype)), result)
     return result
 
@@ -28,6 +29,7 @@ def crop(images: Tensor, params: Params, out: tuple[int, int]) -> Tensor:
 def shrink(images: Tensor, mask: Tensor, params: Params, fill: float) -> None:
     """Do to the float32 images of ``mask`` what :func:`ablate.ops.resample.shrink` returns."""
     boxes = torch.stack([params[name].long() for name in ("top", "left", "height", "width")], 1)
+    check_boxes(boxes, images)
     run(_shrink, len(images), images, mask, boxes, np.float32(fill))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ablate.ops.cpu.kernel import kernel, run
+from ablate.ops.cpu.kernel import check_boxes, kernel, run
 from ablate.ops.cpu.pixel import Array
 
 
@@ -18,8 +18,13 @@ def fill(images: Tensor, mask: Tensor, box: tuple[Tensor, Tensor, Tensor, Tensor
         mask: bool ``[n]``: the images that are changed.
         box: top, left, height and width, ``[n]`` each, whole pixels inside the image.
         value: the value.
+
+    Raises:
+        UsageError: a box reaches beyond the images.
     """
-    run(_fill, len(images), images, mask, torch.stack(box, 1).long(), np.float32(value))
+    boxes = torch.stack(box, 1).long()
+    check_boxes(boxes, images)
+    run(_fill, len(images), images, mask, boxes, np.float32(value))
 
 
 @kernel

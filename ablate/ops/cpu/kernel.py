@@ -12,6 +12,8 @@ import numba
 import torch
 from torch import Tensor
 
+from ablate.errors import UsageError
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Sums may be reordered for the vector units, so the last bits depend on the processor, as torch's do. NaNs must be
@@ -56,6 +58,26 @@ def run(loop: Callable[..., None], n: int, *arguments: Any) -> None:
     edges = [n * i // threads for i in range(threads + 1)]
     for done in [_pool(threads).submit(loop, *span, *arrays) for span in itertools.pairwise(edges)]:
         done.result()
+
+
+def check_boxes(boxes: Tensor, images: Tensor) -> None:
+    """Refuse boxes that do not lie inside the images: a kernel would read, and write, beyond their end.
+
+    Args:
+        boxes: ``[n, 4]``: top, left, height and width in pixels.
+        images: ``[n, c, h, w]``.
+
+    Raises:
+        UsageError: there is such a box, or there are more or fewer boxes than images.
+    """
+    if len(boxes) != len(images):
+        raise UsageError(f"there are boxes of {len(boxes)} images for {len(images)} images")
+    size = images.shape[2:]
+    start, side = boxes[:, :2], boxes[:, 2:]
+    if not bool(((start >= 0) & (side >= 0) & (start + side <= torch.tensor(size))).all()):
+        raise UsageError(
+            f"a box reaches beyond images of {size[0]} x {size[1]} px: were its parameters drawn for others?"
+        )
 
 
 @functools.cache
