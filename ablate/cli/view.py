@@ -225,6 +225,7 @@ def _publish_and_print(recommendation: Recommendation, *, code: bool) -> None:
 def _confirm(choice: Choice, seeds: int, how: options.Running) -> int:
     from ablate.cli.sweep import launch
     from ablate.data import cache_dir
+    from ablate.planning.about import about_images
     from ablate.planning.images import images_of
     from ablate.report.recommendation.choice import to_confirm
     from ablate.report.stats.screening import screening_of
@@ -236,7 +237,7 @@ def _confirm(choice: Choice, seeds: int, how: options.Running) -> int:
     if screening_of(choice.sweep):
         raise UsageError(f"{directory} is a screening, whose cells lack half of the ops: there is nothing to confirm")
     planned = confirmation(experiment, to_confirm(choice), seeds, command_line())
-    images = str(images_of(experiment, cache_dir(how.cache)))
+    images = about_images(planned, images_of(experiment, cache_dir(how.cache)))
     return launch(SweepDir(directory).confirmation, planned, images, how)
 
 

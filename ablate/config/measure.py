@@ -48,7 +48,7 @@ def measure_named(text: str) -> Measure:
     Raises:
         UsageError: there is none; the message names the nearest match.
     """
-    measure = SYNONYMS.get(text, text)
+    measure = SYNONYMS.get(text.lower(), text.lower())
     if measure not in get_args(Measure):
         raise unknown("metric", text, get_args(Measure))
     return cast(Measure, measure)

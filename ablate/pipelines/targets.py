@@ -74,7 +74,7 @@ def exported(pair: Pair, files: Files) -> Exported:
         try:
             made = write(pair, files)
         except NotExportable as error:
-            found.refused.append(f"{name} is not written: {error}")
+            found.refused.append(f"{name} is not written: {error}.")
             continue
         found.files.update(made)
         if differs := "; ".join(said(pair)):

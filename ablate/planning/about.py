@@ -21,8 +21,13 @@ def about_sweep(wish: Experiment, resolved: Experiment, planned: SweepPlan, imag
         images: its images.
     """
     about = about_preset(wish, resolved) + about_init(resolved, planned.configs)
+    return about + about_images(planned, images)
+
+
+def about_images(planned: SweepPlan, images: DataSet) -> str:
+    """Return the lines on the images of a plan, on what ranks its compositions, and on ops without effect."""
     measure = planned.measure if "linear" in planned.protocols else None
-    return about + described(images, planned.shared.image_size, planned.every_op, measure, wish.limit)
+    return described(images, planned.shared.image_size, planned.every_op, measure, planned.limit)
 
 
 def about_trial(wish: Experiment, resolved: Experiment, trial: Trial, images: DataSet) -> str:

@@ -44,6 +44,20 @@ def test_table_tex_is_escaped_booktabs(tmp_path):
 
 
 @pytest.mark.parametrize("width", [80, 120])
+def test_a_long_op_has_its_own_name_in_the_terminal_if_no_other_op_shares_it(width, tmp_path):
+    labels = ["crop(flip_p=0.0)", "color(strength=0.5)", "color(strength=0.25)"]
+    console = Console(record=True, width=width, force_terminal=False)
+    render(write_report(sweep(tmp_path, labels)).grid, console)
+    head, *rows = console.export_text().splitlines()
+    assert head.startswith("first \\ second ")
+    names = head.removeprefix("first \\ second ").split()
+    assert names[0] == "crop"
+    assert [line.split()[0] for line in rows[:3]] == names[:3]
+    assert len(set(names)) == 4
+    assert names[1].startswith("color(") and names[1].endswith("0.5)")
+
+
+@pytest.mark.parametrize("width", [80, 120])
 def test_the_terminal_never_cuts_a_number(width):
     labels = ["crop", "cutout", "color(strength=0.5)", "sobel", "noise", "blur", "rotate"]
     experiment = make_experiment(labels, 3)

@@ -19,6 +19,7 @@ from ablate.report.stats.order import order
 from ablate.report.stats.summary import lead
 from ablate.report.stats.words import judge
 from ablate.sweep.record import TrialResult
+from ablate.sweep.rounds import counted_points
 
 L2 = re.compile(r"; l2 of \d+ from \S+ to \S+ chosen")
 """The range in which l2 was looked for, which grows in trials that choose one of its ends."""
@@ -138,9 +139,11 @@ def _stopped(sweep: Results) -> list[str]:
     experiment = sweep.experiment
     sentences = []
     if rounds := experiment.rounds:
+        worse = counted(len(rounds.dropped), "composition")
+        dropped = f"{worse} known to be worse than another got no more" if rounds.dropped else "none was dropped early"
         sentences += [
-            f"Seeds were added in rounds, up to {rounds.largest}; {counted(len(rounds.dropped), 'composition')} known "
-            f"to be worse than another got no more. Differences below {rounds.within:g} points did not count."
+            f"Seeds were added in rounds, up to {rounds.largest}; {dropped}. "
+            f"Differences below {counted_points(rounds.within)} did not count."
         ]
     if experiment.prune:
         rungs = ", ".join(f"the best {100 * rung.keep:g} % after {rung.eighth}/8" for rung in experiment.prune)

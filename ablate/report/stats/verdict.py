@@ -176,8 +176,8 @@ def _more_untrained(sweep: Results, of_best: float | None, untrained: Cell, spre
     if untrained.planned >= UNTRAINED:
         return []
     return [
-        f"Untrained encoders differ by {100 * spread:.1f} points between seeds (standard deviation): `{again}` "
-        "evaluates more of them, which takes seconds each and trains nothing."
+        f"Untrained encoders differ by {100 * spread:.1f} points between seeds (standard deviation of "
+        f"{judge(sweep.grid)}): `{again}` evaluates more of them, which takes seconds each and trains nothing."
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -67,9 +67,9 @@ def _matrix(grid: Grid, width: int, predicted: Mapping[str, Prediction]) -> Tabl
     table = Table(box=None, pad_edge=False, padding=(0, 0), collapse_padding=True)
     columns = len(grid.ops) + 1
     label = max(LEAST_LABEL, min(ROW_LABEL, width - LEAST_CELL * columns))
-    table.add_column("first \\ second", no_wrap=True, overflow="ellipsis", max_width=label)
+    table.add_column("first \\ second ", no_wrap=True, overflow="ellipsis", max_width=label)
     width = max(LEAST_CELL, min(14, (width - label) // columns))
-    names = [shortened(op, min(label, width - 1)) for op in grid.ops]  # rows and columns have the same names
+    names = _names(grid.ops, min(label, width - 1))  # rows and columns have the same names
     for name in (*names, shortened("average", width - 1)):
         table.add_column(Text(name), justify="center", no_wrap=True, min_width=width, max_width=width)
     colours = scale(grid)
@@ -82,6 +82,15 @@ def _matrix(grid: Grid, width: int, predicted: Mapping[str, Prediction]) -> Tabl
         average = grid.average(row)
         table.add_row(Text(name), *cells, Text("-" if average is None else f"{100 * average:.1f}", style="bold"))
     return table
+
+
+def _names(ops: Sequence[str], width: int) -> list[str]:
+    """Return names of at most ``width`` columns: without parameters where these do not fit, if no other op is alike."""
+    bare = [op.partition("(")[0] for op in ops]
+    return [
+        shortened(op if len(op) <= width or bare.count(own) > 1 else own, width)
+        for op, own in zip(ops, bare, strict=True)
+    ]
 
 
 def _text(cell: Cell, colours: Scale, deviation: bool) -> Text:
