@@ -18,4 +18,4 @@ def full_scale(dtype: Any) -> int:
         KeyError: images are not stored in this dtype.
     """
     name = str(dtype).removeprefix("torch.")
-    return 1 if name == "float64" else FULL_SCALE[name]
+    return 1 if name in ("float64", "float16", "bfloat16") else FULL_SCALE[name]

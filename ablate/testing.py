@@ -165,6 +165,16 @@ class OpContract:
         assert not torch.equal(result, before)
         assert torch.equal(images, before)
 
+    def test_no_image(self, name: str) -> None:
+        op = self.make(name)
+        none = op.apply(pictures(1, 3, (32, 32))[:0], op.sample(0, (32, 32), generator()))
+        assert none.shape == (0, 3, 32, 32)
+
+    def test_integers_are_refused(self, name: str) -> None:
+        op = self.make(name)
+        with pytest.raises(UsageError, match="float images"):
+            op.apply((255 * pictures(1, 3, (32, 32))).byte(), op.sample(1, (32, 32), generator()))
+
     def test_one_image(self, name: str) -> None:
         op = self.make(name)
         single = op.apply(pictures(1, 3, (32, 32)), op.sample(1, (32, 32), generator()))

@@ -196,10 +196,12 @@ class Op:
             written to.
 
         Raises:
-            UsageError: a channel count or a shape that the op does not take, or parameters of other images.
+            UsageError: a channel count, a shape or a dtype that the op does not take, or parameters of other images.
         """
         self.check(images)
-        if self.is_identity:
+        if not images.is_floating_point():
+            raise UsageError(f"op '{self.name}' applies to float images in [0, 1], not {images.dtype}; op(images) converts")
+        if self.is_identity or len(images) == 0:
             return images
         if any(len(value) != len(images) for value in params.values()):
             raise UsageError(f"{self.name}: there are parameters of other than {len(images)} images")
