@@ -32,6 +32,7 @@ from tests.support.settings import DATA
 from tests.support.trials import comparable
 from tests.support.wishes import wish
 
+RESNET18 = {"encoder.name": "resnet18", "encoder.width": 64}
 GREY = DataIdentity(name="x", fingerprint="f", classes=2, channels=1)
 
 
@@ -198,6 +199,25 @@ def test_a_first_convolution_of_other_channels_passes_before_the_images_are_know
     shared_config(described, GREY)
     with pytest.raises(UsageError, match=r"stem.0.weight, 4x1x3x3 in the file and 4x3x3x3 here"):
         shared_config(described, DATA)
+
+
+@pytest.mark.parametrize("kernel", [3, 7])
+@pytest.mark.parametrize(("channels", "words"), [(1, "1 channel,"), (4, "4 channels,")])
+@pytest.mark.parametrize("size", [32, 96])
+def test_a_first_convolution_of_other_channels_is_refused_by_these(kernel, channels, words, size, tmp_path):
+    """Another stem is no advice: it has as many channels."""
+    other = drawn(torchvision.models.resnet18)
+    other["conv1.weight"] = torch.ones(64, channels, kernel, kernel)
+    save_file(other, tmp_path / "other.safetensors")
+    with pytest.raises(UsageError, match=f"the file is for images of {words} and these have 3 channels: only") as no:
+        shared_config(asked(tmp_path / "other.safetensors", set=RESNET18 | {"image_size": size}), DATA)
+    assert "all of it fits" not in str(no.value)
+
+
+def test_a_file_with_further_layers_has_all_tensors(tmp_path):
+    save_file({**state(), "blocks.3.conv1.weight": torch.ones(3)}, tmp_path / "further.safetensors")
+    with pytest.raises(UsageError, match=r": all 45 tensors of resnet8 match; the file has further layers: blocks\.3\."):
+        shared_config(asked(tmp_path / "further.safetensors"), DATA)
 
 
 def test_what_is_loaded_is_said(tmp_path):

@@ -7,8 +7,10 @@ from pathlib import Path
 from ablate.config.at_hand import as_option
 from ablate.config.encoder import IMAGENET
 from ablate.config.trial import SMALL_IMAGE, TrialConfig
+from ablate.console import counted
 from ablate.training.architectures import called
 from ablate.training.matching import Match, Shape, examples
+from ablate.training.reshaping import RGB
 
 IMAGENET_CLASSES = {1000, 21841, 21843}
 """The outputs of classifiers for ImageNet and for ImageNet-21k."""
@@ -85,7 +87,8 @@ def objection(match: Match, total: int, config: TrialConfig, other: str) -> str:
         one = examples([*match.unexpected, *match.unused], 1).partition(" and ")[0]
         names = _left(match) if match.shapes or match.kinds else f"its names are like {one}"
         return f"no tensor of this file fits {encoder}" + (f"; {takes}" if takes else f": {names}")
-    count = f"only {len(match.tensors)} of {total} tensors of {encoder} match"
+    whole = len(match.tensors) == total
+    count = f"{'all' if whole else f'only {len(match.tensors)} of'} {total} tensors of {encoder} match"
     left = f": {_left(match)}" if match.shapes or match.missing or match.kinds else ""
     parts = [f"{count}{left}"]
     parts += [f"the file has further layers: {examples(match.unexpected)}"] if match.unexpected else []
@@ -95,11 +98,16 @@ def objection(match: Match, total: int, config: TrialConfig, other: str) -> str:
 
 
 def _about_stem(match: Match, config: TrialConfig) -> str:
-    """Return the advice for a first convolution of another size."""
-    if match.missing or match.unexpected or match.kinds or list(match.shapes) != ["conv1.weight"]:
+    """Return the advice for a first convolution of another size or of other channels."""
+    if match.missing or match.unexpected or match.kinds or len(match.shapes) != 1:
         return ""
-    given, _ = match.shapes["conv1.weight"]
-    if len(given) != 4 or config.encoder.is_foreign:
+    name, (given, wanted) = next(iter(match.shapes.items()))
+    if len(given) != 4 or len(wanted) != 4:
+        return ""
+    if given[1] not in {RGB, wanted[1]}:
+        these = counted(wanted[1], "channel")
+        return f"the file is for images of {counted(given[1], 'channel')}, and these have {these}: only RGB is adapted"
+    if name != "conv1.weight" or config.encoder.is_foreign:
         return ""
     if given[2] > 3 and config.image_size <= SMALL_IMAGE:
         return (

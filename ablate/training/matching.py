@@ -133,6 +133,7 @@ def _matched(
     tensors: Mapping[str, Tensor], prefix: str, alias: Mapping[str, str], wanted: Mapping[str, Tensor], net: nn.Module
 ) -> Match:
     match, parts = Match(), {name.partition(".")[0] for name in wanted}
+    classifiers = _classifiers(net, wanted)
     found = {
         _renamed(name.removeprefix(prefix), alias): value for name, value in tensors.items() if name.startswith(prefix)
     }
@@ -150,18 +151,43 @@ def _matched(
         else:
             match.shapes[name] = tuple(found[name].shape), tuple(value.shape)
     for name in found.keys() - wanted.keys():
-        (match.unexpected if name.partition(".")[0] in parts else match.unused).append(name)
+        is_left_out = name.partition(".")[0] not in parts or name.startswith(tuple(classifiers.values()))
+        (match.unused if is_left_out else match.unexpected).append(name)
     match.unexpected.sort()
     match.unused = sorted((*match.unused, *(name for name in tensors if not name.startswith(prefix))))
-    match.classes = _classes({name: found[name] for name in match.unused if name in found})
+    match.classes = _classes({name: found[name] for name in match.unused if name in found}, classifiers)
     return match
 
 
-def _classes(unused: Mapping[str, Tensor]) -> int | None:
-    """Return the outputs of the classifier in the file: the only matrix of a part called fc, head or classifier."""
-    for name in ("fc.weight", "head.weight", "head.fc.weight", "classifier.weight", "heads.head.weight"):
-        if name in unused and unused[name].ndim == 2:
-            return len(unused[name])
+def _classifiers(net: nn.Module, wanted: Iterable[str]) -> dict[str, str]:
+    """Return the classifiers that timm's model has and the encoder has not; empty for other encoders.
+
+    By timm's name, such as ``head.fc.fc2``, it is the start of all names of the part that is left out with it, such as
+    ``head.fc.``. Other parts of a head may stay in the encoder, as ConvNeXt's ``head.norm`` does.
+    """
+    about = getattr(getattr(net, "net", net), "default_cfg", None)
+    named = (about.get("classifier") if isinstance(about, Mapping) else None) or ()
+    starts: dict[str, str] = {}
+    for name in [named] if isinstance(named, str) else named:
+        parts = name.split(".")
+        for end in range(1, len(parts) + 1):
+            start = ".".join(parts[:end]) + "."
+            if not any(own.startswith(start) for own in wanted):
+                starts[name] = start
+                break
+    return starts
+
+
+def _classes(unused: Mapping[str, Tensor], classifiers: Iterable[str]) -> int | None:
+    """Return the outputs of the classifier in the file: the matrix of timm's, or of a part called fc, head and alike.
+
+    Args:
+        unused: the tensors of the file that the encoder has not.
+        classifiers: the names that timm has for the classifiers of the encoder.
+    """
+    for name in (*classifiers, "fc", "head", "head.fc", "classifier", "heads.head"):
+        if (weight := unused.get(f"{name}.weight")) is not None and weight.ndim == 2:
+            return len(weight)
     return None
 
 

@@ -148,6 +148,31 @@ def test_timms_resnet_takes_torchvisions_weights(resnet18):
 
 
 @pytest.mark.parametrize(
+    ("model", "kept"),
+    [
+        ("convnext_atto", "head.norm.weight"),
+        ("edgenext_xx_small", "head.norm.weight"),
+        ("inception_next_atto", "head.norm.weight"),
+        ("efficientvit_b0", "head.in_conv.conv.weight"),
+        ("caformer_s18", "head.norm.weight"),
+        ("levit_128s", "stages.0.blocks.0.attn.qkv.linear.weight"),
+        ("vit_tiny_patch16_224", "norm.weight"),
+    ],
+)
+def test_the_classifier_of_timms_whole_models_is_left_out_and_the_rest_of_a_head_is_not(model, kept):
+    timm = pytest.importorskip("timm")
+    with torch.device("meta"):
+        named, encoder = timm.create_model(model).state_dict(), build_encoder(Encoder(name=f"timm:{model}"), 224)
+    state = {name: torch.zeros((), dtype=value.dtype).expand(value.shape) for name, value in named.items()}
+    match = best_match({"": state}, encoder)
+    assert match.is_whole
+    assert kept in match.tensors
+    assert {*match.tensors, *match.unused} == {name for name in named if not name.endswith("num_batches_tracked")}
+    assert match.unused
+    assert match.classes == 1000
+
+
+@pytest.mark.parametrize(
     ("config", "size", "named"),
     [
         (Encoder(name="resnet50"), 96, "resnet50"),
