@@ -126,15 +126,21 @@ def test_a_declared_range_that_the_images_do_not_fill_is_warned_of(tmp_path, cac
     assert "warning: more than 1/16 of the images lie outside: is the range right?" in outside
 
 
-def test_images_of_one_value_have_no_range(tmp_path, cache):
+FLAT = np.full((20, 20), 7)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "who"),
+    [(FLAT[None], "the training images have"), (np.stack([X + Y, FLAT]), "channel 2 of the training images has")],
+)
+def test_images_of_one_value_have_no_range(tmp_path, cache, pixels, who):
     for name in "ab":
         (tmp_path / "set" / name).mkdir(parents=True)
         for i in range(10):
-            pixels = np.stack([X + Y, np.full((20, 20), 7)]).astype(np.uint16)
-            tifffile.imwrite(tmp_path / "set" / name / f"{i}.tif", pixels, planarconfig="separate")
-    with pytest.raises(UsageError, match=r"channel 2 of the training images has the value 7 .* --range 0,4095"):
+            tifffile.imwrite(tmp_path / "set" / name / f"{i}.tif", pixels.astype(np.uint16), planarconfig="separate")
+    with pytest.raises(UsageError, match=rf"^{who} the value 7 .* --range 0,4095"):
         get(tmp_path / "set", cache)
-    assert get(tmp_path / "set", cache, reading=Reading(range=(0, 40))).identity.channels == 2
+    assert get(tmp_path / "set", cache, reading=Reading(range=(0, 40))).identity.channels == len(pixels)
 
 
 def test_every_channel_has_its_own_range(tmp_path, cache):
@@ -276,6 +282,17 @@ def test_refused_files_are_told_by_reason_and_left_out_on_request(tmp_path, cach
     data = get(tmp_path / "set", cache, skip_corrupt=True)
     assert len(data.train.labels) + len(data.test.labels) == 20
     assert sorted(place for place, _ in data.refused) == [f"b/stack{i}.tif" for i in range(4)]
+
+
+def test_a_single_refused_file_is_told_in_the_singular(tmp_path, cache):
+    shallow(tmp_path / "set")
+    np.save(tmp_path / "set" / "a" / "x.npy", np.array([[np.nan, 1.0, 2.0]] * 3))
+    with pytest.raises(UsageError) as caught:
+        get(tmp_path / "set", cache)
+    assert str(caught.value) == (
+        "1 image file that cannot be read as it is: a/x.npy (pixels that are NaN or infinite, 3 of 9: replace them by "
+        "numbers); --skip-corrupt leaves it out"
+    )
 
 
 def test_what_is_left_out_by_its_name_is_said(tmp_path, cache):

@@ -21,6 +21,7 @@ from tests.support.kinds import (
     REFUSED,
     RGB,
     RIGHT,
+    UNKNOWN_TO_PILLOW,
     WIDTH,
     deep_with_profile,
     foreign_profile,
@@ -64,7 +65,7 @@ def each(table):
     ]
 
 
-@pytest.mark.parametrize(("content", "expected", "tolerance"), each(RIGHT))
+@pytest.mark.parametrize(("content", "expected", "tolerance"), each({**RIGHT, "unknown to Pillow": UNKNOWN_TO_PILLOW}))
 def test_what_is_read_is_right(content, expected, tolerance):
     pixels = decode(content, HEIGHT).images[0]
     assert pixels.dtype == np.uint8

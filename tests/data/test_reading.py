@@ -101,6 +101,7 @@ STACKS = {
         tiff(BANDS[:6].reshape(2, 3, *DEEP.shape), ome=True, metadata={"axes": "ZCYX"}),
         BANDS[:6].reshape(2, 3, *DEEP.shape),
     ),
+    "several axes without a name": (tiff(BANDS[:6].reshape(2, 3, *DEEP.shape)), BANDS[:6, None]),
     "RGB": (tiff(np.stack([three(DEEP)] * 4), "rgb"), np.stack([np.stack([DEEP] * 3)] * 4)),
 }
 

@@ -20,7 +20,7 @@ from ablate.data.readers.choose import short_side
 from ablate.errors import CorruptImage, UnsupportedImage
 from ablate.pipelines.code import Files, kornia_code, torchvision_code
 from ablate.pixels import FULL_SCALE
-from tests.support.kinds import DEEP, DEEP_KINDS, HEIGHT, REFUSED, RIGHT, tiff
+from tests.support.kinds import DEEP, DEEP_KINDS, HEIGHT, REFUSED, RIGHT, UNKNOWN_TO_PILLOW, tiff
 
 LIBRARIES = {"kornia": kornia_code, "torchvision": torchvision_code}
 
@@ -37,7 +37,7 @@ def loader(files, library="torchvision"):
 
 RANGE = (0.0, 65535.0)
 SETS = {channels: Reading(channels=channels, pages="channels") for channels in (None, 1, 2, 3, 4, 5, 13)}
-KINDS = {**RIGHT, **DEEP_KINDS, **REFUSED}
+KINDS = {**RIGHT, **DEEP_KINDS, **REFUSED, "unknown to Pillow": UNKNOWN_TO_PILLOW}
 LOADERS = {
     (channels, ranges): loader(Files(channels, ranges))
     for channels, ranges in itertools.product((1, 2, 3, 4, 5, 13), (None, (RANGE,)))

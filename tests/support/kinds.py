@@ -282,6 +282,7 @@ RIGHT = {
         (tiff(RGB, "rgb", tile=(16, 16)), RGB, 0),
         (tiff(RGB, "rgb", bigtiff=True), RGB, 0),
         *((pil(PICTURE, "TIFF", compression=name), RGB, 0) for name in ("tiff_lzw", "tiff_deflate", "packbits")),
+        *((tiff(RGB, "rgb", compression=name), RGB, 0) for name in ("zstd", "lzma")),
     ],
     "TIFF of YCbCr in JPEG": [(pil(PICTURE, "TIFF", compression="jpeg"), RGB, 16)],
     "TIFF with smaller versions of the image": [(pyramid(), RGB, 0)],
@@ -289,6 +290,12 @@ RIGHT = {
     + [(frames("GIF"), Image.open(io.BytesIO(frames("GIF"))).convert("RGB"), 0)],
     "a wrong extension": [(pil(PALETTE, "GIF"), PALETTE.convert("RGB"), 0)],  # a decoder is told no names
 }
+
+UNKNOWN_TO_PILLOW = [
+    (tiff(RGB, "rgb", compression=name, compressionargs=exact), RGB, 0)
+    for name, exact in {"jpeg2000": {}, "webp": {"lossless": True}}.items()
+]
+"""TIFF files of 8-bit RGB that imagecodecs reads; exported loaders, which read such files by Pillow, refuse them."""
 
 BANDS = np.stack([(number + 1) * DEEP for number in range(13)])
 """13 channels of 16 bits."""
@@ -401,7 +408,7 @@ REFUSED = {
     "pages of several sizes": [(pages_of_two_sizes(), "2 images of different sizes")],
     "a thumbnail on the first page": [(thumbnail_first(), "first page is a thumbnail")],
     "NaN and infinite pixels": [
-        (tiff(np.where(DEEP > 600, value, DEEP).astype("f4")), r"\d+ pixels are NaN or infinite: replace")
+        (tiff(np.where(DEEP > 600, value, DEEP).astype("f4")), r"pixels that are NaN or infinite, \d+ of \d+: replace")
         for value in (np.nan, np.inf)
     ],
     "complex numbers": [(tiff(DEEP.astype("c8")), "complex 64-bit pixels"), (npy(DEEP.astype("c8")), "complex64")],

@@ -138,7 +138,7 @@ def _pages(native: Native, reading: Reading) -> list[Array]:
             )
         pixels = pixels.reshape(1, -1, *pixels.shape[2:])
     if pixels.dtype.kind == "f" and (missing := int((~np.isfinite(pixels)).sum())):
-        raise UnsupportedImage(f"{missing} pixels are NaN or infinite: replace them by numbers")
+        raise UnsupportedImage(f"pixels that are NaN or infinite, {missing} of {pixels.size}: replace them by numbers")
     return list(pixels)
 
 

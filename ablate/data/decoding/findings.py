@@ -88,13 +88,15 @@ def describe(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
         ]
         more = ["..."] * (len(kinds) > SHOWN)
         files = f"{len(refused)} image file{'s' * (len(refused) > 1)}"
-        parts.append(f"{files} that cannot be read as they are: {', '.join(shown + more)}")
+        as_it_is = "as they are" if len(refused) > 1 else "as it is"
+        parts.append(f"{files} that cannot be read {as_it_is}: {', '.join(shown + more)}")
     return "; ".join(parts)
 
 
 def refusal(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
     """Return the message that refuses a folder with such files."""
-    return f"{describe(corrupt, refused)}; {as_option('skip_corrupt', True)} leaves them out"
+    them = "them" if len(corrupt) + len(refused) > 1 else "it"
+    return f"{describe(corrupt, refused)}; {as_option('skip_corrupt', True)} leaves {them} out"
 
 
 def _range_told(pixels: PixelType, ranges: Sequence[Range], train: Sequence[Shard], declared: bool) -> str:

@@ -49,9 +49,9 @@ def ranges_of(samples: Sequence[Array]) -> tuple[Range, ...]:
     each = spans(np.concatenate(samples, axis=1))
     for number, (low, high) in enumerate(each, 1):
         if low >= high:
-            where = f"channel {number} of the training images" if len(each) > 1 else "the training images"
+            where = f"channel {number} of the training images has" if len(each) > 1 else "the training images have"
             raise UsageError(
-                f"{where} has the value {low:g} almost everywhere, so that no range is left; "
+                f"{where} the value {low:g} almost everywhere, so that no range is left; "
                 f"give the values that become black and white: {as_option('range', '0,4095')}"
             )
     return each

@@ -19,6 +19,7 @@ SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION, CHANNELS = 
 ORIENTATION, EXTRA, SAMPLE_FORMAT, PROFILE = 274, 338, 339, 34675
 COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}  # channels of grey, RGB, a palette, CMYK and YCbCr
 WHITE_IS_ZERO, PALETTE, CMYK, YCBCR, JPEG_IN_TIFF = 0, 3, 5, 6, 7
+READ_BY_PILLOW = set(COMPRESSION_INFO) - {50001}  # it knows WebP, but is built without
 FOREIGN = {4: "a mask", 8: "CIELAB colours", 9: "ICCLAB colours", 10: "ITULAB colours", 32803: "a sensor's raw colours"}
 Tags = dict[int, Any]
 
@@ -60,7 +61,7 @@ def facts(pages: list[Tags]) -> Facts:
     transparent = extra == 1 and _numbers(first, EXTRA, 0) in {(1,), (2,)}
     plain = len(bits) == 1 and bits <= {1, 2, 4, 8} and (extra == 0 or (transparent and bits == {8}))
     grey = bits == {16} and samples == 1 and photometric == 1
-    known = _number(first, COMPRESSION, 1) in COMPRESSION_INFO
+    known = _number(first, COMPRESSION, 1) in READ_BY_PILLOW
     ordinary = (plain or grey) and not stack and known and formats <= {1, 4}  # 4: undefined
     if not ordinary:
         _check_for_tifffile(photometric, bits, formats)

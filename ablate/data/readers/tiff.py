@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 from ablate.data.readers import pillow
@@ -12,6 +13,8 @@ from ablate.errors import UnsupportedImage
 
 NAME = "TIFF files of this kind"
 NONE = 1  # the compression of uncompressed files
+PLACES = {"C": 1, "S": 1, "Y": 2, "X": 3}
+"""The places of axes in the result. Others, which are pages, come first; Q, of no name, may stand repeatedly."""
 
 
 def read(content: bytes, short: int, channels: int | None) -> Native:
@@ -54,12 +57,9 @@ def _planes(content: bytes) -> Array:
         height, width = (series.shape[axes.index(axis)] for axis in "YX")
         check_area(height, width, series.size)
         array: Array = series.asarray()
-    channels = [axis for axis in axes if axis in "CS"]
-    order = [axis for axis in axes if axis not in "CSYX"] + channels
-    count = 1
-    for axis in channels:
-        count *= series.shape[axes.index(axis)]
-    return array.transpose([axes.index(axis) for axis in (*order, "Y", "X")]).reshape(-1, count, height, width)
+    order = sorted(range(len(axes)), key=lambda number: PLACES.get(axes[number], 0))
+    count = math.prod(length for axis, length in zip(axes, series.shape, strict=True) if axis in "CS")
+    return array.transpose(order).reshape(-1, count, height, width)
 
 
 def _check_compression(tifffile: Any, page: Any) -> None:

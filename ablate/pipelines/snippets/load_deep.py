@@ -72,8 +72,9 @@ class LoadDeep:
                 raise ValueError(f"{path}: its colours are not grey or RGB, its 0 is white, or it is not upright")
             if page.bitspersample not in (8, 16, 32, 64):
                 raise ValueError(f"{path}: pixels of {page.bitspersample} bits")
-            order = [axis for axis in axes if axis not in "CSYX"] + [axis for axis in axes if axis in "CS"] + ["Y", "X"]
-            pixels = series[0].asarray().transpose([axes.index(axis) for axis in order])
+            places = {"C": 1, "S": 1, "Y": 2, "X": 3}  # others come first, and may stand repeatedly
+            order = sorted(range(len(axes)), key=lambda number: places.get(axes[number], 0))
+            pixels = series[0].asarray().transpose(order)
         pixels = pixels.reshape(-1, *pixels.shape[-2:])
         extra = page.samplesperpixel - (3 if page.photometric == 2 else 1)
         called = extra == 1 and tuple(page.extrasamples) in ((1,), (2,)) and len(pixels) == page.samplesperpixel
