@@ -104,7 +104,7 @@ def test_what_is_said_not_to_be_applied_has_changed_nothing(name, branches):
         (28, "two", None),
     ],
 )
-def test_no_text_of_a_sheet_touches_another_or_the_edge(cache, size, branches, what):
+def test_pixels_are_squares_and_no_text_touches_another_or_the_edge(cache, size, branches, what):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     asked = wish(branches=branches, set={"image_size": size}, ops=["crop", "color", "affine"])
@@ -128,3 +128,7 @@ def test_no_text_of_a_sheet_touches_another_or_the_edge(cache, size, branches, w
         assert not box.overlaps(its), (text, other)
     for axes, (text, box) in itertools.product(figure.axes, boxes):
         assert not box.overlaps(axes.get_window_extent(renderer)), text
+    for axes in figure.axes:
+        high, wide = axes.images[0].get_array().shape[:2]
+        shown = axes.get_window_extent(renderer)
+        assert shown.width / wide == pytest.approx(shown.height / high)  # pixels are squares

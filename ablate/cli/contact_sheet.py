@@ -246,8 +246,10 @@ def _show(
     count, size = columns[0].images.shape[0], columns[0].images.shape[-1]
     rows = []
     for row in range(count):
-        axes = _axes(figure, left, top + row * height / count, len(columns) * tile, tile)
         picture = mosaic(visible(torch.stack([column.images[row] for column in columns]), chosen))
+        high, wide = picture.shape[:2]  # with the gaps between images, so that a row is lower than a tile
+        width = len(columns) * tile
+        axes = _axes(figure, left, top + row * height / count, width, width * high / wide)
         axes.imshow(picture.numpy(), interpolation="nearest" if size <= UPSCALED else "auto", aspect="auto")
         axes.set_axis_off()
         for number, column in enumerate(columns):

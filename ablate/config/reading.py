@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -19,7 +20,7 @@ def _range(value: object) -> object:
     """Return the pair that ``LOW,HIGH`` stands for; other values unchanged.
 
     Raises:
-        ValueError: no two numbers, or the first is not below the second.
+        ValueError: no two numbers, or the first is not below the second, or one is not finite.
     """
     pair = value.split(",") if isinstance(value, str) else value
     if value is None or not isinstance(pair, list | tuple):
@@ -28,8 +29,8 @@ def _range(value: object) -> object:
         low, high = map(float, pair)
     except (TypeError, ValueError):
         raise ValueError("must be LOW,HIGH, as in 0,4095") from None
-    if not low < high:
-        raise ValueError("must be LOW,HIGH with LOW below HIGH")
+    if not low < high or math.inf in (-low, high):
+        raise ValueError("must be LOW,HIGH with LOW below HIGH, both finite")
     return low, high
 
 

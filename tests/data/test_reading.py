@@ -316,7 +316,7 @@ def test_from_the_command_line(tmp_path):
     data_of = fill(tmp_path / "set", lambda i: tiff(np.stack([BANDS[n] + i for n in range(5)])))
     common = ["preview", "--data", data_of, "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "views.png")]
     told = one_sentence(ablate(*common, "blur", "--range", "9,0"))
-    assert "range must be LOW,HIGH with LOW below HIGH, not '9,0'" in told
+    assert "range must be LOW,HIGH with LOW below HIGH, both finite, not '9,0'" in told
     told = one_sentence(ablate("preview", "blur", "--data", "glyphs", "--pages", "images", "--out", "x.png"))
     assert "--pages images: only folder:PATH" in told
     done = ablate(*common, "blur", "--pages", "channels", "--range", "-10,5000")
