@@ -137,7 +137,7 @@ def test_images_of_one_value_have_no_range(tmp_path, cache, pixels, who):
     for name in "ab":
         (tmp_path / "set" / name).mkdir(parents=True)
         for i in range(10):
-            tifffile.imwrite(tmp_path / "set" / name / f"{i}.tif", pixels.astype(np.uint16), planarconfig="separate")
+            np.save(tmp_path / "set" / name / f"{i}.npy", pixels.astype(np.uint16))
     with pytest.raises(UsageError, match=rf"^{who} the value 7 .* --range 0,4095"):
         get(tmp_path / "set", cache)
     assert get(tmp_path / "set", cache, reading=Reading(range=(0, 40))).identity.channels == len(pixels)
