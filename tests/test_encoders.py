@@ -21,7 +21,6 @@ from ablate.errors import DiskError, UsageError
 from ablate.evaluation.frozen import Frozen
 from ablate.evaluation.protocols import evaluate
 from ablate.sweep.lease import inherit
-from ablate.sweep.plan import save_plan
 from ablate.training.encoder import build_encoder
 from ablate.training.head import ProjectionHead
 from ablate.trial import encoders
@@ -142,13 +141,6 @@ def test_what_lies_beside_it(tmp_path):
     names = sorted(p.name.removeprefix(trial.id) for p in (tmp_path / "encoders").iterdir())
     assert names == [".head.safetensors", ".json", ".safetensors"]
     assert encoders.kept(tmp_path) == [trial.id]
-
-
-def test_the_range_of_deep_images_lies_beside_it(tmp_path, experiment):
-    trial = trial_of("resnet18", 32)
-    save_plan(tmp_path, experiment.replace(ranges=((96, 3871.5),)))
-    save(tmp_path, trial, 0.25)
-    assert encoders.describe(tmp_path, trial.id)["ranges"] == [[96, 3871.5]]
 
 
 @pytest.mark.parametrize("metric", ["linear_val_top1", "rotation_val_top1"])

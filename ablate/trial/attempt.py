@@ -215,7 +215,7 @@ class TrialAttempt:
         """
         assert self.frozen is not None
         parts = self.frozen.encoder, self.frozen.head
-        encoders.save(self.lease, self.trial, *parts, metrics, choice, self.frozen.measure)
+        encoders.save(self.lease, self.trial, *parts, metrics, choice, self.frozen.measure, self.data.ranges)
         if self.images is not None:
             self.lease.write(SweepDir(self.directory).image_results(self.trial.id), to_bytes(self.images))
 

@@ -23,12 +23,12 @@ from torch import Tensor, nn
 
 from ablate.config.encoder import WIDTHS
 from ablate.config.measure import Measure, measured_by
+from ablate.config.reading import Range
 from ablate.config.sweep import Trial
 from ablate.config.trial import SMALL_IMAGE, TrialConfig
 from ablate.errors import DiskError, UsageError, first_line
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lease import Lease
-from ablate.sweep.plan import is_sweep, load_plan
 from ablate.training.body import WRAPPER
 from ablate.training.trainer import build_model
 
@@ -55,6 +55,7 @@ def save(
     metrics: dict[str, float],
     keep: Keep,
     measure: Measure = "top1",
+    ranges: Sequence[Range] | None = None,
 ) -> bool:
     """Write a trial's encoder and head under ``directory/encoders``, atomically; return True if they are kept.
 
@@ -70,6 +71,7 @@ def save(
         metrics: its metrics.
         keep: which encoders are kept: all, best or none.
         measure: what chooses the best.
+        ranges: the values that became 0 and 1 in its images of more than 8 bits, for each channel or for all.
 
     Raises:
         LostLease: the lease is not held.
@@ -79,7 +81,7 @@ def save(
     if keep == "none":
         return False
     if keep == "all":
-        _write(lease, trial, encoder, head, metrics)
+        _write(lease, trial, encoder, head, metrics, ranges)
         return True
     if trial.reference is not None:
         return False
@@ -89,7 +91,7 @@ def save(
         known = {trial.id: metrics, **{name: described[name]["metrics"] for name in rivals}}
         if trial.id != _best(known, measure):
             return False
-        _write(lease, trial, encoder, head, metrics)
+        _write(lease, trial, encoder, head, metrics, ranges)
         for name in rivals:
             _remove(directory, name)
     return True
@@ -154,7 +156,14 @@ def _input(config: TrialConfig) -> str:
     return f"{kind}, float32 in [0, 1], [n, {channels}, size, size]; {then}"
 
 
-def _write(lease: Lease, trial: Trial, encoder: nn.Module, head: nn.Module, metrics: dict[str, float]) -> None:
+def _write(
+    lease: Lease,
+    trial: Trial,
+    encoder: nn.Module,
+    head: nn.Module,
+    metrics: dict[str, float],
+    ranges: Sequence[Range] | None,
+) -> None:
     """Write the weights first and the description last: if the description is there, the weights are whole."""
     normalize = trial.config.encoder.normalize
     metadata = {"format": "pt"} | ({"normalize": normalize.model_dump_json()} if normalize else {})
@@ -167,7 +176,7 @@ def _write(lease: Lease, trial: Trial, encoder: nn.Module, head: nn.Module, metr
     description = {
         **trial.model_dump(mode="json", include={"config", "seed", "label", "reference"}),
         "input": _input(trial.config),
-        "ranges": load_plan(lease.directory).ranges if is_sweep(lease.directory) else None,
+        "ranges": ranges,
         "size": trial.config.image_size,
         "encoder": _in_words(trial.config),
         "metrics": metrics,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from ablate.ops.pair import TransformPair
 from ablate.ops.resample import resized_crop
 from ablate.pixels import FULL_SCALE
 from ablate.training.encoder import build_encoder
+from ablate.trial import encoders
 from ablate.trial.colours import in_words, visible
 from ablate.trial.run import run_trial
 from ablate.trial.thumbnail import pairs
@@ -111,9 +114,11 @@ def deep_set(dtype="uint16", channels=4, count=96):
 
 @pytest.mark.parametrize(("dtype", "channels"), [("uint16", 4), ("float32", 5), ("uint8", 3)])
 def test_a_trial_learns_from_the_channel_that_carries_the_class(config, tmp_path, dtype, channels):
-    data = deep_set(dtype, channels)
+    data = replace(deep_set(dtype, channels), ranges=None if dtype == "uint8" else ((96.0, 3871.5),))
     own = config.replace(data=data.identity, composition=(), epochs=2, warmup_epochs=0)
-    result = run_trial(own, tmp_path, data=data)
+    result = run_trial(own, tmp_path, data=data, keep_encoders="all")
+    (kept,) = encoders.kept(tmp_path)
+    assert encoders.describe(tmp_path, kept)["ranges"] == (None if dtype == "uint8" else [[96.0, 3871.5]])
     assert result.status == "done"
     assert result.metrics["linear_top1"] > 0.8  # of two classes, equally many images
     assert visible(pairs(own, data, CPU)[0]).shape[1] == 3

@@ -222,6 +222,22 @@ def test_names_in_a_card_are_text(kept, tmp_path):
     assert r"a\_b\$\<i\>" in body and "<i>" not in body
 
 
+@pytest.mark.parametrize(
+    ("ranges", "said"),
+    [
+        (None, "Input: RGB. For the accuracies"),
+        ([[96.0, 3871.5]], "Input: RGB. The files' values 96..3871.5 became 0 and 1, and others were clipped. For the"),
+        (
+            [[0.0, 65535.0], [-1.0, 1.5], [2.0, 9.0]],
+            "0..65535, -1..1.5 and 2..9 of the channels, in their order, became",
+        ),
+    ],
+)
+def test_a_card_says_which_values_of_deep_images_are_0_and_1(kept, ranges, said):
+    found = find(kept[0], "b+a", None)
+    assert said in model_card(dataclasses.replace(found, description={**found.description, "ranges": ranges}))
+
+
 def test_an_encoder_judged_on_other_images_says_of_which_its_accuracies_are(kept):
     found = find(kept[0], "b+a", None)
     data = found.config.data.replace(name="made-up, evaluated on leaves and petals")

@@ -190,8 +190,8 @@ def model_card(kept: Kept) -> str:
         f"augmentations{', not to be the best possible' * is_trained}: {name}, seed {kept.description['seed']}.",
         "## Load it",
         f"```python\n{code(config)}```",
-        f"Input: {kept.description['input']}. For the accuracies below, the images were the centre squares{part} of "
-        f"whole images, scaled to {size} x {size} pixels.",
+        f"Input: {kept.description['input']}.{_mapped(kept)} For the accuracies below, the images were the centre "
+        f"squares{part} of whole images, scaled to {size} x {size} pixels.",
         "## How it was trained",
         _plain(" ".join(told)),
         *([f"Ops, first to last: {', '.join(f'`{op}`' for op in ops)}."] if ops and is_trained else []),
@@ -201,6 +201,16 @@ def model_card(kept: Kept) -> str:
         *(["## Sources", f"```bibtex\n{bibtex(told)}```"] if bibtex(told) else []),
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def _mapped(kept: Kept) -> str:
+    """Return a sentence, after a space, on the values of the files that became 0 and 1; an empty text for 8 bits."""
+    ranges = kept.description.get("ranges")
+    if not ranges:
+        return ""
+    *others, last = [f"{low:.7g}..{high:.7g}" for low, high in ranges]
+    values = f"{', '.join(others)} and {last} of the channels, in their order," if others else last
+    return f" The files' values {values} became 0 and 1, and others were clipped."
 
 
 def _plain(text: str) -> str:
