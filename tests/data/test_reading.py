@@ -187,7 +187,7 @@ def test_the_background_is_white_black_or_the_mean_beside_it(tmp_path, cache):
         (pixels,) = data.train.images.pixels
         corners[background] = tuple(pixels[: 3 * 400].view(3, 20, 20)[:, 0, 0].tolist())
         assert corners[background] == data.background
-        assert f"laid over {'white' if background == 'white' else 'the colour'}" in data.notes[0]
+        assert f"laid over {'the colour' if background == 'mean' else background}" in data.notes[0]
     assert corners["white"] == (255, 255, 255)
     assert corners["black"] == (0, 0, 0)
     red, *others = corners["mean"]

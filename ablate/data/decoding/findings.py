@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ablate.config.at_hand import as_option
-from ablate.config.reading import WHITE, Range
+from ablate.config.reading import Range
+from ablate.data.decoding.blend import COLOURS
 from ablate.data.decoding.decode import Known
 from ablate.data.decoding.learned import PixelType, Shard
 from ablate.data.decoding.ranges import shown
@@ -40,7 +41,8 @@ def notes(train: Sequence[Shard], test: Sequence[Shard], pixels: PixelType, fact
         _darkness(train) if pixels.depth == "uint8" else [_range_told(pixels, facts.ranges or (), train, declared)]
     )
     total = sum(not isinstance(image, str) for _, record in (*train, *test) for image in record["images"])
-    below = "white" if facts.background == WHITE else f"the colour {facts.background}"
+    colour = f"the colour {facts.background}"
+    below = next((name for name, each in COLOURS.items() if each == facts.background), colour)
     for trait, what in TRAITS.items():
         traits = [
             (task.relpaths[first], n) for task, r in (*train, *test) for n, first in [r["traits"].get(trait, (0, 0))]
