@@ -96,7 +96,7 @@ def test_a_changed_pickle_is_never_unpickled(cifar10_python, cache, tmp_path):
             return (open, (str(tmp_path / "owned"), "w"))
 
     (cifar10_python / "cifar-10-batches-py" / "data_batch_3").write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(UsageError, match="official cifar10 files"):
+    with pytest.raises(UsageError, match="complete official cifar10 files: a file's MD5 sum is not the official one"):
         prepare(f"cifar10:{cifar10_python}", cache=cache, image_size=32)
     assert not (tmp_path / "owned").exists()
 

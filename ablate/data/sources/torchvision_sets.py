@@ -29,19 +29,25 @@ class Format:
     classes: Callable[[Path], list[str]]
 
 
-def _reader(name: str) -> type[Any]:
-    """Return the class of torchvision; the import takes a second, so it happens only when needed."""
+def _opened(name: str, root: Path, **part: Any) -> Any:
+    """Return a data set of torchvision, whose files it has checked; the import takes a second, so it happens here.
+
+    Raises:
+        RuntimeError: a file is not the official one.
+    """
     import torchvision
 
-    cls: type[Any] = getattr(torchvision.datasets, name)
-    return cls
+    try:
+        return getattr(torchvision.datasets, name)(root, download=False, **part)
+    except RuntimeError as error:  # it advises a download
+        raise RuntimeError("a file's MD5 sum is not the official one, so it may be incomplete or changed") from error
 
 
 def _cifar_python(name: str) -> Callable[[Path], dict[str, Part]]:
     def read(root: Path) -> dict[str, Part]:
-        parts, cls = {}, _reader(name)
+        parts = {}
         for split in ("train", "test"):
-            loaded = cls(root, train=split == "train", download=False)
+            loaded = _opened(name, root, train=split == "train")
             parts[split] = (loaded.data.transpose(0, 3, 1, 2), torch.tensor(loaded.targets))
         return parts
 
@@ -74,9 +80,9 @@ def _cifar_binary(
 
 
 def _stl10(root: Path) -> dict[str, Part]:
-    parts, cls = {}, _reader("STL10")
+    parts = {}
     for split in ("train", "test", "unlabeled"):
-        loaded = cls(root, split=split, download=False)
+        loaded = _opened("STL10", root, split=split)
         parts[split] = (loaded.data, torch.from_numpy(np.asarray(loaded.labels)).long())
     return parts
 
@@ -86,7 +92,7 @@ def _names(file: str) -> Callable[[Path], list[str]]:
 
 
 def _cifar_meta(name: str) -> Callable[[Path], list[str]]:
-    return lambda folder: list(_reader(name)(folder.parent, train=False, download=False).classes)
+    return lambda folder: list(_opened(name, folder.parent, train=False).classes)
 
 
 BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
