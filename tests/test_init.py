@@ -216,7 +216,7 @@ def test_a_first_convolution_of_other_channels_is_refused_by_these(kernel, chann
 
 def test_a_file_with_further_layers_has_all_tensors(tmp_path):
     save_file({**state(), "blocks.3.conv1.weight": torch.ones(3)}, tmp_path / "further.safetensors")
-    with pytest.raises(UsageError, match=r": all 45 tensors of resnet8 match; the file has further layers: blocks\.3\."):
+    with pytest.raises(UsageError, match=r"all 45 tensors of resnet8 match; the file has further layers: blocks\.3"):
         shared_config(asked(tmp_path / "further.safetensors"), DATA)
 
 

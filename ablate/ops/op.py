@@ -200,7 +200,9 @@ class Op:
         """
         self.check(images)
         if not images.is_floating_point():
-            raise UsageError(f"op '{self.name}' applies to float images in [0, 1], not {images.dtype}; op(images) converts")
+            raise UsageError(
+                f"op '{self.name}' applies to float images in [0, 1], not {images.dtype}; op(images) converts"
+            )
         if self.is_identity or len(images) == 0:
             return images
         if any(len(value) != len(images) for value in params.values()):
