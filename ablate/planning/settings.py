@@ -156,6 +156,11 @@ def _with_code(config: TrialConfig) -> TrialConfig:
     return config.replace(encoder=encoder)
 
 
+def forget_encoders() -> None:
+    """Build foreign encoders anew: what they load may have changed since the last plan of this process."""
+    _built.cache_clear()
+
+
 @functools.cache
 def _built(encoder: Encoder, image_size: int, channels: int, world_size: int) -> Encoder:
     with torch.random.fork_rng(devices=[]):

@@ -12,7 +12,7 @@ from ablate.errors import UsageError
 from ablate.evaluation.protocols import check_protocols, default_protocols, parse_protocols
 from ablate.planning.compositions import check_channels, check_views, named_composition, parse_one
 from ablate.planning.metric import check_metric
-from ablate.planning.settings import trial_config, validate
+from ablate.planning.settings import forget_encoders, trial_config, validate
 
 
 def plan_trial(wish: Experiment, seed: int, images: Callable[[], DataSet]) -> tuple[Trial, DataSet, tuple[str, ...]]:
@@ -34,6 +34,7 @@ def plan_trial(wish: Experiment, seed: int, images: Callable[[], DataSet]) -> tu
     """
     if wish.set.get("world_size", 1) not in {1, asked_for()}:
         raise UsageError("torchrun sets the number of processes: torchrun --nproc-per-node N -m ablate train")
+    forget_encoders()
     here = wish.at({"world_size": asked_for()})
     (text,) = wish.compositions
     composition = parse_one(here, text)

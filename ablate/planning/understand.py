@@ -27,7 +27,7 @@ from ablate.planning.init import contents
 from ablate.planning.metric import check_metric, measured_as_before
 from ablate.planning.prior import priors
 from ablate.planning.request import sized_as_before
-from ablate.planning.settings import Device, trial_config, validate
+from ablate.planning.settings import Device, forget_encoders, trial_config, validate
 from ablate.planning.stages import budgeted, rounds, rungs
 from ablate.trial.encoders import check_keep
 
@@ -62,6 +62,7 @@ def plan_sweep(
             allow; protocols that cannot compare cells or cannot tell the best encoder; two equal cells or
             points.
     """
+    forget_encoders()
     specs = parse_protocols(",".join(wish.protocol)) if wish.protocol else ()
     _check_comparable(specs)
     check_metric(wish, specs)

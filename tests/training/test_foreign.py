@@ -14,6 +14,8 @@ from ablate.config.trial import TrialConfig
 from ablate.errors import UsageError
 from ablate.planning import settings
 from ablate.planning.settings import shared_config
+from ablate.planning.trial import plan_trial
+from ablate.planning.understand import plan_sweep
 from ablate.sweep.lease import inherit
 from ablate.sweep.record import read_records
 from ablate.training.encoder import build_encoder
@@ -22,6 +24,7 @@ from ablate.training.head import ProjectionHead
 from ablate.trial import encoders
 from tests.support.cli import ablate
 from tests.support.grids import command
+from tests.support.processes import data
 from tests.support.settings import DATA
 from tests.support.wishes import wish
 
@@ -165,6 +168,20 @@ def test_weights_that_a_function_loads_are_in_the_key(own):
         build_encoder(first.encoder, 32)
     save_weights(own, 1)
     assert planned("pretrained").key == first.key
+
+
+def test_every_plan_of_one_process_sees_the_weights_of_its_time(own):
+    """Otherwise trials of a later plan in a notebook would be refused until Python starts again."""
+    described = wish(set={"encoder.name": "myencoders:pretrained", "image_size": 16, "batch_size": 32})
+    weights = []
+    for seed in (1, 2):
+        save_weights(own, seed)
+        sweep, _ = plan_sweep(described, own / "out", lambda _: data(), "")
+        trial, *_ = plan_trial(described, 0, data)
+        assert sweep.shared.encoder.weights == trial.config.encoder.weights
+        build_encoder(trial.config.encoder, 16)  # as a worker does, which checks them
+        weights.append(trial.config.encoder.weights)
+    assert len(set(weights)) == 2
 
 
 @pytest.mark.parametrize("name", ["small", "tied", "normalised"])
