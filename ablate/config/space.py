@@ -37,6 +37,12 @@ def compositions(search: Search) -> list[int]:
     return [math.perm(len(search.ops), length) for length in range(1, search.max_length + 1)]
 
 
+def holds(search: Search, names: str) -> bool:
+    """Return True if a composition of ops with these names, such as ``crop+color``, is in the space."""
+    ops, known = names.split("+"), {op.op.name for op in search.ops}
+    return len(ops) <= search.max_length and len(set(ops)) == len(ops) and known.issuperset(ops)
+
+
 def tuned(search: Search, op: NamedOp) -> dict[str, tuple[float, float]]:
     """Return the parameters of ``op`` that are searched, with their bounds."""
     ranges = {"strength": search.strength, "p": search.p}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ablate.config.experiment import Experiment
 from ablate.config.measure import Measure, measured_by, on_validation
-from ablate.config.sweep import NamedComposition, Prior, SweepPlan
+from ablate.config.space import holds
+from ablate.config.sweep import NamedComposition, Prior, Search, SweepPlan
 from ablate.console import counted
 from ablate.errors import UsageError
 from ablate.sweep.plan import is_sweep, load_plan, plan
@@ -18,7 +19,7 @@ FEWEST = 3
 """The fewest compositions in common from which a model can learn."""
 
 
-def priors(wish: Experiment, directory: Path, cells: Sequence[NamedComposition] | None) -> tuple[Prior, ...]:
+def priors(wish: Experiment, directory: Path, cells: Sequence[NamedComposition] | Search) -> tuple[Prior, ...]:
     """Return the means of the sweeps that ``wish`` names.
 
     A sweep that ``directory`` has learnt from already is taken from its plan: its own directory may have changed since.
@@ -26,7 +27,7 @@ def priors(wish: Experiment, directory: Path, cells: Sequence[NamedComposition] 
     Args:
         wish: the description.
         directory: the sweep's directory.
-        cells: the compositions to compare; None for a search, which may propose any.
+        cells: the compositions to compare, or the space of those that a search may propose.
 
     Raises:
         UsageError: a directory is named twice, is this sweep's or no sweep's, varies more than compositions, or has too
@@ -38,15 +39,22 @@ def priors(wish: Experiment, directory: Path, cells: Sequence[NamedComposition] 
         raise UsageError(f"prior {itself} is this sweep itself, whose results the model has anyway: leave it out")
     stored = {prior.name: prior for prior in _stored(directory)}
     known = tuple(stored.get(name) or _read(name, wish.metric) for name in wish.prior)
-    names = None if cells is None else {"+".join(op.name for op in (cell.second or cell.ops)) for cell in cells}
     for prior in known:
-        common = len(prior.means) if names is None else len(names & prior.means.keys())
+        common = len(_among(cells, prior.means))
         if common < FEWEST:
             raise UsageError(
                 f"prior {prior.name} has results for only {counted(common, 'composition')} of this sweep; at least "
                 f"{FEWEST} are needed"
             )
     return known
+
+
+def _among(cells: Sequence[NamedComposition] | Search, names: Iterable[str]) -> list[str]:
+    """Return the ``names`` of compositions that are among ``cells``, or in the space of a search."""
+    if isinstance(cells, Search):
+        return [name for name in names if holds(cells, name)]
+    own = {"+".join(op.name for op in (cell.second or cell.ops)) for cell in cells}
+    return [name for name in names if name in own]
 
 
 def _stored(directory: Path) -> tuple[Prior, ...]:

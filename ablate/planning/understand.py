@@ -75,7 +75,7 @@ def plan_sweep(
     part = budgeted(wish, config.device, cells.every)
     if wish.prior and not (search or part):
         raise UsageError("prior is for a budget or a search, whose model learns from it")
-    known = priors(wish, directory, None if search else cells.every)
+    known = priors(wish, directory, search or cells.every)
     at_points = _at_points(sized, cells.labels, elsewhere)
     _check_views(sized, at_points, cells.every)
     data = images(sized)

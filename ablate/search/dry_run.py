@@ -77,6 +77,8 @@ def _show_space(whole: SweepPlan, console: Console) -> None:
     say(console, f"space: {counted(count, 'composition')} of {lengths} out of {counted(ops, 'op')}{tuning}")
     batch = f"{counted(search.batch, 'composition')} x {counted(len(whole.seeds), 'seed')}"
     say(console, f"batches of {batch}; {len(whole.compositions)} proposed so far")
+    if search.prior:
+        say(console, f"known beforehand: {', '.join(prior.name for prior in search.prior)}")
     if whole.prune:
         epochs = " and ".join(str(rung.epoch(whole.shared.epochs)) for rung in whole.prune)
         say(

@@ -29,7 +29,7 @@ def completing(
         directory: the sweep's directory.
         experiment: the sweep's plan, with the last command.
         retry_failed: also run failed trials again.
-        without: options to leave out, each with its value.
+        without: options to leave out, each with its value if it has one.
     """
     try:
         words = [word for word in shlex.split(experiment.command) if word != RETRY]
@@ -102,9 +102,10 @@ def _outs(words: Sequence[str]) -> list[str]:
 
 
 def _without(words: Sequence[str], option: str) -> Iterator[str]:
-    """Yield ``words`` without an option and its value."""
+    """Yield ``words`` without an option and its value; a flag, which another option may follow, has none."""
     for before, word in zip(["", *words], words, strict=False):
-        if option not in (before, word) and not word.startswith(f"{option}="):
+        is_value = before == option and not word.startswith("--")
+        if not is_value and word != option and not word.startswith(f"{option}="):
             yield word
 
 

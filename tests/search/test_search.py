@@ -280,6 +280,13 @@ def test_a_dry_run_says_what_the_budget_is_worth_and_writes_nothing(tmp_path, mo
     assert "next: 1 trial that the last batch lacks" in said(tmp_path / "out", Budget(20, "trials"), [])
 
 
+def test_a_dry_run_names_what_the_model_knows_beforehand(tmp_path):
+    stream = io.StringIO()
+    known = begun(prior=({"name": "there", "means": {"crop": 0.2, "color": 0.7, "blur": 0.5}},))
+    dry_run.show_search(tmp_path / "out", known, Budget(8, "trials"), {}, [], tmp_path, Console(file=stream))
+    assert "known beforehand: there\n" in stream.getvalue()
+
+
 def test_another_space_in_the_same_directory_is_refused(tmp_path):
     search_there(tmp_path, 4)
     with pytest.raises(UsageError, match=r"search.max_length was 3, is 2"):

@@ -183,7 +183,10 @@ def test_the_command_that_completes_a_cheaper_sweep_is_that_of_the_calibration(t
 
 def test_a_directory_that_cannot_be_calibrated(tmp_path):
     assert "there is no directory" in one_sentence(ablate("calibrate", tmp_path / "nowhere"))
-    few = made_up(tmp_path / "few", ["a", "b"], skip=("a", "b"))
+    few, others = (
+        made_up(tmp_path / "few", ["a", "b"], skip=("a", "b")),
+        "train the others first, by `ablate grid --ops a,b",
+    )
     assert "at least 4 cells; " in one_sentence(ablate("calibrate", few))
     assert "has 2 with results; to run it: `ablate grid" in one_sentence(ablate("calibrate", few))
     whole = load_plan(few)
@@ -191,13 +194,14 @@ def test_a_directory_that_cannot_be_calibrated(tmp_path):
     assert "is a search" in one_sentence(ablate("calibrate", few))
     save_plan(few, whole.replace(variants=(Variant(values={"epochs": "3"}, shared=whole.shared),)))
     assert "has axes (epochs)" in one_sentence(ablate("calibrate", few))
-    save_plan(few, whole.replace(prune=RUNGS))
-    assert "was pruned" in one_sentence(ablate("calibrate", few))
+    save_plan(few, whole.replace(prune=RUNGS, command="ablate grid --ops a,b --prune --workers 2 --seeds 3"))
+    said = one_sentence(ablate("calibrate", few))
+    assert f"was pruned, so only the best cells have full results: {others} --workers 2 --seeds 3 --out {few}`" in said
     within = whole.replace(budgeted=Budgeted(budget="2", within=1.0, cells=("a", "b")))
     save_plan(few, within.replace(command="ablate grid --ops a,b --budget 2 --within=1"))
     said = one_sentence(ablate("calibrate", few))
     assert "was trained within a budget, for which a model chose its cells" in said
-    assert f"train the others first, by `ablate grid --ops a,b --out {few}`" in said
+    assert f"{others} --out {few}`" in said
     save_plan(few, within.replace(command="ablate run mine.toml"))
     assert "take budget out of mine.toml and train the others first" in one_sentence(ablate("calibrate", few))
     below = made_up(SweepDir(few).calibration / "epochs-1", ["a", "b"])

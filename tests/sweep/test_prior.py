@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
+from ablate.config.base import OpSpec
 from ablate.config.experiment import Experiment
-from ablate.config.sweep import NamedComposition, Prior
+from ablate.config.sweep import NamedComposition, NamedOp, Prior, Search
 from ablate.errors import UsageError
 from ablate.planning.prior import priors
 from ablate.report.data.results import read_sweep
@@ -69,15 +70,26 @@ def test_a_prior_is_read_by_the_names_of_ops_and_kept_when_its_directory_is_gone
         priors(wish, tmp_path / "here", other)
 
 
+@pytest.mark.parametrize(("ops", "max_length", "common"), [("xyz", 3, 0), ("axy", 2, 1), ("ab", 1, 2)])
+def test_a_search_refuses_a_prior_of_too_few_compositions_that_it_may_propose(tmp_path, ops, max_length, common):
+    wish = Experiment(ops=list(ops), budget="8", prior=[str(elsewhere(tmp_path / "there"))])
+    named = [NamedOp(label=name, op=OpSpec(name=name, version=1, params={})) for name in ops]
+    with pytest.raises(UsageError, match=f"has results for only {common} composition"):
+        priors(wish, tmp_path / "here", Search(ops=named, max_length=max_length))
+    whole = [NamedOp(label=name, op=OpSpec(name=name, version=1, params={})) for name in (*OPS, "x")]
+    (prior,) = priors(wish, tmp_path / "here", Search(ops=whole, max_length=2))
+    assert len(prior.means) == 16
+
+
 def test_a_sweep_does_not_learn_twice_from_the_same_results(tmp_path):
     there = elsewhere(tmp_path / "there")
     (tmp_path / "link").symlink_to(there)
     for prior in (there, tmp_path / "link", tmp_path / "here" / ".." / "there"):
         wish = Experiment(ops=list(OPS), budget="8", prior=[str(prior)])
         with pytest.raises(UsageError, match="is this sweep itself, whose results the model has anyway"):
-            priors(wish, there, None)
+            priors(wish, there, [])
     with pytest.raises(UsageError, match="a prior is named twice"):
-        priors(Experiment(ops=list(OPS), budget="8", prior=[str(there), f"{there}/"]), tmp_path / "here", None)
+        priors(Experiment(ops=list(OPS), budget="8", prior=[str(there), f"{there}/"]), tmp_path / "here", [])
 
 
 def test_the_report_of_a_search_names_the_other_sweep(tmp_path):

@@ -20,6 +20,7 @@ from ablate.inference.improvement import STARTUP, Mask, chance_of_better, chance
 from ablate.inference.kernel import Compositions
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results
+from ablate.report.stats.order import order
 from ablate.report.stats.words import named
 from ablate.sweep.batches import every_cell, not_asked_for
 from ablate.sweep.budget import UNLIKELY
@@ -145,10 +146,17 @@ def predicted(sweep: Results) -> list[str]:
     first = named([f"{cell.label} ({chance_in_words(cell.better)})" for cell in likely if cell.better >= 0.01])
     return [
         part,
-        f"The probability that a composition that was not run is better than {ahead.best} by more "
+        f"The probability that a composition that was not run is better than {_best(sweep, ahead)} by more "
         f"than {counted_points(asked.within)} is {chance_in_words(ahead.better)}, by a model of the trained ones"
         f"{f'; most likely: {first}' * bool(first)}. {_next(ahead)}",
     ]
+
+
+def _best(sweep: Results, ahead: Outlook) -> str:
+    """Return the label of the best trained cell; the model, which knows its neighbours, may take another for it."""
+    best = order(sweep.grid).best
+    is_same = best is not None and best.label == ahead.best
+    return ahead.best if is_same else f"{ahead.best}, which the model takes for the best trained one,"
 
 
 def _next(ahead: Outlook) -> str:
