@@ -97,6 +97,16 @@ def test_few_ops_have_no_interval_and_the_text_says_so():
     assert ops_of(Cell("mine")) == ("mine", "mine")
 
 
+@pytest.mark.parametrize("number", [4, 5, 8])
+def test_a_recipe_without_each_of_its_ops_has_no_interval(number):
+    """Nearly every draw of ops leaves one cell at most, so that the interval would be a point."""
+    whole = tuple(map(str, range(number)))
+    cells = [whole, *(tuple(op for op in whole if op != gone) for gone in whole)]
+    x, y = np.random.default_rng(7).normal(size=(2, len(cells))).tolist()
+    assert all(math.isnan(bound) for bound in interval(x, y, cells))
+    assert correlation_in_words(x, y, cells).endswith(" (mostly shared ops: no interval)")
+
+
 def test_what_is_left_of_a_pruned_grid_is_not_ranked():
     ops = tuple("abcd")
     known = iter(np.random.default_rng(7).normal(size=(16, 2)).tolist())

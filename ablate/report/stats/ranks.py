@@ -24,6 +24,7 @@ from ablate.report.data.grid import Cell
 FEWEST = 4  # values from which on a rank correlation is worth reporting
 FEWEST_OPS = 4  # ops from which on an interval is computed
 RESAMPLES = 2000
+LEFT = 0.5  # the share of resamples that leave two cells to compare, from which on an interval is computed
 EQUAL = 1e-9
 Array = NDArray[np.float64]
 
@@ -55,7 +56,7 @@ def interval(x: Sequence[float], y: Sequence[float], ops: Sequence[tuple[str, ..
         ops: the ops of each value's composition; for an op alone that op twice, as on a grid's diagonal.
 
     Returns:
-        The lower and the upper end; NaN if :func:`spearman` is NaN, or with fewer than four ops.
+        The lower and the upper end; NaN if :func:`spearman` is NaN, or if ops cannot be resampled.
     """
     weights = resamples(ops)
     if weights is None or math.isnan(spearman(x, y)):
@@ -64,7 +65,10 @@ def interval(x: Sequence[float], y: Sequence[float], ops: Sequence[tuple[str, ..
 
 
 def resamples(ops: Sequence[tuple[str, ...]]) -> NDArray[np.int64] | None:
-    """Return how often each value counts in each resample of the ops, [resamples, values]; None with too few ops.
+    """Return how often each value counts in each resample of the ops, [resamples, values].
+
+    It is None with fewer than four ops, and if most resamples leave fewer than two values: of a recipe and the recipe
+    without each op, the others would be nearly all the same.
 
     Args:
         ops: the ops of each value's composition, as :func:`interval` takes them.
@@ -74,7 +78,8 @@ def resamples(ops: Sequence[tuple[str, ...]]) -> NDArray[np.int64] | None:
         return None
     times = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
     column = {op: number for number, op in enumerate(names)}
-    return np.stack([times[:, [column[op] for op in several]].prod(axis=1) for several in ops], axis=1)
+    weights = np.stack([times[:, [column[op] for op in several]].prod(axis=1) for several in ops], axis=1)
+    return weights if ((weights > 0).sum(axis=1) > 1).mean() >= LEFT else None
 
 
 def ends(values: Array) -> tuple[float, float]:
@@ -93,11 +98,13 @@ def correlation_in_words(x: Sequence[float], y: Sequence[float], ops: Sequence[t
         ops: the ops of each value's composition, as :func:`interval` takes them.
 
     Returns:
-        The text; with fewer than four ops ``+0.47 (2 ops: no interval)``.
+        The text; where ops cannot be resampled, ``+0.47 (2 ops: no interval)``.
     """
     low, high = interval(x, y, ops)
     if math.isnan(low):
-        return f"{spearman(x, y):+.2f} ({counted(len({op for several in ops for op in several}), 'op')}: no interval)"
+        number = len({op for several in ops for op in several})
+        why = counted(number, "op") if number < FEWEST_OPS else "mostly shared ops"
+        return f"{spearman(x, y):+.2f} ({why}: no interval)"
     return f"{spearman(x, y):+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
