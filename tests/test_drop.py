@@ -18,6 +18,8 @@ from ablate.report.page.answer import answer
 from ablate.report.recommendation.conclusion import conclusion
 from ablate.report.recommendation.recommend import recommend
 from ablate.report.stats.baseline import effects_of, findings, order_found
+from ablate.report.stats.effect import Effect
+from ablate.report.stats.model import Difference
 from ablate.report.stats.order import order
 from ablate.report.stats.words import mentioned
 from ablate.report.write import write_report
@@ -365,3 +367,10 @@ def test_without_a_baseline_nothing_is_said(tmp_path):
     save_plan(directory, load_plan(directory).replace(baseline=None))
     assert effects_of(read_sweep(directory)) == findings(read_sweep(directory)) == []
     assert forest.section(read_sweep(directory)) == []
+
+
+def test_an_effect_without_an_interval_says_so():
+    """With two seeds an interval may hold all possible values; the difference alone would look certain."""
+    wide, narrow = Difference(0.0, -1.2, 1.2, 2), Difference(-0.02, -0.05, 0.01, 2)
+    said = [str(Effect("without crop", None, "removal", ("crop",), one, None)) for one in (wide, narrow)]
+    assert said == ["crop +0.0 (no interval)", "crop -2.0 [-5.0, +1.0]"]

@@ -43,8 +43,9 @@ class Effect:
     test: float | None
 
     def __str__(self) -> str:
-        """Return ``blur -3.1 [-5.2, -1.0]``."""
-        return f"{'+'.join(self.ops) or self.label} {in_points(self.difference)}"
+        """Return ``blur -3.1 [-5.2, -1.0]``, or ``blur -3.1 (no interval)``: a number alone would look certain."""
+        without = "" if self.difference.bounds() else " (no interval)"
+        return f"{'+'.join(self.ops) or self.label} {in_points(self.difference)}{without}"
 
     @property
     def finding(self) -> Finding:

@@ -28,9 +28,8 @@ def interval(
 ) -> tuple[float, float] | None:
     """Return the 95 % interval of :func:`regret` by resampling ops and, for the cheap choice, seeds.
 
-    It says what the regret could have been with other ops and other seeds. Where ops cannot be
-    resampled, only seeds are; with one seed only ops. Resamples that leave fewer than two cells are left out, since they leave no
-    choice.
+    It says what the regret could have been with other ops and other seeds. Where ops cannot be resampled, only seeds
+    are; with one seed only ops. Resamples that leave fewer than two cells are left out, since they leave no choice.
 
     Args:
         full: the full result of each cell, a mean over seeds.
