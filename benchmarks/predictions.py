@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from ablate.console import counted
+from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results, read_sweep
 from ablate.report.figures.paper import beside_the_paper
 from ablate.report.stats.model import Difference, combined
-from ablate.report.stats.order import order, ordered
+from ablate.report.stats.order import Ranking, order, ordered
 from ablate.report.stats.untrained import over_untrained
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.plan import is_sweep
@@ -183,8 +185,16 @@ def best_cells_differ(records: Records) -> Verdict:
     return differ([case.ranking.contenders for case in cases.values()], least=3, lacking=len(SETS) - len(cases))
 
 
-def confirmations(records: Records) -> dict[str, Difference]:
-    """The winner's two-branch confirmation minus the untrained encoder, of every set where it has been run."""
+class Confirmation(NamedTuple):
+    """The best cell of a set's grid, trained again on both branches with fresh seeds."""
+
+    winner: Cell
+    ranking: Ranking
+    over_untrained: Difference
+
+
+def confirmations(records: Records) -> dict[str, Confirmation]:
+    """The winner's two-branch confirmation of every set where it has ended."""
     found = {}
     for name, case in records.cases.items():
         directory = SweepDir(case.results.directory).confirmation
@@ -194,8 +204,9 @@ def confirmations(records: Records) -> dict[str, Difference]:
         confirmed = read_sweep(directory, case.results.grid.measure)
         winner = next((cell for cell in confirmed.grid.with_results if cell.label == best.label), None)
         if winner and not confirmed.pending:
-            difference = over_untrained(confirmed.grid, order(confirmed.grid), winner)
-            found |= {name: difference} if difference else {}
+            ranking = order(confirmed.grid)
+            difference = over_untrained(confirmed.grid, ranking, winner)
+            found |= {name: Confirmation(winner, ranking, difference)} if difference else {}
     return found
 
 
@@ -203,7 +214,7 @@ def winners_learn(records: Records) -> Verdict:
     found = confirmations(records)
     if not found:
         raise Unmeasured("no whole confirmation")
-    verdict = exceed({f"{name}, winner minus untrained": difference for name, difference in found.items()})
+    verdict = exceed({f"{name}, winner minus untrained": each.over_untrained for name, each in found.items()})
     lacking = len(SETS) - len(found)
     if not lacking or verdict.outcome == "wrong":
         return verdict

@@ -122,7 +122,7 @@ def test_the_page_has_the_wrong_ones_first_and_keeps_the_predictions(come_true, 
     assert places == sorted(places)
     assert places[0] == 0
     counts = Counter(row[3].strip("*") for row in rows)
-    assert all(f"{counts[outcome]} {outcome}" in written for outcome in OUTCOMES)
+    assert all(f"{counts[outcome]} {outcome}" in written for outcome in counts)
     assert real.predictions(written) == real.predictions(page)
     assert {int(row[0].strip("| ")): (row[1], row[2]) for row in rows} == real.predictions(page)
     assert written.partition(real.END)[2] == page.partition(real.END)[2]
@@ -144,6 +144,8 @@ def test_every_set_has_its_tables(come_true):
         "| color",
         "| cutout",
     ]
+    rows = written.partition("### The winners, trained again on both branches\n")[2].partition("###")[0].splitlines()
+    assert [row.split(" | ")[0] for row in rows if row.startswith("| ")][2:] == [f"| {name}" for name in SETS]
     assert "### Pruning, replayed" in written
 
 
