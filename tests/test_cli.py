@@ -313,6 +313,18 @@ def test_preview_of_fewer_images_than_asked_for_shows_all(tiny_folder, tmp_path)
         assert done.returncode == 0, done.stderr
 
 
+def test_preview_names_the_ops_that_change_nothing(tiny_folder, tmp_path):
+    for number, path in enumerate(sorted(tiny_folder.glob("train/*/*"))[:10]):
+        grey = tmp_path / "grey" / "ab"[number % 2] / f"{number}.png"
+        grey.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).convert("L").save(grey)
+    line = ["--data", f"folder:{tmp_path / 'grey'}", "--cache", tmp_path / "cache", "--out", tmp_path / "views.png"]
+    for what in (["gray+crop", "crop+gray"], ["--ops", "crop,gray"]):
+        done = ablate("preview", *what, *line)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("gray changes nothing on these images (tried on ") == 1
+
+
 def test_ops_lists_every_op():
     from ablate.ops import names
 

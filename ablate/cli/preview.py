@@ -67,7 +67,7 @@ def preview(
     from ablate.data import cache_dir
     from ablate.planning.compositions import check_channels, check_views, named_composition, named_ops, parse_one
     from ablate.planning.from_files import spelled_out
-    from ablate.planning.images import prepare_images
+    from ablate.planning.images import about_idle, prepare_images
     from ablate.planning.request import about_preset, wish_of, with_preset
     from ablate.planning.settings import image_size, resolve_device, validate
 
@@ -89,7 +89,9 @@ def preview(
     check_table(out) if shortcut else check_target(out or VIEWS)
     dataset = prepare_images(wish, cache_dir(cache))
     specs = [spec for one in parsed for spec in (*one.specs(), *(one.second_specs() or ()))]
-    check_channels([*(op.op for op in named), *specs], dataset, image_size(wish))
+    every = [*(op.op for op in named), *specs]
+    different = [op for number, op in enumerate(every) if op not in every[:number]]
+    check_channels(every, dataset, image_size(wish))
     if shortcut:
         show_shortcut(wish, dict(zip(texts, parsed, strict=True)), dataset, draws or DRAWS, seed, out, recipes)
         return ExitCode.DONE
@@ -98,7 +100,8 @@ def preview(
     else:
         figure = draw_sheet(wish, parsed, dataset, images or IMAGES, draws or DRAWS, seed, show)
     save(figure, out or VIEWS)
-    say(make_console(), f"{recipes}{about_preset(asked, wish)}wrote {out or VIEWS}")
+    idle = "".join(f"{line}\n" for line in about_idle(different, dataset, image_size(wish)))
+    say(make_console(), f"{recipes}{about_preset(asked, wish)}{idle}wrote {out or VIEWS}")
     return ExitCode.DONE
 
 

@@ -117,7 +117,6 @@ def described(
         measure: the measure that ranks compositions, which the first line says; None: it says none.
         limit: the number of training images that was asked for, if any; the first line says why there are others.
     """
-    sample = _sample(images, image_size)
     is_met = limit == len(images.train.labels) or " training images)" not in images.name  # else all were kept
     told = "" if is_met else f"; limit {limit} is approximate: classes are drawn alike, and groups as a whole"
     why = reason(measure, images.class_counts).rstrip(".") if measure else ""
@@ -129,7 +128,12 @@ def described(
     for each in images.further:
         small = about_small_classes(each.classes, each.all_class_counts)
         lines += [f"task {each}", *(f"task {each.name}: {line}" for line in small)]
-    return "\n".join([*lines, *without_effect([from_spec(op) for op in ops], sample)])
+    return "\n".join([*lines, *about_idle(ops, images, image_size)])
+
+
+def about_idle(ops: Iterable[OpSpec], images: DataSet, image_size: int) -> list[str]:
+    """Return sentences on the ops, and on the parameters, that change nothing on ``images``."""
+    return without_effect([from_spec(op) for op in ops], _sample(images, image_size))
 
 
 def as_they_act(ops: Sequence[NamedOp], images: DataSet, image_size: int) -> tuple[NamedOp, ...]:
