@@ -91,6 +91,16 @@ def in_full(measure: Measure) -> str:
     return "top-1 accuracy" if measure == "top1" else IN_WORDS[measure]
 
 
+def in_short(measure: Measure) -> str:
+    """Return the measure, top-1 without its name: ``accuracy``, ``balanced accuracy``, ``AUROC``."""
+    return "accuracy" if measure == "top1" else IN_WORDS[measure]
+
+
+def on_split(measure: Measure, split: str) -> str:
+    """Return the measure on ``validation`` or ``test`` images: ``balanced test accuracy``, ``validation AUROC``."""
+    return ON_VALIDATION[measure].replace("validation", split)
+
+
 def heading(measure: Measure) -> str:
     """Return the measure as a heading, in which both accuracies are ``Accuracy``."""
     word = "accuracy" if measure in ACCURACIES else IN_WORDS[measure]

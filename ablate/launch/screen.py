@@ -16,7 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ablate.config.measure import IN_WORDS, measure_of, measured_by
+from ablate.config.measure import IN_WORDS, ON_VALIDATION, measure_of, measured_by
 from ablate.config.sweep import Trial
 from ablate.console import MOST, clock, counted, first_lines, say_text
 from ablate.launch.cells import MARKS, PLAIN, STYLES, View, coloured, draw, numbers, one_line, view
@@ -230,7 +230,8 @@ def _beside(seen: View, most: int, *, ascii_only: bool) -> list[Text]:
     spots = [*seen.further, *seen.references]
     lines = [Text(f"{seen.grid.called(spot.cell.label)}: {one_line(spot, seen, marks)}") for spot in spots[:most]]
     if any(spot.cell.n for spot in seen.further):
-        lines.insert(0, Text(f"{numbers(seen.grid)}; the best by validation accuracy first", style="dim"))
+        by = ON_VALIDATION[seen.grid.measure]
+        lines.insert(0, Text(f"{numbers(seen.grid)}; the best by {by} first", style="dim"))
     return [*lines, Text(f"... and {len(spots) - most} more")] if len(spots) > most else lines
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from ablate.config.base import RECORDED
-from ablate.config.measure import ACCURACIES, Measure, in_full, measured_by, on_validation
+from ablate.config.measure import ACCURACIES, Measure, heading, in_full, measure_of, measured_by, on_validation
 from ablate.config.objectives import kind_of
 from ablate.config.sweep import called, is_named
 from ablate.config.trial import SMALL_IMAGE, TrialConfig
@@ -190,7 +190,7 @@ def model_card(kept: Kept) -> str:
         f"augmentations{', not to be the best possible' * is_trained}: {name}, seed {kept.description['seed']}.",
         "## Load it",
         f"```python\n{code(config)}```",
-        f"Input: {kept.description['input']}.{_mapped(kept)} For the accuracies below, the images were the centre "
+        f"Input: {kept.description['input']}.{_mapped(kept)} For the numbers below, the images were the centre "
         f"squares{part} of whole images, scaled to {size} x {size} pixels.",
         "## How it was trained",
         _plain(" ".join(told)),
@@ -261,7 +261,7 @@ def _accuracy(kept: Kept) -> list[str]:
         if counts := sweep.class_counts:
             said += [f"There are {sum(counts.test):,} test images of {len(counts.test)} classes."]
     table = ["| | validation | test | n |", "| --- | --: | --: | --: |", *(f"| {' | '.join(row)} |" for row in rows)]
-    return ["## Accuracy", "\n".join(table), " ".join(said)]
+    return [f"## {heading(measure_of(metric))}", "\n".join(table), " ".join(said)]
 
 
 def _row(text: str, cell: Cell, metric: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ablate.config.base import OpSpec
-from ablate.config.measure import measured_by
+from ablate.config.measure import heading, measured_by
 from ablate.config.sweep import Trial
 from ablate.report.data.grid import Cell, Grid, composition
 from ablate.report.data.results import Results
@@ -141,7 +141,7 @@ def section(sweep: Results) -> list[Section]:
     if along is None:
         return []
     name = in_words(along.name)
-    made = [Section(f"Accuracy by {name}", figure=as_svg(draw([(sweep, along)])))]
+    made = [Section(f"{heading(sweep.grid.measure)} by {name}", figure=as_svg(draw([(sweep, along)])))]
     for metric in _known(sweep.grid, along):
         rows = tuple((line.name, *(_percent(line, value, metric) for value in along.values)) for line in along.lines)
         made.append(Section(f"{title(metric)} by {name}", (), (name, *along.values), rows))

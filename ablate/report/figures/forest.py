@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from ablate.config.measure import in_short
 from ablate.console import shortened
 from ablate.report.data.results import Results
 from ablate.report.figures.style import STYLE, as_svg
@@ -72,6 +73,6 @@ def section(sweep: Results) -> list[Section]:
         )
         for effect in effects
     )
-    headings = ("cell", f"points of {judge(sweep.grid)}", "test points", "test", "n", "accuracy")
+    headings = ("cell", f"points of {judge(sweep.grid)}", "test points", "test", "n", in_short(sweep.grid.measure))
     title = f"{'Against' if effects[0].cell else 'Screening of'} {sweep.experiment.baseline}"
     return [Section(title, tuple(findings(sweep)), headings, rows, as_svg(draw(sweep, effects)))]

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ablate.config.measure import in_short
 from ablate.files import write_atomically
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results
@@ -31,7 +32,6 @@ TITLES = {
 }
 CELL = (0.5, 0.3)  # inches
 MAP = "Trained with, invariant to"
-ROWS = "Rows: what the encoder was trained with, and its accuracy. Columns: the op that is applied to test images."
 INVARIANCE = "Invariance is 1 if the op does not move the features, and 0 if it moves them as far as to another image."
 TOLD = "Told: how often a linear probe tells that the op was applied to a test image; chance is 50 %."
 BESIDES = 3  # other ops that a sentence names
@@ -77,7 +77,11 @@ def section(sweep: Results) -> list[Section]:
     if found is None:
         return []
     first, *others = filter(found.has, KINDS)
-    beside = Section(MAP, (ROWS, INVARIANCE), figure=as_svg(draw(sweep, found, [first])), beside=True)
+    rows = (
+        f"Rows: what the encoder was trained with, and its {in_short(sweep.grid.measure)}. Columns: the op that is "
+        "applied to test images."
+    )
+    beside = Section(MAP, (rows, INVARIANCE), figure=as_svg(draw(sweep, found, [first])), beside=True)
     rest = as_svg(draw(sweep, found, others)) if others else ""
     return [beside, Section("What each op taught", (*sentences(found), TOLD), figure=rest)]
 

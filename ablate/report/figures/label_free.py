@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from ablate.config.measure import in_short
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.figures.labels import NAMES
 from ablate.report.figures.style import STYLE
@@ -59,9 +60,10 @@ def section(grid: Grid) -> list[Section]:
     shown = agreements(grid)
     if not shown:
         return []
+    what = in_short(grid.measure)
     text = (
-        "Spearman's rank correlation with linear accuracy over the cells, with a 95 % interval by resampling ops, and "
-        "the accuracy that is lost by choosing without labels."
+        f"Spearman's rank correlation with linear {what} over the cells, with a 95 % interval by resampling ops, and "
+        f"the {what} that is lost by choosing without labels."
     )
     texts = [text]
     if any(a.metric in OWN for a in shown):

@@ -7,6 +7,7 @@ from ablate.report.data.results import Results
 from ablate.report.section import Section
 from ablate.report.stats.early import knn_and_final
 from ablate.report.stats.ranks import FEWEST, correlation_in_words, ops_of
+from ablate.report.stats.words import judge
 
 
 def section(sweep: Results) -> list[Section]:
@@ -21,7 +22,7 @@ def section(sweep: Results) -> list[Section]:
         "The correlation is over the cells that were: the best ones, whose ranks are the closest."
     )
     rows = tuple((str(rung.epoch(epochs)), went_on(sweep, rung), agreement(sweep, rung)) for rung in rungs)
-    return [Section("Pruning", (text,), ("after epoch", "continue", "Spearman with validation accuracy"), rows)]
+    return [Section("Pruning", (text,), ("after epoch", "continue", f"Spearman with {judge(sweep.grid)}"), rows)]
 
 
 def went_on(sweep: Results, rung: Rung) -> str:

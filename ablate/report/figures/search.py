@@ -19,6 +19,7 @@ from ablate.report.figures.labels import NAMES, short_names
 from ablate.report.figures.style import STYLE
 from ablate.report.section import Section
 from ablate.report.stats.order import order
+from ablate.report.stats.words import judge
 
 FEWEST = 8  # compositions needed for importances to be meaningful
 TREES_SEED = 0  # the seed of fANOVA's forest, so that the same records give the same numbers
@@ -57,7 +58,7 @@ def section(sweep: Results) -> list[Section]:
         text = f"The importance of parameters is shown once there are {FEWEST} different results."
         return [Section("What matters", (text,))]
     text = (
-        "The share of the variance of validation accuracy that a parameter explains (fANOVA), over the compositions "
+        f"The share of the variance of {judge(sweep.grid)} that a parameter explains (fANOVA), over the compositions "
         "tried; only for parameters that all of them have. A search tries good regions more often, so these are not "
         "the effects of a balanced design."
     )

@@ -65,7 +65,11 @@ def findings(sweep: Results) -> list[str]:
         return [f"{start}: one seed cannot tell the difference of any cell from noise; give more seeds."]
     held = "the 95 % intervals hold for all cells at once (Dunnett's comparisons with one control)"
     names = {op.name for op in _configs(sweep)[baseline.label].every_op}
-    return [f"{start}, in points and paired by seed; {held}.", *in_words(effects), *_together(effects, names)]
+    return [
+        f"{start}, in points and paired by seed; {held}.",
+        *in_words(effects, sweep.grid.measure),
+        *_together(effects, names),
+    ]
 
 
 def order_found(sweep: Results) -> list[str]:

@@ -111,7 +111,7 @@ def section(sweep: Results) -> list[Section]:
     if all(ranking.epoch == epochs for ranking in rankings):
         return []
     text = (
-        "What a decision by validation kNN would have cost on the way: the final validation accuracy of the best cell "
+        f"What a decision by validation kNN would have cost on the way: the final {judge(sweep.grid)} of the best cell "
         "minus that of the cell that led then. The correlation is over the cells with results; its interval is by "
         "resampling ops."
     )

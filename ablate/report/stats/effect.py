@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from ablate.config.measure import Measure, in_short
 from ablate.report.data.grid import Cell
 from ablate.report.stats.model import Difference
 from ablate.report.stats.words import in_points
@@ -15,16 +16,18 @@ COST = 0.01
 Kind = Literal["removal", "addition", "change"]
 Finding = Literal["raises", "costs little", "lowers", "undecided"]
 WORDS: dict[tuple[Kind, Finding], str] = {
-    ("removal", "raises"): "What hurts (accuracy rises without it)",
-    ("removal", "costs little"): f"What you can delete (accuracy falls by less than {100 * COST:g} point without it)",
-    ("removal", "lowers"): "What is needed (accuracy falls without it)",
+    ("removal", "raises"): "What hurts ({what} rises without it)",
+    ("removal", "costs little"): f"What you can delete ({{what}} falls by less than {100 * COST:g} point without it)",
+    ("removal", "lowers"): "What is needed ({what} falls without it)",
     ("removal", "undecided"): "Undecided (keep these, or add seeds)",
     ("addition", "raises"): "What would help",
     ("addition", "lowers"): "What would harm",
     ("change", "raises"): "Better than as it is",
     ("change", "lowers"): "Worse than as it is",
 }
-"""The start of a sentence on the changes of one kind that have one finding; the others are only in the table."""
+"""The start of a sentence on the changes of one kind that have one finding; the others are only in the table.
+
+``what`` stands for the measure."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,16 @@ class Effect:
         return "costs little" if low > -COST else "lowers" if high < 0 else "undecided"
 
 
-def in_words(effects: Iterable[Effect]) -> list[str]:
-    """Return a sentence for each kind of change and finding that :data:`WORDS` names, listing its effects."""
+def in_words(effects: Iterable[Effect], measure: Measure) -> list[str]:
+    """Return a sentence for each kind of change and finding that :data:`WORDS` names, listing its effects.
+
+    Args:
+        effects: the effects.
+        measure: the measure in which they are points.
+    """
     there = list(effects)
     sentences = []
     for (kind, finding), words in WORDS.items():
         if those := [str(effect) for effect in there if (effect.kind, effect.finding) == (kind, finding)]:
-            sentences.append(f"{words}: {', '.join(those)}.")
+            sentences.append(f"{words.format(what=in_short(measure))}: {', '.join(those)}.")
     return sentences

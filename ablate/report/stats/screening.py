@@ -76,7 +76,7 @@ def findings(sweep: Results, screening: Screening) -> list[str]:
     alias = largest_alias(screening.signs)
     return [
         f"{start}, paired by seed; the 95 % intervals hold for all ops at once.",
-        *in_words(effects),
+        *in_words(effects, sweep.grid.measure),
         "These are averages over cells that lack half of the other ops. An effect also holds up to "
         f"{100 * alias:.0f} % of any interaction of two other ops, so check what you decide in the whole recipe: "
         f"`{checking_screening(sweep.experiment)}`.",

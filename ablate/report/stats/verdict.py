@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-from ablate.config.measure import ACCURACIES, IN_WORDS
+from ablate.config.measure import on_split
 from ablate.console import counted
 from ablate.report.data.grid import MAJORITY, ROTATION, Cell, Grid
 from ablate.report.data.results import Results
@@ -68,10 +68,10 @@ def far_from_test(sweep: Results, ranking: Ranking, cell: Cell) -> list[str]:
     if score is None or test is None or abs(score - test) < FAR:
         return []
     side = "below" if test < score else "above"
-    what = "accuracy" if sweep.grid.measure in ACCURACIES else IN_WORDS[sweep.grid.measure]
-    gap = f"Its test {what} is {100 * abs(score - test):.1f} points {side} its validation {what}"
+    chosen, shown = (on_split(sweep.grid.measure, split) for split in ("validation", "test"))
+    gap = f"Its {shown} is {100 * abs(score - test):.1f} points {side} its {chosen}"
     if counts is None or not sweep.grid.is_linear:
-        return [f"{gap}: expect the test {what}, and more images make both more reliable."]
+        return [f"{gap}: expect the {shown}, and more images make both more reliable."]
     by_class, validation = sweep.grid.measure != "top1", sum(counts.validation)
     error = math.hypot(*(_standard_error(test, images, by_class) for images in (counts.validation, counts.test)))
     # The cell was selected from all of them, so the largest of as many errors counts (Bonferroni's bound).
@@ -100,7 +100,7 @@ def _standard_error(share: float, images: Sequence[int], by_class: bool) -> floa
 
 
 def absent_classes(sweep: Results) -> list[str]:
-    """Return a sentence for each split, validation and test, that lacks classes; accuracy there does not judge them."""
+    """Return a sentence for each split, validation and test, that lacks classes; its numbers do not judge them."""
     counts = sweep.class_counts
     if counts is None or not sweep.grid.is_linear:
         return []
@@ -113,7 +113,8 @@ def absent_classes(sweep: Results) -> list[str]:
         share = f"{100 * counts.train[largest] / sum(counts.train):.0f} % of the training images"
         which = f"{len(absent)} of {len(counts.train)} classes {'has' if len(absent) == 1 else 'have'} no {split} image"
         among = f", among them the largest, which has {share}" if largest in absent else ""
-        sentences.append(f"{which}{among}: {split} accuracy says nothing about {'it' if len(absent) == 1 else 'them'}.")
+        says = f"{on_split(sweep.grid.measure, split)} says nothing about"
+        sentences.append(f"{which}{among}: {says} {'it' if len(absent) == 1 else 'them'}.")
     return sentences
 
 

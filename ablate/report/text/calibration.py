@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ablate.config.measure import in_short
 from ablate.console import counted, say, say_each
 from ablate.files import write_atomically
 from ablate.report.data.results import Results
@@ -57,11 +58,12 @@ def conclusion(found: Calibration, within: float) -> str:
 
 def remarks(found: Calibration) -> list[str]:
     """Return sentences on what the table covers and what its columns say."""
+    grid = found.sweep.grid
     many = f"{counted(len(found.cells), 'cell')} x {counted(len(found.seeds), 'seed')}"
     sentences = [
         f"{many}. Price: {found.sweep.unit} as a share of the full training's. Spearman: rank correlation with the "
-        f"full {judge(found.sweep.grid)}. Regret: the full accuracy of the best cell minus that of the cell that this "
-        f"training prefers. A cell chosen at random costs {100 * found.by_chance:.1f} points on average."
+        f"full {judge(grid)}. Regret: the full {in_short(grid.measure)} of the best cell minus that of the cell that "
+        f"this training prefers. A cell chosen at random costs {100 * found.by_chance:.1f} points on average."
     ]
     sampled = {"ops": any(row.spearman_interval for row in found.cheaper), "seeds": len(found.seeds) > 1}
     by = " and ".join(name for name, holds in sampled.items() if holds)
