@@ -81,4 +81,4 @@ def metrics_of(task: str, metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name in LABEL_FREE} | own
 
 
-LABEL_FREE = ("rankme", "common_alignment", "common_uniformity", "alignment", "uniformity")
+LABEL_FREE = ("rankme", "lidar", "common_alignment", "common_uniformity", "alignment", "uniformity")

@@ -214,12 +214,12 @@ def test_records_without_a_measure_are_ranked_as_planned_and_the_sentence_names_
 def test_a_split_without_a_class_is_named(tmp_path):
     """Accuracy there says nothing about the class, least of all where it is the largest."""
     made(tmp_path, counts=COUNTS)
-    sentence = "1 of 4 classes has no validation image: validation accuracy says nothing about it."
+    sentence = "1 of 4 classes has no validation image: balanced validation accuracy says nothing about it."
     assert sentence in shown(write_report(tmp_path).show)
     made(tmp_path / "b", counts=ClassCounts(train=(30, 5, 5, 10), validation=(3, 1, 1, 1), test=(0, 0, 3, 2)))
     sentence = (
-        "2 of 4 classes have no test image, among them the largest, which has 60 % of the training images: test "
-        "accuracy says nothing about them."
+        "2 of 4 classes have no test image, among them the largest, which has 60 % of the training images: "
+        "balanced test accuracy says nothing about them."
     )
     assert sentence in " ".join(shown(write_report(tmp_path / "b").show).split())
     assert sentence in (tmp_path / "b" / "report" / "index.html").read_text().replace("\N{NO-BREAK SPACE}", " ")

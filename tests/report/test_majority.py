@@ -113,6 +113,7 @@ GAPS = [  # images of validation and test, validation and test accuracy, measure
     ((500, 500), (900, 900), 0.82, 0.60, "top1", "in one inner folder or group"),
     ((500, 500), (900, 900), 0.60, 0.82, "top1", "in one inner folder or group"),
     ((900, 4), (900, 20), 0.82, 0.60, "balanced", "which chance can do"),
+    ((500, 500), (900, 900), 0.82, 0.60, "auroc", "in one inner folder or group"),
     ((500, 500), (900, 900), 0.82, 0.80, "top1", ""),
 ]
 
@@ -131,7 +132,7 @@ def test_a_gap_between_validation_and_test_is_told_with_advice(
         metrics = {
             f"{name}_{kind}": value - drop
             for name, value in (("linear_val", chosen), ("linear", shown), ("knn", shown))
-            for kind in ("top1", "balanced_accuracy")
+            for kind in ("top1", "balanced_accuracy", "auroc")
         }
         write_record(tmp_path, record(trial, metrics=metrics))
     found = read_sweep(tmp_path)
@@ -144,7 +145,12 @@ def test_a_gap_between_validation_and_test_is_told_with_advice(
         assert "a little high" in page
         return
     (sentence,) = told
-    assert f"22.0 points {'below' if shown < chosen else 'above'} its validation accuracy" in sentence
+    here, there = {
+        "top1": ("test accuracy", "validation accuracy"),
+        "balanced": ("balanced test accuracy", "balanced validation accuracy"),
+        "auroc": ("test AUROC", "validation AUROC"),
+    }[measure]
+    assert f"Its {here} is 22.0 points {'below' if shown < chosen else 'above'} its {there}" in sentence
     assert words in sentence
     assert page.count(sentence) == 2  # beside the answer and among the statistics
     assert "a little high" not in page

@@ -53,6 +53,25 @@ def sweep(tmp_path):
     return write(tmp_path / "sweep", planned(Task(name="hue", images=(600, 60, 120), class_counts=COUNTS)))
 
 
+def test_a_task_of_numbers_is_judged_by_r2_where_rotation_prediction_cannot_judge_a_composition(tmp_path):
+    """The main task has no labels, so compositions that turn images have the flag of rotation prediction."""
+    main = Task(name="none", images=(600, 60, 120))
+    age = Task(name="age", kind="regression", images=(600, 60, 120))
+    experiment = make_experiment(["crop", "rotate"]).replace(label="none,age:regression", tasks=(main, age))
+    save_plan(tmp_path, experiment)
+    for trial in plan(experiment):
+        turns = "rotate" in trial.label
+        judged = {} if turns else {"rotation_top1": 0.4, "rotation_val_top1": 0.4}
+        r2 = {"age:linear_r2": 0.3 + 0.1 * turns, "age:linear_val_r2": 0.3 + 0.1 * turns, "lidar": 5.0}
+        flags = ("rotation-not-applicable",) * turns
+        write_record(tmp_path, record(trial, metrics={**judged, **r2}, flags=flags))
+    grid = read_sweep(tmp_path, task="age").grid
+    assert grid.metric == "linear_r2"
+    assert grid.cells["rotate", "rotate"].mean() == 0.4
+    assert grid.cells["rotate", "rotate"].mean("lidar") == 5.0  # it needs no labels, so it belongs to every task
+    assert read_sweep(tmp_path).grid.metric == "rotation_top1"
+
+
 def test_each_task_has_its_own_grid_and_winner(sweep):
     main, hue = read_sweep(sweep), read_sweep(sweep, task="hue")
     assert read_sweep(sweep, task="shape").grid == main.grid

@@ -17,6 +17,7 @@ from ablate.report.figures.heatmap import heatmap
 from ablate.report.stats.summary import summary
 from ablate.report.text.terminal import render
 from ablate.sweep.plan import load_plan, plan, save_plan
+from tests.support.cli import ablate as ablate_command
 from tests.support.sweeps import make_experiment, record, sweep, write_record
 
 
@@ -50,6 +51,16 @@ def test_without_labels_rotation_prediction_takes_the_place_of_linear_evaluation
     assert (
         "Not judged, since rotation prediction cannot judge compositions that turn images: crop+rotate, " in lines[-1]
     )
+
+
+@pytest.mark.parametrize("asked", ["balanced", "auroc"])
+def test_a_measure_that_rotation_prediction_lacks_is_not_taken_in_silence(tmp_path, asked):
+    told = ablate_command("report", unlabelled(tmp_path), "--metric", asked).stdout
+    words = {"balanced": "balanced accuracy", "auroc": "AUROC"}[asked]
+    sentence = f"Compositions are ranked by rotation prediction: without linear evaluation, no {words}."
+    assert sentence in " ".join(told.split())
+    assert sentence in (tmp_path / "report" / "caption.txt").read_text()
+    assert "ranked by rotation" not in ablate_command("report", tmp_path).stdout
 
 
 def test_what_is_drawn_and_written_without_labels(tmp_path):

@@ -311,10 +311,13 @@ def _of_one_class(images: Sequence[int], largest: int) -> dict[Measure, float]:
 
 def _metric(rows: list[dict[str, Any]], measure: Measure) -> str:
     """Return linear evaluation, unless no trial has it and rotation prediction was run."""
+    wanted = measured_by(LINEAR, measure)
     if any(_number(row.get(LINEAR)) for row in rows):
-        return LINEAR if lacking(rows, measure)[0] else measured_by(LINEAR, measure)
+        return LINEAR if lacking(rows, measure)[0] else wanted
+    if any(_number(row.get(wanted)) for row in rows):  # of numbers or several labels, which have no accuracy
+        return wanted
     rotation = any(_number(row.get(ROTATION)) or ROTATION_NOT_APPLICABLE in _flags(row) for row in rows)
-    return ROTATION if rotation else measured_by(LINEAR, measure)
+    return ROTATION if rotation else wanted
 
 
 def _flags(row: dict[str, Any]) -> list[str]:

@@ -259,6 +259,8 @@ def _judged(whole: Results, task: Task | None, measure: Measure | None = None, i
     grid = _grid(rows, planned if lacking(rows, wanted)[0] else wanted, experiment, counts)
     says = grid.is_linear and (task.kind == "classes" if task else experiment.shared.data.classes > 0)
     said = _measured(whole.directory, experiment, wanted, grid.measure, rows, counts) if says else ()
+    if not grid.is_linear and wanted != planned:
+        said = (f"Compositions are ranked by rotation prediction: without linear evaluation, no {IN_WORDS[wanted]}.",)
     if task:
         main = experiment.tasks[0].name
         by = "" if said else f", by {in_full(grid.measure)}"
