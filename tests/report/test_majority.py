@@ -96,7 +96,8 @@ def test_a_confirmation_keeps_what_the_sweep_was_planned_with(tmp_path, monkeypa
     """``--metric`` asks for once; without it sweep and confirmation are judged alike, by every command."""
     sweep(tmp_path, 0.8, (297, 3), "balanced", branches="one")
     planned = []
-    monkeypatch.setattr("ablate.planning.images.images_of", lambda *_: "images")
+    monkeypatch.setattr("ablate.planning.images.images_of", lambda *_: None)
+    monkeypatch.setattr("ablate.planning.about.about_images", lambda *_: "images")
 
     def run(directory, experiment, *_, **__):
         planned.append(experiment)
