@@ -225,7 +225,7 @@ def test_names_in_a_card_are_text(kept, tmp_path):
 @pytest.mark.parametrize(
     ("ranges", "said"),
     [
-        (None, "Input: RGB. For the accuracies"),
+        (None, "Input: RGB. For the numbers"),
         ([[96.0, 3871.5]], "Input: RGB. The files' values 96..3871.5 became 0 and 1, and others were clipped. For the"),
         (
             [[0.0, 65535.0], [-1.0, 1.5], [2.0, 9.0]],
