@@ -2,21 +2,29 @@
 
 ``python -m benchmarks.classes glyphs=DIR 'blood cells=DIR' 'spoken digits=DIR'`` writes
 ``benchmarks/results/classes.json``, prints the page's table, wrong ones first, and fills in what was looked at
-afterwards. A set that is left out keeps its numbers. The directories' plans hold the names of the classes.
+afterwards and the example of a protected class. A set that is left out keeps its numbers. The directories' plans hold
+the names of the classes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import tempfile
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from ablate.report.data.classes import Outcome, Share, names_of
 from ablate.report.data.results import Results, read_sweep
-from ablate.report.stats.classes import ClassEffect, contrasts_of, effects_of
+from ablate.report.recommendation.protect import protect
+from ablate.report.stats.classes import ClassEffect, contrasts_of, effects_of, profile_of
+from ablate.report.stats.order import order
 from ablate.report.stats.words import in_points
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.plan import load_plan, plan, save_plan
 from benchmarks.harness import save, saved
 from benchmarks.marked import fill
 
@@ -47,6 +55,8 @@ class Claim:
 
 
 BEGIN = "<!-- results: python -m benchmarks.classes -->\n"
+EXAMPLE = "<!-- example: python -m benchmarks.classes -->\n"
+PROTECTED = "basophil"
 RECALLS = ("eosinophil", "monocyte", "basophil", "platelet")
 CONFUSIONS = ("eosinophil as neutrophil", "basophil as ig", "basophil as neutrophil")
 BEYOND = " beyond the others"
@@ -141,7 +151,38 @@ def afterwards(sweep: Results) -> dict[str, list[str]]:
     ):
         found = {effect.of: effect for effect in contrasts_of(sweep, weights, outcomes)}
         looked[what] = [in_words(found[name]) for name in shown]
-    return looked
+    cutout = sorted(effect.difference.mean for effect in effects_of(sweep) if effect.op == "cutout")
+    return looked | {"cutout": [f"{100 * value:+.0f}" for value in (cutout[0], cutout[-1])]}
+
+
+@contextlib.contextmanager
+def with_images(directory: Path) -> Iterator[Results]:
+    """Read a sweep as if it had only the seeds for which every trial has results for every image."""
+    whole, there = load_plan(directory), set(SweepDir(directory).images.iterdir())
+    lacking = {trial.seed for trial in plan(whole) if SweepDir(directory).image_results(trial.id) not in there}
+    with tempfile.TemporaryDirectory() as place:
+        save_plan(Path(place), whole.replace(seeds=tuple(seed for seed in whole.seeds if seed not in lacking)))
+        for name in ("trials", "images"):
+            (Path(place) / name).symlink_to((directory / name).resolve())
+        yield read_sweep(place, interval="both")
+
+
+def example(directory: Path) -> list[str]:
+    """Return what protecting a class says, and the recall of that class on the test images beside it."""
+    with with_images(directory) as sweep:
+        kept, profile = protect(sweep, [PROTECTED]), profile_of(sweep)
+        assert profile
+        number, labels = profile.names.index(PROTECTED), [cell.label for cell in profile.cells]
+        chosen, free = (order(each.grid).best for each in (kept, sweep))
+        assert chosen and free
+        recall = [100 * profile.test[labels.index(cell.label), number] for cell in (chosen, free)]
+        return [
+            f"An example, on the {len(sweep.experiment.seeds)} seeds of blood cells that have results for every image: "
+            f"`--protect {PROTECTED}` says",
+            *kept.protected,
+            f"On the {profile.images[number][1]} test images of that class, {chosen.label} has {recall[0]:.1f} % and "
+            f"{free.label} {recall[1]:.1f} %.",
+        ]
 
 
 def paragraph(looked: Mapping[str, Sequence[str]]) -> list[str]:
@@ -149,9 +190,18 @@ def paragraph(looked: Mapping[str, Sequence[str]]) -> list[str]:
     text = (
         "Looked at afterwards, and so no prediction: where crop already works, color (both orders, against crop alone) "
         f"changes the recall by so many points: {', '.join(looked['recall'])}. It changes how many images of a class "
-        f"are taken for another one: {', '.join(looked['confused'])}."
+        f"are taken for another one: {', '.join(looked['confused'])}. Over the grid, cutout changes the recalls of the "
+        f"classes by {' to '.join(looked['cutout'])} points."
     )
     return textwrap.wrap(text, 120, break_on_hyphens=False)
+
+
+def quoted(sentences: Sequence[str]) -> list[str]:
+    """Return the lines of the page's example: what it is of, what the command says, and the test images."""
+    first, *said, last = sentences
+    quote = textwrap.wrap(" ".join(said), 118, break_on_hyphens=False)
+    wrapped = [textwrap.wrap(text, 120, break_on_hyphens=False) for text in (f"{first}:", last)]
+    return [*wrapped[0], "", *(f"> {line}" for line in quote), "", *wrapped[1]]
 
 
 def table(rows: Mapping[str, Mapping[str, str]]) -> Iterable[str]:
@@ -167,12 +217,14 @@ def main() -> None:
     rows = saved("classes")
     for name, _, directory in (word.partition("=") for word in sys.argv[1:]):
         sweep = read_sweep(directory)
-        rows |= {"afterwards": afterwards(sweep)} if name == "blood cells" else {}
+        if name == "blood cells":
+            rows |= {"afterwards": afterwards(sweep), "example": example(Path(directory))}
         rows |= {str(claim.number): judged(claim, sweep) for claim in CLAIMS if claim.set == name}
     save("classes", rows)
-    print("\n".join(table({number: row for number, row in rows.items() if number != "afterwards"})))
+    print("\n".join(table({number: row for number, row in rows.items() if number.isdecimal()})))
     if "afterwards" in rows:
         fill("classes.md", BEGIN, paragraph(rows["afterwards"]))
+        fill("classes.md", EXAMPLE, quoted(rows["example"]))
 
 
 if __name__ == "__main__":

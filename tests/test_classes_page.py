@@ -7,12 +7,27 @@ from pathlib import Path
 
 import pytest
 
+from ablate.report.data.results import read_sweep
 from ablate.report.stats.classes import ClassEffect
 from ablate.report.stats.model import Difference
-from benchmarks.classes import BEGIN, CLAIMS, Claim, outcome, paragraph, table, verdict
+from benchmarks.classes import (
+    BEGIN,
+    CLAIMS,
+    EXAMPLE,
+    Claim,
+    afterwards,
+    example,
+    judged,
+    outcome,
+    paragraph,
+    quoted,
+    table,
+    verdict,
+)
 from benchmarks.harness import saved
 from benchmarks.marked import filled
 
+BLOOD = Path("results/real-blood-cells")
 PAGE = Path("docs/classes.md").read_text(encoding="utf-8").partition("### Predictions")[2]
 
 
@@ -26,10 +41,34 @@ def test_the_page_and_the_code_have_the_same_rows():
 
 def test_the_page_has_the_verdicts_that_were_measured():
     rows = saved("classes")
-    looked, page = rows.pop("afterwards"), Path("docs/classes.md").read_text(encoding="utf-8")
+    looked, shown = rows.pop("afterwards"), rows.pop("example")
+    page = Path("docs/classes.md").read_text(encoding="utf-8")
     assert sorted(map(int, rows)) == [claim.number for claim in CLAIMS]
+    assert filled(page, EXAMPLE, quoted(shown)) == page
     assert "\n".join(table(rows)) in page
     assert filled(page, BEGIN, paragraph(looked)) == page
+
+
+def test_numbers_of_blood_cells_follow_from_the_committed_records():
+    rows, sweep = saved("classes"), read_sweep(BLOOD)
+    assert rows["afterwards"] == afterwards(sweep)
+    assert rows["example"] == example(BLOOD)
+    assert {number: rows[number] for number in map(str, range(6, 12))} == {
+        str(claim.number): judged(claim, sweep) for claim in CLAIMS if claim.set == "blood cells"
+    }
+
+
+def test_other_numbers_in_the_text_follow_from_committed_records():
+    text = " ".join(Path("docs/classes.md").read_text(encoding="utf-8").split())
+    glyphs, blood = read_sweep("results/fig5-glyphs").grid, read_sweep(BLOOD).grid
+    learned = [100 * glyphs.cells[at].mean() for at in (("rotate", "rotate"), ("crop", "rotate"), ("rotate", "crop"))]
+    assert f"rotate, crop+rotate and rotate+crop have {min(learned):.1f} to {max(learned):.1f} %" in text
+    crop, first = "crop(flip_p=0.0)", blood.validation_metric
+    both, alone = (
+        [blood.cells[at].seeds(first)[0] for at in places]
+        for places in (((crop, "color"), ("color", crop)), ((crop, crop),))
+    )
+    assert f"with one seed, crop with color was {100 * (alone[0] - sum(both) / 2):.1f} points below crop" in text
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from ablate.report.data.results import read_sweep
 from ablate.report.stats.invariances import Invariances
 from benchmarks.invariance import BEGIN, BLOOD, GLYPHS, ORDER, crops_see_colour, paragraph, raises, table
 from benchmarks.marked import filled
@@ -24,6 +27,18 @@ def test_the_page_has_the_verdicts_that_were_measured():
     assert "\n".join(table(judged)) in page
     wrong, undecided, confirmed = (sum(row["verdict"] == said for row in judged.values()) for said in ORDER)
     assert f"Of 15 predictions, {wrong} are wrong, {undecided} undecided and {confirmed} confirmed" in page
+
+
+def test_percentages_in_the_text_are_in_the_numbers_or_in_the_committed_grid():
+    text = (ROOT / "docs/invariance.md").read_text().partition("## What is measured")[0]
+    text = re.sub(r"<!-- results.*?end of results -->", "", text, flags=re.DOTALL)
+    said = re.findall(r"(\d+\.?\d*)(?: and (\d+\.?\d*))? %", "\n".join(x for x in text.splitlines() if x[:1] != "|"))
+    grid = read_sweep(ROOT / "results/fig5-glyphs").grid
+    alone = [f"{100 * grid.cells[op, op].mean():.1f}" for op in ("crop", "rotate")]
+    assert tuple(alone) in said
+    measured = (ROOT / "benchmarks/results/invariance.json").read_text()
+    for number in {*filter(None, itertools.chain(*said))}.difference(alone):
+        assert f"{number} %" in measured
 
 
 @pytest.mark.parametrize(("gain", "holds"), [(0.06, True), (0.04, False), (-0.2, False)])

@@ -1,7 +1,7 @@
 """Prune a sweep by successive halving: all cells train to a rung, and only the best continue.
 
 A rung is a barrier: all cells reach it before any continues. The cells that continue are chosen by the validation kNN
-of all seeds at the rung (top-1, or balanced accuracy if the sweep chooses by that), among all cells of the plan. In a
+of all seeds at the rung (top-1, or balanced accuracy if the sweep chooses otherwise), among all cells of the plan. In a
 search, these are the cells of the current batch and of all batches before it. The best by mean continue, and every cell
 that by its seeds cannot be told from the best. The choice depends on the results alone, not on the number of workers
 or on the order in which trials end. While no cell is better than the untrained encoder, ranks are noise, and nothing is
