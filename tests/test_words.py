@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import GROUP
+from tests.support.measures import ONE_MEASURE
 
 PACKAGE = Path(__file__).parents[1] / "ablate"
 COMMANDS = GROUP.commands
@@ -29,8 +30,6 @@ ODD = {
     r"\b[Uu]ntrained (cell|composition)s?\b": "that was not run; untrained is an encoder",
     r"\bat work elsewhere\b": "another process is at work on",
 }
-
-ONE_MEASURE = r"\b(validation|test|linear|final|full|its|the) accuracy\b|\baccuracy (rises|falls)\b|^Accuracy by\b"
 
 
 def sentences(tree):

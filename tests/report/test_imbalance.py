@@ -149,6 +149,12 @@ def test_the_commands_take_it(tmp_path):
     assert command("report", tmp_path, "--metric", "recall").returncode == 2
 
 
+@pytest.mark.parametrize(("options", "again"), [((), ""), (("--metric", "top1"), " --metric top1")])
+def test_the_command_that_confirms_makes_the_same_choice(tmp_path, options, again):
+    told = " ".join(command("recommend", made(tmp_path, counts=None), *options).stdout.split())
+    assert f"`ablate recommend {tmp_path}{again} --confirm`" in told
+
+
 FURTHER = {
     "f1": ("macro_f1", "macro F1"),
     "auroc": ("auroc", "AUROC"),

@@ -18,8 +18,8 @@ from ablate.sweep.record import read_records
 from ablate.sweep.record import to_json as as_json
 from tests.support.cli import ablate, one_sentence
 from tests.support.grids import SETTINGS
+from tests.support.measures import ONE_MEASURE
 from tests.support.sweeps import record, write_record
-from tests.test_words import ONE_MEASURE
 
 RANKED = "compositions are ranked by AUROC, as requested"
 

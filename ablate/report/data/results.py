@@ -69,8 +69,10 @@ class Results:
 
     @property
     def choice_options(self) -> list[str]:
-        """The options with which further commands choose for the same task and keep the same classes."""
-        return [*self.task_option, *protecting(self.protect)]
+        """The options with which further commands choose for the same task and metric, and keep the same classes."""
+        planned = self.task.measure if self.task else self.experiment.measure
+        other = ["--metric", self.grid.measure] if self.grid.is_linear and self.grid.measure != planned else []
+        return [*self.task_option, *other, *protecting(self.protect)]
 
     @property
     def class_counts(self) -> ClassCounts | None:
