@@ -11,7 +11,7 @@ from ablate.cli import options
 from ablate.console import counted, make_console, say
 
 To = Annotated[
-    Literal["csv", "parquet", "optuna", "tensorboard", "mlflow", "wandb"],
+    Literal["csv", "parquet", "optuna", "tensorboard", "mlflow", "wandb", "trackio", "aim"],
     typer.Option("--to", help="A table of all trials, an Optuna study for optuna-dashboard, or an experiment tracker"),
 ]
 Out = Annotated[

@@ -110,8 +110,8 @@ class Running:
         str | None,
         typer.Option(
             metavar="NAME[:DIR]",
-            help="Also write finished trials to an experiment tracker: tensorboard, mlflow or wandb (offline); see "
-            "docs/trackers.md",
+            help="Also write finished trials to an experiment tracker: tensorboard, mlflow, wandb, trackio or aim "
+            "(offline); see docs/trackers.md",
             autocompletion=completion.trackers,
         ),
     ] = None

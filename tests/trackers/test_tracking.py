@@ -119,7 +119,7 @@ def test_a_search_is_tracked(tracked, memory, seen):
 @pytest.mark.parametrize(
     ("track", "said"),
     [
-        ("memry", "allowed: tensorboard, mlflow, wandb, memory; did you mean 'memory'?"),
+        ("memry", "allowed: tensorboard, mlflow, wandb, trackio, aim, memory; did you mean 'memory'?"),
         ("memory:", "write `--track memory` or `--track memory:DIR`"),
         ("memory:sweep.toml", "--track sweep.toml: sweep.toml is a file"),
     ],

@@ -30,6 +30,8 @@ WRITERS: dict[str, _Writer] = {
     "tensorboard": _Writer("ablate.report.trackers.tensorboard", "TensorBoard", "tensorboard"),
     "mlflow": _Writer("ablate.report.trackers.mlflow", "MLflow", "mlflow"),
     "wandb": _Writer("ablate.report.trackers.wandb", "WandB", "wandb"),
+    "trackio": _Writer("ablate.report.trackers.trackio", "Trackio", "trackio"),
+    "aim": _Writer("ablate.report.trackers.aim", "Aim", "aim"),
 }
 
 
