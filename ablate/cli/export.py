@@ -12,7 +12,12 @@ from ablate.console import counted, make_console, say
 
 To = Annotated[
     Literal["csv", "parquet", "optuna", "tensorboard", "mlflow", "wandb", "trackio", "aim"],
-    typer.Option("--to", help="A table of all trials, an Optuna study for optuna-dashboard, or an experiment tracker"),
+    typer.Option(
+        "--to",
+        metavar="FORMAT",
+        help="csv or parquet: a table of all trials; optuna: a study for optuna-dashboard; or an experiment tracker: "
+        "tensorboard, mlflow, wandb, trackio or aim",
+    ),
 ]
 Out = Annotated[
     str | None,

@@ -156,14 +156,17 @@ def test_balanced_accuracy_chooses_another_l2_where_it_is_asked_for():
 
 
 def test_auroc_chooses_another_l2_where_it_is_asked_for():
-    """A rare class that top-1 may leave to the others, and that AUROC counts like them."""
+    """A rare class that top-1 may leave to the others, and that AUROC counts like them.
+
+    The choices are some points apart: the random numbers and the last bits depend on the processor.
+    """
     measure = "auroc"
     draw = generator(3)
-    y = torch.randint(3, (400,), generator=draw).where(torch.arange(400) % 8 > 0, torch.tensor(3))
-    h = torch.randn(400, 60, generator=draw)
+    y = torch.randint(3, (900,), generator=draw).where(torch.arange(900) % 8 > 0, torch.tensor(3))
+    h = torch.randn(900, 60, generator=draw)
     h[:, 0] += 1.2 * (y == 3)
     h[:, 1:3] += 0.7 * torch.nn.functional.one_hot(y, 4)[:, 1:3]
-    mask = torch.arange(400) % 3 == 0
+    mask = torch.arange(900) % 3 == 0
     found = {by: linear_evaluation(h, y, mask, h, 4, by) for by in ("top1", "auroc")}
     value = {by: score_by(measure, result.val_logits, y[mask], 4) for by, result in found.items()}
     assert found["top1"].l2 != found[measure].l2
