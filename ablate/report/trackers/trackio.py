@@ -62,7 +62,7 @@ class Trackio:
         try:
             self._child.send((function, argument))
             answer = self._child.recv()
-        except (EOFError, BrokenPipeError):
+        except (EOFError, ConnectionError):
             raise ChildProcessError("the process that writes for trackio has ended") from None
         if isinstance(answer, Exception):
             raise answer
@@ -76,7 +76,7 @@ def _serve(asked: Connection, place: str) -> None:
         del os.environ[name]  # a space, a server, a bucket: where trackio would send runs
     os.environ.update(TRACKIO_DIR=place, HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(EOFError, ConnectionError):
         while True:
             function, argument = asked.recv()
             try:
