@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks import calibrating
+from ablate.report.data.results import read_sweep
+from ablate.report.stats.calibration import calibration_of
+from benchmarks import calibrated, calibrating
 
 ROWS = json.loads(calibrating.RESULTS.read_text())
 
@@ -25,3 +27,9 @@ def test_what_the_page_concludes_holds():
     assert min(row["advised"] for name, row in ROWS.items() if name.startswith("ranks")) > 1 / 3
     differing = [row["other_ops"] for name, row in ROWS.items() if name.startswith("differs")]
     assert min(differing) >= 0.185 and max(differing) < 0.285
+
+
+def test_the_calibration_on_cifar_10_is_what_is_on_record():
+    page = Path("docs/calibrate.md").read_text()
+    written = page.partition(calibrated.BEGIN)[2].partition("<!-- end of results -->")[0]
+    assert written.splitlines() == calibrated.lines(calibration_of(read_sweep(calibrated.DIRECTORY)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from ablate.config.objectives import KINDS, Method
 from ablate.config.settable import SETTABLE
 
-PAGE = (Path(__file__).parents[1] / "docs" / "objectives.md").read_text()
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "objectives.md").read_text()
 ROWS = [line for line in PAGE.splitlines() if line.startswith("| `")]
 
 
@@ -29,3 +32,13 @@ def test_every_setting_of_an_objective_can_be_set_and_stands_on_the_page():
     for name in Method.model_fields:
         assert f"method.{name}" in SETTABLE
         assert name in PAGE, name
+
+
+def test_the_cost_of_every_objective_is_the_measured_one():
+    measured = json.loads((ROOT / "benchmarks" / "results" / "objectives.json").read_text())["rows"]
+    table = PAGE[PAGE.index("## What they cost") :]
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (\S+) \| (\S+) \|$", table, re.MULTILINE)
+    shown = {name: cells for name, *cells in rows}
+    assert shown.keys() == measured.keys() == KINDS.keys()
+    for name, row in measured.items():
+        assert shown[name] == [f"{row['median'] / 64:.1f}", f"{row['ratio']:.2f}", f"{row['peak MiB']:.0f}"]

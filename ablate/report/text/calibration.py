@@ -82,7 +82,7 @@ def show(found: Calibration, within: float, console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in HEADINGS:
         table.add_column(heading, overflow="fold", justify="left" if heading == HEADINGS[0] else "right")
-    for row in _rows(found):
+    for row in table_rows(found):
         table.add_row(*row)
     console.print(table)
     say_each(console, remarks(found))
@@ -96,7 +96,7 @@ def section(sweep: Results) -> list[Section]:
         return []
     within = within_of(sweep.directory)
     text = (conclusion(found, WITHIN if within is None else within), *remarks(found))
-    return [Section("How cheap a training may be", text, HEADINGS, tuple(_rows(found)))]
+    return [Section("How cheap a training may be", text, HEADINGS, tuple(table_rows(found)))]
 
 
 def write(found: Calibration, within: float) -> None:
@@ -144,7 +144,8 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     return {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in flat.items()}
 
 
-def _rows(found: Calibration) -> list[tuple[str, ...]]:
+def table_rows(found: Calibration) -> list[tuple[str, ...]]:
+    """Return the table's rows below :data:`HEADINGS`, the full training first."""
     return [_texts(row) for row in (found.full, *found.cheaper)]
 
 
