@@ -201,7 +201,7 @@ class Op:
         self.check(images)
         if not images.is_floating_point():
             raise UsageError(
-                f"op '{self.name}' applies to float images in [0, 1], not {images.dtype}; op(images) converts"
+                f"op '{self.name}' applies to float images in [0, 1], not {images.dtype}: op(images) converts them"
             )
         if self.is_identity or len(images) == 0:
             return images
