@@ -77,8 +77,9 @@ def test_an_earlier_sweep_has_the_range_that_its_levels_say(images, tmp_path):
         ({"channels": 0}, "channels"),
         ({"channels": 33}, "channels"),
         ({"pages": "stack"}, "pages"),
-        ({"range": "0"}, "range must be LOW,HIGH, as in 0,4095, not '0'"),
-        ({"range": "a,b"}, "range must be LOW,HIGH, as in 0,4095, not 'a,b'"),
+        ({"range": "0"}, "range must be LOW,HIGH, as in 0,4095, or window, not '0'"),
+        ({"range": "a,b"}, "range must be LOW,HIGH, as in 0,4095, or window, not 'a,b'"),
+        ({"range": "windows"}, "range must be LOW,HIGH, as in 0,4095, or window, not 'windows'"),
         ({"range": [5, 5]}, "range must be LOW,HIGH with LOW below HIGH, both finite, not [5, 5]"),
         ({"range": "0,inf"}, "range must be LOW,HIGH with LOW below HIGH, both finite, not '0,inf'"),
         ({"range": "-inf,1"}, "range must be LOW,HIGH with LOW below HIGH, both finite, not '-inf,1'"),
@@ -98,6 +99,7 @@ def test_how_files_are_read_is_checked(content, said):
 def test_a_range_is_written_in_either_way():
     for value in ("0,4095", [0, 4095], (0.0, 4095.0)):
         assert validated({**GRID, "range": value}, "file").reading == Reading(range=(0, 4095))
+    assert validated({**GRID, "range": "window"}, "file").reading == Reading(range="window")
     assert validated(GRID, "file").reading == Reading()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -14,21 +14,22 @@ from ablate.pixels import MOST_CHANNELS
 Range = tuple[float, float]
 Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
+WINDOW: Final = "window"  # the range that all DICOM files of a set state
 
 
 def _range(value: object) -> object:
     """Return the pair that ``LOW,HIGH`` stands for; other values unchanged.
 
     Raises:
-        ValueError: no two numbers, or the first is not below the second, or one is not finite.
+        ValueError: neither two numbers nor window, or the first is not below the second, or one is not finite.
     """
     pair = value.split(",") if isinstance(value, str) else value
-    if value is None or not isinstance(pair, list | tuple):
+    if value in (None, WINDOW) or not isinstance(pair, list | tuple):
         return value
     try:
         low, high = map(float, pair)
     except (TypeError, ValueError):
-        raise ValueError("must be LOW,HIGH, as in 0,4095") from None
+        raise ValueError(f"must be LOW,HIGH, as in 0,4095, or {WINDOW}") from None
     if not low < high or math.inf in (-low, high):
         raise ValueError("must be LOW,HIGH with LOW below HIGH, both finite")
     return low, high
@@ -50,10 +51,10 @@ Pages = Annotated[
     Field(description="Pages of a stack: channels of one image, or images of their own that no split separates"),
 ]
 DeclaredRange = Annotated[
-    Range | None,
+    Range | Literal["window"] | None,
     BeforeValidator(_range),
-    Option("Images", metavar="LOW,HIGH", default="from the training images", commands=EVERY, text=True),
-    Field(description="Values of images of more than 8 bits that become black and white"),
+    Option("Images", metavar="LOW,HIGH|window", default="from the training images", commands=EVERY, text=True),
+    Field(description="Values of images of more than 8 bits that become black and white; window: as DICOM files say"),
 ]
 Background = Annotated[
     Literal["white", "black", "mean"],
@@ -66,7 +67,7 @@ class Reading(Model):
     """How the image files of a set are read.
 
     ``channels`` is the number of channels of every image, ``range`` the values that become 0 and full scale in images
-    of more than 8 bits. None leaves it to the files.
+    of more than 8 bits; ``"window"`` is the one that all DICOM files of the set state. None leaves it to the files.
     """
 
     channels: Channels = None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ablate.config.reading import Colour, Range, Reading
+from ablate.config.reading import WINDOW, Colour, Range, Reading
 from ablate.data.decoding import blend
 from ablate.data.decoding.blend import COLOURS
 from ablate.data.decoding.ranges import SAMPLE, sample
@@ -38,7 +38,8 @@ class Decoded(NamedTuple):
     ``images`` are ``[c, h, w]`` of the type ``depth``; None if they depend on what is not yet ``Known``. ``sample``
     holds some pixels as the file has them, ``[c, n]``, None for 8 bits. ``edge`` is what
     :func:`ablate.data.decoding.blend.edge` returns, over all transparent pages. ``traits`` may contain transparent,
-    profile, cmyk, several and animation.
+    profile, cmyk, several and animation. ``windows`` are those of
+    :class:`~ablate.data.readers.native.Native`, if they are to decide.
     """
 
     images: list[Array] | None
@@ -47,6 +48,7 @@ class Decoded(NamedTuple):
     sample: Array | None = None
     edge: tuple[int, ...] = (0, 0, 0, 0)
     traits: tuple[str, ...] = ()
+    windows: tuple[Range, ...] = ()
 
     @property
     def depends(self) -> bool:
@@ -56,7 +58,8 @@ class Decoded(NamedTuple):
 
 def known(reading: Reading) -> Known:
     """Return what ``reading`` declares."""
-    return Known(reading.range and (reading.range,), COLOURS.get(reading.background))
+    ranges = None if reading.range is None or reading.range == WINDOW else (reading.range,)
+    return Known(ranges, COLOURS.get(reading.background))
 
 
 def decode(
@@ -107,15 +110,18 @@ def _decoded(native: Native, short: int, reading: Reading, facts: Known, quota: 
                 edges += [blend.edge(page)] if reading.background == "mean" else []
         pages.append(_in_channels(opaque, native.depth, reading.channels))
     depth, channels = native.depth, len(pages[0])
+    windows = native.windows if reading.range == WINDOW and depth != "uint8" else ()
+    if not windows and reading.range == WINDOW and depth != "uint8":
+        raise UnsupportedImage("no linear window, which {range=window} asks for: only DICOM files have one")
     seen = (
         None if depth == "uint8" else np.concatenate([sample(page, max(1, quota // len(pages))) for page in pages], 1)
     )
     edge = tuple(map(sum, zip(*edges, strict=True)))
     waits = facts.background is None and "transparent" in traits
     if waits or (depth != "uint8" and facts.ranges is None):
-        return Decoded(None, depth, channels, seen, edge, traits)
+        return Decoded(None, depth, channels, seen, edge, traits, windows)
     images = [stored(page, depth, short, facts.ranges or ()) for page in pages]
-    return Decoded(images, depth, channels, seen, edge, traits)
+    return Decoded(images, depth, channels, seen, edge, traits, windows)
 
 
 def _pages(native: Native, reading: Reading) -> list[Array]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from ablate.config.at_hand import as_option
-from ablate.config.reading import Range
+from ablate.config.reading import WINDOW, Range
 from ablate.data.decoding.blend import COLOURS
 from ablate.data.decoding.decode import Known
 from ablate.data.decoding.learned import PixelType, Shard
 from ablate.data.decoding.ranges import shown
 from ablate.errors import printable
 
+Asked = Range | Literal["window"] | None
 SHOWN = 5  # files, or reasons, that a message names
 NARROW = 16  # an image that uses less than 1/16 of a range will look flat
-SETTING = re.compile(r"\{(channels|pages)=(\w+)\}")  # in a reason, which a process that knows no command has given
+SETTING = re.compile(
+    r"\{(channels|pages|range)=(\w+)\}"
+)  # in a reason, which a process that knows no command has given
 TRAITS = {
     "transparent": "transparent images are laid over {below}",
     "cmyk": "CMYK images are converted to RGB by the simple formula",
@@ -27,7 +31,7 @@ TRAITS = {
 }
 
 
-def notes(train: Sequence[Shard], test: Sequence[Shard], pixels: PixelType, facts: Known, declared: bool) -> list[str]:
+def notes(train: Sequence[Shard], test: Sequence[Shard], pixels: PixelType, facts: Known, asked: Asked) -> list[str]:
     """Return a sentence for each kind of processing beyond resizing, and for ranges that look wrong.
 
     Args:
@@ -35,11 +39,9 @@ def notes(train: Sequence[Shard], test: Sequence[Shard], pixels: PixelType, fact
         test: the shards of the test images.
         pixels: the type of the images.
         facts: what all images were decoded with.
-        declared: True if the range was declared, not found.
+        asked: the range that was asked for, None if it was found.
     """
-    sentences = (
-        _darkness(train) if pixels.depth == "uint8" else [_range_told(pixels, facts.ranges or (), train, declared)]
-    )
+    sentences = _darkness(train) if pixels.depth == "uint8" else [_range_told(pixels, facts.ranges or (), train, asked)]
     total = sum(not isinstance(image, str) for _, record in (*train, *test) for image in record["images"])
     colour = f"the colour {facts.background}"
     below = next((name for name, each in COLOURS.items() if each == facts.background), colour)
@@ -101,11 +103,12 @@ def refusal(corrupt: Sequence[str], refused: Sequence[tuple[str, str]]) -> str:
     return f"{describe(corrupt, refused)}; {as_option('skip_corrupt', True)} leaves {them} out"
 
 
-def _range_told(pixels: PixelType, ranges: Sequence[Range], train: Sequence[Shard], declared: bool) -> str:
+def _range_told(pixels: PixelType, ranges: Sequence[Range], train: Sequence[Shard], asked: Asked) -> str:
     """Return the sentence on the range of deep images, with a warning where it looks wrong."""
-    source = "as declared" if declared else "all but one pixel in a thousand of the training images at either end"
+    found = "all but one pixel in a thousand of the training images at either end"
+    source = "the window that the files state" if asked == WINDOW else "as declared" if asked else found
     text = f"{pixels}: {shown(ranges)} of this data set become black and white ({source})"
-    if len(set(ranges)) == 3 and not declared:  # most often red, green and blue
+    if len(set(ranges)) == 3 and not asked:  # most often red, green and blue
         text += f"; each channel by itself, so that colours change: {as_option('range', 'LOW,HIGH')} keeps them"
     spans = [np.asarray(span, dtype=float) for _, record in train for span in record["spans"] if span]
     if not spans:
@@ -118,7 +121,7 @@ def _range_told(pixels: PixelType, ranges: Sequence[Range], train: Sequence[Shar
     where = f" in channel {int((narrow | cut).argmax()) + 1}" if len(low) > 1 else ""
     if cut.any():
         return f"{text}; warning: more than 1/{NARROW} of the images lie outside{where}: is the range right?"
-    why = "is the range right?" if declared else "because a few images reach much further: leave those out"
+    why = "is the range right?" if asked else "because a few images reach much further: leave those out"
     few = f"half of the images use less than 1/{NARROW} of that range{where} and will look flat"
     return f"{text}; warning: {few}, {why}"
 

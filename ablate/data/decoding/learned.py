@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ablate.config.reading import Reading
+from ablate.config.at_hand import as_option
+from ablate.config.reading import WINDOW, Range, Reading
 from ablate.data.decoding.blend import mean_colour
 from ablate.data.decoding.decode import Known, known
-from ablate.data.decoding.ranges import ranges_of
+from ablate.data.decoding.ranges import ranges_of, shown
 from ablate.data.decoding.shards import Task
 from ablate.errors import UsageError, printable
 
@@ -62,19 +63,40 @@ def learned(reading: Reading, pixels: PixelType | None, train: Sequence[Shard], 
         test: those of the test images, which decide if no training image could be read.
 
     Raises:
-        UsageError: a range is declared for images of 8 bits, a channel has no range, or there is no background.
+        UsageError: a range is declared for images of 8 bits, a channel has no range, files state different windows, or
+            there is no background.
     """
     facts = known(reading)
     if pixels is None:
         return facts
     if pixels.depth != "uint8" and facts.ranges is None:
-        facts = facts._replace(ranges=ranges_of(_samples(train) or _samples(test)))
-    if pixels.depth == "uint8" and facts.ranges:
+        found = (_window(train, test),) if reading.range == WINDOW else ranges_of(_samples(train) or _samples(test))
+        facts = facts._replace(ranges=found)
+    if pixels.depth == "uint8" and reading.range:
         raise UsageError("a range is for images of more than 8 bits, and these have 8: leave it out")
     if facts.background is None and any("transparent" in record["traits"] for _, record in (*train, *test)):
         edges = [record["edge"] for _, record in train]
         facts = facts._replace(background=mean_colour(edges if any(map(any, edges)) else [r["edge"] for _, r in test]))
     return facts
+
+
+def _window(*splits: Sequence[Shard]) -> Range:
+    """Return the window that all files state.
+
+    Raises:
+        UsageError: two files state different ones.
+    """
+    first: dict[Range, str] = {}
+    for task, record in (shard for split in splits for shard in split):
+        for (low, high), number in record["windows"]:
+            first.setdefault((low, high), task.relpaths[number])
+    if len(first) > 1:
+        one, other, *_ = (f"{shown([window])} ({printable(relpath)})" for window, relpath in first.items())
+        raise UsageError(
+            f"the files state {len(first)} different windows, such as {one} and {other}: declare one range for all of "
+            f"them, {as_option('range', 'LOW,HIGH')}, or leave {as_option('range', WINDOW)} out"
+        )
+    return next(iter(first))
 
 
 def _samples(shards: Sequence[Shard]) -> list[np.ndarray[Any, Any]]:

@@ -87,7 +87,8 @@ class Record:
     ``refused`` lists the numbers of refused files, which are intact; ``traits`` maps each trait to the count of its
     files and the number of the first. ``waiting`` is True if pixels depend on the ranges or the background. ``edge``
     sums up :func:`ablate.data.decoding.blend.edge`; ``extremes`` are the least and the greatest value of 8-bit images.
-    ``sample`` is the size of the sample, in bytes.
+    ``sample`` is the size of the sample, in bytes. ``windows`` lists the windows that decide, each with the number of
+    the first file that states it.
     """
 
     key: str
@@ -104,6 +105,7 @@ class Record:
     edge: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
     extremes: tuple[int, int] = (255, 0)
     sample: int = 0
+    windows: list[tuple[Range, int]] = field(default_factory=list)
     bytes: int = 0
     crc32: int = 0
 
@@ -153,6 +155,8 @@ def _note(record: Record, number: int, decoded: Decoded) -> None:
     record.spans.append(None if decoded.sample is None else spans(decoded.sample))
     record.edge = [a + b for a, b in zip(record.edge, decoded.edge, strict=True)]
     record.waiting |= decoded.depends
+    known = {window for window, _ in record.windows}
+    record.windows += [(window, number) for window in decoded.windows if window not in known]
     for trait in decoded.traits:
         count, first = record.traits.get(trait, (0, number))
         record.traits[trait] = (count + 1, first)

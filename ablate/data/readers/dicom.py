@@ -1,4 +1,4 @@
-"""DICOM files: their pixels in the units that the file states. Windows, names and other metadata are not read."""
+"""DICOM files: their pixels in the units that the file states, and its window. Names and dates are not read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ablate.config.reading import Range
 from ablate.data.readers.native import CONVERT, Array, Native, check_area, depth_of, is_foreign, package
 from ablate.errors import CorruptImage, UnsupportedImage
 
 MAGIC, OFFSET = b"DICM", 128
 GREY = {"MONOCHROME1", "MONOCHROME2"}
+SLOPE, INTERCEPT = (("PixelValueTransformationSequence", keyword) for keyword in ("RescaleSlope", "RescaleIntercept"))
 BYTE = 8
 
 
@@ -20,7 +22,7 @@ def read(content: bytes) -> Native:
 
     Bits above those that the file calls stored are cleared. Grey is rescaled by slope and intercept, and inverted where
     0 is white. Grey and RGB of at most 8 stored bits that no unit is stated for become uint8, with the stored scale
-    spread over 0..255. YBR and palettes become RGB.
+    spread over 0..255. YBR and palettes become RGB. The window of grey is the first one that the file states.
 
     Raises:
         CorruptImage: the file is truncated, or holds no pixels.
@@ -37,8 +39,8 @@ def read(content: bytes) -> Native:
     if kind == "PALETTE COLOR":
         pixels = pydicom.pixels.apply_color_lut(pixels, data)[..., :3]
     elif kind in GREY:
-        pixels, depth = _grey(pydicom, pixels, data, inverted=kind == "MONOCHROME1")
-        return Native(pixels.reshape(frames, 1, *pixels.shape[-2:]), depth)
+        pixels = pixels.reshape(frames, 1, *pixels.shape[-2:])
+        return _grey(pydicom, pixels, data, inverted=kind == "MONOCHROME1")
     elif kind == "RGB":
         pixels = _spread(pixels, data)
     elif not kind.startswith("YBR"):
@@ -81,18 +83,67 @@ def _spread(pixels: Array, data: Any) -> Array:
     return spread
 
 
-def _grey(pydicom: Any, pixels: Array, data: Any, inverted: bool) -> tuple[Array, str]:
-    """Return grey in the units of the file, black lowest, and the type that stores it."""
-    depth = depth_of(pixels.dtype)
-    if inverted:
-        pixels = {"u": 2 ** int(data.get("BitsStored") or 0) - 1, "i": -1}.get(pixels.dtype.kind, 0) - pixels
+def _grey(pydicom: Any, pixels: Array, data: Any, inverted: bool) -> Native:
+    """Return grey ``[frames, 1, h, w]`` in the units of the file, black lowest."""
+    frames = range(len(pixels))
+    windows = [_window(data, frame) for frame in frames]
     if "ModalityLUTSequence" in data:
         pixels = pydicom.pixels.apply_modality_lut(pixels, data)
-        return pixels, depth_of(pixels.dtype)
-    slope, intercept = float(data.get("RescaleSlope") or 1), float(data.get("RescaleIntercept") or 0)
-    if slope == 1 and intercept == 0:
+        top = 2 ** int(data.ModalityLUTSequence[0].LUTDescriptor[2]) - 1
+        pixels = top - pixels if inverted else pixels
+        return _native(pixels, depth_of(pixels.dtype), windows, np.full(len(pixels), top) if inverted else None)
+    depth = depth_of(pixels.dtype)
+    top = {"u": 2 ** int(data.get("BitsStored") or 0) - 1, "i": -1}.get(pixels.dtype.kind, 0)
+    pixels = top - pixels if inverted else pixels
+    slopes = np.array([float(_stated(data, frame, *SLOPE) or 1) for frame in frames])
+    intercepts = np.array([float(_stated(data, frame, *INTERCEPT) or 0) for frame in frames])
+    mirrors = top * slopes + 2 * intercepts
+    slope, intercept = (each[:, None, None, None] for each in (slopes, intercepts))
+    if (slopes == 1).all() and (intercepts == 0).all():
         pixels = _spread(pixels, data)
-        return pixels, depth_of(pixels.dtype)
-    if slope == 1 and intercept.is_integer() and depth != "float32":
-        return pixels.astype(np.int32) + int(intercept), "uint16"
-    return pixels.astype(np.float64) * slope + intercept, "float32"
+        depth = depth_of(pixels.dtype)
+    elif (slopes == 1).all() and (intercepts % 1 == 0).all() and depth != "float32":
+        pixels, depth = pixels.astype(np.int32) + intercept.astype(np.int32), "uint16"
+    else:
+        pixels, depth = pixels.astype(np.float64) * slope + intercept, "float32"
+    return _native(pixels, depth, windows, mirrors if inverted else None)
+
+
+def _native(pixels: Array, depth: str, windows: list[Range | None], mirrors: Array | None) -> Native:
+    """Return grey with the windows of its frames; inverted, a value v has become ``mirror`` - v."""
+    if None in windows:
+        return Native(pixels, depth)
+    found = [window for window in windows if window]
+    if mirrors is not None:
+        found = [(float(top - high), float(top - low)) for top, (low, high) in zip(mirrors, found, strict=True)]
+    return Native(pixels, depth, windows=tuple(dict.fromkeys(found)))
+
+
+def _window(data: Any, frame: int) -> Range | None:
+    """Return the values that become black and white by the first window stated for a frame (PS3.3, C.11.2.1.2).
+
+    None is returned without a window, and where it is no straight line between the two.
+    """
+    center, width = (
+        _stated(data, frame, "FrameVOILUTSequence", keyword) for keyword in ("WindowCenter", "WindowWidth")
+    )
+    if center is None or width is None:
+        return None
+    middle, wide = (float(np.atleast_1d(np.asarray(value, dtype=float))[0]) for value in (center, width))
+    shape = str(_stated(data, frame, "FrameVOILUTSequence", "VOILUTFunction") or "LINEAR")
+    low, high = middle - wide / 2, middle + wide / 2 - (shape == "LINEAR")
+    return (low, high) if low < high and shape != "SIGMOID" else None
+
+
+def _stated(data: Any, frame: int, sequence: str, keyword: str) -> Any:
+    """Return an element of the file, of the groups that its frames share, or of the frame's own group; None without.
+
+    Enhanced files keep what older ones have at the top in ``sequence`` of these groups.
+    """
+    each, shared = data.get("PerFrameFunctionalGroupsSequence"), data.get("SharedFunctionalGroupsSequence")
+    for group in (each[frame : frame + 1] if each else []), (shared[:1] if shared else []):
+        for item in group:
+            for values in item.get(sequence) or []:
+                if keyword in values:
+                    return values[keyword].value
+    return data.get(keyword)

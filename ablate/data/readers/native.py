@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ablate.config.reading import Range
 from ablate.errors import UnsupportedImage
 
 Array = np.ndarray[Any, Any]
@@ -23,7 +24,8 @@ class Native(NamedTuple):
     ``pixels`` are ``[pages, c, h, w]`` of any real type, upright. ``depth`` is the type in which the set stores such
     images: uint8 for files of 8 bits, uint16 for integers of up to 16 bits, else float32. With ``transparent``, the
     last channel is transparency, 0 where nothing is to be seen; with ``doubtful``, the file calls it so but may mean
-    near infrared. ``traits`` may contain profile, cmyk, several and animation.
+    near infrared. ``traits`` may contain profile, cmyk, several and animation. ``windows`` are the pairs of values that
+    the file itself calls black and white; pages may have different ones.
     """
 
     pixels: Array
@@ -31,6 +33,7 @@ class Native(NamedTuple):
     transparent: bool = False
     doubtful: bool = False
     traits: tuple[str, ...] = ()
+    windows: tuple[Range, ...] = ()
 
 
 def depth_of(dtype: np.dtype[Any]) -> str:

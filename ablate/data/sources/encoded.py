@@ -105,7 +105,7 @@ class Encoded:
 
         Raises:
             UsageError: there are corrupt or refused files that are not to be skipped (the message names and counts
-                them), images of several kinds, no range, or too few images are left.
+                them), images of several kinds, no range or several, or too few images are left.
         """
         split, end = len(self.listing.train), len(self.files)
         first = self._tasks(writer, "train", 0, split)
@@ -129,7 +129,7 @@ class Encoded:
             )
         splits = ["validation" if is_val else "training" for is_val in val_mask.tolist()]
         stored = [*self._stored(trained, splits, train), *self._stored(tested, [TESTED] * len(tested), test)]
-        sentences = notes(train, test, pixels, facts, declared=self.reading.range is not None)
+        sentences = notes(train, test, pixels, facts, asked=self.reading.range)
         findings = {"corrupt": corrupt, "refused": refused, "notes": sentences, "ranges": facts.ranges}
         findings |= {"background": facts.background or WHITE, "alike": equal_images(stored)}
         listing = self.listing
