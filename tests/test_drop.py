@@ -343,6 +343,15 @@ def test_no_text_of_the_forest_plot_leaves_it(tmp_path, monkeypatch):
     assert whole.x0 <= drawn.x0 and drawn.x1 <= whole.x1 and whole.y0 <= drawn.y0 and drawn.y1 <= whole.y1
 
 
+def test_the_forest_plot_shows_where_there_is_no_interval(tmp_path):
+    for seeds, hollow in ((1, True), (4, False)):
+        sweep = read_sweep(made(tmp_path / str(seeds), seeds=seeds))
+        axes = forest.draw(sweep, effects_of(sweep)).axes[0]
+        assert ("hollow: no interval" in axes.get_xlabel()) is hollow
+        points = [line for line in axes.lines if line.get_marker() in forest.MARKERS.values()]
+        assert {line.get_markerfacecolor() == "white" for line in points} == {hollow}
+
+
 def test_a_baseline_that_failed_is_named_and_one_that_lacks_a_seed_is_compared_by_the_others(tmp_path):
     directory = made(tmp_path / "sweep", seeds=3)
     for trial in plan(load_plan(directory)):

@@ -41,6 +41,23 @@ def test_a_flag_is_refused_with_the_smallest_number_that_its_help_shows(command,
         assert re.search(rf"(at least|from) {least}\b.*not '?{below}", said), said
 
 
+FRACTIONS = [
+    (name, max(param.opts, key=len))
+    for name, command in COMMANDS.items()
+    for param in command.params
+    if "float" in repr(getattr(param, "type_descriptor", None) or param.type)  # the former in newer versions of Typer
+]
+
+
+@pytest.mark.parametrize(("name", "option"), FRACTIONS)
+def test_what_is_no_finite_number_is_refused_by_the_name_of_its_flag(name, option):
+    given = [param for param in COMMANDS[name].params if param.required]
+    line = [word for param in given for word in (*(o for o in param.opts if o.startswith("-")), "crop")]
+    for value in ("nan", "inf"):
+        said = one_sentence(ablate(name, *line, option, value))
+        assert re.search(rf"{option} must be (a finite number|at least [\d.]+|at most 100), not '{value}'", said), said
+
+
 NUMBERS = {
     name: low
     for name, field in SETTABLE.items()

@@ -144,6 +144,7 @@ def test_page_figure_and_recommend_say_the_same(tmp_path):
     report = write_report(directory)
     said = findings(report.sweep)
     assert said[0].startswith("Screening of 9 ops by 12 cells: the mean of the 6 cells without an op minus")
+    assert said[0].endswith("hold for all ops at once (simulated from the two-way model).")
     assert said[1].startswith("What hurts (accuracy rises without it): color +3")
     evidence = recommend(directory).choice.evidence
     assert all(sentence in evidence for sentence in said)

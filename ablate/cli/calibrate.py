@@ -57,7 +57,8 @@ def calibrate(directory: Finished, how: options.Running, cells: Cells = 12, with
     slurm = _slurm(sweep, how)
     asked = Asked(chosen.cells, chosen.seeds, command_line(), slurm)
     full, planned = calibration(sweep.experiment, asked, cache, lambda sentence: say(console, sentence, "yellow"))
-    say(console, f"calibration: {chosen}")
+    for sentence in (*sweep.measured, f"calibration: {chosen}"):
+        say(console, sentence)
     if how.dry_run:
         show_calibration(sweep, full, planned, cache, how.retry_failed, console)
         return ExitCode.DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
@@ -62,12 +63,14 @@ class Command(TyperCommand):
         """Parse; print a mistake as one sentence that says what is allowed."""
         given = list(args)
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
+            _check_finite(ctx, self)
         except Mistake as error:
             hints = f"{_about_spaces(self, error)}{_takers(ctx, error)}"
             sentence = f"{_sentence(error, given)}{hints}; see `{ctx.command_path} --help`"
             with answering(ctx.info_name or "", wanted="--json" in given):
                 return _refuse(sentence)
+        return rest
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write usage, what the command does, its arguments, and its options in groups."""
@@ -115,6 +118,19 @@ def _refuse(sentence: str) -> NoReturn:
     typer.echo(f"error: {sentence}", err=True)
     refusal(sentence, ExitCode.USAGE)
     raise typer.Exit(ExitCode.USAGE)
+
+
+def _check_finite(ctx: Any, command: Any) -> None:
+    """Raise a mistake for an option that is no finite number: no range of the parser refuses NaN.
+
+    Args:
+        ctx: the context, which holds the options' values.
+        command: the command.
+    """
+    for param in command.params:
+        value = ctx.params.get(param.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise typer.BadParameter("Input should be a finite number", ctx=ctx, param=param)
 
 
 def _sentence(error: Any, given: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from ablate.inference.difference import EQUAL
 from ablate.inference.dunnett import CONFIDENCE
 
 DRAWS = 4_000
@@ -91,9 +92,11 @@ class OverImages:
         alone = float(stdtrit(self.df, (1 + CONFIDENCE) / 2))
         if contrasts is None:
             return alone
-        errors = np.array([self.error(row) for row in contrasts])
-        drawn = np.abs(self._draws(range(len(self.labels)), DRAWS, centred=False) @ contrasts.T)
-        most = (drawn[:, errors > 0] / errors[errors > 0]).max(axis=1, initial=0.0)
+        # in standard errors of the draws, since those of an estimate between seeds may be next to 0
+        spread = contrasts @ self._root(range(len(self.labels)), centred=False)
+        errors = np.linalg.norm(spread, axis=1)
+        drawn = np.abs(_standard(DRAWS, spread.shape[1]) @ spread[errors > EQUAL].T / errors[errors > EQUAL])
+        most = drawn.max(axis=1, initial=0.0)
         return max(alone, float(np.quantile(most, CONFIDENCE)))
 
     def apart(self, among: Sequence[int]) -> Array:
@@ -107,18 +110,22 @@ class OverImages:
 
     def draws(self, among: Sequence[int], number: int) -> Array:
         """Return draws of the deviations of some cells' means about their common mean, ``[number, cells]``."""
-        return self._draws(among, number, centred=True)
+        root = self._root(among, centred=True)
+        return np.asarray(_standard(number, len(root)) @ root.T)
 
-    def _draws(self, among: Sequence[int], number: int, *, centred: bool) -> Array:
+    def _root(self, among: Sequence[int], *, centred: bool) -> Array:
+        """Return a factor of the covariance, ``[cells, cells]``; an estimate's negative values count as 0."""
         covariance = self._centred(among) if centred else self.covariance[np.ix_(among, among)]
         values, vectors = np.linalg.eigh(covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))  # an estimate between seeds may have negative values
-        drawn = np.random.default_rng(1).standard_normal((number, len(root)))
-        return np.asarray(drawn @ root.T)
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
     def _centred(self, among: Sequence[int]) -> Array:
         some = self.covariance[np.ix_(among, among)]
         return np.asarray(some - some.mean(axis=0) - some.mean(axis=1)[:, None] + some.mean())
+
+
+def _standard(number: int, cells: int) -> Array:
+    return np.random.default_rng(1).standard_normal((number, cells))
 
 
 def influence_of(

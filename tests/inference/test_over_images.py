@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from ablate.inference.images_only import over_images_only
 from ablate.inference.model import estimate
@@ -97,6 +97,17 @@ def test_contenders_over_seeds_and_images_include_those_over_seeds():
         wider += len(both.contenders) > len(alone.contenders)
         assert sum(both.p_best.values()) == pytest.approx(1)
     assert wider > 2
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_intervals_that_hold_at_once_are_at_most_those_of_independent_comparisons(seeds):
+    rng = np.random.default_rng(6)
+    contrasts = np.hstack([-np.ones((9, 1)), np.eye(9)])
+    most = ndtri((1 + 0.95 ** (1 / 9)) / 2)  # Šidák's inequality
+    for _ in range(40):  # few images, so the estimate between seeds is often no covariance
+        correct, _, _ = simulated(rng, cells=10, seeds=seeds, images=30)
+        _, images = fitted(correct, np.zeros(30, dtype=int), None)
+        assert images.multiple() <= images.multiple(contrasts) <= 1.02 * most
 
 
 def test_more_seeds_do_not_separate_what_the_images_cannot():

@@ -12,6 +12,7 @@ from ablate.errors import UsageError
 from ablate.report.data.results import read_sweep
 from ablate.report.recommendation import files
 from ablate.report.recommendation.recommend import recommend
+from ablate.report.stats.baseline import findings
 from ablate.report.stats.order import order
 from ablate.report.write import publish, write_report
 from ablate.sweep.asked import asked_for
@@ -39,6 +40,13 @@ def test_both_by_default_wider_and_never_surer_than_seeds(tmp_path):
     assert " and images" not in shown(seeds)
     assert "Only images count as a sample here" in shown(images)
     assert images.decided.provisional
+
+
+def test_a_comparison_with_a_baseline_says_what_its_intervals_hold(tmp_path):
+    with_images(tmp_path, baseline="a")
+    for interval, told in (("both", ", seeds and images)"), ("seeds", ")"), ("images", ", images only)")):
+        said = findings(read_sweep(tmp_path, interval=interval))[0]
+        assert said.endswith(f"hold for all cells at once (Dunnett's comparisons with one control{told}.")
 
 
 def test_a_cell_that_only_other_images_could_put_first_is_a_contender(tmp_path):

@@ -12,9 +12,10 @@ from rich.console import Console
 import ablate
 from ablate.report import write_report
 from ablate.report.data.grid import grid_of, sweep_rows
+from ablate.report.text import tables
 from ablate.report.text.terminal import render
 from ablate.sweep.plan import plan
-from tests.support.sweeps import by_position, make_experiment, record, sweep
+from tests.support.sweeps import by_position, failure, make_experiment, record, sweep
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -41,6 +42,20 @@ def test_table_tex_is_escaped_booktabs(tmp_path):
     assert r"mine\_op(name='50 \% \& more')" in tex
     assert r"50.0 $\pm$ 0.0" in tex
     assert len(re.findall(r"\\\\", tex)) == 4  # a heading, two rows, n
+
+
+def test_table_tex_says_what_its_marks_and_empty_cells_mean():
+    trials = plan(make_experiment(["a", "b"], 2).replace(unordered=True))  # without b+a
+    known = [trial for trial in trials if (trial.label, trial.seed) != ("a", 1)]
+    records = {trial.id: failure(trial) if trial.label == "a+b" else record(trial) for trial in known}
+    text = tables.tex(grid_of(sweep_rows(trials, records)))
+    assert "a & 50.0$^{*}$ & failed & -- \\\\\n" + r"b &  & 50.0 $\pm$ 0.0 & -- \\" in text
+    assert re.findall("footnotesize (.+)}", text) == [
+        "$n = 0$ to $2$",
+        "$^{*}$ some seeds have no result",
+        "empty: not run",
+        "--: no average, since a cell of the row has no result",
+    ]
 
 
 @pytest.mark.parametrize("width", [80, 120])

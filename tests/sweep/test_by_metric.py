@@ -107,6 +107,8 @@ def test_a_recommendation_and_its_confirmation(go, cache, tmp_path):
 
 def test_a_calibration(go, cache, tmp_path):
     go("grid --ops crop,color", "grid", "--seeds", "2")
+    planned = ablate("calibrate", tmp_path / "grid", "--cache", cache, "--dry-run").stdout
+    assert planned.startswith(f"{RANKED[0].upper()}{RANKED[1:]}.")
     done = ablate("calibrate", tmp_path / "grid", "--cache", cache, "--workers", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     said = " ".join(check(tmp_path / "grid", done.stdout).split())

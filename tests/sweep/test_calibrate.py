@@ -69,7 +69,8 @@ def test_a_dry_run_shows_every_training_with_its_cost_and_writes_nothing(finishe
     monkeypatch.setattr(images, "about_size", lambda wish: "a note")
     done = calibrate(finished, cache, "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert "calibration: 4 of 4 cells x 2 seeds" in done.stdout
+    said = done.stdout.splitlines()
+    assert said[:2] == ["Compositions are ranked by top-1 accuracy.", "calibration: 4 of 4 cells x 2 seeds"]
     for training in ("1 epoch ", "36 images ", "width 2 ", "1 epoch, 36 images, width 2 "):
         assert f"\n{training}" in done.stdout
     assert "32 trials to run; estimated: 1 min 44 s of CPU time" in done.stdout  # 64 s x (1/2 + 1/2 + 1/2 + 1/8)

@@ -40,14 +40,17 @@ def draw(sweep: Results, effects: Sequence[Effect]) -> Figure:
         axes.axvspan(-100 * COST, 0, color="#e6e6e6", lw=0)
         axes.axvline(0, color="black", lw=0.8)
         for row, effect in enumerate(effects):
-            finding, difference = effect.finding, effect.difference
-            if bounds := difference.bounds():
-                axes.plot([100 * bounds[0], 100 * bounds[1]], [row, row], color=COLOURS[finding], lw=1.4)
-            axes.plot([100 * difference.mean], [row], MARKERS[finding], color=COLOURS[finding], ms=4.5)
+            colour, bounds = COLOURS[effect.finding], effect.difference.bounds()
+            if bounds:
+                axes.plot([100 * bounds[0], 100 * bounds[1]], [row, row], color=colour, lw=1.4)
+            fill = colour if bounds else "white"
+            axes.plot([100 * effect.difference.mean], [row], MARKERS[effect.finding], color=colour, mfc=fill, ms=4.5)
         axes.set_yticks(range(len(effects)), [shortened(effect.label, LONGEST) for effect in effects], fontsize=7)
         axes.set_ylim(len(effects) - 0.5, -0.5)
         against = "the baseline" if effects[0].cell else "cells with the op"
         what = f"points of {judge(sweep.grid)}\nagainst {against}; grey: a cost below {100 * COST:g} point"
+        if not all(effect.difference.bounds() for effect in effects):
+            what += "; hollow: no interval"
         axes.set_xlabel(what, loc="right")  # centred below a narrow axis, it would leave the figure
         axes.tick_params(axis="x", labelsize=7)
         axes.spines[["top", "right", "left"]].set_visible(False)

@@ -14,6 +14,7 @@ from ablate.report.data.results import Results
 from ablate.report.stats import screening
 from ablate.report.stats.effect import Effect, Kind, in_words
 from ablate.report.stats.model import Difference
+from ablate.report.stats.noise import held
 from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.words import judge, so_far
 
@@ -63,10 +64,10 @@ def findings(sweep: Results) -> list[str]:
     start = f"Compared with {baseline.label}, {percent} {by}{so_far(sweep)}"
     if ranking.model is None:
         return [f"{start}: one seed cannot tell the difference of any cell from noise; give more seeds."]
-    held = "the 95 % intervals hold for all cells at once (Dunnett's comparisons with one control)"
+    how = f"the 95 % intervals hold for all cells at once (Dunnett's comparisons with one control{held(ranking.model)})"
     names = {op.name for op in _configs(sweep)[baseline.label].every_op}
     return [
-        f"{start}, in points and paired by seed; {held}.",
+        f"{start}, in points and paired by seed; {how}.",
         *in_words(effects, sweep.grid.measure),
         *_together(effects, names),
     ]

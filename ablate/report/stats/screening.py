@@ -13,6 +13,7 @@ from ablate.console import counted
 from ablate.planning.screening import Signs, is_design, largest_alias
 from ablate.report.data.results import Results
 from ablate.report.stats.effect import Effect, in_words
+from ablate.report.stats.noise import held
 from ablate.report.stats.order import order, ordered
 from ablate.report.stats.words import judge, so_far
 from ablate.sweep.again import checking_screening
@@ -71,11 +72,13 @@ def findings(sweep: Results, screening: Screening) -> list[str]:
         f"Screening of {counted(len(screening.ops), 'op')} by {counted(cells, 'cell')}{so_far(sweep)}: the mean of the "
         f"{half} cells without an op minus the mean of the {half} with it, in points of {judge(sweep.grid)}"
     )
-    if order(sweep.grid).model is None:
+    model = order(sweep.grid).model
+    if model is None:
         return [f"{start}: one seed cannot tell any of these differences from noise; give more seeds."]
     alias = largest_alias(screening.signs)
     return [
-        f"{start}, paired by seed; the 95 % intervals hold for all ops at once.",
+        f"{start}, paired by seed; the 95 % intervals hold for all ops at once (simulated from the two-way model"
+        f"{held(model)}).",
         *in_words(effects, sweep.grid.measure),
         "These are averages over cells that lack half of the other ops. An effect also holds up to "
         f"{100 * alias:.0f} % of any interaction of two other ops, so check what you decide in the whole recipe: "

@@ -78,19 +78,19 @@ TEX = r"""\begin{tabular}{l<% for op in grid.ops %>c<% endfor %>|c}
 << row | tex >><% for column in grid.ops %> & << cell(grid.cells[row, column]) >><% endfor %> & << average(row) >> \\
 <% endfor %>
 \bottomrule
-\multicolumn{<< grid.ops | length + 2 >>}{l}{\footnotesize << seeds >>} \\
-<% for sentence in grid.seldom %>
-\multicolumn{<< grid.ops | length + 2 >>}{l}{\footnotesize << sentence | tex >>} \\
+<% for note in notes %>
+\multicolumn{<< grid.ops | length + 2 >>}{l}{\footnotesize << note >>} \\
 <% endfor %>
 \end{tabular}
 """
+PARTIAL, NO_AVERAGE = "$^{*}$", "--"
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 SPECIAL |= {"|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}"}  # TeX's old fonts have others there
 SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
 
 
 def write_tex(grid: Grid, path: Path) -> None:
-    """Write the matrix in percent, mean ± standard deviation, with the row averages and n; ``*``: seeds are missing.
+    """Write the matrix in percent, mean ± standard deviation, with the row averages, n and notes on missing results.
 
     Needs ``booktabs``.
     """
@@ -102,10 +102,8 @@ def tex(grid: Grid) -> str:
 
     def average(row: str) -> str:
         value = grid.average(row)
-        return "--" if value is None else f"{100 * value:.1f}"
+        return NO_AVERAGE if value is None else f"{100 * value:.1f}"
 
-    counts = sorted({cell.n for cell in grid.cells.values() if cell.status != "left out"})
-    seeds = f"$n = {counts[0]}$" if len(counts) == 1 else f"$n = {counts[0]}$ to ${counts[-1]}$"
     environment = Environment(
         block_start_string="<%",
         block_end_string="%>",
@@ -116,7 +114,21 @@ def tex(grid: Grid) -> str:
         autoescape=False,  # the filter below escapes for TeX
     )
     environment.filters["tex"] = escaped
-    return environment.from_string(TEX).render(grid=grid, cell=_tex, average=average, seeds=seeds)
+    return environment.from_string(TEX).render(grid=grid, cell=_tex, average=average, notes=_notes(grid))
+
+
+def _notes(grid: Grid) -> list[str]:
+    """Return the lines below the matrix, as LaTeX: n, and what its marks and its empty cells mean."""
+    states = {cell.status for cell in grid.cells.values()}
+    counts = sorted({cell.n for cell in grid.cells.values() if cell.status != "left out"})
+    notes = [f"$n = {counts[0]}$" if len(counts) == 1 else f"$n = {counts[0]}$ to ${counts[-1]}$"]
+    if "partial" in states:
+        notes.append(f"{PARTIAL} some seeds have no result")
+    if "left out" in states:
+        notes.append("empty: not run")
+    if any(grid.average(op) is None for op in grid.ops):
+        notes.append(f"{NO_AVERAGE}: no average, since a cell of the row has no result")
+    return [*notes, *map(escaped, grid.seldom)]
 
 
 def escaped(text: str) -> str:
@@ -161,5 +173,5 @@ def _tex(cell: Cell) -> str:
     mean, std = cell.mean(), cell.std()
     if mean is None:
         return "" if cell.status == "left out" else cell.status
-    mark = "$^{*}$" if cell.status == "partial" else ""
+    mark = PARTIAL if cell.status == "partial" else ""
     return (f"{100 * mean:.1f}" if std is None else rf"{100 * mean:.1f} $\pm$ {100 * std:.1f}") + mark
