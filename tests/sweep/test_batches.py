@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import io
 import itertools
-import shutil
 import signal
 import subprocess
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from ablate.config.experiment_file import validated
-from ablate.config.sweep import Budgeted
 from ablate.errors import ExitCode, UsageError
-from ablate.launch.batches import run_batches, with_next
+from ablate.launch.batches import with_next
 from ablate.launch.screen import progress
 from ablate.launch.status import sweep_status
 from ablate.report.data.results import read_sweep
-from ablate.report.stats.order import order
-from ablate.report.stats.predicted import chance_in_words, outlook, predicted
+from ablate.report.stats.predicted import outlook, predicted
 from ablate.sweep.batches import asking_for, every_cell, further_trials, in_words, not_asked_for, started
 from ablate.sweep.extend import merge_with_existing
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.merge import merge
-from ablate.sweep.plan import load_plan, plan, save_plan
+from ablate.sweep.plan import load_plan, plan
 from ablate.sweep.survey import survey
 from tests.support.batches import OPS, Training, experiment, train, trained, value_of
 from tests.support.cli import ablate, one_sentence
@@ -198,34 +194,6 @@ def test_what_cannot_be_is_refused(arguments, expected, tiny_folder, cache, tmp_
     line = command(tiny_folder, cache, tmp_path / "out", *arguments)[3:]
     assert expected in one_sentence(ablate(*line, cwd=tmp_path))
     assert not (tmp_path / "out").exists()
-
-
-def test_the_page_says_what_it_finds_on_a_committed_grid(tmp_path):
-    source = Path("results/fig5-glyphs")
-    whole, everything = load_plan(source), order(read_sweep(source).grid)
-
-    def copy(planned):
-        merged = merge_with_existing(tmp_path, planned)
-        save_plan(tmp_path, merged)
-        for trial in survey(tmp_path, plan(merged)).missing:
-            record_there = SweepDir(source).record(trial.id)
-            SweepDir(tmp_path).trials.mkdir(exist_ok=True)
-            shutil.copy(record_there, SweepDir(tmp_path).record(trial.id))
-        return ExitCode.DONE
-
-    rows = []
-    for budget in ("24", "36", "48", "60", "72", "144"):
-        asked = whole.replace(budgeted=Budgeted(budget=budget, within=1.0))
-        run_batches(tmp_path, started(merge_with_existing(tmp_path, asked)), copy, Console(quiet=True))
-        sweep, cells = read_sweep(tmp_path), len(trained(tmp_path))
-        best = order(sweep.grid).best.label
-        below = 100 * (max(everything.scores.values()) - everything.scores[best])
-        chance = chance_in_words(outlook(sweep).better)
-        rows.append(f"| {3 * cells} | {cells} | {best} | {below:.1f} points | {chance}")
-    assert rows[-1] == rows[-2]  # it has ended
-    page = Path("docs/budget.md").read_text()
-    for row in rows:
-        assert row in page, row
 
 
 @pytest.mark.slow
