@@ -32,7 +32,7 @@ SMALL += ("--set", "encoder.width=4", "--device", "cpu", "--preset", "one-gpu")
         (["grid", "--ops", "crop", "--branches", "two", "--first", "crop|color"], ["'crop|color' has two branches"]),
         (["grid", "--ops", "crop", "--branches", "two", "--first", "colr"], ["did you mean 'color'"]),
         (["search", "--ops", "crop|color,blur", "--budget", "1h"], ["'crop|color' is a composition"]),
-        (["train", "crop", "--branches", "one", "--share-crop"], ["always share their crop"]),
+        (["train", "crop", "--branches", "one", "--share-crop"], ["crop: --share-crop is for --branches two"]),
         (["train", "crop", "--set", "base.area=(0.2,1.0)"], ["--branches one or --share-crop"]),
     ],
 )

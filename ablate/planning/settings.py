@@ -196,7 +196,8 @@ def _simplify_head(head: dict[str, Any], wish: Experiment) -> None:
 def _leave_out(content: dict[str, Any], wish: Experiment) -> None:
     """Take the base crop that two-branch training lacks out of a preset."""
     if content.get("share_crop") and wish.branches == "one":
-        raise UsageError(f"one-branch pairs always share their crop: share_crop is for {as_option('branches', 'two')}")
+        flag, two = as_option("share_crop", True), as_option("branches", "two")
+        raise UsageError(f"one-branch pairs always share their crop: {flag} is for {two}")
     if wish.branches == "two" and not content.get("share_crop"):
         if any(name.startswith("base.") for name in wish.set):
             allowed = f"{as_option('branches', 'one')} or {as_option('share_crop', True)}"
