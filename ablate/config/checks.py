@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ablate.config.measure import measure_named
-from ablate.errors import unknown
+from ablate.errors import UsageError, unknown
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -13,6 +13,8 @@ DEVICES = ("auto", "cpu", "cuda")
 def device(name: object) -> object:
     """Refuse an unknown device."""
     if name not in DEVICES:
+        if str(name).casefold() == "gpu":  # whose letters are nearest to cpu
+            raise UsageError(f"unknown device {name!r}; allowed: {', '.join(DEVICES)}; did you mean 'cuda'?")
         raise unknown("device", str(name), DEVICES)
     return name
 

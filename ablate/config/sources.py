@@ -71,8 +71,8 @@ def kind_of(spec: str) -> Kind:
     """
     name = spec.partition(":")[0]
     if name not in KINDS:
-        if _is_directory(spec):
-            raise UsageError(f"unknown data set {spec!r}; did you mean folder:{spec}?")
+        if kinds := _kinds_of_path(spec):
+            raise UsageError(f"unknown data set {spec!r}; did you mean {' or '.join(f'{k}:{spec}' for k in kinds)}?")
         raise unknown("data set", name, KINDS)
     return KINDS[name]
 
@@ -106,8 +106,12 @@ FROM_FILES = [kind for kind in KINDS.values() if kind.side is None]
 WITH_COLUMNS = [kind for kind in KINDS.values() if kind.columns]
 
 
-def _is_directory(text: str) -> bool:
+def _kinds_of_path(text: str) -> list[str]:
+    """Return the names of the kinds that read the directory or the file at this path, if there is one."""
     try:
-        return expanded(text).is_dir()
+        path = expanded(text)
+        if path.is_dir():
+            return ["folder"]
+        return [kind.name for kind in KINDS.values() if path.suffix.lower() in kind.endings] if path.is_file() else []
     except (OSError, ValueError):  # too long, or no path at all
-        return False
+        return []

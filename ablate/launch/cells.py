@@ -15,12 +15,12 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Span, Text
 
-from ablate.config.measure import IN_WORDS
 from ablate.console import shortened
 from ablate.launch.status import Status, TrialState
 from ablate.report.data.grid import Cell, Grid
 from ablate.report.figures.scale import Scale, scale
 from ablate.report.stats.order import best_first
+from ablate.report.stats.words import numbers
 from ablate.sweep.progress import TrialProgress
 
 MARKS: dict[TrialState, str] = {
@@ -243,6 +243,8 @@ def _partial(spot: Spot, mean: float, marks: dict[TrialState, str]) -> list[Word
 
 
 def _running(progress: TrialProgress, mark: str) -> list[Words]:
+    if not progress.epochs:  # the untrained encoder
+        return [(mark, "")]
     epochs, loss = f"{mark}{progress.epoch}/{progress.epochs}", progress.metrics.get("loss")
     both = [(epochs, f"{loss:.3f}"), (epochs, f"{loss:.1f}")] if isinstance(loss, float) else []
     return [*both, (epochs, ""), (f"{mark}{progress.epoch}", ""), (mark, "")]
@@ -292,11 +294,6 @@ def _heading(ops: Sequence[str], fit: Layout, *, ascii_only: bool) -> list[Text]
     names = [f"[{i + 1}]" if i in fit.numbered else op for i, op in enumerate(ops)]
     centred = (set_cell_size(" " * ((fit.width - cell_len(name)) // 2) + name, fit.width) for name in names)
     return [Text(corner + "".join(" " * fit.gap + name for name in centred), style="dim")]
-
-
-def numbers(grid: Grid) -> str:
-    """Name the quantity that cells show, as in ``numbers: test top-1 in %``."""
-    return f"numbers: test {IN_WORDS[grid.measure]}{'' if grid.is_linear else ' of rotation prediction'} in %"
 
 
 def legend(seen: View, fit: Layout, marks: dict[TrialState, str]) -> Text:

@@ -19,10 +19,11 @@ from rich.text import Text
 from ablate.config.measure import IN_WORDS, ON_VALIDATION, measure_of, measured_by
 from ablate.config.sweep import Trial
 from ablate.console import MOST, clock, counted, first_lines, say_text
-from ablate.launch.cells import MARKS, PLAIN, STYLES, View, coloured, draw, numbers, one_line, view
+from ablate.launch.cells import MARKS, PLAIN, STYLES, View, coloured, draw, one_line, view
 from ablate.launch.status import Status, TrialState
 from ablate.launch.timing import seconds_left, trials_per_hour
 from ablate.report.data.grid import grid_of, sweep_rows
+from ablate.report.stats.words import numbers
 from ablate.sweep import batches, rounds
 from ablate.sweep.again import completing
 from ablate.sweep.failures import failure_line
@@ -57,8 +58,8 @@ def headline(status: Status) -> Text:
     sentence = f"{status.directory}: {len(status.trials)} trials: {counts}"
     if status.jobs and status.jobs.jobs:
         states = Counter(_state(job.state, job.reason) for job in status.jobs.jobs)
-        numbers = ", ".join(f"{number} {state}" for state, number in states.most_common())
-        sentence += f"; {counted(len(status.jobs.jobs), 'job')}: {numbers}"
+        found = ", ".join(f"{number} {state}" for state, number in states.most_common())
+        sentence += f"; {counted(len(status.jobs.jobs), 'job')}: {found}"
     return Text(sentence)
 
 
@@ -85,13 +86,24 @@ def progress(status: Status, now: float) -> Text | None:
     if not status.is_complete:
         if per_hour := trials_per_hour(status, now):
             parts.append(f"{per_hour:.3g} trials/h" if per_hour < 1000 else f"{per_hour:,.0f} trials/h")
-        if left := seconds_left(status):
-            stage = status.experiment.stage
-            parts.append(f"about {clock(max(1, left))} left{f' in this {stage}' if stage else ''}")
+        stage = status.experiment.stage
+        here = f" in this {stage}" if stage else ""
+        if _only_evaluates(status):
+            parts.append(f"only evaluation is left{here}")
+        elif left := seconds_left(status):
+            parts.append(f"about {clock(max(1, left))} left{here}")
         elif work or running:
             known = "depends on pruning" if status.experiment.prune else "known after the first epochs"
             parts.append(f"time left: {known}")
     return Text(", ".join(parts)) if parts else None
+
+
+def _only_evaluates(status: Status) -> bool:
+    """Return True if trials run, all their epochs are done, and no trial waits."""
+    running = status.at("running")
+    waits = status.count("queued", "parked", "interrupted", "lost", "missing")
+    epochs = ((status.begun[trial.id].progress.epoch, trial.config.epochs) for trial in running)
+    return bool(running) and not waits and all(done >= of for done, of in epochs)
 
 
 def line(status: Status, now: float) -> Text:
@@ -102,7 +114,10 @@ def line(status: Status, now: float) -> Text:
         now: the time, in unix seconds.
     """
     running = [(trial, status.begun[trial.id].progress.epoch) for trial in status.at("running")]
-    epochs = ", ".join(f"{trial.called} s{trial.seed} {epoch}/{trial.config.epochs}" for trial, epoch in running)
+    epochs = ", ".join(
+        f"{trial.called} s{trial.seed}" + (f" {epoch}/{trial.config.epochs}" if trial.config.epochs else "")
+        for trial, epoch in running
+    )
     speed = progress(status, now)
     parts = [headline(status).plain, *([speed.plain] if speed else []), *([epochs] if epochs else [])]
     return Text("; ".join(parts))
@@ -270,7 +285,7 @@ def _row(status: Status, trial: Trial) -> list[Text | str]:
         str(trial.seed),
         Text(state, style=STYLES[state]),
         str(attempt.number),
-        f"{progress.epoch}/{trial.config.epochs}",
+        f"{progress.epoch}/{trial.config.epochs}" if trial.config.epochs else "",
         f"{loss:.3f}" if isinstance(loss, float) else "",
         f"{speed:.0f}" if isinstance(speed, float) else "",
         Text(attempt.host),

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from ablate.compiled import check_compiler, has_compiler
 from ablate.config.at_hand import as_option, flags
-from ablate.config.checks import DEVICES
+from ablate.config.checks import device as known_device
 from ablate.config.encoder import WIDTHS, Encoder
 from ablate.config.experiment import Experiment
 from ablate.config.objectives import KINDS, kind_of
@@ -71,8 +71,7 @@ def resolve_device(device: str) -> Device:
     Raises:
         UsageError: an unknown device, or ``cuda`` without a GPU.
     """
-    if device not in DEVICES:
-        raise unknown("device", device, DEVICES)
+    known_device(device)
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"{as_option('device', 'cuda')}: torch sees no CUDA device here; allowed here: cpu")
     return "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"

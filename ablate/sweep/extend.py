@@ -100,7 +100,7 @@ def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
     found = [("metric", old.measure, new.measure) if name == "measure" else (name, *pair) for name, *pair in found]
     changed = {name for name, _, _ in found}
     changes = [
-        "the images have changed" if name == "data.fingerprint" else f"{name} was {before!r}, is {after!r}"
+        "the images have changed" if name == "data.fingerprint" else f"{name} was {_value(before)}, is {_value(after)}"
         for name, before, after in found
         if not any(name.startswith(start) and changed & causes for start, causes in FOLLOWS)
     ]
@@ -116,6 +116,10 @@ def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
     return changes + [f"the composition called {label!r} was another one" for label in renamed]
 
 
+def _value(value: object) -> str:
+    return "not given" if value is None else repr(value)
+
+
 def _changed_axes(old: SweepPlan, new: SweepPlan) -> list[str]:
     """Describe changed axes, and common points whose settings differ; further points only extend a sweep."""
     if list(old.axes) != list(new.axes):
@@ -123,7 +127,7 @@ def _changed_axes(old: SweepPlan, new: SweepPlan) -> list[str]:
         return [f"its axes were {names[0]}, are {names[1]}"]
     known = {str(variant): variant.shared for variant in old.variants}
     return [
-        f"{name} at {variant} was {before!r}, is {after!r}"
+        f"{name} at {variant} was {_value(before)}, is {_value(after)}"
         for variant in new.variants
         if str(variant) in known
         for name, before, after in _differences(

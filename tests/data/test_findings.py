@@ -328,6 +328,9 @@ def test_images_without_class_folders_have_their_other_files_counted_once(tmp_pa
     ("spec", "said"),
     [
         ("{}", "unknown data set '{}'; did you mean folder:{}?"),
+        ("{}/labels.csv", "unknown data set '{}/labels.csv'; did you mean table:{}/labels.csv?"),
+        ("{}/a.parquet", "unknown data set '{0}/a.parquet'; did you mean table:{0}/a.parquet or parquet:{0}/a."),
+        ("{}/none.csv", "unknown data set '{}/none.csv'; allowed: glyphs, "),
         ("folder:{}/file.png", "folder: {}/file.png is a file, not a directory"),
         ("folder:{}/none", "folder: there is no directory {}/none"),
         (
@@ -338,7 +341,8 @@ def test_images_without_class_folders_have_their_other_files_counted_once(tmp_pa
     ],
 )
 def test_what_is_no_folder_of_images_is_one_sentence(tmp_path, cache, spec, said):
-    (tmp_path / "file.png").write_text("x")
+    for name in ("file.png", "labels.csv", "a.parquet"):
+        (tmp_path / name).write_text("x")
     for place in ("idx/train-images-idx3-ubyte.gz", "heic/1.heic", "heic/in/2.heic"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).write_text("x")

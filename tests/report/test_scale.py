@@ -7,11 +7,15 @@ import pytest
 from matplotlib.text import Text
 
 from ablate.report.data.grid import Cell, Grid
+from ablate.report.data.results import read_sweep
 from ablate.report.figures.comparison import draw
 from ablate.report.figures.heatmap import heatmap
 from ablate.report.figures.scale import BELOW, UNKNOWN, scale
 from ablate.report.page.layers import layers
 from ablate.report.stats.comparison import compare
+from ablate.report.text.caption import caption
+from ablate.sweep.plan import plan, save_plan
+from tests.support.sweeps import make_experiment, record, write_record
 
 OPS = tuple("abcdefg")
 METRICS = ("linear_top1", "linear_val_top1")
@@ -101,6 +105,19 @@ def test_untrained_is_on_the_scale_and_what_lies_below_is_marked(untrained, said
     assert texts.count(BELOW) == below
     assert said in texts
     assert any("below the untrained encoder" in text for text in texts) == (below > 0)
+
+
+@pytest.mark.parametrize(("untrained", "beyond"), [(0.45, ""), (0.05, "below"), (0.95, "above")])
+def test_no_sentence_speaks_of_a_line_that_is_not_drawn(untrained, beyond, tmp_path):
+    experiment = make_experiment(["a", "b"], 1)
+    save_plan(tmp_path, experiment)
+    for trial in plan(experiment):
+        write_record(tmp_path, record(trial, untrained if trial.reference else 0.5))
+    whole = read_sweep(tmp_path)
+    assert scale(whole.grid).beyond == beyond
+    said = caption(whole)
+    assert ("The line on the colour bar is the untrained encoder." in said) == (not beyond)
+    assert (f"The untrained encoder is {beyond} the colour bar." in said) == bool(beyond)
 
 
 @pytest.mark.parametrize("width", [None, 3.25, 6.75])

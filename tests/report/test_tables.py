@@ -68,6 +68,7 @@ def test_a_long_op_has_its_own_name_in_the_terminal_if_no_other_op_shares_it(wid
     names = head.removeprefix("first \\ second ").split()
     assert names[0] == "crop"
     assert [line.split()[0] for line in rows[:3]] == names[:3]
+    assert rows[3] == "numbers: test top-1 in %"  # not those by which the best is chosen
     assert len(set(names)) == 4
     assert names[1].startswith("color(") and names[1].endswith("0.5)")
 

@@ -82,7 +82,7 @@ def test_a_difference_is_told_by_its_cause(experiment, tmp_path):
     for changed, expected in (
         (experiment.model_copy(update={"shared": two}), "(branches was 'one', is 'two');"),
         (search, "(kind was 'sweep', is 'search');"),
-        (first, "(first.label was None, is 'crop');"),
+        (first, "(first.label was not given, is 'crop');"),
     ):
         with pytest.raises(UsageError) as caught:
             extend(experiment, changed, tmp_path)
@@ -128,7 +128,7 @@ def test_other_images_are_refused_with_what_chose_them(experiment, tmp_path):
     before = experiment.model_copy(update={"eval_data": "folder:leaves"})
     for asked, said in (
         ({"eval_data": ["folder:leaves", "folder:insects"]}, "eval_data was 'folder:leaves', is ['folder:leaves', "),
-        ({"limit": 300}, "another sweep (limit was None, is 300); choose"),
+        ({"limit": 300}, "another sweep (limit was not given, is 300); choose"),
         ({"data": "folder:photos"}, f"another sweep (data was {experiment.data!r}, is 'folder:photos'); choose"),
         ({}, "the images have changed"),
     ):

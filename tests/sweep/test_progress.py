@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import time
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from ablate.config.sweep import Rung
-from ablate.launch.screen import outcome, progress
+from ablate.launch.screen import line, outcome, print_status, progress
 from ablate.launch.status import sweep_status
 from ablate.launch.timing import seconds_left
 from ablate.sweep.layout import SweepDir
@@ -125,6 +127,31 @@ def test_at_a_rung_it_says_how_many_are_there(tmp_path):
     for trial in trials[1:]:
         write_record(tmp_path, record(trial, status="pruned", metrics={}, history=({"epoch": 2.0},)))
     assert said() == "time left: depends on pruning"
+
+
+def test_the_last_evaluation_is_no_unknown_time(tmp_path):
+    """All epochs are done: nothing is left to become known after the first ones."""
+    first, second = planned(tmp_path, list("a"), references=(), seeds=2)
+
+    def said():
+        return progress(replace(sweep_status(tmp_path), work=WORK), WORK.since).plain
+
+    at_epoch(tmp_path, first, first.config.epochs, took=30.0)
+    at_epoch(tmp_path, second, 1, took=30.0)
+    assert "about " in said()
+    at_epoch(tmp_path, second, second.config.epochs, took=30.0)
+    assert said() == "2 of 2 workers busy, elapsed 0 s, only evaluation is left"
+
+
+def test_a_trial_without_epochs_counts_none(tmp_path):
+    trials = planned(tmp_path, list("a"))
+    for trial in trials:
+        at_epoch(tmp_path, trial, 0)
+    status = sweep_status(tmp_path)
+    assert line(status, WORK.since).plain.endswith("; untrained s0, a s0 0/3")
+    console = Console(record=True, width=120, file=io.StringIO())
+    print_status(status, console)
+    assert "0/3" in (text := console.export_text()) and "0/0" not in text
 
 
 def test_it_says_how_many_workers_are_busy_and_since_when(tmp_path):

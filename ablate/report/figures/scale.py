@@ -40,6 +40,13 @@ class Scale:
     by_seed: Mapping[int, float] = field(default_factory=dict)
     called: str = "untrained"
 
+    @property
+    def beyond(self) -> str:
+        """``below`` or ``above`` if the untrained encoder lies outside the scale, else the empty string."""
+        if self.untrained is None or self.low <= self.untrained <= self.high:
+            return ""
+        return "below" if self.untrained < self.low else "above"
+
     def share(self, value: float) -> float:
         """Return the position of a value between the ends, 0 to 1."""
         return max(0.0, min(1.0, (value - self.low) / (self.high - self.low)))

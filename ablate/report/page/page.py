@@ -218,8 +218,7 @@ def _mark(layer: Layer, colours: Scale, start: str) -> dict[str, Any]:
     """
     if layer.key != "accuracy" or colours.untrained is None:
         return {"at": 0, "text": ""}
-    beyond = " (below the scale)" if colours.untrained < colours.low else ""
-    beyond = " (above the scale)" if colours.untrained > colours.high else beyond
+    beyond = f" ({colours.beyond} the scale)" if colours.beyond else ""
     text = f"line: {start}, {100 * colours.untrained:.1f}{GLUE}%{beyond}"
     return {"at": round(100 * colours.share(colours.untrained), 1), "text": text}
 

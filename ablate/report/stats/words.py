@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ablate.config.measure import ON_VALIDATION
+from ablate.config.measure import IN_WORDS, ON_VALIDATION
 from ablate.console import counted
 from ablate.inference.difference import interval_in_points
 from ablate.report.data.grid import ROTATION, Cell, Grid
@@ -24,6 +24,11 @@ def so_far(sweep: Results) -> str:
 def judge(grid: Grid) -> str:
     """Name the metric by which cells are chosen, such as ``validation accuracy`` or ``validation AUROC``."""
     return f"{ON_VALIDATION[grid.measure]}{' of rotation prediction' if grid.metric == ROTATION else ''}"
+
+
+def numbers(grid: Grid) -> str:
+    """Name the quantity that cells show, as in ``numbers: test top-1 in %``."""
+    return f"numbers: test {IN_WORDS[grid.measure]}{'' if grid.is_linear else ' of rotation prediction'} in %"
 
 
 def points(difference: Difference, of: str) -> str:

@@ -8,7 +8,7 @@ from ablate.report.data.grid import Grid
 from ablate.report.data.results import Results
 from ablate.report.figures.labels import spelled_out
 from ablate.report.figures.panel import MARK
-from ablate.report.figures.scale import BELOW, scale
+from ablate.report.figures.scale import BELOW, Scale, scale
 from ablate.report.stats.adapting import start
 from ablate.report.stats.model import CONFIDENCE
 from ablate.report.stats.noise import condition, unequal
@@ -61,7 +61,7 @@ def caption(sweep: Results) -> str:
         lines += unequal(model)
     colours = scale(grid)
     if colours.untrained is not None:
-        lines.append(f"The line on the colour bar is {grid.start}{_not_trained(grid)}.")
+        lines.append(_on_the_bar(grid, colours))
     if any(colours.is_below_untrained(cell) for cell in grid.cells.values()):
         lines.append(f"A triangle ({BELOW}) marks the cells below it on the test set.")
     lines += [colours.why] if colours.why else []
@@ -71,8 +71,12 @@ def caption(sweep: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _not_trained(grid: Grid) -> str:
-    return ", not trained further" if grid.given else ""
+def _on_the_bar(grid: Grid, colours: Scale) -> str:
+    """Return the sentence that says where the untrained encoder is; no line is drawn outside the colour bar."""
+    if colours.beyond:
+        start = grid.start[0].upper() + grid.start[1:]
+        return f"{start}{', not trained further,' if grid.given else ''} is {colours.beyond} the colour bar."
+    return f"The line on the colour bar is {grid.start}{', not trained further' if grid.given else ''}."
 
 
 def _seeds(grid: Grid) -> str:

@@ -14,7 +14,7 @@ from ablate.report.figures.palette import as_hex, colour, ink_on
 from ablate.report.figures.scale import Scale, scale
 from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.predicted import APPROXIMATELY, Prediction
-from ablate.report.stats.words import percent
+from ablate.report.stats.words import numbers, percent
 
 ROW_LABEL = 16  # columns at most
 LEAST_LABEL, LEAST_CELL = 4, 6  # columns of a row's label and of a number, below which they are unreadable
@@ -36,6 +36,8 @@ def render(grid: Grid, console: Console, predicted: Mapping[str, Prediction] | N
     fits = LEAST_LABEL + LEAST_CELL * (len(grid.ops) + 1) <= console.width
     if grid.ops and fits:
         console.print(_matrix(grid, console.width, predicted or {}))
+        if grid.with_results:
+            say(console, numbers(grid))
         if predicted:
             say(console, f"{APPROXIMATELY} not run: predicted from the trained cells, no result")
         for sentence in grid.seldom:

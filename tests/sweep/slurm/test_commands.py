@@ -75,7 +75,7 @@ def test_what_trials_train_on(grid, tmp_path, flags, device, gpus):
         (["--sbatch", "nice=3"], ["--sbatch needs --launcher slurm"]),
         (["--launcher", "slurm", "--time", "2:30"], ["--time", "2:30:00"]),
         (["--launcher", "slurm", "--gpus", "3", "--gpus-per-trial", "2"], ["--gpus 3", "multiple"]),
-        (["--launcher", "slurm", "--device", "gpu"], ["unknown device"]),
+        (["--launcher", "slurm", "--device", "gpu"], ["unknown device", "did you mean 'cuda'"]),
     ],
 )
 def test_mistakes_are_one_sentence_and_leave_nothing(grid, fake_slurm, tmp_path, flags, words):
