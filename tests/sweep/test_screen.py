@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ablate.config.sweep import NamedComposition
 from ablate.errors import UsageError
-from ablate.launch.cells import draw, numbers, view
+from ablate.launch.cells import draw, view
 from ablate.launch.monitor import Monitor, watch_status
 from ablate.launch.screen import print_status
 from ablate.launch.status import sweep_status
@@ -24,6 +24,7 @@ from ablate.report.data.grid import Grid, grid_of, sweep_rows
 from ablate.report.data.results import read_sweep
 from ablate.report.figures.palette import colour
 from ablate.report.figures.scale import scale
+from ablate.report.stats.words import numbers
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.lock import Work
 from ablate.sweep.plan import load_plan, plan, save_plan
@@ -233,6 +234,7 @@ def test_the_command_at_work_draws_what_the_one_that_watches_draws(underway, mon
             raise KeyboardInterrupt
 
     monkeypatch.setattr("ablate.launch.monitor.looks", once)
+    monkeypatch.setattr("ablate.launch.screen.clock", lambda seconds: "1 s")  # one of them looks later
     (mine, stops), (theirs, leaves) = text(at_work), text(lambda console: watch_status(underway, console, 2.0))
     assert mine == theirs
     assert any("1 running" in line for line in mine)
