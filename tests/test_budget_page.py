@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,10 @@ def test_the_page_says_what_a_budget_finds_on_a_committed_grid(name, seeds, budg
     assert rows[-1] == rows[-2]  # it has ended
     for row in rows:
         assert row in PAGE, row
+
+
+def test_the_run_on_cifar_10_is_what_is_on_record():
+    written = PAGE.partition(budgeted.BEGIN)[2].partition("<!-- end of results -->")[0]
+    assert written.splitlines() == budgeted.really_run()
+    seconds = [json.loads(path.read_text())["timings"]["cpu"] for path in budgeted.REALLY_RUN.glob("trials/*.json")]
+    assert f"{sum(seconds) / 60:.0f} CPU\nminutes" in PAGE
