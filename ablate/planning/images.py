@@ -52,17 +52,25 @@ def about_size(wish: Experiment) -> str | None:
     return None
 
 
-def about_shape(images: Images) -> str | None:
+def about_shape(images: Images, called: str = "these images") -> str | None:
     """Return a sentence on what is seen of ``images`` that are clearly not square, or None if they are square."""
     share = images.square
     if share >= SQUARE:
         return None
     cut = "at most " if share <= THIRD else ""
     return (
-        f"these images are not square: evaluation sees only their centre square, {cut}{100 * share:.0f} % of an image "
+        f"{called} are not square: evaluation sees only their centre square, {cut}{100 * share:.0f} % of an image "
         "(median). Only crops reach the rest: the base crop of one-branch pairs, and a crop at the start of a "
         "two-branch composition"
     )
+
+
+def about_shapes(data: DataSet, *, named: bool) -> list[str]:
+    """Return :func:`about_shape` for each set that encoders are evaluated on; ``named`` by the set, else "these"."""
+    first = data.main or data.name.partition(", evaluated on ")[2].partition(" (")[0]
+    sets = (first, data), *((further.name, further) for further in data.further)
+    said = (about_shape(each.train.images, f"the images of {name}" if named else "these images") for name, each in sets)
+    return [sentence for sentence in said if sentence]
 
 
 def prepare_images(wish: Experiment, cache: Path) -> DataSet:
@@ -73,7 +81,7 @@ def prepare_images(wish: Experiment, cache: Path) -> DataSet:
     data, console = _prepared(wish, cache), make_console(stderr=True)
     if about := about_size(wish):
         say(console, about)
-    if about := about_shape(data.train.images):
+    for about in about_shapes(data, named=wish.eval_data is not None):
         say(console, about)
     if data.corrupt or data.refused:
         say(console, f"skipped {describe(data.corrupt, data.refused)}")

@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 from ablate.report.data.results import read_sweep
-from ablate.report.write import write_page
+from ablate.report.write import write_page, write_report
 from tests.support.sweeps import by_position, sweep
 
 COMMITTED = Path(__file__).parents[2] / "results" / "fig5-glyphs-5-seeds"
+TASKS = COMMITTED.parent / "real-spoken-digits-tasks"
 SHOTS = os.environ.get("ABLATE_SCREENSHOTS")  # a folder, for whoever wants to look
 
 pytestmark = pytest.mark.browser
@@ -219,6 +220,19 @@ def test_the_list_of_compositions_fits_a_phone(page, glyphs, width):
     assert "wide" not in box.get_attribute("class").split()
     lines = "names => names.map(name => new Set([...name.getClientRects()].map(box => Math.round(box.top))).size)"
     assert set(page.locator("#list tbody a").evaluate_all(lines)) <= {1, 2}
+
+
+def test_a_task_brings_its_own_marks_and_legend(page, tmp_path):
+    shutil.copytree(TASKS, tmp_path / "spoken")
+    write_report(tmp_path / "spoken")
+    page.goto(address(tmp_path / "spoken"))
+    best = "#heat a.cell:has([data-mark='★']:not([hidden]))"
+    assert page.get_attribute(best, "href") == "#cell-crop-flip_p=0.0-+cutout"
+    page.get_by_text("Task speaker", exact=True).click()
+    assert page.get_attribute(best, "href") == "#cell-crop-flip_p=0.0-+color"
+    page.get_by_text("Synergy", exact=True).click()
+    assert page.get_attribute(best, "href") == "#cell-crop-flip_p=0.0-+cutout"
+    assert page.locator("[data-legend]:visible").count() == 1
 
 
 def test_what_was_chosen_outlives_a_reload(opened):

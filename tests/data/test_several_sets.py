@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -11,9 +12,9 @@ import torch
 
 from ablate.config.experiment import Experiment
 from ablate.config.tasks import metrics_of
-from ablate.data import prepare, read_entry
+from ablate.data import Images, prepare, read_entry
 from ablate.errors import UsageError
-from ablate.planning.images import described
+from ablate.planning.images import about_shapes, described
 from tests.data.images import fill
 from tests.support.cli import ablate, one_sentence
 
@@ -63,6 +64,16 @@ def test_another_number_of_images_than_the_limit_is_explained(get):
     number = len(some.train.labels)
     assert f"; limit {number + 1} is approximate: classes" in described(some, 16, [], limit=number + 1)
     assert "approximate" not in described(some, 16, [], limit=number)
+
+
+def test_a_set_whose_images_are_not_square_is_named(get):
+    data = get("photos", "animals", "plants")
+    animals, plants = about_shapes(data, named=True)
+    assert animals.startswith("the images of animals are not square: ")
+    assert plants.startswith("the images of plants are not square: ")
+    square = replace(data, train=replace(data.train, images=Images(torch.zeros(2, 3, 64, 64, dtype=torch.uint8))))
+    assert about_shapes(square, named=True) == [plants]
+    assert about_shapes(get("photos", "animals"), named=True) == [animals]
 
 
 def test_small_classes_of_every_set_are_named(get):

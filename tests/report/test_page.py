@@ -173,7 +173,7 @@ def test_the_switch_has_a_colour_for_every_cell(tmp_path):
     data = json.loads(html.partition('id="layers">')[2].partition("</script>")[0])
     assert [layer["key"] for layer in data] == ["accuracy", "error", "synergy", "difference-1"]
     assert len(data[0]["cells"]) == 4
-    assert data[0]["cells"][1] == ["", "", "", ""]
+    assert data[0]["cells"][1] == ["", "", "", "", ""]
     assert data[0]["averages"][0] == ["", "", "", ""]
 
 

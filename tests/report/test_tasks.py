@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import pytest
 
@@ -12,6 +13,7 @@ from ablate.errors import UsageError
 from ablate.report import write_report
 from ablate.report.data.results import read_sweep, read_tasks
 from ablate.report.recommendation.recommend import recommend
+from ablate.report.stats.order import order
 from ablate.report.stats.summary import summary
 from ablate.report.text import tasks
 from ablate.report.write import publish
@@ -101,6 +103,25 @@ def test_where_tasks_disagree_and_what_each_choice_costs(sweep):
     first, second = (int(text.partition(" ")[0]) for text in disagree.rows[0][1:])
     assert second - first > 5
     assert len(costs.rows) == 2
+
+
+def test_the_page_marks_a_grid_by_the_task_that_colours_it(sweep, undrawn):
+    write_report(sweep)
+    page = SweepDir(sweep).page.read_text()
+    data = json.loads(page.partition('id="layers">')[2].partition("</script>")[0])
+    of = {layer["key"]: [cell[4] for cell in layer["cells"]] for layer in data}
+    grids = {"accuracy": read_sweep(sweep).grid, "task-1": read_sweep(sweep, task="hue").grid}
+    for key, grid in grids.items():
+        ranking, untrained = order(grid), grid.references["untrained"].seeds()
+        for cell, marks in zip(grid.compositions, of[key], strict=True):
+            contends = cell.label in ranking.contenders
+            assert marks[:1] in ("★" if cell is ranking.best else "●" if contends else ("", "▼"))
+            gaps = [value - untrained[seed] for seed, value in cell.seeds().items() if seed in untrained]
+            assert ("▼" in marks) == (sum(gaps) < 0)
+    assert of["accuracy"] != of["task-1"] and of["synergy"] == of["accuracy"]
+    assert "line: the untrained encoder" in data[-1]["mark"]["text"]
+    assert re.findall(r'data-legend="([^"]+)"( hidden)?', page) == [("accuracy", ""), ("task-1", " hidden")]
+    assert "All but this grid is by the task shape." in data[-1]["about"]
 
 
 def test_a_sweep_with_one_task_compares_none(tmp_path):

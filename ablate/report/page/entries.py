@@ -12,8 +12,8 @@ from ablate.inference.difference import EQUAL
 from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results
 from ablate.report.figures.axes import in_words
-from ablate.report.figures.scale import Scale
 from ablate.report.page.curves import Curve, curves
+from ablate.report.page.marks import Marks
 from ablate.report.stats.model import TwoWayModel
 from ablate.report.stats.noise import chance
 from ablate.report.stats.order import Ranking
@@ -59,10 +59,8 @@ class Entry:
     validation: str
     knn: str
     chance: str
-    contends: bool
-    best: bool
+    marks: str
     standing: str
-    below: bool
     ops: list[str]
     seeds: list[SeedRow]
     time: str
@@ -86,7 +84,7 @@ class EntryContext:
     sweep: Results
     model: TwoWayModel | None
     ranking: Ranking
-    colours: Scale
+    marks: Marks
     logs: set[str]
     alone: bool
 
@@ -167,10 +165,8 @@ def _entry(known: EntryContext, number: int, name: str, kind: str, cell: Cell, t
         validation=_bare(ranking.percent(cell)),
         knn="" if knn is None else _bare(percent(cell, sweep.grid.knn)),
         chance="" if p is None or not ranking.model else _bare(chance(ranking.model, cell.label)),
-        contends=is_cell and cell.label in ranking.contenders,
-        best=is_cell and len(ranking.cells) > 1 and any(cell is best for best in ranking.equals),
+        marks=known.marks.of(cell) if is_cell else "",
         standing=_standing(ranking, cell, judge(sweep.grid)) if is_cell else "",
-        below=is_cell and known.colours.is_below_untrained(cell),
         ops=_ops(trials[0]) if trials else [],
         seeds=[_seed_row(sweep, trial, known.logs) for trial in trials],
         time=clock(seconds) if seconds else "",

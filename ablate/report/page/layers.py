@@ -14,6 +14,7 @@ from ablate.report.figures.scale import LEAST, least_span, scale
 from ablate.report.stats.comparison import Comparison
 from ablate.report.stats.order import ordered
 
+ACCURACY = "accuracy"  # the key of the first layer
 STOPS = 11  # stops of a legend's gradient
 Position = tuple[str, str]
 Values = dict[Position, float | None]
@@ -67,7 +68,7 @@ def layers(grid: Grid, comparisons: Sequence[Comparison] = ()) -> list[Layer]:
     """
     shown = [accuracy(grid), standard_error(grid), synergy(grid), order_effect(grid)]
     shown += [difference(grid, comparison, number) for number, comparison in enumerate(comparisons, start=1)]
-    return [layer for layer in shown if layer.key == "accuracy" or any(v is not None for v in layer.values.values())]
+    return [layer for layer in shown if layer.key == ACCURACY or any(v is not None for v in layer.values.values())]
 
 
 def accuracy(grid: Grid) -> Layer:
@@ -80,18 +81,19 @@ def accuracy(grid: Grid) -> Layer:
     mean = "Mean over seeds on the test set, in percent, ± standard deviation." if spread else "Test set, in percent."
     colours = scale(grid)
     about = f"{mean} {colours.why}".strip()
-    return Layer("accuracy", heading(grid.measure), about, means, averages, (colours.low, colours.high), small=spread)
+    return Layer(ACCURACY, heading(grid.measure), about, means, averages, (colours.low, colours.high), small=spread)
 
 
-def of_task(name: str, grid: Grid, number: int) -> Layer:
-    """Return the layer of the cells' means for another task of the sweep, which has its own scale.
+def of_task(name: str, grid: Grid, number: int, other: str) -> Layer:
+    """Return the layer of the cells' means for another task of the sweep, which has its own scale and marks.
 
     Args:
         name: the name of the task.
         grid: the grid as this task judges it.
         number: its number, from 1, among the layers of tasks.
+        other: the name of the task that judges the rest of the page.
     """
-    about = f"Task {name}: {in_full(grid.measure)}. Stars and dots stay those of the first layer's task. "
+    about = f"Task {name}: {in_full(grid.measure)}. All but this grid is by the task {other}. "
     layer = accuracy(grid)
     return replace(layer, key=f"task-{number}", title=f"Task {name}", about=f"{about}{layer.about}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any
@@ -18,20 +18,19 @@ from ablate.report.data.flags import explained
 from ablate.report.data.grid import Grid, composition
 from ablate.report.data.results import Results
 from ablate.report.figures.labels import NAMES, short_names
-from ablate.report.figures.scale import Scale, scale
 from ablate.report.page.answer import Answer, answer
 from ablate.report.page.entries import MOST_PICTURED, EntryContext, entries, ranked
-from ablate.report.page.layers import Layer, Position, layers, of_task
+from ablate.report.page.layers import ACCURACY, Layer, Position, layers, of_task
+from ablate.report.page.marks import Marks, marks_of
 from ablate.report.page.neighbours import neighbourhoods
 from ablate.report.section import Section
 from ablate.report.stats.adapting import start
 from ablate.report.stats.comparison import Comparison
-from ablate.report.stats.noise import condition, noise
-from ablate.report.stats.order import order, ordered
+from ablate.report.stats.noise import noise
+from ablate.report.stats.order import ordered
 from ablate.report.stats.predicted import APPROXIMATELY, NOT_RUN, predicted_cells
 from ablate.report.stats.summary import summary
 from ablate.report.stats.winners import Side
-from ablate.report.stats.words import judge
 from ablate.sweep.asked import Asked
 from ablate.sweep.layout import SweepDir
 from ablate.sweep.record import TrialResult
@@ -66,12 +65,14 @@ def page(
         tasks: the grid of every other task of the sweep; each of them is a way to colour this one.
     """
     grid, model, top = sweep.grid, ordered(sweep.grid.with_results, sweep.grid.metric).model, answer(sweep)
-    shown = [*layers(grid, comparisons), *(of_task(t.name, t.grid, number) for number, t in enumerate(tasks, start=1))]
-    ranking = order(grid)
-    colours = scale(grid)
+    main = sweep.task_name or (sweep.experiment.tasks[0].name if tasks else "")
+    by_task = [of_task(t.name, t.grid, number, main) for number, t in enumerate(tasks, start=1)]
+    shown = [*layers(grid, comparisons), *by_task]
+    marks = {ACCURACY: marks_of(grid), **{layer.key: marks_of(t.grid) for layer, t in zip(by_task, tasks, strict=True)}}
+    ranking = marks[ACCURACY].ranking
     compositions = {composition(trial) for trial in sweep.trials if trial.reference is None}
     logs = names_in(SweepDir(sweep.directory).logs)
-    listed = entries(EntryContext(sweep, model, ranking, colours, logs, len(compositions) == 1))
+    listed = entries(EntryContext(sweep, model, ranking, marks[ACCURACY], logs, len(compositions) == 1))
     intervals = {entry.interval for entry in listed if entry.interval}
     chances = any(entry.chance for entry in listed)
     places = {entry.cell.label: entry for entry in listed if entry.kind != "reference"}
@@ -80,10 +81,10 @@ def page(
         grid=grid,
         short=dict(zip(grid.ops, short_names(grid.ops), strict=True)),
         layers=shown,
-        metric=NAMES[grid.metric].removesuffix(" (%)"),
-        judged=judge(grid),
-        condition=condition(ranking.model),
-        colour_data=_colour_data(grid, shown, colours),
+        metric=_metric(grid),
+        colour_data=_colour_data(grid, shown, marks),
+        every_mark=_every_mark(grid, marks),
+        legends={key: each.legend for key, each in marks.items()},
         answer=top,
         asked=_asked(asked or Asked(), sweep, top),
         entries=ranked(listed, ranking),
@@ -115,6 +116,10 @@ def page(
         css=_text("page.css"),
         js=_text("page.js"),
     )
+
+
+def _metric(grid: Grid) -> str:
+    return NAMES[grid.metric].removesuffix(" (%)")
 
 
 def _not_above(sentences: Iterable[str], top: Answer) -> list[str]:
@@ -185,12 +190,17 @@ def as_picture(svg: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
-def _colour_data(grid: Grid, shown: Sequence[Layer], colours: Scale) -> list[dict[str, Any]]:
-    """Return the data of the layer switch, in the order of the table's cells: text, small text, background and ink."""
+def _colour_data(grid: Grid, shown: Sequence[Layer], marks: Mapping[str, Marks]) -> list[dict[str, Any]]:
+    """Return the data of the layer switch, in the order of the table's cells: text, small text, background, ink, marks.
+
+    A layer without ``marks`` of its own has those of accuracy.
+    """
 
     def face(layer: Layer, position: Position) -> list[str]:
         value = layer.values[position]
-        return [layer.text(value), layer.small.get(position, ""), *layer.colours(value)]
+        said = marks.get(layer.key, marks[ACCURACY])
+        colours = layer.colours(value)
+        return [layer.text(value), layer.small.get(position, ""), *colours, said.of(said.grid.cells[position])]
 
     def average(layer: Layer, op: str) -> list[str]:
         value, share = layer.averages.get(op), grid.acts_on(op)
@@ -200,10 +210,11 @@ def _colour_data(grid: Grid, shown: Sequence[Layer], colours: Scale) -> list[dic
         {
             "key": layer.key,
             "about": layer.about,
+            "name": _metric(grid) if layer.key == ACCURACY else layer.title,
             "low": layer.text(layer.limits[0]),
             "high": layer.text(layer.limits[1]),
             "gradient": layer.gradient,
-            "mark": _mark(layer, colours, grid.start),
+            "mark": _mark(layer, marks),
             "cells": [face(layer, (row, column)) for row in grid.ops for column in grid.ops],
             "averages": [average(layer, op) for op in grid.ops],
         }
@@ -211,16 +222,27 @@ def _colour_data(grid: Grid, shown: Sequence[Layer], colours: Scale) -> list[dic
     ]
 
 
-def _mark(layer: Layer, colours: Scale, start: str) -> dict[str, Any]:
-    """Return the place of the untrained encoder on the scale of accuracies, and a text that explains it.
+def _every_mark(grid: Grid, marks: Mapping[str, Marks]) -> dict[Position, str]:
+    """Return every mark that a cell has in some layer, by its position."""
+    return {
+        position: "".join(dict.fromkeys("".join(each.of(each.grid.cells[position]) for each in marks.values())))
+        for position in grid.cells
+    }
 
-    The place is in percent from the low end of the scale; ``start`` is what the encoder is called.
+
+def _mark(layer: Layer, marks: Mapping[str, Marks]) -> dict[str, Any]:
+    """Return the place of the untrained encoder on a scale of means, and a text that explains it.
+
+    The place is in percent from the low end of the scale.
     """
-    if layer.key != "accuracy" or colours.untrained is None:
+    said = marks.get(layer.key)
+    untrained = said.colours.untrained if said else None
+    if said is None or untrained is None:
         return {"at": 0, "text": ""}
+    colours = said.colours
     beyond = f" ({colours.beyond} the scale)" if colours.beyond else ""
-    text = f"line: {start}, {100 * colours.untrained:.1f}{GLUE}%{beyond}"
-    return {"at": round(100 * colours.share(colours.untrained), 1), "text": text}
+    text = f"line: {said.grid.start}, {100 * untrained:.1f}{GLUE}%{beyond}"
+    return {"at": round(100 * colours.share(untrained), 1), "text": text}
 
 
 def _facts(sweep: Results) -> list[tuple[str, str]]:

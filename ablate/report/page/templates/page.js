@@ -23,12 +23,13 @@
   const sources = [...(heat ? heat.querySelectorAll("a.cell") : list.querySelectorAll("tbody a"))];
   let pinned = null; // the article that the address names
 
-  function paint(cell, [text, small, background, ink], missing) {
+  function paint(cell, [text, small, background, ink, marks], missing) {
     cell.style.background = background;
     cell.style.color = ink;
     cell.querySelector(".value").textContent = text || missing;
     const below = cell.querySelector("small");
     if (below) below.textContent = small;
+    cell.querySelectorAll("[data-mark]").forEach((mark) => { mark.hidden = !marks.includes(mark.dataset.mark); });
   }
 
   function choose(number) {
@@ -41,6 +42,10 @@
     });
     heat.querySelectorAll("td.average .cell").forEach((cell, i) => paint(cell, layer.averages[i], "–"));
     document.getElementById("about").textContent = layer.about;
+    document.getElementById("shown-name").textContent = layer.name;
+    const legends = [...document.querySelectorAll("[data-legend]")];
+    const legend = legends.find((each) => each.dataset.legend === layer.key) || legends[0];
+    legends.forEach((each) => { each.hidden = each !== legend; });
     document.getElementById("low").textContent = layer.low;
     document.getElementById("high").textContent = layer.high;
     document.getElementById("bar").style.background = `linear-gradient(to right, ${layer.gradient})`;
