@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,22 @@ def test_every_option_of_every_command_has_its_group(name):
     arguments = [param.name for param in COMMANDS[name].params if not param.opts[0].startswith("-")]
     assert set(loose) - set(arguments) <= grouped
     assert "Further options" not in ablate(name, "--help").stdout
+
+
+def test_a_long_help_begins_with_what_is_used_most():
+    after = ablate("grid", "--help").stdout.partition("Used most:\n")[2].partition("\n\n")[0]
+    shown = [line.split()[0] for line in after.splitlines() if line.startswith("  -")]
+    assert shown == ["--ops", "--data", "--limit", "--seeds", "--epochs", "--size", "--workers", "--out", "--dry-run"]
+    assert "Used most" not in ablate("report", "--help").stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_stands_once_in_its_help(name):
+    rows = [line for line in ablate(name, "--help").stdout.splitlines() if line.startswith("  -")]
+    shown = [option for row in rows for option in re.match(r"  (-\S+,? ?)+", row)[0].replace(",", " ").split()]
+    assert len(shown) == len(set(shown))
+    options = [param for param in COMMANDS[name].params if param.opts[0].startswith("-")]
+    assert len(rows) == len(options) + 1  # --help
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])

@@ -39,6 +39,9 @@ GROUPS = {
 Groups that are not listed, such as that of Slurm's options, stand below these.
 """
 
+USED_MOST = ("ops", "data", "limit", "seeds", "epochs", "image_size", "workers", "out", "dry_run")
+"""The options that stand first, in this order, in the help of a command of more than :data:`MANY` options."""
+MANY = 30
 
 VALUES = (
     (r"[<\[]([\w.-]+(?:\|[\w.-]+)+)[>\]]", r"\1"),  # the choices
@@ -187,6 +190,10 @@ def _placeholder(param: Any) -> str:
 
 
 def _grouped(options: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
+    if len(options) > MANY:
+        first = [option for name in USED_MOST for option in options if option.name == name]
+        yield "Used most", first
+        options = [option for option in options if option not in first]
     by_name = {name: title for title, names in GROUPS.items() for name in names}
     titles = [option.rich_help_panel or by_name.get(option.name, "Further options") for option in options]
     for title in dict.fromkeys((*GROUPS, *titles)):
