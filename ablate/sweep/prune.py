@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ablate.config.measure import KNN, Measure, measured_by
@@ -197,7 +197,8 @@ def prune(directory: Path, trials: Sequence[Trial], rung: Rung, epoch: int, meas
     for trial in _cells(trials):
         cells.setdefault(trial.label, []).append(trial)
     knn = {label: _scores(directory, members, epoch, measure) for label, members in cells.items()}
-    if on_plateau(knn, _untrained(directory, trials, measure)):
+    references = [_result(directory, trial) for trial in trials if trial.reference == "untrained"]
+    if on_plateau(knn, untrained_knn(references, measure)):
         return
     alive = go_on(knn, rung)
     for label, members in cells.items():
@@ -250,22 +251,25 @@ def knn_at(result: TrialResult | None, epoch: int, measure: Measure = "top1") ->
     return next((entry.get(name) for entry in history if entry.get("epoch") == epoch), None)
 
 
+def untrained_knn(results: Iterable[TrialResult | None], measure: Measure) -> dict[int, float]:
+    """Return the validation kNN of the untrained encoder by seed, from its records.
+
+    Records from before it was measured have that of the test images alone, which then takes its place.
+    """
+    found = {}
+    for result in results:
+        for name in (measured_by("knn_top1", measure), measured_by(KNN, measure)):
+            if result and name in result.metrics:
+                found[result.seed] = result.metrics[name]
+    return found
+
+
 def _scores(directory: Path, members: Sequence[Trial], epoch: int, measure: Measure) -> dict[int, float]:
     """Return the kNN of each seed that has reached ``epoch``; failed and pruned trials have not."""
     results = {trial.seed: _result(directory, trial) for trial in members}
     there = {seed: result for seed, result in results.items() if result and result.status != "failed"}
     known = {seed: knn_at(result, epoch, measure) for seed, result in there.items()}
     return {seed: value for seed, value in known.items() if value is not None}
-
-
-def _untrained(directory: Path, trials: Sequence[Trial], measure: Measure) -> dict[int, float]:
-    """Return the untrained encoder's kNN accuracy by seed.
-
-    It is measured on the test set, since its records hold no other; nothing is chosen by it.
-    """
-    name = measured_by("knn_top1", measure)
-    results = [_result(directory, trial) for trial in trials if trial.reference == "untrained"]
-    return {result.seed: value for result in results if result and (value := result.metrics.get(name)) is not None}
 
 
 def _result(directory: Path, trial: Trial) -> TrialResult | None:

@@ -8,6 +8,7 @@ from ablate.report.section import Section
 from ablate.report.stats.early import knn_and_final
 from ablate.report.stats.ranks import FEWEST, correlation_in_words, ops_of
 from ablate.report.stats.words import judge
+from ablate.sweep.prune import knn_at, on_plateau, untrained_knn
 
 
 def section(sweep: Results) -> list[Section]:
@@ -26,14 +27,28 @@ def section(sweep: Results) -> list[Section]:
 
 
 def went_on(sweep: Results, rung: Rung) -> str:
-    """Return how many cells were trained beyond ``rung``, of all with a result there, as in ``20 of 49``."""
+    """Return how many cells were trained beyond ``rung``, of all with a result there, as in ``20 of 49``.
+
+    Where no cell was above the untrained encoder at the rung, which says nothing about them, that is added.
+    """
     epoch = rung.epoch(sweep.experiment.shared.epochs)
     last: dict[str, float] = {}
     for trial in sweep.trials:
         record = sweep.records.get(trial.id)
         if record and record.history and trial.reference is None:
             last[trial.label] = max(last.get(trial.label, 0.0), record.history[-1]["epoch"] or 0.0)
-    return f"{sum(end > epoch for end in last.values())} of {sum(end >= epoch for end in last.values())}"
+    why = ": none was above the untrained encoder" if _waited(sweep, epoch) else ""
+    return f"{sum(end > epoch for end in last.values())} of {sum(end >= epoch for end in last.values())}{why}"
+
+
+def _waited(sweep: Results, epoch: int) -> bool:
+    measure = sweep.experiment.measure
+    records = [record for trial in sweep.trials if (record := sweep.records.get(trial.id))]
+    knn: dict[str, dict[int, float]] = {}
+    for record in records:
+        if record.reference is None and (value := knn_at(record, epoch, measure)) is not None:
+            knn.setdefault(record.label, {})[record.seed] = value
+    return on_plateau(knn, untrained_knn([each for each in records if each.reference == "untrained"], measure))
 
 
 def agreement(sweep: Results, rung: Rung) -> str:
