@@ -29,8 +29,8 @@ class Marks:
     colours: Scale
 
     def of(self, cell: Cell) -> str:
-        """Return the marks of a composition, such as ``★`` or ``●▼``; empty without any."""
-        return self._by_label[cell.label]
+        """Return the marks of a composition, such as ``★`` or ``●▼``; empty without any, and for cells not run."""
+        return self._by_label.get(cell.label, "")
 
     @cached_property
     def _by_label(self) -> dict[str, str]:
