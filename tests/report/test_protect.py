@@ -51,6 +51,10 @@ def test_the_best_that_keeps_the_class_is_chosen_and_the_price_is_told(tmp_path)
     exact = recommend(tmp_path, protect=["six:0"])
     assert exact.choice.best.cell.label == "crop+color"
     assert doubt(exact.choice) == "No other composition keeps the protected classes."
+    assert "P(best)" not in shown(exact)  # compared with none, it would be certain
+    assert "P(best)" in shown(found)
+    (only,) = json.loads(ablate("recommend", tmp_path, "--protect", "six:0", "--json").stdout)["sweep"]["candidates"]
+    assert only["p_best"] is None
 
 
 def test_a_class_whose_name_has_a_colon_and_a_constraint_that_changes_nothing(tmp_path):

@@ -14,7 +14,7 @@ from ablate.report.recommendation.recommend import Recommendation, advise
 from ablate.report.section import Section
 from ablate.report.stats.adapting import adapting
 from ablate.report.stats.failures import without_results
-from ablate.report.stats.noise import chance, noise
+from ablate.report.stats.noise import chance, chances, noise
 from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.predicted import predicted
 from ablate.report.stats.screening import findings, screening_of
@@ -101,7 +101,9 @@ def _accuracy(sweep: Results, ranking: Ranking, cell: Cell) -> str:
 def _chance(choice: Choice) -> str:
     model = choice.order.model
     sentence = "The probability that it is the best is"
-    return f" {sentence} {chance(model, choice.best.cell.label)}." if model and model.p_best else ""
+    return (
+        f" {sentence} {chance(model, choice.best.cell.label)}." if model and chances(choice.sweep, choice.order) else ""
+    )
 
 
 def _worth(sweep: Results, ranking: Ranking, best: Cell, already: str = "") -> list[tuple[str, list[str]]]:

@@ -15,7 +15,7 @@ from ablate.report.figures.axes import in_words
 from ablate.report.page.curves import Curve, curves
 from ablate.report.page.marks import Marks
 from ablate.report.stats.model import TwoWayModel
-from ablate.report.stats.noise import chance
+from ablate.report.stats.noise import chance, chances
 from ablate.report.stats.order import Ranking
 from ablate.report.stats.words import judge, mentioned, named, percent
 from ablate.sweep.layout import SweepDir
@@ -142,7 +142,7 @@ def _entry(known: EntryContext, number: int, name: str, kind: str, cell: Cell, t
         cell.mean(sweep.grid.knn),
         sweep.seconds(cell.label),
     )
-    p = ranking.model.p_best.get(cell.label) if ranking.model and is_cell else None
+    p = chances(sweep, ranking).get(cell.label) if is_cell else None
     numbers = {
         "mean": mean,
         "chance": p,

@@ -11,7 +11,7 @@ from ablate.report.data.grid import Cell
 from ablate.report.data.results import Results
 from ablate.report.stats.baseline import findings
 from ablate.report.stats.failures import without_results
-from ablate.report.stats.noise import noise
+from ablate.report.stats.noise import chances, noise
 from ablate.report.stats.order import Ranking, order
 from ablate.report.stats.summary import summary
 from ablate.report.stats.untrained import beats_untrained, is_unclear
@@ -77,14 +77,14 @@ def choose(sweep: Results) -> Choice:
         for trial in sweep.trials
         if trial.reference is None
     }
-    chances = ranking.model.p_best if ranking.model else {}
+    likely = chances(sweep, ranking)
     candidates = [
         Candidate(
             cell,
             compositions[cell.label],
             sweep.seconds(cell.label),
             beats_untrained(sweep.grid, ranking, cell),
-            chances.get(cell.label),
+            likely.get(cell.label),
         )
         for cell in ranking.cells
         if cell.label in labels

@@ -9,7 +9,7 @@ from ablate.console import clock, command, counted
 from ablate.report.recommendation.choice import MOST, Choice, missing_trials, to_confirm
 from ablate.report.recommendation.recommend import Recommendation
 from ablate.report.stats.failures import failures
-from ablate.report.stats.noise import ALONE, EXACT, SEEDS, among, chance, held, more_seeds
+from ablate.report.stats.noise import ALONE, EXACT, SEEDS, among, chance, chances, held, more_seeds
 from ablate.report.stats.predicted import predicted
 from ablate.report.stats.rounds import takes_more
 from ablate.report.stats.screening import screening_of
@@ -30,7 +30,8 @@ def conclusion(recommendation: Recommendation) -> str:
         )
     if recommendation.final:
         label, model = recommendation.final.cell.label, decided.order.model
-        sure = f" (P(best) {chance(model, label)})" if model and model.p_best else ""
+        known = model and chances(decided.sweep, decided.order)
+        sure = f" (P(best) {chance(model, label)})" if model and known else ""
         sentence = f"Recommended{', provisionally' * decided.provisional}: {mentioned(label)}{sure}."
         caveats = [*verdict(decided.sweep, decided.order), *failures(decided.sweep), *predicted(choice.sweep)[1:]]
         return " ".join([sentence, doubt(decided), *caveats])

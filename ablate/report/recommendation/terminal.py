@@ -12,7 +12,7 @@ from ablate.console import clock, say, say_as_it_is
 from ablate.report.recommendation.choice import Choice
 from ablate.report.recommendation.conclusion import conclusion
 from ablate.report.recommendation.recommend import Recommendation
-from ablate.report.stats.noise import chance
+from ablate.report.stats.noise import chance, chances
 from ablate.report.stats.words import percent
 from ablate.sweep.layout import KORNIA_CODE, TORCHVISION_CODE, SweepDir
 
@@ -50,14 +50,14 @@ def _show_choice(choice: Choice, console: Console, said: Sequence[str] = ()) -> 
     for sentence in (*measured, *choice.sweep.protected, *choice.evidence, *filter(None, [choice.sweep.seeds_only])):
         say(console, sentence)
     model = choice.order.model
-    chances = {label: chance(model, label) for label in model.p_best} if model else {}
+    likely = {label: chance(model, label) for label in chances(choice.sweep, choice.order)} if model else {}
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in (
         "candidate, best first",
         "validation",
         "test",
         "n",
-        *["P(best)"] * bool(chances),
+        *["P(best)"] * bool(likely),
         choice.sweep.unit,
     ):
         table.add_column(heading, overflow="fold", justify="left" if "candidate" in heading else "right")
@@ -67,8 +67,8 @@ def _show_choice(choice: Choice, console: Console, said: Sequence[str] = ()) -> 
         if candidate.above is False:
             label.append(f" (validation not above {choice.sweep.grid.called('untrained')})", style="yellow")
         n = f"{cell.n}{f' of {cell.planned}' if cell.n < cell.planned else ''}"
-        likely = [chances[cell.label]] if chances else []
-        table.add_row(label, choice.order.percent(cell), percent(cell), n, *likely, clock(candidate.seconds))
+        best = [likely[cell.label]] if likely else []
+        table.add_row(label, choice.order.percent(cell), percent(cell), n, *best, clock(candidate.seconds))
     console.print(table)
     if choice.is_shortened:
         more = len(choice.order.eligible) - len(choice.candidates)

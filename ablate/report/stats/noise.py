@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ablate.console import clock, counted
 from ablate.inference.difference import EQUAL
 from ablate.inference.model import MOST_SEEDS
@@ -31,7 +33,7 @@ def noise(sweep: Results) -> list[str]:
     ranking = order(sweep.grid)
     if len(ranking.cells) < 2:
         return rounds(sweep) if ranking.cells else []
-    if sweep.protect and len(ranking.eligible) == 1:
+    if _is_alone(sweep, ranking):
         return [*rounds(sweep), ALONE]
     if ranking.model is None:
         return [*rounds(sweep), one_seed(sweep)]
@@ -104,6 +106,15 @@ def among(sweep: Results, ranking: Ranking) -> str:
     if len(ranking.cells) == len(sweep.grid.compositions):
         return " that was trained" if not_asked_for(sweep.experiment) else ""
     return " that was trained to the end" if sweep.experiment.prune else " that could be compared"
+
+
+def chances(sweep: Results, ranking: Ranking) -> Mapping[str, float]:
+    """Return P(best) by label; empty if it is unknown, or if one composition is left, which is compared with none."""
+    return {} if ranking.model is None or _is_alone(sweep, ranking) else ranking.model.p_best
+
+
+def _is_alone(sweep: Results, ranking: Ranking) -> bool:
+    return bool(sweep.protect) and len(ranking.eligible) == 1
 
 
 def chance(model: TwoWayModel, label: str) -> str:
