@@ -252,16 +252,12 @@ def knn_at(result: TrialResult | None, epoch: int, measure: Measure = "top1") ->
 
 
 def untrained_knn(results: Iterable[TrialResult | None], measure: Measure) -> dict[int, float]:
-    """Return the validation kNN of the untrained encoder by seed, from its records.
+    """Return the untrained encoder's kNN accuracy by seed.
 
-    Records from before it was measured have that of the test images alone, which then takes its place.
+    It is measured on the test set, since its records hold no other; nothing is chosen by it.
     """
-    found = {}
-    for result in results:
-        for name in (measured_by("knn_top1", measure), measured_by(KNN, measure)):
-            if result and name in result.metrics:
-                found[result.seed] = result.metrics[name]
-    return found
+    name = measured_by("knn_top1", measure)
+    return {result.seed: value for result in results if result and (value := result.metrics.get(name)) is not None}
 
 
 def _scores(directory: Path, members: Sequence[Trial], epoch: int, measure: Measure) -> dict[int, float]:

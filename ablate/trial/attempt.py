@@ -195,13 +195,10 @@ class TrialAttempt:
             flags = collapse(self.frozen)
             possible = [name for name in protocols if name != "online" or self.frozen.probe]
             evaluation = evaluate(self.frozen, possible)
-            # Cells have it in their history; rungs compare them with the untrained encoder's.
-            untrained = self.config.objective == "untrained" and self.data.classes
-            validated = knn_on_validation(self.frozen) if untrained else {}
         self.images = evaluation.images
         return {
             "status": "done",
-            "metrics": evaluation.metrics | validated,
+            "metrics": evaluation.metrics,
             "flags": (*flags, *evaluation.flags),
             "protocols": evaluation.protocols,
         }
