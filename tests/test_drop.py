@@ -348,6 +348,7 @@ def test_the_forest_plot_shows_where_there_is_no_interval(tmp_path):
         sweep = read_sweep(made(tmp_path / str(seeds), seeds=seeds))
         axes = forest.draw(sweep, effects_of(sweep)).axes[0]
         assert ("hollow: no interval" in axes.get_xlabel()) is hollow
+        assert (f"lines: 95 % intervals for all at once, n = {seeds}" in axes.get_xlabel()) is not hollow
         points = [line for line in axes.lines if line.get_marker() in forest.MARKERS.values()]
         assert {line.get_markerfacecolor() == "white" for line in points} == {hollow}
 

@@ -11,7 +11,7 @@ import pytest
 
 from ablate.report.data.results import read_sweep
 from ablate.report.stats.invariances import Invariances
-from benchmarks.invariance import BEGIN, BLOOD, GLYPHS, ORDER, crops_see_colour, paragraph, raises, table
+from benchmarks.invariance import BEGIN, BLOOD, GLYPHS, ORDER, crops_see_colour, paragraph, raises, table, verdicts
 from benchmarks.marked import filled
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +27,12 @@ def test_the_page_has_the_verdicts_that_were_measured():
     assert "\n".join(table(judged)) in page
     wrong, undecided, confirmed = (sum(row["verdict"] == said for row in judged.values()) for said in ORDER)
     assert f"Of 15 predictions, {wrong} are wrong, {undecided} undecided and {confirmed} confirmed" in page
+
+
+def test_numbers_of_glyphs_follow_from_the_committed_records():
+    rows = json.loads((ROOT / "benchmarks/results/invariance.json").read_text())["rows"]
+    judged = verdicts(ROOT / "results/invariance-glyphs", GLYPHS)
+    assert {str(number): row for number, row in judged.items()} == {n: rows[n] for n in rows if n in map(str, GLYPHS)}
 
 
 def test_percentages_in_the_text_are_in_the_numbers_or_in_the_committed_grid():

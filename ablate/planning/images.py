@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
@@ -25,6 +28,8 @@ from ablate.evaluation.features import unaugmented
 from ablate.ops import acts_on, from_spec, without_effect
 from ablate.planning.settings import image_size
 
+DECODING = "decoding images"
+LINE_EVERY = 30.0  # seconds between plain lines on the progress, as in a sweep
 SAMPLE = 8  # images on which ops are tried
 SQUARE = 0.9  # of an image's area: the user is told where the centre square is less
 THIRD = 0.334  # of the area: files longer than 3 : 1 are stored without their ends, so the true share may be less
@@ -91,13 +96,7 @@ def prepare_images(wish: Experiment, cache: Path) -> DataSet:
 
 
 def _prepared(wish: Experiment, cache: Path) -> DataSet:
-    console = make_console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("decoding images", total=None, visible=False)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, visible=True)
-
+    with _shown(make_console(stderr=True)) as show:
         return prepare(
             wish.data,
             cache=cache,
@@ -111,6 +110,24 @@ def _prepared(wish: Experiment, cache: Path) -> DataSet:
             limit=wish.limit,
             progress=show,
         )
+
+
+@contextmanager
+def _shown(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that shows how much is decoded: as a bar on a terminal, else in a line every 30 seconds."""
+    due = time.monotonic() + LINE_EVERY
+
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(DECODING, total=None, visible=False)
+
+        def show(done: int, total: int) -> None:
+            nonlocal due
+            bar.update(task, completed=done, total=total, visible=True)
+            if not console.is_terminal and time.monotonic() >= due:
+                due = time.monotonic() + LINE_EVERY
+                say(console, f"{DECODING}: {done} of {total}")
+
+        yield show
 
 
 def described(

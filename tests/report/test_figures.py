@@ -114,6 +114,7 @@ def test_accuracy_against_strength(tmp_path):
     assert (tmp_path / "report" / "axis.pdf").stat().st_size > 0
     own = read_sweep(tmp_path)
     figure = axes.draw([(own, found), (read_sweep(strengths(tmp_path / "other", "supervised")), found)])
+    assert "(%)\n± standard deviation, n = " in figure.axes[0].get_ylabel()
     assert {"simclr", "supervised", "untrained", "strength of color"} <= set(texts(figure))
 
 
@@ -150,7 +151,7 @@ def test_lines_along_a_setting_with_numbers_one_per_value_of_the_other(tmp_path)
     assert [line.name for line in found.lines] == ["simclr", "supervised"]
     assert [found.lines[0].cells[v].mean() for v in found.values] == pytest.approx([0.15, 0.6])
     page = (write_report(tmp_path).sweep.directory / "report" / "index.html").read_text()
-    assert "Linear evaluation top-1 (%) by temperature" in page
+    assert "Linear evaluation top-1 on test (%) by temperature" in page
     assert "1-branch" not in page and "one-branch simclr or supervised" in page
 
 

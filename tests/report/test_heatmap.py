@@ -106,7 +106,9 @@ def test_long_labels_are_numbered_and_spelled_out_below(labels):
         assert box.y1 <= height + 0.5, text.get_text()
     below = " ".join(text.get_text() for text in boxes).replace("\n", " ")
     assert all(label in below for label in labels)
-    title, heading = (next(t for t in boxes if t.get_text().endswith(end)) for end in ("top-1 (%)", "second op"))
+    title, heading = (
+        next(t for t in boxes if t.get_text().endswith(end)) for end in ("top-1 on test (%)", "second op")
+    )
     assert not boxes[title].overlaps(boxes[heading])
 
 

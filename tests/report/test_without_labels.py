@@ -74,7 +74,7 @@ def test_what_is_drawn_and_written_without_labels(tmp_path):
     assert "crop & 31.0 & 32.0 & not judged & -- " in tex
     grid = grid_of(ablate.load_results(tmp_path))
     texts = [text.get_text() for text in heatmap(grid).findobj(Text)]
-    assert "rotation prediction top-1 (%)" in texts
+    assert "rotation prediction top-1 on test (%)" in texts
     assert texts.count("not judged") == 5
     console = Console(width=80, record=True, file=io.StringIO())
     render(grid, console)
@@ -111,7 +111,7 @@ def test_fine_tuning_and_few_labels_are_in_the_table_and_can_be_drawn(tmp_path):
     assert {f"{name}_mean" for name in measured} <= set(columns)
     drawn = [text.get_text() for text in heatmap(grid, metric="finetune_10pct_top1").findobj(Text)]
     assert "62.5" in drawn
-    assert "fine-tuning with 10 % of the labels, top-1 (%)" in drawn
+    assert "fine-tuning with 10 % of the labels, top-1 on test (%)" in drawn
 
 
 def test_the_paper_is_no_match_for_rotation_prediction(tmp_path):

@@ -19,7 +19,7 @@ from ablate.report.data.results import Results
 from ablate.report.figures.labels import NAMES
 from ablate.report.figures.style import STYLE, as_svg
 from ablate.report.section import Section
-from ablate.report.stats.words import percent
+from ablate.report.stats.words import percent, sample_size
 
 FEWEST = 3  # strengths needed for an axis: two compositions may differ in one number by chance
 MOST = 12  # lines at most that can be told apart in one figure
@@ -188,7 +188,7 @@ def draw(sweeps: Sequence[tuple[Results, Axis]]) -> Figure:
             _draw_line(axes, sweep.grid, own, line, places, name, number)
         _references(axes, first)
         axes.set_xlabel(in_words(along.name), fontsize=7.5, parse_math=False)
-        axes.set_ylabel(NAMES[first.grid.metric], fontsize=7.5)
+        axes.set_ylabel("\n".join([NAMES[first.grid.metric], *_bars(drawn)]), fontsize=7.5)
         axes.tick_params(labelsize=6.5)
         axes.spines[["top", "right"]].set_visible(False)
         names = axes.get_legend_handles_labels()[1]
@@ -198,6 +198,12 @@ def draw(sweeps: Sequence[tuple[Results, Axis]]) -> Figure:
         else:
             figure.legend(loc="outside upper center", ncols=2, fontsize=6.5, frameon=False)
     return figure
+
+
+def _bars(drawn: Sequence[tuple[Results, Axis, Line]]) -> list[str]:
+    """Return the text that says what the bars are; empty if there are none, since every cell has one seed."""
+    seeds = {cell.n for _, _, line in drawn for cell in line.cells.values()}
+    return [f"± standard deviation, {sample_size(seeds)}"] if max(seeds) > 1 else []
 
 
 def _sweep_name(sweep: Results, sweeps: Sequence[tuple[Results, Axis]]) -> str:

@@ -14,7 +14,7 @@ from ablate.report.figures.style import STYLE, as_svg
 from ablate.report.section import Section
 from ablate.report.stats.baseline import effects_of, findings
 from ablate.report.stats.effect import COST, Effect, Finding
-from ablate.report.stats.words import in_points, judge, percent
+from ablate.report.stats.words import in_points, judge, percent, sample_size
 
 COLOURS: dict[Finding, str] = {
     "raises": "#2166ac",
@@ -35,7 +35,7 @@ def draw(sweep: Results, effects: Sequence[Effect]) -> Figure:
         effects: the effects, in the order of the rows.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.4, 0.9 + ROW * len(effects)), layout="constrained")
+        figure = Figure(figsize=(5.4, 1.0 + ROW * len(effects)), layout="constrained")
         axes = figure.subplots()
         axes.axvspan(-100 * COST, 0, color="#e6e6e6", lw=0)
         axes.axvline(0, color="black", lw=0.8)
@@ -48,10 +48,13 @@ def draw(sweep: Results, effects: Sequence[Effect]) -> Figure:
         axes.set_yticks(range(len(effects)), [shortened(effect.label, LONGEST) for effect in effects], fontsize=7)
         axes.set_ylim(len(effects) - 0.5, -0.5)
         against = "the baseline" if effects[0].cell else "cells with the op"
-        what = f"points of {judge(sweep.grid)}\nagainst {against}; grey: a cost below {100 * COST:g} point"
+        said = [f"points of {judge(sweep.grid)}", f"against {against}; grey: a cost below {100 * COST:g} point"]
+        known = {effect.difference.n for effect in effects if effect.difference.bounds()}
+        if known:
+            said.append(f"lines: 95 % intervals for all at once, {sample_size(known)}")
         if not all(effect.difference.bounds() for effect in effects):
-            what += "; hollow: no interval"
-        axes.set_xlabel(what, loc="right")  # centred below a narrow axis, it would leave the figure
+            said.append("hollow: no interval")
+        axes.set_xlabel("\n".join(said), loc="right")  # centred below a narrow axis, it would leave the figure
         axes.tick_params(axis="x", labelsize=7)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)

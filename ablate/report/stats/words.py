@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ablate.config.measure import IN_WORDS, ON_VALIDATION
 from ablate.console import counted
@@ -52,6 +52,12 @@ def named(labels: Sequence[str]) -> str:
     more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
     shown = labels[:NAMED]
     return ("; " if any("," in label for label in shown) else ", ").join(shown) + more
+
+
+def sample_size(seeds: Iterable[int]) -> str:
+    """Return the numbers of seeds behind several values as ``n = 3`` or ``n = 2 to 3``."""
+    least, most = min(several := set(seeds)), max(several)
+    return f"n = {least}" if least == most else f"n = {least} to {most}"
 
 
 def mentioned(label: str, *, start: bool = False) -> str:
