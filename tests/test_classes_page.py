@@ -49,6 +49,13 @@ def test_the_page_has_the_verdicts_that_were_measured():
     assert filled(page, BEGIN, paragraph(looked)) == page
 
 
+def test_numbers_of_glyphs_follow_from_the_committed_records():
+    rows, sweep = saved("classes"), read_sweep("results/classes-glyphs", interval="both")
+    assert {number: rows[number] for number in map(str, range(1, 6))} == {
+        str(claim.number): judged(claim, sweep) for claim in CLAIMS if claim.set == "glyphs"
+    }
+
+
 def test_numbers_of_blood_cells_follow_from_the_committed_records():
     rows, sweep = saved("classes"), read_sweep(BLOOD)
     assert rows["afterwards"] == afterwards(sweep)
