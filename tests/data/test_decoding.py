@@ -23,6 +23,7 @@ from ablate.data.decoding.shards import Task, finish
 from ablate.data.decoding.workers import finish_all
 from ablate.errors import UsageError
 from tests.data.images import bmp, fill
+from tests.support.dicoms import dicom
 
 FILES = 600  # train: 480 in 8 shards; test: 120 in 2
 
@@ -263,6 +264,27 @@ def test_corrupt_files_are_remembered_but_unreadable_ones_tried_again(many, tmp_
     assert len(data.train.labels) + len(data.test.labels) == FILES - 2
     assert len(data.corrupt) == 2
     assert len(data.train.images.pixels) == 8
+
+
+@pytest.mark.parametrize("small", [256, 0], ids=["here", "in processes"])
+def test_a_missing_package_is_named_once_and_remembered_of_no_file(tmp_path, monkeypatch, small):
+    monkeypatch.setattr(ablate.data.decoding.workers, "SMALL", small)
+    for name in ("a/0", "a/1", "a/2", "b/0", "b/1", "b/2"):
+        path = tmp_path / "set" / f"{name}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(dicom())
+    (tmp_path / "absent").mkdir()
+    (tmp_path / "absent" / "pydicom.py").write_text("raise ImportError")
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "pydicom", None)
+        without.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "absent"), *sys.path]))
+        for skip in (False, True):
+            with pytest.raises(
+                UsageError, match=r"^\w/\d\.dcm: DICOM files need the package pydicom: pip install '[^;]*'$"
+            ):
+                get(tmp_path / "set", tmp_path / "cache", skip_corrupt=skip)
+    data = get(tmp_path / "set", tmp_path / "cache", skip_corrupt=True)
+    assert len(data.train.labels) + len(data.test.labels) == 6
 
 
 def task(tmp_path, number=0, files=3):

@@ -229,7 +229,7 @@ def test_the_edge_is_what_is_opaque_beside_what_is_not():
 )
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch, content, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UnsupportedImage, match=rf"need the package {package}: pip install 'ablate\[science\]'"):
+    with pytest.raises(UsageError, match=rf"need the package {package}: pip install 'ablate\[science\]'"):
         images(content)
     assert decode(tiff(DEEP), HEIGHT, facts=FULL).depth == "uint16"  # ordinary files need none of them
 

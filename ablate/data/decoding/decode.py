@@ -15,7 +15,7 @@ from ablate.data.decoding.ranges import SAMPLE, sample
 from ablate.data.decoding.stored import stored
 from ablate.data.readers import choose
 from ablate.data.readers.native import Native
-from ablate.errors import CorruptImage, ImageError, UnsupportedImage
+from ablate.errors import CorruptImage, ImageError, UnsupportedImage, UsageError
 from ablate.pixels import FULL_SCALE, MOST_CHANNELS
 
 Array = np.ndarray[Any, Any]
@@ -81,6 +81,7 @@ def decode(
     Raises:
         CorruptImage: the content is truncated or not an image.
         UnsupportedImage: the image is of a kind that would be damaged; settings in the reason stand as {name=value}.
+        UsageError: it needs a package that is not installed.
     """
     reading = reading or Reading()
     try:
@@ -88,7 +89,7 @@ def decode(
             warnings.simplefilter("ignore")  # Pillow warns of metadata and large images
             native = choose.read(content, short, reading)
             return _decoded(native, short, reading, facts or known(reading), quota)
-    except (ImageError, MemoryError):
+    except (ImageError, UsageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         raise CorruptImage("not an image" if content else "an empty file") from error

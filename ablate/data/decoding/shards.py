@@ -22,7 +22,7 @@ from ablate.config.reading import Range, Reading
 from ablate.data.decoding.contents import UNREADABLE, Held, contents
 from ablate.data.decoding.decode import Decoded, Known, decode
 from ablate.data.decoding.ranges import SAMPLE, spans
-from ablate.errors import CorruptImage, ImageError, UnsupportedImage
+from ablate.errors import CorruptImage, ImageError, UnsupportedImage, UsageError, printable
 from ablate.files import write_atomically
 from ablate.processes.children import end_with_parent
 
@@ -115,6 +115,7 @@ def finish(task: Task) -> None:
 
     Raises:
         OSError: the disk refused it.
+        UsageError: a file needs a package that is not installed.
     """
     if not _is_whole(task):
         _make(task)
@@ -139,6 +140,8 @@ def _make(task: Task) -> None:
                 record.spans.append(None)
                 record.refused += [number] * isinstance(error, UnsupportedImage)
                 continue
+            except UsageError as error:
+                raise UsageError(printable(f"{task.relpaths[number]}: {error}")) from error
             _note(record, number, decoded)
             _store(record, out, decoded)
             if decoded.sample is not None and len(decoded.sample) == len((samples or [decoded.sample])[0]):
@@ -223,6 +226,8 @@ def _attempt(task: Task) -> dict[str, Any]:
         finish(task)
     except OSError as error:
         return {"errno": error.errno, "strerror": error.strerror, "filename": error.filename}
+    except UsageError as error:
+        return {"usage": str(error)}
     return {}
 
 

@@ -32,7 +32,7 @@ def finish_all(tasks: Sequence[Task], progress: Callable[[int, int], None], proc
         processes: the number of processes; 0 decodes here; by default the number of cores, or 0 for up to 256 files.
 
     Raises:
-        UsageError: a process died.
+        UsageError: a process died, or a file needs a package that is not installed.
         OSError: the disk refused a shard; the others stay.
     """
     done, total = 0, sum(len(task.relpaths) for task in tasks)
@@ -103,6 +103,9 @@ def _hand(idle: queue.SimpleQueue[Worker], task: Task) -> Task:
         raise UsageError(
             "a process that decodes images died (was it out of memory?); run the same command again to continue"
         )
-    if trouble := json.loads(answer):
+    trouble = json.loads(answer)
+    if "usage" in trouble:
+        raise UsageError(trouble["usage"])
+    if trouble:
         raise OSError(trouble["errno"], trouble["strerror"], trouble["filename"])
     return task

@@ -24,7 +24,8 @@ def read(content: bytes, short: int, reading: Reading) -> Native:
 
     Raises:
         CorruptImage: the content is damaged.
-        UnsupportedImage: the kind of image would be damaged, or needs a package that is not installed.
+        UnsupportedImage: the kind of image would be damaged.
+        UsageError: it needs a package that is not installed.
     """
     if content.startswith(npy.MAGIC):
         return npy.read(content, reading.channels)

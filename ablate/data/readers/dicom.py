@@ -9,7 +9,7 @@ import numpy as np
 
 from ablate.config.reading import Range
 from ablate.data.readers.native import CONVERT, Array, Native, check_area, depth_of, is_foreign, package
-from ablate.errors import CorruptImage, UnsupportedImage
+from ablate.errors import CorruptImage, UnsupportedImage, UsageError
 
 MAGIC, OFFSET = b"DICM", 128
 GREY = {"MONOCHROME1", "MONOCHROME2"}
@@ -26,7 +26,8 @@ def read(content: bytes) -> Native:
 
     Raises:
         CorruptImage: the file is truncated, or holds no pixels.
-        UnsupportedImage: the compression needs another package, or the colours are of another kind.
+        UnsupportedImage: the colours are of another kind.
+        UsageError: the compression needs another package.
     """
     pydicom = package("pydicom", "DICOM files")
     data = pydicom.dcmread(io.BytesIO(content))
@@ -55,13 +56,14 @@ def _stored(pydicom: Any, data: Any, kind: str) -> Array:
 
     Raises:
         UnsupportedImage: the stored bits are not the lowest ones, or are too few for YBR.
+        UsageError: the compression needs another package.
     """
     try:
         pixels: Array = pydicom.pixels.pixel_array(data)
     except (NotImplementedError, RuntimeError) as error:
         if "decod" in str(error) or "missing dependencies" in str(error):
             syntax = data.file_meta.TransferSyntaxUID.name
-            raise UnsupportedImage(f"compressed as {syntax}: save it uncompressed, or install pylibjpeg") from error
+            raise UsageError(f"compressed as {syntax}: save it uncompressed, or install pylibjpeg") from error
         raise
     if pixels.dtype.kind == "f":
         return pixels

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ablate.config.reading import Range
-from ablate.errors import UnsupportedImage
+from ablate.errors import UnsupportedImage, UsageError
 
 Array = np.ndarray[Any, Any]
 EXTRA = "pip install 'ablate[science]'"
@@ -86,11 +86,11 @@ def package(name: str, what: str) -> Any:
         what: the kind of file that needs it, for the message.
 
     Raises:
-        UnsupportedImage: it is not installed.
+        UsageError: it is not installed. That is no property of the file, so it is never left out or remembered for it.
     """
     try:
         module = importlib.import_module(name)
     except ImportError as error:
-        raise UnsupportedImage(f"{what} need the package {name}: {EXTRA}") from error
+        raise UsageError(f"{what} need the package {name}: {EXTRA}") from error
     logging.getLogger(name).setLevel(logging.CRITICAL)  # they print what is wrong with metadata that nobody reads
     return module

@@ -31,7 +31,7 @@ from ablate.data.sources.listing import SPLIT_SEED, TEST, File, Listing, groups_
 from ablate.errors import UsageError
 
 VERSION = "1"  # version of scanning, decoding and splitting; raise it when the same files give other pixels or splits
-RECORDS = "4"  # version of the records of shards
+RECORDS = "5"  # version of the records of shards
 VALIDATION = 0.1
 CHUNK = 4096  # files that are given to the hashing threads at once
 SHARD_BYTES = 1 << 28
