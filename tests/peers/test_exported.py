@@ -27,7 +27,7 @@ ALBUMENTATIONS = (
     *("channel_shuffle", "channel_drop(count=(1, 2), fill=0.3)", "cutout(strength=0.7, fill=0.5)", "noise"),
     *("affine(translate=0, scale=0, shear=0)", "crop+color+blur"),
 )
-WRONG = (("crop(area=(0.3, 1.0))", "crop"), ("color(strength=0.7)", "color"), ("noise(strength=1.3)", "noise"))
+WRONG = (("crop(area=(0.5, 1.0))", "crop"), ("color(strength=0.5)", "color"), ("noise(strength=1.3)", "noise"))
 
 
 def file(text, name):
