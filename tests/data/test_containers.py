@@ -198,8 +198,11 @@ def test_a_container_that_is_gone_is_a_reason_for_each_image(tmp_path):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda p: parquet(p / "a.parquet", image=None), "no column of encoded images; call the one to read 'image'"),
-        (lambda p: parquet(p / "a.parquet", image=None, a=IMAGES, b=IMAGES), "several columns of encoded images"),
+        (lambda p: parquet(p / "a.parquet", image=None), "no column of encoded images (bytes); its columns are label"),
+        (
+            lambda p: parquet(p / "a.parquet", image=None, a=IMAGES, b=IMAGES),
+            "several columns of encoded images, a, b: call the one to read 'image'",
+        ),
         (
             lambda p: parquet(p / "a.parquet", label=[None, *LABELS[1:]]),
             "row 1 of a.parquet (a.parquet::0) has no",

@@ -158,6 +158,17 @@ def test_every_channel_has_its_own_range(tmp_path, cache):
     np.testing.assert_allclose(stored(data.train)[0][1], Y / 19, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("scales", "told"), [((1, 2, 3), True), ((1, 1, 3), True), ((1, 1, 1), False), ((1, 1, 2, 3), False)]
+)
+def test_three_channels_of_different_ranges_are_said_to_change_their_colours(tmp_path, cache, scales, told):
+    for name in "ab":
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(10):
+            np.save(tmp_path / "set" / name / f"{i}.npy", np.stack([X * scale for scale in scales]).astype("f4"))
+    assert ("colours change" in get(tmp_path / "set", cache).notes[0]) == told
+
+
 def test_a_range_is_not_for_eight_bits(tmp_path, cache):
     shallow(tmp_path / "set")
     with pytest.raises(UsageError, match="a range is for images of more than 8 bits, and these have 8: leave it out"):

@@ -108,7 +108,7 @@ def _range_told(pixels: PixelType, ranges: Sequence[Range], train: Sequence[Shar
     found = "all but one pixel in a thousand of the training images at either end"
     source = "the window that the files state" if asked == WINDOW else "as declared" if asked else found
     text = f"{pixels}: {shown(ranges)} of this data set become black and white ({source})"
-    if len(set(ranges)) == 3 and not asked:  # most often red, green and blue
+    if len(ranges) == 3 and len(set(ranges)) > 1 and not asked:  # most often red, green and blue
         text += f"; each channel by itself, so that colours change: {as_option('range', 'LOW,HIGH')} keeps them"
     spans = [np.asarray(span, dtype=float) for _, record in train for span in record["spans"] if span]
     if not spans:

@@ -89,10 +89,11 @@ def image_column(file: Any, where: str) -> str:
         return IMAGE
     if len(candidates) != 1:
         columns = ", ".join(candidates or file.schema_arrow.names) or "none"
-        kind = "several columns" if candidates else "no column"
-        raise UsageError(
-            f"{where} has {kind} of encoded images; call the one to read {IMAGE!r} (candidates: {columns})"
-        )
+        if candidates:
+            raise UsageError(
+                f"{where} has several columns of encoded images, {columns}: call the one to read {IMAGE!r}"
+            )
+        raise UsageError(f"{where} has no column of encoded images (bytes); its columns are {columns}")
     return str(candidates[0])
 
 
