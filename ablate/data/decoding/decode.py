@@ -113,7 +113,7 @@ def _decoded(native: Native, short: int, reading: Reading, facts: Known, quota: 
     depth, channels = native.depth, len(pages[0])
     windows = native.windows if reading.range == WINDOW and depth != "uint8" else ()
     if not windows and reading.range == WINDOW and depth != "uint8":
-        raise UnsupportedImage("no linear window, which {range=window} asks for: only DICOM files have one")
+        raise UnsupportedImage("no linear window, which {range=window} asks for: only DICOM files can state one")
     seen = (
         None if depth == "uint8" else np.concatenate([sample(page, max(1, quota // len(pages))) for page in pages], 1)
     )
