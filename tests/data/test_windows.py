@@ -165,5 +165,7 @@ def test_a_window_is_for_deep_dicom_files(tmp_path):
     for path in (tmp_path / "set").rglob("*.png"):
         np.save(path.with_suffix(".npy"), VALUES)
         path.unlink()
-    with pytest.raises(UsageError, match="no linear window, which --range window asks for: only DICOM files can state one"):
+    with pytest.raises(
+        UsageError, match="no linear window, which --range window asks for: only DICOM files can state one"
+    ):
         get(tmp_path / "set", tmp_path / "cache", reading=WINDOW)

@@ -30,6 +30,7 @@ from ablate.sweep.layout import SweepDir
 from ablate.training.body import WRAPPER
 from ablate.training.encoder import build_encoder
 from tests.support.cli import ablate, one_sentence
+from tests.support.recommendations import confirm, make
 from tests.support.sweeps import by_position, sweep
 
 KEYS = re.findall(r"^@\w+\{(\w+),$", ENTRIES.read_text(), re.MULTILINE)
@@ -55,6 +56,19 @@ def test_the_appendix_of_a_committed_sweep_says_what_its_plan_says():
         "PyTorch 2.14.1",
     ):
         assert part in said
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_the_appendix_has_what_a_confirmation_found(tmp_path, ended):
+    directory = make(tmp_path)
+    assert "confirm" not in appendix(read_sweep(directory)).paragraph
+    confirm(directory, skip=() if ended else ("color+crop",))
+    told = " ".join(methods(read_sweep(directory))).partition("To confirm the choice, ")[2]
+    were = "were" if ended else "are to be"
+    assert told.startswith(
+        f"2 compositions {were} trained again with both views augmented, with the seeds 3, 4 and 5: "
+    )
+    assert "In this confirmation: " in told and ("so far" in told) is not ended
 
 
 def test_a_composition_behind_a_baseline_and_seeds_are_named(tmp_path):

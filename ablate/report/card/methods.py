@@ -12,12 +12,14 @@ from ablate.console import clock, counted
 from ablate.report.card.references import cite
 from ablate.report.card.training import training
 from ablate.report.data.grid import MAJORITY
-from ablate.report.data.results import Results
+from ablate.report.data.results import Results, read_sweep
 from ablate.report.stats.baseline import effects_of
 from ablate.report.stats.noise import contenders
 from ablate.report.stats.order import order
 from ablate.report.stats.summary import lead
-from ablate.report.stats.words import judge
+from ablate.report.stats.words import judge, named
+from ablate.sweep.layout import SweepDir
+from ablate.sweep.plan import is_sweep
 from ablate.sweep.record import TrialResult
 from ablate.sweep.rounds import counted_points
 
@@ -59,6 +61,7 @@ def methods(sweep: Results) -> list[str]:
         *evaluation(compared),
         *statistics(sweep),
         *ran(sweep, done),
+        *confirmation(sweep),
     ]
 
 
@@ -121,17 +124,22 @@ def _in_ops(composition: NamedComposition) -> str:
 def _seeds(sweep: Results) -> list[str]:
     experiment = sweep.experiment
     seeds = experiment.seeds
-    which = f"seed {seeds[0]}" if len(seeds) == 1 else f"the seeds {', '.join(map(str, seeds[:-1]))} and {seeds[-1]}"
-    if len(seeds) > 3 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
-        which = f"the seeds {seeds[0]} to {seeds[-1]}"
     fewer = ", or with fewer if it was dropped" if experiment.rounds and experiment.rounds.dropped else ""
     were = "is to be" if sweep.pending else "was"
-    sentences = [f"Every composition {were} trained with {which}{fewer}."]
+    sentences = [f"Every composition {were} trained with {_listed(seeds)}{fewer}."]
     if len(seeds) > 1:
         sentences += ["Compositions with the same seed share initial weights, order of images and crops."]
     if more := set(experiment.untrained_seeds) - set(seeds):
         sentences += [f"The untrained encoder was evaluated with {counted(len(more), 'further seed')}."]
     return sentences
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    if len(seeds) > 3 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+        return f"the seeds {seeds[0]} to {seeds[-1]}"
+    return f"the seeds {', '.join(map(str, seeds[:-1]))} and {seeds[-1]}"
 
 
 def _stopped(sweep: Results) -> list[str]:
@@ -193,6 +201,27 @@ def statistics(sweep: Results) -> list[str]:
         ]
     if len(ranking.eligible) > 1 and not ranking.model.is_exact:
         sentences += [contenders(sweep, ranking).replace(HSU, f"{HSU}{cite('hsu1996')}")]
+    return sentences
+
+
+def confirmation(sweep: Results) -> list[str]:
+    """Return the sentences on the training of the best compositions with both views augmented; none without one."""
+    directory = SweepDir(sweep.directory).confirmation
+    if not is_sweep(directory):
+        return []
+    fresh = read_sweep(directory, sweep.grid.measure, sweep.task_name, sweep.interval)
+    ranking, cells = order(fresh.grid), fresh.grid.compositions
+    one = len(cells) == 1
+    were = ("is" if one else "are") + " to be" if fresh.pending else "was" if one else "were"
+    sentences = [
+        f"To confirm the choice, {counted(len(cells), 'composition')} {were} trained again with both views augmented, "
+        f"with {_listed(fresh.experiment.seeds)}: {named([cell.label for cell in cells])}."
+    ]
+    if ranking.best:
+        best = lead(fresh, ranking)[0]
+        sentences += [f"In this confirmation: {best[0].lower()}{best[1:]}"]
+    if ranking.model and len(ranking.eligible) > 1 and not ranking.model.is_exact:
+        sentences += [contenders(fresh, ranking)]
     return sentences
 
 
