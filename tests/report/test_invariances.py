@@ -9,7 +9,7 @@ from matplotlib.text import Text
 
 from ablate.report.data.results import read_sweep
 from ablate.report.figures import invariance
-from ablate.report.stats.invariances import invariances
+from ablate.report.stats.invariances import KINDS, invariances
 from ablate.report.write import write_report
 from ablate.sweep.plan import load_plan, plan, save_plan
 from tests.support.sweeps import make_experiment, record, sweep, write_record
@@ -82,3 +82,10 @@ def test_records_of_earlier_versions_have_none(tmp_path):
     sweep(tmp_path, ["crop", "color"])
     assert invariances(read_sweep(tmp_path)) is None
     assert invariance.section(read_sweep(tmp_path)) == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_no_frame_is_empty(number):
+    sweep = read_sweep("results/invariance-glyphs")
+    figure = invariance.draw(sweep, invariances(sweep), KINDS[:number])
+    assert len(figure.axes) == number and all(axes.has_data() for axes in figure.axes)

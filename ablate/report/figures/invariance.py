@@ -56,8 +56,8 @@ def draw(sweep: Results, found: Invariances, kinds: Sequence[str] = KINDS) -> Fi
     sizes = Sizes(cell=CELL, mean=7.0, below=4.5)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
-        every = figure.subplots(down, across, squeeze=False).flat
-        for number, (axes, kind) in enumerate(zip(every, kinds, strict=False)):
+        for number, kind in enumerate(kinds):
+            axes = figure.add_subplot(down, across, number + 1)  # subplots() would draw an empty frame beside three
             for y, (_, cell) in enumerate(rows):
                 for x, op in enumerate(columns):
                     _draw_cell(axes, x, y, found.rows[cell.label].get(f"{kind}_{op}", {}), kind)
