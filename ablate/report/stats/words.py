@@ -56,7 +56,8 @@ def named(labels: Sequence[str]) -> str:
 
 def sample_size(seeds: Iterable[int]) -> str:
     """Return the numbers of seeds behind several values as ``n = 3`` or ``n = 2 to 3``."""
-    least, most = min(several := set(seeds)), max(several)
+    several = set(seeds)
+    least, most = min(several), max(several)
     return f"n = {least}" if least == most else f"n = {least} to {most}"
 
 
